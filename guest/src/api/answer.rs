@@ -1,0 +1,290 @@
+//! What an answer of the API means: rows, nothing, or an error of a kind the host can act on. Pure.
+//!
+//! Source: `zoho-desk-api.md` §3.1 (204 means empty), §5.1 (error envelope), §5.2 (429).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Kind, Result};
+use crate::limits;
+use crate::time;
+use crate::transport::Response;
+
+/// A successful answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    label: String,
+    body: Vec<u8>,
+    /// The server's clock when it answered (`Date`), less a second because the header counts whole seconds.
+    pub as_of_ms: Option<u64>,
+}
+
+/// The error envelope.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal<'a> {
+    #[serde(borrow)]
+    error_code: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    message: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    errors: Vec<FieldProblem<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FieldProblem<'a> {
+    #[serde(borrow)]
+    field_name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    error_message: Option<Cow<'a, str>>,
+}
+
+/// One entry of `GET /organizations`.
+#[derive(Debug)]
+pub struct Organization {
+    pub id: String,
+    pub name: Option<String>,
+    pub edition: Option<String>,
+}
+
+impl Answer {
+    /// The bare object of a single record, or none when the body is empty.
+    pub fn object(&self) -> Result<Option<&RawValue>> {
+        let text = self.text()?;
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let raw: &RawValue = self.parse(text)?;
+        if raw.get().starts_with('{') { Ok(Some(raw)) } else { Err(self.unusable("not a JSON object")) }
+    }
+
+    /// The rows of a list or search; none of them when the body is empty (204).
+    pub fn rows(&self) -> Result<Vec<&RawValue>> {
+        #[derive(Deserialize)]
+        struct Page<'a> {
+            #[serde(borrow, default)]
+            data: Option<Vec<&'a RawValue>>,
+        }
+        let text = self.text()?;
+        if text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        let page: Page<'_> = self.parse(text)?;
+        page.data.ok_or_else(|| self.unusable("no `data` in it"))
+    }
+
+    /// The `count` of a count or search, a number or digits in a string.
+    pub fn count(&self) -> Result<u64> {
+        #[derive(Deserialize)]
+        struct Counted<'a> {
+            #[serde(borrow)]
+            count: &'a RawValue,
+        }
+        let counted: Counted<'_> = self.parse(self.text()?)?;
+        counted.count.get().trim_matches('"').parse().map_err(|_| self.unusable("`count` is not a number"))
+    }
+
+    /// Any JSON.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        let text = self.text()?;
+        if text.trim().is_empty() { Ok(serde_json::Value::Null) } else { self.parse(text) }
+    }
+
+    fn text(&self) -> Result<&str> {
+        std::str::from_utf8(&self.body).map_err(|_| self.unusable("not UTF-8"))
+    }
+
+    fn parse<'a, V: Deserialize<'a>>(&self, text: &'a str) -> Result<V> {
+        serde_json::from_str(text).map_err(|error| {
+            // JSON that does not parse is a fault of the line or of a proxy and passes; JSON of another shape does not.
+            if error.is_eof() || error.is_syntax() {
+                Error::new(Kind::Unavailable, format!("{}: the answer broke off or is no JSON", self.label))
+                    .code("BROKEN")
+                    .hint("if it goes on, check that `desk_url` is the address of Zoho Desk itself")
+            } else {
+                self.unusable(&format!("unexpected JSON at column {}", error.column()))
+            }
+        })
+    }
+
+    fn unusable(&self, what: &str) -> Error {
+        Error::new(Kind::Data, format!("{}: the answer cannot be used: {what}", self.label))
+            .hint("if it goes on, check that `desk_url` is the address of Zoho Desk itself")
+    }
+}
+
+/// The organisations a token sees.
+pub(super) fn organizations(answer: &Answer) -> Result<Vec<Organization>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row {
+        id: serde_json::Value,
+        company_name: Option<String>,
+        edition: Option<String>,
+    }
+    answer
+        .rows()?
+        .into_iter()
+        .map(|raw| {
+            let row: Row = serde_json::from_str(raw.get())
+                .map_err(|error| answer.unusable(&format!("an organisation: {error}")))?;
+            let id = row.id.as_str().map_or_else(|| row.id.to_string(), str::to_owned);
+            Ok(Organization { id, name: row.company_name, edition: row.edition })
+        })
+        .collect()
+}
+
+/// Success or an error, from the whole response. `label` is method and path.
+pub(super) fn read(label: &str, response: Response) -> Result<Answer> {
+    match response.status {
+        200..=299 => {
+            let as_of_ms =
+                response.header("date").and_then(time::parse_http_date).map(|ms| ms.saturating_sub(1000));
+            let body = if response.status == 204 { Vec::new() } else { response.body };
+            Ok(Answer { label: label.to_owned(), body, as_of_ms })
+        }
+        status => Err(refusal(label, status, &response)),
+    }
+}
+
+fn refusal(label: &str, status: u16, response: &Response) -> Error {
+    let parsed: Option<Refusal<'_>> = serde_json::from_slice(&response.body).ok();
+    let code = parsed.as_ref().and_then(|refusal| refusal.error_code.as_deref()).map(quote);
+    let said = parsed.as_ref().map(said).filter(|text| !text.is_empty());
+    let retry_after_ms = response
+        .header("retry-after")
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .map(|seconds| seconds.saturating_mul(1000).min(limits::RETRY_AFTER_MAX_MS));
+    let (kind, hint) = meaning(status, code.as_deref());
+    let mut message = format!("{label}: HTTP {status}");
+    if let Some(said) = said {
+        message.push_str(": ");
+        message.push_str(&said);
+    }
+    let mut error = Error::new(kind, message).retry_after_ms(retry_after_ms);
+    error.code = code;
+    error.hint = hint.map(str::to_owned);
+    error
+}
+
+/// The envelope's message with its field problems, quoted and cut.
+fn said(refusal: &Refusal<'_>) -> String {
+    let mut text = refusal.message.as_deref().unwrap_or_default().to_owned();
+    for problem in refusal.errors.iter().take(3) {
+        let field = problem.field_name.as_deref().unwrap_or("?");
+        let what = problem.error_message.as_deref().unwrap_or("refused");
+        text.push_str(&format!(" [{field}: {what}]"));
+    }
+    quote(&text)
+}
+
+fn quote(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(limits::QUOTE_CHARS_MAX).collect()
+}
+
+/// Kind and hint of a status and code.
+fn meaning(status: u16, code: Option<&str>) -> (Kind, Option<&'static str>) {
+    match (status, code) {
+        (401, _) => (Kind::Auth, Some("run `authorize` again with a newly generated code")),
+        (_, Some("SCOPE_MISMATCH")) => (
+            Kind::Permission,
+            Some(
+                "the grant lacks a scope: generate a new code with the scope list that `spec` prints and run `authorize` again",
+            ),
+        ),
+        (_, Some("OAUTH_ORG_MISMATCH")) => (
+            Kind::Config,
+            Some(
+                "the grant belongs to another organisation: correct `organization_id`, or generate the code with the right portal selected",
+            ),
+        ),
+        (_, Some("LICENSE_ACCESS_LIMITED")) => {
+            (Kind::Permission, Some("the organisation's edition lacks this: leave the table out of `tables`"))
+        }
+        (403, _) => (
+            Kind::Permission,
+            Some("the user who generated the code may not see this: generate it as an administrator"),
+        ),
+        (429, Some("THRESHOLD_EXCEEDED")) => (
+            Kind::RateLimited,
+            Some("the day's API credits are used up: reading goes on when they are renewed"),
+        ),
+        (429, _) => {
+            (Kind::RateLimited, Some("too many calls at once in this organisation: try again shortly"))
+        }
+        (404, _) => (Kind::NotFound, None),
+        (408, _) | (500..=599, _) => (Kind::Unavailable, Some("try again later")),
+        _ => (Kind::Data, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, body: &str) -> Response {
+        Response { status, headers: vec![("retry-after".into(), "30".into())], body: body.into() }
+    }
+
+    #[test]
+    fn no_content_is_no_rows() {
+        let answer = read("GET /x", response(204, "")).unwrap();
+        assert!(answer.rows().unwrap().is_empty());
+        assert_eq!(
+            read("GET /x", response(200, r#"{"data":[{"id":"1"},{"id":"2"}]}"#))
+                .unwrap()
+                .rows()
+                .unwrap()
+                .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn counts_are_numbers_or_digits() {
+        for body in [r#"{"count":12}"#, r#"{"count":"12"}"#] {
+            assert_eq!(read("GET /x", response(200, body)).unwrap().count().unwrap(), 12);
+        }
+    }
+
+    #[test]
+    fn statuses_and_codes_become_kinds() {
+        for (status, body, kind) in [
+            (
+                401,
+                r#"{"errorCode":"INVALID_OAUTH","message":"The OAuth Token you provided is invalid."}"#,
+                Kind::Auth,
+            ),
+            (403, r#"{"errorCode":"SCOPE_MISMATCH","message":"m"}"#, Kind::Permission),
+            (403, r#"{"errorCode":"OAUTH_ORG_MISMATCH","message":"m"}"#, Kind::Config),
+            (404, r#"{"errorCode":"URL_NOT_FOUND","message":"m"}"#, Kind::NotFound),
+            (422, r#"{"errorCode":"INVALID_DATA","message":"m"}"#, Kind::Data),
+            (429, r#"{"errorCode":"THRESHOLD_EXCEEDED","message":"m"}"#, Kind::RateLimited),
+            (502, "<html>bad gateway</html>", Kind::Unavailable),
+        ] {
+            let error = read("GET /x", response(status, body)).unwrap_err();
+            assert_eq!(error.kind, kind, "{status} {body}");
+            assert_eq!(error.retry_after_ms, Some(30_000));
+        }
+    }
+
+    #[test]
+    fn a_body_cut_short_may_be_asked_again_and_nonsense_may_not() {
+        let cut = read("GET /x", response(200, r#"{"data":[{"id":"1"#)).unwrap();
+        assert_eq!(cut.rows().unwrap_err().kind, Kind::Unavailable);
+        let html = read("GET /x", response(200, "<html></html>")).unwrap();
+        assert_eq!(html.rows().unwrap_err().kind, Kind::Unavailable);
+        let other = read("GET /x", response(200, r#"{"rows":[]}"#)).unwrap();
+        assert_eq!(other.rows().unwrap_err().kind, Kind::Data);
+    }
+
+    #[test]
+    fn the_servers_clock_dates_the_state() {
+        let mut dated = response(200, "{}");
+        dated.headers.push(("date".into(), "Sun, 22 Nov 2026 17:25:10 GMT".into()));
+        assert_eq!(read("GET /x", dated).unwrap().as_of_ms, Some(1_795_368_309_000));
+    }
+}

@@ -1,0 +1,162 @@
+//! One connection: what the contract's `connection` resource does, free of bindings.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::{Api, Usage};
+use crate::check::{self, Item};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::oauth::Grant;
+use crate::reader::{self, Batch, Limits};
+use crate::schema::{self, Field};
+use crate::session::Session;
+use crate::table::Table;
+use crate::tables;
+use crate::transport::Transport;
+use crate::url::Path;
+
+/// A configured connection; holds nothing that is not in its configuration and session.
+pub struct Connection<T> {
+    api: Api<T>,
+}
+
+/// One table as `discover` finds it.
+#[derive(Debug)]
+pub struct Found {
+    pub table: &'static Table,
+    pub schema: Value,
+}
+
+impl<T: Transport> Connection<T> {
+    /// Parses configuration and session; does no I/O.
+    pub fn open(transport: T, config: &str, session: Option<&str>) -> Result<Self> {
+        let config = Config::parse(config)?;
+        let session = Session::parse(session, &config.client_id)?;
+        Ok(Self { api: Api::new(transport, config, session) })
+    }
+
+    /// What to keep until the next `open`.
+    pub fn session(&self) -> String {
+        self.api.session().to_json()
+    }
+
+    /// What the calls since the last time cost.
+    pub fn take_usage(&mut self) -> Usage {
+        self.api.take_usage()
+    }
+
+    pub fn authorize(&mut self, grant: &str) -> Result<()> {
+        let grant = Grant::parse(grant)?;
+        self.api.authorize(&grant)
+    }
+
+    pub fn check(&mut self) -> Vec<Item> {
+        check::run(&mut self.api)
+    }
+
+    /// The configured tables with the schema of their rows.
+    pub fn discover(&mut self) -> Result<Vec<Found>> {
+        let tables = self.api.config().tables.clone();
+        tables
+            .into_iter()
+            .map(|table| {
+                let fields = match table.fields_module {
+                    Some(module) => self.fields(module)?,
+                    None => Vec::new(),
+                };
+                Ok(Found { table, schema: schema::of(table, &fields) })
+            })
+            .collect()
+    }
+
+    /// Rows of a table; none where the API cannot count them.
+    pub fn count(&mut self, table: &str) -> Result<Option<u64>> {
+        let table = self.table(table)?;
+        match table.count {
+            Some(path) => self.api.get(path)?.count().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub fn cursor_at(&self, table: &str, time_ms: u64) -> Result<String> {
+        Ok(reader::cursor_at(self.table(table)?, time_ms).to_json())
+    }
+
+    pub fn read(&mut self, table: &str, cursor: Option<&str>, limits: Limits) -> Result<Batch> {
+        let table = self.table(table)?;
+        reader::read(&mut self.api, table, cursor, limits)
+    }
+
+    /// A named action; see `describe`'s `commands`.
+    pub fn command(&mut self, name: &str, arguments: &str) -> Result<Value> {
+        match name {
+            "list-fields" => {
+                let arguments: ListFields = parse_arguments(name, arguments)?;
+                self.list_fields(&arguments.module)
+            }
+            "list-departments" => {
+                let NoArguments {} = parse_arguments(name, arguments)?;
+                self.api.get(&Path::new("/api/v1/departments").with("limit", 200).into_string())?.json()
+            }
+            "refresh-token" => {
+                let NoArguments {} = parse_arguments(name, arguments)?;
+                self.api.renew_token()?;
+                Ok(json!({"valid_until_ms": self.api.session().access_token_ends_ms}))
+            }
+            _ => Err(Error::new(Kind::Unsupported, format!("there is no command `{name}`"))
+                .hint("`spec` lists the commands: list-fields, list-departments, refresh-token")),
+        }
+    }
+
+    fn list_fields(&mut self, module: &str) -> Result<Value> {
+        let path = Path::new("/api/v1/organizationFields").with("module", module).into_string();
+        self.api.get(&path)?.json()
+    }
+
+    /// The fields of a module; none where the portal or the edition does not have it.
+    fn fields(&mut self, module: &str) -> Result<Vec<Field>> {
+        let path = Path::new("/api/v1/organizationFields").with("module", module).into_string();
+        let answer = match self.api.get(&path) {
+            Ok(answer) => answer,
+            Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => return Ok(Vec::new()),
+            Err(error) if error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED") => return Ok(Vec::new()),
+            Err(mut error) => {
+                error.message = format!("custom fields of `{module}`: {}", error.message);
+                return Err(error);
+            }
+        };
+        Ok(answer.rows()?.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect())
+    }
+
+    /// A table by name or original name, whether or not it is among the configured ones.
+    fn table(&self, name: &str) -> Result<&'static Table> {
+        tables::find(name).ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("there is no table `{name}`"))
+                .hint(format!("there are {}", tables::names()))
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListFields {
+    #[serde(default = "tickets")]
+    module: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoArguments {}
+
+fn tickets() -> String {
+    "tickets".to_owned()
+}
+
+fn parse_arguments<'a, A: Deserialize<'a>>(name: &str, arguments: &'a str) -> Result<A> {
+    let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+    serde_json::from_str(arguments).map_err(|error| {
+        Error::new(Kind::Config, format!("arguments of command `{name}`: {error}"))
+            .hint("`spec` lists the arguments of each command")
+    })
+}

@@ -1,0 +1,85 @@
+//! What went wrong, in the words of the contract: a kind that tells the caller what to do, the source's own code, a
+//! message and a hint for a person. Knows no HTTP; [`crate::api`] turns answers into these.
+
+use std::fmt;
+
+/// What the caller can do about a failure; the same cases as `error-kind` in `wit/source.wit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Config,
+    Auth,
+    Permission,
+    NotFound,
+    RateLimited,
+    Unavailable,
+    Data,
+    Unsupported,
+    Internal,
+}
+
+/// One failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    pub kind: Kind,
+    /// The source's own code, for example `INVALID_OAUTH`.
+    pub code: Option<String>,
+    /// The thing first, then what happened. Never holds a secret.
+    pub message: String,
+    /// What to try next.
+    pub hint: Option<String>,
+    /// Milliseconds to wait before trying again, where the source said so.
+    pub retry_after_ms: Option<u64>,
+    /// Open-ended facts by name, see `docs/CONTRACT.md`.
+    pub attributes: Vec<(String, String)>,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: None,
+            message: message.into(),
+            hint: None,
+            retry_after_ms: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after_ms(mut self, retry_after_ms: Option<u64>) -> Self {
+        self.retry_after_ms = retry_after_ms;
+        self
+    }
+
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.attributes.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.code {
+            Some(code) if !self.message.contains(code.as_str()) => write!(f, " ({code})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

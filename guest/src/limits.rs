@@ -1,0 +1,55 @@
+//! Every bound the connector sets itself, with its reason. Bounds on one batch come from the host with each call.
+
+/// Names in `custom_field_keys`: Zoho takes at most 30 in `fields` (`zoho-desk-api.md` §4.1).
+pub const CUSTOM_FIELD_KEYS_MAX: usize = 30;
+
+/// An access token is renewed when it has less than this left, so that none expires between the check and its use even
+/// when a call takes its full time-out.
+pub const TOKEN_MARGIN_MS: u64 = 120_000;
+
+/// An access token is never trusted for longer than Zoho's documented hour, whatever the answer said (§2.2: one old
+/// variant gives milliseconds where seconds are meant).
+pub const TOKEN_LIFE_MAX_MS: u64 = 3_600_000;
+
+/// How long to leave the token endpoint alone after it said "Access Denied": Zoho counts ten tokens in ten minutes (§2.3).
+pub const TOKEN_THROTTLE_WAIT_MS: u64 = 120_000;
+
+/// A longer `Retry-After` than a day cannot be meant: the credit window is a day (§5.2).
+pub const RETRY_AFTER_MAX_MS: u64 = 86_400_000;
+
+/// List pages asked for at once. Pages of 100 rows are large; four hide the latency of one.
+pub const LIST_PAGES_AT_ONCE: usize = 4;
+
+/// Ids kept of the rows before the boundary of two pages, to find the boundary again when rows moved.
+pub const SEAM_IDS: usize = 12;
+
+/// Full pages in a row that held nothing new before a read is given up: the server repeats itself.
+pub const STALE_PAGES_MAX: u32 = 4;
+
+/// The body of one answer, in bytes: a page of 200 rows with long descriptions stays well below.
+pub const BODY_BYTES_MAX: usize = 32 << 20;
+
+/// Calls at once when the edition is not known: what the smallest edition allows, less one for other users.
+pub const CONCURRENCY_UNKNOWN: usize = 4;
+
+/// Text of the source that is quoted in an error, in characters.
+pub const QUOTE_CHARS_MAX: usize = 200;
+
+/// Rows a search can page through (`zoho-desk-api.md` §3.2); a window that holds more is split.
+pub const SEARCH_ROWS_MAX: u64 = 5000;
+
+/// Two search windows overlap by this much, because the search index lags behind writes (§3.5: half an hour is used in
+/// practice).
+pub const SEARCH_OVERLAP_MS: u64 = 30 * 60 * 1000;
+
+/// A window of one second is not split further: times are whole seconds in most answers.
+pub const SEARCH_WINDOW_MIN_MS: u64 = 1000;
+
+/// Rows remembered of the overlap; beyond it the oldest are read again, which is only dearer.
+pub const SEARCH_SEEN_MAX: usize = 2000;
+
+/// How long to rest when a followed table is caught up.
+pub const SEARCH_REST_MS: u64 = 5 * 60 * 1000;
+
+/// Departments in `department_ids`: Zoho takes at most 20 (§4.1).
+pub const DEPARTMENT_IDS_MAX: usize = 20;

@@ -1,0 +1,248 @@
+//! The token state machine: when a token must be renewed, what to ask, and what Zoho's answers mean. Pure.
+//!
+//! Source: `zoho-desk-api.md` §2. Zoho sends most token errors with HTTP 200, so the body decides, not the status.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::limits;
+use crate::session::Session;
+use crate::transport::{Method, Request, Response};
+use crate::url;
+
+const TOKEN_PATH: &str = "/oauth/v2/token";
+
+/// What a person exchanges for tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The code generated for a self client, or carried by the redirect of a server client.
+    code: Option<String>,
+    /// Only for a server client: the redirect URI registered with it.
+    redirect_uri: Option<String>,
+    /// Instead of a code: a refresh token that exists already.
+    refresh_token: Option<String>,
+}
+
+impl Grant {
+    pub fn parse(json: &str) -> Result<Self> {
+        let grant: Self = serde_json::from_str(json).map_err(|error| {
+            Error::new(Kind::Config, format!("grant: {error}")).hint(r#"pass {"code": "1000.…"}"#)
+        })?;
+        let filled = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.trim().is_empty());
+        if filled(&grant.code) == filled(&grant.refresh_token) {
+            return Err(Error::new(Kind::Config, "grant: give either a code or a refresh token").hint(
+                "generate a code at the Zoho API console, tab Generate Code, and pass it within its minutes",
+            ));
+        }
+        Ok(grant)
+    }
+
+    /// The refresh token, when the grant is one.
+    pub fn refresh_token(&self) -> Option<&str> {
+        self.refresh_token.as_deref().map(str::trim).filter(|token| !token.is_empty())
+    }
+}
+
+/// True when `session` holds an access token that is good for a whole call from `now_ms`.
+pub fn is_fresh(session: &Session, now_ms: u64) -> bool {
+    session.access_token.is_some() && session.access_token_ends_ms > now_ms + limits::TOKEN_MARGIN_MS
+}
+
+/// The request that exchanges `grant`.
+pub fn exchange(config: &Config, grant: &Grant) -> Request {
+    match (&grant.code, &grant.refresh_token) {
+        (Some(code), _) => {
+            let mut pairs = vec![("grant_type", "authorization_code"), ("code", code.trim())];
+            if let Some(redirect_uri) = &grant.redirect_uri {
+                pairs.push(("redirect_uri", redirect_uri));
+            }
+            token_request(config, &pairs)
+        }
+        (None, refresh_token) => renew(config, refresh_token.as_deref().unwrap_or_default().trim()),
+    }
+}
+
+/// The request that renews the access token.
+pub fn renew(config: &Config, refresh_token: &str) -> Request {
+    token_request(config, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token)])
+}
+
+/// Secrets go in the body, never in the URL.
+fn token_request(config: &Config, pairs: &[(&str, &str)]) -> Request {
+    let mut all = vec![("client_id", config.client_id.as_str()), ("client_secret", &config.client_secret)];
+    all.extend_from_slice(pairs);
+    Request {
+        method: Method::Post,
+        origin: config.accounts.clone(),
+        path_with_query: TOKEN_PATH.to_owned(),
+        headers: vec![
+            ("content-type", "application/x-www-form-urlencoded".to_owned()),
+            ("accept", "application/json".to_owned()),
+        ],
+        body: url::form(&all).into_bytes(),
+    }
+}
+
+/// Puts the tokens of a good answer into `session`; keeps its refresh token when the answer has none.
+pub fn accept(
+    config: &Config,
+    session: &mut Session,
+    response: &Response,
+    now_ms: u64,
+    renewing: bool,
+) -> Result<()> {
+    let answer: Value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+    let text = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
+    let Some(access_token) = text("access_token") else {
+        return Err(refused(config, response, text("error"), renewing));
+    };
+    session.access_token = Some(access_token);
+    session.access_token_ends_ms = now_ms.saturating_add(life_ms(&answer));
+    if let Some(refresh_token) = text("refresh_token") {
+        session.refresh_token = Some(refresh_token);
+    }
+    if session.refresh_token.is_none() {
+        return Err(Error::new(Kind::Auth, "authorisation: Zoho gave an access token but no refresh token").hint(
+            "use a self client's generated code; a server client must ask with access_type=offline and prompt=consent",
+        ));
+    }
+    Ok(())
+}
+
+/// `expires_in` is seconds; an old variant has `expires_in_sec` beside `expires_in` in milliseconds.
+fn life_ms(answer: &Value) -> u64 {
+    let number = |key: &str| {
+        answer
+            .get(key)
+            .and_then(|value| value.as_u64().or_else(|| value.as_str().and_then(|s| s.parse().ok())))
+    };
+    let seconds = number("expires_in_sec").or_else(|| number("expires_in")).unwrap_or(3600);
+    seconds.saturating_mul(1000).min(limits::TOKEN_LIFE_MAX_MS)
+}
+
+/// What a refusal means, and what a person can do about it.
+fn refused(config: &Config, response: &Response, code: Option<String>, renewing: bool) -> Error {
+    let place = format!("data centre `{}` ({})", config.data_center, config.accounts);
+    let Some(code) = code else {
+        let kind =
+            if response.status >= 500 || response.status < 400 { Kind::Unavailable } else { Kind::Auth };
+        return Error::new(
+            kind,
+            format!("{}: HTTP {} and no token in the answer", config.accounts, response.status),
+        )
+        .hint("try again later; check `data_center` and `accounts_url` if it goes on");
+    };
+    let error = |kind, what: &str, hint: &str| {
+        Error::new(kind, format!("{what}, says {place}")).code(code.clone()).hint(hint.to_owned())
+    };
+    match code.as_str() {
+        "invalid_client" => error(
+            Kind::Auth,
+            "`client_id` is not known",
+            "the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you \
+             open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console",
+        ),
+        "invalid_client_secret" => error(
+            Kind::Auth,
+            "`client_secret` is wrong for this client",
+            "copy the Client Secret again from the API console; a client used in several data centres has one for each",
+        ),
+        "invalid_code" if renewing => error(
+            Kind::Auth,
+            "the refresh token was revoked, removed or belongs to another data centre",
+            "generate a new code at the API console and run `authorize --code CODE`",
+        ),
+        "invalid_code" => error(
+            Kind::Auth,
+            "the generated code has expired, was used before, or is of another data centre",
+            "a code works once and only for the minutes chosen when it was made: generate a new one and run \
+             `authorize --code CODE` at once; if it is new, check `data_center`",
+        ),
+        "invalid_grant" => error(Kind::Auth, "the grant is not accepted", "generate a new code and run `authorize` again"),
+        "invalid_scope" => error(
+            Kind::Auth,
+            "a scope of the grant is not known",
+            "paste the scope list that `spec` prints when you generate the code",
+        ),
+        "invalid_redirect_uri" => error(
+            Kind::Auth,
+            "the redirect URI does not match the client's",
+            "use a self client, or pass the client's own `redirect_uri` in the grant",
+        ),
+        "Access Denied" | "access_denied" => error(
+            Kind::RateLimited,
+            "too many tokens were asked for",
+            "Zoho gives 10 access tokens in 10 minutes for one refresh token: wait, and give each connection its own client",
+        )
+        .retry_after_ms(Some(limits::TOKEN_THROTTLE_WAIT_MS)),
+        "general_error" => error(Kind::Unavailable, "the token service failed", "try again later"),
+        _ => error(Kind::Auth, "the token service refused", "generate a new code and run `authorize` again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::parse(r#"{"organization_id":"1","client_id":"id","client_secret":"s3","data_center":"eu"}"#)
+            .unwrap()
+    }
+
+    fn answer(body: &str) -> Response {
+        Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }
+    }
+
+    fn outcome(body: &str, renewing: bool) -> std::result::Result<Session, Error> {
+        let mut session = Session::default();
+        accept(&config(), &mut session, &answer(body), 1_000, renewing).map(|()| session)
+    }
+
+    #[test]
+    fn a_good_answer_is_kept_for_an_hour_at_most() {
+        let session =
+            outcome(r#"{"access_token":"a","refresh_token":"r","expires_in":3600000}"#, false).unwrap();
+        assert_eq!(session.access_token_ends_ms, 1_000 + 3_600_000);
+        assert!(is_fresh(&session, 1_000));
+        assert!(!is_fresh(&session, 3_500_000));
+        let old = outcome(
+            r#"{"access_token":"a","refresh_token":"r","expires_in_sec":60,"expires_in":60000}"#,
+            false,
+        );
+        assert_eq!(old.unwrap().access_token_ends_ms, 61_000);
+    }
+
+    #[test]
+    fn errors_sent_with_200_become_hints() {
+        for (body, renewing, kind, says) in [
+            (r#"{"error":"invalid_client"}"#, false, Kind::Auth, "data_center"),
+            (r#"{"error":"invalid_client_secret"}"#, false, Kind::Auth, "Client Secret"),
+            (r#"{"error":"invalid_code"}"#, false, Kind::Auth, "generate a new one"),
+            (r#"{"error":"invalid_code"}"#, true, Kind::Auth, "authorize --code"),
+            (r#"{"error":"Access Denied"}"#, true, Kind::RateLimited, "10 access tokens"),
+            (r#"<html>"#, true, Kind::Unavailable, "try again later"),
+        ] {
+            let error = outcome(body, renewing).unwrap_err();
+            assert_eq!(error.kind, kind, "{body}");
+            assert!(error.hint.unwrap().contains(says), "{body}");
+        }
+    }
+
+    #[test]
+    fn secrets_travel_in_the_body_only() {
+        let request = exchange(&config(), &Grant::parse(r#"{"code":"1000.x"}"#).unwrap());
+        assert_eq!(request.path_with_query, "/oauth/v2/token");
+        let body = String::from_utf8(request.body).unwrap();
+        assert_eq!(body, "client_id=id&client_secret=s3&grant_type=authorization_code&code=1000.x");
+    }
+
+    #[test]
+    fn a_grant_is_a_code_or_a_refresh_token() {
+        for bad in ["{}", r#"{"code":""}"#, r#"{"code":"a","refresh_token":"b"}"#, r#"{"cod":"a"}"#] {
+            assert_eq!(Grant::parse(bad).err().unwrap().kind, Kind::Config, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One `read`: goes on from a cursor until a bound is reached or nothing is left, and says where to go on.
+//!
+//! What was read before a failure is not thrown away: the batch ends there, and the failure comes back when the host
+//! asks again and it is still there.
+
+mod details;
+mod pass;
+mod search;
+
+use crate::api::Api;
+use crate::cursor::{Cursor, Phase, Search};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::row::Change;
+use crate::table::{Follow, Table};
+use crate::transport::Transport;
+
+/// Bounds on one batch; the contract's `limits`.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub max_changes: u32,
+    pub max_bytes: u32,
+    pub max_ms: u32,
+}
+
+/// One batch; the contract's `batch` without usage.
+#[derive(Debug)]
+pub struct Batch {
+    pub changes: Vec<Change>,
+    pub cursor: String,
+    /// Id of the pass, and whether this batch completes it.
+    pub pass: Option<(u64, bool)>,
+    pub caught_up: bool,
+    pub wait_ms: Option<u64>,
+    pub warnings: Vec<String>,
+}
+
+/// What a step of the read has come to.
+enum Progress {
+    /// There may be more at the cursor.
+    More,
+    /// This phase is at its end.
+    Done,
+}
+
+/// The batch being filled.
+struct Output {
+    changes: Vec<Change>,
+    bytes: usize,
+    warnings: Vec<String>,
+    limits: Limits,
+    deadline_ms: u64,
+    /// True once the cursor moved, with or without changes.
+    moved: bool,
+    /// What ended the batch early.
+    failure: Option<Error>,
+}
+
+impl Output {
+    fn push(&mut self, change: Change) {
+        self.bytes +=
+            change.after.as_ref().map_or(0, String::len) + change.before.as_ref().map_or(0, String::len);
+        self.changes.push(change);
+    }
+
+    fn is_full(&self, ticks_ms: u64) -> bool {
+        self.changes.len() >= self.limits.max_changes as usize
+            || self.bytes >= self.limits.max_bytes as usize
+            || ticks_ms >= self.deadline_ms
+    }
+
+    fn room(&self) -> u64 {
+        u64::from(self.limits.max_changes).saturating_sub(self.changes.len() as u64)
+    }
+}
+
+/// Reads the next batch of `table` from `cursor`, or from the beginning.
+pub fn read<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    cursor: Option<&str>,
+    limits: Limits,
+) -> Result<Batch> {
+    let now_ms = api.transport().now_ms();
+    let mut cursor = match cursor {
+        Some(json) => Cursor::parse(table, json)?,
+        None => Cursor::start(table, now_ms),
+    };
+    if let Phase::Rest { last_pass } = cursor.phase {
+        cursor = Cursor::start(table, now_ms.max(last_pass + 1));
+    }
+    let mut out = Output {
+        changes: Vec::new(),
+        bytes: 0,
+        warnings: Vec::new(),
+        limits,
+        deadline_ms: api.transport().ticks_ms().saturating_add(u64::from(limits.max_ms)),
+        moved: false,
+        failure: None,
+    };
+    let progress = loop {
+        let step = match &mut cursor.phase {
+            Phase::Pass(pass) => pass::step(api, table, pass, &mut out),
+            Phase::Search(search) => search::step(api, table, search, &mut out),
+            Phase::Rest { .. } => Ok(Progress::Done),
+        };
+        match step {
+            Ok(Progress::Done) => break Progress::Done,
+            Ok(Progress::More) => {}
+            Err(error) if out.moved => out.failure = Some(error),
+            Err(error) => return Err(explain(table, error)),
+        }
+        if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
+            break Progress::More;
+        }
+    };
+    Ok(conclude(table, cursor, progress, out))
+}
+
+/// The batch, with the cursor moved on to the next phase where this one is done.
+fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
+    let done = matches!(progress, Progress::Done);
+    let pass = match &cursor.phase {
+        Phase::Pass(pass) => Some((pass.began_ms, done)),
+        _ => None,
+    };
+    let next = match cursor.phase {
+        Phase::Pass(pass) if done => {
+            Cursor::new(table, after_pass(table, pass.began_ms, pass.source_began_ms))
+        }
+        _ => cursor,
+    };
+    let wait_ms = match table.follow {
+        Follow::Search { .. } => limits::SEARCH_REST_MS,
+        Follow::Compare { every_ms } => every_ms,
+    };
+    let mut warnings = out.warnings;
+    warnings.extend(out.failure.map(|error| format!("the batch was cut short: {error}")));
+    Batch {
+        changes: out.changes,
+        cursor: next.to_json(),
+        pass,
+        caught_up: done,
+        wait_ms: done.then_some(wait_ms),
+        warnings,
+    }
+}
+
+/// How a table is followed once a pass is complete.
+fn after_pass(table: &Table, began_ms: u64, source_began_ms: Option<u64>) -> Phase {
+    match table.follow {
+        Follow::Search { .. } => Phase::Search(Search {
+            since_ms: source_began_ms.unwrap_or(began_ms.saturating_sub(limits::SEARCH_OVERLAP_MS)),
+            window: None,
+            seen: std::collections::BTreeMap::new(),
+        }),
+        Follow::Compare { .. } => Phase::Rest { last_pass: began_ms },
+    }
+}
+
+/// The cursor that starts at a moment: changes since then by search, or a pass where there is no search.
+pub fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
+    Cursor::new(table, after_pass(table, time_ms, Some(time_ms)))
+}
+
+/// Says which table failed, and which scopes it needs when that is why.
+fn explain(table: &Table, mut error: Error) -> Error {
+    error.message = format!("table `{}`: {}", table.name, error.message);
+    if error.code.as_deref() == Some("SCOPE_MISMATCH") {
+        error.hint = Some(format!(
+            "the grant lacks a scope; this table needs {}: generate a new code with the scope list that `spec` prints \
+             and run `authorize` again",
+            table.scopes.join(" and ")
+        ));
+    }
+    error
+}

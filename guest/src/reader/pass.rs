@@ -1,0 +1,204 @@
+//! A complete pass over a list: pages asked for ahead, checked at their seams, each row made whole.
+
+use serde_json::value::RawValue;
+
+use super::details::{self, Gone, Listed};
+use super::{Output, Progress};
+use crate::api::{Answer, Api};
+use crate::config::Sort;
+use crate::cursor::Pass;
+use crate::error::{Error, Kind, Result};
+use crate::limits;
+use crate::paging::Verdict;
+use crate::row;
+use crate::table::{List, Slices, Table};
+use crate::transport::Transport;
+use crate::url::Path;
+
+/// Reads one round of pages, or one slice.
+pub(super) fn step<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    pass: &mut Pass,
+    out: &mut Output,
+) -> Result<Progress> {
+    if let Some(slices) = table.list.slices {
+        return slice(api, table, slices, pass, out);
+    }
+    let list = &table.list;
+    let at_once = pages_at_once(api, table, pass, out);
+    let froms = pass.position.plan(list.limit, at_once);
+    let plain: Vec<String> = froms.iter().map(|from| list_path(api, table, *from, None)).collect();
+    let mut paths = plain;
+    let with_fields = !details::reads_details(api, table)
+        && table.detail.is_some_and(|detail| detail.is_chosen)
+        && !api.config().custom_field_keys.is_empty();
+    if with_fields {
+        let keys = api.config().custom_field_keys.join(",");
+        paths.extend(froms.iter().map(|from| list_path(api, table, *from, Some(&keys))));
+    }
+    let in_flight = at_once * if with_fields { 2 } else { 1 };
+    let mut answers = api.get_all(&paths, in_flight)?;
+    let custom = answers.split_off(froms.len());
+    let mut custom = custom.into_iter();
+    for (from, answer) in froms.into_iter().zip(answers) {
+        let custom = custom.next();
+        if from != pass.position.from {
+            break; // rows moved: what was asked for ahead does not fit any more
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return give_up_parameter(api, table, error),
+        };
+        pass.source_began_ms = pass.source_began_ms.or(answer.as_of_ms);
+        if let Progress::Done = page(api, table, pass, out, &answer, custom)? {
+            return Ok(Progress::Done);
+        }
+        if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
+            break;
+        }
+    }
+    Ok(Progress::More)
+}
+
+/// Takes one page.
+fn page<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    pass: &mut Pass,
+    out: &mut Output,
+    answer: &Answer,
+    custom: Option<Result<Answer>>,
+) -> Result<Progress> {
+    let rows = answer.rows()?;
+    let heads = details::heads(table, &rows)?;
+    let ids: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
+    let before = pass.position.clone();
+    match pass.position.accept(table.list.limit, &ids) {
+        Verdict::End => Ok(Progress::Done),
+        Verdict::Again => {
+            out.moved = true;
+            Ok(Progress::More)
+        }
+        Verdict::Stuck => Err(Error::new(
+            Kind::Data,
+            format!("{} repeats the same rows whatever `from` is asked", table.list.path),
+        )
+        .hint("this server does not page as Zoho Desk does: check `desk_url`")),
+        Verdict::Rows(first) => {
+            let listed: Vec<Listed<'_>> = heads[first..]
+                .iter()
+                .zip(&rows[first..])
+                .map(|(head, row)| Listed { head, row: row.get(), as_of_ms: answer.as_of_ms })
+                .collect();
+            let written = match custom {
+                Some(custom) => details::with_custom_fields(api, table, &listed, custom, out),
+                None => details::read(api, table, &listed, Gone::Skip, out),
+            };
+            if written < listed.len() {
+                // A failure among the details: the position stays just behind the last row that is whole.
+                pass.position = before;
+                if written > 0 {
+                    pass.position.accept(table.list.limit, &ids[..first + written]);
+                    out.moved = true;
+                }
+                return Err(out
+                    .failure
+                    .take()
+                    .unwrap_or_else(|| Error::new(Kind::Internal, "rows were left out")));
+            }
+            out.moved = true;
+            Ok(Progress::More)
+        }
+    }
+}
+
+/// Reads one slice of a list that is not paged.
+fn slice<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    slices: Slices,
+    pass: &mut Pass,
+    out: &mut Output,
+) -> Result<Progress> {
+    let Some(value) = slices.values.get(pass.slice) else { return Ok(Progress::Done) };
+    let path = Path::new(table.list.path).with(slices.parameter, value).into_string();
+    match api.get(&path) {
+        Ok(answer) => {
+            pass.source_began_ms = pass.source_began_ms.or(answer.as_of_ms);
+            let rows: Vec<&RawValue> = answer.rows()?;
+            let tag = format!("\"{value}\"");
+            for (head, raw) in details::heads(table, &rows)?.iter().zip(&rows) {
+                let tagged = row::with_member(raw.get(), slices.parameter, &tag).unwrap_or_default();
+                out.push(details::as_read(table, head, tagged, answer.as_of_ms));
+            }
+        }
+        Err(error) if lacks_module(&error) => {
+            out.warnings.push(format!("{} `{value}` is left out: {error}", slices.parameter));
+        }
+        Err(error) => return Err(error),
+    }
+    pass.slice += 1;
+    out.moved = true;
+    Ok(if pass.slice < slices.values.len() { Progress::More } else { Progress::Done })
+}
+
+/// True when a portal does not have the module at all; a missing scope is another thing.
+fn lacks_module(error: &Error) -> bool {
+    match error.kind {
+        Kind::Data | Kind::NotFound => true,
+        Kind::Permission => error.code.as_deref() != Some("SCOPE_MISMATCH"),
+        _ => false,
+    }
+}
+
+/// One page first, more when the list has shown to be long; only one where each page is followed by its details.
+fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, pass: &Pass, out: &Output) -> usize {
+    if pass.position.from == 1 || pass.position.stale > 0 || details::reads_details(api, table) {
+        return 1;
+    }
+    let wanted = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);
+    wanted.clamp(1, limits::LIST_PAGES_AT_ONCE.min(api.concurrency()))
+}
+
+/// The path of one page; with `fields`, the projection to those fields instead of the plain rows.
+fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Option<&str>) -> String {
+    let List { path, limit, query, sort_by, sort_is_chosen, departments, .. } = table.list;
+    let mut path = Path::new(path).with("from", from).with("limit", limit);
+    if let Some(field) = sort_by
+        && !api.refused(table.name, "sortBy")
+    {
+        let newest_first = sort_is_chosen && api.config().sort == Sort::NewestFirst;
+        path = path.with("sortBy", format_args!("{}{field}", if newest_first { "-" } else { "" }));
+    }
+    if let Some(parameter) = departments
+        && !api.config().department_ids.is_empty()
+    {
+        path = path.with(parameter, api.config().department_ids.join(","));
+    }
+    match fields {
+        Some(fields) => path = path.with("fields", fields),
+        None => {
+            for (name, value) in query {
+                if !api.refused(table.name, name) {
+                    path = path.with(name, value);
+                }
+            }
+        }
+    }
+    path.into_string()
+}
+
+/// A portal that refuses an optional parameter is read without it from then on.
+fn give_up_parameter<T: Transport>(api: &mut Api<T>, table: &Table, error: Error) -> Result<Progress> {
+    let refused = table.list.optional.iter().find(|parameter| {
+        error.kind == Kind::Data && error.message.contains(**parameter) && !api.refused(table.name, parameter)
+    });
+    match refused {
+        Some(parameter) => {
+            api.remember_refused(table.name, parameter);
+            Ok(Progress::More)
+        }
+        None => Err(error),
+    }
+}

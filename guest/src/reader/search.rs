@@ -1,0 +1,183 @@
+//! Following by search: windows of modified times, split where they hold more than a search can page through.
+//!
+//! Source: `zoho-desk-api.md` §3.2 (0-based, 5,000 cap), §3.5 (`modifiedTimeRange`; the index lags, so windows overlap).
+
+use std::collections::BTreeMap;
+
+use super::details::{self, Gone, Listed};
+use super::{Output, Progress};
+use crate::api::{Answer, Api};
+use crate::cursor::{Search, Window};
+use crate::error::{Error, Kind, Result};
+use crate::limits;
+use crate::paging::{Position, Verdict};
+use crate::row::{Change, Head, Operation};
+use crate::table::{Follow, Table};
+use crate::time;
+use crate::transport::Transport;
+use crate::url::Path;
+
+/// Rows of a search page: the most it takes (§3.2).
+const PAGE: u64 = 100;
+
+/// Reads one page of the window, or opens the next window.
+pub(super) fn step<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    search: &mut Search,
+    out: &mut Output,
+) -> Result<Progress> {
+    let Follow::Search { path } = table.follow else {
+        return Err(Error::new(Kind::Internal, "the cursor follows by search and the table does not"));
+    };
+    let now_ms = api.transport().now_ms();
+    let since_ms = search.since_ms;
+    let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
+    let answer = api.get(&window_path(path, window))?;
+    window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
+    if window.position.seam.is_empty() && split(window, &answer, out) {
+        return Ok(Progress::More);
+    }
+    let rows = answer.rows()?;
+    let heads = details::heads(table, &rows)?;
+    let ids: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
+    let before = window.position.clone();
+    let capped = window.position.from - 1 + PAGE >= limits::SEARCH_ROWS_MAX;
+    match window.position.accept(PAGE, &ids) {
+        Verdict::Rows(first) => {
+            let unseen: Vec<usize> =
+                (first..heads.len()).filter(|&index| is_new(&search.seen, &heads[index])).collect();
+            let listed: Vec<Listed<'_>> = unseen
+                .iter()
+                .map(|&index| Listed { head: &heads[index], row: rows[index].get(), as_of_ms: None })
+                .collect();
+            let written = write(api, table, &listed, out);
+            for row in &listed[..written] {
+                search.seen.insert(row.head.id.clone(), row.head.modified_time_ms.unwrap_or(0));
+            }
+            out.moved |= written > 0;
+            if written < listed.len() {
+                if let Some(window) = &mut search.window {
+                    window.position = before;
+                }
+                return Err(out
+                    .failure
+                    .take()
+                    .unwrap_or_else(|| Error::new(Kind::Internal, "rows were left out")));
+            }
+            out.moved = true;
+            if capped { finish_window(search) } else { Ok(Progress::More) }
+        }
+        Verdict::Again => {
+            out.moved = true;
+            Ok(Progress::More)
+        }
+        Verdict::End => {
+            out.moved = true;
+            finish_window(search)
+        }
+        Verdict::Stuck => {
+            Err(Error::new(Kind::Data, format!("{path} repeats the same rows whatever `from` is asked"))
+                .hint("this server does not page as Zoho Desk does: check `desk_url`"))
+        }
+    }
+}
+
+/// The window from a while before `since_ms` to now.
+fn open(since_ms: u64, now_ms: u64) -> Window {
+    let end_ms = now_ms.max(since_ms);
+    Window {
+        from_ms: since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS),
+        to_ms: end_ms,
+        end_ms,
+        source_now_ms: None,
+        position: Position::default(),
+    }
+}
+
+/// Halves a window that holds more rows than a search can page through. True when it did.
+fn split(window: &mut Window, answer: &Answer, out: &mut Output) -> bool {
+    let Ok(count) = answer.count() else { return false };
+    if count <= limits::SEARCH_ROWS_MAX {
+        return false;
+    }
+    let length = window.to_ms.saturating_sub(window.from_ms);
+    if length <= limits::SEARCH_WINDOW_MIN_MS {
+        out.warnings.push(format!(
+            "{count} rows were modified within one second at {}; the search shows only {} of them: read the table from \
+             the beginning to get them all",
+            time::format(window.from_ms),
+            limits::SEARCH_ROWS_MAX
+        ));
+        return false;
+    }
+    window.to_ms = window.from_ms + length / 2;
+    out.moved = true;
+    true
+}
+
+/// Moves on behind the window; done when it was the last of its range.
+fn finish_window(search: &mut Search) -> Result<Progress> {
+    let Some(window) = search.window.take() else { return Ok(Progress::Done) };
+    if window.to_ms < window.end_ms {
+        search.window = Some(Window {
+            from_ms: window.to_ms,
+            to_ms: window.end_ms,
+            end_ms: window.end_ms,
+            source_now_ms: window.source_now_ms,
+            position: Position::default(),
+        });
+        return Ok(Progress::More);
+    }
+    // Our clock may be ahead of the source's: never believe to have read its future.
+    search.since_ms = window.end_ms.min(window.source_now_ms.unwrap_or(window.end_ms)).max(search.since_ms);
+    let horizon_ms = search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
+    search.seen.retain(|_, modified_ms| *modified_ms >= horizon_ms);
+    while search.seen.len() > limits::SEARCH_SEEN_MAX {
+        let oldest =
+            search.seen.iter().min_by_key(|(_, modified_ms)| **modified_ms).map(|(id, _)| id.clone());
+        let Some(oldest) = oldest else { break };
+        search.seen.remove(&oldest);
+    }
+    Ok(Progress::Done)
+}
+
+fn is_new(seen: &BTreeMap<String, u64>, head: &Head) -> bool {
+    head.modified_time_ms.is_none() || seen.get(&head.id).copied() != head.modified_time_ms
+}
+
+/// Writes changed rows: by their detail where the table has one, so that they look as a pass would show them.
+fn write<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    listed: &[Listed<'_>],
+    out: &mut Output,
+) -> usize {
+    let first_change = out.changes.len();
+    let written = details::read(api, table, listed, Gone::Bury, out);
+    for change in &mut out.changes[first_change..] {
+        follow_up(change);
+    }
+    written
+}
+
+/// A row found by following changed, whatever it was before. It replaces only what it shows: a list row of the pass may
+/// have had members that neither search nor detail have.
+fn follow_up(change: &mut Change) {
+    if change.operation == Operation::Read {
+        change.operation = Operation::Update;
+        // The index may lag, so a search row is as old as its own modified time says.
+        change.as_of_ms = change.as_of_ms.or(change.source_time_ms);
+        change.attributes.push(("partial".to_owned(), "true".to_owned()));
+    }
+}
+
+fn window_path(path: &str, window: &Window) -> String {
+    let range = format!("{},{}", time::format(window.from_ms), time::format(window.to_ms));
+    Path::new(path)
+        .with("modifiedTimeRange", range)
+        .with("sortBy", "modifiedTime")
+        .with("from", window.position.from - 1)
+        .with("limit", PAGE)
+        .into_string()
+}

@@ -1,0 +1,114 @@
+//! What a table is: data that the one reader, the one schema and the one conformance test work from. No behaviour per table.
+
+/// The type of a column; decides its JSON Schema and what a sink converts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// An identifier: digits in a string, beyond 2^53, never a number.
+    Id,
+    Text,
+    /// HTML in a string.
+    Html,
+    /// A whole number, which Zoho often sends as digits in a string.
+    Integer,
+    /// A decimal number, often in a string.
+    Number,
+    /// True or false, sometimes in a string.
+    Boolean,
+    /// A UTC moment, `2026-11-22T17:25:10.000Z`.
+    Time,
+    /// A day, `2026-11-22`.
+    Date,
+    Object,
+    Array,
+}
+
+/// One documented member of a row. Members that are not listed still reach the target in the row's document.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: Type,
+}
+
+/// Shorthand for tables.
+pub const fn column(name: &'static str, kind: Type) -> Column {
+    Column { name, kind }
+}
+
+/// How the rows of a table are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct List {
+    pub path: &'static str,
+    /// Largest `limit` the endpoint takes (422 above, `zoho-desk-api.md` §3.2); 0: it is not paged.
+    pub limit: u64,
+    /// Parameters that are always sent.
+    pub query: &'static [(&'static str, &'static str)],
+    /// The field that orders the list and never changes for a row.
+    pub sort_by: Option<&'static str>,
+    /// `sort` of the configuration chooses the direction; otherwise oldest first.
+    pub sort_is_chosen: bool,
+    /// Parameters that may be left out when a portal refuses them (§9, conflict 6).
+    pub optional: &'static [&'static str],
+    /// The parameter that takes `department_ids` of the configuration.
+    pub departments: Option<&'static str>,
+    /// One list for each value of a parameter; rows are tagged with it.
+    pub slices: Option<Slices>,
+}
+
+/// A list that exists once for each value of a parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Slices {
+    pub parameter: &'static str,
+    pub values: &'static [&'static str],
+}
+
+/// Where the whole record is, when list rows are only a part of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Detail {
+    /// `{id}` stands for the row's id.
+    pub path: &'static str,
+    /// `ticket_detail = false` turns it off.
+    pub is_chosen: bool,
+}
+
+/// How changes after the first pass are found by asking.
+#[derive(Clone, Copy, Debug)]
+pub enum Follow {
+    /// `modifiedTimeRange` of the search at this path.
+    Search { path: &'static str },
+    /// The whole table is read again when this many milliseconds have passed.
+    Compare { every_ms: u64 },
+}
+
+/// One table.
+#[derive(Debug)]
+pub struct Table {
+    pub name: &'static str,
+    /// The name the original connector gives it; accepted wherever a name is.
+    pub alias: &'static str,
+    pub title: &'static str,
+    /// Scopes that reading needs, all of them.
+    pub scopes: &'static [&'static str],
+    pub list: List,
+    pub detail: Option<Detail>,
+    /// The path that counts the rows, where there is one that needs no further parameter.
+    pub count: Option<&'static str>,
+    pub follow: Follow,
+    /// The module whose custom fields the rows carry.
+    pub fields_module: Option<&'static str>,
+    pub columns: &'static [Column],
+    /// What a person should know: cost, and what is not in it.
+    pub notes: &'static str,
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Table {
+    /// The path of one record's detail.
+    pub fn detail_path(&self, id: &str) -> Option<String> {
+        self.detail.map(|detail| detail.path.replace("{id}", id))
+    }
+}

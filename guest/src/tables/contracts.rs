@@ -1,0 +1,56 @@
+//! Contracts: `GET /contracts`, and `GET /contracts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
+
+use crate::table::Type::{Array, Date, Html, Id, Integer, Object, Text, Time};
+use crate::table::{Column, Detail, Follow, List, Table, column};
+
+pub(super) const TABLE: Table = Table {
+    name: "contracts",
+    alias: "Contracts",
+    title: "Contracts",
+    scopes: &["Desk.settings.READ"],
+    list: List {
+        path: "/api/v1/contracts",
+        limit: 50,
+        query: &[],
+        sort_by: Some("createdTime"),
+        sort_is_chosen: false,
+        optional: &["sortBy"],
+        departments: None,
+        slices: None,
+    },
+    detail: Some(Detail { path: "/api/v1/contracts/{id}", is_chosen: false }),
+    count: None,
+    follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
+    fields_module: Some("contracts"),
+    columns: COLUMNS,
+    notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has neither a search \
+            nor a count without a view, so it is read again as a whole.",
+};
+
+const COLUMNS: &[Column] = &[
+    column("id", Id),
+    column("contractName", Text),
+    column("contractNumber", Text),
+    column("contractStatus", Text),
+    column("description", Html),
+    column("accountId", Id),
+    column("productId", Id),
+    column("departmentId", Id),
+    column("ownerId", Id),
+    column("associatedSLAId", Id),
+    column("createdBy", Id),
+    column("modifiedBy", Id),
+    column("startDate", Date),
+    column("endDate", Date),
+    column("notifyOn", Date),
+    column("notifyBefore", Integer),
+    column("createdTime", Time),
+    column("modifiedTime", Time),
+    column("account", Object),
+    column("product", Object),
+    column("sla", Object),
+    column("supportPlan", Object),
+    column("notificationAgentIds", Array),
+    column("cf", Object),
+    column("customFields", Object),
+];

@@ -1,0 +1,62 @@
+//! How requests leave: one trait, so that the logic runs natively in tests and benchmarks and over WASI HTTP in a host.
+
+use crate::url::Origin;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Patch,
+    Delete,
+}
+
+/// One HTTP request. Not `Debug`: headers and body may hold secrets.
+#[derive(Clone)]
+pub struct Request {
+    pub method: Method,
+    pub origin: Origin,
+    pub path_with_query: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+}
+
+/// One HTTP answer with its whole body.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why there is no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The host's egress policy refused it.
+    Denied,
+    /// The name did not resolve, nobody listened, TLS failed.
+    Unreachable(String),
+    /// The connection or the answer broke, or took too long.
+    Broken(String),
+    /// The answer is larger than [`crate::limits::BODY_BYTES_MAX`].
+    TooLarge,
+}
+
+/// Sends requests and tells the time.
+pub trait Transport {
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+
+    /// A clock that only goes forward, in milliseconds.
+    fn ticks_ms(&self) -> u64;
+
+    /// Sends all, at most `at_once` in flight, and answers in the order of `requests`.
+    fn send(&mut self, requests: &[Request], at_once: usize) -> Vec<Result<Response, Failure>>;
+}
