@@ -1,0 +1,22 @@
+//! Raw bindings to the contract, `wit/source.wit`. The only binding macro of this crate.
+//!
+//! [`crate::conv`] turns what they carry into the runner's own types; nothing else sees them but
+//! [`crate::engine`] and [`crate::sandbox`], which make the calls.
+
+mod generated {
+    #![expect(missing_docs, unreachable_pub, reason = "generated")]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "connector:source/source-connector",
+        exports: { default: async },
+        with: {
+            "wasi:http": wasmtime_wasi_http::p2::bindings::http,
+            "wasi:io": wasmtime_wasi::p2::bindings::io,
+            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
+        },
+    });
+}
+
+pub(crate) use generated::exports::connector::source::types;
+pub(crate) use generated::exports::connector::source::source;
+pub(crate) use generated::{SourceConnector, SourceConnectorPre};

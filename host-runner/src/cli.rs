@@ -1,0 +1,230 @@
+//! The command line: flags and subcommands as typed, help that teaches, and one file per command.
+//!
+//! Turns ctrl-c into a stop and errors into exit codes. Knows nothing of how a command does its work.
+
+mod authorize;
+mod check;
+mod command;
+mod count;
+mod discover;
+mod init;
+mod inspect;
+mod input;
+mod spec;
+mod state;
+mod sync;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::report::Printer;
+use crate::secret::Redactor;
+use crate::stop::{self, Stop};
+use crate::telemetry::{self, LogFormat};
+use crate::tenant::{Places, Tenant};
+
+const ABOUT: &str = "Runs a source connector, a WebAssembly component, sandboxed, into a database";
+
+const EXAMPLES: &str = "\
+First steps:
+  host-runner init -o acme.toml           write a connection file, then fill it in
+  host-runner authorize -c acme.toml --code CODE
+  host-runner check -c acme.toml          see what works
+  host-runner sync -c acme.toml           read everything; run it again to go on
+";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "host-runner",
+    version,
+    about = ABOUT,
+    after_help = format!("{EXAMPLES}\n{}", exit::HELP),
+    disable_help_subcommand = true,
+    propagate_version = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args, Debug)]
+struct Global {
+    /// Connection file (TOML), see `init`
+    #[arg(short, long, global = true, value_name = "FILE")]
+    connection: Option<PathBuf>,
+    /// The component; default: `component` of the connection file, else the one *.wasm beside this program
+    #[arg(long, global = true, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// Folder for sessions, locks and compiled code
+    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// Key that seals sessions, 32 bytes in base64 or hex; default: $HOST_RUNNER_KEY, else DATA/key (made at first use)
+    #[arg(long, global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Machine-readable output on stdout, nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    /// Log more: -v progress, -vv every call, -vvv everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Form of the log lines on stderr
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show all that the component can possibly touch
+    #[command(after_help = inspect::HELP)]
+    Inspect,
+    /// Show what the component says of itself: configuration, scopes, tables, commands
+    #[command(after_help = spec::HELP)]
+    Spec(spec::Spec),
+    /// Write a commented connection file from the component's own schema
+    #[command(after_help = init::HELP)]
+    Init(init::Init),
+    /// Exchange a code or grant for a session, which is kept sealed
+    #[command(after_help = authorize::HELP)]
+    Authorize(authorize::Authorize),
+    /// Test hosts, credentials and permissions, one line each
+    #[command(after_help = check::HELP)]
+    Check,
+    /// List the tables of this account with their columns
+    #[command(after_help = discover::HELP)]
+    Discover,
+    /// Count rows at the source, where it can
+    #[command(after_help = count::HELP)]
+    Count(count::Count),
+    /// Read tables into the target until all is caught up
+    #[command(after_help = sync::HELP)]
+    Sync(sync::Sync),
+    /// Run one of the component's own commands
+    #[command(name = "command", after_help = command::HELP)]
+    Run(command::Run),
+    /// Show or reset how far the tables are
+    #[command(subcommand, after_help = state::HELP)]
+    State(state::State),
+    /// Print a completion script
+    #[command(after_help = "Example:\n  host-runner completions bash > /etc/bash_completion.d/host-runner")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What every command gets.
+struct Context {
+    printer: Printer,
+    places: Places,
+    connection: Option<PathBuf>,
+    stop: Stop,
+}
+
+impl Context {
+    /// The connection file, which the command cannot do without.
+    fn file(&self) -> Result<&Path> {
+        self.connection.as_deref().ok_or_else(|| {
+            Error::usage("no connection file given").hint("add -c FILE; `host-runner init -o FILE` writes one")
+        })
+    }
+
+    async fn tenant(&self) -> Result<Tenant> {
+        Tenant::load(self.file()?, &self.places).await
+    }
+}
+
+/// Runs the program; the answer is its exit code.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _closed = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Success };
+        }
+    };
+    let redactor = Redactor::default();
+    telemetry::start(cli.global.verbose, cli.global.log_format, &redactor);
+    let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
+    let places = Places {
+        data: cli.global.data,
+        component: cli.global.component,
+        key_file: cli.global.key_file,
+        redactor,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return printer.error(&Error::host(format!("cannot start: {error}"))),
+    };
+    let (stopper, stop) = stop::channel();
+    runtime.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stopper.stop();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    });
+    let context = Context { printer, places, connection: cli.global.connection, stop };
+    let outcome = runtime.block_on(run(cli.command, &context));
+    let exit = outcome.unwrap_or_else(|error| context.printer.error(&error));
+    // Calls that are still under way, such as a name lookup, are not waited for.
+    runtime.shutdown_background();
+    exit
+}
+
+/// Runs a command; ctrl-c ends it, except `sync`, which ends in its own way.
+async fn run(command: Command, context: &Context) -> Result<Exit> {
+    if let Command::Sync(sync) = &command {
+        return sync::run(sync, context).await;
+    }
+    let mut stop = context.stop.clone();
+    tokio::select! {
+        outcome = run_short(command, context) => outcome,
+        () = stop.requested() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn run_short(command: Command, context: &Context) -> Result<Exit> {
+    match command {
+        Command::Inspect => inspect::run(context).await,
+        Command::Spec(spec) => spec::run(&spec, context).await,
+        Command::Init(init) => init::run(&init, context).await,
+        Command::Authorize(authorize) => authorize::run(&authorize, context).await,
+        Command::Check => check::run(context).await,
+        Command::Discover => discover::run(context).await,
+        Command::Count(count) => count::run(&count, context).await,
+        Command::Sync(sync) => sync::run(&sync, context).await,
+        Command::Run(run) => command::run(&run, context).await,
+        Command::State(state) => state::run(&state, context),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "host-runner", &mut script);
+            context.printer.raw(&String::from_utf8_lossy(&script));
+            Ok(Exit::Success)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent_and_its_help_teaches() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{} has no example", command.get_name());
+        }
+    }
+}

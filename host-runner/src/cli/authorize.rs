@@ -1,0 +1,53 @@
+//! `authorize`: a grant becomes a session, kept sealed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Context, input};
+use crate::error::Result;
+use crate::exit::Exit;
+
+pub(super) const HELP: &str = "\
+A code on the command line is seen by other users of this machine and stays in the shell's history;
+`--code-file -` reads it from stdin instead.
+
+Examples:
+  host-runner authorize -c acme.toml --code 1000.abc
+  host-runner authorize -c acme.toml --code-file -
+  host-runner authorize -c acme.toml --grant '{\"code\":\"1000.abc\"}'";
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(super) struct Authorize {
+    /// The code that the source's console shows; `-` reads it from stdin
+    #[arg(long)]
+    code: Option<String>,
+    /// A file with the code; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    code_file: Option<PathBuf>,
+    /// A whole grant as JSON, see `spec --json`; `-` reads it from stdin
+    #[arg(long, value_name = "JSON")]
+    grant: Option<String>,
+}
+
+pub(super) async fn run(authorize: &Authorize, context: &Context) -> Result<Exit> {
+    let grant = match (&authorize.code, &authorize.code_file, &authorize.grant) {
+        (Some(code), ..) => json!({ "code": input::text(code)?.trim() }),
+        (_, Some(file), _) => json!({ "code": input::file(file)?.trim() }),
+        (.., Some(grant)) => input::json("--grant", &input::text(grant)?)?,
+        (None, None, None) => json!({}),
+    };
+    context.places.redactor.learn_config(&grant);
+    let tenant = context.tenant().await?;
+    let mut open = tenant.open(&context.places)?;
+    open.sandbox.authorize(grant.to_string()).await?;
+    let name = &tenant.connection.name;
+    if context.printer.json {
+        context.printer.value(&json!({ "connection": name, "authorized": true }));
+    } else {
+        context.printer.text(&format!("{name}: authorized"));
+    }
+    Ok(Exit::Success)
+}

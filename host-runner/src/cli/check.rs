@@ -1,0 +1,61 @@
+//! `check`: what works and what does not.
+
+use serde_json::json;
+
+use super::Context;
+use crate::change::{CheckItem, Outcome};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::report::columns;
+
+pub(super) const HELP: &str = "\
+Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with 8; a
+configuration that the component refuses exits with 3.
+
+Examples:
+  host-runner check -c acme.toml
+  host-runner check -c acme.toml --json | jq '.items[] | select(.outcome == \"failed\")'";
+
+pub(super) async fn run(context: &Context) -> Result<Exit> {
+    let tenant = context.tenant().await?;
+    let mut open = tenant.open(&context.places)?;
+    let items = open.sandbox.check().await?;
+    let exit = exit(&items);
+    if context.printer.json {
+        context.printer.value(&json!({
+            "connection": tenant.connection.name,
+            "exit": exit as u8,
+            "items": items,
+        }));
+    } else {
+        context.printer.text(&pretty(&items));
+    }
+    Ok(exit)
+}
+
+/// Items carry no kind, so a failed one says only that something is not as it should be.
+fn exit(items: &[CheckItem]) -> Exit {
+    let failed = |item: &&CheckItem| item.outcome == Outcome::Failed;
+    match items.iter().rfind(failed) {
+        None => Exit::Success,
+        Some(item) if item.name == "egress" => Exit::Sandbox,
+        Some(_) => Exit::Unavailable,
+    }
+}
+
+fn pretty(items: &[CheckItem]) -> String {
+    let mut rows = Vec::new();
+    for item in items {
+        let word = match item.outcome {
+            Outcome::Passed => "ok",
+            Outcome::Warning => "warning",
+            Outcome::Failed => "FAILED",
+            Outcome::Skipped => "skipped",
+        };
+        rows.push(vec![word.to_owned(), item.name.clone(), item.message.clone()]);
+        if let Some(hint) = item.hint.as_ref().filter(|_| item.outcome != Outcome::Passed) {
+            rows.push(vec![String::new(), String::new(), format!("hint: {hint}")]);
+        }
+    }
+    columns(&rows, &[])
+}

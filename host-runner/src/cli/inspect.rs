@@ -1,0 +1,112 @@
+//! `inspect`: all that a component can possibly touch, for an auditor.
+
+use serde_json::json;
+
+use super::Context;
+use crate::egress::policy::Target;
+use crate::engine::Component;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::limits::Limits;
+use crate::report::{columns, grouped};
+use crate::sandbox::describe;
+use crate::tenant::{component_path, load_component};
+
+pub(super) const HELP: &str = "\
+Examples:
+  host-runner inspect --component connector.wasm
+  host-runner inspect -c acme.toml --json | jq .hosts   the hosts that this connection may reach";
+
+pub(super) async fn run(context: &Context) -> Result<Exit> {
+    if context.connection.is_some() {
+        let tenant = context.tenant().await?;
+        let connection = &tenant.connection;
+        let allowed = tenant.policy.allowed().to_vec();
+        let hosts = tenant.policy.declared().to_vec();
+        show(context, &tenant.component, &tenant.describe, &connection.limits, hosts, allowed);
+        return Ok(Exit::Success);
+    }
+    let limits = Limits::default();
+    let path = component_path(&context.places, None)?;
+    let component = load_component(&path, &limits, &context.places)?;
+    let describe = describe(&component, &limits).await?;
+    let mut hosts = describe.targets(&serde_json::Map::new())?;
+    for host in &describe.hosts {
+        let urls = host.urls.values().filter_map(|url| url.as_str()?.parse().ok());
+        hosts.extend(urls.filter_map(|uri| Target::of(&uri)));
+    }
+    hosts.sort();
+    hosts.dedup();
+    show(context, &component, &describe, &limits, hosts, Vec::new());
+    Ok(Exit::Success)
+}
+
+fn show(
+    context: &Context,
+    component: &Component,
+    describe: &crate::describe::Describe,
+    limits: &Limits,
+    hosts: Vec<Target>,
+    allowed: Vec<Target>,
+) {
+    let texts = |targets: &[Target]| targets.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let overridable: Vec<&str> =
+        describe.hosts.iter().filter_map(|host| host.key.as_deref()).collect();
+    if context.printer.json {
+        context.printer.value(&json!({
+            "name": describe.name,
+            "version": describe.version,
+            "contract": describe.contract,
+            "path": component.path,
+            "sha256": component.sha256,
+            "size": component.size,
+            "imports": component.imports,
+            "exports": component.exports,
+            "hosts": texts(&hosts),
+            "hosts_from_config": overridable,
+            "allowed_by_operator": texts(&allowed),
+            "limits": {
+                "memory_bytes": limits.memory_bytes,
+                "call_timeout_ms": limits.call_timeout.as_millis() as u64,
+                "cpu_ms": limits.cpu.as_millis() as u64,
+                "response_bytes": limits.response_bytes,
+                "requests": limits.requests,
+                "hostcall_bytes": limits.hostcall_bytes(),
+            },
+        }));
+        return;
+    }
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let mut rows = vec![
+        row("component", format!("{} {}", describe.name, describe.version)),
+        row("file", component.path.display().to_string()),
+        row("size", format!("{} bytes", grouped(component.size as u64))),
+        row("sha256", component.sha256.clone()),
+        row("contract", describe.contract.clone()),
+    ];
+    let list = |rows: &mut Vec<Vec<String>>, name: &str, items: Vec<String>| {
+        for (index, item) in items.into_iter().enumerate() {
+            rows.push(vec![if index == 0 { name.to_owned() } else { String::new() }, item]);
+        }
+    };
+    list(&mut rows, "imports", component.imports.clone());
+    list(&mut rows, "exports", component.exports.clone());
+    let of = if context.connection.is_some() { "may reach" } else { "may reach one of" };
+    list(&mut rows, of, texts(&hosts));
+    if context.connection.is_none() {
+        let keys = overridable.iter().map(|key| format!("or what `{key}` in [config] names"));
+        list(&mut rows, "", keys.collect());
+    }
+    list(&mut rows, "allowed by you", texts(&allowed));
+    list(
+        &mut rows,
+        "limits",
+        vec![
+            format!("{} MiB of memory", limits.memory_bytes >> 20),
+            format!("{} s a call, {} s of CPU", limits.call_timeout.as_secs(), limits.cpu.as_secs()),
+            format!("{} requests at a time, {} MiB a response", limits.requests, limits.response_bytes >> 20),
+        ],
+    );
+    rows.push(row("never", "files, environment, sockets, other hosts, redirects, plain http".into()));
+    context.printer.text(&columns(&rows, &[]));
+}

@@ -1,0 +1,215 @@
+//! What a component says of itself: the `describe` document, read tolerantly.
+//!
+//! Pure. Knows which hosts a configuration leads to and which of its values are secret.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::egress::policy::Target;
+use crate::error::{Error, Kind, Result};
+
+/// The parts of the document that the runner acts on; the rest stays in `document`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Describe {
+    /// The connector's name.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub title: String,
+    /// Its own version.
+    #[serde(default)]
+    pub version: String,
+    /// One line.
+    #[serde(default)]
+    pub summary: String,
+    /// The contract it follows.
+    #[serde(default)]
+    pub contract: String,
+    /// JSON Schema of the configuration.
+    #[serde(default)]
+    pub configuration: Value,
+    /// How to authorise.
+    #[serde(default)]
+    pub authorization: Value,
+    /// Origins it calls.
+    #[serde(default)]
+    pub hosts: Vec<Host>,
+    /// Tables it knows before any discovery.
+    #[serde(default)]
+    pub tables: Vec<TableInfo>,
+    /// Named actions.
+    #[serde(default)]
+    pub commands: Vec<CommandInfo>,
+    /// The whole document.
+    #[serde(skip)]
+    pub document: Value,
+}
+
+/// One origin, as a function of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Host {
+    /// For people.
+    #[serde(default)]
+    pub name: String,
+    /// Configuration key that overrides it with a URL.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Configuration key whose value picks from `urls`.
+    #[serde(default)]
+    pub select: Option<String>,
+    /// The pick when `select` is not set.
+    #[serde(default)]
+    pub default: Option<String>,
+    /// URLs by the value of `select`.
+    #[serde(default)]
+    pub urls: Map<String, Value>,
+}
+
+/// A table as described.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TableInfo {
+    /// Its name.
+    pub name: String,
+    /// Other names it answers to.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// For people.
+    #[serde(default)]
+    pub title: String,
+    /// What must be granted to read it.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// `snapshot`, `count`, `follow`, `webhook`.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+}
+
+/// A command as described.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CommandInfo {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub title: String,
+}
+
+impl Describe {
+    /// Reads the document.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = |error: serde_json::Error| {
+            Error::data(format!("describe: not the document of the contract: {error}"))
+        };
+        let document: Value = serde_json::from_str(text).map_err(wrong)?;
+        let mut describe = Self::deserialize(&document).map_err(wrong)?;
+        describe.document = document;
+        Ok(describe)
+    }
+
+    /// The schema of each configuration property.
+    pub fn properties(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.configuration.get("properties").and_then(Value::as_object).into_iter().flatten()
+    }
+
+    /// Whether a configuration property is a secret.
+    pub fn is_secret(&self, key: &str) -> bool {
+        self.properties().any(|(name, schema)| name == key && is_secret(schema))
+    }
+
+    /// The origins that a configuration leads to.
+    pub fn targets(&self, config: &Map<String, Value>) -> Result<Vec<Target>> {
+        let mut targets = Vec::new();
+        for host in &self.hosts {
+            if let Some(target) = host.target(config)? {
+                targets.push(target);
+            }
+        }
+        targets.sort();
+        targets.dedup();
+        Ok(targets)
+    }
+}
+
+/// Whether a property's schema marks it as a secret.
+pub fn is_secret(schema: &Value) -> bool {
+    schema.get("writeOnly").and_then(Value::as_bool) == Some(true)
+}
+
+impl Host {
+    fn target(&self, config: &Map<String, Value>) -> Result<Option<Target>> {
+        let set = |key: &Option<String>| {
+            let value = config.get(key.as_deref()?)?.as_str()?;
+            (!value.is_empty()).then_some(value)
+        };
+        if let Some(url) = set(&self.key) {
+            let key = self.key.as_deref().unwrap_or_default();
+            let target = url.parse().ok().and_then(|uri| Target::of(&uri));
+            return target.map(Some).ok_or_else(|| {
+                Error::new(
+                    crate::error::Origin::Configuration,
+                    Kind::Config,
+                    format!("config.{key}: not a URL of the form https://host or https://host:port"),
+                )
+            });
+        }
+        let picked = set(&self.select).or(self.default.as_deref());
+        let url = picked.and_then(|pick| self.urls.get(pick)).and_then(Value::as_str);
+        // A value that picks nothing is for the component to refuse, in its own words.
+        Ok(url.and_then(|url| url.parse().ok()).and_then(|uri| Target::of(&uri)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Describe;
+    use serde_json::{Map, Value, json};
+
+    fn describe() -> Describe {
+        let document = json!({
+            "name": "example",
+            "configuration": {"properties": {"secret": {"writeOnly": true}, "region": {}}},
+            "hosts": [
+                {"name": "api", "key": "api_url", "select": "region", "default": "eu",
+                 "urls": {"eu": "https://api.example.eu", "us": "https://api.example.com"}}
+            ]
+        });
+        Describe::parse(&document.to_string()).expect("a document")
+    }
+
+    fn targets(config: Value) -> Result<Vec<String>, String> {
+        let config: Map<String, Value> = config.as_object().cloned().unwrap_or_default();
+        let targets = describe().targets(&config).map_err(|error| error.message)?;
+        Ok(targets.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn hosts_follow_the_configuration() {
+        assert_eq!(targets(json!({})), Ok(vec!["api.example.eu:443".into()]));
+        assert_eq!(targets(json!({"region": "us"})), Ok(vec!["api.example.com:443".into()]));
+        assert_eq!(
+            targets(json!({"region": "us", "api_url": "http://127.0.0.1:8080/base?x"})),
+            Ok(vec!["127.0.0.1:8080".into()])
+        );
+        assert_eq!(targets(json!({"api_url": ""})), Ok(vec!["api.example.eu:443".into()]));
+        assert_eq!(targets(json!({"region": "mars"})), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_override_that_is_no_url_is_an_error_that_names_the_key() {
+        let error = targets(json!({"api_url": "not a url"})).expect_err("refused");
+        assert!(error.starts_with("config.api_url:"), "{error}");
+    }
+
+    #[test]
+    fn write_only_properties_are_secret() {
+        assert!(describe().is_secret("secret"));
+        assert!(!describe().is_secret("region"));
+        assert!(!describe().is_secret("unknown"));
+    }
+
+    #[test]
+    fn a_document_without_a_name_is_refused() {
+        assert!(Describe::parse("{}").is_err());
+        assert!(Describe::parse("nonsense").is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! The pooled HTTP client of one connection: HTTP/1.1 and HTTP/2, its own pool and its own TLS state.
+//!
+//! One per connection, so that no tenant's sockets or TLS tickets serve another. Knows nothing of wasm.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tower_service::Service;
+use wasmtime_wasi_http::WasiBody;
+
+use super::dial::{DialError, Dialer};
+use super::policy::Policy;
+use crate::error::{Error, Result};
+use crate::limits::{self, Limits};
+
+type Pool = legacy::Client<Timed, WasiBody>;
+
+/// Sends requests of one connection.
+#[derive(Clone)]
+pub struct Client {
+    pub(super) pool: Pool,
+    pub(super) policy: Arc<Policy>,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) response_bytes: usize,
+}
+
+impl Client {
+    /// A client under a policy; `ca_file` adds roots to those that browsers trust.
+    pub fn new(policy: Policy, limits: &Limits, ca_file: Option<&Path>) -> Result<Self> {
+        let policy = Arc::new(policy);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(ca_file)?)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(Dialer { policy: Arc::clone(&policy) });
+        let pool = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limits::POOL_IDLE_TIMEOUT)
+            .pool_max_idle_per_host(limits.requests)
+            .build(Timed(https));
+        Ok(Self {
+            pool,
+            policy,
+            permits: Arc::new(Semaphore::new(limits.requests)),
+            response_bytes: limits.response_bytes,
+        })
+    }
+
+    /// The policy it follows.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+}
+
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(file) = ca_file {
+        let wrong = |what: &dyn std::fmt::Display| {
+            Error::configuration(format!("egress.ca_file {}: {what}", file.display()))
+                .hint("a file of PEM certificates is needed")
+        };
+        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
+        let before = roots.len();
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| wrong(&error))?;
+            roots.add(certificate).map_err(|error| wrong(&error))?;
+        }
+        if roots.len() == before {
+            return Err(wrong(&"no certificate in it"));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::host(format!("TLS cannot be set up: {error}")))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The connector with a bound on its time, TLS handshake included.
+#[derive(Clone)]
+pub(super) struct Timed(HttpsConnector<Dialer>);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+impl Service<Uri> for Timed {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            match tokio::time::timeout(limits::CONNECT_TIMEOUT, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => Err(DialError::TimedOut.into()),
+            }
+        })
+    }
+}

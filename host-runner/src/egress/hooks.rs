@@ -1,0 +1,191 @@
+//! What wasmtime calls when a component sends a request: policy, client, bounds, and a record of both.
+//!
+//! Turns every failure into the error code that tells the guest what happened. The host learns of
+//! refusals from [`Meter`], whatever the guest makes of them.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use super::body::Bounded;
+use super::client::Client;
+use super::dial::DialError;
+use super::policy::Denial;
+use crate::limits;
+
+type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Box<dyn Future<Output = Result<(Response<WasiBody>, Finished), Error>> + Send>;
+
+/// What went out, as the host counts it.
+#[derive(Debug, Default)]
+pub struct Meter {
+    requests: AtomicU64,
+    denied: Mutex<Option<Denial>>,
+}
+
+impl Meter {
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The last refusal since it was last asked for.
+    pub fn take_denied(&self) -> Option<Denial> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn refuse(&self, denial: Denial) {
+        let remedy = denial.remedy().unwrap_or_default();
+        tracing::warn!(%denial, remedy = %format!("[egress] {remedy}"), "egress refused");
+        *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial);
+    }
+}
+
+/// The hooks of one instance.
+pub(crate) struct Hooks {
+    pub(crate) client: Client,
+    pub(crate) meter: Arc<Meter>,
+}
+
+impl WasiHttpHooks for Hooks {
+    /// The pooled client sets it itself for HTTP/1.1; beside `:authority` it would be an error.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Finished,
+    ) -> Sent {
+        let client = self.client.clone();
+        let meter = Arc::clone(&self.meter);
+        Box::new(async move {
+            let response = send(&client, &meter, request, options).await?;
+            Ok((response, Box::new(async { Ok(()) }) as Finished))
+        })
+    }
+}
+
+async fn send(
+    client: &Client,
+    meter: &Meter,
+    request: Request<WasiBody>,
+    options: Option<RequestOptions>,
+) -> Result<Response<WasiBody>, Error> {
+    let options = options.unwrap_or_default();
+    if let Err(denial) = client.policy.admit(request.uri()) {
+        meter.refuse(denial);
+        drain(request.into_body()).await;
+        return Err(Error::HttpRequestDenied);
+    }
+    let first_byte = options
+        .first_byte_timeout
+        .map_or(limits::FIRST_BYTE_TIMEOUT, |asked| asked.min(limits::FIRST_BYTE_TIMEOUT));
+    let between_bytes = options
+        .between_bytes_timeout
+        .map_or(limits::BETWEEN_BYTES_TIMEOUT, |asked| asked.min(limits::BETWEEN_BYTES_TIMEOUT));
+    let waiting = Arc::clone(&client.permits).acquire_owned();
+    let permit = match timeout(limits::FIRST_BYTE_TIMEOUT, waiting).await {
+        Ok(Ok(permit)) => permit,
+        Ok(Err(_)) | Err(_) => return Err(Error::ConnectionLimitReached),
+    };
+    meter.requests.fetch_add(1, Ordering::Relaxed);
+    let whole = limits::CONNECT_TIMEOUT + first_byte;
+    match timeout(whole, client.pool.request(request)).await {
+        Err(_) => Err(Error::HttpResponseTimeout),
+        Ok(Err(error)) => Err(explain(meter, &error)),
+        Ok(Ok(response)) => Ok(response.map(|body| {
+            Bounded::new(body, client.response_bytes, between_bytes, permit).boxed_unsync()
+        })),
+    }
+}
+
+/// Takes what the guest still writes, so that it sees the refusal and not a broken stream.
+async fn drain(mut body: WasiBody) {
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _done_or_late = timeout(limits::BETWEEN_BYTES_TIMEOUT, all).await;
+}
+
+/// Finds what went wrong in a chain of errors.
+fn explain(meter: &Meter, error: &hyper_util::client::legacy::Error) -> Error {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if let Some(dial) = current.downcast_ref::<DialError>() {
+            return explain_dial(meter, dial);
+        }
+        if let Some(tls) = current.downcast_ref::<rustls::Error>() {
+            return explain_tls(tls);
+        }
+        if let Some(hyper) = current.downcast_ref::<hyper::Error>()
+            && hyper.is_incomplete_message()
+        {
+            return Error::ConnectionTerminated;
+        }
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            // An I/O error hides what it wraps from `source`; look inside it.
+            match io.get_ref() {
+                Some(inner) => {
+                    cause = Some(inner);
+                    continue;
+                }
+                None => return explain_io(io),
+            }
+        }
+        cause = current.source();
+    }
+    Error::InternalError(Some(error.to_string()))
+}
+
+fn explain_dial(meter: &Meter, error: &DialError) -> Error {
+    match error {
+        DialError::Denied(denial) => {
+            meter.refuse(denial.clone());
+            match denial {
+                Denial::Address(..) => Error::DestinationIpProhibited,
+                _ => Error::HttpRequestDenied,
+            }
+        }
+        DialError::Name(error) => {
+            Error::DnsError { rcode: Some(error.to_string()), info_code: None }
+        }
+        DialError::Connect(error) => explain_io(error),
+        DialError::TimedOut => Error::ConnectionTimeout,
+    }
+}
+
+fn explain_io(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+        io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Error::DestinationUnavailable
+        }
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => Error::ConnectionTerminated,
+        _ => Error::InternalError(Some(error.to_string())),
+    }
+}
+
+fn explain_tls(error: &rustls::Error) -> Error {
+    match error {
+        rustls::Error::InvalidCertificate(reason) => {
+            tracing::warn!(%reason, "the server's certificate was refused");
+            Error::TlsCertificateError
+        }
+        rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
+            alert_id: Some(u8::from(*alert)),
+            alert_message: alert.as_str().map(str::to_owned),
+        },
+        _ => Error::TlsProtocolError,
+    }
+}

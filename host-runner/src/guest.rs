@@ -1,0 +1,86 @@
+//! What belongs to one instance of a component: its resources, its limits, its way to the network.
+//!
+//! Knows nothing of calls; [`crate::sandbox`] makes them.
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime_wasi::clocks::{WasiClocksCtxView, WasiClocksView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::egress::Hooks;
+use crate::limits::{self, Limits};
+
+/// The data of one store.
+pub(crate) struct Guest {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    hooks: Hooks,
+    memory: StoreLimits,
+    epochs_left: u64,
+}
+
+impl Guest {
+    /// A store with every limit in place; it runs for `limits.cpu` until [`Guest::allow_cpu`].
+    pub(crate) fn store(engine: &wasmtime::Engine, limits: &Limits, hooks: Hooks) -> Store<Self> {
+        let memory = StoreLimitsBuilder::new()
+            .memory_size(limits.memory_bytes)
+            .table_elements(limits::TABLE_ELEMENTS_MAX)
+            .instances(limits::INSTANCES_MAX)
+            .tables(limits::INSTANCES_MAX)
+            .memories(limits::INSTANCES_MAX)
+            .trap_on_grow_failure(true)
+            .build();
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(limits::FIELDS_BYTES_MAX);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits::HANDLES_MAX);
+        let wasi = WasiCtx::builder().build();
+        let epochs_left = limits.cpu_epochs();
+        let guest = Self { wasi, http, table, hooks, memory, epochs_left };
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.set_hostcall_fuel(limits.hostcall_bytes());
+        store.set_max_component_handles(limits::HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| {
+            let guest = store.data_mut();
+            guest.epochs_left = guest.epochs_left.saturating_sub(1);
+            if guest.epochs_left == 0 {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store
+    }
+
+    /// Begins a call: its CPU time.
+    pub(crate) fn allow_cpu(&mut self, epochs: u64) {
+        self.epochs_left = epochs;
+    }
+
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    pub(crate) fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpView::http(self)
+    }
+
+    pub(crate) fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+        WasiClocksView::clocks(self)
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}

@@ -1,0 +1,94 @@
+//! One line on a terminal that says what `sync` is doing.
+//!
+//! Writes nothing when stderr is not a terminal.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::report::{escaped, grouped};
+use crate::retry::duration;
+use crate::runner::{Observer, TableReport};
+
+/// Redrawing more often is not read faster.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// The line.
+pub struct Progress {
+    terminal: bool,
+    drawn: Option<Instant>,
+    table: String,
+    since: Instant,
+}
+
+impl Progress {
+    /// A line on stderr, if that is a terminal and `wanted`.
+    pub fn new(wanted: bool) -> Self {
+        let terminal = wanted && std::io::stderr().is_terminal();
+        Self { terminal, drawn: None, table: String::new(), since: Instant::now() }
+    }
+
+    fn draw(&mut self, text: &str) {
+        if self.terminal {
+            let _closed = write!(std::io::stderr().lock(), "\r\x1b[K{}", escaped(text));
+            self.drawn = Some(Instant::now());
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn committed(&mut self, table: &TableReport) {
+        if table.table != self.table {
+            self.table.clone_from(&table.table);
+            self.since = Instant::now();
+        }
+        if self.drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW) {
+            return;
+        }
+        self.draw(&line(table, self.since.elapsed()));
+    }
+
+    fn waiting(&mut self, table: &str, wait: Duration, why: &str) {
+        self.draw(&format!("{table}: waiting {}: {why}", duration(wait)));
+    }
+
+    fn ended(&mut self, _table: &TableReport) {
+        if self.terminal && self.drawn.take().is_some() {
+            let _closed = write!(std::io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+}
+
+fn line(table: &TableReport, elapsed: Duration) -> String {
+    let rows = table.counts.read;
+    let mut text = format!("{}: {} rows", table.table, grouped(rows));
+    let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    if let Some(rate) = rows.saturating_mul(1000).checked_div(ms) {
+        text.push_str(&format!(", {} rows/s", grouped(rate)));
+    }
+    text.push_str(&format!(", {} requests", grouped(table.requests)));
+    if let Some(left) = table.credits_left {
+        text.push_str(&format!(", {} credits left", grouped(left)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::line;
+    use crate::runner::TableReport;
+
+    #[test]
+    fn the_line_says_rows_rate_requests_and_credits() {
+        let mut table = TableReport::new("things");
+        table.counts.read = 12_000;
+        table.requests = 120;
+        table.credits_left = Some(5_000);
+        assert_eq!(
+            line(&table, Duration::from_secs(2)),
+            "things: 12,000 rows, 6,000 rows/s, 120 requests, 5,000 credits left"
+        );
+        assert!(line(&table, Duration::ZERO).starts_with("things: 12,000 rows, 120 requests"));
+    }
+}

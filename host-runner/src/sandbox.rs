@@ -1,0 +1,292 @@
+//! One connection inside its sandbox: every call of the contract, bounded in time and CPU.
+//!
+//! A trap, a time-out or a limit costs the instance and becomes an error; the next call gets a fresh
+//! one, opened with the same configuration and session. The session is handed to its keeper after
+//! every call in which it changed. Knows nothing of tables, files or retries.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::time::timeout;
+use wasmtime::component::ResourceAny;
+use wasmtime::{Store, Trap};
+
+use crate::bindings::{SourceConnector, types};
+use crate::change::{Batch, CheckItem, Outcome, Table};
+use crate::clock;
+use crate::conv;
+use crate::describe::Describe;
+use crate::egress::policy::{Denial, Policy};
+use crate::egress::{Client, Hooks, Meter};
+use crate::engine::{Component, Linked};
+use crate::error::{Error, Kind, Result};
+use crate::guest::Guest;
+use crate::limits::Limits;
+
+/// Keeps sessions: tokens and other secrets of a component.
+pub trait SessionKeeper: Send {
+    /// Stores a changed session durably, before it is used again.
+    fn keep(&mut self, session: &str) -> Result<()>;
+}
+
+/// A component at work for one connection.
+pub struct Sandbox {
+    linked: Linked,
+    config: String,
+    session: Option<String>,
+    keeper: Box<dyn SessionKeeper>,
+    client: Client,
+    limits: Limits,
+    meter: Arc<Meter>,
+    live: Option<Live>,
+}
+
+/// An instance with its open connection.
+struct Live {
+    store: Store<Guest>,
+    world: SourceConnector,
+    connection: ResourceAny,
+}
+
+type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
+type Calling<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
+
+/// Asks a component what it is; no network.
+pub async fn describe(component: &Component, limits: &Limits) -> Result<Describe> {
+    let linked = component.link()?;
+    let client = Client::new(Policy::default(), limits, None)?;
+    let hooks = Hooks { client, meter: Arc::default() };
+    let mut store = Guest::store(&linked.engine, limits, hooks);
+    let asking = async {
+        let world = linked.pre.instantiate_async(&mut store).await?;
+        world.connector_source_metadata().call_describe(&mut store).await
+    };
+    let document = match timeout(limits.call_timeout, asking).await {
+        Ok(Ok(document)) => document,
+        Ok(Err(trap)) => return Err(stopped("describe", &trap, limits)),
+        Err(_) => return Err(timed_out("describe", limits)),
+    };
+    Describe::parse(&document)
+}
+
+impl Sandbox {
+    /// A sandbox for a connection; nothing runs yet.
+    pub fn new(
+        component: &Component,
+        config: String,
+        session: Option<String>,
+        keeper: Box<dyn SessionKeeper>,
+        client: Client,
+        limits: Limits,
+    ) -> Result<Self> {
+        let linked = component.link()?;
+        let meter = Arc::default();
+        Ok(Self { linked, config, session, keeper, client, limits, meter, live: None })
+    }
+
+    /// What went out to the network so far.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Whether the component has something to come back with.
+    pub fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Exchanges a grant for a session.
+    pub async fn authorize(&mut self, grant: String) -> Result<()> {
+        self.call("authorize", |live| {
+            Box::pin(async move {
+                let source = live.world.connector_source_source().connection();
+                source.call_authorize(&mut live.store, live.connection, &grant).await
+            })
+        })
+        .await
+    }
+
+    /// What works and what does not; a refused request becomes an item of its own.
+    pub async fn check(&mut self) -> Result<Vec<CheckItem>> {
+        let items = self
+            .call("check", |live| {
+                Box::pin(async move {
+                    let source = live.world.connector_source_source().connection();
+                    source.call_check(&mut live.store, live.connection).await.map(Ok)
+                })
+            })
+            .await?;
+        let mut items: Vec<CheckItem> = items.into_iter().map(CheckItem::from).collect();
+        if let Some(denial) = self.meter.take_denied() {
+            let error = refused(&denial);
+            items.push(CheckItem {
+                name: "egress".into(),
+                outcome: Outcome::Failed,
+                message: error.message,
+                hint: error.hint,
+            });
+        }
+        Ok(items)
+    }
+
+    /// The tables with their schemas.
+    pub async fn discover(&mut self) -> Result<Vec<Table>> {
+        let tables = self
+            .call("discover", |live| {
+                Box::pin(async move {
+                    let source = live.world.connector_source_source().connection();
+                    source.call_discover(&mut live.store, live.connection).await
+                })
+            })
+            .await?;
+        Ok(tables.into_iter().map(Table::from).collect())
+    }
+
+    /// Rows of a table, where the source can count them.
+    pub async fn count(&mut self, table: String) -> Result<Option<u64>> {
+        self.call("count", |live| {
+            Box::pin(async move {
+                let source = live.world.connector_source_source().connection();
+                source.call_count(&mut live.store, live.connection, &table).await
+            })
+        })
+        .await
+    }
+
+    /// The next batch of a table.
+    pub async fn read(&mut self, table: String, cursor: Option<String>) -> Result<Batch> {
+        let limits = types::Limits {
+            max_changes: self.limits.max_changes,
+            max_bytes: self.limits.max_bytes,
+            max_ms: self.limits.max_ms,
+        };
+        let called_at_ms = clock::now_ms();
+        let batch = self
+            .call("read", move |live| {
+                Box::pin(async move {
+                    let source = live.world.connector_source_source().connection();
+                    let cursor = cursor.as_ref();
+                    source
+                        .call_read(&mut live.store, live.connection, &table, cursor, limits)
+                        .await
+                })
+            })
+            .await?;
+        Ok(conv::batch(batch, called_at_ms))
+    }
+
+    /// A named action.
+    pub async fn command(&mut self, name: String, arguments: String) -> Result<String> {
+        self.call("command", |live| {
+            Box::pin(async move {
+                let source = live.world.connector_source_source().connection();
+                source.call_command(&mut live.store, live.connection, &name, &arguments).await
+            })
+        })
+        .await
+    }
+
+    /// Makes one call with everything that belongs around it.
+    async fn call<T: Send>(
+        &mut self,
+        name: &'static str,
+        make: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
+    ) -> Result<T> {
+        let mut live = match self.live.take() {
+            Some(live) => live,
+            None => self.open().await?,
+        };
+        self.meter.take_denied();
+        live.store.data_mut().allow_cpu(self.limits.cpu_epochs());
+        let calling = async {
+            let answer = make(&mut live).await?;
+            let source = live.world.connector_source_source().connection();
+            let session = source.call_session(&mut live.store, live.connection).await?;
+            Ok((answer, session))
+        };
+        let (answer, session) = self.finish(name, timeout(self.limits.call_timeout, calling).await)?;
+        self.live = Some(live);
+        self.keep(session)?;
+        answer.map_err(|error| match self.meter.take_denied() {
+            Some(denial) => refused(&denial),
+            None => error.into(),
+        })
+    }
+
+    /// A fresh instance with an open connection.
+    async fn open(&mut self) -> Result<Live> {
+        let hooks = Hooks { client: self.client.clone(), meter: Arc::clone(&self.meter) };
+        let mut store = Guest::store(&self.linked.engine, &self.limits, hooks);
+        let opening = async {
+            let world = self.linked.pre.instantiate_async(&mut store).await?;
+            let source = world.connector_source_source().connection();
+            let session = self.session.as_ref();
+            let opened = source.call_open(&mut store, &self.config, session).await?;
+            Ok((world, opened))
+        };
+        let outcome = timeout(self.limits.call_timeout, opening).await;
+        let (world, opened) = self.finish("open", outcome)?;
+        Ok(Live { store, world, connection: opened? })
+    }
+
+    fn finish<T>(
+        &self,
+        name: &'static str,
+        outcome: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+    ) -> Result<T> {
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(trap)) => Err(stopped(name, &trap, &self.limits)),
+            Err(_) => Err(timed_out(name, &self.limits)),
+        }
+    }
+
+    fn keep(&mut self, session: Option<String>) -> Result<()> {
+        if session == self.session {
+            return Ok(());
+        }
+        if let Some(session) = &session {
+            self.keeper.keep(session)?;
+        }
+        self.session = session;
+        Ok(())
+    }
+}
+
+fn refused(denial: &Denial) -> Error {
+    let error = Error::sandbox(Kind::Permission, format!("egress: {denial}"));
+    match denial.remedy() {
+        Some(line) => error.hint(format!("to allow it, add under [egress] in the connection file: {line}")),
+        None => error,
+    }
+}
+
+fn timed_out(call: &str, limits: &Limits) -> Error {
+    let seconds = limits.call_timeout.as_secs();
+    Error::sandbox(Kind::Unavailable, format!("{call}: no answer within {seconds} s; stopped"))
+        .hint("raise call_timeout_s under [limits] if the source is slow")
+}
+
+/// What stopped an instance, in words.
+fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
+    tracing::debug!(call, trap = %format!("{trap:#}"), "instance stopped");
+    let root = trap.root_cause().to_string();
+    let (message, hint) = if let Some(Trap::Interrupt) = trap.downcast_ref::<Trap>() {
+        (
+            format!("used more than {} s of CPU; stopped", limits.cpu.as_secs()),
+            "a defect of the component, or raise cpu_s under [limits]",
+        )
+    } else if root.contains("growing memory") {
+        (
+            format!("wanted more than {} MiB of memory; stopped", limits.memory_bytes >> 20),
+            "lower max_mib or max_changes, or raise memory_mib, under [limits]",
+        )
+    } else if root.contains("fuel allocated for hostcalls") {
+        (
+            format!("handed over more than {} MiB at once; stopped", limits.hostcall_bytes() >> 20),
+            "lower max_mib or max_changes under [limits], or raise max_mib to allow more",
+        )
+    } else {
+        (format!("the component trapped: {root}"), "a defect of the component; please report it")
+    };
+    Error::sandbox(Kind::Internal, format!("{call}: {message}")).hint(hint)
+}

@@ -1,0 +1,119 @@
+//! Where rows go: one trait, one file per target.
+//!
+//! A sink stores rows and the cursor that covers them together, and keeps the order of changes. It
+//! knows nothing of components, calls or retries.
+
+mod jsonl;
+mod sqlite;
+
+use std::ops::AddAssign;
+
+use serde::Serialize;
+
+use crate::change::{Batch, Change, Pass, Table};
+use crate::connection::{Deletes, SinkKind, SinkSettings};
+use crate::error::Result;
+
+/// What a commit did, in rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Changes received.
+    pub read: u64,
+    /// Rows that are new.
+    pub inserted: u64,
+    /// Rows that are different now.
+    pub updated: u64,
+    /// Rows that were there already.
+    pub unchanged: u64,
+    /// Rows that are gone.
+    pub deleted: u64,
+    /// Changes older than what is stored; ignored.
+    pub stale: u64,
+    /// Values that did not fit their column's type; the document has them.
+    pub unconverted: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.deleted += other.deleted;
+        self.stale += other.stale;
+        self.unconverted += other.unconverted;
+    }
+}
+
+/// How far a table is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Position {
+    /// The table.
+    pub table: String,
+    /// Where to go on; none after a reset.
+    pub cursor: Option<String>,
+    /// The newest complete read that was begun, 0 if none was.
+    pub pass: u64,
+    /// Whether that read has been completed.
+    pub complete: bool,
+    /// When this was written.
+    pub updated_at: String,
+}
+
+/// Rows to be stored in one transaction, with the cursor that covers them.
+///
+/// Commits must come in the order of the calls that produced them: a row written between two batches
+/// of a pass counts as seen by that pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit<'a> {
+    /// The table whose cursor moves.
+    pub table: &'a str,
+    /// The rows; of that table, or of any other that was prepared.
+    pub changes: &'a [Change],
+    /// Where to go on; none leaves the cursor as it is.
+    pub cursor: Option<&'a str>,
+    /// The pass that the rows belong to.
+    pub pass: Option<Pass>,
+    /// Orders changes that carry no time of their own.
+    pub as_of_ms: u64,
+    /// How rows were learnt that do not say it themselves.
+    pub lineage: &'static str,
+}
+
+impl<'a> Commit<'a> {
+    /// A batch as it was read.
+    pub fn of(table: &'a str, batch: &'a Batch) -> Self {
+        Self {
+            table,
+            changes: &batch.changes,
+            cursor: Some(&batch.cursor),
+            pass: batch.pass,
+            as_of_ms: batch.called_at_ms,
+            lineage: if batch.pass.is_some() { "snapshot" } else { "poll" },
+        }
+    }
+}
+
+/// A target.
+pub trait Sink: Send {
+    /// Makes room for tables as discovered; columns are added, never dropped.
+    fn prepare(&mut self, tables: &[Table]) -> Result<()>;
+    /// How far a table is; none if it was never committed.
+    fn position(&self, table: &str) -> Result<Option<Position>>;
+    /// How far all tables are.
+    fn positions(&self) -> Result<Vec<Position>>;
+    /// Stores rows and cursor, both or neither.
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
+    /// Forgets a cursor, so that the next read begins a new pass. Rows stay. True if there was one.
+    fn reset(&mut self, table: &str) -> Result<bool>;
+}
+
+/// Opens the target that a connection file names.
+pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {
+    Ok(match settings.kind {
+        SinkKind::Sqlite => {
+            Box::new(sqlite::Sqlite::open(&settings.path, settings.deletes == Deletes::Hard)?)
+        }
+        SinkKind::Jsonl => Box::new(jsonl::Jsonl::open(&settings.path)?),
+    })
+}

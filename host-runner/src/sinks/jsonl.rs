@@ -1,0 +1,302 @@
+//! Rows into JSON lines: one file per table, one line per change, exactly once in the file.
+//!
+//! The sidecar `_cursors.json` says how many bytes of each file are committed and what cursor covers
+//! them; it is replaced as a whole. What lies behind the committed bytes is cut off at the next start.
+//! Documents are passed through unread, so a reader does deletes by comparison from `pass-complete` lines.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Commit, Counts, Position, Sink};
+use crate::change::{Change, Operation, Table, attribute};
+use crate::clock::{now_ms, rfc3339_ms};
+use crate::error::{Error, Result};
+
+const SIDECAR: &str = "_cursors.json";
+const VERSION: u32 = 1;
+
+/// A folder of files.
+pub(super) struct Jsonl {
+    folder: PathBuf,
+    state: State,
+    files: BTreeMap<String, File>,
+    /// Lines of the commit under way, by table.
+    buffers: BTreeMap<String, Vec<u8>>,
+}
+
+/// The sidecar.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    version: u32,
+    tables: BTreeMap<String, Committed>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Committed {
+    cursor: Option<String>,
+    pass: u64,
+    complete: bool,
+    bytes: u64,
+    updated_at: String,
+}
+
+impl Jsonl {
+    /// Opens or makes the folder and brings every file back to what is committed.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        let sidecar = folder.join(SIDECAR);
+        let state = match std::fs::read(&sidecar) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| Error::sink(format!("{}: {error}", sidecar.display())))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                State { version: VERSION, tables: BTreeMap::new() }
+            }
+            Err(error) => return Err(failed(&sidecar, &error)),
+        };
+        if state.version > VERSION {
+            return Err(Error::sink(format!("{}: written by a newer runner", sidecar.display())));
+        }
+        let mut sink = Self {
+            folder: folder.to_owned(),
+            state,
+            files: BTreeMap::new(),
+            buffers: BTreeMap::new(),
+        };
+        let tables: Vec<String> = sink.state.tables.keys().cloned().collect();
+        for table in tables {
+            sink.recover(&table)?;
+        }
+        Ok(sink)
+    }
+
+    fn path(&self, table: &str) -> PathBuf {
+        self.folder.join(format!("{table}.jsonl"))
+    }
+
+    /// Opens a table's file and cuts off what is not committed.
+    fn recover(&mut self, table: &str) -> Result<()> {
+        let path = self.path(table);
+        let committed = self.state.tables.get(table).map_or(0, |committed| committed.bytes);
+        let wrong = |error: std::io::Error| failed(&path, &error);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(wrong)?;
+        let length = file.metadata().map_err(wrong)?.len();
+        if length < committed {
+            return Err(Error::sink(format!(
+                "{}: has {length} bytes, but {committed} were committed",
+                path.display()
+            ))
+            .hint("somebody cut the file; put it back, or move the folder away and start anew"));
+        }
+        if length > committed {
+            tracing::info!(table, bytes = length - committed, "cut off what was not committed");
+            file.set_len(committed).map_err(wrong)?;
+        }
+        file.seek(SeekFrom::Start(committed)).map_err(wrong)?;
+        self.files.insert(table.to_owned(), file);
+        Ok(())
+    }
+
+    fn store(&self, state: &State) -> Result<()> {
+        let path = self.folder.join(SIDECAR);
+        let aside = self.folder.join("_cursors.json.tmp");
+        let bytes = serde_json::to_vec_pretty(state)
+            .map_err(|error| Error::sink(format!("{}: {error}", path.display())))?;
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&aside)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&aside, &path)?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|error| failed(&path, &error))
+    }
+
+    /// Appends the buffered lines and makes them durable.
+    fn append(&mut self, state: &mut State) -> Result<()> {
+        for (table, buffer) in &mut self.buffers {
+            let Some(file) = self.files.get_mut(table).filter(|_| !buffer.is_empty()) else {
+                continue;
+            };
+            let committed = state.tables.entry(table.clone()).or_default();
+            // An earlier commit may have failed half-way; its bytes do not count.
+            let written = file
+                .set_len(committed.bytes)
+                .and_then(|()| file.seek(SeekFrom::Start(committed.bytes)))
+                .and_then(|_| file.write_all(buffer))
+                .and_then(|()| file.sync_data());
+            let path = self.folder.join(format!("{table}.jsonl"));
+            written.map_err(|error| failed(&path, &error))?;
+            committed.bytes += buffer.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    Error::sink(format!("{}: {error}", path.display()))
+}
+
+/// Writes one change as one line.
+fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>) -> Result<()> {
+    let row = || format!("table `{}`: row {}", change.table, change.key);
+    let wrong = |what: &str| Error::data(format!("{}: {what}", row()));
+    let put = |buffer: &mut Vec<u8>, name: &str, value: &str| -> Result<()> {
+        write!(buffer, ",\"{name}\":")
+            .map_err(serde_json::Error::io)
+            .and_then(|()| serde_json::to_writer(&mut *buffer, value))
+            .map_err(|error| wrong(&error.to_string()))
+    };
+    buffer.extend_from_slice(b"{\"table\":");
+    serde_json::to_writer(&mut *buffer, &change.table)
+        .map_err(|error| wrong(&error.to_string()))?;
+    put(buffer, "operation", change.operation.name())?;
+    buffer.extend_from_slice(b",\"key\":");
+    object(buffer, &change.key).ok_or_else(|| wrong("its key is not a JSON object"))?;
+    match change.source_time_ms.and_then(rfc3339_ms) {
+        Some(time) => put(buffer, "source_time", &time)?,
+        None => buffer.extend_from_slice(b",\"source_time\":null"),
+    }
+    put(buffer, "id", &change.id)?;
+    let as_of = change.as_of_ms.unwrap_or(commit.as_of_ms);
+    buffer.extend_from_slice(format!(",\"as_of_ms\":{as_of},\"pass\":").as_bytes());
+    match commit.pass {
+        Some(pass) => buffer.extend_from_slice(pass.id.to_string().as_bytes()),
+        None => buffer.extend_from_slice(b"null"),
+    }
+    put(buffer, "lineage", attribute(&change.attributes, "lineage").unwrap_or(commit.lineage))?;
+    if change.is_partial() {
+        buffer.extend_from_slice(b",\"partial\":true");
+    }
+    buffer.extend_from_slice(b",\"document\":");
+    match &change.after {
+        None => buffer.extend_from_slice(b"null"),
+        Some(document) => {
+            object(buffer, document).ok_or_else(|| wrong("its document is not a JSON object"))?;
+        }
+    }
+    buffer.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+/// Copies a JSON object as it is, on one line: line breaks can only stand between its tokens.
+fn object(buffer: &mut Vec<u8>, text: &str) -> Option<()> {
+    let text = text.trim();
+    if !(text.starts_with('{') && text.ends_with('}')) {
+        return None;
+    }
+    let start = buffer.len();
+    buffer.extend_from_slice(text.as_bytes());
+    let copied = buffer.get_mut(start..)?;
+    if copied.contains(&b'\n') || copied.contains(&b'\r') {
+        copied.iter_mut().filter(|b| matches!(b, b'\n' | b'\r')).for_each(|b| *b = b' ');
+    }
+    Some(())
+}
+
+impl Sink for Jsonl {
+    fn prepare(&mut self, tables: &[Table]) -> Result<()> {
+        let mut state = self.state.clone();
+        for table in tables {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            if table.name.starts_with(['_', '.']) || !table.name.bytes().all(plain) {
+                return Err(Error::data(format!("table `{}`: cannot name a file", table.name)));
+            }
+            if state.tables.contains_key(&table.name) {
+                continue;
+            }
+            let path = self.path(&table.name);
+            if path.exists() {
+                return Err(Error::sink(format!("{}: not written by this sink", path.display()))
+                    .hint("give the sink a folder of its own: path under [sink]"));
+            }
+            state.tables.insert(table.name.clone(), Committed::default());
+        }
+        // The sidecar knows a file before the file exists, so that no file is ever of unknown origin.
+        self.store(&state)?;
+        self.state = state;
+        for table in tables {
+            if !self.files.contains_key(&table.name) {
+                self.recover(&table.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn position(&self, table: &str) -> Result<Option<Position>> {
+        Ok(self.positions()?.into_iter().find(|position| position.table == table))
+    }
+
+    fn positions(&self) -> Result<Vec<Position>> {
+        let written = self.state.tables.iter().filter(|(_, done)| !done.updated_at.is_empty());
+        let position = |(table, done): (&String, &Committed)| Position {
+            table: table.clone(),
+            cursor: done.cursor.clone(),
+            pass: done.pass,
+            complete: done.complete,
+            updated_at: done.updated_at.clone(),
+        };
+        Ok(written.map(position).collect())
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        self.buffers.values_mut().for_each(Vec::clear);
+        let mut counts = Counts::default();
+        for change in commit.changes {
+            if !self.files.contains_key(&change.table) {
+                return Err(Error::data(format!(
+                    "table `{}`: a row of a table that was not discovered",
+                    change.table
+                )));
+            }
+            line(self.buffers.entry(change.table.clone()).or_default(), change, commit)?;
+            counts.read += 1;
+            match change.operation {
+                Operation::Delete => counts.deleted += 1,
+                _ => counts.inserted += 1,
+            }
+        }
+        if let Some(pass) = commit.pass.filter(|pass| pass.complete) {
+            let table = serde_json::Value::from(commit.table);
+            let end = format!("{{\"table\":{table},\"operation\":\"pass-complete\",\"pass\":{}}}\n", pass.id);
+            let buffer = self.buffers.entry(commit.table.to_owned()).or_default();
+            buffer.extend_from_slice(end.as_bytes());
+        }
+        let mut state = self.state.clone();
+        self.append(&mut state)?;
+        let table = state.tables.entry(commit.table.to_owned()).or_default();
+        if let Some(cursor) = commit.cursor {
+            table.cursor = Some(cursor.to_owned());
+        }
+        if let Some(pass) = commit.pass {
+            table.pass = table.pass.max(pass.id);
+            table.complete = pass.complete;
+        }
+        table.updated_at = rfc3339_ms(now_ms()).unwrap_or_default();
+        self.store(&state)?;
+        self.state = state;
+        Ok(counts)
+    }
+
+    fn reset(&mut self, table: &str) -> Result<bool> {
+        let mut state = self.state.clone();
+        let Some(committed) = state.tables.get_mut(table) else { return Ok(false) };
+        let had = committed.cursor.take().is_some();
+        committed.complete = false;
+        self.store(&state)?;
+        self.state = state;
+        Ok(had)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! Rows into a SQLite file: one table per table of the connector, rows and cursor in one transaction.
+//!
+//! [`layout`] decides columns, [`document`] and [`value`] fill them, [`apply`] holds the order of
+//! changes. Metadata is in `_cursors`, `_tables` and `_tombstones`.
+
+mod apply;
+mod document;
+mod layout;
+mod value;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection as Database, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use self::apply::{ENTOMB, Prepared, Writer, failed, key_text, signed};
+use self::layout::{Layout, quote, same};
+use super::{Commit, Counts, Position, Sink};
+use crate::change::{Pass, Table};
+use crate::clock::{now_ms, rfc3339_ms};
+use crate::error::{Error, Result};
+
+/// Waiting for a reader that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Larger than SQLite's own: rows of some kilobytes then share pages instead of filling one each.
+const PAGE_BYTES: u32 = 16 * 1024;
+/// Pages kept in memory, in KiB.
+const CACHE_KIB: i64 = 64 * 1024;
+/// Statements kept: five per table of a large connector.
+const STATEMENTS: usize = 512;
+/// The version of the metadata tables.
+const VERSION: i64 = 1;
+
+const METADATA: &str = r#"
+CREATE TABLE IF NOT EXISTS _tables ("table" TEXT PRIMARY KEY, layout TEXT NOT NULL, updated_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _cursors ("table" TEXT PRIMARY KEY, cursor TEXT, pass INTEGER NOT NULL DEFAULT 0,
+    complete INTEGER NOT NULL DEFAULT 0, updated_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
+    PRIMARY KEY ("table", key)) WITHOUT ROWID;
+"#;
+
+/// A database file.
+pub(super) struct Sqlite {
+    database: Database,
+    tables: HashMap<String, Prepared>,
+    hard_deletes: bool,
+}
+
+impl Sqlite {
+    /// Opens or makes the file.
+    pub(super) fn open(path: &Path, hard_deletes: bool) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Error::sink(format!("folder {}: {error}", folder.display()))
+            })?;
+        }
+        let wrong = |error: rusqlite::Error| Error::sink(format!("{}: {error}", path.display()));
+        let database = Self::database(path).map_err(wrong)?;
+        let version: i64 =
+            database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
+        if version > VERSION {
+            return Err(Error::sink(format!("{}: written by a newer runner", path.display())));
+        }
+        let mut sink = Self { database, tables: HashMap::new(), hard_deletes };
+        for (table, layout) in sink.layouts().map_err(wrong)? {
+            let layout: Layout = serde_json::from_str(&layout)
+                .map_err(|error| Error::sink(format!("_tables: `{table}`: {error}")))?;
+            sink.tables.insert(table, Prepared::new(layout));
+        }
+        Ok(sink)
+    }
+
+    fn database(path: &Path) -> rusqlite::Result<Database> {
+        let database = Database::open(path)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        database.pragma_update(None, "page_size", PAGE_BYTES)?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        database.pragma_update(None, "synchronous", "FULL")?;
+        database.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        database.set_prepared_statement_cache_capacity(STATEMENTS);
+        database.execute_batch(METADATA)?;
+        database.pragma_update(None, "user_version", VERSION)?;
+        Ok(database)
+    }
+
+    fn layouts(&self) -> rusqlite::Result<Vec<(String, String)>> {
+        let mut select = self.database.prepare("SELECT \"table\", layout FROM _tables")?;
+        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    }
+
+    /// One table's columns and view, within a transaction.
+    fn prepare_table(
+        tx: &Transaction<'_>,
+        table: &Table,
+        known: Option<&Layout>,
+        all: &[Table],
+    ) -> Result<Option<Layout>> {
+        let wrong = |error: rusqlite::Error| failed(&table.name, &error);
+        let mut layout = match known {
+            Some(layout) => layout.clone(),
+            None => Layout::new(table)?,
+        };
+        let before = layout.columns.len();
+        let added = layout.extend(table)?;
+        if known.is_some() && added == 0 {
+            return Ok(None);
+        }
+        let new = layout.columns.get(before..).unwrap_or_default();
+        let view = quote(&layout.view());
+        tx.execute_batch(&format!("DROP VIEW IF EXISTS {view}")).map_err(wrong)?;
+        if known.is_none() {
+            tx.execute_batch(&layout.create_sql()).map_err(wrong)?;
+        }
+        for column in new {
+            tx.execute_batch(&layout.add_column_sql(column)).map_err(wrong)?;
+        }
+        if known.is_some() {
+            tracing::info!(table = %table.name, columns = added, "columns added");
+            let prepared = Prepared::new(layout.clone());
+            prepared.fill(tx, before..layout.columns.len()).map_err(wrong)?;
+        }
+        if !all.iter().any(|other| same(&other.name, &layout.view())) {
+            tx.execute_batch(&layout.view_sql()).map_err(wrong)?;
+        }
+        let text = serde_json::to_string(&layout)
+            .map_err(|error| Error::sink(format!("table `{}`: {error}", table.name)))?;
+        tx.execute(
+            "INSERT OR REPLACE INTO _tables VALUES (?1, ?2, ?3)",
+            params![table.name, text, rfc3339_ms(now_ms())],
+        )
+        .map_err(wrong)?;
+        Ok(Some(layout))
+    }
+
+    /// What a completed pass did not show is gone.
+    fn compare(
+        tx: &Transaction<'_>,
+        prepared: &Prepared,
+        pass: i64,
+        hard_deletes: bool,
+    ) -> rusqlite::Result<u64> {
+        let table = quote(&prepared.layout.table);
+        if !hard_deletes {
+            let sql = format!(
+                "UPDATE {table} SET _deleted = 1, _lineage = 'compare', _as_of = max(_as_of, ?1), \
+                 _pass = ?1, _change_id = NULL WHERE _pass < ?1 AND NOT _deleted"
+            );
+            return Ok(tx.execute(&sql, [pass])? as u64);
+        }
+        let keys: Vec<String> =
+            prepared.layout.key.iter().map(|column| quote(&column.name)).collect();
+        let mut select = tx.prepare(&format!(
+            "SELECT max(_as_of, ?1), {} FROM {table} WHERE _pass < ?1",
+            keys.join(", ")
+        ))?;
+        let mut entomb = tx.prepare(ENTOMB)?;
+        let mut rows = select.query([pass])?;
+        while let Some(row) = rows.next()? {
+            let as_of: i64 = row.get(0)?;
+            let key: Vec<String> =
+                (1..=keys.len()).map(|index| row.get(index)).collect::<rusqlite::Result<_>>()?;
+            entomb.execute(params![prepared.layout.table, key_text(&key), as_of])?;
+        }
+        Ok(tx.execute(&format!("DELETE FROM {table} WHERE _pass < ?1"), [pass])? as u64)
+    }
+}
+
+/// The newest pass that was begun for a table.
+fn newest_pass(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<i64> {
+    let mut select = tx.prepare_cached("SELECT pass FROM _cursors WHERE \"table\" = ?1")?;
+    Ok(select.query_row([table], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+fn position(row: &rusqlite::Row<'_>) -> rusqlite::Result<Position> {
+    Ok(Position {
+        table: row.get(0)?,
+        cursor: row.get(1)?,
+        pass: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+        complete: row.get(3)?,
+        updated_at: row.get(4)?,
+    })
+}
+
+const POSITIONS: &str = "SELECT \"table\", cursor, pass, complete, updated_at FROM _cursors";
+
+impl Sink for Sqlite {
+    fn prepare(&mut self, tables: &[Table]) -> Result<()> {
+        let begin = self.database.transaction_with_behavior(TransactionBehavior::Immediate);
+        let tx = begin.map_err(|error| failed("_tables", &error))?;
+        let mut changed = Vec::new();
+        for table in tables {
+            let twin = |name: &&String| same(name, &table.name) && **name != table.name;
+            if let Some(twin) = self.tables.keys().find(twin) {
+                return Err(Error::sink(format!(
+                    "table `{}`: SQLite takes it for the same as `{twin}`",
+                    table.name
+                )));
+            }
+            let known = self.tables.get(&table.name).map(|prepared| &prepared.layout);
+            changed.extend(Self::prepare_table(&tx, table, known, tables)?);
+        }
+        tx.commit().map_err(|error| failed("_tables", &error))?;
+        for layout in changed {
+            self.tables.insert(layout.table.clone(), Prepared::new(layout));
+        }
+        Ok(())
+    }
+
+    fn position(&self, table: &str) -> Result<Option<Position>> {
+        let sql = format!("{POSITIONS} WHERE \"table\" = ?1");
+        let found = self.database.query_row(&sql, [table], position).optional();
+        found.map_err(|error| failed("_cursors", &error))
+    }
+
+    fn positions(&self) -> Result<Vec<Position>> {
+        let read = || -> rusqlite::Result<Vec<Position>> {
+            let mut select = self.database.prepare(&format!("{POSITIONS} ORDER BY \"table\""))?;
+            select.query_map([], position)?.collect()
+        };
+        read().map_err(|error| failed("_cursors", &error))
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        let begin = self.database.transaction_with_behavior(TransactionBehavior::Immediate);
+        let tx = begin.map_err(|error| failed(commit.table, &error))?;
+        let mut counts = Counts::default();
+        let under_way = commit.pass.map_or(0, |pass| signed(pass.id));
+        for run in commit.changes.chunk_by(|left, right| left.table == right.table) {
+            let Some(first) = run.first() else { continue };
+            let Some(prepared) = self.tables.get(&first.table) else {
+                return Err(Error::data(format!(
+                    "table `{}`: a row of a table that was not discovered",
+                    first.table
+                )));
+            };
+            let wrong = |error: rusqlite::Error| failed(&first.table, &error);
+            let newest = newest_pass(&tx, &first.table).map_err(wrong)?;
+            let own = if first.table == commit.table { under_way } else { 0 };
+            let mut writer = Writer::new(&tx, prepared, self.hard_deletes, newest.max(own))
+                .map_err(wrong)?;
+            for change in run {
+                writer.apply(change, commit, &mut counts)?;
+            }
+        }
+        let wrong = |error: rusqlite::Error| failed(commit.table, &error);
+        if let (Some(Pass { complete: true, .. }), Some(prepared)) =
+            (commit.pass, self.tables.get(commit.table))
+        {
+            counts.deleted +=
+                Self::compare(&tx, prepared, under_way, self.hard_deletes).map_err(wrong)?;
+        }
+        if let Some(cursor) = commit.cursor {
+            let complete = commit.pass.map(|pass| pass.complete);
+            tx.prepare_cached(
+                "INSERT INTO _cursors VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5) ON CONFLICT DO UPDATE \
+                 SET cursor = ?2, pass = max(pass, ?3), complete = coalesce(?4, complete), updated_at = ?5",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    commit.table,
+                    cursor,
+                    under_way,
+                    complete,
+                    rfc3339_ms(now_ms())
+                ])
+            })
+            .map_err(wrong)?;
+        }
+        tx.commit().map_err(wrong)?;
+        Ok(counts)
+    }
+
+    fn reset(&mut self, table: &str) -> Result<bool> {
+        let sql = "UPDATE _cursors SET cursor = NULL, complete = 0, updated_at = ?2 \
+                   WHERE \"table\" = ?1 AND cursor IS NOT NULL";
+        let reset = self.database.execute(sql, params![table, rfc3339_ms(now_ms())]);
+        reset.map(|rows| rows > 0).map_err(|error| failed("_cursors", &error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

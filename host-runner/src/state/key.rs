@@ -1,0 +1,135 @@
+//! The key that seals sessions: from the environment, a file, or made at first use.
+//!
+//! Knows nothing of what it seals.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+use crate::error::{Error, Result};
+
+/// The variable that holds a key.
+pub const VARIABLE: &str = "HOST_RUNNER_KEY";
+
+const BYTES: usize = 32;
+
+/// 32 secret bytes.
+#[derive(Clone)]
+pub struct Key([u8; BYTES]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    /// A key made of given bytes.
+    pub fn from_bytes(bytes: [u8; BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; BYTES] {
+        &self.0
+    }
+
+    /// The key of this installation: the variable's, else the file's, else `<data>/key`, made if missing.
+    pub fn find(variable: Option<&str>, file: Option<&Path>, data: &Path) -> Result<Self> {
+        if let Some(text) = variable {
+            return parse(text).ok_or_else(|| wrong(VARIABLE));
+        }
+        let (path, may_make) = match file {
+            Some(file) => (file.to_owned(), false),
+            None => (data.join("key"), true),
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string())),
+            Err(error) if error.kind() == ErrorKind::NotFound && may_make => make(&path),
+            Err(error) => Err(Error::configuration(format!("key {}: {error}", path.display()))),
+        }
+    }
+}
+
+fn wrong(place: &str) -> Error {
+    Error::configuration(format!("key {place}: not 32 bytes in base64 or hexadecimal"))
+        .hint("make one with: openssl rand -base64 32")
+}
+
+fn parse(text: &str) -> Option<Key> {
+    let hexadecimal = || -> Option<Vec<u8>> {
+        let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+        let pairs = digits?;
+        pairs.chunks(2).map(|pair| u8::try_from(pair.first()? * 16 + pair.get(1)?).ok()).collect()
+    };
+    let engines = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD];
+    let mut forms = engines.iter().filter_map(|engine| engine.decode(text).ok()).chain(hexadecimal());
+    forms.find_map(|bytes| bytes.try_into().ok()).map(Key)
+}
+
+fn make(path: &Path) -> Result<Key> {
+    let mut bytes = [0_u8; BYTES];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::state(format!("no randomness for a key: {error}")))?;
+    let failed = |error: std::io::Error| Error::state(format!("key {}: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        super::private_folder(folder)?;
+    }
+    // Written aside and linked: two processes that start at once agree on one key.
+    let aside = path.with_extension(format!("{}.tmp", std::process::id()));
+    let _left_over = std::fs::remove_file(&aside);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)
+        .map_err(failed)?;
+    writeln!(file, "{}", STANDARD.encode(bytes)).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    let linked = std::fs::hard_link(&aside, path);
+    std::fs::remove_file(&aside).map_err(failed)?;
+    match linked {
+        Ok(()) => Ok(Key(bytes)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(path).map_err(failed)?;
+            parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string()))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::Key;
+
+    #[test]
+    fn keys_are_read_in_base64_and_hexadecimal() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let find = |text: &str| Key::find(Some(text), None, folder.path());
+        let bytes = [7_u8; 32];
+        let hex = "07".repeat(32);
+        for text in ["BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", &hex] {
+            assert_eq!(find(text).expect("a key").bytes(), &bytes, "{text}");
+        }
+        for text in ["", "short", &"0".repeat(63), &"z".repeat(64)] {
+            assert!(find(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_for_its_owner_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let made = Key::find(None, None, &data).expect("made");
+        let again = Key::find(None, None, &data).expect("read");
+        assert_eq!(made.bytes(), again.bytes());
+        let mode = std::fs::metadata(data.join("key")).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(Key::find(None, Some(&data.join("nope")), &data).is_err(), "made up a key file");
+    }
+}
