@@ -9,7 +9,12 @@ use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Grant};
 use crate::session::Session;
+use crate::table::Table;
 use crate::transport::{Failure, Method, Request, Response, Transport};
+use crate::url::Path;
+
+/// How the session remembers that a portal refuses `include` on details.
+const DETAIL_INCLUDE: &str = "detail.include";
 
 /// What the calls since the last [`Api::take_usage`] cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +101,48 @@ impl<T: Transport> Api<T> {
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let mut answers = self.call_all(&[Call { method, path: path.to_owned(), body }], 1)?;
         answers.pop().unwrap_or_else(|| Err(Error::new(Kind::Internal, "the transport gave no answer")))
+    }
+
+    /// GETs one whole record of a table, with what its list row has beside it where the portal gives that.
+    pub fn get_record(&mut self, table: &Table, id: &str) -> Result<Answer> {
+        let path = table
+            .detail_path(id)
+            .ok_or_else(|| Error::new(Kind::Internal, format!("table `{}` has no detail", table.name)))?;
+        let include = table.detail.and_then(|detail| detail.include);
+        if let Some(include) = include
+            && !self.refused(table.name, DETAIL_INCLUDE)
+        {
+            match self.get(&Path::new(&path).with("include", include).into_string()) {
+                Err(error) if error.kind == Kind::Data && error.message.contains("include") => {
+                    self.remember_refused(table.name, DETAIL_INCLUDE);
+                }
+                answer => return answer,
+            }
+        }
+        self.get(&path)
+    }
+
+    /// Zoho's keys for webhook signatures; fetched when there are none, when they are old, or when `asked` for because
+    /// a key is unknown, but then not again and again.
+    pub fn signing_keys(&mut self, asked: bool) -> Result<&[serde_json::Value]> {
+        let age_ms = self.transport.now_ms().saturating_sub(self.session.signing_keys_at_ms);
+        let old = self.session.signing_keys.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
+        if old || (asked && age_ms > limits::SIGNING_KEYS_PAUSE_MS) {
+            let response = self.get_public("/.well-known/jwks.json")?;
+            let found: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
+            let Some(keys) = found.get("keys").and_then(serde_json::Value::as_array) else {
+                return Err(Error::new(
+                    Kind::Unavailable,
+                    format!(
+                        "{}/.well-known/jwks.json: HTTP {} and no keys in it",
+                        self.config.desk, response.status
+                    ),
+                ));
+            };
+            self.session.signing_keys.clone_from(keys);
+            self.session.signing_keys_at_ms = self.transport.now_ms();
+        }
+        Ok(&self.session.signing_keys)
     }
 
     /// An unauthenticated GET of any path at an origin: only whether something answers.

@@ -20,8 +20,16 @@ use crate::describe;
 use crate::error::{Error, Kind};
 use crate::reader::{Batch, Limits};
 use crate::row::{Change, Operation};
+use crate::webhook::{Delivery, Receipt};
 
 struct Component;
+
+// The signature check depends on a random source by its types and never draws from it.
+getrandom::register_custom_getrandom!(no_random_numbers);
+
+fn no_random_numbers(_: &mut [u8]) -> Result<(), getrandom::Error> {
+    Err(getrandom::Error::UNSUPPORTED)
+}
 
 /// The contract's resource. One call at a time: the component is single-threaded and calls do not nest.
 struct Handle(RefCell<Connection<Wasi>>);
@@ -109,32 +117,68 @@ impl contract::GuestConnection for Handle {
 
 impl webhook::Guest for Component {
     fn subscribe(
-        _: contract::ConnectionBorrow<'_>,
-        _: String,
-        _: Vec<String>,
+        connection: contract::ConnectionBorrow<'_>,
+        url: String,
+        tables: Vec<String>,
     ) -> Result<String, nouns::Error> {
-        Err(no_webhooks())
+        let handle: &Handle = connection.get();
+        handle.call(|connection| connection.subscribe(&url, &tables)).map(|(subscription, _)| subscription)
     }
 
-    fn unsubscribe(_: contract::ConnectionBorrow<'_>, _: String) -> Result<(), nouns::Error> {
-        Err(no_webhooks())
+    fn unsubscribe(
+        connection: contract::ConnectionBorrow<'_>,
+        subscription: String,
+    ) -> Result<(), nouns::Error> {
+        let handle: &Handle = connection.get();
+        handle.call(|connection| connection.unsubscribe(&subscription)).map(drop)
     }
 
     fn receive(
-        _: contract::ConnectionBorrow<'_>,
-        _: Option<String>,
+        connection: contract::ConnectionBorrow<'_>,
+        subscription: Option<String>,
         deliveries: Vec<webhook::Delivery>,
     ) -> Vec<Result<webhook::Receipt, nouns::Error>> {
-        deliveries.into_iter().map(|_| Err(no_webhooks())).collect()
+        let handle: &Handle = connection.get();
+        let deliveries: Vec<Delivery> = deliveries
+            .into_iter()
+            .map(|delivery| Delivery {
+                received_at_ms: delivery.received_at_ms,
+                method: delivery.method,
+                headers: delivery.headers,
+                body: delivery.body,
+            })
+            .collect();
+        match handle.call(|connection| Ok(connection.receive(subscription.as_deref(), &deliveries))) {
+            Ok((receipts, usage)) => receipts
+                .into_iter()
+                .map(|receipt| receipt.map(to_receipt).map_err(|error| to_error(error, Usage::default())))
+                .enumerate()
+                .map(|(index, receipt)| with_usage(index, receipt, &usage))
+                .collect(),
+            Err(error) => deliveries.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 }
 
-fn no_webhooks() -> nouns::Error {
-    to_error(
-        Error::new(Kind::Unsupported, "this version does not take webhooks")
-            .hint("changes are found by `read`"),
-        Usage::default(),
-    )
+/// What the call cost is told once, with its first receipt.
+fn with_usage(
+    index: usize,
+    receipt: Result<webhook::Receipt, nouns::Error>,
+    usage: &Usage,
+) -> Result<webhook::Receipt, nouns::Error> {
+    receipt.map(|mut receipt| {
+        if index == 0 {
+            receipt.attributes.extend(usage_attributes(usage));
+        }
+        receipt
+    })
+}
+
+fn to_receipt(receipt: Receipt) -> webhook::Receipt {
+    webhook::Receipt {
+        changes: receipt.changes.into_iter().map(to_change).collect(),
+        attributes: receipt.ignored.into_iter().map(|name| ("ignored".to_owned(), name)).collect(),
+    }
 }
 
 fn to_error(error: Error, usage: Usage) -> nouns::Error {

@@ -19,6 +19,25 @@ pub enum Sort {
     OldestFirst,
 }
 
+/// When a webhook delivery must carry a valid signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// Required once a subscription is known, when present before that.
+    Auto,
+    Required,
+    WhenPresent,
+    Off,
+}
+
+/// When a changed record is read again by id instead of trusting the delivery's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadBack {
+    Always,
+    /// When the payload lacks what rows of the table have, or is not proved to be from Zoho.
+    Auto,
+    Never,
+}
+
 /// A complete and checked configuration.
 #[derive(Clone)]
 pub struct Config {
@@ -34,6 +53,8 @@ pub struct Config {
     pub custom_field_keys: Vec<String>,
     pub sort: Sort,
     pub department_ids: Vec<String>,
+    pub signature: Signature,
+    pub read_back: ReadBack,
 }
 
 impl fmt::Debug for Config {
@@ -46,7 +67,7 @@ impl fmt::Debug for Config {
 }
 
 /// Every key, in the order of the form.
-pub const KEYS: [&str; 11] = [
+pub const KEYS: [&str; 13] = [
     "data_center",
     "organization_id",
     "client_id",
@@ -56,6 +77,8 @@ pub const KEYS: [&str; 11] = [
     "custom_field_keys",
     "sort",
     "department_ids",
+    "signature",
+    "read_back",
     "desk_url",
     "accounts_url",
 ];
@@ -123,6 +146,17 @@ impl Form {
         if department_ids.len() > limits::DEPARTMENT_IDS_MAX {
             self.problem("department_ids", format!("at most {} ids", limits::DEPARTMENT_IDS_MAX));
         }
+        let signature = match self.choice("signature", &["auto", "required", "when-present", "off"], "auto") {
+            Some("required") => Signature::Required,
+            Some("when-present") => Signature::WhenPresent,
+            Some("off") => Signature::Off,
+            _ => Signature::Auto,
+        };
+        let read_back = match self.choice("read_back", &["auto", "always", "never"], "auto") {
+            Some("always") => ReadBack::Always,
+            Some("never") => ReadBack::Never,
+            _ => ReadBack::Auto,
+        };
         Some(Config {
             organization_id: organization_id?,
             client_id: client_id?,
@@ -135,6 +169,8 @@ impl Form {
             custom_field_keys,
             sort,
             department_ids,
+            signature,
+            read_back,
         })
     }
 

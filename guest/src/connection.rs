@@ -15,6 +15,7 @@ use crate::table::Table;
 use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
+use crate::webhook::{self, Delivery, Receipt};
 
 /// A configured connection; holds nothing that is not in its configuration and session.
 pub struct Connection<T> {
@@ -107,6 +108,20 @@ impl<T: Transport> Connection<T> {
             _ => Err(Error::new(Kind::Unsupported, format!("there is no command `{name}`"))
                 .hint("`spec` lists the commands: list-fields, list-departments, refresh-token")),
         }
+    }
+
+    /// Registers the webhook; answers the subscription.
+    pub fn subscribe(&mut self, url: &str, tables: &[String]) -> Result<String> {
+        webhook::subscribe(&mut self.api, url, tables).map(|subscription| subscription.to_json())
+    }
+
+    pub fn unsubscribe(&mut self, subscription: &str) -> Result<()> {
+        webhook::unsubscribe(&mut self.api, subscription)
+    }
+
+    /// Verifies and translates deliveries, in order, one answer each.
+    pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
+        webhook::receive(&mut self.api, subscription, deliveries)
     }
 
     fn list_fields(&mut self, module: &str) -> Result<Value> {

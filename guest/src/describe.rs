@@ -50,6 +50,9 @@ fn table_entry(table: &crate::table::Table) -> Value {
     if table.count.is_some() {
         capabilities.push("count");
     }
+    if !table.events.is_empty() {
+        capabilities.push("webhook");
+    }
     json!({
         "name": table.name,
         "aliases": [table.alias],
@@ -57,6 +60,7 @@ fn table_entry(table: &crate::table::Table) -> Value {
         "primary_key": ["id"],
         "scopes": table.scopes,
         "capabilities": capabilities,
+        "events": table.events.iter().map(|event| event.name).collect::<Vec<_>>(),
         "follow": match table.follow { Follow::Search { .. } => "search", Follow::Compare { .. } => "compare" },
         "notes": table.notes,
     })
@@ -149,6 +153,28 @@ fn configuration() -> Value {
     form.add("department_ids", "reading", "list", ("Departments", "部门"),
         ("Only tickets of these departments (ids); all when left out.", "只读取这些部门（ID）的工单；留空则读取全部。"),
         json!({"type": "array", "items": {"type": "string", "pattern": "^[0-9]+$"}, "maxItems": limits::DEPARTMENT_IDS_MAX, "default": []}));
+    form.add(
+        "signature",
+        "realtime",
+        "select",
+        ("Webhook signature", "Webhook 签名"),
+        (
+            "Whether a delivery must carry Zoho's signature: `auto` requires it once the webhook was registered by `webhook subscribe`.",
+            "推送是否必须带有 Zoho 的签名：`auto` 表示通过 `webhook subscribe` 注册后必须带有签名。",
+        ),
+        json!({"type": "string", "enum": ["auto", "required", "when-present", "off"], "default": "auto"}),
+    );
+    form.add(
+        "read_back",
+        "realtime",
+        "select",
+        ("Read changes back", "回读变更"),
+        (
+            "Whether a changed record is read again by id, because Zoho does not sign the body: `auto` does so when the body is incomplete or unsigned.",
+            "由于 Zoho 不对正文签名，是否按 ID 重新读取变更的记录：`auto` 仅在正文不完整或未签名时回读。",
+        ),
+        json!({"type": "string", "enum": ["auto", "always", "never"], "default": "auto"}),
+    );
     form.add(
         "desk_url",
         "advanced",

@@ -25,3 +25,4 @@ pub mod tables;
 pub mod time;
 pub mod transport;
 pub mod url;
+pub mod webhook;

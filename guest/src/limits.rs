@@ -53,3 +53,13 @@ pub const SEARCH_REST_MS: u64 = 5 * 60 * 1000;
 
 /// Departments in `department_ids`: Zoho takes at most 20 (§4.1).
 pub const DEPARTMENT_IDS_MAX: usize = 20;
+
+/// How far a signature's expiry may lie behind the arrival of its delivery: the two clocks differ, and a delivery takes
+/// its time to us.
+pub const SIGNATURE_SKEW_MS: u64 = 5 * 60 * 1000;
+
+/// Signing keys are fetched again after this long, so that a withdrawn key stops being believed.
+pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// An unknown key id makes us ask for the keys again, but not more often than this: anybody can send one.
+pub const SIGNING_KEYS_PAUSE_MS: u64 = 60 * 1000;

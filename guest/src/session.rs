@@ -23,6 +23,10 @@ pub struct Session {
     pub edition: Option<String>,
     /// Optional parameters this portal refused, as `table.parameter`; not sent again.
     pub refused: Vec<String>,
+    /// Zoho's public keys for webhook signatures, as JWKs, and when they were fetched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signing_keys: Vec<serde_json::Value>,
+    pub signing_keys_at_ms: u64,
 }
 
 impl fmt::Debug for Session {

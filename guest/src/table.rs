@@ -68,6 +68,23 @@ pub struct Detail {
     pub path: &'static str,
     /// `ticket_detail = false` turns it off.
     pub is_chosen: bool,
+    /// `include` that gives the detail alone what the list row has beside it.
+    pub include: Option<&'static str>,
+}
+
+/// One webhook event and the filters it takes (`zoho-desk-api.md` §6.3).
+#[derive(Clone, Copy, Debug)]
+pub struct EventFilter {
+    pub name: &'static str,
+    /// Takes `departmentIds`.
+    pub by_department: bool,
+    /// Takes `includePrevState`.
+    pub has_previous: bool,
+}
+
+/// Shorthand for tables.
+pub const fn event(name: &'static str, by_department: bool, has_previous: bool) -> EventFilter {
+    EventFilter { name, by_department, has_previous }
 }
 
 /// How changes after the first pass are found by asking.
@@ -93,6 +110,8 @@ pub struct Table {
     /// The path that counts the rows, where there is one that needs no further parameter.
     pub count: Option<&'static str>,
     pub follow: Follow,
+    /// Webhook events to subscribe to.
+    pub events: &'static [EventFilter],
     /// The module whose custom fields the rows carry.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],
@@ -107,6 +126,11 @@ impl PartialEq for Table {
 }
 
 impl Table {
+    /// The prefix of this table's own events: `Ticket` of `Ticket_Add`.
+    pub fn event_module(&self) -> Option<&'static str> {
+        self.events.iter().find_map(|event| event.name.strip_suffix("_Add"))
+    }
+
     /// The path of one record's detail.
     pub fn detail_path(&self, id: &str) -> Option<String> {
         self.detail.map(|detail| detail.path.replace("{id}", id))

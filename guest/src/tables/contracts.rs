@@ -18,9 +18,10 @@ pub(super) const TABLE: Table = Table {
         departments: None,
         slices: None,
     },
-    detail: Some(Detail { path: "/api/v1/contracts/{id}", is_chosen: false }),
+    detail: Some(Detail { path: "/api/v1/contracts/{id}", is_chosen: false, include: None }),
     count: None,
     follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
+    events: &[],
     fields_module: Some("contracts"),
     columns: COLUMNS,
     notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has neither a search \

@@ -1,7 +1,7 @@
 //! Departments: `GET /departments`, whole rows (`zoho-desk-api.md` §4.3).
 
 use crate::table::Type::{Array, Boolean, Id, Text, Time};
-use crate::table::{Column, Follow, List, Table, column};
+use crate::table::{Column, EventFilter, Follow, List, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "departments",
@@ -21,10 +21,14 @@ pub(super) const TABLE: Table = Table {
     detail: None,
     count: Some("/api/v1/departments/count"),
     follow: Follow::Compare { every_ms: 15 * 60 * 1000 },
+    events: EVENTS,
     fields_module: None,
     columns: COLUMNS,
     notes: "A handful of rows; read again as a whole, because Zoho cannot say which changed.",
 };
+
+const EVENTS: &[EventFilter] =
+    &[event("Department_Add", false, false), event("Department_Update", false, true)];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),

@@ -1,7 +1,7 @@
 //! Tickets: `GET /tickets`, and `GET /tickets/{id}` for what the list rows lack (`zoho-desk-api.md` §4.1).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, Follow, List, Table, column};
+use crate::table::{Column, Detail, EventFilter, Follow, List, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "tickets",
@@ -18,14 +18,28 @@ pub(super) const TABLE: Table = Table {
         departments: Some("departmentIds"),
         slices: None,
     },
-    detail: Some(Detail { path: "/api/v1/tickets/{id}", is_chosen: true }),
+    detail: Some(Detail {
+        path: "/api/v1/tickets/{id}",
+        is_chosen: true,
+        include: Some("contacts,products,departments,team,isRead,assignee"),
+    }),
     count: Some("/api/v1/ticketsCount"),
     follow: Follow::Search { path: "/api/v1/tickets/search" },
+    events: EVENTS,
     fields_module: Some("tickets"),
     columns: COLUMNS,
     notes: "One list call for each 99 tickets and, with ticket_detail, one call for each ticket. List rows lack \
             modifiedTime, description and custom fields.",
 };
+
+const EVENTS: &[EventFilter] = &[
+    event("Ticket_Add", true, false),
+    event("Ticket_Update", true, true),
+    event("Ticket_Delete", false, false),
+    event("Ticket_Thread_Add", true, false),
+    event("Ticket_Comment_Add", true, false),
+    event("Ticket_Comment_Update", true, false),
+];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),

@@ -1,0 +1,9 @@
+//! Webhooks: keep the subscription right, and turn deliveries into changes.
+
+pub mod events;
+mod receive;
+pub mod signature;
+mod subscribe;
+
+pub use receive::{Delivery, Receipt, receive};
+pub use subscribe::{Subscription, subscribe, unsubscribe};
