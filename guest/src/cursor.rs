@@ -43,6 +43,13 @@ pub struct Pass {
     #[serde(default)]
     pub slice: usize,
     pub position: Position,
+    /// Pages to ask for at once: doubled while pages are full, one again after a short one.
+    #[serde(default = "one")]
+    pub ahead: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Following by `modifiedTimeRange`.
@@ -84,6 +91,7 @@ impl Cursor {
                 source_began_ms: None,
                 slice: 0,
                 position: Position::default(),
+                ahead: 1,
             }),
         )
     }

@@ -41,10 +41,12 @@ pub(super) fn step<T: Transport>(
     let mut answers = api.get_all(&paths, in_flight)?;
     let custom = answers.split_off(froms.len());
     let mut custom = custom.into_iter();
+    let full = pass.position.from + froms.len() as u64 * table.list.limit.saturating_sub(1);
+    let ahead = (froms.len() * 2).min(limits::LIST_PAGES_AT_ONCE);
     for (from, answer) in froms.into_iter().zip(answers) {
         let custom = custom.next();
         if from != pass.position.from {
-            break; // rows moved: what was asked for ahead does not fit any more
+            break; // rows moved, or the page before was short: what was asked for ahead does not fit any more
         }
         let answer = match answer {
             Ok(answer) => answer,
@@ -58,6 +60,7 @@ pub(super) fn step<T: Transport>(
             break;
         }
     }
+    pass.ahead = if pass.position.from < full { 1 } else { ahead };
     Ok(Progress::More)
 }
 
@@ -152,13 +155,14 @@ fn lacks_module(error: &Error) -> bool {
     }
 }
 
-/// One page first, more when the list has shown to be long; only one where each page is followed by its details.
+/// One page first, more while the list shows to be long; only one where each page is followed by its details.
 fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, pass: &Pass, out: &Output) -> usize {
-    if pass.position.from == 1 || pass.position.stale > 0 || details::reads_details(api, table) {
+    if pass.ahead <= 1 || details::reads_details(api, table) {
         return 1;
     }
-    let wanted = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);
-    wanted.clamp(1, limits::LIST_PAGES_AT_ONCE.min(api.concurrency()))
+    let room = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);
+    let most = limits::LIST_PAGES_AT_ONCE.min(api.concurrency());
+    pass.ahead.min(room).clamp(1, most)
 }
 
 /// The path of one page; with `fields`, the projection to those fields instead of the plain rows.

@@ -1,0 +1,209 @@
+//! A few scripted endpoints behind [`Transport`]: enough to make the reader's decisions happen. The honest double of Zoho
+//! Desk is the simulator; this one only serves tests of single decisions.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use zoho_desk::time;
+use zoho_desk::transport::{Failure, Request, Response, Transport};
+
+#[derive(Clone)]
+pub(crate) struct Desk(Rc<RefCell<State>>);
+
+#[derive(Default)]
+pub(crate) struct State {
+    now_ms: u64,
+    tickets: Vec<u32>,
+    modified: BTreeMap<u32, u64>,
+    calls: usize,
+    tokens: usize,
+    pub token: usize,
+    pub refuse_every_token: bool,
+    pub refuse_fields: bool,
+    pub refuse_include: bool,
+    pub ignore_from: bool,
+    pub fail_detail_of: Option<String>,
+    pub detail_status: BTreeMap<String, u16>,
+}
+
+impl State {
+    pub(crate) fn modify(&mut self, id: &str) {
+        self.modified.insert(id.parse().unwrap(), self.now_ms);
+    }
+
+    pub(crate) fn delete(&mut self, id: &str) {
+        let id: u32 = id.parse().unwrap();
+        self.tickets.retain(|known| *known != id);
+    }
+}
+
+const BEGIN_MS: u64 = 1_795_368_310_000;
+
+impl Desk {
+    pub(crate) fn with_tickets(count: u32) -> Self {
+        Self(Rc::new(RefCell::new(State {
+            now_ms: BEGIN_MS,
+            tickets: (1..=count).collect(),
+            ..State::default()
+        })))
+    }
+
+    pub(crate) fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.borrow_mut());
+    }
+
+    pub(crate) fn advance_ms(&self, ms: u64) {
+        self.0.borrow_mut().now_ms += ms;
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.0.borrow().calls
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.0.borrow().tokens
+    }
+}
+
+impl Transport for Desk {
+    fn now_ms(&self) -> u64 {
+        self.0.borrow().now_ms
+    }
+
+    fn ticks_ms(&self) -> u64 {
+        0
+    }
+
+    fn send(&mut self, requests: &[Request], _: usize) -> Vec<Result<Response, Failure>> {
+        requests.iter().map(|request| Ok(self.0.borrow_mut().answer(request))).collect()
+    }
+}
+
+impl State {
+    fn answer(&mut self, request: &Request) -> Response {
+        self.calls += 1;
+        let (path, query) = request.path_with_query.split_once('?').unwrap_or((&request.path_with_query, ""));
+        let query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+        if path == "/oauth/v2/token" {
+            self.tokens += 1;
+            let body =
+                json!({"access_token": format!("t{}", self.token), "refresh_token": "r", "expires_in": 3600});
+            return self.respond(200, &body);
+        }
+        if path == "/oauth/serverinfo" {
+            return self.respond(200, &json!({}));
+        }
+        let wanted = format!("Zoho-oauthtoken t{}", self.token);
+        let given = request.headers.iter().find(|(name, _)| *name == "authorization");
+        if self.refuse_every_token || given.is_none_or(|(_, value)| *value != wanted) {
+            return self.respond(401, &json!({"errorCode": "INVALID_OAUTH", "message": "m"}));
+        }
+        self.route(path, &query)
+    }
+
+    fn route(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
+        match path {
+            "/api/v1/organizations" => self
+                .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": "ENTERPRISE"}]})),
+            "/api/v1/tickets" => self.list(query),
+            "/api/v1/tickets/search" => self.search(query),
+            "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
+            "/api/v1/organizationFields" if query["module"] == "timeEntry" => {
+                self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": "module"}))
+            }
+            "/api/v1/organizationFields" => {
+                let id = format!("f-{}", query["module"]);
+                let field = json!({"id": id, "apiName": "cf_region", "type": "Text", "isCustomField": true});
+                self.respond(200, &json!({"data": [field]}))
+            }
+            _ => match path.strip_prefix("/api/v1/tickets/") {
+                Some(id) => self.detail(id),
+                None => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": path})),
+            },
+        }
+    }
+
+    fn list(&self, query: &BTreeMap<&str, &str>) -> Response {
+        let extra = |name: &str| {
+            let message = format!("Extra query parameter '{name}' is present in the input.");
+            self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}))
+        };
+        if self.refuse_include && query.contains_key("include") {
+            return extra("include");
+        }
+        if self.refuse_fields && query.contains_key("fields") {
+            return extra("fields");
+        }
+        let from: usize = if self.ignore_from { 1 } else { query["from"].parse().unwrap() };
+        let limit: usize = query["limit"].parse().unwrap();
+        let rows: Vec<Value> = self
+            .tickets
+            .iter()
+            .skip(from.max(1) - 1)
+            .take(limit)
+            .map(|id| {
+                if query.contains_key("fields") {
+                    json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
+                } else {
+                    json!({"id": id.to_string(), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
+                }
+            })
+            .collect();
+        if rows.is_empty() {
+            self.respond(204, &Value::Null)
+        } else {
+            self.respond(200, &json!({"data": rows}))
+        }
+    }
+
+    fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
+        let range = query.get("modifiedTimeRange").map(|range| range.replace("%3A", ":"));
+        let (from, to) = range.as_deref().and_then(|range| range.split_once(',')).unwrap_or(("", ""));
+        let (from, to) = (time::parse(from).unwrap_or(0), time::parse(to).unwrap_or(u64::MAX));
+        let offset: usize = query["from"].parse().unwrap();
+        let found: Vec<Value> = self
+            .modified
+            .iter()
+            .filter(|(_, at)| (from..=to).contains(*at))
+            .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
+            .collect();
+        let count = found.len();
+        let rows: Vec<Value> = found.into_iter().skip(offset).take(100).collect();
+        if rows.is_empty() {
+            self.respond(204, &Value::Null)
+        } else {
+            self.respond(200, &json!({"data": rows, "count": count}))
+        }
+    }
+
+    fn detail(&self, id: &str) -> Response {
+        if self.fail_detail_of.as_deref() == Some(id) {
+            return self.respond(500, &json!({"errorCode": "INTERNAL_SERVER_ERROR", "message": "m"}));
+        }
+        match self.detail_status.get(id) {
+            Some(403) => return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"})),
+            Some(status) => {
+                return self.respond(*status, &json!({"errorCode": "URL_NOT_FOUND", "message": "m"}));
+            }
+            None => {}
+        }
+        let number: u32 = id.parse().unwrap();
+        let modified = self.modified.get(&number).copied().unwrap_or(BEGIN_MS - 86_400_000);
+        self.respond(
+            200,
+            &json!({"id": id, "subject": "s", "contact": null, "description": format!("text {id}"),
+                "modifiedTime": time::format(modified), "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
+        )
+    }
+
+    fn respond(&self, status: u16, body: &Value) -> Response {
+        let headers = vec![
+            ("x-rate-limit-request-weight-v3".to_owned(), "1".to_owned()),
+            ("x-rate-limit-remaining-v3".to_owned(), "99".to_owned()),
+        ];
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        Response { status, headers, body }
+    }
+}
