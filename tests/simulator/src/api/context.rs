@@ -1,0 +1,105 @@
+//! What a handler gets: the call, the settings, and the moves that every list makes.
+
+use std::sync::RwLockReadGuard;
+
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use crate::api::parameters::{Paging, range, window};
+use crate::api::routes::Route;
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::http::request::Call;
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::world::World;
+
+/// One call of one endpoint, its parameters checked.
+pub(crate) struct Context<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) settings: &'a Settings,
+    pub(crate) call: &'a Call,
+    pub(crate) route: &'static Route,
+    /// The values of the placeholders in the path.
+    pub(crate) ids: &'a [String],
+}
+
+impl<'a> Context<'a> {
+    /// The records.
+    pub(crate) fn world(&self) -> RwLockReadGuard<'a, World> {
+        self.shared.world()
+    }
+
+    /// A query parameter.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+        self.call.get(name)
+    }
+
+    /// The parts of a comma-separated parameter.
+    pub(crate) fn list(&self, name: &str) -> Vec<&'a str> {
+        let parts = self.get(name).map(|value| value.split(','));
+        parts.into_iter().flatten().map(str::trim).filter(|part| !part.is_empty()).collect()
+    }
+
+    /// Both ends of a range parameter.
+    pub(crate) fn range(&self, name: &str) -> Option<(i64, i64)> {
+        self.get(name).and_then(range)
+    }
+
+    /// The value of a placeholder in the path.
+    pub(crate) fn id(&self, at: usize) -> &str {
+        self.ids.get(at).map_or("", String::as_str)
+    }
+
+    /// What of the query decides which rows are selected and how they are sorted.
+    pub(crate) fn selection(&self) -> String {
+        let skipped = ["from", "limit", "include", "fields", "orgId"];
+        let mut pairs: Vec<String> = self
+            .call
+            .query
+            .iter()
+            .filter(|(name, _)| !skipped.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        pairs.sort();
+        format!("{}?{}", self.call.path, pairs.join("&"))
+    }
+
+    /// The positions on the page that was asked for.
+    pub(crate) fn page<'v, T>(&self, selected: &'v [T]) -> &'v [T] {
+        let (from, limit) = window(self.route.paging, self.call);
+        let offset = match self.route.paging {
+            _ if self.settings.ignore_from => 0,
+            Paging::List { .. } => from.max(1) - 1,
+            Paging::Search | Paging::None => from,
+        };
+        let start = (offset as usize).min(selected.len());
+        let end = (start + limit as usize).min(selected.len());
+        &selected[start..end]
+    }
+
+    /// The answer of a list whose rows were written, separated by commas; 204 when there are none.
+    pub(crate) fn rows(&self, rows: &[u8], count: Option<usize>) -> Answer {
+        if rows.is_empty() && !self.settings.empty_list_as_200 {
+            return Answer::empty(StatusCode::NO_CONTENT);
+        }
+        let mut body = Vec::with_capacity(rows.len() + 32);
+        body.extend_from_slice(b"{\"data\":[");
+        body.extend_from_slice(rows);
+        body.push(b']');
+        if let Some(count) = count {
+            body.extend_from_slice(format!(",\"count\":{count}").as_bytes());
+        }
+        body.push(b'}');
+        Answer::json(body)
+    }
+
+    /// The JSON body.
+    pub(crate) fn body<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        if self.call.body.is_empty() {
+            return Err(ApiError::new(422, "EMPTY_PAYLOAD", "The request has no payload."));
+        }
+        let parsed = serde_json::from_slice(&self.call.body);
+        parsed.map_err(|error| ApiError::invalid("", "invalid", &error.to_string()))
+    }
+}

@@ -1,0 +1,170 @@
+//! What query parameters an endpoint takes, and the refusals when something else comes.
+//!
+//! The service is strict (reference, §3.4): an unknown parameter, a limit out of range or a sort
+//! that is not documented is 422, never ignored or clamped.
+
+use crate::api::routes::Route;
+use crate::clock::parse_iso;
+use crate::http::error::ApiError;
+use crate::http::request::Call;
+use crate::settings::Settings;
+
+/// Most names that `fields=` takes.
+const FIELDS_MAX: usize = 30;
+/// Shortest text that searches take.
+const SEARCH_TEXT_MIN: usize = 3;
+/// How far a search goes.
+pub(crate) const SEARCH_ROWS_MAX: u64 = 5_000;
+
+/// One query parameter.
+#[derive(Debug)]
+pub(crate) struct Parameter {
+    name: &'static str,
+    kind: Kind,
+    required: bool,
+}
+
+/// What a parameter's value must be.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Text,
+    /// Text to search for.
+    Search,
+    Id,
+    /// A comma-separated list of at most so many ids.
+    Ids(usize),
+    Flag,
+    OneOf(&'static [&'static str]),
+    /// A comma-separated list of these.
+    SomeOf(&'static [&'static str]),
+    /// One of these, or one of these with a minus in front.
+    Sort(&'static [&'static str]),
+    /// `from,to`, both ISO times.
+    Range,
+    Fields,
+}
+
+/// How an endpoint pages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Paging {
+    None,
+    /// `from` counts from 1 and tolerates 0; `limit` lies in the range.
+    List {
+        min: u64,
+        max: u64,
+        default: u64,
+    },
+    /// `from` counts from 0 and ends at 4999.
+    Search,
+}
+
+/// An optional parameter.
+pub(crate) const fn optional(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind, required: false }
+}
+
+/// A parameter that must be there.
+pub(crate) const fn required(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind, required: true }
+}
+
+/// Refuses a call whose parameters the endpoint does not take.
+pub(crate) fn check(route: &Route, call: &Call, settings: &Settings) -> Result<(), ApiError> {
+    for (name, value) in &call.query {
+        check_one(route, name, value, settings)?;
+    }
+    for parameter in route.parameters.iter().filter(|parameter| parameter.required) {
+        if call.get(parameter.name).is_none_or(str::is_empty) {
+            let name = parameter.name;
+            return Err(ApiError::unprocessable(format!("The query parameter '{name}' is missing.")));
+        }
+    }
+    if let Paging::Search = route.paging {
+        let (from, limit) = window(route.paging, call);
+        if from == SEARCH_ROWS_MAX - 1 || from + limit > SEARCH_ROWS_MAX {
+            return Err(ApiError::unprocessable("Max search result iterable is 5000"));
+        }
+    }
+    Ok(())
+}
+
+/// `from` and `limit` as sent or by default, once they were checked.
+pub(crate) fn window(paging: Paging, call: &Call) -> (u64, u64) {
+    let number = |name: &str| call.get(name).and_then(|value| value.parse::<u64>().ok());
+    let default = match paging {
+        Paging::List { default, .. } => default,
+        Paging::Search | Paging::None => 10,
+    };
+    (number("from").unwrap_or(0), number("limit").unwrap_or(default))
+}
+
+fn check_one(route: &Route, name: &str, value: &str, settings: &Settings) -> Result<(), ApiError> {
+    if name == "orgId" {
+        return Ok(());
+    }
+    match (name, route.paging) {
+        ("from", Paging::List { .. }) => return whole(name, value, 0, u64::MAX >> 1),
+        ("from", Paging::Search) => return whole(name, value, 0, SEARCH_ROWS_MAX - 1),
+        ("limit", Paging::List { min, max, .. }) => return whole(name, value, min, max),
+        ("limit", Paging::Search) => return whole(name, value, 1, 100),
+        _ => {}
+    }
+    let refused = match name {
+        "include" => settings.refuse_include,
+        "sortBy" => settings.refuse_sort_by,
+        "fields" => settings.refuse_fields,
+        _ => false,
+    };
+    match route.parameters.iter().find(|parameter| parameter.name == name) {
+        Some(parameter) if !refused => check_value(parameter, value),
+        _ => {
+            let message = format!("Extra query parameter '{name}' is present in the input.");
+            Err(ApiError::unprocessable(message))
+        }
+    }
+}
+
+fn whole(name: &str, value: &str, min: u64, max: u64) -> Result<(), ApiError> {
+    match value.parse::<u64>() {
+        Ok(number) if (min..=max).contains(&number) => Ok(()),
+        _ => {
+            let range = if max > 1 << 32 { format!("{min}-∞") } else { format!("{min}-{max}") };
+            Err(ApiError::unprocessable(format!(
+                "The value passed for field '{name}' exceeds the range of '{range}'."
+            )))
+        }
+    }
+}
+
+fn check_value(parameter: &Parameter, value: &str) -> Result<(), ApiError> {
+    let name = parameter.name;
+    let is_id = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = || value.split(',').map(str::trim);
+    let fine = match parameter.kind {
+        Kind::Text => true,
+        Kind::Search if value.chars().count() < SEARCH_TEXT_MIN => {
+            return Err(ApiError::unprocessable(format!(
+                "The length of the value passed for field '{name}' is less than the specified minimum length of '3'."
+            )));
+        }
+        Kind::Search => true,
+        Kind::Id => is_id(value),
+        Kind::Ids(most) => parts().count() <= most && parts().all(is_id),
+        Kind::Flag => matches!(value, "true" | "false"),
+        Kind::OneOf(allowed) => allowed.contains(&value),
+        Kind::SomeOf(allowed) => parts().all(|part| allowed.contains(&part)),
+        Kind::Sort(allowed) => allowed.contains(&value.strip_prefix('-').unwrap_or(value)),
+        Kind::Range => range(value).is_some(),
+        Kind::Fields => parts().count() <= FIELDS_MAX,
+    };
+    if fine {
+        return Ok(());
+    }
+    Err(ApiError::unprocessable(format!("The value passed for field '{name}' is invalid.")))
+}
+
+/// Both ends of a `from,to` range, in milliseconds, both included.
+pub(crate) fn range(value: &str) -> Option<(i64, i64)> {
+    let (from, to) = value.split_once(',')?;
+    Some((parse_iso(from.trim())?, parse_iso(to.trim())?))
+}

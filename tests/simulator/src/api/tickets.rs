@@ -1,0 +1,127 @@
+//! Ticket list, archived tickets and ticket detail.
+
+use http::StatusCode;
+
+use crate::api::context::Context;
+use crate::api::organizations::check_view;
+use crate::api::ticket_filter::{self, Filter};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::world::table::Life;
+use crate::world::ticket_fields::{self, TicketField, included, is_selectable};
+
+/// `GET /tickets`.
+pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
+    check_view(context, "tickets")?;
+    let by = context.get("sortBy").unwrap_or("-createdTime");
+    if by.ends_with("modifiedTime") && !context.settings.tickets_sort_by_modified_time {
+        let message = "The value passed for field 'sortBy' is invalid.";
+        return Err(ApiError::unprocessable(message));
+    }
+    let answer = {
+        let world = context.world();
+        let view = world.tickets.view(&context.selection(), || {
+            let filter = Filter::of_list(context, &world);
+            let now = context.shared.clock.now_ms();
+            ticket_filter::select(&world, by, |ticket| {
+                ticket.life == Life::Live && !ticket.is_archived && filter.takes(&world, ticket, now)
+            })
+        });
+        let page = context.page(&view);
+        let rows = match context.get("fields").filter(|names| !names.is_empty()) {
+            Some(names) => chosen(context, &world, page, names)?,
+            None => {
+                let mut out = Vec::with_capacity(page.len() * 2_200);
+                world.ticket_rows(&mut out, page, &shape(context, ticket_fields::LIST));
+                out
+            }
+        };
+        context.rows(&rows, None)
+    };
+    churn(context, answer.status);
+    Ok(answer)
+}
+
+/// `GET /tickets/archivedTickets`.
+pub(crate) fn archived(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let view = world.tickets.view(&context.selection(), || {
+        let filter = Filter::of_list(context, &world);
+        ticket_filter::select(&world, "-createdTime", |ticket| {
+            ticket.life == Life::Live && ticket.is_archived && filter.takes(&world, ticket, 0)
+        })
+    });
+    let mut out = Vec::new();
+    world.ticket_rows(&mut out, context.page(&view), &shape(context, ticket_fields::LIST));
+    Ok(context.rows(&out, None))
+}
+
+/// `GET /tickets/{id}`, also of a ticket in the bin.
+pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let ticket = world.tickets.find(context.id(0)).ok_or_else(ApiError::not_found)?;
+    let mut out = Vec::with_capacity(4_096);
+    world.ticket(&mut out, ticket, &shape(context, &ticket_fields::detail()));
+    Ok(Answer::json(out))
+}
+
+fn shape(context: &Context<'_>, base: &[TicketField]) -> Vec<TicketField> {
+    let mut fields = base.to_vec();
+    for field in context.list("include").into_iter().filter_map(included) {
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
+/// Rows with `fields=`: the projection is replaced, `cf` itself is null, an unknown name is 500.
+fn chosen(
+    context: &Context<'_>,
+    world: &crate::world::World,
+    page: &[u32],
+    names: &str,
+) -> Result<Vec<u8>, ApiError> {
+    let (mut fields, mut custom, mut null_cf) = (vec![TicketField::Id], Vec::new(), false);
+    for name in names.split(',').map(str::trim) {
+        let known = TicketField::of(name).filter(|field| is_selectable(*field));
+        match known {
+            Some(TicketField::Cf) => null_cf = true,
+            Some(TicketField::Id) => {}
+            Some(field) => fields.push(field),
+            None if world.fields.custom("tickets").any(|field| field.api_name == name) => {
+                custom.push(name.to_owned());
+            }
+            None => return Err(ApiError::internal()),
+        }
+    }
+    fields.dedup();
+    let fields = shape(context, &fields);
+    let mut out = Vec::new();
+    for at in page {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        let ticket = &world.tickets.rows[*at as usize];
+        world.ticket(&mut out, ticket, &fields);
+        out.pop();
+        if !custom.is_empty() {
+            out.extend_from_slice(b",\"cf\":");
+            world.chosen_custom_fields(&mut out, ticket, &custom);
+        } else if null_cf {
+            out.extend_from_slice(b",\"cf\":null");
+        }
+        out.push(b'}');
+    }
+    Ok(out)
+}
+
+/// In churn mode every so many pages a ticket is created or trashed, so that the pages behind shift.
+fn churn(context: &Context<'_>, status: StatusCode) {
+    let every = u64::from(context.settings.churn_every_pages);
+    if every == 0 || status != StatusCode::OK {
+        return;
+    }
+    // A churned portal is one whose tickets were too few to move; that is no error of the caller.
+    let _ = context.shared.change(None, |world, stamp| Ok(((), world.churn(every, stamp))));
+}

@@ -1,0 +1,137 @@
+//! Answers, and bodies that may break off or be made piece by piece.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
+use serde_json::Value;
+
+use crate::http::meter::InFlight;
+
+/// The content type of every API answer.
+pub(crate) const JSON: &str = "application/json;charset=UTF-8";
+
+/// Makes the next piece of a body; none at the end.
+pub(crate) type Producer = Box<dyn FnMut() -> Option<Bytes> + Send>;
+
+/// What goes back to the client, without the headers that every answer has.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
+    /// Credits, where the handler knows better than the route.
+    pub(crate) weight: Option<u64>,
+    /// Seconds for `Retry-After`.
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl Answer {
+    /// 200 with JSON bytes.
+    pub(crate) fn json(body: Vec<u8>) -> Answer {
+        Answer::of(StatusCode::OK, JSON, body)
+    }
+
+    /// 200 with a JSON tree.
+    pub(crate) fn value(value: &Value) -> Answer {
+        Answer::json(value.to_string().into_bytes())
+    }
+
+    /// 204, or another status without a body.
+    pub(crate) fn empty(status: StatusCode) -> Answer {
+        Answer::of(status, JSON, Vec::new())
+    }
+
+    /// Any status with a body.
+    pub(crate) fn of(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
+        Answer { status, content_type, body: body.into(), weight: None, retry_after: None }
+    }
+
+    /// The same at another price.
+    pub(crate) fn costing(mut self, credits: u64) -> Answer {
+        self.weight = Some(credits);
+        self
+    }
+}
+
+/// How a body goes out.
+pub(crate) enum AnswerBody {
+    /// At once. The guard counts the request as in flight until the body is handed over.
+    Full(Option<Bytes>, Option<InFlight>),
+    /// This much, then the connection breaks; the head promised more.
+    Cut(Option<Bytes>, u64),
+    /// Piece by piece.
+    Produced(Producer),
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let next = match &mut *self {
+            AnswerBody::Full(bytes, _) => bytes.take().filter(|bytes| !bytes.is_empty()).map(Ok),
+            AnswerBody::Cut(bytes, _) => {
+                Some(bytes.take().ok_or_else(|| io::Error::other("truncated on purpose")))
+            }
+            AnswerBody::Produced(produce) => produce().map(Ok),
+        };
+        Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, AnswerBody::Full(None, _))
+            || matches!(self, AnswerBody::Full(Some(bytes), _) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            AnswerBody::Full(bytes, _) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            AnswerBody::Cut(_, promised) => SizeHint::with_exact(*promised),
+            AnswerBody::Produced(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A response with a status, a content type and a body.
+pub(crate) fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: AnswerBody,
+) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response
+}
+
+/// Adds the headers that were seen on every answer (reference, §3.1).
+pub(crate) fn add_desk_headers(response: &mut Response<AnswerBody>) {
+    const SEEN: &[(&str, &str)] = &[
+        ("server", "ZGS"),
+        ("content-disposition", "attachment;"),
+        ("cache-control", "private,no-cache,no-store,max-age=0,must-revalidate"),
+        ("set-cookie", "zalb_simulator=0123456789abcdef; Path=/; Secure; HttpOnly"),
+    ];
+    for (name, value) in SEEN {
+        let name = HeaderName::from_static(name);
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+}
+
+/// Adds a header with a number.
+pub(crate) fn add_number(response: &mut Response<AnswerBody>, name: &'static str, value: u64) {
+    response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
+}

@@ -1,0 +1,133 @@
+//! The API's errors: status, code, message, and the envelope of §5.1.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::http::answer::{Answer, JSON};
+use crate::world::change::Refused;
+
+/// An error as the API words it.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    message: String,
+    more: Map<String, Value>,
+    retry_after: Option<u64>,
+}
+
+impl ApiError {
+    /// An error with a message.
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> ApiError {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        ApiError { status, code, message: message.into(), more: Map::new(), retry_after: None }
+    }
+
+    /// 401: no or unusable credentials.
+    pub(crate) fn unauthorized() -> ApiError {
+        ApiError::new(401, "UNAUTHORIZED", "You are not authenticated to perform this operation.")
+    }
+
+    /// 401: a token that is unknown, expired or revoked.
+    pub(crate) fn invalid_oauth() -> ApiError {
+        ApiError::new(401, "INVALID_OAUTH", "The OAuth Token you provided is invalid.")
+    }
+
+    /// 403: the token lacks a scope.
+    pub(crate) fn scope_mismatch() -> ApiError {
+        let message = "The OAuth Token does not have the scope that this operation needs.";
+        ApiError::new(403, "SCOPE_MISMATCH", message)
+    }
+
+    /// 403: the token belongs to another organisation than the header names.
+    pub(crate) fn organization_mismatch() -> ApiError {
+        let message = "The OAuth Token is not valid for the given organization.";
+        ApiError::new(403, "OAUTH_ORG_MISMATCH", message)
+    }
+
+    /// 403: no access to a resource.
+    pub(crate) fn forbidden() -> ApiError {
+        ApiError::new(403, "FORBIDDEN", "You do not have access to this resource.")
+    }
+
+    /// 403: the edition lacks a feature or is at its limit.
+    pub(crate) fn license(feature: &str, edition: &str, most: usize) -> ApiError {
+        let message = "The license of this organization does not allow this operation.";
+        let mut error = ApiError::new(403, "LICENSE_ACCESS_LIMITED", message);
+        let more = json!({
+            "maxAllowedEntity": most, "unitName": feature, "feature": feature,
+            "editionType": edition, "isTrial": edition == "TRIAL",
+        });
+        if let Value::Object(more) = more {
+            error.more = more;
+        }
+        error
+    }
+
+    /// 404: unknown path or record.
+    pub(crate) fn not_found() -> ApiError {
+        ApiError::new(404, "URL_NOT_FOUND", "The URL you requested could not be found.")
+    }
+
+    /// 405.
+    pub(crate) fn method_not_allowed() -> ApiError {
+        ApiError::new(405, "METHOD_NOT_ALLOWED", "The method is not allowed on this URL.")
+    }
+
+    /// 413.
+    pub(crate) fn too_large() -> ApiError {
+        ApiError::new(413, "RESOURCE_SIZE_EXCEEDED", "The request is too large.")
+    }
+
+    /// 422 with `UNPROCESSABLE_ENTITY`: a parameter out of range, unknown or missing.
+    pub(crate) fn unprocessable(message: impl Into<String>) -> ApiError {
+        ApiError::new(422, "UNPROCESSABLE_ENTITY", message)
+    }
+
+    /// 422 with `INVALID_DATA` about one field.
+    pub(crate) fn invalid(field: &str, kind: &str, message: &str) -> ApiError {
+        let general = "The data does not comply to the validation restrictions defined.";
+        let mut error = ApiError::new(422, "INVALID_DATA", general);
+        let errors = json!([{"fieldName": format!("/{field}"), "errorType": kind, "errorMessage": message}]);
+        error.more.insert("errors".to_owned(), errors);
+        error
+    }
+
+    /// 429: the day's credits are used up; says when to come back.
+    pub(crate) fn threshold(retry_after: u64) -> ApiError {
+        let message = "The maximum number of API calls that can be made per day has been exceeded.";
+        let mut error = ApiError::new(429, "THRESHOLD_EXCEEDED", message);
+        error.retry_after = Some(retry_after);
+        error
+    }
+
+    /// 429: too many calls at the same time; does not say when to come back.
+    pub(crate) fn too_many() -> ApiError {
+        let message = "You have exceeded the number of Concurrent API Calls allowed.";
+        ApiError::new(429, "TOO_MANY_REQUESTS", message)
+    }
+
+    /// 500.
+    pub(crate) fn internal() -> ApiError {
+        ApiError::new(500, "INTERNAL_SERVER_ERROR", "An internal server error has occurred.")
+    }
+
+    /// The answer that carries this error.
+    pub(crate) fn answer(&self) -> Answer {
+        let mut body = self.more.clone();
+        body.insert("errorCode".to_owned(), self.code.into());
+        body.insert("message".to_owned(), self.message.clone().into());
+        let mut answer = Answer::of(self.status, JSON, Value::Object(body).to_string().into_bytes());
+        answer.retry_after = self.retry_after;
+        answer
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> ApiError {
+        match refused {
+            Refused::Missing => ApiError::not_found(),
+            Refused::Invalid(field) => ApiError::invalid(&field, "invalid", "The value is invalid."),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Counts what is used: requests, credits of the day, calls at the same time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::clock::DAY_MS;
+
+/// Counters of one simulator.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    in_flight: Arc<AtomicU32>,
+    peak: AtomicU32,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    day: i64,
+    credits: u64,
+    credits_total: u64,
+    requests: BTreeMap<String, BTreeMap<u16, u64>>,
+    faults: BTreeMap<&'static str, u64>,
+    tokens: u64,
+}
+
+/// One call under way; over when dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    count: Arc<AtomicU32>,
+    /// How many there are, this one included, at its beginning.
+    pub(crate) now: u32,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Meter {
+    /// Counts a call as under way.
+    pub(crate) fn enter(&self) -> InFlight {
+        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(now, Ordering::Relaxed);
+        InFlight { count: Arc::clone(&self.in_flight), now }
+    }
+
+    /// Takes credits from the day's budget and gives what is left; none when they do not suffice.
+    pub(crate) fn charge(&self, now: i64, budget: u64, credits: u64) -> Option<u64> {
+        let mut counts = self.lock();
+        if counts.day != now / DAY_MS {
+            counts.day = now / DAY_MS;
+            counts.credits = 0;
+        }
+        let used = counts.credits.saturating_add(credits);
+        if used > budget {
+            return None;
+        }
+        counts.credits = used;
+        counts.credits_total += credits;
+        Some(budget - used)
+    }
+
+    /// Credits left today.
+    pub(crate) fn left(&self, now: i64, budget: u64) -> u64 {
+        let counts = self.lock();
+        if counts.day == now / DAY_MS { budget.saturating_sub(counts.credits) } else { budget }
+    }
+
+    /// Counts an answer.
+    pub(crate) fn answered(&self, endpoint: &str, status: u16) {
+        let mut counts = self.lock();
+        match counts.requests.get_mut(endpoint) {
+            Some(by_status) => *by_status.entry(status).or_default() += 1,
+            None => {
+                counts.requests.insert(endpoint.to_owned(), BTreeMap::from([(status, 1)]));
+            }
+        }
+    }
+
+    /// Counts a fault.
+    pub(crate) fn faulted(&self, name: &'static str) {
+        *self.lock().faults.entry(name).or_default() += 1;
+    }
+
+    /// Counts an issued access token.
+    pub(crate) fn issued(&self) {
+        self.lock().tokens += 1;
+    }
+
+    /// Forgets all counts but the day's credits.
+    pub(crate) fn reset(&self) {
+        let mut counts = self.lock();
+        counts.requests.clear();
+        counts.faults.clear();
+        counts.credits_total = 0;
+        counts.tokens = 0;
+        self.peak.store(0, Ordering::Relaxed);
+    }
+
+    /// All counts; `budget` is that of the day.
+    pub(crate) fn report(&self, now: i64, budget: u64) -> Value {
+        let left = self.left(now, budget);
+        let counts = self.lock();
+        let total: u64 = counts.requests.values().flat_map(BTreeMap::values).sum();
+        json!({
+            "requests": counts.requests, "requestsTotal": total, "faults": counts.faults,
+            "creditsUsed": counts.credits_total, "creditsLeft": left,
+            "peakConcurrency": self.peak.load(Ordering::Relaxed), "tokensIssued": counts.tokens,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Credits of a list call by its offset (§5.2, the newer numbers).
+pub(crate) fn list_credits(from: u64) -> u64 {
+    match from {
+        0..=2_000 => 3,
+        2_001..=10_000 => 5,
+        10_001..=50_000 => 10,
+        50_001..=100_000 => 50,
+        _ => 100,
+    }
+}

@@ -1,0 +1,81 @@
+//! Record ids: 18 digits, so beyond what a double can hold, ascending in creation order.
+//!
+//! `127401` + two digits for the kind + ten digits made of the record's index and a seeded tail.
+//! An id says where its record lies, so looking one up costs nothing; a wrong tail is unknown.
+
+use crate::rng::mix;
+
+/// What an id belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Department = 11,
+    Agent = 12,
+    Team = 13,
+    Contact = 14,
+    Account = 15,
+    Product = 16,
+    Contract = 17,
+    Ticket = 18,
+    Field = 19,
+    Layout = 20,
+    Webhook = 21,
+    Role = 22,
+    Profile = 23,
+    Sla = 24,
+    SupportPlan = 25,
+    View = 26,
+    Thread = 31,
+    Comment = 32,
+    Attachment = 35,
+}
+
+const PREFIX: u64 = 127_401;
+const KIND_SPAN: u64 = 10_000_000_000;
+
+impl Kind {
+    /// How many ids one index spans; smaller where there are many records.
+    fn step(self) -> u64 {
+        match self {
+            Kind::Thread | Kind::Comment | Kind::Attachment => 100,
+            _ => 1000,
+        }
+    }
+}
+
+/// The id of the record of a kind at an index.
+pub(crate) fn id(seed: u64, kind: Kind, index: u64) -> u64 {
+    let tail = mix(seed, kind as u64, index) % kind.step();
+    (PREFIX * 100 + kind as u64) * KIND_SPAN + index * kind.step() + tail
+}
+
+/// The index of the record of a kind; none when the text is no id of that kind in this portal.
+pub(crate) fn index(seed: u64, kind: Kind, text: &str) -> Option<usize> {
+    if text.len() != 18 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = text.parse().ok()?;
+    if value / KIND_SPAN != PREFIX * 100 + kind as u64 {
+        return None;
+    }
+    let position = value % KIND_SPAN / kind.step();
+    (id(seed, kind, position) == value).then_some(position as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, id, index};
+
+    #[test]
+    fn ids_have_18_digits_and_lead_back_to_their_record() {
+        let mut last = 0;
+        for position in 0..10_000 {
+            let value = id(42, Kind::Ticket, position);
+            assert_eq!(value.to_string().len(), 18);
+            assert!(value > last && value > 1 << 53);
+            last = value;
+            assert_eq!(index(42, Kind::Ticket, &value.to_string()), Some(position as usize));
+            assert_eq!(index(42, Kind::Ticket, &(value + 1).to_string()), None);
+        }
+    }
+}

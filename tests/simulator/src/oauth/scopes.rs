@@ -1,0 +1,92 @@
+//! Scopes: which exist, what each grants, what an endpoint demands (reference, §2.5).
+
+use std::collections::BTreeSet;
+
+/// The modules that scopes name.
+const MODULES: &[&str] = &[
+    "tickets",
+    "contacts",
+    "accounts",
+    "products",
+    "contracts",
+    "basic",
+    "settings",
+    "search",
+    "tasks",
+    "calls",
+    "events",
+    "activities",
+    "activities.tasks",
+    "activities.calls",
+    "activities.events",
+    "articles",
+    "webhooks",
+    "custommodule",
+];
+const OPERATIONS: &[&str] = &["READ", "CREATE", "UPDATE", "DELETE", "WRITE", "ALL"];
+
+/// All groups must be met, each by any of its scopes.
+pub(crate) type Demand = &'static [&'static [&'static str]];
+
+/// A set of scopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scopes(BTreeSet<String>);
+
+impl Scopes {
+    /// Every module's `ALL`.
+    pub(crate) fn all() -> Scopes {
+        Scopes(MODULES.iter().map(|module| format!("Desk.{module}.ALL")).collect())
+    }
+
+    /// These scopes; unknown ones grant nothing.
+    pub(crate) fn from_list<'a>(list: impl Iterator<Item = &'a str>) -> Scopes {
+        Scopes(list.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Reads a comma-separated list; none when one of the scopes does not exist.
+    pub(crate) fn parse(list: &str) -> Option<Scopes> {
+        let scopes = Scopes::from_list(list.split(','));
+        (!scopes.0.is_empty() && scopes.0.iter().all(|name| is_known(name))).then_some(scopes)
+    }
+
+    /// Whether these scopes meet a demand.
+    pub(crate) fn meet(&self, demand: Demand) -> bool {
+        demand.iter().all(|group| group.iter().any(|scope| self.grants(scope)))
+    }
+
+    fn grants(&self, scope: &str) -> bool {
+        let Some((module, operation)) = scope.rsplit_once('.') else { return false };
+        let has = |operation: &str| self.0.contains(&format!("{module}.{operation}"));
+        let writes = matches!(operation, "CREATE" | "UPDATE");
+        self.0.contains(scope) || has("ALL") || (writes && has("WRITE"))
+    }
+}
+
+impl std::fmt::Display for Scopes {
+    /// Separated by spaces, as token answers have it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+fn is_known(scope: &str) -> bool {
+    let Some(rest) = scope.strip_prefix("Desk.") else { return scope == "aaaserver.profile.READ" };
+    let Some((module, operation)) = rest.rsplit_once('.') else { return false };
+    MODULES.contains(&module) && OPERATIONS.contains(&operation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scopes;
+
+    #[test]
+    fn all_grants_every_operation_and_unknown_scopes_are_refused() {
+        let scopes = Scopes::parse("Desk.tickets.ALL, Desk.search.READ").expect("known");
+        assert!(scopes.meet(&[&["Desk.tickets.READ"], &["Desk.search.READ"]]));
+        assert!(scopes.meet(&[&["Desk.contacts.READ", "Desk.tickets.DELETE"]]));
+        assert!(!scopes.meet(&[&["Desk.search.UPDATE"]]));
+        assert_eq!(Scopes::parse("Desk.tickets.ALL,Desk.nothing.READ"), None);
+        assert_eq!(Scopes::parse(""), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! The handle of a running simulator, usable from synchronous code.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::admin::mutate::{self, Mutation};
+use crate::http::server;
+use crate::options::Options;
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::truth::{TruthQuery, lines};
+
+/// A running simulator; dropping it stops it.
+#[derive(Debug)]
+pub struct Simulator {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// Generates the data, listens on 127.0.0.1 and serves on a thread of its own.
+    pub fn start(options: Options) -> io::Result<Simulator> {
+        let runtime = runtime(options.threads)?;
+        let port = options.port;
+        let shared = Arc::new(Shared::new(options));
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
+        let address = listener.local_addr()?;
+        shared.set_address(address);
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("desk-simulator".to_owned()).spawn(move || {
+            served.webhooks.attach(runtime.handle().clone(), Arc::downgrade(&served));
+            runtime.block_on(server::serve(served, listener));
+            runtime.shutdown_background();
+        })?;
+        Ok(Simulator { shared, address, thread: Some(thread) })
+    }
+
+    /// `http://127.0.0.1:PORT`: accounts host and Desk host in one.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The options it was started with.
+    pub fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// The settings as they are now.
+    pub fn settings(&self) -> Settings {
+        Settings::clone(&self.shared.settings())
+    }
+
+    /// Alters the settings.
+    pub fn set(&self, alter: impl FnOnce(&mut Settings)) {
+        let mut settings = self.settings();
+        alter(&mut settings);
+        self.shared.set_settings(settings);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.set(|settings| settings.faults = crate::settings::FaultSettings::default());
+    }
+
+    /// Moves the clock forward, so that tokens expire without waiting.
+    pub fn advance(&self, by: std::time::Duration) {
+        self.shared.clock.advance(by.as_millis() as i64);
+    }
+
+    /// Invalidates every access token.
+    pub fn expire_tokens(&self) {
+        self.shared.accounts().expire_all();
+    }
+
+    /// Revokes every refresh token and what it issued.
+    pub fn revoke_tokens(&self) {
+        self.shared.accounts().revoke(None);
+    }
+
+    /// Gives all codes and tokens these scopes.
+    pub fn set_scopes(&self, scopes: &[&str]) {
+        let scopes = crate::oauth::scopes::Scopes::from_list(scopes.iter().copied());
+        self.shared.accounts().set_scopes(scopes);
+    }
+
+    /// One mutation, in the form that `POST /_admin/mutate` takes; gives what it answers. The error
+    /// says in words why nothing was done.
+    pub fn mutate(&self, mutation: Value) -> Result<Value, String> {
+        let mutation: Mutation = serde_json::from_value(mutation).map_err(|e| e.to_string())?;
+        mutate::apply(&self.shared, mutation).map_err(|refused| format!("{refused:?}"))
+    }
+
+    /// The lines of a table's truth; none for an unknown table.
+    pub fn truth(&self, table: &str, query: TruthQuery) -> Option<Vec<String>> {
+        let mut next = lines(Arc::clone(&self.shared), table, query)?;
+        let mut all = Vec::new();
+        while let Some(piece) = next() {
+            let text = String::from_utf8_lossy(&piece).into_owned();
+            all.extend(text.lines().map(str::to_owned));
+        }
+        Some(all)
+    }
+
+    /// Requests, credits, peak concurrency, tokens, deliveries.
+    pub fn stats(&self) -> Value {
+        crate::admin::stats(&self.shared)
+    }
+
+    /// Waits until somebody stops it by `POST /_admin/shutdown`.
+    pub fn wait(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so on stderr.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.shared.stop.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn runtime(threads: usize) -> io::Result<Runtime> {
+    let mut builder = if threads > 1 { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    builder.enable_all();
+    if threads > 1 {
+        builder.worker_threads(threads);
+    }
+    builder.build()
+}

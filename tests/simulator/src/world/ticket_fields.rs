@@ -1,0 +1,286 @@
+//! The keys of a ticket and which of them each kind of answer shows (reference, §4.1).
+//!
+//! List, detail and search differ: that is the main trap of this API.
+
+macro_rules! fields {
+    ($($name:ident = $text:literal,)*) => {
+        /// A key of a ticket.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum TicketField {
+            $($name,)*
+            /// `source` as the detail shows it, with `uuid`.
+            SourceWithUuid,
+        }
+
+        impl TicketField {
+            /// The key in quotation marks, with its colon.
+            pub(crate) fn key(self) -> &'static [u8] {
+                match self {
+                    $(TicketField::$name => concat!("\"", $text, "\":").as_bytes(),)*
+                    TicketField::SourceWithUuid => b"\"source\":",
+                }
+            }
+
+            /// The key.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(TicketField::$name => $text,)*
+                    TicketField::SourceWithUuid => "source",
+                }
+            }
+
+            /// The field of a name.
+            pub(crate) fn of(name: &str) -> Option<TicketField> {
+                match name { $($text => Some(TicketField::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+fields! {
+    Id = "id",
+    TicketNumber = "ticketNumber",
+    LayoutId = "layoutId",
+    Email = "email",
+    Phone = "phone",
+    Subject = "subject",
+    Status = "status",
+    StatusType = "statusType",
+    CreatedTime = "createdTime",
+    Category = "category",
+    Language = "language",
+    SubCategory = "subCategory",
+    Priority = "priority",
+    Channel = "channel",
+    DueDate = "dueDate",
+    ResponseDueDate = "responseDueDate",
+    CommentCount = "commentCount",
+    Sentiment = "sentiment",
+    ThreadCount = "threadCount",
+    ClosedTime = "closedTime",
+    OnholdTime = "onholdTime",
+    AccountId = "accountId",
+    DepartmentId = "departmentId",
+    ContactId = "contactId",
+    ProductId = "productId",
+    AssigneeId = "assigneeId",
+    TeamId = "teamId",
+    RelationshipType = "relationshipType",
+    LastThread = "lastThread",
+    CustomerResponseTime = "customerResponseTime",
+    IsArchived = "isArchived",
+    Source = "source",
+    ChannelCode = "channelCode",
+    IsSpam = "isSpam",
+    WebUrl = "webUrl",
+    ModifiedTime = "modifiedTime",
+    Description = "description",
+    Resolution = "resolution",
+    Classification = "classification",
+    IsOverDue = "isOverDue",
+    IsResponseOverdue = "isResponseOverdue",
+    IsTrashed = "isTrashed",
+    IsDeleted = "isDeleted",
+    IsEscalated = "isEscalated",
+    IsFollowing = "isFollowing",
+    ApprovalCount = "approvalCount",
+    TaskCount = "taskCount",
+    TimeEntryCount = "timeEntryCount",
+    FollowerCount = "followerCount",
+    TagCount = "tagCount",
+    AttachmentCount = "attachmentCount",
+    SecondaryContacts = "secondaryContacts",
+    SharedDepartments = "sharedDepartments",
+    EntitySkills = "entitySkills",
+    ChannelRelatedInfo = "channelRelatedInfo",
+    ModifiedBy = "modifiedBy",
+    CreatedBy = "createdBy",
+    SlaId = "slaId",
+    LayoutDetails = "layoutDetails",
+    Cf = "cf",
+    CustomFields = "customFields",
+    ChildTicketCount = "childTicketCount",
+    Contact = "contact",
+    Assignee = "assignee",
+    Department = "department",
+    Product = "product",
+    Team = "team",
+    IsRead = "isRead",
+    Contract = "contract",
+    Skills = "skills",
+}
+
+use TicketField as F;
+
+/// The list row: 35 keys, without `modifiedTime`, `description` and `cf`.
+pub(crate) const LIST: &[F] = &[
+    F::Id,
+    F::TicketNumber,
+    F::LayoutId,
+    F::Email,
+    F::Phone,
+    F::Subject,
+    F::Status,
+    F::StatusType,
+    F::CreatedTime,
+    F::Category,
+    F::Language,
+    F::SubCategory,
+    F::Priority,
+    F::Channel,
+    F::DueDate,
+    F::ResponseDueDate,
+    F::CommentCount,
+    F::Sentiment,
+    F::ThreadCount,
+    F::ClosedTime,
+    F::OnholdTime,
+    F::AccountId,
+    F::DepartmentId,
+    F::ContactId,
+    F::ProductId,
+    F::AssigneeId,
+    F::TeamId,
+    F::RelationshipType,
+    F::LastThread,
+    F::CustomerResponseTime,
+    F::IsArchived,
+    F::Source,
+    F::ChannelCode,
+    F::IsSpam,
+    F::WebUrl,
+];
+
+/// What a search row has of the detail; `isDeleted` and `isTrashed` are missing there.
+const DETAIL_AND_SEARCH: &[F] = &[
+    F::Id,
+    F::TicketNumber,
+    F::LayoutId,
+    F::Email,
+    F::Phone,
+    F::Subject,
+    F::Status,
+    F::StatusType,
+    F::CreatedTime,
+    F::Category,
+    F::Language,
+    F::SubCategory,
+    F::Priority,
+    F::Channel,
+    F::DueDate,
+    F::ResponseDueDate,
+    F::CommentCount,
+    F::Sentiment,
+    F::ThreadCount,
+    F::ClosedTime,
+    F::OnholdTime,
+    F::AccountId,
+    F::DepartmentId,
+    F::ContactId,
+    F::ProductId,
+    F::AssigneeId,
+    F::TeamId,
+    F::CustomerResponseTime,
+    F::IsArchived,
+    F::SourceWithUuid,
+    F::ChannelCode,
+    F::IsSpam,
+    F::WebUrl,
+    F::ModifiedTime,
+    F::Description,
+    F::Resolution,
+    F::Classification,
+    F::IsOverDue,
+    F::IsResponseOverdue,
+    F::IsEscalated,
+    F::IsFollowing,
+    F::ApprovalCount,
+    F::TaskCount,
+    F::TimeEntryCount,
+    F::FollowerCount,
+    F::TagCount,
+    F::AttachmentCount,
+    F::SecondaryContacts,
+    F::SharedDepartments,
+    F::EntitySkills,
+    F::ChannelRelatedInfo,
+    F::ModifiedBy,
+    F::CreatedBy,
+    F::SlaId,
+    F::LayoutDetails,
+    F::Cf,
+    F::CustomFields,
+];
+
+/// What every `include` of the list brings together.
+pub(crate) const INCLUDED: &[F] = &[F::Contact, F::Product, F::Department, F::Team, F::IsRead, F::Assignee];
+
+/// The detail: without `lastThread` and `relationshipType`.
+pub(crate) fn detail() -> Vec<F> {
+    [DETAIL_AND_SEARCH, &[F::IsDeleted, F::IsTrashed]].concat()
+}
+
+/// The search row.
+pub(crate) fn search() -> Vec<F> {
+    [DETAIL_AND_SEARCH, INCLUDED, &[F::ChildTicketCount, F::LastThread]].concat()
+}
+
+/// The list row with all that it can include.
+pub(crate) fn list_with_included() -> Vec<F> {
+    [LIST, INCLUDED].concat()
+}
+
+/// What a connector holds that reads lists and details.
+pub(crate) fn truth_of_detail() -> Vec<F> {
+    [&detail()[..], INCLUDED, &[F::LastThread, F::RelationshipType]].concat()
+}
+
+/// A webhook's payload.
+pub(crate) fn payload() -> Vec<F> {
+    [&detail()[..], &[F::Contact, F::Assignee, F::Department]].concat()
+}
+
+/// The key that a value of `include` adds.
+pub(crate) fn included(value: &str) -> Option<F> {
+    Some(match value {
+        "contacts" => F::Contact,
+        "products" => F::Product,
+        "departments" => F::Department,
+        "team" => F::Team,
+        "isRead" => F::IsRead,
+        "assignee" => F::Assignee,
+        "contract" => F::Contract,
+        "skills" => F::Skills,
+        _ => return None,
+    })
+}
+
+/// Whether `fields=` takes a name; some are refused by name (§8, gotcha 9).
+pub(crate) fn is_selectable(field: F) -> bool {
+    !matches!(
+        field,
+        F::IsArchived
+            | F::Contact
+            | F::Assignee
+            | F::Department
+            | F::Product
+            | F::Team
+            | F::Contract
+            | F::Skills
+            | F::CustomFields
+            | F::LastThread
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{F, LIST, detail, search};
+
+    #[test]
+    fn the_shapes_differ_as_recorded() {
+        assert_eq!(LIST.len(), 35);
+        assert!(!LIST.contains(&F::ModifiedTime) && !LIST.contains(&F::Cf));
+        assert!(!detail().contains(&F::LastThread) && !detail().contains(&F::RelationshipType));
+        assert!(detail().contains(&F::IsTrashed) && !search().contains(&F::IsTrashed));
+    }
+}
