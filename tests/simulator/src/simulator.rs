@@ -113,6 +113,18 @@ impl Simulator {
         crate::admin::stats(&self.shared)
     }
 
+    /// Waits until every queued webhook event was sent or dropped; false when that takes too long.
+    pub fn wait_for_deliveries(&self, at_most: std::time::Duration) -> bool {
+        let start = std::time::Instant::now();
+        while self.shared.webhooks.ledger.pending() > 0 {
+            if start.elapsed() > at_most {
+                return false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        true
+    }
+
     /// Waits until somebody stops it by `POST /_admin/shutdown`.
     pub fn wait(mut self) {
         if let Some(thread) = self.thread.take() {

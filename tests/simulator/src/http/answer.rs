@@ -61,7 +61,7 @@ impl Answer {
 /// How a body goes out.
 pub(crate) enum AnswerBody {
     /// At once. The guard counts the request as in flight until the body is handed over.
-    Full(Option<Bytes>, Option<InFlight>),
+    Full(Option<Bytes>, #[expect(dead_code, reason = "held for its drop")] Option<InFlight>),
     /// This much, then the connection breaks; the head promised more.
     Cut(Option<Bytes>, u64),
     /// Piece by piece.

@@ -24,6 +24,8 @@ pub(crate) struct Call {
     pub(crate) organization: Option<String>,
     pub(crate) source_id: Option<String>,
     pub(crate) body: Bytes,
+    /// For calls that register a URL: whether it answers. None: nothing to validate.
+    pub(crate) endpoint_answers: Option<bool>,
 }
 
 impl Call {
@@ -41,6 +43,7 @@ impl Call {
             organization: header(&head.headers, "orgid"),
             source_id: header(&head.headers, "sourceid"),
             body,
+            endpoint_answers: None,
         })
     }
 

@@ -47,13 +47,14 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
 }
 
 async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<AnswerBody>, io::Error> {
-    let Some(call) = Call::read(request).await else {
+    let Some(mut call) = Call::read(request).await else {
         return Ok(plain(ApiError::too_large().answer()));
     };
     if call.path.starts_with("/_admin/") {
         return Ok(admin::answer(&shared, &call).await);
     }
     if call.path.starts_with("/api/v1/") {
+        call.endpoint_answers = api::webhooks::check_endpoint(&shared, &call).await;
         return desk(&shared, &call).await;
     }
     if call.path.starts_with("/oauth/") {

@@ -13,8 +13,17 @@ const PROJECTIONS_MAX: usize = 3;
 pub(crate) struct Slots {
     projection: u64,
     rows: Vec<OnceLock<Box<[u8]>>>,
+    /// Bytes of this projection.
     bytes: AtomicU64,
+    /// Bytes of all projections of the table together.
+    total: Arc<AtomicU64>,
     budget: u64,
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 impl Slots {
@@ -27,11 +36,11 @@ impl Slots {
         let start = out.len();
         render(out);
         let size = (out.len() - start) as u64;
-        if self.bytes.fetch_add(size, Ordering::Relaxed) + size <= self.budget {
-            // Another thread may have been first; its row is the same.
-            let _ = slot.set(out[start..].into());
-        } else {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
+        let fits = self.total.load(Ordering::Relaxed) + size <= self.budget;
+        // Another thread may have been first; its row is the same.
+        if fits && slot.set(out[start..].into()).is_ok() {
+            self.bytes.fetch_add(size, Ordering::Relaxed);
+            self.total.fetch_add(size, Ordering::Relaxed);
         }
     }
 }
@@ -40,13 +49,14 @@ impl Slots {
 #[derive(Debug)]
 pub(crate) struct Rendered {
     kept: Mutex<Vec<Arc<Slots>>>,
+    total: Arc<AtomicU64>,
     budget: u64,
 }
 
 impl Rendered {
-    /// Keeps at most `budget` bytes per table.
+    /// Keeps at most `budget` bytes, all projections together.
     pub(crate) fn new(budget: u64) -> Rendered {
-        Rendered { kept: Mutex::default(), budget: budget / PROJECTIONS_MAX as u64 }
+        Rendered { kept: Mutex::default(), total: Arc::default(), budget }
     }
 
     /// The kept rows of a projection, for a table of `length` records.
@@ -60,7 +70,8 @@ impl Rendered {
         }
         let mut rows = Vec::new();
         rows.resize_with(length, OnceLock::new);
-        let slots = Arc::new(Slots { projection, rows, bytes: AtomicU64::new(0), budget: self.budget });
+        let (bytes, total) = (AtomicU64::new(0), Arc::clone(&self.total));
+        let slots = Arc::new(Slots { projection, rows, bytes, total, budget: self.budget });
         kept.push(Arc::clone(&slots));
         slots
     }
@@ -75,6 +86,7 @@ impl Rendered {
             }
             if let Some(row) = slots.rows[at].take() {
                 slots.bytes.fetch_sub(row.len() as u64, Ordering::Relaxed);
+                slots.total.fetch_sub(row.len() as u64, Ordering::Relaxed);
             }
             true
         });

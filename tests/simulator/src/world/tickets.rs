@@ -13,8 +13,8 @@ use crate::world::ticket::{Draw, Ticket};
 use crate::world::ticket_fields::TicketField;
 use crate::world::views::Views;
 
-/// Bytes of rendered rows that are kept: a million list rows do not fit, a hundred thousand do.
-const RENDERED_BYTES_MAX: u64 = 1_200 << 20;
+/// Bytes of rendered rows that are kept: the list rows of a million tickets, and little more.
+const RENDERED_BYTES_MAX: u64 = 1_900 << 20;
 
 /// All tickets.
 #[derive(Debug)]

@@ -1,0 +1,73 @@
+//! Measures how many list pages of 100 tickets the simulator serves per second of its own CPU time.
+//!
+//! `cargo run --release -p desk-simulator --example measure -- [TICKETS]`
+
+#[path = "../tests/all/client.rs"]
+#[expect(dead_code, reason = "the measurement needs less of the client than the tests")]
+mod client;
+
+use std::time::Instant;
+
+use client::Client;
+use desk_simulator::{CLIENT_ID, CLIENT_SECRET, GRANT_CODE, Options, Simulator};
+
+const INCLUDE: &str = "include=contacts,products,departments,team,isRead,assignee";
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let tickets: u32 = std::env::args().nth(1).map_or(Ok(100_000), |text| text.parse())?;
+    let mut options = Options::default();
+    options.sizes.tickets = tickets;
+    options.settings.daily_credits = Some(1 << 40);
+    let start = Instant::now();
+    let simulator = Simulator::start(options)?;
+    println!("{tickets} tickets generated in {:.2?}", start.elapsed());
+    let mut client = Client::connect(&simulator.url())?;
+    let path = format!(
+        "/oauth/v2/token?grant_type=authorization_code&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}&code={GRANT_CODE}"
+    );
+    let token = client.send("POST", &path, "")?.json()["access_token"].clone();
+    let token = token.as_str().ok_or("no token")?;
+    client.headers.push(("authorization".to_owned(), format!("Zoho-oauthtoken {token}")));
+    for round in ["first read, rows are rendered", "second read, rows are kept"] {
+        let (wall, cpu) = (Instant::now(), server_cpu()?);
+        let (mut pages, mut bytes) = (0u64, 0u64);
+        for from in (1..=tickets).step_by(100) {
+            let reply =
+                client.send("GET", &format!("/api/v1/tickets?from={from}&limit=100&{INCLUDE}"), "")?;
+            if reply.status != 200 {
+                return Err(format!("status {}", reply.status).into());
+            }
+            pages += 1;
+            bytes += reply.body.len() as u64;
+        }
+        let (wall, cpu) = (wall.elapsed().as_secs_f64(), server_cpu()? - cpu);
+        println!(
+            "{round}: {pages} pages, {:.0} MB, {:.0} pages/s by the clock, {:.0} pages per CPU second of the server",
+            bytes as f64 / 1e6,
+            pages as f64 / wall,
+            pages as f64 / cpu,
+        );
+    }
+    println!("resident memory: {}", resident()?);
+    Ok(())
+}
+
+/// Seconds of CPU that the simulator's thread has used.
+fn server_cpu() -> std::io::Result<f64> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let path = task?.path();
+        if std::fs::read_to_string(path.join("comm"))?.trim() != "desk-simulator" {
+            continue;
+        }
+        let schedstat = std::fs::read_to_string(path.join("schedstat"))?;
+        let nanoseconds: f64 = schedstat.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+        return Ok(nanoseconds / 1e9);
+    }
+    Err(std::io::ErrorKind::NotFound.into())
+}
+
+fn resident() -> std::io::Result<String> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    Ok(line.unwrap_or("").trim_start_matches("VmRSS:").trim().to_owned())
+}
