@@ -4,7 +4,6 @@
 //! [`crate::engine`] and [`crate::sandbox`], which make the calls.
 
 mod generated {
-    #![expect(missing_docs, unreachable_pub, reason = "generated")]
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "connector:source/source-connector",
@@ -17,6 +16,6 @@ mod generated {
     });
 }
 
-pub(crate) use generated::exports::connector::source::types;
 pub(crate) use generated::exports::connector::source::source;
+pub(crate) use generated::exports::connector::source::types;
 pub(crate) use generated::{SourceConnector, SourceConnectorPre};

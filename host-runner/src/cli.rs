@@ -8,8 +8,8 @@ mod command;
 mod count;
 mod discover;
 mod init;
-mod inspect;
 mod input;
+mod inspect;
 mod spec;
 mod state;
 mod sync;
@@ -130,7 +130,8 @@ impl Context {
     /// The connection file, which the command cannot do without.
     fn file(&self) -> Result<&Path> {
         self.connection.as_deref().ok_or_else(|| {
-            Error::usage("no connection file given").hint("add -c FILE; `host-runner init -o FILE` writes one")
+            Error::usage("no connection file given")
+                .hint("add -c FILE; `host-runner init -o FILE` writes one")
         })
     }
 

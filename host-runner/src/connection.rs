@@ -82,11 +82,7 @@ impl Connection {
         Self::parse(path, &text, environment)
     }
 
-    fn parse(
-        path: &Path,
-        text: &str,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self> {
+    fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let file = File { path, text, environment };
         let table = DeTable::parse(text).map_err(|error| {
             file.error(error.span().unwrap_or_default(), format!("not TOML: {}", error.message()))
@@ -136,9 +132,8 @@ impl Connection {
                 return Err(Error::configuration(format!("{place}: the path of a file is needed")));
             };
             let file = folder.join(file);
-            let text = std::fs::read_to_string(&file).map_err(|error| {
-                Error::configuration(format!("{place}: {}: {error}", file.display()))
-            })?;
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| Error::configuration(format!("{place}: {}: {error}", file.display())))?;
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
             redactor.learn(text);

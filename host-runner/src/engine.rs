@@ -79,8 +79,8 @@ impl Engine {
             })
             .map_err(|error| Error::host(format!("sandbox: cannot be set up: {error:#}")))?;
         tick(&engine)?;
-        let linker = link(&engine)
-            .map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
+        let linker =
+            link(&engine).map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
         Ok(Self { engine, linker: Arc::new(linker), cache })
     }
 
@@ -149,9 +149,9 @@ impl Component {
 }
 
 fn is_allowed(import: &str) -> bool {
-    import.split_once('@').is_some_and(|(name, version)| {
-        IMPORTS_ALLOWED.contains(&name) && version.starts_with(WASI_TRACK)
-    })
+    import
+        .split_once('@')
+        .is_some_and(|(name, version)| IMPORTS_ALLOWED.contains(&name) && version.starts_with(WASI_TRACK))
 }
 
 fn config(pool_memory_bytes: Option<usize>) -> Config {

@@ -103,9 +103,7 @@ pub const SETTINGS: [Setting; 10] = [
 impl Limits {
     /// The limits with some of [`SETTINGS`] replaced.
     pub fn with(settings: impl Fn(&str) -> Option<u64>) -> Self {
-        let get = |(key, default, min, max): Setting| {
-            settings(key).unwrap_or(default).clamp(min, max)
-        };
+        let get = |(key, default, min, max): Setting| settings(key).unwrap_or(default).clamp(min, max);
         let small = |setting: Setting| u32::try_from(get(setting)).unwrap_or(u32::MAX);
         let size = |setting: Setting| usize::try_from(get(setting)).unwrap_or(usize::MAX);
         let [memory, call, cpu, changes, batch, ms, response, requests, wait, attempts] = SETTINGS;

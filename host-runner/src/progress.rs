@@ -13,7 +13,7 @@ use crate::runner::{Observer, TableReport};
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// The line.
-pub struct Progress {
+pub(crate) struct Progress {
     terminal: bool,
     drawn: Option<Instant>,
     table: String,
@@ -22,7 +22,7 @@ pub struct Progress {
 
 impl Progress {
     /// A line on stderr, if that is a terminal and `wanted`.
-    pub fn new(wanted: bool) -> Self {
+    pub(crate) fn new(wanted: bool) -> Self {
         let terminal = wanted && std::io::stderr().is_terminal();
         Self { terminal, drawn: None, table: String::new(), since: Instant::now() }
     }

@@ -104,10 +104,7 @@ mod tests {
         for kind in [Kind::Config, Kind::Auth, Kind::Permission, Kind::NotFound, Kind::Data] {
             assert_eq!(stop(decide(component(kind), 1, &limits, 0.5)), component(kind));
         }
-        assert_eq!(
-            stop(decide(component(Kind::Internal), 1, &limits, 0.5)),
-            component(Kind::Internal)
-        );
+        assert_eq!(stop(decide(component(Kind::Internal), 1, &limits, 0.5)), component(Kind::Internal));
         let refused = Error::sandbox(Kind::Permission, "egress");
         assert_eq!(stop(decide(refused.clone(), 1, &limits, 0.5)), refused);
         wait(decide(component(Kind::Unavailable), 1, &limits, 0.5));

@@ -116,12 +116,7 @@ impl<'a> Runner<'a> {
     }
 
     /// One table, from its cursor until caught up.
-    async fn table(
-        &mut self,
-        table: &str,
-        full: bool,
-        progress: &mut TableReport,
-    ) -> Result<(), End> {
+    async fn table(&mut self, table: &str, full: bool, progress: &mut TableReport) -> Result<(), End> {
         let mut cursor = None;
         if !full {
             let name = table.to_owned();
@@ -226,11 +221,7 @@ impl<'a> Runner<'a> {
     }
 
     /// One call; a stop lets it end within [`STOP_GRACE`] and drops what it brings.
-    async fn read_once(
-        &mut self,
-        table: &str,
-        cursor: Option<String>,
-    ) -> Result<Result<Batch>, End> {
+    async fn read_once(&mut self, table: &str, cursor: Option<String>) -> Result<Result<Batch>, End> {
         let call = self.sandbox.read(table.to_owned(), cursor);
         let mut call = std::pin::pin!(call);
         tokio::select! {

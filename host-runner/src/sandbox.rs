@@ -165,9 +165,7 @@ impl Sandbox {
                 Box::pin(async move {
                     let source = live.world.connector_source_source().connection();
                     let cursor = cursor.as_ref();
-                    source
-                        .call_read(&mut live.store, live.connection, &table, cursor, limits)
-                        .await
+                    source.call_read(&mut live.store, live.connection, &table, cursor, limits).await
                 })
             })
             .await?;

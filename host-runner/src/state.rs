@@ -72,9 +72,8 @@ impl Lock {
                     "" => "another process".to_owned(),
                     process => format!("process {process}"),
                 };
-                return Err(Error::state(format!("connection `{name}`: in use by {holder}")).hint(
-                    "wait until it ends; two processes must not refresh one connection's tokens",
-                ));
+                return Err(Error::state(format!("connection `{name}`: in use by {holder}"))
+                    .hint("wait until it ends; two processes must not refresh one connection's tokens"));
             }
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
@@ -106,8 +105,7 @@ impl Sessions {
             )?;
             Ok(database)
         };
-        let database =
-            open().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
+        let database = open().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
         Ok(Self { database, name: name.to_owned(), key, redactor })
     }
 
@@ -164,10 +162,7 @@ mod tests {
         let data = tempfile::tempdir().expect("a folder");
         let lock = Lock::take(data.path(), "acme").expect("free");
         let error = Lock::take(data.path(), "acme").expect_err("taken twice");
-        assert_eq!(
-            error.message,
-            format!("connection `acme`: in use by process {}", std::process::id())
-        );
+        assert_eq!(error.message, format!("connection `acme`: in use by process {}", std::process::id()));
         Lock::take(data.path(), "other").expect("another connection is free");
         drop(lock);
         Lock::take(data.path(), "acme").expect("free again");
@@ -179,8 +174,7 @@ mod tests {
         let lock = Lock::take(data.path(), "acme").expect("free");
         let redactor = Redactor::default();
         let open = |byte: u8| {
-            Sessions::open(&lock, "acme", Key::from_bytes([byte; 32]), redactor.clone())
-                .expect("opened")
+            Sessions::open(&lock, "acme", Key::from_bytes([byte; 32]), redactor.clone()).expect("opened")
         };
         let mut sessions = open(1);
         assert_eq!(sessions.load().expect("loaded"), None);

@@ -90,9 +90,8 @@ impl Tenant {
     /// The table that a name or one of its aliases means.
     pub fn table_name(&self, name: &str) -> String {
         let named = self.describe.tables.iter().find(|table| table.name == name);
-        let alias = || {
-            self.describe.tables.iter().find(|table| table.aliases.iter().any(|alias| alias == name))
-        };
+        let alias =
+            || self.describe.tables.iter().find(|table| table.aliases.iter().any(|alias| alias == name));
         named.or_else(alias).map_or_else(|| name.to_owned(), |table| table.name.clone())
     }
 }
@@ -136,8 +135,7 @@ fn only_component(folder: &Path) -> Result<PathBuf> {
         [] => Err(Error::usage(format!("component: none is in {}", folder.display())).hint(hint)),
         many => {
             let names: Vec<String> = many.iter().map(|path| path.display().to_string()).collect();
-            Err(Error::usage(format!("component: several to choose from: {}", names.join(", ")))
-                .hint(hint))
+            Err(Error::usage(format!("component: several to choose from: {}", names.join(", "))).hint(hint))
         }
     }
 }

@@ -162,8 +162,7 @@ impl<'a> Entry<'a> {
                 .ok_or_else(|| self.error("a finite number is needed"))?,
             DeValue::Datetime(value) => Value::from(value.to_string()),
             DeValue::Array(items) => {
-                let items: Result<Vec<Value>> =
-                    items.iter().map(|value| self.item(value).json()).collect();
+                let items: Result<Vec<Value>> = items.iter().map(|value| self.item(value).json()).collect();
                 Value::from(items?)
             }
             DeValue::Table(_) => {

@@ -47,9 +47,8 @@ pub(super) async fn run(count: &Count, context: &Context) -> Result<Exit> {
         context.printer.value(&json!({ "connection": tenant.connection.name, "tables": tables }));
     } else {
         let good = counted.iter().filter_map(|(table, rows)| Some((table, rows.as_ref().ok()?)));
-        let rows: Vec<Vec<String>> = good
-            .map(|(table, rows)| vec![table.clone(), rows.map_or("unknown".into(), grouped)])
-            .collect();
+        let rows: Vec<Vec<String>> =
+            good.map(|(table, rows)| vec![table.clone(), rows.map_or("unknown".into(), grouped)]).collect();
         context.printer.text(&columns(&rows, &[1]));
         counted.iter().filter_map(|(_, rows)| rows.as_ref().err()).for_each(|error| {
             context.printer.error(error);

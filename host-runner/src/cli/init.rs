@@ -74,10 +74,7 @@ pub(super) fn ordered(describe: &Describe) -> Vec<(&str, &Value)> {
         };
         let (left_group, left_order) = rank(left);
         let (right_group, right_order) = rank(right);
-        left_group
-            .cmp(&right_group)
-            .then(left_order.total_cmp(&right_order))
-            .then(left_key.cmp(right_key))
+        left_group.cmp(&right_group).then(left_order.total_cmp(&right_order)).then(left_key.cmp(right_key))
     });
     properties
 }
@@ -92,7 +89,9 @@ fn group_rank(group: &str) -> usize {
 
 fn file(describe: &Describe, name: &str) -> String {
     let mut text = format!("# {} {}: {}\n", describe.title, describe.version, describe.summary);
-    text.push_str("# ${NAME} takes a value from the environment; KEY_file = \"path\" takes it from a file.\n");
+    text.push_str(
+        "# ${NAME} takes a value from the environment; KEY_file = \"path\" takes it from a file.\n",
+    );
     text.push_str("# Check it with: host-runner check -c FILE\n\n");
     text.push_str(&format!("name = {}\n", toml(&Value::from(name))));
     text.push_str("# component = \"connector.wasm\"\n\n[config]\n");
@@ -250,8 +249,11 @@ mod tests {
     fn what_is_written_can_be_read_even_with_everything_uncommented() {
         let text = file(&describe(), "acme");
         toml::de::DeTable::parse(&text).expect("TOML");
-        let key_value = |line: &&str| line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = ") && !rest.contains("${NAME}"));
-        let open: Vec<&str> = text.lines().map(|line| if key_value(&line) { &line[2..] } else { line }).collect();
+        let key_value = |line: &&str| {
+            line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = ") && !rest.contains("${NAME}"))
+        };
+        let open: Vec<&str> =
+            text.lines().map(|line| if key_value(&line) { &line[2..] } else { line }).collect();
         toml::de::DeTable::parse(&open.join("\n")).expect("TOML when uncommented");
     }
 }

@@ -13,9 +13,7 @@ pub(super) fn text(given: &str) -> Result<String> {
         return Ok(given.to_owned());
     }
     let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| Error::usage(format!("stdin: {error}")))?;
+    std::io::stdin().read_to_string(&mut text).map_err(|error| Error::usage(format!("stdin: {error}")))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 

@@ -50,8 +50,7 @@ fn show(
     allowed: Vec<Target>,
 ) {
     let texts = |targets: &[Target]| targets.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let overridable: Vec<&str> =
-        describe.hosts.iter().filter_map(|host| host.key.as_deref()).collect();
+    let overridable: Vec<&str> = describe.hosts.iter().filter_map(|host| host.key.as_deref()).collect();
     if context.printer.json {
         context.printer.value(&json!({
             "name": describe.name,

@@ -67,9 +67,10 @@ fn pretty(describe: &Describe) -> String {
     if let Some(steps) = describe.authorization.get("steps").and_then(Value::as_str) {
         text.push_str(&format!("\nAuthorization\n{}\n", steps.trim_end()));
     }
-    let tables = describe.tables.iter().map(|table| {
-        vec![table.name.clone(), table.title.clone(), table.capabilities.join(", ")]
-    });
+    let tables = describe
+        .tables
+        .iter()
+        .map(|table| vec![table.name.clone(), table.title.clone(), table.capabilities.join(", ")]);
     text.push_str(&format!("\nTables\n{}", columns(&tables.collect::<Vec<_>>(), &[])));
     if !describe.commands.is_empty() {
         let commands = describe.commands.iter();

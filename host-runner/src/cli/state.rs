@@ -58,11 +58,8 @@ pub(super) fn run(state: &State, context: &Context) -> Result<Exit> {
 
 fn show(context: &Context, connection: &Connection, authorized: bool) -> Result<Exit> {
     // Opening a target makes it; looking must not.
-    let positions = if connection.sink.path.exists() {
-        sinks::open(&connection.sink)?.positions()?
-    } else {
-        Vec::new()
-    };
+    let positions =
+        if connection.sink.path.exists() { sinks::open(&connection.sink)?.positions()? } else { Vec::new() };
     if context.printer.json {
         context.printer.value(&json!({
             "connection": connection.name,
@@ -88,11 +85,7 @@ fn show(context: &Context, connection: &Connection, authorized: bool) -> Result<
     }
     let session = if authorized { "authorized" } else { "not authorized" };
     let sink = connection.sink.path.display();
-    context.printer.text(&format!(
-        "{}: {session}, into {sink}\n{}",
-        connection.name,
-        columns(&rows, &[])
-    ));
+    context.printer.text(&format!("{}: {session}, into {sink}\n{}", connection.name, columns(&rows, &[])));
     Ok(Exit::Success)
 }
 
@@ -100,8 +93,7 @@ fn reset(context: &Context, connection: &Connection, tables: &[String]) -> Resul
     let mut reset = Vec::new();
     if connection.sink.path.exists() {
         let mut sink = sinks::open(&connection.sink)?;
-        let known: Vec<String> =
-            sink.positions()?.into_iter().map(|position| position.table).collect();
+        let known: Vec<String> = sink.positions()?.into_iter().map(|position| position.table).collect();
         if let Some(unknown) = tables.iter().find(|table| !known.contains(table)) {
             return Err(Error::new(
                 Origin::Host,

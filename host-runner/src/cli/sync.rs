@@ -82,8 +82,7 @@ fn show(context: &Context, connection: &Connection, report: &SyncReport) {
 }
 
 fn rows(report: &SyncReport) -> Vec<Vec<String>> {
-    let header =
-        ["table", "read", "inserted", "updated", "unchanged", "deleted", "requests", "time", ""];
+    let header = ["table", "read", "inserted", "updated", "unchanged", "deleted", "requests", "time", ""];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(report.tables.iter().map(row));
     let total = report.total();
@@ -109,14 +108,8 @@ fn row(table: &TableReport) -> Vec<String> {
         Ending::Interrupted => "interrupted",
         Ending::Failed(error) => error.kind.name(),
     };
-    let numbers = [
-        counts.read,
-        counts.inserted,
-        counts.updated,
-        counts.unchanged,
-        counts.deleted,
-        table.requests,
-    ];
+    let numbers =
+        [counts.read, counts.inserted, counts.updated, counts.unchanged, counts.deleted, table.requests];
     let mut cells = vec![table.table.clone()];
     cells.extend(numbers.map(grouped));
     cells.push(elapsed(table.elapsed_ms));

@@ -70,11 +70,7 @@ fn only_the_name_is_required() {
 
 #[test]
 fn every_mistake_names_file_line_and_key() {
-    fails(
-        "name = \"a\"\n[limit]\n",
-        "conf/acme.toml:2: limit: unknown key",
-        Some("did you mean `limits`?"),
-    );
+    fails("name = \"a\"\n[limit]\n", "conf/acme.toml:2: limit: unknown key", Some("did you mean `limits`?"));
     fails(
         "name = \"a\"\n[limits]\nmemory_mb = 1\n",
         "conf/acme.toml:3: limits.memory_mb: unknown key",

@@ -102,9 +102,8 @@ async fn send(
     match timeout(whole, client.pool.request(request)).await {
         Err(_) => Err(Error::HttpResponseTimeout),
         Ok(Err(error)) => Err(explain(meter, &error)),
-        Ok(Ok(response)) => Ok(response.map(|body| {
-            Bounded::new(body, client.response_bytes, between_bytes, permit).boxed_unsync()
-        })),
+        Ok(Ok(response)) => Ok(response
+            .map(|body| Bounded::new(body, client.response_bytes, between_bytes, permit).boxed_unsync())),
     }
 }
 
@@ -153,9 +152,7 @@ fn explain_dial(meter: &Meter, error: &DialError) -> Error {
                 _ => Error::HttpRequestDenied,
             }
         }
-        DialError::Name(error) => {
-            Error::DnsError { rcode: Some(error.to_string()), info_code: None }
-        }
+        DialError::Name(error) => Error::DnsError { rcode: Some(error.to_string()), info_code: None },
         DialError::Connect(error) => explain_io(error),
         DialError::TimedOut => Error::ConnectionTimeout,
     }
@@ -165,9 +162,7 @@ fn explain_io(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
         io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            Error::DestinationUnavailable
-        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationUnavailable,
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe

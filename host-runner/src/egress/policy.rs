@@ -199,9 +199,7 @@ mod tests {
     #[test]
     fn declared_hosts_must_lead_to_public_addresses() {
         let target = Target::parse("api.example.com:443").expect("a target");
-        let admit = |address: &str| {
-            policy().admit_address(&target, address.parse().expect("an address"))
-        };
+        let admit = |address: &str| policy().admit_address(&target, address.parse().expect("an address"));
         assert_eq!(admit("8.8.8.8"), Ok(()));
         assert!(matches!(admit("169.254.169.254"), Err(Denial::Address(..))));
         assert!(matches!(admit("::ffff:10.0.0.1"), Err(Denial::Address(..))));

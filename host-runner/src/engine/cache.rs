@@ -30,9 +30,7 @@ pub(super) fn load(engine: &Engine, file: &Path) -> Option<Component> {
     // SAFETY: the folder can be written by this user only and `store` is what writes there; the engine
     // checks that the file was made by this version with these settings.
     let loaded = unsafe { Component::deserialize_file(engine, file) };
-    loaded
-        .inspect_err(|error| tracing::debug!(file = %file.display(), %error, "cached code refused"))
-        .ok()
+    loaded.inspect_err(|error| tracing::debug!(file = %file.display(), %error, "cached code refused")).ok()
 }
 
 /// Writes the code so that it appears whole or not at all.

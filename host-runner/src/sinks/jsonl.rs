@@ -60,12 +60,8 @@ impl Jsonl {
         if state.version > VERSION {
             return Err(Error::sink(format!("{}: written by a newer runner", sidecar.display())));
         }
-        let mut sink = Self {
-            folder: folder.to_owned(),
-            state,
-            files: BTreeMap::new(),
-            buffers: BTreeMap::new(),
-        };
+        let mut sink =
+            Self { folder: folder.to_owned(), state, files: BTreeMap::new(), buffers: BTreeMap::new() };
         let tables: Vec<String> = sink.state.tables.keys().cloned().collect();
         for table in tables {
             sink.recover(&table)?;
@@ -157,8 +153,7 @@ fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>) -> Result<()
             .map_err(|error| wrong(&error.to_string()))
     };
     buffer.extend_from_slice(b"{\"table\":");
-    serde_json::to_writer(&mut *buffer, &change.table)
-        .map_err(|error| wrong(&error.to_string()))?;
+    serde_json::to_writer(&mut *buffer, &change.table).map_err(|error| wrong(&error.to_string()))?;
     put(buffer, "operation", change.operation.name())?;
     buffer.extend_from_slice(b",\"key\":");
     object(buffer, &change.key).ok_or_else(|| wrong("its key is not a JSON object"))?;
@@ -208,7 +203,7 @@ impl Sink for Jsonl {
         let mut state = self.state.clone();
         for table in tables {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-            if table.name.starts_with(['_', '.']) || !table.name.bytes().all(plain) {
+            if table.name.is_empty() || table.name.starts_with(['_', '.']) || !table.name.bytes().all(plain) {
                 return Err(Error::data(format!("table `{}`: cannot name a file", table.name)));
             }
             if state.tables.contains_key(&table.name) {

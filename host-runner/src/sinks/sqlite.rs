@@ -51,14 +51,12 @@ impl Sqlite {
     /// Opens or makes the file.
     pub(super) fn open(path: &Path, hard_deletes: bool) -> Result<Self> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                Error::sink(format!("folder {}: {error}", folder.display()))
-            })?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
         }
         let wrong = |error: rusqlite::Error| Error::sink(format!("{}: {error}", path.display()));
         let database = Self::database(path).map_err(wrong)?;
-        let version: i64 =
-            database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
+        let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
         if version > VERSION {
             return Err(Error::sink(format!("{}: written by a newer runner", path.display())));
         }
@@ -148,12 +146,9 @@ impl Sqlite {
             );
             return Ok(tx.execute(&sql, [pass])? as u64);
         }
-        let keys: Vec<String> =
-            prepared.layout.key.iter().map(|column| quote(&column.name)).collect();
-        let mut select = tx.prepare(&format!(
-            "SELECT max(_as_of, ?1), {} FROM {table} WHERE _pass < ?1",
-            keys.join(", ")
-        ))?;
+        let keys: Vec<String> = prepared.layout.key.iter().map(|column| quote(&column.name)).collect();
+        let mut select = tx
+            .prepare(&format!("SELECT max(_as_of, ?1), {} FROM {table} WHERE _pass < ?1", keys.join(", ")))?;
         let mut entomb = tx.prepare(ENTOMB)?;
         let mut rows = select.query([pass])?;
         while let Some(row) = rows.next()? {
@@ -237,8 +232,7 @@ impl Sink for Sqlite {
             let wrong = |error: rusqlite::Error| failed(&first.table, &error);
             let newest = newest_pass(&tx, &first.table).map_err(wrong)?;
             let own = if first.table == commit.table { under_way } else { 0 };
-            let mut writer = Writer::new(&tx, prepared, self.hard_deletes, newest.max(own))
-                .map_err(wrong)?;
+            let mut writer = Writer::new(&tx, prepared, self.hard_deletes, newest.max(own)).map_err(wrong)?;
             for change in run {
                 writer.apply(change, commit, &mut counts)?;
             }
@@ -247,8 +241,7 @@ impl Sink for Sqlite {
         if let (Some(Pass { complete: true, .. }), Some(prepared)) =
             (commit.pass, self.tables.get(commit.table))
         {
-            counts.deleted +=
-                Self::compare(&tx, prepared, under_way, self.hard_deletes).map_err(wrong)?;
+            counts.deleted += Self::compare(&tx, prepared, under_way, self.hard_deletes).map_err(wrong)?;
         }
         if let Some(cursor) = commit.cursor {
             let complete = commit.pass.map(|pass| pass.complete);
@@ -257,13 +250,7 @@ impl Sink for Sqlite {
                  SET cursor = ?2, pass = max(pass, ?3), complete = coalesce(?4, complete), updated_at = ?5",
             )
             .and_then(|mut statement| {
-                statement.execute(params![
-                    commit.table,
-                    cursor,
-                    under_way,
-                    complete,
-                    rfc3339_ms(now_ms())
-                ])
+                statement.execute(params![commit.table, cursor, under_way, complete, rfc3339_ms(now_ms())])
             })
             .map_err(wrong)?;
         }

@@ -72,8 +72,7 @@ fn parse(text: &str) -> Option<Key> {
 
 fn make(path: &Path) -> Result<Key> {
     let mut bytes = [0_u8; BYTES];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::state(format!("no randomness for a key: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::state(format!("no randomness for a key: {error}")))?;
     let failed = |error: std::io::Error| Error::state(format!("key {}: {error}", path.display()));
     if let Some(folder) = path.parent() {
         super::private_folder(folder)?;
@@ -81,12 +80,8 @@ fn make(path: &Path) -> Result<Key> {
     // Written aside and linked: two processes that start at once agree on one key.
     let aside = path.with_extension(format!("{}.tmp", std::process::id()));
     let _left_over = std::fs::remove_file(&aside);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)
-        .map_err(failed)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(failed)?;
     writeln!(file, "{}", STANDARD.encode(bytes)).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     let linked = std::fs::hard_link(&aside, path);

@@ -74,16 +74,11 @@ impl Prepared {
     }
 
     /// Reads one stored document into its columns anew: new columns of old rows.
-    pub(super) fn fill(
-        &self,
-        tx: &Transaction<'_>,
-        new: std::ops::Range<usize>,
-    ) -> rusqlite::Result<()> {
+    pub(super) fn fill(&self, tx: &Transaction<'_>, new: std::ops::Range<usize>) -> rusqlite::Result<()> {
         const CHUNK: i64 = 1_000;
         let Some(columns) = self.layout.columns.get(new.clone()) else { return Ok(()) };
         let table = quote(&self.layout.table);
-        let sets: Vec<String> =
-            columns.iter().map(|column| format!("{} = ?", quote(&column.name))).collect();
+        let sets: Vec<String> = columns.iter().map(|column| format!("{} = ?", quote(&column.name))).collect();
         let mut update = tx.prepare(&format!("UPDATE {table} SET {} WHERE rowid = ?", sets.join(", ")))?;
         let mut select = tx.prepare(&format!(
             "SELECT rowid, document FROM {table} WHERE rowid > ?1 AND document IS NOT NULL \
@@ -170,12 +165,7 @@ impl<'t> Writer<'t> {
     }
 
     /// Applies one change under the contract's order.
-    pub(super) fn apply(
-        &mut self,
-        change: &Change,
-        commit: &Commit<'_>,
-        counts: &mut Counts,
-    ) -> Result<()> {
+    pub(super) fn apply(&mut self, change: &Change, commit: &Commit<'_>, counts: &mut Counts) -> Result<()> {
         counts.read += 1;
         let key = self.prepared.key(change)?;
         let stamp = Stamp {
@@ -245,10 +235,7 @@ impl<'t> Writer<'t> {
             counts.updated += 1;
             return self.write(Target::Row(stored.rowid), document, stamp, counts);
         }
-        let sql = format!(
-            "SELECT document FROM {} WHERE rowid = ?1",
-            quote(&self.prepared.layout.table)
-        );
+        let sql = format!("SELECT document FROM {} WHERE rowid = ?1", quote(&self.prepared.layout.table));
         let old: Option<String> =
             self.tx.prepare_cached(&sql)?.query_row([stored.rowid], |row| row.get(0))?;
         counts.updated += 1;
@@ -273,8 +260,7 @@ impl<'t> Writer<'t> {
         if self.has_tombstones {
             let name = key_text(key);
             let mut find = self.tx.prepare_cached(FIND_TOMBSTONE)?;
-            let gone: Option<i64> =
-                find.query_row(params![table, name], |row| row.get(0)).optional()?;
+            let gone: Option<i64> = find.query_row(params![table, name], |row| row.get(0)).optional()?;
             if gone.is_some_and(|as_of| stamp.as_of < as_of) {
                 counts.stale += 1;
                 return Ok(());
@@ -305,12 +291,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    fn bury(
-        &mut self,
-        rowid: i64,
-        change: &Change,
-        stamp: &Stamp<'_>,
-    ) -> std::result::Result<(), Problem> {
+    fn bury(&mut self, rowid: i64, change: &Change, stamp: &Stamp<'_>) -> std::result::Result<(), Problem> {
         if self.hard_deletes {
             let key = self.prepared.key(change).map(|key| key_text(&key)).unwrap_or_default();
             self.tx.prepare_cached(&self.prepared.sql(REMOVE))?.execute([rowid])?;

@@ -15,8 +15,16 @@ use crate::limits::COLUMNS_MAX;
 
 /// Columns that every table has, and names that mean a row's number in SQLite.
 const NAMES_TAKEN: [&str; 10] = [
-    "document", "_source_time", "_deleted", "_lineage", "_as_of", "_pass", "_change_id", "rowid",
-    "_rowid_", "oid",
+    "document",
+    "_source_time",
+    "_deleted",
+    "_lineage",
+    "_as_of",
+    "_pass",
+    "_change_id",
+    "rowid",
+    "_rowid_",
+    "oid",
 ];
 
 /// The columns of one table. Stored, so that names never change.
@@ -228,10 +236,7 @@ impl<'de> Deserialize<'de> for Properties {
                 f.write_str("properties")
             }
 
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Properties, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Properties, A::Error> {
                 let mut properties = Vec::new();
                 while let Some(entry) = map.next_entry()? {
                     properties.push(entry);
@@ -278,8 +283,15 @@ mod tests {
         assert_eq!(layout.extend(&table).expect("extended"), 7);
         assert_eq!(
             columns(&layout),
-            ["z INTEGER z", "a TEXT a", "n REAL n", "b INTEGER b", "o TEXT o", "any TEXT any",
-             "cf_x TEXT cf/cf/x"]
+            [
+                "z INTEGER z",
+                "a TEXT a",
+                "n REAL n",
+                "b INTEGER b",
+                "o TEXT o",
+                "any TEXT any",
+                "cf_x TEXT cf/cf/x"
+            ]
         );
         assert_eq!(layout.extend(&table).expect("extended again"), 0);
     }
@@ -294,10 +306,7 @@ mod tests {
         let mut layout = Layout::new(&first).expect("a layout");
         layout.extend(&first).expect("extended");
         let names: Vec<&str> = layout.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["Name", "name__2", "NAME__3", "ID__2", "document__2", "_pass__2", "rowid__2"]
-        );
+        assert_eq!(names, ["Name", "name__2", "NAME__3", "ID__2", "document__2", "_pass__2", "rowid__2"]);
     }
 
     #[test]

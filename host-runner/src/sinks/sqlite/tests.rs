@@ -1,1 +1,304 @@
-//! x
+//! Tests of the SQLite sink: the order of changes, passes, deletes, schema changes.
+
+use rusqlite::Connection;
+
+use super::Sqlite;
+use crate::change::{Change, Operation, Pass, Table};
+use crate::sinks::{Commit, Counts, Sink};
+
+struct Target {
+    folder: tempfile::TempDir,
+    sink: Sqlite,
+}
+
+fn schema(properties: &str) -> Table {
+    Table {
+        name: "things".into(),
+        primary_key: vec!["id".into()],
+        schema: format!("{{\"properties\":{{\"id\":{{\"type\":\"string\"}}{properties}}}}}"),
+        attributes: vec![],
+    }
+}
+
+fn target(hard_deletes: bool) -> Target {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = Sqlite::open(&folder.path().join("t.db"), hard_deletes).expect("opened");
+    sink.prepare(&[schema(",\"n\":{\"type\":\"integer\"}")]).expect("prepared");
+    Target { folder, sink }
+}
+
+/// A row in a state, or gone when `n` is none.
+fn change(id: &str, n: Option<i64>, as_of: u64) -> Change {
+    Change {
+        table: "things".into(),
+        operation: if n.is_some() { Operation::Update } else { Operation::Delete },
+        key: format!("{{\"id\":\"{id}\"}}"),
+        after: n.map(|n| format!("{{\"id\":\"{id}\",\"n\":\"{n}\",\"other\":true}}")),
+        source_time_ms: Some(5),
+        as_of_ms: Some(as_of),
+        id: format!("{id}:{n:?}:{as_of}"),
+        attributes: vec![],
+    }
+}
+
+impl Target {
+    fn commit(&mut self, changes: &[Change], pass: Option<(u64, bool)>) -> Counts {
+        let pass = pass.map(|(id, complete)| Pass { id, complete });
+        let commit = Commit {
+            table: "things",
+            changes,
+            cursor: pass.is_some().then_some("cursor"),
+            pass,
+            as_of_ms: 50,
+            lineage: "test",
+        };
+        self.sink.commit(&commit).expect("committed")
+    }
+
+    /// `id=n` of living rows, `id-` of marked ones, in order.
+    fn rows(&self) -> String {
+        self.query("SELECT id || CASE WHEN _deleted THEN '-' ELSE '=' || n END FROM things ORDER BY id")
+    }
+
+    fn query(&self, sql: &str) -> String {
+        let database = Connection::open(self.folder.path().join("t.db")).expect("opened");
+        let mut select = database.prepare(sql).expect("prepared");
+        let texts = select.query_map([], |row| row.get::<_, String>(0)).expect("queried");
+        texts.collect::<Result<Vec<_>, _>>().expect("texts").join(" ")
+    }
+}
+
+/// All orders of a few changes.
+fn permutations(changes: &[Change]) -> Vec<Vec<Change>> {
+    if changes.len() < 2 {
+        return vec![changes.to_vec()];
+    }
+    let mut all = Vec::new();
+    for index in 0..changes.len() {
+        let mut rest = changes.to_vec();
+        let first = rest.remove(index);
+        for mut tail in permutations(&rest) {
+            tail.insert(0, first.clone());
+            all.push(tail);
+        }
+    }
+    all
+}
+
+#[test]
+fn the_newest_state_wins_in_every_order_and_a_replay_changes_nothing() {
+    for hard in [false, true] {
+        for last in [Some(4), None] {
+            let history = [
+                change("a", Some(1), 10),
+                change("a", Some(2), 20),
+                change("a", None, 30),
+                change("a", last, 40),
+            ];
+            for order in permutations(&history) {
+                let mut target = target(hard);
+                for change in &order {
+                    target.commit(std::slice::from_ref(change), None);
+                }
+                let expected = match (last, hard) {
+                    (Some(_), _) => "a=4",
+                    (None, false) => "a-",
+                    (None, true) => "",
+                };
+                assert_eq!(target.rows(), expected, "{order:?}");
+                target.commit(&order, None);
+                assert_eq!(target.rows(), expected, "replayed {order:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_times_apply_again_and_the_same_change_only_counts_as_seen() {
+    let mut target = target(false);
+    target.commit(&[change("a", Some(1), 10)], None);
+    let counts = target.commit(&[change("a", Some(2), 10)], None);
+    assert_eq!((counts.updated, counts.unchanged), (1, 0));
+    let counts = target.commit(&[change("a", Some(2), 10)], None);
+    assert_eq!((counts.updated, counts.unchanged), (0, 1));
+    let counts = target.commit(&[change("a", Some(1), 9)], None);
+    assert_eq!(counts.stale, 1);
+    assert_eq!(target.rows(), "a=2");
+}
+
+#[test]
+fn an_unchanged_row_still_advances_in_time() {
+    let mut target = target(false);
+    let mut seen = change("a", Some(1), 10);
+    target.commit(std::slice::from_ref(&seen), None);
+    seen.as_of_ms = Some(30);
+    target.commit(std::slice::from_ref(&seen), None);
+    // A change from between the two reads is older than what is known.
+    let counts = target.commit(&[change("a", Some(2), 20)], None);
+    assert_eq!(counts.stale, 1);
+    assert_eq!(target.rows(), "a=1");
+}
+
+#[test]
+fn a_change_without_a_time_counts_as_of_the_call() {
+    let mut target = target(false);
+    let mut timeless = change("a", Some(1), 0);
+    timeless.as_of_ms = None;
+    target.commit(&[timeless], None);
+    assert_eq!(target.commit(&[change("a", Some(2), 49)], None).stale, 1);
+    assert_eq!(target.commit(&[change("a", Some(3), 50)], None).updated, 1);
+}
+
+#[test]
+fn what_a_completed_pass_did_not_show_is_gone_and_comes_back_when_it_shows_again() {
+    for (hard, gone) in [(false, "a=1 b- c=3"), (true, "a=1 c=3")] {
+        let mut target = target(hard);
+        let first = [change("a", Some(1), 1), change("b", Some(2), 1), change("c", Some(3), 1)];
+        target.commit(&first, Some((100, true)));
+        // Unchanged rows count as shown; b is not shown.
+        target.commit(&[first[0].clone()], Some((200, false)));
+        assert_eq!(target.rows(), "a=1 b=2 c=3", "deleted before the pass was complete");
+        let counts = target.commit(&[first[2].clone()], Some((200, true)));
+        assert_eq!(counts.deleted, 1);
+        assert_eq!(target.rows(), gone);
+        // Older news of b does not bring it back; the row shown by a later pass does.
+        target.commit(&[change("b", Some(9), 150)], None);
+        assert_eq!(target.rows(), gone);
+        let mut again = first.to_vec();
+        again.iter_mut().for_each(|change| change.as_of_ms = Some(300));
+        target.commit(&again, Some((300, true)));
+        assert_eq!(target.rows(), "a=1 b=2 c=3");
+    }
+}
+
+#[test]
+fn a_row_written_during_a_pass_survives_it_and_a_delete_during_it_stays() {
+    let mut target = target(false);
+    target.commit(&[change("a", Some(1), 10), change("b", Some(1), 10)], Some((100, true)));
+    target.commit(&[change("a", Some(1), 210)], Some((200, false)));
+    // Learnt beside the pass: a new row that the pass may have overtaken, and a delete.
+    target.commit(&[change("new", Some(7), 220), change("b", None, 230)], None);
+    // The pass read b before it was deleted.
+    let counts = target.commit(&[change("b", Some(1), 215)], Some((200, true)));
+    assert_eq!(counts.stale, 1);
+    assert_eq!(target.rows(), "a=1 b- new=7");
+}
+
+#[test]
+fn an_older_row_that_a_pass_shows_counts_as_shown() {
+    let mut target = target(false);
+    target.commit(&[change("a", Some(2), 500)], None);
+    let counts = target.commit(&[change("a", Some(1), 250)], Some((200, true)));
+    assert_eq!((counts.stale, counts.deleted), (1, 0));
+    assert_eq!(target.rows(), "a=2");
+}
+
+#[test]
+fn a_delete_that_overtakes_its_row_is_remembered() {
+    for hard in [false, true] {
+        let mut target = target(hard);
+        target.commit(&[change("a", None, 20)], None);
+        assert_eq!(target.commit(&[change("a", Some(1), 10)], None).stale, 1);
+        assert_eq!(target.query("SELECT id FROM things_live"), "");
+        target.commit(&[change("a", Some(3), 30)], None);
+        assert_eq!(target.rows(), "a=3");
+        assert_eq!(target.query("SELECT key FROM _tombstones"), "");
+    }
+}
+
+#[test]
+fn partial_rows_replace_their_members_and_keep_the_rest() {
+    let mut target = target(false);
+    target.commit(&[change("a", Some(1), 10)], None);
+    let mut partial = change("a", Some(0), 20);
+    partial.after = Some("{\"n\":7}".into());
+    partial.attributes = vec![("partial".into(), "true".into())];
+    target.commit(&[partial], None);
+    assert_eq!(target.rows(), "a=7");
+    assert_eq!(target.query("SELECT document FROM things"), "{\"id\":\"a\",\"n\":7,\"other\":true}");
+}
+
+#[test]
+fn new_columns_are_filled_from_the_documents_and_old_ones_stay() {
+    let mut target = target(false);
+    let rows: Vec<Change> = (0..2500).map(|n| change(&format!("{n:04}"), Some(n), 10)).collect();
+    target.commit(&rows, None);
+    target.commit(&[change("0007", None, 20)], None);
+    let wider = schema(",\"other\":{\"type\":\"boolean\"},\"late\":{\"type\":\"string\"}");
+    target.sink.prepare(&[wider]).expect("prepared");
+    assert_eq!(target.query("SELECT count(*) || '' FROM things WHERE other = 1"), "2500");
+    assert_eq!(target.query("SELECT n || '' FROM things WHERE id = '2499'"), "2499");
+    target.commit(&[change("x", Some(1), 10)], None);
+    assert_eq!(target.query("SELECT n || '/' || other FROM things WHERE id = 'x'"), "1/1");
+    assert_eq!(target.query("SELECT id FROM things_live WHERE other AND n = 2499"), "2499");
+}
+
+#[test]
+fn values_that_do_not_fit_are_counted_and_the_document_has_them() {
+    let mut target = target(false);
+    let mut odd = change("a", Some(1), 10);
+    odd.after = Some("{\"id\":\"a\",\"n\":\"many\"}".into());
+    let counts = target.commit(&[odd], None);
+    assert_eq!((counts.inserted, counts.unconverted), (1, 1));
+    assert_eq!(target.query("SELECT document FROM things WHERE n IS NULL"), "{\"id\":\"a\",\"n\":\"many\"}");
+}
+
+#[test]
+fn rows_and_cursor_are_stored_together_or_not_at_all() {
+    let mut target = target(false);
+    let mut bad = change("b", Some(1), 10);
+    bad.after = Some("[1]".into());
+    for bad in [bad.clone(), Change { key: "{}".into(), ..bad.clone() }] {
+        let changes = [change("a", Some(1), 10), bad];
+        let commit = Commit {
+            table: "things",
+            changes: &changes,
+            cursor: Some("never"),
+            pass: None,
+            as_of_ms: 0,
+            lineage: "test",
+        };
+        let error = target.sink.commit(&commit).expect_err("took it");
+        assert!(error.message.starts_with("table `things`: "), "{}", error.message);
+        assert_eq!(target.rows(), "");
+        assert_eq!(target.sink.position("things").expect("asked"), None);
+    }
+    target.commit(&[change("a", Some(1), 10)], Some((100, true)));
+    let position = target.sink.position("things").expect("asked").expect("a position");
+    assert_eq!((position.cursor.as_deref(), position.pass, position.complete), (Some("cursor"), 100, true));
+}
+
+#[test]
+fn a_reset_forgets_the_cursor_and_keeps_rows_and_passes() {
+    let mut target = target(false);
+    target.commit(&[change("a", Some(1), 10)], Some((100, true)));
+    assert!(target.sink.reset("things").expect("reset"));
+    assert!(!target.sink.reset("things").expect("reset again"));
+    let position = target.sink.position("things").expect("asked").expect("a position");
+    assert_eq!((position.cursor, position.pass), (None, 100));
+    assert_eq!(target.rows(), "a=1");
+}
+
+#[test]
+fn a_reopened_file_knows_its_tables() {
+    let target = target(true);
+    let Target { folder, sink } = target;
+    drop(sink);
+    let sink = Sqlite::open(&folder.path().join("t.db"), true).expect("opened");
+    let mut target = Target { folder, sink };
+    target.commit(&[change("a", Some(1), 10)], None);
+    assert_eq!(target.rows(), "a=1");
+}
+
+#[test]
+fn names_that_sqlite_takes_for_one_are_refused_and_odd_names_are_quoted() {
+    let mut target = target(false);
+    let mut twin = schema("");
+    twin.name = "THINGS".into();
+    assert!(target.sink.prepare(&[twin]).is_err());
+    let mut odd = schema(",\"a\\\"b\":{\"type\":\"string\"},\"select\":{\"type\":\"string\"}");
+    odd.name = "x\"; DROP TABLE things; --".into();
+    odd.primary_key = vec!["order by".into()];
+    target.sink.prepare(&[odd]).expect("prepared");
+    assert_eq!(target.query("SELECT name FROM sqlite_master WHERE name = 'things'"), "things");
+}

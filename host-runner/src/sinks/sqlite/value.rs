@@ -105,9 +105,8 @@ fn integer(text: &str) -> Option<i64> {
 }
 
 fn real(text: &str) -> Option<f64> {
-    let plausible = text.bytes().all(|byte| {
-        byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
-    });
+    let plausible =
+        text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E'));
     if !plausible {
         return None;
     }
