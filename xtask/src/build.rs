@@ -10,7 +10,7 @@ use wit_component::ComponentEncoder;
 
 use crate::tools;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The custom section that holds what `describe` answers, so that a registry can read it without running anything.
 const DESCRIBE_SECTION: &str = "connector:describe";

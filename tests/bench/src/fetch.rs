@@ -1,19 +1,36 @@
 //! The bare fetch: the pages a reader needs, nothing done with them. The floor under every reader.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 
 /// Rows of a page, and the step between pages, as the connector takes them.
 const LIMIT: u64 = 100;
 const STEP: u64 = LIMIT - 1;
 
 /// Fetches pages until one is empty, `at_once` in flight; prints how many there were and their bytes.
-pub(crate) async fn run(url: &str, token: &str, organization: &str, at_once: usize) -> Result<()> {
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+pub(crate) async fn run(config: &Path, code: &str, at_once: usize) -> Result<()> {
+    let config: Value = serde_json::from_str(&std::fs::read_to_string(config)?)?;
+    let text = |key: &str| config[key].as_str().unwrap_or_default();
+    let (url, organization) = (text("desk_url"), text("organization_id"));
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let form = format!(
+        "grant_type=authorization_code&client_id={}&client_secret={}&code={code}",
+        text("client_id"),
+        text("client_secret")
+    );
+    let request = http::Request::post(format!("{url}/oauth/v2/token"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::new(Bytes::from(form)))?;
+    let answer = client.request(request).await?.into_body().collect().await?.to_bytes();
+    let answer: Value = serde_json::from_slice(&answer)?;
+    let Some(token) = answer["access_token"].as_str() else { bail!("no token: {answer}") };
     let pages = stream::iter(0u64..)
         .map(|page| {
             let request = http::Request::get(format!(
@@ -22,7 +39,7 @@ pub(crate) async fn run(url: &str, token: &str, organization: &str, at_once: usi
             ))
             .header("authorization", format!("Zoho-oauthtoken {token}"))
             .header("orgid", organization)
-            .body(Empty::new());
+            .body(Full::default());
             let client = client.clone();
             async move {
                 let response = client.request(request?).await?;

@@ -19,12 +19,10 @@ struct Arguments {
 enum Peer {
     /// GET the same list pages one after the other and throw the bytes away.
     Fetch {
-        /// Origin of the simulator.
-        url: String,
-        /// Access token.
-        token: String,
-        /// Organisation id.
-        organization: String,
+        /// The connector's configuration as JSON: hosts and credentials.
+        config: PathBuf,
+        /// The grant's code.
+        code: String,
         /// Requests in flight.
         #[arg(long, default_value_t = 1)]
         at_once: usize,
@@ -43,9 +41,7 @@ enum Peer {
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match Arguments::parse().peer {
-        Peer::Fetch { url, token, organization, at_once } => {
-            runtime.block_on(fetch::run(&url, &token, &organization, at_once))
-        }
+        Peer::Fetch { config, code, at_once } => runtime.block_on(fetch::run(&config, &code, at_once)),
         Peer::Native { config, code, out } => native::run(runtime, &config, &code, &out),
     }
 }

@@ -1,0 +1,150 @@
+//! The read benchmark: tickets without detail, to JSON lines and to SQLite, beside what bounds them from below.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::report;
+use crate::build;
+use crate::processes::{
+    CLIENT_ID, CLIENT_SECRET, CODE, Measured, ORGANIZATION_ID, Simulator, connection_file, measure,
+};
+use crate::tools;
+
+/// What is run, in this order, in every round.
+const SUBJECTS: [&str; 5] =
+    ["bare fetch", "bare fetch, 4 at once", "native logic", "component to JSON lines", "component to SQLite"];
+
+pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
+    build::everything()?;
+    tools::run(tools::cargo().args(["build", "--release", "--quiet", "-p", "bench-peer"]))?;
+    let folder = tools::target().join("bench");
+    std::fs::create_dir_all(&folder)?;
+
+    let simulator = start(tickets)?;
+    round(&simulator, &folder, &[0])?; // pages are rendered once, before anything counts
+    let mut all: Vec<Vec<Measured>> = vec![Vec::new(); SUBJECTS.len()];
+    for run in 0..runs {
+        eprintln!("run {} of {runs}", run + 1);
+        for (subject, measured) in round(&simulator, &folder, &[0, 1, 2, 3, 4])?.into_iter().enumerate() {
+            all[subject].push(measured);
+        }
+    }
+    let medians: Vec<Measured> = all.iter().map(|runs| median(runs)).collect();
+    let mut text = table(tickets, runs, &medians);
+    text.push_str(&memory(&folder, tickets, &medians, million)?);
+    print!("{text}");
+    report::write("read", &text)
+}
+
+fn start(tickets: u32) -> Result<Simulator> {
+    let tickets = tickets.to_string();
+    Simulator::start(&[
+        "--tickets",
+        &tickets,
+        "--code-reusable",
+        "--token-throttle",
+        "0",
+        "--daily-credits",
+        "unlimited",
+        "--concurrency",
+        "0",
+    ])
+}
+
+/// Runs these subjects once, one after the other.
+fn round(simulator: &Simulator, folder: &Path, subjects: &[usize]) -> Result<Vec<Measured>> {
+    subjects.iter().map(|subject| one(simulator, folder, *subject)).collect()
+}
+
+fn one(simulator: &Simulator, folder: &Path, subject: usize) -> Result<Measured> {
+    let config = folder.join("config.json");
+    let url = &simulator.url;
+    let json = serde_json::json!({
+        "organization_id": ORGANIZATION_ID, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
+        "desk_url": url, "accounts_url": url, "tables": ["tickets"], "ticket_detail": false,
+    });
+    std::fs::write(&config, json.to_string())?;
+    let mut peer = Command::new(tools::release().join("bench-peer"));
+    match subject {
+        0 => measure(peer.arg("fetch").arg(&config).arg(CODE)),
+        1 => measure(peer.arg("fetch").arg(&config).args([CODE, "--at-once", "4"])),
+        2 => measure(peer.arg("native").arg(&config).arg(CODE).arg(folder.join("native.jsonl"))),
+        3 => runner(simulator, folder, "jsonl", "rows"),
+        _ => runner(simulator, folder, "sqlite", "rows.db"),
+    }
+}
+
+/// One first sync by the host runner into an empty target.
+fn runner(simulator: &Simulator, folder: &Path, kind: &str, path: &str) -> Result<Measured> {
+    let folder = folder.join(kind);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("bench.toml");
+    let config = "tables = [\"tickets\"]\nticket_detail = false\n";
+    std::fs::write(&file, connection_file(simulator, "bench", config, kind, &folder.join(path)))?;
+    let command = |name: &str| {
+        let mut command = Command::new(tools::release().join("host-runner"));
+        command.arg(name).arg("--connection").arg(&file).arg("--data").arg(folder.join("data"));
+        command
+    };
+    tools::run(command("authorize").args(["--code", CODE]).stdout(std::process::Stdio::null()))?;
+    measure(command("sync").arg("--json")).context("sync")
+}
+
+fn median(runs: &[Measured]) -> Measured {
+    let mut sorted = runs.to_vec();
+    sorted.sort_by_key(|measured| measured.wall);
+    let mut middle = sorted[sorted.len() / 2].clone();
+    middle.peak_kib = runs.iter().map(|measured| measured.peak_kib).max().unwrap_or(0);
+    middle
+}
+
+fn table(tickets: u32, runs: usize, medians: &[Measured]) -> String {
+    let mut text = format!(
+        "## Reading {tickets} tickets (list rows)\n\n`cargo xtask bench read --tickets {tickets} --runs {runs}`; {}. Median of {runs} \
+         runs taken in turn; CPU and peak memory are of the measured process alone.\n\n\
+         | | rows/s | wall s | CPU s | peak MiB | wall to bare fetch | CPU to native logic |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        report::machine()
+    );
+    for (name, measured) in SUBJECTS.iter().zip(medians) {
+        let wall = measured.wall.as_secs_f64();
+        let _ = writeln!(
+            text,
+            "| {name} | {:.0} | {wall:.2} | {:.2} | {} | {:.2} | {:.2} |",
+            f64::from(tickets) / wall,
+            measured.cpu_s,
+            measured.peak_kib / 1024,
+            wall / medians[0].wall.as_secs_f64(),
+            measured.cpu_s / medians[2].cpu_s,
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// Peak memory of the runner for a tenth, for all and, asked for, for a million tickets.
+fn memory(folder: &Path, tickets: u32, medians: &[Measured], million: bool) -> Result<String> {
+    let mut text = String::from(
+        "Peak memory of `sync` by number of tickets:\n\n| tickets | JSON lines MiB | SQLite MiB |\n|---:|---:|---:|\n",
+    );
+    let mut sizes = vec![10_000];
+    if million {
+        sizes.push(1_000_000);
+    }
+    let mut rows: Vec<(u32, u64, u64)> = vec![(tickets, medians[3].peak_kib, medians[4].peak_kib)];
+    for size in sizes {
+        eprintln!("memory with {size} tickets");
+        let simulator = start(size)?;
+        let measured = round(&simulator, folder, &[3, 4])?;
+        rows.push((size, measured[0].peak_kib, measured[1].peak_kib));
+    }
+    rows.sort_unstable();
+    for (size, lines, sqlite) in rows {
+        let _ = writeln!(text, "| {size} | {} | {} |", lines / 1024, sqlite / 1024);
+    }
+    text.push('\n');
+    Ok(text)
+}
