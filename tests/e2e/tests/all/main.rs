@@ -1,0 +1,16 @@
+//! Tests through the real programs: the runner as a process, the simulator beside it, the truth at the end.
+//!
+//! `cargo xtask build` makes what they run. A failing test prints the commands it ran, what they said, the
+//! folder it leaves behind, and the command that repeats it. `E2E_SEED=n` runs seeded tests with that seed only.
+
+mod cli;
+mod compare;
+mod component;
+mod errors;
+mod faults;
+mod kills;
+mod python;
+mod secrets;
+mod support;
+mod tokens;
+mod truth;

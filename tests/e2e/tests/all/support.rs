@@ -1,0 +1,20 @@
+//! What every test stands on: binaries, a simulator, a folder of its own, processes that cannot hang.
+
+pub(crate) mod binaries;
+pub(crate) mod connection_file;
+pub(crate) mod process;
+pub(crate) mod rng;
+pub(crate) mod setup;
+
+pub(crate) use connection_file::ConnectionFile;
+pub(crate) use process::Run;
+pub(crate) use setup::{Setup, sizes};
+
+/// Waits for something that another thread or process brings about; gives up loudly.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !condition() {
+        assert!(std::time::Instant::now() < patience, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}
