@@ -3,7 +3,6 @@
 //! `cargo run --release -p desk-simulator --example measure -- [TICKETS]`
 
 #[path = "../tests/all/client.rs"]
-#[expect(dead_code, reason = "the measurement needs less of the client than the tests")]
 mod client;
 
 use std::time::Instant;

@@ -45,7 +45,7 @@ impl Rng {
 
     /// A number from 0 up to, not including, `bound`; 0 when `bound` is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// True in `permille` of a thousand cases.

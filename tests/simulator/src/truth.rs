@@ -4,7 +4,7 @@
 //! have seen because they were deleted before, `row` is null.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 use crate::shared::Shared;
@@ -128,13 +128,12 @@ fn append_talks(world: &World, ticket: &Ticket, omit: &[String], out: &mut Vec<u
 }
 
 fn line(out: &mut Vec<u8>, id: u64, row: Option<Document>, omit: &[String]) {
-    let row = row.map(|mut row| {
+    let row = row.map_or(Value::Null, |mut row| {
         omit.iter().for_each(|key| {
             row.remove(key);
         });
         Value::Object(row)
     });
-    let line = json!({"id": id.to_string(), "deleted": row.is_none(), "row": row});
-    out.extend_from_slice(line.to_string().as_bytes());
-    out.push(b'\n');
+    let line = format!("{{\"id\":\"{id}\",\"deleted\":{},\"row\":{row}}}\n", row.is_null());
+    out.extend_from_slice(line.as_bytes());
 }

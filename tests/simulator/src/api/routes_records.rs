@@ -302,7 +302,7 @@ pub(crate) static ROUTES: &[Route] = &[
     list(
         "GET /recycleBin",
         SETTINGS,
-        pages(100, 10),
+        pages(50, 10),
         &[
             optional("include", Kind::SomeOf(&["deletedBy", "department"])),
             optional("departmentId", Kind::Id),

@@ -12,7 +12,8 @@ pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     message: String,
-    more: Map<String, Value>,
+    /// Further keys of the envelope; boxed to keep results small.
+    more: Box<Map<String, Value>>,
     retry_after: Option<u64>,
 }
 
@@ -20,7 +21,7 @@ impl ApiError {
     /// An error with a message.
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> ApiError {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        ApiError { status, code, message: message.into(), more: Map::new(), retry_after: None }
+        ApiError { status, code, message: message.into(), more: Box::default(), retry_after: None }
     }
 
     /// 401: no or unusable credentials.
@@ -59,7 +60,7 @@ impl ApiError {
             "editionType": edition, "isTrial": edition == "TRIAL",
         });
         if let Value::Object(more) = more {
-            error.more = more;
+            *error.more = more;
         }
         error
     }
@@ -114,7 +115,7 @@ impl ApiError {
 
     /// The answer that carries this error.
     pub(crate) fn answer(&self) -> Answer {
-        let mut body = self.more.clone();
+        let mut body = Map::clone(&self.more);
         body.insert("errorCode".to_owned(), self.code.into());
         body.insert("message".to_owned(), self.message.clone().into());
         let mut answer = Answer::of(self.status, JSON, Value::Object(body).to_string().into_bytes());

@@ -1,0 +1,169 @@
+//! The shapes of rows and documents (reference, §3.3 and §4).
+
+use desk_simulator::Edition;
+use serde_json::{Value, json};
+
+use crate::support::{INCLUDE, by_id, small, start, start_with};
+
+/// The keys of an object, sorted.
+fn keys(row: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = row.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn list_detail_and_search_of_tickets_differ() {
+    let mut fixture = start(40);
+    let row = fixture.rows("tickets?limit=1")[0].clone();
+    assert_eq!(keys(&row).len(), 35);
+    for absent in ["modifiedTime", "description", "cf", "contact", "isRead", "isTrashed"] {
+        assert!(row.get(absent).is_none(), "{absent}");
+    }
+    let id = row["id"].as_str().expect("an id");
+    assert_eq!(id.len(), 18);
+    let detail = fixture.get(&format!("tickets/{id}")).json();
+    for present in ["modifiedTime", "description", "cf", "customFields", "isTrashed", "layoutDetails"] {
+        assert!(detail.get(present).is_some(), "{present}");
+    }
+    assert!(detail.get("lastThread").is_none() && detail.get("relationshipType").is_none());
+    assert!(detail["source"].get("uuid").is_some() && row["source"].get("uuid").is_none());
+    let found = fixture.rows(&format!("tickets/search?id={id}"))[0].clone();
+    for present in ["modifiedTime", "cf", "contact", "department", "lastThread", "childTicketCount"] {
+        assert!(found.get(present).is_some(), "{present}");
+    }
+    assert!(found.get("isTrashed").is_none());
+    assert!(row["commentCount"].is_string() && row["threadCount"].is_string());
+}
+
+#[test]
+fn the_truth_of_details_is_the_detail_overlaid_with_what_only_lists_have() {
+    let mut fixture = start(60);
+    let mut expected = Vec::new();
+    for row in fixture.scan(&format!("tickets?{INCLUDE}"), 100) {
+        let mut detail = fixture.get(&format!("tickets/{}", row["id"].as_str().expect("id"))).json();
+        for (key, value) in row.as_object().expect("an object") {
+            if detail.get(key).is_none_or(Value::is_null) {
+                detail[key] = value.clone();
+            }
+        }
+        expected.push(detail);
+    }
+    assert_eq!(by_id(expected), by_id(fixture.truth("tickets", true)));
+}
+
+#[test]
+fn details_of_other_tables_equal_the_truth() {
+    let mut fixture = start(5);
+    for table in ["products", "contracts", "contacts", "accounts"] {
+        for row in fixture.truth(table, true) {
+            let detail = fixture.get(&format!("{table}/{}", row["id"].as_str().expect("id"))).json();
+            assert_eq!(detail, row, "{table}");
+        }
+        let listed = fixture.rows(&format!("{table}?limit=1"))[0].clone();
+        assert!(listed.get("modifiedTime").is_none() && listed.get("cf").is_none(), "{table}");
+    }
+    let department = fixture.first_id("departments");
+    assert!(fixture.rows("departments")[0].get("associatedAgentIds").is_none());
+    assert!(fixture.get(&format!("departments/{department}")).json()["associatedAgentIds"].is_array());
+}
+
+#[test]
+fn fields_replaces_the_projection() {
+    let mut fixture = start(30);
+    let rows = fixture.rows("tickets?fields=modifiedTime");
+    assert_eq!(keys(&rows[0]), ["id", "modifiedTime"]);
+    let rows = fixture.rows("tickets?fields=cf_severity,cf_is_vip");
+    assert_eq!(keys(&rows[0]), ["cf", "id"]);
+    assert_eq!(keys(&rows[0]["cf"]), ["cf_is_vip", "cf_severity"]);
+    assert_eq!(fixture.rows("tickets?fields=subject,cf")[0]["cf"], Value::Null);
+    for refused in ["nonsense", "isArchived", "cf_nonsense"] {
+        assert_eq!(fixture.get(&format!("tickets?fields={refused}")).status, 500, "{refused}");
+    }
+    let many = vec!["subject"; 31].join(",");
+    assert_eq!(fixture.get(&format!("tickets?fields={many}")).status, 422);
+}
+
+#[test]
+fn custom_fields_of_every_type_hold_text_or_null_and_some_keys_are_missing() {
+    let fixture = start(300);
+    let rows = fixture.truth("tickets", true);
+    let counts: Vec<usize> = rows.iter().map(|row| keys(&row["cf"]).len()).collect();
+    assert!(counts.iter().any(|count| *count < 15), "layouts differ");
+    for row in &rows {
+        let values = row["cf"].as_object().expect("an object").values();
+        assert!(values.clone().all(|value| value.is_string() || value.is_null()));
+        assert_eq!(keys(&row["customFields"]).len(), keys(&row["cf"]).len());
+    }
+    let text = rows.iter().map(Value::to_string).collect::<String>();
+    for piece in ["😟", "الطلب", "מספר", "\u{2028}", "C:\\\\\\\\exports", "<b>"] {
+        assert!(text.contains(piece) || text.contains(&piece.replace("\\\\", "\\")), "{piece}");
+    }
+}
+
+#[test]
+fn fields_are_listed_for_every_module_and_counted() {
+    let mut fixture = start(1);
+    let modules =
+        ["tickets", "contacts", "accounts", "tasks", "calls", "events", "contracts", "products", "timeEntry"];
+    let mut total = 0;
+    for module in modules {
+        let rows = fixture.rows(&format!("organizationFields?module={module}"));
+        let custom = rows.iter().filter(|row| row["isCustomField"] == json!(true)).count();
+        let count = fixture.get(&format!("customFieldCount?module={module}")).json();
+        assert_eq!(count, json!({"count": custom}), "{module}");
+        total += rows.len();
+    }
+    assert_eq!(fixture.truth("organization_fields", true).len(), total);
+    let rows = fixture.rows("organizationFields?module=tickets&apiNames=status");
+    assert_eq!((rows.len(), &rows[0]["allowedValues"][0]["statusType"]), (1, &json!("Open")));
+}
+
+#[test]
+fn unknown_ids_are_404_but_accounts_403() {
+    let mut fixture = start(5);
+    for path in
+        ["tickets/1", "contacts/1", "products/x", "accounts/abc", "departments/1", "nothing", "tickets/"]
+    {
+        assert_eq!(fixture.refusal(path), (404, "URL_NOT_FOUND".to_owned()), "{path}");
+    }
+    assert_eq!(fixture.refusal("accounts/123"), (403, "FORBIDDEN".to_owned()));
+    assert_eq!(fixture.call("DELETE", "tickets", &json!({})).status, 405);
+}
+
+#[test]
+fn contracts_need_an_edition_that_has_them() {
+    let mut options = small(1);
+    options.edition = Edition::Standard;
+    let mut fixture = start_with(options);
+    let reply = fixture.get("contracts").json();
+    assert_eq!(reply["errorCode"], json!("LICENSE_ACCESS_LIMITED"));
+    assert_eq!((&reply["editionType"], &reply["isTrial"]), (&json!("STANDARD"), &json!(false)));
+    let mut fixture = start(1);
+    let view = fixture.first_id("views?module=contracts");
+    let department = fixture.rows("contracts?limit=1")[0]["departmentId"].clone();
+    let department = department.as_str().expect("an id");
+    let count = fixture.get(&format!("contracts/count?viewId={view}&departmentId={department}")).json();
+    assert!(count["count"].as_str().is_some_and(|text| text.parse::<u32>().is_ok_and(|n| n > 0)));
+}
+
+#[test]
+fn thread_bodies_are_only_in_the_thread() {
+    let mut fixture = start(40);
+    let truth = fixture.truth("ticket_conversations", true);
+    let thread = truth.iter().find(|row| row.get("direction").is_some()).expect("a thread");
+    let ticket = thread["ticketId"].as_str().expect("an id");
+    let rows = fixture.rows(&format!("tickets/{ticket}/threads"));
+    assert!(rows.iter().all(|row| row.get("content").is_none() && row.get("summary").is_some()));
+    let mut conversations = Vec::new();
+    for row in fixture.rows(&format!("tickets/{ticket}/conversations")) {
+        let id = row["id"].as_str().expect("an id").to_owned();
+        let path = if row["type"] == json!("thread") { "threads" } else { "comments" };
+        let mut detail = fixture.get(&format!("tickets/{ticket}/{path}/{id}")).json();
+        detail["ticketId"] = json!(ticket);
+        conversations.push(detail);
+    }
+    let expected = truth.iter().filter(|row| row["ticketId"] == json!(ticket)).cloned().collect();
+    assert_eq!(by_id(conversations), by_id(expected));
+    assert_eq!(fixture.get("tickets/1/conversations").json(), json!({"data": []}));
+}
