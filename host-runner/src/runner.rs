@@ -102,7 +102,7 @@ impl<'a> Runner<'a> {
                 }
                 Err(End::Failed(error)) => {
                     let error = error.about(format_args!("table `{}`", table.name));
-                    tracing::warn!(table = %table.name, kind = error.kind.name(), origin = error.origin.name(), %error, "table failed");
+                    tracing::info!(table = %table.name, kind = error.kind.name(), origin = error.origin.name(), %error, "table failed");
                     fatal = is_fatal(&error);
                     Ending::Failed(error)
                 }

@@ -284,7 +284,8 @@ fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
             "lower max_mib or max_changes under [limits], or raise max_mib to allow more",
         )
     } else {
-        (format!("the component trapped: {root}"), "a defect of the component; please report it")
+        let what = root.strip_prefix("wasm trap: ").unwrap_or(&root);
+        (format!("the component trapped: {what}"), "a defect of the component; please report it")
     };
     Error::sandbox(Kind::Internal, format!("{call}: {message}")).hint(hint)
 }

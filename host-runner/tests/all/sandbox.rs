@@ -1,0 +1,242 @@
+//! Every way in which a component goes wrong: a message that names it, an exit code, and the other
+//! tables read all the same.
+
+use crate::server::Server;
+use crate::support::{Place, Ran, component};
+
+/// Runs `sync` with a behaviour and expects the code, the words, and the other table untouched by it.
+fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
+    let place = Place::new(config);
+    let ran = place.expect(&["sync"], code);
+    for word in words {
+        assert!(ran.stderr.contains(word), "`{word}` is missing: {ran:#?}");
+    }
+    assert_eq!(place.query("SELECT count(*) || '' FROM pairs"), "3", "the other table was not read");
+    ran
+}
+
+#[test]
+fn trap() {
+    misbehaves(
+        "behaviour = \"trap\"\n[limits]\nattempts = 1",
+        11,
+        &[
+            "error: table `things`: read: the component trapped: wasm `unreachable` instruction executed",
+            "hint: a defect",
+        ],
+    );
+}
+
+#[test]
+fn a_trap_is_tried_again_and_then_reported() {
+    misbehaves("behaviour = \"trap\"\n[limits]\nattempts = 2", 11, &["(attempt 2 of 2)"]);
+}
+
+#[test]
+fn spin() {
+    misbehaves(
+        "behaviour = \"spin\"\n[limits]\nattempts = 1\ncpu_s = 1",
+        11,
+        &["table `things`: read: used more than 1 s of CPU; stopped", "cpu_s"],
+    );
+}
+
+#[test]
+fn spin_against_the_clock() {
+    misbehaves(
+        "behaviour = \"spin\"\n[limits]\nattempts = 1\ncall_timeout_s = 1",
+        11,
+        &["table `things`: read: no answer within 1 s; stopped", "call_timeout_s"],
+    );
+}
+
+#[test]
+fn allocate() {
+    misbehaves(
+        "behaviour = \"allocate\"\n[limits]\nattempts = 1\nmemory_mib = 16",
+        11,
+        &["table `things`: read: wanted more than 16 MiB of memory; stopped", "memory_mib"],
+    );
+}
+
+#[test]
+fn big_batch() {
+    misbehaves(
+        "behaviour = \"big-batch\"\n[limits]\nattempts = 1\nmemory_mib = 1024",
+        11,
+        &["table `things`: read: handed over more than 64 MiB at once; stopped"],
+    );
+}
+
+#[test]
+fn forbidden_host() {
+    let ran = misbehaves(
+        "behaviour = \"forbidden-host\"",
+        11,
+        &[
+            "egress: forbidden.example:8443: refused, the component does not declare this host",
+            "allow = [\"forbidden.example:8443\"]",
+        ],
+    );
+    assert!(!ran.stderr.contains("token"), "the URL's query was printed: {ran:#?}");
+}
+
+#[test]
+fn stuck_cursor() {
+    misbehaves("behaviour = \"stuck-cursor\"", 9, &["did not move the cursor"]);
+}
+
+#[test]
+fn bad_json() {
+    misbehaves(
+        "behaviour = \"bad-json\"",
+        9,
+        &["table `things`: row {\"id\":\"0\"}: its document is not a JSON object"],
+    );
+}
+
+#[test]
+fn bad_key() {
+    misbehaves("behaviour = \"bad-key\"", 9, &["table `things`: key []"]);
+}
+
+#[test]
+fn wrong_table() {
+    misbehaves("behaviour = \"wrong-table\"", 9, &["a row of a table that was not discovered"]);
+}
+
+#[test]
+fn a_declared_host_on_loopback_is_refused_until_it_is_allowed() {
+    let server = Server::ok(b"hello");
+    let config = format!("behaviour = \"http\"\nurl = \"http://{}\"", server.address);
+    let line = format!("allow = [\"{}\"]", server.address);
+    misbehaves(&config, 11, &["http without TLS", &line]);
+    let config = config.replace("http://", "https://");
+    misbehaves(&format!("{config}\n[limits]\nattempts = 1"), 11, &["(loopback)", &line]);
+    assert_eq!(server.connections(), 0, "a refused request was sent");
+
+    let place = Place::new(&format!(
+        "rows = 90\nbehaviour = \"http\"\nurl = \"http://{}\"\n[egress]\n{line}",
+        server.address
+    ));
+    place.expect(&["sync"], 0);
+    assert_eq!(place.query("SELECT name FROM things WHERE id = '0'"), "200 5");
+    assert_eq!((server.requests(), server.connections()), (3, 1), "connections are not pooled");
+}
+
+#[test]
+fn a_host_that_never_answers_costs_one_call() {
+    let server = Server::new(None);
+    misbehaves(
+        &format!(
+            "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
+             [limits]\nattempts = 1\ncall_timeout_s = 1",
+            server.address
+        ),
+        11,
+        &["table `things`: read: no answer within 1 s; stopped"],
+    );
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_body_larger_than_the_limit_is_cut_off() {
+    let server = Server::ok(&vec![b'x'; 2 << 20]);
+    misbehaves(
+        &format!(
+            "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
+             [limits]\nattempts = 1\nresponse_mib = 1",
+            server.address
+        ),
+        8,
+        &["HTTP response body size exceeds limit"],
+    );
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = Server::ok(b"secret");
+    let head =
+        format!("HTTP/1.1 302 Found\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", elsewhere.address);
+    let server = Server::new(Some(head.into_bytes()));
+    let place = Place::new(&format!(
+        "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\", \"{1}\"]",
+        server.address, elsewhere.address
+    ));
+    place.expect(&["sync"], 0);
+    assert_eq!(place.query("SELECT name FROM things WHERE id = '0'"), "302 0");
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[test]
+fn a_host_that_is_down_is_unavailable() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    misbehaves(
+        &format!(
+            "behaviour = \"http\"\nurl = \"http://{address}\"\n[egress]\nallow = [\"{address}\"]\n\
+             [limits]\nattempts = 1"
+        ),
+        8,
+        &["ConnectionRefused"],
+    );
+}
+
+#[test]
+fn a_component_that_imports_more_is_refused_in_words() {
+    let place = Place::new("");
+    let import = b"wasi:filesystem/types@0.2.12";
+    let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+    wasm.extend([7, 3, 1, 0x42, 0]);
+    wasm.extend([10, import.len() as u8 + 5, 1, 0, import.len() as u8]);
+    wasm.extend(import);
+    wasm.extend([5, 0]);
+    let file = place.path("greedy.wasm");
+    std::fs::write(&file, wasm).expect("written");
+    let greedy = file.to_str().expect("a path");
+    let ran = place.expect(&["check", "--component", greedy], 11);
+    assert!(
+        ran.stderr.contains("imports `wasi:filesystem/types@0.2.12`, which this sandbox does not give"),
+        "{ran:#?}"
+    );
+
+    std::fs::write(&file, b"\0asm\x0d\0\x01\0").expect("written");
+    let ran = place.expect(&["check", "--component", greedy], 11);
+    assert!(ran.stderr.contains("does not export `connector:source/source@0.1.x`"), "{ran:#?}");
+    std::fs::write(&file, b"not wasm").expect("written");
+    place.expect(&["check", "--component", greedy], 11);
+}
+
+#[test]
+fn compiled_code_is_kept_and_used_again() {
+    let place = Place::new("");
+    place.expect(&["inspect"], 0);
+    let cached = || {
+        let files = place.files().into_iter().map(|(path, _)| path);
+        files.filter(|path| path.extension().is_some_and(|ext| ext == "cwasm")).collect::<Vec<_>>()
+    };
+    let first = cached();
+    assert_eq!(first.len(), 1);
+    let made = std::fs::metadata(&first[0]).expect("a file").modified().expect("a time");
+    place.expect(&["inspect"], 0);
+    assert_eq!(cached(), first);
+    let now = std::fs::metadata(&first[0]).expect("a file").modified().expect("a time");
+    assert_eq!(made, now, "compiled again");
+}
+
+#[test]
+fn inspect_shows_imports_and_hosts_in_force() {
+    let place = Place::new("url = \"https://api.example.com/v1\"\n[limits]\nmemory_mib = 64");
+    let shown = place.json(&["inspect"], 0);
+    assert_eq!(shown["hosts"], serde_json::json!(["api.example.com:443"]));
+    assert_eq!(shown["limits"]["memory_bytes"], 64 << 20);
+    let imports = shown["imports"].as_array().expect("a list");
+    let is_wasi = |import: &serde_json::Value| {
+        let import = import.as_str().unwrap_or_default();
+        ["wasi:http/", "wasi:io/", "wasi:clocks/"].iter().any(|known| import.starts_with(known))
+    };
+    assert!(!imports.is_empty() && imports.iter().all(is_wasi), "{imports:?}");
+    let size = std::fs::metadata(component()).expect("a file").len();
+    assert_eq!(shown["size"], size);
+}

@@ -1,0 +1,318 @@
+//! The component: the contract's exports, and the ways in which they go wrong.
+
+mod bindings;
+mod http;
+
+use std::cell::RefCell;
+
+use bindings::exports::connector::source::metadata;
+use bindings::exports::connector::source::source::ConnectionBorrow;
+use bindings::exports::connector::source::source::{
+    CheckItem, Connection, Guest, GuestConnection, Outcome, Table,
+};
+use bindings::exports::connector::source::types::{Batch, Change, Error, ErrorKind, Limits, Operation, Pass};
+use bindings::exports::connector::source::webhook;
+use bindings::wasi::clocks::wall_clock;
+
+use crate::config::{Behaviour, Config};
+use crate::describe;
+use crate::rows::{self, Cursor};
+
+struct Component;
+
+struct Open {
+    config: Config,
+    session: RefCell<Option<String>>,
+}
+
+impl metadata::Guest for Component {
+    fn describe() -> String {
+        describe::document().to_string()
+    }
+}
+
+impl Guest for Component {
+    type Connection = Open;
+}
+
+impl webhook::Guest for Component {
+    fn subscribe(_: ConnectionBorrow<'_>, _: String, _: Vec<String>) -> Result<String, Error> {
+        Err(error(ErrorKind::Unsupported, "no webhooks here"))
+    }
+
+    fn unsubscribe(_: ConnectionBorrow<'_>, _: String) -> Result<(), Error> {
+        Err(error(ErrorKind::Unsupported, "no webhooks here"))
+    }
+
+    fn receive(
+        _: ConnectionBorrow<'_>,
+        _: Option<String>,
+        deliveries: Vec<webhook::Delivery>,
+    ) -> Vec<Result<webhook::Receipt, Error>> {
+        let refuse = |_| Err(error(ErrorKind::Unsupported, "no webhooks here"));
+        deliveries.into_iter().map(refuse).collect()
+    }
+}
+
+impl GuestConnection for Open {
+    fn open(config: String, session: Option<String>) -> Result<Connection, Error> {
+        let config: Config = serde_json::from_str(&config)
+            .map_err(|wrong| error(ErrorKind::Config, &format!("configuration: {wrong}")))?;
+        Ok(Connection::new(Self { config, session: RefCell::new(session) }))
+    }
+
+    fn session(&self) -> Option<String> {
+        self.session.borrow().clone()
+    }
+
+    fn authorize(&self, grant: String) -> Result<(), Error> {
+        let grant: serde_json::Value = serde_json::from_str(&grant).unwrap_or_default();
+        let code = grant["code"].as_str().unwrap_or_default();
+        if code.is_empty() || code.starts_with("expired") {
+            let mut refused = error(ErrorKind::Auth, &format!("code {code}: expired or used"));
+            refused.code = Some("invalid_code".into());
+            refused.hint = Some("make a new code".into());
+            return Err(refused);
+        }
+        *self.session.borrow_mut() = Some(format!("{{\"token\":\"token-for-{code}\",\"calls\":0}}"));
+        Ok(())
+    }
+
+    fn check(&self) -> Vec<CheckItem> {
+        let authorized = self.session.borrow().is_some();
+        let mut items = vec![CheckItem {
+            name: "session".into(),
+            outcome: if authorized { Outcome::Passed } else { Outcome::Failed },
+            message: if authorized { "authorised" } else { "not authorised" }.into(),
+            hint: (!authorized).then(|| "authorize first".into()),
+        }];
+        if let Some(url) = &self.config.url {
+            let answer = http::get(url);
+            items.push(CheckItem {
+                name: "api".into(),
+                outcome: if answer.is_ok() { Outcome::Passed } else { Outcome::Failed },
+                message: match answer {
+                    Ok((status, body)) => format!("{status}, {} bytes", body.len()),
+                    Err(wrong) => wrong,
+                },
+                hint: None,
+            });
+        }
+        items
+    }
+
+    fn discover(&self) -> Result<Vec<Table>, Error> {
+        let pairs = "{\"properties\":{\"left\":{\"type\":\"string\"},\"right\":{\"type\":\"integer\"},\
+                     \"sum\":{\"type\":\"integer\"}}}";
+        Ok(vec![
+            Table {
+                name: "things".into(),
+                primary_key: vec!["id".into()],
+                schema: rows::schema(&self.config),
+                attributes: vec![("title".into(), "Things".into()), ("count".into(), "true".into())],
+            },
+            Table {
+                name: "pairs".into(),
+                primary_key: vec!["left".into(), "right".into()],
+                schema: pairs.into(),
+                attributes: vec![],
+            },
+        ])
+    }
+
+    fn count(&self, table: String) -> Result<Option<u64>, Error> {
+        Ok((table == "things").then_some(self.config.rows))
+    }
+
+    fn cursor_at(&self, _: String, _: u64) -> Result<String, Error> {
+        Err(error(ErrorKind::Unsupported, "no time is kept here"))
+    }
+
+    fn read(&self, table: String, cursor: Option<String>, limits: Limits) -> Result<Batch, Error> {
+        if self.config.renew {
+            let token = format!("{{\"token\":\"renewed-{}\"}}", now_ms());
+            *self.session.borrow_mut() = Some(token);
+        }
+        match table.as_str() {
+            "things" => self.things(cursor, &limits),
+            "pairs" => Ok(pairs()),
+            other => Err(error(ErrorKind::NotFound, &format!("table {other}: not here"))),
+        }
+    }
+
+    fn command(&self, name: String, arguments: String) -> Result<String, Error> {
+        match name.as_str() {
+            "echo" => Ok(arguments),
+            "fail" => {
+                let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap_or_default();
+                Err(error(kind(arguments["kind"].as_str().unwrap_or_default()), "as asked"))
+            }
+            other => Err(error(ErrorKind::NotFound, &format!("command {other}: not here"))),
+        }
+    }
+}
+
+impl Open {
+    fn things(&self, cursor: Option<String>, limits: &Limits) -> Result<Batch, Error> {
+        let config = &self.config;
+        match config.behaviour {
+            Behaviour::Trap => std::process::abort(),
+            Behaviour::Spin => loop {
+                std::hint::spin_loop();
+            },
+            Behaviour::Allocate => {
+                let mut hoard: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    hoard.push(std::hint::black_box(vec![1; 1 << 20]));
+                }
+            }
+            Behaviour::ForbiddenHost => {
+                return Err(http::get("https://forbidden.example:8443/path?token=secret").map_or_else(
+                    |wrong| error(ErrorKind::Unavailable, &wrong),
+                    |_| error(ErrorKind::Internal, "the host let it through"),
+                ));
+            }
+            Behaviour::Fail => {
+                let mut failed = error(kind(&config.kind), "as configured");
+                failed.retry_after_ms = config.retry_after_ms;
+                return Err(failed);
+            }
+            Behaviour::LeakSecrets => {
+                let session = self.session.borrow();
+                let message =
+                    format!("secret {} session {}", config.secret, session.as_deref().unwrap_or("none"));
+                return Err(error(ErrorKind::Data, &message));
+            }
+            _ => {}
+        }
+        let mut batch = self.good(cursor, limits)?;
+        match config.behaviour {
+            Behaviour::StuckCursor => {
+                batch.cursor = "{}".into();
+                batch.caught_up = false;
+                batch.pass = None;
+            }
+            Behaviour::BadJson => replace(&mut batch, |change| change.after = Some("{not json".into())),
+            Behaviour::BadKey => replace(&mut batch, |change| change.key = "[]".into()),
+            Behaviour::WrongTable => replace(&mut batch, |change| change.table = "elsewhere".into()),
+            Behaviour::BigBatch => {
+                let padding = "x".repeat(1 << 20);
+                for _ in 0..160 {
+                    replace(&mut batch, |change| change.id.push_str(&padding));
+                }
+            }
+            Behaviour::Http => {
+                let url = config.url.as_deref().unwrap_or_default();
+                let (status, body) = http::get(url).map_err(|wrong| error(ErrorKind::Unavailable, &wrong))?;
+                replace(&mut batch, |change| {
+                    let name = format!("{status} {}", body.len());
+                    change.after = Some(serde_json::json!({"id": "0", "name": name}).to_string());
+                });
+            }
+            _ => {}
+        }
+        Ok(batch)
+    }
+
+    fn good(&self, cursor: Option<String>, limits: &Limits) -> Result<Batch, Error> {
+        let config = &self.config;
+        let fresh = Cursor { version: 1, pass: now_ms(), row: 0, change: 0 };
+        let mut cursor: Cursor = match cursor {
+            None => fresh,
+            Some(text) => serde_json::from_str(&text).unwrap_or(fresh),
+        };
+        let mut changes = Vec::new();
+        let mut pass = None;
+        let mut caught_up = true;
+        if cursor.pass > 0 {
+            let (numbers, end, complete) = rows::page(cursor, config, u64::from(limits.max_changes));
+            changes.extend(numbers.into_iter().map(|row| thing(row, 1, config, Operation::Read)));
+            pass = Some(Pass { id: cursor.pass, complete });
+            cursor.row = end;
+            if complete {
+                cursor.pass = 0;
+            }
+            caught_up = complete && config.changes == 0;
+        } else if cursor.change < config.changes {
+            let row = cursor.change % config.rows.max(1);
+            cursor.change += 1;
+            caught_up = cursor.change == config.changes;
+            let operation = if caught_up { Operation::Delete } else { Operation::Update };
+            changes.push(thing(row, 1 + cursor.change, config, operation));
+        }
+        Ok(Batch {
+            changes,
+            cursor: serde_json::to_string(&cursor).unwrap_or_default(),
+            pass,
+            caught_up,
+            wait_ms: None,
+            attributes: vec![("credits-used".into(), "1".into()), ("credits-left".into(), "99".into())],
+        })
+    }
+}
+
+fn thing(row: u64, version: u64, config: &Config, operation: Operation) -> Change {
+    let gone = matches!(operation, Operation::Delete);
+    Change {
+        table: "things".into(),
+        operation,
+        key: rows::key(row),
+        before: None,
+        after: (!gone).then(|| rows::document(row, version, config)),
+        source_time_ms: Some(rows::source_time_ms(row)),
+        as_of_ms: None,
+        id: format!("things:{row}:{version}"),
+        attributes: vec![],
+    }
+}
+
+fn pairs() -> Batch {
+    let pair = |left: u32| Change {
+        table: "pairs".into(),
+        operation: Operation::Read,
+        key: format!("{{\"left\":\"l{left}\",\"right\":{left}}}"),
+        before: None,
+        after: Some(format!("{{\"left\":\"l{left}\",\"right\":{left},\"sum\":\"{}\"}}", left * 2)),
+        source_time_ms: None,
+        as_of_ms: None,
+        id: format!("pairs:{left}"),
+        attributes: vec![],
+    };
+    Batch {
+        changes: (0..3).map(pair).collect(),
+        cursor: "{\"done\":true}".into(),
+        pass: Some(Pass { id: now_ms(), complete: true }),
+        caught_up: true,
+        wait_ms: None,
+        attributes: vec![],
+    }
+}
+
+fn replace(batch: &mut Batch, change: impl FnOnce(&mut Change)) {
+    if let Some(first) = batch.changes.first_mut() {
+        change(first);
+    }
+}
+
+fn now_ms() -> u64 {
+    let now = wall_clock::now();
+    now.seconds * 1000 + u64::from(now.nanoseconds) / 1_000_000
+}
+
+fn error(kind: ErrorKind, message: &str) -> Error {
+    Error { kind, code: None, message: message.into(), hint: None, retry_after_ms: None, attributes: vec![] }
+}
+
+fn kind(name: &str) -> ErrorKind {
+    match name {
+        "config" => ErrorKind::Config,
+        "auth" => ErrorKind::Auth,
+        "permission" => ErrorKind::Permission,
+        "not-found" => ErrorKind::NotFound,
+        "rate-limited" => ErrorKind::RateLimited,
+        "unavailable" => ErrorKind::Unavailable,
+        "data" => ErrorKind::Data,
+        "unsupported" => ErrorKind::Unsupported,
+        _ => ErrorKind::Internal,
+    }
+}

@@ -1,0 +1,48 @@
+//! What the connector says of itself.
+
+use serde_json::{Value, json};
+
+/// The document of the contract.
+pub fn document() -> Value {
+    json!({
+        "name": "tiny-connector",
+        "title": "Tiny",
+        "version": env!("CARGO_PKG_VERSION"),
+        "summary": "Makes up rows, and misbehaves on request",
+        "contract": "connector:source@0.1.0",
+        "configuration": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["secret"],
+            "properties": {
+                "secret": {"type": "string", "writeOnly": true, "title": "Secret", "x-group": "basic", "x-order": 1},
+                "rows": {"type": "integer", "default": 100, "title": "Rows", "x-group": "reading", "x-order": 1},
+                "page": {"type": "integer", "default": 30, "x-group": "reading", "x-order": 2},
+                "behaviour": {"type": "string", "default": "rows", "x-group": "advanced", "x-order": 1},
+                "url": {"type": "string", "title": "URL", "x-group": "advanced", "x-order": 2}
+            }
+        },
+        "grant": {"type": "object", "properties": {"code": {"type": "string", "writeOnly": true}}},
+        "authorization": {"scopes": ["things.read"], "scope_text": "things.read", "steps": "1. Make up a code."},
+        "hosts": [{"name": "api", "key": "url", "urls": {}}],
+        "tables": [
+            {"name": "things", "aliases": ["Things"], "title": "Things", "primary_key": ["id"],
+             "scopes": ["things.read"], "capabilities": ["snapshot", "count", "follow"]},
+            {"name": "pairs", "aliases": [], "title": "Pairs", "primary_key": ["left", "right"],
+             "scopes": [], "capabilities": ["snapshot"]}
+        ],
+        "commands": [
+            {"name": "echo", "title": "Answers what it is given"},
+            {"name": "fail", "title": "Fails with the given kind"}
+        ],
+        "help": {"en": "# Tiny\n\nA test.", "zh-CN": "# 小\n\n测试。"}
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn it_names_its_tables() {
+        assert_eq!(super::document()["tables"][0]["name"], "things");
+    }
+}
