@@ -220,7 +220,7 @@ impl<T: Transport> Api<T> {
             let again: Vec<Call> = stale.iter().map(|&index| calls[index].clone()).collect();
             let requests: Vec<Request> = again.iter().map(|call| self.sign(call)).collect();
             for (index, answer) in stale.into_iter().zip(self.send(&again, &requests, at_once)) {
-                answers[index] = answer;
+                answers[index] = answer.map_err(refused_new_token);
             }
         }
         Ok(answers)
@@ -304,6 +304,21 @@ impl Call {
 
 fn is_token_refusal(error: &Error) -> bool {
     error.kind == Kind::Auth && matches!(error.code.as_deref(), Some("INVALID_OAUTH" | "UNAUTHORIZED"))
+}
+
+/// The accounts server vouches for the token it gave a moment ago: a refusal of that one is the API's and may pass.
+fn refused_new_token(error: Error) -> Error {
+    if !is_token_refusal(&error) {
+        return error;
+    }
+    Error {
+        kind: Kind::Unavailable,
+        hint: Some(
+            "a new token was refused at once: try again; if it goes on, check `data_center` and `desk_url`"
+                .to_owned(),
+        ),
+        ..error
+    }
 }
 
 fn failed(host: &str, failure: Failure) -> Error {

@@ -246,7 +246,11 @@ fn to_batch(batch: Batch, usage: Usage) -> nouns::Batch {
     nouns::Batch {
         changes: batch.changes.into_iter().map(to_change).collect(),
         cursor: batch.cursor,
-        pass: batch.pass.map(|(id, complete)| nouns::Pass { id, complete }),
+        pass: batch.pass.map(|pass| nouns::Pass {
+            id: pass.id,
+            as_of_ms: pass.as_of_ms,
+            complete: pass.complete,
+        }),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
         attributes,

@@ -28,11 +28,19 @@ pub struct Limits {
 pub struct Batch {
     pub changes: Vec<Change>,
     pub cursor: String,
-    /// Id of the pass, and whether this batch completes it.
-    pub pass: Option<(u64, bool)>,
+    /// The pass it belongs to.
+    pub pass: Option<PassMark>,
     pub caught_up: bool,
     pub wait_ms: Option<u64>,
     pub warnings: Vec<String>,
+}
+
+/// The pass of a batch; the contract's `pass`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassMark {
+    pub id: u64,
+    pub as_of_ms: Option<u64>,
+    pub complete: bool,
 }
 
 /// What a step of the read has come to.
@@ -121,7 +129,9 @@ pub fn read<T: Transport>(
 fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
     let done = matches!(progress, Progress::Done);
     let pass = match &cursor.phase {
-        Phase::Pass(pass) => Some((pass.began_ms, done)),
+        Phase::Pass(pass) => {
+            Some(PassMark { id: pass.began_ms, as_of_ms: pass.source_began_ms, complete: done })
+        }
         _ => None,
     };
     let next = match cursor.phase {
@@ -163,9 +173,8 @@ pub fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
     Cursor::new(table, after_pass(table, time_ms, Some(time_ms)))
 }
 
-/// Says which table failed, and which scopes it needs when that is why.
+/// Says which scopes the table needs when one is missing.
 fn explain(table: &Table, mut error: Error) -> Error {
-    error.message = format!("table `{}`: {}", table.name, error.message);
     if error.code.as_deref() == Some("SCOPE_MISMATCH") {
         error.hint = Some(format!(
             "the grant lacks a scope; this table needs {}: generate a new code with the scope list that `spec` prints \

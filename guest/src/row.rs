@@ -42,30 +42,37 @@ pub enum Operation {
     Delete,
 }
 
+/// The members of a row that a head is made of; the rest is skipped.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartialRow<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    modified_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_trashed: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_deleted: Option<&'a RawValue>,
+}
+
+impl PartialRow<'_> {
+    /// The head; none when there is no usable `id`.
+    pub fn head(&self) -> Option<Head> {
+        let id = unquoted(self.id?.get());
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let is_true = |value: Option<&RawValue>| value.is_some_and(|value| unquoted(value.get()) == "true");
+        (!id.is_empty() && id.bytes().all(legal)).then(|| Head {
+            id: id.to_owned(),
+            modified_time_ms: self.modified_time.and_then(|value| time::parse(unquoted(value.get()))),
+            deleted: is_true(self.is_trashed) || is_true(self.is_deleted),
+        })
+    }
+}
+
 /// Reads a row's head; none when it has no usable `id`.
 pub fn head(raw: &str) -> Option<Head> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Partial<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        modified_time: Option<&'a RawValue>,
-        #[serde(borrow)]
-        is_trashed: Option<&'a RawValue>,
-        #[serde(borrow)]
-        is_deleted: Option<&'a RawValue>,
-    }
-    let partial: Partial<'_> = serde_json::from_str(raw).ok()?;
-    let id = unquoted(partial.id?.get());
-    let legal =
-        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    let is_true = |value: Option<&RawValue>| value.is_some_and(|value| unquoted(value.get()) == "true");
-    legal.then(|| Head {
-        id: id.to_owned(),
-        modified_time_ms: partial.modified_time.and_then(|value| time::parse(unquoted(value.get()))),
-        deleted: is_true(partial.is_trashed) || is_true(partial.is_deleted),
-    })
+    serde_json::from_str::<PartialRow<'_>>(raw).ok()?.head()
 }
 
 /// A string's text without escapes, or any other value's text.
@@ -112,10 +119,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The detail with what only the list row has: members it lacks, and members it has as null.
-pub fn overlay(detail: &str, listed: &str) -> Option<String> {
+/// The detail with what only the list row has: members it lacks, and members it has as null. Only members that `wanted`
+/// names are taken from the list row.
+pub fn overlay(detail: &str, listed: &str, wanted: impl Fn(&str) -> bool) -> Option<String> {
     let Members(detail_members) = serde_json::from_str(detail).ok()?;
-    let Members(listed_members) = serde_json::from_str(listed).ok()?;
+    let Members(mut listed_members) = serde_json::from_str(listed).ok()?;
+    listed_members.retain(|(name, _)| wanted(name));
     let in_list = |key: &str| listed_members.iter().find(|(name, _)| name == key).map(|(_, value)| *value);
     let mut writer = Writer::new(detail.len() + listed.len() / 2);
     for (key, value) in &detail_members {
@@ -208,7 +217,8 @@ mod tests {
     fn the_detail_wins_unless_it_has_null() {
         let row = overlay(
             r#"{"id":"1","subject":"new","contact":null,"cf":{"cf_a":"1"}}"#,
-            r#"{"id":"1","subject":"old","contact":{"id":"9"},"isRead":true}"#,
+            r#"{"id":"1","subject":"old","contact":{"id":"9"},"isRead":true,"rank":1}"#,
+            |name| name != "rank",
         );
         assert_eq!(
             row.unwrap(),

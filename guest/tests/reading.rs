@@ -6,7 +6,7 @@ use desk::Desk;
 use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
-use zoho_desk::reader::Limits;
+use zoho_desk::reader::{Limits, PassMark};
 use zoho_desk::row::Operation;
 
 const LIMITS: Limits = Limits { max_changes: 1000, max_bytes: 8 << 20, max_ms: 60_000 };
@@ -141,8 +141,9 @@ fn a_refused_token_is_renewed_once_and_the_call_repeated() {
     assert_eq!(read_all(&mut connection, "tickets", LIMITS).0.len(), 3);
     assert_eq!(desk.tokens(), 2);
     desk.set(|state| state.refuse_every_token = true);
-    assert_eq!(connection.read("tickets", None, LIMITS).unwrap_err().kind, Kind::Auth);
-    assert_eq!(desk.tokens(), 3);
+    let error = connection.read("tickets", None, LIMITS).unwrap_err();
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::Unavailable, Some("INVALID_OAUTH")));
+    assert_eq!(desk.tokens(), 3, "one renewal, not one for each refusal");
 }
 
 #[test]
@@ -187,10 +188,10 @@ fn a_pass_says_when_it_is_complete() {
     let desk = Desk::with_tickets(150);
     let mut connection = connect(&desk, json!({"ticket_detail": false}));
     let first = connection.read("tickets", None, Limits { max_changes: 50, ..LIMITS }).unwrap();
-    let (id, complete) = first.pass.unwrap();
-    assert!(!complete);
+    let begun = first.pass.unwrap();
+    assert!(!begun.complete);
     let last = connection.read("tickets", Some(&first.cursor), LIMITS).unwrap();
-    assert_eq!(last.pass, Some((id, true)));
+    assert_eq!(last.pass, Some(PassMark { complete: true, ..begun }));
 }
 
 #[test]

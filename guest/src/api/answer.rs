@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind, Result};
 use crate::limits;
+use crate::row::{self, Head, PartialRow};
 use crate::time;
 use crate::transport::Response;
 
@@ -76,6 +77,42 @@ impl Answer {
         page.data.ok_or_else(|| self.unusable("no `data` in it"))
     }
 
+    /// The rows of a list or search, each with its head, in one scan of the body.
+    ///
+    /// The usual body, `{"data":[…`, is walked row by row so that no byte is looked at twice; any other goes by way of
+    /// [`Answer::rows`].
+    pub fn headed_rows(&self) -> Result<Vec<(Head, &str)>> {
+        let text = self.text()?;
+        let Some(rows) = text.trim_start().strip_prefix("{\"data\":[") else {
+            return self.rows()?.into_iter().map(|raw| self.headed(raw.get())).collect();
+        };
+        let mut found = Vec::with_capacity(128);
+        let mut rest = rows.trim_start();
+        while !rest.starts_with(']') {
+            let mut stream = serde_json::Deserializer::from_str(rest).into_iter::<PartialRow<'_>>();
+            let partial = match stream.next() {
+                Some(Ok(partial)) => partial,
+                Some(Err(error)) => return Err(self.unparsable(&error)),
+                None => return Err(self.broke_off()),
+            };
+            let (row, after) = rest.split_at(stream.byte_offset());
+            found.push((partial.head().ok_or_else(|| self.unusable("a row has no usable `id`"))?, row));
+            rest = after.trim_start();
+            if let Some(next) = rest.strip_prefix(',') {
+                rest = next.trim_start();
+            } else if !rest.starts_with(']') {
+                return Err(self.broke_off());
+            }
+        }
+        // What follows the rows is small; it only has to be whole.
+        if rest.trim_end().ends_with('}') { Ok(found) } else { Err(self.broke_off()) }
+    }
+
+    fn headed<'a>(&self, row: &'a str) -> Result<(Head, &'a str)> {
+        let head = row::head(row).ok_or_else(|| self.unusable("a row has no usable `id`"))?;
+        Ok((head, row))
+    }
+
     /// The `count` of a count or search, a number or digits in a string.
     pub fn count(&self) -> Result<u64> {
         #[derive(Deserialize)]
@@ -98,16 +135,22 @@ impl Answer {
     }
 
     fn parse<'a, V: Deserialize<'a>>(&self, text: &'a str) -> Result<V> {
-        serde_json::from_str(text).map_err(|error| {
-            // JSON that does not parse is a fault of the line or of a proxy and passes; JSON of another shape does not.
-            if error.is_eof() || error.is_syntax() {
-                Error::new(Kind::Unavailable, format!("{}: the answer broke off or is no JSON", self.label))
-                    .code("BROKEN")
-                    .hint("if it goes on, check that `desk_url` is the address of Zoho Desk itself")
-            } else {
-                self.unusable(&format!("unexpected JSON at column {}", error.column()))
-            }
-        })
+        serde_json::from_str(text).map_err(|error| self.unparsable(&error))
+    }
+
+    /// JSON that does not parse is a fault of the line or of a proxy and passes; JSON of another shape does not.
+    fn unparsable(&self, error: &serde_json::Error) -> Error {
+        if error.is_eof() || error.is_syntax() {
+            self.broke_off()
+        } else {
+            self.unusable(&format!("unexpected JSON at column {}", error.column()))
+        }
+    }
+
+    fn broke_off(&self) -> Error {
+        Error::new(Kind::Unavailable, format!("{}: the answer broke off or is no JSON", self.label))
+            .code("BROKEN")
+            .hint("if it goes on, check that `desk_url` is the address of Zoho Desk itself")
     }
 
     fn unusable(&self, what: &str) -> Error {
@@ -241,6 +284,28 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn rows_come_with_their_heads_whatever_the_order_of_the_body() {
+        let rows = r#"[ {"a":"]},{","id":"1","n":{"id":"9"}} , {"id":"2"} ]"#;
+        for body in [format!(r#"{{"data":{rows},"count":2}}"#), format!(r#"{{"count":2,"data":{rows}}}"#)] {
+            let answer = read("GET /x", response(200, &body)).unwrap();
+            let found = answer.headed_rows().unwrap();
+            let ids: Vec<&str> = found.iter().map(|(head, _)| head.id.as_str()).collect();
+            assert_eq!(ids, ["1", "2"]);
+            assert_eq!(found[0].1, r#"{"a":"]},{","id":"1","n":{"id":"9"}}"#);
+        }
+        assert!(read("GET /x", response(200, r#"{"data":[]}"#)).unwrap().headed_rows().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_page_cut_anywhere_is_never_taken_for_whole() {
+        let body = r#"{"data":[{"id":"1","t":"x"},{"id":"2","t":{"u":[1,2]}}]}"#;
+        for length in 1..body.len() {
+            let answer = read("GET /x", response(200, &body[..length])).unwrap();
+            assert_eq!(answer.headed_rows().unwrap_err().kind, Kind::Unavailable, "{}", &body[..length]);
+        }
     }
 
     #[test]

@@ -32,18 +32,6 @@ pub(super) fn reads_details<T: Transport>(api: &Api<T>, table: &Table) -> bool {
     table.detail.is_some_and(|detail| !detail.is_chosen || api.config().ticket_detail)
 }
 
-/// The heads of all rows; a row without an id cannot be kept, so the page is refused.
-pub(super) fn heads(table: &Table, rows: &[&RawValue]) -> Result<Vec<Head>> {
-    rows.iter()
-        .map(|raw| {
-            row::head(raw.get()).ok_or_else(|| {
-                Error::new(Kind::Data, format!("{}: a row has no usable `id`", table.list.path))
-                    .hint("this is no answer of Zoho Desk: check `desk_url`")
-            })
-        })
-        .collect()
-}
-
 /// A row as reading found it.
 pub(super) fn as_read(table: &'static Table, head: &Head, document: String, as_of_ms: Option<u64>) -> Change {
     Change {
@@ -130,7 +118,9 @@ fn complete(
         }
         return Ok(());
     }
-    let document = row::overlay(detail, listed.row).ok_or_else(|| {
+    // A list row may know more of a record than its detail; a search row also knows of the search.
+    let wanted = |name: &str| gone == Gone::Skip || table.columns.iter().any(|column| column.name == name);
+    let document = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
         Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, head.id))
     })?;
     out.push(as_read(table, &head, document, answer.as_of_ms));

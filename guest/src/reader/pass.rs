@@ -1,7 +1,5 @@
 //! A complete pass over a list: pages asked for ahead, checked at their seams, each row made whole.
 
-use serde_json::value::RawValue;
-
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
 use crate::api::{Answer, Api};
@@ -73,9 +71,8 @@ fn page<T: Transport>(
     answer: &Answer,
     custom: Option<Result<Answer>>,
 ) -> Result<Progress> {
-    let rows = answer.rows()?;
-    let heads = details::heads(table, &rows)?;
-    let ids: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
+    let rows = answer.headed_rows()?;
+    let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
     let before = pass.position.clone();
     match pass.position.accept(table.list.limit, &ids) {
         Verdict::End => Ok(Progress::Done),
@@ -89,10 +86,9 @@ fn page<T: Transport>(
         )
         .hint("this server does not page as Zoho Desk does: check `desk_url`")),
         Verdict::Rows(first) => {
-            let listed: Vec<Listed<'_>> = heads[first..]
+            let listed: Vec<Listed<'_>> = rows[first..]
                 .iter()
-                .zip(&rows[first..])
-                .map(|(head, row)| Listed { head, row: row.get(), as_of_ms: answer.as_of_ms })
+                .map(|(head, row)| Listed { head, row, as_of_ms: answer.as_of_ms })
                 .collect();
             let written = match custom {
                 Some(custom) => details::with_custom_fields(api, table, &listed, custom, out),
@@ -129,11 +125,10 @@ fn slice<T: Transport>(
     match api.get(&path) {
         Ok(answer) => {
             pass.source_began_ms = pass.source_began_ms.or(answer.as_of_ms);
-            let rows: Vec<&RawValue> = answer.rows()?;
             let tag = format!("\"{value}\"");
-            for (head, raw) in details::heads(table, &rows)?.iter().zip(&rows) {
-                let tagged = row::with_member(raw.get(), slices.parameter, &tag).unwrap_or_default();
-                out.push(details::as_read(table, head, tagged, answer.as_of_ms));
+            for (head, row) in answer.headed_rows()? {
+                let tagged = row::with_member(row, slices.parameter, &tag).unwrap_or_default();
+                out.push(details::as_read(table, &head, tagged, answer.as_of_ms));
             }
         }
         Err(error) if lacks_module(&error) => {

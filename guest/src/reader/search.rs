@@ -38,18 +38,17 @@ pub(super) fn step<T: Transport>(
     if window.position.seam.is_empty() && split(window, &answer, out) {
         return Ok(Progress::More);
     }
-    let rows = answer.rows()?;
-    let heads = details::heads(table, &rows)?;
-    let ids: Vec<&str> = heads.iter().map(|head| head.id.as_str()).collect();
+    let rows = answer.headed_rows()?;
+    let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
     let before = window.position.clone();
     let capped = window.position.from - 1 + PAGE >= limits::SEARCH_ROWS_MAX;
     match window.position.accept(PAGE, &ids) {
         Verdict::Rows(first) => {
             let unseen: Vec<usize> =
-                (first..heads.len()).filter(|&index| is_new(&search.seen, &heads[index])).collect();
+                (first..rows.len()).filter(|&index| is_new(&search.seen, &rows[index].0)).collect();
             let listed: Vec<Listed<'_>> = unseen
                 .iter()
-                .map(|&index| Listed { head: &heads[index], row: rows[index].get(), as_of_ms: None })
+                .map(|&index| Listed { head: &rows[index].0, row: rows[index].1, as_of_ms: None })
                 .collect();
             let written = write(api, table, &listed, out);
             for row in &listed[..written] {
