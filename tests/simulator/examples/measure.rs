@@ -47,6 +47,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             pages as f64 / cpu,
         );
     }
+    let ids: Vec<String> = client.send("GET", "/api/v1/tickets?limit=100", "")?.json()["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| row["id"].as_str().map(str::to_owned))
+        .collect();
+    let (wall, cpu) = (Instant::now(), server_cpu()?);
+    for _ in 0..100 {
+        for id in &ids {
+            client.send("GET", &format!("/api/v1/tickets/{id}"), "")?;
+        }
+    }
+    let (wall, cpu) = (wall.elapsed().as_secs_f64(), server_cpu()? - cpu);
+    let calls = ids.len() as f64 * 100.0;
+    println!(
+        "details: {:.0} calls/s by the clock, {:.0} calls per CPU second of the server",
+        calls / wall,
+        calls / cpu,
+    );
     println!("resident memory: {}", resident()?);
     Ok(())
 }

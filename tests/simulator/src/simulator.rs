@@ -94,7 +94,7 @@ impl Simulator {
     /// says in words why nothing was done.
     pub fn mutate(&self, mutation: Value) -> Result<Value, String> {
         let mutation: Mutation = serde_json::from_value(mutation).map_err(|e| e.to_string())?;
-        mutate::apply(&self.shared, mutation).map_err(|refused| format!("{refused:?}"))
+        mutate::apply(&self.shared, mutation).map_err(|(_, message)| message)
     }
 
     /// The lines of a table's truth; none for an unknown table.

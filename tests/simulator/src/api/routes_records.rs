@@ -231,6 +231,7 @@ pub(crate) static ROUTES: &[Route] = &[
             ),
         ],
     ),
+    count("GET /contacts/count", CONTACTS, &[required("viewId", Kind::Id)], rows::count),
     trash("POST /contacts/moveToTrash", CONTACTS_DELETE),
     one(
         "GET /contacts/{id}",

@@ -94,6 +94,7 @@ fn include(world: &World, row: &Row, included: &[&str], document: &mut Document)
 
 /// `GET /{module}/count`, where it is a number.
 pub(crate) fn count(context: &Context<'_>) -> Result<Answer, ApiError> {
+    check_view(context, module(context))?;
     let world = context.world();
     let table = world.table(module(context)).ok_or_else(ApiError::not_found)?;
     let count = live(table.rows.iter().map(|row| &row.life));

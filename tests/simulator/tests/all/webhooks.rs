@@ -242,6 +242,7 @@ fn keys_rotate_and_forgeries_do_not_verify() {
     }
     fixture.simulator.mutate(json!({"op": "create", "table": "tickets"})).expect("creates");
     let before = hook.next().signature.expect("signed");
+    settle(&fixture);
     assert!(verify(&mut fixture, &before).is_some());
     fixture.client.send("POST", "/_admin/webhooks/rotate", "{\"serve_previous\":false}").expect("answers");
     assert!(verify(&mut fixture, &before).is_none());
