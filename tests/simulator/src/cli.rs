@@ -100,6 +100,9 @@ pub(crate) struct Arguments {
     /// Create or trash a ticket after every so many ticket list pages; 0 for never
     #[arg(long, default_value_t = 0, value_name = "PAGES")]
     churn_every_pages: u32,
+    /// Render every ticket list row before listening, so that a benchmark measures its client only
+    #[arg(long)]
+    warm: bool,
     /// Worker threads
     #[arg(long, default_value_t = 1, value_name = "N")]
     threads: usize,
@@ -111,7 +114,7 @@ pub(crate) struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   desk-simulator --tickets 5000 --port 8123
-  desk-simulator --tickets 1000000 --daily-credits unlimited   # for benchmarks
+  desk-simulator --tickets 1000000 --daily-credits unlimited --warm   # for benchmarks
   desk-simulator --faults 7 --churn-every-pages 3 --verbose     # a bad day, the same every time
 
 By hand, once it listens (see README.md for the admin API):
@@ -179,6 +182,7 @@ impl Arguments {
             grant_code_life_ms: self.code_life_seconds.map(|seconds| seconds * 1000),
             grant_code_reusable: self.code_reusable,
             scopes: self.scopes,
+            warm: self.warm,
             threads: self.threads,
             verbose: self.verbose,
             settings,

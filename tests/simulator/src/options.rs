@@ -146,6 +146,8 @@ pub struct Options {
     pub grant_code_reusable: bool,
     /// Scopes of the tokens; none: all that the simulator knows.
     pub scopes: Option<Vec<String>>,
+    /// Renders every ticket list row before listening, for benchmarks.
+    pub warm: bool,
     /// Worker threads of the server.
     pub threads: usize,
     /// Writes one line per request to stderr.
@@ -168,6 +170,7 @@ impl Default for Options {
             grant_code_life_ms: None,
             grant_code_reusable: false,
             scopes: None,
+            warm: false,
             threads: 1,
             verbose: false,
             settings: Settings::default(),

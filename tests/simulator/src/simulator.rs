@@ -30,6 +30,9 @@ impl Simulator {
         let runtime = runtime(options.threads)?;
         let port = options.port;
         let shared = Arc::new(Shared::new(options));
+        if shared.options.warm {
+            shared.world().warm();
+        }
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
         let address = listener.local_addr()?;
         shared.set_address(address);

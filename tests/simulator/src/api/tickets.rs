@@ -66,12 +66,10 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
 }
 
 fn shape(context: &Context<'_>, base: &[TicketField]) -> Vec<TicketField> {
+    // In an order of our own, so that one projection serves every order of the parameter.
+    let wanted: Vec<TicketField> = context.list("include").into_iter().filter_map(included).collect();
     let mut fields = base.to_vec();
-    for field in context.list("include").into_iter().filter_map(included) {
-        if !fields.contains(&field) {
-            fields.push(field);
-        }
-    }
+    fields.extend(ticket_fields::INCLUDABLE.iter().filter(|field| wanted.contains(field)));
     fields
 }
 

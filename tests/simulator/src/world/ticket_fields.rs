@@ -215,6 +215,10 @@ const DETAIL_AND_SEARCH: &[F] = &[
 /// What every `include` of the list brings together.
 pub(crate) const INCLUDED: &[F] = &[F::Contact, F::Product, F::Department, F::Team, F::IsRead, F::Assignee];
 
+/// What every `include` of the detail brings together, those of the list first.
+pub(crate) const INCLUDABLE: &[F] =
+    &[F::Contact, F::Product, F::Department, F::Team, F::IsRead, F::Assignee, F::Contract, F::Skills];
+
 /// The detail: without `lastThread` and `relationshipType`.
 pub(crate) fn detail() -> Vec<F> {
     [DETAIL_AND_SEARCH, &[F::IsDeleted, F::IsTrashed]].concat()

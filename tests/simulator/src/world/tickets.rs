@@ -10,7 +10,7 @@ use crate::world::pending::Pending;
 use crate::world::rendered::Rendered;
 use crate::world::table::Life;
 use crate::world::ticket::{Draw, Ticket};
-use crate::world::ticket_fields::TicketField;
+use crate::world::ticket_fields::{TicketField, list_with_included};
 use crate::world::views::Views;
 
 /// Bytes of rendered rows that are kept: the list rows of a million tickets, and little more.
@@ -95,6 +95,17 @@ impl World {
             }
             let at = *at as usize;
             slots.append(at, out, |out| self.ticket(out, &self.tickets.rows[at], fields));
+        }
+    }
+
+    /// Renders the list row of every ticket with all it can include, as far as there is room.
+    pub(crate) fn warm(&self) {
+        let fields = list_with_included();
+        let positions: Vec<u32> = (0..self.tickets.rows.len() as u32).collect();
+        let mut out = Vec::new();
+        for piece in positions.chunks(1_000) {
+            out.clear();
+            self.ticket_rows(&mut out, piece, &fields);
         }
     }
 }
