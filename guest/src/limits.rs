@@ -35,8 +35,11 @@ pub const CONCURRENCY_UNKNOWN: usize = 4;
 /// Text of the source that is quoted in an error, in characters.
 pub const QUOTE_CHARS_MAX: usize = 200;
 
-/// Rows a search can page through (`zoho-desk-api.md` §3.2); a window that holds more is split.
+/// Rows a search can page through (`zoho-desk-api.md` §3.2); a page that reaches beyond is refused.
 pub const SEARCH_ROWS_MAX: u64 = 5000;
+
+/// A window that holds more is split. Below the cap by what may be added while the window is read.
+pub const SEARCH_WINDOW_ROWS_MAX: u64 = 4500;
 
 /// Two search windows overlap by this much, because the search index lags behind writes (§3.5: half an hour is used in
 /// practice).
@@ -63,3 +66,13 @@ pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// An unknown key id makes us ask for the keys again, but not more often than this: anybody can send one.
 pub const SIGNING_KEYS_PAUSE_MS: u64 = 60 * 1000;
+
+/// Parents whose children are read together: enough to keep every allowed call busy, few enough for their rows to fit in
+/// memory.
+pub const PARENTS_AT_ONCE: usize = 20;
+
+/// Pages of one parent's children; a ticket with more than this many hundred replies is no ticket.
+pub const CHILD_PAGES_MAX: u64 = 50;
+
+/// A row that was modified less than this before it was read counts as still changing.
+pub const SETTLED_MS: u64 = 5_000;

@@ -3,6 +3,7 @@
 //! What was read before a failure is not thrown away: the batch ends there, and the failure comes back when the host
 //! asks again and it is still there.
 
+mod children;
 mod details;
 mod pass;
 mod search;

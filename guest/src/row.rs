@@ -8,6 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::table::Kind;
 use crate::time;
 
 /// What the reader must know of a row.
@@ -150,6 +151,34 @@ pub fn with_member(row: &str, name: &str, value: &str) -> Option<String> {
     }
     writer.member(name, value);
     Some(writer.end())
+}
+
+/// The row of one child: what the API sent, its parent and its kind, and the copies its kind asks for.
+pub fn as_child(row: &str, parent_key: &str, parent: &str, kind: &Kind) -> Option<String> {
+    let Members(members) = serde_json::from_str(row).ok()?;
+    let find = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| value.get());
+    let mut writer = Writer::new(row.len() + 128);
+    for (key, value) in &members {
+        if key != parent_key && key != "kind" {
+            writer.member(key, value.get());
+        }
+    }
+    writer.member(parent_key, &format!("\"{parent}\""));
+    writer.member("kind", &format!("\"{}\"", kind.name));
+    for copy in kind.copies {
+        if let (Some(value), None) = (find(copy.from), find(copy.to)) {
+            let word = copy.words.iter().find(|(raw, _)| *raw == value).map(|(_, word)| *word);
+            writer.member(copy.to, word.unwrap_or(value));
+        }
+    }
+    Some(writer.end())
+}
+
+/// True when `member` counts at least one, or is not there to tell.
+pub fn counts_some(row: &str, member: &str) -> bool {
+    let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(row) else { return true };
+    let count = members.iter().find(|(key, _)| key == member).map(|(_, value)| unquoted(value.get()));
+    count.is_none_or(|count| count.parse::<u64>() != Ok(0))
 }
 
 /// Writes one object from raw values.

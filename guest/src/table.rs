@@ -72,6 +72,50 @@ pub struct Detail {
     pub include: Option<&'static str>,
 }
 
+/// A table whose rows belong to the rows that its list shows: they are read parent by parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Children {
+    /// The member of a row that names its parent.
+    pub parent_key: &'static str,
+    pub kinds: &'static [Kind],
+}
+
+/// One kind of child, with a list of its own under the parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Goes into the row as `kind`.
+    pub name: &'static str,
+    /// `{parent}` stands for the parent's id.
+    pub list: &'static str,
+    pub limit: u64,
+    /// The whole record; `{parent}` and `{id}`.
+    pub record: &'static str,
+    /// False when the list lacks something that only the record has.
+    pub list_is_whole: bool,
+    /// The parent's member that counts them; with none of them their list is not read.
+    pub count: &'static str,
+    /// The prefix of this kind's events.
+    pub event_prefix: &'static str,
+    /// Members that other kinds call by another name.
+    pub copies: &'static [Copy],
+}
+
+impl Kind {
+    /// The path of one child's record.
+    pub fn record_path(&self, parent: &str, id: &str) -> String {
+        self.record.replace("{parent}", parent).replace("{id}", id)
+    }
+}
+
+/// A member that a row gets from another of its members, so that all kinds can be asked alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Copy {
+    pub from: &'static str,
+    pub to: &'static str,
+    /// Raw values that are written otherwise.
+    pub words: &'static [(&'static str, &'static str)],
+}
+
 /// One webhook event and the filters it takes (`zoho-desk-api.md` §6.3).
 #[derive(Clone, Copy, Debug)]
 pub struct EventFilter {
@@ -107,6 +151,8 @@ pub struct Table {
     pub scopes: &'static [&'static str],
     pub list: List,
     pub detail: Option<Detail>,
+    /// Set when the rows are the children of what `list` shows.
+    pub children: Option<Children>,
     /// The path that counts the rows, where there is one that needs no further parameter.
     pub count: Option<&'static str>,
     pub follow: Follow,
@@ -128,6 +174,9 @@ impl PartialEq for Table {
 impl Table {
     /// The prefix of this table's own events: `Ticket` of `Ticket_Add`.
     pub fn event_module(&self) -> Option<&'static str> {
+        if self.children.is_some() {
+            return None;
+        }
         self.events.iter().find_map(|event| event.name.strip_suffix("_Add"))
     }
 

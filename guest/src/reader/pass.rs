@@ -1,5 +1,6 @@
 //! A complete pass over a list: pages asked for ahead, checked at their seams, each row made whole.
 
+use super::children;
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
 use crate::api::{Answer, Api};
@@ -92,20 +93,22 @@ fn page<T: Transport>(
                 .collect();
             let written = match custom {
                 Some(custom) => details::with_custom_fields(api, table, &listed, custom, out),
+                None if table.children.is_some() => children::read(api, table, &listed, out),
                 None => details::read(api, table, &listed, Gone::Skip, out),
             };
             if written < listed.len() {
-                // A failure among the details: the position stays just behind the last row that is whole.
+                // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
                 pass.position = before;
                 if written > 0 {
                     pass.position.accept(table.list.limit, &ids[..first + written]);
                     out.moved = true;
                 }
-                return Err(out
-                    .failure
-                    .take()
-                    .unwrap_or_else(|| Error::new(Kind::Internal, "rows were left out")));
+                return match out.failure.take() {
+                    Some(failure) => Err(failure),
+                    None => Ok(Progress::More),
+                };
             }
+
             out.moved = true;
             Ok(Progress::More)
         }
@@ -152,7 +155,7 @@ fn lacks_module(error: &Error) -> bool {
 
 /// One page first, more while the list shows to be long; only one where each page is followed by its details.
 fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, pass: &Pass, out: &Output) -> usize {
-    if pass.ahead <= 1 || details::reads_details(api, table) {
+    if pass.ahead <= 1 || table.children.is_some() || details::reads_details(api, table) {
         return 1;
     }
     let room = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);

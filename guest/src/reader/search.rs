@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::children;
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
 use crate::api::{Answer, Api};
@@ -33,15 +34,22 @@ pub(super) fn step<T: Transport>(
     let now_ms = api.transport().now_ms();
     let since_ms = search.since_ms;
     let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
+    if window.position.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
+        if window.to_ms.saturating_sub(window.from_ms) <= limits::SEARCH_WINDOW_MIN_MS {
+            return finish_window(search); // said when it could not be split
+        }
+        // It grew while it was read: from its beginning, to be split.
+        window.position = Position::default();
+    }
     let answer = api.get(&window_path(path, window))?;
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
+    let source_now_ms = window.source_now_ms.unwrap_or(now_ms);
     if window.position.seam.is_empty() && split(window, &answer, out) {
         return Ok(Progress::More);
     }
     let rows = answer.headed_rows()?;
     let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
     let before = window.position.clone();
-    let capped = window.position.from - 1 + PAGE >= limits::SEARCH_ROWS_MAX;
     match window.position.accept(PAGE, &ids) {
         Verdict::Rows(first) => {
             let unseen: Vec<usize> =
@@ -51,21 +59,26 @@ pub(super) fn step<T: Transport>(
                 .map(|&index| Listed { head: &rows[index].0, row: rows[index].1, as_of_ms: None })
                 .collect();
             let written = write(api, table, &listed, out);
-            for row in &listed[..written] {
-                search.seen.insert(row.head.id.clone(), row.head.modified_time_ms.unwrap_or(0));
+            for Listed { head, .. } in &listed[..written] {
+                // What changed just now may change again within the same second: it is read once more next time.
+                if let Some(modified_ms) =
+                    head.modified_time_ms.filter(|ms| ms + limits::SETTLED_MS < source_now_ms)
+                {
+                    search.seen.insert(head.id.clone(), modified_ms);
+                }
             }
             out.moved |= written > 0;
             if written < listed.len() {
                 if let Some(window) = &mut search.window {
                     window.position = before;
                 }
-                return Err(out
-                    .failure
-                    .take()
-                    .unwrap_or_else(|| Error::new(Kind::Internal, "rows were left out")));
+                return match out.failure.take() {
+                    Some(failure) => Err(failure),
+                    None => Ok(Progress::More),
+                };
             }
             out.moved = true;
-            if capped { finish_window(search) } else { Ok(Progress::More) }
+            Ok(Progress::More)
         }
         Verdict::Again => {
             out.moved = true;
@@ -97,7 +110,7 @@ fn open(since_ms: u64, now_ms: u64) -> Window {
 /// Halves a window that holds more rows than a search can page through. True when it did.
 fn split(window: &mut Window, answer: &Answer, out: &mut Output) -> bool {
     let Ok(count) = answer.count() else { return false };
-    if count <= limits::SEARCH_ROWS_MAX {
+    if count <= limits::SEARCH_WINDOW_ROWS_MAX {
         return false;
     }
     let length = window.to_ms.saturating_sub(window.from_ms);
@@ -153,7 +166,10 @@ fn write<T: Transport>(
     out: &mut Output,
 ) -> usize {
     let first_change = out.changes.len();
-    let written = details::read(api, table, listed, Gone::Bury, out);
+    let written = match table.children {
+        Some(_) => children::read(api, table, listed, out),
+        None => details::read(api, table, listed, Gone::Bury, out),
+    };
     for change in &mut out.changes[first_change..] {
         follow_up(change);
     }

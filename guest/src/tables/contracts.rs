@@ -19,6 +19,7 @@ pub(super) const TABLE: Table = Table {
         slices: None,
     },
     detail: Some(Detail { path: "/api/v1/contracts/{id}", is_chosen: false, include: None }),
+    children: None,
     count: None,
     follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
     events: &[],

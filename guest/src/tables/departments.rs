@@ -19,6 +19,7 @@ pub(super) const TABLE: Table = Table {
         slices: None,
     },
     detail: None,
+    children: None,
     count: Some("/api/v1/departments/count"),
     follow: Follow::Compare { every_ms: 15 * 60 * 1000 },
     events: EVENTS,

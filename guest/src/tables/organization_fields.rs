@@ -19,6 +19,7 @@ pub(super) const TABLE: Table = Table {
         slices: Some(Slices { parameter: "module", values: MODULES }),
     },
     detail: None,
+    children: None,
     count: None,
     follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
     events: &[],

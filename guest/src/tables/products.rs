@@ -19,6 +19,7 @@ pub(super) const TABLE: Table = Table {
         slices: None,
     },
     detail: Some(Detail { path: "/api/v1/products/{id}", is_chosen: false, include: None }),
+    children: None,
     count: None,
     follow: Follow::Search { path: "/api/v1/products/search" },
     events: &[],

@@ -23,6 +23,7 @@ pub(super) const TABLE: Table = Table {
         is_chosen: true,
         include: Some("contacts,products,departments,team,isRead,assignee"),
     }),
+    children: None,
     count: Some("/api/v1/ticketsCount"),
     follow: Follow::Search { path: "/api/v1/tickets/search" },
     events: EVENTS,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::row::Operation;
-use crate::table::Table;
+use crate::table::{Kind, Table};
 use crate::tables;
 
 /// One event of a delivery.
@@ -23,12 +23,13 @@ pub struct Event<'a> {
 }
 
 /// Where an event leads.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Route {
     /// The payload is the record itself.
     Record(&'static Table, Operation),
-    /// The payload belongs to a record of this table, named by this member; the record may have changed with it.
-    Part(&'static Table, &'static str),
+    /// The payload belongs to the ticket named by its `ticketId`, which may have changed with it. Where it is a row of a
+    /// table of children, that table and its kind.
+    Part(Option<(&'static Table, &'static Kind)>),
     /// No table of ours.
     Ignored,
 }
@@ -40,7 +41,9 @@ const TICKET_PARTS: [&str; 4] =
 /// Routes an event by its name.
 pub fn route(name: &str) -> Route {
     if TICKET_PARTS.iter().any(|part| name.starts_with(part)) {
-        return tables::find("tickets").map_or(Route::Ignored, |table| Route::Part(table, "ticketId"));
+        // Deleted children have no event; those of attachments and approvals are no rows.
+        let is_row = name.ends_with("_Add") || name.ends_with("_Update");
+        return Route::Part(is_row.then(|| child(name)).flatten());
     }
     let Some((module, action)) = name.rsplit_once('_') else { return Route::Ignored };
     let operation = match action {
@@ -53,6 +56,14 @@ pub fn route(name: &str) -> Route {
         Some(table) => Route::Record(table, operation),
         None => Route::Ignored,
     }
+}
+
+/// The table of children, and the kind among them, that an event belongs to.
+fn child(name: &str) -> Option<(&'static Table, &'static Kind)> {
+    tables::ALL.into_iter().find_map(|table| {
+        let kinds = table.children.as_ref()?.kinds;
+        Some((table, kinds.iter().find(|kind| name.starts_with(kind.event_prefix))?))
+    })
 }
 
 /// The events of a body: an array, one object, or the array wrapped in `{"array": …}`. Empty objects are the
@@ -159,16 +170,26 @@ mod tests {
     #[test]
     fn events_lead_to_their_table_or_are_ignored() {
         let table = |name| tables::find(name).unwrap();
-        assert_eq!(route("Ticket_Add"), Route::Record(table("tickets"), Operation::Create));
-        assert_eq!(route("Ticket_Delete"), Route::Record(table("tickets"), Operation::Delete));
-        assert_eq!(route("Department_Update"), Route::Record(table("departments"), Operation::Update));
-        for part in
-            ["Ticket_Thread_Add", "Ticket_Comment_Update", "Ticket_Attachment_Trashed", "Ticket_Approval_Add"]
-        {
-            assert_eq!(route(part), Route::Part(table("tickets"), "ticketId"), "{part}");
+        assert!(
+            matches!(route("Ticket_Add"), Route::Record(found, Operation::Create) if found == table("tickets"))
+        );
+        assert!(
+            matches!(route("Ticket_Delete"), Route::Record(found, Operation::Delete) if found == table("tickets"))
+        );
+        assert!(
+            matches!(route("Department_Update"), Route::Record(found, Operation::Update) if found == table("departments"))
+        );
+        for (part, kind) in [
+            ("Ticket_Thread_Add", Some("thread")),
+            ("Ticket_Comment_Update", Some("comment")),
+            ("Ticket_Attachment_Trashed", None),
+            ("Ticket_Approval_Add", None),
+        ] {
+            let Route::Part(child) = route(part) else { panic!("{part}") };
+            assert_eq!(child.map(|(_, kind)| kind.name), kind, "{part}");
         }
         for other in ["Agent_Presence_Update", "Article_Translation_Add", "Something_New", "x", ""] {
-            assert_eq!(route(other), Route::Ignored, "{other}");
+            assert!(matches!(route(other), Route::Ignored), "{other}");
         }
     }
 }

@@ -12,9 +12,10 @@ use super::events::{self, Event, Route};
 use super::signature::{self, Refusal};
 use crate::api::{Answer, Api};
 use crate::config::{ReadBack, Signature};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind as Failure, Result};
 use crate::row::{self, Change, Head, Operation};
-use crate::table::Table;
+use crate::table::{Kind, Table};
+use crate::tables;
 use crate::transport::Transport;
 
 /// One HTTP request as it arrived; the contract's `delivery`.
@@ -55,7 +56,7 @@ fn one<T: Transport>(
     if !delivery.method.eq_ignore_ascii_case("POST") {
         return Ok(Receipt::default());
     }
-    let refused = |what: String| Error::new(Kind::Data, format!("webhook delivery: {what}"));
+    let refused = |what: String| Error::new(Failure::Data, format!("webhook delivery: {what}"));
     let events = events::parse(&delivery.body).map_err(refused)?;
     if events.is_empty() {
         return Ok(Receipt::default());
@@ -67,7 +68,7 @@ fn one<T: Transport>(
         .find(|event| event.organization_id.as_deref().is_some_and(|id| id != organization_id.as_str()))
     {
         return Err(Error::new(
-            Kind::Permission,
+            Failure::Permission,
             format!("webhook delivery: event `{}` is of another organisation", shown(&event.name)),
         )
         .hint("this URL is registered in the wrong portal: remove the webhook there"));
@@ -115,7 +116,7 @@ fn verify<T: Transport>(
 }
 
 fn unproved(what: String) -> Error {
-    Error::new(Kind::Permission, format!("webhook delivery: {what}"))
+    Error::new(Failure::Permission, format!("webhook delivery: {what}"))
         .code("SIGNATURE")
         .hint("somebody else knows this URL: change it with `webhook url --rotate` and register the new one")
 }
@@ -128,48 +129,119 @@ fn take<T: Transport>(
     verified: bool,
     receipt: &mut Receipt,
 ) -> Result<()> {
-    let (table, operation, id_member) = match events::route(&event.name) {
-        Route::Record(table, operation) => (table, operation, None),
-        Route::Part(table, member) => (table, Operation::Update, Some(member)),
-        Route::Ignored => {
-            receipt.ignored.push(shown(&event.name));
-            return Ok(());
-        }
-    };
-    let read_back = api.config().read_back;
-    if !api.config().tables.contains(&table) || (id_member.is_some() && read_back == ReadBack::Never) {
-        receipt.ignored.push(shown(&event.name));
-        return Ok(());
-    }
-    let unusable = || {
-        Error::new(Kind::Data, format!("webhook delivery: event `{}` names no record", shown(&event.name)))
-    };
-    let payload = event.payload.map(RawValue::get).ok_or_else(unusable)?;
-    let head = match id_member {
-        Some(member) => part_head(payload, member),
-        None => row::head(payload),
-    }
-    .ok_or_else(unusable)?;
     let event_ms = event.time_ms.unwrap_or(delivery.received_at_ms);
-    let gone = operation == Operation::Delete || (id_member.is_none() && head.deleted);
-    let reads = table.detail.is_some()
-        && (id_member.is_some()
-            || match read_back {
-                ReadBack::Always => true,
-                ReadBack::Never => false,
-                ReadBack::Auto => !verified || (!gone && lacks_members(table, payload)),
-            });
-    let change = if reads {
-        read_again(api, table, &head, event, event_ms)?
-    } else if id_member.is_some() {
-        None
-    } else if gone {
-        Some(delete(table, &head.id, event, event_ms))
-    } else {
-        Some(from_payload(table, operation, &head, payload, event, event_ms))
+    let before = receipt.changes.len();
+    let known = match events::route(&event.name) {
+        Route::Record(table, operation) => {
+            let chosen = api.config().tables.contains(&table);
+            if chosen {
+                receipt.changes.extend(record(api, table, operation, event, event_ms, verified)?);
+            }
+            chosen
+        }
+        Route::Part(child) => part(api, child, event, event_ms, receipt)?,
+        Route::Ignored => false,
     };
-    receipt.changes.extend(change);
+    if !known && receipt.changes.len() == before {
+        receipt.ignored.push(shown(&event.name));
+    }
     Ok(())
+}
+
+/// An event whose payload is the record: believed, or read again by its id.
+fn record<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    operation: Operation,
+    event: &Event<'_>,
+    event_ms: u64,
+    verified: bool,
+) -> Result<Option<Change>> {
+    let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
+    let head = row::head(payload).ok_or_else(|| unusable(event))?;
+    let gone = operation == Operation::Delete || head.deleted;
+    let reads = table.detail.is_some()
+        && match api.config().read_back {
+            ReadBack::Always => true,
+            ReadBack::Never => false,
+            ReadBack::Auto => !verified || (!gone && lacks_members(table, payload)),
+        };
+    if reads {
+        return read_again(api, table, &head, event, event_ms, gone);
+    }
+    Ok(Some(if gone {
+        delete(table, &head.id, event, event_ms)
+    } else {
+        from_payload(table, operation, &head, payload, event, event_ms)
+    }))
+}
+
+/// An event about a part of a ticket: the ticket is read again, and the part, where it is a row. A part's payload is never
+/// a ticket's row. Answers whether a chosen table was concerned.
+fn part<T: Transport>(
+    api: &mut Api<T>,
+    child: Option<(&'static Table, &'static Kind)>,
+    event: &Event<'_>,
+    event_ms: u64,
+    receipt: &mut Receipt,
+) -> Result<bool> {
+    if api.config().read_back == ReadBack::Never {
+        return Ok(false);
+    }
+    let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
+    let parent = part_head(payload, "ticketId").ok_or_else(|| unusable(event))?;
+    let mut known = false;
+    if let Some(tickets) = tables::find("tickets").filter(|table| api.config().tables.contains(table)) {
+        known = true;
+        receipt.changes.extend(read_again(api, tickets, &parent, event, event_ms, false)?);
+    }
+    if let Some((table, kind)) = child.filter(|(table, _)| api.config().tables.contains(table)) {
+        known = true;
+        let head = row::head(payload).ok_or_else(|| unusable(event))?;
+        receipt.changes.extend(read_child(api, table, kind, &parent.id, &head.id, event_ms)?);
+    }
+    Ok(known)
+}
+
+/// A child's state by the API itself; none when it is gone already or may not be seen.
+fn read_child<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    kind: &'static Kind,
+    parent: &str,
+    id: &str,
+    event_ms: u64,
+) -> Result<Option<Change>> {
+    let Some(children) = table.children else { return Ok(None) };
+    let answer = match api.get(&kind.record_path(parent, id)) {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.kind, Failure::NotFound | Failure::Permission) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(record) = answer.object()? else { return Ok(None) };
+    let head = row::head(record.get()).filter(|head| head.id == id).ok_or_else(|| {
+        Error::new(Failure::Data, format!("`{}` {id}: the detail is of another record", table.name))
+    })?;
+    let document = row::as_child(record.get(), children.parent_key, parent, kind)
+        .ok_or_else(|| Error::new(Failure::Data, format!("`{}` {id}: the row is no object", table.name)))?;
+    Ok(Some(Change {
+        table: table.name,
+        operation: Operation::Update,
+        key: row::key(id),
+        before: None,
+        source_time_ms: head.modified_time_ms,
+        as_of_ms: Some(answer.as_of_ms.unwrap_or(0).max(event_ms)),
+        id: row::change_id(id, &document),
+        after: Some(document),
+        attributes: vec![
+            ("lineage".to_owned(), "read-back".to_owned()),
+            ("partial".to_owned(), "true".to_owned()),
+        ],
+    }))
+}
+
+fn unusable(event: &Event<'_>) -> Error {
+    Error::new(Failure::Data, format!("webhook delivery: event `{}` names no record", shown(&event.name)))
 }
 
 /// The record's state by the API itself; none when this user may not see it.
@@ -179,20 +251,22 @@ fn read_again<T: Transport>(
     head: &Head,
     event: &Event<'_>,
     event_ms: u64,
+    gone: bool,
 ) -> Result<Option<Change>> {
     let answer: Answer = match api.get_record(table, &head.id) {
         Ok(answer) => answer,
-        Err(error) if error.kind == Kind::NotFound => {
+        Err(error) if error.kind == Failure::NotFound => {
             return Ok(Some(delete(table, &head.id, event, event_ms)));
         }
-        Err(error) if error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN") => {
-            return Ok(None);
+        // An account that is gone answers 403, not 404 (§3.4).
+        Err(error) if error.kind == Failure::Permission && error.code.as_deref() == Some("FORBIDDEN") => {
+            return Ok(gone.then(|| delete(table, &head.id, event, event_ms)));
         }
         Err(error) => return Err(error),
     };
     let detail = answer.object()?.map_or("{}", RawValue::get);
     let found = row::head(detail).filter(|found| found.id == head.id).ok_or_else(|| {
-        Error::new(Kind::Data, format!("`{}` {}: the detail is of another record", table.name, head.id))
+        Error::new(Failure::Data, format!("`{}` {}: the detail is of another record", table.name, head.id))
     })?;
     // It was read after the event, so it is at least as new.
     let as_of_ms = answer.as_of_ms.unwrap_or(0).max(event_ms);

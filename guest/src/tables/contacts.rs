@@ -1,0 +1,78 @@
+//! Contacts: `GET /contacts`, and `GET /contacts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
+
+use crate::table::Type::{Array, Boolean, Id, Integer, Object, Text, Time};
+use crate::table::{Column, Detail, EventFilter, Follow, List, Table, column, event};
+
+pub(super) const TABLE: Table = Table {
+    name: "contacts",
+    alias: "Contacts",
+    title: "Contacts",
+    scopes: &["Desk.contacts.READ", "Desk.search.READ"],
+    list: List {
+        path: "/api/v1/contacts",
+        limit: 99,
+        query: &[("include", "accounts")],
+        sort_by: Some("createdTime"),
+        sort_is_chosen: false,
+        optional: &["include", "sortBy"],
+        departments: None,
+        slices: None,
+    },
+    detail: Some(Detail { path: "/api/v1/contacts/{id}", is_chosen: false, include: None }),
+    children: None,
+    count: None,
+    follow: Follow::Search { path: "/api/v1/contacts/search" },
+    events: EVENTS,
+    fields_module: Some("contacts"),
+    columns: COLUMNS,
+    notes: "One list call for each 98 contacts and one call for each contact.",
+};
+
+const EVENTS: &[EventFilter] = &[
+    event("Contact_Add", false, false),
+    event("Contact_Update", false, true),
+    event("Contact_Delete", false, false),
+];
+
+const COLUMNS: &[Column] = &[
+    column("id", Id),
+    column("firstName", Text),
+    column("lastName", Text),
+    column("email", Text),
+    column("secondaryEmail", Text),
+    column("phone", Text),
+    column("mobile", Text),
+    column("title", Text),
+    column("type", Text),
+    column("description", Text),
+    column("street", Text),
+    column("city", Text),
+    column("state", Text),
+    column("country", Text),
+    column("zip", Text),
+    column("facebook", Text),
+    column("twitter", Text),
+    column("language", Text),
+    column("ownerId", Id),
+    column("accountId", Id),
+    column("layoutId", Id),
+    column("accountCount", Integer),
+    column("createdTime", Time),
+    column("modifiedTime", Time),
+    column("isAnonymous", Boolean),
+    column("isEndUser", Boolean),
+    column("isSpam", Boolean),
+    column("isFollowing", Boolean),
+    column("isTrashed", Boolean),
+    column("isDeleted", Boolean),
+    column("photoURL", Text),
+    column("webUrl", Text),
+    column("account", Object),
+    column("owner", Object),
+    column("zohoCRMContact", Object),
+    column("customerHappiness", Object),
+    column("layoutDetails", Object),
+    column("accounts", Array),
+    column("cf", Object),
+    column("customFields", Object),
+];
