@@ -59,6 +59,9 @@ pub struct Search {
     pub since_ms: u64,
     /// The window being read now.
     pub window: Option<Window>,
+    /// Everything that came into the recycle bin before this moment has been seen.
+    #[serde(default)]
+    pub bin_since_ms: u64,
     /// Rows of the overlap that have been read, by id with their modified time: the next window shows them again.
     #[serde(default)]
     pub seen: BTreeMap<String, u64>,

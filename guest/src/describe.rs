@@ -12,6 +12,10 @@ const STEPS: &str = include_str!("describe/authorization.md");
 const HELP_EN: &str = include_str!("describe/help.en.md");
 const HELP_ZH: &str = include_str!("describe/help.zh-CN.md");
 
+/// Scopes that registering a webhook through the API needs besides; not needed for one that is registered by hand.
+const WEBHOOK_SCOPES: [&str; 4] =
+    ["Desk.events.READ", "Desk.events.CREATE", "Desk.events.UPDATE", "Desk.events.DELETE"];
+
 /// The document that `describe` answers and the component carries in its custom section.
 pub fn document() -> Value {
     let scopes = scopes();
@@ -23,7 +27,13 @@ pub fn document() -> Value {
         "contract": "connector:source@0.1.0",
         "configuration": configuration(),
         "grant": grant(),
-        "authorization": {"scopes": scopes, "scope_text": scopes.join(","), "steps": STEPS},
+        "authorization": {
+            "scopes": scopes,
+            "scope_text": scopes.join(","),
+            "webhook_scopes": WEBHOOK_SCOPES,
+            "webhook_scope_text": WEBHOOK_SCOPES.join(","),
+            "steps": STEPS,
+        },
         "hosts": [
             host("desk", "desk_url", |center| center.desk_url),
             host("accounts", "accounts_url", |center| center.accounts_url),

@@ -76,3 +76,10 @@ pub const CHILD_PAGES_MAX: u64 = 50;
 
 /// A row that was modified less than this before it was read counts as still changing.
 pub const SETTLED_MS: u64 = 5_000;
+
+/// Two sweeps of the recycle bin overlap by this much: its times are whole seconds.
+pub const BIN_OVERLAP_MS: u64 = 60 * 1000;
+
+/// Pages of the recycle bin that one sweep reads at most: two thousand deletes between two sweeps. More are found by the
+/// next complete read.
+pub const BIN_PAGES_MAX: u64 = 40;

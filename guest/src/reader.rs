@@ -3,10 +3,13 @@
 //! What was read before a failure is not thrown away: the batch ends there, and the failure comes back when the host
 //! asks again and it is still there.
 
+mod bin;
 mod children;
 mod details;
 mod pass;
 mod search;
+
+use std::collections::BTreeMap;
 
 use crate::api::Api;
 use crate::cursor::{Cursor, Phase, Search};
@@ -160,11 +163,10 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
 /// How a table is followed once a pass is complete.
 fn after_pass(table: &Table, began_ms: u64, source_began_ms: Option<u64>) -> Phase {
     match table.follow {
-        Follow::Search { .. } => Phase::Search(Search {
-            since_ms: source_began_ms.unwrap_or(began_ms.saturating_sub(limits::SEARCH_OVERLAP_MS)),
-            window: None,
-            seen: std::collections::BTreeMap::new(),
-        }),
+        Follow::Search { .. } => {
+            let since_ms = source_began_ms.unwrap_or(began_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
+            Phase::Search(Search { since_ms, window: None, bin_since_ms: since_ms, seen: BTreeMap::new() })
+        }
         Follow::Compare { .. } => Phase::Rest { last_pass: began_ms },
     }
 }

@@ -178,7 +178,8 @@ fn after_the_first_pass_only_changes_are_read() {
     assert!(batch.caught_up && batch.pass.is_none());
     let keys: Vec<(&str, Operation)> =
         batch.changes.iter().map(|change| (change.key.as_str(), change.operation)).collect();
-    assert_eq!(keys, [(r#"{"id":"17"}"#, Operation::Update)]);
+    assert_eq!(keys, [(r#"{"id":"17"}"#, Operation::Update), (r#"{"id":"4"}"#, Operation::Delete)]);
+    desk.advance_ms(300_000);
     let again = connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap();
     assert!(again.changes.is_empty(), "the overlap shows it again, and it is known");
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bin;
 use super::children;
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
@@ -36,7 +37,7 @@ pub(super) fn step<T: Transport>(
     let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
     if window.position.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
         if window.to_ms.saturating_sub(window.from_ms) <= limits::SEARCH_WINDOW_MIN_MS {
-            return finish_window(search); // said when it could not be split
+            return Ok(finish_window(search)); // said when it could not be split
         }
         // It grew while it was read: from its beginning, to be split.
         window.position = Position::default();
@@ -86,7 +87,10 @@ pub(super) fn step<T: Transport>(
         }
         Verdict::End => {
             out.moved = true;
-            finish_window(search)
+            match finish_window(search) {
+                Progress::Done => bin::sweep(api, table, search, out),
+                more => Ok(more),
+            }
         }
         Verdict::Stuck => {
             Err(Error::new(Kind::Data, format!("{path} repeats the same rows whatever `from` is asked"))
@@ -129,8 +133,8 @@ fn split(window: &mut Window, answer: &Answer, out: &mut Output) -> bool {
 }
 
 /// Moves on behind the window; done when it was the last of its range.
-fn finish_window(search: &mut Search) -> Result<Progress> {
-    let Some(window) = search.window.take() else { return Ok(Progress::Done) };
+fn finish_window(search: &mut Search) -> Progress {
+    let Some(window) = search.window.take() else { return Progress::Done };
     if window.to_ms < window.end_ms {
         search.window = Some(Window {
             from_ms: window.to_ms,
@@ -139,7 +143,7 @@ fn finish_window(search: &mut Search) -> Result<Progress> {
             source_now_ms: window.source_now_ms,
             position: Position::default(),
         });
-        return Ok(Progress::More);
+        return Progress::More;
     }
     // Our clock may be ahead of the source's: never believe to have read its future.
     search.since_ms = window.end_ms.min(window.source_now_ms.unwrap_or(window.end_ms)).max(search.since_ms);
@@ -151,7 +155,7 @@ fn finish_window(search: &mut Search) -> Result<Progress> {
         let Some(oldest) = oldest else { break };
         search.seen.remove(&oldest);
     }
-    Ok(Progress::Done)
+    Progress::Done
 }
 
 fn is_new(seen: &BTreeMap<String, u64>, head: &Head) -> bool {

@@ -17,6 +17,7 @@ pub(crate) struct State {
     now_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
+    binned: Vec<(u32, u64)>,
     calls: usize,
     tokens: usize,
     pub token: usize,
@@ -36,6 +37,7 @@ impl State {
     pub(crate) fn delete(&mut self, id: &str) {
         let id: u32 = id.parse().unwrap();
         self.tickets.retain(|known| *known != id);
+        self.binned.push((id, self.now_ms));
     }
 }
 
@@ -109,6 +111,10 @@ impl State {
                 .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": "ENTERPRISE"}]})),
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
+            "/api/v1/recycleBin" => {
+                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "deletedTime": time::format(*at)});
+                self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
+            }
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
             "/api/v1/organizationFields" if query["module"] == "timeEntry" => {
                 self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": "module"}))
