@@ -173,7 +173,7 @@ fn after_the_first_pass_only_changes_are_read() {
     desk.advance_ms(60_000);
     desk.set(|state| state.modify("17"));
     desk.set(|state| state.delete("4"));
-    desk.advance_ms(60_000);
+    desk.advance_ms(90_000);
     let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
     assert!(batch.caught_up && batch.pass.is_none());
     let keys: Vec<(&str, Operation)> =
