@@ -235,9 +235,18 @@ impl<T: Transport> Api<T> {
             .map(|(call, response)| {
                 let response = response.map_err(|failure| failed(&self.config.desk.to_string(), failure))?;
                 self.meter(&response);
-                answer::read(&call.label(), response)
+                answer::read(&call.label(), response).map_err(|error| self.name_organization(error))
             })
             .collect()
+    }
+
+    /// Says which organisation the grant does not belong to.
+    fn name_organization(&self, mut error: Error) -> Error {
+        if error.code.as_deref() == Some("OAUTH_ORG_MISMATCH") {
+            let id = &self.config.organization_id;
+            error.message = format!("`organization_id` {id}: the grant is not valid for this organisation");
+        }
+        error
     }
 
     fn meter(&mut self, response: &Response) {

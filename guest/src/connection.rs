@@ -137,7 +137,10 @@ impl<T: Transport> Connection<T> {
             Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => return Ok(Vec::new()),
             Err(error) if error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED") => return Ok(Vec::new()),
             Err(mut error) => {
-                error.message = format!("custom fields of `{module}`: {}", error.message);
+                // Other failures are the connection's, not this module's.
+                if error.kind == Kind::Permission {
+                    error.message = format!("custom fields of `{module}`: {}", error.message);
+                }
                 return Err(error);
             }
         };
