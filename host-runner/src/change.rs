@@ -65,6 +65,8 @@ impl Change {
 pub struct Pass {
     /// When it began; later passes are greater.
     pub id: u64,
+    /// When it began by the source's clock; dates what a comparison finds gone.
+    pub as_of_ms: Option<u64>,
     /// True in its last batch.
     pub complete: bool,
 }

@@ -67,7 +67,7 @@ pub(crate) fn batch(batch: types::Batch, called_at_ms: u64) -> Batch {
     Batch {
         changes: batch.changes.into_iter().map(Change::from).collect(),
         cursor: batch.cursor,
-        pass: batch.pass.map(|pass| Pass { id: pass.id, complete: pass.complete }),
+        pass: batch.pass.map(|pass| Pass { id: pass.id, as_of_ms: pass.as_of_ms, complete: pass.complete }),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
         attributes: batch.attributes,

@@ -30,7 +30,19 @@ impl Printer {
 
     /// A value for machines, on one line.
     pub fn value(&self, value: &Value) {
-        stdout(&self.redactor.redact(&value.to_string()));
+        stdout(&self.redacted(value).to_string());
+    }
+
+    /// Redacts texts only, so that a secret made of digits does not break the JSON around it.
+    fn redacted(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::from(self.redactor.redact(text)),
+            Value::Array(items) => items.iter().map(|item| self.redacted(item)).collect(),
+            Value::Object(members) => {
+                members.iter().map(|(key, item)| (key.clone(), self.redacted(item))).collect()
+            }
+            other => other.clone(),
+        }
     }
 
     /// A file's content, as it is but for secrets.
@@ -124,7 +136,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -19,14 +19,14 @@ use crate::describe::Describe;
 use crate::egress::policy::{Denial, Policy};
 use crate::egress::{Client, Hooks, Meter};
 use crate::engine::{Component, Linked};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::guest::Guest;
 use crate::limits::Limits;
 
 /// Keeps sessions: tokens and other secrets of a component.
 pub trait SessionKeeper: Send {
-    /// Stores a changed session durably, before it is used again.
-    fn keep(&mut self, session: &str) -> Result<()>;
+    /// Stores a changed session durably, before it is used again; none forgets it.
+    fn keep(&mut self, session: Option<&str>) -> Result<()>;
 }
 
 /// A component at work for one connection.
@@ -242,9 +242,7 @@ impl Sandbox {
         if session == self.session {
             return Ok(());
         }
-        if let Some(session) = &session {
-            self.keeper.keep(session)?;
-        }
+        self.keeper.keep(session.as_deref())?;
         self.session = session;
         Ok(())
     }
@@ -264,10 +262,18 @@ fn timed_out(call: &str, limits: &Limits) -> Error {
         .hint("raise call_timeout_s under [limits] if the source is slow")
 }
 
+/// What wasmtime says when an export has another type than the contract's; it looks when instantiating.
+const CONTRACT_MISMATCH: &str = "failed to convert function to given type";
+
 /// What stopped an instance, in words.
 fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
     tracing::debug!(call, trap = %format!("{trap:#}"), "instance stopped");
     let root = trap.root_cause().to_string();
+    if trap.chain().any(|cause| cause.to_string() == CONTRACT_MISMATCH) {
+        let message = format!("the component is built for another version of the contract: {root}");
+        return Error::new(Origin::Component, Kind::Unsupported, message)
+            .hint("rebuild it, or use the runner that came with it");
+    }
     let (message, hint) = if let Some(Trap::Interrupt) = trap.downcast_ref::<Trap>() {
         (
             format!("used more than {} s of CPU; stopped", limits.cpu.as_secs()),
@@ -288,4 +294,27 @@ fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
         (format!("the component trapped: {what}"), "a defect of the component; please report it")
     };
     Error::sandbox(Kind::Internal, format!("{call}: {message}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONTRACT_MISMATCH, stopped};
+    use crate::error::Kind;
+    use crate::exit::Exit;
+    use crate::limits::Limits;
+
+    #[test]
+    fn a_component_of_another_contract_is_told_from_one_that_traps() {
+        let other = wasmtime::format_err!("expected record of 3 fields, found 2 fields");
+        let error = stopped("describe", &other.context(CONTRACT_MISMATCH), &Limits::default());
+        assert_eq!(
+            error.message,
+            "the component is built for another version of the contract: \
+             expected record of 3 fields, found 2 fields"
+        );
+        assert_eq!((error.kind, Exit::from(&error)), (Kind::Unsupported, Exit::Unsupported));
+
+        let trap = stopped("read", &wasmtime::Trap::StackOverflow.into(), &Limits::default());
+        assert_eq!(Exit::from(&trap), Exit::Sandbox);
+    }
 }

@@ -137,7 +137,8 @@ impl Sessions {
 }
 
 impl SessionKeeper for Sessions {
-    fn keep(&mut self, session: &str) -> Result<()> {
+    fn keep(&mut self, session: Option<&str>) -> Result<()> {
+        let Some(session) = session else { return self.forget().map(drop) };
         self.redactor.learn_session(session);
         let sealed = seal::seal(&self.key, self.name.as_bytes(), session)?;
         let now = i64::try_from(crate::clock::now_ms()).unwrap_or(i64::MAX);
@@ -178,7 +179,7 @@ mod tests {
         };
         let mut sessions = open(1);
         assert_eq!(sessions.load().expect("loaded"), None);
-        sessions.keep(SESSION).expect("kept");
+        sessions.keep(Some(SESSION)).expect("kept");
         assert_eq!(sessions.load().expect("loaded").as_deref(), Some(SESSION));
         assert_eq!(redactor.redact("1000.very-secret-token"), "[secret]");
         drop(sessions);

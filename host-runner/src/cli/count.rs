@@ -14,7 +14,7 @@ A table that fails does not stop the others; the exit code is that of the failur
 
 Examples:
   host-runner count -c acme.toml
-  host-runner count -c acme.toml --table tickets --json";
+  host-runner count -c acme.toml --table orders --json";
 
 #[derive(Args, Debug)]
 pub(super) struct Count {

@@ -91,11 +91,11 @@ fn show(
     list(&mut rows, "imports", component.imports.clone());
     list(&mut rows, "exports", component.exports.clone());
     let of = if context.connection.is_some() { "may reach" } else { "may reach one of" };
-    list(&mut rows, of, texts(&hosts));
+    let mut reach = texts(&hosts);
     if context.connection.is_none() {
-        let keys = overridable.iter().map(|key| format!("or what `{key}` in [config] names"));
-        list(&mut rows, "", keys.collect());
+        reach.extend(overridable.iter().map(|key| format!("what `{key}` in [config] names")));
     }
+    list(&mut rows, of, reach);
     list(&mut rows, "allowed by you", texts(&allowed));
     list(
         &mut rows,

@@ -14,7 +14,7 @@ use crate::tenant::sessions;
 pub(super) const HELP: &str = "\
 Examples:
   host-runner state show -c acme.toml
-  host-runner state reset -c acme.toml --table tickets    the next sync reads it from the start
+  host-runner state reset -c acme.toml --table orders    the next sync reads it from the start
   host-runner state reset -c acme.toml --session          forget the tokens";
 
 #[derive(Debug, Subcommand)]

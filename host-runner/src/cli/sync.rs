@@ -18,7 +18,7 @@ credentials or the configuration are wrong.
 
 Examples:
   host-runner sync -c acme.toml
-  host-runner sync -c acme.toml --table tickets --table contacts
+  host-runner sync -c acme.toml --table orders --table customers
   host-runner sync -c acme.toml --full      read again from the start; what is gone is marked
   host-runner sync -c acme.toml --json | jq .rows";
 

@@ -1,11 +1,12 @@
 //! Rows into a SQLite file: one table per table of the connector, rows and cursor in one transaction.
 //!
 //! [`layout`] decides columns, [`document`] and [`value`] fill them, [`apply`] holds the order of
-//! changes. Metadata is in `_cursors`, `_tables` and `_tombstones`.
+//! changes over what [`prepared`] worked out. Metadata is in `_cursors`, `_tables` and `_tombstones`.
 
 mod apply;
 mod document;
 mod layout;
+mod prepared;
 mod value;
 
 use std::collections::HashMap;
@@ -14,8 +15,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection as Database, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use self::apply::{ENTOMB, Prepared, Writer, failed, key_text, signed};
+use self::apply::{ENTOMB, Writer, failed, key_text, signed};
 use self::layout::{Layout, quote, same};
+use self::prepared::Prepared;
 use super::{Commit, Counts, Position, Sink};
 use crate::change::{Pass, Table};
 use crate::clock::{now_ms, rfc3339_ms};
@@ -131,26 +133,29 @@ impl Sqlite {
         Ok(Some(layout))
     }
 
-    /// What a completed pass did not show is gone.
+    /// What a completed pass did not show is gone, as of the pass's time at the source; never of ours, or
+    /// a row that is restored a moment later could not return.
     fn compare(
         tx: &Transaction<'_>,
         prepared: &Prepared,
         pass: i64,
+        as_of: Option<i64>,
         hard_deletes: bool,
     ) -> rusqlite::Result<u64> {
+        let as_of = as_of.unwrap_or(i64::MIN);
         let table = quote(&prepared.layout.table);
         if !hard_deletes {
             let sql = format!(
-                "UPDATE {table} SET _deleted = 1, _lineage = 'compare', _as_of = max(_as_of, ?1), \
+                "UPDATE {table} SET _deleted = 1, _lineage = 'compare', _as_of = max(_as_of, ?2), \
                  _pass = ?1, _change_id = NULL WHERE _pass < ?1 AND NOT _deleted"
             );
-            return Ok(tx.execute(&sql, [pass])? as u64);
+            return Ok(tx.execute(&sql, [pass, as_of])? as u64);
         }
         let keys: Vec<String> = prepared.layout.key.iter().map(|column| quote(&column.name)).collect();
         let mut select = tx
-            .prepare(&format!("SELECT max(_as_of, ?1), {} FROM {table} WHERE _pass < ?1", keys.join(", ")))?;
+            .prepare(&format!("SELECT max(_as_of, ?2), {} FROM {table} WHERE _pass < ?1", keys.join(", ")))?;
         let mut entomb = tx.prepare(ENTOMB)?;
-        let mut rows = select.query([pass])?;
+        let mut rows = select.query([pass, as_of])?;
         while let Some(row) = rows.next()? {
             let as_of: i64 = row.get(0)?;
             let key: Vec<String> =
@@ -238,10 +243,12 @@ impl Sink for Sqlite {
             }
         }
         let wrong = |error: rusqlite::Error| failed(commit.table, &error);
-        if let (Some(Pass { complete: true, .. }), Some(prepared)) =
+        if let (Some(pass @ Pass { complete: true, .. }), Some(prepared)) =
             (commit.pass, self.tables.get(commit.table))
         {
-            counts.deleted += Self::compare(&tx, prepared, under_way, self.hard_deletes).map_err(wrong)?;
+            let as_of = pass.as_of_ms.map(signed);
+            let gone = Self::compare(&tx, prepared, under_way, as_of, self.hard_deletes);
+            counts.deleted += gone.map_err(wrong)?;
         }
         if let Some(cursor) = commit.cursor {
             let complete = commit.pass.map(|pass| pass.complete);

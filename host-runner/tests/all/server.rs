@@ -5,6 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A test that waits longer than this has failed.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Answers every request with the same bytes and keeps connections open; without an answer it is silent.
 pub(crate) struct Server {
@@ -54,7 +58,7 @@ impl Server {
 
     /// Returns once a request has arrived.
     pub(crate) fn wait(&self) {
-        self.arrived.lock().expect("not poisoned").recv().expect("a request");
+        self.arrived.lock().expect("not poisoned").recv_timeout(DEADLINE).expect("a request");
     }
 
     pub(crate) fn requests(&self) -> usize {

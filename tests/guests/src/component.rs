@@ -227,7 +227,7 @@ impl Open {
         if cursor.pass > 0 {
             let (numbers, end, complete) = rows::page(cursor, config, u64::from(limits.max_changes));
             changes.extend(numbers.into_iter().map(|row| thing(row, 1, config, Operation::Read)));
-            pass = Some(Pass { id: cursor.pass, complete });
+            pass = Some(Pass { id: cursor.pass, as_of_ms: None, complete });
             cursor.row = end;
             if complete {
                 cursor.pass = 0;
@@ -281,7 +281,7 @@ fn pairs() -> Batch {
     Batch {
         changes: (0..3).map(pair).collect(),
         cursor: "{\"done\":true}".into(),
-        pass: Some(Pass { id: now_ms(), complete: true }),
+        pass: Some(Pass { id: now_ms(), as_of_ms: None, complete: true }),
         caught_up: true,
         wait_ms: None,
         attributes: vec![],

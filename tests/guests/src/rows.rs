@@ -33,7 +33,7 @@ pub fn source_time_ms(row: u64) -> u64 {
 /// A row as the source has it: numbers as texts, a nested field, a member that no schema knows.
 pub fn document(row: u64, version: u64, config: &Config) -> String {
     let price = row as f64 / 4.0;
-    let active = row % 2 == 0;
+    let active = row.is_multiple_of(2);
     let padding = "x".repeat(config.padding);
     format!(
         "{{\"id\":\"{row}\",\"name\":\"Thing {row} \\\"é\\\" 🎉\",\"version\":{version},\"count\":\"{row}\",\

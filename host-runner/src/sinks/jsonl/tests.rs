@@ -33,7 +33,7 @@ fn change(id: u32, after: Option<&str>) -> Change {
 }
 
 fn commit(sink: &mut Jsonl, changes: &[Change], cursor: &str, complete: bool) -> Result<Counts, Error> {
-    let pass = Some(Pass { id: 7, complete });
+    let pass = Some(Pass { id: 7, as_of_ms: None, complete });
     let lineage = "snapshot";
     sink.commit(&Commit { table: "things", changes, cursor: Some(cursor), pass, as_of_ms: 9, lineage })
 }

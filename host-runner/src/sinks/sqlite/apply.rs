@@ -6,23 +6,14 @@ use std::borrow::Cow;
 
 use rusqlite::{CachedStatement, OptionalExtension, ToSql, Transaction, params};
 
-use super::document::{Paths, merge, scan};
-use super::layout::{Layout, quote};
-use super::value::{Bound, convert, text};
+use super::document::{merge, scan};
+use super::layout::quote;
+use super::prepared::Prepared;
+use super::value::{Bound, convert};
 use crate::change::{Change, Operation, attribute};
 use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
 use crate::sinks::{Commit, Counts};
-
-/// A table with what is worked out once for all its rows.
-pub(super) struct Prepared {
-    pub(super) layout: Layout,
-    paths: Paths,
-    key_paths: Paths,
-    find: String,
-    insert: String,
-    update: String,
-}
 
 const TOUCH: &str = "UPDATE {table} SET _as_of = ?2, _pass = ?3 WHERE rowid = ?1";
 const BURY: &str = "UPDATE {table} SET _deleted = 1, _lineage = ?2, _as_of = ?3, _pass = ?4, \
@@ -32,81 +23,6 @@ const FIND_TOMBSTONE: &str = "SELECT as_of FROM _tombstones WHERE \"table\" = ?1
 const RAISE: &str = "DELETE FROM _tombstones WHERE \"table\" = ?1 AND key = ?2";
 pub(super) const ENTOMB: &str =
     "INSERT OR REPLACE INTO _tombstones (\"table\", key, as_of) VALUES (?1, ?2, ?3)";
-
-impl Prepared {
-    pub(super) fn new(layout: Layout) -> Self {
-        let table = quote(&layout.table);
-        let keys: Vec<String> = layout.key.iter().map(|column| quote(&column.name)).collect();
-        let columns = layout.columns.iter().map(|column| quote(&column.name));
-        let own = ["document", "_source_time", "_deleted", "_lineage", "_as_of", "_pass", "_change_id"];
-        let values: Vec<String> = own.map(str::to_owned).into_iter().chain(columns).collect();
-        let same: Vec<String> = keys.iter().map(|name| format!("{name} = ?")).collect();
-        let find = format!(
-            "SELECT rowid, _as_of, _change_id, _deleted, _pass FROM {table} WHERE {}",
-            same.join(" AND ")
-        );
-        let marks = vec!["?"; keys.len() + values.len()].join(", ");
-        let names: Vec<&str> = values.iter().chain(&keys).map(String::as_str).collect();
-        let insert = format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", "));
-        let sets: Vec<String> = values.iter().map(|name| format!("{name} = ?")).collect();
-        let update = format!("UPDATE {table} SET {} WHERE rowid = ?", sets.join(", "));
-        let (paths, key_paths) = (layout.paths(), layout.key_paths());
-        Self { layout, paths, key_paths, find, insert, update }
-    }
-
-    fn sql(&self, template: &str) -> String {
-        template.replace("{table}", &quote(&self.layout.table))
-    }
-
-    /// The key's values as texts, in the order of the key's columns.
-    fn key<'c>(&self, change: &'c Change) -> Result<Vec<Cow<'c, str>>> {
-        let wrong = |what: &dyn std::fmt::Display| {
-            Error::data(format!("table `{}`: key {}: {what}", self.layout.table, change.key))
-        };
-        let mut slots = vec![None; self.layout.key.len()];
-        scan(&change.key, &self.key_paths, &mut slots).map_err(|error| wrong(&error))?;
-        let values = slots.into_iter().zip(&self.layout.key).map(|(slot, column)| {
-            let raw = slot.filter(|raw| *raw != "null");
-            let value = raw.and_then(text);
-            value.ok_or_else(|| wrong(&format!("`{}` is missing", column.member)))
-        });
-        values.collect()
-    }
-
-    /// Reads one stored document into its columns anew: new columns of old rows.
-    pub(super) fn fill(&self, tx: &Transaction<'_>, new: std::ops::Range<usize>) -> rusqlite::Result<()> {
-        const CHUNK: i64 = 1_000;
-        let Some(columns) = self.layout.columns.get(new.clone()) else { return Ok(()) };
-        let table = quote(&self.layout.table);
-        let sets: Vec<String> = columns.iter().map(|column| format!("{} = ?", quote(&column.name))).collect();
-        let mut update = tx.prepare(&format!("UPDATE {table} SET {} WHERE rowid = ?", sets.join(", ")))?;
-        let mut select = tx.prepare(&format!(
-            "SELECT rowid, document FROM {table} WHERE rowid > ?1 AND document IS NOT NULL \
-             ORDER BY rowid LIMIT {CHUNK}"
-        ))?;
-        let mut last = i64::MIN;
-        loop {
-            let rows: Vec<(i64, String)> = select
-                .query_map([last], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            let Some((end, _)) = rows.last() else { return Ok(()) };
-            last = *end;
-            for (rowid, document) in &rows {
-                let mut slots = vec![None; self.layout.columns.len()];
-                if scan(document, &self.paths, &mut slots).is_err() {
-                    continue;
-                }
-                let slots = slots.get(new.clone()).unwrap_or_default();
-                for (index, (slot, column)) in slots.iter().zip(columns).enumerate() {
-                    let value = slot.and_then(|raw| convert(column.kind, raw));
-                    update.raw_bind_parameter(index + 1, value.unwrap_or(Bound::Null))?;
-                }
-                update.raw_bind_parameter(columns.len() + 1, rowid)?;
-                update.raw_execute()?;
-            }
-        }
-    }
-}
 
 /// What is stored about a row.
 struct Stored {

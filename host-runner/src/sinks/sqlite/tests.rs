@@ -43,7 +43,7 @@ fn change(id: &str, n: Option<i64>, as_of: u64) -> Change {
 
 impl Target {
     fn commit(&mut self, changes: &[Change], pass: Option<(u64, bool)>) -> Counts {
-        let pass = pass.map(|(id, complete)| Pass { id, complete });
+        let pass = pass.map(|(id, complete)| Pass { id, as_of_ms: Some(id), complete });
         let commit = Commit {
             table: "things",
             changes,
@@ -301,4 +301,19 @@ fn names_that_sqlite_takes_for_one_are_refused_and_odd_names_are_quoted() {
     odd.primary_key = vec!["order by".into()];
     target.sink.prepare(&[odd]).expect("prepared");
     assert_eq!(target.query("SELECT name FROM sqlite_master WHERE name = 'things'"), "things");
+}
+
+#[test]
+fn a_comparison_without_a_time_at_the_source_keeps_the_rows_own() {
+    for hard in [false, true] {
+        let mut target = target(hard);
+        target.commit(&[change("a", Some(1), 10)], Some((100, true)));
+        let pass = Some(Pass { id: 200, as_of_ms: None, complete: true });
+        let commit =
+            Commit { table: "things", changes: &[], cursor: None, pass, as_of_ms: 5000, lineage: "test" };
+        assert_eq!(target.sink.commit(&commit).expect("committed").deleted, 1);
+        assert_eq!(target.commit(&[change("a", Some(2), 9)], None).stale, 1);
+        target.commit(&[change("a", Some(3), 11)], None);
+        assert_eq!(target.rows(), "a=3");
+    }
 }

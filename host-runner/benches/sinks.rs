@@ -1,0 +1,103 @@
+//! Rows per second and CPU of one core into each sink: rows of 1.5 KB with 45 columns, new and unchanged.
+//!
+//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`; the default is smoke size.
+
+use std::path::Path;
+use std::time::Instant;
+
+use host_runner::change::{Change, Operation, Pass, Table};
+use host_runner::connection::{Deletes, SinkKind, SinkSettings};
+use host_runner::sinks::{Commit, open};
+
+/// Rows of one commit; what the runner asks a component for.
+const BATCH: u64 = 2_000;
+/// Columns in threes: text, number as text, time.
+const COLUMNS: usize = 15;
+
+fn main() {
+    let rows = std::env::var("SINKS_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
+    let rows: u64 = rows.unwrap_or(BATCH);
+    for kind in [SinkKind::Sqlite, SinkKind::Jsonl] {
+        let folder = tempfile::tempdir().expect("a folder");
+        run(kind, folder.path(), rows);
+    }
+}
+
+fn run(kind: SinkKind, folder: &Path, rows: u64) {
+    let settings = SinkSettings { kind: kind.clone(), path: folder.join("target"), deletes: Deletes::Soft };
+    let mut sink = open(&settings).expect("opened");
+    sink.prepare(&[table()]).expect("prepared");
+    for (what, pass) in [("new", 1), ("unchanged", 2)] {
+        let cpu = cpu_seconds();
+        let (mut wall, mut batches_cpu) = (0.0, 0.0);
+        for first in (0..rows).step_by(BATCH as usize) {
+            let making = cpu_seconds();
+            let changes: Vec<Change> = (first..rows.min(first + BATCH)).map(change).collect();
+            batches_cpu += cpu_seconds() - making;
+            let started = Instant::now();
+            let commit = Commit {
+                table: "things",
+                changes: &changes,
+                cursor: Some("cursor"),
+                pass: Some(Pass { id: pass, as_of_ms: None, complete: first + BATCH >= rows }),
+                as_of_ms: pass,
+                lineage: "snapshot",
+            };
+            sink.commit(&commit).expect("committed");
+            wall += started.elapsed().as_secs_f64();
+        }
+        let cpu = cpu_seconds() - cpu - batches_cpu;
+        println!(
+            "{kind:?} {what}: {rows} rows, {:.0} rows/s, {:.0} rows per CPU second",
+            rows as f64 / wall,
+            rows as f64 / cpu.max(0.01)
+        );
+    }
+}
+
+fn table() -> Table {
+    let mut properties = String::from("\"id\":{\"type\":\"string\"}");
+    for n in 0..COLUMNS {
+        properties.push_str(&format!(
+            ",\"text{n}\":{{\"type\":\"string\"}},\"count{n}\":{{\"type\":\"integer\"}},\
+             \"time{n}\":{{\"type\":\"string\",\"format\":\"date-time\"}}"
+        ));
+    }
+    Table {
+        name: "things".into(),
+        primary_key: vec!["id".into()],
+        schema: format!("{{\"properties\":{{{properties}}}}}"),
+        attributes: vec![],
+    }
+}
+
+fn change(row: u64) -> Change {
+    let id = 100_000_000_000_000_000 + row * 7;
+    let mut document = format!("{{\"id\":\"{id}\"");
+    for n in 0..COLUMNS {
+        document.push_str(&format!(
+            ",\"text{n}\":\"A text of some length {row}\",\"count{n}\":\"{row}\",\
+             \"time{n}\":\"2024-02-28T10:20:30.000Z\""
+        ));
+    }
+    document.push_str(",\"unknown\":{\"kept\":[1,2,3]}}");
+    Change {
+        table: "things".into(),
+        operation: Operation::Read,
+        key: format!("{{\"id\":\"{id}\"}}"),
+        after: Some(document),
+        source_time_ms: Some(1_700_000_000_000 + row),
+        as_of_ms: None,
+        id: format!("{id}:1"),
+        attributes: vec![],
+    }
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<f64> = after_name.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect();
+    // Fields 14 and 15 of proc(5), in ticks of a hundredth of a second.
+    (fields.get(11).copied().unwrap_or(0.0) + fields.get(12).copied().unwrap_or(0.0)) / 100.0
+}
