@@ -23,8 +23,7 @@ pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
     let folder = tools::target().join("bench");
     std::fs::create_dir_all(&folder)?;
 
-    let simulator = start(tickets)?;
-    round(&simulator, &folder, &[0])?; // pages are rendered once, before anything counts
+    let simulator = start(tickets, 0)?;
     let mut all: Vec<Vec<Measured>> = vec![Vec::new(); SUBJECTS.len()];
     for run in 0..runs {
         eprintln!("run {} of {runs}", run + 1);
@@ -34,14 +33,20 @@ pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
     }
     let medians: Vec<Measured> = all.iter().map(|runs| median(runs)).collect();
     let mut text = table(tickets, runs, &medians);
+    drop(simulator);
+    text.push_str(&distant(&folder)?);
     text.push_str(&memory(&folder, tickets, &medians, million)?);
     print!("{text}");
     report::write("read", &text)
 }
 
-fn start(tickets: u32) -> Result<Simulator> {
-    let tickets = tickets.to_string();
+/// A simulator with all rows rendered, so that only its client is measured.
+fn start(tickets: u32, latency_ms: u32) -> Result<Simulator> {
+    let (tickets, latency_ms) = (tickets.to_string(), latency_ms.to_string());
     Simulator::start(&[
+        "--warm",
+        "--latency-ms",
+        &latency_ms,
         "--tickets",
         &tickets,
         "--code-reusable",
@@ -125,6 +130,31 @@ fn table(tickets: u32, runs: usize, medians: &[Measured]) -> String {
     text
 }
 
+/// The same with a server that is not on this machine: each call takes its time.
+fn distant(folder: &Path) -> Result<String> {
+    const TICKETS: u32 = 20_000;
+    const LATENCY_MS: u32 = 50;
+    let simulator = start(TICKETS, LATENCY_MS)?;
+    let subjects = [0, 1, 3, 4];
+    let measured = round(&simulator, folder, &subjects)?;
+    let mut text = format!(
+        "The same with {TICKETS} tickets and a server that takes {LATENCY_MS} ms for each call (one run):\n\n\
+         | | rows/s | wall s | wall to bare fetch |\n|---|---:|---:|---:|\n"
+    );
+    for (subject, measured_one) in subjects.iter().zip(&measured) {
+        let wall = measured_one.wall.as_secs_f64();
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {wall:.2} | {:.2} |",
+            SUBJECTS[*subject],
+            f64::from(TICKETS) / wall,
+            wall / measured[0].wall.as_secs_f64(),
+        );
+    }
+    text.push('\n');
+    Ok(text)
+}
+
 /// Peak memory of the runner for a tenth, for all and, asked for, for a million tickets.
 fn memory(folder: &Path, tickets: u32, medians: &[Measured], million: bool) -> Result<String> {
     let mut text = String::from(
@@ -137,7 +167,7 @@ fn memory(folder: &Path, tickets: u32, medians: &[Measured], million: bool) -> R
     let mut rows: Vec<(u32, u64, u64)> = vec![(tickets, medians[3].peak_kib, medians[4].peak_kib)];
     for size in sizes {
         eprintln!("memory with {size} tickets");
-        let simulator = start(size)?;
+        let simulator = start(size, 0)?;
         let measured = round(&simulator, folder, &[3, 4])?;
         rows.push((size, measured[0].peak_kib, measured[1].peak_kib));
     }
