@@ -6,7 +6,8 @@ use desk_simulator::{Options, Sizes};
 use serde_json::{Value, json};
 
 use crate::compare::{
-    Differences, TABLES, Truth, check_sqlite, read_log, truth, truth_with_custom_fields, truths,
+    Differences, TABLES, Truth, check_sqlite, read_log, truth, truth_of_contacts, truth_of_conversations,
+    truth_with_custom_fields, truths,
 };
 use crate::support::{ConnectionFile, Run, Setup, sizes};
 
@@ -71,6 +72,20 @@ fn json_lines_equal_the_truth_and_hold_each_row_once() {
         assert_eq!(log.passes, 1, "{table}: the pass is said to be complete");
     }
     differences.none();
+}
+
+#[test]
+fn contacts_accounts_and_conversations_equal_the_truth() {
+    let tables = r#"["accounts", "contacts", "ticket_conversations"]"#;
+    let setup = Setup::authorized_with(300, |file| file.config("tables", tables));
+    setup.sync();
+    let of = |table| truth(&setup.simulator, table, true);
+    let truths = BTreeMap::from([
+        ("accounts", of("accounts")),
+        ("contacts", truth_of_contacts(&setup.simulator)),
+        ("ticket_conversations", truth_of_conversations(&setup.simulator)),
+    ]);
+    check_sqlite(&setup, &truths, &NONE_KNOWN);
 }
 
 /// Rows of each table that a sync wrote.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use desk_simulator::{Simulator, TruthQuery};
 use serde_json::{Map, Value};
 
-/// The tables of the connector.
+/// The tables that most tests read; the connection file names them.
 pub(crate) const TABLES: [&str; 5] = ["departments", "organization_fields", "products", "contracts", "tickets"];
 
 /// A row that lives, or none of one that is gone.
@@ -44,4 +44,37 @@ pub(crate) fn truth_with_custom_fields(simulator: &Simulator, keys: &[&str]) -> 
         row.insert("cf".to_owned(), Value::Object(chosen.collect()));
     }
     listed
+}
+
+/// Contacts: details with what `include=accounts` adds.
+pub(crate) fn truth_of_contacts(simulator: &Simulator) -> Truth {
+    let accounts = truth(simulator, "accounts", true);
+    let mut contacts = truth(simulator, "contacts", true);
+    for row in contacts.values_mut().flatten() {
+        let id = row["accountId"].as_str().unwrap_or_default();
+        let account = accounts.get(id).and_then(Option::as_ref).map(|account| {
+            let members = ["id", "accountName", "website"];
+            members.map(|key| (key.to_owned(), account[key].clone())).into_iter().collect()
+        });
+        row.insert("account".to_owned(), account.map_or(Value::Null, Value::Object));
+    }
+    contacts
+}
+
+/// Threads and comments, with what the connector adds to make one table of the two.
+pub(crate) fn truth_of_conversations(simulator: &Simulator) -> Truth {
+    let mut talks = truth(simulator, "ticket_conversations", true);
+    for row in talks.values_mut().flatten() {
+        let Some(commenter) = row.get("commenter").cloned() else {
+            row.insert("kind".to_owned(), "thread".into());
+            continue;
+        };
+        let visibility = if row["isPublic"] == true { "public" } else { "private" };
+        let written = row["commentedTime"].clone();
+        row.insert("kind".to_owned(), "comment".into());
+        row.insert("author".to_owned(), commenter);
+        row.insert("createdTime".to_owned(), written);
+        row.insert("visibility".to_owned(), visibility.into());
+    }
+    talks
 }

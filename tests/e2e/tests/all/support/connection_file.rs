@@ -39,6 +39,7 @@ impl ConnectionFile {
             .config_text("client_secret", client_secret)
             .config_text("desk_url", url)
             .config_text("accounts_url", url)
+            .config("tables", &format!("{:?}", crate::compare::TABLES))
     }
 
     /// A file with nothing but a name and a sink.
