@@ -113,12 +113,15 @@ impl Answer {
         Ok((head, row))
     }
 
-    /// The `count` of a count or search, a number or digits in a string.
+    /// The `count` of a count or search, a number or digits in a string; an empty body (204) counts none.
     pub fn count(&self) -> Result<u64> {
         #[derive(Deserialize)]
         struct Counted<'a> {
             #[serde(borrow)]
             count: &'a RawValue,
+        }
+        if self.body.is_empty() {
+            return Ok(0);
         }
         let counted: Counted<'_> = self.parse(self.text()?)?;
         counted.count.get().trim_matches('"').parse().map_err(|_| self.unusable("`count` is not a number"))

@@ -191,16 +191,16 @@ fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Optio
     path.into_string()
 }
 
-/// A portal that refuses an optional parameter is read without it from then on.
+/// A portal that refuses an optional parameter is read without it from then on: the one it names, or else one after the
+/// other.
 fn give_up_parameter<T: Transport>(api: &mut Api<T>, table: &Table, error: Error) -> Result<Progress> {
-    let refused = table.list.optional.iter().find(|parameter| {
-        error.kind == Kind::Data && error.message.contains(**parameter) && !api.refused(table.name, parameter)
-    });
-    match refused {
-        Some(parameter) => {
+    let sent = || table.list.optional.iter().filter(|parameter| !api.refused(table.name, parameter));
+    let named = sent().find(|parameter| error.message.contains(**parameter));
+    match named.or_else(|| sent().next()) {
+        Some(parameter) if error.kind == Kind::Data => {
             api.remember_refused(table.name, parameter);
             Ok(Progress::More)
         }
-        None => Err(error),
+        _ => Err(error),
     }
 }
