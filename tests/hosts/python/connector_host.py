@@ -13,7 +13,7 @@ import sys
 from types import SimpleNamespace
 
 from wasmtime import Config, Engine, Store, WasiConfig
-from wasmtime.component import Component, Linker
+from wasmtime.component import Component, Linker, Variant
 
 PACKAGE = "connector:source"
 VERSION = "0.1.0"
@@ -43,7 +43,9 @@ class Connector:
         answer = func(self.store, *arguments)
         if hasattr(func, "post_return"):
             func.post_return(self.store)
-        # A result's error comes as a value: a record with the members of the contract's error.
+        # A result comes as its bare payload, or tagged where both payloads are records.
+        if isinstance(answer, Variant):
+            answer = answer.payload
         if hasattr(answer, "kind") and hasattr(answer, "retry-after-ms"):
             raise ConnectorError(answer)
         return answer
