@@ -25,10 +25,6 @@ impl Differences {
         self.0.push(difference);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     #[track_caller]
     pub(crate) fn none(&self) {
         let shown = self.0.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>().join("\n  ");

@@ -16,7 +16,8 @@ fn imports_and_section(path: &Path, section: &str) -> (Vec<String>, Vec<Vec<u8>>
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(found) if depth == 0 => {
-                imports.extend(found.into_iter().map(|import| import.expect("an import").name.name.to_owned()));
+                imports
+                    .extend(found.into_iter().map(|import| import.expect("an import").name.name.to_owned()));
             }
             Payload::CustomSection(found) if depth == 0 && found.name() == section => {
                 sections.push(found.data().to_vec());
@@ -129,7 +130,10 @@ fn another_connector_runs_in_the_same_runner() {
 fn pairs(setup: &Setup) -> u64 {
     let database = Database::open(&setup.path("out.db"));
     let rows = database.number("SELECT count(*) FROM pairs");
-    assert_eq!(rows, database.number("SELECT count(*) FROM (SELECT DISTINCT \"left\", \"right\" FROM pairs)"));
+    assert_eq!(
+        rows,
+        database.number("SELECT count(*) FROM (SELECT DISTINCT \"left\", \"right\" FROM pairs)")
+    );
     assert!(rows > 0);
     rows.try_into().expect("a count")
 }

@@ -70,42 +70,62 @@ fn closed_port() -> String {
 #[test]
 fn a_wrong_client_id_is_named_with_the_data_centre() {
     let setup = Setup::with(small(), |file| file.config_text("client_id", "1000.NOBODY"));
-    check(&setup, &["authorize", "--code", GRANT_CODE], 4, expect![[r#"
+    check(
+        &setup,
+        &["authorize", "--code", GRANT_CODE],
+        4,
+        expect![[r#"
         error: `client_id` is not known, says data centre `us` (http://127.0.0.1:N) (invalid_client)
 
         hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_wrong_client_secret_is_told_from_a_wrong_id() {
     let setup = Setup::with(small(), |file| file.config_text("client_secret", "not-the-secret"));
-    check(&setup, &["authorize", "--code", GRANT_CODE], 4, expect![[r#"
+    check(
+        &setup,
+        &["authorize", "--code", GRANT_CODE],
+        4,
+        expect![[r#"
         error: `client_secret` is wrong for this client, says data centre `us` (http://127.0.0.1:N) (invalid_client_secret)
 
         hint: copy the Client Secret again from the API console; a client used in several data centres has one for each
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_expired_code_asks_for_a_new_one() {
     let setup = Setup::new(Options { grant_code_life_ms: Some(60_000), ..small() });
     setup.simulator.advance(Duration::from_secs(61));
-    check(&setup, &["authorize", "--code", GRANT_CODE], 4, expect![[r#"
+    check(
+        &setup,
+        &["authorize", "--code", GRANT_CODE],
+        4,
+        expect![[r#"
         error: the generated code has expired, was used before, or is of another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
 
         hint: a code works once and only for the minutes chosen when it was made: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_used_code_asks_for_a_new_one() {
     let setup = Setup::authorized(5);
-    check(&setup, &["authorize", "--code", GRANT_CODE], 4, expect![[r#"
+    check(
+        &setup,
+        &["authorize", "--code", GRANT_CODE],
+        4,
+        expect![[r#"
         error: the generated code has expired, was used before, or is of another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
 
         hint: a code works once and only for the minutes chosen when it was made: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
-    "#]]);
+    "#]],
+    );
     // The session that the code gave before still works.
     setup.sync();
 }
@@ -114,43 +134,63 @@ fn a_used_code_asks_for_a_new_one() {
 fn the_wrong_data_centre_is_said_to_be_the_usual_cause() {
     let setup = Setup::new(small());
     setup.simulator.set(|settings| settings.wrong_data_center = true);
-    check(&setup, &["authorize", "--code", GRANT_CODE], 4, expect![[r#"
+    check(
+        &setup,
+        &["authorize", "--code", GRANT_CODE],
+        4,
+        expect![[r#"
         error: `client_id` is not known, says data centre `us` (http://127.0.0.1:N) (invalid_client)
 
         hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_connection_that_is_not_authorised_says_how() {
     let setup = Setup::new(small());
-    check(&setup, &["sync"], 4, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        4,
+        expect![[r#"
         error: custom fields of `products`: not authorised yet: there is no refresh token
 
         hint: generate a code at the Zoho API console and run `authorize --code CODE`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_revoked_refresh_token_asks_to_authorise_again() {
     let setup = Setup::authorized(5);
     setup.simulator.revoke_tokens();
-    check(&setup, &["sync"], 4, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        4,
+        expect![[r#"
         error: custom fields of `products`: the refresh token was revoked, removed or belongs to another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
 
         hint: generate a new code at the API console and run `authorize --code CODE`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_scope_that_is_missing_stops_its_table_only() {
     let setup = Setup::new(Options { scopes: Some(scopes_without("Desk.tickets.READ")), ..small() });
     setup.authorize();
-    check(&setup, &["sync"], 5, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        5,
+        expect![[r#"
         error: table `tickets`: GET /api/v1/tickets: HTTP 403: The OAuth Token does not have the scope that this operation needs. (SCOPE_MISMATCH)
 
         hint: the grant lacks a scope; this table needs Desk.tickets.READ and Desk.search.READ: generate a new code with the scope list that `spec` prints and run `authorize` again
-    "#]]);
+    "#]],
+    );
     assert_eq!(tables_read(&setup), ["contracts", "departments", "organization_fields", "products"]);
 }
 
@@ -177,11 +217,16 @@ fn scopes_that_are_missing_in_check_name_their_tables() {
 fn a_wrong_organisation_is_a_matter_of_configuration() {
     let setup = Setup::with(small(), |file| file.config_text("organization_id", "600000000"));
     setup.authorize();
-    check(&setup, &["sync"], 3, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        3,
+        expect![[r#"
         error: custom fields of `products`: GET /api/v1/organizationFields: HTTP 403: The OAuth Token is not valid for the given organization. (OAUTH_ORG_MISMATCH)
 
         hint: the grant belongs to another organisation: correct `organization_id`, or generate the code with the right portal selected
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -192,21 +237,31 @@ fn an_unreachable_host_is_named() {
         file.allow(&closed).limit("attempts", 2)
     });
     setup.authorize();
-    check(&setup, &["sync"], 8, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        8,
+        expect![[r#"
         error: custom fields of `products`: http://127.0.0.1:N: cannot be reached: nobody listens there (attempt 2 of 2) (UNREACHABLE)
 
         hint: check `data_center`, `desk_url`, `accounts_url`, and the network of this machine
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_host_that_the_operator_did_not_allow_is_refused() {
     let setup = Setup::with(small(), ConnectionFile::deny_all);
-    check(&setup, &["authorize", "--code", GRANT_CODE], 11, expect![[r#"
+    check(
+        &setup,
+        &["authorize", "--code", GRANT_CODE],
+        11,
+        expect![[r#"
         error: egress: 127.0.0.1:N: refused, http without TLS
 
         hint: to allow it, add under [egress] in the connection file: allow = ["127.0.0.1:N"]
-    "#]]);
+    "#]],
+    );
     assert_eq!(setup.requests(), 0, "nothing left the sandbox");
 }
 
@@ -215,11 +270,16 @@ fn a_throttled_token_endpoint_says_when_to_come_back() {
     let settings = Settings { token_throttle: 1, token_life_seconds: 60, ..Settings::default() };
     let setup = Setup::with(Options { settings, ..small() }, |file| file.limit("wait_max_s", 60));
     setup.authorize();
-    check(&setup, &["sync"], 7, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        7,
+        expect![[r#"
         error: custom fields of `products`: too many tokens were asked for, says data centre `us` (http://127.0.0.1:N); the source asks to wait 2 min (Access Denied)
 
         hint: run it again in 2 min; or let it wait: wait_max_s = N under [limits] (now 60)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -230,7 +290,11 @@ fn used_up_credits_say_when_they_are_renewed() {
     setup.simulator.advance(Duration::from_secs((36 * 3600 + 30 - now % 86_400) % 86_400));
     setup.authorize();
     setup.simulator.set(|settings| settings.daily_credits = Some(40));
-    check(&setup, &["sync"], 7, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        7,
+        expect![[r#"
         error: table `organization_fields`: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded.; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
         hint: run it again in 11 h 59 min; or let it wait: wait_max_s = N under [limits] (now 300)
@@ -244,29 +308,40 @@ fn used_up_credits_say_when_they_are_renewed() {
         error: table `tickets`: GET /api/v1/tickets: HTTP 429: The maximum number of API calls that can be made per day has been exceeded.; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
         hint: run it again in 11 h 59 min; or let it wait: wait_max_s = N under [limits] (now 300)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_edition_without_contracts_reads_the_others() {
     let setup = Setup::new(Options { edition: Edition::Standard, ..small() });
     setup.authorize();
-    check(&setup, &["sync"], 5, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        5,
+        expect![[r#"
         error: table `contracts`: GET /api/v1/contracts: HTTP 403: The license of this organization does not allow this operation. (LICENSE_ACCESS_LIMITED)
 
         hint: the organisation's edition lacks this: leave the table out of `tables`
-    "#]]);
+    "#]],
+    );
     assert_eq!(tables_read(&setup), ["departments", "organization_fields", "products", "tickets"]);
 }
 
 #[test]
 fn a_missing_component_is_named() {
     let setup = Setup::new(small());
-    check(&setup, &["inspect", "--component", "nowhere.wasm"], 2, expect![[r#"
+    check(
+        &setup,
+        &["inspect", "--component", "nowhere.wasm"],
+        2,
+        expect![[r#"
         error: component nowhere.wasm: No such file or directory (os error 2)
 
         hint: give the component's file with --component FILE
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -279,7 +354,10 @@ fn a_file_that_is_no_component_is_named() {
         assert!([2, 3, 11].contains(&run.code()), "{run}");
         let said = normal(&setup, &run.stderr);
         assert!(said.starts_with(&format!("error: component {file}: not a usable component: ")), "{said}");
-        assert!(said.contains("\n\nhint: a WebAssembly component that exports connector:source is needed"), "{said}");
+        assert!(
+            said.contains("\n\nhint: a WebAssembly component that exports connector:source is needed"),
+            "{said}"
+        );
         assert_eq!(said.lines().count(), 3, "an error is one line, not a dump: {said}");
     }
 }
@@ -287,14 +365,22 @@ fn a_file_that_is_no_component_is_named() {
 #[test]
 fn all_problems_of_a_configuration_come_at_once() {
     let setup = Setup::with(small(), |file| {
-        let file = file.without("organization_id").config_text("data_center", "mars").config_text("sort", "random");
-        file.config("tables", "[\"Tickets\", \"cats\"]").config("colour", "1").config("ticket_detail", "\"yes\"")
+        let file =
+            file.without("organization_id").config_text("data_center", "mars").config_text("sort", "random");
+        file.config("tables", "[\"Tickets\", \"cats\"]")
+            .config("colour", "1")
+            .config("ticket_detail", "\"yes\"")
     });
-    check(&setup, &["sync"], 3, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        3,
+        expect![[r#"
         error: configuration: `data_center` must be one of us, eu, in, au, jp, cn, ca, sa, sg, ae, uk; `organization_id` is missing: the number shown under Setup > Developer Space > API; `tables` there is no table `cats`; there are departments, organization_fields, products, contracts, accounts, contacts, tickets, ticket_conversations; `ticket_detail` must be true or false, without quotes; `sort` must be one of newest, oldest; `colour` is not a configuration key
 
         hint: `spec` lists every key with its meaning
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -305,11 +391,16 @@ fn a_second_process_on_a_connection_is_turned_away() {
     let mut first = setup.start(&["sync"]);
     let before = setup.requests();
     wait_until("the first process at work", || setup.requests() > before || first.has_ended());
-    check(&setup, &["sync"], 12, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        12,
+        expect![[r#"
         error: connection `demo`: in use by process N
 
         hint: wait until it ends; two processes must not refresh one connection's tokens
-    "#]]);
+    "#]],
+    );
     setup.remember(first.wait()).exits(0);
 }
 
@@ -317,15 +408,25 @@ fn a_second_process_on_a_connection_is_turned_away() {
 fn a_connection_file_that_is_wrong_is_named_with_its_line() {
     let setup = Setup::new(small());
     setup.write("a.toml", "name = \"demo\"\n[confg]\nx = 1\n");
-    check(&setup, &["sync"], 3, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        3,
+        expect![[r#"
         error: a.toml:2: confg: unknown key
 
         hint: did you mean `config`?
-    "#]]);
+    "#]],
+    );
     setup.write("a.toml", "name = \"demo\"\n[config\n");
-    check(&setup, &["sync"], 3, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        3,
+        expect![[r#"
         error: a.toml:2: not TOML: unclosed table, expected `]`
-    "#]]);
+    "#]],
+    );
     setup.reconfigure(|file| file.limit("max_changes", 0));
     check(&setup, &["sync"], 3, expect![[""]]);
     setup.reconfigure(|file| file.config_text("client_secret", "${E2E_NOT_SET}"));
@@ -344,37 +445,56 @@ fn a_command_without_its_connection_file_says_so() {
         error: no connection file given
 
         hint: add -c FILE; `host-runner init -o FILE` writes one
-    "#]].assert_eq(&normal(&setup, &run.stderr));
+    "#]]
+    .assert_eq(&normal(&setup, &run.stderr));
 }
 
 #[test]
 fn a_table_that_does_not_exist_is_answered_with_those_that_do() {
     let setup = Setup::authorized(5);
-    check(&setup, &["sync", "--table", "cats"], 6, expect![[r#"
+    check(
+        &setup,
+        &["sync", "--table", "cats"],
+        6,
+        expect![[r#"
         error: table `cats`: not among the tables of this connection
 
         hint: tables: departments, organization_fields, products, contracts, tickets
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_target_that_is_no_database_is_named() {
     let setup = Setup::authorized(5);
-    setup.write("out.db", "this is a text and not a database, and long enough to have a header of one hundred bytes, really");
-    check(&setup, &["sync"], 12, expect![[r#"
+    setup.write(
+        "out.db",
+        "this is a text and not a database, and long enough to have a header of one hundred bytes, really",
+    );
+    check(
+        &setup,
+        &["sync"],
+        12,
+        expect![[r#"
         error: out.db: file is not a database
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_session_sealed_with_another_key_is_refused() {
     let setup = Setup::authorized(5);
     setup.write("other.key", &"07".repeat(32));
-    check(&setup, &["sync", "--key-file", "other.key"], 12, expect![[r#"
+    check(
+        &setup,
+        &["sync", "--key-file", "other.key"],
+        12,
+        expect![[r#"
         error: connection `demo`: its session does not open with this key
 
         hint: use the key it was made with (HOST_RUNNER_KEY, --key-file or <data>/key), or authorize again after: state reset --session
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

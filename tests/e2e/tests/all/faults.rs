@@ -43,7 +43,8 @@ fn bad_days(range: std::ops::Range<u64>) {
         check_sqlite(&setup, &truths, &BTreeMap::new());
         let database = Database::open(&setup.path("out.db"));
         for table in TABLES {
-            let sql = format!("SELECT count(*) - count(DISTINCT json_extract(document, '$.id')) FROM {table}");
+            let sql =
+                format!("SELECT count(*) - count(DISTINCT json_extract(document, '$.id')) FROM {table}");
             assert_eq!(database.number(&sql), 0, "{table}: duplicates");
         }
     }
@@ -113,7 +114,8 @@ fn rows_that_move_between_pages_are_not_lost_with_detail() {
 
 #[test]
 fn rows_trashed_in_bulk_during_the_read_do_not_hide_others() {
-    let setup = Setup::authorized_with(900, |file| file.config("ticket_detail", "false").limit("max_changes", 100));
+    let setup =
+        Setup::authorized_with(900, |file| file.config("ticket_detail", "false").limit("max_changes", 100));
     let before = truth(&setup.simulator, "tickets", false);
     let ids: Vec<&String> = before.keys().collect();
     let mut running = setup.start(&["sync"]);

@@ -132,8 +132,11 @@ fn a_plain_sync_brings_what_was_updated_created_and_restored() {
     setup.authorize();
     setup.sync();
     let (tickets, products) = (live(&setup, "tickets"), live(&setup, "products"));
-    let trashed: Vec<String> =
-        truth(&setup.simulator, "tickets", true).into_iter().filter(|(_, row)| row.is_none()).map(|(id, _)| id).collect();
+    let trashed: Vec<String> = truth(&setup.simulator, "tickets", true)
+        .into_iter()
+        .filter(|(_, row)| row.is_none())
+        .map(|(id, _)| id)
+        .collect();
     assert_eq!(trashed.len(), 3);
     for (index, id) in tickets.iter().step_by(7).enumerate() {
         let values = json!({"subject": format!("changed {index} 🎈"), "priority": null});

@@ -6,7 +6,8 @@ use desk_simulator::{Simulator, TruthQuery};
 use serde_json::{Map, Value};
 
 /// The tables that most tests read; the connection file names them.
-pub(crate) const TABLES: [&str; 5] = ["departments", "organization_fields", "products", "contracts", "tickets"];
+pub(crate) const TABLES: [&str; 5] =
+    ["departments", "organization_fields", "products", "contracts", "tickets"];
 
 /// A row that lives, or none of one that is gone.
 pub(crate) type Row = Option<Map<String, Value>>;

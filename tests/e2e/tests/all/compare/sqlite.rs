@@ -35,7 +35,7 @@ impl Database {
     fn rows(&self, table: &str) -> BTreeMap<String, BTreeMap<String, Cell>> {
         let sql = format!("SELECT * FROM \"{table}\"");
         let mut statement = self.0.prepare(&sql).expect("a table");
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut found = BTreeMap::new();
         let mut rows = statement.query([]).expect("rows");
         while let Some(row) = rows.next().expect("a row") {
@@ -157,6 +157,7 @@ pub(super) fn unlike(found: &Value, expected: &Value) -> String {
     let keys: std::collections::BTreeSet<_> = left.keys().chain(right.keys()).collect();
     let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), Value::to_string);
     let members = keys.into_iter().filter(|key| left.get(*key) != right.get(*key));
-    let members = members.map(|key| format!("{key} is {}, not {}", shown(left.get(key)), shown(right.get(key))));
+    let members =
+        members.map(|key| format!("{key} is {}, not {}", shown(left.get(key)), shown(right.get(key))));
     members.collect::<Vec<_>>().join("; ")
 }

@@ -114,9 +114,10 @@ impl Running {
             }
         }
         let status = self.child.take().expect("a child").wait().expect("wait");
-        let mut text = self.outputs.drain(..).map(|output| {
-            String::from_utf8(output.join().expect("a reader")).expect("output is UTF-8")
-        });
+        let mut text = self
+            .outputs
+            .drain(..)
+            .map(|output| String::from_utf8(output.join().expect("a reader")).expect("output is UTF-8"));
         let (stdout, stderr) = (text.next().expect("stdout"), text.next().expect("stderr"));
         drop(text);
         Run { line: self.line.clone(), status, stdout, stderr }
