@@ -21,6 +21,8 @@ pub struct Item {
     pub outcome: Outcome,
     pub message: String,
     pub hint: Option<String>,
+    /// What to do about it, when it failed.
+    pub kind: Option<Kind>,
 }
 
 /// Tries both hosts, the token, the organisation and every configured table, in this order. What depends on something
@@ -149,13 +151,19 @@ fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> crate::er
 }
 
 fn passed(name: impl Into<String>, message: String) -> Item {
-    Item { name: name.into(), outcome: Outcome::Passed, message, hint: None }
+    Item { name: name.into(), outcome: Outcome::Passed, message, hint: None, kind: None }
 }
 
 fn failed(name: impl Into<String>, error: Error) -> Item {
-    Item { name: name.into(), outcome: Outcome::Failed, message: error.to_string(), hint: error.hint }
+    Item {
+        name: name.into(),
+        outcome: Outcome::Failed,
+        message: error.to_string(),
+        hint: error.hint,
+        kind: Some(error.kind),
+    }
 }
 
 fn skipped(name: impl Into<String>, why: &str) -> Item {
-    Item { name: name.into(), outcome: Outcome::Skipped, message: format!("not tried: {why}"), hint: None }
+    Item { outcome: Outcome::Skipped, ..passed(name, format!("not tried: {why}")) }
 }

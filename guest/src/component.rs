@@ -185,22 +185,26 @@ fn to_error(error: Error, usage: Usage) -> nouns::Error {
     let mut attributes = error.attributes;
     attributes.extend(usage_attributes(&usage));
     nouns::Error {
-        kind: match error.kind {
-            Kind::Config => nouns::ErrorKind::Config,
-            Kind::Auth => nouns::ErrorKind::Auth,
-            Kind::Permission => nouns::ErrorKind::Permission,
-            Kind::NotFound => nouns::ErrorKind::NotFound,
-            Kind::RateLimited => nouns::ErrorKind::RateLimited,
-            Kind::Unavailable => nouns::ErrorKind::Unavailable,
-            Kind::Data => nouns::ErrorKind::Data,
-            Kind::Unsupported => nouns::ErrorKind::Unsupported,
-            Kind::Internal => nouns::ErrorKind::Internal,
-        },
+        kind: to_kind(error.kind),
         code: error.code,
         message: error.message,
         hint: error.hint,
         retry_after_ms: error.retry_after_ms,
         attributes,
+    }
+}
+
+fn to_kind(kind: Kind) -> nouns::ErrorKind {
+    match kind {
+        Kind::Config => nouns::ErrorKind::Config,
+        Kind::Auth => nouns::ErrorKind::Auth,
+        Kind::Permission => nouns::ErrorKind::Permission,
+        Kind::NotFound => nouns::ErrorKind::NotFound,
+        Kind::RateLimited => nouns::ErrorKind::RateLimited,
+        Kind::Unavailable => nouns::ErrorKind::Unavailable,
+        Kind::Data => nouns::ErrorKind::Data,
+        Kind::Unsupported => nouns::ErrorKind::Unsupported,
+        Kind::Internal => nouns::ErrorKind::Internal,
     }
 }
 
@@ -224,6 +228,7 @@ fn to_item(item: Item) -> contract::CheckItem {
         },
         message: item.message,
         hint: item.hint,
+        kind: item.kind.map(to_kind),
     }
 }
 

@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use crate::error::Kind;
+
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -128,6 +130,8 @@ pub struct CheckItem {
     pub message: String,
     /// What to try.
     pub hint: Option<String>,
+    /// What to do about it, when it failed.
+    pub kind: Option<Kind>,
 }
 
 /// The first value of an attribute.

@@ -86,6 +86,7 @@ impl Connection {
         let file = File { path, text, environment };
         let table = DeTable::parse(text).map_err(|error| {
             file.error(error.span().unwrap_or_default(), format!("not TOML: {}", error.message()))
+                .hint("text goes in quotes, sections in [brackets]; `init` writes a file to start from")
         })?;
         let root = Section { file: &file, name: String::new(), table: table.get_ref() };
         root.only(&KEYS)?;

@@ -99,6 +99,12 @@ impl From<source::Outcome> for Outcome {
 
 impl From<source::CheckItem> for CheckItem {
     fn from(item: source::CheckItem) -> Self {
-        Self { name: item.name, outcome: item.outcome.into(), message: item.message, hint: item.hint }
+        Self {
+            name: item.name,
+            outcome: item.outcome.into(),
+            message: item.message,
+            hint: item.hint,
+            kind: item.kind.map(Kind::from),
+        }
     }
 }

@@ -24,7 +24,7 @@ pub enum Exit {
     NotFound = 6,
     /// Over a quota.
     RateLimited = 7,
-    /// Network, time-out, 5xx; or a failed check.
+    /// Network, time-out, 5xx.
     Unavailable = 8,
     /// The source sent something unusable.
     Data = 9,
@@ -43,14 +43,14 @@ pub enum Exit {
 /// The table that `--help` shows.
 pub const HELP: &str = "\
 Exit codes:
-    0  done                            8  unavailable: network, time-out, 5xx,
-    1  internal: a defect                 or a check that failed
-    2  usage: the command line         9  data: the source sent something unusable
-    3  config: the connection file    10  unsupported
-    4  auth: authorise again          11  sandbox: trap, time-out, memory, egress
-    5  permission                     12  the target or the data folder failed
-    6  not found                      20  several tables failed, for different reasons
-    7  rate limited                  130  interrupted";
+    0  done                            8  unavailable: network, time-out, 5xx
+    1  internal: a defect              9  data: the source sent something unusable
+    2  usage: the command line        10  unsupported
+    3  config: the connection file    11  sandbox: trap, time-out, memory, egress
+    4  auth: authorise again          12  the target or the data folder failed
+    5  permission                     20  several tables failed, for different reasons
+    6  not found                     130  interrupted
+    7  rate limited";
 
 impl From<&Error> for Exit {
     fn from(error: &Error) -> Self {
@@ -59,17 +59,23 @@ impl From<&Error> for Exit {
             Origin::Configuration => Self::Config,
             Origin::Sandbox => Self::Sandbox,
             Origin::Sink | Origin::State => Self::Storage,
-            Origin::Component | Origin::Host => match error.kind {
-                Kind::Config => Self::Config,
-                Kind::Auth => Self::Auth,
-                Kind::Permission => Self::Permission,
-                Kind::NotFound => Self::NotFound,
-                Kind::RateLimited => Self::RateLimited,
-                Kind::Unavailable => Self::Unavailable,
-                Kind::Data => Self::Data,
-                Kind::Unsupported => Self::Unsupported,
-                Kind::Internal => Self::Internal,
-            },
+            Origin::Component | Origin::Host => error.kind.into(),
+        }
+    }
+}
+
+impl From<Kind> for Exit {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Config => Self::Config,
+            Kind::Auth => Self::Auth,
+            Kind::Permission => Self::Permission,
+            Kind::NotFound => Self::NotFound,
+            Kind::RateLimited => Self::RateLimited,
+            Kind::Unavailable => Self::Unavailable,
+            Kind::Data => Self::Data,
+            Kind::Unsupported => Self::Unsupported,
+            Kind::Internal => Self::Internal,
         }
     }
 }

@@ -52,7 +52,11 @@ fn come_back(error: Error, asked: Duration, limits: &Limits) -> Error {
     let asked_s = asked.as_secs();
     let limit_s = limits.wait_max.as_secs();
     Error {
-        message: format!("{}; the source asks to wait {}", error.message, duration(asked)),
+        message: format!(
+            "{}; the source asks to wait {}",
+            error.message.trim_end_matches('.'),
+            duration(asked)
+        ),
         hint: Some(format!(
             "run it again in {}; or let it wait: wait_max_s = {asked_s} under [limits] (now {limit_s})",
             duration(asked)

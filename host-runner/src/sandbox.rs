@@ -123,6 +123,7 @@ impl Sandbox {
                 outcome: Outcome::Failed,
                 message: error.message,
                 hint: error.hint,
+                kind: None,
             });
         }
         Ok(items)

@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::Context;
 use crate::change::{CheckItem, Outcome};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::exit::Exit;
 use crate::report::columns;
 
 pub(super) const HELP: &str = "\
-Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with 8; a
-configuration that the component refuses exits with 3.
+Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with the
+code of what failed first (8 where the component does not say what that is).
 
 Examples:
   host-runner check -c acme.toml
@@ -33,13 +33,15 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
     Ok(exit)
 }
 
-/// Items carry no kind, so a failed one says only that something is not as it should be.
+/// The code of the first failure; a refused request explains those before it.
 fn exit(items: &[CheckItem]) -> Exit {
-    let failed = |item: &&CheckItem| item.outcome == Outcome::Failed;
-    match items.iter().rfind(failed) {
+    let mut failed = items.iter().filter(|item| item.outcome == Outcome::Failed);
+    if failed.clone().any(|item| item.name == "egress") {
+        return Exit::Sandbox;
+    }
+    match failed.next() {
         None => Exit::Success,
-        Some(item) if item.name == "egress" => Exit::Sandbox,
-        Some(_) => Exit::Unavailable,
+        Some(item) => Exit::from(item.kind.unwrap_or(Kind::Unavailable)),
     }
 }
 

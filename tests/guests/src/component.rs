@@ -85,6 +85,7 @@ impl GuestConnection for Open {
             outcome: if authorized { Outcome::Passed } else { Outcome::Failed },
             message: if authorized { "authorised" } else { "not authorised" }.into(),
             hint: (!authorized).then(|| "authorize first".into()),
+            kind: (!authorized).then_some(ErrorKind::Auth),
         }];
         if let Some(url) = &self.config.url {
             let answer = http::get(url);
@@ -96,6 +97,7 @@ impl GuestConnection for Open {
                     Err(wrong) => wrong,
                 },
                 hint: None,
+                kind: None,
             });
         }
         items
