@@ -90,6 +90,10 @@ impl Engine {
             Error::usage(format!("component {}: {error}", path.display()))
                 .hint("give the component's file with --component FILE")
         })?;
+        if !wasm.starts_with(b"\0asm") {
+            return Err(Error::usage(format!("component {}: not a WebAssembly file", path.display()))
+                .hint("give the component's file with --component FILE"));
+        }
         let sha256 = hex(&Sha256::digest(&wasm));
         let code = self.compile(&wasm, &sha256).map_err(|error| {
             Error::sandbox(

@@ -56,7 +56,11 @@ impl Sqlite {
             std::fs::create_dir_all(folder)
                 .map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
         }
-        let wrong = |error: rusqlite::Error| Error::sink(format!("{}: {error}", path.display()));
+        let wrong = |error: rusqlite::Error| {
+            Error::sink(format!("{}: {error}", path.display())).hint(
+                "`path` under [sink] must be a SQLite file of this runner, or a file that does not exist yet",
+            )
+        };
         let database = Self::database(path).map_err(wrong)?;
         let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
         if version > VERSION {

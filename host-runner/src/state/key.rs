@@ -49,7 +49,9 @@ impl Key {
         match std::fs::read_to_string(&path) {
             Ok(text) => parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string())),
             Err(error) if error.kind() == ErrorKind::NotFound && may_make => make(&path),
-            Err(error) => Err(Error::configuration(format!("key {}: {error}", path.display()))),
+            Err(error) => Err(Error::state(format!("key {}: {error}", path.display())).hint(
+                "give a folder that can be read and written with --data DIR, or a key with --key-file FILE",
+            )),
         }
     }
 }
