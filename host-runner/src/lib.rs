@@ -15,6 +15,8 @@ pub mod egress;
 pub mod engine;
 pub mod error;
 pub mod exit;
+pub mod hooks;
+pub mod journal;
 pub mod limits;
 pub mod report;
 pub mod retry;

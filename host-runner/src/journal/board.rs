@@ -1,0 +1,72 @@
+//! What everyone may know without asking the database: depth, and the last `seq`, per connection.
+//!
+//! Written by the writer after each commit; never ahead of the disk.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::ledger::{Account, Ledger, Tally};
+
+/// See the file's header.
+#[derive(Default)]
+pub(super) struct Board {
+    entries: Mutex<HashMap<String, Entry>>,
+}
+
+struct Entry {
+    pending: Tally,
+    dead: Tally,
+    last: watch::Sender<u64>,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { pending: Tally::default(), dead: Tally::default(), last: watch::Sender::new(0) }
+    }
+}
+
+impl Board {
+    /// Shows an account; wakes its readers if there is more to read.
+    pub(super) fn publish(&self, connection: &str, account: &Account) {
+        let mut entries = self.lock();
+        if !entries.contains_key(connection) {
+            entries.insert(connection.to_owned(), Entry::default());
+        }
+        let Some(entry) = entries.get_mut(connection) else { return };
+        entry.pending = account.pending;
+        entry.dead = account.dead;
+        entry.last.send_if_modified(|last| {
+            let more = account.last > *last;
+            *last = account.last.max(*last);
+            more
+        });
+    }
+
+    /// Shows all accounts, and nothing for the others.
+    pub(super) fn publish_all(&self, ledger: &Ledger) {
+        for (connection, entry) in self.lock().iter_mut() {
+            if ledger.account(connection).is_none() {
+                (entry.pending, entry.dead) = (Tally::default(), Tally::default());
+            }
+        }
+        for (connection, account) in ledger.accounts() {
+            self.publish(connection, account);
+        }
+    }
+
+    /// Pending deliveries and dead letters.
+    pub(super) fn depth(&self, connection: &str) -> (Tally, Tally) {
+        self.lock().get(connection).map(|entry| (entry.pending, entry.dead)).unwrap_or_default()
+    }
+
+    /// Follows the last `seq`.
+    pub(super) fn arrivals(&self, connection: &str) -> watch::Receiver<u64> {
+        self.lock().entry(connection.to_owned()).or_default().last.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,170 @@
+//! The journal's file: how it is opened, its tables, and what its failures mean.
+//!
+//! Knows nothing of what is done with them.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
+
+use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT};
+use crate::error::{Error, Result};
+
+/// "hrjl": this file is a journal of this program.
+const APPLICATION: i64 = 0x6872_6a6c;
+/// The layout below.
+const LAYOUT: i64 = 1;
+/// Bytes of a page; a delivery of a few KiB fits into one.
+const PAGE_BYTES: u32 = 8_192;
+
+const TABLES: &str = "
+    CREATE TABLE connections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE deliveries (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        connection INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        appended_at_ms INTEGER NOT NULL,
+        received_at_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        method TEXT NOT NULL,
+        path TEXT NOT NULL,
+        headers BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX deliveries_in_order ON deliveries (connection, seq, bytes);
+    CREATE TABLE dead_letters (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        seq INTEGER NOT NULL,
+        connection INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        buried_at_ms INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        received_at_ms INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        method TEXT NOT NULL,
+        path TEXT NOT NULL,
+        headers BLOB NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX dead_letters_in_order ON dead_letters (connection, id, bytes);
+";
+
+/// Why the file could not be opened.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Its content is damaged; says how.
+    Unreadable(String),
+    /// It is not ours, is in use, or the disk failed: it stays as it is.
+    Other(Error),
+}
+
+/// Opens the file for writing, and makes file and tables if they are missing.
+pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trouble> {
+    let io =
+        |error: std::io::Error| Trouble::Other(Error::state(format!("journal {}: {error}", path.display())));
+    // Bodies are personal data: only the owner may read them. SQLite gives its other files the same mode.
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(io)?;
+    let failed = |error: rusqlite::Error| trouble(path, &error);
+    let mut database = Database::open(path).map_err(failed)?;
+    if !settle(&database, limits).map_err(failed)? {
+        return Err(Trouble::Other(
+            Error::state(format!(
+                "journal {}: no write-ahead log with full sync on this file system",
+                path.display()
+            ))
+            .hint("put the data folder on a local disk"),
+        ));
+    }
+    let (application, layout) = identity(&database).map_err(failed)?;
+    match (application, layout) {
+        (APPLICATION, LAYOUT) => Ok(database),
+        (0, 0) => {
+            make(&mut database).map_err(failed)?;
+            Ok(database)
+        }
+        (APPLICATION, layout) => Err(Trouble::Other(
+            Error::state(format!("journal {}: layout {layout} is newer than this program", path.display()))
+                .hint("use the program that wrote it, at least until the journal is empty"),
+        )),
+        _ => Err(Trouble::Other(
+            Error::state(format!("journal {}: a database of another program", path.display()))
+                .hint("choose another data folder"),
+        )),
+    }
+}
+
+/// Opens the file for reading.
+pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Database> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Database::open_with_flags(path, flags)?;
+    database.busy_timeout(BUSY_TIMEOUT)?;
+    database.pragma_update(None, "query_only", true)?;
+    Ok(database)
+}
+
+/// What a failure of the database says about the file.
+pub(super) fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
+    if is_damage(error) {
+        Trouble::Unreadable(error.to_string())
+    } else {
+        Trouble::Other(failure(path, error))
+    }
+}
+
+/// Whether the content of the file is at fault.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// A failure of the database in words.
+pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Error {
+    Error::state(format!("journal {}: {error}", path.display()))
+}
+
+/// A column that is never negative.
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(i64::cast_unsigned)
+}
+
+/// True if the file is as safe as promised.
+fn settle(database: &Database, limits: &JournalLimits) -> rusqlite::Result<bool> {
+    database.busy_timeout(BUSY_TIMEOUT)?;
+    database.set_prepared_statement_cache_capacity(64);
+    database.pragma_update(None, "page_size", PAGE_BYTES)?;
+    let mode: String = database.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    let sync: i64 = database.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    if mode != "wal" || sync != 2 {
+        return Ok(false);
+    }
+    database.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    database.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    let page_bytes: i64 = database.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = limits.file_bytes / page_bytes.cast_unsigned().max(1);
+    let pages = i64::try_from(pages.clamp(1, 1 << 31)).unwrap_or(i64::MAX);
+    database.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    Ok(true)
+}
+
+fn identity(database: &Database) -> rusqlite::Result<(i64, i64)> {
+    let application = database.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let layout = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // Somebody's tables without a mark: not an empty file.
+    Ok(if tables > 0 && application == 0 { (-1, layout) } else { (application, layout) })
+}
+
+fn make(database: &mut Database) -> rusqlite::Result<()> {
+    let transaction = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // Two processes that start at once: the second finds it made.
+    if identity(&transaction)? == (0, 0) {
+        transaction.execute_batch(TABLES)?;
+        let first = i64::try_from(crate::clock::now_ms()).unwrap_or(0).saturating_mul(1_000);
+        transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('deliveries', ?1)", [first])?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", LAYOUT)?;
+    }
+    transaction.commit()
+}

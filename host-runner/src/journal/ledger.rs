@@ -1,0 +1,126 @@
+//! How much each connection has in the journal, so that its bounds are checked without asking the database.
+//!
+//! Belongs to the writer. It is changed within a transaction; after a rollback it is loaded anew.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection as Database, params};
+
+use super::database::number;
+
+/// A number of records and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+    }
+
+    pub(super) fn subtract(&mut self, other: Self) {
+        self.count = self.count.saturating_sub(other.count);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
+
+    /// Whether `other` more stay within the bounds.
+    pub(super) fn has_room(self, other: Self, count_max: u64, bytes_max: u64) -> bool {
+        self.count + other.count <= count_max && self.bytes + other.bytes <= bytes_max
+    }
+}
+
+/// What one connection has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) id: i64,
+    pub(super) pending: Tally,
+    pub(super) dead: Tally,
+    pub(super) last: u64,
+}
+
+/// All accounts.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    accounts: HashMap<String, Account>,
+    names: HashMap<i64, String>,
+    /// The database's own count of changes by others, as of when this was loaded.
+    pub(super) version: i64,
+}
+
+impl Ledger {
+    /// Adds up what is in the database.
+    pub(super) fn load(database: &Database) -> rusqlite::Result<Self> {
+        let mut ledger = Self { version: version(database)?, ..Self::default() };
+        let mut names = database.prepare_cached("SELECT id, name FROM connections")?;
+        let mut rows = names.query([])?;
+        while let Some(row) = rows.next()? {
+            ledger.insert(row.get(1)?, row.get(0)?);
+        }
+        let sums = "SELECT connection, count(*), sum(bytes), max(seq) FROM deliveries GROUP BY connection";
+        for (id, tally, last) in sum(database, sums)? {
+            if let Some(account) = ledger.by_id(id) {
+                (account.pending, account.last) = (tally, last);
+            }
+        }
+        let sums = "SELECT connection, count(*), sum(bytes), 0 FROM dead_letters GROUP BY connection";
+        for (id, tally, _) in sum(database, sums)? {
+            if let Some(account) = ledger.by_id(id) {
+                account.dead = tally;
+            }
+        }
+        Ok(ledger)
+    }
+
+    /// The account of a connection, made if it has none.
+    pub(super) fn open(&mut self, database: &Database, connection: &str) -> rusqlite::Result<&mut Account> {
+        if !self.accounts.contains_key(connection) {
+            let mut insert = database.prepare_cached("INSERT INTO connections (name) VALUES (?1)")?;
+            let id = insert.insert(params![connection])?;
+            self.insert(connection.to_owned(), id);
+        }
+        self.accounts.get_mut(connection).ok_or(rusqlite::Error::QueryReturnedNoRows)
+    }
+
+    pub(super) fn account(&self, connection: &str) -> Option<&Account> {
+        self.accounts.get(connection)
+    }
+
+    pub(super) fn account_mut(&mut self, connection: &str) -> Option<&mut Account> {
+        self.accounts.get_mut(connection)
+    }
+
+    pub(super) fn accounts(&self) -> impl Iterator<Item = (&String, &Account)> {
+        self.accounts.iter()
+    }
+
+    pub(super) fn name(&self, id: i64) -> Option<&str> {
+        self.names.get(&id).map(String::as_str)
+    }
+
+    fn insert(&mut self, name: String, id: i64) {
+        let account = Account { id, pending: Tally::default(), dead: Tally::default(), last: 0 };
+        self.names.insert(id, name.clone());
+        self.accounts.insert(name, account);
+    }
+
+    fn by_id(&mut self, id: i64) -> Option<&mut Account> {
+        self.accounts.get_mut(self.names.get(&id)?)
+    }
+}
+
+/// Changes when another database connection, of this process or another, has committed.
+pub(super) fn version(database: &Database) -> rusqlite::Result<i64> {
+    database.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+fn sum(database: &Database, sql: &str) -> rusqlite::Result<Vec<(i64, Tally, u64)>> {
+    let mut statement = database.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| {
+        let tally = Tally { count: number(row, 1)?, bytes: number(row, 2)? };
+        Ok((row.get(0)?, tally, number(row, 3)?))
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,164 @@
+//! Who waits for the writer: bounded, taken all at once, closed once.
+//!
+//! Knows nothing of the database.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::AppendError;
+use super::limits::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, QUEUE_MAX};
+use super::record::Record;
+use crate::error::Result;
+
+/// Something to be done in a transaction, and who waits for it.
+pub(super) enum Command {
+    Append { connection: String, record: Record, reply: oneshot::Sender<Result<u64, AppendError>> },
+    Change { change: Change, reply: SyncSender<Result<Vec<u64>>> },
+}
+
+/// Everything but an append. Answers the `seq`s or ids concerned where they matter.
+pub(super) enum Change {
+    Acknowledge { connection: String, through: u64 },
+    Bury { connection: String, seq: u64, kind: String, reason: String },
+    Replay { ids: Vec<u64> },
+    Drop { ids: Vec<u64> },
+    Expire { now_ms: u64 },
+}
+
+/// See the file's header.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Command>,
+    closed: bool,
+}
+
+impl Command {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append { record, .. } => record.bytes,
+            Self::Change { .. } => 0,
+        }
+    }
+}
+
+impl Queue {
+    /// Adds a command; gives it back if too many wait or the writer is gone.
+    pub(super) fn push(&self, command: Command) -> Result<(), Command> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed || state.waiting.len() >= QUEUE_MAX {
+            return Err(command);
+        }
+        state.waiting.push_back(command);
+        let first = state.waiting.len() == 1;
+        drop(state);
+        if first {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// All who wait, within the bounds of a transaction; empty after `timeout`; none once closed and empty.
+    pub(super) fn take(&self, timeout: Duration) -> Option<Vec<Command>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
+        let waited = self.changed.wait_timeout_while(state, timeout, idle);
+        let (mut state, _timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.is_empty() && state.closed {
+            return None;
+        }
+        let (mut count, mut bytes) = (0, 0);
+        for command in state.waiting.iter().take(BATCH_COUNT_MAX) {
+            if count > 0 && bytes + command.bytes() > BATCH_BYTES_MAX {
+                break;
+            }
+            count += 1;
+            bytes += command.bytes();
+        }
+        Some(state.waiting.drain(..count).collect())
+    }
+
+    /// Refuses further commands; those that wait are still served.
+    pub(super) fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Refuses further commands and lets go of those that wait: the writer is gone.
+    pub(super) fn abandon(&self) {
+        self.close();
+        let waiting = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut state.waiting)
+        };
+        drop(waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, Change, Command, QUEUE_MAX, Queue};
+    use crate::journal::Delivery;
+    use crate::journal::record::Record;
+
+    fn change() -> Command {
+        let (reply, _answer) = std::sync::mpsc::sync_channel(1);
+        Command::Change { change: Change::Expire { now_ms: 0 }, reply }
+    }
+
+    fn append(bytes: usize) -> Command {
+        let delivery = Delivery {
+            received_at_ms: 0,
+            method: String::new(),
+            path_with_query: String::new(),
+            headers: Vec::new(),
+            body: vec![0; bytes],
+        };
+        let (reply, _answer) = tokio::sync::oneshot::channel();
+        Command::Append { connection: String::new(), record: Record::new("", delivery), reply }
+    }
+
+    #[test]
+    fn it_is_bounded_and_taken_in_pieces() {
+        let queue = Queue::default();
+        for _ in 0..QUEUE_MAX {
+            assert!(queue.push(change()).is_ok());
+        }
+        assert!(queue.push(change()).is_err(), "the bound does not hold");
+        let taken = queue.take(Duration::ZERO).expect("open");
+        assert_eq!(taken.len(), BATCH_COUNT_MAX);
+        assert!(queue.push(change()).is_ok(), "there is room again");
+    }
+
+    #[test]
+    fn a_transaction_is_bounded_in_bytes_but_takes_one_of_any_size() {
+        let queue = Queue::default();
+        for bytes in [BATCH_BYTES_MAX + 1, BATCH_BYTES_MAX / 2, BATCH_BYTES_MAX / 2, 1] {
+            assert!(queue.push(append(bytes)).is_ok());
+        }
+        let sizes: Vec<usize> =
+            std::iter::from_fn(|| queue.take(Duration::ZERO).map(|taken| taken.len())).take(4).collect();
+        assert_eq!(sizes, [1, 1, 2, 0]);
+    }
+
+    #[test]
+    fn once_closed_it_serves_those_who_wait_and_refuses_others() {
+        let queue = Queue::default();
+        assert!(queue.push(change()).is_ok());
+        queue.close();
+        assert!(queue.push(change()).is_err());
+        assert_eq!(queue.take(Duration::from_secs(60)).map(|taken| taken.len()), Some(1));
+        assert!(queue.take(Duration::from_secs(60)).is_none());
+    }
+}

@@ -1,0 +1,154 @@
+//! Reading pending deliveries and dead letters, beside the writer and without waiting for it.
+//!
+//! Verifies every checksum; what to do about a wrong one is the caller's business.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{Connection as Database, OptionalExtension, Row, params};
+
+use super::Stored;
+use super::database::{failure, number, open_for_reading};
+use super::dead::{DeadLetter, DeadRecord};
+use super::limits::READERS_KEPT;
+use super::record::Raw;
+use crate::error::Result;
+
+const NEXT: &str = "
+    SELECT seq, bytes, received_at_ms, checksum, method, path, headers, body FROM deliveries
+    WHERE connection = (SELECT id FROM connections WHERE name = ?1) AND seq > ?2 ORDER BY seq LIMIT ?3";
+const OLDEST: &str = "
+    SELECT received_at_ms FROM deliveries
+    WHERE connection = (SELECT id FROM connections WHERE name = ?1) ORDER BY seq LIMIT 1";
+const LETTERS: &str = "
+    SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes FROM dead_letters d
+    JOIN connections c ON c.id = d.connection
+    WHERE d.id > ?1 AND (?2 IS NULL OR c.name = ?2) ORDER BY d.id LIMIT ?3";
+const LETTER: &str = "
+    SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes,
+        checksum, method, path, headers, body
+    FROM dead_letters d JOIN connections c ON c.id = d.connection WHERE d.id = ?1";
+
+/// Database connections for reading.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Database>>,
+}
+
+/// Deliveries in their order, and the ones between them that cannot be used.
+#[derive(Default)]
+pub(super) struct Page {
+    pub(super) stored: Vec<Stored>,
+    pub(super) corrupt: Vec<(u64, String)>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::default() }
+    }
+
+    pub(super) fn next(&self, connection: &str, after: u64, max: usize, max_bytes: usize) -> Result<Page> {
+        let count = i64::try_from(max).unwrap_or(i64::MAX);
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        self.read(|database| {
+            let mut statement = database.prepare_cached(NEXT)?;
+            let mut rows = statement.query(params![connection, after, count])?;
+            let mut page = Page::default();
+            let mut bytes = 0;
+            while bytes < max_bytes
+                && let Some(row) = rows.next()?
+            {
+                let seq = number(row, 0)?;
+                bytes = bytes.saturating_add(usize::try_from(number(row, 1)?).unwrap_or(usize::MAX));
+                match raw(row, 2, 3)?.decode(connection) {
+                    (delivery, None) => page.stored.push(Stored { seq, delivery }),
+                    (_, Some(wrong)) => page.corrupt.push((seq, wrong)),
+                }
+            }
+            Ok(page)
+        })
+    }
+
+    pub(super) fn oldest(&self, connection: &str) -> Result<Option<u64>> {
+        self.read(|database| {
+            database.prepare_cached(OLDEST)?.query_row([connection], |row| number(row, 0)).optional()
+        })
+    }
+
+    pub(super) fn dead_letters(
+        &self,
+        connection: Option<&str>,
+        after: u64,
+        max: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        let count = i64::try_from(max).unwrap_or(i64::MAX);
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        self.read(|database| {
+            let mut statement = database.prepare_cached(LETTERS)?;
+            statement.query_map(params![after, connection, count], letter)?.collect()
+        })
+    }
+
+    pub(super) fn dead_letter(&self, id: u64) -> Result<Option<DeadRecord>> {
+        self.read(|database| {
+            let mut statement = database.prepare_cached(LETTER)?;
+            let record = statement.query_row([id.cast_signed()], |row| {
+                let letter = letter(row)?;
+                let (delivery, corrupt) = raw(row, 6, 8)?.decode(&letter.connection);
+                Ok(DeadRecord { letter, delivery, corrupt })
+            });
+            record.optional()
+        })
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let database = match idle {
+            Some(database) => Ok(database),
+            None => open_for_reading(&self.path),
+        };
+        let done = database.and_then(|database| work(&database).map(|value| (database, value)));
+        // After a failure the database connection is not used again.
+        let (database, value) = done.map_err(|error| failure(&self.path, &error))?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < READERS_KEPT {
+            idle.push(database);
+        }
+        Ok(value)
+    }
+}
+
+/// Columns `checksum, method, path, headers, body` from `first` on, and the time in `received`.
+///
+/// A damaged text column is still to be seen by a person, so it is not refused here.
+pub(super) fn raw(row: &Row<'_>, received: usize, first: usize) -> rusqlite::Result<Raw> {
+    let text = |column| -> rusqlite::Result<String> {
+        Ok(String::from_utf8_lossy(bytes(row, column)?).into_owned())
+    };
+    Ok(Raw {
+        received_at_ms: number(row, received)?,
+        checksum: row.get(first)?,
+        method: text(first + 1)?,
+        path_with_query: text(first + 2)?,
+        headers: bytes(row, first + 3)?.to_vec(),
+        body: bytes(row, first + 4)?.to_vec(),
+    })
+}
+
+fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
+    // Whatever type it claims to have.
+    row.get_ref(column).map(|value| value.as_bytes().unwrap_or_default())
+}
+
+fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        id: number(row, 0)?,
+        seq: number(row, 1)?,
+        connection: row.get(2)?,
+        kind: row.get(3)?,
+        reason: row.get(4)?,
+        buried_at_ms: number(row, 5)?,
+        received_at_ms: number(row, 6)?,
+        bytes: number(row, 7)?,
+    })
+}

@@ -1,0 +1,320 @@
+//! What happens to the file at start-up: a table of cases, each with its label.
+//!
+//! | case | found | done |
+//! |---|---|---|
+//! | fresh | no file, or an empty one | made |
+//! | whole | every record fits its checksum | counted |
+//! | torn tail | a transaction that never returned | SQLite leaves it out; nobody was answered |
+//! | damaged record | a checksum that does not fit | moved to the dead letters, kind `corrupt` |
+//! | unreadable | not a database, or damaged beyond a record | renamed; what can be read moves into a fresh one |
+//! | shared | another process holds it | opened as it is; that process has repaired it |
+//! | foreign, newer, no access | – | an error; the file stays as it is |
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection as Database, Row, params_from_iter};
+
+use super::JournalLimits;
+use super::database::{self, Trouble, failure, number, trouble};
+use super::ledger::{Ledger, Tally};
+use super::reader::raw;
+use super::record::{CORRUPT, Raw};
+use super::transaction::move_to_dead;
+use crate::error::{Error, Result};
+
+/// What start-up found, for the log; whether it is reason to stop is the caller's decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Every connection that has something in the journal, by name.
+    pub connections: Vec<FoundConnection>,
+    /// Records that failed their checksum and are dead letters now.
+    pub corrupt: u64,
+    /// The file could not be read and was replaced.
+    pub replaced: Option<Replaced>,
+    /// Another process has the journal open; nothing was verified.
+    pub shared: bool,
+}
+
+/// What a connection has in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundConnection {
+    /// Its name.
+    pub name: String,
+    /// Deliveries waiting.
+    pub pending: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// A journal that had to make way for a fresh one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Where it is now.
+    pub moved_to: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Deliveries saved out of it.
+    pub saved: u64,
+    /// Dead letters saved out of it.
+    pub saved_dead: u64,
+    /// Records that were seen in it and could not be saved; there may be more that cannot be seen.
+    pub lost: u64,
+}
+
+impl Found {
+    /// Whether something may be lost or waits for a person because of damage.
+    pub fn is_damaged(&self) -> bool {
+        self.corrupt > 0 || self.replaced.is_some()
+    }
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sum = |of: fn(&FoundConnection) -> u64| self.connections.iter().map(of).sum::<u64>();
+        let (pending, dead) = (sum(|found| found.pending), sum(|found| found.dead));
+        write!(f, "{pending} deliveries pending, {dead} dead letters")?;
+        if self.corrupt > 0 {
+            write!(f, ", {} of them found damaged on disk just now", self.corrupt)?;
+        }
+        if let Some(replaced) = &self.replaced {
+            let (path, reason) = (replaced.moved_to.display(), &replaced.reason);
+            write!(f, "; the former file could not be read ({reason}) and is now {path}: ")?;
+            let Replaced { saved, saved_dead, lost, .. } = replaced;
+            write!(f, "saved {saved} deliveries and {saved_dead} dead letters, lost at least {lost}")?;
+        }
+        if self.shared {
+            f.write_str("; another process has it open")?;
+        }
+        Ok(())
+    }
+}
+
+/// An open journal.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) ledger: Ledger,
+    pub(super) found: Found,
+    pub(super) owner: Option<File>,
+}
+
+pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Opened> {
+    let owner = own(path)?;
+    if owner.is_none() {
+        return open_shared(path, limits);
+    }
+    let mut found = Found::default();
+    let first = database::open(path, limits)
+        .and_then(|database| verify(database).map_err(|error| trouble(path, &error)));
+    let (database, ledger) = match first {
+        Ok((database, ledger, corrupt)) => {
+            found.corrupt = corrupt;
+            (database, ledger)
+        }
+        Err(Trouble::Other(error)) => return Err(error),
+        Err(Trouble::Unreadable(reason)) => {
+            let (replaced, database) = replace(path, limits, reason)?;
+            let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
+            found.replaced = Some(replaced);
+            (database, ledger)
+        }
+    };
+    found.connections = connections(&ledger);
+    Ok(Opened { database, ledger, found, owner })
+}
+
+/// The right to repair, for as long as the file is held; none if another process has it.
+fn own(path: &Path) -> Result<Option<File>> {
+    let path = path.with_extension("lock");
+    let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn open_shared(path: &Path, limits: &JournalLimits) -> Result<Opened> {
+    let database = database::open(path, limits).map_err(|trouble| match trouble {
+        Trouble::Unreadable(reason) => {
+            Error::state(format!("journal {}: unreadable: {reason}", path.display()))
+                .hint("restart the process that has it open: the journal is then repaired")
+        }
+        Trouble::Other(error) => error,
+    })?;
+    let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
+    let found = Found { connections: connections(&ledger), shared: true, ..Found::default() };
+    Ok(Opened { database, ledger, found, owner: None })
+}
+
+fn connections(ledger: &Ledger) -> Vec<FoundConnection> {
+    let used = ledger.accounts().filter(|(_, account)| account.pending.count + account.dead.count > 0);
+    let mut found: Vec<FoundConnection> = used
+        .map(|(name, account)| FoundConnection {
+            name: name.clone(),
+            pending: account.pending.count,
+            bytes: account.pending.bytes,
+            dead: account.dead.count,
+        })
+        .collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+/// Reads every pending record; moves the damaged ones aside and counts them.
+fn verify(mut database: Database) -> rusqlite::Result<(Database, Ledger, u64)> {
+    let transaction = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let mut ledger = Ledger::load(&transaction)?;
+    let mut damaged: Vec<(u64, String, u64, String)> = Vec::new();
+    {
+        let mut all = transaction.prepare(VERIFY)?;
+        let mut rows = all.query([])?;
+        while let Some(row) = rows.next()? {
+            let name = ledger.name(row.get(1)?).unwrap_or_default();
+            if let (_, Some(wrong)) = raw(row, 3, 4)?.decode(name) {
+                damaged.push((number(row, 0)?, name.to_owned(), number(row, 2)?, wrong));
+            }
+        }
+    }
+    let now_ms = crate::clock::now_ms();
+    for (seq, name, bytes, wrong) in &damaged {
+        let account = ledger.open(&transaction, name)?;
+        let one = Tally { count: 1, bytes: *bytes };
+        move_to_dead(&transaction, account, *seq, one, (CORRUPT, wrong, now_ms))?;
+    }
+    transaction.commit()?;
+    ledger.version = super::ledger::version(&database)?;
+    Ok((database, ledger, damaged.len() as u64))
+}
+
+const VERIFY: &str = "
+    SELECT seq, connection, bytes, received_at_ms, checksum, method, path, headers, body
+    FROM deliveries ORDER BY seq";
+const PENDING: &str = "
+    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, appended_at_ms
+    FROM deliveries r JOIN connections c ON c.id = r.connection";
+const APPEND: &str = "
+    INSERT INTO deliveries (connection, received_at_ms, checksum, method, path, headers, body,
+        bytes, appended_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const DEAD: &str = "
+    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, seq, kind, reason, buried_at_ms
+    FROM dead_letters r JOIN connections c ON c.id = r.connection";
+const BURY: &str = "
+    INSERT INTO dead_letters (connection, received_at_ms, checksum, method, path, headers, body,
+        bytes, seq, kind, reason, buried_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+/// Renames an unreadable file and its companions, makes a fresh one, and copies what can be read.
+fn replace(path: &Path, limits: &JournalLimits, reason: String) -> Result<(Replaced, Database)> {
+    let now_ms = crate::clock::now_ms();
+    let aside = |suffix: &str| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.with_file_name(format!("{name}.unreadable-{now_ms}{suffix}"))
+    };
+    for suffix in ["", "-wal", "-shm"] {
+        let mut from = path.as_os_str().to_owned();
+        from.push(suffix);
+        match std::fs::rename(&from, aside(suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let from = Path::new(&from).display();
+                return Err(Error::state(format!(
+                    "journal {from}: unreadable, and cannot be renamed: {error}"
+                )));
+            }
+            _ => {}
+        }
+    }
+    let mut database = database::open(path, limits).map_err(|trouble| match trouble {
+        Trouble::Unreadable(reason) => Error::state(format!("journal {}: {reason}", path.display())),
+        Trouble::Other(error) => error,
+    })?;
+    let moved_to = aside("");
+    // A copy of the damaged file must not stand in the way of starting: what fails here is not saved.
+    let Saved { pending: saved, dead: saved_dead, lost } =
+        salvage(&moved_to, &mut database).unwrap_or_default();
+    Ok((Replaced { moved_to, reason, saved, saved_dead, lost }, database))
+}
+
+/// Copies what can be read.
+fn salvage(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
+    let from = database::open_for_reading(from)?;
+    let mut ledger = Ledger::default();
+    let mut saved = Saved::default();
+    let transaction = into.transaction()?;
+    for (select, insert, key, table) in
+        [(PENDING, APPEND, "seq", "deliveries"), (DEAD, BURY, "id", "dead_letters")]
+    {
+        let select = format!("{select} WHERE r.{key} = ?1");
+        for key in keys(&from, table, key) {
+            let Ok(record) = from.prepare_cached(&select)?.query_row([key], Copied::read) else {
+                saved.lost += 1;
+                continue;
+            };
+            let Copied { connection, raw, values } = record;
+            let checksum = Value::Integer(raw.checksum);
+            let headers = raw.headers.clone();
+            let (delivery, wrong) = raw.decode(&connection);
+            if wrong.is_some() {
+                saved.lost += 1;
+                continue;
+            }
+            let id = ledger.open(&transaction, &connection)?.id;
+            let fixed = [
+                Value::Integer(id),
+                Value::Integer(delivery.received_at_ms.cast_signed()),
+                checksum,
+                Value::Text(delivery.method),
+                Value::Text(delivery.path_with_query),
+                Value::Blob(headers),
+                Value::Blob(delivery.body),
+            ];
+            let values = fixed.into_iter().chain(values);
+            transaction.prepare_cached(insert)?.execute(params_from_iter(values))?;
+            *(if table == "deliveries" { &mut saved.pending } else { &mut saved.dead }) += 1;
+        }
+    }
+    transaction.commit()?;
+    Ok(saved)
+}
+
+#[derive(Default)]
+struct Saved {
+    pending: u64,
+    dead: u64,
+    lost: u64,
+}
+
+/// A record of either table: what is verified, then the columns that differ.
+struct Copied {
+    connection: String,
+    raw: Raw,
+    values: Vec<Value>,
+}
+
+impl Copied {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let values = (7..row.as_ref().column_count()).map(|column| row.get(column));
+        let values = values.collect::<rusqlite::Result<_>>()?;
+        Ok(Self { connection: row.get(0)?, raw: raw(row, 1, 2)?, values })
+    }
+}
+
+/// The keys of a table: from the front until the first failure, and from the back until the first failure.
+fn keys(from: &Database, table: &str, key: &str) -> Vec<i64> {
+    let collect = |direction: &str, until: Option<i64>| -> Vec<i64> {
+        let select = format!("SELECT {key} FROM {table} NOT INDEXED ORDER BY {key} {direction}");
+        let Ok(mut statement) = from.prepare(&select) else { return Vec::new() };
+        let Ok(found) = statement.query_map([], |row| row.get(0)) else { return Vec::new() };
+        found.map_while(|key| key.ok().filter(|key| Some(*key) != until)).collect()
+    };
+    let mut keys = collect("ASC", None);
+    let mut tail = collect("DESC", keys.last().copied());
+    tail.reverse();
+    keys.extend(tail);
+    keys
+}

@@ -1,0 +1,261 @@
+//! What a batch of commands does to the tables and the ledger, within one transaction.
+//!
+//! A refusal (full, unknown) is an outcome of its command alone; an error of the database ends them all.
+
+use rusqlite::{Connection as Database, OptionalExtension, params};
+
+use super::database::number;
+use super::ledger::{Account, Ledger, Tally};
+use super::limits::EXPIRE_COUNT_MAX;
+use super::queue::{Change, Command};
+use super::reader::raw;
+use super::record::{CORRUPT, EXPIRED, Record};
+use super::{AppendError, JournalLimits};
+use crate::error::{Error, Kind, Origin, Result};
+
+const APPEND: &str = "
+    INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path, headers, body)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const BURY: &str = "
+    INSERT INTO dead_letters (seq, connection, kind, reason, buried_at_ms,
+        bytes, received_at_ms, checksum, method, path, headers, body)
+    SELECT seq, connection, ?2, ?3, ?4, bytes, received_at_ms, checksum, method, path, headers, body
+    FROM deliveries WHERE seq = ?1";
+const REPLAY: &str = "
+    INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path, headers, body)
+    SELECT connection, bytes, ?2, received_at_ms, checksum, method, path, headers, body
+    FROM dead_letters WHERE id = ?1";
+const LETTER: &str = "
+    SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body FROM dead_letters WHERE id = ?1";
+const OLD: &str = "SELECT seq, connection, appended_at_ms FROM deliveries ORDER BY seq LIMIT ?1";
+const TALLY: &str = "
+    SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_in_order
+    WHERE connection = ?1 AND seq <= ?2";
+
+/// A transaction under way.
+pub(super) struct Work<'a> {
+    pub(super) database: &'a Database,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) limits: &'a JournalLimits,
+    pub(super) now_ms: u64,
+    /// Connections whose account changed.
+    pub(super) touched: &'a mut Vec<String>,
+}
+
+/// The answer to a command, to be given once the transaction is committed.
+pub(super) enum Outcome {
+    Append(Result<u64, AppendError>),
+    Change(Result<Vec<u64>>),
+}
+
+impl Work<'_> {
+    pub(super) fn run(&mut self, command: &Command) -> rusqlite::Result<Outcome> {
+        match command {
+            Command::Append { connection, record, .. } => {
+                self.append(connection, record).map(Outcome::Append)
+            }
+            Command::Change { change, .. } => self.change(change).map(Outcome::Change),
+        }
+    }
+
+    fn change(&mut self, change: &Change) -> rusqlite::Result<Result<Vec<u64>>> {
+        match change {
+            Change::Acknowledge { connection, through } => self.acknowledge(connection, *through).map(Ok),
+            Change::Bury { connection, seq, kind, reason } => self.bury(connection, *seq, kind, reason),
+            Change::Replay { ids } => self.replay(ids),
+            Change::Drop { ids } => self.drop(ids).map(Ok),
+            Change::Expire { now_ms } => self.expire(*now_ms).map(Ok),
+        }
+    }
+
+    fn append(&mut self, connection: &str, record: &Record) -> rusqlite::Result<Result<u64, AppendError>> {
+        let account = self.ledger.open(self.database, connection)?;
+        let one = Tally { count: 1, bytes: record.bytes as u64 };
+        if !account.pending.has_room(one, self.limits.count, self.limits.bytes) {
+            return Ok(Err(AppendError::Full));
+        }
+        let delivery = &record.delivery;
+        let seq = self.database.prepare_cached(APPEND)?.insert(params![
+            account.id,
+            one.bytes.cast_signed(),
+            self.now_ms.cast_signed(),
+            delivery.received_at_ms.cast_signed(),
+            record.checksum,
+            delivery.method,
+            delivery.path_with_query,
+            record.headers,
+            delivery.body,
+        ])?;
+        account.pending.add(one);
+        account.last = seq.cast_unsigned();
+        self.touch(connection);
+        Ok(Ok(seq.cast_unsigned()))
+    }
+
+    fn acknowledge(&mut self, connection: &str, through: u64) -> rusqlite::Result<Vec<u64>> {
+        let Some(account) = self.ledger.account_mut(connection) else { return Ok(Vec::new()) };
+        let through = i64::try_from(through).unwrap_or(i64::MAX);
+        let gone = self.database.prepare_cached(TALLY)?.query_row(params![account.id, through], |row| {
+            Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
+        })?;
+        let sql = "DELETE FROM deliveries WHERE connection = ?1 AND seq <= ?2";
+        self.database.prepare_cached(sql)?.execute(params![account.id, through])?;
+        account.pending.subtract(gone);
+        self.touch(connection);
+        Ok(Vec::new())
+    }
+
+    fn bury(
+        &mut self,
+        connection: &str,
+        seq: u64,
+        kind: &str,
+        reason: &str,
+    ) -> rusqlite::Result<Result<Vec<u64>>> {
+        let sql = "SELECT bytes FROM deliveries WHERE seq = ?1 AND connection = ?2";
+        let id = self.ledger.account(connection).map(|account| account.id);
+        let mut find = self.database.prepare_cached(sql)?;
+        let bytes = find.query_row(params![seq.cast_signed(), id], |row| number(row, 0)).optional()?;
+        let Some(bytes) = bytes else {
+            // Buried or acknowledged before: the same command twice does no harm.
+            return Ok(Ok(Vec::new()));
+        };
+        let one = Tally { count: 1, bytes };
+        let Some(account) = self.ledger.account_mut(connection) else { return Ok(Ok(Vec::new())) };
+        // A damaged record has to go out of the way whatever the bound says.
+        if kind != CORRUPT && !account.dead.has_room(one, self.limits.dead_count, self.limits.dead_bytes) {
+            return Ok(Err(dead_letters_full(connection)));
+        }
+        move_to_dead(self.database, account, seq, one, (kind, reason, self.now_ms))?;
+        self.touch(connection);
+        Ok(Ok(vec![seq]))
+    }
+
+    fn replay(&mut self, ids: &[u64]) -> rusqlite::Result<Result<Vec<u64>>> {
+        // All are looked at before the first is moved.
+        let mut moves: Vec<(u64, String, Tally)> = Vec::with_capacity(ids.len());
+        for id in ids {
+            let mut find = self.database.prepare_cached(LETTER)?;
+            let found = find.query_row([id.cast_signed()], |row| {
+                let connection = self.ledger.name(row.get(0)?).unwrap_or_default().to_owned();
+                let (_, wrong) = raw(row, 2, 3)?.decode(&connection);
+                Ok((connection, number(row, 1)?, wrong))
+            });
+            match found.optional()? {
+                None => return Ok(Err(unknown(*id))),
+                Some((_, _, Some(wrong))) => return Ok(Err(damaged(*id, &wrong))),
+                Some((connection, bytes, None)) => moves.push((*id, connection, Tally { count: 1, bytes })),
+            }
+        }
+        for (_, connection, _) in &moves {
+            let of_it = moves.iter().filter(|(_, other, _)| other == connection);
+            let mut all = Tally::default();
+            of_it.for_each(|(_, _, one)| all.add(*one));
+            let pending = self.ledger.account(connection).map(|account| account.pending).unwrap_or_default();
+            if !pending.has_room(all, self.limits.count, self.limits.bytes) {
+                return Ok(Err(journal_full(connection)));
+            }
+        }
+        let mut seqs = Vec::with_capacity(moves.len());
+        for (id, connection, one) in moves {
+            let Some(account) = self.ledger.account_mut(&connection) else { continue };
+            let params = params![id.cast_signed(), self.now_ms.cast_signed()];
+            let seq = self.database.prepare_cached(REPLAY)?.insert(params)?.cast_unsigned();
+            self.database
+                .prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?
+                .execute([id.cast_signed()])?;
+            account.pending.add(one);
+            account.dead.subtract(one);
+            account.last = seq;
+            seqs.push(seq);
+            self.touch(&connection);
+        }
+        Ok(Ok(seqs))
+    }
+
+    fn drop(&mut self, ids: &[u64]) -> rusqlite::Result<Vec<u64>> {
+        let mut dropped = Vec::new();
+        for id in ids {
+            let sql = "DELETE FROM dead_letters WHERE id = ?1 RETURNING connection, bytes";
+            let mut delete = self.database.prepare_cached(sql)?;
+            let gone = delete.query_row([id.cast_signed()], |row| Ok((row.get(0)?, number(row, 1)?)));
+            let Some((connection, bytes)) = gone.optional()? else { continue };
+            dropped.push(*id);
+            let Some(name) = self.ledger.name(connection).map(str::to_owned) else { continue };
+            if let Some(account) = self.ledger.account_mut(&name) {
+                account.dead.subtract(Tally { count: 1, bytes });
+            }
+            self.touch(&name);
+        }
+        Ok(dropped)
+    }
+
+    fn expire(&mut self, now_ms: u64) -> rusqlite::Result<Vec<u64>> {
+        let age_ms = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
+        let reason = format!("waited longer than {} s for its turn", self.limits.age.as_secs());
+        let mut find = self.database.prepare_cached(OLD)?;
+        let old = find.query_map([EXPIRE_COUNT_MAX as i64], |row| {
+            Ok((number(row, 0)?, row.get::<_, i64>(1)?, number(row, 2)?))
+        })?;
+        let old: Vec<(u64, i64, u64)> = old.collect::<rusqlite::Result<_>>()?;
+        let mut expired = Vec::new();
+        for (seq, connection, appended_at_ms) in old {
+            if appended_at_ms.saturating_add(age_ms) > now_ms {
+                break;
+            }
+            let Some(name) = self.ledger.name(connection).map(str::to_owned) else { continue };
+            match self.bury(&name, seq, EXPIRED, &reason)? {
+                Ok(_) => expired.push(seq),
+                // No room: it stays where it is, and its connection fills up.
+                Err(_full) => {}
+            }
+        }
+        Ok(expired)
+    }
+
+    fn touch(&mut self, connection: &str) {
+        if self.touched.last().is_none_or(|last| last != connection) {
+            self.touched.push(connection.to_owned());
+        }
+    }
+}
+
+/// Moves a record within the file; kind, reason and time say why and when.
+pub(super) fn move_to_dead(
+    database: &Database,
+    account: &mut Account,
+    seq: u64,
+    one: Tally,
+    (kind, reason, now_ms): (&str, &str, u64),
+) -> rusqlite::Result<()> {
+    let seq = seq.cast_signed();
+    database.prepare_cached(BURY)?.execute(params![seq, kind, reason, now_ms.cast_signed()])?;
+    database.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?.execute([seq])?;
+    account.pending.subtract(one);
+    account.dead.add(one);
+    Ok(())
+}
+
+fn dead_letters_full(connection: &str) -> Error {
+    Error::new(
+        Origin::State,
+        Kind::Unavailable,
+        format!("connection `{connection}`: its dead letters are full"),
+    )
+    .hint("look at them with: dead-letters list; then replay or drop them")
+}
+
+fn journal_full(connection: &str) -> Error {
+    Error::new(Origin::State, Kind::Unavailable, format!("connection `{connection}`: its journal is full"))
+        .hint("replay fewer at a time, or wait until deliveries have been applied")
+}
+
+fn unknown(id: u64) -> Error {
+    Error::new(Origin::State, Kind::NotFound, format!("dead letter {id}: there is none"))
+        .hint("see: dead-letters list")
+}
+
+fn damaged(id: u64, wrong: &str) -> Error {
+    Error::new(Origin::State, Kind::Data, format!("dead letter {id}: damaged on disk: {wrong}"))
+        .hint("it can be looked at and dropped, not replayed")
+}

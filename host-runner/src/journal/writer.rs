@@ -1,0 +1,199 @@
+//! The one thread that writes: everyone who waits, in one transaction, answered after `COMMIT` returned.
+//!
+//! A failure is answered to those who waited and costs the database connection, which is opened anew for
+//! the next batch: a full or failing disk is an answer, and the end of it is noticed without a restart.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rusqlite::{Connection as Database, TransactionBehavior};
+
+use super::board::Board;
+use super::database::{self, Trouble, failure};
+use super::ledger::{Ledger, version};
+use super::limits::TICK;
+use super::queue::{Change, Command, Queue};
+use super::transaction::{Outcome, Work};
+use super::{AppendError, JournalLimits};
+use crate::error::{Error, Result};
+
+/// See the file's header.
+pub(super) struct Writer {
+    path: PathBuf,
+    limits: JournalLimits,
+    open: Option<(Database, Ledger)>,
+    board: Arc<Board>,
+}
+
+/// Lets go of those who wait if the thread ends, however it ends.
+struct Abandon(Arc<Queue>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        path: PathBuf,
+        limits: JournalLimits,
+        database: Database,
+        ledger: Ledger,
+        board: Arc<Board>,
+    ) -> Self {
+        Self { path, limits, open: Some((database, ledger)), board }
+    }
+
+    pub(super) fn spawn(mut self, queue: Arc<Queue>) -> Result<JoinHandle<()>> {
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        let spawned = thread.spawn(move || {
+            let queue = Abandon(queue);
+            self.serve(&queue.0);
+        });
+        spawned.map_err(|error| Error::state(format!("journal: no thread for it: {error}")))
+    }
+
+    fn serve(&mut self, queue: &Queue) {
+        let mut ticked = Instant::now();
+        while let Some(batch) = queue.take(TICK) {
+            if !batch.is_empty() {
+                self.guarded(batch);
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                self.guarded(Vec::new());
+            }
+        }
+    }
+
+    /// A defect costs one batch, whose senders are told to come again, not the journal.
+    fn guarded(&mut self, batch: Vec<Command>) {
+        let done =
+            catch_unwind(AssertUnwindSafe(
+                || {
+                    if batch.is_empty() { self.tick() } else { self.commit(batch) }
+                },
+            ));
+        if done.is_err() {
+            self.open = None;
+        }
+    }
+
+    fn commit(&mut self, batch: Vec<Command>) {
+        let error = match self.attempt(&batch) {
+            Ok(outcomes) => return answer(batch, outcomes),
+            Err(error) => error,
+        };
+        tracing::error!(error = %error, waiting = batch.len(), "the journal cannot be written");
+        // What does not append frees space: it must not fail because appends do.
+        let is_append = |command: &Command| matches!(command, Command::Append { .. });
+        let (appends, changes): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_append);
+        let retry = !appends.is_empty() && !changes.is_empty();
+        refuse(appends, &error);
+        match if retry { self.attempt(&changes) } else { Err(error) } {
+            Ok(outcomes) => answer(changes, outcomes),
+            Err(error) => refuse(changes, &error),
+        }
+    }
+
+    fn attempt(&mut self, batch: &[Command]) -> Result<Vec<Outcome>> {
+        // Not put back unless all went well.
+        let (mut database, mut ledger) = match self.open.take() {
+            Some(open) => open,
+            None => self.reopen()?,
+        };
+        let failed = |error: rusqlite::Error| failure(&self.path, &error);
+        let (mut touched, mut all) = (Vec::new(), false);
+        let transaction =
+            database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        if version(&transaction).map_err(failed)? != ledger.version {
+            ledger = Ledger::load(&transaction).map_err(failed)?;
+            all = true;
+        }
+        let now_ms = crate::clock::now_ms();
+        let (limits, touch) = (&self.limits, &mut touched);
+        let mut work = Work { database: &transaction, ledger: &mut ledger, limits, now_ms, touched: touch };
+        let outcomes: rusqlite::Result<Vec<Outcome>> =
+            batch.iter().map(|command| work.run(command)).collect();
+        let outcomes = outcomes.map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        if all {
+            self.board.publish_all(&ledger);
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for connection in &touched {
+            if let Some(account) = ledger.account(connection) {
+                self.board.publish(connection, account);
+            }
+        }
+        self.open = Some((database, ledger));
+        Ok(outcomes)
+    }
+
+    fn reopen(&self) -> Result<(Database, Ledger)> {
+        let database = database::open(&self.path, &self.limits).map_err(|trouble| match trouble {
+            Trouble::Unreadable(reason) => {
+                Error::state(format!("journal {}: unreadable: {reason}", self.path.display()))
+                    .hint("restart: it is then set aside and what can be read is saved")
+            }
+            Trouble::Other(error) => error,
+        })?;
+        let ledger = Ledger::load(&database).map_err(|error| failure(&self.path, &error))?;
+        self.board.publish_all(&ledger);
+        Ok((database, ledger))
+    }
+
+    /// Moves what is too old, and notices what another process did.
+    fn tick(&mut self) {
+        let now_ms = crate::clock::now_ms();
+        if let Some((database, ledger)) = &self.open {
+            let age_ms = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
+            let oldest = "SELECT appended_at_ms FROM deliveries ORDER BY seq LIMIT 1";
+            let oldest = database
+                .prepare_cached(oldest)
+                .and_then(|mut find| find.query_map([], |row| database::number(row, 0))?.next().transpose());
+            let changed = version(database).map(|version| version != ledger.version);
+            let is_old = |oldest: u64| oldest.saturating_add(age_ms) <= now_ms;
+            if let (Ok(oldest), Ok(false)) = (oldest, changed)
+                && !oldest.is_some_and(is_old)
+            {
+                return;
+            }
+        }
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        let batch = vec![Command::Change { change: Change::Expire { now_ms }, reply }];
+        self.commit(batch);
+        if let Ok(Ok(expired)) = answer.try_recv()
+            && !expired.is_empty()
+        {
+            tracing::warn!(count = expired.len(), "deliveries waited too long and are dead letters now");
+        }
+    }
+}
+
+fn answer(batch: Vec<Command>, outcomes: Vec<Outcome>) {
+    for (command, outcome) in batch.into_iter().zip(outcomes) {
+        // Who no longer waits has gone; what was written stays.
+        match (command, outcome) {
+            (Command::Append { reply, .. }, Outcome::Append(answer)) => drop(reply.send(answer)),
+            (Command::Change { reply, .. }, Outcome::Change(answer)) => drop(reply.send(answer)),
+            _ => {}
+        }
+    }
+}
+
+fn refuse(batch: Vec<Command>, error: &Error) {
+    for command in batch {
+        match command {
+            Command::Append { reply, .. } => {
+                drop(reply.send(Err(AppendError::Failed(error.message.clone()))));
+            }
+            Command::Change { reply, .. } => drop(reply.send(Err(error.clone()))),
+        }
+    }
+}
