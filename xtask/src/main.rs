@@ -5,6 +5,7 @@ mod build;
 mod demo;
 mod processes;
 mod test;
+mod tidy;
 mod tools;
 mod vendor;
 

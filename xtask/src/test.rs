@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::{build, tools, vendor};
+use crate::{build, tidy, tools, vendor};
 
 /// Runs everything; the first failure ends it.
 pub(crate) fn run() -> Result<()> {
     step("format", || tools::run(tools::cargo().args(["fmt", "--all", "--check"])))?;
+    step("tidy", tidy::run)?;
     step("vendored WIT is unchanged", || vendor::run(true))?;
     step("build", || build::everything().map(|built| built.print()))?;
     step("lints", || {
