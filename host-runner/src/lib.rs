@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 pub mod exit;
 pub mod hooks;
+pub mod ingress;
 pub mod journal;
 pub mod limits;
 pub mod report;

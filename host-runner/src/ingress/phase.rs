@@ -1,0 +1,138 @@
+//! Where a connection is between two requests, and until when it may stay there.
+//!
+//! Written by its input and by its requests, read by [`super::connection`], all in one task; atomics only
+//! because the compiler cannot know. A request that is being served has time-outs of its own.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::limits::IngressLimits;
+
+const IDLE: u8 = 0;
+const HEAD: u8 = 1;
+
+/// See the file's header.
+pub(super) struct Phase {
+    start: Instant,
+    since_ms: AtomicU64,
+    state: AtomicU8,
+    requests: AtomicU32,
+    refused: AtomicBool,
+    head: Duration,
+    idle: Duration,
+}
+
+/// Why a connection must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    Head,
+    Idle,
+}
+
+impl Phase {
+    pub(super) fn new(limits: &IngressLimits) -> Self {
+        Self {
+            start: Instant::now(),
+            since_ms: AtomicU64::new(0),
+            // Who connects has something to say.
+            state: AtomicU8::new(HEAD),
+            requests: AtomicU32::new(0),
+            refused: AtomicBool::new(false),
+            head: limits.head_timeout,
+            idle: limits.idle_timeout,
+        }
+    }
+
+    /// Bytes arrived: the beginning of a request, if none is under way.
+    pub(super) fn input(&self) {
+        if self.state.load(Relaxed) == IDLE && self.requests.load(Relaxed) == 0 {
+            self.enter(HEAD);
+        }
+    }
+
+    /// A request's headers are complete.
+    pub(super) fn begin(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// A request is answered or gone.
+    pub(super) fn end(&self) {
+        if self.requests.fetch_sub(1, Relaxed) == 1 {
+            self.enter(IDLE);
+        }
+    }
+
+    /// Bytes on this connection no longer mean a request: HTTP/2 has its own traffic between them.
+    pub(super) fn multiplexed(&self) {
+        self.enter(IDLE);
+        self.requests.store(0, Relaxed);
+    }
+
+    /// A request was answered without reading its body.
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Relaxed);
+    }
+
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.load(Relaxed) == 0
+    }
+
+    /// Until when it may stay as it is; none while a request is being served.
+    pub(super) fn deadline(&self) -> Option<(Instant, Overdue)> {
+        if !self.is_idle() {
+            return None;
+        }
+        let since = self.start + Duration::from_millis(self.since_ms.load(Relaxed));
+        Some(match self.state.load(Relaxed) {
+            HEAD => (since + self.head, Overdue::Head),
+            _ => (since + self.idle, Overdue::Idle),
+        })
+    }
+
+    fn enter(&self, state: u8) {
+        let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.since_ms.store(ms, Relaxed);
+        self.state.store(state, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
+    use super::{Overdue, Phase};
+    use crate::ingress::IngressLimits;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_own_deadline() {
+        let limits = IngressLimits::default();
+        let start = Instant::now();
+        let phase = Phase::new(&limits);
+        assert_eq!(phase.deadline(), Some((start + limits.head_timeout, Overdue::Head)));
+        advance(Duration::from_secs(3)).await;
+        phase.input();
+        assert_eq!(
+            phase.deadline(),
+            Some((start + limits.head_timeout, Overdue::Head)),
+            "dripping buys time"
+        );
+        phase.begin();
+        assert_eq!(phase.deadline(), None);
+        phase.input();
+        phase.end();
+        let idle = start + Duration::from_secs(3) + limits.idle_timeout;
+        assert_eq!(phase.deadline(), Some((idle, Overdue::Idle)));
+        advance(Duration::from_secs(3)).await;
+        phase.input();
+        let head = start + Duration::from_secs(6) + limits.head_timeout;
+        assert_eq!(phase.deadline(), Some((head, Overdue::Head)));
+    }
+}
