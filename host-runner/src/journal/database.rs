@@ -68,31 +68,31 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trou
     OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(io)?;
     let failed = |error: rusqlite::Error| trouble(path, &error);
     let mut database = Database::open(path).map_err(failed)?;
-    if !settle(&database, limits).map_err(failed)? {
-        return Err(Trouble::Other(
-            Error::state(format!(
-                "journal {}: no write-ahead log with full sync on this file system",
-                path.display()
-            ))
-            .hint("put the data folder on a local disk"),
-        ));
-    }
-    let (application, layout) = identity(&database).map_err(failed)?;
-    match (application, layout) {
-        (APPLICATION, LAYOUT) => Ok(database),
-        (0, 0) => {
-            make(&mut database).map_err(failed)?;
-            Ok(database)
+    database.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    // Whose it is comes before any setting: some of them change the file.
+    let identity = identity(&database).map_err(failed)?;
+    let place = format!("journal {}", path.display());
+    match identity {
+        (0, 0) | (APPLICATION, LAYOUT) => {}
+        (APPLICATION, layout) => {
+            let error = Error::state(format!("{place}: layout {layout} is newer than this program"));
+            return Err(Trouble::Other(
+                error.hint("use the program that wrote it, at least until the journal is empty"),
+            ));
         }
-        (APPLICATION, layout) => Err(Trouble::Other(
-            Error::state(format!("journal {}: layout {layout} is newer than this program", path.display()))
-                .hint("use the program that wrote it, at least until the journal is empty"),
-        )),
-        _ => Err(Trouble::Other(
-            Error::state(format!("journal {}: a database of another program", path.display()))
-                .hint("choose another data folder"),
-        )),
+        _ => {
+            let error = Error::state(format!("{place}: a database of another program"));
+            return Err(Trouble::Other(error.hint("choose another data folder")));
+        }
     }
+    if !settle(&database, limits).map_err(failed)? {
+        let error = Error::state(format!("{place}: no write-ahead log with full sync on this file system"));
+        return Err(Trouble::Other(error.hint("put the data folder on a local disk")));
+    }
+    if identity == (0, 0) {
+        make(&mut database).map_err(failed)?;
+    }
+    Ok(database)
 }
 
 /// Opens the file for reading.
@@ -130,7 +130,6 @@ pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 
 /// True if the file is as safe as promised.
 fn settle(database: &Database, limits: &JournalLimits) -> rusqlite::Result<bool> {
-    database.busy_timeout(BUSY_TIMEOUT)?;
     database.set_prepared_statement_cache_capacity(64);
     database.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = database.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;

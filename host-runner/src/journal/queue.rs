@@ -29,6 +29,10 @@ pub(super) enum Change {
     Expire { now_ms: u64 },
 }
 
+/// A command was not taken.
+#[derive(Debug)]
+pub(super) struct Refused;
+
 /// See the file's header.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -52,11 +56,11 @@ impl Command {
 }
 
 impl Queue {
-    /// Adds a command; gives it back if too many wait or the writer is gone.
-    pub(super) fn push(&self, command: Command) -> Result<(), Command> {
+    /// Adds a command, unless too many wait or the writer is gone.
+    pub(super) fn push(&self, command: Command) -> Result<(), Refused> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed || state.waiting.len() >= QUEUE_MAX {
-            return Err(command);
+            return Err(Refused);
         }
         state.waiting.push_back(command);
         let first = state.waiting.len() == 1;

@@ -1,2 +1,312 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection as Database;
+
+use super::{AppendError, Delivery, Found, Journal, JournalLimits, Stored};
+use crate::error::Kind;
+
+mod recovery;
+
+fn delivery(body: &str) -> Delivery {
+    Delivery {
+        received_at_ms: 1_700_000_000_000,
+        method: "POST".to_owned(),
+        path_with_query: "/hooks/acme".to_owned(),
+        headers: vec![("x-signature".to_owned(), b"abc".to_vec())],
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+fn open_with(folder: &Path, limits: JournalLimits) -> (Journal, Found) {
+    Journal::open(folder.join("journal.db"), limits).expect("opened")
+}
+
+fn open(folder: &Path) -> (Journal, Found) {
+    open_with(folder, JournalLimits::default())
+}
+
+fn raw(folder: &Path) -> Database {
+    Database::open(folder.join("journal.db")).expect("opened")
+}
+
+async fn append(journal: &Journal, connection: &str, bodies: &[&str]) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    for body in bodies {
+        seqs.push(journal.append(connection, delivery(body)).await.expect("appended"));
+    }
+    seqs
+}
+
+fn bodies(stored: &[Stored]) -> Vec<String> {
+    stored.iter().map(|stored| String::from_utf8_lossy(&stored.delivery.body).into_owned()).collect()
+}
+
+fn pending(journal: &Journal, connection: &str) -> Vec<String> {
+    bodies(&journal.next(connection, 0, usize::MAX, usize::MAX).expect("read"))
+}
+
+#[tokio::test]
+async fn what_is_appended_is_read_in_order_and_per_connection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, found) = open(folder.path());
+    assert_eq!(found, Found::default());
+    let a = append(&journal, "a", &["a1", "a2"]).await;
+    let b = append(&journal, "b", &["b1"]).await;
+    append(&journal, "a", &["a3"]).await;
+    assert!(a[0] < a[1] && a[1] < b[0]);
+    let stored = journal.next("a", 0, 10, usize::MAX).expect("read");
+    assert_eq!(stored[0], Stored { seq: a[0], delivery: delivery("a1") });
+    assert_eq!(bodies(&stored), ["a1", "a2", "a3"]);
+    assert_eq!(pending(&journal, "b"), ["b1"]);
+    assert_eq!(pending(&journal, "nobody"), [""; 0]);
+    assert_eq!(bodies(&journal.next("a", a[0], 10, usize::MAX).expect("read")), ["a2", "a3"]);
+    assert_eq!(bodies(&journal.next("a", 0, 2, usize::MAX).expect("read")), ["a1", "a2"]);
+    assert_eq!(bodies(&journal.next("a", 0, 10, 1).expect("read")), ["a1"], "one of any size");
+}
+
+#[tokio::test]
+async fn acknowledged_deliveries_go_and_others_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let a = append(&journal, "a", &["a1", "a2", "a3"]).await;
+    append(&journal, "b", &["b1"]).await;
+    let full = journal.depth("a").expect("depth");
+    assert_eq!((full.count, full.oldest_ms, full.dead), (3, Some(1_700_000_000_000), 0));
+    journal.acknowledge("a", a[1]).expect("acknowledged");
+    journal.acknowledge("a", a[0]).expect("again does no harm");
+    journal.acknowledge("nobody", 7).expect("nor for an unknown connection");
+    assert_eq!(pending(&journal, "a"), ["a3"]);
+    assert_eq!(pending(&journal, "b"), ["b1"]);
+    let depth = journal.depth("a").expect("depth");
+    assert_eq!((depth.count, depth.bytes), (1, full.bytes / 3));
+}
+
+#[tokio::test]
+async fn a_seq_is_never_used_twice_not_even_by_another_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let last = append(&journal, "a", &["1", "2"]).await[1];
+    journal.acknowledge("a", last).expect("acknowledged");
+    drop(journal);
+    let (journal, _) = open(folder.path());
+    let next = append(&journal, "a", &["3"]).await[0];
+    assert_eq!(next, last + 1);
+    drop(journal);
+    for suffix in ["", "-wal", "-shm"] {
+        let _missing = std::fs::remove_file(folder.path().join(format!("journal.db{suffix}")));
+    }
+    let (journal, _) = open(folder.path());
+    assert!(append(&journal, "a", &["4"]).await[0] > next, "a new file began anew");
+}
+
+#[tokio::test]
+async fn a_full_connection_refuses_forgets_nothing_and_leaves_others_alone() {
+    let by_count = JournalLimits { count: 2, ..JournalLimits::default() };
+    let by_bytes = JournalLimits { bytes: 400, ..JournalLimits::default() };
+    for limits in [by_count, by_bytes] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (journal, _) = open_with(folder.path(), limits);
+        let long = "x".repeat(80);
+        let seqs = append(&journal, "a", &[&long, &long]).await;
+        assert_eq!(journal.append("a", delivery(&long)).await, Err(AppendError::Full));
+        append(&journal, "b", &[&long]).await;
+        assert_eq!(pending(&journal, "a").len(), 2);
+        journal.acknowledge("a", seqs[0]).expect("acknowledged");
+        append(&journal, "a", &[&long]).await;
+        assert_eq!(journal.append("a", delivery(&long)).await, Err(AppendError::Full));
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["1", "2", "3"]).await;
+    append(&journal, "b", &["b"]).await;
+    journal.bury("a", seqs[0], "permission", "no access to `x`").expect("buried");
+    journal.bury("a", seqs[1], "data", "not JSON").expect("buried");
+    journal.bury("a", seqs[1], "data", "twice does no harm").expect("buried");
+    journal.bury("b", seqs[2], "data", "somebody else's").expect("nothing to bury");
+    assert_eq!(pending(&journal, "a"), ["3"]);
+    let depth = journal.depth("a").expect("depth");
+    assert_eq!((depth.count, depth.dead), (1, 2));
+
+    let letters = journal.dead_letters(None, 0, 10).expect("listed");
+    assert_eq!(letters, journal.dead_letters(Some("a"), 0, 10).expect("listed"));
+    assert_eq!(journal.dead_letters(Some("b"), 0, 10).expect("listed"), []);
+    assert_eq!(letters.len(), 2);
+    assert_eq!((letters[0].kind.as_str(), letters[0].reason.as_str()), ("permission", "no access to `x`"));
+    assert_eq!((letters[0].seq, letters[0].connection.as_str()), (seqs[0], "a"));
+    assert_eq!(journal.dead_letters(None, letters[0].id, 10).expect("listed"), letters[1..]);
+    let shown = journal.dead_letter(letters[0].id).expect("read").expect("there");
+    assert_eq!((shown.delivery, shown.corrupt), (delivery("1"), None));
+
+    let mut arrivals = journal.arrivals("a");
+    arrivals.mark_unchanged();
+    let again = journal.replay(&[letters[0].id]).expect("replayed");
+    assert!(again[0] > seqs[2]);
+    assert!(arrivals.has_changed().expect("open"), "nobody is told of the replay");
+    assert_eq!(pending(&journal, "a"), ["3", "1"]);
+    let error = journal.replay(&[letters[1].id, letters[0].id]).expect_err("replayed twice");
+    assert_eq!(error.kind, Kind::NotFound);
+    assert_eq!(pending(&journal, "a"), ["3", "1"], "all or none");
+
+    assert_eq!(journal.drop_dead(&[letters[1].id, 999]).expect("dropped"), 1);
+    let depth = journal.depth("a").expect("depth");
+    assert_eq!((depth.count, depth.dead), (2, 0));
+    assert_eq!(journal.dead_letter(letters[1].id).expect("read"), None);
+}
+
+#[tokio::test]
+async fn replays_respect_the_bounds_of_their_connection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open_with(folder.path(), JournalLimits { count: 1, ..JournalLimits::default() });
+    let seqs = append(&journal, "a", &["1"]).await;
+    journal.bury("a", seqs[0], "data", "x").expect("buried");
+    append(&journal, "a", &["2"]).await;
+    let id = journal.dead_letters(None, 0, 10).expect("listed")[0].id;
+    let error = journal.replay(&[id]).expect_err("full");
+    assert_eq!(error.message, "connection `a`: its journal is full");
+    assert_eq!(journal.dead_letters(None, 0, 10).expect("listed").len(), 1);
+}
+
+#[tokio::test]
+async fn full_dead_letters_keep_a_delivery_where_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = JournalLimits { dead_count: 1, age: Duration::ZERO, ..JournalLimits::default() };
+    let (journal, _) = open_with(folder.path(), JournalLimits { age: Duration::from_secs(60), ..limits });
+    let seqs = append(&journal, "a", &["1", "2"]).await;
+    journal.bury("a", seqs[0], "data", "x").expect("buried");
+    let error = journal.bury("a", seqs[1], "data", "x").expect_err("full");
+    assert_eq!(error.message, "connection `a`: its dead letters are full");
+    assert_eq!(journal.expire(u64::MAX).expect("looked"), 0);
+    assert_eq!(pending(&journal, "a"), ["2"], "forgotten");
+}
+
+#[tokio::test]
+async fn what_waits_too_long_becomes_a_dead_letter() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    append(&journal, "a", &["1", "2"]).await;
+    let now_ms = crate::clock::now_ms();
+    assert_eq!(journal.expire(now_ms).expect("looked"), 0);
+    let week_ms = 7 * 24 * 3600 * 1000;
+    assert_eq!(journal.expire(now_ms + week_ms + 60_000).expect("looked"), 2);
+    assert_eq!(pending(&journal, "a"), [""; 0]);
+    let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
+    assert_eq!(letters[1].kind, "expired");
+    assert_eq!(letters[1].reason, "waited longer than 604800 s for its turn");
+    // A replayed one begins to wait anew.
+    journal.replay(&[letters[0].id]).expect("replayed");
+    assert_eq!(journal.expire(now_ms + 60_000).expect("looked"), 0);
+}
+
+#[tokio::test]
+async fn readers_are_woken_by_each_commit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let mut arrivals = journal.arrivals("a");
+    append(&journal, "b", &["b"]).await;
+    assert!(!arrivals.has_changed().expect("open"), "woken by another connection");
+    let seq = append(&journal, "a", &["a"]).await[0];
+    arrivals.changed().await.expect("open");
+    assert_eq!(*arrivals.borrow_and_update(), seq);
+    journal.acknowledge("a", seq).expect("acknowledged");
+    assert!(!arrivals.has_changed().expect("open"), "woken by an acknowledgement");
+    drop(journal);
+    let (journal, _) = open(folder.path());
+    append(&journal, "a", &["a"]).await;
+    assert!(*journal.arrivals("a").borrow() > seq);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_each_get_a_place_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let tasks: Vec<_> = (0..2_000)
+        .map(|number| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.append("a", delivery(&number.to_string())).await })
+        })
+        .collect();
+    let mut seqs = Vec::new();
+    for task in tasks {
+        seqs.push(task.await.expect("no panic").expect("appended"));
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    assert_eq!(seqs.len(), 2_000);
+    let stored = journal.next("a", 0, usize::MAX, usize::MAX).expect("read");
+    assert_eq!(stored.iter().map(|stored| stored.seq).collect::<Vec<_>>(), seqs);
+}
+
+#[tokio::test]
+async fn a_full_file_is_an_answer_acknowledging_makes_room_and_it_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = JournalLimits { file_bytes: 512 * 1024, ..JournalLimits::default() };
+    let (journal, _) = open_with(folder.path(), limits);
+    let long = "x".repeat(10_000);
+    let mut last = 0;
+    let error = loop {
+        match journal.append("a", delivery(&long)).await {
+            Ok(seq) => last = seq,
+            Err(error) => break error,
+        }
+    };
+    let AppendError::Failed(reason) = error else { panic!("{error:?}") };
+    assert!(reason.contains("full"), "{reason}");
+    let depth = journal.depth("a").expect("depth");
+    assert_eq!(pending(&journal, "a").len() as u64, depth.count, "what was answered is there");
+    assert!(journal.append("a", delivery(&long)).await.is_err());
+    journal.acknowledge("a", last).expect("acknowledged although appends fail");
+    assert_eq!(journal.depth("a").expect("depth").count, 0);
+    append(&journal, "a", &[&long]).await;
+    assert_eq!(pending(&journal, "a").len(), 1);
+}
+
+#[tokio::test]
+async fn what_another_process_does_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (server, _) = open(folder.path());
+    let seq = append(&server, "a", &["1"]).await[0];
+    server.bury("a", seq, "data", "x").expect("buried");
+    let mut arrivals = server.arrivals("a");
+    arrivals.mark_unchanged();
+
+    let (other, found) = open(folder.path());
+    assert!(found.shared);
+    assert_eq!(found.connections.len(), 1);
+    let id = other.dead_letters(None, 0, 10).expect("listed")[0].id;
+    other.replay(&[id]).expect("replayed");
+    drop(other);
+
+    let noticed = tokio::time::timeout(Duration::from_secs(30), arrivals.changed()).await;
+    noticed.expect("noticed").expect("open");
+    let depth = server.depth("a").expect("depth");
+    assert_eq!((depth.count, depth.dead), (1, 0));
+    assert_eq!(pending(&server, "a"), ["1"]);
+    append(&server, "a", &["2"]).await;
+    assert_eq!(server.depth("a").expect("depth").count, 2);
+}
+
+#[tokio::test]
+async fn once_closed_nobody_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    journal.inner.queue.abandon();
+    assert!(matches!(journal.append("a", delivery("1")).await, Err(AppendError::Failed(_))));
+    assert!(journal.acknowledge("a", 1).is_err());
+}
+
 #[test]
-fn t() {}
+fn only_its_owner_may_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_journal, _) = open(folder.path());
+    for entry in std::fs::read_dir(folder.path()).expect("listed") {
+        let entry = entry.expect("an entry");
+        let mode = entry.metadata().expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
+    }
+}

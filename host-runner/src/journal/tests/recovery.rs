@@ -1,0 +1,181 @@
+//! Each case of the table in `recovery.rs`.
+
+use std::path::Path;
+
+use super::{append, delivery, open, pending, raw};
+use crate::journal::{Found, Journal, JournalLimits};
+
+/// The file with everything in it, no log beside it, and nobody who has it open.
+fn settle(folder: &Path) {
+    let database = raw(folder);
+    let busy: i64 =
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("checkpointed");
+    assert_eq!(busy, 0);
+}
+
+#[tokio::test]
+async fn fresh_and_whole_files_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, found) = open(folder.path());
+    assert_eq!(found.to_string(), "0 deliveries pending, 0 dead letters");
+    let seqs = append(&journal, "b", &["1", "2", "3"]).await;
+    append(&journal, "a", &["1"]).await;
+    journal.bury("b", seqs[0], "data", "x").expect("buried");
+    drop(journal);
+    let (_journal, found) = open(folder.path());
+    let summary: Vec<_> =
+        found.connections.iter().map(|found| (found.name.as_str(), found.pending, found.dead)).collect();
+    assert_eq!(summary, [("a", 1, 0), ("b", 2, 1)]);
+    assert!(!found.is_damaged());
+    assert_eq!(found.to_string(), "3 deliveries pending, 1 dead letters");
+}
+
+#[tokio::test]
+async fn a_torn_tail_loses_only_what_was_not_committed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    // Each in a transaction of its own.
+    append(&journal, "a", &["0", "1", "2", "3", "4", "5"]).await;
+    let [file, log] =
+        ["journal.db", "journal.db-wal"].map(|name| std::fs::read(folder.path().join(name)).expect("read"));
+    drop(journal);
+    let mut counts = Vec::new();
+    for cut in (0..=log.len()).step_by(997).chain([log.len()]) {
+        let copy = tempfile::tempdir().expect("a folder");
+        std::fs::write(copy.path().join("journal.db"), &file).expect("written");
+        std::fs::write(copy.path().join("journal.db-wal"), &log[..cut]).expect("written");
+        let (journal, found) = open(copy.path());
+        assert!(!found.is_damaged(), "cut at {cut}: {found}");
+        let found = pending(&journal, "a");
+        assert_eq!(found, (0..found.len()).map(|n| n.to_string()).collect::<Vec<_>>(), "cut at {cut}");
+        append(&journal, "a", &["more"]).await;
+        counts.push(found.len());
+    }
+    assert!(counts.is_sorted(), "{counts:?}");
+    assert_eq!((counts.first(), counts.last()), (Some(&0), Some(&6)));
+}
+
+#[tokio::test]
+async fn a_damaged_record_becomes_a_dead_letter_at_start_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["1", "2", "3"]).await;
+    drop(journal);
+    let spoil = "UPDATE deliveries SET body = 'X' WHERE seq = ?1";
+    raw(folder.path()).execute(spoil, [seqs[1].cast_signed()]).expect("spoilt");
+    let (journal, found) = open(folder.path());
+    assert_eq!((found.corrupt, found.is_damaged()), (1, true));
+    assert_eq!(pending(&journal, "a"), ["1", "3"]);
+    let letters = journal.dead_letters(None, 0, 10).expect("listed");
+    assert_eq!((letters[0].kind.as_str(), letters[0].seq), ("corrupt", seqs[1]));
+    let shown = journal.dead_letter(letters[0].id).expect("read").expect("there");
+    assert_eq!(shown.delivery.body, b"X", "a person can look at what is left");
+    assert!(shown.corrupt.is_some());
+    let error = journal.replay(&[letters[0].id]).expect_err("replayed a damaged letter");
+    assert!(error.message.contains("damaged on disk"), "{}", error.message);
+    drop(journal);
+    let (_journal, found) = open(folder.path());
+    assert_eq!(found.corrupt, 0, "found again");
+}
+
+#[tokio::test]
+async fn a_record_damaged_while_it_waits_is_left_out_when_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["1", "2", "3"]).await;
+    // Not even text where text belongs.
+    let spoil = "UPDATE deliveries SET method = x'ff00', headers = 7 WHERE seq = ?1";
+    raw(folder.path()).execute(spoil, [seqs[0].cast_signed()]).expect("spoilt");
+    assert_eq!(pending(&journal, "a"), ["2", "3"]);
+    let depth = journal.depth("a").expect("depth");
+    assert_eq!((depth.count, depth.dead), (2, 1));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_set_aside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.db");
+    std::fs::write(&path, "this is not a database, it is a poem about one").expect("written");
+    let (journal, found) = open(folder.path());
+    let replaced = found.replaced.expect("replaced");
+    let kept = std::fs::read_to_string(&replaced.moved_to).expect("read");
+    assert!(kept.starts_with("this is not a database"));
+    assert_eq!((replaced.saved, replaced.lost), (0, 0));
+    append(&journal, "a", &["1"]).await;
+    assert_eq!(pending(&journal, "a"), ["1"]);
+}
+
+#[tokio::test]
+async fn a_damaged_page_costs_the_records_on_it_and_the_rest_is_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let bodies: Vec<String> = (0..200).map(|number| format!("{number} {}", "x".repeat(1_000))).collect();
+    let seqs = append(&journal, "a", &bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    journal.bury("a", seqs[0], "data", "kept too").expect("buried");
+    drop(journal);
+    settle(folder.path());
+    let path = folder.path().join("journal.db");
+    let mut file = std::fs::read(&path).expect("read");
+    let middle = file.len() / 2 / 8192 * 8192;
+    file[middle..middle + 8192].fill(0xa5);
+    std::fs::write(&path, &file).expect("written");
+
+    let (journal, found) = open(folder.path());
+    let replaced = found.replaced.clone().expect("replaced");
+    assert!(replaced.saved >= 150, "{found}");
+    assert!(replaced.saved + replaced.lost <= 199, "{found}");
+    assert_eq!(replaced.saved_dead, 1, "{found}");
+    let stored = journal.next("a", 0, usize::MAX, usize::MAX).expect("read");
+    assert_eq!(stored.len() as u64, replaced.saved);
+    assert!(stored[0].seq > seqs[199], "numbers of the former file were used again");
+    let numbers: Vec<usize> = stored
+        .iter()
+        .map(|stored| {
+            String::from_utf8_lossy(&stored.delivery.body).split(' ').next().expect("a number").parse()
+        })
+        .collect::<Result<_, _>>()
+        .expect("numbers");
+    assert!(numbers.is_sorted(), "order is lost");
+}
+
+#[test]
+fn another_programs_database_and_a_newer_layout_are_left_alone() {
+    for spoil in ["CREATE TABLE theirs (x)", "PRAGMA user_version = 1", "PRAGMA application_id = 77"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        raw(folder.path()).execute_batch(spoil).expect("made");
+        let before = std::fs::read(folder.path().join("journal.db")).expect("read");
+        let error = Journal::open(folder.path().join("journal.db"), JournalLimits::default())
+            .expect_err("took over a database of somebody else");
+        assert!(error.message.ends_with("a database of another program"), "{}", error.message);
+        let after = std::fs::read(folder.path().join("journal.db")).expect("read");
+        assert!(before == after, "{spoil}: changed");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(folder.path()));
+    raw(folder.path()).execute_batch("PRAGMA user_version = 2").expect("set");
+    let error = Journal::open(folder.path().join("journal.db"), JournalLimits::default()).expect_err("newer");
+    assert!(error.message.ends_with("layout 2 is newer than this program"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn beside_another_process_nothing_is_repaired() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    append(&journal, "a", &["1"]).await;
+    raw(folder.path()).execute("UPDATE deliveries SET body = 'X'", []).expect("spoilt");
+    let (other, found) = open(folder.path());
+    assert_eq!(Found { connections: Vec::new(), ..found }, Found { shared: true, ..Found::default() });
+    drop(other);
+    drop(journal);
+    let (_journal, found) = open(folder.path());
+    assert_eq!((found.corrupt, found.shared), (1, false));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("missing").join("journal.db");
+    let error = Journal::open(&path, JournalLimits::default()).expect_err("made a folder");
+    assert!(error.message.contains("missing"), "{}", error.message);
+    let _unused = delivery("");
+}
