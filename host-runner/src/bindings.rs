@@ -18,4 +18,5 @@ mod generated {
 
 pub(crate) use generated::exports::connector::source::source;
 pub(crate) use generated::exports::connector::source::types;
+pub(crate) use generated::exports::connector::source::webhook;
 pub(crate) use generated::{SourceConnector, SourceConnectorPre};

@@ -92,6 +92,15 @@ pub struct Batch {
     pub called_at_ms: u64,
 }
 
+/// What one delivery of a webhook meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The rows.
+    pub changes: Vec<Change>,
+    /// `ignored`, and what it cost.
+    pub attributes: Attributes,
+}
+
 /// A table as discovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {

@@ -6,13 +6,16 @@ mod authorize;
 mod check;
 mod command;
 mod count;
+mod dead_letters;
 mod discover;
 mod init;
 mod input;
 mod inspect;
+mod serve;
 mod spec;
 mod state;
 mod sync;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -55,9 +58,9 @@ pub struct Cli {
 
 #[derive(Args, Debug)]
 struct Global {
-    /// Connection file (TOML), see `init`
-    #[arg(short, long, global = true, value_name = "FILE")]
-    connection: Option<PathBuf>,
+    /// Connection file (TOML), see `init`; several for `serve` only
+    #[arg(short, long, global = true, value_name = "FILE", action = clap::ArgAction::Append)]
+    connection: Vec<PathBuf>,
     /// The component; default: `component` of the connection file, else the one *.wasm beside this program
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
@@ -104,6 +107,15 @@ enum Command {
     /// Read tables into the target until all is caught up
     #[command(after_help = sync::HELP)]
     Sync(sync::Sync),
+    /// Keep connections up to date: webhooks as they come, polling for what they miss
+    #[command(after_help = serve::HELP)]
+    Serve(serve::Serve),
+    /// Show the URL for webhooks, register it, undo that
+    #[command(subcommand, after_help = webhook::HELP)]
+    Webhook(webhook::Webhook),
+    /// Show, take again or drop deliveries that could not be applied
+    #[command(subcommand, after_help = dead_letters::HELP)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Run one of the component's own commands
     #[command(name = "command", after_help = command::HELP)]
     Run(command::Run),
@@ -122,17 +134,22 @@ enum Command {
 struct Context {
     printer: Printer,
     places: Places,
-    connection: Option<PathBuf>,
+    connections: Vec<PathBuf>,
     stop: Stop,
 }
 
 impl Context {
     /// The connection file, which the command cannot do without.
     fn file(&self) -> Result<&Path> {
-        self.connection.as_deref().ok_or_else(|| {
-            Error::usage("no connection file given")
-                .hint("add -c FILE; `host-runner init -o FILE` writes one")
-        })
+        match self.connections.as_slice() {
+            [only] => Ok(only),
+            [] => Err(Error::usage("no connection file given")
+                .hint("add -c FILE; `host-runner init -o FILE` writes one")),
+            _ => {
+                Err(Error::usage("several connection files given")
+                    .hint("only `serve` takes more than one -c"))
+            }
+        }
     }
 
     async fn tenant(&self) -> Result<Tenant> {
@@ -165,14 +182,14 @@ pub fn main() -> Exit {
     };
     let (stopper, stop) = stop::channel();
     runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if told_to_stop().await {
             stopper.stop();
         }
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if told_to_stop().await {
             std::process::exit(Exit::Interrupted as i32);
         }
     });
-    let context = Context { printer, places, connection: cli.global.connection, stop };
+    let context = Context { printer, places, connections: cli.global.connection, stop };
     let outcome = runtime.block_on(run(cli.command, &context));
     let exit = outcome.unwrap_or_else(|error| context.printer.error(&error));
     // Calls that are still under way, such as a name lookup, are not waited for.
@@ -180,10 +197,26 @@ pub fn main() -> Exit {
     exit
 }
 
-/// Runs a command; ctrl-c ends it, except `sync`, which ends in its own way.
+/// Waits for ctrl-c or SIGTERM; false if signals cannot be had.
+async fn told_to_stop() -> bool {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return false;
+    };
+    tokio::select! {
+        told = interrupt.recv() => told.is_some(),
+        told = terminate.recv() => told.is_some(),
+    }
+}
+
+/// Runs a command; ctrl-c ends it, except `sync` and `serve`, which end in their own way.
 async fn run(command: Command, context: &Context) -> Result<Exit> {
-    if let Command::Sync(sync) = &command {
-        return sync::run(sync, context).await;
+    match &command {
+        Command::Sync(sync) => return sync::run(sync, context).await,
+        Command::Serve(serve) => return serve::run(serve, context).await,
+        _ => {}
     }
     let mut stop = context.stop.clone();
     tokio::select! {
@@ -202,6 +235,9 @@ async fn run_short(command: Command, context: &Context) -> Result<Exit> {
         Command::Discover => discover::run(context).await,
         Command::Count(count) => count::run(&count, context).await,
         Command::Sync(sync) => sync::run(&sync, context).await,
+        Command::Serve(serve) => serve::run(&serve, context).await,
+        Command::Webhook(webhook) => webhook::run(&webhook, context).await,
+        Command::DeadLetters(letters) => dead_letters::run(&letters, context),
         Command::Run(run) => command::run(&run, context).await,
         Command::State(state) => state::run(&state, context),
         Command::Completions { shell } => {

@@ -2,9 +2,10 @@
 //!
 //! Knows nothing of calls; a value goes in, a value comes out.
 
-use crate::bindings::{source, types};
-use crate::change::{Batch, Change, CheckItem, Operation, Outcome, Pass, Table};
+use crate::bindings::{source, types, webhook};
+use crate::change::{Batch, Change, CheckItem, Operation, Outcome, Pass, Receipt, Table};
 use crate::error::{Error, Kind, Origin};
+use crate::journal::Delivery;
 
 impl From<types::ErrorKind> for Kind {
     fn from(kind: types::ErrorKind) -> Self {
@@ -72,6 +73,26 @@ pub(crate) fn batch(batch: types::Batch, called_at_ms: u64) -> Batch {
         wait_ms: batch.wait_ms,
         attributes: batch.attributes,
         called_at_ms,
+    }
+}
+
+impl From<webhook::Receipt> for Receipt {
+    fn from(receipt: webhook::Receipt) -> Self {
+        Self {
+            changes: receipt.changes.into_iter().map(Change::from).collect(),
+            attributes: receipt.attributes,
+        }
+    }
+}
+
+/// What arrived, without its place in the journal.
+pub(crate) fn delivery(delivery: Delivery) -> webhook::Delivery {
+    webhook::Delivery {
+        received_at_ms: delivery.received_at_ms,
+        method: delivery.method,
+        path_with_query: delivery.path_with_query,
+        headers: delivery.headers,
+        body: delivery.body,
     }
 }
 

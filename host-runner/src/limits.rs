@@ -31,6 +31,9 @@ pub const WAIT_MAX_S: u64 = 300;
 /// Attempts of one call without progress in between.
 pub const ATTEMPTS: u64 = 8;
 
+/// Time between two polls of a table that is caught up, in seconds; 0: as long as the connector says.
+pub const POLL_S: u64 = 0;
+
 /// Establishing a connection, TLS included. Far networks take one second, not ten.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// From sending a request to the first byte of its answer.
@@ -81,13 +84,15 @@ pub struct Limits {
     pub wait_max: Duration,
     /// Attempts without progress.
     pub attempts: u32,
+    /// Between two polls of a table, instead of what the connector says.
+    pub poll: Option<Duration>,
 }
 
 /// A limit that a connection file may set: key, default, smallest, largest.
 pub type Setting = (&'static str, u64, u64, u64);
 
 /// The keys of `[limits]`.
-pub const SETTINGS: [Setting; 10] = [
+pub const SETTINGS: [Setting; 11] = [
     ("memory_mib", MEMORY_MIB, 1, MEMORY_MIB_MAX),
     ("call_timeout_s", CALL_TIMEOUT_S, 1, 3600),
     ("cpu_s", CPU_S, 1, 3600),
@@ -98,6 +103,7 @@ pub const SETTINGS: [Setting; 10] = [
     ("requests", REQUESTS, 1, 1024),
     ("wait_max_s", WAIT_MAX_S, 0, 86_400),
     ("attempts", ATTEMPTS, 1, 1000),
+    ("poll_s", POLL_S, 0, 86_400),
 ];
 
 impl Limits {
@@ -106,7 +112,7 @@ impl Limits {
         let get = |(key, default, min, max): Setting| settings(key).unwrap_or(default).clamp(min, max);
         let small = |setting: Setting| u32::try_from(get(setting)).unwrap_or(u32::MAX);
         let size = |setting: Setting| usize::try_from(get(setting)).unwrap_or(usize::MAX);
-        let [memory, call, cpu, changes, batch, ms, response, requests, wait, attempts] = SETTINGS;
+        let [memory, call, cpu, changes, batch, ms, response, requests, wait, attempts, poll] = SETTINGS;
         Self {
             memory_bytes: size(memory).saturating_mul(MIB),
             call_timeout: Duration::from_secs(get(call)),
@@ -118,6 +124,7 @@ impl Limits {
             requests: size(requests),
             wait_max: Duration::from_secs(get(wait)),
             attempts: small(attempts),
+            poll: Some(Duration::from_secs(get(poll))).filter(|poll| !poll.is_zero()),
         }
     }
 

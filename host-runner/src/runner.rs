@@ -5,7 +5,6 @@
 
 mod report;
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::change::{Batch, Table, attribute, number};
@@ -14,7 +13,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::{Limits, STUCK_BATCHES_MAX};
 use crate::retry::{Decision, decide, duration};
 use crate::sandbox::Sandbox;
-use crate::sinks::{Commit, Counts, Sink};
+use crate::sinks::{Commit, Counts, Sink, Target};
 use crate::stop::Stop;
 
 pub use report::{Ending, SyncReport, TableReport, error_json};
@@ -35,7 +34,7 @@ pub trait Observer: Send {
 /// One connection at work.
 pub struct Runner<'a> {
     sandbox: &'a mut Sandbox,
-    sink: Arc<Mutex<Box<dyn Sink>>>,
+    sink: Target,
     limits: Limits,
     stop: Stop,
     observer: &'a mut dyn Observer,
@@ -62,7 +61,7 @@ impl<'a> Runner<'a> {
         stop: Stop,
         observer: &'a mut dyn Observer,
     ) -> Self {
-        Self { sandbox, sink: Arc::new(Mutex::new(sink)), limits, stop, observer }
+        Self { sandbox, sink: Target::new(sink), limits, stop, observer }
     }
 
     /// Reads the tables that `wanted` picks, all if it is empty. `full` reads from the beginning.
@@ -79,11 +78,8 @@ impl<'a> Runner<'a> {
             }
         };
         let tables = pick(&tables, wanted)?;
-        self.with_sink({
-            let tables = tables.clone();
-            move |sink| sink.prepare(&tables)
-        })
-        .await?;
+        let prepared = tables.clone();
+        self.sink.work(move |sink| sink.prepare(&prepared)).await?;
         let mut fatal = false;
         for table in &tables {
             let mut progress = TableReport::new(&table.name);
@@ -120,7 +116,7 @@ impl<'a> Runner<'a> {
         let mut cursor = None;
         if !full {
             let name = table.to_owned();
-            let position = self.with_sink(move |sink| sink.position(&name)).await?;
+            let position = self.sink.work(move |sink| sink.position(&name)).await?;
             cursor = position.and_then(|position| position.cursor);
         }
         let mut batch = self.read(table, cursor.clone(), progress).await?;
@@ -257,21 +253,7 @@ impl<'a> Runner<'a> {
     /// Stores a batch; takes nothing of `self` along, so that reading can go on beside it.
     fn commit(&self, table: &str, batch: Batch) -> impl Future<Output = Result<Counts>> + use<> {
         let table = table.to_owned();
-        self.with_sink(move |sink| sink.commit(&Commit::of(&table, &batch)))
-    }
-
-    /// Works on the sink on a thread that may block.
-    fn with_sink<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + use<T, F>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut dyn Sink) -> Result<T> + Send + 'static,
-    {
-        let sink = Arc::clone(&self.sink);
-        let working = tokio::task::spawn_blocking(move || {
-            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-            work(sink.as_mut())
-        });
-        async { working.await.unwrap_or_else(|error| Err(Error::sink(format!("stopped: {error}")))) }
+        self.sink.work(move |sink| sink.commit(&Commit::of(&table, &batch)))
     }
 }
 

@@ -12,7 +12,7 @@ use wasmtime::component::ResourceAny;
 use wasmtime::{Store, Trap};
 
 use crate::bindings::{SourceConnector, types};
-use crate::change::{Batch, CheckItem, Outcome, Table};
+use crate::change::{Batch, CheckItem, Outcome, Receipt, Table};
 use crate::clock;
 use crate::conv;
 use crate::describe::Describe;
@@ -21,6 +21,7 @@ use crate::egress::{Client, Hooks, Meter};
 use crate::engine::{Component, Linked};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::guest::Guest;
+use crate::journal::Delivery;
 use crate::limits::Limits;
 
 /// Keeps sessions: tokens and other secrets of a component.
@@ -184,6 +185,59 @@ impl Sandbox {
         .await
     }
 
+    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept.
+    pub async fn subscribe(&mut self, url: String, tables: Vec<String>) -> Result<String> {
+        self.call("subscribe", |live| {
+            Box::pin(async move {
+                let webhook = live.world.connector_source_webhook();
+                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables).await
+            })
+        })
+        .await
+    }
+
+    /// Undoes a subscription.
+    pub async fn unsubscribe(&mut self, subscription: String) -> Result<()> {
+        self.call("unsubscribe", |live| {
+            Box::pin(async move {
+                let webhook = live.world.connector_source_webhook();
+                webhook.call_unsubscribe(&mut live.store, live.connection, &subscription).await
+            })
+        })
+        .await
+    }
+
+    /// Verifies and translates deliveries, in order, one answer each. Fails as a whole when the component
+    /// was stopped or the egress policy refused what it needed.
+    pub async fn receive(
+        &mut self,
+        subscription: Option<String>,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Vec<Result<Receipt>>> {
+        let expected = deliveries.len();
+        let deliveries: Vec<_> = deliveries.into_iter().map(conv::delivery).collect();
+        let receipts = self
+            .call("receive", |live| {
+                Box::pin(async move {
+                    let webhook = live.world.connector_source_webhook();
+                    let subscription = subscription.as_ref();
+                    let answer =
+                        webhook.call_receive(&mut live.store, live.connection, subscription, &deliveries);
+                    answer.await.map(Ok)
+                })
+            })
+            .await?;
+        if receipts.len() != expected {
+            let answers = receipts.len();
+            let message = format!("receive: {answers} answers to {expected} deliveries");
+            return Err(Error::sandbox(Kind::Internal, message).hint("a defect of the component"));
+        }
+        if let Some(denial) = self.meter.take_denied() {
+            return Err(refused(&denial));
+        }
+        Ok(receipts.into_iter().map(|receipt| receipt.map(Receipt::from).map_err(Error::from)).collect())
+    }
+
     /// Makes one call with everything that belongs around it.
     async fn call<T: Send>(
         &mut self,
@@ -202,7 +256,8 @@ impl Sandbox {
             let session = source.call_session(&mut live.store, live.connection).await?;
             Ok((answer, session))
         };
-        let (answer, session) = self.finish(name, timeout(self.limits.call_timeout, calling).await)?;
+        let outcome = timeout(self.limits.call_timeout, calling).await;
+        let (answer, session) = self.finish(name, outcome)?;
         self.live = Some(live);
         self.keep(session)?;
         answer.map_err(|error| match self.meter.take_denied() {

@@ -5,6 +5,7 @@
 
 mod jsonl;
 mod sqlite;
+mod target;
 
 use std::ops::AddAssign;
 
@@ -13,6 +14,8 @@ use serde::Serialize;
 use crate::change::{Batch, Change, Pass, Table};
 use crate::connection::{Deletes, SinkKind, SinkSettings};
 use crate::error::Result;
+
+pub use target::Target;
 
 /// What a commit did, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -107,6 +110,9 @@ pub trait Sink: Send {
     /// Forgets a cursor, so that the next read begins a new pass. Rows stay. True if there was one.
     fn reset(&mut self, table: &str) -> Result<bool>;
 }
+
+/// The entry among the cursors that says through which delivery the journal is applied; not a table.
+pub const JOURNAL: &str = "_journal";
 
 /// Opens the target that a connection file names.
 pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {

@@ -3,7 +3,9 @@
 //! Layout: `<data>/key` (0600), `<data>/cache/`, `<data>/<name>/lock`, `<data>/<name>/state.db`.
 //! Cursors are not here: they live with the sink, in one transaction with the rows.
 
+pub mod hook;
 pub mod key;
+pub mod subscription;
 
 mod seal;
 
@@ -36,6 +38,26 @@ pub struct Sessions {
     name: String,
     key: Key,
     redactor: Redactor,
+}
+
+const SESSION: &str = "CREATE TABLE IF NOT EXISTS session (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    sealed BLOB NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+)";
+
+/// Opens `state.db` of a connection's folder with a table that it must have.
+fn database(folder: &Path, table: &str) -> Result<Database> {
+    let path = folder.join("state.db");
+    let open = || -> rusqlite::Result<Database> {
+        let database = Database::open(&path)?;
+        database.busy_timeout(BUSY_TIMEOUT)?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        database.pragma_update(None, "synchronous", "FULL")?;
+        database.execute_batch(table)?;
+        Ok(database)
+    };
+    open().map_err(|error| Error::state(format!("{}: {error}", path.display())))
 }
 
 /// Makes a folder that only its owner may enter.
@@ -90,22 +112,7 @@ impl Lock {
 impl Sessions {
     /// Opens the state of a locked connection.
     pub fn open(lock: &Lock, name: &str, key: Key, redactor: Redactor) -> Result<Self> {
-        let path = lock.folder().join("state.db");
-        let open = || -> rusqlite::Result<Database> {
-            let database = Database::open(&path)?;
-            database.busy_timeout(BUSY_TIMEOUT)?;
-            database.pragma_update(None, "journal_mode", "WAL")?;
-            database.pragma_update(None, "synchronous", "FULL")?;
-            database.execute_batch(
-                "CREATE TABLE IF NOT EXISTS session (
-                    id INTEGER PRIMARY KEY CHECK (id = 1),
-                    sealed BLOB NOT NULL,
-                    updated_at_ms INTEGER NOT NULL
-                )",
-            )?;
-            Ok(database)
-        };
-        let database = open().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
+        let database = database(lock.folder(), SESSION)?;
         Ok(Self { database, name: name.to_owned(), key, redactor })
     }
 

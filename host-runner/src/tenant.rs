@@ -3,7 +3,10 @@
 //! The order in which things are opened is that in which a person can put them right: file, component,
 //! configuration, key, lock. Knows nothing of commands.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::connection::Connection;
 use crate::describe::Describe;
@@ -53,10 +56,15 @@ pub struct Open {
 impl Tenant {
     /// Reads the file and asks its component what it is.
     pub async fn load(file: &Path, places: &Places) -> Result<Self> {
+        Self::load_in(&Engines::default(), file, places).await
+    }
+
+    /// The same with an engine that others use too.
+    pub async fn load_in(engines: &Engines, file: &Path, places: &Places) -> Result<Self> {
         let environment = |name: &str| std::env::var(name).ok();
         let mut connection = Connection::load(file, &environment)?;
         let path = component_path(places, connection.component.as_deref())?;
-        let component = load_component(&path, &connection.limits, places)?;
+        let component = engines.component(&path, &connection.limits, places)?;
         let describe = describe(&component, &connection.limits).await?;
         connection.resolve_secrets(&describe, &places.redactor)?;
         let place = connection.path.display().to_string();
@@ -96,10 +104,15 @@ impl Tenant {
     }
 }
 
+/// The key of this installation.
+pub fn key(places: &Places) -> Result<Key> {
+    let variable = std::env::var(VARIABLE).ok();
+    Key::find(variable.as_deref(), places.key_file.as_deref(), &places.data)
+}
+
 /// Takes a connection's lock and opens its sealed sessions.
 pub fn sessions(name: &str, places: &Places) -> Result<(Lock, Sessions)> {
-    let variable = std::env::var(VARIABLE).ok();
-    let key = Key::find(variable.as_deref(), places.key_file.as_deref(), &places.data)?;
+    let key = key(places)?;
     let lock = Lock::take(&places.data, name)?;
     let sessions = Sessions::open(&lock, name, key, places.redactor.clone())?;
     Ok((lock, sessions))
@@ -109,6 +122,23 @@ pub fn sessions(name: &str, places: &Places) -> Result<(Lock, Sessions)> {
 pub fn load_component(path: &Path, limits: &Limits, places: &Places) -> Result<Component> {
     let cache = places.data.join("cache");
     Engine::new(limits.memory_bytes, Some(cache))?.load(path)
+}
+
+/// Engines that many connections share: one for each amount of memory that instances may have.
+#[derive(Default)]
+pub struct Engines(Mutex<HashMap<usize, Engine>>);
+
+impl Engines {
+    fn component(&self, path: &Path, limits: &Limits, places: &Places) -> Result<Component> {
+        let mut engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = match engines.entry(limits.memory_bytes) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                entry.insert(Engine::new(limits.memory_bytes, Some(places.data.join("cache")))?)
+            }
+        };
+        engine.load(path)
+    }
 }
 
 /// The component's file: the one given, the connection's, or the only one beside this program.

@@ -18,7 +18,7 @@ Examples:
   host-runner inspect -c acme.toml --json | jq .hosts   the hosts that this connection may reach";
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
-    if context.connection.is_some() {
+    if !context.connections.is_empty() {
         let tenant = context.tenant().await?;
         let connection = &tenant.connection;
         let allowed = tenant.policy.allowed().to_vec();
@@ -90,9 +90,9 @@ fn show(
     };
     list(&mut rows, "imports", component.imports.clone());
     list(&mut rows, "exports", component.exports.clone());
-    let of = if context.connection.is_some() { "may reach" } else { "may reach one of" };
+    let of = if !context.connections.is_empty() { "may reach" } else { "may reach one of" };
     let mut reach = texts(&hosts);
-    if context.connection.is_none() {
+    if context.connections.is_empty() {
         reach.extend(overridable.iter().map(|key| format!("what `{key}` in [config] names")));
     }
     list(&mut rows, of, reach);

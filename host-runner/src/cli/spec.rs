@@ -49,7 +49,7 @@ pub(super) async fn run(spec: &Spec, context: &Context) -> Result<Exit> {
 
 /// The describe document of the component that the flags or the connection file name.
 pub(super) async fn load(context: &Context) -> Result<Describe> {
-    if context.connection.is_some() {
+    if !context.connections.is_empty() {
         return Ok(context.tenant().await?.describe);
     }
     let limits = Limits::default();

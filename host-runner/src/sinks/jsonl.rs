@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Counts, Position, Sink};
+use super::{Commit, Counts, JOURNAL, Position, Sink};
 use crate::change::{Change, Operation, Table, attribute};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ impl Jsonl {
         }
         let mut sink =
             Self { folder: folder.to_owned(), state, files: BTreeMap::new(), buffers: BTreeMap::new() };
-        let tables: Vec<String> = sink.state.tables.keys().cloned().collect();
+        let tables: Vec<String> = sink.state.tables.keys().filter(|name| *name != JOURNAL).cloned().collect();
         for table in tables {
             sink.recover(&table)?;
         }
@@ -143,7 +143,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
 }
 
 /// Writes one change as one line.
-fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>) -> Result<()> {
+fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>, pass: Option<u64>) -> Result<()> {
     let row = || format!("table `{}`: row {}", change.table, change.key);
     let wrong = |what: &str| Error::data(format!("{}: {what}", row()));
     let put = |buffer: &mut Vec<u8>, name: &str, value: &str| -> Result<()> {
@@ -164,8 +164,8 @@ fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>) -> Result<()
     put(buffer, "id", &change.id)?;
     let as_of = change.as_of_ms.unwrap_or(commit.as_of_ms);
     buffer.extend_from_slice(format!(",\"as_of_ms\":{as_of},\"pass\":").as_bytes());
-    match commit.pass {
-        Some(pass) => buffer.extend_from_slice(pass.id.to_string().as_bytes()),
+    match pass {
+        Some(pass) => buffer.extend_from_slice(pass.to_string().as_bytes()),
         None => buffer.extend_from_slice(b"null"),
     }
     put(buffer, "lineage", attribute(&change.attributes, "lineage").unwrap_or(commit.lineage))?;
@@ -253,7 +253,11 @@ impl Sink for Jsonl {
                     change.table
                 )));
             }
-            line(self.buffers.entry(change.table.clone()).or_default(), change, commit)?;
+            // A row of another table, which a webhook brings, belongs to that table's own newest pass.
+            let begun = || self.state.tables.get(&change.table).map(|table| table.pass);
+            let own = commit.pass.filter(|_| change.table == commit.table).map(|pass| pass.id);
+            let pass = own.or_else(begun).filter(|pass| *pass > 0);
+            line(self.buffers.entry(change.table.clone()).or_default(), change, commit, pass)?;
             counts.read += 1;
             match change.operation {
                 Operation::Delete => counts.deleted += 1,

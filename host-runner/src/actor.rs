@@ -1,0 +1,294 @@
+//! One connection at work in a server: alone it owns the sandbox, the session and the target, so that a
+//! token is renewed once and changes are stored in the order in which they were learnt.
+//!
+//! It turns in a circle: what arrived ([`receiving`]) → one batch of the table that is due ([`polling`]) →
+//! wait for whichever comes first. The journal is looked at between any two batches, and a batch is kept
+//! short, so that a long first pass does not hold up webhooks. Nothing here sleeps to see whether something
+//! has arrived.
+//!
+//! [`agenda`], [`delays`] and [`harvest`] decide and are pure. Ends when it is told to, or with a failure
+//! that concerns the whole connection; [`crate::serve`] begins again.
+
+mod agenda;
+mod delays;
+mod harvest;
+mod polling;
+mod receiving;
+mod request;
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use self::agenda::Agenda;
+use self::delays::Reach;
+use self::receiving::Receiving;
+use crate::change::Table;
+use crate::clock::random_unit;
+use crate::describe::Describe;
+use crate::error::{Error, Result};
+use crate::journal::Journal;
+use crate::limits::Limits;
+use crate::metrics::{Meters, Phase};
+use crate::sandbox::Sandbox;
+use crate::sinks::{JOURNAL, Sink, Target};
+use crate::state::subscription::Subscriptions;
+use crate::stop::Stop;
+
+pub use self::delays::wait as wait_after;
+pub use self::request::{Answer, Ask, Request, no_webhooks, subscribable};
+
+/// Time that a call under way gets to end after a stop: a token that it renewed is then not lost.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Time asked for in a batch, so that what arrives meanwhile does not wait long. A first pass loses little:
+/// a commit takes milliseconds.
+pub const READ_MS: u32 = 1_000;
+/// Time that a backlog of deliveries may take before a table that is due gets a batch.
+const BACKLOG_TURN: Duration = Duration::from_secs(3);
+/// Between two looks at the tables, for columns that were added at the source.
+const DISCOVER_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// Everything an actor works with.
+pub struct Actor {
+    /// The connection's name.
+    pub name: String,
+    /// What its component says of itself.
+    pub describe: Describe,
+    /// Its component.
+    pub sandbox: Sandbox,
+    /// Its limits.
+    pub limits: Limits,
+    /// What arrived.
+    pub journal: Journal,
+    /// What was registered at the source.
+    pub subscriptions: Subscriptions,
+    /// Whether the target compares rows, so that what a poll had to repair can be told.
+    pub compares: bool,
+    /// The URL to register when it begins.
+    pub subscribe: Option<String>,
+    /// Asks of the command line.
+    pub asks: mpsc::Receiver<Ask>,
+    /// Counters.
+    pub meters: Meters,
+    /// When to end.
+    pub stop: Stop,
+}
+
+/// How an actor ends.
+#[derive(Debug)]
+pub enum End {
+    /// It was told to.
+    Stopped,
+    /// Nothing can go on as it is.
+    Failed(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// An actor after its start.
+struct Work {
+    actor: Actor,
+    target: Target,
+    tables: Vec<Table>,
+    agenda: Agenda,
+    receiving: Receiving,
+    arrivals: watch::Receiver<u64>,
+    subscription: Option<String>,
+    discover_at: Instant,
+    subscribe_at: Option<(Instant, u32)>,
+    requests_seen: u64,
+}
+
+impl Actor {
+    /// Works until it ends.
+    pub async fn run(self, sink: Box<dyn Sink>) -> End {
+        let target = Target::new(sink);
+        let mut work = match self.begin(target).await {
+            Ok(work) => work,
+            Err(end) => return end,
+        };
+        let end = loop {
+            if let Err(end) = work.turn().await {
+                break end;
+            }
+        };
+        work.receiving.settle().await;
+        end
+    }
+
+    /// Looks at the tables and makes room for them, however long the source takes to answer.
+    async fn begin(mut self, target: Target) -> Result<Work, End> {
+        let arrivals = self.journal.arrivals(&self.name);
+        let subscription = self.subscriptions.load()?;
+        let mut attempt = 0;
+        let tables = loop {
+            match until_stopped(&mut self.stop, self.sandbox.discover()).await? {
+                Ok(tables) => break tables,
+                Err(error) => {
+                    attempt += 1;
+                    let wait = self.failed("discover", &error, attempt)?;
+                    self.meters.phase(Phase::Waiting);
+                    self.sleep(wait).await?;
+                }
+            }
+        };
+        let prepared = tables.clone();
+        let work = target.work(move |sink| {
+            sink.prepare(&prepared)?;
+            sink.positions()
+        });
+        let positions = work.await?;
+        let journal = positions.iter().find(|position| position.table == JOURNAL);
+        let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
+        let now = Instant::now();
+        let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
+        let agenda = Agenda::new(&names, &positions, self.limits.poll, now);
+        self.meters.count(|counters| {
+            counters.phase = Phase::Running;
+            for entry in &agenda.entries {
+                counters.table(&entry.name).complete = entry.complete;
+            }
+        });
+        let subscribe_at = self.subscribe.is_some().then_some((now, 0));
+        let mut receiving = Receiving::new(applied, now);
+        // A crash between a commit and this left deliveries behind that are in the target.
+        receiving.acknowledge(&self.journal, &self.name);
+        tracing::info!(connection = %self.name, tables = tables.len(), applied, "at work");
+        Ok(Work {
+            actor: self,
+            target,
+            tables,
+            agenda,
+            receiving,
+            arrivals,
+            subscription,
+            discover_at: now + DISCOVER_EVERY,
+            subscribe_at,
+            requests_seen: 0,
+        })
+    }
+
+    /// Counts a failure and says how long to wait; ends the actor when the connection is concerned.
+    fn failed(&self, what: &str, error: &Error, attempt: u32) -> Result<Duration, End> {
+        self.meters.failed(error);
+        let concerns = delays::reach(error);
+        let wait = delays::wait(error, attempt, random_unit());
+        tracing::warn!(
+            connection = %self.name, what, kind = error.kind.name(), origin = error.origin.name(), attempt, %error,
+            wait_ms = wait.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            "failed"
+        );
+        match wait {
+            Some(wait) if concerns == Reach::Call => Ok(wait),
+            _ => Err(End::Failed(error.clone())),
+        }
+    }
+
+    async fn sleep(&mut self, wait: Duration) -> Result<(), End> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.stop.requested() => Err(End::Stopped),
+        }
+    }
+}
+
+/// Makes a call; a stop lets it end within [`STOP_GRACE`] and drops what it brings.
+async fn until_stopped<T>(stop: &mut Stop, call: impl Future<Output = T>) -> Result<T, End> {
+    let mut call = std::pin::pin!(call);
+    tokio::select! {
+        outcome = &mut call => Ok(outcome),
+        () = stop.requested() => {
+            let _dropped = tokio::time::timeout(STOP_GRACE, call).await;
+            Err(End::Stopped)
+        }
+    }
+}
+
+impl Work {
+    /// Does one thing that there is to do, or waits until there is one.
+    async fn turn(&mut self) -> Result<(), End> {
+        if self.actor.stop.is_requested() {
+            return Err(End::Stopped);
+        }
+        if let Ok(ask) = self.actor.asks.try_recv() {
+            self.answer(ask).await?;
+        }
+        self.meter();
+        let now = Instant::now();
+        if self.subscribe_at.is_some_and(|(at, _)| at <= now) {
+            return self.subscribe_as_told().await;
+        }
+        let is_long = self.receiving.busy_since.is_some_and(|since| now - since > BACKLOG_TURN);
+        if self.receiving.due <= now && !(is_long && self.agenda.due().is_some_and(|due| due <= now)) {
+            // Seen before looking, so that whatever arrives while it looks wakes it again.
+            self.arrivals.borrow_and_update();
+            if self.receive().await? {
+                self.receiving.busy_since.get_or_insert(now);
+                return Ok(());
+            }
+        }
+        self.receiving.busy_since = None;
+        if self.discover_at <= now {
+            return self.discover_again().await;
+        }
+        if let Some(index) = self.agenda.next(now) {
+            return self.poll(index).await;
+        }
+        self.wait().await
+    }
+
+    /// Waits for an arrival, a table that is due, an ask, or a stop.
+    async fn wait(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        let held = self.receiving.due > now;
+        let mut due = self.agenda.due().unwrap_or(self.discover_at).min(self.discover_at);
+        if held {
+            due = due.min(self.receiving.due);
+        }
+        if let Some((at, _)) = self.subscribe_at {
+            due = due.min(at);
+        }
+        tokio::select! {
+            () = self.actor.stop.requested() => Err(End::Stopped),
+            () = tokio::time::sleep_until(due) => Ok(()),
+            Some(ask) = self.actor.asks.recv() => self.answer(ask).await,
+            Ok(()) = self.arrivals.changed(), if !held => {
+                // The value is seen only before the journal is read.
+                self.arrivals.mark_changed();
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks for new columns; a failure waits for the next time.
+    async fn discover_again(&mut self) -> Result<(), End> {
+        self.discover_at = Instant::now() + DISCOVER_EVERY;
+        match until_stopped(&mut self.actor.stop, self.actor.sandbox.discover()).await? {
+            Ok(tables) => {
+                let known = self.agenda.entries.iter().map(|entry| &entry.name);
+                if !known.eq(tables.iter().map(|table| &table.name)) {
+                    tracing::warn!(connection = %self.actor.name, "tables came or went; they are read after a restart");
+                }
+                let prepared = tables.clone();
+                self.target.work(move |sink| sink.prepare(&prepared)).await?;
+                self.tables = tables;
+                Ok(())
+            }
+            Err(error) => self.actor.failed("discover", &error, 1).map(drop),
+        }
+    }
+
+    fn meter(&mut self) {
+        let requests = self.actor.sandbox.meter().requests();
+        let more = requests - self.requests_seen;
+        if more > 0 {
+            self.requests_seen = requests;
+            self.actor.meters.count(|counters| counters.requests += more);
+        }
+    }
+}

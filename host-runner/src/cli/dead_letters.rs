@@ -1,0 +1,223 @@
+//! `dead-letters`: deliveries that could not be applied; looked at, taken again, or dropped.
+//!
+//! Works on the journal, also beside a server.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::clock::rfc3339_ms;
+use crate::connection::Connection;
+use crate::error::{Error, Kind, Origin, Result};
+use crate::exit::Exit;
+use crate::journal::{DeadLetter, DeadRecord, Journal, JournalLimits};
+use crate::report::{columns, grouped};
+use crate::serve::journal_path;
+
+pub(super) const HELP: &str = "\
+Without -c it is about all connections of the data folder. A delivery that is taken again goes to the end of the line.
+
+Examples:
+  host-runner dead-letters list -c acme.toml
+  host-runner dead-letters show 17
+  host-runner dead-letters replay 17 18
+  host-runner dead-letters replay --all -c acme.toml      once the cause is gone
+  host-runner dead-letters drop 17";
+
+/// Letters read at a time.
+const PAGE: usize = 1_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadLetters {
+    /// List them with their reasons
+    #[command(after_help = HELP)]
+    List,
+    /// Show one with what arrived
+    #[command(after_help = HELP)]
+    Show {
+        /// Its number
+        #[arg(value_name = "ID")]
+        id: u64,
+    },
+    /// Take them again
+    #[command(after_help = HELP)]
+    Replay(Which),
+    /// Forget them
+    #[command(after_help = HELP)]
+    Drop(Which),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Which {
+    /// Their numbers
+    #[arg(value_name = "ID")]
+    ids: Vec<u64>,
+    /// All of the connection, or of every connection without -c
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
+    let name = match context.connections.as_slice() {
+        [] => None,
+        _ => Some(Connection::load(context.file()?, &|name: &str| std::env::var(name).ok())?.name),
+    };
+    let path = journal_path(&context.places);
+    // Opening a journal makes it; looking must not.
+    let journal = if path.exists() {
+        let (journal, _found) = Journal::open(path, JournalLimits::default())?;
+        Some(journal)
+    } else {
+        None
+    };
+    let Some(journal) = journal else {
+        return match command {
+            DeadLetters::List
+            | DeadLetters::Replay(Which { all: true, .. })
+            | DeadLetters::Drop(Which { all: true, .. }) => {
+                list(context, &[]);
+                Ok(Exit::Success)
+            }
+            DeadLetters::Show { id } => Err(unknown(*id)),
+            DeadLetters::Replay(which) | DeadLetters::Drop(which) => {
+                Err(unknown(which.ids.first().copied().unwrap_or(0)))
+            }
+        };
+    };
+    match command {
+        DeadLetters::List => list(context, &all(&journal, name.as_deref())?),
+        DeadLetters::Show { id } => {
+            show(context, &journal.dead_letter(*id)?.ok_or_else(|| unknown(*id))?);
+        }
+        DeadLetters::Replay(which) => {
+            let ids = chosen(which, &journal, name.as_deref())?;
+            journal.replay(&ids)?;
+            done(context, "replayed", &ids);
+        }
+        DeadLetters::Drop(which) => {
+            let ids = chosen(which, &journal, name.as_deref())?;
+            journal.drop_dead(&ids)?;
+            done(context, "dropped", &ids);
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn unknown(id: u64) -> Error {
+    Error::new(Origin::Host, Kind::NotFound, format!("dead letter {id}: there is none with this number"))
+        .hint("`dead-letters list` shows them")
+}
+
+/// Every letter of a connection, or of all.
+fn all(journal: &Journal, name: Option<&str>) -> Result<Vec<DeadLetter>> {
+    let mut letters: Vec<DeadLetter> = Vec::new();
+    loop {
+        let after = letters.last().map_or(0, |letter| letter.id);
+        let page = journal.dead_letters(name, after, PAGE)?;
+        if page.is_empty() {
+            return Ok(letters);
+        }
+        letters.extend(page);
+    }
+}
+
+/// The numbers that were meant; each must exist.
+fn chosen(which: &Which, journal: &Journal, name: Option<&str>) -> Result<Vec<u64>> {
+    if which.all {
+        return Ok(all(journal, name)?.into_iter().map(|letter| letter.id).collect());
+    }
+    for id in &which.ids {
+        let found = journal.dead_letter(*id)?;
+        let is_meant = found.is_some_and(|found| name.is_none_or(|name| found.letter.connection == name));
+        if !is_meant {
+            return Err(unknown(*id));
+        }
+    }
+    Ok(which.ids.clone())
+}
+
+fn letter_json(letter: &DeadLetter) -> Value {
+    json!({
+        "id": letter.id,
+        "seq": letter.seq,
+        "connection": letter.connection,
+        "kind": letter.kind,
+        "reason": letter.reason,
+        "received_at": rfc3339_ms(letter.received_at_ms),
+        "buried_at": rfc3339_ms(letter.buried_at_ms),
+        "bytes": letter.bytes,
+    })
+}
+
+fn list(context: &Context, letters: &[DeadLetter]) {
+    if context.printer.json {
+        let letters: Vec<Value> = letters.iter().map(letter_json).collect();
+        context.printer.value(&json!({ "dead_letters": letters }));
+        return;
+    }
+    if letters.is_empty() {
+        context.printer.text("no dead letters");
+        return;
+    }
+    let mut rows =
+        vec![["id", "connection", "received", "bytes", "kind", "reason"].map(str::to_owned).to_vec()];
+    for letter in letters {
+        rows.push(vec![
+            letter.id.to_string(),
+            letter.connection.clone(),
+            rfc3339_ms(letter.received_at_ms).unwrap_or_default(),
+            grouped(letter.bytes),
+            letter.kind.clone(),
+            letter.reason.clone(),
+        ]);
+    }
+    context.printer.text(&columns(&rows, &[0, 3]));
+}
+
+fn show(context: &Context, record: &DeadRecord) {
+    let DeadRecord { letter, delivery, corrupt } = record;
+    let body = String::from_utf8_lossy(&delivery.body);
+    let headers: Vec<(String, String)> = delivery
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
+        .collect();
+    if context.printer.json {
+        let mut value = letter_json(letter);
+        value["method"] = json!(delivery.method);
+        value["path"] = json!(delivery.path_with_query);
+        value["headers"] = json!(headers);
+        value["body"] = json!(body);
+        value["corrupt"] = json!(corrupt);
+        context.printer.value(&value);
+        return;
+    }
+    let time = |ms| rfc3339_ms(ms).unwrap_or_default();
+    let mut text = format!(
+        "dead letter {} of {}\n{}: {}\nreceived {}, buried {}\n",
+        letter.id,
+        letter.connection,
+        letter.kind,
+        letter.reason,
+        time(letter.received_at_ms),
+        time(letter.buried_at_ms)
+    );
+    if let Some(corrupt) = corrupt {
+        text.push_str(&format!("damaged on disk: {corrupt}\n"));
+    }
+    text.push_str(&format!("\n{} {}\n", delivery.method, delivery.path_with_query));
+    for (name, value) in &headers {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    text.push_str(&format!("\n{body}\n"));
+    context.printer.text(&text);
+}
+
+fn done(context: &Context, what: &str, ids: &[u64]) {
+    if context.printer.json {
+        context.printer.value(&json!({ what: ids }));
+    } else {
+        context.printer.text(&format!("{what}: {}", ids.len()));
+    }
+}

@@ -1,0 +1,68 @@
+//! `serve`: connections at work until they are told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::hooks::PublicUrl;
+use crate::ingress::TlsFiles;
+use crate::serve::{self, Options};
+
+pub(super) const HELP: &str = "\
+Reads every table once, then follows: webhooks within moments, polling for what they miss. SIGHUP, or a change in
+the folder of --connections, adds, changes and removes connections without touching the others. SIGTERM or Ctrl-C
+ends it; a second one at once. Nothing that was answered is lost, however it ends.
+
+It listens on this machine only, unless told otherwise; put a proxy with TLS in front that passes on /hooks/ alone.
+/-/metrics (Prometheus), /-/ready and /-/health are for you.
+
+Examples:
+  host-runner serve -c acme.toml
+  host-runner serve --connections connections.d --listen 127.0.0.1:8080
+  host-runner serve -c acme.toml --subscribe --public-url https://hooks.example.com
+  host-runner serve -c a.toml -c b.toml --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem";
+
+#[derive(Args, Debug)]
+pub(super) struct Serve {
+    /// Folder with one connection file (*.toml) for each connection, besides those given with -c
+    #[arg(long, value_name = "DIR")]
+    connections: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The URL under which the source reaches this server
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Register the webhooks of every connection at its source, as `webhook subscribe` does
+    #[arg(long, requires = "public_url")]
+    subscribe: bool,
+    /// Certificate chain (PEM), if TLS ends here
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+pub(super) async fn run(serve: &Serve, context: &Context) -> Result<Exit> {
+    if context.connections.is_empty() && serve.connections.is_none() {
+        return Err(Error::usage("no connection given").hint("add -c FILE, or --connections DIR"));
+    }
+    let tls = serve.tls_cert.clone().zip(serve.tls_key.clone());
+    let options = Options {
+        files: context.connections.clone(),
+        folder: serve.connections.clone(),
+        listen: serve.listen,
+        tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
+        public_url: serve.public_url.as_deref().map(PublicUrl::parse).transpose()?,
+        subscribe: serve.subscribe,
+    };
+    let printer = context.printer.clone();
+    let say = move |line: &str| printer.note(line);
+    serve::run(options, context.places.clone(), context.stop.clone(), &say).await?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,185 @@
+//! `webhook`: the URL that a source calls, and its registration there.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::Context;
+use crate::actor::{Request, no_webhooks, subscribable};
+use crate::connection::Connection;
+use crate::error::{Error, Kind, Origin, Result};
+use crate::exit::Exit;
+use crate::hooks::{self, GRACE, PublicUrl};
+use crate::serve::control;
+use crate::state::hook::HookStore;
+use crate::state::subscription::Subscriptions;
+use crate::tenant::{Tenant, key};
+
+pub(super) const HELP: &str = "\
+The URL holds a secret: whoever knows it can deliver. It is shown here and nowhere else.
+
+Examples:
+  host-runner webhook url -c acme.toml --public-url https://hooks.example.com
+  host-runner webhook url -c acme.toml --public-url https://hooks.example.com --rotate
+  host-runner webhook subscribe -c acme.toml --public-url https://hooks.example.com
+  host-runner webhook unsubscribe -c acme.toml";
+
+/// What stands for the outside name when it is not given.
+const UNKNOWN_HOST: &str = "https://YOUR-HOST";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Webhook {
+    /// Show the URL and how to register it by hand
+    #[command(after_help = HELP)]
+    Url {
+        /// The URL under which the source reaches `serve`
+        #[arg(long, value_name = "URL")]
+        public_url: Option<String>,
+        /// Make another secret; the one until now works for a while longer
+        #[arg(long)]
+        rotate: bool,
+        /// How long the one until now still works, in hours
+        #[arg(long, value_name = "HOURS", requires = "rotate", default_value_t = GRACE.as_secs() / 3600)]
+        grace_h: u64,
+    },
+    /// Register the URL at the source; run again, it changes only what differs. `serve` must be running,
+    /// because sources try the URL before they accept it
+    #[command(after_help = HELP)]
+    Subscribe {
+        /// The URL under which the source reaches `serve`
+        #[arg(long, value_name = "URL")]
+        public_url: String,
+    },
+    /// Undo the registration
+    #[command(after_help = HELP)]
+    Unsubscribe,
+}
+
+pub(super) async fn run(webhook: &Webhook, context: &Context) -> Result<Exit> {
+    match webhook {
+        Webhook::Url { public_url, rotate, grace_h } => {
+            let grace = rotate.then(|| Duration::from_secs(grace_h.saturating_mul(3600)));
+            url(context, public_url.as_deref(), grace)
+        }
+        Webhook::Subscribe { public_url } => subscribe(context, public_url).await,
+        Webhook::Unsubscribe => unsubscribe(context).await,
+    }
+}
+
+fn connection(context: &Context) -> Result<Connection> {
+    Connection::load(context.file()?, &|name: &str| std::env::var(name).ok())
+}
+
+fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration>) -> Result<Exit> {
+    let connection = connection(context)?;
+    let name = &connection.name;
+    let public = PublicUrl::parse(public_url.unwrap_or(UNKNOWN_HOST))?;
+    let store = HookStore::open(&context.places.data, name, key(&context.places)?)?;
+    if let Some(grace) = grace {
+        store.rotate(grace)?;
+        // A server that has the connection takes the new one at once, and the old one for a while.
+        if let Some(Err(error)) = control::ask(&context.places.data, name, &Request::HooksChanged) {
+            context.printer.note(&format!("warning: {}; restart `serve`", error.message));
+        }
+    }
+    let url = hooks::url(&public, name, &store.reveal()?);
+    if let Some(warning) = public.warning() {
+        context.printer.note(&format!("warning: {warning}"));
+    }
+    if context.printer.json {
+        context.printer.value(&json!({ "connection": name, "url": url, "rotated": grace.is_some() }));
+        return Ok(Exit::Success);
+    }
+    context.printer.text(&url);
+    let mut notes = format!(
+        "\nTo register it through the source's API: host-runner webhook subscribe -c {} --public-url {public}\n\
+         By hand: enter it where the source asks for the URL of a webhook, with method POST and a JSON body.\n\
+         By a rule or workflow of the source, which signs nothing: the same URL; see the connector's help (spec) for\n\
+         the body it needs and for what must then be set in [config].",
+        connection.path.display()
+    );
+    if let Some(grace) = grace {
+        notes.push_str(&format!("\nThe URL until now works for another {} h.", grace.as_secs() / 3600));
+    }
+    context.printer.note(&notes);
+    Ok(Exit::Success)
+}
+
+async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
+    let connection = connection(context)?;
+    let name = connection.name.clone();
+    let data = &context.places.data;
+    let public = PublicUrl::parse(public_url)?;
+    if let Some(warning) = public.warning() {
+        context.printer.note(&format!("warning: {warning}"));
+    }
+    let secret = HookStore::open(data, &name, key(&context.places)?)?.reveal()?;
+    context.places.redactor.learn(secret.reveal());
+    let url = hooks::url(&public, &name, &secret);
+    let asked = ask(context, &name, Request::Subscribe { url: url.clone() }).await;
+    match asked {
+        Some(answer) => answer?,
+        None => {
+            let tenant = context.tenant().await?;
+            let mut open = open(&tenant, context)?;
+            let tables = open.sandbox.discover().await?;
+            let tables = subscribable(&tenant.describe, &tables);
+            if tables.is_empty() {
+                return Err(no_webhooks());
+            }
+            let subscription = open.sandbox.subscribe(url, tables).await.map_err(|error| {
+                let hint = "sources try the URL before they accept it: start `serve` first";
+                if error.hint.is_none() { error.hint(hint) } else { error }
+            })?;
+            Subscriptions::open(data, &name, key(&context.places)?)?.keep(Some(&subscription))?;
+        }
+    }
+    done(context, &name, "subscribed");
+    Ok(Exit::Success)
+}
+
+async fn unsubscribe(context: &Context) -> Result<Exit> {
+    let connection = connection(context)?;
+    let name = connection.name.clone();
+    let subscriptions = Subscriptions::open(&context.places.data, &name, key(&context.places)?)?;
+    let Some(subscription) = subscriptions.load()? else {
+        let message = format!("connection `{name}`: no subscription is known");
+        return Err(Error::new(Origin::Host, Kind::NotFound, message)
+            .hint("one that was registered by hand is removed by hand, at the source"));
+    };
+    match ask(context, &name, Request::Unsubscribe).await {
+        Some(answer) => answer?,
+        None => {
+            let tenant = context.tenant().await?;
+            open(&tenant, context)?.sandbox.unsubscribe(subscription).await?;
+            subscriptions.keep(None)?;
+        }
+    }
+    done(context, &name, "unsubscribed");
+    Ok(Exit::Success)
+}
+
+/// Asks the server that has the connection, on a thread that may wait.
+async fn ask(context: &Context, name: &str, request: Request) -> Option<Result<()>> {
+    let (data, name) = (context.places.data.clone(), name.to_owned());
+    let asking = tokio::task::spawn_blocking(move || control::ask(&data, &name, &request));
+    asking.await.unwrap_or_else(|error| Some(Err(Error::host(format!("stopped: {error}")))))
+}
+
+fn open(tenant: &Tenant, context: &Context) -> Result<crate::tenant::Open> {
+    tenant.open(&context.places).map_err(|error| {
+        if error.origin != Origin::State {
+            return error;
+        }
+        error.hint("wait until it ends; if it is a `serve` of an earlier version, start it with --subscribe")
+    })
+}
+
+fn done(context: &Context, name: &str, what: &str) {
+    if context.printer.json {
+        context.printer.value(&json!({ "connection": name, what: true }));
+    } else {
+        context.printer.text(&format!("{name}: {what}"));
+    }
+}
