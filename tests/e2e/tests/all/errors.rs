@@ -451,11 +451,16 @@ fn a_connection_file_that_is_missing_or_wrong_is_named_with_its_line() {
         "error: a.toml: config.client_secret_file: nowhere.txt: No such file or directory",
     );
     std::fs::remove_file(setup.path("a.toml")).expect("the file");
-    check(&setup, &["sync"], 3, expect![[r#"
+    check(
+        &setup,
+        &["sync"],
+        3,
+        expect![[r#"
         error: connection file a.toml: No such file or directory (os error 2)
 
         hint: write one from the component's own schema: host-runner init -o FILE
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
