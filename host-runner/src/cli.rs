@@ -167,7 +167,9 @@ pub fn main() -> Exit {
         }
     };
     let redactor = Redactor::default();
-    telemetry::start(cli.global.verbose, cli.global.log_format, &redactor);
+    // A server's log is all that is seen of it: it says what happens without being asked.
+    let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));
+    telemetry::start(verbose, cli.global.log_format, &redactor);
     let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
     let places = Places {
         data: cli.global.data,
