@@ -24,6 +24,7 @@ mod queue;
 mod reader;
 mod record;
 mod recovery;
+mod salvage;
 mod transaction;
 mod writer;
 

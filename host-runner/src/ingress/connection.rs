@@ -28,22 +28,20 @@ const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nc
 pub(super) async fn serve(stream: TcpStream, shared: &Shared, stop: Stop) {
     let counters = shared.service.counters();
     counters.opened();
-    let closed = match &shared.tls {
-        None => serve_http1(stream, shared, stop).await,
-        Some(tls) => match timeout(shared.limits.head_timeout, tls.accept(stream)).await {
-            Err(_elapsed) => Closed::SlowHead,
-            Ok(Err(error)) => {
-                tracing::debug!(error = %error, "a TLS handshake failed");
-                Closed::Handshake
-            }
-            Ok(Ok(stream)) if tls.is_http2(&stream) => serve_http2(stream, shared, stop).await,
-            Ok(Ok(stream)) => serve_http1(stream, shared, stop).await,
-        },
-    };
-    counters.closed(closed);
+    let Some(tls) = &shared.tls else { return serve_http1(stream, shared, stop).await };
+    // Boxed, as what follows: a connection without TLS does not take the room of one with it.
+    match timeout(shared.limits.head_timeout, Box::pin(tls.accept(stream))).await {
+        Err(_elapsed) => counters.closed(Closed::Silent),
+        Ok(Err(error)) => {
+            tracing::debug!(error = %error, "a TLS handshake failed");
+            counters.closed(Closed::Handshake);
+        }
+        Ok(Ok(stream)) if tls.is_http2(&stream) => Box::pin(serve_http2(stream, shared, stop)).await,
+        Ok(Ok(stream)) => Box::pin(serve_http1(stream, shared, stop)).await,
+    }
 }
 
-async fn serve_http1<S>(stream: S, shared: &Shared, stop: Stop) -> Closed
+async fn serve_http1<S>(stream: S, shared: &Shared, stop: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -56,23 +54,23 @@ where
         .serve_connection(io, requests);
     let mut connection = Http1(connection);
     let closed = drive(Pin::new(&mut connection), &phase, stop, shared).await;
+    shared.service.counters().closed(closed);
     let mut stream = connection.0.into_parts().io.io.into_inner();
     let end = async {
         if closed == Closed::SlowHead {
             stream.write_all(TOO_SLOW).await?;
         }
         stream.shutdown().await?;
-        if phase.was_refused() || closed == Closed::SlowHead {
+        if closed == Closed::SlowHead || phase.was_refused() {
             discard(&mut stream).await?;
         }
         io::Result::Ok(())
     };
     // Whatever goes wrong here, the connection is over.
     let _in_time = timeout(LINGER, end).await;
-    closed
 }
 
-async fn serve_http2<S>(stream: S, shared: &Shared, stop: Stop) -> Closed
+async fn serve_http2<S>(stream: S, shared: &Shared, stop: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -86,7 +84,8 @@ where
         .initial_connection_window_size(WINDOW_BYTES)
         .serve_connection(TokioIo::new(stream), requests);
     let connection = pin!(Http2(Box::pin(connection)));
-    drive(connection, &phase, stop, shared).await
+    let closed = drive(connection, &phase, stop, shared).await;
+    shared.service.counters().closed(closed);
 }
 
 async fn discard(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
@@ -144,6 +143,7 @@ async fn drive<C: Ending>(
             match deadline {
                 Some((at, overdue)) if at <= now => {
                     return Poll::Ready(match overdue {
+                        Overdue::Silent => Closed::Silent,
                         Overdue::Head => Closed::SlowHead,
                         Overdue::Idle => Closed::Idle,
                     });

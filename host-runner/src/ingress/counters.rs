@@ -43,12 +43,13 @@ pub(super) enum Closed {
     Done,
     Broken,
     Handshake,
+    Silent,
     SlowHead,
     Idle,
     Stopped,
 }
 
-const CLOSED: [&str; 6] = ["done", "broken", "handshake", "slow-head", "idle", "stopped"];
+const CLOSED: [&str; 7] = ["done", "broken", "handshake", "silent", "slow-head", "idle", "stopped"];
 
 /// See the file's header.
 #[derive(Debug, Default)]

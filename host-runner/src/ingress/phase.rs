@@ -12,6 +12,8 @@ use super::limits::IngressLimits;
 
 const IDLE: u8 = 0;
 const HEAD: u8 = 1;
+/// Connected and silent so far.
+const NEW: u8 = 2;
 
 /// See the file's header.
 pub(super) struct Phase {
@@ -27,7 +29,11 @@ pub(super) struct Phase {
 /// Why a connection must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
+    /// Nothing ever came.
+    Silent,
+    /// A request began and its headers did not end.
     Head,
+    /// No further request came.
     Idle,
 }
 
@@ -36,8 +42,7 @@ impl Phase {
         Self {
             start: Instant::now(),
             since_ms: AtomicU64::new(0),
-            // Who connects has something to say.
-            state: AtomicU8::new(HEAD),
+            state: AtomicU8::new(NEW),
             requests: AtomicU32::new(0),
             refused: AtomicBool::new(false),
             head: limits.head_timeout,
@@ -47,8 +52,11 @@ impl Phase {
 
     /// Bytes arrived: the beginning of a request, if none is under way.
     pub(super) fn input(&self) {
-        if self.state.load(Relaxed) == IDLE && self.requests.load(Relaxed) == 0 {
-            self.enter(HEAD);
+        match self.state.load(Relaxed) {
+            IDLE if self.is_idle() => self.enter(HEAD),
+            // Who connects has something to say: that time counts.
+            NEW => self.state.store(HEAD, Relaxed),
+            _ => {}
         }
     }
 
@@ -67,7 +75,6 @@ impl Phase {
     /// Bytes on this connection no longer mean a request: HTTP/2 has its own traffic between them.
     pub(super) fn multiplexed(&self) {
         self.enter(IDLE);
-        self.requests.store(0, Relaxed);
     }
 
     /// A request was answered without reading its body.
@@ -90,6 +97,7 @@ impl Phase {
         }
         let since = self.start + Duration::from_millis(self.since_ms.load(Relaxed));
         Some(match self.state.load(Relaxed) {
+            NEW => (since + self.head, Overdue::Silent),
             HEAD => (since + self.head, Overdue::Head),
             _ => (since + self.idle, Overdue::Idle),
         })
@@ -116,7 +124,7 @@ mod tests {
         let limits = IngressLimits::default();
         let start = Instant::now();
         let phase = Phase::new(&limits);
-        assert_eq!(phase.deadline(), Some((start + limits.head_timeout, Overdue::Head)));
+        assert_eq!(phase.deadline(), Some((start + limits.head_timeout, Overdue::Silent)));
         advance(Duration::from_secs(3)).await;
         phase.input();
         assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what is done with them.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -91,6 +91,9 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trou
     }
     if identity == (0, 0) {
         make(&mut database).map_err(failed)?;
+        // The file is no use after a loss of power if its folder does not know it.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(io)?;
     }
     Ok(database)
 }

@@ -6,7 +6,8 @@
 //! | whole | every record fits its checksum | counted |
 //! | torn tail | a transaction that never returned | SQLite leaves it out; nobody was answered |
 //! | damaged record | a checksum that does not fit | moved to the dead letters, kind `corrupt` |
-//! | unreadable | not a database, or damaged beyond a record | renamed; what can be read moves into a fresh one |
+//! | unreadable | not a database, or damaged beyond a record | set aside; what can be read moves into a fresh one |
+//! | half saved | a start-up that was killed at the above | saved again; what comes twice does no harm |
 //! | shared | another process holds it | opened as it is; that process has repaired it |
 //! | foreign, newer, no access | – | an error; the file stays as it is |
 
@@ -14,14 +15,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::Value;
-use rusqlite::{Connection as Database, Row, params_from_iter};
+use rusqlite::Connection as Database;
 
 use super::JournalLimits;
 use super::database::{self, Trouble, failure, number, trouble};
 use super::ledger::{Ledger, Tally};
 use super::reader::raw;
-use super::record::{CORRUPT, Raw};
+use super::record::CORRUPT;
+use super::salvage;
 use super::transaction::move_to_dead;
 use crate::error::{Error, Result};
 
@@ -110,19 +111,22 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Opened> {
     let mut found = Found::default();
     let first = database::open(path, limits)
         .and_then(|database| verify(database).map_err(|error| trouble(path, &error)));
-    let (database, ledger) = match first {
-        Ok((database, ledger, corrupt)) => {
+    let mut database = match first {
+        Ok((database, corrupt)) => {
             found.corrupt = corrupt;
-            (database, ledger)
+            database
         }
         Err(Trouble::Other(error)) => return Err(error),
         Err(Trouble::Unreadable(reason)) => {
-            let (replaced, database) = replace(path, limits, reason)?;
-            let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
+            let (replaced, database) = salvage::replace(path, limits, reason)?;
             found.replaced = Some(replaced);
-            (database, ledger)
+            database
         }
     };
+    while let Some(replaced) = salvage::resume(path, &mut database)? {
+        found.replaced = Some(replaced);
+    }
+    let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
     found.connections = connections(&ledger);
     Ok(Opened { database, ledger, found, owner })
 }
@@ -168,7 +172,7 @@ fn connections(ledger: &Ledger) -> Vec<FoundConnection> {
 }
 
 /// Reads every pending record; moves the damaged ones aside and counts them.
-fn verify(mut database: Database) -> rusqlite::Result<(Database, Ledger, u64)> {
+fn verify(mut database: Database) -> rusqlite::Result<(Database, u64)> {
     let transaction = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut ledger = Ledger::load(&transaction)?;
     let mut damaged: Vec<(u64, String, u64, String)> = Vec::new();
@@ -189,132 +193,9 @@ fn verify(mut database: Database) -> rusqlite::Result<(Database, Ledger, u64)> {
         move_to_dead(&transaction, account, *seq, one, (CORRUPT, wrong, now_ms))?;
     }
     transaction.commit()?;
-    ledger.version = super::ledger::version(&database)?;
-    Ok((database, ledger, damaged.len() as u64))
+    Ok((database, damaged.len() as u64))
 }
 
 const VERIFY: &str = "
     SELECT seq, connection, bytes, received_at_ms, checksum, method, path, headers, body
     FROM deliveries ORDER BY seq";
-const PENDING: &str = "
-    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, appended_at_ms
-    FROM deliveries r JOIN connections c ON c.id = r.connection";
-const APPEND: &str = "
-    INSERT INTO deliveries (connection, received_at_ms, checksum, method, path, headers, body,
-        bytes, appended_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-const DEAD: &str = "
-    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, seq, kind, reason, buried_at_ms
-    FROM dead_letters r JOIN connections c ON c.id = r.connection";
-const BURY: &str = "
-    INSERT INTO dead_letters (connection, received_at_ms, checksum, method, path, headers, body,
-        bytes, seq, kind, reason, buried_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-
-/// Renames an unreadable file and its companions, makes a fresh one, and copies what can be read.
-fn replace(path: &Path, limits: &JournalLimits, reason: String) -> Result<(Replaced, Database)> {
-    let now_ms = crate::clock::now_ms();
-    let aside = |suffix: &str| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        path.with_file_name(format!("{name}.unreadable-{now_ms}{suffix}"))
-    };
-    for suffix in ["", "-wal", "-shm"] {
-        let mut from = path.as_os_str().to_owned();
-        from.push(suffix);
-        match std::fs::rename(&from, aside(suffix)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let from = Path::new(&from).display();
-                return Err(Error::state(format!(
-                    "journal {from}: unreadable, and cannot be renamed: {error}"
-                )));
-            }
-            _ => {}
-        }
-    }
-    let mut database = database::open(path, limits).map_err(|trouble| match trouble {
-        Trouble::Unreadable(reason) => Error::state(format!("journal {}: {reason}", path.display())),
-        Trouble::Other(error) => error,
-    })?;
-    let moved_to = aside("");
-    // A copy of the damaged file must not stand in the way of starting: what fails here is not saved.
-    let Saved { pending: saved, dead: saved_dead, lost } =
-        salvage(&moved_to, &mut database).unwrap_or_default();
-    Ok((Replaced { moved_to, reason, saved, saved_dead, lost }, database))
-}
-
-/// Copies what can be read.
-fn salvage(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
-    let from = database::open_for_reading(from)?;
-    let mut ledger = Ledger::default();
-    let mut saved = Saved::default();
-    let transaction = into.transaction()?;
-    for (select, insert, key, table) in
-        [(PENDING, APPEND, "seq", "deliveries"), (DEAD, BURY, "id", "dead_letters")]
-    {
-        let select = format!("{select} WHERE r.{key} = ?1");
-        for key in keys(&from, table, key) {
-            let Ok(record) = from.prepare_cached(&select)?.query_row([key], Copied::read) else {
-                saved.lost += 1;
-                continue;
-            };
-            let Copied { connection, raw, values } = record;
-            let checksum = Value::Integer(raw.checksum);
-            let headers = raw.headers.clone();
-            let (delivery, wrong) = raw.decode(&connection);
-            if wrong.is_some() {
-                saved.lost += 1;
-                continue;
-            }
-            let id = ledger.open(&transaction, &connection)?.id;
-            let fixed = [
-                Value::Integer(id),
-                Value::Integer(delivery.received_at_ms.cast_signed()),
-                checksum,
-                Value::Text(delivery.method),
-                Value::Text(delivery.path_with_query),
-                Value::Blob(headers),
-                Value::Blob(delivery.body),
-            ];
-            let values = fixed.into_iter().chain(values);
-            transaction.prepare_cached(insert)?.execute(params_from_iter(values))?;
-            *(if table == "deliveries" { &mut saved.pending } else { &mut saved.dead }) += 1;
-        }
-    }
-    transaction.commit()?;
-    Ok(saved)
-}
-
-#[derive(Default)]
-struct Saved {
-    pending: u64,
-    dead: u64,
-    lost: u64,
-}
-
-/// A record of either table: what is verified, then the columns that differ.
-struct Copied {
-    connection: String,
-    raw: Raw,
-    values: Vec<Value>,
-}
-
-impl Copied {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let values = (7..row.as_ref().column_count()).map(|column| row.get(column));
-        let values = values.collect::<rusqlite::Result<_>>()?;
-        Ok(Self { connection: row.get(0)?, raw: raw(row, 1, 2)?, values })
-    }
-}
-
-/// The keys of a table: from the front until the first failure, and from the back until the first failure.
-fn keys(from: &Database, table: &str, key: &str) -> Vec<i64> {
-    let collect = |direction: &str, until: Option<i64>| -> Vec<i64> {
-        let select = format!("SELECT {key} FROM {table} NOT INDEXED ORDER BY {key} {direction}");
-        let Ok(mut statement) = from.prepare(&select) else { return Vec::new() };
-        let Ok(found) = statement.query_map([], |row| row.get(0)) else { return Vec::new() };
-        found.map_while(|key| key.ok().filter(|key| Some(*key) != until)).collect()
-    };
-    let mut keys = collect("ASC", None);
-    let mut tail = collect("DESC", keys.last().copied());
-    tail.reverse();
-    keys.extend(tail);
-    keys
-}

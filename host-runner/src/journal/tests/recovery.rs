@@ -138,6 +138,50 @@ async fn a_damaged_page_costs_the_records_on_it_and_the_rest_is_saved() {
     assert!(numbers.is_sorted(), "order is lost");
 }
 
+#[tokio::test]
+async fn a_kill_while_an_unreadable_file_is_saved_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["1", "2"]).await;
+    journal.bury("a", seqs[0], "data", "x").expect("buried");
+    // As the kill leaves it: file and log have their new name, and a fresh file may have begun.
+    for (from, to) in [("journal.db", ""), ("journal.db-wal", "-wal")] {
+        let to = folder.path().join(format!("journal.db.salvaging-123{to}"));
+        std::fs::copy(folder.path().join(from), to).expect("copied");
+    }
+    journal.acknowledge("a", u64::MAX).expect("acknowledged");
+    append(&journal, "b", &["3"]).await;
+    drop(journal);
+    let (journal, found) = open(folder.path());
+    let replaced = found.replaced.expect("saved");
+    assert_eq!((replaced.saved, replaced.saved_dead, replaced.lost), (1, 1, 0));
+    assert!(replaced.moved_to.ends_with("journal.db.unreadable-123"), "{:?}", replaced.moved_to);
+    assert!(replaced.moved_to.exists());
+    assert_eq!(
+        (pending(&journal, "a"), pending(&journal, "b")),
+        (vec!["2".to_owned()], vec!["3".to_owned()])
+    );
+    assert_eq!(journal.depth("a").expect("depth").dead, 2);
+    drop(journal);
+    let (_journal, found) = open(folder.path());
+    assert_eq!(found.replaced, None, "saved once more");
+}
+
+#[tokio::test]
+async fn a_log_without_its_file_is_not_taken_for_another_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    append(&journal, "a", &["1"]).await;
+    let log = std::fs::read(folder.path().join("journal.db-wal")).expect("read");
+    drop(journal);
+    std::fs::remove_file(folder.path().join("journal.db")).expect("removed");
+    std::fs::write(folder.path().join("journal.db-wal"), log).expect("written");
+    let (journal, found) = open(folder.path());
+    assert_eq!(found, Found::default());
+    append(&journal, "a", &["2"]).await;
+    assert_eq!(pending(&journal, "a"), ["2"]);
+}
+
 #[test]
 fn another_programs_database_and_a_newer_layout_are_left_alone() {
     for spoil in ["CREATE TABLE theirs (x)", "PRAGMA user_version = 1", "PRAGMA application_id = 77"] {

@@ -1,0 +1,220 @@
+//! Durable deliveries per second through real sockets, and how long each waits for its answer.
+//!
+//! `INGRESS_BENCH_SECONDS=10 cargo bench -p host-runner --bench ingress`; the default is smoke size. Server,
+//! reader and load generator share this machine's cores. With `INGRESS_BENCH_URL=http://127.0.0.1:8080/hooks/…`
+//! the load goes to a server that runs already. `INGRESS_BENCH_CONNECTIONS` and `INGRESS_BENCH_BYTES` set
+//! how many keep-alive connections send, and how large a body is; `INGRESS_BENCH_RATE` paces all of them
+//! together to so many per second; `INGRESS_BENCH_IDLE` opens so many idle ones beside and says what they cost.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use host_runner::clock::now_ms;
+use host_runner::hooks::{HookSecrets, Registry};
+use host_runner::ingress::{Ingress, Options};
+use host_runner::journal::{Journal, JournalLimits};
+use host_runner::stop::{Stopper, channel};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const KEY: [u8; 32] = [1; 32];
+/// What the reader takes at a time, as the runner does.
+const BATCH: usize = 2_000;
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+fn main() {
+    let connections = setting("INGRESS_BENCH_CONNECTIONS", 256);
+    let seconds = setting("INGRESS_BENCH_SECONDS", 1);
+    let body = "x".repeat(setting("INGRESS_BENCH_BYTES", 1_500));
+    let rate = setting("INGRESS_BENCH_RATE", 0);
+    let idle = setting("INGRESS_BENCH_IDLE", 0);
+    let server = match std::env::var("INGRESS_BENCH_URL") {
+        Ok(url) => Err(url),
+        Err(_) => Ok(Server::start()),
+    };
+    let (address, path) = match &server {
+        Ok(server) => (server.address, server.path.clone()),
+        Err(url) => {
+            let rest = url.strip_prefix("http://").expect("an http:// URL");
+            let (address, path) = rest.split_once('/').expect("a path");
+            (address.parse().expect("an address and port"), format!("/{path}"))
+        }
+    };
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n");
+    let request: Arc<str> =
+        format!("{head}x-signature: {}\r\ncontent-length: {}\r\n\r\n{body}", "s".repeat(600), body.len())
+            .into();
+
+    // One thread for all senders: the generator must not take the server's cores.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let before = resident_kib();
+        let mut waiting = Vec::new();
+        for _ in 0..idle {
+            waiting.push(TcpStream::connect(address).await.expect("connected"));
+        }
+        if idle > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            println!("{idle} idle connections: {} KiB more, both ends", resident_kib() - before);
+        }
+        let cpu = cpu_seconds();
+        let started = Instant::now();
+        let end = started + Duration::from_secs(seconds as u64);
+        let senders: Vec<_> = (0..connections)
+            .map(|number| {
+                let pace = (rate > 0).then(|| Duration::from_secs_f64(connections as f64 / rate as f64));
+                let first = started + pace.unwrap_or_default().mul_f64(number as f64 / connections as f64);
+                tokio::spawn(send(address, Arc::clone(&request), pace, first, end))
+            })
+            .collect();
+        let mut waits_us = Vec::new();
+        for sender in senders {
+            waits_us.extend(sender.await.expect("a sender"));
+        }
+        let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+        report(&mut waits_us, wall, cpu, connections, body.len());
+    });
+    if let Ok(server) = server {
+        server.stop();
+    }
+}
+
+fn report(waits_us: &mut [u32], wall: f64, cpu: f64, connections: usize, bytes: usize) {
+    waits_us.sort_unstable();
+    let at = |share: f64| {
+        let index = (waits_us.len() as f64 * share) as usize;
+        f64::from(waits_us.get(index.min(waits_us.len().saturating_sub(1))).copied().unwrap_or(0)) / 1e3
+    };
+    println!(
+        "{:.0} durable deliveries/s of {bytes} bytes over {connections} connections; ms: median {:.2}, p90 {:.2}, \
+         p99 {:.2}, p99.9 {:.2}, max {:.2}; {:.2} cores for all of it",
+        waits_us.len() as f64 / wall,
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(0.999),
+        at(1.0),
+        cpu / wall,
+    );
+}
+
+async fn send(
+    address: SocketAddr,
+    request: Arc<str>,
+    pace: Option<Duration>,
+    first: Instant,
+    end: Instant,
+) -> Vec<u32> {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.set_nodelay(true).expect("set");
+    let (mut waits_us, mut buffer) = (Vec::new(), [0_u8; 1_024]);
+    let mut next = first;
+    while next.max(Instant::now()) < end {
+        if let Some(pace) = pace {
+            tokio::time::sleep_until(next.into()).await;
+            next += pace;
+        }
+        let started = Instant::now();
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut filled = 0;
+        while !buffer[..filled].ends_with(b"\r\n\r\n") {
+            let read = stream.read(&mut buffer[filled..]).await.expect("an answer");
+            assert!(read > 0, "the server closed the connection");
+            filled += read;
+        }
+        assert!(buffer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&buffer[..filled]));
+        waits_us.push(u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX));
+    }
+    waits_us
+}
+
+/// A server with a reader that keeps pace, in this process.
+struct Server {
+    address: SocketAddr,
+    path: String,
+    stopper: Stopper,
+    serving: JoinHandle<()>,
+    reading: JoinHandle<u64>,
+    done: Arc<AtomicBool>,
+    journal: Journal,
+    _folder: TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let folder = match std::env::var_os("INGRESS_BENCH_FOLDER") {
+            Some(folder) => TempDir::new_in(folder),
+            None => TempDir::new(),
+        };
+        let folder = folder.expect("a folder");
+        let (journal, _) =
+            Journal::open(folder.path().join("journal.db"), JournalLimits::default()).expect("opened");
+        let secrets = HookSecrets::generate(&KEY, "acme", now_ms());
+        let secret = secrets.reveal(&KEY, "acme").expect("this key");
+        let registry = Registry::default();
+        registry.set("acme", secrets);
+        let (stopper, stop) = channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let of_server = journal.clone();
+        let serving = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let options = Options::new(([127, 0, 0, 1], 0).into());
+                let ingress = Ingress::bind(options, registry, of_server).expect("bound");
+                tell.send(ingress.local_addr).expect("told");
+                ingress.run(stop).await;
+            });
+        });
+        let done = Arc::new(AtomicBool::new(false));
+        let (of_reader, until) = (journal.clone(), Arc::clone(&done));
+        let reading = std::thread::spawn(move || read(&of_reader, &until));
+        let path = format!("/hooks/acme/{}", secret.reveal());
+        let address = told.recv().expect("listening");
+        Self { address, path, stopper, serving, reading, done, journal, _folder: folder }
+    }
+
+    fn stop(self) {
+        self.stopper.stop();
+        self.serving.join().expect("served");
+        let left = self.journal.depth("acme").expect("depth").count;
+        self.done.store(true, Ordering::Relaxed);
+        println!("{} read and acknowledged, {left} waiting at the end", self.reading.join().expect("read"));
+    }
+}
+
+fn read(journal: &Journal, done: &AtomicBool) -> u64 {
+    let (mut after, mut count) = (0, 0);
+    while !done.load(Ordering::Relaxed) {
+        let stored = journal.next("acme", after, BATCH, 8 << 20).expect("read");
+        count += stored.len() as u64;
+        match stored.last() {
+            Some(last) => {
+                after = last.seq;
+                journal.acknowledge("acme", after).expect("acknowledged");
+            }
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    count
+}
+
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}

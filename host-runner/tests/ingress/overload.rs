@@ -1,0 +1,105 @@
+//! Many at once: who is slow, greedy or idle must not stop others.
+
+use std::time::{Duration, Instant};
+
+use host_runner::ingress::{IngressLimits, Options};
+use host_runner::journal::JournalLimits;
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{PATIENCE, Server, answer, loopback, request};
+
+/// Half of what the process may open, which serves both ends of a connection; 2,000 where that allows it.
+fn many() -> usize {
+    let text = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
+    let files = line.split_whitespace().next().and_then(|files| files.parse().ok()).unwrap_or(1_024_usize);
+    (files.saturating_sub(400) / 2).min(2_000)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_slow_connections_do_not_stop_others() {
+    let server = Server::start();
+    let whole = request("POST", &server.path(), &"x".repeat(1_000));
+    let mut slow = Vec::new();
+    for number in 0..many() {
+        // Nothing, half a head, or half a body.
+        let cut = [0, 20, whole.len() - 500][number % 3];
+        let mut stream = server.connect().await;
+        stream.write_all(&whole.as_bytes()[..cut]).await.expect("sent");
+        slow.push(stream);
+    }
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(server.post("x").await, 200);
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?} for 20 deliveries", started.elapsed());
+    assert!(server.counters.connections() >= slow.len() as u64);
+    assert_eq!(server.bodies().len(), 20);
+    // A slow one that gets round to it is served too, unless its time was over.
+    let last = slow.len() / 3 * 3 - 1;
+    slow[last].write_all(&whole.as_bytes()[whole.len() - 500..]).await.expect("sent");
+    assert_eq!(answer(&mut slow[last], "POST").await.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_that_are_announced_take_no_room_and_those_that_are_sent_do() {
+    let limits = IngressLimits { bodies_bytes: 100_000, ..IngressLimits::default() };
+    let server = Server::start_with(Options { limits, ..Options::new(loopback()) }, JournalLimits::default());
+    let mut announced = Vec::new();
+    for _ in 0..100 {
+        let mut stream = server.connect().await;
+        let head = format!("POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 4000000\r\n\r\n", server.path());
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        announced.push(stream);
+    }
+    assert_eq!(server.post(&"x".repeat(50_000)).await, 200);
+    let refused = server.send("POST", &server.path(), &"x".repeat(150_000)).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(server.post(&"x".repeat(50_000)).await, 200, "the room was not given back");
+    drop(announced);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_for_its_turn() {
+    let limits = IngressLimits { connections: 2, ..IngressLimits::default() };
+    let server = Server::start_with(Options { limits, ..Options::new(loopback()) }, JournalLimits::default());
+    let (mut one, two) = (server.connect().await, server.connect().await);
+    one.write_all(request("GET", "/-/health", "").as_bytes()).await.expect("sent");
+    assert_eq!(answer(&mut one, "GET").await.status, 200);
+    let mut three = server.connect().await;
+    three.write_all(request("POST", &server.path(), "x").as_bytes()).await.expect("sent");
+    while server.counters.connections() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.bodies(), [""; 0], "served beyond the bound");
+    drop(two);
+    assert_eq!(answer(&mut three, "POST").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_senders_at_once_are_all_taken_once() {
+    let server = Server::start();
+    let tasks: Vec<_> = (0..200)
+        .map(|sender| {
+            let (address, path) = (server.address, server.path());
+            tokio::spawn(async move {
+                let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+                for number in 0..10 {
+                    let text = request("POST", &path, &format!("{sender}/{number}"));
+                    stream.write_all(text.as_bytes()).await.expect("sent");
+                    assert_eq!(answer(&mut stream, "POST").await.status, 200);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        tokio::time::timeout(PATIENCE, task).await.expect("in time").expect("no panic");
+    }
+    let bodies = server.bodies();
+    assert_eq!(bodies.len(), 2_000);
+    for sender in 0..200 {
+        let prefix = format!("{sender}/");
+        let own: Vec<&str> = bodies.iter().filter_map(|body| body.strip_prefix(&prefix)).collect();
+        assert_eq!(own, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "sender {sender}");
+    }
+}

@@ -1,0 +1,49 @@
+//! Health, readiness and metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use host_runner::ingress::{Observe, Options};
+use host_runner::journal::JournalLimits;
+
+use crate::support::{Server, loopback};
+
+struct Fake(AtomicBool);
+
+impl Observe for Fake {
+    fn metrics(&self) -> String {
+        "mine 1\n".to_owned()
+    }
+
+    fn ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_are_on_the_same_port() {
+    let observe = Arc::new(Fake(AtomicBool::new(true)));
+    let options = Options { observe: Arc::<Fake>::clone(&observe), ..Options::new(loopback()) };
+    let server = Server::start_with(options, JournalLimits::default());
+    assert_eq!(server.send("GET", "/-/health", "").await.body, "ok\n");
+    assert_eq!(server.send("HEAD", "/-/ready", "").await.status, 200);
+    observe.0.store(false, Ordering::Relaxed);
+    assert_eq!(server.send("GET", "/-/ready", "").await.status, 503);
+    assert_eq!(server.send("GET", "/-/health", "").await.status, 200);
+    assert_eq!(server.send("POST", "/-/health", "x").await.status, 405);
+
+    server.post("12345").await;
+    server.send("POST", "/hooks/acme/wrong", "x").await;
+    let metrics = server.send("GET", "/-/metrics", "").await;
+    assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
+    assert!(metrics.body.starts_with("mine 1\n"), "{}", metrics.body);
+    for line in [
+        "host_runner_ingress_requests_total{status=\"404\"} 1",
+        "host_runner_ingress_rejected_total{reason=\"unknown-url\"} 1",
+        "host_runner_ingress_appended_total 1",
+        "host_runner_ingress_appended_bytes_total 5",
+        "host_runner_ingress_append_seconds_count 1",
+    ] {
+        assert!(metrics.body.lines().any(|found| found == line), "{line}\n{}", metrics.body);
+    }
+}

@@ -1,0 +1,127 @@
+//! A server in this process, and a client that sends exactly what it is told.
+//!
+//! Knows nothing of what the tests want to show.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use host_runner::clock::now_ms;
+use host_runner::hooks::{HookSecrets, Registry};
+use host_runner::ingress::{Counters, Ingress, Options, TlsReload};
+use host_runner::journal::{Journal, JournalLimits};
+use host_runner::stop::{Stopper, channel};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+pub(crate) const KEY: [u8; 32] = [7; 32];
+/// No test waits longer for anything: what takes longer is broken, not slow.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) journal: Journal,
+    pub(crate) registry: Registry,
+    pub(crate) secrets: HookSecrets,
+    pub(crate) folder: TempDir,
+    pub(crate) stopper: Stopper,
+    pub(crate) running: JoinHandle<()>,
+    pub(crate) counters: std::sync::Arc<Counters>,
+    pub(crate) tls_reload: Option<TlsReload>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+pub(crate) fn secret(secrets: &HookSecrets, connection: &str) -> String {
+    secrets.reveal(&KEY, connection).expect("this key").reveal().to_owned()
+}
+
+pub(crate) fn loopback() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+impl Server {
+    /// Connection `acme`, with the usual bounds.
+    pub(crate) fn start() -> Self {
+        Self::start_with(Options::new(loopback()), JournalLimits::default())
+    }
+
+    pub(crate) fn start_with(options: Options, limits: JournalLimits) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (journal, _) = Journal::open(folder.path().join("journal.db"), limits).expect("opened");
+        let secrets = HookSecrets::generate(&KEY, "acme", now_ms());
+        let registry = Registry::default();
+        registry.set("acme", secrets.clone());
+        let ingress = Ingress::bind(options, registry.clone(), journal.clone()).expect("bound");
+        let (address, counters, tls_reload) = (ingress.local_addr, ingress.counters(), ingress.tls_reload());
+        let (stopper, stop) = channel();
+        let running = tokio::spawn(ingress.run(stop));
+        Self { address, journal, registry, secrets, folder, stopper, running, counters, tls_reload }
+    }
+
+    /// The path of the connection's URL.
+    pub(crate) fn path(&self) -> String {
+        format!("/hooks/acme/{}", secret(&self.secrets, "acme"))
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("connected")
+    }
+
+    /// Sends one request on a connection of its own.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+        let mut stream = self.connect().await;
+        stream.write_all(request(method, path, body).as_bytes()).await.expect("sent");
+        answer(&mut stream, method).await
+    }
+
+    pub(crate) async fn post(&self, body: &str) -> u16 {
+        self.send("POST", &self.path(), body).await.status
+    }
+
+    /// Bodies in the journal, in their order.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        let stored = self.journal.next("acme", 0, usize::MAX, usize::MAX).expect("read");
+        let text = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
+        stored.iter().map(|stored| text(&stored.delivery.body)).collect()
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, body: &str) -> String {
+    let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{length}\r\n{body}")
+}
+
+/// Reads one answer; fails when the connection ends before it.
+pub(crate) async fn answer(stream: &mut (impl AsyncReadExt + Unpin), method: &str) -> Answer {
+    tokio::time::timeout(PATIENCE, read_answer(stream, method)).await.expect("an answer in time")
+}
+
+async fn read_answer(stream: &mut (impl AsyncReadExt + Unpin), method: &str) -> Answer {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("the connection ended before the answer"));
+    }
+    let head = String::from_utf8(head).expect("text").to_ascii_lowercase();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.parse().expect("a number"));
+    let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
+    stream.read_exact(&mut body).await.expect("a body");
+    Answer { status, head, body: String::from_utf8(body).expect("text") }
+}
+
+/// Reads until the other side ends the connection.
+pub(crate) async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut text)).await;
+    // A reset ends it as well.
+    let _reset = read.expect("closed in time");
+    String::from_utf8(text).expect("text")
+}
