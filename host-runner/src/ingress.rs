@@ -11,6 +11,7 @@ pub mod limits;
 mod body;
 mod connection;
 mod counters;
+mod files;
 mod headers;
 mod phase;
 mod service;
@@ -120,7 +121,13 @@ impl Ingress {
     pub fn bind(options: Options, registry: Registry, journal: Journal) -> Result<Self> {
         let Options { listen, tls, observe, mut limits } = options;
         let tls = tls.map(tls::Acceptor::open).transpose()?;
-        let warnings: Vec<Warning> = fit_open_files(&mut limits).into_iter().collect();
+        let files = files::allow(limits.connections.saturating_add(FILES_RESERVED));
+        let room = files.saturating_sub(FILES_RESERVED).max(1);
+        let mut warnings = Vec::new();
+        if room < limits.connections {
+            limits.connections = room;
+            warnings.push(Warning::OpenFiles { files, connections: room });
+        }
         let listener =
             listener(listen).map_err(|error| Error::host(format!("cannot listen on {listen}: {error}")))?;
         let local_addr = listener
@@ -198,17 +205,4 @@ fn listener(listen: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(listen)?;
     socket.listen(BACKLOG)
-}
-
-/// Serves no more connections than the process may have files.
-fn fit_open_files(limits: &mut IngressLimits) -> Option<Warning> {
-    let text = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    let files: usize = line.split_whitespace().next()?.parse().ok()?;
-    let room = files.saturating_sub(FILES_RESERVED).max(1);
-    if limits.connections <= room {
-        return None;
-    }
-    limits.connections = room;
-    Some(Warning::OpenFiles { files, connections: room })
 }
