@@ -1,5 +1,7 @@
 //! The demonstration: everything a newcomer does in the first ten minutes, against the bundled simulator.
 
+mod live;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -35,6 +37,14 @@ pub(crate) fn run(tickets: u32) -> Result<()> {
     runner.show("what there is to read", &["discover"])?;
     runner.show("read everything", &["sync"])?;
     runner.show("again: only what changed", &["sync"])?;
+
+    let serve = live::Serve {
+        program: &built.runner,
+        connection: &connection,
+        data: &runner.data,
+        database: &database,
+    };
+    live::show(&serve, &simulator)?;
 
     println!("the rows are in {}; try\n", database.display());
     println!("  sqlite3 {} \\", database.display());
