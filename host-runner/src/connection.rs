@@ -134,8 +134,9 @@ impl Connection {
             };
             let file = folder.join(file);
             let text = std::fs::read_to_string(&file).map_err(|error| {
-                Error::configuration(format!("{place}: {}: {error}", file.display()))
-                    .hint("the path is relative to the connection file; the file holds the value and nothing else")
+                Error::configuration(format!("{place}: {}: {error}", file.display())).hint(
+                    "the path is relative to the connection file; the file holds the value and nothing else",
+                )
             })?;
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);

@@ -83,6 +83,19 @@ pub(crate) fn iso(ms: i64) -> String {
     iso_bytes(ms).iter().map(|byte| char::from(*byte)).collect()
 }
 
+/// `Sun, 22 Nov 2026 17:25:10 GMT`, as the `Date` header carries it (RFC 9110, §5.6.7).
+pub(crate) fn http_date(ms: i64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let days = ms.div_euclid(DAY_MS);
+    let (year, month, day) = civil(days);
+    let weekday = DAYS[usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
+    let month = MONTHS[(month as usize).clamp(1, 12) - 1];
+    let time: String = iso(ms).chars().skip(11).take(8).collect();
+    format!("{weekday}, {day:02} {month} {year} {time} GMT")
+}
+
 /// `yyyy-MM-dd`, as contracts carry it.
 pub(crate) fn date(ms: i64) -> String {
     iso(ms).chars().take(10).collect()
@@ -116,7 +129,13 @@ pub(crate) fn parse_iso(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DATA_END_MS, DATA_START_MS, DAY_MS, iso, parse_iso};
+    use super::{DATA_END_MS, DATA_START_MS, DAY_MS, http_date, iso, parse_iso};
+
+    #[test]
+    fn the_date_header_names_the_weekday() {
+        assert_eq!(http_date(1_795_368_310_042), "Sun, 22 Nov 2026 17:25:10 GMT");
+        assert_eq!(http_date(784_111_777_000), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
 
     #[test]
     fn moments_survive_the_round_trip() {

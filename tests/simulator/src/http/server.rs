@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::DATE;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::admin;
 use crate::api;
+use crate::clock::http_date;
 use crate::http::answer::{Answer, AnswerBody, JSON, add_desk_headers, add_number, response};
 use crate::http::error::ApiError;
 use crate::http::faults::Fault;
@@ -125,6 +127,9 @@ async fn desk(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::
     let mut response = response(status, answer.content_type, body);
     if answer.content_type == JSON {
         add_desk_headers(&mut response);
+    }
+    if let Ok(date) = HeaderValue::from_str(&http_date(now)) {
+        response.headers_mut().insert(DATE, date);
     }
     add_number(&mut response, "x-rate-limit-request-weight-v3", credits);
     add_number(&mut response, "x-rate-limit-remaining-v3", left);
