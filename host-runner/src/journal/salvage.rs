@@ -111,6 +111,12 @@ fn copy(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
     let from = database::open_for_reading(from)?;
     let mut saved = Saved::default();
     let transaction = into.transaction()?;
+    // A clock that went back must not make the fresh file use numbers of the former one.
+    let last = "SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'";
+    if let Ok(last) = from.query_row(last, [], |row| row.get::<_, i64>(0)) {
+        let raise = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'deliveries'";
+        transaction.execute(raise, [last])?;
+    }
     let mut ledger = Ledger::load(&transaction)?;
     for (select, insert, key, table) in
         [(PENDING, APPEND, "seq", "deliveries"), (DEAD, BURY, "id", "dead_letters")]
