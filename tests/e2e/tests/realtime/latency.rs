@@ -1,0 +1,178 @@
+//! From the POST to the visible row: median and 99th percentile, at given rates.
+//!
+//! A test of one second at 100 deliveries a second; as a measurement, which prints a line of JSON for each rate:
+//! `E2E_LATENCY_RATES=100,1000 E2E_LATENCY_SECONDS=20 cargo test --release -p e2e --test realtime -- --exact
+//! latency::from_post_to_row --nocapture`. Deliveries are signed and verified, and bring whole rows, so that none is read
+//! back. A row is visible when another process sees it in SQLite.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+use crate::http::{Client, split};
+
+/// Connections that deliveries are spread over.
+const SENDERS: u64 = 16;
+/// First of the ids of tickets that the deliveries make.
+const FIRST: u64 = 7_000_000_000_000;
+/// Longest that the last row may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Generous bound of the test, on a machine that does other things as well.
+const MEDIAN_MAX: Duration = Duration::from_secs(1);
+
+fn setting(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
+/// A valid signature for a webhook: the simulator is made to send one to us.
+fn signature(desk: &Desk, hook: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let receiver = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut lines = BufReader::new(&stream);
+        let (mut token, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            lines.read_line(&mut line).expect("a line");
+            if line.trim().is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').unwrap_or_default();
+            match name.to_ascii_lowercase().as_str() {
+                "x-zdesk-jwt" => value.trim().clone_into(&mut token),
+                "content-length" => length = value.trim().parse().expect("a length"),
+                _ => {}
+            }
+        }
+        std::io::copy(&mut lines.take(length), &mut std::io::sink()).expect("a body");
+        let mut stream = &stream;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").expect("an answer");
+        token
+    });
+    assert_eq!(desk.forge(&url, hook, "valid", &json!([{}])), 200);
+    receiver.join().expect("a signature")
+}
+
+/// Sends its share of the deliveries, each at its moment; gives when each was begun.
+fn send(
+    url: &str,
+    token: &str,
+    numbers: impl Iterator<Item = u64>,
+    start: Instant,
+    every: Duration,
+    body: impl Fn(u64) -> String,
+) -> Vec<(u64, Instant)> {
+    let (_, path) = split(url);
+    let mut client = Client::connect(url);
+    let mut sent = Vec::new();
+    for number in numbers {
+        let body = body(number);
+        let moment = start + every.mul_f64(number as f64);
+        if let Some(wait) = moment.checked_duration_since(Instant::now()) {
+            std::thread::sleep(wait);
+        }
+        let begun = Instant::now();
+        let answer = client.send("POST", path, &[("x-zdesk-jwt", token)], body.as_bytes());
+        assert_eq!(answer.expect("an answer").status, 200);
+        sent.push((number, begun));
+    }
+    sent
+}
+
+/// Looks for new rows until all are there; gives when each was seen first.
+fn watch(path: &Path, count: u64, ready: &Sender<()>) -> BTreeMap<u64, Instant> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the target");
+    let mut newest = connection
+        .prepare("SELECT rowid, CAST(id AS INTEGER) FROM tickets WHERE rowid > ?1 ORDER BY rowid")
+        .expect("a query");
+    let mut last = 0_i64;
+    let mut seen = BTreeMap::new();
+    let end = Instant::now() + PATIENCE * 2;
+    let mut is_ready = false;
+    while (seen.len() as u64) < count {
+        let rows = newest.query_map([last], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let rows: Vec<_> = rows.and_then(Iterator::collect).expect("rows");
+        let now = Instant::now();
+        for (row, id) in rows {
+            last = row;
+            if let Some(number) = id.unsigned_abs().checked_sub(FIRST).filter(|number| *number < count) {
+                seen.insert(number, now);
+            }
+        }
+        if !is_ready {
+            is_ready = ready.send(()).is_ok();
+        }
+        assert!(now < end, "{} of {count} rows", seen.len());
+        std::thread::sleep(Duration::from_micros(300));
+    }
+    seen
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+/// Measures one rate for some seconds.
+fn measure(rate: u64, seconds: u64) -> (Duration, Value) {
+    let desk = Desk::new(50);
+    let (serve, hook) = desk.live_with_hook();
+    let (url, token) = (desk.hook_url(&serve), signature(&desk, &hook));
+    let template = desk.record("tickets", &desk.live_ids("tickets")[0]);
+    let organization = &desk.setup.simulator.options().organization_id;
+    let body = |number: u64| {
+        let mut payload = template.clone();
+        payload["id"] = Value::from((FIRST + number).to_string());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_millis().to_string();
+        json!([{"eventType": "Ticket_Add", "payload": payload, "eventTime": now, "orgId": organization}])
+            .to_string()
+    };
+    let count = rate * seconds;
+    let (ready, is_ready) = channel();
+    let path = desk.setup.path("out.db");
+    let (sent, seen) = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| watch(&path, count, &ready));
+        is_ready.recv_timeout(PATIENCE).expect("the watcher");
+        let start = Instant::now() + Duration::from_millis(50);
+        let every = Duration::from_secs_f64(1.0 / rate as f64);
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let numbers = (sender..count).step_by(SENDERS as usize);
+                let (url, token, body) = (&url, &token, &body);
+                scope.spawn(move || send(url, token, numbers, start, every, body))
+            })
+            .collect();
+        let sent: Vec<_> = senders.into_iter().flat_map(|sender| sender.join().expect("a sender")).collect();
+        (sent, watcher.join().expect("a watcher"))
+    });
+    let mut took: Vec<Duration> =
+        sent.iter().map(|(number, begun)| seen[number].duration_since(*begun)).collect();
+    took.sort_unstable();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share).round() as usize];
+    let first = sent.iter().map(|(_, begun)| *begun).min().expect("a delivery");
+    let last = sent.iter().map(|(_, begun)| *begun).max().expect("a delivery");
+    let reached = (count - 1) as f64 / last.duration_since(first).as_secs_f64();
+    let report = json!({
+        "deliveriesPerSecond": rate, "reachedPerSecond": reached.round(), "deliveries": count,
+        "medianMs": milliseconds(at(0.5)), "p99Ms": milliseconds(at(0.99)), "maxMs": milliseconds(at(1.0)),
+    });
+    assert!(desk.dead_letters().is_empty());
+    (at(0.5), report)
+}
+
+#[test]
+fn from_post_to_row() {
+    let seconds = setting("E2E_LATENCY_SECONDS", "1").parse().expect("E2E_LATENCY_SECONDS is a number");
+    for rate in setting("E2E_LATENCY_RATES", "100").split(',') {
+        let (median, report) = measure(rate.trim().parse().expect("E2E_LATENCY_RATES are numbers"), seconds);
+        println!("{report}");
+        assert!(median < MEDIAN_MAX, "{report}");
+    }
+}

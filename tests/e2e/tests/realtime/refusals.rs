@@ -1,0 +1,217 @@
+//! What is refused: at the door with a status, or behind it as a dead letter with its reason. Neither stops the runner.
+
+mod dead_letters;
+mod door;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use desk_simulator::{Options, Simulator};
+use serde_json::{Value, json};
+
+use crate::desk::Desk;
+use crate::http::request;
+use crate::serve::Serve;
+use crate::support::sizes;
+
+/// A served and subscribed connection with all that a forger needs to know.
+struct Target {
+    desk: Desk,
+    serve: Serve,
+    hook: String,
+    url: String,
+    /// The ticket that forgeries are about.
+    ticket: String,
+}
+
+impl Target {
+    fn new() -> Target {
+        let desk = Desk::new(20);
+        let (serve, hook) = desk.live_with_hook();
+        let url = desk.hook_url(&serve);
+        let ticket = desk.live_ids("tickets").swap_remove(0);
+        Target { desk, serve, hook, url, ticket }
+    }
+
+    /// A delivery that says the ticket has this subject.
+    fn says(&self, subject: &str) -> Value {
+        let mut payload = self.desk.record("tickets", &self.ticket);
+        payload["subject"] = Value::from(subject);
+        let organization = &self.desk.setup.simulator.options().organization_id;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_millis().to_string();
+        json!([{"eventType": "Ticket_Update", "payload": payload, "eventTime": now, "orgId": organization}])
+    }
+
+    fn subject(&self) -> Option<String> {
+        self.desk.rows.text(&format!("SELECT subject FROM tickets WHERE id = '{}'", self.ticket))
+    }
+
+    /// A real change still arrives.
+    #[track_caller]
+    fn goes_on(&self, subject: &str) {
+        let values = json!({"subject": subject});
+        self.desk.mutate(json!({"op": "update", "table": "tickets", "id": self.ticket, "values": values}));
+        let sql = format!("SELECT subject FROM tickets WHERE id = '{}'", self.ticket);
+        self.desk.rows.until_text(&sql, subject);
+    }
+
+    /// The only dead letter has this reason, and nothing was changed by it.
+    #[track_caller]
+    fn buried_because(&self, reason: &str, before: Option<&str>) {
+        self.desk.settle(&self.serve);
+        let dead = self.desk.dead_letters();
+        assert_eq!(dead.len(), 1, "{reason}: {dead:?}");
+        let said = dead[0]["reason"].as_str().unwrap_or_default();
+        assert!(said.contains(reason), "{said:?} does not say {reason:?}");
+        assert_eq!(self.subject().as_deref(), before);
+        let id = dead[0]["id"].to_string();
+        self.desk.setup.host(&["dead-letters", "drop", &id]).exits(0);
+        assert!(self.desk.dead_letters().is_empty());
+    }
+}
+
+#[test]
+fn forged_signatures_are_buried_with_their_reason() {
+    let target = Target::new();
+    target.goes_on("before");
+    for (signature, reason) in [
+        ("none", "X-ZDesk-JWT is missing"),
+        ("garbage", "it is not a JWT"),
+        ("wrong-key", "it does not match its content"),
+        ("unknown-kid", "unknown key `unknown-key`"),
+        ("wrong-audience", "another webhook"),
+        ("expired", "has expired"),
+    ] {
+        let status = target.desk.forge(&target.url, &target.hook, signature, &target.says(signature));
+        assert_eq!(status, 200, "{signature}: the door does not tell a forger what it thinks");
+        target.buried_because(reason, Some("before"));
+    }
+    target.goes_on("after");
+}
+
+#[test]
+fn deliveries_of_another_organisation_are_buried() {
+    let target = Target::new();
+    target.goes_on("before");
+    let mut body = target.says("a lie");
+    body[0]["orgId"] = Value::from("60009999999");
+    assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
+    target.buried_because("another organisation", Some("before"));
+    // Signed by the right key, but for another portal.
+    let organization_id = "60009999999".to_owned();
+    let other = Options { sizes: sizes(1), organization_id, ..Options::default() };
+    let other = Simulator::start(other).expect("a simulator");
+    let call = json!({"url": target.url, "webhook_id": target.hook, "signature": "valid", "body": target.says("a lie")});
+    let forge = format!("{}/_admin/webhooks/forge", other.url());
+    let answer = request("POST", &forge, &[], call.to_string().as_bytes());
+    assert_eq!(answer.body, r#"{"status":200}"#);
+    target.buried_because("another organisation", Some("before"));
+    target.goes_on("after");
+}
+
+/// The first element of a delivery must not be taken when the second is foreign.
+#[test]
+fn a_delivery_is_taken_whole_or_not_at_all() {
+    let target = Target::new();
+    target.goes_on("before");
+    let mut body = target.says("half a delivery");
+    let mut foreign = body[0].clone();
+    foreign["orgId"] = Value::from("1");
+    body.as_array_mut().expect("an array").push(foreign);
+    assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
+    target.buried_because("another organisation", Some("before"));
+    target.goes_on("after");
+}
+
+#[test]
+fn bodies_that_cannot_be_read_are_buried() {
+    let target = Target::new();
+    target.goes_on("before");
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let deep_payload = format!(
+        r#"[{{"eventType":"Ticket_Update","payload":{}1{}}}]"#,
+        r#"{"a":"#.repeat(100_000),
+        "}".repeat(100_000)
+    );
+    for (body, reason) in [
+        (b"not JSON at all".as_slice(), "the body is"),
+        (b"<xml/>", "the body is"),
+        (b"42", "neither an array nor an object"),
+        (b"[{\"eventType\":", "usable JSON"),
+        (b"\xff\xfe[{}]", "not UTF-8"),
+        (b"[{\"eventType\":\"Ticket_Update\",\"payload\":{\"id\":\"\xc3\x28\"}}]", "not UTF-8"),
+        (deep.as_bytes(), "webhook delivery: "),
+        (deep_payload.as_bytes(), "webhook delivery: "),
+        (b"[{\"payload\":{\"id\":\"1\"}}]", "no `eventType`"),
+    ] {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        assert_eq!(request("POST", &target.url, &[], body).status, 200, "{shown}");
+        target.buried_because(reason, Some("before"));
+    }
+    target.goes_on("after");
+}
+
+#[test]
+fn an_old_delivery_sent_again_changes_nothing() {
+    let target = Target::new();
+    for subject in ["one", "two", "three"] {
+        target.goes_on(subject);
+    }
+    let all = "SELECT * FROM tickets ORDER BY id";
+    target.desk.settle(&target.serve);
+    let before = target.desk.rows.dump(all);
+    for original in [true, false] {
+        let call = json!({"count": 3, "original_signature": original});
+        let said = target.desk.admin("POST", "webhooks/replay", &call);
+        assert_eq!(said["statuses"], json!([200, 200, 200]));
+        target.desk.settle(&target.serve);
+        assert_eq!(target.desk.rows.dump(all), before);
+    }
+    assert!(target.desk.dead_letters().is_empty());
+}
+
+#[test]
+fn a_new_signing_key_is_accepted_within_two_minutes() {
+    let target = Target::new();
+    target.goes_on("by the first key");
+    target.desk.admin("POST", "webhooks/rotate", &json!({"serve_previous": true}));
+    // The connector asks for the keys again at most once a minute: anybody can send an unknown key id.
+    let end = Instant::now() + Duration::from_secs(120);
+    for number in 0.. {
+        let subject = format!("by the second key {number}");
+        let status = target.desk.forge(&target.url, &target.hook, "valid", &target.says(&subject));
+        assert_eq!(status, 200);
+        target.desk.settle(&target.serve);
+        if target.subject() == Some(subject) {
+            break;
+        }
+        assert!(Instant::now() < end, "{:?}", target.desk.dead_letters());
+        std::thread::park_timeout(Duration::from_secs(1));
+    }
+    target.goes_on("by the second key");
+}
+
+/// Believed as it is: the policy is off, and nothing is read back.
+#[test]
+fn a_record_without_bottom_harms_nobody() {
+    let options = Options { sizes: sizes(5), ..Options::default() };
+    let desk =
+        Desk::with(options, |file| file.config_text("signature", "off").config_text("read_back", "never"));
+    let serve = desk.serve();
+    desk.until_read();
+    let url = desk.hook_url(&serve);
+    for depth in [100, 200, 100_000] {
+        let payload = format!("{}1{}", r#"{"id":"77","a":"#.repeat(depth), "}".repeat(depth));
+        let body = format!(r#"[{{"eventType":"Ticket_Add","payload":{payload}}}]"#);
+        assert_eq!(request("POST", &url, &[], body.as_bytes()).status, 200, "{depth}");
+        desk.settle(&serve);
+    }
+    let ticket = &desk.live_ids("tickets")[0];
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": ticket, "subject": "after"}}]);
+    assert_eq!(request("POST", &url, &[], body.to_string().as_bytes()).status, 200);
+    desk.rows.until_text(&format!("SELECT subject FROM tickets WHERE id = '{ticket}'"), "after");
+    let dead = desk.dead_letters();
+    assert!(
+        dead.iter().all(|letter| letter["reason"].as_str().is_some_and(|said| !said.is_empty())),
+        "{dead:?}"
+    );
+}

@@ -1,0 +1,117 @@
+//! At the door: wrong URLs, huge bodies, half requests.
+
+use std::io::Read;
+
+use serde_json::json;
+
+use super::Target;
+use crate::http::{Client, request, split};
+
+/// Half-sent requests at once.
+const SLOW: usize = 500;
+/// A body that no delivery has.
+const HUGE: usize = 50 << 20;
+
+#[test]
+fn a_wrong_url_is_not_found_and_tells_nothing() {
+    let target = Target::new();
+    target.goes_on("before");
+    let (start, secret) = target.url.rsplit_once('/').expect("a secret");
+    let other = |c: char| if c == 'A' { 'B' } else { 'A' };
+    let changed = |at: usize| -> String {
+        secret.char_indices().map(|(index, c)| if index == at { other(c) } else { c }).collect()
+    };
+    let (host, _) = start.rsplit_once('/').expect("a connection");
+    let body = target.says("a lie").to_string();
+    let mut seen = Vec::new();
+    for url in [
+        format!("{start}/{}", changed(0)),
+        format!("{start}/{}", changed(secret.len() - 1)),
+        format!("{start}/{}", &secret[..secret.len() - 1]),
+        format!("{start}/{secret}A"),
+        format!("{start}/"),
+        start.to_owned(),
+        format!("{host}/nobody/{secret}"),
+        format!("{host}/../{secret}"),
+        format!("{host}/%2e%2e/%00"),
+    ] {
+        for method in ["GET", "POST"] {
+            let answer = request(method, &url, &[], if method == "POST" { body.as_bytes() } else { b"" });
+            assert_eq!(answer.status, 404, "{method} {url}: {}", answer.body);
+            seen.push(answer.body);
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "answers differ: {seen:?}");
+    target.desk.settle(&target.serve);
+    assert!(target.desk.dead_letters().is_empty(), "what has no connection is not kept");
+    assert_eq!(target.subject().as_deref(), Some("before"));
+    assert!(!target.serve.said().contains(secret), "the secret is in the log");
+    target.goes_on("after");
+}
+
+#[test]
+fn a_rotated_url_is_served_for_a_while_beside_the_new_one() {
+    let target = Target::new();
+    let rotate = ["webhook", "url", "--rotate", "--public-url", &target.serve.url];
+    let said = target.desk.setup.host(&rotate).exits(0).stdout;
+    let start = format!("{}/hooks/", target.serve.url);
+    let new = said.split_whitespace().find(|word| word.starts_with(&start)).expect("a URL").to_owned();
+    assert_ne!(new, target.url);
+    crate::rows::eventually("the new URL", || match request("GET", &new, &[], b"").status {
+        200 => Ok(()),
+        status => Err(status.to_string()),
+    });
+    assert_eq!(request("GET", &target.url, &[], b"").status, 200, "the old one, during its grace");
+}
+
+#[test]
+fn a_body_of_fifty_megabytes_is_refused_before_it_is_read() {
+    let target = Target::new();
+    target.goes_on("before");
+    let (_, path) = split(&target.url);
+    // Announced.
+    let mut client = Client::connect(&target.url);
+    let head = client.head("POST", path, &[], Some(HUGE));
+    assert!(client.write(head.as_bytes()));
+    assert_eq!(client.answer(true).expect("an answer").status, 413);
+    // Not announced: in pieces, until the door closes.
+    let mut client = Client::connect(&target.url);
+    let head = client.head("POST", path, &[("transfer-encoding", "chunked")], None);
+    assert!(client.write(head.as_bytes()));
+    let piece = [b"10000\r\n".as_slice(), &[b'['; 0x10000], b"\r\n"].concat();
+    let taken = (0..HUGE / 0x10000).take_while(|_| client.write(&piece)).count();
+    let status = client.answer(true).map(|answer| answer.status);
+    assert!(matches!(status, Ok(413) | Err(_)), "{status:?} after {taken} pieces");
+    assert!(taken < HUGE / 0x10000 || status.is_ok(), "all of it was read");
+    target.desk.settle(&target.serve);
+    assert!(target.desk.dead_letters().is_empty());
+    target.goes_on("after");
+}
+
+#[test]
+fn hundreds_of_slow_connections_hold_up_nobody() {
+    let target = Target::new();
+    let (_, path) = split(&target.url);
+    let mut slow: Vec<Client> = (0..SLOW).map(|_| Client::connect(&target.url)).collect();
+    for (index, client) in slow.iter_mut().enumerate() {
+        let head = client.head("POST", path, &[], Some(1000));
+        // Some stop in the head, some in the body, some never speak.
+        let end = [0, 20, head.len()][index % 3];
+        assert!(client.write(&head.as_bytes()[..end]));
+    }
+    for number in 0..10 {
+        target.goes_on(&format!("beside the slow {number}"));
+    }
+    assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &json!([{}])), 200);
+    // Each is closed in time, answered or not.
+    for mut client in slow {
+        let mut rest = Vec::new();
+        let ended = client.stream().read_to_end(&mut rest);
+        assert!(ended.is_ok() || rest.is_empty(), "still open: {ended:?}");
+        let said = String::from_utf8_lossy(&rest);
+        assert!(rest.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+    }
+    target.goes_on("after the slow");
+    assert!(target.desk.dead_letters().is_empty());
+}

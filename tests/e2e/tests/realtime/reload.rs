@@ -1,0 +1,170 @@
+//! Many connections in one process: added, changed and removed while it runs; ended and started again.
+
+use desk_simulator::{GRANT_CODE, Options};
+use serde_json::json;
+
+use crate::desk::{Desk, TABLES};
+use crate::http::request;
+use crate::rows::{Rows, eventually};
+use crate::serve::Serve;
+use crate::support::{ConnectionFile, sizes};
+
+/// Connections of one portal, each with a file in `connections` and rows of its own.
+struct Tenants {
+    desk: Desk,
+}
+
+impl Tenants {
+    fn new(names: &[&str]) -> Tenants {
+        let options = Options { sizes: sizes(15), grant_code_reusable: true, ..Options::default() };
+        let tenants = Tenants { desk: Desk::with(options, |file| file) };
+        std::fs::create_dir(tenants.desk.setup.path("connections")).expect("a folder");
+        names.iter().for_each(|name| tenants.add(name));
+        tenants
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("connections/{name}.toml")
+    }
+
+    /// Writes the file of a connection, authorised.
+    fn add(&self, name: &str) {
+        let target = self.desk.setup.path(&format!("{name}.db"));
+        let file = ConnectionFile::of(&self.desk.setup.simulator).named(name);
+        let file =
+            file.config("tables", &format!("{TABLES:?}")).sink("sqlite", &target.display().to_string());
+        let aside = format!("{name}.toml");
+        self.desk.setup.write(&aside, &file.render());
+        let words = ["authorize", "--code", GRANT_CODE, "-c", &aside, "--data", "D"];
+        self.desk.setup.raw(&words).exits(0);
+        let to = self.desk.setup.path(&self.file(name));
+        std::fs::rename(self.desk.setup.path(&aside), to).expect("a move");
+    }
+
+    fn remove(&self, name: &str) {
+        std::fs::remove_file(self.desk.setup.path(&self.file(name))).expect("a file");
+    }
+
+    fn serve(&self, port: u16) -> Serve {
+        Serve::start(self.desk.setup.folder(), port, &["--connections", "connections"])
+    }
+
+    fn rows(&self, name: &str) -> Rows {
+        Rows::at(&self.desk.setup.path(&format!("{name}.db")))
+    }
+
+    fn until_read(&self, name: &str) {
+        let complete =
+            "SELECT count(*) FROM _cursors WHERE complete AND \"table\" NOT LIKE '\\_%' ESCAPE '\\'";
+        self.rows(name).until_number(complete, TABLES.len() as i64);
+    }
+
+    /// The URL of a connection, registered at the portal by hand.
+    fn hook(&self, serve: &Serve, name: &str) -> String {
+        let file = self.file(name);
+        let words = ["webhook", "url", "--public-url", &serve.url, "-c", &file, "--data", "D"];
+        let said = self.desk.setup.raw(&words).exits(0).stdout;
+        let start = format!("{}/hooks/{name}/", serve.url);
+        let url = said.split_whitespace().find(|word| word.starts_with(&start));
+        let url = url.unwrap_or_else(|| panic!("no URL: {said}")).to_owned();
+        self.desk.admin("POST", "webhooks", &json!({"url": url}));
+        url
+    }
+
+    /// Changes a ticket and waits for it in the targets of these connections.
+    #[track_caller]
+    fn follow(&self, subject: &str, names: &[&str]) {
+        let id = &self.desk.live_ids("tickets")[0];
+        let values = json!({"subject": subject});
+        self.desk.mutate(json!({"op": "update", "table": "tickets", "id": id, "values": values}));
+        for name in names {
+            self.rows(name).until_text(&format!("SELECT subject FROM tickets WHERE id = '{id}'"), subject);
+        }
+    }
+}
+
+/// Waits until a URL answers a validation with this status.
+#[track_caller]
+fn until_status(url: &str, status: u16) {
+    eventually(url, || match request("GET", url, &[], b"").status {
+        found if found == status => Ok(()),
+        found => Err(format!("{found}, not {status}")),
+    });
+}
+
+#[test]
+fn connections_come_and_go_without_touching_the_others() {
+    let tenants = Tenants::new(&["alpha", "beta"]);
+    let serve = tenants.serve(0);
+    tenants.until_read("alpha");
+    tenants.until_read("beta");
+    let (alpha, beta) = (tenants.hook(&serve, "alpha"), tenants.hook(&serve, "beta"));
+    tenants.follow("two", &["alpha", "beta"]);
+    let requests_of_one = tenants.desk.setup.requests();
+    tenants.add("gamma");
+    serve.signal("HUP");
+    tenants.until_read("gamma");
+    let gamma = tenants.hook(&serve, "gamma");
+    until_status(&gamma, 200);
+    tenants.follow("three", &["alpha", "beta", "gamma"]);
+    // Only the new one was read.
+    let requests = tenants.desk.setup.requests() - requests_of_one;
+    assert!(requests < requests_of_one, "{requests} requests after {requests_of_one}");
+    tenants.remove("beta");
+    serve.signal("HUP");
+    until_status(&beta, 410);
+    assert_eq!(request("POST", &beta, &[], b"[{}]").status, 410);
+    until_status(&alpha, 200);
+    tenants.follow("two again", &["alpha", "gamma"]);
+    let hooks = tenants.desk.admin("GET", "webhooks", &json!({}));
+    let still =
+        hooks["webhooks"].as_array().expect("webhooks").iter().filter(|hook| hook["url"] == beta.as_str());
+    assert_eq!(still.count(), 0, "410 ends the subscription at the source");
+    serve.stop();
+}
+
+#[test]
+fn a_file_that_cannot_be_used_leaves_what_runs() {
+    let tenants = Tenants::new(&["alpha"]);
+    let serve = tenants.serve(0);
+    tenants.until_read("alpha");
+    let alpha = tenants.hook(&serve, "alpha");
+    tenants.desk.setup.write(&tenants.file("broken"), "name = \"broken\"\n[config\n");
+    serve.signal("HUP");
+    eventually("a word about the broken file", || {
+        let said = serve.said();
+        if said.contains("broken.toml") { Ok(()) } else { Err(said) }
+    });
+    until_status(&alpha, 200);
+    tenants.follow("still", &["alpha"]);
+    serve.stop();
+}
+
+#[test]
+fn ended_in_the_middle_it_goes_on_where_it_was() {
+    let tenants = Tenants::new(&["alpha", "beta"]);
+    let serve = tenants.serve(0);
+    for name in ["alpha", "beta"] {
+        tenants.until_read(name);
+        tenants.hook(&serve, name);
+    }
+    let port = serve.port();
+    let ids = tenants.desk.live_ids("tickets");
+    for round in 0..20 {
+        for id in &ids {
+            let values = json!({"subject": format!("round {round}")});
+            tenants.desk.mutate(json!({"op": "update", "table": "tickets", "id": id, "values": values}));
+        }
+    }
+    assert!(tenants.desk.setup.simulator.wait_for_deliveries(std::time::Duration::from_secs(60)));
+    serve.stop();
+    let before = tenants.desk.setup.requests_to("GET /tickets");
+    let serve = tenants.serve(port);
+    for name in ["alpha", "beta"] {
+        let last = "SELECT count(*) FROM tickets_live WHERE subject = 'round 19'";
+        tenants.rows(name).until_number(last, ids.len() as i64);
+    }
+    assert_eq!(tenants.desk.setup.requests_to("GET /tickets"), before, "the lists are not read again");
+    tenants.follow("after", &["alpha", "beta"]);
+    serve.stop();
+}

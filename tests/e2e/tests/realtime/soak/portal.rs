@@ -1,0 +1,123 @@
+//! The portal of a soak: its size, its manners, how it is left alone at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use desk_simulator::{FaultSettings, Options, Settings, Sizes, WebhookSettings};
+use serde_json::{Value, json};
+
+use crate::compare::{Truth, check_sqlite};
+use crate::desk::{Desk, TABLES, truths};
+
+/// Tables that random mutations touch, some more often than others.
+const TOUCHED: [&str; 9] = [
+    "tickets",
+    "tickets",
+    "tickets",
+    "ticket_conversations",
+    "contacts",
+    "accounts",
+    "products",
+    "contracts",
+    "departments",
+];
+
+/// Answers are dated by whole seconds, less one: a reconcile within the same two seconds as a change may lose against its
+/// webhook, and rightly so.
+const REST: Duration = Duration::from_secs(5);
+
+/// A portal of a few hundred rows, slow enough to be changed while it is read.
+pub(super) fn open(seed: u64) -> Desk {
+    let sizes = Sizes {
+        tickets: 160,
+        trashed_tickets: 6,
+        products: 25,
+        contracts: 12,
+        contacts: 50,
+        accounts: 20,
+        conversations_max: 3,
+        ..Sizes::default()
+    };
+    let settings = Settings { latency_ms: 1, search_lag_ms: 40, ..Settings::default() };
+    let options = Options { seed, sizes, settings, ..Options::default() };
+    Desk::with(options, |file| file)
+}
+
+/// Faults of the API and bad manners of the webhooks, from now on.
+pub(super) fn misbehave(desk: &Desk, seed: u64) {
+    // One request in a hundred: each costs the runner a wait.
+    let faults = FaultSettings {
+        invalid_token: 0.000_5,
+        too_many_requests: 0.002,
+        threshold_exceeded: 0.0,
+        internal_error: 0.001,
+        bad_gateway: 0.001,
+        dropped: 0.001,
+        truncated: 0.001,
+        malformed: 0.000_3,
+        slow: 0.01,
+        slow_ms_max: 20,
+        in_a_row_max: 1,
+        ..FaultSettings::seeded(seed)
+    };
+    let webhooks = WebhookSettings {
+        seed,
+        duplicate: 0.1,
+        drop: 0.1,
+        delay: 0.05,
+        delay_ms_max: 8,
+        batch: 0.2,
+        batch_max: 40,
+        delete_as_update: seed.is_multiple_of(3),
+        event_time_iso: seed % 4 == 1,
+        signature_in_milliseconds: seed % 5 == 2,
+        ..WebhookSettings::default()
+    };
+    desk.setup.simulator.set(|settings| {
+        settings.faults = faults;
+        settings.webhooks = webhooks;
+    });
+}
+
+/// Everything well again.
+pub(super) fn behave(desk: &Desk) {
+    desk.setup.simulator.set(|settings| *settings = Settings::default());
+}
+
+/// So many random changes, the same for the same seed, a millisecond apart: nothing could order two of one record within one.
+pub(super) fn change(desk: &Desk, seed: u64, count: u64) {
+    for number in 0..count {
+        desk.mutate(json!({"seed": seed * 1_000 + number, "count": 1, "tables": TOUCHED}));
+        desk.setup.simulator.advance(Duration::from_millis(1));
+    }
+}
+
+/// Reads everything once more and compares; rows that the target had must still be there, deleted or not.
+pub(super) fn reconcile_and_compare(desk: &Desk) -> u64 {
+    desk.setup.simulator.advance(REST);
+    let known = known(desk);
+    desk.setup.host(&["sync", "--full"]).exits(0);
+    compare(desk, &known);
+    let dead = |table: &str| desk.rows.number(&format!("SELECT count(*) FROM {table} WHERE _deleted"));
+    TABLES.iter().filter_map(|table| dead(table)).map(i64::unsigned_abs).sum()
+}
+
+/// The target against the truth of now.
+pub(super) fn compare(desk: &Desk, known: &BTreeMap<&str, Truth>) {
+    check_sqlite(&desk.setup, &truths(&desk.setup.simulator), known);
+}
+
+/// Ids in the target.
+pub(super) fn known(desk: &Desk) -> BTreeMap<&'static str, Truth> {
+    let ids = |table: &str| {
+        let ids = desk.rows.dump(&format!("SELECT id FROM {table}"));
+        let id = |row: &String| row.chars().filter(char::is_ascii_digit).collect::<String>();
+        ids.iter().map(|row| (id(row), Some(serde_json::Map::default()))).collect()
+    };
+    TABLES.into_iter().map(|table| (table, ids(table))).collect()
+}
+
+/// A count of the simulator's report.
+pub(super) fn stat(stats: &Value, pointer: &str) -> u64 {
+    stats.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
+}

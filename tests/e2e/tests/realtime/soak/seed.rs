@@ -1,0 +1,148 @@
+//! One seed: changes while the snapshot runs, faults, lost and doubled deliveries, kills; then rest, one reconcile,
+//! the comparison, and every delivery once more.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::portal::{behave, change, misbehave, open, reconcile_and_compare, stat};
+use super::{Trials, command};
+use crate::desk::{Desk, TABLES};
+use crate::support::rng::Rng;
+
+/// Changes come in this many chunks of this size.
+const CHUNKS: u64 = 20;
+const CHUNK: u64 = 100;
+/// Chance in a hundred that the runner is killed after a chunk.
+const KILL: u64 = 18;
+/// Most kills, for the time they take.
+const KILLS_MAX: u64 = 4;
+/// Nothing happens for this long: there is nothing to wait for.
+const QUIET: Duration = Duration::from_millis(15);
+
+pub(super) fn run(seed: u64) -> Trials {
+    let desk = open(seed);
+    desk.setup.note(command(seed));
+    let mut rng = Rng::new(seed);
+    let mut trials = Trials::default();
+    let mut serve = desk.serve();
+    let port = serve.port();
+    desk.subscribe(&serve);
+    misbehave(&desk, seed);
+    for chunk in 0..CHUNKS {
+        change(&desk, seed * 1_000 + chunk, CHUNK);
+        let least = rng.within(1, 80);
+        something_happens(&desk, least);
+        if trials.kills < KILLS_MAX && rng.within(0, 100) < KILL {
+            desk.setup.note(format!("killed after chunk {chunk}"));
+            serve.kill();
+            trials.kills += 1;
+            if rng.within(0, 2) == 0 {
+                // Nobody listens: these deliveries are lost.
+                change(&desk, seed * 1_000 + 500 + chunk, CHUNK / 2);
+                something_happens(&desk, 20);
+            }
+            serve = desk.serve_on(port);
+        }
+    }
+    let stats = desk.setup.simulator.stats();
+    behave(&desk);
+    desk.settle(&serve);
+    serve.stop();
+    trials.tombstones = reconcile_and_compare(&desk);
+    replay_changes_nothing(&desk, port);
+    let faults = stats["faults"].as_object();
+    trials.faults = faults.map_or(0, |all| all.values().filter_map(Value::as_u64).sum());
+    trials.deliveries = stat(&stats, "/webhooks/deliveries");
+    trials.dropped = stat(&stats, "/webhooks/dropped");
+    trials.duplicated = stat(&stats, "/webhooks/duplicated");
+    trials
+}
+
+/// Waits for so many requests and deliveries together, or until nothing happens any more.
+fn something_happens(desk: &Desk, least: u64) {
+    let seen = || {
+        let stats = desk.setup.simulator.stats();
+        stat(&stats, "/requestsTotal")
+            + stat(&stats, "/webhooks/deliveries")
+            + stat(&stats, "/webhooks/dropped")
+    };
+    let (first, mut last, mut since) = (seen(), 0, Instant::now());
+    loop {
+        let now = seen();
+        if now >= first + least || since.elapsed() > QUIET {
+            return;
+        }
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// All rows: whether they are marked deleted, and their documents.
+type AllRows = BTreeMap<&'static str, BTreeMap<String, (bool, Value)>>;
+
+fn rows(desk: &Desk) -> AllRows {
+    TABLES.into_iter().map(|table| (table, desk.rows.documents(table))).collect()
+}
+
+/// Makes every delivery again that was answered with 200, as far as the simulator remembers, newly signed, in its order.
+fn replay(desk: &Desk) {
+    let made = desk.admin("GET", "webhooks/deliveries", &json!({}));
+    let made = made["deliveries"].as_array().expect("deliveries");
+    for delivery in made.iter().filter(|delivery| delivery["status"] == 200) {
+        let text = |name: &str| delivery[name].as_str().unwrap_or_default();
+        assert_eq!(desk.forge(text("url"), text("webhookId"), "valid", &delivery["body"]), 200);
+    }
+}
+
+/// The runner once more, which looks around once, and then every delivery once more: nothing moves.
+fn replay_changes_nothing(desk: &Desk, port: u16) {
+    let reconciled = rows(desk);
+    let since = Instant::now();
+    let serve = desk.serve_on(port);
+    desk.until_polled(&serve, since);
+    let before = rows(desk);
+    looked_around(&reconciled, &before);
+    replay(desk);
+    desk.settle(&serve);
+    serve.stop();
+    let after = rows(desk);
+    for (table, before) in &before {
+        let after = &after[table];
+        for (id, (deleted, document)) in before {
+            let (deleted_after, document_after) = &after[id];
+            let moved = moved(document, document_after);
+            assert!(moved.is_empty(), "{table} {id} (deleted: {deleted}): a replay changed {moved:?}");
+            assert_eq!((deleted, document), (deleted_after, document_after), "{table} {id}");
+        }
+        assert_eq!(before.len(), after.len(), "{table}: a replay made rows");
+    }
+}
+
+/// Following after a reconcile brings tombstones of rows that lived too shortly to be seen, and what only a search shows.
+fn looked_around(before: &AllRows, after: &AllRows) {
+    for (table, before) in before {
+        let after = &after[table];
+        for (id, (deleted, document)) in before {
+            let (deleted_after, document_after) =
+                after.get(id).unwrap_or_else(|| panic!("{table} {id}: lost"));
+            assert_eq!(deleted_after, deleted, "{table} {id}: deleted");
+            let moved = moved(document, document_after);
+            assert!(moved.is_empty(), "{table} {id}: polling changed {moved:?}");
+        }
+        for (id, (deleted, _)) in after.iter().filter(|(id, _)| !before.contains_key(*id)) {
+            assert!(deleted, "{table} {id}: polling brought it although the reconcile was complete");
+        }
+    }
+}
+
+/// Members that differ. A search shows members that the complete read lacks; those may come.
+fn moved<'a>(before: &'a Value, after: &'a Value) -> Vec<(&'a str, &'a Value, &'a Value)> {
+    let (Some(before), Some(after)) = (before.as_object(), after.as_object()) else { return Vec::new() };
+    let after = |name: &str| after.get(name).unwrap_or(&Value::Null);
+    let pairs = before.iter().map(|(name, before)| (name.as_str(), before, after(name)));
+    pairs.filter(|(_, before, after)| before != after).collect()
+}
