@@ -1,5 +1,7 @@
 //! `check`: what works and what does not.
 
+mod webhooks;
+
 use serde_json::json;
 
 use super::Context;
@@ -19,7 +21,8 @@ Examples:
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     let tenant = context.tenant().await?;
     let mut open = tenant.open(&context.places)?;
-    let items = open.sandbox.check().await?;
+    let mut items = open.sandbox.check().await?;
+    items.extend(webhooks::items(&tenant, &context.places)?);
     let exit = exit(&items);
     if context.printer.json {
         context.printer.value(&json!({

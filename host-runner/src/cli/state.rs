@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
 use crate::report::columns;
-use crate::sinks;
+use crate::sinks::{self, JOURNAL};
 use crate::tenant::sessions;
 
 pub(super) const HELP: &str = "\
@@ -58,8 +58,9 @@ pub(super) fn run(state: &State, context: &Context) -> Result<Exit> {
 
 fn show(context: &Context, connection: &Connection, authorized: bool) -> Result<Exit> {
     // Opening a target makes it; looking must not.
-    let positions =
+    let mut positions =
         if connection.sink.path.exists() { sinks::open(&connection.sink)?.positions()? } else { Vec::new() };
+    positions.retain(|position| position.table != JOURNAL);
     if context.printer.json {
         context.printer.value(&json!({
             "connection": connection.name,
@@ -94,6 +95,7 @@ fn reset(context: &Context, connection: &Connection, tables: &[String]) -> Resul
     if connection.sink.path.exists() {
         let mut sink = sinks::open(&connection.sink)?;
         let known: Vec<String> = sink.positions()?.into_iter().map(|position| position.table).collect();
+        let known: Vec<String> = known.into_iter().filter(|table| table != JOURNAL).collect();
         if let Some(unknown) = tables.iter().find(|table| !known.contains(table)) {
             return Err(Error::new(
                 Origin::Host,

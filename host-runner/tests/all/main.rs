@@ -3,6 +3,7 @@
 mod cli;
 mod sandbox;
 mod secrets;
+mod serve;
 mod server;
 mod support;
 mod sync;

@@ -16,6 +16,7 @@ use bindings::wasi::clocks::wall_clock;
 
 use crate::config::{Behaviour, Config};
 use crate::describe;
+use crate::events;
 use crate::rows::{self, Cursor};
 
 struct Component;
@@ -36,22 +37,50 @@ impl Guest for Component {
 }
 
 impl webhook::Guest for Component {
-    fn subscribe(_: ConnectionBorrow<'_>, _: String, _: Vec<String>) -> Result<String, Error> {
-        Err(error(ErrorKind::Unsupported, "no webhooks here"))
+    fn subscribe(_: ConnectionBorrow<'_>, url: String, tables: Vec<String>) -> Result<String, Error> {
+        Ok(serde_json::json!({"version": 1, "url": url, "tables": tables}).to_string())
     }
 
     fn unsubscribe(_: ConnectionBorrow<'_>, _: String) -> Result<(), Error> {
-        Err(error(ErrorKind::Unsupported, "no webhooks here"))
+        Ok(())
     }
 
     fn receive(
-        _: ConnectionBorrow<'_>,
+        connection: ConnectionBorrow<'_>,
         _: Option<String>,
         deliveries: Vec<webhook::Delivery>,
     ) -> Vec<Result<webhook::Receipt, Error>> {
-        let refuse = |_| Err(error(ErrorKind::Unsupported, "no webhooks here"));
-        deliveries.into_iter().map(refuse).collect()
+        let open: &Open = connection.get();
+        deliveries.iter().map(|delivery| receipt(delivery, &open.config)).collect()
     }
+}
+
+/// One delivery: a list of events, each a change, an event to ignore, or something to go wrong with.
+fn receipt(delivery: &webhook::Delivery, config: &Config) -> Result<webhook::Receipt, Error> {
+    let events = events::parse(&delivery.body).map_err(|wrong| error(ErrorKind::Data, &wrong))?;
+    let mut receipt = webhook::Receipt { changes: vec![], attributes: vec![] };
+    for event in events {
+        match event.table.as_str() {
+            "things" => {}
+            "trap" => std::process::abort(),
+            "fail" => return Err(error(kind(&event.op), "as the event says")),
+            other => {
+                receipt.attributes.push(("ignored".into(), other.into()));
+                continue;
+            }
+        }
+        let row: u64 =
+            event.id.parse().map_err(|_| error(ErrorKind::Data, "an event: its id is no number"))?;
+        let operation = match event.op.as_str() {
+            "create" => Operation::Create,
+            "delete" => Operation::Delete,
+            _ => Operation::Update,
+        };
+        let mut change = thing(row, event.time, config, operation);
+        change.as_of_ms = Some(event.time);
+        receipt.changes.push(change);
+    }
+    Ok(receipt)
 }
 
 impl GuestConnection for Open {

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod describe;
+pub mod events;
 pub mod rows;
 
 #[cfg(target_arch = "wasm32")]
