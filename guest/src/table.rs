@@ -70,6 +70,9 @@ pub struct Detail {
     pub is_chosen: bool,
     /// `include` that gives the detail alone what the list row has beside it.
     pub include: Option<&'static str>,
+    /// Members that the list row has beside the detail and a search row has too: following takes these from it, and no
+    /// others, so that a row looks the same however it was found.
+    pub beside: &'static [&'static str],
 }
 
 /// A table whose rows belong to the rows that its list shows: they are read parent by parent.

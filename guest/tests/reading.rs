@@ -185,6 +185,30 @@ fn after_the_first_pass_only_changes_are_read() {
 }
 
 #[test]
+fn following_children_goes_on_when_a_page_of_parents_is_more_than_a_batch() {
+    let desk = Desk::with_tickets(160);
+    let mut connection = connect(&desk, json!({}));
+    let (rows, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    assert_eq!(rows.len(), 160);
+    assert_eq!((&rows[0]["kind"], &rows[0]["ticketId"]), (&json!("thread"), &json!("1")));
+    desk.advance_ms(60_000);
+    (1..=160).for_each(|id: u32| desk.set(|state| state.modify(&id.to_string())));
+    let small = Limits { max_changes: 50, ..LIMITS };
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let batch = connection.read("ticket_conversations", Some(&cursor), small).unwrap();
+        seen.extend(batch.changes.into_iter().map(|change| change.key));
+        assert_ne!(batch.cursor, cursor, "the cursor moves");
+        cursor = batch.cursor;
+        if batch.caught_up {
+            assert_eq!(seen.len(), 160);
+            return;
+        }
+    }
+    panic!("it is never caught up");
+}
+
+#[test]
 fn a_pass_says_when_it_is_complete() {
     let desk = Desk::with_tickets(150);
     let mut connection = connect(&desk, json!({"ticket_detail": false}));

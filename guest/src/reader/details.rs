@@ -118,8 +118,8 @@ fn complete(
         }
         return Ok(());
     }
-    // A list row may know more of a record than its detail; a search row also knows of the search.
-    let wanted = |name: &str| gone == Gone::Skip || table.columns.iter().any(|column| column.name == name);
+    let beside = table.detail.map_or(&[][..], |detail| detail.beside);
+    let wanted = |name: &str| gone == Gone::Skip || beside.contains(&name);
     let document = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
         Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, head.id))
     })?;

@@ -70,8 +70,12 @@ pub(super) fn step<T: Transport>(
             }
             out.moved |= written > 0;
             if written < listed.len() {
+                // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
                 if let Some(window) = &mut search.window {
                     window.position = before;
+                    if let Some(&last) = written.checked_sub(1).and_then(|last| unseen.get(last)) {
+                        window.position.accept(PAGE, &ids[..=last]);
+                    }
                 }
                 return match out.failure.take() {
                     Some(failure) => Err(failure),

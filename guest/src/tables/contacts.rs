@@ -18,7 +18,12 @@ pub(super) const TABLE: Table = Table {
         departments: None,
         slices: None,
     },
-    detail: Some(Detail { path: "/api/v1/contacts/{id}", is_chosen: false, include: None }),
+    detail: Some(Detail {
+        path: "/api/v1/contacts/{id}",
+        is_chosen: false,
+        include: None,
+        beside: &["account"],
+    }),
     children: None,
     count: None,
     follow: Follow::Search { path: "/api/v1/contacts/search" },

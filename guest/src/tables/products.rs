@@ -18,7 +18,7 @@ pub(super) const TABLE: Table = Table {
         departments: None,
         slices: None,
     },
-    detail: Some(Detail { path: "/api/v1/products/{id}", is_chosen: false, include: None }),
+    detail: Some(Detail { path: "/api/v1/products/{id}", is_chosen: false, include: None, beside: &[] }),
     children: None,
     count: None,
     follow: Follow::Search { path: "/api/v1/products/search" },

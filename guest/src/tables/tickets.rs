@@ -22,6 +22,7 @@ pub(super) const TABLE: Table = Table {
         path: "/api/v1/tickets/{id}",
         is_chosen: true,
         include: Some("contacts,products,departments,team,isRead,assignee"),
+        beside: &["contact", "assignee", "department", "product", "team", "isRead", "lastThread"],
     }),
     children: None,
     count: Some("/api/v1/ticketsCount"),
