@@ -51,7 +51,7 @@ fn commands_answer_json_and_take_it_from_stdin() {
 #[test]
 fn a_connection_is_authorised_checked_and_remembered() {
     let place = Place::new("");
-    let items = place.json(&["check"], 8);
+    let items = place.json(&["check"], 4);
     assert_eq!(items["items"][0]["outcome"], "failed");
     let ran = place.expect(&["authorize", "--code", "expired-1"], 4);
     assert!(
@@ -63,7 +63,7 @@ fn a_connection_is_authorised_checked_and_remembered() {
     let ran = place.run(&["state", "show"]);
     assert!(ran.stdout.contains("tiny: authorized"), "{ran:#?}");
     place.expect(&["state", "reset", "--session"], 0);
-    place.expect(&["check"], 8);
+    place.expect(&["check"], 4);
 }
 
 #[test]
