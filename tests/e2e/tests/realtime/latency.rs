@@ -24,7 +24,7 @@ const SENDERS: u64 = 16;
 const FIRST: u64 = 7_000_000_000_000;
 /// Longest that the last row may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Generous bound of the test, on a machine that does other things as well.
+/// Generous bound of the test, on a machine that does other things as well; a measurement has none.
 const MEDIAN_MAX: Duration = Duration::from_secs(1);
 
 fn setting(name: &str, default: &str) -> String {
@@ -173,6 +173,7 @@ fn from_post_to_row() {
     for rate in setting("E2E_LATENCY_RATES", "100").split(',') {
         let (median, report) = measure(rate.trim().parse().expect("E2E_LATENCY_RATES are numbers"), seconds);
         println!("{report}");
-        assert!(median < MEDIAN_MAX, "{report}");
+        let is_test = std::env::var_os("E2E_LATENCY_RATES").is_none();
+        assert!(!is_test || median < MEDIAN_MAX, "{report}");
     }
 }
