@@ -20,7 +20,8 @@ const KEYS: [&str; 6] = ["name", "component", "config", "sink", "limits", "egres
 /// Longest name of a connection; it is a folder's name.
 const NAME_BYTES_MAX: usize = 64;
 /// Names that the data folder uses itself.
-const NAMES_TAKEN: [&str; 2] = ["cache", "key"];
+const NAMES_TAKEN: [&str; 6] =
+    ["cache", "key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
 
 /// Where rows go.
 #[derive(Clone, Debug, PartialEq, Eq)]

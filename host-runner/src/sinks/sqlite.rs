@@ -148,7 +148,16 @@ impl Sqlite {
     ) -> rusqlite::Result<u64> {
         let as_of = as_of.unwrap_or(i64::MIN);
         let table = quote(&prepared.layout.table);
+        // What was gone already is now known to be gone later still: a delivery that is sent again cannot raise it.
+        tx.execute(
+            "UPDATE _tombstones SET as_of = ?2 WHERE \"table\" = ?1 AND as_of < ?2",
+            params![prepared.layout.table, as_of],
+        )?;
         if !hard_deletes {
+            tx.execute(
+                &format!("UPDATE {table} SET _as_of = ?2 WHERE _pass < ?1 AND _deleted AND _as_of < ?2"),
+                [pass, as_of],
+            )?;
             let sql = format!(
                 "UPDATE {table} SET _deleted = 1, _lineage = 'compare', _as_of = max(_as_of, ?2), \
                  _pass = ?1, _change_id = NULL WHERE _pass < ?1 AND NOT _deleted"
