@@ -1,10 +1,10 @@
 //! One seed: changes while the snapshot runs, faults, lost and doubled deliveries, kills; then rest, one reconcile,
-//! the comparison, and a restart that moves nothing.
+//! the comparison, and every delivery once more.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::portal::{behave, change, misbehave, open, reconcile_and_compare, stat};
 use super::{Trials, command};
@@ -51,7 +51,7 @@ pub(super) fn run(seed: u64) -> Trials {
     desk.settle(&serve);
     serve.stop();
     trials.tombstones = reconcile_and_compare(&desk);
-    a_restart_changes_nothing(&desk, port);
+    replay_changes_nothing(&desk, port);
     let faults = stats["faults"].as_object();
     trials.faults = faults.map_or(0, |all| all.values().filter_map(Value::as_u64).sum());
     trials.deliveries = stat(&stats, "/webhooks/deliveries");
@@ -88,15 +88,47 @@ fn rows(desk: &Desk) -> AllRows {
     TABLES.into_iter().map(|table| (table, desk.rows.documents(table))).collect()
 }
 
-/// The runner once more: it looks around, and nothing that was reconciled moves.
-fn a_restart_changes_nothing(desk: &Desk, port: u16) {
+/// How each deleted row was found to be gone, for the report of a failure.
+fn note_tombstones(desk: &Desk) {
+    for table in TABLES {
+        let sql = format!("SELECT id, _as_of, _lineage FROM {table} WHERE _deleted");
+        desk.setup.note(format!("{table} deleted before the replay: {}", desk.rows.dump(&sql).join(" ")));
+    }
+}
+
+/// Makes every delivery again that was answered with 200, as far as the simulator remembers, newly signed, in its order.
+fn replay(desk: &Desk) {
+    let made = desk.admin("GET", "webhooks/deliveries", &json!({}));
+    let made = made["deliveries"].as_array().expect("deliveries");
+    for delivery in made.iter().filter(|delivery| delivery["status"] == 200) {
+        let text = |name: &str| delivery[name].as_str().unwrap_or_default();
+        assert_eq!(desk.forge(text("url"), text("webhookId"), "valid", &delivery["body"]), 200);
+    }
+}
+
+/// The runner once more, which looks around once, and then every delivery once more: nothing moves.
+fn replay_changes_nothing(desk: &Desk, port: u16) {
     let reconciled = rows(desk);
     let since = Instant::now();
     let serve = desk.serve_on(port);
     desk.until_polled(&serve, since);
-    looked_around(&reconciled, &rows(desk));
+    let before = rows(desk);
+    looked_around(&reconciled, &before);
+    note_tombstones(desk);
+    replay(desk);
     desk.settle(&serve);
     serve.stop();
+    let after = rows(desk);
+    for (table, before) in &before {
+        let after = &after[table];
+        for (id, (deleted, document)) in before {
+            let (deleted_after, document_after) = &after[id];
+            let moved = moved(document, document_after);
+            assert!(moved.is_empty(), "{table} {id} (deleted: {deleted}): a replay changed {moved:?}");
+            assert_eq!((deleted, document), (deleted_after, document_after), "{table} {id}");
+        }
+        assert_eq!(before.len(), after.len(), "{table}: a replay made rows");
+    }
 }
 
 /// Following after a reconcile brings tombstones of rows that lived too shortly to be seen, and what only a search shows.
