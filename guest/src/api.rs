@@ -11,7 +11,7 @@ use crate::oauth::{self, Grant};
 use crate::session::Session;
 use crate::table::Table;
 use crate::transport::{Failure, Method, Request, Response, Transport};
-use crate::url::Path;
+use crate::url::{Origin, Path};
 
 /// How the session remembers that a portal refuses `include` on details.
 const DETAIL_INCLUDE: &str = "detail.include";
@@ -145,29 +145,26 @@ impl<T: Transport> Api<T> {
         Ok(&self.session.signing_keys)
     }
 
-    /// An unauthenticated GET of any path at an origin: only whether something answers.
-    pub fn probe(&mut self, accounts: bool, path: &str) -> Result<u16> {
-        let origin = if accounts { &self.config.accounts } else { &self.config.desk }.clone();
-        let request = Request {
-            method: Method::Get,
-            origin: origin.clone(),
-            path_with_query: path.to_owned(),
-            headers: vec![("accept", "application/json".to_owned())],
-            body: Vec::new(),
-        };
-        self.send_unsigned(&request).map(|response| response.status)
+    /// An unauthenticated GET of any path at the accounts host: only whether something answers.
+    pub fn probe_accounts(&mut self, path: &str) -> Result<u16> {
+        let origin = self.config.accounts.clone();
+        self.get_unsigned(origin, path).map(|response| response.status)
     }
 
     /// GETs a path of the Desk host without credentials, whole.
     pub fn get_public(&mut self, path: &str) -> Result<Response> {
-        let request = Request {
+        let origin = self.config.desk.clone();
+        self.get_unsigned(origin, path)
+    }
+
+    fn get_unsigned(&mut self, origin: Origin, path: &str) -> Result<Response> {
+        self.send_unsigned(&Request {
             method: Method::Get,
-            origin: self.config.desk.clone(),
+            origin,
             path_with_query: path.to_owned(),
             headers: vec![("accept", "application/json".to_owned())],
             body: Vec::new(),
-        };
-        self.send_unsigned(&request)
+        })
     }
 
     /// Calls that may be in flight at once: three quarters of what the edition allows, the rest is for other users.

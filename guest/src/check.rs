@@ -64,7 +64,9 @@ pub fn run<T: Transport>(api: &mut Api<T>) -> Vec<Item> {
 /// Any HTTP answer, a refusal included, shows that the host is there.
 fn host<T: Transport>(api: &mut Api<T>, name: &str, accounts: bool, path: &str) -> Item {
     let origin = if accounts { &api.config().accounts } else { &api.config().desk }.to_string();
-    match api.probe(accounts, path) {
+    let answered =
+        if accounts { api.probe_accounts(path) } else { api.get_public(path).map(|answer| answer.status) };
+    match answered {
         Ok(status) if status < 500 => passed(name, format!("{origin} answers")),
         Ok(status) => Item {
             outcome: Outcome::Warning,

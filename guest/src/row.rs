@@ -35,6 +35,23 @@ pub struct Change {
     pub attributes: Vec<(String, String)>,
 }
 
+impl Change {
+    /// The delete of a record, however it was learnt; the same moment gives the same idempotency key.
+    pub fn gone(table: &'static str, id: &str, before: Option<String>, as_of_ms: Option<u64>) -> Self {
+        Self {
+            table,
+            operation: Operation::Delete,
+            key: key(id),
+            before,
+            after: None,
+            source_time_ms: None,
+            as_of_ms,
+            id: format!("{id}-gone-{}", as_of_ms.unwrap_or(0)),
+            attributes: Vec::new(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Read,

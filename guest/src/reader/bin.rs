@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
 use crate::limits;
-use crate::row::{self, Change, Operation};
+use crate::row::Change;
 use crate::table::Table;
 use crate::time;
 use crate::transport::Transport;
@@ -75,15 +75,5 @@ pub(super) fn sweep<T: Transport>(
 fn delete(table: &'static Table, id: &str, deleted_ms: u64) -> Change {
     // The bin counts whole seconds: the row may have changed earlier within the same one.
     let as_of_ms = if deleted_ms.is_multiple_of(1000) { deleted_ms + 999 } else { deleted_ms };
-    Change {
-        table: table.name,
-        operation: Operation::Delete,
-        key: row::key(id),
-        before: None,
-        after: None,
-        source_time_ms: None,
-        as_of_ms: Some(as_of_ms),
-        id: format!("{id}-gone-{as_of_ms}"),
-        attributes: Vec::new(),
-    }
+    Change::gone(table.name, id, None, Some(as_of_ms))
 }

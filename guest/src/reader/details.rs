@@ -92,7 +92,7 @@ fn complete(
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
             if gone == Gone::Bury {
-                out.push(burial(table, &listed.head.id, None, None));
+                out.push(Change::gone(table.name, &listed.head.id, None, None));
             }
             return Ok(());
         }
@@ -114,7 +114,7 @@ fn complete(
     };
     if head.deleted {
         if gone == Gone::Bury {
-            out.push(burial(table, &head.id, Some(detail.to_owned()), answer.as_of_ms));
+            out.push(Change::gone(table.name, &head.id, Some(detail.to_owned()), answer.as_of_ms));
         }
         return Ok(());
     }
@@ -125,21 +125,6 @@ fn complete(
     })?;
     out.push(as_read(table, &head, document, answer.as_of_ms));
     Ok(())
-}
-
-/// The delete of a record that was listed and is no more.
-fn burial(table: &'static Table, id: &str, before: Option<String>, as_of_ms: Option<u64>) -> Change {
-    Change {
-        table: table.name,
-        operation: Operation::Delete,
-        key: row::key(id),
-        id: format!("{id}-gone-{}", as_of_ms.unwrap_or(0)),
-        before,
-        after: None,
-        source_time_ms: None,
-        as_of_ms,
-        attributes: Vec::new(),
-    }
 }
 
 /// One record that this user may not see; the rest of the table may well be readable.

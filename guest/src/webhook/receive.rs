@@ -312,17 +312,8 @@ fn from_payload(
 }
 
 fn delete(table: &'static Table, id: &str, event: &Event<'_>, as_of_ms: u64) -> Change {
-    Change {
-        table: table.name,
-        operation: Operation::Delete,
-        key: row::key(id),
-        before: event.previous.map(|state| state.get().to_owned()),
-        after: None,
-        source_time_ms: None,
-        as_of_ms: Some(as_of_ms),
-        id: format!("{id}-gone-{as_of_ms}"),
-        attributes: Vec::new(),
-    }
+    let before = event.previous.map(|state| state.get().to_owned());
+    Change::gone(table.name, id, before, Some(as_of_ms))
 }
 
 /// True when a payload lacks what every row of the table has.
