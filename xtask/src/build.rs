@@ -37,16 +37,18 @@ impl Built {
 
 /// Builds the component, the test components and the host runner.
 pub(crate) fn everything() -> Result<Built> {
+    native(&["-p", "host-runner", "-p", "desk-simulator"])
+}
+
+/// The same and every test and bench of the workspace. One build for all: cargo unites the features of what is
+/// built together, so building the runner by itself first would compile its dependencies twice.
+pub(crate) fn for_tests() -> Result<Built> {
+    native(&["--workspace", "--all-targets"])
+}
+
+fn native(what: &[&str]) -> Result<Built> {
     let component = components()?;
-    tools::run(tools::cargo().args([
-        "build",
-        "--release",
-        "--quiet",
-        "-p",
-        "host-runner",
-        "-p",
-        "desk-simulator",
-    ]))?;
+    tools::run(tools::cargo().args(["build", "--release", "--quiet"]).args(what))?;
     Ok(Built { component, runner: tools::release().join("host-runner") })
 }
 
