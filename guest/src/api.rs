@@ -12,6 +12,7 @@ use crate::session::Session;
 use crate::table::Table;
 use crate::transport::{Failure, Method, Request, Response, Transport};
 use crate::url::{Origin, Path};
+use crate::webhook::keys::Keys;
 
 /// How the session remembers that a portal refuses `include` on details.
 const DETAIL_INCLUDE: &str = "detail.include";
@@ -31,12 +32,14 @@ pub struct Api<T> {
     transport: T,
     config: Config,
     session: Session,
+    /// The session's signing keys, ready to verify.
+    keys: Option<Keys>,
     usage: Usage,
 }
 
 impl<T: Transport> Api<T> {
     pub fn new(transport: T, config: Config, session: Session) -> Self {
-        Self { transport, config, session, usage: Usage::default() }
+        Self { transport, config, session, keys: None, usage: Usage::default() }
     }
 
     pub fn config(&self) -> &Config {
@@ -64,6 +67,7 @@ impl<T: Transport> Api<T> {
         let now_ms = self.transport.now_ms();
         oauth::accept(&self.config, &mut session, &response, now_ms, grant.refresh_token().is_some())?;
         self.session = session;
+        self.keys = None;
         Ok(())
     }
 
@@ -122,27 +126,38 @@ impl<T: Transport> Api<T> {
         self.get(&path)
     }
 
-    /// Zoho's keys for webhook signatures; fetched when there are none, when they are old, or when `asked` for because
-    /// a key is unknown, but then not again and again.
-    pub fn signing_keys(&mut self, asked: bool) -> Result<&[serde_json::Value]> {
-        let age_ms = self.transport.now_ms().saturating_sub(self.session.signing_keys_at_ms);
+    /// Zoho's keys for webhook signatures: those that are kept, unless there are none or they are old. With `arrived_ms`,
+    /// the arrival of a delivery whose key is not among them: keys asked for after it arrived, so that one that is
+    /// unknown to these too is forged. Not asked for again and again: then the delivery must wait.
+    pub fn signing_keys(&mut self, arrived_ms: Option<u64>) -> Result<&Keys> {
+        let now_ms = self.transport.now_ms();
+        let age_ms = now_ms.saturating_sub(self.session.signing_keys_at_ms);
         let old = self.session.signing_keys.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
-        if old || (asked && age_ms > limits::SIGNING_KEYS_PAUSE_MS) {
-            let response = self.get_public("/.well-known/jwks.json")?;
-            let found: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
-            let Some(keys) = found.get("keys").and_then(serde_json::Value::as_array) else {
-                return Err(Error::new(
-                    Kind::Unavailable,
-                    format!(
-                        "{}/.well-known/jwks.json: HTTP {} and no keys in it",
-                        self.config.desk, response.status
-                    ),
-                ));
-            };
-            self.session.signing_keys.clone_from(keys);
-            self.session.signing_keys_at_ms = self.transport.now_ms();
+        let older = arrived_ms.is_some_and(|arrived_ms| self.session.signing_keys_at_ms <= arrived_ms);
+        if older && !old && age_ms < limits::SIGNING_KEYS_PAUSE_MS {
+            let message = "webhook delivery: its signing key is not known yet";
+            return Err(Error::new(Kind::Unavailable, message)
+                .retry_after_ms(Some(limits::SIGNING_KEYS_PAUSE_MS - age_ms)));
         }
-        Ok(&self.session.signing_keys)
+        if old || older {
+            self.fetch_signing_keys(now_ms)?;
+        }
+        Ok(self.keys.get_or_insert_with(|| Keys::of(&self.session.signing_keys)))
+    }
+
+    fn fetch_signing_keys(&mut self, now_ms: u64) -> Result<()> {
+        let path = "/.well-known/jwks.json";
+        let response = self.get_public(path)?;
+        let mut found: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let Some(serde_json::Value::Array(keys)) = found.get_mut("keys").map(serde_json::Value::take) else {
+            let message = format!("{}{path}: HTTP {} and no keys in it", self.config.desk, response.status);
+            return Err(Error::new(Kind::Unavailable, message));
+        };
+        self.session.signing_keys = keys;
+        // When they were asked for: what is signed by a key of later on is not decided by these.
+        self.session.signing_keys_at_ms = now_ms;
+        self.keys = None;
+        Ok(())
     }
 
     /// An unauthenticated GET of any path at the accounts host: only whether something answers.

@@ -24,13 +24,6 @@ use crate::webhook::{Delivery, Receipt};
 
 struct Component;
 
-// The signature check depends on a random source by its types and never draws from it.
-getrandom::register_custom_getrandom!(no_random_numbers);
-
-fn no_random_numbers(_: &mut [u8]) -> Result<(), getrandom::Error> {
-    Err(getrandom::Error::UNSUPPORTED)
-}
-
 /// The contract's resource. One call at a time: the component is single-threaded and calls do not nest.
 struct Handle(RefCell<Connection<Wasi>>);
 

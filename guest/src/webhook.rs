@@ -1,6 +1,7 @@
 //! Webhooks: keep the subscription right, and turn deliveries into changes.
 
 pub mod events;
+pub mod keys;
 mod receive;
 pub mod signature;
 mod subscribe;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component as Code, HasData, Linker, ResourceTable};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::clocks::WasiClocks;
@@ -41,6 +42,7 @@ const CONTRACT: &str = "connector:source/source@0.1.";
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
+    seats: Arc<Semaphore>,
     cache: Option<PathBuf>,
 }
 
@@ -49,6 +51,7 @@ pub struct Component {
     code: Code,
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
+    seats: Arc<Semaphore>,
     /// Where it was read.
     pub path: PathBuf,
     /// Of the file, in hexadecimal.
@@ -66,6 +69,23 @@ pub struct Component {
 pub(crate) struct Linked {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) pre: SourceConnectorPre<Guest>,
+    seats: Arc<Semaphore>,
+}
+
+/// The right to have an instance, for as long as it lives.
+pub(crate) struct Seat(#[expect(dead_code, reason = "held, then dropped")] OwnedSemaphorePermit);
+
+impl Linked {
+    /// Waits for a seat; they are given in the order of asking.
+    pub(crate) async fn seat(&self) -> Result<Seat> {
+        let seat = Arc::clone(&self.seats).acquire_owned().await;
+        seat.map(Seat).map_err(|error| Error::host(format!("sandbox: {error}")))
+    }
+
+    /// Whether another instance would have to wait: who has one should give it back.
+    pub(crate) fn is_full(&self) -> bool {
+        self.seats.available_permits() == 0
+    }
 }
 
 impl Engine {
@@ -81,7 +101,8 @@ impl Engine {
         tick(&engine)?;
         let linker =
             link(&engine).map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
-        Ok(Self { engine, linker: Arc::new(linker), cache })
+        let seats = Arc::new(Semaphore::new(limits::POOL_INSTANCES as usize));
+        Ok(Self { engine, linker: Arc::new(linker), seats, cache })
     }
 
     /// Reads and compiles a component, or takes its code from the cache.
@@ -110,6 +131,7 @@ impl Engine {
             code,
             engine: self.engine.clone(),
             linker: Arc::clone(&self.linker),
+            seats: Arc::clone(&self.seats),
             path: path.to_owned(),
             sha256,
             size: wasm.len(),
@@ -148,7 +170,7 @@ impl Component {
         }
         let pre = self.linker.instantiate_pre(&self.code).and_then(SourceConnectorPre::new);
         let pre = pre.map_err(|error| refuse(format!("does not fit the contract: {error:#}")))?;
-        Ok(Linked { engine: self.engine.clone(), pre })
+        Ok(Linked { engine: self.engine.clone(), pre, seats: Arc::clone(&self.seats) })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::conv;
 use crate::describe::Describe;
 use crate::egress::policy::{Denial, Policy};
 use crate::egress::{Client, Hooks, Meter};
-use crate::engine::{Component, Linked};
+use crate::engine::{Component, Linked, Seat};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::guest::Guest;
 use crate::journal::Delivery;
@@ -42,11 +42,12 @@ pub struct Sandbox {
     live: Option<Live>,
 }
 
-/// An instance with its open connection.
+/// An instance with its open connection. The store goes before the seat does.
 struct Live {
     store: Store<Guest>,
     world: SourceConnector,
     connection: ResourceAny,
+    _seat: Seat,
 }
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
@@ -57,6 +58,7 @@ pub async fn describe(component: &Component, limits: &Limits) -> Result<Describe
     let linked = component.link()?;
     let client = Client::new(Policy::default(), limits, None)?;
     let hooks = Hooks { client, meter: Arc::default() };
+    let _seat = linked.seat().await?;
     let mut store = Guest::store(&linked.engine, limits, hooks);
     let asking = async {
         let world = linked.pre.instantiate_async(&mut store).await?;
@@ -83,6 +85,16 @@ impl Sandbox {
         let linked = component.link()?;
         let meter = Arc::default();
         Ok(Self { linked, config, session, keeper, client, limits, meter, live: None })
+    }
+
+    /// Gives the instance back until the next call; nothing is lost by it.
+    pub fn rest(&mut self) {
+        self.live = None;
+    }
+
+    /// Whether there is an instance.
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
     }
 
     /// What went out to the network so far.
@@ -258,7 +270,8 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.call_timeout, calling).await;
         let (answer, session) = self.finish(name, outcome)?;
-        self.live = Some(live);
+        // When others wait for an instance, everyone gets one for a call at a time.
+        self.live = Some(live).filter(|_| !self.linked.is_full());
         self.keep(session)?;
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),
@@ -269,6 +282,7 @@ impl Sandbox {
     /// A fresh instance with an open connection.
     async fn open(&mut self) -> Result<Live> {
         let hooks = Hooks { client: self.client.clone(), meter: Arc::clone(&self.meter) };
+        let seat = self.linked.seat().await?;
         let mut store = Guest::store(&self.linked.engine, &self.limits, hooks);
         let opening = async {
             let world = self.linked.pre.instantiate_async(&mut store).await?;
@@ -279,7 +293,7 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
-        Ok(Live { store, world, connection: opened? })
+        Ok(Live { store, world, connection: opened?, _seat: seat })
     }
 
     fn finish<T>(

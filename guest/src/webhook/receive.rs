@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Subscription;
 use super::events::{self, Event, Route};
+use super::keys::Keys;
 use super::signature::{self, Refusal};
 use crate::api::{Answer, Api};
 use crate::config::{ReadBack, Signature};
@@ -107,10 +108,10 @@ fn verify<T: Transport>(
     let webhook_id = subscription.and_then(|subscription| subscription.webhook_id.as_deref());
     let organization_id = api.config().organization_id.clone();
     let at_ms = delivery.received_at_ms;
-    let mut outcome =
-        signature::verify(&token, api.signing_keys(false)?, &organization_id, webhook_id, at_ms);
+    let verify = |keys: &Keys| signature::verify(&token, keys, &organization_id, webhook_id, at_ms);
+    let mut outcome = verify(api.signing_keys(None)?);
     if let Err(Refusal::UnknownKey(_)) = outcome {
-        outcome = signature::verify(&token, api.signing_keys(true)?, &organization_id, webhook_id, at_ms);
+        outcome = verify(api.signing_keys(Some(at_ms))?);
     }
     outcome.map(|()| true).map_err(|refusal| unproved(refusal.message()))
 }

@@ -27,6 +27,9 @@ pub(crate) struct State {
     pub ignore_from: bool,
     pub fail_detail_of: Option<String>,
     pub detail_status: BTreeMap<String, u16>,
+    /// The key set for webhook signatures.
+    pub jwks: Vec<Value>,
+    key_fetches: usize,
 }
 
 impl State {
@@ -67,11 +70,19 @@ impl Desk {
     pub(crate) fn tokens(&self) -> usize {
         self.0.borrow().tokens
     }
+
+    pub(crate) fn key_fetches(&self) -> usize {
+        self.0.borrow().key_fetches
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.0.borrow().now_ms
+    }
 }
 
 impl Transport for Desk {
     fn now_ms(&self) -> u64 {
-        self.0.borrow().now_ms
+        self.now_ms()
     }
 
     fn ticks_ms(&self) -> u64 {
@@ -93,6 +104,10 @@ impl State {
             let body =
                 json!({"access_token": format!("t{}", self.token), "refresh_token": "r", "expires_in": 3600});
             return self.respond(200, &body);
+        }
+        if path == "/.well-known/jwks.json" {
+            self.key_fetches += 1;
+            return self.respond(200, &json!({"keys": self.jwks}));
         }
         if path == "/oauth/serverinfo" {
             return self.respond(200, &json!({}));

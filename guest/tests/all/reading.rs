@@ -1,13 +1,12 @@
 //! Reading through a scripted transport: what a batch holds, where it ends, and what happens when a call fails.
 
-mod desk;
-
-use desk::Desk;
 use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
 use zoho_desk::reader::{Limits, PassMark};
 use zoho_desk::row::Operation;
+
+use crate::desk::Desk;
 
 const LIMITS: Limits = Limits { max_changes: 1000, max_bytes: 8 << 20, max_ms: 60_000 };
 

@@ -1,0 +1,6 @@
+//! The guest's decisions through a scripted transport, natively: no network, no component, milliseconds.
+
+mod desk;
+mod reading;
+mod receiving;
+mod signer;
