@@ -183,7 +183,7 @@ impl Sandbox {
                 })
             })
             .await?;
-        Ok(conv::batch(batch, called_at_ms))
+        Ok(conv::batch(batch, called_at_ms, clock::now_ms()))
     }
 
     /// A named action.
@@ -247,7 +247,9 @@ impl Sandbox {
         if let Some(denial) = self.meter.take_denied() {
             return Err(refused(&denial));
         }
-        Ok(receipts.into_iter().map(|receipt| receipt.map(Receipt::from).map_err(Error::from)).collect())
+        let now_ms = clock::now_ms();
+        let receipt = |receipt| conv::receipt(receipt, now_ms);
+        Ok(receipts.into_iter().map(|answer| answer.map(receipt).map_err(Error::from)).collect())
     }
 
     /// Makes one call with everything that belongs around it.
