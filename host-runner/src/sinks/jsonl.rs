@@ -39,6 +39,9 @@ struct State {
 struct Committed {
     cursor: Option<String>,
     pass: u64,
+    /// When that pass began by the source's clock.
+    #[serde(default)]
+    pass_as_of_ms: Option<u64>,
     complete: bool,
     bytes: u64,
     updated_at: String,
@@ -253,8 +256,13 @@ impl Sink for Jsonl {
                     change.table
                 )));
             }
-            // A row of another table, which a webhook brings, belongs to that table's own newest pass.
-            let begun = || self.state.tables.get(&change.table).map(|table| table.pass);
+            // A row learnt beside the pass, which a webhook brings, counts as shown by its table's newest one, unless
+            // it is older than that: then it says nothing about whether the row still exists.
+            let as_of_ms = change.as_of_ms.unwrap_or(commit.as_of_ms);
+            let begun = || {
+                let table = self.state.tables.get(&change.table)?;
+                table.pass_as_of_ms.is_none_or(|began| as_of_ms >= began).then_some(table.pass)
+            };
             let own = commit.pass.filter(|_| change.table == commit.table).map(|pass| pass.id);
             let pass = own.or_else(begun).filter(|pass| *pass > 0);
             line(self.buffers.entry(change.table.clone()).or_default(), change, commit, pass)?;
@@ -277,7 +285,9 @@ impl Sink for Jsonl {
             table.cursor = Some(cursor.to_owned());
         }
         if let Some(pass) = commit.pass {
-            table.pass = table.pass.max(pass.id);
+            if pass.id >= table.pass {
+                (table.pass, table.pass_as_of_ms) = (pass.id, pass.as_of_ms);
+            }
             table.complete = pass.complete;
         }
         table.updated_at = rfc3339_ms(now_ms()).unwrap_or_default();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Jsonl;
 use crate::change::{Change, Operation, Pass, Table};
 use crate::error::Error;
-use crate::sinks::{Commit, Counts, Sink};
+use crate::sinks::{Commit, Counts, JOURNAL, Sink};
 
 fn table() -> Table {
     Table { name: "things".into(), primary_key: vec!["id".into()], schema: "{}".into(), attributes: vec![] }
@@ -60,6 +60,21 @@ fn one_line_per_change_whatever_the_document_looks_like() {
     assert_eq!(lines[1]["document"], Value::Null);
     assert_eq!(lines[2], json!({"table": "things", "operation": "pass-complete", "pass": 7}));
     assert_eq!(lines.len(), 3);
+}
+
+#[test]
+fn a_change_beside_a_pass_counts_as_shown_unless_it_is_older_than_the_pass() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(folder.path());
+    let pass = Some(Pass { id: 7, as_of_ms: Some(100), complete: false });
+    let begin =
+        Commit { table: "things", changes: &[], cursor: Some("c"), pass, as_of_ms: 9, lineage: "snapshot" };
+    sink.commit(&begin).expect("committed");
+    let told = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
+    let beside = Commit { changes: &told, table: JOURNAL, cursor: Some("1"), pass: None, ..begin };
+    sink.commit(&beside).expect("committed");
+    let passes: Vec<Value> = lines(folder.path()).iter().map(|line| line["pass"].clone()).collect();
+    assert_eq!(passes, [Value::Null, Value::from(7)]);
 }
 
 #[test]
