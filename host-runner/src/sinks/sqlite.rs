@@ -1,7 +1,7 @@
 //! Rows into a SQLite file: one table per table of the connector, rows and cursor in one transaction.
 //!
 //! [`layout`] decides columns, [`document`] and [`value`] fill them, [`apply`] holds the order of
-//! changes over what [`prepared`] worked out. Metadata is in `_cursors`, `_tables` and `_tombstones`.
+//! changes over what [`prepared`] worked out. Metadata is in `_cursors`, `_tables`, `_tombstones` and `_owner`.
 
 mod apply;
 mod document;
@@ -18,7 +18,7 @@ use rusqlite::{Connection as Database, OptionalExtension, Transaction, Transacti
 use self::apply::{ENTOMB, Showing, Writer, failed, key_text, signed};
 use self::layout::{Layout, quote, same};
 use self::prepared::Prepared;
-use super::{Commit, Counts, Position, Sink};
+use super::{Commit, Counts, Position, Sink, taken};
 use crate::change::{Pass, Table};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS _cursors ("table" TEXT PRIMARY KEY, cursor TEXT, pass
     complete INTEGER NOT NULL DEFAULT 0, updated_at TEXT NOT NULL, pass_as_of INTEGER);
 CREATE TABLE IF NOT EXISTS _tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
     PRIMARY KEY ("table", key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL);
 "#;
 
 /// A database file.
@@ -50,8 +51,8 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens or makes the file.
-    pub(super) fn open(path: &Path, hard_deletes: bool) -> Result<Self> {
+    /// Opens or makes the file of a connection.
+    pub(super) fn open(path: &Path, owner: &str, hard_deletes: bool) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
@@ -64,6 +65,11 @@ impl Sqlite {
         let mut database = Self::database(path).map_err(wrong)?;
         if !Self::metadata(&mut database).map_err(wrong)? {
             return Err(Error::sink(format!("{}: written by a newer runner", path.display())));
+        }
+        let found = Self::owner(&database, owner).map_err(wrong)?;
+        if found != owner {
+            let forget = format!("sqlite3 {} 'DELETE FROM _owner'", path.display());
+            return Err(taken(path, owner, &found, &forget));
         }
         let mut sink = Self { database, tables: HashMap::new(), hard_deletes };
         for (table, layout) in sink.layouts().map_err(wrong)? {
@@ -99,6 +105,12 @@ impl Sqlite {
         tx.pragma_update(None, "user_version", VERSION)?;
         tx.commit()?;
         Ok(true)
+    }
+
+    /// Whose file it is; the first who asks has it, and a file from before owners were noted.
+    fn owner(database: &Database, owner: &str) -> rusqlite::Result<String> {
+        database.execute("INSERT OR IGNORE INTO _owner VALUES (1, ?1)", [owner])?;
+        database.query_row("SELECT connection FROM _owner", [], |row| row.get(0))
     }
 
     fn layouts(&self) -> rusqlite::Result<Vec<(String, String)>> {

@@ -22,7 +22,7 @@ fn schema(properties: &str) -> Table {
 
 fn target(hard_deletes: bool) -> Target {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut sink = Sqlite::open(&folder.path().join("t.db"), hard_deletes).expect("opened");
+    let mut sink = Sqlite::open(&folder.path().join("t.db"), "acme", hard_deletes).expect("opened");
     sink.prepare(&[schema(",\"n\":{\"type\":\"integer\"}")]).expect("prepared");
     Target { folder, sink }
 }
@@ -316,7 +316,7 @@ fn a_reopened_file_knows_its_tables() {
     let target = target(true);
     let Target { folder, sink } = target;
     drop(sink);
-    let sink = Sqlite::open(&folder.path().join("t.db"), true).expect("opened");
+    let sink = Sqlite::open(&folder.path().join("t.db"), "acme", true).expect("opened");
     let mut target = Target { folder, sink };
     target.commit(&[change("a", Some(1), 10)], None);
     assert_eq!(target.rows(), "a=1");
@@ -334,7 +334,7 @@ fn a_file_of_an_older_runner_works_on_and_one_of_a_newer_is_left_alone() {
     drop(sink);
     let older = "ALTER TABLE _cursors DROP COLUMN pass_as_of; PRAGMA user_version = 1";
     Connection::open(&path).expect("opened").execute_batch(older).expect("made older");
-    let sink = Sqlite::open(&path, false).expect("opened");
+    let sink = Sqlite::open(&path, "acme", false).expect("opened");
     let mut target = Target { folder, sink };
     let position = target.sink.position("things").expect("asked").expect("a position");
     assert_eq!((position.cursor.as_deref(), position.pass), (Some("c"), 100));
@@ -345,9 +345,26 @@ fn a_file_of_an_older_runner_works_on_and_one_of_a_newer_is_left_alone() {
 
     let newer = "PRAGMA user_version = 99";
     Connection::open(&path).expect("opened").execute_batch(newer).expect("made newer");
-    let error = Sqlite::open(&path, false).err().expect("opened a newer one");
+    let error = Sqlite::open(&path, "acme", false).err().expect("opened a newer one");
     assert!(error.message.ends_with("written by a newer runner"), "{error}");
     assert_eq!(target.query("SELECT user_version || '' FROM pragma_user_version"), "99");
+}
+
+#[test]
+fn a_file_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first() {
+    let Target { folder, sink } = target(false);
+    drop(sink);
+    let path = folder.path().join("t.db");
+    let error = Sqlite::open(&path, "other", false).err().expect("opened for two");
+    assert_eq!(
+        error.message,
+        format!("{}: holds the rows of connection `acme`, not of `other`", path.display())
+    );
+    assert!(error.hint.is_some_and(|hint| hint.contains("'DELETE FROM _owner'")));
+    Sqlite::open(&path, "acme", false).expect("its own");
+    Connection::open(&path).expect("opened").execute_batch("DROP TABLE _owner").expect("made older");
+    Sqlite::open(&path, "other", false).expect("nobody's");
+    assert!(Sqlite::open(&path, "acme", false).is_err());
 }
 
 #[test]
