@@ -23,17 +23,22 @@ pub(super) fn items(tenant: &Tenant, places: &Places) -> Result<Vec<CheckItem>> 
     } else {
         None
     };
-    let (depth, last) = journal(&connection.name, places)?;
+    let (depth, last, percent) = journal(&connection.name, places)?;
     if !subscribed && applied_at.is_none() && depth == Depth::default() {
         return Ok(Vec::new());
     }
-    Ok(vec![subscription(subscribed), deliveries(applied_at.as_deref(), depth), dead_letters(depth, last)])
+    Ok(vec![
+        subscription(subscribed),
+        deliveries(applied_at.as_deref(), depth),
+        dead_letters(depth, last, percent),
+    ])
 }
 
-fn journal(name: &str, places: &Places) -> Result<(Depth, Option<DeadLetter>)> {
+/// What waits, the last dead letter, and how much of the room for them is taken, in percent.
+fn journal(name: &str, places: &Places) -> Result<(Depth, Option<DeadLetter>, u64)> {
     let path = journal_path(places);
     if !path.exists() {
-        return Ok((Depth::default(), None));
+        return Ok((Depth::default(), None, 0));
     }
     let (journal, _found) = Journal::open(path, JournalLimits::default())?;
     let mut last: Option<DeadLetter> = None;
@@ -41,7 +46,7 @@ fn journal(name: &str, places: &Places) -> Result<(Depth, Option<DeadLetter>)> {
         let after = last.as_ref().map_or(0, |letter| letter.id);
         match journal.dead_letters(Some(name), after, PAGE)?.pop() {
             Some(letter) => last = Some(letter),
-            None => return Ok((journal.depth(name)?, last)),
+            None => return Ok((journal.depth(name)?, last, journal.dead_percent(name))),
         }
     }
 }
@@ -72,21 +77,48 @@ fn deliveries(applied_at: Option<&str>, depth: Depth) -> CheckItem {
     item(name, Outcome::Warning, message, Some("they are applied while `serve` runs"))
 }
 
-fn dead_letters(depth: Depth, last: Option<DeadLetter>) -> CheckItem {
+/// From here on a person is told that dead letters are about to hold up webhooks.
+const NEARLY_FULL_PERCENT: u64 = 90;
+
+fn dead_letters(depth: Depth, last: Option<DeadLetter>, percent: u64) -> CheckItem {
     let name = "webhook-dead-letters";
     let Some(last) = last else {
         return item(name, Outcome::Passed, "none".to_owned(), None);
     };
     let at = rfc3339_ms(last.buried_at_ms).unwrap_or_default();
     let message = format!("{}; the last at {at}: {}: {}", grouped(depth.dead), last.kind, last.reason);
+    if percent >= NEARLY_FULL_PERCENT {
+        let message = format!("{percent} % full, and webhooks wait when there is no room: {message}");
+        let hint = "host-runner dead-letters list, then: dead-letters replay or dead-letters drop";
+        return item(name, Outcome::Warning, message, Some(hint));
+    }
     item(name, Outcome::Warning, message, Some("host-runner dead-letters list"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{deliveries, subscription};
+    use super::{dead_letters, deliveries, subscription};
     use crate::change::Outcome;
-    use crate::journal::Depth;
+    use crate::journal::{DeadLetter, Depth};
+
+    #[test]
+    fn dead_letters_that_are_nearly_full_say_what_comes_of_it() {
+        let letter = DeadLetter {
+            id: 1,
+            seq: 1,
+            connection: "acme".to_owned(),
+            kind: "data".to_owned(),
+            reason: "not JSON".to_owned(),
+            buried_at_ms: 0,
+            received_at_ms: 0,
+            bytes: 1,
+        };
+        let plain = dead_letters(Depth::default(), Some(letter.clone()), 89);
+        assert!(!plain.message.contains("full"), "{}", plain.message);
+        let full = dead_letters(Depth::default(), Some(letter), 100);
+        assert!(full.message.starts_with("100 % full, and webhooks wait"), "{}", full.message);
+        assert!(full.hint.is_some_and(|hint| hint.contains("dead-letters drop")));
+    }
 
     #[test]
     fn what_waits_while_nobody_serves_is_a_warning() {
