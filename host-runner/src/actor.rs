@@ -6,12 +6,13 @@
 //! short, so that a long first pass does not hold up webhooks. Nothing here sleeps to see whether something
 //! has arrived.
 //!
-//! [`agenda`], [`delays`] and [`harvest`] decide and are pure. Ends when it is told to, or with a failure
+//! [`agenda`], [`delays`], [`harvest`] and [`hold`] decide and are pure. Ends when it is told to, or with a failure
 //! that concerns the whole connection; [`crate::serve`] begins again.
 
 mod agenda;
 mod delays;
 mod harvest;
+mod hold;
 mod polling;
 mod receiving;
 mod request;

@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
 use super::harvest::Harvest;
+use super::hold::{Hold, Next};
 use super::{End, Work, until_stopped};
 use crate::change::{Change, attribute};
 use crate::clock::now_ms;
@@ -43,6 +44,8 @@ pub(super) struct Receiving {
     singles_through: u64,
     /// Failures in a row.
     failures: u32,
+    /// The delivery that fails for now.
+    pub(super) hold: Hold,
     /// A delivery that failed by a defect, and how often.
     suspect: Option<(u64, u32)>,
     /// The acknowledgement under way.
@@ -58,6 +61,7 @@ impl Receiving {
             count: COUNT_FIRST,
             singles_through: 0,
             failures: 0,
+            hold: Hold::default(),
             suspect: None,
             acknowledging: None,
         }
@@ -160,7 +164,8 @@ impl Work {
     async fn take(&mut self) -> Result<Vec<Stored>> {
         let (journal, name, after) =
             (self.actor.journal.clone(), self.actor.name.clone(), self.receiving.position);
-        let is_single = after < self.receiving.singles_through;
+        // What is behind a delivery that fails need not be translated in vain each time.
+        let is_single = after < self.receiving.singles_through || self.receiving.hold.is_held();
         let count = if is_single { 1 } else { self.receiving.count };
         blocking(move || journal.next(&name, after, count, BYTES_MAX)).await
     }
@@ -206,7 +211,7 @@ impl Work {
         if is_their_doing(&error) && self.receiving.suspects(seq) {
             return self.give_up(seq, error).await;
         }
-        self.back_off(&error)
+        self.wait_for(seq, error).await
     }
 
     /// Nothing of a batch could be used: one by one finds out which is at fault.
@@ -221,6 +226,21 @@ impl Work {
         // Rows that the target cannot use stay so; a trap may have been bad luck.
         if is_their_doing(&error) && (error.kind == Kind::Data || self.receiving.suspects(*first)) {
             return self.give_up(*first, error).await;
+        }
+        self.wait_for(*first, error).await
+    }
+
+    /// The delivery at the head failed for now: waits, polls meanwhile, or gives it up.
+    async fn wait_for(&mut self, seq: u64, error: Error) -> Result<(), End> {
+        // The sandbox's own failures are counted as defects; a quota is everybody's.
+        let may_give_up = (error.origin, error.kind) == (Origin::Component, Kind::Unavailable);
+        match self.receiving.hold.failed(seq, may_give_up, Instant::now()) {
+            Next::Wait => {}
+            Next::WaitAndPoll => self.gap("webhooks are late: the oldest delivery cannot be dealt with"),
+            Next::GiveUp(attempts) => {
+                let why = format!("{attempts} attempts failed while the source answered other calls");
+                return self.give_up(seq, error.about(why)).await;
+            }
         }
         self.back_off(&error)
     }
@@ -237,6 +257,7 @@ impl Work {
 
     fn goes_on(&mut self) {
         self.receiving.failures = 0;
+        self.receiving.hold.release();
         self.actor.meters.count(|counters| counters.is_held = false);
     }
 
