@@ -113,9 +113,20 @@ impl webhook::Guest for Component {
         connection: contract::ConnectionBorrow<'_>,
         url: String,
         tables: Vec<String>,
+        current: Option<String>,
     ) -> Result<String, nouns::Error> {
         let handle: &Handle = connection.get();
-        handle.call(|connection| connection.subscribe(&url, &tables)).map(|(subscription, _)| subscription)
+        handle
+            .call(|connection| connection.subscribe(&url, &tables, current.as_deref()))
+            .map(|(subscription, _)| subscription)
+    }
+
+    fn check(connection: contract::ConnectionBorrow<'_>, subscription: String) -> Vec<contract::CheckItem> {
+        let handle: &Handle = connection.get();
+        match handle.call(|connection| Ok(connection.check_subscription(&subscription))) {
+            Ok((items, _)) => items.into_iter().map(to_item).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 
     fn unsubscribe(

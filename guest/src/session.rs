@@ -27,6 +27,8 @@ pub struct Session {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signing_keys: Vec<serde_json::Value>,
     pub signing_keys_at_ms: u64,
+    /// Since when they could not be fetched again; 0: they could.
+    pub signing_keys_failing_ms: u64,
 }
 
 impl fmt::Debug for Session {

@@ -197,15 +197,35 @@ impl Sandbox {
         .await
     }
 
-    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept.
-    pub async fn subscribe(&mut self, url: String, tables: Vec<String>) -> Result<String> {
+    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and is
+    /// `current` the next time.
+    pub async fn subscribe(
+        &mut self,
+        url: String,
+        tables: Vec<String>,
+        current: Option<String>,
+    ) -> Result<String> {
         self.call("subscribe", |live| {
             Box::pin(async move {
                 let webhook = live.world.connector_source_webhook();
-                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables).await
+                let current = current.as_ref();
+                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables, current).await
             })
         })
         .await
+    }
+
+    /// What the source says of a subscription.
+    pub async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
+        let items = self
+            .call("check", |live| {
+                Box::pin(async move {
+                    let webhook = live.world.connector_source_webhook();
+                    webhook.call_check(&mut live.store, live.connection, &subscription).await.map(Ok)
+                })
+            })
+            .await?;
+        Ok(items.into_iter().map(CheckItem::from).collect())
     }
 
     /// Undoes a subscription.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use zoho_desk::time;
-use zoho_desk::transport::{Failure, Request, Response, Transport};
+use zoho_desk::transport::{Failure, Method, Request, Response, Transport};
 
 #[derive(Clone)]
 pub(crate) struct Desk(Rc<RefCell<State>>);
@@ -29,7 +29,11 @@ pub(crate) struct State {
     pub detail_status: BTreeMap<String, u16>,
     /// The key set for webhook signatures.
     pub jwks: Vec<Value>,
+    pub keys_fail: bool,
     key_fetches: usize,
+    /// Registered webhooks.
+    pub webhooks: Vec<Value>,
+    made: usize,
 }
 
 impl State {
@@ -107,7 +111,10 @@ impl State {
         }
         if path == "/.well-known/jwks.json" {
             self.key_fetches += 1;
-            return self.respond(200, &json!({"keys": self.jwks}));
+            return match self.keys_fail {
+                true => self.respond(503, &json!({})),
+                false => self.respond(200, &json!({"keys": self.jwks})),
+            };
         }
         if path == "/oauth/serverinfo" {
             return self.respond(200, &json!({}));
@@ -117,7 +124,37 @@ impl State {
         if self.refuse_every_token || given.is_none_or(|(_, value)| *value != wanted) {
             return self.respond(401, &json!({"errorCode": "INVALID_OAUTH", "message": "m"}));
         }
-        self.route(path, &query)
+        match path.strip_prefix("/api/v1/webhooks") {
+            Some(rest) => self.webhook(request, rest.trim_start_matches('/')),
+            None => self.route(path, &query),
+        }
+    }
+
+    fn webhook(&mut self, request: &Request, id: &str) -> Response {
+        let index = self.webhooks.iter().position(|hook| hook["id"] == id);
+        match (request.method, index) {
+            (Method::Get, _) if self.webhooks.is_empty() => self.respond(204, &Value::Null),
+            (Method::Get, _) => self.respond(200, &json!({"data": self.webhooks})),
+            (Method::Post, _) => {
+                let mut hook: Value = serde_json::from_slice(&request.body).unwrap();
+                self.made += 1;
+                hook["id"] = Value::from(format!("{}", 700 + self.made));
+                self.webhooks.push(hook.clone());
+                self.respond(200, &hook)
+            }
+            (Method::Patch, Some(index)) => {
+                let change: Value = serde_json::from_slice(&request.body).unwrap();
+                for (name, value) in change.as_object().unwrap() {
+                    self.webhooks[index][name] = value.clone();
+                }
+                self.respond(200, &self.webhooks[index])
+            }
+            (Method::Delete, Some(index)) => {
+                self.webhooks.remove(index);
+                self.respond(200, &json!({}))
+            }
+            _ => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": id})),
+        }
     }
 
     fn route(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
@@ -130,6 +167,7 @@ impl State {
                 let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "deletedTime": time::format(*at)});
                 self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
             }
+            "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
             "/api/v1/organizationFields" if query["module"] == "timeEntry" => {
                 self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": "module"}))

@@ -4,3 +4,4 @@ mod desk;
 mod reading;
 mod receiving;
 mod signer;
+mod subscribing;
