@@ -99,6 +99,7 @@ async fn deliveries_over_tls_become_rows_by_either_protocol() {
     let (mut sender, connection) = http1::handshake(stream).await.expect("HTTP/1.1");
     tokio::spawn(connection);
     for (path, status) in [(path.as_str(), 200), ("/hooks/tiny/wrong", 404)] {
+        sender.ready().await.expect("ready for the next");
         let answer = sender.send_request(delivery(path, 1_000)).await.expect("an answer");
         assert_eq!(answer.status(), status);
         answer.into_body().collect().await.expect("a body");
