@@ -1,6 +1,7 @@
 //! Rows per second and CPU of one core into each sink: rows of 1.5 KB with 45 columns, new and unchanged.
 //!
-//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`; the default is smoke size.
+//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`, which `cargo xtask bench sinks` runs; the default is smoke
+//! size. Prints a line of JSON for each sink and kind of rows.
 
 use std::path::Path;
 use std::time::Instant;
@@ -48,9 +49,12 @@ fn run(kind: SinkKind, folder: &Path, rows: u64) {
         }
         let cpu = cpu_seconds() - cpu - batches_cpu;
         println!(
-            "{kind:?} {what}: {rows} rows, {:.0} rows/s, {:.0} rows per CPU second",
-            rows as f64 / wall,
-            rows as f64 / cpu.max(0.01)
+            "{}",
+            serde_json::json!({
+                "sink": format!("{kind:?}"), "rowsAre": what, "rows": rows,
+                "rowsPerSecond": (rows as f64 / wall).round(),
+                "rowsPerCpuSecond": (rows as f64 / cpu.max(0.01)).round(),
+            })
         );
     }
 }

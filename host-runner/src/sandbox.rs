@@ -22,7 +22,7 @@ use crate::engine::{Component, Linked, Seat};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::guest::Guest;
 use crate::journal::Delivery;
-use crate::limits::Limits;
+use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, Limits};
 
 /// Keeps sessions: tokens and other secrets of a component.
 pub trait SessionKeeper: Send {
@@ -378,6 +378,17 @@ fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
         (
             format!("handed over more than {} MiB at once; stopped", limits.hostcall_bytes() >> 20),
             "lower max_mib or max_changes under [limits], or raise max_mib to allow more",
+        )
+    } else if root.contains("handle limit exceeded") || root.contains("no free keys") {
+        (
+            format!("wanted more than {HANDLES_MAX} handles; stopped"),
+            "a defect of the component; please report it",
+        )
+    } else if root.contains("total size of fields exceeds limit") {
+        let kib = FIELDS_BYTES_MAX >> 10;
+        (
+            format!("wanted more than {kib} KiB of headers in one message; stopped"),
+            "a defect of the component; please report it",
         )
     } else {
         let what = root.strip_prefix("wasm trap: ").unwrap_or(&root);

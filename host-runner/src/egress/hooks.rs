@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -102,9 +102,17 @@ async fn send(
     match timeout(whole, client.pool.request(request)).await {
         Err(_) => Err(Error::HttpResponseTimeout),
         Ok(Err(error)) => Err(explain(meter, &error)),
+        Ok(Ok(response)) if header_bytes(response.headers()) > limits::FIELDS_BYTES_MAX => {
+            Err(Error::HttpResponseHeaderSectionSize(u32::try_from(limits::FIELDS_BYTES_MAX).ok()))
+        }
         Ok(Ok(response)) => Ok(response
             .map(|body| Bounded::new(body, client.response_bytes, between_bytes, permit).boxed_unsync())),
     }
+}
+
+/// wasmtime bounds the headers that a guest makes; those of an answer are ours to bound.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Takes what the guest still writes, so that it sees the refusal and not a broken stream.

@@ -1,6 +1,7 @@
 //! Runs the real binary with the tiny connector of `tests/guests`.
 
 mod cli;
+mod limits;
 mod sandbox;
 mod secrets;
 mod serve;

@@ -126,7 +126,7 @@ impl GuestConnection for Open {
             kind: (!authorized).then_some(ErrorKind::Auth),
         }];
         if let Some(url) = &self.config.url {
-            let answer = http::get(url);
+            let answer = http::get(url, &self.config);
             items.push(CheckItem {
                 name: "api".into(),
                 outcome: if answer.is_ok() { Outcome::Passed } else { Outcome::Failed },
@@ -206,11 +206,13 @@ impl Open {
                     hoard.push(std::hint::black_box(vec![1; 1 << 20]));
                 }
             }
+            Behaviour::Hoard => http::hoard(),
             Behaviour::ForbiddenHost => {
-                return Err(http::get("https://forbidden.example:8443/path?token=secret").map_or_else(
-                    |wrong| error(ErrorKind::Unavailable, &wrong),
-                    |_| error(ErrorKind::Internal, "the host let it through"),
-                ));
+                return Err(http::get("https://forbidden.example:8443/path?token=secret", config)
+                    .map_or_else(
+                        |wrong| error(ErrorKind::Unavailable, &wrong),
+                        |_| error(ErrorKind::Internal, "the host let it through"),
+                    ));
             }
             Behaviour::Fail => {
                 let mut failed = error(kind(&config.kind), "as configured");
@@ -243,7 +245,8 @@ impl Open {
             }
             Behaviour::Http => {
                 let url = config.url.as_deref().unwrap_or_default();
-                let (status, body) = http::get(url).map_err(|wrong| error(ErrorKind::Unavailable, &wrong))?;
+                let (status, body) =
+                    http::get(url, config).map_err(|wrong| error(ErrorKind::Unavailable, &wrong))?;
                 replace(&mut batch, |change| {
                     let name = format!("{status} {}", body.len());
                     change.after = Some(serde_json::json!({"id": "0", "name": name}).to_string());

@@ -112,7 +112,7 @@ fn table(tickets: u32, runs: usize, medians: &[Measured]) -> String {
         "## Reading {tickets} tickets (list rows)\n\n`cargo xtask bench read --tickets {tickets} --runs {runs}`; {}. Median of {runs} \
          runs taken in turn; CPU and peak memory are of the measured process alone.\n\n\
          | | rows/s | wall s | CPU s | peak MiB | wall to bare fetch | CPU to native logic |\n|---|---:|---:|---:|---:|---:|---:|\n",
-        report::machine()
+        report::machine("the simulator and the program measured")
     );
     for (name, measured) in SUBJECTS.iter().zip(medians) {
         let wall = measured.wall.as_secs_f64();

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::tools;
 
@@ -19,8 +20,8 @@ pub(crate) fn write(name: &str, text: &str) -> Result<()> {
     std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// When and on what the figures were taken.
-pub(crate) fn machine() -> String {
+/// When and on what the figures were taken, and who shared it.
+pub(crate) fn machine(shared_by: &str) -> String {
     let output = |program: &str, arguments: &[&str]| {
         Command::new(program)
             .args(arguments)
@@ -38,8 +39,13 @@ pub(crate) fn machine() -> String {
         .unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
-        "{}, commit {}, {cores} cores ({model}), shared by the simulator and the program measured",
+        "{}, commit {}, {cores} cores ({model}), shared by {shared_by}",
         output("date", &["-u", "+%F"]),
         output("git", &["rev-parse", "--short", "HEAD"]),
     )
+}
+
+/// Numbers of a line of figures as cells of a table.
+pub(crate) fn cells(figures: &Value, names: &[&str]) -> String {
+    names.iter().map(|name| format!(" {} |", figures[*name].as_f64().unwrap_or(f64::NAN))).collect()
 }

@@ -6,6 +6,7 @@ use desk_simulator::{GRANT_CODE, Options};
 use serde_json::Value;
 
 use crate::compare::{TABLES, check_sqlite, truths};
+use crate::component::IMPORTS;
 use crate::support::{Setup, binaries, sizes};
 
 const COMMANDS: [&[&str]; 13] = [
@@ -253,18 +254,7 @@ fn inspect_shows_exactly_what_the_component_may_touch() {
         names.sort();
         names
     };
-    assert_eq!(
-        names("imports"),
-        [
-            "wasi:clocks/monotonic-clock",
-            "wasi:clocks/wall-clock",
-            "wasi:http/outgoing-handler",
-            "wasi:http/types",
-            "wasi:io/error",
-            "wasi:io/poll",
-            "wasi:io/streams",
-        ]
-    );
+    assert_eq!(names("imports"), IMPORTS);
     // Without overrides the hosts are those of the data centre, and no other.
     setup.reconfigure(|file| {
         file.without("desk_url").without("accounts_url").deny_all().config_text("data_center", "eu")

@@ -9,6 +9,7 @@ mod component;
 mod errors;
 mod faults;
 mod kills;
+mod limits;
 mod python;
 mod secrets;
 mod support;

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod door;
+mod slow;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
