@@ -15,6 +15,8 @@ pub(crate) struct Desk(Rc<RefCell<State>>);
 #[derive(Default)]
 pub(crate) struct State {
     now_ms: u64,
+    /// How far the server's clock is ahead of ours.
+    pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
     binned: Vec<(u32, u64)>,
@@ -236,8 +238,17 @@ impl State {
         let headers = vec![
             ("x-rate-limit-request-weight-v3".to_owned(), "1".to_owned()),
             ("x-rate-limit-remaining-v3".to_owned(), "99".to_owned()),
+            ("date".to_owned(), http_date(self.now_ms + self.ahead_ms)),
         ];
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         Response { status, headers, body }
     }
+}
+
+/// A moment as the header `Date` has it.
+fn http_date(ms: u64) -> String {
+    let iso = time::format(ms);
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        [iso[5..7].parse::<usize>().unwrap() - 1];
+    format!("{} {month} {} {} GMT", &iso[8..10], &iso[..4], &iso[11..19])
 }
