@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub refuse_fields: bool,
     pub refuse_include: bool,
     pub ignore_from: bool,
+    /// The search's `count` is that of the page (reference, conflict 8).
+    pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
     pub detail_status: BTreeMap<String, u16>,
     /// The key set for webhook signatures.
@@ -37,6 +39,11 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn modify(&mut self, id: &str) {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
+    }
+
+    /// The ticket changed some time ago.
+    pub(crate) fn modify_at(&mut self, id: u32, ago_ms: u64) {
+        self.modified.insert(id, self.now_ms - ago_ms);
     }
 
     pub(crate) fn delete(&mut self, id: &str) {
@@ -193,8 +200,13 @@ impl State {
             .filter(|(_, at)| (from..=to).contains(*at))
             .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
             .collect();
-        let count = found.len();
+        if offset + 100 > 5000 {
+            let message = "Max search result iterable is 5000";
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let total = found.len();
         let rows: Vec<Value> = found.into_iter().skip(offset).take(100).collect();
+        let count = if self.count_of_page { rows.len() } else { total };
         if rows.is_empty() {
             self.respond(204, &Value::Null)
         } else {
