@@ -27,7 +27,7 @@ pub enum Phase {
     Pass(Pass),
     /// Changes by search, window by window.
     Search(Search),
-    /// A pass is complete; the next read begins another.
+    /// A pass that began then has ended; another begins when its time has come. 0: there was none.
     Rest { last_pass: u64 },
 }
 

@@ -54,6 +54,10 @@ pub const SEARCH_SEEN_MAX: usize = 2000;
 /// How long to rest when a followed table is caught up.
 pub const SEARCH_REST_MS: u64 = 5 * 60 * 1000;
 
+/// A table that is read as a whole is read again this much before its time, so that a host that asks exactly when it is due
+/// never comes a moment too soon and misses a whole interval.
+pub const COMPARE_EARLY_MS: u64 = 5 * 60 * 1000;
+
 /// Departments in `department_ids`: Zoho takes at most 20 (§4.1).
 pub const DEPARTMENT_IDS_MAX: usize = 20;
 

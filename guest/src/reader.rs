@@ -99,6 +99,9 @@ pub fn read<T: Transport>(
         None => Cursor::start(table, now_ms),
     };
     if let Phase::Rest { last_pass } = cursor.phase {
+        if let Some(wait_ms) = rest_of(table, last_pass, now_ms) {
+            return Ok(resting(&cursor, wait_ms));
+        }
         cursor = Cursor::start(table, now_ms.max(last_pass + 1));
     }
     let mut out = Output {
@@ -127,6 +130,27 @@ pub fn read<T: Transport>(
         }
     };
     Ok(conclude(table, cursor, progress, out))
+}
+
+/// How long a table that was read as a whole has still to rest: a host that starts anew, or asks too soon, must not cost
+/// another pass.
+fn rest_of(table: &Table, last_pass_ms: u64, now_ms: u64) -> Option<u64> {
+    let Follow::Compare { every_ms } = table.follow else { return None };
+    // A pass of the future was begun by a clock that has been set back since.
+    let since_ms = now_ms.checked_sub(last_pass_ms)?;
+    every_ms.checked_sub(since_ms).filter(|rest_ms| *rest_ms > limits::COMPARE_EARLY_MS)
+}
+
+/// The batch of a table that rests: nothing, and the rest of the wait.
+fn resting(cursor: &Cursor, wait_ms: u64) -> Batch {
+    Batch {
+        changes: Vec::new(),
+        cursor: cursor.to_json(),
+        pass: None,
+        caught_up: true,
+        wait_ms: Some(wait_ms),
+        warnings: Vec::new(),
+    }
 }
 
 /// The batch, with the cursor moved on to the next phase where this one is done.
@@ -173,7 +197,11 @@ fn after_pass(table: &Table, began_ms: u64, source_began_ms: Option<u64>) -> Pha
 
 /// The cursor that starts at a moment: changes since then by search, or a pass where there is no search.
 pub fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
-    Cursor::new(table, after_pass(table, time_ms, Some(time_ms)))
+    match table.follow {
+        Follow::Search { .. } => Cursor::new(table, after_pass(table, time_ms, Some(time_ms))),
+        // No pass was yet, so none is to be waited for.
+        Follow::Compare { .. } => Cursor::new(table, Phase::Rest { last_pass: 0 }),
+    }
 }
 
 /// Says which scopes the table needs when one is missing.

@@ -194,18 +194,19 @@ impl State {
         let (from, to) = range.as_deref().and_then(|range| range.split_once(',')).unwrap_or(("", ""));
         let (from, to) = (time::parse(from).unwrap_or(0), time::parse(to).unwrap_or(u64::MAX));
         let offset: usize = query["from"].parse().unwrap();
-        let found: Vec<Value> = self
-            .modified
-            .iter()
-            .filter(|(_, at)| (from..=to).contains(*at))
-            .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
-            .collect();
         if offset + 100 > 5000 {
             let message = "Max search result iterable is 5000";
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
+        let found: Vec<(&u32, &u64)> =
+            self.modified.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
         let total = found.len();
-        let rows: Vec<Value> = found.into_iter().skip(offset).take(100).collect();
+        let rows: Vec<Value> = found
+            .into_iter()
+            .skip(offset)
+            .take(100)
+            .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
+            .collect();
         let count = if self.count_of_page { rows.len() } else { total };
         if rows.is_empty() {
             self.respond(204, &Value::Null)

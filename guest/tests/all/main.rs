@@ -2,6 +2,7 @@
 
 mod desk;
 mod following;
+mod passes;
 mod reading;
 mod receiving;
 mod signer;
