@@ -158,7 +158,8 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
     let done = matches!(progress, Progress::Done);
     let pass = match &cursor.phase {
         Phase::Pass(pass) => {
-            Some(PassMark { id: pass.began_ms, as_of_ms: pass.source_began_ms, complete: done })
+            let complete = done && !pass.gaps;
+            Some(PassMark { id: pass.began_ms, as_of_ms: pass.source_began_ms, complete })
         }
         _ => None,
     };
@@ -173,6 +174,12 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
         Follow::Compare { every_ms } => every_ms,
     };
     let mut warnings = out.warnings;
+    if done && pass.is_some_and(|pass| !pass.complete) {
+        warnings.push(format!(
+            "`{}` was not read as a whole: what is gone at the source is not looked for this time",
+            table.name
+        ));
+    }
     warnings.extend(out.failure.map(|error| format!("the batch was cut short: {error}")));
     Batch {
         changes: out.changes,

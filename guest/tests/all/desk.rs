@@ -30,6 +30,11 @@ pub(crate) struct State {
     /// The search's `count` is that of the page (reference, conflict 8).
     pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// What `ticketsCount` says, or the status it answers with.
+    pub counted: u64,
+    pub count_status: u16,
+    /// Status and code by module of `organizationFields`.
+    pub field_status: BTreeMap<String, (u16, &'static str)>,
     pub detail_status: BTreeMap<String, u16>,
     /// The key set for webhook signatures.
     pub jwks: Vec<Value>,
@@ -39,6 +44,10 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn modify(&mut self, id: &str) {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
+    }
+
+    pub(crate) fn answer_fields(&mut self, module: &str, status: u16, code: &'static str) {
+        self.field_status.insert(module.to_owned(), (status, code));
     }
 
     /// The ticket changed some time ago.
@@ -140,6 +149,13 @@ impl State {
                 self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
             }
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
+            "/api/v1/ticketsCount" if self.count_status == 0 => {
+                self.respond(200, &json!({"count": self.counted}))
+            }
+            "/api/v1/organizationFields" if self.field_status.contains_key(query["module"]) => {
+                let (status, code) = self.field_status[query["module"]];
+                self.respond(status, &json!({"errorCode": code, "message": "m"}))
+            }
             "/api/v1/organizationFields" if query["module"] == "timeEntry" => {
                 self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": "module"}))
             }

@@ -2,6 +2,10 @@
 
 use serde_json::json;
 
+use zoho_desk::connection::Connection;
+use zoho_desk::error::Kind;
+use zoho_desk::reader::Batch;
+
 use crate::desk::Desk;
 use crate::reading::{LIMITS, connect, read_all};
 
@@ -25,4 +29,79 @@ fn a_table_read_as_a_whole_is_not_read_again_before_its_time() {
     assert!(!due.changes.is_empty() && due.pass.is_some());
     let from_now = again.cursor_at("organization_fields", desk.now_ms()).unwrap();
     assert!(again.read("organization_fields", Some(&from_now), LIMITS).unwrap().pass.is_some());
+}
+
+/// One whole pass over the fields, which takes one batch.
+fn fields(connection: &mut Connection<Desk>) -> Batch {
+    let batch = connection.read("organization_fields", None, LIMITS).unwrap();
+    assert!(batch.caught_up, "it is at its end all the same");
+    batch
+}
+
+fn is_complete(batch: &Batch) -> bool {
+    batch.pass.unwrap().complete
+}
+
+#[test]
+fn a_module_that_is_refused_for_once_leaves_nothing_to_compare() {
+    let desk = Desk::with_tickets(0);
+    let mut connection = connect(&desk, json!({}));
+    assert!(!is_complete(&fields(&mut connection)), "`timeEntry` is refused: it may have been there");
+    assert!(is_complete(&fields(&mut connection)), "refused again, and it never showed a row");
+    for (status, code) in
+        [(422, "UNPROCESSABLE_ENTITY"), (403, "FORBIDDEN"), (404, "URL_NOT_FOUND"), (204, "no rows")]
+    {
+        desk.set(|state| state.answer_fields("contacts", status, code));
+        for _ in 0..3 {
+            let batch = fields(&mut connection);
+            assert!(!is_complete(&batch), "{status}: contacts had fields");
+            assert!(
+                batch.warnings.iter().any(|text| text.contains("not looked for")),
+                "{:?}",
+                batch.warnings
+            );
+        }
+    }
+    desk.set(|state| state.answer_fields("contacts", 403, "LICENSE_ACCESS_LIMITED"));
+    assert!(is_complete(&fields(&mut connection)), "the edition has no contacts any more");
+    desk.set(|state| state.field_status.clear());
+    assert!(is_complete(&fields(&mut connection)));
+}
+
+#[test]
+fn a_gap_is_remembered_by_the_cursor_until_the_pass_ends() {
+    let desk = Desk::with_tickets(0);
+    let mut connection = connect(&desk, json!({}));
+    fields(&mut connection);
+    desk.set(|state| state.answer_fields("tickets", 404, "URL_NOT_FOUND"));
+    let small = zoho_desk::reader::Limits { max_changes: 1, ..LIMITS };
+    let (mut cursor, mut completes) = (None, Vec::new());
+    loop {
+        let batch = connection.read("organization_fields", cursor.as_deref(), small).unwrap();
+        completes.push(is_complete(&batch));
+        cursor = Some(batch.cursor);
+        if batch.caught_up {
+            break;
+        }
+    }
+    assert!(completes.len() > 5 && !completes.contains(&true), "{completes:?}");
+}
+
+#[test]
+fn an_empty_list_is_not_believed_when_the_source_counts_rows() {
+    let desk = Desk::with_tickets(0);
+    desk.set(|state| state.counted = 12);
+    let error = connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap_err();
+    assert_eq!(error.kind, Kind::Permission);
+    assert!(error.message.contains("12 are counted"), "{error}");
+    let departments = json!({"department_ids": ["7", "8"]});
+    let error = connect(&desk, departments).read("tickets", None, LIMITS).unwrap_err();
+    assert!(error.message.contains("24 are counted"), "each department is asked: {error}");
+    desk.set(|state| state.modify("3"));
+    let error = connect(&desk, json!({})).read("ticket_conversations", None, LIMITS).unwrap_err();
+    assert!(error.message.contains("1 are counted"), "by the search, where there is no count: {error}");
+    desk.set(|state| state.counted = 0);
+    assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()));
+    desk.set(|state| state.count_status = 404);
+    assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()), "nothing to ask");
 }
