@@ -76,7 +76,8 @@ pub const SIGNING_KEYS_PAUSE_MS: u64 = 1000;
 /// memory.
 pub const PARENTS_AT_ONCE: usize = 20;
 
-/// Pages of one parent's children; a ticket with more than this many hundred replies is no ticket.
+/// Pages of one parent's children; a ticket with more than this many hundred replies is no ticket, and what is beyond is
+/// left out.
 pub const CHILD_PAGES_MAX: u64 = 50;
 
 /// A row that was modified less than this before it was read counts as still changing.

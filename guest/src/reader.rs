@@ -64,6 +64,8 @@ struct Output {
     deadline_ms: u64,
     /// True once the cursor moved, with or without changes.
     moved: bool,
+    /// Something was left out that the target may hold.
+    gaps: bool,
     /// What ended the batch early.
     failure: Option<Error>,
 }
@@ -73,6 +75,12 @@ impl Output {
         self.bytes +=
             change.after.as_ref().map_or(0, String::len) + change.before.as_ref().map_or(0, String::len);
         self.changes.push(change);
+    }
+
+    /// Leaves something out that the target may hold, and says why.
+    fn leave_out(&mut self, warning: String) {
+        self.gaps = true;
+        self.warnings.push(warning);
     }
 
     fn is_full(&self, ticks_ms: u64) -> bool {
@@ -111,6 +119,7 @@ pub fn read<T: Transport>(
         limits,
         deadline_ms: api.transport().ticks_ms().saturating_add(u64::from(limits.max_ms)),
         moved: false,
+        gaps: false,
         failure: None,
     };
     let progress = loop {

@@ -132,7 +132,7 @@ fn complete(
 }
 
 /// One record that this user may not see; the rest of the table may well be readable.
-fn is_hidden(error: &Error) -> bool {
+pub(super) fn is_hidden(error: &Error) -> bool {
     error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
 }
 

@@ -101,6 +101,7 @@ fn page<T: Transport>(
                 None if table.children.is_some() => children::read(api, table, &listed, out),
                 None => details::read(api, table, &listed, Gone::Skip, out),
             };
+            pass.gaps |= out.gaps;
             if written < listed.len() {
                 // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
                 pass.position = before;

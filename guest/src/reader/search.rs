@@ -201,7 +201,9 @@ fn follow_up(change: &mut Change) {
         change.operation = Operation::Update;
         // The index may lag, so a search row is as old as its own modified time says.
         change.as_of_ms = change.as_of_ms.or(change.source_time_ms);
-        change.attributes.push(("partial".to_owned(), "true".to_owned()));
+        if change.attributes.iter().all(|(name, _)| name != "partial") {
+            change.attributes.push(("partial".to_owned(), "true".to_owned()));
+        }
     }
 }
 

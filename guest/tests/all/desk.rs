@@ -35,6 +35,10 @@ pub(crate) struct State {
     pub count_status: u16,
     /// Status and code by module of `organizationFields`.
     pub field_status: BTreeMap<String, (u16, &'static str)>,
+    /// Paths below a ticket that may not be seen, as `5/threads`.
+    pub hidden: Vec<String>,
+    /// The ticket whose every page of threads is full.
+    pub endless: Option<String>,
     pub detail_status: BTreeMap<String, u16>,
     /// The key set for webhook signatures.
     pub jwks: Vec<Value>,
@@ -233,8 +237,15 @@ impl State {
 
     /// Every ticket has one thread and no comment.
     fn talk(&self, path: &str) -> Response {
+        if self.hidden.iter().any(|hidden| hidden == path) {
+            return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
+        }
         let parts: Vec<&str> = path.split('/').collect();
         match parts[..] {
+            [ticket, "threads"] if self.endless.as_deref() == Some(ticket) => {
+                let rows: Vec<Value> = (0..100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
+                self.respond(200, &json!({"data": rows}))
+            }
             [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))

@@ -105,3 +105,49 @@ fn an_empty_list_is_not_believed_when_the_source_counts_rows() {
     desk.set(|state| state.count_status = 404);
     assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()), "nothing to ask");
 }
+
+#[test]
+fn conversations_that_may_not_be_seen_are_left_out_and_not_buried() {
+    let desk = Desk::with_tickets(45);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.hidden = vec!["5/threads".to_owned(), "6/threads/t6".to_owned()]);
+    let batch = connection.read("ticket_conversations", None, LIMITS).unwrap();
+    assert!(batch.caught_up && !is_complete(&batch), "{:?}", batch.warnings);
+    let row = |id: &str| batch.changes.iter().find(|change| change.key == format!(r#"{{"id":"{id}"}}"#));
+    assert_eq!(batch.changes.len(), 44);
+    assert!(row("t5").is_none());
+    let listed = row("t6").unwrap();
+    assert!(!listed.after.as_ref().unwrap().contains("content"));
+    assert!(listed.attributes.contains(&("partial".to_owned(), "true".to_owned())), "its content is kept");
+    for left_out in ["threads of 5 are left out", "thread t6: only what the list shows"] {
+        assert!(batch.warnings.iter().any(|text| text.contains(left_out)), "{:?}", batch.warnings);
+    }
+    desk.set(|state| state.hidden.truncate(0));
+    assert!(is_complete(&connection.read("ticket_conversations", None, LIMITS).unwrap()));
+}
+
+#[test]
+fn following_goes_on_past_conversations_that_may_not_be_seen() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.hidden = vec!["5/threads".to_owned()];
+        (4..=6).for_each(|id: u32| state.modify(&id.to_string()));
+    });
+    let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    assert!(batch.caught_up && batch.changes.len() == 2, "{:?}", batch.changes);
+}
+
+#[test]
+fn a_ticket_with_endless_replies_does_not_stop_the_table() {
+    let desk = Desk::with_tickets(3);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.endless = Some("2".to_owned()));
+    let wide = zoho_desk::reader::Limits { max_changes: 100_000, ..LIMITS };
+    let batch = connection.read("ticket_conversations", None, wide).unwrap();
+    assert!(batch.caught_up && !is_complete(&batch));
+    assert_eq!(batch.changes.len(), 5_002);
+    assert!(batch.warnings[0].contains("2 has more than 5000 threads"), "{:?}", batch.warnings);
+}
