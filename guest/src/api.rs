@@ -212,6 +212,16 @@ impl<T: Transport> Api<T> {
         }
     }
 
+    /// Whether a part of a list has shown rows; none when it was not asked for yet.
+    pub fn slice_was_read(&self, table: &str, value: &str) -> Option<bool> {
+        self.session.slices.get(&format!("{table}.{value}")).copied()
+    }
+
+    /// Remembers that a part of a list showed rows, or that it was refused.
+    pub fn remember_slice(&mut self, table: &str, value: &str, read: bool) {
+        self.session.slices.insert(format!("{table}.{value}"), read);
+    }
+
     fn call_all(&mut self, calls: &[Call], at_once: usize) -> Result<Vec<Result<Answer>>> {
         self.ensure_token()?;
         let requests: Vec<Request> = calls.iter().map(|call| self.sign(call)).collect();

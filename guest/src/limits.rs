@@ -54,6 +54,10 @@ pub const SEARCH_SEEN_MAX: usize = 2000;
 /// How long to rest when a followed table is caught up.
 pub const SEARCH_REST_MS: u64 = 5 * 60 * 1000;
 
+/// A table that is read as a whole is read again this much before its time, so that a host that asks exactly when it is due
+/// never comes a moment too soon and misses a whole interval.
+pub const COMPARE_EARLY_MS: u64 = 5 * 60 * 1000;
+
 /// Departments in `department_ids`: Zoho takes at most 20 (§4.1).
 pub const DEPARTMENT_IDS_MAX: usize = 20;
 
@@ -86,7 +90,8 @@ pub const SIGNING_KEYS_PATIENCE_MS: u64 = 10 * 60 * 1000;
 /// memory.
 pub const PARENTS_AT_ONCE: usize = 20;
 
-/// Pages of one parent's children; a ticket with more than this many hundred replies is no ticket.
+/// Pages of one parent's children; a ticket with more than this many hundred replies is no ticket, and what is beyond is
+/// left out.
 pub const CHILD_PAGES_MAX: u64 = 50;
 
 /// A row that was modified less than this before it was read counts as still changing.

@@ -1,5 +1,6 @@
 //! What the host keeps for us between calls, in secret: tokens, and what was learnt about the portal.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct Session {
     pub edition: Option<String>,
     /// Optional parameters this portal refused, as `table.parameter`; not sent again.
     pub refused: Vec<String>,
+    /// Parts of lists, as `table.value`: true once one showed rows, false while it was refused whenever it was asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub slices: BTreeMap<String, bool>,
     /// Zoho's public keys for webhook signatures, as JWKs, and when they were fetched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signing_keys: Vec<serde_json::Value>,

@@ -15,6 +15,8 @@ pub(crate) struct Desk(Rc<RefCell<State>>);
 #[derive(Default)]
 pub(crate) struct State {
     now_ms: u64,
+    /// How far the server's clock is ahead of ours.
+    pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
     binned: Vec<(u32, u64)>,
@@ -25,7 +27,18 @@ pub(crate) struct State {
     pub refuse_fields: bool,
     pub refuse_include: bool,
     pub ignore_from: bool,
+    /// The search's `count` is that of the page (reference, conflict 8).
+    pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// What `ticketsCount` says, or the status it answers with.
+    pub counted: u64,
+    pub count_status: u16,
+    /// Status and code by module of `organizationFields`.
+    pub field_status: BTreeMap<String, (u16, &'static str)>,
+    /// Paths below a ticket that may not be seen, as `5/threads`.
+    pub hidden: Vec<String>,
+    /// The ticket whose every page of threads is full.
+    pub endless: Option<String>,
     pub detail_status: BTreeMap<String, u16>,
     /// The key set for webhook signatures.
     pub jwks: Vec<Value>,
@@ -39,6 +52,15 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn modify(&mut self, id: &str) {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
+    }
+
+    pub(crate) fn answer_fields(&mut self, module: &str, status: u16, code: &'static str) {
+        self.field_status.insert(module.to_owned(), (status, code));
+    }
+
+    /// The ticket changed some time ago.
+    pub(crate) fn modify_at(&mut self, id: u32, ago_ms: u64) {
+        self.modified.insert(id, self.now_ms - ago_ms);
     }
 
     pub(crate) fn delete(&mut self, id: &str) {
@@ -169,6 +191,13 @@ impl State {
             }
             "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
+            "/api/v1/ticketsCount" if self.count_status == 0 => {
+                self.respond(200, &json!({"count": self.counted}))
+            }
+            "/api/v1/organizationFields" if self.field_status.contains_key(query["module"]) => {
+                let (status, code) = self.field_status[query["module"]];
+                self.respond(status, &json!({"errorCode": code, "message": "m"}))
+            }
             "/api/v1/organizationFields" if query["module"] == "timeEntry" => {
                 self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": "module"}))
             }
@@ -223,14 +252,20 @@ impl State {
         let (from, to) = range.as_deref().and_then(|range| range.split_once(',')).unwrap_or(("", ""));
         let (from, to) = (time::parse(from).unwrap_or(0), time::parse(to).unwrap_or(u64::MAX));
         let offset: usize = query["from"].parse().unwrap();
-        let found: Vec<Value> = self
-            .modified
-            .iter()
-            .filter(|(_, at)| (from..=to).contains(*at))
+        if offset + 100 > 5000 {
+            let message = "Max search result iterable is 5000";
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let found: Vec<(&u32, &u64)> =
+            self.modified.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let total = found.len();
+        let rows: Vec<Value> = found
+            .into_iter()
+            .skip(offset)
+            .take(100)
             .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
             .collect();
-        let count = found.len();
-        let rows: Vec<Value> = found.into_iter().skip(offset).take(100).collect();
+        let count = if self.count_of_page { rows.len() } else { total };
         if rows.is_empty() {
             self.respond(204, &Value::Null)
         } else {
@@ -240,8 +275,15 @@ impl State {
 
     /// Every ticket has one thread and no comment.
     fn talk(&self, path: &str) -> Response {
+        if self.hidden.iter().any(|hidden| hidden == path) {
+            return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
+        }
         let parts: Vec<&str> = path.split('/').collect();
         match parts[..] {
+            [ticket, "threads"] if self.endless.as_deref() == Some(ticket) => {
+                let rows: Vec<Value> = (0..100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
+                self.respond(200, &json!({"data": rows}))
+            }
             [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
@@ -274,8 +316,17 @@ impl State {
         let headers = vec![
             ("x-rate-limit-request-weight-v3".to_owned(), "1".to_owned()),
             ("x-rate-limit-remaining-v3".to_owned(), "99".to_owned()),
+            ("date".to_owned(), http_date(self.now_ms + self.ahead_ms)),
         ];
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         Response { status, headers, body }
     }
+}
+
+/// A moment as the header `Date` has it.
+fn http_date(ms: u64) -> String {
+    let iso = time::format(ms);
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        [iso[5..7].parse::<usize>().unwrap() - 1];
+    format!("{} {month} {} {} GMT", &iso[8..10], &iso[..4], &iso[11..19])
 }
