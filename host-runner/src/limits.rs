@@ -61,6 +61,9 @@ pub const FIELDS_BYTES_MAX: usize = 128 * 1024;
 pub const STUCK_BATCHES_MAX: u32 = 5;
 /// Attempts after a trap; the same input mostly traps again.
 pub const TRAP_ATTEMPTS_MAX: u32 = 3;
+/// How far the source's clock may be ahead of ours. A later moment is cut to this, or its row would take no change until that
+/// moment has come. Clocks that are kept right differ by less than a second; this forgives one that is not.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Columns of one table. SQLite allows 2000; the rest is in the document.
 pub const COLUMNS_MAX: usize = 1_900;
 

@@ -102,11 +102,6 @@ impl Sandbox {
         &self.meter
     }
 
-    /// Whether the component has something to come back with.
-    pub fn has_session(&self) -> bool {
-        self.session.is_some()
-    }
-
     /// Exchanges a grant for a session.
     pub async fn authorize(&mut self, grant: String) -> Result<()> {
         self.call("authorize", |live| {
@@ -183,7 +178,7 @@ impl Sandbox {
                 })
             })
             .await?;
-        Ok(conv::batch(batch, called_at_ms))
+        Ok(conv::batch(batch, called_at_ms, clock::now_ms()))
     }
 
     /// A named action.
@@ -267,7 +262,9 @@ impl Sandbox {
         if let Some(denial) = self.meter.take_denied() {
             return Err(refused(&denial));
         }
-        Ok(receipts.into_iter().map(|receipt| receipt.map(Receipt::from).map_err(Error::from)).collect())
+        let now_ms = clock::now_ms();
+        let receipt = |receipt| conv::receipt(receipt, now_ms);
+        Ok(receipts.into_iter().map(|answer| answer.map(receipt).map_err(Error::from)).collect())
     }
 
     /// Makes one call with everything that belongs around it.
