@@ -9,7 +9,6 @@ use super::plan::Wanted;
 use crate::api::{Answer, Api};
 use crate::error::{Error, Kind as Failure, Result};
 use crate::row::{self, Change, Operation};
-use crate::table::Table;
 use crate::transport::Transport;
 use crate::url::Path;
 
@@ -127,9 +126,7 @@ fn missing(wanted: &Wanted, error: &Error) -> Result<Option<Change>> {
     };
     // A child that is gone is found when its parent's children are read.
     let is_gone = is_gone && wanted.child.is_none();
-    Ok(is_gone.then(|| gone(wanted.table, &wanted.id, wanted)))
-}
-
-fn gone(table: &'static Table, id: &str, wanted: &Wanted) -> Change {
-    Change::gone(table.name, id, wanted.previous.clone(), Some(wanted.event_ms))
+    // It was asked for after the event, so it is gone at least as late.
+    let as_of_ms = error.as_of_ms.unwrap_or(0).max(wanted.event_ms);
+    Ok(is_gone.then(|| Change::gone(wanted.table.name, &wanted.id, wanted.previous.clone(), Some(as_of_ms))))
 }

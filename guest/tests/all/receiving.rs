@@ -250,3 +250,17 @@ fn an_update_with_any_delete_flag_is_a_delete() {
         assert_eq!(receipts[0].as_ref().unwrap().changes[0].operation, Operation::Delete, "{flag}");
     }
 }
+
+/// A late event finds a record that was deleted after it: the delete is as new as the answer that says so.
+#[test]
+fn a_record_that_is_gone_when_it_is_read_again_was_gone_by_then() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| drop(state.detail_status.insert("2".to_owned(), 404)));
+    let mut connection = open(&desk, json!({}));
+    let event_ms = desk.now_ms() - 3_600_000;
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42", "eventTime": event_ms.to_string()}]);
+    let receipts = unsigned(&mut connection, event_ms, &[body]);
+    let change = &receipts[0].as_ref().unwrap().changes[0];
+    assert_eq!(change.operation, Operation::Delete);
+    assert!(change.as_of_ms.unwrap() > event_ms + 3_000_000, "{:?}", change.as_of_ms);
+}
