@@ -255,7 +255,9 @@ fn an_update_with_any_delete_flag_is_a_delete() {
 #[test]
 fn a_record_that_is_gone_when_it_is_read_again_was_gone_by_then() {
     let desk = Desk::with_tickets(3);
-    desk.set(|state| drop(state.detail_status.insert("2".to_owned(), 404)));
+    desk.set(|state| {
+        state.detail_status.insert("2".to_owned(), 404);
+    });
     let mut connection = open(&desk, json!({}));
     let event_ms = desk.now_ms() - 3_600_000;
     let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42", "eventTime": event_ms.to_string()}]);
