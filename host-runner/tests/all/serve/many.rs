@@ -23,7 +23,9 @@ fn more_connections_than_instances_are_all_read_and_all_take_deliveries() {
     let server = Server::start_with(&place, &["--connections", "connections"]);
     eventually("all first passes", || {
         let metrics = server.request("GET", "/-/metrics", "").1;
-        let complete = |line: &&str| line.contains("snapshot_complete{") && line.ends_with(" 1");
+        let complete = |line: &&str| {
+            line.contains("snapshot_complete{") && line.contains("\"things\"") && line.ends_with(" 1")
+        };
         metrics.lines().filter(complete).count() == CONNECTIONS + 1
     });
     let base = later();
