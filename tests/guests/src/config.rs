@@ -63,6 +63,8 @@ pub struct Config {
     pub extra_column: bool,
     /// Renews its session in every call.
     pub renew: bool,
+    /// Fails to list its tables with the kind in `kind`.
+    pub lists_nothing: bool,
 }
 
 impl Default for Config {
@@ -80,6 +82,7 @@ impl Default for Config {
             secret: String::new(),
             extra_column: false,
             renew: false,
+            lists_nothing: false,
         }
     }
 }
