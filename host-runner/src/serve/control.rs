@@ -1,7 +1,9 @@
 //! How the command line reaches a connection that a server has: a socket in the connection's folder, which
 //! only its owner may enter. One line of JSON each way.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as Client;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +34,19 @@ pub fn socket(data: &Path, name: &str) -> PathBuf {
     data.join(name).join("serve.sock")
 }
 
+/// Longest path that a socket may have on every system.
+const PATH_BYTES_MAX: usize = 100;
+
+/// Calls with a path of the socket that is short enough: a folder that is deeper is gone into first.
+fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else { return call(socket) };
+    if socket.as_os_str().len() <= PATH_BYTES_MAX {
+        return call(socket);
+    }
+    let folder = File::open(folder)?;
+    call(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
+}
+
 /// What stands behind the socket.
 pub(super) struct Door {
     pub(super) places: Places,
@@ -58,7 +73,7 @@ impl Door {
     pub(super) fn open(self) -> Option<Listening> {
         let path = socket(&self.places.data, &self.name);
         let _left_over = std::fs::remove_file(&path);
-        let listener = match UnixListener::bind(&path) {
+        let listener = match at_short_path(&path, |path| UnixListener::bind(path)) {
             Ok(listener) => listener,
             Err(error) => {
                 let socket = path.display();
@@ -140,14 +155,18 @@ pub(super) fn renew(places: &Places, name: &str, registry: &Registry) -> Result<
     Ok(())
 }
 
+fn connect(data: &Path, name: &str) -> std::io::Result<Client> {
+    at_short_path(&socket(data, name), |path| Client::connect(path))
+}
+
 /// Whether a server has a connection.
 pub fn is_served(data: &Path, name: &str) -> bool {
-    Client::connect(socket(data, name)).is_ok()
+    connect(data, name).is_ok()
 }
 
 /// Asks the server that has a connection; none if none has.
 pub fn ask(data: &Path, name: &str, request: &Request) -> Option<Answer> {
-    let stream = Client::connect(socket(data, name)).ok()?;
+    let stream = connect(data, name).ok()?;
     let failed = |error: std::io::Error| {
         let what = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
@@ -175,4 +194,23 @@ fn exchange(mut stream: Client, request: &Request) -> std::io::Result<Answer> {
         Some(error) => Err(serde_json::from_value(error)?),
         None => Ok(answer.get_mut("answer").map(Value::take).unwrap_or_default()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::{at_short_path, connect, socket};
+
+    #[test]
+    fn a_deep_data_folder_has_its_socket_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("x".repeat(150));
+        std::fs::create_dir_all(data.join("acme")).expect("a folder");
+        assert!(connect(&data, "acme").is_err(), "nobody listens");
+        let _listener =
+            at_short_path(&socket(&data, "acme"), |path| UnixListener::bind(path)).expect("bound");
+        assert!(socket(&data, "acme").exists());
+        connect(&data, "acme").expect("connected");
+    }
 }
