@@ -102,6 +102,11 @@ impl Sandbox {
         &self.meter
     }
 
+    /// Whether the component has something to come back with.
+    pub fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Exchanges a grant for a session.
     pub async fn authorize(&mut self, grant: String) -> Result<()> {
         self.call("authorize", |live| {

@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde_json::Value;
+
 /// Shortest configured secret that is searched for; a shorter one would blank out ordinary words.
 const CONFIGURED_BYTES_MIN: usize = 4;
 /// Shortest text in a session that is taken for a secret: sessions also hold words like `Bearer`.
@@ -33,26 +35,26 @@ impl Redactor {
 
     /// Remembers every text in a session, however deep. Plain origins such as `https://host` stay readable.
     pub fn learn_session(&self, session: &str) {
-        match serde_json::from_str::<serde_json::Value>(session) {
+        match serde_json::from_str::<Value>(session) {
             Ok(value) => self.learn_value(&value, SESSION_BYTES_MIN),
             Err(_) => self.learn(session),
         }
     }
 
     /// Remembers every text in a value of the configuration.
-    pub fn learn_config(&self, value: &serde_json::Value) {
+    pub fn learn_config(&self, value: &Value) {
         self.learn_value(value, CONFIGURED_BYTES_MIN);
     }
 
-    fn learn_value(&self, value: &serde_json::Value, bytes_min: usize) {
+    fn learn_value(&self, value: &Value, bytes_min: usize) {
         match value {
-            serde_json::Value::String(text) if text.len() >= bytes_min && !is_origin(text) => {
+            Value::String(text) if text.len() >= bytes_min && !is_origin(text) => {
                 self.add(text);
             }
-            serde_json::Value::Array(items) => {
+            Value::Array(items) => {
                 items.iter().for_each(|item| self.learn_value(item, bytes_min));
             }
-            serde_json::Value::Object(members) => {
+            Value::Object(members) => {
                 members.values().for_each(|item| self.learn_value(item, bytes_min));
             }
             _ => {}
@@ -81,6 +83,19 @@ impl Redactor {
         }
         clean
     }
+
+    /// The value without the secrets in its texts only, so that one made of digits does not break the JSON
+    /// around it.
+    pub fn redact_value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::from(self.redact(text)),
+            Value::Array(items) => items.iter().map(|item| self.redact_value(item)).collect(),
+            Value::Object(members) => {
+                members.iter().map(|(key, item)| (key.clone(), self.redact_value(item))).collect()
+            }
+            other => other.clone(),
+        }
+    }
 }
 
 fn is_origin(text: &str) -> bool {
@@ -104,7 +119,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn json_escaped(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
+    let quoted = Value::from(text).to_string();
     quoted.trim_matches('"').to_owned()
 }
 

@@ -9,21 +9,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use self::process::{Server, eventually};
+pub(crate) use self::process::{Server, eventually};
 use crate::support::Place;
 
-fn until_read(server: &Server) {
+pub(crate) fn until_read(server: &Server) {
     let complete = "snapshot_complete{connection=\"tiny\",table=\"things\"}";
     eventually("the first pass", || server.metric(complete) == Some(1.0));
 }
 
 /// A time after everything that has been read.
-fn later() -> u64 {
+pub(crate) fn later() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time");
     u64::try_from(now.as_millis()).expect("a time") + 60_000
 }
 
-fn event(table: &str, id: &str, op: &str, time: u64) -> Value {
+pub(crate) fn event(table: &str, id: &str, op: &str, time: u64) -> Value {
     json!([{"table": table, "id": id, "op": op, "time": time}])
 }
 
@@ -85,12 +85,26 @@ fn what_may_be_taken_later_waits_in_its_order_and_outlives_a_kill() {
 }
 
 #[test]
+fn what_is_wrong_with_the_command_line_is_said_before_anything_runs() {
+    let place = Place::new("rows = 3");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = taken.local_addr().expect("an address").to_string();
+    let ran = place.expect(&["serve", "--listen", &address], 2);
+    assert!(ran.stderr.contains(&format!("error: --listen {address}: ")), "{ran:?}");
+    let files = ["--tls-cert", "none.pem", "--tls-key", "none.pem"];
+    let ran = place.expect(&[&["serve", "--listen", "127.0.0.1:0"], &files[..]].concat(), 3);
+    assert!(ran.stderr.contains("error: TLS: none.pem: "), "{ran:?}");
+    let server = Server::start(&place);
+    let ran = place.expect(&["serve", "--listen", "127.0.0.1:0"], 12);
+    assert!(ran.stderr.contains("connection `tiny`: in use by process"), "{ran:?}");
+    server.stop();
+}
+
+#[test]
 fn a_subscription_is_made_and_undone_beside_the_server() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
-    let busy = place.run(&["check"]);
-    assert!(busy.stderr.contains("in use by process"), "{busy:?}");
     let public = format!("http://{}", server.address);
     place.expect(&["webhook", "subscribe", "--public-url", &public], 0);
     place.expect(&["webhook", "unsubscribe"], 0);

@@ -144,7 +144,12 @@ impl GuestConnection for Open {
     fn discover(&self) -> Result<Vec<Table>, Error> {
         let pairs = "{\"properties\":{\"left\":{\"type\":\"string\"},\"right\":{\"type\":\"integer\"},\
                      \"sum\":{\"type\":\"integer\"}}}";
-        Ok(vec![
+        if self.config.lists_nothing {
+            let mut failed = error(kind(&self.config.kind), "no tables, as configured");
+            failed.retry_after_ms = self.config.retry_after_ms;
+            return Err(failed);
+        }
+        let tables = vec![
             Table {
                 name: "things".into(),
                 primary_key: vec!["id".into()],
@@ -157,7 +162,9 @@ impl GuestConnection for Open {
                 schema: pairs.into(),
                 attributes: vec![],
             },
-        ])
+        ];
+        let hidden = self.hidden();
+        Ok(tables.into_iter().filter(|table| hidden.as_deref() != Some(table.name.as_str())).collect())
     }
 
     fn count(&self, table: String) -> Result<Option<u64>, Error> {
@@ -183,6 +190,12 @@ impl GuestConnection for Open {
     fn command(&self, name: String, arguments: String) -> Result<String, Error> {
         match name.as_str() {
             "echo" => Ok(arguments),
+            "hide" => {
+                let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap_or_default();
+                let session = serde_json::json!({"token": "of-hide", "hidden": arguments["table"]});
+                *self.session.borrow_mut() = Some(session.to_string());
+                Ok("null".into())
+            }
             "fail" => {
                 let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap_or_default();
                 Err(error(kind(arguments["kind"].as_str().unwrap_or_default()), "as asked"))
@@ -193,6 +206,12 @@ impl GuestConnection for Open {
 }
 
 impl Open {
+    /// The table that is not listed, as the command `hide` says.
+    fn hidden(&self) -> Option<String> {
+        let session: serde_json::Value = serde_json::from_str(self.session.borrow().as_deref()?).ok()?;
+        Some(session["hidden"].as_str()?.to_owned())
+    }
+
     fn things(&self, cursor: Option<String>, limits: &Limits) -> Result<Batch, Error> {
         let config = &self.config;
         match config.behaviour {

@@ -71,6 +71,8 @@ pub struct Config {
     pub columns: u64,
     /// Renews its session in every call.
     pub renew: bool,
+    /// Fails to list its tables with the kind in `kind`.
+    pub lists_nothing: bool,
 }
 
 impl Default for Config {
@@ -91,6 +93,7 @@ impl Default for Config {
             extra_column: false,
             columns: 0,
             renew: false,
+            lists_nothing: false,
         }
     }
 }

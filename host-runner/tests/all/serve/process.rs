@@ -14,20 +14,20 @@ use crate::support::{FILE, Place};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server under way; killed when dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Host and port.
-    pub(super) address: String,
+    pub(crate) address: String,
     log: Arc<Mutex<String>>,
 }
 
 impl Server {
-    pub(super) fn start(place: &Place) -> Self {
+    pub(crate) fn start(place: &Place) -> Self {
         Self::start_with(place, &[])
     }
 
     /// Starts it with more flags and waits for its address.
-    pub(super) fn start_with(place: &Place, flags: &[&str]) -> Self {
+    pub(crate) fn start_with(place: &Place, flags: &[&str]) -> Self {
         let mut command = place.command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
         let (log, pipe) = (Arc::new(Mutex::new(String::new())), child.stderr.take().expect("piped"));
@@ -55,17 +55,17 @@ impl Server {
     }
 
     /// What it has said so far.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until it has said something.
     #[track_caller]
-    pub(super) fn until_it_says(&self, text: &str) {
+    pub(crate) fn until_it_says(&self, text: &str) {
         eventually(text, || self.log().contains(text));
     }
 
-    pub(super) fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+    pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("connected");
         write!(
             stream,
@@ -81,12 +81,12 @@ impl Server {
     }
 
     /// The path of the connection's own URL.
-    pub(super) fn hook(&self, place: &Place) -> String {
+    pub(crate) fn hook(&self, place: &Place) -> String {
         self.hook_of(place, FILE)
     }
 
     /// The path of the URL of a connection file.
-    pub(super) fn hook_of(&self, place: &Place, file: &str) -> String {
+    pub(crate) fn hook_of(&self, place: &Place, file: &str) -> String {
         let public = format!("http://{}", self.address);
         let arguments = ["webhook", "url", "--public-url", &public, "--json"];
         let ran = place.expect_of(file, &arguments, 0);
@@ -95,26 +95,32 @@ impl Server {
     }
 
     /// Posts events to the connection's own URL.
-    pub(super) fn deliver(&self, place: &Place, events: &Value) {
+    pub(crate) fn deliver(&self, place: &Place, events: &Value) {
         assert_eq!(self.request("POST", &self.hook(place), &events.to_string()).0, 200);
     }
 
-    pub(super) fn metric(&self, start: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, start: &str) -> Option<f64> {
         let text = self.request("GET", "/-/metrics", "").1;
         text.lines().find(|line| line.starts_with(start))?.rsplit(' ').next()?.parse().ok()
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn health(&self) -> Value {
+        let (status, body) = self.request("GET", "/-/health", "");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(std::process::Command::new("kill").args([name, &id]).status().expect("kill").success());
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("asked")
     }
 
-    pub(super) fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal("-TERM");
         assert_eq!(self.child.wait().expect("waited").code(), Some(0));
     }
@@ -128,7 +134,7 @@ impl Drop for Server {
 }
 
 #[track_caller]
-pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "waited in vain for {what}");

@@ -30,6 +30,30 @@ fn small() -> Setup {
 }
 
 #[test]
+fn the_url_comes_with_the_steps_for_a_webhook_and_for_a_workflow_rule() {
+    let setup = small();
+    let words = ["webhook", "url", "--public-url", "https://hooks.example.com"];
+    let shown = setup.host(&[&words[..], &["--json"]].concat()).exits(0).json();
+    let url = shown["url"].as_str().expect("a URL");
+    let run = setup.host(&words).exits(0);
+    assert_eq!(run.stdout.trim(), url, "stdout is the URL and nothing else");
+    let ways = shown["setup"].as_array().expect("ways");
+    for (way, parts) in ways.iter().zip([
+        ["Developer Space > Webhooks", "tickets: Ticket_Add, Ticket_Update, Ticket_Delete"],
+        ["Automation > Workflows", "signature = \"off\" and read_back = \"always\""],
+    ]) {
+        let steps: Vec<&str> =
+            way["steps"].as_array().expect("steps").iter().filter_map(Value::as_str).collect();
+        assert!(steps.iter().any(|step| step.contains(url)), "{way}");
+        assert!(steps.iter().all(|step| run.stderr.contains(step) && !step.contains("{url}")), "{run}");
+        for part in parts {
+            assert!(steps.iter().any(|step| step.contains(part)), "{part}: {way}");
+        }
+    }
+    assert_eq!(ways.len(), 2);
+}
+
+#[test]
 fn every_command_explains_itself() {
     let setup = small();
     for command in COMMANDS {
