@@ -93,6 +93,18 @@ pub fn head(raw: &str) -> Option<Head> {
     serde_json::from_str::<PartialRow<'_>>(raw).ok()?.head()
 }
 
+/// The department a row is of, where it says so.
+pub fn department(raw: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row<'a> {
+        #[serde(borrow)]
+        department_id: Option<&'a RawValue>,
+    }
+    let id = unquoted(serde_json::from_str::<Row<'_>>(raw).ok()?.department_id?.get());
+    (!id.is_empty() && id != "null").then(|| id.to_owned())
+}
+
 /// A string's text without escapes, or any other value's text.
 fn unquoted(raw: &str) -> &str {
     raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw)

@@ -60,7 +60,9 @@ pub(super) fn sweep<T: Transport>(
                 continue;
             }
             shows_new = true;
-            if entry.module.as_deref().is_some_and(|module| module.eq_ignore_ascii_case(table.title)) {
+            let is_ours =
+                entry.module.as_deref().is_some_and(|module| module.eq_ignore_ascii_case(table.title));
+            if is_ours && api.config().selects(table, raw.get()) {
                 out.push(delete(table, &entry.id, deleted_ms));
             }
         }

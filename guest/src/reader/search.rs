@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::bin;
-use super::children;
+use super::children::{self, Fate};
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
 use crate::api::Api;
@@ -56,27 +56,30 @@ pub(super) fn step<T: Transport>(
     let before = window.position.clone();
     match window.position.accept(PAGE, &ids) {
         Verdict::Rows(first) => {
-            let unseen: Vec<usize> =
-                (first..rows.len()).filter(|&index| is_new(&search.seen, &rows[index].0)).collect();
-            let listed: Vec<Listed<'_>> = unseen
+            let (chosen, foreign): (Vec<usize>, Vec<usize>) = (first..rows.len())
+                .filter(|&index| is_new(&search.seen, &rows[index].0))
+                .partition(|&index| api.config().selects(table, rows[index].1));
+            // Those of other departments come first: they may have been moved there, and are few calls or none.
+            let left: Vec<Listed<'_>> = foreign
                 .iter()
-                .map(|&index| Listed { head: &rows[index].0, row: rows[index].1, as_of_ms: None })
+                .map(|&index| &rows[index])
+                .map(|(head, row)| Listed { head, row, as_of_ms: head.modified_time_ms })
                 .collect();
-            let written = write(api, table, &listed, out);
-            for Listed { head, .. } in &listed[..written] {
-                // What changed just now may change again within the same second: it is read once more next time.
-                if let Some(modified_ms) =
-                    head.modified_time_ms.filter(|ms| ms + limits::SETTLED_MS < source_now_ms)
-                {
-                    search.seen.insert(head.id.clone(), modified_ms);
-                }
-            }
-            out.moved |= written > 0;
-            if written < listed.len() {
+            let buried = bury(api, table, &left, out);
+            note(&mut search.seen, &left[..buried], source_now_ms);
+            let listed: Vec<Listed<'_>> = chosen
+                .iter()
+                .map(|&index| &rows[index])
+                .map(|(head, row)| Listed { head, row, as_of_ms: None })
+                .collect();
+            let written = if buried < left.len() { 0 } else { write(api, table, &listed, out) };
+            note(&mut search.seen, &listed[..written], source_now_ms);
+            out.moved |= buried + written > 0;
+            if written < listed.len() || buried < left.len() {
                 // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
                 if let Some(window) = &mut search.window {
                     window.position = before;
-                    if let Some(&last) = written.checked_sub(1).and_then(|last| unseen.get(last)) {
+                    if let Some(&last) = written.checked_sub(1).and_then(|last| chosen.get(last)) {
                         window.position.accept(PAGE, &ids[..=last]);
                     }
                 }
@@ -172,6 +175,34 @@ fn finish_window(search: &mut Search) -> Progress {
     Progress::Done
 }
 
+/// Remembers rows that are dealt with, for the overlap of the next window.
+fn note(seen: &mut BTreeMap<String, u64>, dealt_with: &[Listed<'_>], source_now_ms: u64) {
+    for Listed { head, .. } in dealt_with {
+        // What changed just now may change again within the same second: it is read once more next time.
+        if let Some(modified_ms) = head.modified_time_ms.filter(|ms| ms + limits::SETTLED_MS < source_now_ms)
+        {
+            seen.insert(head.id.clone(), modified_ms);
+        }
+    }
+}
+
+/// Writes deletes of rows that changed and are of other departments now: nothing else tells that one was moved there.
+/// Where they are parents it is their children that are gone.
+fn bury<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    foreign: &[Listed<'_>],
+    out: &mut Output,
+) -> usize {
+    if table.children.is_some() {
+        return children::read(api, table, foreign, Fate::Gone, out);
+    }
+    for Listed { head, as_of_ms, .. } in foreign {
+        out.push(Change::gone(table.name, &head.id, None, *as_of_ms));
+    }
+    foreign.len()
+}
+
 fn is_new(seen: &BTreeMap<String, u64>, head: &Head) -> bool {
     head.modified_time_ms.is_none() || seen.get(&head.id).copied() != head.modified_time_ms
 }
@@ -185,7 +216,7 @@ fn write<T: Transport>(
 ) -> usize {
     let first_change = out.changes.len();
     let written = match table.children {
-        Some(_) => children::read(api, table, listed, out),
+        Some(_) => children::read(api, table, listed, Fate::Live, out),
         None => details::read(api, table, listed, Gone::Bury, out),
     };
     for change in &mut out.changes[first_change..] {

@@ -19,6 +19,10 @@ pub(crate) struct State {
     pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
+    /// Departments of tickets; the others are of department 1.
+    departments: BTreeMap<u32, u32>,
+    /// Paths with their queries, as they were asked for.
+    pub asked: Vec<String>,
     binned: Vec<(u32, u64)>,
     calls: usize,
     tokens: usize,
@@ -35,6 +39,10 @@ pub(crate) struct State {
     pub count_status: u16,
     /// Status and code by module of `organizationFields`.
     pub field_status: BTreeMap<String, (u16, &'static str)>,
+    /// The search does not know yet that tickets were moved.
+    pub late_departments: bool,
+    /// The list shows every department, whatever is asked.
+    pub ignore_departments: bool,
     /// Paths below a ticket that may not be seen, as `5/threads`.
     pub hidden: Vec<String>,
     /// The ticket whose every page of threads is full.
@@ -50,6 +58,16 @@ impl State {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
     }
 
+    /// Moves a ticket to a department, which changes it.
+    pub(crate) fn move_to(&mut self, id: u32, department: u32) {
+        self.departments.insert(id, department);
+        self.modified.insert(id, self.now_ms);
+    }
+
+    fn department(&self, id: u32) -> String {
+        self.departments.get(&id).unwrap_or(&1).to_string()
+    }
+
     pub(crate) fn answer_fields(&mut self, module: &str, status: u16, code: &'static str) {
         self.field_status.insert(module.to_owned(), (status, code));
     }
@@ -62,6 +80,7 @@ impl State {
     pub(crate) fn delete(&mut self, id: &str) {
         let id: u32 = id.parse().unwrap();
         self.tickets.retain(|known| *known != id);
+        self.modified.remove(&id);
         self.binned.push((id, self.now_ms));
     }
 }
@@ -119,6 +138,7 @@ impl Transport for Desk {
 impl State {
     fn answer(&mut self, request: &Request) -> Response {
         self.calls += 1;
+        self.asked.push(request.path_with_query.clone());
         let (path, query) = request.path_with_query.split_once('?').unwrap_or((&request.path_with_query, ""));
         let query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
         if path == "/oauth/v2/token" {
@@ -149,7 +169,7 @@ impl State {
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
             "/api/v1/recycleBin" => {
-                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "deletedTime": time::format(*at)});
+                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id), "deletedTime": time::format(*at)});
                 self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
             }
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
@@ -189,16 +209,21 @@ impl State {
         }
         let from: usize = if self.ignore_from { 1 } else { query["from"].parse().unwrap() };
         let limit: usize = query["limit"].parse().unwrap();
+        let chosen: Option<Vec<&str>> = query.get("departmentIds").map(|ids| ids.split(',').collect());
         let rows: Vec<Value> = self
             .tickets
             .iter()
+            .filter(|id| {
+                let ignored = self.ignore_departments || chosen.is_none();
+                ignored || chosen.iter().flatten().any(|chosen| *chosen == self.department(**id))
+            })
             .skip(from.max(1) - 1)
             .take(limit)
             .map(|id| {
                 if query.contains_key("fields") {
                     json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
                 } else {
-                    json!({"id": id.to_string(), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
+                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
                 }
             })
             .collect();
@@ -225,7 +250,10 @@ impl State {
             .into_iter()
             .skip(offset)
             .take(100)
-            .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
+            .map(|(id, at)| {
+                let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
+                json!({"id": id.to_string(), "departmentId": department, "modifiedTime": time::format(*at)})
+            })
             .collect();
         let count = if self.count_of_page { rows.len() } else { total };
         if rows.is_empty() {
@@ -269,7 +297,7 @@ impl State {
         let modified = self.modified.get(&number).copied().unwrap_or(BEGIN_MS - 86_400_000);
         self.respond(
             200,
-            &json!({"id": id, "subject": "s", "contact": null, "description": format!("text {id}"),
+            &json!({"id": id, "departmentId": self.department(number), "subject": "s", "contact": null, "description": format!("text {id}"),
                 "modifiedTime": time::format(modified), "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
         )
     }
