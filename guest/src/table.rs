@@ -78,6 +78,8 @@ pub struct Detail {
 /// A table whose rows belong to the rows that its list shows: they are read parent by parent.
 #[derive(Clone, Copy, Debug)]
 pub struct Children {
+    /// The table whose rows are the parents.
+    pub parent: &'static str,
     /// The member of a row that names its parent.
     pub parent_key: &'static str,
     pub kinds: &'static [Kind],

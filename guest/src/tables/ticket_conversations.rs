@@ -21,7 +21,7 @@ pub(super) const TABLE: Table = Table {
         slices: None,
     },
     detail: None,
-    children: Some(Children { parent_key: "ticketId", kinds: KINDS }),
+    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS }),
     count: None,
     follow: Follow::Search { path: "/api/v1/tickets/search" },
     events: EVENTS,

@@ -170,7 +170,9 @@ impl State {
             "/api/v1/tickets/search" => self.search(query),
             "/api/v1/recycleBin" => {
                 let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id), "deletedTime": time::format(*at)});
-                self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
+                let from: usize = query["from"].parse().unwrap();
+                let rows: Vec<Value> = self.binned.iter().skip(from - 1).take(50).map(row).collect();
+                self.respond(200, &json!({"data": rows}))
             }
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
             "/api/v1/ticketsCount" if self.count_status == 0 => {

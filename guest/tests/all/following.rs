@@ -75,3 +75,43 @@ fn a_delete_found_by_404_is_dated_by_the_sources_clock_and_differs_from_the_next
     }
     assert_ne!(ids[0], ids[1]);
 }
+
+#[test]
+fn conversations_of_a_ticket_in_the_bin_are_buried_where_they_are_still_listed() {
+    let desk = Desk::with_tickets(60);
+    let mut connection = connect(&desk, json!({"department_ids": ["1"]}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.move_to(9, 2);
+        (5..=9).for_each(|id: u32| state.delete(&id.to_string()));
+    });
+    let deleted_ms = desk.now_ms();
+    desk.advance_ms(30_000);
+    let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    let expected: Vec<String> = (5..=8).map(|id| format!(r#"{{"id":"t{id}"}}"#)).collect();
+    assert_eq!(
+        batch.changes.iter().map(|change| &change.key).collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
+    assert!(batch.changes.iter().all(|change| change.operation == Operation::Delete));
+    assert_eq!(batch.changes[0].as_of_ms, Some(deleted_ms + 999));
+}
+
+#[test]
+fn conversations_in_the_bin_that_are_not_listed_cost_few_calls_and_no_words() {
+    let desk = Desk::with_tickets(200);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        for id in 1..=150 {
+            state.delete(&id.to_string());
+            state.hidden.extend([format!("{id}/threads"), format!("{id}/comments")]);
+        }
+        state.asked.clear();
+    });
+    let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    assert!(batch.changes.is_empty() && batch.warnings.is_empty(), "{:?}", batch.warnings);
+    desk.set(|state| assert!(state.asked.len() < 50, "{} calls", state.asked.len()));
+}
