@@ -210,6 +210,19 @@ pub fn counts_some(row: &str, member: &str) -> bool {
     count.is_none_or(|count| count.parse::<u64>() != Ok(0))
 }
 
+/// What `members` of a row count, as one text; none when it lacks one of them.
+pub fn counts<'a>(row: &str, members: impl Iterator<Item = &'a str>) -> Option<String> {
+    let Members(found) = serde_json::from_str(row).ok()?;
+    let count = |member| found.iter().find(|(key, _)| key == member).map(|(_, value)| unquoted(value.get()));
+    members.map(count).collect::<Option<Vec<&str>>>().map(|counts| counts.join(","))
+}
+
+/// A member that is a time.
+pub fn moment(row: &str, member: &str) -> Option<u64> {
+    let Members(found) = serde_json::from_str(row).ok()?;
+    found.iter().find(|(key, _)| key == member).and_then(|(_, value)| time::parse(unquoted(value.get())))
+}
+
 /// Writes one object from raw values.
 struct Writer(String);
 

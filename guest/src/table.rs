@@ -136,11 +136,21 @@ pub const fn event(name: &'static str, by_department: bool, has_previous: bool) 
     EventFilter { name, by_department, has_previous }
 }
 
+/// A moment of a row that a search takes a range of and sorts by.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub member: &'static str,
+    pub range: &'static str,
+}
+
+/// The moment that every search takes.
+pub const MODIFIED: Moment = Moment { member: "modifiedTime", range: "modifiedTimeRange" };
+
 /// How changes after the first pass are found by asking.
 #[derive(Clone, Copy, Debug)]
 pub enum Follow {
-    /// `modifiedTimeRange` of the search at this path.
-    Search { path: &'static str },
+    /// The search at this path, by each of these moments: what changed in one of them has changed.
+    Search { path: &'static str, moments: &'static [Moment] },
     /// The whole table is read again when this many milliseconds have passed.
     Compare { every_ms: u64 },
 }

@@ -1,7 +1,7 @@
 //! Contacts: `GET /contacts`, and `GET /contacts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "contacts",
@@ -26,7 +26,7 @@ pub(super) const TABLE: Table = Table {
     }),
     children: None,
     count: None,
-    follow: Follow::Search { path: "/api/v1/contacts/search" },
+    follow: Follow::Search { path: "/api/v1/contacts/search", moments: &[MODIFIED] },
     events: EVENTS,
     fields_module: Some("contacts"),
     columns: COLUMNS,

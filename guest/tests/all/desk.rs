@@ -19,6 +19,12 @@ pub(crate) struct State {
     pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
+    /// When customers answered, where they did.
+    answered: BTreeMap<u32, u64>,
+    /// Comments of tickets, where there are some.
+    comments: BTreeMap<u32, u32>,
+    /// The search does not take `customerResponseTimeRange`.
+    pub refuse_answered: bool,
     /// Departments of tickets; the others are of department 1.
     departments: BTreeMap<u32, u32>,
     /// Paths with their queries, as they were asked for.
@@ -56,6 +62,16 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn modify(&mut self, id: &str) {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
+    }
+
+    /// The ticket's customer answers.
+    pub(crate) fn answer_to(&mut self, id: u32) {
+        self.answered.insert(id, self.now_ms);
+    }
+
+    /// The ticket gets a comment.
+    pub(crate) fn comment_on(&mut self, id: u32) {
+        *self.comments.entry(id).or_default() += 1;
     }
 
     /// Moves a ticket to a department, which changes it.
@@ -237,7 +253,15 @@ impl State {
     }
 
     fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
-        let range = query.get("modifiedTimeRange").map(|range| range.replace("%3A", ":"));
+        let (name, moments) = match query.contains_key("customerResponseTimeRange") {
+            true => ("customerResponseTimeRange", &self.answered),
+            false => ("modifiedTimeRange", &self.modified),
+        };
+        if self.refuse_answered && name == "customerResponseTimeRange" {
+            let message = format!("Extra query parameter '{name}' is present in the input.");
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let range = query.get(name).map(|range| range.replace("%3A", ":"));
         let (from, to) = range.as_deref().and_then(|range| range.split_once(',')).unwrap_or(("", ""));
         let (from, to) = (time::parse(from).unwrap_or(0), time::parse(to).unwrap_or(u64::MAX));
         let offset: usize = query["from"].parse().unwrap();
@@ -245,16 +269,18 @@ impl State {
             let message = "Max search result iterable is 5000";
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
-        let found: Vec<(&u32, &u64)> =
-            self.modified.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let found: Vec<(&u32, &u64)> = moments.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
         let total = found.len();
         let rows: Vec<Value> = found
             .into_iter()
             .skip(offset)
             .take(100)
-            .map(|(id, at)| {
+            .map(|(id, _)| {
                 let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
-                json!({"id": id.to_string(), "departmentId": department, "modifiedTime": time::format(*at)})
+                let moment = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
+                let comments = self.comments.get(id).copied().unwrap_or(0).to_string();
+                json!({"id": id.to_string(), "departmentId": department, "threadCount": "1", "commentCount": comments,
+                    "modifiedTime": moment(&self.modified), "customerResponseTime": moment(&self.answered)})
             })
             .collect();
         let count = if self.count_of_page { rows.len() } else { total };
@@ -265,7 +291,7 @@ impl State {
         }
     }
 
-    /// Every ticket has one thread and no comment.
+    /// Every ticket has one thread, and the comments it was given.
     fn talk(&self, path: &str) -> Response {
         if self.hidden.iter().any(|hidden| hidden == path) {
             return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
@@ -279,6 +305,16 @@ impl State {
             [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
+            }
+            [ticket, "comments"] => {
+                let count = self.comments.get(&ticket.parse().unwrap()).copied().unwrap_or(0);
+                let rows: Vec<Value> =
+                    (0..count).map(|id| json!({"id": format!("c{ticket}-{id}")})).collect();
+                if rows.is_empty() {
+                    self.respond(204, &Value::Null)
+                } else {
+                    self.respond(200, &json!({"data": rows}))
+                }
             }
             _ => self.respond(204, &Value::Null),
         }
