@@ -94,8 +94,8 @@ fn complete(
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
             if gone == Gone::Bury {
-                let mut change = Change::gone(table.name, &listed.head.id, None, error.as_of_ms);
-                if let (None, Some(modified_ms)) = (error.as_of_ms, listed.head.modified_time_ms) {
+                let mut change = Change::gone(table.name, &listed.head.id, None, error.as_of_ms());
+                if let (None, Some(modified_ms)) = (error.as_of_ms(), listed.head.modified_time_ms) {
                     change.id = format!("{}-gone-after-{modified_ms}", listed.head.id);
                 }
                 out.push(change);
