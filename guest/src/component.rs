@@ -190,7 +190,7 @@ fn to_error(error: Error, usage: Usage) -> nouns::Error {
     attributes.extend(usage_attributes(&usage));
     nouns::Error {
         kind: to_kind(error.kind),
-        code: error.code,
+        code: error.code.map(String::from),
         message: error.message,
         hint: error.hint,
         retry_after_ms: error.retry_after_ms,

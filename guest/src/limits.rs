@@ -100,6 +100,9 @@ pub const SETTLED_MS: u64 = 5_000;
 /// Two sweeps of the recycle bin overlap by this much: its times are whole seconds.
 pub const BIN_OVERLAP_MS: u64 = 60 * 1000;
 
+/// Parents in the bin whose children one sweep looks for at most: two calls each.
+pub const BIN_PARENTS_MAX: usize = 100;
+
 /// Pages of the recycle bin that one sweep reads at most: two thousand deletes between two sweeps. More are found by the
 /// next complete read.
 pub const BIN_PAGES_MAX: u64 = 40;

@@ -8,6 +8,7 @@ mod children;
 mod details;
 mod pass;
 mod search;
+mod sight;
 
 use std::collections::BTreeMap;
 

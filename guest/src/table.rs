@@ -76,6 +76,8 @@ pub struct Detail {
 /// A table whose rows belong to the rows that its list shows: they are read parent by parent.
 #[derive(Clone, Copy, Debug)]
 pub struct Children {
+    /// The table whose rows are the parents.
+    pub parent: &'static str,
     /// The member of a row that names its parent.
     pub parent_key: &'static str,
     pub kinds: &'static [Kind],
@@ -140,11 +142,21 @@ pub const fn event(name: &'static str, by_department: bool, has_previous: bool) 
     EventFilter { name, by_department, has_previous }
 }
 
+/// A moment of a row that a search takes a range of and sorts by.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub member: &'static str,
+    pub range: &'static str,
+}
+
+/// The moment that every search takes.
+pub const MODIFIED: Moment = Moment { member: "modifiedTime", range: "modifiedTimeRange" };
+
 /// How changes after the first pass are found by asking.
 #[derive(Clone, Copy, Debug)]
 pub enum Follow {
-    /// `modifiedTimeRange` of the search at this path.
-    Search { path: &'static str },
+    /// The search at this path, by each of these moments: what changed in one of them has changed.
+    Search { path: &'static str, moments: &'static [Moment] },
     /// The whole table is read again when this many milliseconds have passed.
     Compare { every_ms: u64 },
 }

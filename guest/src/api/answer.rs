@@ -3,6 +3,7 @@
 //! Source: `zoho-desk-api.md` §3.1 (204 means empty), §5.1 (error envelope), §5.2 (429).
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -215,8 +216,8 @@ fn refusal(label: &str, status: u16, response: &Response) -> Error {
         message.push_str(&said);
     }
     let mut error = Error::new(kind, message).retry_after_ms(retry_after_ms);
-    error.code = code;
-    error.as_of_ms = as_of_ms(response);
+    error.code = code.map(String::into_boxed_str);
+    error.as_of = as_of_ms(response).and_then(NonZeroU64::new);
     error.hint = hint.map(str::to_owned);
     error
 }
@@ -360,6 +361,6 @@ mod tests {
         dated.headers.push(("date".into(), "Sun, 22 Nov 2026 17:25:10 GMT".into()));
         assert_eq!(read("GET /x", dated.clone()).unwrap().as_of_ms, Some(1_795_368_309_000));
         dated.status = 404;
-        assert_eq!(read("GET /x", dated).unwrap_err().as_of_ms, Some(1_795_368_309_000));
+        assert_eq!(read("GET /x", dated).unwrap_err().as_of_ms(), Some(1_795_368_309_000));
     }
 }

@@ -5,7 +5,7 @@ use super::details::{self, Listed};
 use crate::api::{Answer, Api};
 use crate::error::{Kind as Failure, Result};
 use crate::limits;
-use crate::row::{self, Head};
+use crate::row::{self, Change, Head};
 use crate::table::{Children, Kind, Table};
 use crate::transport::Transport;
 use crate::url::Path;
@@ -21,20 +21,38 @@ struct Child {
     partial: bool,
 }
 
+/// What becomes of the children of a parent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Live,
+    /// The parent went out of what is read, as of its `as_of_ms`, and they with it.
+    Gone,
+}
+
 /// Writes all children of the listed parents, in their order. Answers how many parents were dealt with; fewer than all
 /// means that the batch is full, or that `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     parents: &[Listed<'_>],
+    fate: Fate,
     out: &mut Output,
 ) -> usize {
     let Some(children) = table.children else { return 0 };
     let mut done = 0;
     for some in parents.chunks(limits::PARENTS_AT_ONCE) {
-        match family(api, &children, some, out) {
+        let found = match fate {
+            Fate::Live => lists(api, &children, some, out).and_then(|found| complete(api, some, found, out)),
+            Fate::Gone => lists(api, &children, some, out),
+        };
+        match found {
             Ok(found) => {
                 for child in found {
+                    if fate == Fate::Gone {
+                        let as_of_ms = some[child.parent].as_of_ms;
+                        out.push(Change::gone(table.name, &child.head.id, None, as_of_ms));
+                        continue;
+                    }
                     let parent = &some[child.parent].head.id;
                     let Some(document) = row::as_child(&child.row, children.parent_key, parent, child.kind)
                     else {
@@ -60,8 +78,8 @@ pub(super) fn read<T: Transport>(
     done
 }
 
-/// All children of a few parents.
-fn family<T: Transport>(
+/// All children of a few parents, as the lists show them.
+fn lists<T: Transport>(
     api: &mut Api<T>,
     children: &Children,
     parents: &[Listed<'_>],
@@ -88,7 +106,7 @@ fn family<T: Transport>(
     for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
         list(api, kind, parent, &parents[parent].head.id, answer, &mut found, out)?;
     }
-    complete(api, parents, found, out)
+    Ok(found)
 }
 
 /// Takes one list of children, and its further pages.

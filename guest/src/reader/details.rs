@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Output;
 use crate::api::{Answer, Api};
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::row::{self, Change, Head, Operation};
 use crate::table::Table;
@@ -72,7 +73,7 @@ pub(super) fn read<T: Transport>(
         }
     };
     for (index, (row, answer)) in listed.iter().zip(answers).enumerate() {
-        if let Err(error) = complete(table, row, answer, gone, out) {
+        if let Err(error) = complete(api.config(), table, row, answer, gone, out) {
             out.failure = Some(error);
             return index;
         }
@@ -82,6 +83,7 @@ pub(super) fn read<T: Transport>(
 
 /// Writes one row from its detail.
 fn complete(
+    config: &Config,
     table: &'static Table,
     listed: &Listed<'_>,
     answer: Result<Answer>,
@@ -92,8 +94,8 @@ fn complete(
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
             if gone == Gone::Bury {
-                let mut change = Change::gone(table.name, &listed.head.id, None, error.as_of_ms);
-                if let (None, Some(modified_ms)) = (error.as_of_ms, listed.head.modified_time_ms) {
+                let mut change = Change::gone(table.name, &listed.head.id, None, error.as_of_ms());
+                if let (None, Some(modified_ms)) = (error.as_of_ms(), listed.head.modified_time_ms) {
                     change.id = format!("{}-gone-after-{modified_ms}", listed.head.id);
                 }
                 out.push(change);
@@ -119,6 +121,13 @@ fn complete(
     if head.deleted {
         if gone == Gone::Bury {
             out.push(Change::gone(table.name, &head.id, Some(detail.to_owned()), answer.as_of_ms));
+        }
+        return Ok(());
+    }
+    if !config.selects(table, detail) {
+        // It was moved since it was listed; what it holds now is none of ours.
+        if gone == Gone::Bury {
+            out.push(Change::gone(table.name, &head.id, None, answer.as_of_ms));
         }
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! A complete pass over a list: pages asked for ahead, checked at their seams, each row made whole.
 
-use super::children;
+use super::children::{self, Fate};
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
 use crate::api::{Answer, Api};
@@ -92,21 +92,24 @@ fn page<T: Transport>(
         )
         .hint("this server does not page as Zoho Desk does: check `desk_url`")),
         Verdict::Rows(first) => {
-            let listed: Vec<Listed<'_>> = rows[first..]
+            let chosen: Vec<usize> =
+                (first..rows.len()).filter(|&index| api.config().selects(table, rows[index].1)).collect();
+            let listed: Vec<Listed<'_>> = chosen
                 .iter()
-                .map(|(head, row)| Listed { head, row, as_of_ms: answer.as_of_ms })
+                .map(|&index| (&rows[index], answer.as_of_ms))
+                .map(|((head, row), as_of_ms)| Listed { head, row, as_of_ms })
                 .collect();
             let written = match custom {
                 Some(custom) => details::with_custom_fields(api, table, &listed, custom, out),
-                None if table.children.is_some() => children::read(api, table, &listed, out),
+                None if table.children.is_some() => children::read(api, table, &listed, Fate::Live, out),
                 None => details::read(api, table, &listed, Gone::Skip, out),
             };
             pass.gaps |= out.gaps;
-            if written < listed.len() {
+            if let Some(&next) = chosen.get(written) {
                 // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
                 pass.position = before;
-                if written > 0 {
-                    pass.position.accept(table.list.limit, &ids[..first + written]);
+                if next > first {
+                    pass.position.accept(table.list.limit, &ids[..next]);
                     out.moved = true;
                 }
                 return match out.failure.take() {

@@ -1,7 +1,7 @@
 //! Accounts: `GET /accounts`, and `GET /accounts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "accounts",
@@ -22,7 +22,7 @@ pub(super) const TABLE: Table = Table {
     detail: Some(Detail { is_chosen: false, include: None, beside: &[] }),
     children: None,
     count: None,
-    follow: Follow::Search { path: "/api/v1/accounts/search" },
+    follow: Follow::Search { path: "/api/v1/accounts/search", moments: &[MODIFIED] },
     events: EVENTS,
     parts: None,
     fields_module: Some("accounts"),

@@ -1,7 +1,7 @@
 //! Tickets: `GET /tickets`, and `GET /tickets/{id}` for what the list rows lack (`zoho-desk-api.md` §4.1).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, Parts, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Parts, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "tickets",
@@ -26,7 +26,7 @@ pub(super) const TABLE: Table = Table {
     }),
     children: None,
     count: Some("/api/v1/ticketsCount"),
-    follow: Follow::Search { path: "/api/v1/tickets/search" },
+    follow: Follow::Search { path: "/api/v1/tickets/search", moments: &[MODIFIED] },
     events: EVENTS,
     parts: Some(PARTS),
     fields_module: Some("tickets"),

@@ -56,7 +56,7 @@ pub(super) fn of(config: &Config, events: &[Event<'_>], received_at_ms: u64, ver
         let event_ms = event.time_ms.unwrap_or(received_at_ms).min(latest_ms);
         let known = match events::route(&event.name) {
             Route::Record(table, operation) if config.tables.contains(&table) => {
-                plan.steps.push(record(config, table, operation, event, event_ms, verified)?);
+                plan.steps.extend(record(config, table, operation, event, event_ms, verified)?);
                 true
             }
             Route::Part { table, key, child } if config.read_back != ReadBack::Never => {
@@ -94,10 +94,16 @@ fn record(
     event: &Event<'_>,
     event_ms: u64,
     verified: bool,
-) -> Result<Step> {
+) -> Result<Option<Step>> {
     let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
     let head = row::head(payload).ok_or_else(|| unusable(event))?;
     let gone = operation == Operation::Delete || head.deleted;
+    // A record that was never of a chosen department is none of ours; one that left them is gone.
+    let is_ours = config.selects(table, payload);
+    let was_ours = event.previous.is_none_or(|previous| config.selects(table, previous.get()));
+    if !is_ours && (gone || !was_ours) {
+        return Ok(None);
+    }
     let reads = table.record.is_some()
         && match config.read_back {
             ReadBack::Always => true,
@@ -105,13 +111,13 @@ fn record(
             ReadBack::Auto => !verified || (!gone && lacks_members(table, payload)),
         };
     let previous = event.previous.map(|state| state.get().to_owned());
-    Ok(if reads {
+    Ok(Some(if reads {
         Step::Read(Wanted { table, id: head.id, child: None, previous, event_ms, gone })
-    } else if gone {
+    } else if gone || !is_ours {
         Step::Believe(Change::gone(table.name, &head.id, previous, Some(event_ms)))
     } else {
         Step::Believe(from_payload(table, operation, &head, payload, previous, event_ms))
-    })
+    }))
 }
 
 /// An event about a part of a row: the row is read again, and the part, where it is a row itself. A part's payload is never

@@ -10,7 +10,7 @@ use super::plan::{self, Plan, Step};
 use super::readback::Records;
 use super::signature::{self, Refusal};
 use crate::api::Api;
-use crate::config::Signature;
+use crate::config::{Config, Signature};
 use crate::error::{Error, Kind as Failure, Result};
 use crate::row::Change;
 use crate::transport::Transport;
@@ -48,7 +48,7 @@ pub fn receive<T: Transport>(
         Step::Believe(_) => None,
     });
     let records = Records::read(api, wanted);
-    plans.into_iter().map(|plan| plan.and_then(|plan| finish(plan, &records))).collect()
+    plans.into_iter().map(|plan| plan.and_then(|plan| finish(api.config(), plan, &records))).collect()
 }
 
 /// Whose delivery it is, and what it asks for.
@@ -71,14 +71,14 @@ fn plan<T: Transport>(
 }
 
 /// Puts what was read into its place among what was believed.
-fn finish(plan: Plan, records: &Result<Records>) -> Result<Receipt> {
+fn finish(config: &Config, plan: Plan, records: &Result<Records>) -> Result<Receipt> {
     let mut changes = Vec::with_capacity(plan.steps.len());
     for step in plan.steps {
         match step {
             Step::Believe(change) => changes.push(change),
             Step::Read(wanted) => {
                 let records = records.as_ref().map_err(Error::clone)?;
-                changes.extend(records.change(&wanted)?);
+                changes.extend(records.change(config, &wanted)?);
             }
         }
     }

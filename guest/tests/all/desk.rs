@@ -19,6 +19,16 @@ pub(crate) struct State {
     pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
+    /// When customers answered, where they did.
+    answered: BTreeMap<u32, u64>,
+    /// Comments of tickets, where there are some.
+    comments: BTreeMap<u32, u32>,
+    /// The search does not take `customerResponseTimeRange`.
+    pub refuse_answered: bool,
+    /// Departments of tickets; the others are of department 1.
+    departments: BTreeMap<u32, u32>,
+    /// Paths with their queries, as they were asked for.
+    pub asked: Vec<String>,
     binned: Vec<(u32, u64)>,
     calls: usize,
     tokens: usize,
@@ -35,6 +45,10 @@ pub(crate) struct State {
     pub count_status: u16,
     /// Status and code by module of `organizationFields`.
     pub field_status: BTreeMap<String, (u16, &'static str)>,
+    /// The search does not know yet that tickets were moved.
+    pub late_departments: bool,
+    /// The list shows every department, whatever is asked.
+    pub ignore_departments: bool,
     /// Paths below a ticket that may not be seen, as `5/threads`.
     pub hidden: Vec<String>,
     /// The ticket whose every page of threads is full.
@@ -54,6 +68,26 @@ impl State {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
     }
 
+    /// The ticket's customer answers.
+    pub(crate) fn answer_to(&mut self, id: u32) {
+        self.answered.insert(id, self.now_ms);
+    }
+
+    /// The ticket gets a comment.
+    pub(crate) fn comment_on(&mut self, id: u32) {
+        *self.comments.entry(id).or_default() += 1;
+    }
+
+    /// Moves a ticket to a department, which changes it.
+    pub(crate) fn move_to(&mut self, id: u32, department: u32) {
+        self.departments.insert(id, department);
+        self.modified.insert(id, self.now_ms);
+    }
+
+    fn department(&self, id: u32) -> String {
+        self.departments.get(&id).unwrap_or(&1).to_string()
+    }
+
     pub(crate) fn answer_fields(&mut self, module: &str, status: u16, code: &'static str) {
         self.field_status.insert(module.to_owned(), (status, code));
     }
@@ -66,6 +100,7 @@ impl State {
     pub(crate) fn delete(&mut self, id: &str) {
         let id: u32 = id.parse().unwrap();
         self.tickets.retain(|known| *known != id);
+        self.modified.remove(&id);
         self.binned.push((id, self.now_ms));
     }
 }
@@ -123,6 +158,7 @@ impl Transport for Desk {
 impl State {
     fn answer(&mut self, request: &Request) -> Response {
         self.calls += 1;
+        self.asked.push(request.path_with_query.clone());
         let (path, query) = request.path_with_query.split_once('?').unwrap_or((&request.path_with_query, ""));
         let query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
         if path == "/oauth/v2/token" {
@@ -186,8 +222,10 @@ impl State {
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
             "/api/v1/recycleBin" => {
-                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "deletedTime": time::format(*at)});
-                self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
+                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id), "deletedTime": time::format(*at)});
+                let from: usize = query["from"].parse().unwrap();
+                let rows: Vec<Value> = self.binned.iter().skip(from - 1).take(50).map(row).collect();
+                self.respond(200, &json!({"data": rows}))
             }
             "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
@@ -227,16 +265,21 @@ impl State {
         }
         let from: usize = if self.ignore_from { 1 } else { query["from"].parse().unwrap() };
         let limit: usize = query["limit"].parse().unwrap();
+        let chosen: Option<Vec<&str>> = query.get("departmentIds").map(|ids| ids.split(',').collect());
         let rows: Vec<Value> = self
             .tickets
             .iter()
+            .filter(|id| {
+                let ignored = self.ignore_departments || chosen.is_none();
+                ignored || chosen.iter().flatten().any(|chosen| *chosen == self.department(**id))
+            })
             .skip(from.max(1) - 1)
             .take(limit)
             .map(|id| {
                 if query.contains_key("fields") {
                     json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
                 } else {
-                    json!({"id": id.to_string(), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
+                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
                 }
             })
             .collect();
@@ -248,7 +291,15 @@ impl State {
     }
 
     fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
-        let range = query.get("modifiedTimeRange").map(|range| range.replace("%3A", ":"));
+        let (name, moments) = match query.contains_key("customerResponseTimeRange") {
+            true => ("customerResponseTimeRange", &self.answered),
+            false => ("modifiedTimeRange", &self.modified),
+        };
+        if self.refuse_answered && name == "customerResponseTimeRange" {
+            let message = format!("Extra query parameter '{name}' is present in the input.");
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let range = query.get(name).map(|range| range.replace("%3A", ":"));
         let (from, to) = range.as_deref().and_then(|range| range.split_once(',')).unwrap_or(("", ""));
         let (from, to) = (time::parse(from).unwrap_or(0), time::parse(to).unwrap_or(u64::MAX));
         let offset: usize = query["from"].parse().unwrap();
@@ -256,14 +307,19 @@ impl State {
             let message = "Max search result iterable is 5000";
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
-        let found: Vec<(&u32, &u64)> =
-            self.modified.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let found: Vec<(&u32, &u64)> = moments.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
         let total = found.len();
         let rows: Vec<Value> = found
             .into_iter()
             .skip(offset)
             .take(100)
-            .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
+            .map(|(id, _)| {
+                let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
+                let moment = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
+                let comments = self.comments.get(id).copied().unwrap_or(0).to_string();
+                json!({"id": id.to_string(), "departmentId": department, "threadCount": "1", "commentCount": comments,
+                    "modifiedTime": moment(&self.modified), "customerResponseTime": moment(&self.answered)})
+            })
             .collect();
         let count = if self.count_of_page { rows.len() } else { total };
         if rows.is_empty() {
@@ -273,7 +329,7 @@ impl State {
         }
     }
 
-    /// Every ticket has one thread and no comment.
+    /// Every ticket has one thread, and the comments it was given.
     fn talk(&self, path: &str) -> Response {
         if self.hidden.iter().any(|hidden| hidden == path) {
             return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
@@ -287,6 +343,16 @@ impl State {
             [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
+            }
+            [ticket, "comments"] => {
+                let count = self.comments.get(&ticket.parse().unwrap()).copied().unwrap_or(0);
+                let rows: Vec<Value> =
+                    (0..count).map(|id| json!({"id": format!("c{ticket}-{id}")})).collect();
+                if rows.is_empty() {
+                    self.respond(204, &Value::Null)
+                } else {
+                    self.respond(200, &json!({"data": rows}))
+                }
             }
             _ => self.respond(204, &Value::Null),
         }
@@ -307,7 +373,7 @@ impl State {
         let modified = self.modified.get(&number).copied().unwrap_or(BEGIN_MS - 86_400_000);
         self.respond(
             200,
-            &json!({"id": id, "subject": "s", "contact": null, "description": format!("text {id}"),
+            &json!({"id": id, "departmentId": self.department(number), "subject": "s", "contact": null, "description": format!("text {id}"),
                 "modifiedTime": time::format(modified), "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
         )
     }

@@ -1,5 +1,6 @@
 //! The guest's decisions through a scripted transport, natively: no network, no component, milliseconds.
 
+mod departments;
 mod desk;
 mod following;
 mod passes;

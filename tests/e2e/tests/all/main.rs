@@ -6,6 +6,7 @@
 mod cli;
 mod compare;
 mod component;
+mod departments;
 mod errors;
 mod faults;
 mod kills;
