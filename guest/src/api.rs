@@ -9,12 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Grant};
 use crate::session::Session;
-use crate::table::Table;
 use crate::transport::{Failure, Method, Request, Response, Transport};
-use crate::url::{Origin, Path};
-
-/// How the session remembers that a portal refuses `include` on details.
-const DETAIL_INCLUDE: &str = "detail.include";
+use crate::url::Origin;
+use crate::webhook::keys::Keys;
 
 /// What the calls since the last [`Api::take_usage`] cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,12 +28,14 @@ pub struct Api<T> {
     transport: T,
     config: Config,
     session: Session,
+    /// The session's signing keys, ready to verify.
+    keys: Option<Keys>,
     usage: Usage,
 }
 
 impl<T: Transport> Api<T> {
     pub fn new(transport: T, config: Config, session: Session) -> Self {
-        Self { transport, config, session, usage: Usage::default() }
+        Self { transport, config, session, keys: None, usage: Usage::default() }
     }
 
     pub fn config(&self) -> &Config {
@@ -64,6 +63,7 @@ impl<T: Transport> Api<T> {
         let now_ms = self.transport.now_ms();
         oauth::accept(&self.config, &mut session, &response, now_ms, grant.refresh_token().is_some())?;
         self.session = session;
+        self.keys = None;
         Ok(())
     }
 
@@ -103,46 +103,53 @@ impl<T: Transport> Api<T> {
         answers.pop().unwrap_or_else(|| Err(Error::new(Kind::Internal, "the transport gave no answer")))
     }
 
-    /// GETs one whole record of a table, with what its list row has beside it where the portal gives that.
-    pub fn get_record(&mut self, table: &Table, id: &str) -> Result<Answer> {
-        let path = table
-            .detail_path(id)
-            .ok_or_else(|| Error::new(Kind::Internal, format!("table `{}` has no detail", table.name)))?;
-        let include = table.detail.and_then(|detail| detail.include);
-        if let Some(include) = include
-            && !self.refused(table.name, DETAIL_INCLUDE)
-        {
-            match self.get(&Path::new(&path).with("include", include).into_string()) {
-                Err(error) if error.kind == Kind::Data && error.message.contains("include") => {
-                    self.remember_refused(table.name, DETAIL_INCLUDE);
+    /// Zoho's keys for webhook signatures: those that are kept, unless there are none or they are old. With `arrived_ms`,
+    /// the arrival of a delivery whose key is not among them: keys asked for after it arrived, so that one that is
+    /// unknown to these too is forged. Not asked for again and again: then the delivery must wait.
+    pub fn signing_keys(&mut self, arrived_ms: Option<u64>) -> Result<&Keys> {
+        let now_ms = self.transport.now_ms();
+        let age_ms = now_ms.saturating_sub(self.session.signing_keys_at_ms);
+        let old = self.session.signing_keys.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
+        let older = arrived_ms.is_some_and(|arrived_ms| self.session.signing_keys_at_ms <= arrived_ms);
+        if older && !old && age_ms < limits::SIGNING_KEYS_PAUSE_MS {
+            let message = "webhook delivery: its signing key is not known yet";
+            return Err(Error::new(Kind::Unavailable, message)
+                .retry_after_ms(Some(limits::SIGNING_KEYS_PAUSE_MS - age_ms)));
+        }
+        if old || older {
+            match self.fetch_signing_keys(now_ms) {
+                Ok(()) => self.session.signing_keys_failing_ms = 0,
+                Err(error) => {
+                    if self.session.signing_keys_failing_ms == 0 {
+                        self.session.signing_keys_failing_ms = now_ms;
+                    }
+                    let failing_ms = now_ms.saturating_sub(self.session.signing_keys_failing_ms);
+                    // A stranger's key must not hold what the kept keys prove for as long as others cannot be fetched.
+                    let has_waited = arrived_ms.is_none() || failing_ms > limits::SIGNING_KEYS_PATIENCE_MS;
+                    let is_usable =
+                        !self.session.signing_keys.is_empty() && age_ms < limits::SIGNING_KEYS_STALE_MS;
+                    if !(has_waited && is_usable) {
+                        return Err(error);
+                    }
                 }
-                answer => return answer,
             }
         }
-        self.get(&path)
+        Ok(self.keys.get_or_insert_with(|| Keys::of(&self.session.signing_keys)))
     }
 
-    /// Zoho's keys for webhook signatures; fetched when there are none, when they are old, or when `asked` for because
-    /// a key is unknown, but then not again and again.
-    pub fn signing_keys(&mut self, asked: bool) -> Result<&[serde_json::Value]> {
-        let age_ms = self.transport.now_ms().saturating_sub(self.session.signing_keys_at_ms);
-        let old = self.session.signing_keys.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
-        if old || (asked && age_ms > limits::SIGNING_KEYS_PAUSE_MS) {
-            let response = self.get_public("/.well-known/jwks.json")?;
-            let found: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
-            let Some(keys) = found.get("keys").and_then(serde_json::Value::as_array) else {
-                return Err(Error::new(
-                    Kind::Unavailable,
-                    format!(
-                        "{}/.well-known/jwks.json: HTTP {} and no keys in it",
-                        self.config.desk, response.status
-                    ),
-                ));
-            };
-            self.session.signing_keys.clone_from(keys);
-            self.session.signing_keys_at_ms = self.transport.now_ms();
-        }
-        Ok(&self.session.signing_keys)
+    fn fetch_signing_keys(&mut self, now_ms: u64) -> Result<()> {
+        let path = "/.well-known/jwks.json";
+        let response = self.get_public(path)?;
+        let mut found: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let Some(serde_json::Value::Array(keys)) = found.get_mut("keys").map(serde_json::Value::take) else {
+            let message = format!("{}{path}: HTTP {} and no keys in it", self.config.desk, response.status);
+            return Err(Error::new(Kind::Unavailable, message));
+        };
+        self.session.signing_keys = keys;
+        // When they were asked for: what is signed by a key of later on is not decided by these.
+        self.session.signing_keys_at_ms = now_ms;
+        self.keys = None;
+        Ok(())
     }
 
     /// An unauthenticated GET of any path at the accounts host: only whether something answers.
@@ -203,6 +210,16 @@ impl<T: Transport> Api<T> {
         if !self.refused(table, parameter) {
             self.session.refused.push(format!("{table}.{parameter}"));
         }
+    }
+
+    /// Whether a part of a list has shown rows; none when it was not asked for yet.
+    pub fn slice_was_read(&self, table: &str, value: &str) -> Option<bool> {
+        self.session.slices.get(&format!("{table}.{value}")).copied()
+    }
+
+    /// Remembers that a part of a list showed rows, or that it was refused.
+    pub fn remember_slice(&mut self, table: &str, value: &str, read: bool) {
+        self.session.slices.insert(format!("{table}.{value}"), read);
     }
 
     fn call_all(&mut self, calls: &[Call], at_once: usize) -> Result<Vec<Result<Answer>>> {

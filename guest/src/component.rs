@@ -24,13 +24,6 @@ use crate::webhook::{Delivery, Receipt};
 
 struct Component;
 
-// The signature check depends on a random source by its types and never draws from it.
-getrandom::register_custom_getrandom!(no_random_numbers);
-
-fn no_random_numbers(_: &mut [u8]) -> Result<(), getrandom::Error> {
-    Err(getrandom::Error::UNSUPPORTED)
-}
-
 /// The contract's resource. One call at a time: the component is single-threaded and calls do not nest.
 struct Handle(RefCell<Connection<Wasi>>);
 
@@ -120,9 +113,20 @@ impl webhook::Guest for Component {
         connection: contract::ConnectionBorrow<'_>,
         url: String,
         tables: Vec<String>,
+        current: Option<String>,
     ) -> Result<String, nouns::Error> {
         let handle: &Handle = connection.get();
-        handle.call(|connection| connection.subscribe(&url, &tables)).map(|(subscription, _)| subscription)
+        handle
+            .call(|connection| connection.subscribe(&url, &tables, current.as_deref()))
+            .map(|(subscription, _)| subscription)
+    }
+
+    fn check(connection: contract::ConnectionBorrow<'_>, subscription: String) -> Vec<contract::CheckItem> {
+        let handle: &Handle = connection.get();
+        match handle.call(|connection| Ok(connection.check_subscription(&subscription))) {
+            Ok((items, _)) => items.into_iter().map(to_item).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 
     fn unsubscribe(

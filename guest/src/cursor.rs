@@ -27,7 +27,7 @@ pub enum Phase {
     Pass(Pass),
     /// Changes by search, window by window.
     Search(Search),
-    /// A pass is complete; the next read begins another.
+    /// A pass that began then has ended; another begins when its time has come. 0: there was none.
     Rest { last_pass: u64 },
 }
 
@@ -43,6 +43,9 @@ pub struct Pass {
     #[serde(default)]
     pub slice: usize,
     pub position: Position,
+    /// Something was left out that the target may hold: this pass ends without a comparison.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gaps: bool,
     /// Pages to ask for at once: doubled while pages are full, one again after a short one.
     #[serde(default = "one")]
     pub ahead: usize,
@@ -94,6 +97,7 @@ impl Cursor {
                 source_began_ms: None,
                 slice: 0,
                 position: Position::default(),
+                gaps: false,
                 ahead: 1,
             }),
         )

@@ -29,6 +29,8 @@ pub struct Error {
     pub hint: Option<String>,
     /// Milliseconds to wait before trying again, where the source said so.
     pub retry_after_ms: Option<u64>,
+    /// The source's clock when it refused: a record that it says is gone was gone by then.
+    pub as_of_ms: Option<u64>,
     /// Open-ended facts by name, see `docs/CONTRACT.md`.
     pub attributes: Vec<(String, String)>,
 }
@@ -43,6 +45,7 @@ impl Error {
             message: message.into(),
             hint: None,
             retry_after_ms: None,
+            as_of_ms: None,
             attributes: Vec::new(),
         }
     }

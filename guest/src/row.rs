@@ -72,6 +72,9 @@ pub struct PartialRow<'a> {
     is_trashed: Option<&'a RawValue>,
     #[serde(borrow)]
     is_deleted: Option<&'a RawValue>,
+    /// How the original connector's documentation spells it (`zoho-desk-api.md` §7).
+    #[serde(borrow, rename = "IsDel")]
+    is_del: Option<&'a RawValue>,
 }
 
 impl PartialRow<'_> {
@@ -83,7 +86,7 @@ impl PartialRow<'_> {
         (!id.is_empty() && id.bytes().all(legal)).then(|| Head {
             id: id.to_owned(),
             modified_time_ms: self.modified_time.and_then(|value| time::parse(unquoted(value.get()))),
-            deleted: is_true(self.is_trashed) || is_true(self.is_deleted),
+            deleted: is_true(self.is_trashed) || is_true(self.is_deleted) || is_true(self.is_del),
         })
     }
 }

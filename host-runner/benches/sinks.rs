@@ -25,7 +25,8 @@ fn main() {
 }
 
 fn run(name: &str, kind: SinkKind, folder: &Path, rows: u64) {
-    let settings = SinkSettings { kind, path: folder.join("target"), deletes: Deletes::Soft };
+    let (path, owner) = (folder.join("target"), "bench".to_owned());
+    let settings = SinkSettings { kind, path, deletes: Deletes::Soft, owner };
     let mut sink = open(&settings).expect("opened");
     sink.prepare(&[table()]).expect("prepared");
     for (what, pass) in [("new", 1), ("unchanged", 2)] {

@@ -29,7 +29,7 @@ use crate::clock::random_unit;
 use crate::describe::Describe;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::limits::Limits;
+use crate::limits::{self, Limits};
 use crate::metrics::{Meters, Phase};
 use crate::sandbox::Sandbox;
 use crate::sinks::{JOURNAL, Sink, Target};
@@ -253,9 +253,14 @@ impl Work {
         if let Some((at, _)) = self.subscribe_at {
             due = due.min(at);
         }
+        let idle = now + limits::INSTANCE_IDLE;
         tokio::select! {
             () = self.actor.stop.requested() => Err(End::Stopped),
             () = tokio::time::sleep_until(due) => Ok(()),
+            () = tokio::time::sleep_until(idle), if self.actor.sandbox.is_live() => {
+                self.actor.sandbox.rest();
+                Ok(())
+            }
             Some(ask) = self.actor.asks.recv() => self.answer(ask).await,
             Ok(()) = self.arrivals.changed(), if !held => {
                 // The value is seen only before the journal is read.

@@ -50,6 +50,8 @@ pub struct SinkSettings {
     pub path: PathBuf,
     /// What a delete does.
     pub deletes: Deletes,
+    /// The connection whose rows these are; two would take each other's cursors and deletes for their own.
+    pub owner: String,
 }
 
 /// A checked connection file.
@@ -181,7 +183,8 @@ fn name(root: &Section<'_>) -> Result<String> {
 fn sink(root: &Section<'_>, folder: &Path, name: &str) -> Result<SinkSettings> {
     let Some(entry) = root.get("sink") else {
         let path = folder.join(format!("{name}.db"));
-        return Ok(SinkSettings { kind: SinkKind::Sqlite, path, deletes: Deletes::Soft });
+        let owner = name.to_owned();
+        return Ok(SinkSettings { kind: SinkKind::Sqlite, path, deletes: Deletes::Soft, owner });
     };
     let section = entry.section()?;
     section.only(&["kind", "path", "deletes"])?;
@@ -215,7 +218,7 @@ fn sink(root: &Section<'_>, folder: &Path, name: &str) -> Result<SinkSettings> {
             }
         },
     };
-    Ok(SinkSettings { kind, path, deletes })
+    Ok(SinkSettings { kind, path, deletes, owner: name.to_owned() })
 }
 
 fn limits(root: &Section<'_>) -> Result<Limits> {

@@ -1,11 +1,13 @@
 //! Wire types of the contract into the runner's own; strings are moved, never copied.
 //!
-//! Knows nothing of calls; a value goes in, a value comes out.
+//! Knows nothing of calls; a value goes in, a value comes out. Only moments are cut: none that orders changes may lie
+//! further ahead of our clock than [`CLOCK_AHEAD_MAX`].
 
 use crate::bindings::{source, types, webhook};
 use crate::change::{Batch, Change, CheckItem, Operation, Outcome, Pass, Receipt, Table};
 use crate::error::{Error, Kind, Origin};
 use crate::journal::Delivery;
+use crate::limits::CLOCK_AHEAD_MAX;
 
 impl From<types::ErrorKind> for Kind {
     fn from(kind: types::ErrorKind) -> Self {
@@ -48,27 +50,37 @@ impl From<types::Operation> for Operation {
     }
 }
 
-impl From<types::Change> for Change {
-    fn from(change: types::Change) -> Self {
-        Self {
-            table: change.table,
-            operation: change.operation.into(),
-            key: change.key,
-            after: change.after,
-            source_time_ms: change.source_time_ms,
-            as_of_ms: change.as_of_ms,
-            id: change.id,
-            attributes: change.attributes,
-        }
-    }
+/// A moment by the source's clock, as far as ours allows it.
+fn moment(source_ms: u64, now_ms: u64) -> u64 {
+    let ahead_ms = u64::try_from(CLOCK_AHEAD_MAX.as_millis()).unwrap_or(u64::MAX);
+    source_ms.min(now_ms.saturating_add(ahead_ms))
 }
 
-/// A batch with the time at which the host asked for it.
-pub(crate) fn batch(batch: types::Batch, called_at_ms: u64) -> Batch {
+fn changes(changes: Vec<types::Change>, now_ms: u64) -> Vec<Change> {
+    let change = |change: types::Change| Change {
+        table: change.table,
+        operation: change.operation.into(),
+        key: change.key,
+        after: change.after,
+        source_time_ms: change.source_time_ms,
+        as_of_ms: change.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),
+        id: change.id,
+        attributes: change.attributes,
+    };
+    changes.into_iter().map(change).collect()
+}
+
+/// A batch with the time at which the host asked for it; `now_ms` is when it was answered.
+pub(crate) fn batch(batch: types::Batch, called_at_ms: u64, now_ms: u64) -> Batch {
+    let pass = |pass: types::Pass| Pass {
+        id: pass.id,
+        as_of_ms: pass.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),
+        complete: pass.complete,
+    };
     Batch {
-        changes: batch.changes.into_iter().map(Change::from).collect(),
+        changes: changes(batch.changes, now_ms),
         cursor: batch.cursor,
-        pass: batch.pass.map(|pass| Pass { id: pass.id, as_of_ms: pass.as_of_ms, complete: pass.complete }),
+        pass: batch.pass.map(pass),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
         attributes: batch.attributes,
@@ -76,13 +88,9 @@ pub(crate) fn batch(batch: types::Batch, called_at_ms: u64) -> Batch {
     }
 }
 
-impl From<webhook::Receipt> for Receipt {
-    fn from(receipt: webhook::Receipt) -> Self {
-        Self {
-            changes: receipt.changes.into_iter().map(Change::from).collect(),
-            attributes: receipt.attributes,
-        }
-    }
+/// A receipt; `now_ms` is when it was given.
+pub(crate) fn receipt(receipt: webhook::Receipt, now_ms: u64) -> Receipt {
+    Receipt { changes: changes(receipt.changes, now_ms), attributes: receipt.attributes }
 }
 
 /// What arrived, without its place in the journal.
@@ -127,5 +135,53 @@ impl From<source::CheckItem> for CheckItem {
             hint: item.hint,
             kind: item.kind.map(Kind::from),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{batch, receipt};
+    use crate::bindings::{types, webhook};
+    use crate::change::Change;
+    use crate::limits::CLOCK_AHEAD_MAX;
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    fn change(as_of_ms: Option<u64>) -> types::Change {
+        types::Change {
+            table: "things".to_owned(),
+            operation: types::Operation::Update,
+            key: "{}".to_owned(),
+            before: None,
+            after: None,
+            source_time_ms: Some(u64::MAX),
+            as_of_ms,
+            id: String::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    fn moments(changes: &[Change]) -> Vec<Option<u64>> {
+        changes.iter().map(|change| change.as_of_ms).collect()
+    }
+
+    #[test]
+    fn a_moment_far_ahead_of_our_clock_is_cut_whichever_way_it_comes() {
+        let latest = NOW + u64::try_from(CLOCK_AHEAD_MAX.as_millis()).expect("small");
+        let given = [None, Some(7), Some(NOW + 60_000), Some(latest + 1), Some(u64::MAX)];
+        let wanted = [None, Some(7), Some(NOW + 60_000), Some(latest), Some(latest)];
+        let pushed = webhook::Receipt { changes: given.map(change).to_vec(), attributes: Vec::new() };
+        assert_eq!(moments(&receipt(pushed, NOW).changes), wanted);
+        let read = types::Batch {
+            changes: given.map(change).to_vec(),
+            cursor: String::new(),
+            pass: Some(types::Pass { id: 1, as_of_ms: Some(u64::MAX), complete: true }),
+            caught_up: true,
+            wait_ms: None,
+            attributes: Vec::new(),
+        };
+        let read = batch(read, 0, NOW);
+        assert_eq!(moments(&read.changes), wanted);
+        assert_eq!(read.pass.and_then(|pass| pass.as_of_ms), Some(latest));
     }
 }

@@ -3,10 +3,12 @@
 //! Gives a component wasi:http, wasi:io and wasi:clocks and nothing else. Knows nothing of
 //! connections; [`crate::sandbox`] makes instances.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component as Code, HasData, Linker, ResourceTable};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::clocks::WasiClocks;
@@ -41,7 +43,10 @@ const CONTRACT: &str = "connector:source/source@0.1.";
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
+    seats: Arc<Semaphore>,
     cache: Option<PathBuf>,
+    /// The code of each file that was loaded, with its hash: connections of one component share it.
+    loaded: Arc<Mutex<HashMap<PathBuf, (String, Code)>>>,
 }
 
 /// A component on disk: compiled, not yet allowed to run.
@@ -49,6 +54,7 @@ pub struct Component {
     code: Code,
     engine: wasmtime::Engine,
     linker: Arc<Linker<Guest>>,
+    seats: Arc<Semaphore>,
     /// Where it was read.
     pub path: PathBuf,
     /// Of the file, in hexadecimal.
@@ -66,6 +72,23 @@ pub struct Component {
 pub(crate) struct Linked {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) pre: SourceConnectorPre<Guest>,
+    seats: Arc<Semaphore>,
+}
+
+/// The right to have an instance, for as long as it lives.
+pub(crate) struct Seat(#[expect(dead_code, reason = "held, then dropped")] OwnedSemaphorePermit);
+
+impl Linked {
+    /// Waits for a seat; they are given in the order of asking.
+    pub(crate) async fn seat(&self) -> Result<Seat> {
+        let seat = Arc::clone(&self.seats).acquire_owned().await;
+        seat.map(Seat).map_err(|error| Error::host(format!("sandbox: {error}")))
+    }
+
+    /// Whether another instance would have to wait: who has one should give it back.
+    pub(crate) fn is_full(&self) -> bool {
+        self.seats.available_permits() == 0
+    }
 }
 
 impl Engine {
@@ -81,7 +104,8 @@ impl Engine {
         tick(&engine)?;
         let linker =
             link(&engine).map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
-        Ok(Self { engine, linker: Arc::new(linker), cache })
+        let seats = Arc::new(Semaphore::new(limits::POOL_INSTANCES as usize));
+        Ok(Self { engine, linker: Arc::new(linker), seats, cache, loaded: Arc::default() })
     }
 
     /// Reads and compiles a component, or takes its code from the cache.
@@ -95,13 +119,7 @@ impl Engine {
                 .hint("give the component's file with --component FILE"));
         }
         let sha256 = hex(&Sha256::digest(&wasm));
-        let code = self.compile(&wasm, &sha256).map_err(|error| {
-            Error::sandbox(
-                Kind::Unsupported,
-                format!("component {}: not a usable component: {error:#}", path.display()),
-            )
-            .hint("a WebAssembly component that exports connector:source is needed")
-        })?;
+        let code = self.code(path, &wasm, &sha256)?;
         let shape = code.component_type();
         let names = |name: &str| name.to_owned();
         Ok(Component {
@@ -110,10 +128,28 @@ impl Engine {
             code,
             engine: self.engine.clone(),
             linker: Arc::clone(&self.linker),
+            seats: Arc::clone(&self.seats),
             path: path.to_owned(),
             sha256,
             size: wasm.len(),
         })
+    }
+
+    /// The code of a file: that of the connection before, if the file is the same.
+    fn code(&self, path: &Path, wasm: &[u8], sha256: &str) -> Result<Code> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, code)) = loaded.get(path).filter(|(known, _)| known == sha256) {
+            return Ok(code.clone());
+        }
+        let code = self.compile(wasm, sha256).map_err(|error| {
+            Error::sandbox(
+                Kind::Unsupported,
+                format!("component {}: not a usable component: {error:#}", path.display()),
+            )
+            .hint("a WebAssembly component that exports connector:source is needed")
+        })?;
+        loaded.insert(path.to_owned(), (sha256.to_owned(), code.clone()));
+        Ok(code)
     }
 
     fn compile(&self, wasm: &[u8], sha256: &str) -> wasmtime::Result<Code> {
@@ -148,7 +184,7 @@ impl Component {
         }
         let pre = self.linker.instantiate_pre(&self.code).and_then(SourceConnectorPre::new);
         let pre = pre.map_err(|error| refuse(format!("does not fit the contract: {error:#}")))?;
-        Ok(Linked { engine: self.engine.clone(), pre })
+        Ok(Linked { engine: self.engine.clone(), pre, seats: Arc::clone(&self.seats) })
     }
 }
 

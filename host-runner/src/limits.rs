@@ -50,14 +50,20 @@ pub const HANDLES_MAX: usize = 10_000;
 pub const INSTANCES_MAX: usize = 32;
 /// Elements of a function table; a large connector has a few thousand functions.
 pub const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Instances at a time in one process; more wait for the allocator's fallback to fail in words.
+/// Instances at a time in one process, for any number of connections: one that has nothing to do has none, and when
+/// all are taken they go round. Many more than there are cores, because a call mostly waits for the source.
 pub const POOL_INSTANCES: u32 = 64;
+/// How long a connection with nothing to do keeps its instance; a fresh one takes less than a millisecond.
+pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
 /// Response and request header bytes of one message, as held in memory.
 pub const FIELDS_BYTES_MAX: usize = 128 * 1024;
 /// Batches in a row that neither move the cursor nor say that all is read, before it is called a loop.
 pub const STUCK_BATCHES_MAX: u32 = 5;
 /// Attempts after a trap; the same input mostly traps again.
 pub const TRAP_ATTEMPTS_MAX: u32 = 3;
+/// How far the source's clock may be ahead of ours. A later moment is cut to this, or its row would take no change until that
+/// moment has come. Clocks that are kept right differ by less than a second; this forgives one that is not.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Columns of one table. SQLite allows 2000; the rest is in the document.
 pub const COLUMNS_MAX: usize = 1_900;
 

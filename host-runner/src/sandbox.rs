@@ -18,7 +18,7 @@ use crate::conv;
 use crate::describe::Describe;
 use crate::egress::policy::{Denial, Policy};
 use crate::egress::{Client, Hooks, Meter};
-use crate::engine::{Component, Linked};
+use crate::engine::{Component, Linked, Seat};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::guest::Guest;
 use crate::journal::Delivery;
@@ -42,11 +42,12 @@ pub struct Sandbox {
     live: Option<Live>,
 }
 
-/// An instance with its open connection.
+/// An instance with its open connection. The store goes before the seat does.
 struct Live {
     store: Store<Guest>,
     world: SourceConnector,
     connection: ResourceAny,
+    _seat: Seat,
 }
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
@@ -57,6 +58,7 @@ pub async fn describe(component: &Component, limits: &Limits) -> Result<Describe
     let linked = component.link()?;
     let client = Client::new(Policy::default(), limits, None)?;
     let hooks = Hooks { client, meter: Arc::default() };
+    let _seat = linked.seat().await?;
     let mut store = Guest::store(&linked.engine, limits, hooks);
     let asking = async {
         let world = linked.pre.instantiate_async(&mut store).await?;
@@ -85,14 +87,19 @@ impl Sandbox {
         Ok(Self { linked, config, session, keeper, client, limits, meter, live: None })
     }
 
+    /// Gives the instance back until the next call; nothing is lost by it.
+    pub fn rest(&mut self) {
+        self.live = None;
+    }
+
+    /// Whether there is an instance.
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
     /// What went out to the network so far.
     pub fn meter(&self) -> &Meter {
         &self.meter
-    }
-
-    /// Whether the component has something to come back with.
-    pub fn has_session(&self) -> bool {
-        self.session.is_some()
     }
 
     /// Exchanges a grant for a session.
@@ -171,7 +178,7 @@ impl Sandbox {
                 })
             })
             .await?;
-        Ok(conv::batch(batch, called_at_ms))
+        Ok(conv::batch(batch, called_at_ms, clock::now_ms()))
     }
 
     /// A named action.
@@ -185,15 +192,35 @@ impl Sandbox {
         .await
     }
 
-    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept.
-    pub async fn subscribe(&mut self, url: String, tables: Vec<String>) -> Result<String> {
+    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and is
+    /// `current` the next time.
+    pub async fn subscribe(
+        &mut self,
+        url: String,
+        tables: Vec<String>,
+        current: Option<String>,
+    ) -> Result<String> {
         self.call("subscribe", |live| {
             Box::pin(async move {
                 let webhook = live.world.connector_source_webhook();
-                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables).await
+                let current = current.as_ref();
+                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables, current).await
             })
         })
         .await
+    }
+
+    /// What the source says of a subscription.
+    pub async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
+        let items = self
+            .call("check", |live| {
+                Box::pin(async move {
+                    let webhook = live.world.connector_source_webhook();
+                    webhook.call_check(&mut live.store, live.connection, &subscription).await.map(Ok)
+                })
+            })
+            .await?;
+        Ok(items.into_iter().map(CheckItem::from).collect())
     }
 
     /// Undoes a subscription.
@@ -235,7 +262,9 @@ impl Sandbox {
         if let Some(denial) = self.meter.take_denied() {
             return Err(refused(&denial));
         }
-        Ok(receipts.into_iter().map(|receipt| receipt.map(Receipt::from).map_err(Error::from)).collect())
+        let now_ms = clock::now_ms();
+        let receipt = |receipt| conv::receipt(receipt, now_ms);
+        Ok(receipts.into_iter().map(|answer| answer.map(receipt).map_err(Error::from)).collect())
     }
 
     /// Makes one call with everything that belongs around it.
@@ -258,7 +287,8 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.call_timeout, calling).await;
         let (answer, session) = self.finish(name, outcome)?;
-        self.live = Some(live);
+        // When others wait for an instance, everyone gets one for a call at a time.
+        self.live = Some(live).filter(|_| !self.linked.is_full());
         self.keep(session)?;
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),
@@ -269,6 +299,7 @@ impl Sandbox {
     /// A fresh instance with an open connection.
     async fn open(&mut self) -> Result<Live> {
         let hooks = Hooks { client: self.client.clone(), meter: Arc::clone(&self.meter) };
+        let seat = self.linked.seat().await?;
         let mut store = Guest::store(&self.linked.engine, &self.limits, hooks);
         let opening = async {
             let world = self.linked.pre.instantiate_async(&mut store).await?;
@@ -279,7 +310,7 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
-        Ok(Live { store, world, connection: opened? })
+        Ok(Live { store, world, connection: opened?, _seat: seat })
     }
 
     fn finish<T>(

@@ -8,12 +8,13 @@ mod sqlite;
 mod target;
 
 use std::ops::AddAssign;
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::change::{Batch, Change, Pass, Table};
 use crate::connection::{Deletes, SinkKind, SinkSettings};
-use crate::error::Result;
+use crate::error::{Error, Kind, Origin, Result};
 
 pub use target::Target;
 
@@ -114,12 +115,23 @@ pub trait Sink: Send {
 /// The entry among the cursors that says through which delivery the journal is applied; not a table.
 pub const JOURNAL: &str = "_journal";
 
-/// Opens the target that a connection file names.
+/// Opens the target that a connection file names, and makes it this connection's own if it is nobody's.
 pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {
-    Ok(match settings.kind {
-        SinkKind::Sqlite => {
-            Box::new(sqlite::Sqlite::open(&settings.path, settings.deletes == Deletes::Hard)?)
-        }
-        SinkKind::Jsonl => Box::new(jsonl::Jsonl::open(&settings.path)?),
+    let SinkSettings { kind, path, deletes, owner } = settings;
+    Ok(match kind {
+        SinkKind::Sqlite => Box::new(sqlite::Sqlite::open(path, owner, *deletes == Deletes::Hard)?),
+        SinkKind::Jsonl => Box::new(jsonl::Jsonl::open(path, owner)?),
     })
+}
+
+/// The refusal of a target that belongs to another connection; `forget` says how that is undone.
+fn taken(path: &Path, owner: &str, other: &str, forget: &str) -> Error {
+    Error::new(
+        Origin::Configuration,
+        Kind::Config,
+        format!("{}: holds the rows of connection `{other}`, not of `{owner}`", path.display()),
+    )
+    .hint(format!(
+        "give each connection a target of its own: path under [sink]; if `{other}` was renamed to `{owner}`: {forget}"
+    ))
 }

@@ -3,7 +3,7 @@
 use super::Output;
 use super::details::{self, Listed};
 use crate::api::{Answer, Api};
-use crate::error::{Error, Kind as Failure, Result};
+use crate::error::{Kind as Failure, Result};
 use crate::limits;
 use crate::row::{self, Head};
 use crate::table::{Children, Kind, Table};
@@ -17,6 +17,8 @@ struct Child {
     head: Head,
     row: String,
     as_of_ms: Option<u64>,
+    /// Its record may not be seen: the target keeps what it has beside this.
+    partial: bool,
 }
 
 /// Writes all children of the listed parents, in their order. Answers how many parents were dealt with; fewer than all
@@ -30,7 +32,7 @@ pub(super) fn read<T: Transport>(
     let Some(children) = table.children else { return 0 };
     let mut done = 0;
     for some in parents.chunks(limits::PARENTS_AT_ONCE) {
-        match family(api, &children, some) {
+        match family(api, &children, some, out) {
             Ok(found) => {
                 for child in found {
                     let parent = &some[child.parent].head.id;
@@ -38,7 +40,11 @@ pub(super) fn read<T: Transport>(
                     else {
                         continue;
                     };
-                    out.push(details::as_read(table, &child.head, document, child.as_of_ms));
+                    let mut change = details::as_read(table, &child.head, document, child.as_of_ms);
+                    if child.partial {
+                        change.attributes.push(("partial".to_owned(), "true".to_owned()));
+                    }
+                    out.push(change);
                 }
             }
             Err(error) => {
@@ -55,7 +61,12 @@ pub(super) fn read<T: Transport>(
 }
 
 /// All children of a few parents.
-fn family<T: Transport>(api: &mut Api<T>, children: &Children, parents: &[Listed<'_>]) -> Result<Vec<Child>> {
+fn family<T: Transport>(
+    api: &mut Api<T>,
+    children: &Children,
+    parents: &[Listed<'_>],
+    out: &mut Output,
+) -> Result<Vec<Child>> {
     let mut wanted: Vec<(usize, &'static Kind)> = Vec::new();
     for (index, parent) in parents.iter().enumerate() {
         wanted.extend(
@@ -75,9 +86,9 @@ fn family<T: Transport>(api: &mut Api<T>, children: &Children, parents: &[Listed
     let answers = api.get_all(&paths, at_once)?;
     let mut found = Vec::new();
     for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
-        list(api, kind, parent, &parents[parent].head.id, answer, &mut found)?;
+        list(api, kind, parent, &parents[parent].head.id, answer, &mut found, out)?;
     }
-    complete(api, parents, found)
+    complete(api, parents, found, out)
 }
 
 /// Takes one list of children, and its further pages.
@@ -88,6 +99,7 @@ fn list<T: Transport>(
     parent_id: &str,
     first: Result<Answer>,
     found: &mut Vec<Child>,
+    out: &mut Output,
 ) -> Result<()> {
     let mut page = first;
     for number in 1..=limits::CHILD_PAGES_MAX {
@@ -95,6 +107,10 @@ fn list<T: Transport>(
             Ok(answer) => answer,
             // The parent went since it was listed.
             Err(error) if error.kind == Failure::NotFound => return Ok(()),
+            Err(error) if details::is_hidden(&error) => {
+                out.leave_out(format!("the {}s of {parent_id} are left out: {error}", kind.name));
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let rows = answer.headed_rows()?;
@@ -105,17 +121,25 @@ fn list<T: Transport>(
             head,
             row: row.to_owned(),
             as_of_ms: answer.as_of_ms,
+            partial: false,
         }));
         if length < kind.limit {
             return Ok(());
         }
         page = api.get(&list_path(kind, parent_id, 1 + number * kind.limit));
     }
-    Err(Error::new(Failure::Data, format!("{}: more than {} pages", kind.list, limits::CHILD_PAGES_MAX)))
+    let most = limits::CHILD_PAGES_MAX * kind.limit;
+    out.leave_out(format!("{parent_id} has more than {most} {}s: the others are left out", kind.name));
+    Ok(())
 }
 
 /// Replaces the children whose list is not whole by their records.
-fn complete<T: Transport>(api: &mut Api<T>, parents: &[Listed<'_>], found: Vec<Child>) -> Result<Vec<Child>> {
+fn complete<T: Transport>(
+    api: &mut Api<T>,
+    parents: &[Listed<'_>],
+    found: Vec<Child>,
+    out: &mut Output,
+) -> Result<Vec<Child>> {
     let paths: Vec<String> = found
         .iter()
         .filter(|child| !child.kind.list_is_whole)
@@ -129,6 +153,15 @@ fn complete<T: Transport>(api: &mut Api<T>, parents: &[Listed<'_>], found: Vec<C
             let answer = match answers.next() {
                 Some(Ok(answer)) => answer,
                 Some(Err(error)) if error.kind == Failure::NotFound => continue,
+                Some(Err(error)) if details::is_hidden(&error) => {
+                    out.warnings.push(format!(
+                        "{} {}: only what the list shows: {error}",
+                        child.kind.name, child.head.id
+                    ));
+                    child.partial = true;
+                    whole.push(child);
+                    continue;
+                }
                 Some(Err(error)) => return Err(error),
                 None => continue,
             };

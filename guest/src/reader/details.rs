@@ -92,7 +92,11 @@ fn complete(
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
             if gone == Gone::Bury {
-                out.push(Change::gone(table.name, &listed.head.id, None, None));
+                let mut change = Change::gone(table.name, &listed.head.id, None, error.as_of_ms);
+                if let (None, Some(modified_ms)) = (error.as_of_ms, listed.head.modified_time_ms) {
+                    change.id = format!("{}-gone-after-{modified_ms}", listed.head.id);
+                }
+                out.push(change);
             }
             return Ok(());
         }
@@ -128,7 +132,7 @@ fn complete(
 }
 
 /// One record that this user may not see; the rest of the table may well be readable.
-fn is_hidden(error: &Error) -> bool {
+pub(super) fn is_hidden(error: &Error) -> bool {
     error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
 }
 

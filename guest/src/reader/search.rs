@@ -8,7 +8,7 @@ use super::bin;
 use super::children;
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
-use crate::api::{Answer, Api};
+use crate::api::Api;
 use crate::cursor::{Search, Window};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
@@ -36,16 +36,19 @@ pub(super) fn step<T: Transport>(
     let since_ms = search.since_ms;
     let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
     if window.position.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
-        if window.to_ms.saturating_sub(window.from_ms) <= limits::SEARCH_WINDOW_MIN_MS {
-            return Ok(finish_window(search)); // said when it could not be split
-        }
-        // It grew while it was read: from its beginning, to be split.
-        window.position = Position::default();
+        // It grew while it was read, or the search does not say how many rows there are.
+        out.moved = true;
+        return if halve(window, "more", out) { Ok(Progress::More) } else { end(api, table, search, out) };
     }
     let answer = api.get(&window_path(path, window))?;
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
     let source_now_ms = window.source_now_ms.unwrap_or(now_ms);
-    if window.position.seam.is_empty() && split(window, &answer, out) {
+    if window.position.seam.is_empty()
+        && let Ok(count) = answer.count()
+        && count > limits::SEARCH_WINDOW_ROWS_MAX
+        && halve(window, &count.to_string(), out)
+    {
+        out.moved = true;
         return Ok(Progress::More);
     }
     let rows = answer.headed_rows()?;
@@ -91,10 +94,7 @@ pub(super) fn step<T: Transport>(
         }
         Verdict::End => {
             out.moved = true;
-            match finish_window(search) {
-                Progress::Done => bin::sweep(api, table, search, out),
-                more => Ok(more),
-            }
+            end(api, table, search, out)
         }
         Verdict::Stuck => {
             Err(Error::new(Kind::Data, format!("{path} repeats the same rows whatever `from` is asked"))
@@ -115,16 +115,13 @@ fn open(since_ms: u64, now_ms: u64) -> Window {
     }
 }
 
-/// Halves a window that holds more rows than a search can page through. True when it did.
-fn split(window: &mut Window, answer: &Answer, out: &mut Output) -> bool {
-    let Ok(count) = answer.count() else { return false };
-    if count <= limits::SEARCH_WINDOW_ROWS_MAX {
-        return false;
-    }
+/// Halves a window that holds more rows than a search can page through, and begins it again. False when it is too short:
+/// then it is read as far as the search goes.
+fn halve(window: &mut Window, rows: &str, out: &mut Output) -> bool {
     let length = window.to_ms.saturating_sub(window.from_ms);
     if length <= limits::SEARCH_WINDOW_MIN_MS {
         out.warnings.push(format!(
-            "{count} rows were modified within one second at {}; the search shows only {} of them: read the table from \
+            "{rows} rows were modified within one second at {}; the search shows only {} of them: read the table from \
              the beginning to get them all",
             time::format(window.from_ms),
             limits::SEARCH_ROWS_MAX
@@ -132,8 +129,21 @@ fn split(window: &mut Window, answer: &Answer, out: &mut Output) -> bool {
         return false;
     }
     window.to_ms = window.from_ms + length / 2;
-    out.moved = true;
+    window.position = Position::default();
     true
+}
+
+/// The end of a window: the next one, or what came into the bin.
+fn end<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    search: &mut Search,
+    out: &mut Output,
+) -> Result<Progress> {
+    match finish_window(search) {
+        Progress::Done => bin::sweep(api, table, search, out),
+        Progress::More => Ok(Progress::More),
+    }
 }
 
 /// Moves on behind the window; done when it was the last of its range.
@@ -191,7 +201,9 @@ fn follow_up(change: &mut Change) {
         change.operation = Operation::Update;
         // The index may lag, so a search row is as old as its own modified time says.
         change.as_of_ms = change.as_of_ms.or(change.source_time_ms);
-        change.attributes.push(("partial".to_owned(), "true".to_owned()));
+        if change.attributes.iter().all(|(name, _)| name != "partial") {
+            change.attributes.push(("partial".to_owned(), "true".to_owned()));
+        }
     }
 }
 

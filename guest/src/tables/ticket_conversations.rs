@@ -20,11 +20,13 @@ pub(super) const TABLE: Table = Table {
         departments: Some("departmentIds"),
         slices: None,
     },
+    record: None,
     detail: None,
     children: Some(Children { parent_key: "ticketId", kinds: KINDS }),
     count: None,
     follow: Follow::Search { path: "/api/v1/tickets/search" },
     events: EVENTS,
+    parts: None,
     fields_module: None,
     columns: COLUMNS,
     notes: "For each ticket that has some: one list call for threads, one for comments, and one call for each thread, whose \

@@ -84,7 +84,7 @@ impl Work {
         if tables.is_empty() {
             return Ok(Err(no_webhooks()));
         }
-        let call = self.actor.sandbox.subscribe(url, tables);
+        let call = self.actor.sandbox.subscribe(url, tables, self.subscription.clone());
         let subscription = match until_stopped(&mut self.actor.stop, call).await? {
             Ok(subscription) => subscription,
             Err(error) => return Ok(Err(error)),

@@ -128,11 +128,13 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
             if tables.is_empty() {
                 return Err(no_webhooks());
             }
-            let subscription = open.sandbox.subscribe(url, tables).await.map_err(|error| {
-                let hint = "sources try the URL before they accept it: start `serve` first";
-                if error.hint.is_none() { error.hint(hint) } else { error }
-            })?;
-            Subscriptions::open(data, &name, key(&context.places)?)?.keep(Some(&subscription))?;
+            let subscriptions = Subscriptions::open(data, &name, key(&context.places)?)?;
+            let subscription =
+                open.sandbox.subscribe(url, tables, subscriptions.load()?).await.map_err(|error| {
+                    let hint = "sources try the URL before they accept it: start `serve` first";
+                    if error.hint.is_none() { error.hint(hint) } else { error }
+                })?;
+            subscriptions.keep(Some(&subscription))?;
         }
     }
     done(context, &name, "subscribed");

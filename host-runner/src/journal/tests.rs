@@ -205,6 +205,28 @@ async fn what_waits_too_long_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_dead_letters_are_full_does_not_keep_others_from_expiring() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 1, ..JournalLimits::default() });
+    let seqs = append(&journal, "full", &["1"]).await;
+    journal.bury("full", seqs[0], "data", "x").expect("buried");
+    // More than one look goes through.
+    let tasks: Vec<_> = (0..super::limits::EXPIRE_COUNT_MAX + 1)
+        .map(|number| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.append("full", delivery(&number.to_string())).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("appended");
+    }
+    append(&journal, "b", &["b1"]).await;
+    assert_eq!(journal.expire(u64::MAX / 2).expect("looked"), 1);
+    assert_eq!(pending(&journal, "b"), [""; 0]);
+    assert_eq!(pending(&journal, "full").len(), super::limits::EXPIRE_COUNT_MAX + 1);
+}
+
+#[tokio::test]
 async fn readers_are_woken_by_each_commit() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());

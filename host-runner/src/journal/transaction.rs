@@ -27,7 +27,8 @@ const REPLAY: &str = "
     FROM dead_letters WHERE id = ?1";
 const LETTER: &str = "
     SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body FROM dead_letters WHERE id = ?1";
-const OLD: &str = "SELECT seq, connection, appended_at_ms FROM deliveries ORDER BY seq LIMIT ?1";
+const OLD: &str = "
+    SELECT seq, appended_at_ms FROM deliveries WHERE connection = ?1 ORDER BY seq LIMIT ?2";
 const TALLY: &str = "
     SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_in_order
     WHERE connection = ?1 AND seq <= ?2";
@@ -193,21 +194,24 @@ impl Work<'_> {
     fn expire(&mut self, now_ms: u64) -> rusqlite::Result<Vec<u64>> {
         let age_ms = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
         let reason = format!("waited longer than {} s for its turn", self.limits.age.as_secs());
-        let mut find = self.database.prepare_cached(OLD)?;
-        let old = find.query_map([EXPIRE_COUNT_MAX as i64], |row| {
-            Ok((number(row, 0)?, row.get::<_, i64>(1)?, number(row, 2)?))
-        })?;
-        let old: Vec<(u64, i64, u64)> = old.collect::<rusqlite::Result<_>>()?;
+        let waiting = self.ledger.accounts().filter(|(_, account)| account.pending.count > 0);
+        let waiting: Vec<(String, i64)> = waiting.map(|(name, account)| (name.clone(), account.id)).collect();
         let mut expired = Vec::new();
-        for (seq, connection, appended_at_ms) in old {
-            if appended_at_ms.saturating_add(age_ms) > now_ms {
-                break;
-            }
-            let Some(name) = self.ledger.name(connection).map(str::to_owned) else { continue };
-            match self.bury(&name, seq, EXPIRED, &reason)? {
-                Ok(_) => expired.push(seq),
-                // No room: it stays where it is, and its connection fills up.
-                Err(_full) => {}
+        for (name, id) in waiting {
+            let most = EXPIRE_COUNT_MAX.saturating_sub(expired.len());
+            let mut find = self.database.prepare_cached(OLD)?;
+            let all =
+                find.query_map(params![id, most as i64], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
+            let is_old = |appended_at_ms: u64| appended_at_ms.saturating_add(age_ms) <= now_ms;
+            let old = all
+                .take_while(|row| row.as_ref().map_or(true, |(_, appended_at_ms)| is_old(*appended_at_ms)));
+            let old: Vec<(u64, u64)> = old.collect::<rusqlite::Result<_>>()?;
+            for (seq, _) in old {
+                match self.bury(&name, seq, EXPIRED, &reason)? {
+                    Ok(_) => expired.push(seq),
+                    // No room: it stays where it is, and its connection fills up; the others go on.
+                    Err(_full) => break,
+                }
             }
         }
         Ok(expired)

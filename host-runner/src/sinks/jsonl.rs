@@ -1,7 +1,7 @@
 //! Rows into JSON lines: one file per table, one line per change, exactly once in the file.
 //!
-//! The sidecar `_cursors.json` says how many bytes of each file are committed and what cursor covers
-//! them; it is replaced as a whole. What lies behind the committed bytes is cut off at the next start.
+//! The sidecar `_cursors.json` says how many bytes of each file are committed, what cursor covers
+//! them, and whose they are; it is replaced as a whole. What lies behind the committed bytes is cut off at the next start.
 //! Documents are passed through unread, so a reader does deletes by comparison from `pass-complete` lines.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Counts, JOURNAL, Position, Sink};
+use super::{Commit, Counts, JOURNAL, Position, Sink, taken};
 use crate::change::{Change, Operation, Table, attribute};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
@@ -32,6 +32,9 @@ pub(super) struct Jsonl {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     version: u32,
+    /// The connection whose rows these are.
+    #[serde(default)]
+    owner: Option<String>,
     tables: BTreeMap<String, Committed>,
 }
 
@@ -39,21 +42,27 @@ struct State {
 struct Committed {
     cursor: Option<String>,
     pass: u64,
+    /// When that pass began by the source's clock.
+    #[serde(default)]
+    pass_as_of_ms: Option<u64>,
     complete: bool,
     bytes: u64,
     updated_at: String,
 }
 
 impl Jsonl {
-    /// Opens or makes the folder and brings every file back to what is committed.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
+    /// Opens or makes the folder of a connection and brings every file back to what is committed.
+    pub(super) fn open(folder: &Path, owner: &str) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        // Until this returns: of two that open it at once, one comes first.
+        let door = File::open(folder).map_err(|error| failed(folder, &error))?;
+        door.lock().map_err(|error| failed(folder, &error))?;
         let sidecar = folder.join(SIDECAR);
         let state = match std::fs::read(&sidecar) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| Error::sink(format!("{}: {error}", sidecar.display())))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                State { version: VERSION, tables: BTreeMap::new() }
+                State { version: VERSION, owner: None, tables: BTreeMap::new() }
             }
             Err(error) => return Err(failed(&sidecar, &error)),
         };
@@ -62,6 +71,17 @@ impl Jsonl {
         }
         let mut sink =
             Self { folder: folder.to_owned(), state, files: BTreeMap::new(), buffers: BTreeMap::new() };
+        match sink.state.owner.clone() {
+            Some(found) if found == owner => {}
+            Some(found) => {
+                let forget = format!("remove \"owner\" from {}", sidecar.display());
+                return Err(taken(folder, owner, &found, &forget));
+            }
+            None => {
+                sink.state.owner = Some(owner.to_owned());
+                sink.store(&sink.state)?;
+            }
+        }
         let tables: Vec<String> = sink.state.tables.keys().filter(|name| *name != JOURNAL).cloned().collect();
         for table in tables {
             sink.recover(&table)?;
@@ -253,8 +273,13 @@ impl Sink for Jsonl {
                     change.table
                 )));
             }
-            // A row of another table, which a webhook brings, belongs to that table's own newest pass.
-            let begun = || self.state.tables.get(&change.table).map(|table| table.pass);
+            // A row learnt beside the pass, which a webhook brings, counts as shown by its table's newest one, unless
+            // it is older than that: then it says nothing about whether the row still exists.
+            let as_of_ms = change.as_of_ms.unwrap_or(commit.as_of_ms);
+            let begun = || {
+                let table = self.state.tables.get(&change.table)?;
+                table.pass_as_of_ms.is_none_or(|began| as_of_ms >= began).then_some(table.pass)
+            };
             let own = commit.pass.filter(|_| change.table == commit.table).map(|pass| pass.id);
             let pass = own.or_else(begun).filter(|pass| *pass > 0);
             line(self.buffers.entry(change.table.clone()).or_default(), change, commit, pass)?;
@@ -277,7 +302,9 @@ impl Sink for Jsonl {
             table.cursor = Some(cursor.to_owned());
         }
         if let Some(pass) = commit.pass {
-            table.pass = table.pass.max(pass.id);
+            if pass.id >= table.pass {
+                (table.pass, table.pass_as_of_ms) = (pass.id, pass.as_of_ms);
+            }
             table.complete = pass.complete;
         }
         table.updated_at = rfc3339_ms(now_ms()).unwrap_or_default();

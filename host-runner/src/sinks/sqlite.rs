@@ -1,7 +1,7 @@
 //! Rows into a SQLite file: one table per table of the connector, rows and cursor in one transaction.
 //!
 //! [`layout`] decides columns, [`document`] and [`value`] fill them, [`apply`] holds the order of
-//! changes over what [`prepared`] worked out. Metadata is in `_cursors`, `_tables` and `_tombstones`.
+//! changes over what [`prepared`] worked out. Metadata is in `_cursors`, `_tables`, `_tombstones` and `_owner`.
 
 mod apply;
 mod document;
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection as Database, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use self::apply::{ENTOMB, Writer, failed, key_text, signed};
+use self::apply::{ENTOMB, Showing, Writer, failed, key_text, signed};
 use self::layout::{Layout, quote, same};
 use self::prepared::Prepared;
-use super::{Commit, Counts, Position, Sink};
+use super::{Commit, Counts, Position, Sink, taken};
 use crate::change::{Pass, Table};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
@@ -31,15 +31,16 @@ const PAGE_BYTES: u32 = 16 * 1024;
 const CACHE_KIB: i64 = 64 * 1024;
 /// Statements kept: five per table of a large connector.
 const STATEMENTS: usize = 512;
-/// The version of the metadata tables.
-const VERSION: i64 = 1;
+/// The version of the metadata tables; 1 did not have `_cursors.pass_as_of`.
+const VERSION: i64 = 2;
 
 const METADATA: &str = r#"
 CREATE TABLE IF NOT EXISTS _tables ("table" TEXT PRIMARY KEY, layout TEXT NOT NULL, updated_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _cursors ("table" TEXT PRIMARY KEY, cursor TEXT, pass INTEGER NOT NULL DEFAULT 0,
-    complete INTEGER NOT NULL DEFAULT 0, updated_at TEXT NOT NULL);
+    complete INTEGER NOT NULL DEFAULT 0, updated_at TEXT NOT NULL, pass_as_of INTEGER);
 CREATE TABLE IF NOT EXISTS _tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
     PRIMARY KEY ("table", key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL);
 "#;
 
 /// A database file.
@@ -50,8 +51,8 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens or makes the file.
-    pub(super) fn open(path: &Path, hard_deletes: bool) -> Result<Self> {
+    /// Opens or makes the file of a connection.
+    pub(super) fn open(path: &Path, owner: &str, hard_deletes: bool) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
@@ -61,10 +62,14 @@ impl Sqlite {
                 "`path` under [sink] must be a SQLite file of this runner, or a file that does not exist yet",
             )
         };
-        let database = Self::database(path).map_err(wrong)?;
-        let version: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrong)?;
-        if version > VERSION {
+        let mut database = Self::database(path).map_err(wrong)?;
+        if !Self::metadata(&mut database).map_err(wrong)? {
             return Err(Error::sink(format!("{}: written by a newer runner", path.display())));
+        }
+        let found = Self::owner(&database, owner).map_err(wrong)?;
+        if found != owner {
+            let forget = format!("sqlite3 {} 'DELETE FROM _owner'", path.display());
+            return Err(taken(path, owner, &found, &forget));
         }
         let mut sink = Self { database, tables: HashMap::new(), hard_deletes };
         for (table, layout) in sink.layouts().map_err(wrong)? {
@@ -83,9 +88,29 @@ impl Sqlite {
         database.pragma_update(None, "synchronous", "FULL")?;
         database.pragma_update(None, "cache_size", -CACHE_KIB)?;
         database.set_prepared_statement_cache_capacity(STATEMENTS);
-        database.execute_batch(METADATA)?;
-        database.pragma_update(None, "user_version", VERSION)?;
         Ok(database)
+    }
+
+    /// Makes the metadata tables, or brings those of an older runner up to date; false if a newer one wrote them.
+    fn metadata(database: &mut Database) -> rusqlite::Result<bool> {
+        let tx = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if tx.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? > VERSION {
+            return Ok(false);
+        }
+        tx.execute_batch(METADATA)?;
+        let has = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('_cursors') WHERE name = 'pass_as_of')";
+        if !tx.query_row(has, [], |row| row.get::<_, bool>(0))? {
+            tx.execute_batch("ALTER TABLE _cursors ADD COLUMN pass_as_of INTEGER")?;
+        }
+        tx.pragma_update(None, "user_version", VERSION)?;
+        tx.commit()?;
+        Ok(true)
+    }
+
+    /// Whose file it is; the first who asks has it, and a file from before owners were noted.
+    fn owner(database: &Database, owner: &str) -> rusqlite::Result<String> {
+        database.execute("INSERT OR IGNORE INTO _owner VALUES (1, ?1)", [owner])?;
+        database.query_row("SELECT connection FROM _owner", [], |row| row.get(0))
     }
 
     fn layouts(&self) -> rusqlite::Result<Vec<(String, String)>> {
@@ -179,10 +204,14 @@ impl Sqlite {
     }
 }
 
-/// The newest pass that was begun for a table.
-fn newest_pass(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<i64> {
-    let mut select = tx.prepare_cached("SELECT pass FROM _cursors WHERE \"table\" = ?1")?;
-    Ok(select.query_row([table], |row| row.get(0)).optional()?.unwrap_or(0))
+/// The newest pass that was begun for a table, for changes that are learnt beside it.
+fn newest_pass(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Showing> {
+    let mut select = tx.prepare_cached("SELECT pass, pass_as_of FROM _cursors WHERE \"table\" = ?1")?;
+    let newest = select.query_row([table], |row| {
+        // A runner that did not note the time took every change for shown.
+        Ok(Showing { pass: row.get(0)?, from: row.get::<_, Option<i64>>(1)?.unwrap_or(i64::MIN) })
+    });
+    Ok(newest.optional()?.unwrap_or(Showing { pass: 0, from: i64::MIN }))
 }
 
 fn position(row: &rusqlite::Row<'_>) -> rusqlite::Result<Position> {
@@ -249,8 +278,10 @@ impl Sink for Sqlite {
             };
             let wrong = |error: rusqlite::Error| failed(&first.table, &error);
             let newest = newest_pass(&tx, &first.table).map_err(wrong)?;
-            let own = if first.table == commit.table { under_way } else { 0 };
-            let mut writer = Writer::new(&tx, prepared, self.hard_deletes, newest.max(own)).map_err(wrong)?;
+            let is_own = commit.pass.is_some() && first.table == commit.table;
+            let showing =
+                if is_own { Showing { pass: newest.pass.max(under_way), from: i64::MIN } } else { newest };
+            let mut writer = Writer::new(&tx, prepared, self.hard_deletes, showing).map_err(wrong)?;
             for change in run {
                 writer.apply(change, commit, &mut counts)?;
             }
@@ -265,12 +296,16 @@ impl Sink for Sqlite {
         }
         if let Some(cursor) = commit.cursor {
             let complete = commit.pass.map(|pass| pass.complete);
+            let pass_as_of = commit.pass.and_then(|pass| pass.as_of_ms).map(signed);
+            let now = rfc3339_ms(now_ms());
             tx.prepare_cached(
-                "INSERT INTO _cursors VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5) ON CONFLICT DO UPDATE \
-                 SET cursor = ?2, pass = max(pass, ?3), complete = coalesce(?4, complete), updated_at = ?5",
+                "INSERT INTO _cursors (\"table\", cursor, pass, complete, updated_at, pass_as_of) \
+                 VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5, ?6) ON CONFLICT DO UPDATE \
+                 SET cursor = ?2, pass_as_of = iif(?3 >= pass, ?6, pass_as_of), pass = max(pass, ?3), \
+                 complete = coalesce(?4, complete), updated_at = ?5",
             )
             .and_then(|mut statement| {
-                statement.execute(params![commit.table, cursor, under_way, complete, rfc3339_ms(now_ms())])
+                statement.execute(params![commit.table, cursor, under_way, complete, now, pass_as_of])
             })
             .map_err(wrong)?;
         }

@@ -37,8 +37,17 @@ impl Guest for Component {
 }
 
 impl webhook::Guest for Component {
-    fn subscribe(_: ConnectionBorrow<'_>, url: String, tables: Vec<String>) -> Result<String, Error> {
+    fn subscribe(
+        _: ConnectionBorrow<'_>,
+        url: String,
+        tables: Vec<String>,
+        _: Option<String>,
+    ) -> Result<String, Error> {
         Ok(serde_json::json!({"version": 1, "url": url, "tables": tables}).to_string())
+    }
+
+    fn check(_: ConnectionBorrow<'_>, _: String) -> Vec<CheckItem> {
+        Vec::new()
     }
 
     fn unsubscribe(_: ConnectionBorrow<'_>, _: String) -> Result<(), Error> {

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::Jsonl;
 use crate::change::{Change, Operation, Pass, Table};
 use crate::error::Error;
-use crate::sinks::{Commit, Counts, Sink};
+use crate::sinks::{Commit, Counts, JOURNAL, Sink};
 
 fn table() -> Table {
     Table { name: "things".into(), primary_key: vec!["id".into()], schema: "{}".into(), attributes: vec![] }
 }
 
 fn open(folder: &Path) -> Jsonl {
-    let mut sink = Jsonl::open(folder).expect("opened");
+    let mut sink = Jsonl::open(folder, "acme").expect("opened");
     sink.prepare(&[table()]).expect("prepared");
     sink
 }
@@ -63,6 +63,21 @@ fn one_line_per_change_whatever_the_document_looks_like() {
 }
 
 #[test]
+fn a_change_beside_a_pass_counts_as_shown_unless_it_is_older_than_the_pass() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(folder.path());
+    let pass = Some(Pass { id: 7, as_of_ms: Some(100), complete: false });
+    let begin =
+        Commit { table: "things", changes: &[], cursor: Some("c"), pass, as_of_ms: 9, lineage: "snapshot" };
+    sink.commit(&begin).expect("committed");
+    let told = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
+    let beside = Commit { changes: &told, table: JOURNAL, cursor: Some("1"), pass: None, ..begin };
+    sink.commit(&beside).expect("committed");
+    let passes: Vec<Value> = lines(folder.path()).iter().map(|line| line["pass"].clone()).collect();
+    assert_eq!(passes, [Value::Null, Value::from(7)]);
+}
+
+#[test]
 fn what_lies_behind_the_committed_bytes_is_cut_off_at_every_length() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("things.jsonl");
@@ -89,7 +104,7 @@ fn a_shortened_or_foreign_file_is_not_touched() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("things.jsonl");
     std::fs::write(&file, "mine").expect("written");
-    let mut sink = Jsonl::open(folder.path()).expect("opened");
+    let mut sink = Jsonl::open(folder.path(), "acme").expect("opened");
     assert!(sink.prepare(&[table()]).is_err());
     assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");
     std::fs::remove_file(&file).expect("removed");
@@ -98,7 +113,7 @@ fn a_shortened_or_foreign_file_is_not_touched() {
     commit(&mut sink, &[change(1, Some("{}"))], "c1", false).expect("committed");
     drop(sink);
     std::fs::write(&file, "").expect("cut");
-    assert!(Jsonl::open(folder.path()).is_err());
+    assert!(Jsonl::open(folder.path(), "acme").is_err());
 }
 
 #[test]
@@ -113,9 +128,28 @@ fn a_bad_row_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_folder_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(folder.path());
+    commit(&mut sink, &[change(1, Some("{}"))], "c1", false).expect("committed");
+    drop(sink);
+    let error = Jsonl::open(folder.path(), "other").err().expect("opened for two");
+    let place = folder.path().display();
+    assert_eq!(error.message, format!("{place}: holds the rows of connection `acme`, not of `other`"));
+    assert!(error.hint.is_some_and(|hint| hint.contains("remove \"owner\"")));
+    let sidecar = folder.path().join("_cursors.json");
+    let text = std::fs::read_to_string(&sidecar).expect("read");
+    std::fs::write(&sidecar, text.replace("\"owner\": \"acme\",", "")).expect("made older");
+    let sink = Jsonl::open(folder.path(), "other").expect("nobody's");
+    let position = sink.position("things").expect("asked").expect("a position");
+    assert_eq!(position.cursor.as_deref(), Some("c1"));
+    assert!(Jsonl::open(folder.path(), "acme").is_err());
+}
+
+#[test]
 fn names_that_leave_the_folder_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut sink = Jsonl::open(folder.path()).expect("opened");
+    let mut sink = Jsonl::open(folder.path(), "acme").expect("opened");
     for name in ["../x", "a/b", "_cursors", ".hidden", ""] {
         let result = sink.prepare(&[Table { name: name.into(), ..table() }]);
         assert!(result.is_err(), "{name}");

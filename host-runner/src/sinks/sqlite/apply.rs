@@ -33,13 +33,22 @@ struct Stored {
     pass: i64,
 }
 
+/// Which pass counts a change as shown: the state it tells of is one that the pass could have seen. An older one says
+/// nothing about whether the row still exists.
+#[derive(Clone, Copy)]
+pub(super) struct Showing {
+    pub(super) pass: i64,
+    /// Changes as of this moment or later count.
+    pub(super) from: i64,
+}
+
 /// A run of changes of one table within a transaction.
 pub(super) struct Writer<'t> {
     prepared: &'t Prepared,
     tx: &'t Transaction<'t>,
     hard_deletes: bool,
     has_tombstones: bool,
-    pass: i64,
+    showing: Showing,
     find: CachedStatement<'t>,
     insert: CachedStatement<'t>,
     update: CachedStatement<'t>,
@@ -60,7 +69,7 @@ impl<'t> Writer<'t> {
         tx: &'t Transaction<'t>,
         prepared: &'t Prepared,
         hard_deletes: bool,
-        pass: i64,
+        showing: Showing,
     ) -> rusqlite::Result<Self> {
         let has_tombstones = tx.query_row(
             "SELECT EXISTS (SELECT 1 FROM _tombstones WHERE \"table\" = ?1)",
@@ -76,7 +85,7 @@ impl<'t> Writer<'t> {
             tx,
             hard_deletes,
             has_tombstones,
-            pass,
+            showing,
         })
     }
 
@@ -84,16 +93,20 @@ impl<'t> Writer<'t> {
     pub(super) fn apply(&mut self, change: &Change, commit: &Commit<'_>, counts: &mut Counts) -> Result<()> {
         counts.read += 1;
         let key = self.prepared.key(change)?;
-        let stamp = Stamp {
+        let as_of = signed(change.as_of_ms.unwrap_or(commit.as_of_ms));
+        let mut stamp = Stamp {
             source_time: change.source_time_ms.and_then(rfc3339_ms),
             lineage: attribute(&change.attributes, "lineage").unwrap_or(commit.lineage),
-            as_of: signed(change.as_of_ms.unwrap_or(commit.as_of_ms)),
-            pass: self.pass,
+            as_of,
+            pass: if as_of >= self.showing.from { self.showing.pass } else { 0 },
             change_id: &change.id,
         };
         let table = &self.prepared.layout.table;
         let applied = match self.find(&key).map_err(|error| failed(table, &error))? {
-            Some(stored) => self.apply_to(&stored, change, &stamp, commit, counts),
+            Some(stored) => {
+                stamp.pass = stamp.pass.max(stored.pass);
+                self.apply_to(&stored, change, &stamp, commit, counts)
+            }
             None => self.apply_to_none(&key, change, &stamp, counts),
         };
         applied.map_err(|problem| match problem {
@@ -136,7 +149,7 @@ impl<'t> Writer<'t> {
             // A row that a pass shows exists, even where a newer change of it is already stored.
             let seen = is_same || (commit.pass.is_some() && change.operation != Operation::Delete);
             let as_of = if is_same { stored.as_of.max(stamp.as_of) } else { stored.as_of };
-            let pass = if seen { stored.pass.max(stamp.pass) } else { stored.pass };
+            let pass = if seen { stamp.pass } else { stored.pass };
             if (as_of, pass) != (stored.as_of, stored.pass) {
                 self.touch.execute(params![stored.rowid, as_of, pass])?;
             }

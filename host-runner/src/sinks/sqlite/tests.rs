@@ -22,7 +22,7 @@ fn schema(properties: &str) -> Table {
 
 fn target(hard_deletes: bool) -> Target {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut sink = Sqlite::open(&folder.path().join("t.db"), hard_deletes).expect("opened");
+    let mut sink = Sqlite::open(&folder.path().join("t.db"), "acme", hard_deletes).expect("opened");
     sink.prepare(&[schema(",\"n\":{\"type\":\"integer\"}")]).expect("prepared");
     Target { folder, sink }
 }
@@ -185,6 +185,38 @@ fn a_row_written_during_a_pass_survives_it_and_a_delete_during_it_stays() {
 }
 
 #[test]
+fn a_change_from_before_the_pass_that_comes_late_does_not_hide_a_delete() {
+    for (hard, gone) in [(false, "a- b=1 new- same-"), (true, "b=1")] {
+        let mut target = target(hard);
+        let rows = [change("a", Some(1), 10), change("b", Some(1), 10), change("same", Some(1), 10)];
+        target.commit(&rows, Some((100, true)));
+        target.commit(&[], Some((200, false)));
+        // Deleted before the pass began; what was said of them before that arrives only now.
+        let mut same = rows[2].clone();
+        same.as_of_ms = Some(150);
+        target.commit(&[change("a", Some(2), 150), change("new", Some(7), 199), same], None);
+        assert!(target.rows().contains("a=2 b=1 new=7"), "{}", target.rows());
+        let counts = target.commit(&[change("b", Some(1), 210)], Some((200, true)));
+        assert_eq!((counts.deleted, target.rows().as_str()), (3, gone));
+        // Gone as of the pass: told once more, it stays so.
+        assert_eq!(target.commit(&[change("a", Some(2), 150)], None).updated, 0);
+        assert_eq!(target.rows(), gone);
+    }
+}
+
+#[test]
+fn a_row_that_a_pass_has_shown_stays_shown_whatever_comes_late() {
+    let mut target = target(false);
+    target.commit(&[change("a", Some(1), 10)], Some((100, true)));
+    let mut shown = change("a", Some(1), 10);
+    shown.as_of_ms = Some(120);
+    target.commit(&[shown], Some((200, false)));
+    target.commit(&[change("a", Some(2), 130)], None);
+    assert_eq!(target.commit(&[], Some((200, true))).deleted, 0);
+    assert_eq!(target.rows(), "a=2");
+}
+
+#[test]
 fn an_older_row_that_a_pass_shows_counts_as_shown() {
     let mut target = target(false);
     target.commit(&[change("a", Some(2), 500)], None);
@@ -284,10 +316,55 @@ fn a_reopened_file_knows_its_tables() {
     let target = target(true);
     let Target { folder, sink } = target;
     drop(sink);
-    let sink = Sqlite::open(&folder.path().join("t.db"), true).expect("opened");
+    let sink = Sqlite::open(&folder.path().join("t.db"), "acme", true).expect("opened");
     let mut target = Target { folder, sink };
     target.commit(&[change("a", Some(1), 10)], None);
     assert_eq!(target.rows(), "a=1");
+}
+
+#[test]
+fn a_file_of_an_older_runner_works_on_and_one_of_a_newer_is_left_alone() {
+    let Target { folder, mut sink } = target(false);
+    let path = folder.path().join("t.db");
+    let pass = Some(Pass { id: 100, as_of_ms: Some(100), complete: false });
+    let rows = [change("a", Some(1), 10), change("b", Some(1), 10)];
+    let commit =
+        Commit { table: "things", changes: &rows, cursor: Some("c"), pass, as_of_ms: 50, lineage: "test" };
+    sink.commit(&commit).expect("committed");
+    drop(sink);
+    let older = "ALTER TABLE _cursors DROP COLUMN pass_as_of; PRAGMA user_version = 1";
+    Connection::open(&path).expect("opened").execute_batch(older).expect("made older");
+    let sink = Sqlite::open(&path, "acme", false).expect("opened");
+    let mut target = Target { folder, sink };
+    let position = target.sink.position("things").expect("asked").expect("a position");
+    assert_eq!((position.cursor.as_deref(), position.pass), (Some("c"), 100));
+    target.commit(&[change("a", Some(2), 210)], Some((200, false)));
+    target.commit(&[change("b", Some(2), 150)], None);
+    assert_eq!(target.commit(&[], Some((200, true))).deleted, 1);
+    assert_eq!(target.rows(), "a=2 b-");
+
+    let newer = "PRAGMA user_version = 99";
+    Connection::open(&path).expect("opened").execute_batch(newer).expect("made newer");
+    let error = Sqlite::open(&path, "acme", false).err().expect("opened a newer one");
+    assert!(error.message.ends_with("written by a newer runner"), "{error}");
+    assert_eq!(target.query("SELECT user_version || '' FROM pragma_user_version"), "99");
+}
+
+#[test]
+fn a_file_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first() {
+    let Target { folder, sink } = target(false);
+    drop(sink);
+    let path = folder.path().join("t.db");
+    let error = Sqlite::open(&path, "other", false).err().expect("opened for two");
+    assert_eq!(
+        error.message,
+        format!("{}: holds the rows of connection `acme`, not of `other`", path.display())
+    );
+    assert!(error.hint.is_some_and(|hint| hint.contains("'DELETE FROM _owner'")));
+    Sqlite::open(&path, "acme", false).expect("its own");
+    Connection::open(&path).expect("opened").execute_batch("DROP TABLE _owner").expect("made older");
+    Sqlite::open(&path, "other", false).expect("nobody's");
+    assert!(Sqlite::open(&path, "acme", false).is_err());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::Place;
+use crate::support::{FILE, Place};
 
 /// Longest wait for something to show; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,9 +82,16 @@ impl Server {
 
     /// The path of the connection's own URL.
     pub(super) fn hook(&self, place: &Place) -> String {
+        self.hook_of(place, FILE)
+    }
+
+    /// The path of the URL of a connection file.
+    pub(super) fn hook_of(&self, place: &Place, file: &str) -> String {
         let public = format!("http://{}", self.address);
-        let url = place.json(&["webhook", "url", "--public-url", &public], 0)["url"].clone();
-        url.as_str().and_then(|url| url.strip_prefix(&public)).expect("a URL").to_owned()
+        let arguments = ["webhook", "url", "--public-url", &public, "--json"];
+        let ran = place.expect_of(file, &arguments, 0);
+        let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        answer["url"].as_str().and_then(|url| url.strip_prefix(&public)).expect("a URL").to_owned()
     }
 
     /// Posts events to the connection's own URL.

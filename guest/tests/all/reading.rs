@@ -1,17 +1,16 @@
 //! Reading through a scripted transport: what a batch holds, where it ends, and what happens when a call fails.
 
-mod desk;
-
-use desk::Desk;
 use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
 use zoho_desk::reader::{Limits, PassMark};
 use zoho_desk::row::Operation;
 
-const LIMITS: Limits = Limits { max_changes: 1000, max_bytes: 8 << 20, max_ms: 60_000 };
+use crate::desk::Desk;
 
-fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
+pub(crate) const LIMITS: Limits = Limits { max_changes: 1000, max_bytes: 8 << 20, max_ms: 60_000 };
+
+pub(crate) fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
     let mut config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
     for (key, value) in more.as_object().unwrap() {
         config[key] = value.clone();
@@ -22,7 +21,11 @@ fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
 }
 
 /// Reads to the end; failures are asked again, as a host would.
-fn read_all(connection: &mut Connection<Desk>, table: &str, limits: Limits) -> (Vec<Value>, String) {
+pub(crate) fn read_all(
+    connection: &mut Connection<Desk>,
+    table: &str,
+    limits: Limits,
+) -> (Vec<Value>, String) {
     let (mut rows, mut cursor) = (Vec::new(), None);
     for _ in 0..1000 {
         match connection.read(table, cursor.as_deref(), limits) {

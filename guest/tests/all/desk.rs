@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use zoho_desk::time;
-use zoho_desk::transport::{Failure, Request, Response, Transport};
+use zoho_desk::transport::{Failure, Method, Request, Response, Transport};
 
 #[derive(Clone)]
 pub(crate) struct Desk(Rc<RefCell<State>>);
@@ -15,6 +15,8 @@ pub(crate) struct Desk(Rc<RefCell<State>>);
 #[derive(Default)]
 pub(crate) struct State {
     now_ms: u64,
+    /// How far the server's clock is ahead of ours.
+    pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
     binned: Vec<(u32, u64)>,
@@ -25,13 +27,40 @@ pub(crate) struct State {
     pub refuse_fields: bool,
     pub refuse_include: bool,
     pub ignore_from: bool,
+    /// The search's `count` is that of the page (reference, conflict 8).
+    pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// What `ticketsCount` says, or the status it answers with.
+    pub counted: u64,
+    pub count_status: u16,
+    /// Status and code by module of `organizationFields`.
+    pub field_status: BTreeMap<String, (u16, &'static str)>,
+    /// Paths below a ticket that may not be seen, as `5/threads`.
+    pub hidden: Vec<String>,
+    /// The ticket whose every page of threads is full.
+    pub endless: Option<String>,
     pub detail_status: BTreeMap<String, u16>,
+    /// The key set for webhook signatures.
+    pub jwks: Vec<Value>,
+    pub keys_fail: bool,
+    key_fetches: usize,
+    /// Registered webhooks.
+    pub webhooks: Vec<Value>,
+    made: usize,
 }
 
 impl State {
     pub(crate) fn modify(&mut self, id: &str) {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
+    }
+
+    pub(crate) fn answer_fields(&mut self, module: &str, status: u16, code: &'static str) {
+        self.field_status.insert(module.to_owned(), (status, code));
+    }
+
+    /// The ticket changed some time ago.
+    pub(crate) fn modify_at(&mut self, id: u32, ago_ms: u64) {
+        self.modified.insert(id, self.now_ms - ago_ms);
     }
 
     pub(crate) fn delete(&mut self, id: &str) {
@@ -67,11 +96,19 @@ impl Desk {
     pub(crate) fn tokens(&self) -> usize {
         self.0.borrow().tokens
     }
+
+    pub(crate) fn key_fetches(&self) -> usize {
+        self.0.borrow().key_fetches
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.0.borrow().now_ms
+    }
 }
 
 impl Transport for Desk {
     fn now_ms(&self) -> u64 {
-        self.0.borrow().now_ms
+        self.now_ms()
     }
 
     fn ticks_ms(&self) -> u64 {
@@ -94,6 +131,13 @@ impl State {
                 json!({"access_token": format!("t{}", self.token), "refresh_token": "r", "expires_in": 3600});
             return self.respond(200, &body);
         }
+        if path == "/.well-known/jwks.json" {
+            self.key_fetches += 1;
+            return match self.keys_fail {
+                true => self.respond(503, &json!({})),
+                false => self.respond(200, &json!({"keys": self.jwks})),
+            };
+        }
         if path == "/oauth/serverinfo" {
             return self.respond(200, &json!({}));
         }
@@ -102,7 +146,37 @@ impl State {
         if self.refuse_every_token || given.is_none_or(|(_, value)| *value != wanted) {
             return self.respond(401, &json!({"errorCode": "INVALID_OAUTH", "message": "m"}));
         }
-        self.route(path, &query)
+        match path.strip_prefix("/api/v1/webhooks") {
+            Some(rest) => self.webhook(request, rest.trim_start_matches('/')),
+            None => self.route(path, &query),
+        }
+    }
+
+    fn webhook(&mut self, request: &Request, id: &str) -> Response {
+        let index = self.webhooks.iter().position(|hook| hook["id"] == id);
+        match (request.method, index) {
+            (Method::Get, _) if self.webhooks.is_empty() => self.respond(204, &Value::Null),
+            (Method::Get, _) => self.respond(200, &json!({"data": self.webhooks})),
+            (Method::Post, _) => {
+                let mut hook: Value = serde_json::from_slice(&request.body).unwrap();
+                self.made += 1;
+                hook["id"] = Value::from(format!("{}", 700 + self.made));
+                self.webhooks.push(hook.clone());
+                self.respond(200, &hook)
+            }
+            (Method::Patch, Some(index)) => {
+                let change: Value = serde_json::from_slice(&request.body).unwrap();
+                for (name, value) in change.as_object().unwrap() {
+                    self.webhooks[index][name] = value.clone();
+                }
+                self.respond(200, &self.webhooks[index])
+            }
+            (Method::Delete, Some(index)) => {
+                self.webhooks.remove(index);
+                self.respond(200, &json!({}))
+            }
+            _ => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": id})),
+        }
     }
 
     fn route(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
@@ -115,7 +189,15 @@ impl State {
                 let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "deletedTime": time::format(*at)});
                 self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
             }
+            "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
+            "/api/v1/ticketsCount" if self.count_status == 0 => {
+                self.respond(200, &json!({"count": self.counted}))
+            }
+            "/api/v1/organizationFields" if self.field_status.contains_key(query["module"]) => {
+                let (status, code) = self.field_status[query["module"]];
+                self.respond(status, &json!({"errorCode": code, "message": "m"}))
+            }
             "/api/v1/organizationFields" if query["module"] == "timeEntry" => {
                 self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": "module"}))
             }
@@ -170,14 +252,20 @@ impl State {
         let (from, to) = range.as_deref().and_then(|range| range.split_once(',')).unwrap_or(("", ""));
         let (from, to) = (time::parse(from).unwrap_or(0), time::parse(to).unwrap_or(u64::MAX));
         let offset: usize = query["from"].parse().unwrap();
-        let found: Vec<Value> = self
-            .modified
-            .iter()
-            .filter(|(_, at)| (from..=to).contains(*at))
+        if offset + 100 > 5000 {
+            let message = "Max search result iterable is 5000";
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let found: Vec<(&u32, &u64)> =
+            self.modified.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let total = found.len();
+        let rows: Vec<Value> = found
+            .into_iter()
+            .skip(offset)
+            .take(100)
             .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
             .collect();
-        let count = found.len();
-        let rows: Vec<Value> = found.into_iter().skip(offset).take(100).collect();
+        let count = if self.count_of_page { rows.len() } else { total };
         if rows.is_empty() {
             self.respond(204, &Value::Null)
         } else {
@@ -187,8 +275,15 @@ impl State {
 
     /// Every ticket has one thread and no comment.
     fn talk(&self, path: &str) -> Response {
+        if self.hidden.iter().any(|hidden| hidden == path) {
+            return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
+        }
         let parts: Vec<&str> = path.split('/').collect();
         match parts[..] {
+            [ticket, "threads"] if self.endless.as_deref() == Some(ticket) => {
+                let rows: Vec<Value> = (0..100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
+                self.respond(200, &json!({"data": rows}))
+            }
             [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
@@ -221,8 +316,17 @@ impl State {
         let headers = vec![
             ("x-rate-limit-request-weight-v3".to_owned(), "1".to_owned()),
             ("x-rate-limit-remaining-v3".to_owned(), "99".to_owned()),
+            ("date".to_owned(), http_date(self.now_ms + self.ahead_ms)),
         ];
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         Response { status, headers, body }
     }
+}
+
+/// A moment as the header `Date` has it.
+fn http_date(ms: u64) -> String {
+    let iso = time::format(ms);
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        [iso[5..7].parse::<usize>().unwrap() - 1];
+    format!("{} {month} {} {} GMT", &iso[8..10], &iso[..4], &iso[11..19])
 }

@@ -1,0 +1,9 @@
+//! The guest's decisions through a scripted transport, natively: no network, no component, milliseconds.
+
+mod desk;
+mod following;
+mod passes;
+mod reading;
+mod receiving;
+mod signer;
+mod subscribing;

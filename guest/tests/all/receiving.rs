@@ -1,0 +1,268 @@
+//! Deliveries through a scripted transport: whose signature is believed, and when a delivery waits for a key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use zoho_desk::connection::Connection;
+use zoho_desk::error::{Error, Kind};
+use zoho_desk::limits::{
+    EVENT_SKEW_MS, EVENTS_MAX, SIGNING_KEYS_LIFE_MS, SIGNING_KEYS_PATIENCE_MS, SIGNING_KEYS_PAUSE_MS,
+    SIGNING_KEYS_STALE_MS,
+};
+use zoho_desk::row::Operation;
+use zoho_desk::webhook::keys::Keys;
+use zoho_desk::webhook::signature::{Refusal, verify};
+use zoho_desk::webhook::{Delivery, Receipt};
+
+use crate::desk::Desk;
+use crate::signer::{jwk, signed, token};
+
+const NOW_MS: u64 = 1_795_368_310_000;
+
+fn keys() -> Keys {
+    Keys::of(&[json!({"kid": "other", "kty": "EC"}), jwk("k1"), json!("no key")])
+}
+
+fn check(kid: &str, iss: &str, aud: &str, exp: u64) -> Result<(), Refusal> {
+    verify(&token(kid, iss, aud, exp), &keys(), "42", Some("7"), NOW_MS)
+}
+
+#[test]
+fn a_signature_for_us_is_accepted_with_expiry_in_either_unit() {
+    assert_eq!(check("k1", "orgId:42", "webhookId:7", NOW_MS / 1000 + 60), Ok(()));
+    assert_eq!(check("k1", "orgId:42", "webhookId:7", NOW_MS + 60_000), Ok(()));
+}
+
+#[test]
+fn every_other_signature_is_refused() {
+    let soon = NOW_MS / 1000 + 60;
+    assert_eq!(check("k2", "orgId:42", "webhookId:7", soon), Err(Refusal::UnknownKey("k2".into())));
+    assert_eq!(check("k1", "orgId:43", "webhookId:7", soon), Err(Refusal::Foreign("organisation")));
+    assert_eq!(check("k1", "orgId:42", "webhookId:8", soon), Err(Refusal::Foreign("webhook")));
+    assert_eq!(check("k1", "orgId:42", "webhookId:7", soon - 3600), Err(Refusal::Expired));
+    assert_eq!(check("k1", "orgId:42", "webhookId:7", NOW_MS - 3_600_000), Err(Refusal::Expired));
+    let good = token("k1", "orgId:42", "webhookId:7", soon);
+    let (content, signature) = good.rsplit_once('.').unwrap();
+    let other = token("k1", "orgId:42", "webhookId:7", soon + 3600);
+    let (longer, _) = other.rsplit_once('.').unwrap();
+    let claims = json!({"iss": "orgId:42", "aud": "webhookId:7", "exp": soon});
+    for forged in [
+        format!("{content}.{}", "A".repeat(342)),
+        format!("{content}.AAAA"),
+        format!("{longer}.{signature}"),
+        "nonsense".to_owned(),
+        "eyJhbGciOiJub25lIiwia2lkIjoiazEifQ.e30.".to_owned(),
+        signed(&json!({"alg": "HS256", "kid": "k1"}), &claims),
+    ] {
+        let outcome = verify(&forged, &keys(), "42", Some("7"), NOW_MS);
+        assert!(matches!(outcome, Err(Refusal::Forged(_))), "{forged}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_too_short_or_no_key_is_not_used() {
+    let short = json!({"kid": "short", "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([255; 128]), "e": "AQAB"});
+    let even = json!({"kid": "even", "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([254; 256]), "e": "AQAB"});
+    let keys = Keys::of(&[short, even, json!(null), json!({"kid": 7}), jwk("k1")]);
+    assert!(keys.get("short").is_none() && keys.get("even").is_none() && keys.get("k1").is_some());
+}
+
+/// A connection that knows its webhook and has verified a delivery by the key `k1`.
+fn connect(desk: &Desk) -> Connection<Desk> {
+    desk.set(|state| state.jwks = vec![jwk("k1")]);
+    let mut connection = open(desk, json!({}));
+    deliver(&mut connection, desk, "k1").unwrap();
+    assert_eq!(desk.key_fetches(), 1);
+    connection
+}
+
+fn open(desk: &Desk, more: Value) -> Connection<Desk> {
+    let mut config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut connection = Connection::open(desk.clone(), &config.to_string(), None).unwrap();
+    connection.authorize(r#"{"code":"good"}"#).unwrap();
+    connection
+}
+
+/// A delivery that arrives now, signed by a key of this name.
+fn deliver(connection: &mut Connection<Desk>, desk: &Desk, kid: &str) -> Result<usize, Error> {
+    deliver_of(connection, desk.now_ms(), kid)
+}
+
+fn deliver_of(connection: &mut Connection<Desk>, received_at_ms: u64, kid: &str) -> Result<usize, Error> {
+    let subscription = r#"{"version":1,"webhook_id":"7","url":"https://x","events":[]}"#;
+    let token = token(kid, "orgId:42", "webhookId:7", received_at_ms / 1000 + 60);
+    let body = json!([{"eventType": "Department_Update", "payload": {"id": "5"}, "orgId": "42"}]);
+    let headers = vec![("X-ZDesk-JWT".to_owned(), token.into_bytes())];
+    let mut receipts = connection.receive(Some(subscription), &[delivery(received_at_ms, headers, &body)]);
+    receipts.remove(0).map(|receipt| receipt.changes.len())
+}
+
+fn delivery(received_at_ms: u64, headers: Vec<(String, Vec<u8>)>, body: &Value) -> Delivery {
+    Delivery { received_at_ms, method: "POST".to_owned(), headers, body: body.to_string().into_bytes() }
+}
+
+/// What unsigned deliveries of these bodies mean.
+fn unsigned(connection: &mut Connection<Desk>, at_ms: u64, bodies: &[Value]) -> Vec<Result<Receipt, Error>> {
+    let deliveries: Vec<Delivery> = bodies.iter().map(|body| delivery(at_ms, Vec::new(), body)).collect();
+    connection.receive(None, &deliveries)
+}
+
+#[test]
+fn a_delivery_by_a_new_key_is_taken_when_the_keys_have_changed() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk);
+    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    desk.set(|state| state.jwks = vec![jwk("k2")]);
+    assert_eq!(deliver(&mut connection, &desk, "k2"), Ok(1));
+    assert_eq!(deliver(&mut connection, &desk, "k2"), Ok(1));
+    assert_eq!(desk.key_fetches(), 2);
+}
+
+#[test]
+fn a_delivery_by_a_new_key_waits_while_keys_may_not_be_asked_for_and_is_not_lost() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk);
+    desk.advance_ms(SIGNING_KEYS_PAUSE_MS / 4);
+    desk.set(|state| state.jwks = vec![jwk("k2")]);
+    let arrived_ms = desk.now_ms();
+    let waits = deliver_of(&mut connection, arrived_ms, "k2").unwrap_err();
+    assert_eq!((waits.kind, desk.key_fetches()), (Kind::Unavailable, 1));
+    desk.advance_ms(waits.retry_after_ms.unwrap());
+    assert_eq!(deliver_of(&mut connection, arrived_ms, "k2"), Ok(1));
+}
+
+#[test]
+fn a_key_that_is_unknown_to_keys_of_after_the_delivery_is_forged() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk);
+    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    let arrived_ms = desk.now_ms();
+    desk.advance_ms(1);
+    for _ in 0..3 {
+        let refused = deliver_of(&mut connection, arrived_ms, "k9").unwrap_err();
+        assert_eq!(refused.kind, Kind::Permission, "{refused}");
+    }
+    assert_eq!(desk.key_fetches(), 2, "asked for once for all of them");
+}
+
+/// Whoever knows the URL can send any key id; that must not hold what Zoho signed, even when keys cannot be fetched.
+#[test]
+fn an_unknown_key_waits_for_keys_that_cannot_be_fetched_and_not_for_ever() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk);
+    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    desk.set(|state| state.keys_fail = true);
+    let arrived_ms = desk.now_ms();
+    assert_eq!(deliver_of(&mut connection, arrived_ms, "k9").unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(deliver(&mut connection, &desk, "k1"), Ok(1), "known keys still do");
+    desk.advance_ms(SIGNING_KEYS_PATIENCE_MS + 1);
+    assert_eq!(deliver_of(&mut connection, arrived_ms, "k9").unwrap_err().kind, Kind::Permission);
+    desk.advance_ms(SIGNING_KEYS_LIFE_MS);
+    assert_eq!(deliver(&mut connection, &desk, "k1"), Ok(1), "old keys do while there are no others");
+    desk.advance_ms(SIGNING_KEYS_STALE_MS);
+    assert_eq!(deliver(&mut connection, &desk, "k1").unwrap_err().kind, Kind::Unavailable);
+}
+
+#[test]
+fn what_is_not_proved_is_read_again_even_a_department() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = open(&desk, json!({}));
+    let body =
+        json!([{"eventType": "Department_Update", "payload": {"id": "5", "name": "a lie"}, "orgId": "42"}]);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+    let after = receipts[0].as_ref().unwrap().changes[0].after.clone().unwrap();
+    assert!(after.contains("by the API"), "{after}");
+    let body = json!([{"eventType": "Department_Delete", "payload": {"id": "5"}, "orgId": "42"}]);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+    let receipt = receipts[0].as_ref().unwrap();
+    assert!(receipt.changes.is_empty() && receipt.ignored == ["Department_Delete"], "{receipt:?}");
+}
+
+#[test]
+fn an_event_of_the_far_future_makes_its_row_no_newer_than_its_arrival() {
+    for read_back in ["always", "never"] {
+        let desk = Desk::with_tickets(3);
+        let mut connection = open(&desk, json!({"read_back": read_back}));
+        let event = |name: &str, id: &str| json!([{"eventType": name, "payload": {"id": id}, "orgId": "42", "eventTime": "9999999999999"}]);
+        let bodies = [event("Ticket_Update", "2"), event("Ticket_Delete", "1")];
+        for receipt in unsigned(&mut connection, desk.now_ms(), &bodies) {
+            let as_of_ms = receipt.unwrap().changes[0].as_of_ms.unwrap();
+            assert!(as_of_ms <= desk.now_ms() + EVENT_SKEW_MS, "{read_back}: {as_of_ms}");
+        }
+    }
+}
+
+#[test]
+fn a_record_is_read_once_for_all_the_deliveries_about_it() {
+    let desk = Desk::with_tickets(3);
+    let mut connection = open(&desk, json!({}));
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42"}]);
+    let before = desk.calls();
+    let receipts = unsigned(&mut connection, desk.now_ms(), &vec![body; 20]);
+    assert!(receipts.iter().all(|receipt| receipt.as_ref().is_ok_and(|receipt| receipt.changes.len() == 1)));
+    assert_eq!(desk.calls() - before, 1);
+}
+
+/// One record that cannot be read fails its own delivery and no other.
+#[test]
+fn a_record_that_cannot_be_read_fails_its_delivery_alone() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| state.fail_detail_of = Some("2".to_owned()));
+    let mut connection = open(&desk, json!({}));
+    let of = |id: &str| json!([{"eventType": "Ticket_Update", "payload": {"id": id}, "orgId": "42"}]);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[of("1"), of("2"), of("3")]);
+    let kinds: Vec<Option<Kind>> =
+        receipts.iter().map(|receipt| receipt.as_ref().err().map(|e| e.kind)).collect();
+    assert_eq!(kinds, [None, Some(Kind::Unavailable), None]);
+}
+
+#[test]
+fn a_delivery_of_too_many_events_is_refused_without_a_call() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = open(&desk, json!({}));
+    let event = json!({"eventType": "Ticket_Update", "payload": {"id": "1"}});
+    let before = desk.calls();
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[Value::from(vec![event; EVENTS_MAX + 1])]);
+    assert_eq!(receipts[0].as_ref().unwrap_err().kind, Kind::Data);
+    assert_eq!(desk.calls(), before);
+}
+
+#[test]
+fn an_event_of_no_organisation_must_be_proved_or_read_again() {
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "1"}}]);
+    for (read_back, is_taken) in [("auto", true), ("always", true), ("never", false)] {
+        let desk = Desk::with_tickets(1);
+        let mut connection = open(&desk, json!({"read_back": read_back}));
+        let receipts = unsigned(&mut connection, desk.now_ms(), std::slice::from_ref(&body));
+        assert_eq!(receipts[0].is_ok(), is_taken, "{read_back}");
+    }
+}
+
+#[test]
+fn an_update_with_any_delete_flag_is_a_delete() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = open(&desk, json!({"read_back": "never"}));
+    for flag in ["isDeleted", "isTrashed", "IsDel"] {
+        let body =
+            json!([{"eventType": "Ticket_Update", "payload": {"id": "1", flag: "true"}, "orgId": "42"}]);
+        let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+        assert_eq!(receipts[0].as_ref().unwrap().changes[0].operation, Operation::Delete, "{flag}");
+    }
+}
+
+/// A late event finds a record that was deleted after it: the delete is as new as the answer that says so.
+#[test]
+fn a_record_that_is_gone_when_it_is_read_again_was_gone_by_then() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| {
+        state.detail_status.insert("2".to_owned(), 404);
+    });
+    let mut connection = open(&desk, json!({}));
+    let event_ms = desk.now_ms() - 3_600_000;
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42", "eventTime": event_ms.to_string()}]);
+    let receipts = unsigned(&mut connection, event_ms, &[body]);
+    let change = &receipts[0].as_ref().unwrap().changes[0];
+    assert_eq!(change.operation, Operation::Delete);
+    assert!(change.as_of_ms.unwrap() > event_ms + 3_000_000, "{:?}", change.as_of_ms);
+}
