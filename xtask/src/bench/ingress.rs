@@ -16,6 +16,7 @@ const BESIDE_IDLE: u32 = 64;
 const PACE: u32 = 1_000;
 
 pub(crate) fn run(seconds: u32, idle: u32) -> Result<()> {
+    let machine = report::machine("server, reader and load generator");
     let measure = |connections: u32, idle: u32, pace: u32| -> Result<Value> {
         let mut bench = tools::cargo();
         bench
@@ -37,10 +38,9 @@ pub(crate) fn run(seconds: u32, idle: u32) -> Result<()> {
 
     let bytes = &rows[0].1["bytes"];
     let mut text = format!(
-        "## Ingress\n\n`cargo xtask bench ingress --seconds {seconds} --idle {idle}`; {}. Deliveries of {bytes} bytes, each \
+        "## Ingress\n\n`cargo xtask bench ingress --seconds {seconds} --idle {idle}`; {machine}. Deliveries of {bytes} bytes, each \
          synced to disk before the 200. An idle connection took {each:.1} KiB, both ends together.\n\n\
-         | load | deliveries/s | median ms | p99 ms | max ms | cores used by all |\n|---|---:|---:|---:|---:|---:|\n",
-        report::machine("server, reader and load generator")
+         | load | deliveries/s | median ms | p99 ms | max ms | cores used by all |\n|---|---:|---:|---:|---:|---:|\n"
     );
     for (load, one) in &rows {
         let names = ["deliveriesPerSecond", "medianMs", "p99Ms", "maxMs", "cores"];

@@ -7,6 +7,7 @@ use crate::{build, tools};
 
 pub(crate) fn run(seconds: u32, rates: &[u32]) -> Result<()> {
     build::for_tests()?;
+    let machine = report::machine("source, runner and watcher");
     let rates = rates.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let mut measurement = tools::cargo();
     measurement
@@ -17,11 +18,10 @@ pub(crate) fn run(seconds: u32, rates: &[u32]) -> Result<()> {
         .env("E2E_LATENCY_SECONDS", seconds.to_string());
     let measured = tools::json_lines(&mut measurement)?;
     let mut text = format!(
-        "## From the POST to the visible row\n\n`cargo xtask bench latency --seconds {seconds} --rates {rates}`; {}. Each delivery \
+        "## From the POST to the visible row\n\n`cargo xtask bench latency --seconds {seconds} --rates {rates}`; {machine}. Each delivery \
          has a signature of its own, verified inside the component. Time counts from the moment it was due until another process sees \
          its row in SQLite.\n\n\
-         | deliveries/s | answered/s | deliveries | median ms | p99 ms | max ms |\n|---:|---:|---:|---:|---:|---:|\n",
-        report::machine("source, runner and watcher")
+         | deliveries/s | answered/s | deliveries | median ms | p99 ms | max ms |\n|---:|---:|---:|---:|---:|---:|\n"
     );
     for one in &measured {
         let names = ["deliveriesPerSecond", "answeredPerSecond", "deliveries", "medianMs", "p99Ms", "maxMs"];

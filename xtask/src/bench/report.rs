@@ -20,7 +20,7 @@ pub(crate) fn write(name: &str, text: &str) -> Result<()> {
     std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// When and on what the figures were taken, and who shared it.
+/// When and on what the figures are taken, who shares it, and how busy it is as they begin: to be asked before.
 pub(crate) fn machine(shared_by: &str) -> String {
     let output = |program: &str, arguments: &[&str]| {
         Command::new(program)
@@ -38,8 +38,10 @@ pub(crate) fn machine(shared_by: &str) -> String {
         })
         .unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{}, commit {}, {cores} cores ({model}), shared by {shared_by}",
+        "{}, commit {}, {cores} cores ({model}), shared by {shared_by}; load of the minute before: {load}",
         output("date", &["-u", "+%F"]),
         output("git", &["rev-parse", "--short", "HEAD"]),
     )
