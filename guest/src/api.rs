@@ -9,13 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Grant};
 use crate::session::Session;
-use crate::table::Table;
 use crate::transport::{Failure, Method, Request, Response, Transport};
-use crate::url::{Origin, Path};
+use crate::url::Origin;
 use crate::webhook::keys::Keys;
-
-/// How the session remembers that a portal refuses `include` on details.
-const DETAIL_INCLUDE: &str = "detail.include";
 
 /// What the calls since the last [`Api::take_usage`] cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,25 +103,6 @@ impl<T: Transport> Api<T> {
         answers.pop().unwrap_or_else(|| Err(Error::new(Kind::Internal, "the transport gave no answer")))
     }
 
-    /// GETs one whole record of a table, with what its list row has beside it where the portal gives that.
-    pub fn get_record(&mut self, table: &Table, id: &str) -> Result<Answer> {
-        let path = table
-            .detail_path(id)
-            .ok_or_else(|| Error::new(Kind::Internal, format!("table `{}` has no detail", table.name)))?;
-        let include = table.detail.and_then(|detail| detail.include);
-        if let Some(include) = include
-            && !self.refused(table.name, DETAIL_INCLUDE)
-        {
-            match self.get(&Path::new(&path).with("include", include).into_string()) {
-                Err(error) if error.kind == Kind::Data && error.message.contains("include") => {
-                    self.remember_refused(table.name, DETAIL_INCLUDE);
-                }
-                answer => return answer,
-            }
-        }
-        self.get(&path)
-    }
-
     /// Zoho's keys for webhook signatures: those that are kept, unless there are none or they are old. With `arrived_ms`,
     /// the arrival of a delivery whose key is not among them: keys asked for after it arrived, so that one that is
     /// unknown to these too is forged. Not asked for again and again: then the delivery must wait.
@@ -140,7 +117,22 @@ impl<T: Transport> Api<T> {
                 .retry_after_ms(Some(limits::SIGNING_KEYS_PAUSE_MS - age_ms)));
         }
         if old || older {
-            self.fetch_signing_keys(now_ms)?;
+            match self.fetch_signing_keys(now_ms) {
+                Ok(()) => self.session.signing_keys_failing_ms = 0,
+                Err(error) => {
+                    if self.session.signing_keys_failing_ms == 0 {
+                        self.session.signing_keys_failing_ms = now_ms;
+                    }
+                    let failing_ms = now_ms.saturating_sub(self.session.signing_keys_failing_ms);
+                    // A stranger's key must not hold what the kept keys prove for as long as others cannot be fetched.
+                    let has_waited = arrived_ms.is_none() || failing_ms > limits::SIGNING_KEYS_PATIENCE_MS;
+                    let is_usable =
+                        !self.session.signing_keys.is_empty() && age_ms < limits::SIGNING_KEYS_STALE_MS;
+                    if !(has_waited && is_usable) {
+                        return Err(error);
+                    }
+                }
+            }
         }
         Ok(self.keys.get_or_insert_with(|| Keys::of(&self.session.signing_keys)))
     }
@@ -218,6 +210,16 @@ impl<T: Transport> Api<T> {
         if !self.refused(table, parameter) {
             self.session.refused.push(format!("{table}.{parameter}"));
         }
+    }
+
+    /// Whether a part of a list has shown rows; none when it was not asked for yet.
+    pub fn slice_was_read(&self, table: &str, value: &str) -> Option<bool> {
+        self.session.slices.get(&format!("{table}.{value}")).copied()
+    }
+
+    /// Remembers that a part of a list showed rows, or that it was refused.
+    pub fn remember_slice(&mut self, table: &str, value: &str, read: bool) {
+        self.session.slices.insert(format!("{table}.{value}"), read);
     }
 
     fn call_all(&mut self, calls: &[Call], at_once: usize) -> Result<Vec<Result<Answer>>> {

@@ -144,7 +144,7 @@ fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> crate::er
             Err(error) => return Err(error),
         }
     }
-    if let crate::table::Follow::Search { path } = table.follow {
+    if let crate::table::Follow::Search { path, .. } = table.follow {
         let path =
             Path::new(path).with("from", 0).with("limit", 1).with("sortBy", "modifiedTime").into_string();
         api.get(&path)?;

@@ -113,9 +113,20 @@ impl webhook::Guest for Component {
         connection: contract::ConnectionBorrow<'_>,
         url: String,
         tables: Vec<String>,
+        current: Option<String>,
     ) -> Result<String, nouns::Error> {
         let handle: &Handle = connection.get();
-        handle.call(|connection| connection.subscribe(&url, &tables)).map(|(subscription, _)| subscription)
+        handle
+            .call(|connection| connection.subscribe(&url, &tables, current.as_deref()))
+            .map(|(subscription, _)| subscription)
+    }
+
+    fn check(connection: contract::ConnectionBorrow<'_>, subscription: String) -> Vec<contract::CheckItem> {
+        let handle: &Handle = connection.get();
+        match handle.call(|connection| Ok(connection.check_subscription(&subscription))) {
+            Ok((items, _)) => items.into_iter().map(to_item).collect(),
+            Err(_) => Vec::new(),
+        }
     }
 
     fn unsubscribe(
@@ -179,7 +190,7 @@ fn to_error(error: Error, usage: Usage) -> nouns::Error {
     attributes.extend(usage_attributes(&usage));
     nouns::Error {
         kind: to_kind(error.kind),
-        code: error.code,
+        code: error.code.map(String::from),
         message: error.message,
         hint: error.hint,
         retry_after_ms: error.retry_after_ms,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::data_center::{self, DATA_CENTERS};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
+use crate::row;
 use crate::table::Table;
 use crate::tables;
 use crate::url::Origin;
@@ -101,6 +102,15 @@ impl Config {
             Some(config) if form.problems.is_empty() => Ok(config),
             _ => Err(form.into_error()),
         }
+    }
+}
+
+impl Config {
+    /// True unless a row, of `table` or of its parent, is known to be of a department that is not among the chosen ones.
+    pub fn selects(&self, table: &Table, row: &str) -> bool {
+        self.department_ids.is_empty()
+            || table.list.departments.is_none()
+            || row::department(row).is_none_or(|id| self.department_ids.contains(&id))
     }
 }
 

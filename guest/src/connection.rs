@@ -111,8 +111,13 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Registers the webhook; answers the subscription.
-    pub fn subscribe(&mut self, url: &str, tables: &[String]) -> Result<String> {
-        webhook::subscribe(&mut self.api, url, tables).map(|subscription| subscription.to_json())
+    pub fn subscribe(&mut self, url: &str, tables: &[String], current: Option<&str>) -> Result<String> {
+        webhook::subscribe(&mut self.api, url, tables, current).map(|subscription| subscription.to_json())
+    }
+
+    /// What Zoho says of a subscription.
+    pub fn check_subscription(&mut self, subscription: &str) -> Vec<Item> {
+        vec![webhook::check(&mut self.api, subscription)]
     }
 
     pub fn unsubscribe(&mut self, subscription: &str) -> Result<()> {

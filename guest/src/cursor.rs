@@ -27,7 +27,7 @@ pub enum Phase {
     Pass(Pass),
     /// Changes by search, window by window.
     Search(Search),
-    /// A pass is complete; the next read begins another.
+    /// A pass that began then has ended; another begins when its time has come. 0: there was none.
     Rest { last_pass: u64 },
 }
 
@@ -43,9 +43,16 @@ pub struct Pass {
     #[serde(default)]
     pub slice: usize,
     pub position: Position,
+    /// Something was left out that the target may hold: this pass ends without a comparison.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gaps: bool,
     /// Pages to ask for at once: doubled while pages are full, one again after a short one.
     #[serde(default = "one")]
     pub ahead: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn one() -> usize {
@@ -62,18 +69,21 @@ pub struct Search {
     /// Everything that came into the recycle bin before this moment has been seen.
     #[serde(default)]
     pub bin_since_ms: u64,
-    /// Rows of the overlap that have been read, by id with their modified time: the next window shows them again.
+    /// Rows of the overlap that have been read, by id (and what else was seen of them) with their modified time: the next window shows them again.
     #[serde(default)]
     pub seen: BTreeMap<String, u64>,
 }
 
-/// One window of modified times, both ends included.
+/// One window of moments, both ends included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     pub from_ms: u64,
     pub to_ms: u64,
     /// Where the whole range ends that this window is a part of.
     pub end_ms: u64,
+    /// Index into the moments that the table is followed by.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moment: usize,
     /// The source's clock at the first answer of the range.
     #[serde(default)]
     pub source_now_ms: Option<u64>,
@@ -94,6 +104,7 @@ impl Cursor {
                 source_began_ms: None,
                 slice: 0,
                 position: Position::default(),
+                gaps: false,
                 ahead: 1,
             }),
         )

@@ -1,5 +1,7 @@
 //! What the connector is, as one JSON document: form, hosts, tables, scopes, commands, help. See `docs/CONTRACT.md`.
 
+mod webhook;
+
 use serde_json::{Map, Value, json};
 
 use crate::data_center::DATA_CENTERS;
@@ -40,6 +42,7 @@ pub fn document() -> Value {
         ],
         "tables": tables::ALL.iter().map(|table| table_entry(table)).collect::<Vec<_>>(),
         "commands": commands(),
+        "webhook": {"setup": webhook::setup()},
         "help": {"en": HELP_EN, "zh-CN": HELP_ZH},
     })
 }

@@ -2,6 +2,7 @@
 //! message and a hint for a person. Knows no HTTP; [`crate::api`] turns answers into these.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 /// What the caller can do about a failure; the same cases as `error-kind` in `wit/source.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +22,16 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub kind: Kind,
-    /// The source's own code, for example `INVALID_OAUTH`.
-    pub code: Option<String>,
+    /// The source's own code, for example `INVALID_OAUTH`. Boxed, as `as_of` is packed, to keep results small.
+    pub code: Option<Box<str>>,
     /// The thing first, then what happened. Never holds a secret.
     pub message: String,
     /// What to try next.
     pub hint: Option<String>,
     /// Milliseconds to wait before trying again, where the source said so.
     pub retry_after_ms: Option<u64>,
+    /// See [`Error::as_of_ms`].
+    pub(crate) as_of: Option<NonZeroU64>,
     /// Open-ended facts by name, see `docs/CONTRACT.md`.
     pub attributes: Vec<(String, String)>,
 }
@@ -43,13 +46,14 @@ impl Error {
             message: message.into(),
             hint: None,
             retry_after_ms: None,
+            as_of: None,
             attributes: Vec::new(),
         }
     }
 
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.code = Some(code.into().into_boxed_str());
         self
     }
 
@@ -57,6 +61,11 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The source's clock when it refused, Unix milliseconds: a record that it says is gone was gone by then.
+    pub fn as_of_ms(&self) -> Option<u64> {
+        self.as_of.map(NonZeroU64::get)
     }
 
     #[must_use]
@@ -76,7 +85,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.code {
-            Some(code) if !self.message.contains(code.as_str()) => write!(f, " ({code})"),
+            Some(code) if !self.message.contains(&**code) => write!(f, " ({code})"),
             _ => Ok(()),
         }
     }

@@ -54,12 +54,23 @@ pub const SEARCH_SEEN_MAX: usize = 2000;
 /// How long to rest when a followed table is caught up.
 pub const SEARCH_REST_MS: u64 = 5 * 60 * 1000;
 
+/// A table that is read as a whole is read again this much before its time, so that a host that asks exactly when it is due
+/// never comes a moment too soon and misses a whole interval.
+pub const COMPARE_EARLY_MS: u64 = 5 * 60 * 1000;
+
 /// Departments in `department_ids`: Zoho takes at most 20 (§4.1).
 pub const DEPARTMENT_IDS_MAX: usize = 20;
 
 /// How far a signature's expiry may lie behind the arrival of its delivery: the two clocks differ, and a delivery takes
 /// its time to us.
 pub const SIGNATURE_SKEW_MS: u64 = 5 * 60 * 1000;
+
+/// How far an event's time may lie after the arrival of its delivery: the two clocks differ. The body is not signed, and
+/// an event of the far future would make its row newer than everything that comes after.
+pub const EVENT_SKEW_MS: u64 = 60 * 1000;
+
+/// Events of one delivery. Zoho sends one or a few; each may cost a call.
+pub const EVENTS_MAX: usize = 1000;
 
 /// Signing keys are fetched again after this long, so that a withdrawn key stops being believed.
 pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
@@ -68,11 +79,19 @@ pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// A delivery by a key that is newer than ours waits this long at most, and those after it.
 pub const SIGNING_KEYS_PAUSE_MS: u64 = 1000;
 
+/// When they cannot be fetched, kept ones are believed for this long.
+pub const SIGNING_KEYS_STALE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// How long a delivery by an unknown key waits for keys that cannot be fetched; then it is refused, and those after it go
+/// on with the keys that are kept.
+pub const SIGNING_KEYS_PATIENCE_MS: u64 = 10 * 60 * 1000;
+
 /// Parents whose children are read together: enough to keep every allowed call busy, few enough for their rows to fit in
 /// memory.
 pub const PARENTS_AT_ONCE: usize = 20;
 
-/// Pages of one parent's children; a ticket with more than this many hundred replies is no ticket.
+/// Pages of one parent's children; a ticket with more than this many hundred replies is no ticket, and what is beyond is
+/// left out.
 pub const CHILD_PAGES_MAX: u64 = 50;
 
 /// A row that was modified less than this before it was read counts as still changing.
@@ -80,6 +99,9 @@ pub const SETTLED_MS: u64 = 5_000;
 
 /// Two sweeps of the recycle bin overlap by this much: its times are whole seconds.
 pub const BIN_OVERLAP_MS: u64 = 60 * 1000;
+
+/// Parents in the bin whose children one sweep looks for at most: two calls each.
+pub const BIN_PARENTS_MAX: usize = 100;
 
 /// Pages of the recycle bin that one sweep reads at most: two thousand deletes between two sweeps. More are found by the
 /// next complete read.

@@ -8,6 +8,7 @@ mod children;
 mod details;
 mod pass;
 mod search;
+mod sight;
 
 use std::collections::BTreeMap;
 
@@ -64,6 +65,8 @@ struct Output {
     deadline_ms: u64,
     /// True once the cursor moved, with or without changes.
     moved: bool,
+    /// Something was left out that the target may hold.
+    gaps: bool,
     /// What ended the batch early.
     failure: Option<Error>,
 }
@@ -73,6 +76,12 @@ impl Output {
         self.bytes +=
             change.after.as_ref().map_or(0, String::len) + change.before.as_ref().map_or(0, String::len);
         self.changes.push(change);
+    }
+
+    /// Leaves something out that the target may hold, and says why.
+    fn leave_out(&mut self, warning: String) {
+        self.gaps = true;
+        self.warnings.push(warning);
     }
 
     fn is_full(&self, ticks_ms: u64) -> bool {
@@ -99,6 +108,9 @@ pub fn read<T: Transport>(
         None => Cursor::start(table, now_ms),
     };
     if let Phase::Rest { last_pass } = cursor.phase {
+        if let Some(wait_ms) = rest_of(table, last_pass, now_ms) {
+            return Ok(resting(&cursor, wait_ms));
+        }
         cursor = Cursor::start(table, now_ms.max(last_pass + 1));
     }
     let mut out = Output {
@@ -108,6 +120,7 @@ pub fn read<T: Transport>(
         limits,
         deadline_ms: api.transport().ticks_ms().saturating_add(u64::from(limits.max_ms)),
         moved: false,
+        gaps: false,
         failure: None,
     };
     let progress = loop {
@@ -129,12 +142,34 @@ pub fn read<T: Transport>(
     Ok(conclude(table, cursor, progress, out))
 }
 
+/// How long a table that was read as a whole has still to rest: a host that starts anew, or asks too soon, must not cost
+/// another pass.
+fn rest_of(table: &Table, last_pass_ms: u64, now_ms: u64) -> Option<u64> {
+    let Follow::Compare { every_ms } = table.follow else { return None };
+    // A pass of the future was begun by a clock that has been set back since.
+    let since_ms = now_ms.checked_sub(last_pass_ms)?;
+    every_ms.checked_sub(since_ms).filter(|rest_ms| *rest_ms > limits::COMPARE_EARLY_MS)
+}
+
+/// The batch of a table that rests: nothing, and the rest of the wait.
+fn resting(cursor: &Cursor, wait_ms: u64) -> Batch {
+    Batch {
+        changes: Vec::new(),
+        cursor: cursor.to_json(),
+        pass: None,
+        caught_up: true,
+        wait_ms: Some(wait_ms),
+        warnings: Vec::new(),
+    }
+}
+
 /// The batch, with the cursor moved on to the next phase where this one is done.
 fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
     let done = matches!(progress, Progress::Done);
     let pass = match &cursor.phase {
         Phase::Pass(pass) => {
-            Some(PassMark { id: pass.began_ms, as_of_ms: pass.source_began_ms, complete: done })
+            let complete = done && !pass.gaps;
+            Some(PassMark { id: pass.began_ms, as_of_ms: pass.source_began_ms, complete })
         }
         _ => None,
     };
@@ -149,6 +184,12 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
         Follow::Compare { every_ms } => every_ms,
     };
     let mut warnings = out.warnings;
+    if done && pass.is_some_and(|pass| !pass.complete) {
+        warnings.push(format!(
+            "`{}` was not read as a whole: what is gone at the source is not looked for this time",
+            table.name
+        ));
+    }
     warnings.extend(out.failure.map(|error| format!("the batch was cut short: {error}")));
     Batch {
         changes: out.changes,
@@ -173,7 +214,11 @@ fn after_pass(table: &Table, began_ms: u64, source_began_ms: Option<u64>) -> Pha
 
 /// The cursor that starts at a moment: changes since then by search, or a pass where there is no search.
 pub fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
-    Cursor::new(table, after_pass(table, time_ms, Some(time_ms)))
+    match table.follow {
+        Follow::Search { .. } => Cursor::new(table, after_pass(table, time_ms, Some(time_ms))),
+        // No pass was yet, so none is to be waited for.
+        Follow::Compare { .. } => Cursor::new(table, Phase::Rest { last_pass: 0 }),
+    }
 }
 
 /// Says which scopes the table needs when one is missing.

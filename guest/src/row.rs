@@ -72,6 +72,9 @@ pub struct PartialRow<'a> {
     is_trashed: Option<&'a RawValue>,
     #[serde(borrow)]
     is_deleted: Option<&'a RawValue>,
+    /// How the original connector's documentation spells it (`zoho-desk-api.md` §7).
+    #[serde(borrow, rename = "IsDel")]
+    is_del: Option<&'a RawValue>,
 }
 
 impl PartialRow<'_> {
@@ -83,7 +86,7 @@ impl PartialRow<'_> {
         (!id.is_empty() && id.bytes().all(legal)).then(|| Head {
             id: id.to_owned(),
             modified_time_ms: self.modified_time.and_then(|value| time::parse(unquoted(value.get()))),
-            deleted: is_true(self.is_trashed) || is_true(self.is_deleted),
+            deleted: is_true(self.is_trashed) || is_true(self.is_deleted) || is_true(self.is_del),
         })
     }
 }
@@ -91,6 +94,18 @@ impl PartialRow<'_> {
 /// Reads a row's head; none when it has no usable `id`.
 pub fn head(raw: &str) -> Option<Head> {
     serde_json::from_str::<PartialRow<'_>>(raw).ok()?.head()
+}
+
+/// The department a row is of, where it says so.
+pub fn department(raw: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Row<'a> {
+        #[serde(borrow)]
+        department_id: Option<&'a RawValue>,
+    }
+    let id = unquoted(serde_json::from_str::<Row<'_>>(raw).ok()?.department_id?.get());
+    (!id.is_empty() && id != "null").then(|| id.to_owned())
 }
 
 /// A string's text without escapes, or any other value's text.
@@ -196,6 +211,19 @@ pub fn counts_some(row: &str, member: &str) -> bool {
     let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(row) else { return true };
     let count = members.iter().find(|(key, _)| key == member).map(|(_, value)| unquoted(value.get()));
     count.is_none_or(|count| count.parse::<u64>() != Ok(0))
+}
+
+/// What `members` of a row count, as one text; none when it lacks one of them.
+pub fn counts<'a>(row: &str, members: impl Iterator<Item = &'a str>) -> Option<String> {
+    let Members(found) = serde_json::from_str(row).ok()?;
+    let count = |member| found.iter().find(|(key, _)| key == member).map(|(_, value)| unquoted(value.get()));
+    members.map(count).collect::<Option<Vec<&str>>>().map(|counts| counts.join(","))
+}
+
+/// A member that is a time.
+pub fn moment(row: &str, member: &str) -> Option<u64> {
+    let Members(found) = serde_json::from_str(row).ok()?;
+    found.iter().find(|(key, _)| key == member).and_then(|(_, value)| time::parse(unquoted(value.get())))
 }
 
 /// Writes one object from raw values.

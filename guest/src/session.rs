@@ -1,5 +1,6 @@
 //! What the host keeps for us between calls, in secret: tokens, and what was learnt about the portal.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -23,10 +24,15 @@ pub struct Session {
     pub edition: Option<String>,
     /// Optional parameters this portal refused, as `table.parameter`; not sent again.
     pub refused: Vec<String>,
+    /// Parts of lists, as `table.value`: true once one showed rows, false while it was refused whenever it was asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub slices: BTreeMap<String, bool>,
     /// Zoho's public keys for webhook signatures, as JWKs, and when they were fetched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signing_keys: Vec<serde_json::Value>,
     pub signing_keys_at_ms: u64,
+    /// Since when they could not be fetched again; 0: they could.
+    pub signing_keys_failing_ms: u64,
 }
 
 impl fmt::Debug for Session {

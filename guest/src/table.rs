@@ -61,11 +61,9 @@ pub struct Slices {
     pub values: &'static [&'static str],
 }
 
-/// Where the whole record is, when list rows are only a part of it.
+/// What a pass reads of each record beside its list row, when list rows are only a part of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Detail {
-    /// `{id}` stands for the row's id.
-    pub path: &'static str,
     /// `ticket_detail = false` turns it off.
     pub is_chosen: bool,
     /// `include` that gives the detail alone what the list row has beside it.
@@ -78,6 +76,8 @@ pub struct Detail {
 /// A table whose rows belong to the rows that its list shows: they are read parent by parent.
 #[derive(Clone, Copy, Debug)]
 pub struct Children {
+    /// The table whose rows are the parents.
+    pub parent: &'static str,
     /// The member of a row that names its parent.
     pub parent_key: &'static str,
     pub kinds: &'static [Kind],
@@ -129,16 +129,34 @@ pub struct EventFilter {
     pub has_previous: bool,
 }
 
+/// Events whose payload is a part of a row, never the row.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    pub event_prefixes: &'static [&'static str],
+    /// The member of the payload that names the row.
+    pub key: &'static str,
+}
+
 /// Shorthand for tables.
 pub const fn event(name: &'static str, by_department: bool, has_previous: bool) -> EventFilter {
     EventFilter { name, by_department, has_previous }
 }
 
+/// A moment of a row that a search takes a range of and sorts by.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub member: &'static str,
+    pub range: &'static str,
+}
+
+/// The moment that every search takes.
+pub const MODIFIED: Moment = Moment { member: "modifiedTime", range: "modifiedTimeRange" };
+
 /// How changes after the first pass are found by asking.
 #[derive(Clone, Copy, Debug)]
 pub enum Follow {
-    /// `modifiedTimeRange` of the search at this path.
-    Search { path: &'static str },
+    /// The search at this path, by each of these moments: what changed in one of them has changed.
+    Search { path: &'static str, moments: &'static [Moment] },
     /// The whole table is read again when this many milliseconds have passed.
     Compare { every_ms: u64 },
 }
@@ -153,6 +171,8 @@ pub struct Table {
     /// Scopes that reading needs, all of them.
     pub scopes: &'static [&'static str],
     pub list: List,
+    /// The whole record, `{id}` standing for its id; none where the API has no such path.
+    pub record: Option<&'static str>,
     pub detail: Option<Detail>,
     /// Set when the rows are the children of what `list` shows.
     pub children: Option<Children>,
@@ -161,6 +181,8 @@ pub struct Table {
     pub follow: Follow,
     /// Webhook events to subscribe to.
     pub events: &'static [EventFilter],
+    /// Events about parts of a row of this table, which may have changed with them.
+    pub parts: Option<Parts>,
     /// The module whose custom fields the rows carry.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],
@@ -175,16 +197,8 @@ impl PartialEq for Table {
 }
 
 impl Table {
-    /// The prefix of this table's own events: `Ticket` of `Ticket_Add`.
-    pub fn event_module(&self) -> Option<&'static str> {
-        if self.children.is_some() {
-            return None;
-        }
-        self.events.iter().find_map(|event| event.name.strip_suffix("_Add"))
-    }
-
-    /// The path of one record's detail.
+    /// The path of one whole record.
     pub fn detail_path(&self, id: &str) -> Option<String> {
-        self.detail.map(|detail| detail.path.replace("{id}", id))
+        self.record.map(|path| path.replace("{id}", id))
     }
 }

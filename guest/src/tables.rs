@@ -54,7 +54,12 @@ mod tests {
             );
             let distinct: BTreeSet<_> = table.columns.iter().map(|column| column.name).collect();
             assert_eq!(distinct.len(), table.columns.len(), "{name}: a column is listed twice");
-            assert!(table.detail.is_none_or(|detail| detail.path.contains("{id}")), "{name}");
+            assert!(table.record.is_none_or(|path| path.contains("{id}")), "{name}");
+            assert!(table.detail.is_none() || table.record.is_some(), "{name}");
+            assert!(
+                table.events.is_empty() || table.record.is_some() || table.children.is_some(),
+                "{name}: an event that is not proved could not be read again"
+            );
             for kind in table.children.iter().flat_map(|children| children.kinds) {
                 assert!(
                     kind.list.contains("{parent}") && kind.record.contains("{id}"),

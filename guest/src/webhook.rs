@@ -2,9 +2,11 @@
 
 pub mod events;
 pub mod keys;
+mod plan;
+mod readback;
 mod receive;
 pub mod signature;
 mod subscribe;
 
 pub use receive::{Delivery, Receipt, receive};
-pub use subscribe::{Subscription, subscribe, unsubscribe};
+pub use subscribe::{Subscription, check, subscribe, unsubscribe};

@@ -1,7 +1,7 @@
 //! Durable deliveries per second through real sockets, and how long each waits for its answer.
 //!
-//! `INGRESS_BENCH_SECONDS=10 cargo bench -p host-runner --bench ingress`; the default is smoke size. Server,
-//! reader and load generator share this machine's cores. With `INGRESS_BENCH_URL=http://127.0.0.1:8080/hooks/…`
+//! `INGRESS_BENCH_SECONDS=10 cargo bench -p host-runner --bench ingress`, which `cargo xtask bench ingress` runs; the
+//! default is smoke size. Prints a line of JSON. Server, reader and load generator share this machine's cores. With `INGRESS_BENCH_URL=http://127.0.0.1:8080/hooks/…`
 //! the load goes to a server that runs already. `INGRESS_BENCH_CONNECTIONS` and `INGRESS_BENCH_BYTES` set
 //! how many keep-alive connections send, and how large a body is; `INGRESS_BENCH_RATE` paces all of them
 //! together to so many per second; `INGRESS_BENCH_IDLE` opens so many idle ones beside and says what they cost.
@@ -17,6 +17,7 @@ use host_runner::hooks::{HookSecrets, Registry};
 use host_runner::ingress::{Ingress, Options};
 use host_runner::journal::{Journal, JournalLimits};
 use host_runner::stop::{Stopper, channel};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -61,9 +62,14 @@ fn main() {
             waiting.push(TcpStream::connect(address).await.expect("connected"));
         }
         if idle > 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            println!("{idle} idle connections: {} KiB more, both ends", resident_kib() - before);
+            // The server accepts in order: once this one is served, it has all the others.
+            let mut last = TcpStream::connect(address).await.expect("connected");
+            last.write_all(b"GET /-/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                .await
+                .expect("sent");
+            last.read_to_end(&mut Vec::new()).await.expect("an answer");
         }
+        let idle_kib = resident_kib() - before;
         let cpu = cpu_seconds();
         let started = Instant::now();
         let end = started + Duration::from_secs(seconds as u64);
@@ -79,30 +85,31 @@ fn main() {
             waits_us.extend(sender.await.expect("a sender"));
         }
         let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
-        report(&mut waits_us, wall, cpu, connections, body.len());
+        let mut report = report(&mut waits_us, wall, cpu);
+        report["connections"] = connections.into();
+        report["bytes"] = body.len().into();
+        report["idle"] = idle.into();
+        report["idleKib"] = idle_kib.into();
+        report["pacedPerSecond"] = rate.into();
+        println!("{report}");
     });
     if let Ok(server) = server {
         server.stop();
     }
 }
 
-fn report(waits_us: &mut [u32], wall: f64, cpu: f64, connections: usize, bytes: usize) {
+fn report(waits_us: &mut [u32], wall: f64, cpu: f64) -> Value {
     waits_us.sort_unstable();
-    let at = |share: f64| {
+    let ms = |share: f64| {
         let index = (waits_us.len() as f64 * share) as usize;
-        f64::from(waits_us.get(index.min(waits_us.len().saturating_sub(1))).copied().unwrap_or(0)) / 1e3
+        let us = waits_us.get(index.min(waits_us.len().saturating_sub(1))).copied().unwrap_or(0);
+        (f64::from(us) / 10.0).round() / 100.0
     };
-    println!(
-        "{:.0} durable deliveries/s of {bytes} bytes over {connections} connections; ms: median {:.2}, p90 {:.2}, \
-         p99 {:.2}, p99.9 {:.2}, max {:.2}; {:.2} cores for all of it",
-        waits_us.len() as f64 / wall,
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(0.999),
-        at(1.0),
-        cpu / wall,
-    );
+    json!({
+        "deliveriesPerSecond": (waits_us.len() as f64 / wall).round(),
+        "medianMs": ms(0.5), "p99Ms": ms(0.99), "maxMs": ms(1.0),
+        "cores": (cpu / wall * 100.0).round() / 100.0,
+    })
 }
 
 async fn send(
@@ -186,7 +193,7 @@ impl Server {
         self.serving.join().expect("served");
         let left = self.journal.depth("acme").expect("depth").count;
         self.done.store(true, Ordering::Relaxed);
-        println!("{} read and acknowledged, {left} waiting at the end", self.reading.join().expect("read"));
+        eprintln!("{} read and acknowledged, {left} waiting at the end", self.reading.join().expect("read"));
     }
 }
 

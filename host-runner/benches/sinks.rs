@@ -1,6 +1,7 @@
 //! Rows per second and CPU of one core into each sink: rows of 1.5 KB with 45 columns, new and unchanged.
 //!
-//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`; the default is smoke size.
+//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`, which `cargo xtask bench sinks` runs; the default is smoke
+//! size. Prints a line of JSON for each sink and kind of rows.
 
 use std::path::Path;
 use std::time::Instant;
@@ -17,15 +18,15 @@ const COLUMNS: usize = 15;
 fn main() {
     let rows = std::env::var("SINKS_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
     let rows: u64 = rows.unwrap_or(BATCH);
-    for kind in [SinkKind::Sqlite, SinkKind::Jsonl] {
+    for (name, kind) in [("SQLite", SinkKind::Sqlite), ("JSON lines", SinkKind::Jsonl)] {
         let folder = tempfile::tempdir().expect("a folder");
-        run(kind, folder.path(), rows);
+        run(name, kind, folder.path(), rows);
     }
 }
 
-fn run(kind: SinkKind, folder: &Path, rows: u64) {
+fn run(name: &str, kind: SinkKind, folder: &Path, rows: u64) {
     let (path, owner) = (folder.join("target"), "bench".to_owned());
-    let settings = SinkSettings { kind: kind.clone(), path, deletes: Deletes::Soft, owner };
+    let settings = SinkSettings { kind, path, deletes: Deletes::Soft, owner };
     let mut sink = open(&settings).expect("opened");
     sink.prepare(&[table()]).expect("prepared");
     for (what, pass) in [("new", 1), ("unchanged", 2)] {
@@ -49,9 +50,12 @@ fn run(kind: SinkKind, folder: &Path, rows: u64) {
         }
         let cpu = cpu_seconds() - cpu - batches_cpu;
         println!(
-            "{kind:?} {what}: {rows} rows, {:.0} rows/s, {:.0} rows per CPU second",
-            rows as f64 / wall,
-            rows as f64 / cpu.max(0.01)
+            "{}",
+            serde_json::json!({
+                "sink": name, "rowsAre": what, "rows": rows,
+                "rowsPerSecond": (rows as f64 / wall).round(),
+                "rowsPerCpuSecond": (rows as f64 / cpu.max(0.01)).round(),
+            })
         );
     }
 }

@@ -2,7 +2,7 @@
 //! token is renewed once and changes are stored in the order in which they were learnt.
 //!
 //! It turns in a circle: what arrived ([`receiving`]) → one batch of the table that is due ([`polling`]) →
-//! wait for whichever comes first. The journal is looked at between any two batches, and a batch is kept
+//! wait for whichever comes first. Who asks something ([`request`]) is answered between two batches. The journal is looked at between any two batches, and a batch is kept
 //! short, so that a long first pass does not hold up webhooks. Nothing here sleeps to see whether something
 //! has arrived.
 //!
@@ -11,11 +11,13 @@
 
 mod agenda;
 mod delays;
+mod discovering;
 mod harvest;
 mod hold;
 mod polling;
 mod receiving;
 mod request;
+mod subscribing;
 
 use std::time::Duration;
 
@@ -24,9 +26,10 @@ use tokio::time::Instant;
 
 use self::agenda::Agenda;
 use self::delays::Reach;
+use self::discovering::DISCOVER_EVERY;
 use self::receiving::Receiving;
 use crate::change::Table;
-use crate::clock::random_unit;
+use crate::clock::{ms_of_rfc3339, random_unit};
 use crate::describe::Describe;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
@@ -38,7 +41,8 @@ use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
 
 pub use self::delays::wait as wait_after;
-pub use self::request::{Answer, Ask, Request, no_webhooks, subscribable};
+pub use self::request::{Answer, Ask};
+pub use self::subscribing::{no_webhooks, subscribable};
 
 /// Time that a call under way gets to end after a stop: a token that it renewed is then not lost.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -47,8 +51,6 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 pub const READ_MS: u32 = 1_000;
 /// Time that a backlog of deliveries may take before a table that is due gets a batch.
 const BACKLOG_TURN: Duration = Duration::from_secs(3);
-/// Between two looks at the tables, for columns that were added at the source.
-const DISCOVER_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// Everything an actor works with.
 pub struct Actor {
@@ -123,24 +125,13 @@ impl Actor {
         end
     }
 
-    /// Looks at the tables and makes room for them, however long the source takes to answer.
+    /// Looks at the tables and makes room for them.
     async fn begin(mut self, target: Target) -> Result<Work, End> {
         let arrivals = self.journal.arrivals(&self.name);
         // Whatever was missed before: every table is read at once when the actor begins.
         let gaps = self.journal.gaps(&self.name);
         let subscription = self.subscriptions.load()?;
-        let mut attempt = 0;
-        let tables = loop {
-            match until_stopped(&mut self.stop, self.sandbox.discover()).await? {
-                Ok(tables) => break tables,
-                Err(error) => {
-                    attempt += 1;
-                    let wait = self.failed("discover", &error, attempt)?;
-                    self.meters.phase(Phase::Waiting);
-                    self.sleep(wait).await?;
-                }
-            }
-        };
+        let tables = self.tables(&target).await?;
         let prepared = tables.clone();
         let work = target.work(move |sink| {
             sink.prepare(&prepared)?;
@@ -150,20 +141,18 @@ impl Actor {
         let journal = positions.iter().find(|position| position.table == JOURNAL);
         let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
         let now = Instant::now();
-        let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
-        let agenda = Agenda::new(&names, &positions, self.limits.poll, now);
+        let agenda = Agenda::new(&discovering::names(&tables), &positions, self.limits.poll, now);
         self.meters.count(|counters| {
             counters.phase = Phase::Running;
-            for entry in &agenda.entries {
-                counters.table(&entry.name).complete = entry.complete;
-            }
+            let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));
+            counters.delivered_ms = counters.delivered_ms.max(delivered.unwrap_or(0));
         });
         let subscribe_at = self.subscribe.is_some().then_some((now, 0));
         let mut receiving = Receiving::new(applied, now);
         // A crash between a commit and this left deliveries behind that are in the target.
         receiving.acknowledge(&self.journal, &self.name);
         tracing::info!(connection = %self.name, tables = tables.len(), applied, "at work");
-        Ok(Work {
+        let work = Work {
             actor: self,
             target,
             tables,
@@ -175,7 +164,9 @@ impl Actor {
             discover_at: now + DISCOVER_EVERY,
             subscribe_at,
             requests_seen: 0,
-        })
+        };
+        work.show_tables();
+        Ok(work)
     }
 
     /// Counts a failure and says how long to wait; ends the actor when the connection is concerned.
@@ -191,13 +182,6 @@ impl Actor {
         match wait {
             Some(wait) if concerns == Reach::Call => Ok(wait),
             _ => Err(End::Failed(error.clone())),
-        }
-    }
-
-    async fn sleep(&mut self, wait: Duration) -> Result<(), End> {
-        tokio::select! {
-            () = tokio::time::sleep(wait) => Ok(()),
-            () = self.stop.requested() => Err(End::Stopped),
         }
     }
 }
@@ -288,24 +272,6 @@ impl Work {
         let told = subscribable(&self.actor.describe, &self.tables);
         if self.agenda.gap(&told, Instant::now()) {
             tracing::info!(connection = %self.actor.name, why, "a gap in what was pushed: polled out of turn");
-        }
-    }
-
-    /// Looks for new columns; a failure waits for the next time.
-    async fn discover_again(&mut self) -> Result<(), End> {
-        self.discover_at = Instant::now() + DISCOVER_EVERY;
-        match until_stopped(&mut self.actor.stop, self.actor.sandbox.discover()).await? {
-            Ok(tables) => {
-                let known = self.agenda.entries.iter().map(|entry| &entry.name);
-                if !known.eq(tables.iter().map(|table| &table.name)) {
-                    tracing::warn!(connection = %self.actor.name, "tables came or went; they are read after a restart");
-                }
-                let prepared = tables.clone();
-                self.target.work(move |sink| sink.prepare(&prepared)).await?;
-                self.tables = tables;
-                Ok(())
-            }
-            Err(error) => self.actor.failed("discover", &error, 1).map(drop),
         }
     }
 

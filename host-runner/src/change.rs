@@ -2,7 +2,7 @@
 //!
 //! Plain data. Knows neither the bindings it came through nor the sink it goes to.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Kind;
 
@@ -104,7 +104,7 @@ pub struct Receipt {
 }
 
 /// A table as discovered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
     pub name: String,
@@ -117,7 +117,7 @@ pub struct Table {
 }
 
 /// How one check went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// As it should be.
@@ -131,7 +131,7 @@ pub enum Outcome {
 }
 
 /// One line of `check`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckItem {
     /// What was tested.
     pub name: String,

@@ -20,11 +20,15 @@ mod webhook;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use serde::de::DeserializeOwned;
 
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::report::Printer;
+use crate::request::Request;
 use crate::secret::Redactor;
+use crate::serve::control;
 use crate::stop::{self, Stop};
 use crate::telemetry::{self, LogFormat};
 use crate::tenant::{Places, Tenant};
@@ -97,7 +101,7 @@ enum Command {
     Authorize(authorize::Authorize),
     /// Test hosts, credentials and permissions, one line each
     #[command(after_help = check::HELP)]
-    Check,
+    Check(check::Check),
     /// List the tables of this account with their columns
     #[command(after_help = discover::HELP)]
     Discover,
@@ -152,8 +156,26 @@ impl Context {
         }
     }
 
+    /// What the file says, without its component.
+    fn connection(&self) -> Result<Connection> {
+        Connection::load(self.file()?, &|name: &str| std::env::var(name).ok())
+    }
+
     async fn tenant(&self) -> Result<Tenant> {
         Tenant::load(self.file()?, &self.places).await
+    }
+
+    /// What the server that has the connection answers; none if none has it, so that the command does it itself.
+    async fn ask<T: DeserializeOwned>(&self, name: &str, request: Request) -> Result<Option<T>> {
+        let (data, name) = (self.places.data.clone(), name.to_owned());
+        let asking = tokio::task::spawn_blocking(move || control::ask(&data, &name, &request));
+        let answer = asking.await.map_err(|error| Error::host(format!("stopped: {error}")))?;
+        let Some(answer) = answer.transpose()? else { return Ok(None) };
+        let unusable = |error| {
+            Error::host(format!("the server's answer cannot be used: {error}"))
+                .hint("use the command line and the server of one version")
+        };
+        serde_json::from_value(answer).map(Some).map_err(unusable)
     }
 }
 
@@ -233,7 +255,7 @@ async fn run_short(command: Command, context: &Context) -> Result<Exit> {
         Command::Spec(spec) => spec::run(&spec, context).await,
         Command::Init(init) => init::run(&init, context).await,
         Command::Authorize(authorize) => authorize::run(&authorize, context).await,
-        Command::Check => check::run(context).await,
+        Command::Check(check) => check::run(&check, context).await,
         Command::Discover => discover::run(context).await,
         Command::Count(count) => count::run(&count, context).await,
         Command::Sync(sync) => sync::run(&sync, context).await,
@@ -241,7 +263,7 @@ async fn run_short(command: Command, context: &Context) -> Result<Exit> {
         Command::Webhook(webhook) => webhook::run(&webhook, context).await,
         Command::DeadLetters(letters) => dead_letters::run(&letters, context),
         Command::Run(run) => command::run(&run, context).await,
-        Command::State(state) => state::run(&state, context),
+        Command::State(state) => state::run(&state, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "host-runner", &mut script);

@@ -26,15 +26,22 @@ pub fn rfc3339_ms(unix_ms: u64) -> Option<String> {
     Some(format!("{timestamp:.3}"))
 }
 
+/// The time that [`rfc3339_ms`] wrote.
+pub fn ms_of_rfc3339(text: &str) -> Option<u64> {
+    u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()).ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{random_unit, rfc3339_ms};
+    use super::{ms_of_rfc3339, random_unit, rfc3339_ms};
 
     #[test]
     fn times_have_three_decimals_and_a_z() {
         assert_eq!(rfc3339_ms(0).as_deref(), Some("1970-01-01T00:00:00.000Z"));
         assert_eq!(rfc3339_ms(1_700_000_000_120).as_deref(), Some("2023-11-14T22:13:20.120Z"));
         assert_eq!(rfc3339_ms(u64::MAX), None);
+        assert_eq!(ms_of_rfc3339("2023-11-14T22:13:20.120Z"), Some(1_700_000_000_120));
+        assert_eq!(ms_of_rfc3339("yesterday"), None);
     }
 
     #[test]

@@ -160,6 +160,18 @@ impl Connection {
     }
 }
 
+/// The name in a file that cannot be used, as far as it can be read.
+pub fn name_in(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let file = File { path, text: &text, environment };
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let root = Section { file: &file, name: String::new(), table: table.get_ref() };
+    // What is broken in it or before it may be half of another name.
+    let end = root.get("name")?.value.span().end;
+    let is_sound = errors.iter().all(|error| error.span().is_some_and(|span| span.start > end));
+    name(&root).ok().filter(|_| is_sound)
+}
+
 fn name(root: &Section<'_>) -> Result<String> {
     let Some(entry) = root.get("name") else {
         return Err(root.file.error(0..0, "name: missing").hint("add a line: name = \"acme\""));

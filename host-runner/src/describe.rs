@@ -2,7 +2,7 @@
 //!
 //! Pure. Knows which hosts a configuration leads to and which of its values are secret.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::egress::policy::Target;
@@ -40,6 +40,9 @@ pub struct Describe {
     /// Named actions.
     #[serde(default)]
     pub commands: Vec<CommandInfo>,
+    /// Its webhooks, if it has any.
+    #[serde(default)]
+    pub webhook: WebhookInfo,
     /// The whole document.
     #[serde(skip)]
     pub document: Value,
@@ -94,6 +97,36 @@ pub struct CommandInfo {
     pub title: String,
 }
 
+/// Webhooks as described.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct WebhookInfo {
+    /// Ways to set one up by hand.
+    #[serde(default)]
+    pub setup: Vec<Setup>,
+}
+
+/// One way to set a webhook up by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Setup {
+    /// For people.
+    #[serde(default)]
+    pub title: String,
+    /// What to do, in this order.
+    #[serde(default)]
+    pub steps: Vec<String>,
+}
+
+impl Setup {
+    /// What stands for the URL in a step.
+    const URL: &'static str = "{url}";
+
+    /// The same for a connection with this URL.
+    pub fn with_url(&self, url: &str) -> Self {
+        let steps = self.steps.iter().map(|step| step.replace(Self::URL, url)).collect();
+        Self { title: self.title.clone(), steps }
+    }
+}
+
 impl Describe {
     /// Reads the document.
     pub fn parse(text: &str) -> Result<Self> {
@@ -114,6 +147,13 @@ impl Describe {
     /// Whether a configuration property is a secret.
     pub fn is_secret(&self, key: &str) -> bool {
         self.properties().any(|(name, schema)| name == key && is_secret(schema))
+    }
+
+    /// The table that a name or one of its aliases means.
+    pub fn table_name(&self, name: &str) -> String {
+        let named = self.tables.iter().find(|table| table.name == name);
+        let alias = || self.tables.iter().find(|table| table.aliases.iter().any(|alias| alias == name));
+        named.or_else(alias).map_or_else(|| name.to_owned(), |table| table.name.clone())
     }
 
     /// The origins that a configuration leads to.
@@ -198,6 +238,15 @@ mod tests {
     fn an_override_that_is_no_url_is_an_error_that_names_the_key() {
         let error = targets(json!({"api_url": "not a url"})).expect_err("refused");
         assert!(error.starts_with("config.api_url:"), "{error}");
+    }
+
+    #[test]
+    fn steps_of_a_set_up_by_hand_name_the_url() {
+        let document = json!({"name": "x", "webhook": {"setup": [{"title": "By hand", "steps": ["1", "Enter {url}."]}]}});
+        let describe = Describe::parse(&document.to_string()).expect("a document");
+        let way = describe.webhook.setup[0].with_url("https://a.example/hooks/b/c");
+        assert_eq!(way.steps, ["1", "Enter https://a.example/hooks/b/c."]);
+        assert!(super::Describe::parse("{\"name\": \"x\"}").expect("a document").webhook.setup.is_empty());
     }
 
     #[test]

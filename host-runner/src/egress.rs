@@ -1,7 +1,7 @@
 //! The way out: every request of a component passes here, and only here.
 //!
 //! [`policy`] decides, [`dial`] connects to vetted addresses, [`body`] bounds what comes back,
-//! [`hooks`] is what wasmtime calls. No redirect is followed and no proxy setting is read.
+//! [`hooks`] is what wasmtime calls; [`probe()`] is the one request that the runner makes itself. No redirect is followed and no proxy setting is read.
 
 pub mod policy;
 
@@ -10,7 +10,9 @@ mod body;
 mod client;
 mod dial;
 mod hooks;
+mod probe;
 
 pub use client::Client;
 pub(crate) use hooks::Hooks;
 pub use hooks::Meter;
+pub use probe::probe;

@@ -3,8 +3,9 @@
 //! Gives a component wasi:http, wasi:io and wasi:clocks and nothing else. Knows nothing of
 //! connections; [`crate::sandbox`] makes instances.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,6 +45,8 @@ pub struct Engine {
     linker: Arc<Linker<Guest>>,
     seats: Arc<Semaphore>,
     cache: Option<PathBuf>,
+    /// The code of each file that was loaded, with its hash: connections of one component share it.
+    loaded: Arc<Mutex<HashMap<PathBuf, (String, Code)>>>,
 }
 
 /// A component on disk: compiled, not yet allowed to run.
@@ -102,7 +105,7 @@ impl Engine {
         let linker =
             link(&engine).map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
         let seats = Arc::new(Semaphore::new(limits::POOL_INSTANCES as usize));
-        Ok(Self { engine, linker: Arc::new(linker), seats, cache })
+        Ok(Self { engine, linker: Arc::new(linker), seats, cache, loaded: Arc::default() })
     }
 
     /// Reads and compiles a component, or takes its code from the cache.
@@ -116,13 +119,7 @@ impl Engine {
                 .hint("give the component's file with --component FILE"));
         }
         let sha256 = hex(&Sha256::digest(&wasm));
-        let code = self.compile(&wasm, &sha256).map_err(|error| {
-            Error::sandbox(
-                Kind::Unsupported,
-                format!("component {}: not a usable component: {error:#}", path.display()),
-            )
-            .hint("a WebAssembly component that exports connector:source is needed")
-        })?;
+        let code = self.code(path, &wasm, &sha256)?;
         let shape = code.component_type();
         let names = |name: &str| name.to_owned();
         Ok(Component {
@@ -136,6 +133,23 @@ impl Engine {
             sha256,
             size: wasm.len(),
         })
+    }
+
+    /// The code of a file: that of the connection before, if the file is the same.
+    fn code(&self, path: &Path, wasm: &[u8], sha256: &str) -> Result<Code> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, code)) = loaded.get(path).filter(|(known, _)| known == sha256) {
+            return Ok(code.clone());
+        }
+        let code = self.compile(wasm, sha256).map_err(|error| {
+            Error::sandbox(
+                Kind::Unsupported,
+                format!("component {}: not a usable component: {error:#}", path.display()),
+            )
+            .hint("a WebAssembly component that exports connector:source is needed")
+        })?;
+        loaded.insert(path.to_owned(), (sha256.to_owned(), code.clone()));
+        Ok(code)
     }
 
     fn compile(&self, wasm: &[u8], sha256: &str) -> wasmtime::Result<Code> {

@@ -63,6 +63,31 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [
+            Self::Config,
+            Self::Auth,
+            Self::Permission,
+            Self::NotFound,
+            Self::RateLimited,
+            Self::Unavailable,
+            Self::Data,
+            Self::Unsupported,
+            Self::Internal,
+        ];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Kind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| serde::de::Error::custom(format!("`{name}` is no kind of failure")))
+    }
+}
+
 impl serde::Serialize for Kind {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
@@ -81,6 +106,20 @@ impl Origin {
             Self::State => "state",
             Self::Host => "host",
         }
+    }
+
+    /// The origin of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [
+            Self::Usage,
+            Self::Configuration,
+            Self::Component,
+            Self::Sandbox,
+            Self::Sink,
+            Self::State,
+            Self::Host,
+        ];
+        all.into_iter().find(|origin| origin.name() == name)
     }
 }
 

@@ -20,6 +20,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -39,6 +40,8 @@ pub trait Observe: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// Whether deliveries can be taken and applied.
     fn ready(&self) -> bool;
+    /// What each connection does, as JSON without secrets.
+    fn health(&self) -> Value;
 }
 
 /// Nothing to say, always ready.
@@ -53,6 +56,10 @@ impl Observe for Silent {
     fn ready(&self) -> bool {
         true
     }
+
+    fn health(&self) -> Value {
+        json!({ "status": "ok" })
+    }
 }
 
 /// How to listen.
@@ -62,7 +69,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Certificate and key, if TLS ends here.
     pub tls: Option<TlsFiles>,
-    /// For `/-/ready` and `/-/metrics`.
+    /// For `/-/health`, `/-/ready` and `/-/metrics`.
     pub observe: Arc<dyn Observe>,
     /// The bounds.
     pub limits: IngressLimits,
@@ -128,11 +135,12 @@ impl Ingress {
             limits.connections = room;
             warnings.push(Warning::OpenFiles { files, connections: room });
         }
-        let listener =
-            listener(listen).map_err(|error| Error::host(format!("cannot listen on {listen}: {error}")))?;
-        let local_addr = listener
-            .local_addr()
-            .map_err(|error| Error::host(format!("cannot listen on {listen}: {error}")))?;
+        let refused = |error: std::io::Error| {
+            Error::usage(format!("--listen {listen}: {error}"))
+                .hint("give an address of this machine and a port that is free; port 0 takes any")
+        };
+        let listener = listener(listen).map_err(refused)?;
+        let local_addr = listener.local_addr().map_err(refused)?;
         let connections = Arc::new(Semaphore::new(limits.connections));
         let service = Service::new(registry, journal, observe, limits.clone());
         let shared = Shared { service, tls, limits, connections };

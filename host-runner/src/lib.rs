@@ -9,6 +9,7 @@
 
 pub mod actor;
 pub mod change;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod connection;
@@ -23,6 +24,7 @@ pub mod journal;
 pub mod limits;
 pub mod metrics;
 pub mod report;
+pub mod request;
 pub mod retry;
 pub mod runner;
 pub mod sandbox;

@@ -2,6 +2,7 @@
 //!
 //! Plain counters behind one lock per connection, held for moments. Knows nothing of HTTP.
 
+mod health;
 mod render;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use crate::change::{Attributes, number};
 use crate::clock::now_ms;
 use crate::error::Error;
 
-pub use render::{Shown, health, is_ready, prometheus};
+pub use health::{Broken, health, is_ready};
+pub use render::{Shown, prometheus};
 
 /// Names of ignored events, tables and kinds that are kept apart; the rest is counted together.
 const NAMES_MAX: usize = 200;

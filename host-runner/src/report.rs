@@ -30,19 +30,7 @@ impl Printer {
 
     /// A value for machines, on one line.
     pub fn value(&self, value: &Value) {
-        stdout(&self.redacted(value).to_string());
-    }
-
-    /// Redacts texts only, so that a secret made of digits does not break the JSON around it.
-    fn redacted(&self, value: &Value) -> Value {
-        match value {
-            Value::String(text) => Value::from(self.redactor.redact(text)),
-            Value::Array(items) => items.iter().map(|item| self.redacted(item)).collect(),
-            Value::Object(members) => {
-                members.iter().map(|(key, item)| (key.clone(), self.redacted(item))).collect()
-            }
-            other => other.clone(),
-        }
+        stdout(&self.redactor.redact_value(value).to_string());
     }
 
     /// A file's content, as it is but for secrets.

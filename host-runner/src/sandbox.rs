@@ -22,7 +22,7 @@ use crate::engine::{Component, Linked, Seat};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::guest::Guest;
 use crate::journal::Delivery;
-use crate::limits::Limits;
+use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, Limits};
 
 /// Keeps sessions: tokens and other secrets of a component.
 pub trait SessionKeeper: Send {
@@ -100,6 +100,11 @@ impl Sandbox {
     /// What went out to the network so far.
     pub fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    /// Whether the component has something to come back with.
+    pub fn has_session(&self) -> bool {
+        self.session.is_some()
     }
 
     /// Exchanges a grant for a session.
@@ -192,15 +197,35 @@ impl Sandbox {
         .await
     }
 
-    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept.
-    pub async fn subscribe(&mut self, url: String, tables: Vec<String>) -> Result<String> {
+    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and is
+    /// `current` the next time.
+    pub async fn subscribe(
+        &mut self,
+        url: String,
+        tables: Vec<String>,
+        current: Option<String>,
+    ) -> Result<String> {
         self.call("subscribe", |live| {
             Box::pin(async move {
                 let webhook = live.world.connector_source_webhook();
-                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables).await
+                let current = current.as_ref();
+                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables, current).await
             })
         })
         .await
+    }
+
+    /// What the source says of a subscription.
+    pub async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
+        let items = self
+            .call("check", |live| {
+                Box::pin(async move {
+                    let webhook = live.world.connector_source_webhook();
+                    webhook.call_check(&mut live.store, live.connection, &subscription).await.map(Ok)
+                })
+            })
+            .await?;
+        Ok(items.into_iter().map(CheckItem::from).collect())
     }
 
     /// Undoes a subscription.
@@ -355,6 +380,17 @@ fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
         (
             format!("handed over more than {} MiB at once; stopped", limits.hostcall_bytes() >> 20),
             "lower max_mib or max_changes under [limits], or raise max_mib to allow more",
+        )
+    } else if root.contains("handle limit exceeded") || root.contains("no free keys") {
+        (
+            format!("wanted more than {HANDLES_MAX} handles; stopped"),
+            "a defect of the component; please report it",
+        )
+    } else if root.contains("total size of fields exceeds limit") {
+        let kib = FIELDS_BYTES_MAX >> 10;
+        (
+            format!("wanted more than {kib} KiB of headers in one message; stopped"),
+            "a defect of the component; please report it",
         )
     } else {
         let what = root.strip_prefix("wasm trap: ").unwrap_or(&root);

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde_json::Value;
+
 /// Shortest configured secret that is searched for; a shorter one would blank out ordinary words.
 const CONFIGURED_BYTES_MIN: usize = 4;
 /// Shortest text in a session that is taken for a secret: sessions also hold words like `Bearer`.
@@ -52,7 +54,7 @@ impl Redactor {
     /// its last few. Words and plain origins such as `https://host` stay readable.
     pub fn learn_session(&self, connection: &str, session: &str) {
         let mut found = Vec::new();
-        match serde_json::from_str::<serde_json::Value>(session) {
+        match serde_json::from_str::<Value>(session) {
             Ok(value) => texts(&value, SESSION_BYTES_MIN, &mut found),
             Err(_) => found.push(session.to_owned()),
         }
@@ -61,7 +63,7 @@ impl Redactor {
     }
 
     /// Remembers every text in a value of the configuration for good.
-    pub fn learn_config(&self, value: &serde_json::Value) {
+    pub fn learn_config(&self, value: &Value) {
         let mut found = Vec::new();
         texts(value, CONFIGURED_BYTES_MIN, &mut found);
         self.change(|known| known.last(found));
@@ -84,6 +86,19 @@ impl Redactor {
             }
         }
         clean
+    }
+
+    /// The value without the secrets in its texts only, so that one made of digits does not break the JSON
+    /// around it.
+    pub fn redact_value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::from(self.redact(text)),
+            Value::Array(items) => items.iter().map(|item| self.redact_value(item)).collect(),
+            Value::Object(members) => {
+                members.iter().map(|(key, item)| (key.clone(), self.redact_value(item))).collect()
+            }
+            other => other.clone(),
+        }
     }
 }
 
@@ -121,13 +136,13 @@ impl Known {
 }
 
 /// Every text in a value that is long enough.
-fn texts(value: &serde_json::Value, bytes_min: usize, found: &mut Vec<String>) {
+fn texts(value: &Value, bytes_min: usize, found: &mut Vec<String>) {
     match value {
-        serde_json::Value::String(text) if text.len() >= bytes_min && !is_origin(text) => {
+        Value::String(text) if text.len() >= bytes_min && !is_origin(text) => {
             found.push(text.clone());
         }
-        serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, bytes_min, found)),
-        serde_json::Value::Object(members) => {
+        Value::Array(items) => items.iter().for_each(|item| texts(item, bytes_min, found)),
+        Value::Object(members) => {
             members.values().for_each(|item| texts(item, bytes_min, found));
         }
         _ => {}
@@ -171,7 +186,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn json_escaped(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
+    let quoted = Value::from(text).to_string();
     quoted.trim_matches('"').to_owned()
 }
 

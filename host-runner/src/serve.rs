@@ -2,12 +2,16 @@
 //!
 //! Everything that can be wrong is found before it listens. Connections come, change and go without
 //! touching the others ([`tenants`]); a connection that fails as a whole begins again by itself or waits
-//! for a person ([`keeper`]); the command line asks for what only the actor may do ([`control`]).
+//! for a person ([`keeper`]); the command line asks for what only the actor may do ([`control`]). A connection that
+//! is not at work still has its URL ([`absent`]).
 
+mod absent;
 mod board;
 pub mod control;
 mod files;
 mod keeper;
+mod loading;
+mod settling;
 mod tenants;
 
 use std::net::SocketAddr;
@@ -26,7 +30,7 @@ use crate::journal::{Found, Journal, JournalLimits};
 use crate::stop::Stop;
 use crate::tenant::Places;
 
-/// How often the folder of connections is looked at.
+/// How often the connection files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Time for everything to end after a stop: a commit takes milliseconds, a call gets five seconds.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -85,8 +89,9 @@ pub async fn run(
     }
     let url = ingress.url();
     let listening = tokio::spawn(ingress.run(stop.clone()));
-    say(&format!("listening on {url}"));
     tenants.start_all(loaded, say).await;
+    // Last: who reads it may use every command at once.
+    say(&format!("listening on {url}"));
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -98,7 +103,7 @@ pub async fn run(
                     say(&format!("warning: {error}"));
                 }
             }
-            _ = look.tick(), if options.folder.is_some() => tenants.look(false, say).await,
+            _ = look.tick() => tenants.look(false, say).await,
         }
     }
     tracing::info!("stopping");

@@ -10,7 +10,7 @@ mod target;
 use std::ops::AddAssign;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::change::{Batch, Change, Pass, Table};
 use crate::connection::{Deletes, SinkKind, SinkSettings};
@@ -50,7 +50,7 @@ impl AddAssign for Counts {
 }
 
 /// How far a table is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// The table.
     pub table: String,
@@ -114,6 +114,29 @@ pub trait Sink: Send {
 
 /// The entry among the cursors that says through which delivery the journal is applied; not a table.
 pub const JOURNAL: &str = "_journal";
+
+/// How far the tables are, without what the runner keeps beside them.
+pub fn tables(sink: &dyn Sink) -> Result<Vec<Position>> {
+    let positions = sink.positions()?.into_iter();
+    Ok(positions.filter(|position| position.table != JOURNAL).collect())
+}
+
+/// Forgets the cursors of tables, of all if none is named; answers of which.
+pub fn reset(sink: &mut dyn Sink, wanted: &[String]) -> Result<Vec<String>> {
+    let known: Vec<String> = tables(sink)?.into_iter().map(|position| position.table).collect();
+    if let Some(unknown) = wanted.iter().find(|table| !known.contains(table)) {
+        let message = format!("table `{unknown}`: has no cursor");
+        return Err(Error::new(Origin::Host, Kind::NotFound, message)
+            .hint(format!("tables with a cursor: {}", known.join(", "))));
+    }
+    let mut reset = Vec::new();
+    for table in if wanted.is_empty() { &known } else { wanted } {
+        if sink.reset(table)? {
+            reset.push(table.clone());
+        }
+    }
+    Ok(reset)
+}
 
 /// Opens the target that a connection file names, and makes it this connection's own if it is nobody's.
 pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {

@@ -109,6 +109,12 @@ impl Lock {
     }
 }
 
+/// When a connection's session was changed last, whoever did; needs no lock.
+pub fn session_changed_at(data: &Path, name: &str) -> Option<i64> {
+    let database = database(&data.join(name), SESSION).ok()?;
+    database.query_row("SELECT updated_at_ms FROM session", [], |row| row.get(0)).optional().ok()?
+}
+
 impl Sessions {
     /// Opens the state of a locked connection.
     pub fn open(lock: &Lock, name: &str, key: Key, redactor: Redactor) -> Result<Self> {

@@ -94,14 +94,6 @@ impl Tenant {
     pub fn sessions(&self, places: &Places) -> Result<(Lock, Sessions)> {
         sessions(&self.connection.name, places)
     }
-
-    /// The table that a name or one of its aliases means.
-    pub fn table_name(&self, name: &str) -> String {
-        let named = self.describe.tables.iter().find(|table| table.name == name);
-        let alias =
-            || self.describe.tables.iter().find(|table| table.aliases.iter().any(|alias| alias == name));
-        named.or_else(alias).map_or_else(|| name.to_owned(), |table| table.name.clone())
-    }
 }
 
 /// The key of this installation.

@@ -1,7 +1,10 @@
 //! Benchmarks: real programs against the simulator on this machine, several runs in turn, figures into `docs/benchmarks.md`.
 
+mod ingress;
+mod latency;
 mod read;
 mod report;
+mod sinks;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -20,10 +23,36 @@ pub(crate) enum What {
         #[arg(long)]
         million: bool,
     },
+    /// From a signed delivery to the row that another process sees.
+    Latency {
+        /// Seconds for each rate.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// Deliveries a second, one measurement each.
+        #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
+        rates: Vec<u32>,
+    },
+    /// Deliveries that the ingress stores durably before it answers.
+    Ingress {
+        /// Seconds for each load.
+        #[arg(long, default_value_t = 6)]
+        seconds: u32,
+        /// Idle connections beside one of the loads; both ends are in one process, which may open so many files.
+        #[arg(long, default_value_t = 9_700)]
+        idle: u32,
+    },
+    /// Rows into each kind of target.
+    Sinks {
+        #[arg(long, default_value_t = 200_000)]
+        rows: u32,
+    },
 }
 
 pub(crate) fn run(what: &What) -> Result<()> {
-    match *what {
-        What::Read { tickets, runs, million } => read::run(tickets, runs, million),
+    match what {
+        What::Read { tickets, runs, million } => read::run(*tickets, *runs, *million),
+        What::Latency { seconds, rates } => latency::run(*seconds, rates),
+        What::Ingress { seconds, idle } => ingress::run(*seconds, *idle),
+        What::Sinks { rows } => sinks::run(*rows),
     }
 }

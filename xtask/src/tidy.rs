@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use crate::tools;
 
 /// Documents whose back-quoted paths must exist.
-const DOCUMENTS: [&str; 4] = ["README.md", "docs/ARCHITECTURE.md", "docs/CONTRACT.md", "docs/WEBHOOKS.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "docs/ARCHITECTURE.md", "docs/CONTRACT.md", "docs/TESTING.md", "docs/WEBHOOKS.md"];
 
 /// Folders at the top that a back-quoted path may begin with.
 const FOLDERS: [&str; 8] = ["wit/", "guest/", "host-runner/", "tests/", "xtask/", "docs/", ".ci/", ".cargo/"];

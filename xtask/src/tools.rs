@@ -1,9 +1,10 @@
 //! The workspace's folders, and running commands with their failures said plainly.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// The workspace folder.
 pub(crate) fn root() -> PathBuf {
@@ -37,4 +38,21 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("failed ({status}): {line}");
     }
     Ok(())
+}
+
+/// Runs a command to its end and takes the lines of JSON that it prints; what else it prints goes by.
+pub(crate) fn json_lines(command: &mut Command) -> Result<Vec<Value>> {
+    let line = format!("{command:?}").replace('"', "");
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start: {line}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("failed ({}): {line}\n{text}", output.status);
+    }
+    let found: Vec<Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect();
+    if found.is_empty() {
+        bail!("no figures: {line}\n{text}");
+    }
+    Ok(found)
 }

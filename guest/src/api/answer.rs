@@ -3,6 +3,7 @@
 //! Source: `zoho-desk-api.md` §3.1 (204 means empty), §5.1 (error envelope), §5.2 (429).
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -187,13 +188,17 @@ pub(super) fn organizations(answer: &Answer) -> Result<Vec<Organization>> {
 pub(super) fn read(label: &str, response: Response) -> Result<Answer> {
     match response.status {
         200..=299 => {
-            let as_of_ms =
-                response.header("date").and_then(time::parse_http_date).map(|ms| ms.saturating_sub(1000));
+            let as_of_ms = as_of_ms(&response);
             let body = if response.status == 204 { Vec::new() } else { response.body };
             Ok(Answer { label: label.to_owned(), body, as_of_ms })
         }
         status => Err(refusal(label, status, &response)),
     }
+}
+
+/// The server's clock when it answered, less a second because `Date` counts whole seconds.
+fn as_of_ms(response: &Response) -> Option<u64> {
+    response.header("date").and_then(time::parse_http_date).map(|ms| ms.saturating_sub(1000))
 }
 
 fn refusal(label: &str, status: u16, response: &Response) -> Error {
@@ -211,7 +216,8 @@ fn refusal(label: &str, status: u16, response: &Response) -> Error {
         message.push_str(&said);
     }
     let mut error = Error::new(kind, message).retry_after_ms(retry_after_ms);
-    error.code = code;
+    error.code = code.map(String::into_boxed_str);
+    error.as_of = as_of_ms(response).and_then(NonZeroU64::new);
     error.hint = hint.map(str::to_owned);
     error
 }
@@ -353,6 +359,8 @@ mod tests {
     fn the_servers_clock_dates_the_state() {
         let mut dated = response(200, "{}");
         dated.headers.push(("date".into(), "Sun, 22 Nov 2026 17:25:10 GMT".into()));
-        assert_eq!(read("GET /x", dated).unwrap().as_of_ms, Some(1_795_368_309_000));
+        assert_eq!(read("GET /x", dated.clone()).unwrap().as_of_ms, Some(1_795_368_309_000));
+        dated.status = 404;
+        assert_eq!(read("GET /x", dated).unwrap_err().as_of_ms(), Some(1_795_368_309_000));
     }
 }

@@ -3,9 +3,9 @@
 use super::Output;
 use super::details::{self, Listed};
 use crate::api::{Answer, Api};
-use crate::error::{Error, Kind as Failure, Result};
+use crate::error::{Kind as Failure, Result};
 use crate::limits;
-use crate::row::{self, Head};
+use crate::row::{self, Change, Head};
 use crate::table::{Children, Kind, Table};
 use crate::transport::Transport;
 use crate::url::Path;
@@ -17,6 +17,16 @@ struct Child {
     head: Head,
     row: String,
     as_of_ms: Option<u64>,
+    /// Its record may not be seen: the target keeps what it has beside this.
+    partial: bool,
+}
+
+/// What becomes of the children of a parent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Live,
+    /// The parent went out of what is read, as of its `as_of_ms`, and they with it.
+    Gone,
 }
 
 /// Writes all children of the listed parents, in their order. Answers how many parents were dealt with; fewer than all
@@ -25,20 +35,34 @@ pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     parents: &[Listed<'_>],
+    fate: Fate,
     out: &mut Output,
 ) -> usize {
     let Some(children) = table.children else { return 0 };
     let mut done = 0;
     for some in parents.chunks(limits::PARENTS_AT_ONCE) {
-        match family(api, &children, some) {
+        let found = match fate {
+            Fate::Live => lists(api, &children, some, out).and_then(|found| complete(api, some, found, out)),
+            Fate::Gone => lists(api, &children, some, out),
+        };
+        match found {
             Ok(found) => {
                 for child in found {
+                    if fate == Fate::Gone {
+                        let as_of_ms = some[child.parent].as_of_ms;
+                        out.push(Change::gone(table.name, &child.head.id, None, as_of_ms));
+                        continue;
+                    }
                     let parent = &some[child.parent].head.id;
                     let Some(document) = row::as_child(&child.row, children.parent_key, parent, child.kind)
                     else {
                         continue;
                     };
-                    out.push(details::as_read(table, &child.head, document, child.as_of_ms));
+                    let mut change = details::as_read(table, &child.head, document, child.as_of_ms);
+                    if child.partial {
+                        change.attributes.push(("partial".to_owned(), "true".to_owned()));
+                    }
+                    out.push(change);
                 }
             }
             Err(error) => {
@@ -54,8 +78,13 @@ pub(super) fn read<T: Transport>(
     done
 }
 
-/// All children of a few parents.
-fn family<T: Transport>(api: &mut Api<T>, children: &Children, parents: &[Listed<'_>]) -> Result<Vec<Child>> {
+/// All children of a few parents, as the lists show them.
+fn lists<T: Transport>(
+    api: &mut Api<T>,
+    children: &Children,
+    parents: &[Listed<'_>],
+    out: &mut Output,
+) -> Result<Vec<Child>> {
     let mut wanted: Vec<(usize, &'static Kind)> = Vec::new();
     for (index, parent) in parents.iter().enumerate() {
         wanted.extend(
@@ -75,9 +104,9 @@ fn family<T: Transport>(api: &mut Api<T>, children: &Children, parents: &[Listed
     let answers = api.get_all(&paths, at_once)?;
     let mut found = Vec::new();
     for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
-        list(api, kind, parent, &parents[parent].head.id, answer, &mut found)?;
+        list(api, kind, parent, &parents[parent].head.id, answer, &mut found, out)?;
     }
-    complete(api, parents, found)
+    Ok(found)
 }
 
 /// Takes one list of children, and its further pages.
@@ -88,6 +117,7 @@ fn list<T: Transport>(
     parent_id: &str,
     first: Result<Answer>,
     found: &mut Vec<Child>,
+    out: &mut Output,
 ) -> Result<()> {
     let mut page = first;
     for number in 1..=limits::CHILD_PAGES_MAX {
@@ -95,6 +125,10 @@ fn list<T: Transport>(
             Ok(answer) => answer,
             // The parent went since it was listed.
             Err(error) if error.kind == Failure::NotFound => return Ok(()),
+            Err(error) if details::is_hidden(&error) => {
+                out.leave_out(format!("the {}s of {parent_id} are left out: {error}", kind.name));
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let rows = answer.headed_rows()?;
@@ -105,17 +139,25 @@ fn list<T: Transport>(
             head,
             row: row.to_owned(),
             as_of_ms: answer.as_of_ms,
+            partial: false,
         }));
         if length < kind.limit {
             return Ok(());
         }
         page = api.get(&list_path(kind, parent_id, 1 + number * kind.limit));
     }
-    Err(Error::new(Failure::Data, format!("{}: more than {} pages", kind.list, limits::CHILD_PAGES_MAX)))
+    let most = limits::CHILD_PAGES_MAX * kind.limit;
+    out.leave_out(format!("{parent_id} has more than {most} {}s: the others are left out", kind.name));
+    Ok(())
 }
 
 /// Replaces the children whose list is not whole by their records.
-fn complete<T: Transport>(api: &mut Api<T>, parents: &[Listed<'_>], found: Vec<Child>) -> Result<Vec<Child>> {
+fn complete<T: Transport>(
+    api: &mut Api<T>,
+    parents: &[Listed<'_>],
+    found: Vec<Child>,
+    out: &mut Output,
+) -> Result<Vec<Child>> {
     let paths: Vec<String> = found
         .iter()
         .filter(|child| !child.kind.list_is_whole)
@@ -129,6 +171,15 @@ fn complete<T: Transport>(api: &mut Api<T>, parents: &[Listed<'_>], found: Vec<C
             let answer = match answers.next() {
                 Some(Ok(answer)) => answer,
                 Some(Err(error)) if error.kind == Failure::NotFound => continue,
+                Some(Err(error)) if details::is_hidden(&error) => {
+                    out.warnings.push(format!(
+                        "{} {}: only what the list shows: {error}",
+                        child.kind.name, child.head.id
+                    ));
+                    child.partial = true;
+                    whole.push(child);
+                    continue;
+                }
                 Some(Err(error)) => return Err(error),
                 None => continue,
             };

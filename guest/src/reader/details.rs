@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::Output;
 use crate::api::{Answer, Api};
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::row::{self, Change, Head, Operation};
 use crate::table::Table;
@@ -72,7 +73,7 @@ pub(super) fn read<T: Transport>(
         }
     };
     for (index, (row, answer)) in listed.iter().zip(answers).enumerate() {
-        if let Err(error) = complete(table, row, answer, gone, out) {
+        if let Err(error) = complete(api.config(), table, row, answer, gone, out) {
             out.failure = Some(error);
             return index;
         }
@@ -82,6 +83,7 @@ pub(super) fn read<T: Transport>(
 
 /// Writes one row from its detail.
 fn complete(
+    config: &Config,
     table: &'static Table,
     listed: &Listed<'_>,
     answer: Result<Answer>,
@@ -92,7 +94,11 @@ fn complete(
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
             if gone == Gone::Bury {
-                out.push(Change::gone(table.name, &listed.head.id, None, None));
+                let mut change = Change::gone(table.name, &listed.head.id, None, error.as_of_ms());
+                if let (None, Some(modified_ms)) = (error.as_of_ms(), listed.head.modified_time_ms) {
+                    change.id = format!("{}-gone-after-{modified_ms}", listed.head.id);
+                }
+                out.push(change);
             }
             return Ok(());
         }
@@ -118,6 +124,13 @@ fn complete(
         }
         return Ok(());
     }
+    if !config.selects(table, detail) {
+        // It was moved since it was listed; what it holds now is none of ours.
+        if gone == Gone::Bury {
+            out.push(Change::gone(table.name, &head.id, None, answer.as_of_ms));
+        }
+        return Ok(());
+    }
     let beside = table.detail.map_or(&[][..], |detail| detail.beside);
     let wanted = |name: &str| gone == Gone::Skip || beside.contains(&name);
     let document = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
@@ -128,7 +141,7 @@ fn complete(
 }
 
 /// One record that this user may not see; the rest of the table may well be readable.
-fn is_hidden(error: &Error) -> bool {
+pub(super) fn is_hidden(error: &Error) -> bool {
     error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
 }
 

@@ -1,6 +1,6 @@
 //! A complete pass over a list: pages asked for ahead, checked at their seams, each row made whole.
 
-use super::children;
+use super::children::{self, Fate};
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
 use crate::api::{Answer, Api};
@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::Verdict;
 use crate::row;
-use crate::table::{List, Slices, Table};
+use crate::table::{Follow, List, Slices, Table};
 use crate::transport::Transport;
 use crate::url::Path;
 
@@ -76,7 +76,12 @@ fn page<T: Transport>(
     let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
     let before = pass.position.clone();
     match pass.position.accept(table.list.limit, &ids) {
-        Verdict::End => Ok(Progress::Done),
+        Verdict::End => {
+            if ids.is_empty() && before.from <= 1 {
+                believe_empty(api, table)?;
+            }
+            Ok(Progress::Done)
+        }
         Verdict::Again => {
             out.moved = true;
             Ok(Progress::More)
@@ -87,20 +92,24 @@ fn page<T: Transport>(
         )
         .hint("this server does not page as Zoho Desk does: check `desk_url`")),
         Verdict::Rows(first) => {
-            let listed: Vec<Listed<'_>> = rows[first..]
+            let chosen: Vec<usize> =
+                (first..rows.len()).filter(|&index| api.config().selects(table, rows[index].1)).collect();
+            let listed: Vec<Listed<'_>> = chosen
                 .iter()
-                .map(|(head, row)| Listed { head, row, as_of_ms: answer.as_of_ms })
+                .map(|&index| (&rows[index], answer.as_of_ms))
+                .map(|((head, row), as_of_ms)| Listed { head, row, as_of_ms })
                 .collect();
             let written = match custom {
                 Some(custom) => details::with_custom_fields(api, table, &listed, custom, out),
-                None if table.children.is_some() => children::read(api, table, &listed, out),
+                None if table.children.is_some() => children::read(api, table, &listed, Fate::Live, out),
                 None => details::read(api, table, &listed, Gone::Skip, out),
             };
-            if written < listed.len() {
+            pass.gaps |= out.gaps;
+            if let Some(&next) = chosen.get(written) {
                 // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
                 pass.position = before;
-                if written > 0 {
-                    pass.position.accept(table.list.limit, &ids[..first + written]);
+                if next > first {
+                    pass.position.accept(table.list.limit, &ids[..next]);
                     out.moved = true;
                 }
                 return match out.failure.take() {
@@ -125,16 +134,32 @@ fn slice<T: Transport>(
 ) -> Result<Progress> {
     let Some(value) = slices.values.get(pass.slice) else { return Ok(Progress::Done) };
     let path = Path::new(table.list.path).with(slices.parameter, value).into_string();
+    let was_read = api.slice_was_read(table.name, value);
     match api.get(&path) {
         Ok(answer) => {
             pass.source_began_ms = pass.source_began_ms.or(answer.as_of_ms);
             let tag = format!("\"{value}\"");
-            for (head, row) in answer.headed_rows()? {
+            let rows = answer.headed_rows()?;
+            if !rows.is_empty() {
+                api.remember_slice(table.name, value, true);
+            } else if was_read == Some(true) {
+                pass.gaps = true;
+                out.warnings.push(format!("{} `{value}` shows no rows any more", slices.parameter));
+            }
+            for (head, row) in rows {
                 let tagged = row::with_member(row, slices.parameter, &tag).unwrap_or_default();
                 out.push(details::as_read(table, &head, tagged, answer.as_of_ms));
             }
         }
         Err(error) if lacks_module(&error) => {
+            // The edition lacks it, or so it was said in an earlier pass too and it never showed a row: then the target
+            // has none of it. Any other refusal may pass.
+            let never_was =
+                was_read == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
+            pass.gaps |= !never_was;
+            if was_read.is_none() {
+                api.remember_slice(table.name, value, false);
+            }
             out.warnings.push(format!("{} `{value}` is left out: {error}", slices.parameter));
         }
         Err(error) => return Err(error),
@@ -142,6 +167,38 @@ fn slice<T: Transport>(
     pass.slice += 1;
     out.moved = true;
     Ok(if pass.slice < slices.values.len() { Progress::More } else { Progress::Done })
+}
+
+/// An error when the list shows no rows at all and the source counts some: a wrong portal and a lost permission show as
+/// empty lists (`zoho-desk-api.md` §8.12, §8.15), and the target would bury the whole table.
+fn believe_empty<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<()> {
+    let path = match (table.count, table.follow) {
+        (Some(path), _) => Path::new(path),
+        (None, Follow::Search { path, .. }) => Path::new(path).with("from", 0).with("limit", 1),
+        (None, Follow::Compare { .. }) => return Ok(()),
+    };
+    let ids = &api.config().department_ids;
+    let paths: Vec<String> = if table.list.departments.is_none() || ids.is_empty() {
+        vec![path.into_string()]
+    } else {
+        ids.iter().map(|id| path.clone().with("departmentId", id).into_string()).collect()
+    };
+    let mut count = 0;
+    for path in paths {
+        match api.get(&path) {
+            Ok(answer) => count += answer.count().or_else(|_| answer.rows().map(|rows| rows.len() as u64))?,
+            Err(error) if matches!(error.kind, Kind::Permission | Kind::NotFound | Kind::Data) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if count == 0 {
+        return Ok(());
+    }
+    let message = format!("the list of `{}` shows no rows, and {count} are counted", table.name);
+    Err(Error::new(Kind::Permission, message).code("HIDDEN").hint(
+        "nothing is deleted for it; the user who generated the code may see none of them, or `organization_id` or \
+         `department_ids` are of another portal: generate the code as an administrator of the right one",
+    ))
 }
 
 /// True when a portal does not have the module at all; a missing scope is another thing.

@@ -1,26 +1,40 @@
-//! Following by search: windows of modified times, split where they hold more than a search can page through.
+//! Following by search: windows of moments (of modified times first), split where they hold more than a search can page through.
 //!
 //! Source: `zoho-desk-api.md` §3.2 (0-based, 5,000 cap), §3.5 (`modifiedTimeRange`; the index lags, so windows overlap).
 
-use std::collections::BTreeMap;
-
 use super::bin;
-use super::children;
+use super::children::{self, Fate};
 use super::details::{self, Gone, Listed};
+use super::sight::{self, Sight};
 use super::{Output, Progress};
-use crate::api::{Answer, Api};
+use crate::api::Api;
 use crate::cursor::{Search, Window};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Position, Verdict};
 use crate::row::{Change, Head, Operation};
-use crate::table::{Follow, Table};
+use crate::table::{Follow, Moment, Table};
 use crate::time;
 use crate::transport::Transport;
 use crate::url::Path;
 
 /// Rows of a search page: the most it takes (§3.2).
 const PAGE: u64 = 100;
+
+/// A row of a page that is not dealt with yet.
+struct Found<'a> {
+    /// Where on the page it is.
+    at: usize,
+    head: &'a Head,
+    row: &'a str,
+    sight: Sight,
+}
+
+impl<'a> Found<'a> {
+    fn listed(&self, as_of_ms: Option<u64>) -> Listed<'a> {
+        Listed { head: self.head, row: self.row, as_of_ms }
+    }
+}
 
 /// Reads one page of the window, or opens the next window.
 pub(super) fn step<T: Transport>(
@@ -29,51 +43,76 @@ pub(super) fn step<T: Transport>(
     search: &mut Search,
     out: &mut Output,
 ) -> Result<Progress> {
-    let Follow::Search { path } = table.follow else {
+    let Follow::Search { path, moments } = table.follow else {
         return Err(Error::new(Kind::Internal, "the cursor follows by search and the table does not"));
     };
     let now_ms = api.transport().now_ms();
     let since_ms = search.since_ms;
     let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
+    let index = window.moment;
+    let Some(&moment) = moments.get(index) else { return end(api, table, moments, search, out) };
     if window.position.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
-        if window.to_ms.saturating_sub(window.from_ms) <= limits::SEARCH_WINDOW_MIN_MS {
-            return Ok(finish_window(search)); // said when it could not be split
-        }
-        // It grew while it was read: from its beginning, to be split.
-        window.position = Position::default();
+        // It grew while it was read, or the search does not say how many rows there are.
+        out.moved = true;
+        return if halve(window, "more", out) {
+            Ok(Progress::More)
+        } else {
+            end(api, table, moments, search, out)
+        };
     }
-    let answer = api.get(&window_path(path, window))?;
+    let answer = match api.get(&window_path(path, moment, window)) {
+        Ok(answer) => answer,
+        // Every search takes modified times; what else it takes may differ from portal to portal.
+        Err(error)
+            if index > 0
+                && error.kind == Kind::Data
+                && [moment.range, "sortBy"].iter().any(|name| error.message.contains(name)) =>
+        {
+            api.remember_refused(table.name, moment.range);
+            out.moved = true;
+            window.to_ms = window.end_ms;
+            return end(api, table, moments, search, out);
+        }
+        Err(error) => return Err(error),
+    };
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
     let source_now_ms = window.source_now_ms.unwrap_or(now_ms);
-    if window.position.seam.is_empty() && split(window, &answer, out) {
+    if window.position.seam.is_empty()
+        && let Ok(count) = answer.count()
+        && count > limits::SEARCH_WINDOW_ROWS_MAX
+        && halve(window, &count.to_string(), out)
+    {
+        out.moved = true;
         return Ok(Progress::More);
     }
     let rows = answer.headed_rows()?;
     let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
+    let sight_of = |at: usize| Sight::of(table, moment, index, &rows[at].0, rows[at].1);
     let before = window.position.clone();
     match window.position.accept(PAGE, &ids) {
         Verdict::Rows(first) => {
-            let unseen: Vec<usize> =
-                (first..rows.len()).filter(|&index| is_new(&search.seen, &rows[index].0)).collect();
-            let listed: Vec<Listed<'_>> = unseen
-                .iter()
-                .map(|&index| Listed { head: &rows[index].0, row: rows[index].1, as_of_ms: None })
-                .collect();
-            let written = write(api, table, &listed, out);
-            for Listed { head, .. } in &listed[..written] {
-                // What changed just now may change again within the same second: it is read once more next time.
-                if let Some(modified_ms) =
-                    head.modified_time_ms.filter(|ms| ms + limits::SETTLED_MS < source_now_ms)
-                {
-                    search.seen.insert(head.id.clone(), modified_ms);
-                }
+            let (chosen, foreign): (Vec<Found<'_>>, Vec<Found<'_>>) = (first..rows.len())
+                .map(|at| Found { at, head: &rows[at].0, row: rows[at].1, sight: sight_of(at) })
+                .filter(|found| found.sight.is_new(&search.seen))
+                .partition(|found| api.config().selects(table, found.row));
+            // Those of other departments come first: they may have been moved there, and are few calls or none.
+            let left: Vec<Listed<'_>> =
+                foreign.iter().map(|found| found.listed(found.head.modified_time_ms)).collect();
+            let buried = bury(api, table, &left, out);
+            let is_behind = buried < foreign.len();
+            let listed: Vec<Listed<'_>> = chosen.iter().map(|found| found.listed(None)).collect();
+            let written = if is_behind { 0 } else { write(api, table, &listed, out) };
+            let is_behind = is_behind || written < chosen.len();
+            let last = written.checked_sub(1).and_then(|last| chosen.get(last)).map(|found| found.at);
+            for found in foreign.into_iter().take(buried).chain(chosen.into_iter().take(written)) {
+                found.sight.note(&mut search.seen, source_now_ms);
             }
-            out.moved |= written > 0;
-            if written < listed.len() {
+            out.moved |= buried + written > 0;
+            if is_behind {
                 // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
                 if let Some(window) = &mut search.window {
                     window.position = before;
-                    if let Some(&last) = written.checked_sub(1).and_then(|last| unseen.get(last)) {
+                    if let Some(last) = last {
                         window.position.accept(PAGE, &ids[..=last]);
                     }
                 }
@@ -91,10 +130,7 @@ pub(super) fn step<T: Transport>(
         }
         Verdict::End => {
             out.moved = true;
-            match finish_window(search) {
-                Progress::Done => bin::sweep(api, table, search, out),
-                more => Ok(more),
-            }
+            end(api, table, moments, search, out)
         }
         Verdict::Stuck => {
             Err(Error::new(Kind::Data, format!("{path} repeats the same rows whatever `from` is asked"))
@@ -110,21 +146,19 @@ fn open(since_ms: u64, now_ms: u64) -> Window {
         from_ms: since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS),
         to_ms: end_ms,
         end_ms,
+        moment: 0,
         source_now_ms: None,
         position: Position::default(),
     }
 }
 
-/// Halves a window that holds more rows than a search can page through. True when it did.
-fn split(window: &mut Window, answer: &Answer, out: &mut Output) -> bool {
-    let Ok(count) = answer.count() else { return false };
-    if count <= limits::SEARCH_WINDOW_ROWS_MAX {
-        return false;
-    }
+/// Halves a window that holds more rows than a search can page through, and begins it again. False when it is too short:
+/// then it is read as far as the search goes.
+fn halve(window: &mut Window, rows: &str, out: &mut Output) -> bool {
     let length = window.to_ms.saturating_sub(window.from_ms);
     if length <= limits::SEARCH_WINDOW_MIN_MS {
         out.warnings.push(format!(
-            "{count} rows were modified within one second at {}; the search shows only {} of them: read the table from \
+            "{rows} rows were modified within one second at {}; the search shows only {} of them: read the table from \
              the beginning to get them all",
             time::format(window.from_ms),
             limits::SEARCH_ROWS_MAX
@@ -132,38 +166,51 @@ fn split(window: &mut Window, answer: &Answer, out: &mut Output) -> bool {
         return false;
     }
     window.to_ms = window.from_ms + length / 2;
-    out.moved = true;
+    window.position = Position::default();
     true
 }
 
-/// Moves on behind the window; done when it was the last of its range.
-fn finish_window(search: &mut Search) -> Progress {
-    let Some(window) = search.window.take() else { return Progress::Done };
-    if window.to_ms < window.end_ms {
-        search.window = Some(Window {
-            from_ms: window.to_ms,
-            to_ms: window.end_ms,
-            end_ms: window.end_ms,
-            source_now_ms: window.source_now_ms,
-            position: Position::default(),
-        });
-        return Progress::More;
+/// The end of a window: the next one, the same by the next moment, or what came into the bin.
+fn end<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    moments: &[Moment],
+    search: &mut Search,
+    out: &mut Output,
+) -> Result<Progress> {
+    let Some(window) = search.window.take() else { return bin::sweep(api, table, search, out) };
+    let Window { to_ms, end_ms, source_now_ms, .. } = window;
+    if to_ms < end_ms {
+        search.window =
+            Some(Window { from_ms: to_ms, to_ms: end_ms, position: Position::default(), ..window });
+        return Ok(Progress::More);
+    }
+    let is_taken = |index: &usize| !api.refused(table.name, moments[*index].range);
+    if let Some(moment) = (window.moment + 1..moments.len()).find(is_taken) {
+        search.window = Some(Window { moment, source_now_ms, ..open(search.since_ms, end_ms) });
+        return Ok(Progress::More);
     }
     // Our clock may be ahead of the source's: never believe to have read its future.
-    search.since_ms = window.end_ms.min(window.source_now_ms.unwrap_or(window.end_ms)).max(search.since_ms);
-    let horizon_ms = search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
-    search.seen.retain(|_, modified_ms| *modified_ms >= horizon_ms);
-    while search.seen.len() > limits::SEARCH_SEEN_MAX {
-        let oldest =
-            search.seen.iter().min_by_key(|(_, modified_ms)| **modified_ms).map(|(id, _)| id.clone());
-        let Some(oldest) = oldest else { break };
-        search.seen.remove(&oldest);
-    }
-    Progress::Done
+    search.since_ms = end_ms.min(source_now_ms.unwrap_or(end_ms)).max(search.since_ms);
+    sight::forget(&mut search.seen, search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
+    bin::sweep(api, table, search, out)
 }
 
-fn is_new(seen: &BTreeMap<String, u64>, head: &Head) -> bool {
-    head.modified_time_ms.is_none() || seen.get(&head.id).copied() != head.modified_time_ms
+/// Writes deletes of rows that changed and are of other departments now: nothing else tells that one was moved there.
+/// Where they are parents it is their children that are gone.
+fn bury<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    foreign: &[Listed<'_>],
+    out: &mut Output,
+) -> usize {
+    if table.children.is_some() {
+        return children::read(api, table, foreign, Fate::Gone, out);
+    }
+    for Listed { head, as_of_ms, .. } in foreign {
+        out.push(Change::gone(table.name, &head.id, None, *as_of_ms));
+    }
+    foreign.len()
 }
 
 /// Writes changed rows: by their detail where the table has one, so that they look as a pass would show them.
@@ -175,7 +222,7 @@ fn write<T: Transport>(
 ) -> usize {
     let first_change = out.changes.len();
     let written = match table.children {
-        Some(_) => children::read(api, table, listed, out),
+        Some(_) => children::read(api, table, listed, Fate::Live, out),
         None => details::read(api, table, listed, Gone::Bury, out),
     };
     for change in &mut out.changes[first_change..] {
@@ -191,15 +238,17 @@ fn follow_up(change: &mut Change) {
         change.operation = Operation::Update;
         // The index may lag, so a search row is as old as its own modified time says.
         change.as_of_ms = change.as_of_ms.or(change.source_time_ms);
-        change.attributes.push(("partial".to_owned(), "true".to_owned()));
+        if change.attributes.iter().all(|(name, _)| name != "partial") {
+            change.attributes.push(("partial".to_owned(), "true".to_owned()));
+        }
     }
 }
 
-fn window_path(path: &str, window: &Window) -> String {
+fn window_path(path: &str, moment: Moment, window: &Window) -> String {
     let range = format!("{},{}", time::format(window.from_ms), time::format(window.to_ms));
     Path::new(path)
-        .with("modifiedTimeRange", range)
-        .with("sortBy", "modifiedTime")
+        .with(moment.range, range)
+        .with("sortBy", moment.member)
         .with("from", window.position.from - 1)
         .with("limit", PAGE)
         .into_string()

@@ -1,7 +1,7 @@
 //! Accounts: `GET /accounts`, and `GET /accounts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "accounts",
@@ -18,11 +18,13 @@ pub(super) const TABLE: Table = Table {
         departments: None,
         slices: None,
     },
-    detail: Some(Detail { path: "/api/v1/accounts/{id}", is_chosen: false, include: None, beside: &[] }),
+    record: Some("/api/v1/accounts/{id}"),
+    detail: Some(Detail { is_chosen: false, include: None, beside: &[] }),
     children: None,
     count: None,
-    follow: Follow::Search { path: "/api/v1/accounts/search" },
+    follow: Follow::Search { path: "/api/v1/accounts/search", moments: &[MODIFIED] },
     events: EVENTS,
+    parts: None,
     fields_module: Some("accounts"),
     columns: COLUMNS,
     notes: "One list call for each 98 accounts and one call for each account.",

@@ -1,7 +1,7 @@
 //! Contacts: `GET /contacts`, and `GET /contacts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "contacts",
@@ -18,16 +18,13 @@ pub(super) const TABLE: Table = Table {
         departments: None,
         slices: None,
     },
-    detail: Some(Detail {
-        path: "/api/v1/contacts/{id}",
-        is_chosen: false,
-        include: None,
-        beside: &["account"],
-    }),
+    record: Some("/api/v1/contacts/{id}"),
+    detail: Some(Detail { is_chosen: false, include: None, beside: &["account"] }),
     children: None,
     count: None,
-    follow: Follow::Search { path: "/api/v1/contacts/search" },
+    follow: Follow::Search { path: "/api/v1/contacts/search", moments: &[MODIFIED] },
     events: EVENTS,
+    parts: None,
     fields_module: Some("contacts"),
     columns: COLUMNS,
     notes: "One list call for each 98 contacts and one call for each contact.",

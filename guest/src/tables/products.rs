@@ -1,7 +1,7 @@
 //! Products: `GET /products`, and `GET /products/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, Follow, List, Table, column};
+use crate::table::{Column, Detail, Follow, List, MODIFIED, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "products",
@@ -18,11 +18,13 @@ pub(super) const TABLE: Table = Table {
         departments: None,
         slices: None,
     },
-    detail: Some(Detail { path: "/api/v1/products/{id}", is_chosen: false, include: None, beside: &[] }),
+    record: Some("/api/v1/products/{id}"),
+    detail: Some(Detail { is_chosen: false, include: None, beside: &[] }),
     children: None,
     count: None,
-    follow: Follow::Search { path: "/api/v1/products/search" },
+    follow: Follow::Search { path: "/api/v1/products/search", moments: &[MODIFIED] },
     events: &[],
+    parts: None,
     fields_module: Some("products"),
     columns: COLUMNS,
     notes: "One list call for each 99 products and one call for each product.",

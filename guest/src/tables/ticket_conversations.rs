@@ -3,7 +3,9 @@
 //! There is no list of them across tickets: they are read ticket by ticket, and only where the ticket has some.
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Children, Column, Copy, EventFilter, Follow, Kind, List, Table, column, event};
+use crate::table::{
+    Children, Column, Copy, EventFilter, Follow, Kind, List, MODIFIED, Moment, Table, column, event,
+};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_conversations",
@@ -20,16 +22,23 @@ pub(super) const TABLE: Table = Table {
         departments: Some("departmentIds"),
         slices: None,
     },
+    record: None,
     detail: None,
-    children: Some(Children { parent_key: "ticketId", kinds: KINDS }),
+    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS }),
     count: None,
-    follow: Follow::Search { path: "/api/v1/tickets/search" },
+    follow: Follow::Search { path: "/api/v1/tickets/search", moments: &[MODIFIED, ANSWERED] },
     events: EVENTS,
+    parts: None,
     fields_module: None,
     columns: COLUMNS,
     notes: "For each ticket that has some: one list call for threads, one for comments, and one call for each thread, whose \
-            content is nowhere else. A comment that is deleted is found by the next complete read.",
+            content is nowhere else. Read again when the ticket is modified, when its customer answers, and when its counts \
+            change within half an hour of that. A comment on a quiet ticket comes by its webhook or the next complete read; one \
+            that is deleted, by the latter.",
 };
+
+/// A reply of a customer moves this; whether it moves the ticket's modified time too is nowhere said (§3.5).
+const ANSWERED: Moment = Moment { member: "customerResponseTime", range: "customerResponseTimeRange" };
 
 const KINDS: &[Kind] = &[
     Kind {

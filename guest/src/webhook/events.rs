@@ -27,35 +27,33 @@ pub struct Event<'a> {
 pub enum Route {
     /// The payload is the record itself.
     Record(&'static Table, Operation),
-    /// The payload belongs to the ticket named by its `ticketId`, which may have changed with it. Where it is a row of a
-    /// table of children, that table and its kind.
-    Part(Option<(&'static Table, &'static Kind)>),
+    /// The payload is a part of a row, which it names and which may have changed with it. Where the part is a row of a
+    /// table of children itself, that table and its kind.
+    Part { table: &'static Table, key: &'static str, child: Option<(&'static Table, &'static Kind)> },
     /// No table of ours.
     Ignored,
 }
 
-/// Events whose payload is a part of a ticket.
-const TICKET_PARTS: [&str; 4] =
-    ["Ticket_Thread_", "Ticket_Comment_", "Ticket_Attachment_", "Ticket_Approval_"];
-
-/// Routes an event by its name.
+/// Routes an event by its name. Only events that a table declares are its own: nobody can make up a
+/// `Department_Delete`, which Zoho does not have.
 pub fn route(name: &str) -> Route {
-    if TICKET_PARTS.iter().any(|part| name.starts_with(part)) {
-        // Deleted children have no event; those of attachments and approvals are no rows.
-        let is_row = name.ends_with("_Add") || name.ends_with("_Update");
-        return Route::Part(is_row.then(|| child(name)).flatten());
+    for table in tables::ALL {
+        let Some(parts) = table.parts else { continue };
+        if parts.event_prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            // Deleted children have no event; those of attachments and approvals are no rows.
+            let is_row = name.ends_with("_Add") || name.ends_with("_Update");
+            return Route::Part { table, key: parts.key, child: is_row.then(|| child(name)).flatten() };
+        }
     }
-    let Some((module, action)) = name.rsplit_once('_') else { return Route::Ignored };
-    let operation = match action {
-        "Add" => Operation::Create,
-        "Update" => Operation::Update,
-        "Delete" => Operation::Delete,
+    let operation = match name.rsplit_once('_') {
+        Some((_, "Add")) => Operation::Create,
+        Some((_, "Update")) => Operation::Update,
+        Some((_, "Delete")) => Operation::Delete,
         _ => return Route::Ignored,
     };
-    match tables::ALL.into_iter().find(|table| table.event_module() == Some(module)) {
-        Some(table) => Route::Record(table, operation),
-        None => Route::Ignored,
-    }
+    let own =
+        |table: &&Table| table.children.is_none() && table.events.iter().any(|event| event.name == name);
+    tables::ALL.into_iter().find(own).map_or(Route::Ignored, |table| Route::Record(table, operation))
 }
 
 /// The table of children, and the kind among them, that an event belongs to.
@@ -185,10 +183,19 @@ mod tests {
             ("Ticket_Attachment_Trashed", None),
             ("Ticket_Approval_Add", None),
         ] {
-            let Route::Part(child) = route(part) else { panic!("{part}") };
+            let Route::Part { table: owner, key: "ticketId", child } = route(part) else { panic!("{part}") };
+            assert!(owner == table("tickets"), "{part}");
             assert_eq!(child.map(|(_, kind)| kind.name), kind, "{part}");
         }
-        for other in ["Agent_Presence_Update", "Article_Translation_Add", "Something_New", "x", ""] {
+        for other in [
+            "Department_Delete",
+            "Product_Update",
+            "Agent_Presence_Update",
+            "Article_Translation_Add",
+            "Something_New",
+            "x",
+            "",
+        ] {
             assert!(matches!(route(other), Route::Ignored), "{other}");
         }
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
+use crate::check::{Item, Outcome};
 use crate::error::{Error, Kind, Result};
 use crate::table::Table;
 use crate::tables;
@@ -23,6 +24,9 @@ pub struct Subscription {
     pub webhook_id: Option<String>,
     pub url: String,
     pub events: Vec<String>,
+    /// When it was last found missing, disabled or different and put right: until then changes may have been told to nobody.
+    #[serde(default)]
+    pub changed_ms: u64,
 }
 
 impl Subscription {
@@ -38,28 +42,38 @@ impl Subscription {
     }
 }
 
-/// Registers `url` for the events of `tables`, or brings what is registered already into that state.
-pub fn subscribe<T: Transport>(api: &mut Api<T>, url: &str, names: &[String]) -> Result<Subscription> {
-    let mut chosen: Vec<&'static Table> = Vec::new();
-    for name in names {
-        let table = tables::find(name)
-            .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no table `{name}`")))?;
-        chosen.push(table);
-    }
-    if chosen.is_empty() {
-        chosen.clone_from(&api.config().tables);
-    }
+/// Registers `url` for the events of `tables`, or brings what is registered already into that state: the webhook of
+/// `current`, or else one that this connector made for this URL or for an earlier secret of it.
+pub fn subscribe<T: Transport>(
+    api: &mut Api<T>,
+    url: &str,
+    names: &[String],
+    current: Option<&str>,
+) -> Result<Subscription> {
+    let chosen = chosen(api, names)?;
     let wanted = subscriptions(&chosen, &api.config().department_ids);
     if wanted.is_empty() {
         return Err(Error::new(Kind::Unsupported, "none of these tables has webhook events")
             .hint("they are followed by reading; `tickets` and `departments` have events"));
     }
-    let events: Vec<String> = wanted.keys().cloned().collect();
-    let existing = find(api, url)?;
-    let id = match existing {
-        Some(hook) if hook.is_enabled && hook.subscriptions == wanted => hook.id,
+    // One that cannot be read is as good as none: the webhook is found by its URL.
+    let current = current.and_then(|current| Subscription::parse(current).ok());
+    let mut hooks = list(api)?;
+    let own = current.as_ref().and_then(|current| current.webhook_id.as_deref());
+    let index = hooks
+        .iter()
+        .position(|hook| Some(hook.id.as_str()) == own)
+        .or_else(|| hooks.iter().position(|hook| hook.url == url))
+        .or_else(|| hooks.iter().position(|hook| hook.is_ours_for(url)));
+    let found = index.map(|index| hooks.swap_remove(index));
+    let is_right = found.as_ref().is_some_and(|hook| hook.is(url, &wanted));
+    let id = match found {
+        Some(hook) if is_right => hook.id,
         Some(hook) => {
-            let body = json!({"subscriptions": wanted, "isEnabled": true});
+            let mut body = json!({"subscriptions": wanted, "isEnabled": true});
+            if hook.url != url {
+                body["url"] = Value::from(url);
+            }
             api.call(Method::Patch, &format!("{PATH}/{}", hook.id), Some(&body)).map_err(explain)?;
             hook.id
         }
@@ -70,13 +84,86 @@ pub fn subscribe<T: Transport>(api: &mut Api<T>, url: &str, names: &[String]) ->
                 .ok_or_else(|| Error::new(Kind::Data, "POST /api/v1/webhooks: the answer has no `id`"))?
         }
     };
-    Ok(Subscription { version: VERSION, webhook_id: Some(id), url: url.to_owned(), events })
+    // Others of ours for the same place are left over from earlier secrets: their deliveries would be refused.
+    for hook in hooks.iter().filter(|hook| hook.is_ours_for(url)) {
+        remove(api, &hook.id)?;
+    }
+    let events: Vec<String> = wanted.keys().cloned().collect();
+    let changed_ms = current
+        .filter(|current| is_right && current.webhook_id.as_deref() == Some(&id))
+        .map_or_else(|| api.transport().now_ms(), |current| current.changed_ms);
+    Ok(Subscription { version: VERSION, webhook_id: Some(id), url: url.to_owned(), events, changed_ms })
+}
+
+fn chosen<T: Transport>(api: &Api<T>, names: &[String]) -> Result<Vec<&'static Table>> {
+    if names.is_empty() {
+        return Ok(api.config().tables.clone());
+    }
+    let unknown = |name: &String| Error::new(Kind::NotFound, format!("there is no table `{name}`"));
+    names.iter().map(|name| tables::find(name).ok_or_else(|| unknown(name))).collect()
+}
+
+/// What Zoho says of the webhook.
+pub fn check<T: Transport>(api: &mut Api<T>, subscription: &str) -> Item {
+    let (outcome, message, hint, kind) = match examine(api, subscription) {
+        Ok(Found::Right(events)) => {
+            (Outcome::Passed, format!("registered and enabled for {events} events"), None, None)
+        }
+        Ok(Found::ByHand) => {
+            (Outcome::Skipped, "registered by hand: its id is not known".to_owned(), None, None)
+        }
+        Ok(Found::Wrong(what)) => (
+            Outcome::Failed,
+            what,
+            Some(
+                "`webhook subscribe` puts it right; until then changes are found by reading alone".to_owned(),
+            ),
+            Some(Kind::NotFound),
+        ),
+        Err(error) => (Outcome::Warning, format!("cannot be looked at: {error}"), error.hint, None),
+    };
+    Item { name: "webhook registration".to_owned(), outcome, message, hint, kind }
+}
+
+enum Found {
+    Right(usize),
+    ByHand,
+    Wrong(String),
+}
+
+fn examine<T: Transport>(api: &mut Api<T>, subscription: &str) -> Result<Found> {
+    let subscription = Subscription::parse(subscription)?;
+    let Some(id) = &subscription.webhook_id else { return Ok(Found::ByHand) };
+    let hooks = list(api)?;
+    let Some(hook) = hooks.iter().find(|hook| hook.id == *id) else {
+        return Ok(Found::Wrong(format!("webhook {id} is not registered any more")));
+    };
+    if !hook.is_enabled {
+        return Ok(Found::Wrong(format!("webhook {id} is disabled")));
+    }
+    if hook.url != subscription.url {
+        return Ok(Found::Wrong(format!("webhook {id} calls another URL")));
+    }
+    let missing: Vec<&str> = subscription
+        .events
+        .iter()
+        .filter(|event| !hook.subscriptions.contains_key(*event))
+        .map(String::as_str)
+        .collect();
+    if !missing.is_empty() {
+        return Ok(Found::Wrong(format!("webhook {id} is not told of {}", missing.join(", "))));
+    }
+    Ok(Found::Right(hook.subscriptions.len()))
 }
 
 /// Removes the webhook; one that is gone already is no failure.
 pub fn unsubscribe<T: Transport>(api: &mut Api<T>, subscription: &str) -> Result<()> {
     let subscription = Subscription::parse(subscription)?;
     let Some(id) = subscription.webhook_id else { return Ok(()) };
+    remove(api, &id)
+}
+
+fn remove<T: Transport>(api: &mut Api<T>, id: &str) -> Result<()> {
     match api.call(Method::Delete, &format!("{PATH}/{id}"), None) {
         Ok(_) => Ok(()),
         Err(error) if error.kind == Kind::NotFound => Ok(()),
@@ -108,23 +195,38 @@ fn subscriptions(chosen: &[&'static Table], department_ids: &[String]) -> Map<St
 /// A webhook as the API lists it.
 struct Hook {
     id: String,
+    name: String,
+    url: String,
     is_enabled: bool,
     subscriptions: Map<String, Value>,
 }
 
-fn find<T: Transport>(api: &mut Api<T>, url: &str) -> Result<Option<Hook>> {
-    let answer = api.get(PATH).map_err(explain)?;
-    for raw in answer.rows()? {
-        let row: Value = serde_json::from_str(raw.get()).unwrap_or_default();
-        if row["url"] == url
-            && let Some(id) = text(&row["id"])
-        {
-            let is_enabled = row["isEnabled"] != false;
-            let subscriptions = row["subscriptions"].as_object().cloned().unwrap_or_default();
-            return Ok(Some(Hook { id, is_enabled, subscriptions }));
-        }
+impl Hook {
+    fn is(&self, url: &str, wanted: &Map<String, Value>) -> bool {
+        self.is_enabled && self.url == url && self.subscriptions == *wanted
     }
-    Ok(None)
+
+    /// Whether it is one of ours for this URL with this or another secret, which is the last part of the path.
+    fn is_ours_for(&self, url: &str) -> bool {
+        let place = |url: &str| url.rsplit_once('/').map(|(place, _secret)| place.to_owned());
+        self.name == NAME && place(&self.url) == place(url)
+    }
+}
+
+fn list<T: Transport>(api: &mut Api<T>) -> Result<Vec<Hook>> {
+    let answer = api.get(PATH).map_err(explain)?;
+    let rows = answer.rows()?;
+    let hook = |raw: &&serde_json::value::RawValue| {
+        let row: Value = serde_json::from_str(raw.get()).ok()?;
+        Some(Hook {
+            id: text(&row["id"])?,
+            name: text(&row["name"]).unwrap_or_default(),
+            url: text(&row["url"]).unwrap_or_default(),
+            is_enabled: row["isEnabled"] != false,
+            subscriptions: row["subscriptions"].as_object().cloned().unwrap_or_default(),
+        })
+    };
+    Ok(rows.iter().filter_map(hook).collect())
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use zoho_desk::time;
-use zoho_desk::transport::{Failure, Request, Response, Transport};
+use zoho_desk::transport::{Failure, Method, Request, Response, Transport};
 
 #[derive(Clone)]
 pub(crate) struct Desk(Rc<RefCell<State>>);
@@ -15,8 +15,20 @@ pub(crate) struct Desk(Rc<RefCell<State>>);
 #[derive(Default)]
 pub(crate) struct State {
     now_ms: u64,
+    /// How far the server's clock is ahead of ours.
+    pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
+    /// When customers answered, where they did.
+    answered: BTreeMap<u32, u64>,
+    /// Comments of tickets, where there are some.
+    comments: BTreeMap<u32, u32>,
+    /// The search does not take `customerResponseTimeRange`.
+    pub refuse_answered: bool,
+    /// Departments of tickets; the others are of department 1.
+    departments: BTreeMap<u32, u32>,
+    /// Paths with their queries, as they were asked for.
+    pub asked: Vec<String>,
     binned: Vec<(u32, u64)>,
     calls: usize,
     tokens: usize,
@@ -25,11 +37,30 @@ pub(crate) struct State {
     pub refuse_fields: bool,
     pub refuse_include: bool,
     pub ignore_from: bool,
+    /// The search's `count` is that of the page (reference, conflict 8).
+    pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// What `ticketsCount` says, or the status it answers with.
+    pub counted: u64,
+    pub count_status: u16,
+    /// Status and code by module of `organizationFields`.
+    pub field_status: BTreeMap<String, (u16, &'static str)>,
+    /// The search does not know yet that tickets were moved.
+    pub late_departments: bool,
+    /// The list shows every department, whatever is asked.
+    pub ignore_departments: bool,
+    /// Paths below a ticket that may not be seen, as `5/threads`.
+    pub hidden: Vec<String>,
+    /// The ticket whose every page of threads is full.
+    pub endless: Option<String>,
     pub detail_status: BTreeMap<String, u16>,
     /// The key set for webhook signatures.
     pub jwks: Vec<Value>,
+    pub keys_fail: bool,
     key_fetches: usize,
+    /// Registered webhooks.
+    pub webhooks: Vec<Value>,
+    made: usize,
 }
 
 impl State {
@@ -37,9 +68,39 @@ impl State {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
     }
 
+    /// The ticket's customer answers.
+    pub(crate) fn answer_to(&mut self, id: u32) {
+        self.answered.insert(id, self.now_ms);
+    }
+
+    /// The ticket gets a comment.
+    pub(crate) fn comment_on(&mut self, id: u32) {
+        *self.comments.entry(id).or_default() += 1;
+    }
+
+    /// Moves a ticket to a department, which changes it.
+    pub(crate) fn move_to(&mut self, id: u32, department: u32) {
+        self.departments.insert(id, department);
+        self.modified.insert(id, self.now_ms);
+    }
+
+    fn department(&self, id: u32) -> String {
+        self.departments.get(&id).unwrap_or(&1).to_string()
+    }
+
+    pub(crate) fn answer_fields(&mut self, module: &str, status: u16, code: &'static str) {
+        self.field_status.insert(module.to_owned(), (status, code));
+    }
+
+    /// The ticket changed some time ago.
+    pub(crate) fn modify_at(&mut self, id: u32, ago_ms: u64) {
+        self.modified.insert(id, self.now_ms - ago_ms);
+    }
+
     pub(crate) fn delete(&mut self, id: &str) {
         let id: u32 = id.parse().unwrap();
         self.tickets.retain(|known| *known != id);
+        self.modified.remove(&id);
         self.binned.push((id, self.now_ms));
     }
 }
@@ -97,6 +158,7 @@ impl Transport for Desk {
 impl State {
     fn answer(&mut self, request: &Request) -> Response {
         self.calls += 1;
+        self.asked.push(request.path_with_query.clone());
         let (path, query) = request.path_with_query.split_once('?').unwrap_or((&request.path_with_query, ""));
         let query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
         if path == "/oauth/v2/token" {
@@ -107,7 +169,10 @@ impl State {
         }
         if path == "/.well-known/jwks.json" {
             self.key_fetches += 1;
-            return self.respond(200, &json!({"keys": self.jwks}));
+            return match self.keys_fail {
+                true => self.respond(503, &json!({})),
+                false => self.respond(200, &json!({"keys": self.jwks})),
+            };
         }
         if path == "/oauth/serverinfo" {
             return self.respond(200, &json!({}));
@@ -117,7 +182,37 @@ impl State {
         if self.refuse_every_token || given.is_none_or(|(_, value)| *value != wanted) {
             return self.respond(401, &json!({"errorCode": "INVALID_OAUTH", "message": "m"}));
         }
-        self.route(path, &query)
+        match path.strip_prefix("/api/v1/webhooks") {
+            Some(rest) => self.webhook(request, rest.trim_start_matches('/')),
+            None => self.route(path, &query),
+        }
+    }
+
+    fn webhook(&mut self, request: &Request, id: &str) -> Response {
+        let index = self.webhooks.iter().position(|hook| hook["id"] == id);
+        match (request.method, index) {
+            (Method::Get, _) if self.webhooks.is_empty() => self.respond(204, &Value::Null),
+            (Method::Get, _) => self.respond(200, &json!({"data": self.webhooks})),
+            (Method::Post, _) => {
+                let mut hook: Value = serde_json::from_slice(&request.body).unwrap();
+                self.made += 1;
+                hook["id"] = Value::from(format!("{}", 700 + self.made));
+                self.webhooks.push(hook.clone());
+                self.respond(200, &hook)
+            }
+            (Method::Patch, Some(index)) => {
+                let change: Value = serde_json::from_slice(&request.body).unwrap();
+                for (name, value) in change.as_object().unwrap() {
+                    self.webhooks[index][name] = value.clone();
+                }
+                self.respond(200, &self.webhooks[index])
+            }
+            (Method::Delete, Some(index)) => {
+                self.webhooks.remove(index);
+                self.respond(200, &json!({}))
+            }
+            _ => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": id})),
+        }
     }
 
     fn route(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
@@ -127,10 +222,20 @@ impl State {
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
             "/api/v1/recycleBin" => {
-                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "deletedTime": time::format(*at)});
-                self.respond(200, &json!({"data": self.binned.iter().map(row).collect::<Vec<_>>()}))
+                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id), "deletedTime": time::format(*at)});
+                let from: usize = query["from"].parse().unwrap();
+                let rows: Vec<Value> = self.binned.iter().skip(from - 1).take(50).map(row).collect();
+                self.respond(200, &json!({"data": rows}))
             }
+            "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
             "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
+            "/api/v1/ticketsCount" if self.count_status == 0 => {
+                self.respond(200, &json!({"count": self.counted}))
+            }
+            "/api/v1/organizationFields" if self.field_status.contains_key(query["module"]) => {
+                let (status, code) = self.field_status[query["module"]];
+                self.respond(status, &json!({"errorCode": code, "message": "m"}))
+            }
             "/api/v1/organizationFields" if query["module"] == "timeEntry" => {
                 self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": "module"}))
             }
@@ -160,16 +265,21 @@ impl State {
         }
         let from: usize = if self.ignore_from { 1 } else { query["from"].parse().unwrap() };
         let limit: usize = query["limit"].parse().unwrap();
+        let chosen: Option<Vec<&str>> = query.get("departmentIds").map(|ids| ids.split(',').collect());
         let rows: Vec<Value> = self
             .tickets
             .iter()
+            .filter(|id| {
+                let ignored = self.ignore_departments || chosen.is_none();
+                ignored || chosen.iter().flatten().any(|chosen| *chosen == self.department(**id))
+            })
             .skip(from.max(1) - 1)
             .take(limit)
             .map(|id| {
                 if query.contains_key("fields") {
                     json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
                 } else {
-                    json!({"id": id.to_string(), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
+                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
                 }
             })
             .collect();
@@ -181,18 +291,37 @@ impl State {
     }
 
     fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
-        let range = query.get("modifiedTimeRange").map(|range| range.replace("%3A", ":"));
+        let (name, moments) = match query.contains_key("customerResponseTimeRange") {
+            true => ("customerResponseTimeRange", &self.answered),
+            false => ("modifiedTimeRange", &self.modified),
+        };
+        if self.refuse_answered && name == "customerResponseTimeRange" {
+            let message = format!("Extra query parameter '{name}' is present in the input.");
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let range = query.get(name).map(|range| range.replace("%3A", ":"));
         let (from, to) = range.as_deref().and_then(|range| range.split_once(',')).unwrap_or(("", ""));
         let (from, to) = (time::parse(from).unwrap_or(0), time::parse(to).unwrap_or(u64::MAX));
         let offset: usize = query["from"].parse().unwrap();
-        let found: Vec<Value> = self
-            .modified
-            .iter()
-            .filter(|(_, at)| (from..=to).contains(*at))
-            .map(|(id, at)| json!({"id": id.to_string(), "modifiedTime": time::format(*at)}))
+        if offset + 100 > 5000 {
+            let message = "Max search result iterable is 5000";
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let found: Vec<(&u32, &u64)> = moments.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let total = found.len();
+        let rows: Vec<Value> = found
+            .into_iter()
+            .skip(offset)
+            .take(100)
+            .map(|(id, _)| {
+                let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
+                let moment = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
+                let comments = self.comments.get(id).copied().unwrap_or(0).to_string();
+                json!({"id": id.to_string(), "departmentId": department, "threadCount": "1", "commentCount": comments,
+                    "modifiedTime": moment(&self.modified), "customerResponseTime": moment(&self.answered)})
+            })
             .collect();
-        let count = found.len();
-        let rows: Vec<Value> = found.into_iter().skip(offset).take(100).collect();
+        let count = if self.count_of_page { rows.len() } else { total };
         if rows.is_empty() {
             self.respond(204, &Value::Null)
         } else {
@@ -200,13 +329,30 @@ impl State {
         }
     }
 
-    /// Every ticket has one thread and no comment.
+    /// Every ticket has one thread, and the comments it was given.
     fn talk(&self, path: &str) -> Response {
+        if self.hidden.iter().any(|hidden| hidden == path) {
+            return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
+        }
         let parts: Vec<&str> = path.split('/').collect();
         match parts[..] {
+            [ticket, "threads"] if self.endless.as_deref() == Some(ticket) => {
+                let rows: Vec<Value> = (0..100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
+                self.respond(200, &json!({"data": rows}))
+            }
             [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
+            }
+            [ticket, "comments"] => {
+                let count = self.comments.get(&ticket.parse().unwrap()).copied().unwrap_or(0);
+                let rows: Vec<Value> =
+                    (0..count).map(|id| json!({"id": format!("c{ticket}-{id}")})).collect();
+                if rows.is_empty() {
+                    self.respond(204, &Value::Null)
+                } else {
+                    self.respond(200, &json!({"data": rows}))
+                }
             }
             _ => self.respond(204, &Value::Null),
         }
@@ -227,7 +373,7 @@ impl State {
         let modified = self.modified.get(&number).copied().unwrap_or(BEGIN_MS - 86_400_000);
         self.respond(
             200,
-            &json!({"id": id, "subject": "s", "contact": null, "description": format!("text {id}"),
+            &json!({"id": id, "departmentId": self.department(number), "subject": "s", "contact": null, "description": format!("text {id}"),
                 "modifiedTime": time::format(modified), "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
         )
     }
@@ -236,8 +382,17 @@ impl State {
         let headers = vec![
             ("x-rate-limit-request-weight-v3".to_owned(), "1".to_owned()),
             ("x-rate-limit-remaining-v3".to_owned(), "99".to_owned()),
+            ("date".to_owned(), http_date(self.now_ms + self.ahead_ms)),
         ];
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         Response { status, headers, body }
     }
+}
+
+/// A moment as the header `Date` has it.
+fn http_date(ms: u64) -> String {
+    let iso = time::format(ms);
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        [iso[5..7].parse::<usize>().unwrap() - 1];
+    format!("{} {month} {} {} GMT", &iso[8..10], &iso[..4], &iso[11..19])
 }

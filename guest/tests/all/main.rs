@@ -1,6 +1,10 @@
 //! The guest's decisions through a scripted transport, natively: no network, no component, milliseconds.
 
+mod departments;
 mod desk;
+mod following;
+mod passes;
 mod reading;
 mod receiving;
 mod signer;
+mod subscribing;

@@ -8,9 +8,9 @@ use zoho_desk::row::Operation;
 
 use crate::desk::Desk;
 
-const LIMITS: Limits = Limits { max_changes: 1000, max_bytes: 8 << 20, max_ms: 60_000 };
+pub(crate) const LIMITS: Limits = Limits { max_changes: 1000, max_bytes: 8 << 20, max_ms: 60_000 };
 
-fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
+pub(crate) fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
     let mut config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
     for (key, value) in more.as_object().unwrap() {
         config[key] = value.clone();
@@ -21,7 +21,11 @@ fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
 }
 
 /// Reads to the end; failures are asked again, as a host would.
-fn read_all(connection: &mut Connection<Desk>, table: &str, limits: Limits) -> (Vec<Value>, String) {
+pub(crate) fn read_all(
+    connection: &mut Connection<Desk>,
+    table: &str,
+    limits: Limits,
+) -> (Vec<Value>, String) {
     let (mut rows, mut cursor) = (Vec::new(), None);
     for _ in 0..1000 {
         match connection.read(table, cursor.as_deref(), limits) {

@@ -2,13 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::{Error, Kind};
-use zoho_desk::limits::SIGNING_KEYS_PAUSE_MS;
-use zoho_desk::webhook::Delivery;
+use zoho_desk::limits::{
+    EVENT_SKEW_MS, EVENTS_MAX, SIGNING_KEYS_LIFE_MS, SIGNING_KEYS_PATIENCE_MS, SIGNING_KEYS_PAUSE_MS,
+    SIGNING_KEYS_STALE_MS,
+};
+use zoho_desk::row::Operation;
 use zoho_desk::webhook::keys::Keys;
 use zoho_desk::webhook::signature::{Refusal, verify};
+use zoho_desk::webhook::{Delivery, Receipt};
 
 use crate::desk::Desk;
 use crate::signer::{jwk, signed, token};
@@ -66,11 +70,17 @@ fn a_key_that_is_too_short_or_no_key_is_not_used() {
 /// A connection that knows its webhook and has verified a delivery by the key `k1`.
 fn connect(desk: &Desk) -> Connection<Desk> {
     desk.set(|state| state.jwks = vec![jwk("k1")]);
-    let config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
-    let mut connection = Connection::open(desk.clone(), &config.to_string(), None).unwrap();
-    connection.authorize(r#"{"code":"good"}"#).unwrap();
+    let mut connection = open(desk, json!({}));
     deliver(&mut connection, desk, "k1").unwrap();
     assert_eq!(desk.key_fetches(), 1);
+    connection
+}
+
+fn open(desk: &Desk, more: Value) -> Connection<Desk> {
+    let mut config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut connection = Connection::open(desk.clone(), &config.to_string(), None).unwrap();
+    connection.authorize(r#"{"code":"good"}"#).unwrap();
     connection
 }
 
@@ -82,16 +92,20 @@ fn deliver(connection: &mut Connection<Desk>, desk: &Desk, kid: &str) -> Result<
 fn deliver_of(connection: &mut Connection<Desk>, received_at_ms: u64, kid: &str) -> Result<usize, Error> {
     let subscription = r#"{"version":1,"webhook_id":"7","url":"https://x","events":[]}"#;
     let token = token(kid, "orgId:42", "webhookId:7", received_at_ms / 1000 + 60);
-    let payload = json!({"id": "5", "name": "D", "createdTime": "x", "modifiedTime": "x"});
-    let body = json!([{"eventType": "Department_Update", "payload": payload, "orgId": "42"}]);
-    let delivery = Delivery {
-        received_at_ms,
-        method: "POST".to_owned(),
-        headers: vec![("X-ZDesk-JWT".to_owned(), token.into_bytes())],
-        body: body.to_string().into_bytes(),
-    };
-    let mut receipts = connection.receive(Some(subscription), &[delivery]);
+    let body = json!([{"eventType": "Department_Update", "payload": {"id": "5"}, "orgId": "42"}]);
+    let headers = vec![("X-ZDesk-JWT".to_owned(), token.into_bytes())];
+    let mut receipts = connection.receive(Some(subscription), &[delivery(received_at_ms, headers, &body)]);
     receipts.remove(0).map(|receipt| receipt.changes.len())
+}
+
+fn delivery(received_at_ms: u64, headers: Vec<(String, Vec<u8>)>, body: &Value) -> Delivery {
+    Delivery { received_at_ms, method: "POST".to_owned(), headers, body: body.to_string().into_bytes() }
+}
+
+/// What unsigned deliveries of these bodies mean.
+fn unsigned(connection: &mut Connection<Desk>, at_ms: u64, bodies: &[Value]) -> Vec<Result<Receipt, Error>> {
+    let deliveries: Vec<Delivery> = bodies.iter().map(|body| delivery(at_ms, Vec::new(), body)).collect();
+    connection.receive(None, &deliveries)
 }
 
 #[test]
@@ -130,4 +144,160 @@ fn a_key_that_is_unknown_to_keys_of_after_the_delivery_is_forged() {
         assert_eq!(refused.kind, Kind::Permission, "{refused}");
     }
     assert_eq!(desk.key_fetches(), 2, "asked for once for all of them");
+}
+
+/// Whoever knows the URL can send any key id; that must not hold what Zoho signed, even when keys cannot be fetched.
+#[test]
+fn an_unknown_key_waits_for_keys_that_cannot_be_fetched_and_not_for_ever() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk);
+    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    desk.set(|state| state.keys_fail = true);
+    let arrived_ms = desk.now_ms();
+    assert_eq!(deliver_of(&mut connection, arrived_ms, "k9").unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(deliver(&mut connection, &desk, "k1"), Ok(1), "known keys still do");
+    desk.advance_ms(SIGNING_KEYS_PATIENCE_MS + 1);
+    assert_eq!(deliver_of(&mut connection, arrived_ms, "k9").unwrap_err().kind, Kind::Permission);
+    desk.advance_ms(SIGNING_KEYS_LIFE_MS);
+    assert_eq!(deliver(&mut connection, &desk, "k1"), Ok(1), "old keys do while there are no others");
+    desk.advance_ms(SIGNING_KEYS_STALE_MS);
+    assert_eq!(deliver(&mut connection, &desk, "k1").unwrap_err().kind, Kind::Unavailable);
+}
+
+#[test]
+fn what_is_not_proved_is_read_again_even_a_department() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = open(&desk, json!({}));
+    let body =
+        json!([{"eventType": "Department_Update", "payload": {"id": "5", "name": "a lie"}, "orgId": "42"}]);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+    let after = receipts[0].as_ref().unwrap().changes[0].after.clone().unwrap();
+    assert!(after.contains("by the API"), "{after}");
+    let body = json!([{"eventType": "Department_Delete", "payload": {"id": "5"}, "orgId": "42"}]);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+    let receipt = receipts[0].as_ref().unwrap();
+    assert!(receipt.changes.is_empty() && receipt.ignored == ["Department_Delete"], "{receipt:?}");
+}
+
+#[test]
+fn an_event_of_the_far_future_makes_its_row_no_newer_than_its_arrival() {
+    for read_back in ["always", "never"] {
+        let desk = Desk::with_tickets(3);
+        let mut connection = open(&desk, json!({"read_back": read_back}));
+        let event = |name: &str, id: &str| json!([{"eventType": name, "payload": {"id": id}, "orgId": "42", "eventTime": "9999999999999"}]);
+        let bodies = [event("Ticket_Update", "2"), event("Ticket_Delete", "1")];
+        for receipt in unsigned(&mut connection, desk.now_ms(), &bodies) {
+            let as_of_ms = receipt.unwrap().changes[0].as_of_ms.unwrap();
+            assert!(as_of_ms <= desk.now_ms() + EVENT_SKEW_MS, "{read_back}: {as_of_ms}");
+        }
+    }
+}
+
+#[test]
+fn a_record_is_read_once_for_all_the_deliveries_about_it() {
+    let desk = Desk::with_tickets(3);
+    let mut connection = open(&desk, json!({}));
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42"}]);
+    let before = desk.calls();
+    let receipts = unsigned(&mut connection, desk.now_ms(), &vec![body; 20]);
+    assert!(receipts.iter().all(|receipt| receipt.as_ref().is_ok_and(|receipt| receipt.changes.len() == 1)));
+    assert_eq!(desk.calls() - before, 1);
+}
+
+/// One record that cannot be read fails its own delivery and no other.
+#[test]
+fn a_record_that_cannot_be_read_fails_its_delivery_alone() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| state.fail_detail_of = Some("2".to_owned()));
+    let mut connection = open(&desk, json!({}));
+    let of = |id: &str| json!([{"eventType": "Ticket_Update", "payload": {"id": id}, "orgId": "42"}]);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[of("1"), of("2"), of("3")]);
+    let kinds: Vec<Option<Kind>> =
+        receipts.iter().map(|receipt| receipt.as_ref().err().map(|e| e.kind)).collect();
+    assert_eq!(kinds, [None, Some(Kind::Unavailable), None]);
+}
+
+#[test]
+fn a_delivery_of_too_many_events_is_refused_without_a_call() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = open(&desk, json!({}));
+    let event = json!({"eventType": "Ticket_Update", "payload": {"id": "1"}});
+    let before = desk.calls();
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[Value::from(vec![event; EVENTS_MAX + 1])]);
+    assert_eq!(receipts[0].as_ref().unwrap_err().kind, Kind::Data);
+    assert_eq!(desk.calls(), before);
+}
+
+#[test]
+fn an_event_of_no_organisation_must_be_proved_or_read_again() {
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "1"}}]);
+    for (read_back, is_taken) in [("auto", true), ("always", true), ("never", false)] {
+        let desk = Desk::with_tickets(1);
+        let mut connection = open(&desk, json!({"read_back": read_back}));
+        let receipts = unsigned(&mut connection, desk.now_ms(), std::slice::from_ref(&body));
+        assert_eq!(receipts[0].is_ok(), is_taken, "{read_back}");
+    }
+}
+
+#[test]
+fn an_update_with_any_delete_flag_is_a_delete() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = open(&desk, json!({"read_back": "never"}));
+    for flag in ["isDeleted", "isTrashed", "IsDel"] {
+        let body =
+            json!([{"eventType": "Ticket_Update", "payload": {"id": "1", flag: "true"}, "orgId": "42"}]);
+        let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+        assert_eq!(receipts[0].as_ref().unwrap().changes[0].operation, Operation::Delete, "{flag}");
+    }
+}
+
+/// A late event finds a record that was deleted after it: the delete is as new as the answer that says so.
+#[test]
+fn a_record_that_is_gone_when_it_is_read_again_was_gone_by_then() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| {
+        state.detail_status.insert("2".to_owned(), 404);
+    });
+    let mut connection = open(&desk, json!({}));
+    let event_ms = desk.now_ms() - 3_600_000;
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42", "eventTime": event_ms.to_string()}]);
+    let receipts = unsigned(&mut connection, event_ms, &[body]);
+    let change = &receipts[0].as_ref().unwrap().changes[0];
+    assert_eq!(change.operation, Operation::Delete);
+    assert!(change.as_of_ms.unwrap() > event_ms + 3_000_000, "{:?}", change.as_of_ms);
+}
+
+/// Zoho's filter by department does not reach deletes, and webhooks that were registered by hand may have none.
+#[test]
+fn only_records_of_the_chosen_departments_are_taken_and_one_that_left_them_is_gone() {
+    let chosen = json!({"department_ids": ["1"], "read_back": "never"});
+    let take = |name: &str, payload: Value, previous: Value| {
+        let desk = Desk::with_tickets(3);
+        let mut connection = open(&desk, chosen.clone());
+        let body = json!([{"eventType": name, "payload": payload, "prevState": previous, "orgId": "42"}]);
+        let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+        receipts[0].as_ref().unwrap().changes.first().map(|change| change.operation)
+    };
+    let ticket = |department: &str| json!({"id": "2", "departmentId": department});
+    assert_eq!(take("Ticket_Update", ticket("1"), Value::Null), Some(Operation::Update));
+    assert_eq!(take("Ticket_Update", ticket("9"), ticket("1")), Some(Operation::Delete));
+    assert_eq!(take("Ticket_Update", ticket("9"), ticket("9")), None);
+    assert_eq!(take("Ticket_Add", ticket("9"), Value::Null), Some(Operation::Delete));
+    assert_eq!(take("Ticket_Delete", ticket("9"), Value::Null), None);
+    assert_eq!(take("Ticket_Delete", json!({"id": "2"}), Value::Null), Some(Operation::Delete));
+}
+
+#[test]
+fn what_is_read_again_of_a_department_that_is_not_chosen_is_gone_and_its_parts_are_not_taken() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| state.move_to(2, 9));
+    let mut connection = open(&desk, json!({"department_ids": ["1"]}));
+    let thread = |ticket: &str| json!([{"eventType": "Ticket_Thread_Add", "payload": {"id": format!("7{ticket}"), "ticketId": ticket}, "orgId": "42"}]);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[thread("1"), thread("2")]);
+    let of = |index: usize| -> Vec<(&str, Operation)> {
+        let receipt = receipts[index].as_ref().unwrap();
+        receipt.changes.iter().map(|change| (change.table, change.operation)).collect()
+    };
+    assert_eq!(of(0), [("tickets", Operation::Update), ("ticket_conversations", Operation::Update)]);
+    assert_eq!(of(1), [("tickets", Operation::Delete)]);
 }

@@ -30,6 +30,15 @@ pub(super) struct Entry {
     pub(super) stuck: u32,
 }
 
+impl Entry {
+    /// A table at its position, due now.
+    fn new(table: &str, position: Option<&Position>, now: Instant) -> Self {
+        let cursor = position.and_then(|position| position.cursor.clone());
+        let complete = cursor.is_some() && position.is_some_and(|position| position.complete);
+        Self { name: table.to_owned(), cursor, complete, due: now, failures: 0, stuck: 0 }
+    }
+}
+
 /// All tables of a connection.
 #[derive(Debug)]
 pub(super) struct Agenda {
@@ -48,13 +57,9 @@ impl Agenda {
         poll: Option<Duration>,
         now: Instant,
     ) -> Self {
-        let entry = |name: &String| {
-            let position = positions.iter().find(|position| position.table == *name);
-            let cursor = position.and_then(|position| position.cursor.clone());
-            let complete = cursor.is_some() && position.is_some_and(|position| position.complete);
-            Entry { name: name.clone(), cursor, complete, due: now, failures: 0, stuck: 0 }
-        };
-        Self { entries: tables.iter().map(entry).collect(), poll, followed_last: true, gap_at: None }
+        let mut agenda = Self { entries: Vec::new(), poll, followed_last: true, gap_at: None };
+        agenda.renew(tables, positions, now);
+        agenda
     }
 
     /// The table to read now.
@@ -92,6 +97,28 @@ impl Agenda {
         entry.failures = 0;
         let wait = if caught_up { poll.or(asked).unwrap_or(POLL) } else { asked.unwrap_or_default() };
         entry.due = now + wait;
+    }
+
+    /// A table is read from the start, now.
+    pub(super) fn restart(&mut self, table: &str, now: Instant) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.name == table) {
+            *entry = Entry::new(table, None, now);
+        }
+    }
+
+    /// Other tables from now on: those that stay go on where they are, those that are new are due at once.
+    pub(super) fn renew(&mut self, tables: &[String], positions: &[Position], now: Instant) {
+        let mut known = std::mem::take(&mut self.entries);
+        let entry = |table: &String| match known.iter().position(|entry| entry.name == *table) {
+            Some(at) => known.swap_remove(at),
+            None => Entry::new(table, positions.iter().find(|position| position.table == *table), now),
+        };
+        self.entries = tables.iter().map(entry).collect();
+    }
+
+    /// Whether these are its tables, in this order.
+    pub(super) fn is_of(&self, tables: &[String]) -> bool {
+        self.entries.iter().map(|entry| &entry.name).eq(tables)
     }
 
     /// A read failed: when it may be tried again.
@@ -203,6 +230,22 @@ mod tests {
         read(&mut agenda);
         assert!(agenda.gap(&told, now + hour / 2));
         assert_eq!(agenda.due(), Some(now + hour / 2));
+    }
+
+    #[test]
+    fn tables_that_come_are_due_and_those_that_stay_go_on_where_they_are() {
+        let now = Instant::now();
+        let mut agenda = agenda(now, &["a", "b", "c"], None);
+        (0..3).for_each(|index| agenda.read(index, true, Some(SECOND * 60), now));
+        let tables = ["d", "c", "a"].map(str::to_owned);
+        assert!(!agenda.is_of(&tables));
+        agenda.renew(&tables, &[], now + SECOND);
+        assert!(agenda.is_of(&tables));
+        let found: Vec<_> = agenda.entries.iter().map(|entry| (entry.complete, entry.due - now)).collect();
+        assert_eq!(found, [(false, SECOND), (true, SECOND * 60), (true, SECOND * 60)]);
+        agenda.restart("a", now + SECOND * 2);
+        assert_eq!((agenda.entries[2].complete, agenda.entries[2].cursor.clone()), (false, None));
+        assert_eq!(agenda.entries[2].due, now + SECOND * 2);
     }
 
     #[test]

@@ -1,33 +1,19 @@
-//! What the command line asks of a connection that is at work: to subscribe, to unsubscribe.
-//!
-//! Only the actor may call the component, so it does it between two batches.
+//! How an actor answers: only it may call the component and write to the target, so it does what it is asked
+//! between two batches.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{End, Work, until_stopped};
-use crate::change::Table;
-use crate::describe::Describe;
-use crate::error::{Error, Kind, Origin, Result};
+use super::{Actor, End, Work, until_stopped};
+use crate::check::Webhooks;
+use crate::error::{Error, Origin, Result};
+use crate::request::{Request, Standing, command, count};
+use crate::sinks::{self, JOURNAL, Target};
 
-/// Something to be done.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Request {
-    /// Register this URL at the source.
-    Subscribe {
-        /// The URL with its secret.
-        url: String,
-    },
-    /// Undo that.
-    Unsubscribe,
-    /// The secret of the URL was changed; answered by the server itself.
-    HooksChanged,
-}
-
-/// How it went.
-pub type Answer = Result<()>;
+/// What was asked for, as JSON, or why not.
+pub type Answer = Result<Value>;
 
 /// A request and who waits for its answer.
 pub struct Ask {
@@ -37,78 +23,95 @@ pub struct Ask {
     pub reply: oneshot::Sender<Answer>,
 }
 
-/// The tables that a subscription is about: those of the connection that webhooks can bring.
-pub fn subscribable(describe: &Describe, tables: &[Table]) -> Vec<String> {
-    let told = |table: &&Table| {
-        let infos = &mut describe.tables.iter();
-        infos.any(|info| info.name == table.name && info.capabilities.iter().any(|name| name == "webhook"))
-    };
-    tables.iter().filter(told).map(|table| table.name.clone()).collect()
-}
-
-/// The refusal when there are none.
-pub fn no_webhooks() -> Error {
-    let message = "none of the tables of this connection has webhooks";
-    Error::new(Origin::Component, Kind::Unsupported, message).hint("they are followed by reading alone")
+fn json<T: Serialize>(value: Result<T>) -> Answer {
+    serde_json::to_value(value?).map_err(|error| Error::host(format!("an answer is not JSON: {error}")))
 }
 
 impl Work {
     /// Does what is asked and answers.
     pub(super) async fn answer(&mut self, ask: Ask) -> Result<(), End> {
-        let answer = match ask.request {
-            Request::Subscribe { url } => self.subscribe(url).await?,
-            Request::Unsubscribe => self.unsubscribe().await?,
-            Request::HooksChanged => Ok(()),
+        let answer = match &ask.request {
+            Request::Subscribe { url } => json(self.subscribe(url.clone()).await?),
+            Request::Unsubscribe => json(self.unsubscribe().await?),
+            Request::Discover => json(self.discover().await?),
+            Request::Reset { tables } => json(self.reset(tables).await),
+            request => self.actor.answer(request, &self.target).await?,
         };
-        if let Err(error) = &answer {
-            self.actor.meters.failed(error);
+        self.actor.reply(ask, answer);
+        Ok(())
+    }
+
+    /// Tables are read from the start, at once.
+    async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
+        let reset = self.actor.reset(tables, &self.target).await?;
+        for table in &reset {
+            self.agenda.restart(table, Instant::now());
+            self.actor.meters.count(|counters| counters.table(table).complete = false);
+        }
+        tracing::info!(connection = %self.actor.name, tables = reset.join(","), "read again from the start");
+        Ok(reset)
+    }
+}
+
+impl Actor {
+    /// Answers what needs nothing but the component and the target.
+    pub(super) async fn answer(&mut self, request: &Request, target: &Target) -> Result<Answer, End> {
+        let sandbox = &mut self.sandbox;
+        Ok(match request {
+            Request::Authorize { grant } => {
+                json(until_stopped(&mut self.stop, sandbox.authorize(grant.clone())).await?)
+            }
+            Request::Check => match until_stopped(&mut self.stop, sandbox.check()).await? {
+                Ok(mut items) => json(self.webhooks(target).await.map(|webhooks| {
+                    items.extend(webhooks.items());
+                    items
+                })),
+                Err(error) => Err(error),
+            },
+            Request::Discover => json(until_stopped(&mut self.stop, sandbox.discover()).await?),
+            Request::Count { tables } => {
+                json(until_stopped(&mut self.stop, count(sandbox, &self.describe, tables)).await?)
+            }
+            Request::Command { name, arguments } => {
+                until_stopped(&mut self.stop, command(sandbox, name, arguments)).await?
+            }
+            Request::State => {
+                let authorized = sandbox.has_session();
+                let tables = target.work(|sink| sinks::tables(sink)).await;
+                json(tables.map(|tables| Standing { authorized, tables }))
+            }
+            Request::Reset { tables } => json(self.reset(tables, target).await),
+            Request::Subscribe { .. } | Request::Unsubscribe | Request::HooksChanged => {
+                let message = format!("connection `{}`: is not at work yet", self.name);
+                Err(Error::state(message).hint("try again in a moment; its state is under /-/health"))
+            }
+        })
+    }
+
+    /// Hands an answer over; a failure of the source shows in what is counted too.
+    pub(super) fn reply(&self, ask: Ask, answer: Answer) {
+        if let Err(error) = &answer
+            && matches!(error.origin, Origin::Component | Origin::Sandbox)
+        {
+            self.meters.failed(error);
         }
         // Who asked may have left.
         let _gone = ask.reply.send(answer);
-        Ok(())
     }
 
-    /// Registers the URL that the server was started with, and tries again when that fails.
-    pub(super) async fn subscribe_as_told(&mut self) -> Result<(), End> {
-        let Some(url) = self.actor.subscribe.clone() else { return Ok(()) };
-        let attempt = self.subscribe_at.take().map_or(1, |(_, attempt)| attempt + 1);
-        if let Err(error) = self.subscribe(url).await? {
-            let wait = self.actor.failed("subscribe", &error, attempt)?;
-            self.subscribe_at = Some((Instant::now() + wait, attempt));
-        }
-        Ok(())
+    async fn reset(&mut self, tables: &[String], target: &Target) -> Result<Vec<String>> {
+        let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
+        target.work(move |sink| sinks::reset(sink, &wanted)).await
     }
 
-    async fn subscribe(&mut self, url: String) -> Result<Answer, End> {
-        let tables = subscribable(&self.actor.describe, &self.tables);
-        if tables.is_empty() {
-            return Ok(Err(no_webhooks()));
-        }
-        let call = self.actor.sandbox.subscribe(url, tables);
-        let subscription = match until_stopped(&mut self.actor.stop, call).await? {
-            Ok(subscription) => subscription,
-            Err(error) => return Ok(Err(error)),
+    async fn webhooks(&mut self, target: &Target) -> Result<Webhooks> {
+        let position = target.work(|sink| sink.position(JOURNAL)).await?;
+        let mut webhooks = Webhooks {
+            is_subscribed: self.subscriptions.load()?.is_some(),
+            applied_at: position.map(|position| position.updated_at),
+            ..Webhooks::default()
         };
-        self.actor.subscriptions.keep(Some(&subscription))?;
-        let is_new = self.subscription.as_ref() != Some(&subscription);
-        self.subscription = Some(subscription);
-        if is_new {
-            // What changed before it was registered was told to nobody.
-            self.agenda.all_due(Instant::now());
-        }
-        tracing::info!(connection = %self.actor.name, "subscribed");
-        Ok(Ok(()))
-    }
-
-    async fn unsubscribe(&mut self) -> Result<Answer, End> {
-        let Some(subscription) = self.subscription.clone() else { return Ok(Ok(())) };
-        let call = self.actor.sandbox.unsubscribe(subscription);
-        if let Err(error) = until_stopped(&mut self.actor.stop, call).await? {
-            return Ok(Err(error));
-        }
-        self.actor.subscriptions.keep(None)?;
-        self.subscription = None;
-        tracing::info!(connection = %self.actor.name, "unsubscribed");
-        Ok(Ok(()))
+        webhooks.look(&self.journal, &self.name)?;
+        Ok(webhooks)
     }
 }

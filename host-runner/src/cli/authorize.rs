@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Context, input};
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::request::Request;
 
 pub(super) const HELP: &str = "\
 A code on the command line is seen by other users of this machine and stays in the shell's history;
@@ -40,10 +41,12 @@ pub(super) async fn run(authorize: &Authorize, context: &Context) -> Result<Exit
         (None, None, None) => json!({}),
     };
     context.places.redactor.learn_config(&grant);
-    let tenant = context.tenant().await?;
-    let mut open = tenant.open(&context.places)?;
-    open.sandbox.authorize(grant.to_string()).await?;
-    let name = &tenant.connection.name;
+    let name = context.connection()?.name;
+    let asked: Option<()> = context.ask(&name, Request::Authorize { grant: grant.to_string() }).await?;
+    if asked.is_none() {
+        let mut open = context.tenant().await?.open(&context.places)?;
+        open.sandbox.authorize(grant.to_string()).await?;
+    }
     if context.printer.json {
         context.printer.value(&json!({ "connection": name, "authorized": true }));
     } else {

@@ -1,32 +1,65 @@
 //! `check`: what works and what does not.
 
-mod webhooks;
-
+use clap::Args;
 use serde_json::json;
 
 use super::Context;
 use crate::change::{CheckItem, Outcome};
+use crate::check::{self, Webhooks};
+use crate::connection::Connection;
+use crate::egress;
 use crate::error::{Kind, Result};
 use crate::exit::Exit;
+use crate::hooks::{self, PublicUrl};
+use crate::journal::{Journal, JournalLimits};
 use crate::report::columns;
+use crate::request::Request;
+use crate::serve::journal_path;
+use crate::sinks::{self, JOURNAL};
+use crate::state::hook::HookStore;
+use crate::state::subscription::Subscriptions;
+use crate::tenant::{Places, key};
 
 pub(super) const HELP: &str = "\
-Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with the
+Beside `serve` it is the server that does it, with the file as it has read it. Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with the
 code of what failed first (8 where the component does not say what that is).
 
 Examples:
   host-runner check -c acme.toml
+  host-runner check -c acme.toml --public-url https://hooks.example.com
   host-runner check -c acme.toml --json | jq '.items[] | select(.outcome == \"failed\")'";
 
-pub(super) async fn run(context: &Context) -> Result<Exit> {
-    let tenant = context.tenant().await?;
-    let mut open = tenant.open(&context.places)?;
-    let mut items = open.sandbox.check().await?;
-    items.extend(webhooks::items(&tenant, &context.places)?);
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// Also try the webhook's URL under this outside name, as the source would, from this machine
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
+    let connection = context.connection()?;
+    let name = connection.name.clone();
+    let public = check.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+    let mut items: Vec<CheckItem> = match context.ask(&name, Request::Check).await? {
+        Some(items) => items,
+        None => {
+            let tenant = context.tenant().await?;
+            let mut open = tenant.open(&context.places)?;
+            let mut items = open.sandbox.check().await?;
+            items.extend(webhooks(&tenant.connection, &context.places)?.items());
+            items
+        }
+    };
+    if let Some(public) = &public {
+        let secret = HookStore::open(&context.places.data, &name, key(&context.places)?)?.reveal()?;
+        context.places.redactor.learn(secret.reveal());
+        let url = hooks::url(public, &name, &secret);
+        items.push(check::public_url(&egress::probe(&url, connection.ca_file.as_deref()).await?));
+    }
     let exit = exit(&items);
     if context.printer.json {
         context.printer.value(&json!({
-            "connection": tenant.connection.name,
+            "connection": name,
             "exit": exit as u8,
             "items": items,
         }));
@@ -34,6 +67,23 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
         context.printer.text(&pretty(&items));
     }
     Ok(exit)
+}
+
+/// What is known of its webhooks; the caller holds the connection's lock.
+fn webhooks(connection: &Connection, places: &Places) -> Result<Webhooks> {
+    let subscriptions = Subscriptions::open(&places.data, &connection.name, key(places)?)?;
+    let mut webhooks = Webhooks { is_subscribed: subscriptions.load()?.is_some(), ..Webhooks::default() };
+    // Opening a target or a journal makes it; looking must not.
+    if connection.sink.path.exists() {
+        let position = sinks::open(&connection.sink)?.position(JOURNAL)?;
+        webhooks.applied_at = position.map(|position| position.updated_at);
+    }
+    let path = journal_path(places);
+    if path.exists() {
+        let (journal, _found) = Journal::open(path, JournalLimits::default())?;
+        webhooks.look(&journal, &connection.name)?;
+    }
+    Ok(webhooks)
 }
 
 /// The code of the first failure; a refused request explains those before it.

@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Context, input};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
+use crate::request::{self, Request};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -25,11 +26,15 @@ pub(super) struct Run {
 
 pub(super) async fn run(run: &Run, context: &Context) -> Result<Exit> {
     let arguments = input::json("JSON", &input::text(&run.arguments)?)?;
-    let tenant = context.tenant().await?;
-    let mut open = tenant.open(&context.places)?;
-    let answer = open.sandbox.command(run.name.clone(), arguments.to_string()).await?;
-    let value: Value = serde_json::from_str(&answer)
-        .map_err(|error| Error::data(format!("command `{}`: its answer is not JSON: {error}", run.name)))?;
+    let connection = context.connection()?.name;
+    let request = Request::Command { name: run.name.clone(), arguments: arguments.to_string() };
+    let value: Value = match context.ask(&connection, request).await? {
+        Some(value) => value,
+        None => {
+            let mut open = context.tenant().await?.open(&context.places)?;
+            request::command(&mut open.sandbox, &run.name, &arguments.to_string()).await?
+        }
+    };
     if context.printer.json {
         context.printer.value(&value);
     } else {

@@ -1,13 +1,13 @@
 //! `count`: rows at the source, where it can count them.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::report::{columns, grouped};
-use crate::runner::error_json;
+use crate::request::{self, Counted, Request};
 
 pub(super) const HELP: &str = "\
 A table that fails does not stop the others; the exit code is that of the failure, or 20 if they differ.
@@ -24,36 +24,26 @@ pub(super) struct Count {
 }
 
 pub(super) async fn run(count: &Count, context: &Context) -> Result<Exit> {
-    let tenant = context.tenant().await?;
-    let mut open = tenant.open(&context.places)?;
-    let tables: Vec<String> = if count.table.is_empty() {
-        open.sandbox.discover().await?.into_iter().map(|table| table.name).collect()
-    } else {
-        count.table.iter().map(|name| tenant.table_name(name)).collect()
+    let name = context.connection()?.name;
+    let request = Request::Count { tables: count.table.clone() };
+    let counted: Vec<Counted> = match context.ask(&name, request).await? {
+        Some(counted) => counted,
+        None => {
+            let tenant = context.tenant().await?;
+            let mut open = tenant.open(&context.places)?;
+            request::count(&mut open.sandbox, &tenant.describe, &count.table).await?
+        }
     };
-    let mut counted: Vec<(String, Result<Option<u64>, Error>)> = Vec::new();
-    for table in tables {
-        let rows = open.sandbox.count(table.clone()).await;
-        counted.push((table.clone(), rows.map_err(|error| error.about(format_args!("table `{table}`")))));
-    }
+    let failed = || counted.iter().filter_map(|counted| counted.error.as_ref());
     if context.printer.json {
-        let tables: Vec<Value> = counted
-            .iter()
-            .map(|(table, rows)| match rows {
-                Ok(rows) => json!({ "table": table, "rows": rows }),
-                Err(error) => json!({ "table": table, "rows": null, "error": error_json(error) }),
-            })
-            .collect();
-        context.printer.value(&json!({ "connection": tenant.connection.name, "tables": tables }));
+        context.printer.value(&json!({ "connection": name, "tables": counted }));
     } else {
-        let good = counted.iter().filter_map(|(table, rows)| Some((table, rows.as_ref().ok()?)));
-        let rows: Vec<Vec<String>> =
-            good.map(|(table, rows)| vec![table.clone(), rows.map_or("unknown".into(), grouped)]).collect();
-        context.printer.text(&columns(&rows, &[1]));
-        counted.iter().filter_map(|(_, rows)| rows.as_ref().err()).for_each(|error| {
+        let good = counted.iter().filter(|counted| counted.error.is_none());
+        let row = |one: &Counted| vec![one.table.clone(), one.rows.map_or("unknown".into(), grouped)];
+        context.printer.text(&columns(&good.map(row).collect::<Vec<_>>(), &[1]));
+        failed().for_each(|error| {
             context.printer.error(error);
         });
     }
-    let failed = counted.iter().filter_map(|(_, rows)| rows.as_ref().err());
-    Ok(Exit::of_all(failed.map(Exit::from)))
+    Ok(Exit::of_all(failed().map(Exit::from)))
 }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::clock::rfc3339_ms;
-use crate::connection::Connection;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
 use crate::journal::{DeadLetter, DeadRecord, Journal, JournalLimits};
@@ -61,7 +60,7 @@ pub(super) struct Which {
 pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
     let name = match context.connections.as_slice() {
         [] => None,
-        _ => Some(Connection::load(context.file()?, &|name: &str| std::env::var(name).ok())?.name),
+        _ => Some(context.connection()?.name),
     };
     let path = journal_path(&context.places);
     // Opening a journal makes it; looking must not.

@@ -7,16 +7,21 @@ use crate::change::{Table, attribute};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::report::columns;
+use crate::request::Request;
 
 pub(super) const HELP: &str = "\
+Beside `serve`, tables and columns that are new are read from then on.
+
 Examples:
   host-runner discover -c acme.toml
   host-runner discover -c acme.toml --json | jq '.tables[0].schema.properties | keys'";
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
-    let tenant = context.tenant().await?;
-    let mut open = tenant.open(&context.places)?;
-    let tables = open.sandbox.discover().await?;
+    let name = context.connection()?.name;
+    let tables: Vec<Table> = match context.ask(&name, Request::Discover).await? {
+        Some(tables) => tables,
+        None => context.tenant().await?.open(&context.places)?.sandbox.discover().await?,
+    };
     let tables: Vec<(Table, Value)> = tables
         .into_iter()
         .map(|table| {
@@ -40,7 +45,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
                 })
             })
             .collect();
-        context.printer.value(&json!({ "connection": tenant.connection.name, "tables": tables }));
+        context.printer.value(&json!({ "connection": name, "tables": tables }));
     } else {
         let header = ["table", "key", "columns", ""].map(str::to_owned).to_vec();
         let mut rows = vec![header];

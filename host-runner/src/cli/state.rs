@@ -5,13 +5,18 @@ use serde_json::json;
 
 use super::Context;
 use crate::connection::Connection;
-use crate::error::{Error, Kind, Origin, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::report::columns;
-use crate::sinks::{self, JOURNAL};
+use crate::request::{Request, Standing};
+use crate::serve::control;
+use crate::sinks;
+use crate::state::Lock;
 use crate::tenant::sessions;
 
 pub(super) const HELP: &str = "\
+Beside `serve`, a table that is reset is read again from the start at once.
+
 Examples:
   host-runner state show -c acme.toml
   host-runner state reset -c acme.toml --table orders    the next sync reads it from the start
@@ -21,7 +26,7 @@ Examples:
 pub(super) enum State {
     /// Show cursors and passes
     Show,
-    /// Forget cursors, so that the next sync reads from the start; rows stay and known deletes too
+    /// Forget cursors, so that the next read is from the start; rows stay and known deletes too
     Reset {
         /// Only this table; may be given several times
         #[arg(short, long, value_name = "TABLE")]
@@ -32,90 +37,93 @@ pub(super) enum State {
     },
 }
 
-pub(super) fn run(state: &State, context: &Context) -> Result<Exit> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let connection = Connection::load(context.file()?, &environment)?;
-    let (_lock, sessions) = sessions(&connection.name, &context.places)?;
+pub(super) async fn run(state: &State, context: &Context) -> Result<Exit> {
+    let connection = context.connection()?;
     match state {
-        State::Show => {
-            let authorized = sessions.load()?.is_some();
-            show(context, &connection, authorized)
-        }
-        State::Reset { session: true, .. } => {
-            let forgotten = sessions.forget()?;
-            if context.printer.json {
-                let reset = json!({ "connection": connection.name, "session_forgotten": forgotten });
-                context.printer.value(&reset);
-            } else {
-                let what = if forgotten { "session forgotten" } else { "had no session" };
-                context.printer.text(&format!("{}: {what}", connection.name));
-            }
-            Ok(Exit::Success)
-        }
-        State::Reset { table, .. } => reset(context, &connection, table),
+        State::Show => show(context, &connection, &standing(context, &connection).await?),
+        State::Reset { session: true, .. } => forget(context, &connection)?,
+        State::Reset { table, .. } => reset(context, &connection, table).await?,
     }
+    Ok(Exit::Success)
 }
 
-fn show(context: &Context, connection: &Connection, authorized: bool) -> Result<Exit> {
+async fn standing(context: &Context, connection: &Connection) -> Result<Standing> {
+    if let Some(standing) = context.ask(&connection.name, Request::State).await? {
+        return Ok(standing);
+    }
+    let (_lock, sessions) = sessions(&connection.name, &context.places)?;
+    let authorized = sessions.load()?.is_some();
     // Opening a target makes it; looking must not.
-    let mut positions =
-        if connection.sink.path.exists() { sinks::open(&connection.sink)?.positions()? } else { Vec::new() };
-    positions.retain(|position| position.table != JOURNAL);
+    let is_there = connection.sink.path.exists();
+    let tables = if is_there { sinks::tables(sinks::open(&connection.sink)?.as_ref())? } else { Vec::new() };
+    Ok(Standing { authorized, tables })
+}
+
+fn show(context: &Context, connection: &Connection, standing: &Standing) {
     if context.printer.json {
         context.printer.value(&json!({
             "connection": connection.name,
-            "authorized": authorized,
+            "authorized": standing.authorized,
             "sink": connection.sink.path,
-            "tables": positions,
+            "tables": standing.tables,
         }));
-        return Ok(Exit::Success);
+        return;
     }
     let mut rows = vec![["table", "pass", "updated", "cursor"].map(str::to_owned).to_vec()];
-    for position in positions {
+    for position in &standing.tables {
         let pass = match (position.pass, position.complete) {
             (0, _) => "none",
             (_, true) => "complete",
             (_, false) => "under way",
         };
         rows.push(vec![
-            position.table,
+            position.table.clone(),
             pass.to_owned(),
-            position.updated_at,
-            position.cursor.unwrap_or_else(|| "none: starts anew".to_owned()),
+            position.updated_at.clone(),
+            position.cursor.clone().unwrap_or_else(|| "none: starts anew".to_owned()),
         ]);
     }
-    let session = if authorized { "authorized" } else { "not authorized" };
+    let session = if standing.authorized { "authorized" } else { "not authorized" };
     let sink = connection.sink.path.display();
     context.printer.text(&format!("{}: {session}, into {sink}\n{}", connection.name, columns(&rows, &[])));
-    Ok(Exit::Success)
 }
 
-fn reset(context: &Context, connection: &Connection, tables: &[String]) -> Result<Exit> {
-    let mut reset = Vec::new();
-    if connection.sink.path.exists() {
-        let mut sink = sinks::open(&connection.sink)?;
-        let known: Vec<String> = sink.positions()?.into_iter().map(|position| position.table).collect();
-        let known: Vec<String> = known.into_iter().filter(|table| table != JOURNAL).collect();
-        if let Some(unknown) = tables.iter().find(|table| !known.contains(table)) {
-            return Err(Error::new(
-                Origin::Host,
-                Kind::NotFound,
-                format!("table `{unknown}`: has no cursor"),
-            )
-            .hint(format!("tables with a cursor: {}", known.join(", "))));
+fn forget(context: &Context, connection: &Connection) -> Result<()> {
+    let (_lock, sessions) = sessions(&connection.name, &context.places).map_err(|error| {
+        if control::is_served(&context.places.data, &connection.name) {
+            error.hint("a server has it: stop that first, or give it another session with `authorize`")
+        } else {
+            error
         }
-        for table in if tables.is_empty() { &known } else { tables } {
-            if sink.reset(table)? {
-                reset.push(table.clone());
-            }
-        }
+    })?;
+    let forgotten = sessions.forget()?;
+    if context.printer.json {
+        context.printer.value(&json!({ "connection": connection.name, "session_forgotten": forgotten }));
+    } else {
+        let what = if forgotten { "session forgotten" } else { "had no session" };
+        context.printer.text(&format!("{}: {what}", connection.name));
     }
+    Ok(())
+}
+
+async fn reset(context: &Context, connection: &Connection, tables: &[String]) -> Result<()> {
+    let request = Request::Reset { tables: tables.to_vec() };
+    let asked: Option<Vec<String>> = context.ask(&connection.name, request).await?;
+    let when = if asked.is_some() { "starts anew now" } else { "starts anew" };
+    let reset = match asked {
+        Some(reset) => reset,
+        None => {
+            let _lock = Lock::take(&context.places.data, &connection.name)?;
+            let is_there = connection.sink.path.exists();
+            if is_there { sinks::reset(sinks::open(&connection.sink)?.as_mut(), tables)? } else { Vec::new() }
+        }
+    };
     if context.printer.json {
         context.printer.value(&json!({ "connection": connection.name, "reset": reset }));
     } else if reset.is_empty() {
         context.printer.text(&format!("{}: nothing to reset", connection.name));
     } else {
-        context.printer.text(&format!("{}: starts anew: {}", connection.name, reset.join(", ")));
+        context.printer.text(&format!("{}: {when}: {}", connection.name, reset.join(", ")));
     }
-    Ok(Exit::Success)
+    Ok(())
 }

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::report::{columns, elapsed, grouped};
 use crate::runner::{Ending, Runner, SyncReport, TableReport};
+use crate::serve::control;
 use crate::sinks;
 
 pub(super) const HELP: &str = "\
@@ -44,15 +45,32 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> Result<Exit> {
         }
         settings.deletes = Deletes::Hard;
     }
-    let mut open = tenant.open(&context.places)?;
+    let name = &tenant.connection.name;
+    let mut open = tenant.open(&context.places).map_err(|error| {
+        if control::is_served(&context.places.data, name) {
+            error.hint(beside_a_server(sync, context))
+        } else {
+            error
+        }
+    })?;
     let sink = sinks::open(&settings)?;
     let mut progress = Progress::new(!context.printer.json);
     let limits = tenant.connection.limits.clone();
     let runner = Runner::new(&mut open.sandbox, sink, limits, context.stop.clone(), &mut progress);
-    let wanted: Vec<String> = sync.table.iter().map(|name| tenant.table_name(name)).collect();
+    let wanted: Vec<String> = sync.table.iter().map(|name| tenant.describe.table_name(name)).collect();
     let report = runner.sync(&wanted, sync.full).await?;
     show(context, &tenant.connection, &report);
     Ok(report.exit())
+}
+
+/// What to do instead while a server reads the same tables.
+fn beside_a_server(sync: &Sync, context: &Context) -> String {
+    let file = context.file().map(|file| file.display().to_string()).unwrap_or_default();
+    let tables: String = sync.table.iter().map(|table| format!(" --table {table}")).collect();
+    format!(
+        "a server keeps it up to date, nothing needs to be done; to have tables read again from the start: \
+         host-runner state reset -c {file}{tables}"
+    )
 }
 
 fn show(context: &Context, connection: &Connection, report: &SyncReport) {

@@ -6,15 +6,17 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
-use crate::actor::{Request, no_webhooks, subscribable};
+use crate::actor::{no_webhooks, subscribable};
 use crate::connection::Connection;
+use crate::describe::Setup;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
 use crate::hooks::{self, GRACE, PublicUrl};
-use crate::serve::control;
+use crate::request::Request;
+use crate::sandbox::describe;
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
-use crate::tenant::{Tenant, key};
+use crate::tenant::{Tenant, component_path, key, load_component};
 
 pub(super) const HELP: &str = "\
 The URL holds a secret: whoever knows it can deliver. It is shown here and nowhere else.
@@ -60,26 +62,22 @@ pub(super) async fn run(webhook: &Webhook, context: &Context) -> Result<Exit> {
     match webhook {
         Webhook::Url { public_url, rotate, grace_h } => {
             let grace = rotate.then(|| Duration::from_secs(grace_h.saturating_mul(3600)));
-            url(context, public_url.as_deref(), grace)
+            url(context, public_url.as_deref(), grace).await
         }
         Webhook::Subscribe { public_url } => subscribe(context, public_url).await,
         Webhook::Unsubscribe => unsubscribe(context).await,
     }
 }
 
-fn connection(context: &Context) -> Result<Connection> {
-    Connection::load(context.file()?, &|name: &str| std::env::var(name).ok())
-}
-
-fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration>) -> Result<Exit> {
-    let connection = connection(context)?;
+async fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration>) -> Result<Exit> {
+    let connection = context.connection()?;
     let name = &connection.name;
     let public = PublicUrl::parse(public_url.unwrap_or(UNKNOWN_HOST))?;
     let store = HookStore::open(&context.places.data, name, key(&context.places)?)?;
     if let Some(grace) = grace {
         store.rotate(grace)?;
         // A server that has the connection takes the new one at once, and the old one for a while.
-        if let Some(Err(error)) = control::ask(&context.places.data, name, &Request::HooksChanged) {
+        if let Err(error) = context.ask::<()>(name, Request::HooksChanged).await {
             context.printer.note(&format!("warning: {}; restart `serve`", error.message));
         }
     }
@@ -87,27 +85,51 @@ fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration>) -> 
     if let Some(warning) = public.warning() {
         context.printer.note(&format!("warning: {warning}"));
     }
+    // The URL is worth showing without them.
+    let setup = setup(context, &connection, &url).await.unwrap_or_else(|error| {
+        context
+            .printer
+            .note(&format!("warning: the connector's own steps cannot be shown: {}", error.message));
+        Vec::new()
+    });
     if context.printer.json {
-        context.printer.value(&json!({ "connection": name, "url": url, "rotated": grace.is_some() }));
+        let rotated = grace.is_some();
+        let shown = json!({ "connection": name, "url": url, "rotated": rotated, "setup": setup });
+        context.printer.value(&shown);
         return Ok(Exit::Success);
     }
     context.printer.text(&url);
     let mut notes = format!(
-        "\nTo register it through the source's API: host-runner webhook subscribe -c {} --public-url {public}\n\
-         By hand: enter it where the source asks for the URL of a webhook, with method POST and a JSON body.\n\
-         By a rule or workflow of the source, which signs nothing: the same URL; see the connector's help (spec) for\n\
-         the body it needs and for what must then be set in [config].",
+        "\nThrough the source's API: host-runner webhook subscribe -c {} --public-url {public}\n",
         connection.path.display()
     );
-    if let Some(grace) = grace {
-        notes.push_str(&format!("\nThe URL until now works for another {} h.", grace.as_secs() / 3600));
+    for way in &setup {
+        notes.push_str(&format!("\n{}\n", way.title));
+        for (index, step) in way.steps.iter().enumerate() {
+            notes.push_str(&format!("  {}. {step}\n", index + 1));
+        }
     }
-    context.printer.note(&notes);
+    if setup.is_empty() {
+        let by_hand = "\nBy hand: enter it where the source asks for the URL of a webhook, with method POST and a JSON body.\n";
+        notes.push_str(by_hand);
+    }
+    if let Some(grace) = grace {
+        notes.push_str(&format!("\nThe URL until now works for another {} h.\n", grace.as_secs() / 3600));
+    }
+    context.printer.note(notes.trim_end_matches('\n'));
     Ok(Exit::Success)
 }
 
+/// The connector's own ways to set a webhook up by hand, for this URL.
+async fn setup(context: &Context, connection: &Connection, url: &str) -> Result<Vec<Setup>> {
+    let path = component_path(&context.places, connection.component.as_deref())?;
+    let component = load_component(&path, &connection.limits, &context.places)?;
+    let describe = describe(&component, &connection.limits).await?;
+    Ok(describe.webhook.setup.iter().map(|way| way.with_url(url)).collect())
+}
+
 async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
-    let connection = connection(context)?;
+    let connection = context.connection()?;
     let name = connection.name.clone();
     let data = &context.places.data;
     let public = PublicUrl::parse(public_url)?;
@@ -117,9 +139,9 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
     let secret = HookStore::open(data, &name, key(&context.places)?)?.reveal()?;
     context.places.redactor.learn(secret.reveal());
     let url = hooks::url(&public, &name, &secret);
-    let asked = ask(context, &name, Request::Subscribe { url: url.clone() }).await;
+    let asked: Option<()> = context.ask(&name, Request::Subscribe { url: url.clone() }).await?;
     match asked {
-        Some(answer) => answer?,
+        Some(()) => {}
         None => {
             let tenant = context.tenant().await?;
             let mut open = open(&tenant, context)?;
@@ -128,11 +150,13 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
             if tables.is_empty() {
                 return Err(no_webhooks());
             }
-            let subscription = open.sandbox.subscribe(url, tables).await.map_err(|error| {
-                let hint = "sources try the URL before they accept it: start `serve` first";
-                if error.hint.is_none() { error.hint(hint) } else { error }
-            })?;
-            Subscriptions::open(data, &name, key(&context.places)?)?.keep(Some(&subscription))?;
+            let subscriptions = Subscriptions::open(data, &name, key(&context.places)?)?;
+            let subscription =
+                open.sandbox.subscribe(url, tables, subscriptions.load()?).await.map_err(|error| {
+                    let hint = "sources try the URL before they accept it: start `serve` first";
+                    if error.hint.is_none() { error.hint(hint) } else { error }
+                })?;
+            subscriptions.keep(Some(&subscription))?;
         }
     }
     done(context, &name, "subscribed");
@@ -140,7 +164,7 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
 }
 
 async fn unsubscribe(context: &Context) -> Result<Exit> {
-    let connection = connection(context)?;
+    let connection = context.connection()?;
     let name = connection.name.clone();
     let subscriptions = Subscriptions::open(&context.places.data, &name, key(&context.places)?)?;
     let Some(subscription) = subscriptions.load()? else {
@@ -148,8 +172,8 @@ async fn unsubscribe(context: &Context) -> Result<Exit> {
         return Err(Error::new(Origin::Host, Kind::NotFound, message)
             .hint("one that was registered by hand is removed by hand, at the source"));
     };
-    match ask(context, &name, Request::Unsubscribe).await {
-        Some(answer) => answer?,
+    match context.ask(&name, Request::Unsubscribe).await? {
+        Some(()) => {}
         None => {
             let tenant = context.tenant().await?;
             open(&tenant, context)?.sandbox.unsubscribe(subscription).await?;
@@ -158,13 +182,6 @@ async fn unsubscribe(context: &Context) -> Result<Exit> {
     }
     done(context, &name, "unsubscribed");
     Ok(Exit::Success)
-}
-
-/// Asks the server that has the connection, on a thread that may wait.
-async fn ask(context: &Context, name: &str, request: Request) -> Option<Result<()>> {
-    let (data, name) = (context.places.data.clone(), name.to_owned());
-    let asking = tokio::task::spawn_blocking(move || control::ask(&data, &name, &request));
-    asking.await.unwrap_or_else(|error| Some(Err(Error::host(format!("stopped: {error}")))))
 }
 
 fn open(tenant: &Tenant, context: &Context) -> Result<crate::tenant::Open> {

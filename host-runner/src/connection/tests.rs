@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Connection, Deletes, SinkKind};
+use super::{Connection, Deletes, SinkKind, name_in};
 use crate::describe::Describe;
 use crate::error::Error;
 use crate::secret::Redactor;
@@ -105,6 +105,25 @@ fn names_that_leave_their_folder_are_refused() {
     for name in ["", "..", "../x", "a/b", ".hidden", "cache", "key", "ü", &"x".repeat(65)] {
         assert!(parse(&format!("name = {name:?}")).is_err(), "{name}");
     }
+}
+
+#[test]
+fn the_name_of_a_file_that_cannot_be_used_is_found_where_it_can_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("acme.toml");
+    for (text, name) in [
+        ("name = \"a\"\n[config\n", Some("a")),
+        ("name = \"a\"\ncomponent = \n", Some("a")),
+        ("unknown = 1\nname = 'a'\n", Some("a")),
+        ("name = \"a\nkey = 1\n", None),
+        ("name = \"../a\"\n", None),
+        ("[config]\nname = \"a\"\n", None),
+        ("", None),
+    ] {
+        std::fs::write(&path, text).expect("written");
+        assert_eq!(name_in(&path, &environment).as_deref(), name, "{text:?}");
+    }
+    assert_eq!(name_in(&folder.path().join("none.toml"), &environment), None);
 }
 
 #[test]

@@ -74,3 +74,58 @@ impl Body for Bounded {
         self.inner.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::sync::Semaphore;
+    use tokio::time::{Instant, sleep};
+    use wasmtime_wasi_http::Error;
+
+    use super::Bounded;
+    use crate::limits::BETWEEN_BYTES_TIMEOUT;
+
+    /// Pieces that come just in time, before nothing comes any more.
+    const PIECES: u32 = 3;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_drip_but_not_stall() {
+        let drip = BETWEEN_BYTES_TIMEOUT * 9 / 10;
+        let (ours, mut theirs) = duplex(1 << 10);
+        tokio::spawn(async move {
+            let _request = theirs.read(&mut [0; 1 << 10]).await;
+            theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await.expect("written");
+            for _ in 0..PIECES {
+                sleep(drip).await;
+                theirs.write_all(b"x").await.expect("written");
+            }
+            // It stays open and silent.
+            pending::<()>().await;
+        });
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(ours)).await.expect("a connection");
+        tokio::spawn(connection);
+        let answer = sender.send_request(http::Request::new(Empty::<Bytes>::new())).await.expect("an answer");
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = Arc::clone(&permits).acquire_owned().await.expect("a permit");
+        let started = Instant::now();
+        let mut body = Bounded::new(answer.into_body(), 100, BETWEEN_BYTES_TIMEOUT, permit);
+        for _ in 0..PIECES {
+            let piece = body.frame().await.expect("a piece").expect("in time");
+            assert_eq!(piece.into_data().ok().as_deref(), Some(b"x".as_slice()));
+        }
+        let stalled = body.frame().await.expect("not the end").expect_err("nothing came");
+        assert!(matches!(stalled, Error::ConnectionReadTimeout), "{stalled}");
+        let waited = (started.elapsed() - drip * PIECES).as_secs_f64();
+        assert!((waited - BETWEEN_BYTES_TIMEOUT.as_secs_f64()).abs() < 0.1, "given up after {waited} s");
+        assert_eq!(permits.available_permits(), 0, "others may begin while this one is still held");
+        drop(body);
+        assert_eq!(permits.available_permits(), 1);
+    }
+}

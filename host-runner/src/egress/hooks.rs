@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -102,9 +102,17 @@ async fn send(
     match timeout(whole, client.pool.request(request)).await {
         Err(_) => Err(Error::HttpResponseTimeout),
         Ok(Err(error)) => Err(explain(meter, &error)),
+        Ok(Ok(response)) if header_bytes(response.headers()) > limits::FIELDS_BYTES_MAX => {
+            Err(Error::HttpResponseHeaderSectionSize(u32::try_from(limits::FIELDS_BYTES_MAX).ok()))
+        }
         Ok(Ok(response)) => Ok(response
             .map(|body| Bounded::new(body, client.response_bytes, between_bytes, permit).boxed_unsync())),
     }
+}
+
+/// wasmtime bounds the headers that a guest makes; those of an answer are ours to bound.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Takes what the guest still writes, so that it sees the refusal and not a broken stream.
@@ -182,5 +190,40 @@ fn explain_tls(error: &rustls::Error) -> Error {
             alert_message: alert.as_str().map(str::to_owned),
         },
         _ => Error::TlsProtocolError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Empty};
+    use tokio::time::Instant;
+    use wasmtime_wasi_http::Error;
+
+    use super::{Meter, send};
+    use crate::egress::Client;
+    use crate::egress::policy::{Policy, Target};
+    use crate::limits::{FIRST_BYTE_TIMEOUT, Limits};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_its_turn_but_not_for_ever() {
+        let limits = Limits { requests: 2, ..Limits::default() };
+        let nobody = Target::parse("127.0.0.1:1").expect("a target");
+        let client = Client::new(Policy::new(vec![], vec![nobody]), &limits, None).expect("a client");
+        let meter = Meter::default();
+        let request = || {
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            http::Request::get("http://127.0.0.1:1/").body(body).expect("a request")
+        };
+        let under_way = client.permits.acquire_many(2).await.expect("both");
+        let started = Instant::now();
+        let refused = send(&client, &meter, request(), None).await.expect_err("it is not its turn");
+        assert!(matches!(refused, Error::ConnectionLimitReached), "{refused}");
+        assert_eq!(started.elapsed().as_secs(), FIRST_BYTE_TIMEOUT.as_secs());
+        assert_eq!(meter.requests(), 0, "it went out");
+        drop(under_way);
+        // Nobody listens, which is found out by asking.
+        let refused = send(&client, &meter, request(), None).await.expect_err("nobody listens");
+        assert!(!matches!(refused, Error::ConnectionLimitReached), "{refused}");
+        assert_eq!(meter.requests(), 1);
     }
 }

@@ -43,10 +43,14 @@ pub(super) fn store(code: &Component, folder: &Path, file: &Path) -> Result<()> 
     }
     let bytes = code.serialize().map_err(|error| Error::other(error.to_string()))?;
     let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
-    let mut output = File::create(&temporary)?;
-    output.write_all(&bytes)?;
-    output.sync_all()?;
-    std::fs::rename(&temporary, file)
+    let write = || {
+        let mut output = File::create(&temporary)?;
+        output.write_all(&bytes)?;
+        output.sync_all()?;
+        std::fs::rename(&temporary, file)
+    };
+    // A disk that is full is not to be filled for ever.
+    write().inspect_err(|_| drop(std::fs::remove_file(&temporary)))
 }
 
 /// Whether only the owner may change the folder, and the owner is who owns our own process's files.
@@ -60,7 +64,7 @@ fn is_private(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
     use wasmtime::Engine;
     use wasmtime::component::Component;
@@ -80,6 +84,18 @@ mod tests {
         std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o755)).expect("mode");
         assert!(load(&engine, &file).is_none(), "a folder that others can read was trusted");
         assert!(store(&code, &cache, &file).is_err());
+    }
+
+    #[test]
+    fn what_could_not_be_stored_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = folder.path().join("cache");
+        let engine = Engine::default();
+        let code = Component::new(&engine, b"\0asm\x0d\0\x01\0").expect("an empty component");
+        let file = cache.join(name(&engine, "00"));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&file).expect("something in its place");
+        assert!(store(&code, &cache, &file).is_err());
+        assert_eq!(std::fs::read_dir(&cache).expect("listed").count(), 1);
     }
 
     #[test]

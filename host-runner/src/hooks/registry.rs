@@ -73,6 +73,22 @@ impl Registry {
         });
     }
 
+    /// One connection that was removed before this process began.
+    pub fn set_removed(&self, connection: &str, secrets: HookSecrets) {
+        self.change(|hooks| {
+            hooks.active.remove(connection);
+            hooks.removed.insert(connection.to_owned(), secrets);
+        });
+    }
+
+    /// As if one connection had never been.
+    pub fn forget(&self, connection: &str) {
+        self.change(|hooks| {
+            hooks.active.remove(connection);
+            hooks.removed.remove(connection);
+        });
+    }
+
     /// What `connection` and `secret` of a URL are worth now.
     pub fn judge(&self, connection: &str, secret: &str, now_ms: u64) -> Verdict {
         let hooks = Arc::clone(&self.hooks.read().unwrap_or_else(PoisonError::into_inner));

@@ -83,6 +83,11 @@ fn the_registry_tells_valid_removed_and_unknown_apart() {
     assert_eq!(registry.judge("acme", "wrong", NOW), Verdict::Unknown);
     registry.set("acme", secrets);
     assert_eq!(registry.judge("acme", &shown, NOW), Verdict::Valid, "a connection that came back");
+    registry.forget("acme");
+    assert_eq!(registry.judge("acme", &shown, NOW), Verdict::Unknown);
+    registry.set_removed("acme", HookSecrets::generate(&KEY, "acme", NOW));
+    assert_eq!(registry.judge("acme", &shown, NOW), Verdict::Removed, "removed before this process began");
+    registry.set("acme", HookSecrets::generate(&KEY, "acme", NOW));
     registry.clone().replace(Hooks::default());
     assert_eq!(registry.judge("acme", &shown, NOW), Verdict::Unknown, "clones share");
 }

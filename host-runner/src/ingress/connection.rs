@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Shared;
 use super::counters::Closed;
-use super::limits::{BUFFER_BYTES, HEAD_BYTES_MAX, LINGER, LINGER_BYTES, STREAMS_MAX, WINDOW_BYTES};
+use super::limits::{
+    BUFFER_BYTES, HEAD_BYTES_MAX, LINGER, LINGER_BUFFER_BYTES, LINGER_BYTES, STREAMS_MAX, WINDOW_BYTES,
+};
 use super::phase::{Overdue, Phase};
 use super::service::Requests;
 use crate::stop::Stop;
@@ -89,7 +91,7 @@ where
 }
 
 async fn discard(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut buffer = vec![0; LINGER_BUFFER_BYTES];
     let mut left = LINGER_BYTES;
     while left > 0 {
         let read = stream.read(&mut buffer).await?;

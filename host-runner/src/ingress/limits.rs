@@ -41,6 +41,8 @@ pub(super) const RETRY_AFTER_S: &str = "10";
 /// would reset the connection and take the answer with it.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 pub(super) const LINGER_BYTES: usize = 64 << 20;
+/// Read at a time and thrown away. Small: thousands of slow connections end at the same moment.
+pub(super) const LINGER_BUFFER_BYTES: usize = 4 << 10;
 
 /// The bounds that can be set.
 #[derive(Clone, Debug)]

@@ -27,6 +27,10 @@ use crate::journal::{AppendError, Delivery, Journal};
 
 type Answer = Response<Full<Bytes>>;
 
+/// The content type of the pages that are text; the version is that of Prometheus' format.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const JSON: &str = "application/json";
+
 /// Shared by all connections.
 #[derive(Clone)]
 pub(super) struct Service {
@@ -86,18 +90,18 @@ impl Service {
 
     fn page(&self, method: &Method, page: &str) -> Answer {
         let observe = &self.inner.observe;
-        let (status, text) = match page {
+        let (status, kind, text) = match page {
             "health" | "ready" | "metrics" if !is_read(method) => return not_allowed("GET, HEAD"),
-            "health" => (StatusCode::OK, "ok\n".to_owned()),
-            "ready" if observe.ready() => (StatusCode::OK, "ready\n".to_owned()),
-            "ready" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
-            "metrics" => (StatusCode::OK, observe.metrics() + &self.inner.counters.render()),
+            // 200 whatever it says: the process serves. A monitor reads `status`.
+            "health" => (StatusCode::OK, JSON, format!("{}\n", observe.health())),
+            "ready" if observe.ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+            "ready" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
+            "metrics" => (StatusCode::OK, TEXT, observe.metrics() + &self.inner.counters.render()),
             _ => return self.reject(Rejected::Unknown),
         };
         let mut answer = Response::new(Full::from(text));
         *answer.status_mut() = status;
-        let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-        answer.headers_mut().insert(CONTENT_TYPE, kind);
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }

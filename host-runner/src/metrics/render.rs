@@ -1,11 +1,8 @@
-//! Counters as text: the Prometheus exposition format, and health as JSON.
+//! Counters as text: the Prometheus exposition format.
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
-
-use super::{Counters, Phase};
-use crate::clock::rfc3339_ms;
+use super::Counters;
 use crate::journal::Depth;
 
 /// A connection as it is shown.
@@ -154,38 +151,6 @@ fn tables(t: &mut String, all: &[Shown], now_ms: u64) {
             f.sample(&[("connection", &one.name), ("table", table)], u8::from(counters.complete));
         }
     }
-}
-
-/// All connections for a person or a monitor; errors are the caller's to redact.
-pub fn health(all: &[Shown]) -> Value {
-    let connections: Vec<Value> = all
-        .iter()
-        .map(|one| {
-            let error = one.counters.last_error.as_ref();
-            json!({
-                "connection": one.name,
-                "state": one.counters.phase.name(),
-                "journal": one.depth.count,
-                "dead_letters": one.depth.dead,
-                "last_error": error.map(|(message, _)| message),
-                "last_error_at": error.and_then(|(_, at)| rfc3339_ms(*at)),
-                "last_delivery_at":
-                    Some(one.counters.delivered_ms).filter(|at| *at > 0).and_then(rfc3339_ms),
-                "tables": one.counters.tables.iter().map(|(table, counters)| json!({
-                    "table": table,
-                    "snapshot_complete": counters.complete,
-                    "caught_up_at": Some(counters.caught_up_ms).filter(|at| *at > 0).and_then(rfc3339_ms),
-                })).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    let stopped = all.iter().any(|one| one.counters.phase == Phase::Stopped);
-    json!({ "status": if stopped { "degraded" } else { "ok" }, "connections": connections })
-}
-
-/// Whether every connection has got past its start.
-pub fn is_ready(all: &[Shown]) -> bool {
-    all.iter().all(|one| one.counters.phase != Phase::Starting)
 }
 
 #[cfg(test)]

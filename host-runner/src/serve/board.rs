@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::Value;
+
 use crate::clock::now_ms;
 use crate::ingress::Observe;
 use crate::journal::Journal;
-use crate::metrics::{Meters, Shown, is_ready, prometheus};
+use crate::metrics::{Broken, Meters, Shown, health, is_ready, prometheus};
 use crate::secret::Redactor;
 
 /// See the file's header.
@@ -14,11 +16,12 @@ pub(super) struct Board {
     journal: Journal,
     redactor: Redactor,
     connections: Mutex<BTreeMap<String, Meters>>,
+    broken: Mutex<Vec<Broken>>,
 }
 
 impl Board {
     pub(super) fn new(journal: Journal, redactor: Redactor) -> Self {
-        Self { journal, redactor, connections: Mutex::default() }
+        Self { journal, redactor, connections: Mutex::default(), broken: Mutex::default() }
     }
 
     /// Shows a connection.
@@ -30,6 +33,11 @@ impl Board {
     /// Shows it no more.
     pub(super) fn remove(&self, name: &str) {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Shows the files that cannot be used, instead of those shown before.
+    pub(super) fn broken(&self, files: Vec<Broken>) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
     fn shown(&self) -> Vec<Shown> {
@@ -51,5 +59,10 @@ impl Observe for Board {
 
     fn ready(&self) -> bool {
         is_ready(&self.shown())
+    }
+
+    fn health(&self) -> Value {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.redactor.redact_value(&health(&self.shown(), &broken, now_ms()))
     }
 }

@@ -1,7 +1,7 @@
 //! Keeps one connection at work: opens it, runs its actor, and begins again after a failure of the whole.
 //!
-//! While it waits it holds no lock, so that a person can authorise again beside the server; what arrives
-//! meanwhile waits in the journal.
+//! While it waits it holds no lock, so that commands work beside the server; what arrives meanwhile waits in the
+//! journal. Another session or another URL that a person made meanwhile counts at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,15 @@ use crate::hooks::Registry;
 use crate::journal::Journal;
 use crate::metrics::{Meters, Phase};
 use crate::sinks;
+use crate::state::session_changed_at;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
 use crate::tenant::{Places, Tenant, key};
 
 /// An actor that ran this long had a good start; the next failure is the first again.
 const GOOD_RUN: Duration = Duration::from_secs(120);
+/// How often it looks, while it waits, whether a person has changed something.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Asks that wait for an actor; the command line asks one at a time.
 const ASKS_MAX: usize = 16;
 
@@ -38,7 +41,12 @@ pub(super) struct Keeper {
     pub(super) stop: Stop,
     /// Told when a wait should end early.
     pub(super) retry: Arc<Notify>,
+    /// Dropped once it was opened for the first time, or could not be.
+    pub(super) opening: Option<Opening>,
 }
+
+/// Somebody waits until all of these are dropped.
+pub(super) type Opening = mpsc::Sender<()>;
 
 impl Keeper {
     /// Works until it is told to stop.
@@ -46,7 +54,9 @@ impl Keeper {
         let mut attempt = 0;
         loop {
             let began = Instant::now();
-            let error = match self.once().await {
+            let ended = self.once().await;
+            self.opening = None;
+            let error = match ended {
                 Ok(End::Stopped) => return,
                 Ok(End::Failed(error)) => error,
                 Err(error) => {
@@ -67,14 +77,9 @@ impl Keeper {
                 }
             }
             self.meters.phase(if wait.is_some() { Phase::Waiting } else { Phase::Stopped });
-            let waited = async {
-                match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                () = waited => {}
+                () = waited(wait) => {}
+                () = changed(&self.tenant.connection.name, &self.places, &self.registry) => attempt = 0,
                 () = self.retry.notified() => attempt = 0,
                 () = self.stop.requested() => return,
             }
@@ -82,11 +87,21 @@ impl Keeper {
     }
 
     /// One life of the actor.
-    async fn once(&self) -> Result<End> {
+    async fn once(&mut self) -> Result<End> {
         let connection = &self.tenant.connection;
         let open = self.tenant.open(&self.places)?;
-        let sink = sinks::open(&connection.sink)?;
         let (asks_in, asks) = mpsc::channel(ASKS_MAX);
+        let door = control::Door {
+            places: self.places.clone(),
+            name: connection.name.clone(),
+            registry: self.registry.clone(),
+            asks: asks_in,
+        };
+        let listening = door.open();
+        self.opening = None;
+        // It may have been changed while nobody listened.
+        control::renew(&self.places, &connection.name, &self.registry)?;
+        let sink = sinks::open(&connection.sink)?;
         let subscriptions = Subscriptions::open(&self.places.data, &connection.name, key(&self.places)?)?;
         let actor = Actor {
             name: connection.name.clone(),
@@ -101,17 +116,33 @@ impl Keeper {
             meters: self.meters.clone(),
             stop: self.stop.clone(),
         };
-        let door = control::Door {
-            places: self.places.clone(),
-            name: connection.name.clone(),
-            registry: self.registry.clone(),
-            asks: asks_in,
-        };
-        let listening = door.open();
         self.meters.phase(Phase::Starting);
         let end = actor.run(sink).await;
         drop(listening);
         drop(open.lock);
         Ok(end)
+    }
+}
+
+/// Lets the time pass; for ever if there is none.
+async fn waited(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when a person has given the connection another session; takes over another URL meanwhile.
+async fn changed(name: &str, places: &Places, registry: &Registry) {
+    let before = session_changed_at(&places.data, name);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if let Err(error) = control::renew(places, name, registry) {
+            tracing::debug!(connection = %name, %error, "its URL stays as it was");
+        }
+        if session_changed_at(&places.data, name) != before {
+            tracing::info!(connection = %name, "its session was changed");
+            return;
+        }
     }
 }

@@ -1,27 +1,32 @@
 //! The connections of a server: loaded, started, changed, removed, each without touching the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::Options;
 use super::board::Board;
 use super::files::{self, Stamp};
-use super::keeper::Keeper;
-use crate::actor::READ_MS;
+use super::keeper::{Keeper, Opening};
+use super::loading::{Loaded, Loader, name_in};
 use crate::error::{Error, Result};
-use crate::hooks::{PublicUrl, Registry, url};
+use crate::hooks::Registry;
 use crate::journal::Journal;
 use crate::metrics::Meters;
 use crate::report::worded;
 use crate::state::Lock;
 use crate::state::hook::HookStore;
-use crate::state::subscription::Subscriptions;
 use crate::stop::{self, Stopper};
-use crate::tenant::{Engines, Places, Tenant, key};
+use crate::tenant::{Engines, Places, key};
+
+/// How often a file that cannot be used is tried again: what it lacks may have come.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// Longest wait at the start until commands can reach every connection; it takes milliseconds.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Takes lines for the person who started the server.
 pub(super) type Say<'a> = &'a (dyn Fn(&str) + Sync);
@@ -29,36 +34,36 @@ pub(super) type Say<'a> = &'a (dyn Fn(&str) + Sync);
 /// See the file's header.
 pub(super) struct Tenants {
     files: Vec<PathBuf>,
-    folder: Option<PathBuf>,
-    subscribe: Option<PublicUrl>,
-    engines: Engines,
-    places: Places,
+    pub(super) folder: Option<PathBuf>,
+    loader: Loader,
+    pub(super) places: Places,
     journal: Journal,
-    registry: Registry,
-    board: Arc<Board>,
+    pub(super) registry: Registry,
+    pub(super) board: Arc<Board>,
     /// By file.
-    slots: BTreeMap<PathBuf, Slot>,
-    /// Files that could not be used, as they were.
-    broken: BTreeMap<PathBuf, Stamp>,
+    pub(super) slots: BTreeMap<PathBuf, Slot>,
+    /// Files that cannot be used.
+    pub(super) broken: BTreeMap<PathBuf, Broken>,
+    /// Connections whose deliveries are kept although they are not at work.
+    pub(super) held: BTreeSet<String>,
+}
+
+/// A file that cannot be used.
+pub(super) struct Broken {
+    stamp: Option<Stamp>,
+    /// The name in it, as far as it can be read.
+    pub(super) name: Option<String>,
+    pub(super) error: Error,
+    tried: Instant,
 }
 
 /// A connection at work.
-struct Slot {
+pub(super) struct Slot {
     name: String,
     stamp: Option<Stamp>,
     stopper: Stopper,
     retry: Arc<Notify>,
     task: JoinHandle<()>,
-}
-
-/// A connection that can be started.
-pub(super) struct Loaded {
-    file: PathBuf,
-    stamp: Option<Stamp>,
-    tenant: Tenant,
-    subscribe: Option<String>,
-    secrets: crate::hooks::HookSecrets,
-    state: String,
 }
 
 impl Tenants {
@@ -72,14 +77,19 @@ impl Tenants {
         Self {
             files: options.files.clone(),
             folder: options.folder.clone(),
-            subscribe: options.public_url.clone().filter(|_| options.subscribe),
-            engines: Engines::default(),
+            loader: Loader {
+                subscribe: options.public_url.clone().filter(|_| options.subscribe),
+                engines: Engines::default(),
+                places: places.clone(),
+                journal: journal.clone(),
+            },
             places,
             journal,
             registry,
             board,
             slots: BTreeMap::new(),
             broken: BTreeMap::new(),
+            held: BTreeSet::new(),
         }
     }
 
@@ -92,10 +102,10 @@ impl Tenants {
             let taken = |name: &str| {
                 loaded.iter().find(|one| one.tenant.connection.name == name).map(|one| one.file.clone())
             };
-            match self.load(&file, &taken).await {
+            match self.loader.load(&file, &taken).await {
                 Ok(one) => loaded.push(one),
                 Err(error) if is_named => return Err(error),
-                Err(error) => self.is_broken(&file, &error, say),
+                Err(error) => self.is_broken(&file, error, say),
             }
         }
         if loaded.is_empty() {
@@ -106,14 +116,20 @@ impl Tenants {
             Lock::take(&self.places.data, &one.tenant.connection.name)?;
             self.registry.set(&one.tenant.connection.name, one.secrets.clone());
         }
+        let names: Vec<String> = loaded.iter().map(|one| one.tenant.connection.name.clone()).collect();
+        self.settle(&names, say);
         Ok(loaded)
     }
 
-    /// Starts what was loaded.
+    /// Starts what was loaded; returns once commands can reach each, or it has failed.
     pub(super) async fn start_all(&mut self, loaded: Vec<Loaded>, say: Say<'_>) {
+        let (opening, mut opened) = mpsc::channel(1);
         for one in loaded {
-            self.start(one, say);
+            self.start(one, Some(opening.clone()), say);
         }
+        drop(opening);
+        // Nothing is ever sent: it ends when the last of them has dropped its own.
+        let _too_slow = tokio::time::timeout(OPEN_WITHIN, opened.recv()).await;
     }
 
     /// Compares the files with what runs. `again`: connections that wait after a failure try at once.
@@ -126,21 +142,34 @@ impl Tenants {
                 return;
             }
         };
-        let gone: Vec<PathBuf> = self.slots.keys().filter(|file| !files.contains(file)).cloned().collect();
+        let is_gone = |file: &&PathBuf| !files.contains(file);
+        let gone: Vec<PathBuf> = self.slots.keys().filter(is_gone).cloned().collect();
+        let mut is_different = !gone.is_empty();
         for file in gone {
-            self.remove(&file, say).await;
+            self.end(&file, &files).await;
         }
+        let before = self.broken.len();
         self.broken.retain(|file, _| files.contains(file));
+        is_different |= self.broken.len() != before;
         for file in files {
             let stamp = files::stamp(&file);
-            let is_known = match self.slots.get(&file) {
-                Some(slot) => slot.stamp == stamp,
-                None => false,
+            let is_due = match self.broken.get(&file) {
+                Some(broken) => again || broken.stamp != stamp || broken.tried.elapsed() > TRY_AGAIN,
+                // A defect may have ended what runs: that must not last.
+                None => {
+                    let is_well = |slot: &Slot| slot.stamp == stamp && !slot.task.is_finished();
+                    !self.slots.get(&file).is_some_and(is_well)
+                }
             };
-            let is_broken = !again && stamp.is_some() && self.broken.get(&file).copied() == stamp;
-            if !is_known && !is_broken {
+            if is_due {
+                is_different = true;
                 self.change(&file, say).await;
             }
+        }
+        // The URL of one that is held may be changed by the command line, which cannot tell anybody.
+        if is_different || !self.held.is_empty() {
+            let names: Vec<String> = self.slots.values().map(|slot| slot.name.clone()).collect();
+            self.settle(&names, say);
         }
         if again {
             self.slots.values().for_each(|slot| slot.retry.notify_one());
@@ -164,87 +193,66 @@ impl Tenants {
             .map(|(other, slot)| (slot.name.clone(), other.clone()))
             .collect();
         let taken = |name: &str| others.iter().find(|(other, _)| other == name).map(|(_, file)| file.clone());
-        let loaded = match self.load(file, &taken).await {
+        let loaded = match self.loader.load(file, &taken).await {
             Ok(loaded) => loaded,
-            Err(error) => return self.is_broken(file, &error, say),
+            Err(error) => return self.is_broken(file, error, say),
         };
         self.broken.remove(file);
         if let Some(slot) = self.slots.remove(file) {
             let is_same = slot.name == loaded.tenant.connection.name;
             let name = slot.name.clone();
+            if !is_same {
+                self.registry.remove(&name);
+            }
             slot.end().await;
             if !is_same {
-                self.forget(&name, say);
+                self.removed(&name, say);
             }
         }
         self.registry.set(&loaded.tenant.connection.name, loaded.secrets.clone());
-        self.start(loaded, say);
+        self.start(loaded, None, say);
     }
 
-    async fn remove(&mut self, file: &Path, say: Say<'_>) {
+    /// Ends what ran under a file that has gone. Whether its connection was removed shows when all files were
+    /// looked at: it may have moved into another.
+    async fn end(&mut self, file: &Path, files: &[PathBuf]) {
         let Some(slot) = self.slots.remove(file) else { return };
         let name = slot.name.clone();
-        // The URL first: nothing that arrives from now on would be applied.
-        self.registry.remove(&name);
+        let mut others =
+            files.iter().filter(|file| !self.slots.contains_key(*file)).map(|file| name_in(file));
+        let may_return =
+            others.any(|found| found.is_none_or(|found| found == name)) || self.has_empty_folder();
+        if !may_return {
+            // The URL first: nothing that arrives from now on would be applied.
+            self.registry.remove(&name);
+        }
         slot.end().await;
-        self.forget(&name, say);
+        self.board.remove(&name);
     }
 
-    fn forget(&self, name: &str, say: Say<'_>) {
-        self.registry.remove(name);
-        self.board.remove(name);
-        say(&format!("{name}: removed"));
-    }
-
-    fn is_broken(&mut self, file: &Path, error: &Error, say: Say<'_>) {
-        say(&format!("{}: not served: {}", file.display(), worded(error)));
-        if let Some(stamp) = files::stamp(file) {
-            self.broken.insert(file.to_owned(), stamp);
-        }
-        // A change that cannot be used is tried again when it changes, not at every look.
-        if let Some(slot) = self.slots.get_mut(file) {
-            slot.stamp = files::stamp(file);
-        }
-    }
-
-    /// Reads a file, its component and its URL's secret.
-    async fn load(&self, file: &Path, taken: &(dyn Fn(&str) -> Option<PathBuf> + Sync)) -> Result<Loaded> {
+    /// Notes that a file cannot be used; what ran under it goes on. It is tried again now and then, because what
+    /// is wrong may not be in the file.
+    fn is_broken(&mut self, file: &Path, error: Error, say: Say<'_>) {
         let stamp = files::stamp(file);
-        let mut tenant = Tenant::load_in(&self.engines, file, &self.places).await?;
-        let limits = &mut tenant.connection.limits;
-        limits.max_ms = limits.max_ms.min(READ_MS);
-        let name = &tenant.connection.name;
-        if let Some(other) = taken(name) {
-            let message = format!("{}: `{name}` is the name of {} too", file.display(), other.display());
-            return Err(Error::configuration(message).hint("give each connection a name of its own"));
+        let known = self.broken.get(file).map(|broken| &broken.error);
+        if known != Some(&error) {
+            let goes_on = if self.slots.contains_key(file) { "; it goes on as it was" } else { "" };
+            say(&format!("{}: not served{goes_on}: {}", file.display(), worded(&error)));
         }
-        let hooks = HookStore::open(&self.places.data, name, key(&self.places)?)?;
-        let secrets = hooks.secrets()?;
-        let revealed = hooks.reveal();
-        if let Ok(secret) = &revealed {
-            self.places.redactor.learn(secret.reveal());
-        }
-        let subscribe = match &self.subscribe {
-            Some(public) => Some(url(public, name, &revealed?)),
-            None => None,
-        };
-        let subscription = Subscriptions::open(&self.places.data, name, key(&self.places)?)?.load()?;
-        let waiting = self.journal.depth(name)?.count;
-        let subscribed = match (&subscription, &subscribe) {
-            (_, Some(_)) => "subscribes",
-            (Some(_), _) => "subscribed",
-            (None, None) => "no subscription known",
-        };
-        let state = format!(
-            "{name}: into {}, {subscribed}, {waiting} deliveries waiting",
-            tenant.connection.sink.path.display()
-        );
-        Ok(Loaded { file: file.to_owned(), stamp, tenant, subscribe, secrets, state })
+        let name = name_in(file);
+        self.broken.insert(file.to_owned(), Broken { stamp, name, error, tried: Instant::now() });
     }
 
-    fn start(&mut self, loaded: Loaded, say: Say<'_>) {
+    fn start(&mut self, loaded: Loaded, opening: Option<Opening>, say: Say<'_>) {
         let Loaded { file, stamp, tenant, subscribe, state, .. } = loaded;
         let name = tenant.connection.name.clone();
+        let noted = key(&self.places).and_then(|key| {
+            let file = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
+            HookStore::open(&self.places.data, &name, key)?.note_served(&file)
+        });
+        if let Err(error) = noted {
+            tracing::warn!(connection = %name, %error, "where it was served from is not known after a restart");
+        }
         let meters = Meters::default();
         self.board.add(&name, &meters);
         let (stopper, stop) = stop::channel();
@@ -258,6 +266,7 @@ impl Tenants {
             subscribe,
             stop,
             retry: Arc::clone(&retry),
+            opening,
         };
         say(&state);
         let task = tokio::spawn(keeper.run());

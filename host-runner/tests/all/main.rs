@@ -1,6 +1,8 @@
 //! Runs the real binary with the tiny connector of `tests/guests`.
 
+mod beside;
 mod cli;
+mod limits;
 mod sandbox;
 mod secrets;
 mod serve;

@@ -5,7 +5,7 @@ use crate::server::Server;
 use crate::support::{Place, Ran, component};
 
 /// Runs `sync` with a behaviour and expects the code, the words, and the other table untouched by it.
-fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
+pub(crate) fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
     let place = Place::new(config);
     let ran = place.expect(&["sync"], code);
     for word in words {

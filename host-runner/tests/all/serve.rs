@@ -1,108 +1,29 @@
 //! `serve` with the tiny connector: deliveries become rows or dead letters, whatever they do to the component.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod many;
+mod process;
+mod stopping;
+mod tls;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+pub(crate) use self::process::{Server, eventually};
 use crate::support::Place;
 
-/// Longest wait for something to show; only a failure takes that long.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(place: &Place) -> Self {
-        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
-        let mut log = BufReader::new(child.stderr.take().expect("piped"));
-        let mut all = String::new();
-        let address = loop {
-            let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).expect("read"), 0, "it ended:\n{all}");
-            if let Some((_, address)) = line.split_once("listening on http://") {
-                break address.trim().to_owned();
-            }
-            all.push_str(&line);
-        };
-        // What follows is read away, so that the server does not wait for us.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, address }
-    }
-
-    fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).expect("connected");
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        (status, body.to_owned())
-    }
-
-    /// Posts events to the connection's own URL.
-    fn deliver(&self, place: &Place, events: &Value) {
-        let public = format!("http://{}", self.address);
-        let url = place.json(&["webhook", "url", "--public-url", &public], 0)["url"].clone();
-        let path = url.as_str().and_then(|url| url.strip_prefix(&public)).expect("a URL").to_owned();
-        assert_eq!(self.request("POST", &path, &events.to_string()).0, 200);
-    }
-
-    fn metric(&self, start: &str) -> Option<f64> {
-        let text = self.request("GET", "/-/metrics", "").1;
-        text.lines().find(|line| line.starts_with(start))?.rsplit(' ').next()?.parse().ok()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args([name, &id]).status().expect("kill").success());
-    }
-
-    fn stop(mut self) {
-        self.signal("-TERM");
-        assert_eq!(self.child.wait().expect("waited").code(), Some(0));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-    }
-}
-
-#[track_caller]
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
-fn until_read(server: &Server) {
+pub(crate) fn until_read(server: &Server) {
     let complete = "snapshot_complete{connection=\"tiny\",table=\"things\"}";
     eventually("the first pass", || server.metric(complete) == Some(1.0));
 }
 
 /// A time after everything that has been read.
-fn later() -> u64 {
+pub(crate) fn later() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time");
     u64::try_from(now.as_millis()).expect("a time") + 60_000
 }
 
-fn event(table: &str, id: &str, op: &str, time: u64) -> Value {
+pub(crate) fn event(table: &str, id: &str, op: &str, time: u64) -> Value {
     json!([{"table": table, "id": id, "op": op, "time": time}])
 }
 
@@ -220,12 +141,26 @@ fn what_may_be_taken_later_waits_in_its_order_and_outlives_a_kill() {
 }
 
 #[test]
+fn what_is_wrong_with_the_command_line_is_said_before_anything_runs() {
+    let place = Place::new("rows = 3");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = taken.local_addr().expect("an address").to_string();
+    let ran = place.expect(&["serve", "--listen", &address], 2);
+    assert!(ran.stderr.contains(&format!("error: --listen {address}: ")), "{ran:?}");
+    let files = ["--tls-cert", "none.pem", "--tls-key", "none.pem"];
+    let ran = place.expect(&[&["serve", "--listen", "127.0.0.1:0"], &files[..]].concat(), 3);
+    assert!(ran.stderr.contains("error: TLS: none.pem: "), "{ran:?}");
+    let server = Server::start(&place);
+    let ran = place.expect(&["serve", "--listen", "127.0.0.1:0"], 12);
+    assert!(ran.stderr.contains("connection `tiny`: in use by process"), "{ran:?}");
+    server.stop();
+}
+
+#[test]
 fn a_subscription_is_made_and_undone_beside_the_server() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
-    let busy = place.run(&["check"]);
-    assert!(busy.stderr.contains("in use by process"), "{busy:?}");
     let public = format!("http://{}", server.address);
     place.expect(&["webhook", "subscribe", "--public-url", &public], 0);
     place.expect(&["webhook", "unsubscribe"], 0);

@@ -9,6 +9,9 @@ use serde_json::Value;
 /// The secret that every connection here is given; no output may hold it.
 pub(crate) const SECRET: &str = "planted-secret-7f3a";
 
+/// The connection file of a place.
+pub(crate) const FILE: &str = "tiny.toml";
+
 /// A connection of its own.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
@@ -46,7 +49,7 @@ impl Place {
         let text = format!(
             "name = \"tiny\"\ncomponent = {component:?}\n[config]\nsecret = \"${{TINY_SECRET}}\"\n{config}\n"
         );
-        std::fs::write(self.path("tiny.toml"), text).expect("written");
+        std::fs::write(self.path(FILE), text).expect("written");
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -55,10 +58,14 @@ impl Place {
 
     /// A command line with the connection file, in a clean environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(FILE, arguments)
+    }
+
+    fn command_of(&self, file: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_host-runner"));
         command
             .args(arguments)
-            .args(["-c", "tiny.toml"])
+            .args(["-c", file])
             .current_dir(self.folder.path())
             .env_clear()
             .env("TINY_SECRET", SECRET)
@@ -71,8 +78,15 @@ impl Place {
     }
 
     /// Runs and expects an exit code.
+    #[track_caller]
     pub(crate) fn expect(&self, arguments: &[&str], code: i32) -> Ran {
-        let ran = self.run(arguments);
+        self.expect_of(FILE, arguments, code)
+    }
+
+    /// The same with another connection file.
+    #[track_caller]
+    pub(crate) fn expect_of(&self, file: &str, arguments: &[&str], code: i32) -> Ran {
+        let ran = run(&mut self.command_of(file, arguments));
         assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:#?}");
         ran
     }

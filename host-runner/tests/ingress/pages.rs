@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use host_runner::ingress::{Observe, Options};
 use host_runner::journal::JournalLimits;
+use serde_json::{Value, json};
 
 use crate::support::{Server, loopback};
 
@@ -18,6 +19,10 @@ impl Observe for Fake {
     fn ready(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    fn health(&self) -> Value {
+        json!({"status": if self.ready() { "ok" } else { "degraded" }})
+    }
 }
 
 #[tokio::test]
@@ -25,11 +30,14 @@ async fn health_readiness_and_metrics_are_on_the_same_port() {
     let observe = Arc::new(Fake(AtomicBool::new(true)));
     let options = Options { observe: Arc::<Fake>::clone(&observe), ..Options::new(loopback()) };
     let server = Server::start_with(options, JournalLimits::default());
-    assert_eq!(server.send("GET", "/-/health", "").await.body, "ok\n");
+    let health = server.send("GET", "/-/health", "").await;
+    assert_eq!(health.body, "{\"status\":\"ok\"}\n");
+    assert!(health.head.contains("content-type: application/json"), "{}", health.head);
     assert_eq!(server.send("HEAD", "/-/ready", "").await.status, 200);
     observe.0.store(false, Ordering::Relaxed);
     assert_eq!(server.send("GET", "/-/ready", "").await.status, 503);
-    assert_eq!(server.send("GET", "/-/health", "").await.status, 200);
+    let health = server.send("GET", "/-/health", "").await;
+    assert_eq!((health.status, health.body.as_str()), (200, "{\"status\":\"degraded\"}\n"));
     assert_eq!(server.send("POST", "/-/health", "x").await.status, 405);
 
     server.post("12345").await;

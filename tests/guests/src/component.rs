@@ -37,8 +37,17 @@ impl Guest for Component {
 }
 
 impl webhook::Guest for Component {
-    fn subscribe(_: ConnectionBorrow<'_>, url: String, tables: Vec<String>) -> Result<String, Error> {
+    fn subscribe(
+        _: ConnectionBorrow<'_>,
+        url: String,
+        tables: Vec<String>,
+        _: Option<String>,
+    ) -> Result<String, Error> {
         Ok(serde_json::json!({"version": 1, "url": url, "tables": tables}).to_string())
+    }
+
+    fn check(_: ConnectionBorrow<'_>, _: String) -> Vec<CheckItem> {
+        Vec::new()
     }
 
     fn unsubscribe(_: ConnectionBorrow<'_>, _: String) -> Result<(), Error> {
@@ -117,7 +126,7 @@ impl GuestConnection for Open {
             kind: (!authorized).then_some(ErrorKind::Auth),
         }];
         if let Some(url) = &self.config.url {
-            let answer = http::get(url);
+            let answer = http::get(url, &self.config);
             items.push(CheckItem {
                 name: "api".into(),
                 outcome: if answer.is_ok() { Outcome::Passed } else { Outcome::Failed },
@@ -135,7 +144,12 @@ impl GuestConnection for Open {
     fn discover(&self) -> Result<Vec<Table>, Error> {
         let pairs = "{\"properties\":{\"left\":{\"type\":\"string\"},\"right\":{\"type\":\"integer\"},\
                      \"sum\":{\"type\":\"integer\"}}}";
-        Ok(vec![
+        if self.config.lists_nothing {
+            let mut failed = error(kind(&self.config.kind), "no tables, as configured");
+            failed.retry_after_ms = self.config.retry_after_ms;
+            return Err(failed);
+        }
+        let tables = vec![
             Table {
                 name: "things".into(),
                 primary_key: vec!["id".into()],
@@ -148,7 +162,9 @@ impl GuestConnection for Open {
                 schema: pairs.into(),
                 attributes: vec![],
             },
-        ])
+        ];
+        let hidden = self.hidden();
+        Ok(tables.into_iter().filter(|table| hidden.as_deref() != Some(table.name.as_str())).collect())
     }
 
     fn count(&self, table: String) -> Result<Option<u64>, Error> {
@@ -174,6 +190,12 @@ impl GuestConnection for Open {
     fn command(&self, name: String, arguments: String) -> Result<String, Error> {
         match name.as_str() {
             "echo" => Ok(arguments),
+            "hide" => {
+                let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap_or_default();
+                let session = serde_json::json!({"token": "of-hide", "hidden": arguments["table"]});
+                *self.session.borrow_mut() = Some(session.to_string());
+                Ok("null".into())
+            }
             "fail" => {
                 let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap_or_default();
                 Err(error(kind(arguments["kind"].as_str().unwrap_or_default()), "as asked"))
@@ -184,6 +206,12 @@ impl GuestConnection for Open {
 }
 
 impl Open {
+    /// The table that is not listed, as the command `hide` says.
+    fn hidden(&self) -> Option<String> {
+        let session: serde_json::Value = serde_json::from_str(self.session.borrow().as_deref()?).ok()?;
+        Some(session["hidden"].as_str()?.to_owned())
+    }
+
     fn things(&self, cursor: Option<String>, limits: &Limits) -> Result<Batch, Error> {
         let config = &self.config;
         match config.behaviour {
@@ -197,11 +225,13 @@ impl Open {
                     hoard.push(std::hint::black_box(vec![1; 1 << 20]));
                 }
             }
+            Behaviour::Hoard => http::hoard(),
             Behaviour::ForbiddenHost => {
-                return Err(http::get("https://forbidden.example:8443/path?token=secret").map_or_else(
-                    |wrong| error(ErrorKind::Unavailable, &wrong),
-                    |_| error(ErrorKind::Internal, "the host let it through"),
-                ));
+                return Err(http::get("https://forbidden.example:8443/path?token=secret", config)
+                    .map_or_else(
+                        |wrong| error(ErrorKind::Unavailable, &wrong),
+                        |_| error(ErrorKind::Internal, "the host let it through"),
+                    ));
             }
             Behaviour::Fail => {
                 let mut failed = error(kind(&config.kind), "as configured");
@@ -234,7 +264,8 @@ impl Open {
             }
             Behaviour::Http => {
                 let url = config.url.as_deref().unwrap_or_default();
-                let (status, body) = http::get(url).map_err(|wrong| error(ErrorKind::Unavailable, &wrong))?;
+                let (status, body) =
+                    http::get(url, config).map_err(|wrong| error(ErrorKind::Unavailable, &wrong))?;
                 replace(&mut batch, |change| {
                     let name = format!("{status} {}", body.len());
                     change.after = Some(serde_json::json!({"id": "0", "name": name}).to_string());

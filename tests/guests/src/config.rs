@@ -15,6 +15,8 @@ pub enum Behaviour {
     Spin,
     /// Takes all the memory it can get.
     Allocate,
+    /// Takes all the handles it can get.
+    Hoard,
     /// Calls a host that it never declared.
     ForbiddenHost,
     /// Calls its declared host, `url`, and makes a row of what it says.
@@ -59,10 +61,18 @@ pub struct Config {
     pub url: Option<String>,
     /// A secret.
     pub secret: String,
+    /// Bytes of headers in a request to it.
+    pub header_bytes: usize,
+    /// Longest wait for the next piece of its answer; what the host has, if it is not said.
+    pub patience_ms: Option<u64>,
     /// Adds a column to `things`.
     pub extra_column: bool,
+    /// Adds so many more.
+    pub columns: u64,
     /// Renews its session in every call.
     pub renew: bool,
+    /// Fails to list its tables with the kind in `kind`.
+    pub lists_nothing: bool,
 }
 
 impl Default for Config {
@@ -78,8 +88,12 @@ impl Default for Config {
             retry_after_ms: None,
             url: None,
             secret: String::new(),
+            header_bytes: 0,
+            patience_ms: None,
             extra_column: false,
+            columns: 0,
             renew: false,
+            lists_nothing: false,
         }
     }
 }

@@ -33,8 +33,10 @@ pub fn document() -> Value {
         ],
         "commands": [
             {"name": "echo", "title": "Answers what it is given"},
+            {"name": "hide", "title": "Leaves a table out of the list from now on"},
             {"name": "fail", "title": "Fails with the given kind"}
         ],
+        "webhook": {"setup": [{"title": "By hand", "steps": ["Open the box.", "Enter {url} twice: {url}"]}]},
         "help": {"en": "# Tiny\n\nA test.", "zh-CN": "# 小\n\n测试。"}
     })
 }

@@ -35,17 +35,20 @@ pub fn document(row: u64, version: u64, config: &Config) -> String {
     let price = row as f64 / 4.0;
     let active = row.is_multiple_of(2);
     let padding = "x".repeat(config.padding);
+    let more: String = (0..config.columns).map(|number| format!(",\"more{number}\":{row}")).collect();
     format!(
         "{{\"id\":\"{row}\",\"name\":\"Thing {row} \\\"é\\\" 🎉\",\"version\":{version},\"count\":\"{row}\",\
          \"price\":\"{price}\",\"active\":\"{active}\",\"changed\":\"2024-02-29T10:20:30+05:30\",\
          \"tags\":[\"a\",{row}],\"cf\":{{\"cf_size\":{row}}},\"Name\":\"other\",\
-         \"unknown\":{{\"kept\":true}},\"extra\":\"late {row}\",\"padding\":\"{padding}\"}}"
+         \"unknown\":{{\"kept\":true}},\"extra\":\"late {row}\",\"padding\":\"{padding}\"{more}}}"
     )
 }
 
 /// The schema of `things`.
 pub fn schema(config: &Config) -> String {
     let extra = if config.extra_column { ",\"extra\":{\"type\":\"string\"}" } else { "" };
+    let more = |number| format!(",\"more{number}\":{{\"type\":\"integer\"}}");
+    let more: String = (0..config.columns).map(more).collect();
     format!(
         "{{\"type\":\"object\",\"properties\":{{\"id\":{{\"type\":\"string\"}},\
          \"name\":{{\"type\":[\"string\",\"null\"]}},\"version\":{{\"type\":\"integer\"}},\
@@ -53,7 +56,7 @@ pub fn schema(config: &Config) -> String {
          \"active\":{{\"type\":\"boolean\"}},\
          \"changed\":{{\"type\":\"string\",\"format\":\"date-time\"}},\"tags\":{{\"type\":\"array\"}},\
          \"cf_size\":{{\"type\":\"integer\",\"x-path\":\"/cf/cf_size\"}},\
-         \"Name\":{{\"type\":\"string\"}}{extra}}}}}"
+         \"Name\":{{\"type\":\"string\"}}{extra}{more}}}}}"
     )
 }
 
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn rows_and_schema_are_json() {
-        let config = Config { extra_column: true, padding: 3, ..Config::default() };
+        let config = Config { extra_column: true, columns: 2, padding: 3, ..Config::default() };
         for text in [document(7, 1, &config), schema(&config), key(7)] {
             serde_json::from_str::<serde_json::Value>(&text).expect(&text);
         }

@@ -56,13 +56,7 @@ impl World {
     pub(crate) fn new(options: &Options) -> World {
         let (seed, sizes) = (options.seed, &options.sizes);
         let draw = draw(seed, sizes);
-        let counts = Counts {
-            departments: u64::from(draw.departments),
-            agents: u64::from(draw.agents),
-            accounts: u64::from(draw.accounts),
-            contacts: u64::from(draw.contacts),
-            products: u64::from(draw.products),
-        };
+        let counts = Counts::of(&draw);
         let statuses: Vec<Vec<Status>> = (0..draw.departments).map(departments::statuses).collect();
         let mut all: Vec<(String, String)> = Vec::new();
         for status in statuses.iter().flatten() {

@@ -23,6 +23,7 @@ pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
     let folder = tools::target().join("bench");
     std::fs::create_dir_all(&folder)?;
 
+    let machine = report::machine("the simulator and the program measured");
     let simulator = start(tickets, 0)?;
     let mut all: Vec<Vec<Measured>> = vec![Vec::new(); SUBJECTS.len()];
     for run in 0..runs {
@@ -32,7 +33,7 @@ pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
         }
     }
     let medians: Vec<Measured> = all.iter().map(|runs| median(runs)).collect();
-    let mut text = table(tickets, runs, &medians);
+    let mut text = table(tickets, runs, &machine, &medians);
     drop(simulator);
     text.push_str(&distant(&folder)?);
     text.push_str(&memory(&folder, tickets, &medians, million)?);
@@ -107,12 +108,11 @@ fn median(runs: &[Measured]) -> Measured {
     middle
 }
 
-fn table(tickets: u32, runs: usize, medians: &[Measured]) -> String {
+fn table(tickets: u32, runs: usize, machine: &str, medians: &[Measured]) -> String {
     let mut text = format!(
-        "## Reading {tickets} tickets (list rows)\n\n`cargo xtask bench read --tickets {tickets} --runs {runs}`; {}. Median of {runs} \
+        "## Reading {tickets} tickets (list rows)\n\n`cargo xtask bench read --tickets {tickets} --runs {runs}`; {machine}. Median of {runs} \
          runs taken in turn; CPU and peak memory are of the measured process alone.\n\n\
-         | | rows/s | wall s | CPU s | peak MiB | wall to bare fetch | CPU to native logic |\n|---|---:|---:|---:|---:|---:|---:|\n",
-        report::machine()
+         | | rows/s | wall s | CPU s | peak MiB | wall to bare fetch | CPU to native logic |\n|---|---:|---:|---:|---:|---:|---:|\n"
     );
     for (name, measured) in SUBJECTS.iter().zip(medians) {
         let wall = measured.wall.as_secs_f64();

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::tools;
 
@@ -19,8 +20,8 @@ pub(crate) fn write(name: &str, text: &str) -> Result<()> {
     std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// When and on what the figures were taken.
-pub(crate) fn machine() -> String {
+/// When and on what the figures are taken, who shares it, and how busy it is as they begin: to be asked before.
+pub(crate) fn machine(shared_by: &str) -> String {
     let output = |program: &str, arguments: &[&str]| {
         Command::new(program)
             .args(arguments)
@@ -37,9 +38,16 @@ pub(crate) fn machine() -> String {
         })
         .unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{}, commit {}, {cores} cores ({model}), shared by the simulator and the program measured",
+        "{}, commit {}, {cores} cores ({model}), shared by {shared_by}; load of the minute before: {load}",
         output("date", &["-u", "+%F"]),
         output("git", &["rev-parse", "--short", "HEAD"]),
     )
+}
+
+/// Numbers of a line of figures as cells of a table.
+pub(crate) fn cells(figures: &Value, names: &[&str]) -> String {
+    names.iter().map(|name| format!(" {} |", figures[*name].as_f64().unwrap_or(f64::NAN))).collect()
 }

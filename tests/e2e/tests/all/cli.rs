@@ -6,6 +6,7 @@ use desk_simulator::{GRANT_CODE, Options};
 use serde_json::Value;
 
 use crate::compare::{TABLES, check_sqlite, truths};
+use crate::component::IMPORTS;
 use crate::support::{Setup, binaries, sizes};
 
 const COMMANDS: [&[&str]; 13] = [
@@ -26,6 +27,30 @@ const COMMANDS: [&[&str]; 13] = [
 
 fn small() -> Setup {
     Setup::new(Options { sizes: sizes(5), ..Options::default() })
+}
+
+#[test]
+fn the_url_comes_with_the_steps_for_a_webhook_and_for_a_workflow_rule() {
+    let setup = small();
+    let words = ["webhook", "url", "--public-url", "https://hooks.example.com"];
+    let shown = setup.host(&[&words[..], &["--json"]].concat()).exits(0).json();
+    let url = shown["url"].as_str().expect("a URL");
+    let run = setup.host(&words).exits(0);
+    assert_eq!(run.stdout.trim(), url, "stdout is the URL and nothing else");
+    let ways = shown["setup"].as_array().expect("ways");
+    for (way, parts) in ways.iter().zip([
+        ["Developer Space > Webhooks", "tickets: Ticket_Add, Ticket_Update, Ticket_Delete"],
+        ["Automation > Workflows", "signature = \"off\" and read_back = \"always\""],
+    ]) {
+        let steps: Vec<&str> =
+            way["steps"].as_array().expect("steps").iter().filter_map(Value::as_str).collect();
+        assert!(steps.iter().any(|step| step.contains(url)), "{way}");
+        assert!(steps.iter().all(|step| run.stderr.contains(step) && !step.contains("{url}")), "{run}");
+        for part in parts {
+            assert!(steps.iter().any(|step| step.contains(part)), "{part}: {way}");
+        }
+    }
+    assert_eq!(ways.len(), 2);
 }
 
 #[test]
@@ -253,18 +278,7 @@ fn inspect_shows_exactly_what_the_component_may_touch() {
         names.sort();
         names
     };
-    assert_eq!(
-        names("imports"),
-        [
-            "wasi:clocks/monotonic-clock",
-            "wasi:clocks/wall-clock",
-            "wasi:http/outgoing-handler",
-            "wasi:http/types",
-            "wasi:io/error",
-            "wasi:io/poll",
-            "wasi:io/streams",
-        ]
-    );
+    assert_eq!(names("imports"), IMPORTS);
     // Without overrides the hosts are those of the data centre, and no other.
     setup.reconfigure(|file| {
         file.without("desk_url").without("accounts_url").deny_all().config_text("data_center", "eu")

@@ -7,6 +7,17 @@ use crate::support::{ConnectionFile, Setup, binaries, sizes};
 use desk_simulator::Options;
 use wasmparser::{Parser, Payload};
 
+/// All that the connector imports.
+pub(crate) const IMPORTS: [&str; 7] = [
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+];
+
 /// Names of a component's imports, and one of its custom sections.
 fn imports_and_section(path: &Path, section: &str) -> (Vec<String>, Vec<Vec<u8>>) {
     let bytes = std::fs::read(path).expect("the component");
@@ -38,18 +49,7 @@ fn the_connector_imports_http_io_and_clocks_and_nothing_else() {
     let (mut imports, _) = imports_and_section(&binaries::zoho_desk(), "");
     imports.sort();
     let interfaces: Vec<&str> = imports.iter().map(|name| interface(name)).collect();
-    assert_eq!(
-        interfaces,
-        [
-            "wasi:clocks/monotonic-clock",
-            "wasi:clocks/wall-clock",
-            "wasi:http/outgoing-handler",
-            "wasi:http/types",
-            "wasi:io/error",
-            "wasi:io/poll",
-            "wasi:io/streams",
-        ]
-    );
+    assert_eq!(interfaces, IMPORTS);
     assert!(imports.iter().all(|name| name.contains("@0.2.")), "WASI 0.2: {imports:?}");
 }
 

@@ -59,6 +59,36 @@ fn check_words(setup: &Setup, code: i32, words: &str) {
     assert_eq!(said.lines().count(), 3, "an error is one line and a hint: {said}");
 }
 
+/// `authorize` is told that nobody knows the client.
+#[track_caller]
+fn client_is_unknown(setup: &Setup) {
+    check(
+        setup,
+        &["authorize", "--code", GRANT_CODE],
+        4,
+        expect![[r#"
+        error: `client_id` is not known, says data centre `us` (http://127.0.0.1:N) (invalid_client)
+
+        hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console
+    "#]],
+    );
+}
+
+/// `authorize` is told that the code is of no use.
+#[track_caller]
+fn code_is_refused(setup: &Setup) {
+    check(
+        setup,
+        &["authorize", "--code", GRANT_CODE],
+        4,
+        expect![[r#"
+        error: the generated code has expired, was used before, or is of another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
+
+        hint: a code works once and only for the minutes chosen when it was made: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
+    "#]],
+    );
+}
+
 /// The scopes of the connector but one.
 fn scopes_without(scope: &str) -> Vec<String> {
     let all = ["Desk.basic.READ", "Desk.settings.READ", "Desk.search.READ", "Desk.tickets.READ"];
@@ -80,16 +110,7 @@ fn closed_port() -> String {
 #[test]
 fn a_wrong_client_id_is_named_with_the_data_centre() {
     let setup = Setup::with(small(), |file| file.config_text("client_id", "1000.NOBODY"));
-    check(
-        &setup,
-        &["authorize", "--code", GRANT_CODE],
-        4,
-        expect![[r#"
-        error: `client_id` is not known, says data centre `us` (http://127.0.0.1:N) (invalid_client)
-
-        hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console
-    "#]],
-    );
+    client_is_unknown(&setup);
 }
 
 #[test]
@@ -111,31 +132,13 @@ fn a_wrong_client_secret_is_told_from_a_wrong_id() {
 fn an_expired_code_asks_for_a_new_one() {
     let setup = Setup::new(Options { grant_code_life_ms: Some(60_000), ..small() });
     setup.simulator.advance(Duration::from_secs(61));
-    check(
-        &setup,
-        &["authorize", "--code", GRANT_CODE],
-        4,
-        expect![[r#"
-        error: the generated code has expired, was used before, or is of another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
-
-        hint: a code works once and only for the minutes chosen when it was made: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
-    "#]],
-    );
+    code_is_refused(&setup);
 }
 
 #[test]
 fn a_used_code_asks_for_a_new_one() {
     let setup = Setup::authorized(5);
-    check(
-        &setup,
-        &["authorize", "--code", GRANT_CODE],
-        4,
-        expect![[r#"
-        error: the generated code has expired, was used before, or is of another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
-
-        hint: a code works once and only for the minutes chosen when it was made: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
-    "#]],
-    );
+    code_is_refused(&setup);
     // The session that the code gave before still works.
     setup.sync();
 }
@@ -144,16 +147,7 @@ fn a_used_code_asks_for_a_new_one() {
 fn the_wrong_data_centre_is_said_to_be_the_usual_cause() {
     let setup = Setup::new(small());
     setup.simulator.set(|settings| settings.wrong_data_center = true);
-    check(
-        &setup,
-        &["authorize", "--code", GRANT_CODE],
-        4,
-        expect![[r#"
-        error: `client_id` is not known, says data centre `us` (http://127.0.0.1:N) (invalid_client)
-
-        hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console
-    "#]],
-    );
+    client_is_unknown(&setup);
 }
 
 #[test]

@@ -6,9 +6,11 @@
 mod cli;
 mod compare;
 mod component;
+mod departments;
 mod errors;
 mod faults;
 mod kills;
+mod limits;
 mod python;
 mod secrets;
 mod support;

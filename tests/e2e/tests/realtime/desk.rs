@@ -25,6 +25,9 @@ pub(crate) const TABLES: [&str; 8] = [
     "ticket_conversations",
 ];
 
+/// Signatures made in one call: each takes the simulator a millisecond or two.
+const TOKENS_AT_ONCE: usize = 1_000;
+
 /// A simulator, a connection `demo` of all tables in `a.toml`, rows in `out.db`.
 pub(crate) struct Desk {
     pub(crate) setup: Setup,
@@ -128,6 +131,18 @@ impl Desk {
         let call = json!({"url": url, "webhook_id": hook, "signature": signature, "body": body});
         let answer = self.admin("POST", "webhooks/forge", &call);
         answer["status"].as_u64().unwrap_or_else(|| panic!("no answer from {url}"))
+    }
+
+    /// So many signatures for deliveries of a webhook that a test makes itself; each delivery has its own, as the source's have.
+    pub(crate) fn tokens(&self, hook: &str, count: u64) -> Vec<String> {
+        let mut tokens = Vec::new();
+        for first in (0..count).step_by(TOKENS_AT_ONCE) {
+            let some = (count - first).min(TOKENS_AT_ONCE as u64);
+            let call = json!({"webhook_id": hook, "count": some, "from_ms": first});
+            let mut answer = self.admin("POST", "webhooks/tokens", &call);
+            tokens.extend(serde_json::from_value::<Vec<String>>(answer["tokens"].take()).expect("tokens"));
+        }
+        tokens
     }
 
     /// One mutation that must succeed; the id of what it made.

@@ -62,11 +62,6 @@ impl Client {
         head
     }
 
-    /// What arrives, as it is.
-    pub(crate) fn stream(&mut self) -> &mut impl Read {
-        &mut self.stream
-    }
-
     /// Writes bytes as they are; false when the other side has gone.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
         self.stream.get_mut().write_all(bytes).is_ok()

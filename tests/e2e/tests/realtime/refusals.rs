@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod door;
+mod slow;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -199,14 +200,16 @@ fn a_record_without_bottom_harms_nobody() {
     let serve = desk.serve();
     desk.until_read();
     let url = desk.hook_url(&serve);
+    let organization = desk.setup.simulator.options().organization_id.clone();
     for depth in [100, 200, 100_000] {
         let payload = format!("{}1{}", r#"{"id":"77","a":"#.repeat(depth), "}".repeat(depth));
-        let body = format!(r#"[{{"eventType":"Ticket_Add","payload":{payload}}}]"#);
+        let body = format!(r#"[{{"eventType":"Ticket_Add","payload":{payload},"orgId":"{organization}"}}]"#);
         assert_eq!(request("POST", &url, &[], body.as_bytes()).status, 200, "{depth}");
         desk.settle(&serve);
     }
     let ticket = &desk.live_ids("tickets")[0];
-    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": ticket, "subject": "after"}}]);
+    let payload = json!({"id": ticket, "subject": "after"});
+    let body = json!([{"eventType": "Ticket_Update", "payload": payload, "orgId": organization}]);
     assert_eq!(request("POST", &url, &[], body.to_string().as_bytes()).status, 200);
     desk.rows.until_text(&format!("SELECT subject FROM tickets WHERE id = '{ticket}'"), "after");
     let dead = desk.dead_letters();

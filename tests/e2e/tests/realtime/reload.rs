@@ -41,6 +41,11 @@ impl Tenants {
         std::fs::rename(self.desk.setup.path(&aside), to).expect("a move");
     }
 
+    /// Makes the file of a connection one that cannot be used.
+    fn damage(&self, name: &str, text: &str) {
+        self.desk.setup.write(&self.file(name), text);
+    }
+
     fn remove(&self, name: &str) {
         std::fs::remove_file(self.desk.setup.path(&self.file(name))).expect("a file");
     }
@@ -166,5 +171,116 @@ fn ended_in_the_middle_it_goes_on_where_it_was() {
     }
     assert_eq!(tenants.desk.setup.requests_to("GET /tickets"), before, "the lists are not read again");
     tenants.follow("after", &["alpha", "beta"]);
+    serve.stop();
+}
+
+#[test]
+fn a_removed_connection_says_so_after_a_restart_too() {
+    let tenants = Tenants::new(&["alpha", "beta", "gamma", "delta"]);
+    let serve = tenants.serve(0);
+    let port = serve.port();
+    let urls = ["alpha", "beta", "gamma", "delta"].map(|name| tenants.hook(&serve, name));
+    let [alpha, beta, gamma, delta] = &urls;
+    tenants.remove("beta");
+    serve.signal("HUP");
+    until_status(beta, 410);
+    serve.stop();
+    // Removed while nobody looks; but somebody works with one of them.
+    tenants.remove("gamma");
+    tenants.remove("delta");
+    let lock = std::fs::File::open(tenants.desk.setup.path("D/delta/lock")).expect("a lock");
+    lock.try_lock().expect("nobody has it");
+    let serve = tenants.serve(port);
+    let statuses = urls.each_ref().map(|url| request("GET", url, &[], b"").status);
+    assert_eq!(statuses, [200, 410, 410, 404]);
+    assert_eq!(request("POST", beta, &[], b"[{}]").status, 410);
+    let wrong = format!("{}x", beta.trim_end_matches(|c| c != '/'));
+    assert_eq!(
+        request("POST", &wrong, &[], b"[{}]").status,
+        404,
+        "who does not know the secret learns nothing"
+    );
+    drop(lock);
+    // It comes back, with the same URL.
+    tenants.add("beta");
+    serve.signal("HUP");
+    until_status(beta, 200);
+    until_status(delta, 410);
+    serve.stop();
+    // Without a folder, nothing is inferred from files that are not there; what is known stays known.
+    tenants.remove("beta");
+    let serve = Serve::start(tenants.desk.setup.folder(), port, &["-c", "connections/alpha.toml"]);
+    let statuses = [alpha, beta, gamma, delta].map(|url| request("GET", url, &[], b"").status);
+    assert_eq!(statuses, [200, 404, 410, 410]);
+    serve.stop();
+}
+
+#[test]
+fn a_broken_file_loses_nothing_and_its_deliveries_are_applied_once_it_is_mended() {
+    let tenants = Tenants::new(&["alpha", "beta"]);
+    let serve = tenants.serve(0);
+    let port = serve.port();
+    for name in ["alpha", "beta"] {
+        tenants.until_read(name);
+    }
+    let beta = tenants.hook(&serve, "beta");
+    serve.stop();
+    let id = &tenants.desk.live_ids("tickets")[0];
+    for (subject, text) in [
+        ("no end", "name = \"beta\"\n[config\n"),
+        ("no name", "name = \"be"),
+        ("no component", "name = \"beta\"\ncomponent = \"nowhere.wasm\"\n"),
+    ] {
+        tenants.damage("beta", text);
+        let serve = tenants.serve(port);
+        assert!(serve.said().contains("connections/beta.toml: not served"), "{}", serve.said());
+        assert_eq!(request("GET", &beta, &[], b"").status, 200, "{subject}");
+        let values = json!({"subject": subject});
+        tenants.desk.mutate(json!({"op": "update", "table": "tickets", "id": id, "values": values}));
+        assert!(tenants.desk.setup.simulator.wait_for_deliveries(std::time::Duration::from_secs(60)));
+        assert_eq!(serve.metric_with("journal_deliveries", "\"beta\""), Some(1.0), "{subject}");
+        let health = request("GET", &format!("{}/-/health", serve.url), &[], b"");
+        let health: serde_json::Value = serde_json::from_str(&health.body).expect("JSON");
+        assert_eq!(health["status"], "degraded", "{health}");
+        assert_eq!(health["files_not_served"][0]["file"], "connections/beta.toml", "{health}");
+        tenants.add("beta");
+        let applied = || serve.metric_with("deliveries_applied_total", "\"beta\"");
+        eventually("the delivery", || match applied() {
+            Some(1.0) => Ok(()),
+            applied => Err(format!("{applied:?}")),
+        });
+        let row = format!("SELECT subject FROM tickets WHERE id = '{id}'");
+        assert_eq!(tenants.rows("beta").text(&row).as_deref(), Some(subject));
+        serve.stop();
+    }
+}
+
+#[test]
+fn a_file_that_is_renamed_or_gone_with_all_others_is_no_removal() {
+    let tenants = Tenants::new(&["alpha"]);
+    let serve = tenants.serve(0);
+    tenants.until_read("alpha");
+    let alpha = tenants.hook(&serve, "alpha");
+    let path = |name: &str| tenants.desk.setup.path(&tenants.file(name));
+    std::fs::rename(path("alpha"), path("omega")).expect("a move");
+    serve.signal("HUP");
+    // Asked all the while: the source would forget the webhook at a single 410.
+    eventually("the connection under its new file", || {
+        assert_eq!(request("GET", &alpha, &[], b"").status, 200);
+        let said = serve.said();
+        if said.matches("alpha: into").count() == 2 { Ok(()) } else { Err(said) }
+    });
+    tenants.follow("renamed", &["alpha"]);
+    // An empty folder may be one that is not mounted.
+    std::fs::rename(path("omega"), tenants.desk.setup.path("aside")).expect("a move");
+    serve.signal("HUP");
+    eventually("a word about the file", || {
+        assert_eq!(request("GET", &alpha, &[], b"").status, 200);
+        let said = serve.said();
+        if said.contains("alpha: not at work") { Ok(()) } else { Err(said) }
+    });
+    std::fs::rename(tenants.desk.setup.path("aside"), path("alpha")).expect("a move");
+    tenants.follow("back", &["alpha"]);
+    assert!(!serve.said().contains("alpha: removed"));
     serve.stop();
 }

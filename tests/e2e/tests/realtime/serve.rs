@@ -124,6 +124,15 @@ impl Serve {
         self.said()
     }
 
+    /// The most memory it has had, in MiB.
+    pub(crate) fn memory_peak_mib(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("its status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        let kib = peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kib.div_ceil(1024)
+    }
+
     /// The sum of a metric over its labels; none when it is not shown.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         self.metric_with(name, "")

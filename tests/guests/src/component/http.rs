@@ -1,14 +1,26 @@
-//! One GET over wasi:http, the whole body at once.
+//! One GET over wasi:http, the whole body at once; and what no host should allow.
 
 use super::bindings::wasi::http::outgoing_handler::handle;
-use super::bindings::wasi::http::types::{Fields, OutgoingRequest, Scheme};
+use super::bindings::wasi::http::types::{Fields, OutgoingRequest, RequestOptions, Scheme};
 use super::bindings::wasi::io::streams::StreamError;
+use crate::config::Config;
 
 /// Largest piece asked for; a host gives less.
 const PIECE: u64 = 1 << 20;
 
+/// Longest header; a host takes no larger one, whatever all of them may have.
+const HEADER: usize = 1 << 15;
+
+/// Makes handles until it is stopped.
+pub(super) fn hoard() -> ! {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(Fields::new());
+    }
+}
+
 /// Status and body, or what went wrong.
-pub(super) fn get(url: &str) -> Result<(u16, Vec<u8>), String> {
+pub(super) fn get(url: &str, config: &Config) -> Result<(u16, Vec<u8>), String> {
     let (scheme, rest) = match url.split_once("://") {
         Some(("https", rest)) => (Scheme::Https, rest),
         Some(("http", rest)) => (Scheme::Http, rest),
@@ -18,13 +30,21 @@ pub(super) fn get(url: &str) -> Result<(u16, Vec<u8>), String> {
         Some(at) => rest.split_at(at),
         None => (rest, "/"),
     };
-    let request = OutgoingRequest::new(Fields::new());
+    let fields = Fields::new();
+    for (number, start) in (0..config.header_bytes).step_by(HEADER).enumerate() {
+        let value = vec![b'x'; HEADER.min(config.header_bytes - start)];
+        fields.append(&format!("x-{number}"), &value).map_err(|error| format!("{error:?}"))?;
+    }
+    let options = RequestOptions::new();
+    let patience_ns = config.patience_ms.map(|ms| ms * 1_000_000);
+    options.set_between_bytes_timeout(patience_ns).map_err(|()| "no time-out between two pieces")?;
+    let request = OutgoingRequest::new(fields);
     let set = request
         .set_scheme(Some(&scheme))
         .and_then(|()| request.set_authority(Some(authority)))
         .and_then(|()| request.set_path_with_query(Some(path)));
     set.map_err(|()| format!("{url}: not a URL"))?;
-    let future = handle(request, None).map_err(|code| format!("{code:?}"))?;
+    let future = handle(request, Some(options)).map_err(|code| format!("{code:?}"))?;
     future.subscribe().block();
     let answer = future.get().ok_or("no answer")?.map_err(|()| "taken twice")?;
     let response = answer.map_err(|code| format!("{code:?}"))?;

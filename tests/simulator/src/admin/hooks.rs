@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::admin::{AdminError, body};
 use crate::http::request::Call;
 use crate::shared::Shared;
-use crate::webhooks::lane::{claims, sign};
+use crate::webhooks::lane::{audience, claims, sign};
+use crate::webhooks::signature::Claims;
 use crate::webhooks::subscription::Subscription;
 
 /// Events of a webhook that was set up by hand, unless told otherwise.
@@ -99,6 +100,17 @@ fn one() -> usize {
     1
 }
 
+/// Tokens to sign deliveries with that somebody else makes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mint {
+    webhook_id: String,
+    count: i64,
+    /// Milliseconds from now at which the first is issued.
+    #[serde(default)]
+    from_ms: i64,
+}
+
 /// Answers a call about webhooks; `rest` is the path behind `/_admin/webhooks/`.
 pub(crate) async fn answer(shared: &Arc<Shared>, call: &Call, rest: &str) -> Result<Value, AdminError> {
     match (call.method.as_str(), rest) {
@@ -122,6 +134,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, call: &Call, rest: &str) -> Res
         }
         ("POST", "forge") => forge(shared, body(call)?).await,
         ("POST", "replay") => replay(shared, body(call)?).await,
+        ("POST", "tokens") => mint(shared, body(call)?).await,
         ("DELETE", id) => {
             let removed = id.parse().is_ok_and(|id| shared.webhooks.remove(id));
             if removed { Ok(json!({})) } else { Err((404, format!("{id}: no such webhook"))) }
@@ -188,4 +201,22 @@ async fn replay(shared: &Shared, replay: Replay) -> Result<Value, AdminError> {
         statuses.push(status);
     }
     Ok(json!({"statuses": statuses}))
+}
+
+/// One token for each of the coming milliseconds: no two are alike, as those of deliveries of a busy source.
+async fn mint(shared: &Arc<Shared>, mint: Mint) -> Result<Value, AdminError> {
+    let hook = mint.webhook_id.parse().map_err(|_| (422, "webhook_id: not a number".to_owned()))?;
+    let shared = Arc::clone(shared);
+    // Signing is slow: other calls are answered meanwhile.
+    let signing = tokio::task::spawn_blocking(move || {
+        let settings = shared.settings();
+        let life_ms = settings.webhooks.signature_life_seconds as i64 * 1000;
+        let first = shared.clock.now_ms() + mint.from_ms;
+        let tokens = (first..first + mint.count).map(|issued_at| {
+            let claims = Claims { audience: audience(hook), issued_at, expires: issued_at + life_ms };
+            shared.webhooks.signer.sign_anew(&claims)
+        });
+        json!({"tokens": tokens.collect::<Vec<String>>()})
+    });
+    signing.await.map_err(|error| (500, error.to_string()))
 }

@@ -185,11 +185,11 @@ fn account_name(world: &World, row: &Row) -> String {
 /// Appends a row with chosen keys, for searches.
 pub(crate) fn search_row(world: &World, table: &Table, row: &Row, out: &mut Vec<u8>) {
     let mut document = row.document.clone();
-    if table.module.search.contains(&"owner") {
+    if table.module.search_adds.contains(&"owner") {
         document.insert("owner".to_owned(), world.owner(row));
     }
-    if table.module.search.contains(&"account") {
+    if table.module.search_adds.contains(&"account") {
         document.insert("account".to_owned(), world.account_of_contact(row));
     }
-    project(out, &document, table.module.search);
+    project(out, &document, &table.module.search());
 }

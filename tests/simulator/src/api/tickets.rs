@@ -32,7 +32,7 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
             Some(names) => chosen(context, &world, page, names)?,
             None => {
                 let mut out = Vec::with_capacity(page.len() * 2_200);
-                world.ticket_rows(&mut out, page, &shape(context, ticket_fields::LIST));
+                world.ticket_rows(&mut out, page, &shape(context, &ticket_fields::list()));
                 out
             }
         };
@@ -52,7 +52,7 @@ pub(crate) fn archived(context: &Context<'_>) -> Result<Answer, ApiError> {
         })
     });
     let mut out = Vec::new();
-    world.ticket_rows(&mut out, context.page(&view), &shape(context, ticket_fields::LIST));
+    world.ticket_rows(&mut out, context.page(&view), &shape(context, &ticket_fields::list()));
     Ok(context.rows(&out, None))
 }
 

@@ -117,5 +117,10 @@ pub(crate) fn claims(shared: &Shared, settings: &WebhookSettings, hook: u64) -> 
     let unit = if settings.signature_in_milliseconds { 1000 } else { 1 };
     let now = shared.clock.now_ms() / 1000;
     let expires = now + settings.signature_life_seconds as i64;
-    Claims { audience: format!("webhookId:{hook}"), issued_at: now * unit, expires: expires * unit }
+    Claims { audience: audience(hook), issued_at: now * unit, expires: expires * unit }
+}
+
+/// Whom the signatures of a webhook's deliveries are for.
+pub(crate) fn audience(hook: u64) -> String {
+    format!("webhookId:{hook}")
 }

@@ -10,25 +10,14 @@ use crate::vocabulary::{PRODUCT_HEADS, PRODUCT_TAILS};
 use crate::world::departments::row;
 use crate::world::fields::Fields;
 use crate::world::table::{Module, Row};
+use crate::world::ticket::Draw;
 
 pub(crate) static PRODUCT: Module = Module {
     name: "products",
     event: None,
     kind: Kind::Product,
     list: &["id", "productName", "productCode", "unitPrice", "departmentIds"],
-    search: &[
-        "id",
-        "productName",
-        "productCode",
-        "unitPrice",
-        "departmentIds",
-        "createdTime",
-        "modifiedTime",
-        "ownerId",
-        "description",
-        "productCategory",
-        "cf",
-    ],
+    search_adds: &["createdTime", "modifiedTime", "ownerId", "description", "productCategory", "cf"],
     title: "productName",
     trash_key: Some("productIds"),
 };
@@ -50,7 +39,7 @@ pub(crate) static CONTRACT: Module = Module {
         "startDate",
         "endDate",
     ],
-    search: &[],
+    search_adds: &[],
     title: "contractName",
     trash_key: Some("contractIds"),
 };
@@ -63,6 +52,19 @@ pub(crate) struct Counts {
     pub(crate) accounts: u64,
     pub(crate) contacts: u64,
     pub(crate) products: u64,
+}
+
+impl Counts {
+    /// As many as tickets are drawn from.
+    pub(crate) fn of(draw: &Draw) -> Counts {
+        Counts {
+            departments: draw.departments.into(),
+            agents: draw.agents.into(),
+            accounts: draw.accounts.into(),
+            contacts: draw.contacts.into(),
+            products: draw.products.into(),
+        }
+    }
 }
 
 /// The product at an index.

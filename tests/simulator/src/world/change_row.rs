@@ -122,13 +122,7 @@ impl World {
         let table = self.table(name)?;
         let at = table.rows.len() as u32;
         let (seed, draw) = (self.seed, &self.draw);
-        let counts = Counts {
-            departments: u64::from(draw.departments),
-            agents: u64::from(draw.agents),
-            accounts: u64::from(draw.accounts),
-            contacts: u64::from(draw.contacts),
-            products: u64::from(draw.products),
-        };
+        let counts = Counts::of(draw);
         let people = (draw.contacts, draw.accounts, draw.agents);
         let mut row = match name {
             "departments" => departments::department(seed, at, draw.agents),

@@ -28,7 +28,7 @@ pub(crate) static DEPARTMENT: Module = Module {
         "hasLogo",
         "sanitizedName",
     ],
-    search: &[],
+    search_adds: &[],
     title: "name",
     trash_key: None,
 };
@@ -63,7 +63,7 @@ pub(crate) static AGENT: Module = Module {
         "cf",
         "isZiaAgent",
     ],
-    search: &[],
+    search_adds: &[],
     title: "name",
     trash_key: None,
 };
@@ -84,7 +84,7 @@ pub(crate) static TEAM: Module = Module {
         "subTeams",
         "derivedAgents",
     ],
-    search: &[],
+    search_adds: &[],
     title: "name",
     trash_key: None,
 };

@@ -33,12 +33,19 @@ pub(crate) struct Module {
     pub(crate) kind: Kind,
     /// The keys of a list row.
     pub(crate) list: &'static [&'static str],
-    /// The keys of a search row.
-    pub(crate) search: &'static [&'static str],
+    /// The keys that a search row shows beyond those.
+    pub(crate) search_adds: &'static [&'static str],
     /// The key that the recycle bin shows as `displayName`.
     pub(crate) title: &'static str,
     /// The key of ids in `POST /{module}/moveToTrash`; none where records cannot be trashed.
     pub(crate) trash_key: Option<&'static str>,
+}
+
+impl Module {
+    /// The keys of a search row.
+    pub(crate) fn search(&self) -> Vec<&'static str> {
+        [self.list, self.search_adds].concat()
+    }
 }
 
 /// One record.

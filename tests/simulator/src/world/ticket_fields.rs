@@ -112,8 +112,8 @@ fields! {
 
 use TicketField as F;
 
-/// The list row: 35 keys, without `modifiedTime`, `description` and `cf`.
-pub(crate) const LIST: &[F] = &[
+/// What list, detail and search all show.
+const COMMON: &[F] = &[
     F::Id,
     F::TicketNumber,
     F::LayoutId,
@@ -141,51 +141,16 @@ pub(crate) const LIST: &[F] = &[
     F::ProductId,
     F::AssigneeId,
     F::TeamId,
-    F::RelationshipType,
-    F::LastThread,
     F::CustomerResponseTime,
     F::IsArchived,
-    F::Source,
     F::ChannelCode,
     F::IsSpam,
     F::WebUrl,
 ];
 
-/// What a search row has of the detail; `isDeleted` and `isTrashed` are missing there.
+/// What detail and search show beyond that; `isDeleted` and `isTrashed` are missing in the search.
 const DETAIL_AND_SEARCH: &[F] = &[
-    F::Id,
-    F::TicketNumber,
-    F::LayoutId,
-    F::Email,
-    F::Phone,
-    F::Subject,
-    F::Status,
-    F::StatusType,
-    F::CreatedTime,
-    F::Category,
-    F::Language,
-    F::SubCategory,
-    F::Priority,
-    F::Channel,
-    F::DueDate,
-    F::ResponseDueDate,
-    F::CommentCount,
-    F::Sentiment,
-    F::ThreadCount,
-    F::ClosedTime,
-    F::OnholdTime,
-    F::AccountId,
-    F::DepartmentId,
-    F::ContactId,
-    F::ProductId,
-    F::AssigneeId,
-    F::TeamId,
-    F::CustomerResponseTime,
-    F::IsArchived,
     F::SourceWithUuid,
-    F::ChannelCode,
-    F::IsSpam,
-    F::WebUrl,
     F::ModifiedTime,
     F::Description,
     F::Resolution,
@@ -219,19 +184,24 @@ pub(crate) const INCLUDED: &[F] = &[F::Contact, F::Product, F::Department, F::Te
 pub(crate) const INCLUDABLE: &[F] =
     &[F::Contact, F::Product, F::Department, F::Team, F::IsRead, F::Assignee, F::Contract, F::Skills];
 
+/// The list row: 35 keys, without `modifiedTime`, `description` and `cf`.
+pub(crate) fn list() -> Vec<F> {
+    [COMMON, &[F::RelationshipType, F::LastThread, F::Source]].concat()
+}
+
 /// The detail: without `lastThread` and `relationshipType`.
 pub(crate) fn detail() -> Vec<F> {
-    [DETAIL_AND_SEARCH, &[F::IsDeleted, F::IsTrashed]].concat()
+    [COMMON, DETAIL_AND_SEARCH, &[F::IsDeleted, F::IsTrashed]].concat()
 }
 
 /// The search row.
 pub(crate) fn search() -> Vec<F> {
-    [DETAIL_AND_SEARCH, INCLUDED, &[F::ChildTicketCount, F::LastThread]].concat()
+    [COMMON, DETAIL_AND_SEARCH, INCLUDED, &[F::ChildTicketCount, F::LastThread]].concat()
 }
 
 /// The list row with all that it can include.
 pub(crate) fn list_with_included() -> Vec<F> {
-    [LIST, INCLUDED].concat()
+    [&list()[..], INCLUDED].concat()
 }
 
 /// What a connector holds that reads lists and details.
@@ -278,12 +248,12 @@ pub(crate) fn is_selectable(field: F) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{F, LIST, detail, search};
+    use super::{F, detail, list, search};
 
     #[test]
     fn the_shapes_differ_as_recorded() {
-        assert_eq!(LIST.len(), 35);
-        assert!(!LIST.contains(&F::ModifiedTime) && !LIST.contains(&F::Cf));
+        assert_eq!(list().len(), 35);
+        assert!(!list().contains(&F::ModifiedTime) && !list().contains(&F::Cf));
         assert!(!detail().contains(&F::LastThread) && !detail().contains(&F::RelationshipType));
         assert!(detail().contains(&F::IsTrashed) && !search().contains(&F::IsTrashed));
     }

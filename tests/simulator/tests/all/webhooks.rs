@@ -250,3 +250,22 @@ fn keys_rotate_and_forgeries_do_not_verify() {
     let again = hook.next().signature.expect("signed");
     assert!(verify(&mut fixture, &again).is_some());
 }
+
+#[test]
+fn signatures_for_others_are_good_and_no_two_are_alike() {
+    let mut fixture = start(1);
+    let hook = Hook::start(|_, _| 200);
+    let id = subscribe(&mut fixture, &hook, &json!({"Ticket_Add": null}));
+    let mut claims = Vec::new();
+    for from_ms in [0, 20] {
+        let body = json!({"webhook_id": id, "count": 20, "from_ms": from_ms}).to_string();
+        let reply = fixture.client.send("POST", "/_admin/webhooks/tokens", &body).expect("answers").json();
+        let tokens = reply["tokens"].as_array().expect("tokens").iter().filter_map(Value::as_str);
+        claims.extend(tokens.map(|token| verify(&mut fixture, token).expect("a good signature")));
+    }
+    assert_eq!(claims.len(), 40);
+    assert!(claims.iter().all(|claims| claims["aud"] == json!(format!("webhookId:{id}"))));
+    let mut issued: Vec<_> = claims.iter().filter_map(|claims| claims["iat"].as_i64()).collect();
+    issued.dedup();
+    assert_eq!(issued.len(), 40, "two deliveries are signed alike");
+}

@@ -1,14 +1,8 @@
-//! At the door: wrong URLs, huge bodies, half requests.
-
-use std::io::Read;
-
-use serde_json::json;
+//! At the door: wrong URLs, huge bodies.
 
 use super::Target;
 use crate::http::{Client, request, split};
 
-/// Half-sent requests at once.
-const SLOW: usize = 500;
 /// A body that no delivery has.
 const HUGE: usize = 50 << 20;
 
@@ -87,31 +81,4 @@ fn a_body_of_fifty_megabytes_is_refused_before_it_is_read() {
     target.desk.settle(&target.serve);
     assert!(target.desk.dead_letters().is_empty());
     target.goes_on("after");
-}
-
-#[test]
-fn hundreds_of_slow_connections_hold_up_nobody() {
-    let target = Target::new();
-    let (_, path) = split(&target.url);
-    let mut slow: Vec<Client> = (0..SLOW).map(|_| Client::connect(&target.url)).collect();
-    for (index, client) in slow.iter_mut().enumerate() {
-        let head = client.head("POST", path, &[], Some(1000));
-        // Some stop in the head, some in the body, some never speak.
-        let end = [0, 20, head.len()][index % 3];
-        assert!(client.write(&head.as_bytes()[..end]));
-    }
-    for number in 0..10 {
-        target.goes_on(&format!("beside the slow {number}"));
-    }
-    assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &json!([{}])), 200);
-    // Each is closed in time, answered or not.
-    for mut client in slow {
-        let mut rest = Vec::new();
-        let ended = client.stream().read_to_end(&mut rest);
-        assert!(ended.is_ok() || rest.is_empty(), "still open: {ended:?}");
-        let said = String::from_utf8_lossy(&rest);
-        assert!(rest.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
-    }
-    target.goes_on("after the slow");
-    assert!(target.desk.dead_letters().is_empty());
 }

@@ -22,6 +22,9 @@ const TOUCHED: [&str; 9] = [
     "departments",
 ];
 
+/// Rows of a small batch: fewer than a page of the source has.
+const BATCH: u64 = 50;
+
 /// Answers are dated by whole seconds, less one: a reconcile within the same two seconds as a change may lose against its
 /// webhook, and rightly so.
 const REST: Duration = Duration::from_secs(5);
@@ -40,7 +43,16 @@ pub(super) fn open(seed: u64) -> Desk {
     };
     let settings = Settings { latency_ms: 1, search_lag_ms: 40, ..Settings::default() };
     let options = Options { seed, sizes, settings, ..Options::default() };
-    Desk::with(options, |file| file)
+    Desk::with(
+        options,
+        |file| if is_in_small_batches(seed) { file.limit("max_changes", BATCH) } else { file },
+    )
+}
+
+/// Whether a seed reads in small batches: a pass then takes many commits, and a kill falls between two of them. Three seeds
+/// in seven, so that it goes with every other thing that hangs on the seed.
+pub(super) fn is_in_small_batches(seed: u64) -> bool {
+    matches!(seed % 7, 1 | 3 | 5)
 }
 
 /// Faults of the API and bad manners of the webhooks, from now on.

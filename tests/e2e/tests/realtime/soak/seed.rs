@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::portal::{behave, change, misbehave, open, reconcile_and_compare, stat};
+use super::portal::{behave, change, is_in_small_batches, misbehave, open, reconcile_and_compare, stat};
 use super::{Trials, command};
 use crate::desk::{Desk, TABLES};
 use crate::support::rng::Rng;
@@ -25,7 +25,7 @@ pub(super) fn run(seed: u64) -> Trials {
     let desk = open(seed);
     desk.setup.note(command(seed));
     let mut rng = Rng::new(seed);
-    let mut trials = Trials::default();
+    let mut trials = Trials { in_small_batches: is_in_small_batches(seed), ..Trials::default() };
     let mut serve = desk.serve();
     let port = serve.port();
     desk.subscribe(&serve);

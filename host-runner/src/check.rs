@@ -1,53 +1,80 @@
-//! What the runner itself knows of a connection's webhooks: subscription, deliveries, dead letters.
+//! What the runner itself knows of a connection's webhooks, as items of `check`: subscription, deliveries, dead
+//! letters. Pure, but for looking into the journal; who has the connection says the rest.
 
 use crate::change::{CheckItem, Outcome};
 use crate::clock::rfc3339_ms;
-use crate::error::Result;
-use crate::journal::{DeadLetter, Depth, Journal, JournalLimits};
+use crate::error::{Kind, Result};
+use crate::journal::{DeadLetter, Depth, Journal};
 use crate::report::grouped;
-use crate::serve::journal_path;
-use crate::sinks::{self, JOURNAL};
-use crate::state::subscription::Subscriptions;
-use crate::tenant::{Places, Tenant, key};
 
 /// Letters read at a time, to find the last.
 const PAGE: usize = 1_000;
 
-/// Items about webhooks; none where there never was one.
-pub(super) fn items(tenant: &Tenant, places: &Places) -> Result<Vec<CheckItem>> {
-    let connection = &tenant.connection;
-    let subscribed = Subscriptions::open(&places.data, &connection.name, key(places)?)?.load()?.is_some();
-    // Opening a target makes it; looking must not.
-    let applied_at = if connection.sink.path.exists() {
-        sinks::open(&connection.sink)?.position(JOURNAL)?.map(|position| position.updated_at)
-    } else {
-        None
-    };
-    let (depth, last, percent) = journal(&connection.name, places)?;
-    if !subscribed && applied_at.is_none() && depth == Depth::default() {
-        return Ok(Vec::new());
-    }
-    Ok(vec![
-        subscription(subscribed),
-        deliveries(applied_at.as_deref(), depth),
-        dead_letters(depth, last, percent),
-    ])
+/// What is known of them.
+#[derive(Clone, Debug, Default)]
+pub struct Webhooks {
+    /// Registered by this runner.
+    pub is_subscribed: bool,
+    /// When a delivery was last applied.
+    pub applied_at: Option<String>,
+    /// What waits.
+    pub depth: Depth,
+    /// The last dead letter.
+    pub dead: Option<DeadLetter>,
+    /// How much of the room for dead letters is taken.
+    pub dead_percent: u64,
 }
 
-/// What waits, the last dead letter, and how much of the room for them is taken, in percent.
-fn journal(name: &str, places: &Places) -> Result<(Depth, Option<DeadLetter>, u64)> {
-    let path = journal_path(places);
-    if !path.exists() {
-        return Ok((Depth::default(), None, 0));
-    }
-    let (journal, _found) = Journal::open(path, JournalLimits::default())?;
-    let mut last: Option<DeadLetter> = None;
-    loop {
-        let after = last.as_ref().map_or(0, |letter| letter.id);
-        match journal.dead_letters(Some(name), after, PAGE)?.pop() {
-            Some(letter) => last = Some(letter),
-            None => return Ok((journal.depth(name)?, last, journal.dead_percent(name))),
+impl Webhooks {
+    /// Looks into the journal.
+    pub fn look(&mut self, journal: &Journal, connection: &str) -> Result<()> {
+        loop {
+            let after = self.dead.as_ref().map_or(0, |letter| letter.id);
+            match journal.dead_letters(Some(connection), after, PAGE)?.pop() {
+                Some(letter) => self.dead = Some(letter),
+                None => break,
+            }
         }
+        self.depth = journal.depth(connection)?;
+        self.dead_percent = journal.dead_percent(connection);
+        Ok(())
+    }
+
+    /// Items; none where there never was a webhook.
+    pub fn items(self) -> Vec<CheckItem> {
+        let Self { is_subscribed, applied_at, depth, dead, dead_percent } = self;
+        if !is_subscribed && applied_at.is_none() && depth == Depth::default() {
+            return Vec::new();
+        }
+        let deliveries = deliveries(applied_at.as_deref(), depth);
+        vec![subscription(is_subscribed), deliveries, dead_letters(depth, dead, dead_percent)]
+    }
+}
+
+/// What asking the webhook's public URL showed; from this machine, which is as far as can be told.
+pub fn public_url(asked: &Result<u16, String>) -> CheckItem {
+    let name = "webhook-url";
+    let failed = |message: String, hint: &str| {
+        let item = item(name, Outcome::Failed, message, Some(hint));
+        CheckItem { kind: Some(Kind::Unavailable), ..item }
+    };
+    match asked {
+        Ok(200) => item(name, Outcome::Passed, "answers, as seen from this machine".to_owned(), None),
+        Ok(404) => failed(
+            "answers 404: this URL is not known there".to_owned(),
+            "something else answers under this name, or a `serve` with another data folder",
+        ),
+        Ok(410) => failed(
+            "answers 410: the connection counts as removed there".to_owned(),
+            "put its file back where `serve` looks",
+        ),
+        Ok(status) => {
+            failed(format!("answers {status}"), "the proxy must pass /hooks/ on to `serve`, as it is")
+        }
+        Err(why) => failed(
+            format!("cannot be reached from this machine: {why}"),
+            "is `serve` running, and the proxy in front of it? sources need it to be reachable from the internet",
+        ),
     }
 }
 
@@ -97,8 +124,9 @@ fn dead_letters(depth: Depth, last: Option<DeadLetter>, percent: u64) -> CheckIt
 
 #[cfg(test)]
 mod tests {
-    use super::{dead_letters, deliveries, subscription};
+    use super::{dead_letters, deliveries, public_url, subscription};
     use crate::change::Outcome;
+    use crate::error::Kind;
     use crate::journal::{DeadLetter, Depth};
 
     #[test]
@@ -129,5 +157,15 @@ mod tests {
         assert_eq!(deliveries(Some("now"), Depth::default()).outcome, Outcome::Passed);
         assert_eq!(deliveries(None, Depth::default()).outcome, Outcome::Warning);
         assert_eq!(subscription(true).outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn only_a_public_url_that_answers_200_is_well() {
+        assert_eq!(public_url(&Ok(200)).outcome, Outcome::Passed);
+        for asked in [Ok(404), Ok(410), Ok(502), Err("connecting failed".to_owned())] {
+            let item = public_url(&asked);
+            assert_eq!((item.outcome, item.kind), (Outcome::Failed, Some(Kind::Unavailable)), "{item:?}");
+            assert!(item.hint.is_some());
+        }
     }
 }

@@ -1,0 +1,143 @@
+//! `department_ids`: only tickets of the chosen departments reach the target, and leave it when they are moved away.
+
+use serde_json::{Value, json};
+use zoho_desk::reader::Batch;
+use zoho_desk::row::Operation;
+
+use crate::desk::Desk;
+use crate::reading::{LIMITS, connect, read_all};
+
+fn chosen() -> Value {
+    json!({"department_ids": ["1", "3"]})
+}
+
+/// Keys with what becomes of them.
+fn fates(batch: &Batch) -> Vec<(String, Operation)> {
+    let id = |key: &str| key.trim_matches(|c: char| !c.is_ascii_alphanumeric())[5..].to_owned();
+    batch.changes.iter().map(|change| (id(&change.key), change.operation)).collect()
+}
+
+fn fate(id: &str, operation: Operation) -> (String, Operation) {
+    (id.to_owned(), operation)
+}
+
+#[test]
+fn a_pass_shows_only_chosen_departments_even_where_the_list_does_not_filter() {
+    for ignore_departments in [false, true] {
+        for ticket_detail in [false, true] {
+            let desk = Desk::with_tickets(220);
+            desk.set(|state| {
+                state.ignore_departments = ignore_departments;
+                (1..=220).filter(|id| id % 3 == 0).for_each(|id| state.move_to(id, 2));
+            });
+            let mut config = chosen();
+            config["ticket_detail"] = ticket_detail.into();
+            let mut connection = connect(&desk, config);
+            let small = zoho_desk::reader::Limits { max_changes: 40, ..LIMITS };
+            let (rows, _) = read_all(&mut connection, "tickets", small);
+            let mut ids: Vec<u32> =
+                rows.iter().map(|row| row["id"].as_str().unwrap().parse().unwrap()).collect();
+            ids.dedup();
+            let expected: Vec<u32> = (1..=220).filter(|id| id % 3 != 0).collect();
+            assert_eq!(ids, expected);
+            desk.set(|state| assert!(state.asked.iter().any(|path| path.contains("departmentIds=1,3"))));
+        }
+    }
+}
+
+#[test]
+fn following_shows_what_was_moved_in_and_buries_what_was_moved_out() {
+    for ticket_detail in [true, false] {
+        let desk = Desk::with_tickets(9);
+        desk.set(|state| state.move_to(7, 2));
+        let mut config = chosen();
+        config["ticket_detail"] = ticket_detail.into();
+        let mut connection = connect(&desk, config);
+        let (rows, cursor) = read_all(&mut connection, "tickets", LIMITS);
+        assert_eq!(rows.len(), 8);
+        desk.advance_ms(60_000);
+        desk.set(|state| {
+            state.move_to(4, 2);
+            state.move_to(7, 3);
+        });
+        let moved_ms = desk.now_ms();
+        desk.advance_ms(30_000);
+        let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+        assert_eq!(fates(&batch), [fate("4", Operation::Delete), fate("7", Operation::Update)]);
+        assert_eq!(batch.changes[0].as_of_ms, Some(moved_ms));
+        assert!(batch.changes[0].before.is_none(), "what it holds is none of ours");
+        let again = connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap();
+        assert!(again.changes.is_empty(), "it is remembered");
+    }
+}
+
+#[test]
+fn a_ticket_moved_between_search_and_detail_is_buried() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, chosen());
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.modify("5");
+        state.late_departments = true;
+        state.move_to(5, 2);
+    });
+    desk.advance_ms(30_000);
+    let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+    assert_eq!(fates(&batch), [fate("5", Operation::Delete)]);
+}
+
+#[test]
+fn conversations_follow_their_ticket_out_and_in() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| state.move_to(7, 2));
+    let mut connection = connect(&desk, chosen());
+    let (rows, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    assert_eq!(rows.len(), 8);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.move_to(4, 2);
+        state.move_to(7, 3);
+        state.asked.clear();
+    });
+    desk.advance_ms(30_000);
+    let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    assert_eq!(fates(&batch), [fate("t4", Operation::Delete), fate("t7", Operation::Update)]);
+    desk.set(|state| {
+        assert!(state.asked.iter().all(|path| path != "/api/v1/tickets/4/threads/t4"), "not its content");
+    });
+}
+
+#[test]
+fn the_bin_buries_no_ticket_of_another_department() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| state.move_to(7, 2));
+    let mut connection = connect(&desk, chosen());
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.delete("7");
+        state.delete("8");
+    });
+    desk.advance_ms(3_600_000);
+    let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+    assert_eq!(fates(&batch), [fate("8", Operation::Delete)]);
+}
+
+#[test]
+fn what_says_no_department_is_selected_and_tables_without_departments_are_whole() {
+    let config = r#"{"organization_id":"1","client_id":"a","client_secret":"s","department_ids":["7"]}"#;
+    let config = zoho_desk::config::Config::parse(config).unwrap();
+    let table = |name| zoho_desk::tables::find(name).unwrap();
+    for (name, row, selected) in [
+        ("tickets", r#"{"id":"1","departmentId":"7"}"#, true),
+        ("tickets", r#"{"id":"1","departmentId":7}"#, true),
+        ("tickets", r#"{"id":"1","departmentId":"8"}"#, false),
+        ("ticket_conversations", r#"{"id":"1","departmentId":"8"}"#, false),
+        ("tickets", r#"{"id":"1","departmentId":null}"#, true),
+        ("tickets", r#"{"id":"1"}"#, true),
+        ("contracts", r#"{"id":"1","departmentId":"8"}"#, true),
+    ] {
+        assert_eq!(config.selects(table(name), row), selected, "{name} {row}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Complete passes through a scripted transport: when one begins, and what counts as complete.
+
+use serde_json::json;
+
+use zoho_desk::connection::Connection;
+use zoho_desk::error::Kind;
+use zoho_desk::reader::Batch;
+
+use crate::desk::Desk;
+use crate::reading::{LIMITS, connect, read_all};
+
+const HOUR_MS: u64 = 3_600_000;
+
+#[test]
+fn a_table_read_as_a_whole_is_not_read_again_before_its_time() {
+    let desk = Desk::with_tickets(0);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "organization_fields", LIMITS);
+    let calls = desk.calls();
+    desk.advance_ms(HOUR_MS / 4);
+    let mut again = connect(&desk, json!({})); // as after a restart
+    let authorized = desk.calls() - calls;
+    let early = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
+    assert!(early.caught_up && early.changes.is_empty() && early.pass.is_none());
+    assert_eq!((early.wait_ms, &early.cursor), (Some(HOUR_MS * 3 / 4), &cursor));
+    assert_eq!(desk.calls(), calls + authorized, "nothing is asked");
+    desk.advance_ms(HOUR_MS * 3 / 4 - 1000); // a host whose clock is a second fast
+    let due = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
+    assert!(!due.changes.is_empty() && due.pass.is_some());
+    let from_now = again.cursor_at("organization_fields", desk.now_ms()).unwrap();
+    assert!(again.read("organization_fields", Some(&from_now), LIMITS).unwrap().pass.is_some());
+}
+
+/// One whole pass over the fields, which takes one batch.
+fn fields(connection: &mut Connection<Desk>) -> Batch {
+    let batch = connection.read("organization_fields", None, LIMITS).unwrap();
+    assert!(batch.caught_up, "it is at its end all the same");
+    batch
+}
+
+fn is_complete(batch: &Batch) -> bool {
+    batch.pass.unwrap().complete
+}
+
+#[test]
+fn a_module_that_is_refused_for_once_leaves_nothing_to_compare() {
+    let desk = Desk::with_tickets(0);
+    let mut connection = connect(&desk, json!({}));
+    assert!(!is_complete(&fields(&mut connection)), "`timeEntry` is refused: it may have been there");
+    assert!(is_complete(&fields(&mut connection)), "refused again, and it never showed a row");
+    for (status, code) in
+        [(422, "UNPROCESSABLE_ENTITY"), (403, "FORBIDDEN"), (404, "URL_NOT_FOUND"), (204, "no rows")]
+    {
+        desk.set(|state| state.answer_fields("contacts", status, code));
+        for _ in 0..3 {
+            let batch = fields(&mut connection);
+            assert!(!is_complete(&batch), "{status}: contacts had fields");
+            assert!(
+                batch.warnings.iter().any(|text| text.contains("not looked for")),
+                "{:?}",
+                batch.warnings
+            );
+        }
+    }
+    desk.set(|state| state.answer_fields("contacts", 403, "LICENSE_ACCESS_LIMITED"));
+    assert!(is_complete(&fields(&mut connection)), "the edition has no contacts any more");
+    desk.set(|state| state.field_status.clear());
+    assert!(is_complete(&fields(&mut connection)));
+}
+
+#[test]
+fn a_gap_is_remembered_by_the_cursor_until_the_pass_ends() {
+    let desk = Desk::with_tickets(0);
+    let mut connection = connect(&desk, json!({}));
+    fields(&mut connection);
+    desk.set(|state| state.answer_fields("tickets", 404, "URL_NOT_FOUND"));
+    let small = zoho_desk::reader::Limits { max_changes: 1, ..LIMITS };
+    let (mut cursor, mut completes) = (None, Vec::new());
+    loop {
+        let batch = connection.read("organization_fields", cursor.as_deref(), small).unwrap();
+        completes.push(is_complete(&batch));
+        cursor = Some(batch.cursor);
+        if batch.caught_up {
+            break;
+        }
+    }
+    assert!(completes.len() > 5 && !completes.contains(&true), "{completes:?}");
+}
+
+#[test]
+fn an_empty_list_is_not_believed_when_the_source_counts_rows() {
+    let desk = Desk::with_tickets(0);
+    desk.set(|state| state.counted = 12);
+    let error = connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap_err();
+    assert_eq!(error.kind, Kind::Permission);
+    assert!(error.message.contains("12 are counted"), "{error}");
+    let departments = json!({"department_ids": ["7", "8"]});
+    let error = connect(&desk, departments).read("tickets", None, LIMITS).unwrap_err();
+    assert!(error.message.contains("24 are counted"), "each department is asked: {error}");
+    desk.set(|state| state.modify("3"));
+    let error = connect(&desk, json!({})).read("ticket_conversations", None, LIMITS).unwrap_err();
+    assert!(error.message.contains("1 are counted"), "by the search, where there is no count: {error}");
+    desk.set(|state| state.counted = 0);
+    assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()));
+    desk.set(|state| state.count_status = 404);
+    assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()), "nothing to ask");
+}
+
+#[test]
+fn conversations_that_may_not_be_seen_are_left_out_and_not_buried() {
+    let desk = Desk::with_tickets(45);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.hidden = vec!["5/threads".to_owned(), "6/threads/t6".to_owned()]);
+    let batch = connection.read("ticket_conversations", None, LIMITS).unwrap();
+    assert!(batch.caught_up && !is_complete(&batch), "{:?}", batch.warnings);
+    let row = |id: &str| batch.changes.iter().find(|change| change.key == format!(r#"{{"id":"{id}"}}"#));
+    assert_eq!(batch.changes.len(), 44);
+    assert!(row("t5").is_none());
+    let listed = row("t6").unwrap();
+    assert!(!listed.after.as_ref().unwrap().contains("content"));
+    assert!(listed.attributes.contains(&("partial".to_owned(), "true".to_owned())), "its content is kept");
+    for left_out in ["threads of 5 are left out", "thread t6: only what the list shows"] {
+        assert!(batch.warnings.iter().any(|text| text.contains(left_out)), "{:?}", batch.warnings);
+    }
+    desk.set(|state| state.hidden.truncate(0));
+    assert!(is_complete(&connection.read("ticket_conversations", None, LIMITS).unwrap()));
+}
+
+#[test]
+fn following_goes_on_past_conversations_that_may_not_be_seen() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.hidden = vec!["5/threads".to_owned()];
+        (4..=6).for_each(|id: u32| state.modify(&id.to_string()));
+    });
+    let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    assert!(batch.caught_up && batch.changes.len() == 2, "{:?}", batch.changes);
+}
+
+#[test]
+fn a_ticket_with_endless_replies_does_not_stop_the_table() {
+    let desk = Desk::with_tickets(3);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.endless = Some("2".to_owned()));
+    let wide = zoho_desk::reader::Limits { max_changes: 100_000, ..LIMITS };
+    let batch = connection.read("ticket_conversations", None, wide).unwrap();
+    assert!(batch.caught_up && !is_complete(&batch));
+    assert_eq!(batch.changes.len(), 5_002);
+    assert!(batch.warnings[0].contains("2 has more than 5000 threads"), "{:?}", batch.warnings);
+}

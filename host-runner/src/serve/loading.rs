@@ -1,0 +1,80 @@
+//! From a connection file to a connection that can be started.
+
+use std::path::{Path, PathBuf};
+
+use super::files::{self, Stamp};
+use crate::actor::READ_MS;
+use crate::connection;
+use crate::error::{Error, Result};
+use crate::hooks::{HookSecrets, PublicUrl, url};
+use crate::journal::Journal;
+use crate::state::hook::HookStore;
+use crate::state::subscription::Subscriptions;
+use crate::tenant::{Engines, Places, Tenant, key};
+
+/// A connection that can be started.
+pub(super) struct Loaded {
+    pub(super) file: PathBuf,
+    pub(super) stamp: Option<Stamp>,
+    pub(super) tenant: Tenant,
+    pub(super) subscribe: Option<String>,
+    pub(super) secrets: HookSecrets,
+    /// What a person should know of it.
+    pub(super) state: String,
+}
+
+/// What loading needs.
+pub(super) struct Loader {
+    /// The outside name, if URLs are to be registered.
+    pub(super) subscribe: Option<PublicUrl>,
+    pub(super) engines: Engines,
+    pub(super) places: Places,
+    pub(super) journal: Journal,
+}
+
+/// The name of the connection in a file, as far as it can be read.
+pub(super) fn name_in(file: &Path) -> Option<String> {
+    connection::name_in(file, &|name: &str| std::env::var(name).ok())
+}
+
+impl Loader {
+    /// Reads a file, its component and its URL's secret.
+    pub(super) async fn load(
+        &self,
+        file: &Path,
+        taken: &(dyn Fn(&str) -> Option<PathBuf> + Sync),
+    ) -> Result<Loaded> {
+        let stamp = files::stamp(file);
+        let mut tenant = Tenant::load_in(&self.engines, file, &self.places).await?;
+        let limits = &mut tenant.connection.limits;
+        limits.max_ms = limits.max_ms.min(READ_MS);
+        let name = &tenant.connection.name;
+        if let Some(other) = taken(name) {
+            let message = format!("{}: `{name}` is the name of {} too", file.display(), other.display());
+            return Err(Error::configuration(message).hint("give each connection a name of its own"));
+        }
+        let hooks = HookStore::open(&self.places.data, name, key(&self.places)?)?;
+        let secrets = hooks.secrets()?;
+        let revealed = hooks.reveal();
+        match &revealed {
+            Ok(secret) => self.places.redactor.learn(secret.reveal()),
+            Err(error) => tracing::warn!(connection = %name, %error, "its URL still works"),
+        }
+        let subscribe = match &self.subscribe {
+            Some(public) => Some(url(public, name, &revealed?)),
+            None => None,
+        };
+        let subscription = Subscriptions::open(&self.places.data, name, key(&self.places)?)?.load()?;
+        let waiting = self.journal.depth(name)?.count;
+        let subscribed = match (&subscription, &subscribe) {
+            (_, Some(_)) => "subscribes",
+            (Some(_), _) => "subscribed",
+            (None, None) => "no subscription known",
+        };
+        let state = format!(
+            "{name}: into {}, {subscribed}, {waiting} deliveries waiting",
+            tenant.connection.sink.path.display()
+        );
+        Ok(Loaded { file: file.to_owned(), stamp, tenant, subscribe, secrets, state })
+    }
+}

@@ -1,0 +1,183 @@
+//! Commands beside a server: they answer as they do alone, whatever the server is doing.
+
+use serde_json::{Value, json};
+
+use crate::serve::{Server, event, eventually, later, until_read};
+use crate::support::{Place, SECRET};
+
+/// Commands that ask the component, with their exit codes.
+const ASKING: [(&[&str], i32); 6] = [
+    (&["check"], 0),
+    (&["discover"], 0),
+    (&["count"], 0),
+    (&["count", "--table", "Things"], 0),
+    (&["command", "echo", "{\"a\": [1]}"], 0),
+    (&["command", "fail", "{\"kind\": \"permission\"}"], 5),
+];
+
+fn answers(place: &Place) -> Vec<(String, String, Value)> {
+    let answer = |(arguments, code): &(&[&str], i32)| {
+        let plain = place.expect(arguments, *code);
+        (plain.stdout, plain.stderr, place.json(arguments, *code))
+    };
+    ASKING.iter().map(answer).collect()
+}
+
+#[test]
+fn commands_answer_beside_a_server_as_they_do_alone() {
+    let place = Place::new("rows = 12");
+    place.expect(&["authorize", "--code", "good-code"], 0);
+    let alone = answers(&place);
+    let server = Server::start(&place);
+    assert_eq!(answers(&place), alone, "while it begins");
+    until_read(&server);
+    assert_eq!(answers(&place), alone, "while it is at work");
+    place.expect(&["authorize", "--code", "expired-code"], 4);
+    place.expect(&["authorize", "--code", "another-code"], 0);
+    let shown = place.json(&["state", "show"], 0);
+    assert_eq!((&shown["authorized"], shown["tables"].as_array().map(Vec::len)), (&json!(true), Some(2)));
+    server.stop();
+    assert_eq!(place.json(&["state", "show"], 0)["tables"], shown["tables"], "it is the same alone");
+    assert_eq!(answers(&place), alone, "after it");
+}
+
+#[test]
+fn what_a_server_knows_of_its_webhooks_is_in_check() {
+    let place = Place::new("rows = 3");
+    place.expect(&["authorize", "--code", "good-code"], 0);
+    let server = Server::start(&place);
+    // At once: it said that it listens when commands could reach it.
+    let public = format!("http://{}", server.address);
+    place.expect(&["webhook", "subscribe", "--public-url", &public], 0);
+    server.deliver(&place, &event("things", "9", "create", later()));
+    server.deliver(&place, &json!("nonsense"));
+    eventually("both deliveries", || {
+        server.metric("deliveries_buried_total{connection=\"tiny\"}") == Some(1.0)
+    });
+    let beside = place.json(&["check"], 0);
+    let names: Vec<&str> =
+        beside["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect();
+    assert_eq!(names, ["session", "webhook-subscription", "webhook-deliveries", "webhook-dead-letters"]);
+    let last = |code| {
+        let items = place.json(&["check", "--public-url", &public], code)["items"].clone();
+        items.as_array().and_then(|items| items.last().cloned()).expect("an item")
+    };
+    let url = last(0);
+    assert_eq!((&url["name"], &url["outcome"]), (&json!("webhook-url"), &json!("passed")));
+    server.stop();
+    assert_eq!(place.json(&["check"], 0), beside);
+    assert!(last(8)["message"].as_str().is_some_and(|said| said.contains("onnect")), "{}", last(8));
+}
+
+#[test]
+fn a_table_is_read_again_from_the_start_beside_a_server() {
+    let place = Place::new("rows = 7");
+    let server = Server::start(&place);
+    until_read(&server);
+    let read = "rows_read_total{connection=\"tiny\",table=\"things\"}";
+    assert_eq!(server.metric(read), Some(7.0));
+    let refused = place.expect(&["sync", "--full"], 12);
+    assert!(refused.stderr.contains("host-runner state reset -c tiny.toml"), "{refused:?}");
+    assert_eq!(place.json(&["state", "reset", "--table", "Things"], 0)["reset"], json!(["things"]));
+    eventually("the second pass", || server.metric(read) == Some(14.0));
+    until_read(&server);
+    place.expect(&["state", "reset", "--table", "nothing"], 6);
+    let refused = place.expect(&["state", "reset", "--session"], 12);
+    assert!(refused.stderr.contains("stop that first"), "{refused:?}");
+    server.stop();
+}
+
+#[test]
+fn while_the_source_does_not_answer_commands_do() {
+    let place =
+        Place::new("rows = 5\nlists_nothing = true\nkind = \"unavailable\"\nretry_after_ms = 3600000");
+    place.expect(&["authorize", "--code", "good-code"], 0);
+    let server = Server::start(&place);
+    eventually("a failure", || server.health()["connections"][0]["state"] == "waiting");
+    place.expect(&["check"], 0);
+    assert_eq!(place.json(&["count", "--table", "things"], 0)["tables"][0]["rows"], 5);
+    place.expect(&["discover"], 8);
+    let refused = place.expect(&["webhook", "subscribe", "--public-url", "https://a.example"], 12);
+    assert!(refused.stderr.contains("is not at work yet"), "{refused:?}");
+    server.stop();
+}
+
+#[test]
+fn a_connection_that_waits_for_a_person_leaves_room_for_commands_and_sees_a_new_session() {
+    let place = Place::new("behaviour = \"fail\"\nkind = \"auth\"\nrows = 5");
+    let server = Server::start(&place);
+    let failures = || server.metric("errors_total{connection=\"tiny\",kind=\"auth\"}");
+    eventually("a refusal", || server.health()["connections"][0]["state"] == "waiting");
+    let before = failures();
+    assert_eq!(server.health()["status"], "degraded");
+    place.expect(&["check"], 4);
+    assert_eq!(place.json(&["count", "--table", "things"], 0)["tables"][0]["rows"], 5);
+    // It would wait for minutes otherwise.
+    place.expect(&["authorize", "--code", "good-code"], 0);
+    eventually("another attempt", || failures() > before);
+    let url = |words: &[&str]| place.json(&[&["webhook", "url"], words].concat(), 0)["url"].clone();
+    let url = url(&["--rotate", "--grace-h", "0"]);
+    let path = url.as_str().and_then(|url| url.strip_prefix("https://YOUR-HOST")).expect("a URL").to_owned();
+    eventually("the new URL", || server.request("GET", &path, "").0 == 200);
+    server.stop();
+}
+
+#[test]
+fn tables_that_come_or_go_need_no_restart() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    until_read(&server);
+    let pairs = || server.metric("snapshot_complete{connection=\"tiny\",table=\"pairs\"}");
+    eventually("the other table", || pairs() == Some(1.0));
+    place.expect(&["command", "hide", "{\"table\": \"pairs\"}"], 0);
+    place.expect(&["discover"], 0);
+    assert_eq!(pairs(), None);
+    place.expect(&["command", "hide", "{}"], 0);
+    place.expect(&["state", "reset", "--table", "pairs"], 0);
+    place.expect(&["discover"], 0);
+    eventually("the table to be read again", || pairs() == Some(1.0));
+    let read = "rows_read_total{connection=\"tiny\",table=\"pairs\"}";
+    assert_eq!(server.metric(read), Some(3.0), "it is read anew");
+    assert_eq!(server.metric("rows_read_total{connection=\"tiny\",table=\"things\"}"), Some(3.0));
+    server.stop();
+}
+
+#[test]
+fn health_tells_what_each_connection_does_without_secrets() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    until_read(&server);
+    server.deliver(&place, &event("things", "9", "create", later()));
+    eventually("the delivery", || server.metric("deliveries_applied_total") == Some(1.0));
+    let health = server.health();
+    assert_eq!((&health["status"], &health["files_not_served"]), (&json!("ok"), &json!([])));
+    let connection = &health["connections"][0];
+    assert_eq!(connection["connection"], "tiny");
+    assert_eq!((&connection["state"], &connection["deliveries_waiting"]), (&json!("running"), &json!(0)));
+    assert!(connection["last_delivery_at"].is_string() && connection["last_error"].is_null(), "{connection}");
+    let things = &connection["tables"][1];
+    assert_eq!((&things["table"], &things["complete"]), (&json!("things"), &json!(true)));
+    assert!(things["behind_s"].is_u64(), "{things}");
+    server.stop();
+
+    let place = Place::new("behaviour = \"leak-secrets\"");
+    place.expect(&["authorize", "--code", "good-code"], 0);
+    let server = Server::start(&place);
+    eventually("an error", || server.health()["connections"][0]["last_error"].is_string());
+    let health = server.health().to_string();
+    assert!(health.contains("[secret]") && !health.contains(SECRET), "{health}");
+    assert!(!health.contains("token-for-good-code"), "{health}");
+    server.stop();
+}
+
+#[test]
+fn the_url_comes_with_the_connectors_own_steps() {
+    let place = Place::new("");
+    let shown = place.json(&["webhook", "url", "--public-url", "https://a.example"], 0);
+    let url = shown["url"].as_str().expect("a URL");
+    let steps = json!(["Open the box.", format!("Enter {url} twice: {url}")]);
+    assert_eq!(shown["setup"], json!([{"title": "By hand", "steps": steps}]));
+    let ran = place.expect(&["webhook", "url", "--public-url", "https://a.example"], 0);
+    assert_eq!(ran.stdout.trim(), url);
+    assert!(ran.stderr.contains(&format!("  2. Enter {url} twice: {url}")), "{ran:?}");
+}

@@ -1,0 +1,84 @@
+//! Bounds that no setting moves, each crossed: a word that says which, the other table read all the same, no row lost.
+
+use crate::sandbox::misbehaves;
+use crate::server::Server;
+use crate::support::Place;
+
+/// A connection that makes its first row of what a server answers, once, and whatever else it is told.
+fn calls(server: &Server, config: &str) -> String {
+    format!(
+        "behaviour = \"http\"\nurl = \"http://{0}\"\n{config}\n[egress]\nallow = [\"{0}\"]\n[limits]\nattempts = 1",
+        server.address
+    )
+}
+
+/// An answer with so many headers of 4 KiB.
+fn wordy(headers: usize) -> Server {
+    let header = |number| format!("x-{number}: {}\r\n", "x".repeat(4 << 10));
+    let headers: String = (0..headers).map(header).collect();
+    Server::new(Some(format!("HTTP/1.1 200 OK\r\n{headers}content-length: 2\r\n\r\nok").into_bytes()))
+}
+
+#[test]
+fn handles() {
+    misbehaves(
+        "behaviour = \"hoard\"\n[limits]\nattempts = 1",
+        11,
+        &["error: table `things`: read: wanted more than 10000 handles; stopped", "hint: a defect"],
+    );
+}
+
+#[test]
+fn header_bytes_of_a_request() {
+    let server = Server::ok(b"ok");
+    let place = Place::new(&calls(&server, "rows = 1\nheader_bytes = 120000"));
+    place.expect(&["sync"], 0);
+    assert_eq!(place.query("SELECT name FROM things"), "200 2");
+    let before = server.requests();
+    misbehaves(
+        &calls(&server, "header_bytes = 140000"),
+        11,
+        &["error: table `things`: read: wanted more than 128 KiB of headers in one message; stopped"],
+    );
+    assert_eq!(server.requests(), before, "it was sent all the same");
+}
+
+#[test]
+fn header_bytes_of_an_answer() {
+    let place = Place::new(&calls(&wordy(30), "rows = 1"));
+    place.expect(&["sync"], 0);
+    assert_eq!(place.query("SELECT name FROM things"), "200 2");
+    misbehaves(&calls(&wordy(40), ""), 8, &["HttpResponseHeaderSectionSize(Some(131072))"]);
+}
+
+#[test]
+fn the_next_piece_of_an_answer_is_waited_for_as_long_as_the_component_says() {
+    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec();
+    let server = Server::new(Some(half));
+    misbehaves(
+        &calls(&server, "patience_ms = 100"),
+        8,
+        &["error: table `things`: ", "connection read timeout"],
+    );
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn columns() {
+    let place = Place::new("rows = 3\ncolumns = 2500");
+    let ran = place.expect(&["sync"], 0);
+    assert!(ran.stderr.contains("more properties than columns"), "{ran:#?}");
+    // Nine columns of its own come first; the key and seven of the runner's are not counted.
+    let named = |name: &str| {
+        place.query(&format!(
+            "SELECT count(*) || '' FROM pragma_table_info('things') WHERE name LIKE '{name}'"
+        ))
+    };
+    assert_eq!((named("more1890").as_str(), named("more1891").as_str()), ("1", "0"));
+    assert_eq!(named("%"), (1_900 + 8).to_string());
+    assert_eq!(place.query("SELECT more1890 || '' FROM things_live WHERE id = '2'"), "2");
+    let last = "SELECT json_extract(document, '$.more2499') || '' FROM things_live WHERE id = '2'";
+    assert_eq!(place.query(last), "2", "the document lacks what has no column");
+    let again = place.json(&["sync", "--full"], 0);
+    assert_eq!(again["tables"][0]["rows"]["unchanged"], 3, "{again}");
+}

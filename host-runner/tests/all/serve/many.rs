@@ -1,0 +1,45 @@
+//! More connections than there are instances: they go round, and none is left out.
+
+use super::process::{Server, eventually};
+use super::{event, later};
+use crate::support::{Place, component};
+
+/// Well above `POOL_INSTANCES`.
+const CONNECTIONS: usize = 150;
+
+#[test]
+fn more_connections_than_instances_are_all_read_and_all_take_deliveries() {
+    let place = Place::new("rows = 3");
+    let folder = place.path("connections");
+    std::fs::create_dir(&folder).expect("made");
+    for number in 0..CONNECTIONS {
+        let text = format!(
+            "name = \"c{number}\"\ncomponent = {:?}\n[config]\nsecret = \"${{TINY_SECRET}}\"\nrows = 3\n\
+             [sink]\npath = \"c{number}.db\"\n",
+            component()
+        );
+        std::fs::write(folder.join(format!("c{number}.toml")), text).expect("written");
+    }
+    let server = Server::start_with(&place, &["--connections", "connections"]);
+    eventually("all first passes", || {
+        let metrics = server.request("GET", "/-/metrics", "").1;
+        let complete = |line: &&str| {
+            line.contains("snapshot_complete{") && line.contains("\"things\"") && line.ends_with(" 1")
+        };
+        metrics.lines().filter(complete).count() == CONNECTIONS + 1
+    });
+    let base = later();
+    for number in (0..CONNECTIONS).step_by(10) {
+        let file = format!("connections/c{number}.toml");
+        let hook = server.hook_of(&place, &file);
+        assert_eq!(server.request("POST", &hook, &event("things", "9", "create", base).to_string()).0, 200);
+    }
+    eventually("all deliveries", || server.metric("journal_deliveries") == Some(0.0));
+    for number in (0..CONNECTIONS).step_by(10) {
+        let database = rusqlite::Connection::open(folder.join(format!("c{number}.db"))).expect("opened");
+        let rows: i64 =
+            database.query_row("SELECT count(*) FROM things_live", [], |row| row.get(0)).expect("counted");
+        assert_eq!(rows, 4, "c{number}");
+    }
+    server.stop();
+}

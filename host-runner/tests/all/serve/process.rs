@@ -1,0 +1,143 @@
+//! `serve` as a process: started, asked over plain HTTP, signalled, and heard.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{FILE, Place};
+
+/// Longest wait for something to show; only a failure takes that long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server under way; killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    /// Host and port.
+    pub(crate) address: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    pub(crate) fn start(place: &Place) -> Self {
+        Self::start_with(place, &[])
+    }
+
+    /// Starts it with more flags and waits for its address.
+    pub(crate) fn start_with(place: &Place, flags: &[&str]) -> Self {
+        let mut command = place.command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
+        let (log, pipe) = (Arc::new(Mutex::new(String::new())), child.stderr.take().expect("piped"));
+        let heard = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        });
+        let mut server = Self { child, address: String::new(), log };
+        eventually("its address", || {
+            assert!(server.ended().is_none(), "it ended:\n{}", server.log());
+            let log = server.log();
+            let url =
+                log.lines().find_map(|line| line.split_once("listening on ")).map(|(_, url)| url.trim());
+            let address = url.and_then(|url| url.split_once("://")).map(|(_, address)| address.to_owned());
+            address.is_some_and(|address| {
+                server.address = address;
+                true
+            })
+        });
+        server
+    }
+
+    /// What it has said so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has said something.
+    #[track_caller]
+    pub(crate) fn until_it_says(&self, text: &str) {
+        eventually(text, || self.log().contains(text));
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("connected");
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        (status, body.to_owned())
+    }
+
+    /// The path of the connection's own URL.
+    pub(crate) fn hook(&self, place: &Place) -> String {
+        self.hook_of(place, FILE)
+    }
+
+    /// The path of the URL of a connection file.
+    pub(crate) fn hook_of(&self, place: &Place, file: &str) -> String {
+        let public = format!("http://{}", self.address);
+        let arguments = ["webhook", "url", "--public-url", &public, "--json"];
+        let ran = place.expect_of(file, &arguments, 0);
+        let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        answer["url"].as_str().and_then(|url| url.strip_prefix(&public)).expect("a URL").to_owned()
+    }
+
+    /// Posts events to the connection's own URL.
+    pub(crate) fn deliver(&self, place: &Place, events: &Value) {
+        assert_eq!(self.request("POST", &self.hook(place), &events.to_string()).0, 200);
+    }
+
+    pub(crate) fn metric(&self, start: &str) -> Option<f64> {
+        let text = self.request("GET", "/-/metrics", "").1;
+        text.lines().find(|line| line.starts_with(start))?.rsplit(' ').next()?.parse().ok()
+    }
+
+    pub(crate) fn health(&self) -> Value {
+        let (status, body) = self.request("GET", "/-/health", "");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().expect("kill").success());
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("asked")
+    }
+
+    pub(crate) fn stop(mut self) {
+        self.signal("-TERM");
+        assert_eq!(self.child.wait().expect("waited").code(), Some(0));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
