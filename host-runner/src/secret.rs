@@ -149,10 +149,10 @@ fn texts(value: &Value, bytes_min: usize, found: &mut Vec<String>) {
     }
 }
 
-/// Whether a text is a word or a name such as `ENTERPRISE` or `orders.sortBy`: no digit, and capitals only where words
+/// Whether a text is a word or a name such as `ENTERPRISE` or `orders.sortBy`: no digit, no hyphen, and capitals only where words
 /// begin. What is random has digits, or capitals all over; whatever is in doubt is taken for a secret.
 fn is_word(text: &str) -> bool {
-    let is_separator = |c: char| matches!(c, '.' | '_' | '-');
+    let is_separator = |c: char| matches!(c, '.' | '_');
     let is_plain = text.chars().all(|c| c.is_ascii_alphabetic() || is_separator(c));
     let is_name = text.contains(is_separator);
     let humps = |part: &str| {
@@ -221,6 +221,7 @@ mod tests {
             ["ENTERPRISE", "Professional", "tickets.include", "ticket_details.sortBy", "detail.departmentId"];
         let secrets = [
             "1000.abcdef",
+            "token-for-good-code",
             "hGtKqWpZxYbN",
             "kJ_xYzAbQrSt-uVw",
             &"q".repeat(32),
