@@ -90,6 +90,7 @@ fn change(row: u64) -> Change {
         table: "things".into(),
         operation: Operation::Read,
         key: format!("{{\"id\":\"{id}\"}}"),
+        before: None,
         after: Some(document),
         source_time_ms: Some(1_700_000_000_000 + row),
         as_of_ms: None,

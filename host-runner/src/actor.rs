@@ -6,13 +6,14 @@
 //! short, so that a long first pass does not hold up webhooks. Nothing here sleeps to see whether something
 //! has arrived.
 //!
-//! [`agenda`], [`delays`] and [`harvest`] decide and are pure. Ends when it is told to, or with a failure
+//! [`agenda`], [`delays`], [`harvest`] and [`hold`] decide and are pure. Ends when it is told to, or with a failure
 //! that concerns the whole connection; [`crate::serve`] begins again.
 
 mod agenda;
 mod delays;
 mod discovering;
 mod harvest;
+mod hold;
 mod polling;
 mod receiving;
 mod request;
@@ -100,6 +101,7 @@ struct Work {
     agenda: Agenda,
     receiving: Receiving,
     arrivals: watch::Receiver<u64>,
+    gaps: watch::Receiver<&'static str>,
     subscription: Option<String>,
     discover_at: Instant,
     subscribe_at: Option<(Instant, u32)>,
@@ -126,6 +128,8 @@ impl Actor {
     /// Looks at the tables and makes room for them.
     async fn begin(mut self, target: Target) -> Result<Work, End> {
         let arrivals = self.journal.arrivals(&self.name);
+        // Whatever was missed before: every table is read at once when the actor begins.
+        let gaps = self.journal.gaps(&self.name);
         let subscription = self.subscriptions.load()?;
         let tables = self.tables(&target).await?;
         let prepared = tables.clone();
@@ -155,6 +159,7 @@ impl Actor {
             agenda,
             receiving,
             arrivals,
+            gaps,
             subscription,
             discover_at: now + DISCOVER_EVERY,
             subscribe_at,
@@ -203,6 +208,10 @@ impl Work {
             self.answer(ask).await?;
         }
         self.meter();
+        if self.gaps.has_changed().unwrap_or(false) {
+            let why = *self.gaps.borrow_and_update();
+            self.gap(why);
+        }
         let now = Instant::now();
         if self.subscribe_at.is_some_and(|(at, _)| at <= now) {
             return self.subscribe_as_told().await;
@@ -246,11 +255,23 @@ impl Work {
                 Ok(())
             }
             Some(ask) = self.actor.asks.recv() => self.answer(ask).await,
+            Ok(()) = self.gaps.changed() => {
+                self.gaps.mark_changed();
+                Ok(())
+            }
             Ok(()) = self.arrivals.changed(), if !held => {
                 // The value is seen only before the journal is read.
                 self.arrivals.mark_changed();
                 Ok(())
             }
+        }
+    }
+
+    /// Webhooks are missing or late: the tables that they bring are polled.
+    fn gap(&mut self, why: &str) {
+        let told = subscribable(&self.actor.describe, &self.tables);
+        if self.agenda.gap(&told, Instant::now()) {
+            tracing::info!(connection = %self.actor.name, why, "a gap in what was pushed: polled out of turn");
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Change {
     pub operation: Operation,
     /// Primary key, a JSON object.
     pub key: String,
+    /// The row as it was before, a JSON object, where the source tells.
+    pub before: Option<String>,
     /// The row, a JSON object.
     pub after: Option<String>,
     /// When the row last changed by its own account.

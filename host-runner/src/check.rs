@@ -21,6 +21,8 @@ pub struct Webhooks {
     pub depth: Depth,
     /// The last dead letter.
     pub dead: Option<DeadLetter>,
+    /// How much of the room for dead letters is taken.
+    pub dead_percent: u64,
 }
 
 impl Webhooks {
@@ -34,16 +36,21 @@ impl Webhooks {
             }
         }
         self.depth = journal.depth(connection)?;
+        self.dead_percent = journal.dead_percent(connection);
         Ok(())
     }
 
     /// Items; none where there never was a webhook.
     pub fn items(self) -> Vec<CheckItem> {
-        let Self { is_subscribed, applied_at, depth, dead } = self;
+        let Self { is_subscribed, applied_at, depth, dead, dead_percent } = self;
         if !is_subscribed && applied_at.is_none() && depth == Depth::default() {
             return Vec::new();
         }
-        vec![subscription(is_subscribed), deliveries(applied_at.as_deref(), depth), dead_letters(depth, dead)]
+        vec![
+            subscription(is_subscribed),
+            deliveries(applied_at.as_deref(), depth),
+            dead_letters(depth, dead, dead_percent),
+        ]
     }
 }
 
@@ -100,22 +107,49 @@ fn deliveries(applied_at: Option<&str>, depth: Depth) -> CheckItem {
     item(name, Outcome::Warning, message, Some("they are applied while `serve` runs"))
 }
 
-fn dead_letters(depth: Depth, last: Option<DeadLetter>) -> CheckItem {
+/// From here on a person is told that dead letters are about to hold up webhooks.
+const NEARLY_FULL_PERCENT: u64 = 90;
+
+fn dead_letters(depth: Depth, last: Option<DeadLetter>, percent: u64) -> CheckItem {
     let name = "webhook-dead-letters";
     let Some(last) = last else {
         return item(name, Outcome::Passed, "none".to_owned(), None);
     };
     let at = rfc3339_ms(last.buried_at_ms).unwrap_or_default();
     let message = format!("{}; the last at {at}: {}: {}", grouped(depth.dead), last.kind, last.reason);
+    if percent >= NEARLY_FULL_PERCENT {
+        let message = format!("{percent} % full, and webhooks wait when there is no room: {message}");
+        let hint = "host-runner dead-letters list, then: dead-letters replay or dead-letters drop";
+        return item(name, Outcome::Warning, message, Some(hint));
+    }
     item(name, Outcome::Warning, message, Some("host-runner dead-letters list"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{deliveries, public_url, subscription};
+    use super::{dead_letters, deliveries, public_url, subscription};
     use crate::change::Outcome;
     use crate::error::Kind;
-    use crate::journal::Depth;
+    use crate::journal::{DeadLetter, Depth};
+
+    #[test]
+    fn dead_letters_that_are_nearly_full_say_what_comes_of_it() {
+        let letter = DeadLetter {
+            id: 1,
+            seq: 1,
+            connection: "acme".to_owned(),
+            kind: "data".to_owned(),
+            reason: "not JSON".to_owned(),
+            buried_at_ms: 0,
+            received_at_ms: 0,
+            bytes: 1,
+        };
+        let plain = dead_letters(Depth::default(), Some(letter.clone()), 89);
+        assert!(!plain.message.contains("full"), "{}", plain.message);
+        let full = dead_letters(Depth::default(), Some(letter), 100);
+        assert!(full.message.starts_with("100 % full, and webhooks wait"), "{}", full.message);
+        assert!(full.hint.is_some_and(|hint| hint.contains("dead-letters drop")));
+    }
 
     #[test]
     fn what_waits_while_nobody_serves_is_a_warning() {

@@ -61,6 +61,7 @@ fn changes(changes: Vec<types::Change>, now_ms: u64) -> Vec<Change> {
         table: change.table,
         operation: change.operation.into(),
         key: change.key,
+        before: change.before,
         after: change.after,
         source_time_ms: change.source_time_ms,
         as_of_ms: change.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),

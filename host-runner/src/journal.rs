@@ -4,7 +4,7 @@
 //! takes everyone who waits into one transaction, and answers each only after `COMMIT` returned. Order per
 //! connection is `seq`, which is never used twice, not even by a journal that replaces a lost one: a new
 //! file begins at the microseconds of its first second. Nothing leaves but by acknowledgement or by hand:
-//! what cannot be used moves to the dead letters with its reason. Bounded ([`JournalLimits`]); full is an
+//! what cannot be used moves to the dead letters with its reason, and only what nobody proved makes room there. Bounded ([`JournalLimits`]); full is an
 //! answer, never a loss.
 //!
 //! **Layout.** `deliveries` and `dead_letters` hold method, path (never the secret), headers (name and value
@@ -108,6 +108,7 @@ pub struct Journal {
 
 struct Inner {
     path: PathBuf,
+    limits: JournalLimits,
     queue: Arc<Queue>,
     board: Arc<Board>,
     readers: Readers,
@@ -139,10 +140,10 @@ impl Journal {
         let queue = Arc::new(Queue::default());
         let board = Arc::new(Board::default());
         board.publish_all(&ledger);
-        let writer = writer::Writer::new(path.clone(), limits, database, ledger, Arc::clone(&board));
+        let writer = writer::Writer::new(path.clone(), limits.clone(), database, ledger, Arc::clone(&board));
         let writer = writer.spawn(Arc::clone(&queue))?;
         let readers = Readers::new(path.clone());
-        let inner = Inner { path, queue, board, readers, writer: Some(writer), _owner: owner };
+        let inner = Inner { path, limits, queue, board, readers, writer: Some(writer), _owner: owner };
         Ok((Self { inner: Arc::new(inner) }, found))
     }
 
@@ -152,6 +153,7 @@ impl Journal {
         let (reply, answer) = oneshot::channel();
         let command = Command::Append { connection: connection.to_owned(), record, reply };
         if self.inner.queue.push(command).is_err() {
+            self.gap(connection, "too many deliveries came at once");
             return Err(AppendError::Failed("too many requests wait for it".to_owned()));
         }
         answer.await.unwrap_or_else(|_gone| Err(AppendError::Failed("it is being closed".to_owned())))
@@ -172,10 +174,12 @@ impl Journal {
         self.change(Change::Acknowledge { connection: connection.to_owned(), through }).map(drop)
     }
 
-    /// Moves a delivery to the dead letters. Fails, and keeps it where it is, when these are full.
-    pub fn bury(&self, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<()> {
+    /// Moves a delivery to the dead letters. When these are full, the oldest of kind `permission` make room, and
+    /// a delivery of that kind for which there still is none is forgotten; answers how many were let go. Fails,
+    /// and keeps the delivery where it is, when there is no room for one of another kind.
+    pub fn bury(&self, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<usize> {
         let (connection, kind, reason) = (connection.to_owned(), kind.to_owned(), reason.to_owned());
-        self.change(Change::Bury { connection, seq, kind, reason }).map(drop)
+        self.change(Change::Bury { connection, seq, kind, reason }).map(|let_go| let_go.len())
     }
 
     /// How much waits for a connection.
@@ -188,6 +192,24 @@ impl Journal {
     /// The last `seq` of a connection; changes with every commit that adds to it.
     pub fn arrivals(&self, connection: &str) -> watch::Receiver<u64> {
         self.inner.board.arrivals(connection)
+    }
+
+    /// Changes when something that arrived was not taken or is not going to be applied; says why.
+    pub fn gaps(&self, connection: &str) -> watch::Receiver<&'static str> {
+        self.inner.board.gaps(connection)
+    }
+
+    /// Notes that something was not taken before it came here.
+    pub fn gap(&self, connection: &str, why: &'static str) {
+        self.inner.board.gap(connection, why);
+    }
+
+    /// How much of the room for dead letters is taken, in percent.
+    pub fn dead_percent(&self, connection: &str) -> u64 {
+        let (_, dead) = self.inner.board.depth(connection);
+        let JournalLimits { dead_count, dead_bytes, .. } = &self.inner.limits;
+        let percent = |used: u64, most: u64| used.saturating_mul(100) / most.max(1);
+        percent(dead.count, *dead_count).max(percent(dead.bytes, *dead_bytes))
     }
 
     /// Dead letters with an id greater than `after`, oldest first, of one connection or of all.

@@ -74,6 +74,10 @@ pub struct Counters {
     pub applied: u64,
     /// Deliveries that became dead letters.
     pub buried: u64,
+    /// Dead letters that were let go because there was no room.
+    pub let_go: u64,
+    /// The delivery at the head cannot be dealt with for now.
+    pub is_held: bool,
     /// Events of no table, by name.
     pub ignored: BTreeMap<String, u64>,
     /// Failures by kind.

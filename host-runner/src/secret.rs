@@ -1,7 +1,9 @@
 //! Known secrets, and their removal from every text that leaves the process.
 //!
-//! Knows nothing of where secrets come from or where text goes.
+//! What the configuration holds is known for good; of sessions, whose tokens are renewed for as long as the process
+//! lives, the newest texts. Knows nothing of where secrets come from or where text goes.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
@@ -10,13 +12,28 @@ use serde_json::Value;
 const CONFIGURED_BYTES_MIN: usize = 4;
 /// Shortest text in a session that is taken for a secret: sessions also hold words like `Bearer`.
 const SESSION_BYTES_MIN: usize = 8;
+/// No word is as long as this.
+const WORD_BYTES_MAX: usize = 32;
+/// Texts kept of a connection's sessions, besides those of the newest. A token that was replaced may work for an hour
+/// more; sources allow some ten new ones in ten minutes, and mostly one an hour is asked for.
+const FORMER_MAX: usize = 64;
 /// What is shown instead.
 const MASK: &str = "[secret]";
 
 /// Removes known secrets from text. Clones share what they know.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    needles: Arc<RwLock<Vec<String>>>,
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Of configurations.
+    lasting: Vec<String>,
+    /// Of sessions, by connection; the newest last.
+    passing: HashMap<String, VecDeque<String>>,
+    /// All of them in every spelling, longest first, so that a secret within another does not leave a piece of it.
+    needles: Vec<String>,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -26,57 +43,44 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Remembers a secret of the configuration.
+    /// Remembers a secret of the configuration for good.
     pub fn learn(&self, secret: &str) {
         if secret.len() >= CONFIGURED_BYTES_MIN {
-            self.add(secret);
+            self.change(|known| known.last(vec![secret.to_owned()]));
         }
     }
 
-    /// Remembers every text in a session, however deep. Plain origins such as `https://host` stay readable.
-    pub fn learn_session(&self, session: &str) {
+    /// Remembers what may be secret in a connection's newest session, however deep, and forgets what is older than
+    /// its last few. Words and plain origins such as `https://host` stay readable.
+    pub fn learn_session(&self, connection: &str, session: &str) {
+        let mut found = Vec::new();
         match serde_json::from_str::<Value>(session) {
-            Ok(value) => self.learn_value(&value, SESSION_BYTES_MIN),
-            Err(_) => self.learn(session),
+            Ok(value) => texts(&value, SESSION_BYTES_MIN, &mut found),
+            Err(_) => found.push(session.to_owned()),
         }
+        found.retain(|text| !is_word(text));
+        self.change(|known| known.pass(connection, found));
     }
 
-    /// Remembers every text in a value of the configuration.
+    /// Remembers every text in a value of the configuration for good.
     pub fn learn_config(&self, value: &Value) {
-        self.learn_value(value, CONFIGURED_BYTES_MIN);
+        let mut found = Vec::new();
+        texts(value, CONFIGURED_BYTES_MIN, &mut found);
+        self.change(|known| known.last(found));
     }
 
-    fn learn_value(&self, value: &Value, bytes_min: usize) {
-        match value {
-            Value::String(text) if text.len() >= bytes_min && !is_origin(text) => {
-                self.add(text);
-            }
-            Value::Array(items) => {
-                items.iter().for_each(|item| self.learn_value(item, bytes_min));
-            }
-            Value::Object(members) => {
-                members.values().for_each(|item| self.learn_value(item, bytes_min));
-            }
-            _ => {}
+    fn change(&self, change: impl FnOnce(&mut Known) -> bool) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if change(&mut known) {
+            known.spell();
         }
-    }
-
-    fn add(&self, secret: &str) {
-        let mut needles = self.needles.write().unwrap_or_else(PoisonError::into_inner);
-        for form in [secret.to_owned(), percent_encoded(secret), json_escaped(secret)] {
-            if !needles.contains(&form) {
-                needles.push(form);
-            }
-        }
-        // Longest first, so that a secret within another does not leave a piece of it.
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     }
 
     /// The text without the secrets.
     pub fn redact(&self, text: &str) -> String {
-        let needles = self.needles.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut clean = text.to_owned();
-        for needle in needles.iter() {
+        for needle in &known.needles {
             if clean.contains(needle.as_str()) {
                 clean = clean.replace(needle.as_str(), MASK);
             }
@@ -96,6 +100,69 @@ impl Redactor {
             other => other.clone(),
         }
     }
+}
+
+impl Known {
+    /// Adds secrets for good; true if one is new.
+    fn last(&mut self, found: Vec<String>) -> bool {
+        let before = self.lasting.len();
+        for text in found {
+            if !self.lasting.contains(&text) {
+                self.lasting.push(text);
+            }
+        }
+        self.lasting.len() > before
+    }
+
+    /// Takes the texts of a connection's newest session; true if one is new.
+    fn pass(&mut self, connection: &str, found: Vec<String>) -> bool {
+        let texts = self.passing.entry(connection.to_owned()).or_default();
+        let is_new = found.iter().any(|text| !texts.contains(text));
+        texts.retain(|text| !found.contains(text));
+        let former = texts.len().saturating_sub(FORMER_MAX);
+        texts.drain(..former);
+        texts.extend(found);
+        is_new
+    }
+
+    fn spell(&mut self) {
+        let all = self.lasting.iter().chain(self.passing.values().flatten());
+        let mut needles: Vec<String> =
+            all.flat_map(|secret| [secret.clone(), percent_encoded(secret), json_escaped(secret)]).collect();
+        needles.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        needles.dedup();
+        self.needles = needles;
+    }
+}
+
+/// Every text in a value that is long enough.
+fn texts(value: &Value, bytes_min: usize, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.len() >= bytes_min && !is_origin(text) => {
+            found.push(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| texts(item, bytes_min, found)),
+        Value::Object(members) => {
+            members.values().for_each(|item| texts(item, bytes_min, found));
+        }
+        _ => {}
+    }
+}
+
+/// Whether a text is a word or a name such as `ENTERPRISE` or `orders.sortBy`: no digit, and capitals only where words
+/// begin. What is random has digits, or capitals all over; whatever is in doubt is taken for a secret.
+fn is_word(text: &str) -> bool {
+    let is_separator = |c: char| matches!(c, '.' | '_' | '-');
+    let is_plain = text.chars().all(|c| c.is_ascii_alphabetic() || is_separator(c));
+    let is_name = text.contains(is_separator);
+    let humps = |part: &str| {
+        let pairs = part.as_bytes().windows(2);
+        pairs
+            .filter(|pair| matches!(pair, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase()))
+            .count()
+    };
+    let humps_max = if is_name { 2 } else { 0 };
+    is_plain && text.len() < WORD_BYTES_MAX && text.split(is_separator).all(|part| humps(part) <= humps_max)
 }
 
 fn is_origin(text: &str) -> bool {
@@ -125,7 +192,7 @@ fn json_escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Redactor;
+    use super::{FORMER_MAX, Redactor};
 
     #[test]
     fn secrets_are_removed_in_every_spelling() {
@@ -140,10 +207,58 @@ mod tests {
     fn sessions_are_searched_to_their_depth_but_hosts_stay() {
         let redactor = Redactor::default();
         redactor.learn_session(
+            "acme",
             r#"{"v":1,"type":"Bearer","tokens":[{"access":"1000.abcdef"}],"api":"https://api.example.com"}"#,
         );
         let clean = redactor.redact("1000.abcdef Bearer https://api.example.com/x");
         assert_eq!(clean, "[secret] Bearer https://api.example.com/x");
+    }
+
+    #[test]
+    fn words_in_a_session_stay_readable_and_what_is_in_doubt_does_not() {
+        let redactor = Redactor::default();
+        let words =
+            ["ENTERPRISE", "Professional", "tickets.include", "ticket_details.sortBy", "detail.departmentId"];
+        let secrets = [
+            "1000.abcdef",
+            "hGtKqWpZxYbN",
+            "kJ_xYzAbQrSt-uVw",
+            &"q".repeat(32),
+            "correct horse",
+            "pässwörter",
+        ];
+        let session = serde_json::json!({ "edition": words[0], "refused": words, "tokens": secrets });
+        redactor.learn_session("acme", &session.to_string());
+        for word in words {
+            assert_eq!(redactor.redact(word), word);
+        }
+        for secret in secrets {
+            assert_eq!(redactor.redact(secret), "[secret]", "{secret}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_sessions_is_bounded_and_no_live_secret_is_ever_forgotten() {
+        let redactor = Redactor::default();
+        redactor.learn("configured");
+        let token = |number: usize| format!("1000.access-token-{number}.");
+        let renew = |connection: &str, number: usize| {
+            let session =
+                serde_json::json!({ "refresh": format!("{connection}-refresh-1"), "access": token(number) });
+            redactor.learn_session(connection, &session.to_string());
+        };
+        renew("other", 1_000_000);
+        (0..10_000).for_each(|number| renew("acme", number));
+        let count = redactor.known.read().expect("read").needles.len();
+        assert!(count <= FORMER_MAX + 10, "{count} are known");
+        let live = ["configured", "acme-refresh-1", "other-refresh-1", &token(1_000_000)];
+        for secret in live.into_iter().map(str::to_owned).chain((10_000 - FORMER_MAX..10_000).map(token)) {
+            assert_eq!(redactor.redact(&secret), "[secret]", "{secret}");
+        }
+        assert_eq!(redactor.redact(&token(17)), token(17), "replaced long ago");
+        // A session that lost everything, as after a reset, is not a reason to forget at once.
+        redactor.learn_session("acme", "{}");
+        assert_eq!(redactor.redact("acme-refresh-1"), "[secret]");
     }
 
     #[test]

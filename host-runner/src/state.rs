@@ -134,7 +134,7 @@ impl Sessions {
             Error::state(format!("connection `{}`: its session does not open with this key", self.name))
                 .hint("use the key it was made with (HOST_RUNNER_KEY, --key-file or <data>/key), or authorize again after: state reset --session")
         })?;
-        self.redactor.learn_session(&session);
+        self.redactor.learn_session(&self.name, &session);
         Ok(Some(session))
     }
 
@@ -152,7 +152,7 @@ impl Sessions {
 impl SessionKeeper for Sessions {
     fn keep(&mut self, session: Option<&str>) -> Result<()> {
         let Some(session) = session else { return self.forget().map(drop) };
-        self.redactor.learn_session(session);
+        self.redactor.learn_session(&self.name, session);
         let sealed = seal::seal(&self.key, self.name.as_bytes(), session)?;
         let now = i64::try_from(crate::clock::now_ms()).unwrap_or(i64::MAX);
         self.database

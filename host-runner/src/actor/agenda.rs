@@ -12,6 +12,8 @@ use crate::sinks::Position;
 
 /// Between two polls when the connector says nothing.
 const POLL: Duration = Duration::from_secs(300);
+/// Between two polls out of turn: whoever makes gaps on purpose must not spend the source's quota.
+const GAP_REST: Duration = Duration::from_secs(300);
 
 /// One table and where it stands.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub(super) struct Agenda {
     pub(super) entries: Vec<Entry>,
     poll: Option<Duration>,
     followed_last: bool,
+    /// When tables were last polled out of turn, or will be.
+    gap_at: Option<Instant>,
 }
 
 impl Agenda {
@@ -53,7 +57,7 @@ impl Agenda {
         poll: Option<Duration>,
         now: Instant,
     ) -> Self {
-        let mut agenda = Self { entries: Vec::new(), poll, followed_last: true };
+        let mut agenda = Self { entries: Vec::new(), poll, followed_last: true, gap_at: None };
         agenda.renew(tables, positions, now);
         agenda
     }
@@ -129,6 +133,21 @@ impl Agenda {
         for entry in self.entries.iter_mut().filter(|entry| entry.failures == 0) {
             entry.due = entry.due.min(now);
         }
+    }
+
+    /// Something that was pushed is missing: these tables are due now, or some minutes after they last were for
+    /// such a reason. False if they are anyway.
+    pub(super) fn gap(&mut self, tables: &[String], now: Instant) -> bool {
+        if self.gap_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        let at = self.gap_at.map_or(now, |last| now.max(last + GAP_REST));
+        self.gap_at = Some(at);
+        let told = |entry: &&mut Entry| entry.failures == 0 && tables.contains(&entry.name);
+        for entry in self.entries.iter_mut().filter(told) {
+            entry.due = entry.due.min(at);
+        }
+        true
     }
 }
 
@@ -208,6 +227,25 @@ mod tests {
         agenda.restart("a", now + SECOND * 2);
         assert_eq!((agenda.entries[2].complete, agenda.entries[2].cursor.clone()), (false, None));
         assert_eq!(agenda.entries[2].due, now + SECOND * 2);
+    }
+
+    #[test]
+    fn a_gap_makes_the_tables_that_are_told_of_due_and_not_again_for_a_while() {
+        let now = Instant::now();
+        let hour = SECOND * 3600;
+        let mut agenda = agenda(now, &["a", "b", "c"], Some(hour));
+        let read = |agenda: &mut Agenda| (0..3).for_each(|index| agenda.read(index, true, None, now));
+        let told = ["a".to_owned(), "c".to_owned()];
+        read(&mut agenda);
+        assert!(agenda.gap(&told, now));
+        assert_eq!(agenda.entries.iter().map(|entry| entry.due).collect::<Vec<_>>(), [now, now + hour, now]);
+        read(&mut agenda);
+        assert!(agenda.gap(&told, now + SECOND));
+        assert_eq!(agenda.due(), Some(now + super::GAP_REST));
+        assert!(!agenda.gap(&told, now + SECOND * 2), "it is due by then anyway");
+        read(&mut agenda);
+        assert!(agenda.gap(&told, now + hour / 2));
+        assert_eq!(agenda.due(), Some(now + hour / 2));
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub(super) enum Reach {
 pub(super) fn reach(error: &Error) -> Reach {
     let own = matches!(error.kind, Kind::Auth | Kind::Config) && error.origin == Origin::Component;
     let files = matches!(error.origin, Origin::Sink | Origin::State | Origin::Host | Origin::Configuration);
-    if own || files { Reach::Connection } else { Reach::Call }
+    // Full dead letters, or a journal that is busy: what does not need them goes on.
+    let passes = error.kind == Kind::Unavailable;
+    if own || (files && !passes) { Reach::Connection } else { Reach::Call }
 }
 
 /// How long to wait after the `attempt`-th failure in a row, counted from 1; `random` is in `0.0..1.0`.
@@ -82,6 +84,13 @@ mod tests {
         {
             assert_eq!(reach(&error), Reach::Call, "{error}");
         }
+    }
+
+    #[test]
+    fn dead_letters_that_are_full_hold_receiving_and_nothing_else() {
+        let full = Error::new(Origin::State, Kind::Unavailable, "its dead letters are full");
+        assert_eq!(reach(&full), Reach::Call);
+        assert!(wait(&full, 1000, 1.0).is_some_and(|wait| wait <= SHORT_MAX));
     }
 
     #[test]

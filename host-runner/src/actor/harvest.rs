@@ -71,6 +71,7 @@ mod tests {
             table: "things".to_owned(),
             operation: Operation::Update,
             key: "{}".to_owned(),
+            before: None,
             after: None,
             source_time_ms: None,
             as_of_ms: None,

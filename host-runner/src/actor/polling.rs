@@ -17,9 +17,15 @@ impl Work {
     pub(super) async fn poll(&mut self, index: usize) -> Result<(), End> {
         let Some(entry) = self.agenda.entries.get(index) else { return Ok(()) };
         let (table, cursor) = (entry.name.clone(), entry.cursor.clone());
+        let requests = self.actor.sandbox.meter().requests();
         let call = self.actor.sandbox.read(table.clone(), cursor.clone());
         let outcome = match until_stopped(&mut self.actor.stop, call).await? {
-            Ok(batch) => self.keep(index, &table, cursor, batch).await,
+            Ok(batch) => {
+                if self.actor.sandbox.meter().requests() > requests {
+                    self.receiving.hold.answered();
+                }
+                self.keep(index, &table, cursor, batch).await
+            }
             Err(error) => Err(error),
         };
         let Err(error) = outcome else { return Ok(()) };

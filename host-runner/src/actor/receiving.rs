@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
 use super::harvest::Harvest;
+use super::hold::{Hold, Next};
 use super::{End, Work, until_stopped};
 use crate::change::{Change, attribute};
 use crate::clock::now_ms;
@@ -43,6 +44,8 @@ pub(super) struct Receiving {
     singles_through: u64,
     /// Failures in a row.
     failures: u32,
+    /// The delivery that fails for now.
+    pub(super) hold: Hold,
     /// A delivery that failed by a defect, and how often.
     suspect: Option<(u64, u32)>,
     /// The acknowledgement under way.
@@ -58,6 +61,7 @@ impl Receiving {
             count: COUNT_FIRST,
             singles_through: 0,
             failures: 0,
+            hold: Hold::default(),
             suspect: None,
             acknowledging: None,
         }
@@ -118,6 +122,12 @@ fn is_their_doing(error: &Error) -> bool {
     }
 }
 
+/// Whether a failure may concern some of several deliveries and not the others.
+fn concerns_some(error: &Error) -> bool {
+    // Dead letters that are full hold only what would become one.
+    is_their_doing(error) || (error.origin, error.kind) == (Origin::State, Kind::Unavailable)
+}
+
 impl Work {
     /// Takes what arrived; false if there is nothing.
     pub(super) async fn receive(&mut self) -> Result<bool, End> {
@@ -143,7 +153,7 @@ impl Work {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(None) => self.receiving.failures = 0,
+            Ok(None) => self.goes_on(),
             Ok(Some((seq, error))) => self.held(seq, error).await?,
             Err(error) => self.refused(&seqs, error).await?,
         }
@@ -154,7 +164,8 @@ impl Work {
     async fn take(&mut self) -> Result<Vec<Stored>> {
         let (journal, name, after) =
             (self.actor.journal.clone(), self.actor.name.clone(), self.receiving.position);
-        let is_single = after < self.receiving.singles_through;
+        // What is behind a delivery that fails need not be translated in vain each time.
+        let is_single = after < self.receiving.singles_through || self.receiving.hold.is_held();
         let count = if is_single { 1 } else { self.receiving.count };
         blocking(move || journal.next(&name, after, count, BYTES_MAX)).await
     }
@@ -200,24 +211,36 @@ impl Work {
         if is_their_doing(&error) && self.receiving.suspects(seq) {
             return self.give_up(seq, error).await;
         }
-        self.back_off(&error)
+        self.wait_for(seq, error).await
     }
 
     /// Nothing of a batch could be used: one by one finds out which is at fault.
     async fn refused(&mut self, seqs: &[u64], error: Error) -> Result<(), End> {
         let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { return Ok(()) };
-        if !is_their_doing(&error) {
-            return self.back_off(&error);
-        }
-        if seqs.len() > 1 {
+        if seqs.len() > 1 && concerns_some(&error) {
             tracing::info!(connection = %self.actor.name, deliveries = seqs.len(), %error, "taken again one by one");
             self.actor.meters.failed(&error);
             self.receiving.singles_through = *last;
             return Ok(());
         }
         // Rows that the target cannot use stay so; a trap may have been bad luck.
-        if error.kind == Kind::Data || self.receiving.suspects(*first) {
+        if is_their_doing(&error) && (error.kind == Kind::Data || self.receiving.suspects(*first)) {
             return self.give_up(*first, error).await;
+        }
+        self.wait_for(*first, error).await
+    }
+
+    /// The delivery at the head failed for now: waits, polls meanwhile, or gives it up.
+    async fn wait_for(&mut self, seq: u64, error: Error) -> Result<(), End> {
+        // The sandbox's own failures are counted as defects; a quota is everybody's.
+        let may_give_up = (error.origin, error.kind) == (Origin::Component, Kind::Unavailable);
+        match self.receiving.hold.failed(seq, may_give_up, Instant::now()) {
+            Next::Wait => {}
+            Next::WaitAndPoll => self.gap("webhooks are late: the oldest delivery cannot be dealt with"),
+            Next::GiveUp(attempts) => {
+                let why = format!("{attempts} attempts failed while the source answered other calls");
+                return self.give_up(seq, error.about(why)).await;
+            }
         }
         self.back_off(&error)
     }
@@ -225,28 +248,42 @@ impl Work {
     /// Makes one delivery a dead letter and moves on.
     async fn give_up(&mut self, seq: u64, error: Error) -> Result<(), End> {
         let harvest = Harvest { buried: vec![(seq, error)], through: Some(seq), ..Harvest::default() };
-        self.store(harvest, now_ms()).await?;
-        self.receiving.failures = 0;
+        match self.store(harvest, now_ms()).await {
+            Ok(_) => self.goes_on(),
+            Err(error) => self.back_off(&error)?,
+        }
         Ok(())
+    }
+
+    fn goes_on(&mut self) {
+        self.receiving.failures = 0;
+        self.receiving.hold.release();
+        self.actor.meters.count(|counters| counters.is_held = false);
     }
 
     fn back_off(&mut self, error: &Error) -> Result<(), End> {
         self.receiving.failures += 1;
+        self.actor.meters.count(|counters| counters.is_held = true);
         let wait = self.actor.failed("receive", error, self.receiving.failures)?;
         self.receiving.due = Instant::now() + wait;
         Ok(())
     }
 
     async fn bury(&mut self, seq: u64, error: Error) -> Result<()> {
-        tracing::warn!(connection = %self.actor.name, seq, kind = error.kind.name(), %error, "dead letter");
-        self.actor.meters.failed(&error);
-        self.actor.meters.count(|counters| counters.buried += 1);
         let (journal, name) = (self.actor.journal.clone(), self.actor.name.clone());
         let reason = match &error.hint {
             Some(hint) => format!("{}; {hint}", error.message),
-            None => error.message,
+            None => error.message.clone(),
         };
-        blocking(move || journal.bury(&name, seq, error.kind.name(), &reason)).await
+        let kind = error.kind.name();
+        let let_go = blocking(move || journal.bury(&name, seq, kind, &reason)).await?;
+        tracing::warn!(connection = %self.actor.name, seq, kind, %error, "dead letter");
+        self.actor.meters.failed(&error);
+        self.actor.meters.count(|counters| {
+            counters.buried += 1;
+            counters.let_go += let_go as u64;
+        });
+        Ok(())
     }
 }
 

@@ -61,13 +61,16 @@ impl Actor {
             Request::Authorize { grant } => {
                 json(until_stopped(&mut self.stop, sandbox.authorize(grant.clone())).await?)
             }
-            Request::Check => match until_stopped(&mut self.stop, sandbox.check()).await? {
-                Ok(mut items) => json(self.webhooks(target).await.map(|webhooks| {
-                    items.extend(webhooks.items());
-                    items
-                })),
-                Err(error) => Err(error),
-            },
+            Request::Check => {
+                let subscription = self.subscriptions.load()?;
+                match until_stopped(&mut self.stop, sandbox.check(subscription)).await? {
+                    Ok(mut items) => json(self.webhooks(target).await.map(|webhooks| {
+                        items.extend(webhooks.items());
+                        items
+                    })),
+                    Err(error) => Err(error),
+                }
+            }
             Request::Discover => json(until_stopped(&mut self.stop, sandbox.discover()).await?),
             Request::Count { tables } => {
                 json(until_stopped(&mut self.stop, count(sandbox, &self.describe, tables)).await?)

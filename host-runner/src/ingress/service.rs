@@ -136,7 +136,10 @@ impl Service {
         let whole = whole.map_err(|refused| match refused {
             Refused::TooLarge => Rejected::TooLarge,
             Refused::Slow => Rejected::SlowBody,
-            Refused::NoRoom => Rejected::NoRoom,
+            Refused::NoRoom => {
+                journal.gap(connection, "too many deliveries came at once");
+                Rejected::NoRoom
+            }
             Refused::Broken => Rejected::BrokenOff,
         })?;
         let bytes = whole.bytes.len();

@@ -50,6 +50,9 @@ const TABLES: &str = "
     );
     CREATE INDEX dead_letters_in_order ON dead_letters (connection, id, bytes);
 ";
+/// Finds the dead letters that make room. Files from before it get it when they are opened.
+const BY_KIND: &str =
+    "CREATE INDEX IF NOT EXISTS dead_letters_by_kind ON dead_letters (connection, kind, id)";
 
 /// Why the file could not be opened.
 #[derive(Debug)]
@@ -95,6 +98,12 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trou
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(io)?;
     }
+    if let Err(error) = database.execute_batch(BY_KIND)
+        && is_damage(&error)
+    {
+        return Err(failed(error));
+    }
+    // A full disk leaves the file without the index: slower, and no reason not to open it.
     Ok(database)
 }
 

@@ -187,6 +187,64 @@ async fn full_dead_letters_keep_a_delivery_where_it_is() {
 }
 
 #[tokio::test]
+async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 2, ..JournalLimits::default() });
+    let seqs = append(&journal, "a", &["1", "2", "3", "4", "5", "6", "7"]).await;
+    append(&journal, "b", &["b"]).await;
+    let bury = |index: usize, kind: &str| journal.bury("a", seqs[index], kind, "x");
+    let kinds = || -> Vec<String> {
+        let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
+        letters.into_iter().map(|letter| format!("{} {}", letter.seq - seqs[0] + 1, letter.kind)).collect()
+    };
+    assert_eq!(bury(0, "permission"), Ok(0));
+    assert_eq!(bury(1, "permission"), Ok(0));
+    assert_eq!(journal.dead_percent("a"), 100);
+    assert_eq!(bury(2, "permission"), Ok(1), "the oldest goes");
+    assert_eq!(kinds(), ["2 permission", "3 permission"]);
+    assert_eq!((bury(3, "data"), bury(4, "data")), (Ok(1), Ok(1)), "they make room for others");
+    assert_eq!(kinds(), ["4 data", "5 data"]);
+    assert_eq!(bury(5, "permission"), Ok(1), "and none for themselves");
+    assert_eq!(kinds(), ["4 data", "5 data"]);
+    let error = bury(6, "data").expect_err("full");
+    assert_eq!(error.kind, Kind::Unavailable);
+    assert!(error.hint.is_some_and(|hint| hint.contains("dead-letters drop")));
+    assert_eq!(pending(&journal, "a"), ["7"]);
+    let depth = journal.depth("a").expect("depth");
+    assert_eq!((depth.count, depth.dead), (1, 2));
+    assert_eq!(pending(&journal, "b"), ["b"], "of nobody else");
+    drop(journal);
+    let (journal, found) = open(folder.path());
+    assert_eq!((found.connections[0].pending, found.connections[0].dead), (1, 2), "counted as on disk");
+    assert_eq!(journal.drop_dead(&[4]).expect("dropped"), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_taken_or_not_applied_is_told_as_a_gap() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open_with(folder.path(), JournalLimits { count: 2, ..JournalLimits::default() });
+    let mut gaps = journal.gaps("a");
+    let mut others = journal.gaps("b");
+    let mut next = || gaps.has_changed().expect("open").then(|| *gaps.borrow_and_update());
+    let seqs = append(&journal, "a", &["1", "2"]).await;
+    assert_eq!(next(), None);
+    assert_eq!(journal.append("a", delivery("3")).await, Err(AppendError::Full));
+    assert_eq!(next(), Some("the journal is full"));
+    journal.bury("a", seqs[0], "permission", "forged").expect("buried");
+    assert_eq!(next(), None, "a forgery is missed by nobody");
+    journal.bury("a", seqs[1], "data", "not JSON").expect("buried");
+    assert_eq!(next(), Some("a delivery could not be applied"));
+    append(&journal, "a", &["4"]).await;
+    assert_eq!(journal.expire(u64::MAX / 2).expect("looked"), 1);
+    assert_eq!(next(), Some("a delivery could not be applied"));
+    assert!(!others.has_changed().expect("open"));
+    journal.inner.queue.abandon();
+    others.mark_unchanged();
+    assert!(journal.append("b", delivery("1")).await.is_err());
+    assert!(others.has_changed().expect("open"));
+}
+
+#[tokio::test]
 async fn what_waits_too_long_becomes_a_dead_letter() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());

@@ -9,7 +9,7 @@ use super::ledger::{Account, Ledger, Tally};
 use super::limits::EXPIRE_COUNT_MAX;
 use super::queue::{Change, Command};
 use super::reader::raw;
-use super::record::{CORRUPT, EXPIRED, Record};
+use super::record::{CORRUPT, EXPIRED, Record, UNPROVED};
 use super::{AppendError, JournalLimits};
 use crate::error::{Error, Kind, Origin, Result};
 
@@ -25,6 +25,10 @@ const REPLAY: &str = "
     INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path, headers, body)
     SELECT connection, bytes, ?2, received_at_ms, checksum, method, path, headers, body
     FROM dead_letters WHERE id = ?1";
+const MAKE_ROOM: &str = "
+    DELETE FROM dead_letters WHERE id = (
+        SELECT id FROM dead_letters WHERE connection = ?1 AND kind = ?2 ORDER BY id LIMIT 1)
+    RETURNING id, bytes";
 const LETTER: &str = "
     SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body FROM dead_letters WHERE id = ?1";
 const OLD: &str = "
@@ -41,6 +45,8 @@ pub(super) struct Work<'a> {
     pub(super) now_ms: u64,
     /// Connections whose account changed.
     pub(super) touched: &'a mut Vec<String>,
+    /// Connections for which something that arrived is not going to be applied, and why.
+    pub(super) gaps: &'a mut Vec<(String, &'static str)>,
 }
 
 /// The answer to a command, to be given once the transaction is committed.
@@ -73,6 +79,7 @@ impl Work<'_> {
         let account = self.ledger.open(self.database, connection)?;
         let one = Tally { count: 1, bytes: record.bytes as u64 };
         if !account.pending.has_room(one, self.limits.count, self.limits.bytes) {
+            self.gaps.push((connection.to_owned(), "the journal is full"));
             return Ok(Err(AppendError::Full));
         }
         let delivery = &record.delivery;
@@ -106,6 +113,7 @@ impl Work<'_> {
         Ok(Vec::new())
     }
 
+    /// Answers what was let go to make room: ids of dead letters, or the delivery itself.
     fn bury(
         &mut self,
         connection: &str,
@@ -124,12 +132,34 @@ impl Work<'_> {
         let one = Tally { count: 1, bytes };
         let Some(account) = self.ledger.account_mut(connection) else { return Ok(Ok(Vec::new())) };
         // A damaged record has to go out of the way whatever the bound says.
-        if kind != CORRUPT && !account.dead.has_room(one, self.limits.dead_count, self.limits.dead_bytes) {
+        let (mut let_go, has_room) = match kind {
+            CORRUPT => (Vec::new(), true),
+            _ => make_room(self.database, account, one, self.limits)?,
+        };
+        if has_room {
+            move_to_dead(self.database, account, seq, one, (kind, reason, self.now_ms))?;
+        } else if kind == UNPROVED {
+            self.database
+                .prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?
+                .execute([seq.cast_signed()])?;
+            account.pending.subtract(one);
+            let_go.push(seq);
+        } else {
+            self.touch(connection);
             return Ok(Err(dead_letters_full(connection)));
         }
-        move_to_dead(self.database, account, seq, one, (kind, reason, self.now_ms))?;
+        if !let_go.is_empty() {
+            tracing::warn!(
+                connection,
+                count = let_go.len(),
+                "dead letters are full: let go what nobody had proved"
+            );
+        }
+        if kind != UNPROVED {
+            self.gaps.push((connection.to_owned(), "a delivery could not be applied"));
+        }
         self.touch(connection);
-        Ok(Ok(vec![seq]))
+        Ok(Ok(let_go))
     }
 
     fn replay(&mut self, ids: &[u64]) -> rusqlite::Result<Result<Vec<u64>>> {
@@ -224,6 +254,25 @@ impl Work<'_> {
     }
 }
 
+/// Drops dead letters that were not allowed, oldest first, until one more fits; false if that does not do.
+fn make_room(
+    database: &Database,
+    account: &mut Account,
+    one: Tally,
+    limits: &JournalLimits,
+) -> rusqlite::Result<(Vec<u64>, bool)> {
+    let mut dropped = Vec::new();
+    while !account.dead.has_room(one, limits.dead_count, limits.dead_bytes) {
+        let mut oldest = database.prepare_cached(MAKE_ROOM)?;
+        let gone =
+            oldest.query_row(params![account.id, UNPROVED], |row| Ok((number(row, 0)?, number(row, 1)?)));
+        let Some((id, bytes)) = gone.optional()? else { return Ok((dropped, false)) };
+        account.dead.subtract(Tally { count: 1, bytes });
+        dropped.push(id);
+    }
+    Ok((dropped, true))
+}
+
 /// Moves a record within the file; kind, reason and time say why and when.
 pub(super) fn move_to_dead(
     database: &Database,
@@ -246,7 +295,7 @@ fn dead_letters_full(connection: &str) -> Error {
         Kind::Unavailable,
         format!("connection `{connection}`: its dead letters are full"),
     )
-    .hint("look at them with: dead-letters list; then replay or drop them")
+    .hint("webhooks wait until there is room, polling goes on; look at them with: dead-letters list; then: dead-letters drop")
 }
 
 fn journal_full(connection: &str) -> Error {

@@ -93,6 +93,11 @@ impl Writer {
         let is_append = |command: &Command| matches!(command, Command::Append { .. });
         let (appends, changes): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_append);
         let retry = !appends.is_empty() && !changes.is_empty();
+        for append in &appends {
+            if let Command::Append { connection, .. } = append {
+                self.board.gap(connection, "the journal could not be written");
+            }
+        }
         refuse(appends, &error);
         match if retry { self.attempt(&changes) } else { Err(error) } {
             Ok(outcomes) => answer(changes, outcomes),
@@ -107,7 +112,7 @@ impl Writer {
             None => self.reopen()?,
         };
         let failed = |error: rusqlite::Error| failure(&self.path, &error);
-        let (mut touched, mut all) = (Vec::new(), false);
+        let (mut touched, mut gaps, mut all) = (Vec::new(), Vec::new(), false);
         let transaction =
             database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         if version(&transaction).map_err(failed)? != ledger.version {
@@ -115,8 +120,14 @@ impl Writer {
             all = true;
         }
         let now_ms = crate::clock::now_ms();
-        let (limits, touch) = (&self.limits, &mut touched);
-        let mut work = Work { database: &transaction, ledger: &mut ledger, limits, now_ms, touched: touch };
+        let mut work = Work {
+            database: &transaction,
+            ledger: &mut ledger,
+            limits: &self.limits,
+            now_ms,
+            touched: &mut touched,
+            gaps: &mut gaps,
+        };
         let outcomes: rusqlite::Result<Vec<Outcome>> =
             batch.iter().map(|command| work.run(command)).collect();
         let outcomes = outcomes.map_err(failed)?;
@@ -131,6 +142,7 @@ impl Writer {
                 self.board.publish(connection, account);
             }
         }
+        gaps.iter().for_each(|(connection, why)| self.board.gap(connection, why));
         self.open = Some((database, ledger));
         Ok(outcomes)
     }

@@ -51,7 +51,7 @@ pub fn prometheus(all: &[Shown], now_ms: u64) -> String {
         f.sample(&[("connection", &one.name), ("state", one.counters.phase.name())], 1);
     }
     type Number = fn(&Shown) -> u64;
-    let numbers: [(&'static str, &str, &str, Number); 9] = [
+    let numbers: [(&'static str, &str, &str, Number); 11] = [
         ("deliveries_applied_total", "counter", "Deliveries whose changes are in the target.", |one| {
             one.counters.applied
         }),
@@ -64,6 +64,12 @@ pub fn prometheus(all: &[Shown], now_ms: u64) -> String {
         ("journal_deliveries", "gauge", "Deliveries that wait.", |one| one.depth.count),
         ("journal_bytes", "gauge", "Bytes of the deliveries that wait.", |one| one.depth.bytes),
         ("dead_letters", "gauge", "Dead letters kept.", |one| one.depth.dead),
+        ("dead_letters_let_go_total", "counter", "Dead letters let go for want of room.", |one| {
+            one.counters.let_go
+        }),
+        ("receiving_held", "gauge", "1 while the oldest delivery cannot be dealt with.", |one| {
+            u64::from(one.counters.is_held)
+        }),
         ("requests_total", "counter", "Requests to the source.", |one| one.counters.requests),
         ("credits_used_total", "counter", "Credits of the source's quota used.", |one| {
             one.counters.credits_used

@@ -192,6 +192,10 @@ fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>, pass: Option
     if change.is_partial() {
         buffer.extend_from_slice(b",\"partial\":true");
     }
+    if let Some(before) = &change.before {
+        buffer.extend_from_slice(b",\"before\":");
+        object(buffer, before).ok_or_else(|| wrong("its state before is not a JSON object"))?;
+    }
     buffer.extend_from_slice(b",\"document\":");
     match &change.after {
         None => buffer.extend_from_slice(b"null"),

@@ -65,6 +65,62 @@ fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
 }
 
 #[test]
+fn full_dead_letters_hold_webhooks_and_not_polling_until_somebody_drops_them() {
+    let place = Place::new("rows = 3\n[limits]\npoll_s = 1");
+    let server = Server::start(&place);
+    until_read(&server);
+    server.deliver(&place, &json!("nonsense"));
+    eventually("a dead letter", || server.metric("dead_letters{") == Some(1.0));
+    server.stop();
+    // As many as one connection may have.
+    let journal = place.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with("journal.db"));
+    let database = rusqlite::Connection::open(journal.expect("a journal")).expect("opened");
+    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
+        INSERT INTO dead_letters (seq, connection, kind, reason, buried_at_ms, bytes, received_at_ms, checksum,
+            method, path, headers, body)
+        SELECT seq, connection, kind, reason, buried_at_ms, bytes, received_at_ms, checksum,
+            method, path, headers, body FROM dead_letters JOIN n";
+    assert_eq!(database.execute(many, []).expect("filled"), 99_999);
+    drop(database);
+    let server = Server::start(&place);
+    until_read(&server);
+    server.deliver(&place, &event("things", "8", "create", later()));
+    server.deliver(&place, &json!("nonsense"));
+    server.deliver(&place, &event("things", "9", "create", later()));
+    eventually("a delivery that is held", || server.metric("receiving_held{") == Some(1.0));
+    eventually("what is before it", || live(&place) == "0 1 2 8");
+    let polled = || server.metric("last_poll_timestamp_seconds{").expect("polled");
+    let (before, failures) =
+        (polled(), || server.metric("errors_total{connection=\"tiny\",kind=\"unavailable\"}"));
+    let failed = failures();
+    eventually("polling", || polled() > before && failures() > failed);
+    assert_eq!(server.metric("connection_state{connection=\"tiny\",state=\"running\"}"), Some(1.0));
+    assert_eq!((server.metric("journal_deliveries"), live(&place)), (Some(2.0), "0 1 2 8".to_owned()));
+    place.expect(&["dead-letters", "drop", "1"], 0);
+    eventually("the deliveries behind it", || live(&place) == "0 1 2 8 9");
+    assert_eq!(server.metric("receiving_held{"), Some(0.0));
+    server.stop();
+}
+
+#[test]
+fn a_gap_in_what_is_pushed_is_polled_at_once() {
+    // Polled every five minutes, and once more because of what could not be applied.
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    let polled = || server.metric("last_poll_timestamp_seconds{connection=\"tiny\",table=\"things\"}");
+    eventually("the first poll", || {
+        server.metric("seconds_behind{connection=\"tiny\",table=\"things\"}").is_some()
+    });
+    let before = polled();
+    server.deliver(&place, &event("things", "9", "create", later()));
+    eventually("a row", || live(&place) == "0 1 2 9");
+    assert_eq!(polled(), before, "polled although nothing is missing");
+    server.deliver(&place, &json!("nonsense"));
+    eventually("a poll out of turn", || polled() > before);
+    server.stop();
+}
+
+#[test]
 fn what_may_be_taken_later_waits_in_its_order_and_outlives_a_kill() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
@@ -80,7 +136,7 @@ fn what_may_be_taken_later_waits_in_its_order_and_outlives_a_kill() {
     server.signal("-KILL");
     drop(server);
     let server = Server::start(&place);
-    assert_eq!(server.metric("journal_deliveries"), Some(2.0));
+    eventually("both deliveries", || server.metric("journal_deliveries") == Some(2.0));
     server.stop();
 }
 

@@ -204,3 +204,22 @@ fn a_wait_that_is_too_long_is_reported_with_the_time_to_come_back() {
     assert!(ran.stderr.contains("the source asks to wait 2 h"), "{ran:#?}");
     assert!(ran.stderr.contains("hint: run it again in 2 h"), "{ran:#?}");
 }
+
+#[test]
+fn a_target_of_another_connection_is_refused_and_stays_as_it_is() {
+    let place = Place::new("rows = 3\n[sink]\npath = \"rows.db\"");
+    place.expect(&["sync"], 0);
+    let file = place.path("tiny.toml");
+    let text = std::fs::read_to_string(&file).expect("read").replace("name = \"tiny\"", "name = \"other\"");
+    std::fs::write(&file, &text).expect("written");
+    for command in [&["sync"][..], &["state", "show"], &["state", "reset"]] {
+        let ran = place.expect(command, 3);
+        assert!(
+            ran.stderr.contains("rows.db: holds the rows of connection `tiny`, not of `other`"),
+            "{ran:#?}"
+        );
+        assert!(ran.stderr.contains("path under [sink]"), "{ran:#?}");
+    }
+    std::fs::write(&file, text.replace("rows.db", "others.db")).expect("written");
+    place.expect(&["sync"], 0);
+}

@@ -24,6 +24,7 @@ fn change(id: u32, after: Option<&str>) -> Change {
         table: "things".into(),
         operation: if after.is_some() { Operation::Read } else { Operation::Delete },
         key: format!("{{\"id\":\"{id}\"}}"),
+        before: None,
         after: after.map(str::to_owned),
         source_time_ms: Some(0),
         as_of_ms: None,
@@ -75,6 +76,18 @@ fn a_change_beside_a_pass_counts_as_shown_unless_it_is_older_than_the_pass() {
     sink.commit(&beside).expect("committed");
     let passes: Vec<Value> = lines(folder.path()).iter().map(|line| line["pass"].clone()).collect();
     assert_eq!(passes, [Value::Null, Value::from(7)]);
+}
+
+#[test]
+fn the_state_before_is_written_where_it_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(folder.path());
+    let before = Some("{\"a\":\n1}".to_owned());
+    let told = Change { before, ..change(1, None) };
+    commit(&mut sink, &[told, change(2, Some("{}"))], "c1", false).expect("committed");
+    let lines = lines(folder.path());
+    assert_eq!((&lines[0]["before"], &lines[0]["document"]), (&json!({"a": 1}), &Value::Null));
+    assert!(lines[1].get("before").is_none(), "{}", lines[1]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn change(id: &str, n: Option<i64>, as_of: u64) -> Change {
         table: "things".into(),
         operation: if n.is_some() { Operation::Update } else { Operation::Delete },
         key: format!("{{\"id\":\"{id}\"}}"),
+        before: None,
         after: n.map(|n| format!("{{\"id\":\"{id}\",\"n\":\"{n}\",\"other\":true}}")),
         source_time_ms: Some(5),
         as_of_ms: Some(as_of),
