@@ -73,6 +73,7 @@ pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
 /// What is known of its webhooks, and the subscription; the caller holds the connection's lock.
 fn webhooks(connection: &Connection, places: &Places) -> Result<(Webhooks, Option<String>)> {
     let subscription = Subscriptions::open(&places.data, &connection.name, key(places)?)?.load()?;
+    let subscription = subscription.map(|kept| kept.subscription);
     let mut webhooks = Webhooks { is_subscribed: subscription.is_some(), ..Webhooks::default() };
     // Opening a target or a journal makes it; looking must not.
     if connection.sink.path.exists() {
