@@ -28,15 +28,18 @@ use self::agenda::Agenda;
 use self::delays::Reach;
 use self::discovering::DISCOVER_EVERY;
 use self::receiving::Receiving;
+use self::subscribing::Subscribing;
 use crate::change::Table;
 use crate::clock::{ms_of_rfc3339, random_unit};
 use crate::describe::Describe;
 use crate::error::{Error, Result};
+use crate::hooks::PublicUrl;
 use crate::journal::Journal;
 use crate::limits::{self, Limits};
 use crate::metrics::{Meters, Phase};
 use crate::sandbox::Sandbox;
 use crate::sinks::{JOURNAL, Sink, Target};
+use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
 
@@ -68,8 +71,10 @@ pub struct Actor {
     pub subscriptions: Subscriptions,
     /// Whether the target compares rows, so that what a poll had to repair can be told.
     pub compares: bool,
-    /// The URL to register when it begins.
-    pub subscribe: Option<String>,
+    /// The secret of its URL.
+    pub hooks: HookStore,
+    /// The outside name under which the source is to call, if it is to be told.
+    pub public_url: Option<PublicUrl>,
     /// Asks of the command line.
     pub asks: mpsc::Receiver<Ask>,
     /// Counters.
@@ -102,9 +107,8 @@ struct Work {
     receiving: Receiving,
     arrivals: watch::Receiver<u64>,
     gaps: watch::Receiver<&'static str>,
-    subscription: Option<String>,
+    subscribing: Subscribing,
     discover_at: Instant,
-    subscribe_at: Option<(Instant, u32)>,
     requests_seen: u64,
 }
 
@@ -130,7 +134,7 @@ impl Actor {
         let arrivals = self.journal.arrivals(&self.name);
         // Whatever was missed before: every table is read at once when the actor begins.
         let gaps = self.journal.gaps(&self.name);
-        let subscription = self.subscriptions.load()?;
+        let kept = self.subscriptions.load()?;
         let tables = self.tables(&target).await?;
         let prepared = tables.clone();
         let work = target.work(move |sink| {
@@ -147,7 +151,7 @@ impl Actor {
             let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));
             counters.delivered_ms = counters.delivered_ms.max(delivered.unwrap_or(0));
         });
-        let subscribe_at = self.subscribe.is_some().then_some((now, 0));
+        let subscribing = Subscribing::new(self.public_url.clone(), kept, now);
         let mut receiving = Receiving::new(applied, now);
         // A crash between a commit and this left deliveries behind that are in the target.
         receiving.acknowledge(&self.journal, &self.name);
@@ -160,9 +164,8 @@ impl Actor {
             receiving,
             arrivals,
             gaps,
-            subscription,
+            subscribing,
             discover_at: now + DISCOVER_EVERY,
-            subscribe_at,
             requests_seen: 0,
         };
         work.show_tables();
@@ -213,8 +216,8 @@ impl Work {
             self.gap(why);
         }
         let now = Instant::now();
-        if self.subscribe_at.is_some_and(|(at, _)| at <= now) {
-            return self.subscribe_as_told().await;
+        if self.subscribing.due.is_some_and(|due| due <= now) {
+            return self.see_to_subscription().await;
         }
         let is_long = self.receiving.busy_since.is_some_and(|since| now - since > BACKLOG_TURN);
         if self.receiving.due <= now && !(is_long && self.agenda.due().is_some_and(|due| due <= now)) {
@@ -243,9 +246,7 @@ impl Work {
         if held {
             due = due.min(self.receiving.due);
         }
-        if let Some((at, _)) = self.subscribe_at {
-            due = due.min(at);
-        }
+        due = self.subscribing.due.map_or(due, |subscribing| due.min(subscribing));
         let idle = now + limits::INSTANCE_IDLE;
         tokio::select! {
             () = self.actor.stop.requested() => Err(End::Stopped),

@@ -46,8 +46,11 @@ impl Webhooks {
         if !is_subscribed && applied_at.is_none() && depth == Depth::default() {
             return Vec::new();
         }
-        let deliveries = deliveries(applied_at.as_deref(), depth);
-        vec![subscription(is_subscribed), deliveries, dead_letters(depth, dead, dead_percent)]
+        vec![
+            subscription(is_subscribed),
+            deliveries(applied_at.as_deref(), depth),
+            dead_letters(depth, dead, dead_percent),
+        ]
     }
 }
 

@@ -41,14 +41,14 @@ pub enum Request {
         /// Of these tables, of all if it is empty.
         tables: Vec<String>,
     },
-    /// Register this URL at the source.
+    /// Register the connection's URL at the source.
     Subscribe {
-        /// The URL with its secret.
-        url: String,
+        /// The outside name under which the source is to call.
+        public_url: String,
     },
     /// Undo that.
     Unsubscribe,
-    /// The secret of the URL was changed; answered by the server itself.
+    /// The secret of the URL was changed: whether the source is told of it too.
     HooksChanged,
 }
 

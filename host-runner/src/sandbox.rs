@@ -118,8 +118,20 @@ impl Sandbox {
         .await
     }
 
-    /// What works and what does not; a refused request becomes an item of its own.
-    pub async fn check(&mut self) -> Result<Vec<CheckItem>> {
+    /// What works and what does not, and what the source says of a subscription; a refused request becomes an item of
+    /// its own.
+    pub async fn check(&mut self, subscription: Option<String>) -> Result<Vec<CheckItem>> {
+        let mut items = self.check_connection().await?;
+        // Asking is of no use where nothing works.
+        if let Some(subscription) = subscription
+            && !items.iter().any(|item| item.outcome == Outcome::Failed)
+        {
+            items.extend(self.check_subscription(subscription).await?);
+        }
+        Ok(items)
+    }
+
+    async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
         let items = self
             .call("check", |live| {
                 Box::pin(async move {
@@ -215,8 +227,7 @@ impl Sandbox {
         .await
     }
 
-    /// What the source says of a subscription.
-    pub async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
+    async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
         let items = self
             .call("check", |live| {
                 Box::pin(async move {

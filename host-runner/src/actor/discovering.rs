@@ -76,11 +76,8 @@ impl Work {
             tracing::info!(connection = %self.actor.name, tables = names.join(","), "tables came or went");
             self.agenda.renew(&names, &positions, now);
             self.actor.meters.count(|counters| counters.tables.retain(|table, _| names.contains(table)));
-            // A subscription is about the tables that there were. Only a URL that is known can be told again.
-            self.subscribe_at = self.actor.subscribe.is_some().then_some((now, 0));
-            if self.subscription.is_some() && self.subscribe_at.is_none() {
-                tracing::warn!(connection = %self.actor.name, "run `webhook subscribe` again for the events of new tables");
-            }
+            // A subscription is about the tables that there were.
+            self.subscribing.changed(now);
         }
         self.tables.clone_from(&tables);
         self.show_tables();

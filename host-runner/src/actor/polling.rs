@@ -50,6 +50,9 @@ impl Work {
         let counts = self.target.work(move |sink| sink.commit(&Commit::of(&name, &batch))).await?;
         let was_complete = self.agenda.entries.get(index).is_some_and(|entry| entry.complete);
         let repaired = if was_complete { self.repaired(table, &counts) } else { 0 };
+        if repaired > 0 {
+            self.subscribing.missed(Instant::now());
+        }
         let is_complete = was_complete || pass.is_some_and(|pass| pass.complete);
         self.actor.meters.count(|counters| {
             counters.spent(&attributes);
@@ -88,7 +91,7 @@ impl Work {
         let is_told = self.actor.describe.tables.iter().any(|info| {
             info.name == table && info.capabilities.iter().any(|capability| capability == "webhook")
         });
-        let is_expected = self.subscription.is_some() || self.receiving.has_received();
+        let is_expected = self.subscribing.subscription.is_some() || self.receiving.has_received();
         let rows = counts.inserted + counts.updated + counts.deleted;
         if !(is_told && is_expected && self.actor.compares) || rows == 0 {
             return 0;

@@ -139,7 +139,7 @@ impl Work {
         let deliveries: Vec<Delivery> = stored.into_iter().map(|stored| stored.delivery).collect();
         let called_at_ms = now_ms();
         let started = Instant::now();
-        let call = self.actor.sandbox.receive(self.subscription.clone(), deliveries);
+        let call = self.actor.sandbox.receive(self.subscribing.subscription.clone(), deliveries);
         let outcome = until_stopped(&mut self.actor.stop, call).await?;
         let outcome = match outcome {
             Ok(answers) => {

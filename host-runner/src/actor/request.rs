@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Actor, End, Work, until_stopped};
 use crate::check::Webhooks;
 use crate::error::{Error, Origin, Result};
+use crate::hooks::PublicUrl;
 use crate::request::{Request, Standing, command, count};
 use crate::sinks::{self, JOURNAL, Target};
 
@@ -31,7 +32,11 @@ impl Work {
     /// Does what is asked and answers.
     pub(super) async fn answer(&mut self, ask: Ask) -> Result<(), End> {
         let answer = match &ask.request {
-            Request::Subscribe { url } => json(self.subscribe(url.clone()).await?),
+            Request::Subscribe { public_url } => match PublicUrl::parse(public_url) {
+                Ok(public_url) => json(self.subscribe(public_url).await?),
+                Err(error) => Err(error),
+            },
+            Request::HooksChanged => json(Ok(self.subscribing.changed(Instant::now()))),
             Request::Unsubscribe => json(self.unsubscribe().await?),
             Request::Discover => json(self.discover().await?),
             Request::Reset { tables } => json(self.reset(tables).await),
@@ -61,13 +66,16 @@ impl Actor {
             Request::Authorize { grant } => {
                 json(until_stopped(&mut self.stop, sandbox.authorize(grant.clone())).await?)
             }
-            Request::Check => match until_stopped(&mut self.stop, sandbox.check()).await? {
-                Ok(mut items) => json(self.webhooks(target).await.map(|webhooks| {
-                    items.extend(webhooks.items());
-                    items
-                })),
-                Err(error) => Err(error),
-            },
+            Request::Check => {
+                let subscription = self.subscriptions.load()?.map(|kept| kept.subscription);
+                match until_stopped(&mut self.stop, sandbox.check(subscription)).await? {
+                    Ok(mut items) => json(self.webhooks(target).await.map(|webhooks| {
+                        items.extend(webhooks.items());
+                        items
+                    })),
+                    Err(error) => Err(error),
+                }
+            }
             Request::Discover => json(until_stopped(&mut self.stop, sandbox.discover()).await?),
             Request::Count { tables } => {
                 json(until_stopped(&mut self.stop, count(sandbox, &self.describe, tables)).await?)
@@ -81,7 +89,9 @@ impl Actor {
                 json(tables.map(|tables| Standing { authorized, tables }))
             }
             Request::Reset { tables } => json(self.reset(tables, target).await),
-            Request::Subscribe { .. } | Request::Unsubscribe | Request::HooksChanged => {
+            // It is seen to when the actor begins.
+            Request::HooksChanged => json(Ok(self.public_url.is_some())),
+            Request::Subscribe { .. } | Request::Unsubscribe => {
                 let message = format!("connection `{}`: is not at work yet", self.name);
                 Err(Error::state(message).hint("try again in a moment; its state is under /-/health"))
             }

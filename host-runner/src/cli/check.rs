@@ -45,8 +45,9 @@ pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
         None => {
             let tenant = context.tenant().await?;
             let mut open = tenant.open(&context.places)?;
-            let mut items = open.sandbox.check().await?;
-            items.extend(webhooks(&tenant.connection, &context.places)?.items());
+            let (webhooks, subscription) = webhooks(&tenant.connection, &context.places)?;
+            let mut items = open.sandbox.check(subscription).await?;
+            items.extend(webhooks.items());
             items
         }
     };
@@ -69,10 +70,11 @@ pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
     Ok(exit)
 }
 
-/// What is known of its webhooks; the caller holds the connection's lock.
-fn webhooks(connection: &Connection, places: &Places) -> Result<Webhooks> {
-    let subscriptions = Subscriptions::open(&places.data, &connection.name, key(places)?)?;
-    let mut webhooks = Webhooks { is_subscribed: subscriptions.load()?.is_some(), ..Webhooks::default() };
+/// What is known of its webhooks, and the subscription; the caller holds the connection's lock.
+fn webhooks(connection: &Connection, places: &Places) -> Result<(Webhooks, Option<String>)> {
+    let subscription = Subscriptions::open(&places.data, &connection.name, key(places)?)?.load()?;
+    let subscription = subscription.map(|kept| kept.subscription);
+    let mut webhooks = Webhooks { is_subscribed: subscription.is_some(), ..Webhooks::default() };
     // Opening a target or a journal makes it; looking must not.
     if connection.sink.path.exists() {
         let position = sinks::open(&connection.sink)?.position(JOURNAL)?;
@@ -83,7 +85,7 @@ fn webhooks(connection: &Connection, places: &Places) -> Result<Webhooks> {
         let (journal, _found) = Journal::open(path, JournalLimits::default())?;
         webhooks.look(&journal, &connection.name)?;
     }
-    Ok(webhooks)
+    Ok((webhooks, subscription))
 }
 
 /// The code of the first failure; a refused request explains those before it.

@@ -15,7 +15,7 @@ use crate::hooks::{self, GRACE, PublicUrl};
 use crate::request::Request;
 use crate::sandbox::describe;
 use crate::state::hook::HookStore;
-use crate::state::subscription::Subscriptions;
+use crate::state::subscription::{Kept, Subscriptions};
 use crate::tenant::{Tenant, component_path, key, load_component};
 
 pub(super) const HELP: &str = "\
@@ -77,8 +77,14 @@ async fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration
     if let Some(grace) = grace {
         store.rotate(grace)?;
         // A server that has the connection takes the new one at once, and the old one for a while.
-        if let Err(error) = context.ask::<()>(name, Request::HooksChanged).await {
-            context.printer.note(&format!("warning: {}; restart `serve`", error.message));
+        let subscriptions = Subscriptions::open(&context.places.data, name, key(&context.places)?)?;
+        match context.ask::<bool>(name, Request::HooksChanged).await {
+            Ok(Some(true)) => context.printer.note("the server tells the source of the new URL"),
+            Ok(_) if subscriptions.load()?.is_some() => {
+                context.printer.note("the source calls the old one until you run: webhook subscribe");
+            }
+            Ok(_) => {}
+            Err(error) => context.printer.note(&format!("warning: {}; restart `serve`", error.message)),
         }
     }
     let url = hooks::url(&public, name, &store.reveal()?);
@@ -136,10 +142,7 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
     if let Some(warning) = public.warning() {
         context.printer.note(&format!("warning: {warning}"));
     }
-    let secret = HookStore::open(data, &name, key(&context.places)?)?.reveal()?;
-    context.places.redactor.learn(secret.reveal());
-    let url = hooks::url(&public, &name, &secret);
-    let asked: Option<()> = context.ask(&name, Request::Subscribe { url: url.clone() }).await?;
+    let asked: Option<()> = context.ask(&name, Request::Subscribe { public_url: public.to_string() }).await?;
     match asked {
         Some(()) => {}
         None => {
@@ -150,13 +153,16 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
             if tables.is_empty() {
                 return Err(no_webhooks());
             }
+            let secret = HookStore::open(data, &name, key(&context.places)?)?.reveal()?;
+            context.places.redactor.learn(secret.reveal());
+            let url = hooks::url(&public, &name, &secret);
             let subscriptions = Subscriptions::open(data, &name, key(&context.places)?)?;
-            let subscription =
-                open.sandbox.subscribe(url, tables, subscriptions.load()?).await.map_err(|error| {
-                    let hint = "sources try the URL before they accept it: start `serve` first";
-                    if error.hint.is_none() { error.hint(hint) } else { error }
-                })?;
-            subscriptions.keep(Some(&subscription))?;
+            let current = subscriptions.load()?.map(|kept| kept.subscription);
+            let subscription = open.sandbox.subscribe(url, tables, current).await.map_err(|error| {
+                let hint = "sources try the URL before they accept it: start `serve` first";
+                if error.hint.is_none() { error.hint(hint) } else { error }
+            })?;
+            subscriptions.keep(Some(&Kept { subscription, public_url: public.to_string() }))?;
         }
     }
     done(context, &name, "subscribed");
@@ -167,7 +173,7 @@ async fn unsubscribe(context: &Context) -> Result<Exit> {
     let connection = context.connection()?;
     let name = connection.name.clone();
     let subscriptions = Subscriptions::open(&context.places.data, &name, key(&context.places)?)?;
-    let Some(subscription) = subscriptions.load()? else {
+    let Some(kept) = subscriptions.load()? else {
         let message = format!("connection `{name}`: no subscription is known");
         return Err(Error::new(Origin::Host, Kind::NotFound, message)
             .hint("one that was registered by hand is removed by hand, at the source"));
@@ -176,7 +182,7 @@ async fn unsubscribe(context: &Context) -> Result<Exit> {
         Some(()) => {}
         None => {
             let tenant = context.tenant().await?;
-            open(&tenant, context)?.sandbox.unsubscribe(subscription).await?;
+            open(&tenant, context)?.sandbox.unsubscribe(kept.subscription).await?;
             subscriptions.keep(None)?;
         }
     }

@@ -122,9 +122,8 @@ impl Door {
 
     async fn answer(&self, request: Request) -> Answer {
         match &request {
-            Request::HooksChanged => {
-                return renew(&self.places, &self.name, &self.registry).map(|()| Value::Null);
-            }
+            // In force at once; then the actor tells the source.
+            Request::HooksChanged => renew(&self.places, &self.name, &self.registry)?,
             Request::Authorize { grant } => {
                 let grant = serde_json::from_str(grant).unwrap_or_else(|_| Value::from(grant.as_str()));
                 self.places.redactor.learn_config(&grant);

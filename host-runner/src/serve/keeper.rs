@@ -14,10 +14,11 @@ use crate::actor::{Actor, End, wait_after};
 use crate::clock::random_unit;
 use crate::connection::SinkKind;
 use crate::error::Result;
-use crate::hooks::Registry;
+use crate::hooks::{PublicUrl, Registry};
 use crate::journal::Journal;
 use crate::metrics::{Meters, Phase};
 use crate::sinks;
+use crate::state::hook::HookStore;
 use crate::state::session_changed_at;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
@@ -37,7 +38,8 @@ pub(super) struct Keeper {
     pub(super) journal: Journal,
     pub(super) registry: Registry,
     pub(super) meters: Meters,
-    pub(super) subscribe: Option<String>,
+    /// The outside name under which its URL is to be registered.
+    pub(super) subscribe: Option<PublicUrl>,
     pub(super) stop: Stop,
     /// Told when a wait should end early.
     pub(super) retry: Arc<Notify>,
@@ -111,7 +113,8 @@ impl Keeper {
             journal: self.journal.clone(),
             subscriptions,
             compares: connection.sink.kind == SinkKind::Sqlite,
-            subscribe: self.subscribe.clone(),
+            hooks: HookStore::open(&self.places.data, &connection.name, key(&self.places)?)?,
+            public_url: self.subscribe.clone(),
             asks,
             meters: self.meters.clone(),
             stop: self.stop.clone(),

@@ -6,7 +6,7 @@ use super::files::{self, Stamp};
 use crate::actor::READ_MS;
 use crate::connection;
 use crate::error::{Error, Result};
-use crate::hooks::{HookSecrets, PublicUrl, url};
+use crate::hooks::{HookSecrets, PublicUrl};
 use crate::journal::Journal;
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
@@ -17,7 +17,7 @@ pub(super) struct Loaded {
     pub(super) file: PathBuf,
     pub(super) stamp: Option<Stamp>,
     pub(super) tenant: Tenant,
-    pub(super) subscribe: Option<String>,
+    pub(super) subscribe: Option<PublicUrl>,
     pub(super) secrets: HookSecrets,
     /// What a person should know of it.
     pub(super) state: String,
@@ -60,10 +60,10 @@ impl Loader {
             Ok(secret) => self.places.redactor.learn(secret.reveal()),
             Err(error) => tracing::warn!(connection = %name, %error, "its URL still works"),
         }
-        let subscribe = match &self.subscribe {
-            Some(public) => Some(url(public, name, &revealed?)),
-            None => None,
-        };
+        let subscribe = self.subscribe.clone();
+        if subscribe.is_some() {
+            revealed?;
+        }
         let subscription = Subscriptions::open(&self.places.data, name, key(&self.places)?)?.load()?;
         let waiting = self.journal.depth(name)?.count;
         let subscribed = match (&subscription, &subscribe) {

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection as Database, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
 
 use super::key::Key;
 use super::{database, seal};
@@ -15,6 +16,15 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS subscription (
     sealed BLOB NOT NULL,
     updated_at_ms INTEGER NOT NULL
 )";
+
+/// A subscription, and what is needed to see to it that it stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// What the component answered; its own text.
+    pub subscription: String,
+    /// The outside name under which the source was told to call.
+    pub public_url: String,
+}
 
 /// The subscription of one connection.
 pub struct Subscriptions {
@@ -33,27 +43,30 @@ impl Subscriptions {
     }
 
     /// The subscription kept last.
-    pub fn load(&self) -> Result<Option<String>> {
+    pub fn load(&self) -> Result<Option<Kept>> {
         let sealed: Option<Vec<u8>> = self
             .database
             .query_row("SELECT sealed FROM subscription", [], |row| row.get(0))
             .optional()
             .map_err(|error| self.failed(&error))?;
         let Some(sealed) = sealed else { return Ok(None) };
-        let subscription = seal::open(&self.key, &self.owner(), &sealed).ok_or_else(|| {
+        let kept = seal::open(&self.key, &self.owner(), &sealed);
+        kept.and_then(|kept| serde_json::from_str(&kept).ok()).map(Some).ok_or_else(|| {
             Error::state(format!("connection `{}`: its subscription does not open with this key", self.name))
                 .hint("use the key it was made with, or run `webhook subscribe` again")
-        })?;
-        Ok(Some(subscription))
+        })
     }
 
     /// Stores a subscription; none forgets it.
-    pub fn keep(&self, subscription: Option<&str>) -> Result<()> {
-        let Some(subscription) = subscription else {
+    pub fn keep(&self, kept: Option<&Kept>) -> Result<()> {
+        let Some(kept) = kept else {
             let forgotten = self.database.execute("DELETE FROM subscription", []);
             return forgotten.map(drop).map_err(|error| self.failed(&error));
         };
-        let sealed = seal::seal(&self.key, &self.owner(), subscription)?;
+        let text = serde_json::to_string(kept).map_err(|error| {
+            Error::state(format!("connection `{}`: its subscription: {error}", self.name))
+        })?;
+        let sealed = seal::seal(&self.key, &self.owner(), &text)?;
         let now = i64::try_from(crate::clock::now_ms()).unwrap_or(i64::MAX);
         self.database
             .execute("INSERT OR REPLACE INTO subscription VALUES (1, ?1, ?2)", params![sealed, now])
@@ -73,7 +86,7 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
-    use super::Subscriptions;
+    use super::{Kept, Subscriptions};
     use crate::state::key::Key;
 
     #[test]
@@ -84,8 +97,10 @@ mod tests {
             Subscriptions::open(data.path(), "acme", key).expect("opened")
         };
         assert_eq!(open(1).load().expect("loaded"), None);
-        open(1).keep(Some(r#"{"id":"7"}"#)).expect("kept");
-        assert_eq!(open(1).load().expect("loaded").as_deref(), Some(r#"{"id":"7"}"#));
+        let kept =
+            Kept { subscription: r#"{"id":"7"}"#.to_owned(), public_url: "https://example.com".to_owned() };
+        open(1).keep(Some(&kept)).expect("kept");
+        assert_eq!(open(1).load().expect("loaded"), Some(kept));
         assert!(open(2).load().is_err(), "another key opened it");
         open(1).keep(None).expect("forgotten");
         assert_eq!(open(1).load().expect("loaded"), None);
