@@ -29,7 +29,7 @@ use crate::report::Printer;
 use crate::request::Request;
 use crate::secret::Redactor;
 use crate::serve::control;
-use crate::stop::{self, Stop};
+use crate::stop::{self, Stop, Stopper};
 use crate::telemetry::{self, LogFormat};
 use crate::tenant::{Places, Tenant};
 
@@ -206,10 +206,7 @@ pub fn main() -> Exit {
     };
     let (stopper, stop) = stop::channel();
     runtime.spawn(async move {
-        if told_to_stop().await {
-            stopper.stop();
-        }
-        if told_to_stop().await {
+        if listen_for_stops(&stopper).await.is_some() {
             std::process::exit(Exit::Interrupted as i32);
         }
     });
@@ -221,18 +218,20 @@ pub fn main() -> Exit {
     exit
 }
 
-/// Waits for ctrl-c or SIGTERM; false if signals cannot be had.
-async fn told_to_stop() -> bool {
+/// The first ctrl-c or SIGTERM asks everyone to stop; returns at the second. None if signals cannot be had.
+async fn listen_for_stops(stopper: &Stopper) -> Option<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return false;
-    };
-    tokio::select! {
-        told = interrupt.recv() => told.is_some(),
-        told = terminate.recv() => told.is_some(),
+    // Both are heard from the start, so that two in a row are two.
+    let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+    let mut terminate = signal(SignalKind::terminate()).ok()?;
+    for _ in 0..2 {
+        tokio::select! {
+            told = interrupt.recv() => told?,
+            told = terminate.recv() => told?,
+        }
+        stopper.stop();
     }
+    Some(())
 }
 
 /// Runs a command; ctrl-c ends it, except `sync` and `serve`, which end in their own way.

@@ -61,12 +61,14 @@ fn plan<T: Transport>(
     if !delivery.method.eq_ignore_ascii_case("POST") {
         return Ok(Plan::default());
     }
-    let refused = |what: String| Error::new(Failure::Data, format!("webhook delivery: {what}"));
-    let events = events::parse(&delivery.body).map_err(refused)?;
-    if events.is_empty() {
+    let events = events::parse(&delivery.body);
+    if events.as_ref().is_ok_and(Vec::is_empty) {
         return Ok(Plan::default());
     }
+    // Before anything is said of the body: what is not Zoho's is a stranger's, whatever it holds.
     let verified = verify(api, subscription, delivery)?;
+    let refused = |what: String| Error::new(Failure::Data, format!("webhook delivery: {what}"));
+    let events = events.map_err(refused)?;
     plan::of(api.config(), &events, delivery.received_at_ms, verified)
 }
 

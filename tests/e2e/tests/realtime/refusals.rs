@@ -145,8 +145,13 @@ fn bodies_that_cannot_be_read_are_buried() {
         (b"[{\"payload\":{\"id\":\"1\"}}]", "no `eventType`"),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
-        assert_eq!(request("POST", &target.url, &[], body).status, 200, "{shown}");
+        let token = target.desk.tokens(&target.hook, 1).remove(0);
+        let signed = request("POST", &target.url, &[("x-zdesk-jwt", &token)], body);
+        assert_eq!(signed.status, 200, "{shown}");
         target.buried_because(reason, Some("before"));
+        // Of what a stranger sent, no more is said than that.
+        assert_eq!(request("POST", &target.url, &[], body).status, 200, "{shown}");
+        target.buried_because("X-ZDesk-JWT is missing", Some("before"));
     }
     target.goes_on("after");
 }
