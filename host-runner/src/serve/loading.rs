@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::files::{self, Stamp};
 use crate::actor::READ_MS;
 use crate::connection;
@@ -16,6 +18,8 @@ use crate::tenant::{Engines, Places, Tenant, key};
 pub(super) struct Loaded {
     pub(super) file: PathBuf,
     pub(super) stamp: Option<Stamp>,
+    /// Of all that the file leads to: itself, what it takes from elsewhere, and the component.
+    pub(super) fingerprint: String,
     pub(super) tenant: Tenant,
     pub(super) subscribe: Option<PublicUrl>,
     pub(super) secrets: HookSecrets,
@@ -35,6 +39,12 @@ pub(super) struct Loader {
 /// The name of the connection in a file, as far as it can be read.
 pub(super) fn name_in(file: &Path) -> Option<String> {
     connection::name_in(file, &|name: &str| std::env::var(name).ok())
+}
+
+/// A hash, because secrets are in it.
+fn fingerprint(tenant: &Tenant) -> String {
+    let all = format!("{:?} {}", tenant.connection, tenant.component.sha256);
+    crate::engine::hex(&Sha256::digest(all))
 }
 
 impl Loader {
@@ -75,6 +85,7 @@ impl Loader {
             "{name}: into {}, {subscribed}, {waiting} deliveries waiting",
             tenant.connection.sink.path.display()
         );
-        Ok(Loaded { file: file.to_owned(), stamp, tenant, subscribe, secrets, state })
+        let fingerprint = fingerprint(&tenant);
+        Ok(Loaded { file: file.to_owned(), stamp, fingerprint, tenant, subscribe, secrets, state })
     }
 }

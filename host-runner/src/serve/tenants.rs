@@ -25,6 +25,9 @@ use crate::tenant::{Engines, Places, key};
 
 /// How often a file that cannot be used is tried again: what it lacks may have come.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// How long a file must be away before its connection counts as removed, which a source does not forget: editors and
+/// deployments take a file away and put it back. SIGHUP says that it is meant.
+const GONE_AFTER: Duration = Duration::from_secs(10);
 /// Longest wait at the start until commands can reach every connection; it takes milliseconds.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -44,6 +47,8 @@ pub(super) struct Tenants {
     pub(super) slots: BTreeMap<PathBuf, Slot>,
     /// Files that cannot be used.
     pub(super) broken: BTreeMap<PathBuf, Broken>,
+    /// Files that are away, and since when; what ran under them goes on.
+    away: BTreeMap<PathBuf, Instant>,
     /// Connections whose deliveries are kept although they are not at work.
     pub(super) held: BTreeSet<String>,
 }
@@ -61,6 +66,7 @@ pub(super) struct Broken {
 pub(super) struct Slot {
     name: String,
     stamp: Option<Stamp>,
+    fingerprint: String,
     stopper: Stopper,
     retry: Arc<Notify>,
     task: JoinHandle<()>,
@@ -89,6 +95,7 @@ impl Tenants {
             board,
             slots: BTreeMap::new(),
             broken: BTreeMap::new(),
+            away: BTreeMap::new(),
             held: BTreeSet::new(),
         }
     }
@@ -132,7 +139,8 @@ impl Tenants {
         let _too_slow = tokio::time::timeout(OPEN_WITHIN, opened.recv()).await;
     }
 
-    /// Compares the files with what runs. `again`: connections that wait after a failure try at once.
+    /// Compares the files with what runs. `again`: everything they lead to is read again, such as components and the
+    /// files of secrets, and connections that wait after a failure try at once.
     pub(super) async fn look(&mut self, again: bool, say: Say<'_>) {
         let files = match self.all() {
             Ok(files) => files,
@@ -142,8 +150,7 @@ impl Tenants {
                 return;
             }
         };
-        let is_gone = |file: &&PathBuf| !files.contains(file);
-        let gone: Vec<PathBuf> = self.slots.keys().filter(is_gone).cloned().collect();
+        let gone = self.gone(&files, again);
         let mut is_different = !gone.is_empty();
         for file in gone {
             self.end(&file, &files).await;
@@ -158,7 +165,7 @@ impl Tenants {
                 // A defect may have ended what runs: that must not last.
                 None => {
                     let is_well = |slot: &Slot| slot.stamp == stamp && !slot.task.is_finished();
-                    !self.slots.get(&file).is_some_and(is_well)
+                    again || !self.slots.get(&file).is_some_and(is_well)
                 }
             };
             if is_due {
@@ -176,6 +183,22 @@ impl Tenants {
         }
     }
 
+    /// Files under which something runs and that are away for good, or have another name now.
+    fn gone(&mut self, files: &[PathBuf], is_meant: bool) -> Vec<PathBuf> {
+        let is_away = |file: &PathBuf| !files.contains(file);
+        self.away.retain(|file, _| is_away(file));
+        let mut gone = Vec::new();
+        for (file, slot) in self.slots.iter().filter(|(file, _)| is_away(file)) {
+            let since = *self.away.entry(file.clone()).or_insert_with(Instant::now);
+            let mut fresh = files.iter().filter(|file| !self.slots.contains_key(*file));
+            let is_renamed = fresh.any(|file| name_in(file).as_ref() == Some(&slot.name));
+            if is_meant || is_renamed || since.elapsed() >= GONE_AFTER {
+                gone.push(file.clone());
+            }
+        }
+        gone
+    }
+
     /// Asks all to stop and waits for them.
     pub(super) async fn stop_all(&mut self) {
         self.slots.values().for_each(|slot| slot.stopper.stop());
@@ -184,7 +207,7 @@ impl Tenants {
         }
     }
 
-    /// A file that is new or different: what ran under it goes on if it cannot be used.
+    /// A file that is new or may be different: what ran under it goes on if it cannot be used, or says the same.
     async fn change(&mut self, file: &Path, say: Say<'_>) {
         let others: Vec<(String, PathBuf)> = self
             .slots
@@ -198,6 +221,13 @@ impl Tenants {
             Err(error) => return self.is_broken(file, error, say),
         };
         self.broken.remove(file);
+        if let Some(slot) = self.slots.get_mut(file)
+            && slot.fingerprint == loaded.fingerprint
+            && !slot.task.is_finished()
+        {
+            slot.stamp = loaded.stamp;
+            return;
+        }
         if let Some(slot) = self.slots.remove(file) {
             let is_same = slot.name == loaded.tenant.connection.name;
             let name = slot.name.clone();
@@ -244,7 +274,7 @@ impl Tenants {
     }
 
     fn start(&mut self, loaded: Loaded, opening: Option<Opening>, say: Say<'_>) {
-        let Loaded { file, stamp, tenant, subscribe, state, .. } = loaded;
+        let Loaded { file, stamp, fingerprint, tenant, subscribe, state, .. } = loaded;
         let name = tenant.connection.name.clone();
         let noted = key(&self.places).and_then(|key| {
             let file = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
@@ -270,7 +300,7 @@ impl Tenants {
         };
         say(&state);
         let task = tokio::spawn(keeper.run());
-        self.slots.insert(file, Slot { name, stamp, stopper, retry, task });
+        self.slots.insert(file, Slot { name, stamp, fingerprint, stopper, retry, task });
     }
 
     /// The files that were named and those of the folder.

@@ -1,0 +1,69 @@
+//! Connection files that change, or are away for a moment, beside others that go on.
+
+use super::process::{Server, eventually};
+use crate::support::{Place, component};
+
+/// A second connection in the folder `connections`, with its secret in a file of its own.
+fn add(place: &Place, name: &str) {
+    let folder = place.path("connections");
+    std::fs::create_dir_all(&folder).expect("made");
+    std::fs::write(folder.join(format!("{name}.secret")), "first").expect("written");
+    let text = format!(
+        "name = \"{name}\"\ncomponent = {:?}\n[config]\nsecret_file = \"{name}.secret\"\nrows = 3\n",
+        component()
+    );
+    std::fs::write(folder.join(format!("{name}.toml")), text).expect("written");
+}
+
+/// How often a connection was started.
+fn starts(server: &Server, name: &str) -> usize {
+    server.log().lines().filter(|line| line.contains(&format!("{name}: into "))).count()
+}
+
+#[test]
+fn a_file_that_is_away_for_a_moment_removes_nothing() {
+    let place = Place::new("rows = 3");
+    add(&place, "acme");
+    let server = Server::start_with(&place, &["--connections", "connections"]);
+    let hook = server.hook_of(&place, "connections/acme.toml");
+    let (file, aside) = (place.path("connections/acme.toml"), place.path("acme.aside"));
+    std::fs::rename(&file, &aside).expect("moved");
+    // A look has happened when another one has come.
+    add(&place, "other");
+    eventually("a look", || starts(&server, "other") == 1);
+    assert_eq!(server.request("POST", &hook, "[]").0, 200, "a source that is told 410 does not come back");
+    std::fs::rename(&aside, &file).expect("moved");
+    add(&place, "third");
+    eventually("another look", || starts(&server, "third") == 1);
+    assert_eq!(
+        (server.request("POST", &hook, "[]").0, starts(&server, "acme")),
+        (200, 1),
+        "{}",
+        server.log()
+    );
+    // Under another name it goes on without a wait.
+    let renamed = place.path("connections/renamed.toml");
+    std::fs::rename(&file, &renamed).expect("renamed");
+    eventually("the other name", || starts(&server, "acme") == 2);
+    assert_eq!(server.request("POST", &hook, "[]").0, 200);
+    std::fs::rename(&renamed, &file).expect("renamed");
+    eventually("the name before", || starts(&server, "acme") == 3);
+    // Away for good: at once, when somebody says so.
+    std::fs::remove_file(&file).expect("removed");
+    server.signal("-HUP");
+    eventually("the removal", || server.request("GET", &hook, "").0 == 410);
+    server.stop();
+}
+
+#[test]
+fn a_signal_reads_again_what_a_file_leads_to_and_restarts_only_what_is_different() {
+    let place = Place::new("rows = 3");
+    add(&place, "acme");
+    add(&place, "other");
+    let server = Server::start_with(&place, &["--connections", "connections"]);
+    std::fs::write(place.path("connections/acme.secret"), "second").expect("written");
+    server.signal("-HUP");
+    eventually("the restart", || starts(&server, "acme") == 2);
+    assert_eq!((starts(&server, "other"), starts(&server, "tiny")), (1, 1), "{}", server.log());
+    server.stop();
+}
