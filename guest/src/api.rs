@@ -110,7 +110,10 @@ impl<T: Transport> Api<T> {
         let now_ms = self.transport.now_ms();
         let age_ms = now_ms.saturating_sub(self.session.signing_keys_at_ms);
         let old = self.session.signing_keys.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
-        let older = arrived_ms.is_some_and(|arrived_ms| self.session.signing_keys_at_ms <= arrived_ms);
+        // A delivery that is replayed may have come before its key was published, and be known by now.
+        let older = arrived_ms.is_some_and(|arrived_ms| {
+            self.session.signing_keys_at_ms <= arrived_ms || age_ms > limits::SIGNING_KEYS_RECHECK_MS
+        });
         if older && !old && age_ms < limits::SIGNING_KEYS_PAUSE_MS {
             let message = "webhook delivery: its signing key is not known yet";
             return Err(Error::new(Kind::Unavailable, message)

@@ -25,7 +25,7 @@ pub fn document() -> Value {
         "name": "zoho-desk",
         "title": "Zoho Desk",
         "version": env!("CARGO_PKG_VERSION"),
-        "summary": "Tickets, departments, products, contracts and fields of Zoho Desk, deletes included",
+        "summary": "Tickets with their conversations, contacts, accounts, products, contracts, departments and fields of Zoho Desk, deletes included",
         "contract": "connector:source@0.1.0",
         "configuration": configuration(),
         "grant": grant(),

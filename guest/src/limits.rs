@@ -79,6 +79,9 @@ pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// A delivery by a key that is newer than ours waits this long at most, and those after it.
 pub const SIGNING_KEYS_PAUSE_MS: u64 = 1000;
 
+/// An unknown key makes us ask again at most this often when our keys are newer than its delivery.
+pub const SIGNING_KEYS_RECHECK_MS: u64 = 60 * 1000;
+
 /// When they cannot be fetched, kept ones are believed for this long.
 pub const SIGNING_KEYS_STALE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 

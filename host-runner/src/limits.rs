@@ -46,6 +46,9 @@ pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 pub const EPOCH: Duration = Duration::from_millis(10);
 /// Handles a guest may hold: requests, streams, fields. A call with 16 requests under way needs 200.
 pub const HANDLES_MAX: usize = 10_000;
+/// Requests after which an instance is replaced between two calls, so that handles that it forgets, or the engine
+/// (wasmtime 48 keeps the options of every request), never add up to [`HANDLES_MAX`]. A call makes a few thousand at most.
+pub const INSTANCE_REQUESTS_MAX: u64 = 4_000;
 /// Tables and core instances of one component; the encoder makes three or four.
 pub const INSTANCES_MAX: usize = 32;
 /// Elements of a function table; a large connector has a few thousand functions.

@@ -22,7 +22,7 @@ use crate::engine::{Component, Linked, Seat};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::guest::Guest;
 use crate::journal::Delivery;
-use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, Limits};
+use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, INSTANCE_REQUESTS_MAX, Limits};
 
 /// Keeps sessions: tokens and other secrets of a component.
 pub trait SessionKeeper: Send {
@@ -47,6 +47,8 @@ struct Live {
     store: Store<Guest>,
     world: SourceConnector,
     connection: ResourceAny,
+    /// Requests that had gone out when it was made.
+    requests_before: u64,
     _seat: Seat,
 }
 
@@ -304,7 +306,8 @@ impl Sandbox {
         let outcome = timeout(self.limits.call_timeout, calling).await;
         let (answer, session) = self.finish(name, outcome)?;
         // When others wait for an instance, everyone gets one for a call at a time.
-        self.live = Some(live).filter(|_| !self.linked.is_full());
+        let is_worn = self.meter.requests() - live.requests_before >= INSTANCE_REQUESTS_MAX;
+        self.live = Some(live).filter(|_| !is_worn && !self.linked.is_full());
         self.keep(session)?;
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),
@@ -326,7 +329,8 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
-        Ok(Live { store, world, connection: opened?, _seat: seat })
+        let requests_before = self.meter.requests();
+        Ok(Live { store, world, connection: opened?, requests_before, _seat: seat })
     }
 
     fn finish<T>(

@@ -2,6 +2,8 @@
 //!
 //! Source: `zoho-desk-api.md` §6.2 (API), §6.3 (events and their filters).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -203,7 +205,13 @@ struct Hook {
 
 impl Hook {
     fn is(&self, url: &str, wanted: &Map<String, Value>) -> bool {
-        self.is_enabled && self.url == url && self.subscriptions == *wanted
+        let is_told = |(event, filter): (&String, &Value)| {
+            self.subscriptions.get(event).is_some_and(|found| agrees(filter, found))
+        };
+        self.is_enabled
+            && self.url == url
+            && self.subscriptions.len() == wanted.len()
+            && wanted.iter().all(is_told)
     }
 
     /// Whether it is one of ours for this URL with this or another secret, which is the last part of the path.
@@ -211,6 +219,27 @@ impl Hook {
         let place = |url: &str| url.rsplit_once('/').map(|(place, _secret)| place.to_owned());
         self.name == NAME && place(&self.url) == place(url)
     }
+}
+
+/// Whether a filter is as it was asked for. How Zoho spells back what was left out is not documented: no filter may be
+/// null or empty, and members that were not asked for may be there with nothing in them.
+fn agrees(wanted: &Value, found: &Value) -> bool {
+    let is_nothing = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    };
+    let ids = |value: &Value| -> Option<BTreeSet<String>> { value.as_array()?.iter().map(text).collect() };
+    let none = Map::new();
+    let (wanted, found) = (wanted.as_object().unwrap_or(&none), found.as_object().unwrap_or(&none));
+    let same = |name: &String| match (wanted.get(name), found.get(name)) {
+        (Some(wanted), Some(found)) => {
+            wanted == found || (ids(wanted).is_some() && ids(wanted) == ids(found))
+        }
+        (Some(only), None) | (None, Some(only)) => is_nothing(only),
+        (None, None) => true,
+    };
+    wanted.keys().chain(found.keys()).all(same)
 }
 
 fn list<T: Transport>(api: &mut Api<T>) -> Result<Vec<Hook>> {
@@ -249,4 +278,34 @@ fn explain(error: Error) -> Error {
         _ => return error,
     };
     error.hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::agrees;
+
+    #[test]
+    fn a_filter_is_the_same_however_what_was_left_out_is_spelt() {
+        let departments = json!({"departmentIds": ["1", "2"], "includePrevState": true});
+        for (wanted, found) in [
+            (json!(null), json!({})),
+            (json!(null), json!({"departmentIds": [], "fields": null, "includePrevState": false})),
+            (
+                departments.clone(),
+                json!({"departmentIds": [2, "1"], "includePrevState": true, "fields": null}),
+            ),
+        ] {
+            assert!(agrees(&wanted, &found), "{wanted} {found}");
+        }
+        for found in [
+            json!(null),
+            json!({"departmentIds": ["1"], "includePrevState": true}),
+            json!({"departmentIds": ["1", "2"], "includePrevState": false}),
+            json!({"departmentIds": ["1", "2"], "includePrevState": true, "fields": ["status"]}),
+        ] {
+            assert!(!agrees(&departments, &found), "{found}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use zoho_desk::connection::Connection;
 use zoho_desk::error::{Error, Kind};
 use zoho_desk::limits::{
     EVENT_SKEW_MS, EVENTS_MAX, SIGNING_KEYS_LIFE_MS, SIGNING_KEYS_PATIENCE_MS, SIGNING_KEYS_PAUSE_MS,
-    SIGNING_KEYS_STALE_MS,
+    SIGNING_KEYS_RECHECK_MS, SIGNING_KEYS_STALE_MS,
 };
 use zoho_desk::row::Operation;
 use zoho_desk::webhook::keys::Keys;
@@ -144,6 +144,20 @@ fn a_key_that_is_unknown_to_keys_of_after_the_delivery_is_forged() {
         assert_eq!(refused.kind, Kind::Permission, "{refused}");
     }
     assert_eq!(desk.key_fetches(), 2, "asked for once for all of them");
+}
+
+/// A dead letter that is replayed, by a key that was published only after it had arrived.
+#[test]
+fn a_key_that_was_unknown_when_it_was_asked_for_may_be_known_a_minute_later() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk);
+    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    let arrived_ms = desk.now_ms();
+    desk.advance_ms(1);
+    assert_eq!(deliver_of(&mut connection, arrived_ms, "k2").unwrap_err().kind, Kind::Permission);
+    desk.set(|state| state.jwks = vec![jwk("k2")]);
+    desk.advance_ms(SIGNING_KEYS_RECHECK_MS + 1);
+    assert_eq!(deliver_of(&mut connection, arrived_ms, "k2"), Ok(1));
 }
 
 /// Whoever knows the URL can send any key id; that must not hold what Zoho signed, even when keys cannot be fetched.

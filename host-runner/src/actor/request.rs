@@ -90,7 +90,9 @@ impl Actor {
             }
             Request::Reset { tables } => json(self.reset(tables, target).await),
             // It is seen to when the actor begins.
-            Request::HooksChanged => json(Ok(self.public_url.is_some())),
+            Request::HooksChanged => {
+                json(self.subscriptions.load().map(|kept| kept.is_some() || self.public_url.is_some()))
+            }
             Request::Subscribe { .. } | Request::Unsubscribe => {
                 let message = format!("connection `{}`: is not at work yet", self.name);
                 Err(Error::state(message).hint("try again in a moment; its state is under /-/health"))

@@ -30,3 +30,15 @@ fn requests_at_a_time() {
         assert!(peak <= limit, "{peak} requests at a time, {limit} allowed");
     }
 }
+
+/// More requests than an instance may have handles: whatever is forgotten with each must not add up.
+#[test]
+fn handles_of_many_requests() {
+    let options = Options { sizes: sizes(10_200), ..Options::default() };
+    // One attempt: an instance that is stopped fails the read.
+    let setup = Setup::with(options, |file| file.limit("attempts", 1));
+    setup.authorize();
+    setup.sync();
+    let made = setup.simulator.stats()["requestsTotal"].as_u64().expect("a number");
+    assert!(made > 10_000, "{made} requests: this test proves nothing");
+}
