@@ -1,0 +1,91 @@
+//! What a sandbox says when it had to stop a component, and what to do about it. Pure.
+
+use wasmtime::Trap;
+
+use crate::egress::policy::Denial;
+use crate::error::{Error, Kind, Origin};
+use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, Limits};
+
+/// A request that the egress policy refused, and the line that would allow it.
+pub(super) fn refused(denial: &Denial) -> Error {
+    let error = Error::sandbox(Kind::Permission, format!("egress: {denial}"));
+    match denial.remedy() {
+        Some(line) => error.hint(format!("to allow it, add under [egress] in the connection file: {line}")),
+        None => error,
+    }
+}
+
+/// A call that took too long.
+pub(super) fn timed_out(call: &str, limits: &Limits) -> Error {
+    let seconds = limits.call_timeout.as_secs();
+    Error::sandbox(Kind::Unavailable, format!("{call}: no answer within {seconds} s; stopped"))
+        .hint("raise call_timeout_s under [limits] if the source is slow")
+}
+
+/// What wasmtime says when an export has another type than the contract's; it looks when instantiating.
+const CONTRACT_MISMATCH: &str = "failed to convert function to given type";
+
+/// What stopped an instance.
+pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
+    tracing::debug!(call, trap = %format!("{trap:#}"), "instance stopped");
+    let root = trap.root_cause().to_string();
+    if trap.chain().any(|cause| cause.to_string() == CONTRACT_MISMATCH) {
+        let message = format!("the component is built for another version of the contract: {root}");
+        return Error::new(Origin::Component, Kind::Unsupported, message)
+            .hint("rebuild it, or use the runner that came with it");
+    }
+    let (message, hint) = if let Some(Trap::Interrupt) = trap.downcast_ref::<Trap>() {
+        (
+            format!("used more than {} s of CPU; stopped", limits.cpu.as_secs()),
+            "a defect of the component, or raise cpu_s under [limits]",
+        )
+    } else if root.contains("growing memory") {
+        (
+            format!("wanted more than {} MiB of memory; stopped", limits.memory_bytes >> 20),
+            "lower max_mib or max_changes, or raise memory_mib, under [limits]",
+        )
+    } else if root.contains("fuel allocated for hostcalls") {
+        (
+            format!("handed over more than {} MiB at once; stopped", limits.hostcall_bytes() >> 20),
+            "lower max_mib or max_changes under [limits], or raise max_mib to allow more",
+        )
+    } else if root.contains("handle limit exceeded") || root.contains("no free keys") {
+        (
+            format!("wanted more than {HANDLES_MAX} handles; stopped"),
+            "a defect of the component; please report it",
+        )
+    } else if root.contains("total size of fields exceeds limit") {
+        let kib = FIELDS_BYTES_MAX >> 10;
+        (
+            format!("wanted more than {kib} KiB of headers in one message; stopped"),
+            "a defect of the component; please report it",
+        )
+    } else {
+        let what = root.strip_prefix("wasm trap: ").unwrap_or(&root);
+        (format!("the component trapped: {what}"), "a defect of the component; please report it")
+    };
+    Error::sandbox(Kind::Internal, format!("{call}: {message}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONTRACT_MISMATCH, stopped};
+    use crate::error::Kind;
+    use crate::exit::Exit;
+    use crate::limits::Limits;
+
+    #[test]
+    fn a_component_of_another_contract_is_told_from_one_that_traps() {
+        let other = wasmtime::format_err!("expected record of 3 fields, found 2 fields");
+        let error = stopped("describe", &other.context(CONTRACT_MISMATCH), &Limits::default());
+        assert_eq!(
+            error.message,
+            "the component is built for another version of the contract: \
+             expected record of 3 fields, found 2 fields"
+        );
+        assert_eq!((error.kind, Exit::from(&error)), (Kind::Unsupported, Exit::Unsupported));
+
+        let trap = stopped("read", &wasmtime::Trap::StackOverflow.into(), &Limits::default());
+        assert_eq!(Exit::from(&trap), Exit::Sandbox);
+    }
+}
