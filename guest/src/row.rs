@@ -221,9 +221,14 @@ pub fn counts<'a>(row: &str, members: impl Iterator<Item = &'a str>) -> Option<S
 }
 
 /// A member that is a time.
-pub fn moment(row: &str, member: &str) -> Option<u64> {
+pub fn moment(row: &str, name: &str) -> Option<u64> {
+    member(row, name).and_then(|value| time::parse(unquoted(value.get())))
+}
+
+/// A member as it stands.
+pub fn member<'a>(row: &'a str, name: &str) -> Option<&'a RawValue> {
     let Members(found) = serde_json::from_str(row).ok()?;
-    found.iter().find(|(key, _)| key == member).and_then(|(_, value)| time::parse(unquoted(value.get())))
+    found.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// Writes one object from raw values.

@@ -81,6 +81,8 @@ pub struct Children {
     /// The member of a row that names its parent.
     pub parent_key: &'static str,
     pub kinds: &'static [Kind],
+    /// Prefixes of events about other parts of the parent, which are no rows.
+    pub other_parts: &'static [&'static str],
 }
 
 /// One kind of child, with a list of its own under the parent.
@@ -129,14 +131,6 @@ pub struct EventFilter {
     pub has_previous: bool,
 }
 
-/// Events whose payload is a part of a row, never the row.
-#[derive(Clone, Copy, Debug)]
-pub struct Parts {
-    pub event_prefixes: &'static [&'static str],
-    /// The member of the payload that names the row.
-    pub key: &'static str,
-}
-
 /// Shorthand for tables.
 pub const fn event(name: &'static str, by_department: bool, has_previous: bool) -> EventFilter {
     EventFilter { name, by_department, has_previous }
@@ -181,8 +175,6 @@ pub struct Table {
     pub follow: Follow,
     /// Webhook events to subscribe to.
     pub events: &'static [EventFilter],
-    /// Events about parts of a row of this table, which may have changed with them.
-    pub parts: Option<Parts>,
     /// The module whose custom fields the rows carry.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],

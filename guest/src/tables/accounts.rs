@@ -24,7 +24,6 @@ pub(super) const TABLE: Table = Table {
     count: None,
     follow: Follow::Search { path: "/api/v1/accounts/search", moments: &[MODIFIED] },
     events: EVENTS,
-    parts: None,
     fields_module: Some("accounts"),
     columns: COLUMNS,
     notes: "One list call for each 98 accounts and one call for each account.",

@@ -24,7 +24,6 @@ pub(super) const TABLE: Table = Table {
     count: None,
     follow: Follow::Search { path: "/api/v1/contacts/search", moments: &[MODIFIED] },
     events: EVENTS,
-    parts: None,
     fields_module: Some("contacts"),
     columns: COLUMNS,
     notes: "One list call for each 98 contacts and one call for each contact.",

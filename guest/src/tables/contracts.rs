@@ -24,7 +24,6 @@ pub(super) const TABLE: Table = Table {
     count: None,
     follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
     events: &[],
-    parts: None,
     fields_module: Some("contracts"),
     columns: COLUMNS,
     notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has neither a search \

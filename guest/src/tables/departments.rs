@@ -24,7 +24,6 @@ pub(super) const TABLE: Table = Table {
     count: Some("/api/v1/departments/count"),
     follow: Follow::Compare { every_ms: 15 * 60 * 1000 },
     events: EVENTS,
-    parts: None,
     fields_module: None,
     columns: COLUMNS,
     notes: "A handful of rows; read again as a whole, because Zoho cannot say which changed.",

@@ -24,7 +24,6 @@ pub(super) const TABLE: Table = Table {
     count: None,
     follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
     events: &[],
-    parts: None,
     fields_module: None,
     columns: COLUMNS,
     notes: "One call for each module; each row says which in `module`. A module the portal does not have is left out.",

@@ -24,7 +24,6 @@ pub(super) const TABLE: Table = Table {
     count: None,
     follow: Follow::Search { path: "/api/v1/products/search", moments: &[MODIFIED] },
     events: &[],
-    parts: None,
     fields_module: Some("products"),
     columns: COLUMNS,
     notes: "One list call for each 99 products and one call for each product.",

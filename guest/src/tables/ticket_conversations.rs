@@ -24,11 +24,15 @@ pub(super) const TABLE: Table = Table {
     },
     record: None,
     detail: None,
-    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS }),
+    children: Some(Children {
+        parent: "tickets",
+        parent_key: "ticketId",
+        kinds: KINDS,
+        other_parts: OTHER_PARTS,
+    }),
     count: None,
     follow: Follow::Search { path: "/api/v1/tickets/search", moments: &[MODIFIED, ANSWERED] },
     events: EVENTS,
-    parts: None,
     fields_module: None,
     columns: COLUMNS,
     notes: "For each ticket that has some: one list call for threads, one for comments, and one call for each thread, whose \
@@ -39,6 +43,8 @@ pub(super) const TABLE: Table = Table {
 
 /// A reply of a customer moves this; whether it moves the ticket's modified time too is nowhere said (§3.5).
 const ANSWERED: Moment = Moment { member: "customerResponseTime", range: "customerResponseTimeRange" };
+
+const OTHER_PARTS: &[&str] = &["Ticket_Attachment_", "Ticket_Approval_"];
 
 const KINDS: &[Kind] = &[
     Kind {

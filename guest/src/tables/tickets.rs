@@ -1,7 +1,7 @@
 //! Tickets: `GET /tickets`, and `GET /tickets/{id}` for what the list rows lack (`zoho-desk-api.md` §4.1).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Parts, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "tickets",
@@ -28,7 +28,6 @@ pub(super) const TABLE: Table = Table {
     count: Some("/api/v1/ticketsCount"),
     follow: Follow::Search { path: "/api/v1/tickets/search", moments: &[MODIFIED] },
     events: EVENTS,
-    parts: Some(PARTS),
     fields_module: Some("tickets"),
     columns: COLUMNS,
     notes: "One list call for each 99 tickets and, with ticket_detail, one call for each ticket. List rows lack \
@@ -43,12 +42,6 @@ const EVENTS: &[EventFilter] = &[
     event("Ticket_Comment_Add", true, false),
     event("Ticket_Comment_Update", true, false),
 ];
-
-/// Their payloads name the ticket by its id.
-const PARTS: Parts = Parts {
-    event_prefixes: &["Ticket_Thread_", "Ticket_Comment_", "Ticket_Attachment_", "Ticket_Approval_"],
-    key: "ticketId",
-};
 
 const COLUMNS: &[Column] = &[
     column("id", Id),

@@ -37,13 +37,8 @@ pub enum Route {
 /// Routes an event by its name. Only events that a table declares are its own: nobody can make up a
 /// `Department_Delete`, which Zoho does not have.
 pub fn route(name: &str) -> Route {
-    for table in tables::ALL {
-        let Some(parts) = table.parts else { continue };
-        if parts.event_prefixes.iter().any(|prefix| name.starts_with(prefix)) {
-            // Deleted children have no event; those of attachments and approvals are no rows.
-            let is_row = name.ends_with("_Add") || name.ends_with("_Update");
-            return Route::Part { table, key: parts.key, child: is_row.then(|| child(name)).flatten() };
-        }
+    if let Some(part) = part(name) {
+        return part;
     }
     let operation = match name.rsplit_once('_') {
         Some((_, "Add")) => Operation::Create,
@@ -56,11 +51,19 @@ pub fn route(name: &str) -> Route {
     tables::ALL.into_iter().find(own).map_or(Route::Ignored, |table| Route::Record(table, operation))
 }
 
-/// The table of children, and the kind among them, that an event belongs to.
-fn child(name: &str) -> Option<(&'static Table, &'static Kind)> {
+/// Where an event about a part of a row leads: the parent, and the table of children where the part is a row of it.
+fn part(name: &str) -> Option<Route> {
     tables::ALL.into_iter().find_map(|table| {
-        let kinds = table.children.as_ref()?.kinds;
-        Some((table, kinds.iter().find(|kind| name.starts_with(kind.event_prefix))?))
+        let children = table.children.as_ref()?;
+        let kind = children.kinds.iter().find(|kind| name.starts_with(kind.event_prefix));
+        let is_other = || children.other_parts.iter().any(|prefix| name.starts_with(prefix));
+        if kind.is_none() && !is_other() {
+            return None;
+        }
+        // Deleted children have no event.
+        let is_row = name.ends_with("_Add") || name.ends_with("_Update");
+        let child = kind.filter(|_| is_row).map(|kind| (table, kind));
+        Some(Route::Part { table: tables::find(children.parent)?, key: children.parent_key, child })
     })
 }
 

@@ -1,7 +1,5 @@
 //! What a delivery's events ask for: changes that can be believed as they stand, and records to be read again. Pure.
 
-use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::events::{self, Event, Route};
@@ -179,13 +177,10 @@ fn lacks_members(table: &Table, payload: &str) -> bool {
     always.chain(table.fields_module.map(|_| "cf")).any(|name| !has(name))
 }
 
-/// The id in a member of a payload.
-fn member_id(payload: &str, member: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Payload(std::collections::BTreeMap<String, Value>);
-    let Payload(members) = serde_json::from_str(payload).ok()?;
-    let id = members.get(member)?.as_str()?.to_owned();
-    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then_some(id)
+/// The id in a member of a payload: digits in a string.
+fn member_id(payload: &str, name: &str) -> Option<String> {
+    let id = row::member(payload, name)?.get().strip_prefix('"')?.strip_suffix('"')?;
+    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then(|| id.to_owned())
 }
 
 fn unusable(event: &Event<'_>) -> Error {

@@ -138,16 +138,19 @@ fn found(config: &Config, wanted: &Wanted, answer: &Answer) -> Result<Option<Cha
 
 /// A record that the API does not give.
 fn missing(wanted: &Wanted, error: &Error) -> Result<Option<Change>> {
-    // An account that is gone answers 403, not 404 (§3.4); so does what this user may not see.
-    let hidden = error.kind == Failure::Permission && error.code.as_deref() == Some("FORBIDDEN");
-    let is_gone = match error.kind {
-        Failure::NotFound => true,
-        _ if hidden => wanted.gone,
-        Failure::Permission if wanted.child.is_some() => false,
+    if wanted.child.is_some() {
+        // One that is gone is found when its parent's children are read.
+        return match error.kind {
+            Failure::NotFound | Failure::Permission => Ok(None),
+            _ => Err(error.clone()),
+        };
+    }
+    let is_gone = match (error.kind, error.code.as_deref()) {
+        (Failure::NotFound, _) => true,
+        // An account that is gone answers 403, not 404 (§3.4); so does what this user may not see.
+        (Failure::Permission, Some("FORBIDDEN")) => wanted.gone,
         _ => return Err(error.clone()),
     };
-    // A child that is gone is found when its parent's children are read.
-    let is_gone = is_gone && wanted.child.is_none();
     // It was asked for after the event, so it is gone at least as late.
     let as_of_ms = error.as_of_ms().unwrap_or(0).max(wanted.event_ms);
     Ok(is_gone.then(|| Change::gone(wanted.table.name, &wanted.id, wanted.previous.clone(), Some(as_of_ms))))
