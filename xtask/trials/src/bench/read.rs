@@ -7,7 +7,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::report;
-use crate::build;
 use crate::processes::{
     CLIENT_ID, CLIENT_SECRET, CODE, Measured, ORGANIZATION_ID, Simulator, connection_file, measure,
 };
@@ -18,10 +17,7 @@ const SUBJECTS: [&str; 5] =
     ["bare fetch", "bare fetch, 4 at once", "native logic", "component to JSON lines", "component to SQLite"];
 
 pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
-    build::everything()?;
-    tools::run(tools::cargo().args(["build", "--release", "--quiet", "-p", "bench-peer"]))?;
-    let folder = tools::target().join("bench");
-    std::fs::create_dir_all(&folder)?;
+    let folder = tools::fresh_folder("bench")?;
 
     let machine = report::machine("the simulator and the program measured");
     let simulator = start(tickets, 0)?;
@@ -73,7 +69,7 @@ fn one(simulator: &Simulator, folder: &Path, subject: usize) -> Result<Measured>
         "desk_url": url, "accounts_url": url, "tables": ["tickets"], "ticket_detail": false,
     });
     std::fs::write(&config, json.to_string())?;
-    let mut peer = Command::new(tools::release().join("bench-peer"));
+    let mut peer = Command::new(tools::release()?.join("bench-peer"));
     match subject {
         0 => measure(peer.arg("fetch").arg(&config).arg(CODE)),
         1 => measure(peer.arg("fetch").arg(&config).args([CODE, "--at-once", "4"])),
@@ -91,8 +87,9 @@ fn runner(simulator: &Simulator, folder: &Path, kind: &str, path: &str) -> Resul
     let file = folder.join("bench.toml");
     let config = "tables = [\"tickets\"]\nticket_detail = false\n";
     std::fs::write(&file, connection_file(simulator, "bench", config, kind, &folder.join(path)))?;
+    let program = tools::release()?.join("host-runner");
     let command = |name: &str| {
-        let mut command = Command::new(tools::release().join("host-runner"));
+        let mut command = Command::new(&program);
         command.arg(name).arg("--connection").arg(&file).arg("--data").arg(folder.join("data"));
         command
     };

@@ -3,17 +3,16 @@
 use anyhow::Result;
 
 use super::report;
-use crate::{build, tools};
+use crate::tools;
 
 pub(crate) fn run(seconds: u32, rates: &[u32]) -> Result<()> {
-    build::for_tests()?;
     let machine = report::machine("source, runner and watcher");
     let rates = rates.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let mut measurement = tools::cargo();
+    let mut measurement = tools::cargo()?;
     measurement
         .args(["test", "--quiet", "--release", "--workspace", "--test", "realtime", "--", "--nocapture"])
         .args(["--exact", "latency::from_post_to_row"])
-        .env("E2E_BIN_DIR", tools::release())
+        .env("E2E_BIN_DIR", tools::release()?)
         .env("E2E_LATENCY_RATES", &rates)
         .env("E2E_LATENCY_SECONDS", seconds.to_string());
     let measured = tools::json_lines(&mut measurement)?;

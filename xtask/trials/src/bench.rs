@@ -9,9 +9,8 @@ mod sinks;
 use anyhow::Result;
 use clap::Subcommand;
 
-/// What to measure.
 #[derive(Subcommand)]
-pub(crate) enum What {
+pub(crate) enum Subject {
     /// A full read of tickets (list rows), beside a bare fetch of the same pages and the same logic compiled natively.
     Read {
         #[arg(long, default_value_t = 100_000)]
@@ -48,11 +47,11 @@ pub(crate) enum What {
     },
 }
 
-pub(crate) fn run(what: &What) -> Result<()> {
-    match what {
-        What::Read { tickets, runs, million } => read::run(*tickets, *runs, *million),
-        What::Latency { seconds, rates } => latency::run(*seconds, rates),
-        What::Ingress { seconds, idle } => ingress::run(*seconds, *idle),
-        What::Sinks { rows } => sinks::run(*rows),
+pub(crate) fn run(subject: &Subject) -> Result<()> {
+    match subject {
+        Subject::Read { tickets, runs, million } => read::run(*tickets, *runs, *million),
+        Subject::Latency { seconds, rates } => latency::run(*seconds, rates),
+        Subject::Ingress { seconds, idle } => ingress::run(*seconds, *idle),
+        Subject::Sinks { rows } => sinks::run(*rows),
     }
 }

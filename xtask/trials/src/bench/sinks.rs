@@ -7,7 +7,7 @@ use crate::tools;
 
 pub(crate) fn run(rows: u32) -> Result<()> {
     let machine = report::machine("no other program of ours");
-    let mut bench = tools::cargo();
+    let mut bench = tools::cargo()?;
     bench
         .args(["bench", "--quiet", "--workspace", "--bench", "sinks"])
         .env("SINKS_BENCH_ROWS", rows.to_string());

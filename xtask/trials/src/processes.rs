@@ -24,7 +24,7 @@ pub(crate) struct Simulator {
 impl Simulator {
     /// Starts it with these arguments and waits for its address.
     pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
-        let program = tools::release().join("desk-simulator");
+        let program = tools::release()?.join("desk-simulator");
         let mut child = Command::new(&program)
             .args(["--port", "0"])
             .args(arguments)
@@ -90,7 +90,7 @@ pub(crate) struct Measured {
 /// Runs a command to its end and takes its time, CPU and memory. The last two are read from `/proc` while it runs, every
 /// two milliseconds, because a process's own usage is gone once it is waited for.
 pub(crate) fn measure(command: &mut Command) -> Result<Measured> {
-    let line = format!("{command:?}").replace('"', "");
+    let line = tools::line(command);
     let started = Instant::now();
     let mut child = command
         .stdout(Stdio::piped())

@@ -18,7 +18,7 @@ const PACE: u32 = 1_000;
 pub(crate) fn run(seconds: u32, idle: u32) -> Result<()> {
     let machine = report::machine("server, reader and load generator");
     let measure = |connections: u32, idle: u32, pace: u32| -> Result<Value> {
-        let mut bench = tools::cargo();
+        let mut bench = tools::cargo()?;
         bench
             .args(["bench", "--quiet", "--workspace", "--bench", "ingress"])
             .env("INGRESS_BENCH_SECONDS", seconds.to_string())
