@@ -1,7 +1,8 @@
 //! `cargo xtask`: one command for each thing that a developer or CI does.
 //!
-//! Standard library only: cargo compiles this crate before it can print anything, so it has to compile in seconds.
-//! Work that needs a library is in programs below `xtask/`, which are built with cargo's progress visible.
+//! Standard library only: cargo compiles this crate before it can print anything, so it has to compile in
+//! seconds. Work that needs a library is in the programs below `xtask/`, which are built with cargo's
+//! progress visible.
 
 mod build;
 mod python;

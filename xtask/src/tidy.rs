@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: rules of docs/STYLE.md and docs/GLOSSARY.md that no lint knows.
 //!
-//! Rules about files must hold. Rules about language are ratchets: each has a figure for the whole tree that may only
-//! fall. Whoever lowers a figure lowers its limit below.
+//! Rules about files must hold. Rules about language are ratchets: each has a figure for the whole tree that
+//! may only fall. A change that lowers a figure lowers its limit below.
 
 mod names;
 mod phrases;
@@ -11,14 +11,15 @@ mod tree;
 use phrases::Class;
 use sources::{Part, Source};
 
-/// Phrases of the dialect per 1,000 lines of comments and documents: the classes that the review of issue 7 counted.
-const DIALECT_MAX: f64 = 134.7;
+/// Phrases of the dialect per 1,000 lines of comments and documents, in the four classes that the review of
+/// issue 7 counted.
+const DIALECT_MAX: f64 = 131.7;
 /// The same for single words that the review named.
-const WORDS_MAX: f64 = 47.7;
+const WORDS_MAX: f64 = 45.7;
 /// Lines that are too long.
-const LONG_LINES_MAX: usize = 601;
+const LONG_LINES_MAX: usize = 559;
 /// Names that the glossary replaced.
-const NAMES_MAX: usize = 1032;
+const NAMES_MAX: usize = 1030;
 
 /// Last column of a line of code, comment or document, as in rustfmt.toml.
 const COLUMN_MAX: usize = 110;
@@ -29,12 +30,13 @@ const SHOWN: &str = "guest/src/describe/";
 /// The words of the rules themselves, and documents that quote them.
 const ABOUT_NAMES: [&str; 4] = ["xtask/src/tidy", "docs/GLOSSARY.md", "docs/STYLE.md", "CHANGELOG.md"];
 
-/// What `cargo xtask tidy` was called with.
+/// The arguments of `cargo xtask tidy`.
 #[derive(Default)]
 pub(crate) struct Options {
     /// Print each hit.
     pub(crate) list: bool,
-    /// Read only files whose path begins with one of these; the limits are for the whole tree and not compared then.
+    /// Read only files whose path begins with one of these. The limits are for the whole tree and not
+    /// compared then.
     pub(crate) prefixes: Vec<String>,
 }
 
@@ -78,10 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     hits.print();
     let mut breaches = tree::breaches(&sources);
     if options.prefixes.is_empty() {
-        let rose = |figure: &Figure| figure.value > figure.limit;
-        breaches.extend(hits.figures().iter().filter(|figure| rose(figure)).map(|Figure { name, value, limit, .. }| {
-            format!("{name}: {value:.1}, above the limit of {limit}; `cargo xtask tidy --list PATH` shows each")
-        }));
+        breaches.extend(hits.figures().into_iter().filter_map(Figure::breach));
     }
     if breaches.is_empty() { Ok(()) } else { Err(breaches.join("\n")) }
 }
@@ -159,6 +158,18 @@ struct Figure {
     value: f64,
     limit: f64,
     decimals: usize,
+}
+
+impl Figure {
+    fn breach(self) -> Option<String> {
+        let Self { name, value, limit, decimals } = self;
+        (value > limit).then(|| {
+            format!(
+                "{value:.decimals$} {name}, above the limit of {limit}\n\n\
+                 hint: `cargo xtask tidy --list PATH` shows each one"
+            )
+        })
+    }
 }
 
 /// Rows of tables and lines with a URL may be longer.

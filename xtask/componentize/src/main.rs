@@ -1,7 +1,7 @@
 //! `componentize CORE COMPONENT [--describe]`: encodes a core module as a component.
 //!
-//! With `--describe`, embeds the answer of the connector's `describe` as a custom section. Prints the file, its size
-//! and its imports. `cargo xtask build` runs this program; it builds nothing itself.
+//! With `--describe`, embeds the answer of the connector's `describe` as a custom section. Prints the file,
+//! its size and its imports. `cargo xtask build` runs this program; it builds nothing itself.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -43,8 +43,8 @@ fn encode(core: &Path, description: Option<&str>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes the component, unless the file holds it already. Renames a new file over the old one, because a runner may
-/// have the old one mapped.
+/// Writes the component, unless the file holds it already. Renames a new file over the old one, because a
+/// runner may have the old one mapped.
 fn replace(component: &Path, bytes: &[u8]) -> Result<()> {
     if std::fs::read(component).is_ok_and(|old| old == bytes) {
         return Ok(());

@@ -110,7 +110,8 @@ fn is_name(window: &[String], name: &[&str]) -> bool {
     })
 }
 
-/// The parts of identifiers and words, in lower case: `SeatTaken`, `seat_taken`, `seat-taken` and `seat taken` alike.
+/// The parts of identifiers and words, in lower case; the same ones for `SeatTaken`, `seat_taken`,
+/// `seat-taken` and `seat taken`.
 fn parts(text: &str) -> Vec<String> {
     let mut parts: Vec<String> = vec![String::new()];
     let mut was_lower = false;

@@ -135,7 +135,7 @@ pub(crate) fn phrases(line: &str) -> Vec<(Class, String)> {
     found
 }
 
-/// The phrase that begins at this token.
+/// The phrase whose first word is this token.
 fn phrase(tokens: &[String], at: usize, is_question: bool) -> Option<(Class, String)> {
     let word = tokens[at].as_str();
     let next = tokens.get(at + 1).map_or("", String::as_str);
@@ -183,7 +183,7 @@ fn without_quotes(line: &str) -> String {
     text
 }
 
-/// Words in lower case; every other character but a space is a token of its own kind.
+/// Words in lower case; every other character but a space is one token.
 fn tokens(line: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
     let mut is_word = false;

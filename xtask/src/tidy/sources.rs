@@ -53,8 +53,8 @@ impl Source {
     }
 }
 
-/// Every Rust, WIT, TOML, Python and Markdown file that git tracks or would track, below one of `prefixes` (all
-/// files when there is none).
+/// Every Rust, WIT, TOML, Python and Markdown file that git tracks or does not ignore, below one of
+/// `prefixes` (all files when there is none).
 pub(crate) fn sources(prefixes: &[String]) -> Result<Vec<Source>, String> {
     let output = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])

@@ -1,4 +1,5 @@
-//! Benchmarks: real programs against the simulator on this machine, several runs in turn, figures into `docs/benchmarks.md`.
+//! Benchmarks: real programs against the simulator on this machine. Each writes its figures into
+//! `docs/benchmarks.md`.
 
 mod ingress;
 mod latency;
@@ -11,18 +12,18 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum Subject {
-    /// A full read of tickets (list rows), beside a bare fetch of the same pages and the same logic compiled natively.
+    /// Measure a snapshot of tickets (list rows), next to a bare fetch of the same pages and native logic.
     Read {
         #[arg(long, default_value_t = 100_000)]
         tickets: u32,
-        /// How often each is run; the median counts.
+        /// Runs of each subject; the median counts.
         #[arg(long, default_value_t = 5)]
         runs: usize,
         /// Also read a million tickets once, for the memory.
         #[arg(long)]
         million: bool,
     },
-    /// From a signed delivery to the row that another process sees.
+    /// Measure the time from a signed delivery to the row that another process sees.
     Latency {
         /// Seconds for each rate.
         #[arg(long, default_value_t = 20)]
@@ -31,16 +32,16 @@ pub(crate) enum Subject {
         #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
         rates: Vec<u32>,
     },
-    /// Deliveries that the ingress stores durably before it answers.
+    /// Measure deliveries that the ingress stores durably before it answers.
     Ingress {
         /// Seconds for each load.
         #[arg(long, default_value_t = 6)]
         seconds: u32,
-        /// Idle connections beside one of the loads; both ends are in one process, which may open so many files.
+        /// Idle connections during one of the loads. One process opens both ends: twice as many files.
         #[arg(long, default_value_t = 9_700)]
         idle: u32,
     },
-    /// Rows into each kind of target.
+    /// Measure rows into each kind of sink.
     Sinks {
         #[arg(long, default_value_t = 200_000)]
         rows: u32,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::processes::{CODE, Simulator, connection_file};
 use crate::tools;
 
-/// Starts the simulator, authorizes, checks, discovers, syncs twice and serves. Stops all processes at the end.
+/// Starts the simulator, authorizes, checks, discovers, syncs twice and serves. Stops all processes.
 pub(crate) fn run(tickets: u32) -> Result<()> {
     let folder = tools::fresh_folder("demo")?;
     let simulator = Simulator::start(&["--tickets", &tickets.to_string()])?;

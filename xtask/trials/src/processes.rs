@@ -1,4 +1,4 @@
-//! Programs that tasks start: the simulator, and commands whose time, CPU and memory are taken.
+//! Processes of the trials: the simulator, and commands whose time, CPU and memory are measured.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,20 +9,20 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools;
 
-/// The organisation, client and code that every simulator starts with.
+/// The organization, client and code that every simulator starts with.
 pub(crate) const ORGANIZATION_ID: &str = "60001280952";
 pub(crate) const CLIENT_ID: &str = "1000.SIMULATORCLIENTID0000000000";
 pub(crate) const CLIENT_SECRET: &str = "simsecret0123456789abcdef0123456789abcdef01";
 pub(crate) const CODE: &str = "1000.simcode.demo";
 
-/// A simulator of Zoho Desk on a free port; ends when dropped.
+/// A simulator of Zoho Desk on a free port; dropping it kills the process.
 pub(crate) struct Simulator {
     child: Child,
     pub(crate) url: String,
 }
 
 impl Simulator {
-    /// Starts it with these arguments and waits for its address.
+    /// Starts the simulator and waits for its address.
     pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
         let program = tools::release()?.join("desk-simulator");
         let mut child = Command::new(&program)
@@ -40,7 +40,7 @@ impl Simulator {
             Some(url) => Ok(Self { url: url.to_owned(), child }),
             None => {
                 let _ = child.kill();
-                bail!("{} did not say where it listens: `{}`", program.display(), line.trim())
+                bail!("{} did not print its address, but `{}`", program.display(), line.trim())
             }
         }
     }
@@ -67,16 +67,18 @@ pub(crate) fn connection_file(
     path: &Path,
 ) -> String {
     format!(
-        "name = \"{name}\"\n\n[config]\norganization_id = \"{ORGANIZATION_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
-         client_secret = \"{CLIENT_SECRET}\"\ndesk_url = \"{url}\"\naccounts_url = \"{url}\"\n{config}\n[sink]\n\
-         kind = \"{kind}\"\npath = \"{path}\"\n\n[egress]\nallow = [\"{authority}\"]\n",
+        "name = \"{name}\"\n\n\
+         [config]\norganization_id = \"{ORGANIZATION_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
+         client_secret = \"{CLIENT_SECRET}\"\ndesk_url = \"{url}\"\naccounts_url = \"{url}\"\n{config}\n\
+         [sink]\nkind = \"{kind}\"\npath = \"{path}\"\n\n\
+         [egress]\nallow = [\"{authority}\"]\n",
         url = simulator.url,
         authority = simulator.authority(),
         path = path.display(),
     )
 }
 
-/// What a finished command took.
+/// Time, CPU and memory of a finished command, and its output.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) wall: Duration,
@@ -87,8 +89,8 @@ pub(crate) struct Measured {
     pub(crate) stdout: String,
 }
 
-/// Runs a command to its end and takes its time, CPU and memory. The last two are read from `/proc` while it runs, every
-/// two milliseconds, because a process's own usage is gone once it is waited for.
+/// Runs a command to its end. Reads CPU and memory from `/proc` every two milliseconds, because the kernel
+/// deletes the entry when the process is reaped.
 pub(crate) fn measure(command: &mut Command) -> Result<Measured> {
     let line = tools::line(command);
     let started = Instant::now();
@@ -134,6 +136,6 @@ pub(crate) fn usage(pid: u32) -> Option<(f64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let peak_kib = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
-    // Linux counts in hundredths of a second wherever this project runs (USER_HZ).
+    // USER_HZ is 100 on every architecture that this project supports.
     Some((ticks as f64 / 100.0, peak_kib))
 }

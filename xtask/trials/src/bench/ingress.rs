@@ -8,11 +8,11 @@ use crate::tools;
 
 /// Connections that send as fast as they are answered.
 const BUSY: u32 = 256;
-/// How often that is measured.
+/// Measurements of that load.
 const RUNS: usize = 3;
-/// Connections that send beside the idle ones.
-const BESIDE_IDLE: u32 = 64;
-/// Deliveries a second where they are paced.
+/// Connections that send while the others are idle.
+const SENDING_WHILE_IDLE: u32 = 64;
+/// Deliveries a second of the paced load.
 const PACE: u32 = 1_000;
 
 pub(crate) fn run(seconds: u32, idle: u32) -> Result<()> {
@@ -31,16 +31,19 @@ pub(crate) fn run(seconds: u32, idle: u32) -> Result<()> {
     for run in 1..=RUNS {
         rows.push((format!("{BUSY} connections, run {run}"), measure(BUSY, 0, 0)?));
     }
-    let beside = measure(BESIDE_IDLE, idle, 0)?;
-    let each = beside["idleKib"].as_f64().unwrap_or_default() / f64::from(idle.max(1));
-    rows.push((format!("{BESIDE_IDLE} connections, {idle} idle ones beside"), beside));
+    let sending = measure(SENDING_WHILE_IDLE, idle, 0)?;
+    let each = sending["idleKib"].as_f64().unwrap_or_default() / f64::from(idle.max(1));
+    rows.push((format!("{SENDING_WHILE_IDLE} connections, {idle} more idle"), sending));
     rows.push((format!("{BUSY} connections, paced at {PACE}/s"), measure(BUSY, 0, PACE)?));
 
     let bytes = &rows[0].1["bytes"];
     let mut text = format!(
-        "## Ingress\n\n`cargo xtask bench ingress --seconds {seconds} --idle {idle}`; {machine}. Deliveries of {bytes} bytes, each \
-         synced to disk before the 200. An idle connection took {each:.1} KiB, both ends together.\n\n\
-         | load | deliveries/s | median ms | p99 ms | max ms | cores used by all |\n|---|---:|---:|---:|---:|---:|\n"
+        "## Ingress\n\n\
+         `cargo xtask bench ingress --seconds {seconds} --idle {idle}`; {machine}. Deliveries of \
+         {bytes} bytes, each synced to disk before the 200. An idle connection took {each:.1} KiB, both ends \
+         together.\n\n\
+         | load | deliveries/s | median ms | p99 ms | max ms | cores used by all |\n\
+         |---|---:|---:|---:|---:|---:|\n"
     );
     for (load, one) in &rows {
         let names = ["deliveriesPerSecond", "medianMs", "p99Ms", "maxMs", "cores"];

@@ -1,4 +1,5 @@
-//! The latency benchmark: the measurement in `tests/e2e/tests/realtime/latency.rs` at given rates, as a table.
+//! The latency benchmark: the measurement in `tests/e2e/tests/realtime/latency.rs` at given rates, as a
+//! table.
 
 use anyhow::Result;
 
@@ -17,10 +18,12 @@ pub(crate) fn run(seconds: u32, rates: &[u32]) -> Result<()> {
         .env("E2E_LATENCY_SECONDS", seconds.to_string());
     let measured = tools::json_lines(&mut measurement)?;
     let mut text = format!(
-        "## From the POST to the visible row\n\n`cargo xtask bench latency --seconds {seconds} --rates {rates}`; {machine}. Each delivery \
-         has a signature of its own, verified inside the component. Time counts from the moment it was due until another process sees \
-         its row in SQLite.\n\n\
-         | deliveries/s | answered/s | deliveries | median ms | p99 ms | max ms |\n|---:|---:|---:|---:|---:|---:|\n"
+        "## From the POST to the visible row\n\n\
+         `cargo xtask bench latency --seconds {seconds} --rates {rates}`; {machine}. \
+         Each delivery is signed separately, and verified inside the component. The time is from the \
+         scheduled start of the POST until another process reads the row from SQLite.\n\n\
+         | deliveries/s | answered/s | deliveries | median ms | p99 ms | max ms |\n\
+         |---:|---:|---:|---:|---:|---:|\n"
     );
     for one in &measured {
         let names = ["deliveriesPerSecond", "answeredPerSecond", "deliveries", "medianMs", "p99Ms", "maxMs"];

@@ -1,4 +1,5 @@
-//! The read benchmark: tickets without detail, to JSON lines and to SQLite, beside what bounds them from below.
+//! The read benchmark: tickets without detail, into JSON lines and SQLite, compared with lower bounds: a bare
+//! fetch of the pages, and the same logic compiled natively.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::processes::{
 };
 use crate::tools;
 
-/// What is run, in this order, in every round.
+/// The programs to measure, in the order of every round.
 const SUBJECTS: [&str; 5] =
     ["bare fetch", "bare fetch, 4 at once", "native logic", "component to JSON lines", "component to SQLite"];
 
@@ -37,7 +38,7 @@ pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
     report::write("read", &text)
 }
 
-/// A simulator with all rows rendered, so that only its client is measured.
+/// A simulator that rendered all rows beforehand, so that its work does not count.
 fn start(tickets: u32, latency_ms: u32) -> Result<Simulator> {
     let (tickets, latency_ms) = (tickets.to_string(), latency_ms.to_string());
     Simulator::start(&[
@@ -56,7 +57,7 @@ fn start(tickets: u32, latency_ms: u32) -> Result<Simulator> {
     ])
 }
 
-/// Runs these subjects once, one after the other.
+/// Runs each of these subjects once.
 fn round(simulator: &Simulator, folder: &Path, subjects: &[usize]) -> Result<Vec<Measured>> {
     subjects.iter().map(|subject| one(simulator, folder, *subject)).collect()
 }
@@ -79,7 +80,7 @@ fn one(simulator: &Simulator, folder: &Path, subject: usize) -> Result<Measured>
     }
 }
 
-/// One first sync by the host runner into an empty target.
+/// One snapshot by the host runner into an empty sink.
 fn runner(simulator: &Simulator, folder: &Path, kind: &str, path: &str) -> Result<Measured> {
     let folder = folder.join(kind);
     let _ = std::fs::remove_dir_all(&folder);
@@ -107,9 +108,12 @@ fn median(runs: &[Measured]) -> Measured {
 
 fn table(tickets: u32, runs: usize, machine: &str, medians: &[Measured]) -> String {
     let mut text = format!(
-        "## Reading {tickets} tickets (list rows)\n\n`cargo xtask bench read --tickets {tickets} --runs {runs}`; {machine}. Median of {runs} \
-         runs taken in turn; CPU and peak memory are of the measured process alone.\n\n\
-         | | rows/s | wall s | CPU s | peak MiB | wall to bare fetch | CPU to native logic |\n|---|---:|---:|---:|---:|---:|---:|\n"
+        "## Reading {tickets} tickets (list rows)\n\n\
+         `cargo xtask bench read --tickets {tickets} --runs {runs}`; {machine}. \
+         Median of {runs} runs, alternating between the subjects. CPU and peak memory are those of the \
+         measured process.\n\n\
+         | | rows/s | wall s | CPU s | peak MiB | wall to bare fetch | CPU to native logic |\n\
+         |---|---:|---:|---:|---:|---:|---:|\n"
     );
     for (name, measured) in SUBJECTS.iter().zip(medians) {
         let wall = measured.wall.as_secs_f64();
@@ -127,7 +131,7 @@ fn table(tickets: u32, runs: usize, machine: &str, medians: &[Measured]) -> Stri
     text
 }
 
-/// The same with a server that is not on this machine: each call takes its time.
+/// The same with a distant server: each call takes `LATENCY_MS`.
 fn distant(folder: &Path) -> Result<String> {
     const TICKETS: u32 = 20_000;
     const LATENCY_MS: u32 = 50;
@@ -152,10 +156,11 @@ fn distant(folder: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Peak memory of the runner for a tenth, for all and, asked for, for a million tickets.
+/// Peak memory of the runner for 10,000, for `tickets` and, with `million`, for a million tickets.
 fn memory(folder: &Path, tickets: u32, medians: &[Measured], million: bool) -> Result<String> {
     let mut text = String::from(
-        "Peak memory of `sync` by number of tickets:\n\n| tickets | JSON lines MiB | SQLite MiB |\n|---:|---:|---:|\n",
+        "Peak memory of `sync` by number of tickets:\n\n| tickets | JSON lines MiB | SQLite MiB |\n\
+         |---:|---:|---:|\n",
     );
     let mut sizes = vec![10_000];
     if million {

@@ -1,4 +1,4 @@
-//! Figures into `docs/benchmarks.md`: each benchmark owns the part of the page between its two marks.
+//! Writes figures into `docs/benchmarks.md`: each benchmark owns the part of the page between its two marks.
 
 use std::process::Command;
 
@@ -7,12 +7,15 @@ use serde_json::Value;
 
 use crate::tools;
 
+/// Last column of a line of text, as `cargo xtask tidy` asks for.
+const COLUMN_MAX: usize = 110;
+
 /// Replaces the part of `docs/benchmarks.md` that belongs to `name`.
 pub(crate) fn write(name: &str, text: &str) -> Result<()> {
     let path = tools::root().join("docs/benchmarks.md");
     let page = std::fs::read_to_string(&path).unwrap_or_else(|_| "# Benchmarks\n".to_owned());
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
-    let part = format!("{begin}{text}{end}");
+    let part = format!("{begin}{}{end}", wrap(text));
     let page = match (page.find(&begin), page.find(&end)) {
         (Some(from), Some(to)) => format!("{}{part}{}", &page[..from], &page[to + end.len()..]),
         _ => format!("{page}\n{part}"),
@@ -20,7 +23,31 @@ pub(crate) fn write(name: &str, text: &str) -> Result<()> {
     std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// When and on what the figures are taken, who shares it, and how busy it is as they begin: to be asked before.
+/// Breaks lines of text at [`COLUMN_MAX`]; leaves rows of tables as they are.
+fn wrap(text: &str) -> String {
+    let mut wrapped = String::new();
+    for line in text.lines() {
+        let mut column = 0;
+        for word in line.split(' ') {
+            let width = word.chars().count();
+            if column == 0 || line.starts_with('|') || column + 1 + width <= COLUMN_MAX {
+                if column > 0 {
+                    wrapped.push(' ');
+                    column += 1;
+                }
+            } else {
+                wrapped.push('\n');
+                column = 0;
+            }
+            wrapped.push_str(word);
+            column += width;
+        }
+        wrapped.push('\n');
+    }
+    wrapped
+}
+
+/// Date, commit, processor, load, and the processes that share the machine. Call it before measuring.
 pub(crate) fn machine(shared_by: &str) -> String {
     let output = |program: &str, arguments: &[&str]| {
         Command::new(program)
@@ -47,7 +74,22 @@ pub(crate) fn machine(shared_by: &str) -> String {
     )
 }
 
-/// Numbers of a line of figures as cells of a table.
+/// The named figures as cells of a table.
 pub(crate) fn cells(figures: &Value, names: &[&str]) -> String {
     names.iter().map(|name| format!(" {} |", figures[*name].as_f64().unwrap_or(f64::NAN))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_wrapped_at_the_last_column_and_rows_are_not() {
+        let words = ["word"; 40].join(" ");
+        let wrapped = wrap(&format!("{words}\n\n| {words} |\n"));
+        assert_eq!(wrapped.split_whitespace().count(), 40 + 42);
+        let longest = wrapped.lines().filter(|line| !line.starts_with('|')).map(str::len).max();
+        assert_eq!(longest, Some(22 * 5 - 1));
+        assert!(wrapped.ends_with(&format!("\n\n| {words} |\n")));
+    }
 }

@@ -6,14 +6,15 @@ use super::report;
 use crate::tools;
 
 pub(crate) fn run(rows: u32) -> Result<()> {
-    let machine = report::machine("no other program of ours");
+    let machine = report::machine("no other process of the benchmark");
     let mut bench = tools::cargo()?;
     bench
         .args(["bench", "--quiet", "--workspace", "--bench", "sinks"])
         .env("SINKS_BENCH_ROWS", rows.to_string());
     let measured = tools::json_lines(&mut bench)?;
     let mut text = format!(
-        "## Sinks\n\n`cargo xtask bench sinks --rows {rows}`; {machine}. Rows of about 1.4 KB and 46 columns.\n\n\
+        "## Sinks\n\n`cargo xtask bench sinks --rows {rows}`; {machine}. Rows of about 1.4 KB and 46 \
+         columns.\n\n\
          | sink | rows are | rows/s | rows per CPU second |\n|---|---|---:|---:|\n"
     );
     for one in &measured {

@@ -1,4 +1,5 @@
-//! The live part of the demonstration: edits, deletes and restores tickets, and measures when their rows follow.
+//! The live part of the demonstration: edits, deletes and restores tickets, and measures the time to their
+//! rows.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
