@@ -16,15 +16,19 @@ pub(crate) fn run() -> Result<(), String> {
         lint(&[&["--profile", "wasm", "--target", build::TARGET], &build::COMPONENTS[..]].concat())
     })?;
     step("build", build::for_tests)?;
-    step("tests", || {
-        // The same selection as the build: another one would unify features differently and compile again.
+    // The same packages and kinds of targets as in the build: others would get other features of their
+    // dependencies, and compile them again.
+    let test = |targets: &[&str]| {
         tools::run(
             tools::cargo()
-                .args(["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+                .args(["test", "--release", "--workspace", "--no-fail-fast"])
+                .args(targets)
                 .env("E2E_BIN_DIR", tools::release())
                 .env("E2E_PYTHON", &python),
         )
-    })
+    };
+    step("unit tests", || test(&["--lib", "--bins"]))?;
+    step("tests of whole programs", || test(&["--test", "*"]))
 }
 
 fn lint(selection: &[&str]) -> Result<(), String> {

@@ -62,8 +62,13 @@ const ALLOWED: &str = "sandboxed per tenant";
 
 /// Every replaced name in the line, as written, with the term to use instead.
 pub(crate) fn names(line: &str, is_code: bool) -> Vec<(String, &'static str)> {
-    let line = line.replace(ALLOWED, "");
     let mut found = Vec::new();
+    // Most lines hold none: a search for the letters is many times faster than splitting into parts.
+    let lower = line.to_ascii_lowercase();
+    if !NAMES.iter().any(|name| lower.contains(name.parts[0])) {
+        return found;
+    }
+    let line = line.replace(ALLOWED, "");
     // In code, an identifier (or a name with hyphens in a string) stands alone; in text, words form phrases.
     let is_separator = |character: char| {
         if is_code { !is_identifier(character) } else { !(is_identifier(character) || character == ' ') }
