@@ -69,16 +69,16 @@ fn show(context: &Context, connection: &Connection, standing: &Standing) {
         }));
         return;
     }
-    let mut rows = vec![["table", "pass", "updated", "cursor"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["table", "generation", "updated", "cursor"].map(str::to_owned).to_vec()];
     for position in &standing.tables {
-        let pass = match (position.pass, position.complete) {
+        let generation = match (position.generation, position.complete) {
             (0, _) => "none",
             (_, true) => "complete",
             (_, false) => "under way",
         };
         rows.push(vec![
             position.table.clone(),
-            pass.to_owned(),
+            generation.to_owned(),
             position.updated_at.clone(),
             position.cursor.clone().unwrap_or_else(|| "none: starts anew".to_owned()),
         ]);
