@@ -46,8 +46,8 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> Result<Exit> {
         settings.deletes = Deletes::Hard;
     }
     let name = &tenant.connection.name;
-    let mut open = tenant.open(&context.places).map_err(|error| {
-        if control::is_served(&context.places.data, name) {
+    let mut open = tenant.open(&context.paths).map_err(|error| {
+        if control::is_served(&context.paths.data, name) {
             error.hint(beside_a_server(sync, context))
         } else {
             error

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::document::Paths;
+use super::document::MemberPaths;
 use super::value::Kind;
 use crate::change::Table;
 use crate::error::{Error, Result};
@@ -121,13 +121,13 @@ impl Layout {
     }
 
     /// Where the columns' values lie in a document.
-    pub(super) fn paths(&self) -> Paths {
-        Paths::new(self.columns.iter().map(|column| column.path.as_slice()))
+    pub(super) fn paths(&self) -> MemberPaths {
+        MemberPaths::new(self.columns.iter().map(|column| column.path.as_slice()))
     }
 
     /// Where the key's values lie in a key.
-    pub(super) fn key_paths(&self) -> Paths {
-        Paths::new(self.key.iter().map(|column| std::slice::from_ref(&column.member)))
+    pub(super) fn key_paths(&self) -> MemberPaths {
+        MemberPaths::new(self.key.iter().map(|column| std::slice::from_ref(&column.member)))
     }
 
     pub(super) fn create_sql(&self) -> String {

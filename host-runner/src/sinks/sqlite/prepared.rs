@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use rusqlite::Transaction;
 
-use super::document::{Paths, scan};
+use super::document::{MemberPaths, scan};
 use super::layout::{Layout, quote};
 use super::value::{Bound, convert, text};
 use crate::change::Change;
@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 /// A table with what is worked out once for all its rows.
 pub(super) struct Prepared {
     pub(super) layout: Layout,
-    pub(super) paths: Paths,
-    key_paths: Paths,
+    pub(super) paths: MemberPaths,
+    key_paths: MemberPaths,
     pub(super) find: String,
     pub(super) insert: String,
     pub(super) update: String,
