@@ -19,7 +19,7 @@ use crate::connection::{Connection, Found};
 use crate::describe;
 use crate::error::{Error, Kind};
 use crate::reader::{Batch, Limits};
-use crate::row::{Change, Operation};
+use crate::row::{Change, ChangeSource, Operation};
 use crate::webhook::{Delivery, Receipt};
 
 struct Component;
@@ -255,10 +255,10 @@ fn to_batch(batch: Batch, usage: Usage) -> nouns::Batch {
     nouns::Batch {
         changes: batch.changes.into_iter().map(to_change).collect(),
         cursor: batch.cursor,
-        pass: batch.pass.map(|pass| nouns::Pass {
-            id: pass.id,
-            as_of_ms: pass.as_of_ms,
-            complete: pass.complete,
+        generation: batch.generation.map(|snapshot| nouns::Generation {
+            id: snapshot.id,
+            as_of_ms: snapshot.as_of_ms,
+            complete: snapshot.complete,
         }),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
@@ -278,9 +278,16 @@ fn to_change(change: Change) -> nouns::Change {
         key: change.key,
         before: change.before,
         after: change.after,
-        source_time_ms: change.source_time_ms,
+        partial: change.partial,
+        source: match change.source {
+            ChangeSource::Snapshot => nouns::ChangeSource::Snapshot,
+            ChangeSource::Incremental => nouns::ChangeSource::Incremental,
+            ChangeSource::Webhook => nouns::ChangeSource::Webhook,
+            ChangeSource::Refetch => nouns::ChangeSource::Refetch,
+        },
+        source_updated_at_ms: change.source_updated_at_ms,
         as_of_ms: change.as_of_ms,
         id: change.id,
-        attributes: change.attributes,
+        attributes: Vec::new(),
     }
 }

@@ -23,18 +23,18 @@ pub struct Cursor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Phase {
-    /// A complete pass over the table.
-    Pass(Pass),
+    /// A snapshot over the table.
+    Snapshot(Snapshot),
     /// Changes by search, window by window.
     Search(Search),
-    /// A pass that began then has ended; another begins when its time has come. 0: there was none.
-    Rest { last_pass: u64 },
+    /// A snapshot that began then has ended; another begins when its time has come. 0: there was none.
+    Rest { last_snapshot: u64 },
 }
 
-/// A complete pass under way.
+/// A snapshot under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pass {
-    /// When it began, by our clock; names the pass.
+pub struct Snapshot {
+    /// When it began, by our clock; names the snapshot.
     pub began_ms: u64,
     /// The same by the source's clock, from its first answer.
     #[serde(default)]
@@ -43,7 +43,7 @@ pub struct Pass {
     #[serde(default)]
     pub slice: usize,
     pub position: Position,
-    /// Something was left out that the target may hold: this pass ends without a comparison.
+    /// Something was left out that the target may hold: this snapshot ends without a comparison.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gaps: bool,
     /// Pages to ask for at once: doubled while pages are full, one again after a short one.
@@ -99,7 +99,7 @@ impl Cursor {
     pub fn start(table: &Table, now_ms: u64) -> Self {
         Self::new(
             table,
-            Phase::Pass(Pass {
+            Phase::Snapshot(Snapshot {
                 began_ms: now_ms,
                 source_began_ms: None,
                 slice: 0,
@@ -113,8 +113,9 @@ impl Cursor {
     /// Parses what an earlier batch gave.
     pub fn parse(table: &Table, json: &str) -> Result<Self> {
         let refused = |what: String| {
-            Error::new(Kind::Config, format!("cursor of table `{}`: {what}", table.name))
-                .hint("read the table from the beginning: `sync --full`, or `state reset` for the table")
+            Error::new(Kind::Config, format!("cursor of table `{}`: {what}", table.name)).hint(
+                "read the table from the beginning: `sync --full-refresh`, or `state reset` for the table",
+            )
         };
         let cursor: Self =
             serde_json::from_str(json).map_err(|error| refused(format!("cannot be read: {error}")))?;

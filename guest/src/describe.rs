@@ -59,7 +59,7 @@ pub fn scopes() -> Vec<&'static str> {
 }
 
 fn table_entry(table: &crate::table::Table) -> Value {
-    let mut capabilities = vec!["snapshot", "follow"];
+    let mut capabilities = vec!["snapshot", "incremental"];
     if table.count.is_some() {
         capabilities.push("count");
     }
@@ -74,7 +74,10 @@ fn table_entry(table: &crate::table::Table) -> Value {
         "scopes": table.scopes,
         "capabilities": capabilities,
         "events": table.events.iter().map(|event| event.name).collect::<Vec<_>>(),
-        "follow": match table.follow { Follow::Search { .. } => "search", Follow::Compare { .. } => "compare" },
+        "incremental": match table.follow {
+            Follow::Search { .. } => "search",
+            Follow::Compare { .. } => "full-refresh",
+        },
         "notes": table.notes,
     })
 }

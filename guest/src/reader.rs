@@ -6,9 +6,9 @@
 mod bin;
 mod children;
 mod details;
-mod pass;
 mod search;
 mod sight;
+mod snapshot;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::cursor::{Cursor, Phase, Search};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::row::Change;
+use crate::row::{Change, ChangeSource};
 use crate::table::{Follow, Table};
 use crate::transport::Transport;
 
@@ -33,16 +33,16 @@ pub struct Limits {
 pub struct Batch {
     pub changes: Vec<Change>,
     pub cursor: String,
-    /// The pass it belongs to.
-    pub pass: Option<PassMark>,
+    /// The snapshot it belongs to.
+    pub generation: Option<Generation>,
     pub caught_up: bool,
     pub wait_ms: Option<u64>,
     pub warnings: Vec<String>,
 }
 
-/// The pass of a batch; the contract's `pass`.
+/// The snapshot of a batch; the contract's `snapshot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PassMark {
+pub struct Generation {
     pub id: u64,
     pub as_of_ms: Option<u64>,
     pub complete: bool,
@@ -58,6 +58,8 @@ enum Progress {
 
 /// The batch being filled.
 struct Output {
+    /// Of every change in it: a batch never spans a snapshot and incremental reading.
+    source: ChangeSource,
     changes: Vec<Change>,
     bytes: usize,
     warnings: Vec<String>,
@@ -72,10 +74,15 @@ struct Output {
 }
 
 impl Output {
-    fn push(&mut self, change: Change) {
+    fn push(&mut self, mut change: Change) {
+        change.source = self.source;
         self.bytes +=
             change.after.as_ref().map_or(0, String::len) + change.before.as_ref().map_or(0, String::len);
         self.changes.push(change);
+    }
+
+    fn delete(&mut self, table: &'static str, id: &str, before: Option<String>, as_of_ms: Option<u64>) {
+        self.push(Change::delete(table, id, before, as_of_ms, self.source));
     }
 
     /// Leaves something out that the target may hold, and says why.
@@ -107,13 +114,17 @@ pub fn read<T: Transport>(
         Some(json) => Cursor::parse(table, json)?,
         None => Cursor::start(table, now_ms),
     };
-    if let Phase::Rest { last_pass } = cursor.phase {
-        if let Some(wait_ms) = rest_of(table, last_pass, now_ms) {
+    if let Phase::Rest { last_snapshot } = cursor.phase {
+        if let Some(wait_ms) = rest_of(table, last_snapshot, now_ms) {
             return Ok(resting(&cursor, wait_ms));
         }
-        cursor = Cursor::start(table, now_ms.max(last_pass + 1));
+        cursor = Cursor::start(table, now_ms.max(last_snapshot + 1));
     }
     let mut out = Output {
+        source: match cursor.phase {
+            Phase::Snapshot(_) => ChangeSource::Snapshot,
+            _ => ChangeSource::Incremental,
+        },
         changes: Vec::new(),
         bytes: 0,
         warnings: Vec::new(),
@@ -125,7 +136,7 @@ pub fn read<T: Transport>(
     };
     let progress = loop {
         let step = match &mut cursor.phase {
-            Phase::Pass(pass) => pass::step(api, table, pass, &mut out),
+            Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
             Phase::Search(search) => search::step(api, table, search, &mut out),
             Phase::Rest { .. } => Ok(Progress::Done),
         };
@@ -143,11 +154,11 @@ pub fn read<T: Transport>(
 }
 
 /// How long a table that was read as a whole has still to rest: a host that starts anew, or asks too soon, must not cost
-/// another pass.
-fn rest_of(table: &Table, last_pass_ms: u64, now_ms: u64) -> Option<u64> {
+/// another snapshot.
+fn rest_of(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Option<u64> {
     let Follow::Compare { every_ms } = table.follow else { return None };
-    // A pass of the future was begun by a clock that has been set back since.
-    let since_ms = now_ms.checked_sub(last_pass_ms)?;
+    // A snapshot of the future was begun by a clock that has been set back since.
+    let since_ms = now_ms.checked_sub(last_snapshot_ms)?;
     every_ms.checked_sub(since_ms).filter(|rest_ms| *rest_ms > limits::COMPARE_EARLY_MS)
 }
 
@@ -156,7 +167,7 @@ fn resting(cursor: &Cursor, wait_ms: u64) -> Batch {
     Batch {
         changes: Vec::new(),
         cursor: cursor.to_json(),
-        pass: None,
+        generation: None,
         caught_up: true,
         wait_ms: Some(wait_ms),
         warnings: Vec::new(),
@@ -166,16 +177,16 @@ fn resting(cursor: &Cursor, wait_ms: u64) -> Batch {
 /// The batch, with the cursor moved on to the next phase where this one is done.
 fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
     let done = matches!(progress, Progress::Done);
-    let pass = match &cursor.phase {
-        Phase::Pass(pass) => {
-            let complete = done && !pass.gaps;
-            Some(PassMark { id: pass.began_ms, as_of_ms: pass.source_began_ms, complete })
+    let snapshot = match &cursor.phase {
+        Phase::Snapshot(snapshot) => {
+            let complete = done && !snapshot.gaps;
+            Some(Generation { id: snapshot.began_ms, as_of_ms: snapshot.source_began_ms, complete })
         }
         _ => None,
     };
     let next = match cursor.phase {
-        Phase::Pass(pass) if done => {
-            Cursor::new(table, after_pass(table, pass.began_ms, pass.source_began_ms))
+        Phase::Snapshot(snapshot) if done => {
+            Cursor::new(table, after_snapshot(table, snapshot.began_ms, snapshot.source_began_ms))
         }
         _ => cursor,
     };
@@ -184,7 +195,7 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
         Follow::Compare { every_ms } => every_ms,
     };
     let mut warnings = out.warnings;
-    if done && pass.is_some_and(|pass| !pass.complete) {
+    if done && snapshot.is_some_and(|snapshot| !snapshot.complete) {
         warnings.push(format!(
             "`{}` was not read as a whole: what is gone at the source is not looked for this time",
             table.name
@@ -194,30 +205,30 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
     Batch {
         changes: out.changes,
         cursor: next.to_json(),
-        pass,
+        generation: snapshot,
         caught_up: done,
         wait_ms: done.then_some(wait_ms),
         warnings,
     }
 }
 
-/// How a table is followed once a pass is complete.
-fn after_pass(table: &Table, began_ms: u64, source_began_ms: Option<u64>) -> Phase {
+/// How a table is followed once a snapshot is complete.
+fn after_snapshot(table: &Table, began_ms: u64, source_began_ms: Option<u64>) -> Phase {
     match table.follow {
         Follow::Search { .. } => {
             let since_ms = source_began_ms.unwrap_or(began_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
             Phase::Search(Search { since_ms, window: None, bin_since_ms: since_ms, seen: BTreeMap::new() })
         }
-        Follow::Compare { .. } => Phase::Rest { last_pass: began_ms },
+        Follow::Compare { .. } => Phase::Rest { last_snapshot: began_ms },
     }
 }
 
-/// The cursor that starts at a moment: changes since then by search, or a pass where there is no search.
+/// The cursor that starts at a moment: changes since then by search, or a snapshot where there is no search.
 pub fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
     match table.follow {
-        Follow::Search { .. } => Cursor::new(table, after_pass(table, time_ms, Some(time_ms))),
-        // No pass was yet, so none is to be waited for.
-        Follow::Compare { .. } => Cursor::new(table, Phase::Rest { last_pass: 0 }),
+        Follow::Search { .. } => Cursor::new(table, after_snapshot(table, time_ms, Some(time_ms))),
+        // No snapshot was yet, so none is to be waited for.
+        Follow::Compare { .. } => Cursor::new(table, Phase::Rest { last_snapshot: 0 }),
     }
 }
 

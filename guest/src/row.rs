@@ -29,27 +29,45 @@ pub struct Change {
     pub key: String,
     pub before: Option<String>,
     pub after: Option<String>,
-    pub source_time_ms: Option<u64>,
+    /// `after` holds only the members to replace.
+    pub partial: bool,
+    pub source: ChangeSource,
+    pub source_updated_at_ms: Option<u64>,
     pub as_of_ms: Option<u64>,
     pub id: String,
-    pub attributes: Vec<(String, String)>,
 }
 
 impl Change {
-    /// The delete of a record, however it was learnt; the same moment gives the same idempotency key.
-    pub fn gone(table: &'static str, id: &str, before: Option<String>, as_of_ms: Option<u64>) -> Self {
+    /// The delete of a record; equal times give equal idempotency keys.
+    pub fn delete(
+        table: &'static str,
+        id: &str,
+        before: Option<String>,
+        as_of_ms: Option<u64>,
+        source: ChangeSource,
+    ) -> Self {
         Self {
             table,
             operation: Operation::Delete,
             key: key(id),
             before,
             after: None,
-            source_time_ms: None,
+            partial: false,
+            source,
+            source_updated_at_ms: None,
             as_of_ms,
-            id: format!("{id}-gone-{}", as_of_ms.unwrap_or(0)),
-            attributes: Vec::new(),
+            id: format!("{id}-deleted-{}", as_of_ms.unwrap_or(0)),
         }
     }
+}
+
+/// How a change was found; the contract's `change-source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeSource {
+    Snapshot,
+    Incremental,
+    Webhook,
+    Refetch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

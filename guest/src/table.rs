@@ -61,7 +61,7 @@ pub struct Slices {
     pub values: &'static [&'static str],
 }
 
-/// What a pass reads of each record beside its list row, when list rows are only a part of it.
+/// What a snapshot reads of each record beside its list row, when list rows are only a part of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Detail {
     /// `ticket_detail = false` turns it off.
@@ -146,7 +146,7 @@ pub struct Moment {
 /// The moment that every search takes.
 pub const MODIFIED: Moment = Moment { member: "modifiedTime", range: "modifiedTimeRange" };
 
-/// How changes after the first pass are found by asking.
+/// How changes after the first snapshot are found by asking.
 #[derive(Clone, Copy, Debug)]
 pub enum Follow {
     /// The search at this path, by each of these moments: what changed in one of them has changed.

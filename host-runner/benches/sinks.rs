@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use host_runner::change::{Change, Operation, Pass, Table};
+use host_runner::change::{Change, ChangeSource, Generation, Operation, Table};
 use host_runner::connection::{Deletes, SinkKind, SinkSettings};
 use host_runner::sinks::{Commit, open};
 
@@ -29,7 +29,7 @@ fn run(name: &str, kind: SinkKind, folder: &Path, rows: u64) {
     let settings = SinkSettings { kind, path, deletes: Deletes::Soft, owner };
     let mut sink = open(&settings).expect("opened");
     sink.prepare(&[table()]).expect("prepared");
-    for (what, pass) in [("new", 1), ("unchanged", 2)] {
+    for (what, generation) in [("new", 1), ("unchanged", 2)] {
         let cpu = cpu_seconds();
         let (mut wall, mut batches_cpu) = (0.0, 0.0);
         for first in (0..rows).step_by(BATCH as usize) {
@@ -41,9 +41,12 @@ fn run(name: &str, kind: SinkKind, folder: &Path, rows: u64) {
                 table: "things",
                 changes: &changes,
                 cursor: Some("cursor"),
-                pass: Some(Pass { id: pass, as_of_ms: None, complete: first + BATCH >= rows }),
-                as_of_ms: pass,
-                lineage: "snapshot",
+                generation: Some(Generation {
+                    id: generation,
+                    as_of_ms: None,
+                    complete: first + BATCH >= rows,
+                }),
+                as_of_ms: generation,
             };
             sink.commit(&commit).expect("committed");
             wall += started.elapsed().as_secs_f64();
@@ -92,10 +95,11 @@ fn change(row: u64) -> Change {
         key: format!("{{\"id\":\"{id}\"}}"),
         before: None,
         after: Some(document),
-        source_time_ms: Some(1_700_000_000_000 + row),
+        source_updated_at_ms: Some(1_700_000_000_000 + row),
         as_of_ms: None,
         id: format!("{id}:1"),
-        attributes: vec![],
+        partial: false,
+        source: ChangeSource::Snapshot,
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! It turns in a circle: what arrived ([`receiving`]) → one batch of the table that is due ([`polling`]) →
 //! wait for whichever comes first. Who asks something ([`request`]) is answered between two batches. The journal is looked at between any two batches, and a batch is kept
-//! short, so that a long first pass does not hold up webhooks. Nothing here sleeps to see whether something
+//! short, so that a long first snapshot does not hold up webhooks. Nothing here sleeps to see whether something
 //! has arrived.
 //!
 //! [`agenda`], [`delays`], [`harvest`] and [`hold`] decide and are pure. Ends when it is told to, or with a failure
@@ -49,7 +49,7 @@ pub use self::subscribing::{no_webhooks, subscribable};
 
 /// Time that a call under way gets to end after a stop: a token that it renewed is then not lost.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Time asked for in a batch, so that what arrives meanwhile does not wait long. A first pass loses little:
+/// Time asked for in a batch, so that what arrives meanwhile does not wait long. A first snapshot loses little:
 /// a commit takes milliseconds.
 pub const READ_MS: u32 = 1_000;
 /// Time that a backlog of deliveries may take before a table that is due gets a batch.

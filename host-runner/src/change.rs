@@ -31,6 +31,31 @@ impl Operation {
     }
 }
 
+/// How a change was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeSource {
+    /// By a complete read of its table.
+    Snapshot,
+    /// By reading what changed after the snapshot.
+    Incremental,
+    /// In the body of a delivery.
+    Webhook,
+    /// By reading the record by its key.
+    Refetch,
+}
+
+impl ChangeSource {
+    /// The contract's name; the value of the column `_change_source`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Incremental => "incremental",
+            Self::Webhook => "webhook",
+            Self::Refetch => "refetch",
+        }
+    }
+}
+
 /// Open-ended facts by name.
 pub type Attributes = Vec<(String, String)>;
 
@@ -47,27 +72,22 @@ pub struct Change {
     pub before: Option<String>,
     /// The row, a JSON object.
     pub after: Option<String>,
+    /// `after` holds only the members to replace.
+    pub partial: bool,
+    /// How it was found.
+    pub source: ChangeSource,
     /// When the row last changed by its own account.
-    pub source_time_ms: Option<u64>,
+    pub source_updated_at_ms: Option<u64>,
     /// Orders changes of one key; none is the time of the call.
     pub as_of_ms: Option<u64>,
     /// The same for every delivery of the same change.
     pub id: String,
-    /// `partial`, `lineage`.
-    pub attributes: Attributes,
-}
-
-impl Change {
-    /// Whether `after` holds only some members.
-    pub fn is_partial(&self) -> bool {
-        attribute(&self.attributes, "partial") == Some("true")
-    }
 }
 
 /// One complete read of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pass {
-    /// When it began; later passes are greater.
+pub struct Generation {
+    /// When it began; later snapshots are greater.
     pub id: u64,
     /// When it began by the source's clock; dates what a comparison finds gone.
     pub as_of_ms: Option<u64>,
@@ -82,8 +102,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// Where to go on.
     pub cursor: String,
-    /// The pass it belongs to, if any.
-    pub pass: Option<Pass>,
+    /// The snapshot it belongs to, if any.
+    pub generation: Option<Generation>,
     /// Nothing is left to read now.
     pub caught_up: bool,
     /// Do not ask again sooner.

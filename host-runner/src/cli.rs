@@ -31,7 +31,7 @@ use crate::secret::Redactor;
 use crate::serve::control;
 use crate::stop::{self, Stop, Stopper};
 use crate::telemetry::{self, LogFormat};
-use crate::tenant::{Places, Tenant};
+use crate::tenant::{Paths, Tenant};
 
 const ABOUT: &str = "Runs a source connector, a WebAssembly component, sandboxed, into a database";
 
@@ -137,7 +137,7 @@ enum Command {
 /// What every command gets.
 struct Context {
     printer: Printer,
-    places: Places,
+    paths: Paths,
     connections: Vec<PathBuf>,
     stop: Stop,
 }
@@ -162,12 +162,12 @@ impl Context {
     }
 
     async fn tenant(&self) -> Result<Tenant> {
-        Tenant::load(self.file()?, &self.places).await
+        Tenant::load(self.file()?, &self.paths).await
     }
 
     /// What the server that has the connection answers; none if none has it, so that the command does it itself.
     async fn ask<T: DeserializeOwned>(&self, name: &str, request: Request) -> Result<Option<T>> {
-        let (data, name) = (self.places.data.clone(), name.to_owned());
+        let (data, name) = (self.paths.data.clone(), name.to_owned());
         let asking = tokio::task::spawn_blocking(move || control::ask(&data, &name, &request));
         let answer = asking.await.map_err(|error| Error::host(format!("stopped: {error}")))?;
         let Some(answer) = answer.transpose()? else { return Ok(None) };
@@ -193,7 +193,7 @@ pub fn main() -> Exit {
     let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));
     telemetry::start(verbose, cli.global.log_format, &redactor);
     let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
-    let places = Places {
+    let paths = Paths {
         data: cli.global.data,
         component: cli.global.component,
         key_file: cli.global.key_file,
@@ -210,7 +210,7 @@ pub fn main() -> Exit {
             std::process::exit(Exit::Interrupted as i32);
         }
     });
-    let context = Context { printer, places, connections: cli.global.connection, stop };
+    let context = Context { printer, paths, connections: cli.global.connection, stop };
     let outcome = runtime.block_on(run(cli.command, &context));
     let exit = outcome.unwrap_or_else(|error| context.printer.error(&error));
     // Calls that are still under way, such as a name lookup, are not waited for.

@@ -4,7 +4,7 @@
 //! further ahead of our clock than [`CLOCK_AHEAD_MAX`].
 
 use crate::bindings::{source, types, webhook};
-use crate::change::{Batch, Change, CheckItem, Operation, Outcome, Pass, Receipt, Table};
+use crate::change::{Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Receipt, Table};
 use crate::error::{Error, Kind, Origin};
 use crate::journal::Delivery;
 use crate::limits::CLOCK_AHEAD_MAX;
@@ -50,6 +50,17 @@ impl From<types::Operation> for Operation {
     }
 }
 
+impl From<types::ChangeSource> for ChangeSource {
+    fn from(source: types::ChangeSource) -> Self {
+        match source {
+            types::ChangeSource::Snapshot => Self::Snapshot,
+            types::ChangeSource::Incremental => Self::Incremental,
+            types::ChangeSource::Webhook => Self::Webhook,
+            types::ChangeSource::Refetch => Self::Refetch,
+        }
+    }
+}
+
 /// A moment by the source's clock, as far as ours allows it.
 fn moment(source_ms: u64, now_ms: u64) -> u64 {
     let ahead_ms = u64::try_from(CLOCK_AHEAD_MAX.as_millis()).unwrap_or(u64::MAX);
@@ -63,25 +74,26 @@ fn changes(changes: Vec<types::Change>, now_ms: u64) -> Vec<Change> {
         key: change.key,
         before: change.before,
         after: change.after,
-        source_time_ms: change.source_time_ms,
+        partial: change.partial,
+        source: change.source.into(),
+        source_updated_at_ms: change.source_updated_at_ms,
         as_of_ms: change.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),
         id: change.id,
-        attributes: change.attributes,
     };
     changes.into_iter().map(change).collect()
 }
 
 /// A batch with the time at which the host asked for it; `now_ms` is when it was answered.
 pub(crate) fn batch(batch: types::Batch, called_at_ms: u64, now_ms: u64) -> Batch {
-    let pass = |pass: types::Pass| Pass {
-        id: pass.id,
-        as_of_ms: pass.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),
-        complete: pass.complete,
+    let generation = |generation: types::Generation| Generation {
+        id: generation.id,
+        as_of_ms: generation.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),
+        complete: generation.complete,
     };
     Batch {
         changes: changes(batch.changes, now_ms),
         cursor: batch.cursor,
-        pass: batch.pass.map(pass),
+        generation: batch.generation.map(generation),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
         attributes: batch.attributes,
@@ -155,7 +167,9 @@ mod tests {
             key: "{}".to_owned(),
             before: None,
             after: None,
-            source_time_ms: Some(u64::MAX),
+            partial: false,
+            source: types::ChangeSource::Webhook,
+            source_updated_at_ms: Some(u64::MAX),
             as_of_ms,
             id: String::new(),
             attributes: Vec::new(),
@@ -176,13 +190,13 @@ mod tests {
         let read = types::Batch {
             changes: given.map(change).to_vec(),
             cursor: String::new(),
-            pass: Some(types::Pass { id: 1, as_of_ms: Some(u64::MAX), complete: true }),
+            generation: Some(types::Generation { id: 1, as_of_ms: Some(u64::MAX), complete: true }),
             caught_up: true,
             wait_ms: None,
             attributes: Vec::new(),
         };
         let read = batch(read, 0, NOW);
         assert_eq!(moments(&read.changes), wanted);
-        assert_eq!(read.pass.and_then(|pass| pass.as_of_ms), Some(latest));
+        assert_eq!(read.generation.and_then(|generation| generation.as_of_ms), Some(latest));
     }
 }

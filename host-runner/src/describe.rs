@@ -82,7 +82,7 @@ pub struct TableInfo {
     /// What must be granted to read it.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// `snapshot`, `count`, `follow`, `webhook`.
+    /// `snapshot`, `count`, `incremental`, `webhook`.
     #[serde(default)]
     pub capabilities: Vec<String>,
 }

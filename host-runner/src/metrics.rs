@@ -8,7 +8,7 @@ mod render;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::change::{Attributes, number};
+use crate::change::{Attributes, ChangeSource, number};
 use crate::clock::now_ms;
 use crate::error::Error;
 
@@ -57,7 +57,7 @@ pub struct TableCounters {
     pub caught_up_ms: u64,
     /// When it was last read.
     pub polled_ms: u64,
-    /// Whether its first pass is complete.
+    /// Whether its first snapshot is complete.
     pub complete: bool,
 }
 
@@ -68,8 +68,8 @@ pub struct Counters {
     pub phase: Phase,
     /// Its tables.
     pub tables: BTreeMap<String, TableCounters>,
-    /// Changes by table and lineage.
-    pub changes: BTreeMap<(String, String), u64>,
+    /// Changes by table and source.
+    pub changes: BTreeMap<(String, &'static str), u64>,
     /// Deliveries whose changes are in the target.
     pub applied: u64,
     /// Deliveries that became dead letters.
@@ -140,11 +140,10 @@ impl Counters {
     }
 
     /// Counts changes of a table.
-    pub fn changed(&mut self, table: &str, lineage: &str, changes: u64) {
+    pub fn changed(&mut self, table: &str, source: ChangeSource, changes: u64) {
         let known = self.changes.len() < NAMES_MAX;
-        let name = (table.to_owned(), lineage.to_owned());
-        let name =
-            if known || self.changes.contains_key(&name) { name } else { (OTHER.into(), OTHER.into()) };
+        let name = (table.to_owned(), source.name());
+        let name = if known || self.changes.contains_key(&name) { name } else { (OTHER.into(), OTHER) };
         *self.changes.entry(name).or_default() += changes;
     }
 

@@ -28,7 +28,7 @@ use crate::hooks::{PublicUrl, Registry};
 use crate::ingress::{self, Ingress, TlsFiles};
 use crate::journal::{Found, Journal, JournalLimits};
 use crate::stop::Stop;
-use crate::tenant::Places;
+use crate::tenant::Paths;
 
 /// How often the connection files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -53,25 +53,20 @@ pub struct Options {
 }
 
 /// Where the journal of a data folder is.
-pub fn journal_path(places: &Places) -> PathBuf {
-    places.data.join("journal.db")
+pub fn journal_path(paths: &Paths) -> PathBuf {
+    paths.data.join("journal.db")
 }
 
 /// Serves until it is asked to stop. `say` takes lines for the person who started it.
-pub async fn run(
-    options: Options,
-    places: Places,
-    mut stop: Stop,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<()> {
+pub async fn run(options: Options, paths: Paths, mut stop: Stop, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::host(format!("no signals: {error}")))?;
-    crate::state::private_folder(&places.data)?;
-    let (journal, found) = Journal::open(journal_path(&places), JournalLimits::default())?;
+    crate::state::private_folder(&paths.data)?;
+    let (journal, found) = Journal::open(journal_path(&paths), JournalLimits::default())?;
     tell_found(&found, say);
     let registry = Registry::default();
-    let board = Arc::new(Board::new(journal.clone(), places.redactor.clone()));
-    let mut tenants = Tenants::new(&options, places, journal.clone(), registry.clone(), Arc::clone(&board));
+    let board = Arc::new(Board::new(journal.clone(), paths.redactor.clone()));
+    let mut tenants = Tenants::new(&options, paths, journal.clone(), registry.clone(), Arc::clone(&board));
     // Loaded first: nothing listens, and nothing is called, before all of them can be used.
     let loaded = tenants.load_all(say).await?;
     let settings = ingress::Options {

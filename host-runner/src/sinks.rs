@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Batch, Change, Pass, Table};
+use crate::change::{Batch, Change, Generation, Table};
 use crate::connection::{Deletes, SinkKind, SinkSettings};
 use crate::error::{Error, Kind, Origin, Result};
 
@@ -57,7 +57,7 @@ pub struct Position {
     /// Where to go on; none after a reset.
     pub cursor: Option<String>,
     /// The newest complete read that was begun, 0 if none was.
-    pub pass: u64,
+    pub generation: u64,
     /// Whether that read has been completed.
     pub complete: bool,
     /// When this was written.
@@ -67,7 +67,7 @@ pub struct Position {
 /// Rows to be stored in one transaction, with the cursor that covers them.
 ///
 /// Commits must come in the order of the calls that produced them: a row written between two batches
-/// of a pass counts as seen by that pass.
+/// of a snapshot counts as seen by that snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct Commit<'a> {
     /// The table whose cursor moves.
@@ -76,12 +76,10 @@ pub struct Commit<'a> {
     pub changes: &'a [Change],
     /// Where to go on; none leaves the cursor as it is.
     pub cursor: Option<&'a str>,
-    /// The pass that the rows belong to.
-    pub pass: Option<Pass>,
+    /// The snapshot that the rows belong to.
+    pub generation: Option<Generation>,
     /// Orders changes that carry no time of their own.
     pub as_of_ms: u64,
-    /// How rows were learnt that do not say it themselves.
-    pub lineage: &'static str,
 }
 
 impl<'a> Commit<'a> {
@@ -91,9 +89,8 @@ impl<'a> Commit<'a> {
             table,
             changes: &batch.changes,
             cursor: Some(&batch.cursor),
-            pass: batch.pass,
+            generation: batch.generation,
             as_of_ms: batch.called_at_ms,
-            lineage: if batch.pass.is_some() { "snapshot" } else { "poll" },
         }
     }
 }
@@ -108,7 +105,7 @@ pub trait Sink: Send {
     fn positions(&self) -> Result<Vec<Position>>;
     /// Stores rows and cursor, both or neither.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
-    /// Forgets a cursor, so that the next read begins a new pass. Rows stay. True if there was one.
+    /// Forgets a cursor, so that the next read begins a new snapshot. Rows stay. True if there was one.
     fn reset(&mut self, table: &str) -> Result<bool>;
 }
 

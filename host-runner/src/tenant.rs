@@ -22,7 +22,7 @@ use crate::state::{Lock, Sessions};
 
 /// Where everything is.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct Paths {
     /// The data folder.
     pub data: PathBuf,
     /// The component, if it was given.
@@ -55,18 +55,18 @@ pub struct Open {
 
 impl Tenant {
     /// Reads the file and asks its component what it is.
-    pub async fn load(file: &Path, places: &Places) -> Result<Self> {
-        Self::load_in(&Engines::default(), file, places).await
+    pub async fn load(file: &Path, paths: &Paths) -> Result<Self> {
+        Self::load_in(&Engines::default(), file, paths).await
     }
 
     /// The same with an engine that others use too.
-    pub async fn load_in(engines: &Engines, file: &Path, places: &Places) -> Result<Self> {
+    pub async fn load_in(engines: &Engines, file: &Path, paths: &Paths) -> Result<Self> {
         let environment = |name: &str| std::env::var(name).ok();
         let mut connection = Connection::load(file, &environment)?;
-        let path = component_path(places, connection.component.as_deref())?;
-        let component = engines.component(&path, &connection.limits, places)?;
+        let path = component_path(paths, connection.component.as_deref())?;
+        let component = engines.component(&path, &connection.limits, paths)?;
         let describe = describe(&component, &connection.limits).await?;
-        connection.resolve_secrets(&describe, &places.redactor)?;
+        connection.resolve_secrets(&describe, &paths.redactor)?;
         let place = connection.path.display().to_string();
         let declared = describe.targets(&connection.config).map_err(|error| error.about(&place))?;
         let policy = Policy::new(declared, connection.allow.clone());
@@ -74,9 +74,9 @@ impl Tenant {
     }
 
     /// Takes the lock and gets the sandbox ready.
-    pub fn open(&self, places: &Places) -> Result<Open> {
+    pub fn open(&self, paths: &Paths) -> Result<Open> {
         let connection = &self.connection;
-        let sessions = self.sessions(places)?;
+        let sessions = self.sessions(paths)?;
         let session = sessions.1.load()?;
         let client = Client::new(self.policy.clone(), &connection.limits, connection.ca_file.as_deref())?;
         let sandbox = Sandbox::new(
@@ -91,28 +91,28 @@ impl Tenant {
     }
 
     /// The lock and the sealed sessions.
-    pub fn sessions(&self, places: &Places) -> Result<(Lock, Sessions)> {
-        sessions(&self.connection.name, places)
+    pub fn sessions(&self, paths: &Paths) -> Result<(Lock, Sessions)> {
+        sessions(&self.connection.name, paths)
     }
 }
 
 /// The key of this installation.
-pub fn key(places: &Places) -> Result<Key> {
+pub fn key(paths: &Paths) -> Result<Key> {
     let variable = std::env::var(VARIABLE).ok();
-    Key::find(variable.as_deref(), places.key_file.as_deref(), &places.data)
+    Key::find(variable.as_deref(), paths.key_file.as_deref(), &paths.data)
 }
 
 /// Takes a connection's lock and opens its sealed sessions.
-pub fn sessions(name: &str, places: &Places) -> Result<(Lock, Sessions)> {
-    let key = key(places)?;
-    let lock = Lock::take(&places.data, name)?;
-    let sessions = Sessions::open(&lock, name, key, places.redactor.clone())?;
+pub fn sessions(name: &str, paths: &Paths) -> Result<(Lock, Sessions)> {
+    let key = key(paths)?;
+    let lock = Lock::take(&paths.data, name)?;
+    let sessions = Sessions::open(&lock, name, key, paths.redactor.clone())?;
     Ok((lock, sessions))
 }
 
 /// Compiles a component, or takes it from the cache in the data folder.
-pub fn load_component(path: &Path, limits: &Limits, places: &Places) -> Result<Component> {
-    let cache = places.data.join("cache");
+pub fn load_component(path: &Path, limits: &Limits, paths: &Paths) -> Result<Component> {
+    let cache = paths.data.join("cache");
     Engine::new(limits.memory_bytes, Some(cache))?.load(path)
 }
 
@@ -121,12 +121,12 @@ pub fn load_component(path: &Path, limits: &Limits, places: &Places) -> Result<C
 pub struct Engines(Mutex<HashMap<usize, Engine>>);
 
 impl Engines {
-    fn component(&self, path: &Path, limits: &Limits, places: &Places) -> Result<Component> {
+    fn component(&self, path: &Path, limits: &Limits, paths: &Paths) -> Result<Component> {
         let mut engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = match engines.entry(limits.memory_bytes) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                entry.insert(Engine::new(limits.memory_bytes, Some(places.data.join("cache")))?)
+                entry.insert(Engine::new(limits.memory_bytes, Some(paths.data.join("cache")))?)
             }
         };
         engine.load(path)
@@ -134,8 +134,8 @@ impl Engines {
 }
 
 /// The component's file: the one given, the connection's, or the only one beside this program.
-pub fn component_path(places: &Places, connection: Option<&Path>) -> Result<PathBuf> {
-    if let Some(path) = places.component.as_deref().or(connection) {
+pub fn component_path(paths: &Paths, connection: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = paths.component.as_deref().or(connection) {
         return Ok(path.to_owned());
     }
     let program = std::env::current_exe()

@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
 use crate::limits;
-use crate::row::{Change, Head};
+use crate::row::Head;
 use crate::table::Table;
 use crate::tables;
 use crate::time;
@@ -85,7 +85,7 @@ pub(super) fn sweep<T: Transport>(
         bury_children(api, table, &parents, out)?;
     } else {
         for (id, deleted_ms) in binned {
-            out.push(Change::gone(table.name, &id, None, Some(as_of_ms(deleted_ms))));
+            out.delete(table.name, &id, None, Some(as_of_ms(deleted_ms)));
         }
     }
     search.bin_since_ms = search.since_ms;

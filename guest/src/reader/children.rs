@@ -5,7 +5,7 @@ use super::details::{self, Listed};
 use crate::api::{Answer, Api};
 use crate::error::{Kind as Failure, Result};
 use crate::limits;
-use crate::row::{self, Change, Head};
+use crate::row::{self, Head};
 use crate::table::{Children, Kind, Table};
 use crate::transport::Transport;
 use crate::url::Path;
@@ -50,7 +50,7 @@ pub(super) fn read<T: Transport>(
                 for child in found {
                     if fate == Fate::Gone {
                         let as_of_ms = some[child.parent].as_of_ms;
-                        out.push(Change::gone(table.name, &child.head.id, None, as_of_ms));
+                        out.delete(table.name, &child.head.id, None, as_of_ms);
                         continue;
                     }
                     let parent = &some[child.parent].head.id;
@@ -59,9 +59,7 @@ pub(super) fn read<T: Transport>(
                         continue;
                     };
                     let mut change = details::as_read(table, &child.head, document, child.as_of_ms);
-                    if child.partial {
-                        change.attributes.push(("partial".to_owned(), "true".to_owned()));
-                    }
+                    change.partial = child.partial;
                     out.push(change);
                 }
             }

@@ -8,7 +8,7 @@ use super::Output;
 use crate::api::{Answer, Api};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::row::{self, Change, Head, Operation};
+use crate::row::{self, Change, ChangeSource, Head, Operation};
 use crate::table::Table;
 use crate::transport::Transport;
 
@@ -22,7 +22,7 @@ pub(super) struct Listed<'a> {
 /// What to do about a listed record that turns out to be gone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gone {
-    /// A pass does not show it, and so the target buries it when the pass is complete.
+    /// A snapshot does not show it, and so the target buries it when the snapshot is complete.
     Skip,
     /// Following says so itself.
     Bury,
@@ -40,11 +40,12 @@ pub(super) fn as_read(table: &'static Table, head: &Head, document: String, as_o
         operation: Operation::Read,
         key: row::key(&head.id),
         before: None,
-        source_time_ms: head.modified_time_ms,
+        source_updated_at_ms: head.modified_time_ms,
         as_of_ms,
         id: row::change_id(&head.id, &document),
         after: Some(document),
-        attributes: Vec::new(),
+        partial: false,
+        source: ChangeSource::Snapshot,
     }
 }
 
@@ -94,9 +95,10 @@ fn complete(
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
             if gone == Gone::Bury {
-                let mut change = Change::gone(table.name, &listed.head.id, None, error.as_of_ms());
+                let mut change =
+                    Change::delete(table.name, &listed.head.id, None, error.as_of_ms(), out.source);
                 if let (None, Some(modified_ms)) = (error.as_of_ms(), listed.head.modified_time_ms) {
-                    change.id = format!("{}-gone-after-{modified_ms}", listed.head.id);
+                    change.id = format!("{}-deleted-after-{modified_ms}", listed.head.id);
                 }
                 out.push(change);
             }
@@ -120,14 +122,14 @@ fn complete(
     };
     if head.deleted {
         if gone == Gone::Bury {
-            out.push(Change::gone(table.name, &head.id, Some(detail.to_owned()), answer.as_of_ms));
+            out.delete(table.name, &head.id, Some(detail.to_owned()), answer.as_of_ms);
         }
         return Ok(());
     }
     if !config.selects(table, detail) {
         // It was moved since it was listed; what it holds now is none of ours.
         if gone == Gone::Bury {
-            out.push(Change::gone(table.name, &head.id, None, answer.as_of_ms));
+            out.delete(table.name, &head.id, None, answer.as_of_ms);
         }
         return Ok(());
     }

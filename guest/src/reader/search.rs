@@ -208,12 +208,12 @@ fn bury<T: Transport>(
         return children::read(api, table, foreign, Fate::Gone, out);
     }
     for Listed { head, as_of_ms, .. } in foreign {
-        out.push(Change::gone(table.name, &head.id, None, *as_of_ms));
+        out.delete(table.name, &head.id, None, *as_of_ms);
     }
     foreign.len()
 }
 
-/// Writes changed rows: by their detail where the table has one, so that they look as a pass would show them.
+/// Writes changed rows: by their detail where the table has one, so that they look as a snapshot would show them.
 fn write<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -231,16 +231,14 @@ fn write<T: Transport>(
     written
 }
 
-/// A row found by following changed, whatever it was before. It replaces only what it shows: a list row of the pass may
+/// A row found by following changed, whatever it was before. It replaces only what it shows: a list row of the snapshot may
 /// have had members that neither search nor detail have.
 fn follow_up(change: &mut Change) {
     if change.operation == Operation::Read {
         change.operation = Operation::Update;
         // The index may lag, so a search row is as old as its own modified time says.
-        change.as_of_ms = change.as_of_ms.or(change.source_time_ms);
-        if change.attributes.iter().all(|(name, _)| name != "partial") {
-            change.attributes.push(("partial".to_owned(), "true".to_owned()));
-        }
+        change.as_of_ms = change.as_of_ms.or(change.source_updated_at_ms);
+        change.partial = true;
     }
 }
 

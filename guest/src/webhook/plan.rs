@@ -6,7 +6,7 @@ use super::events::{self, Event, Route};
 use crate::config::{Config, ReadBack};
 use crate::error::{Error, Kind as Failure, Result};
 use crate::limits;
-use crate::row::{self, Change, Head, Operation};
+use crate::row::{self, Change, ChangeSource, Head, Operation};
 use crate::table::{Kind, Table};
 
 /// What is to be done about a delivery.
@@ -112,7 +112,7 @@ fn record(
     Ok(Some(if reads {
         Step::Read(Wanted { table, id: head.id, child: None, previous, event_ms, gone })
     } else if gone || !is_ours {
-        Step::Believe(Change::gone(table.name, &head.id, previous, Some(event_ms)))
+        Step::Believe(Change::delete(table.name, &head.id, previous, Some(event_ms), ChangeSource::Webhook))
     } else {
         Step::Believe(from_payload(table, operation, &head, payload, previous, event_ms))
     }))
@@ -160,11 +160,12 @@ fn from_payload(
         operation,
         key: row::key(&head.id),
         before: previous,
-        source_time_ms: head.modified_time_ms,
+        source_updated_at_ms: head.modified_time_ms,
         as_of_ms: Some(event_ms),
         id: row::change_id(&head.id, payload),
         after: Some(payload.to_owned()),
-        attributes: vec![("partial".to_owned(), "true".to_owned())],
+        partial: true,
+        source: ChangeSource::Webhook,
     }
 }
 

@@ -9,7 +9,7 @@ use super::plan::Wanted;
 use crate::api::{Answer, Api};
 use crate::config::Config;
 use crate::error::{Error, Kind as Failure, Result};
-use crate::row::{self, Change, Operation};
+use crate::row::{self, Change, ChangeSource, Operation};
 use crate::table::Table;
 use crate::tables;
 use crate::transport::Transport;
@@ -111,7 +111,13 @@ fn found(config: &Config, wanted: &Wanted, answer: &Answer) -> Result<Option<Cha
     let as_of_ms = answer.as_of_ms.unwrap_or(0).max(wanted.event_ms);
     // One of a department that is not chosen has left the chosen ones: in the target it is gone.
     if wanted.child.is_none() && (head.deleted || !config.selects(table, record)) {
-        return Ok(Some(Change::gone(table.name, id, wanted.previous.clone(), Some(as_of_ms))));
+        return Ok(Some(Change::delete(
+            table.name,
+            id,
+            wanted.previous.clone(),
+            Some(as_of_ms),
+            ChangeSource::Refetch,
+        )));
     }
     let document = match (&wanted.child, table.children) {
         (Some((kind, parent)), Some(children)) => row::as_child(record, children.parent_key, parent, kind)
@@ -125,14 +131,12 @@ fn found(config: &Config, wanted: &Wanted, answer: &Answer) -> Result<Option<Cha
         operation: Operation::Update,
         key: row::key(id),
         before: wanted.previous.clone(),
-        source_time_ms: head.modified_time_ms,
+        source_updated_at_ms: head.modified_time_ms,
         as_of_ms: Some(as_of_ms),
         id: row::change_id(id, &document),
         after: Some(document),
-        attributes: vec![
-            ("partial".to_owned(), "true".to_owned()),
-            ("lineage".to_owned(), "read-back".to_owned()),
-        ],
+        partial: true,
+        source: ChangeSource::Refetch,
     }))
 }
 
@@ -153,5 +157,13 @@ fn missing(wanted: &Wanted, error: &Error) -> Result<Option<Change>> {
     };
     // It was asked for after the event, so it is gone at least as late.
     let as_of_ms = error.as_of_ms().unwrap_or(0).max(wanted.event_ms);
-    Ok(is_gone.then(|| Change::gone(wanted.table.name, &wanted.id, wanted.previous.clone(), Some(as_of_ms))))
+    Ok(is_gone.then(|| {
+        Change::delete(
+            wanted.table.name,
+            &wanted.id,
+            wanted.previous.clone(),
+            Some(as_of_ms),
+            ChangeSource::Refetch,
+        )
+    }))
 }

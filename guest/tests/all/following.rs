@@ -191,7 +191,7 @@ fn cursors_of_the_first_version_are_still_read() {
         (
             "tickets",
             format!(
-                r#"{{"version":1,"table":"tickets","phase":"pass","began_ms":{at},"source_began_ms":{at},"slice":0,"position":{{"from":3,"seam":["1","2","3"]}},"ahead":1}}"#
+                r#"{{"version":1,"table":"tickets","phase":"snapshot","began_ms":{at},"source_began_ms":{at},"slice":0,"position":{{"from":3,"seam":["1","2","3"]}},"ahead":1}}"#
             ),
             6,
         ),
@@ -206,7 +206,10 @@ fn cursors_of_the_first_version_are_still_read() {
         ),
         (
             "departments",
-            format!(r#"{{"version":1,"table":"departments","phase":"rest","last_pass":{}}}"#, at - 7_200_000),
+            format!(
+                r#"{{"version":1,"table":"departments","phase":"rest","last_snapshot":{}}}"#,
+                at - 7_200_000
+            ),
             1,
         ),
     ] {

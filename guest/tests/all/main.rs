@@ -3,8 +3,8 @@
 mod departments;
 mod desk;
 mod following;
-mod passes;
 mod reading;
 mod receiving;
 mod signer;
+mod snapshots;
 mod subscribing;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
-use zoho_desk::reader::{Limits, PassMark};
+use zoho_desk::reader::{Generation, Limits};
 use zoho_desk::row::Operation;
 
 use crate::desk::Desk;
@@ -178,7 +178,7 @@ fn after_the_first_pass_only_changes_are_read() {
     desk.set(|state| state.delete("4"));
     desk.advance_ms(90_000);
     let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
-    assert!(batch.caught_up && batch.pass.is_none());
+    assert!(batch.caught_up && batch.generation.is_none());
     let keys: Vec<(&str, Operation)> =
         batch.changes.iter().map(|change| (change.key.as_str(), change.operation)).collect();
     assert_eq!(keys, [(r#"{"id":"17"}"#, Operation::Update), (r#"{"id":"4"}"#, Operation::Delete)]);
@@ -216,10 +216,10 @@ fn a_pass_says_when_it_is_complete() {
     let desk = Desk::with_tickets(150);
     let mut connection = connect(&desk, json!({"ticket_detail": false}));
     let first = connection.read("tickets", None, Limits { max_changes: 50, ..LIMITS }).unwrap();
-    let begun = first.pass.unwrap();
+    let begun = first.generation.unwrap();
     assert!(!begun.complete);
     let last = connection.read("tickets", Some(&first.cursor), LIMITS).unwrap();
-    assert_eq!(last.pass, Some(PassMark { complete: true, ..begun }));
+    assert_eq!(last.generation, Some(Generation { complete: true, ..begun }));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which table is read next, and when. Pure: times are arguments.
 //!
-//! Tables whose first pass is not complete come in their order; tables that follow come when they are due.
-//! Where both have something to do they take turns, so that neither a long first pass nor a table that is
+//! Tables whose first snapshot is not complete come in their order; tables that follow come when they are due.
+//! Where both have something to do they take turns, so that neither a long first snapshot nor a table that is
 //! never caught up keeps the other waiting.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ const GAP_REST: Duration = Duration::from_secs(300);
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) cursor: Option<String>,
-    /// Its first pass is complete.
+    /// Its first snapshot is complete.
     pub(super) complete: bool,
     /// When it may be read again.
     due: Instant,
@@ -167,7 +167,7 @@ mod tests {
         let position = |name: &&str| Position {
             table: (*name).to_owned(),
             cursor: Some("{}".to_owned()),
-            pass: 1,
+            generation: 1,
             complete: true,
             updated_at: String::new(),
         };

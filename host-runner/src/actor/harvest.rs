@@ -63,7 +63,7 @@ impl Harvest {
 #[cfg(test)]
 mod tests {
     use super::Harvest;
-    use crate::change::{Change, Operation, Receipt};
+    use crate::change::{Change, ChangeSource, Operation, Receipt};
     use crate::error::{Error, Kind, Origin, Result};
 
     fn taken(id: &str) -> Result<Receipt> {
@@ -73,10 +73,11 @@ mod tests {
             key: "{}".to_owned(),
             before: None,
             after: None,
-            source_time_ms: None,
+            source_updated_at_ms: None,
             as_of_ms: None,
             id: id.to_owned(),
-            attributes: Vec::new(),
+            partial: false,
+            source: ChangeSource::Snapshot,
         };
         let attributes =
             vec![("ignored".to_owned(), format!("event-{id}")), ("requests".to_owned(), "1".to_owned())];

@@ -41,9 +41,8 @@ impl Work {
 
     /// Stores a batch with its cursor.
     async fn keep(&mut self, index: usize, table: &str, cursor: Option<String>, batch: Batch) -> Result<()> {
-        let lineage = if batch.pass.is_some() { "snapshot" } else { "poll" };
-        let by_table = tally_with(&batch.changes, lineage);
-        let (caught_up, pass, next) = (batch.caught_up, batch.pass, batch.cursor.clone());
+        let by_table = tally(&batch.changes);
+        let (caught_up, generation, next) = (batch.caught_up, batch.generation, batch.cursor.clone());
         let asked = batch.wait_ms.map(Duration::from_millis);
         let attributes = batch.attributes.clone();
         let name = table.to_owned();
@@ -53,11 +52,11 @@ impl Work {
         if repaired > 0 {
             self.subscribing.missed(Instant::now());
         }
-        let is_complete = was_complete || pass.is_some_and(|pass| pass.complete);
+        let is_complete = was_complete || generation.is_some_and(|generation| generation.complete);
         self.actor.meters.count(|counters| {
             counters.spent(&attributes);
-            for ((table, lineage), changes) in &by_table {
-                counters.changed(table, lineage, *changes);
+            for ((table, source), changes) in &by_table {
+                counters.changed(table, *source, *changes);
             }
             let table = counters.table(table);
             table.rows_read += counts.read;

@@ -4,6 +4,7 @@
 //! whatever the journal still holds. A batch that stops the component, or whose rows the target cannot use,
 //! is taken again one by one, so that the one at fault is found and becomes a dead letter.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use super::harvest::Harvest;
 use super::hold::{Hold, Next};
 use super::{End, Work, until_stopped};
-use crate::change::{Change, attribute};
+use crate::change::{Change, ChangeSource};
 use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::journal::{Delivery, Journal, Stored};
@@ -185,9 +186,8 @@ impl Work {
                 table: JOURNAL,
                 changes: &changes,
                 cursor: Some(&through.to_string()),
-                pass: None,
+                generation: None,
                 as_of_ms: called_at_ms,
-                lineage: LINEAGE,
             })
         });
         let counts: Counts = work.await?;
@@ -196,8 +196,8 @@ impl Work {
             counters.applied += harvest.applied;
             counters.delivered_ms = now_ms();
             harvest.ignored.iter().for_each(|event| counters.ignored(event));
-            for ((table, lineage), changes) in &by_table {
-                counters.changed(table, lineage, *changes);
+            for ((table, source), changes) in &by_table {
+                counters.changed(table, *source, *changes);
             }
         });
         self.receiving.settle().await;
@@ -287,24 +287,13 @@ impl Work {
     }
 }
 
-/// How rows were learnt that do not say it themselves.
-const LINEAGE: &str = "webhook";
-
-/// Changes by table and lineage.
-pub(super) fn tally_with(changes: &[Change], lineage: &str) -> Vec<((String, String), u64)> {
-    let mut tally: Vec<((String, String), u64)> = Vec::new();
+/// Changes by table and source.
+pub(super) fn tally(changes: &[Change]) -> BTreeMap<(String, ChangeSource), u64> {
+    let mut tally = BTreeMap::new();
     for change in changes {
-        let lineage = attribute(&change.attributes, "lineage").unwrap_or(lineage);
-        match tally.iter_mut().find(|((table, known), _)| *table == change.table && known == lineage) {
-            Some((_, count)) => *count += 1,
-            None => tally.push(((change.table.clone(), lineage.to_owned()), 1)),
-        }
+        *tally.entry((change.table.clone(), change.source)).or_default() += 1;
     }
     tally
-}
-
-fn tally(changes: &[Change]) -> Vec<((String, String), u64)> {
-    tally_with(changes, LINEAGE)
 }
 
 /// Waits for the disk on a thread that may.

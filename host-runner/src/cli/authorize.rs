@@ -40,11 +40,11 @@ pub(super) async fn run(authorize: &Authorize, context: &Context) -> Result<Exit
         (.., Some(grant)) => input::json("--grant", &input::text(grant)?)?,
         (None, None, None) => json!({}),
     };
-    context.places.redactor.learn_config(&grant);
+    context.paths.redactor.learn_config(&grant);
     let name = context.connection()?.name;
     let asked: Option<()> = context.ask(&name, Request::Authorize { grant: grant.to_string() }).await?;
     if asked.is_none() {
-        let mut open = context.tenant().await?.open(&context.places)?;
+        let mut open = context.tenant().await?.open(&context.paths)?;
         open.sandbox.authorize(grant.to_string()).await?;
     }
     if context.printer.json {

@@ -18,7 +18,7 @@ use crate::serve::journal_path;
 use crate::sinks::{self, JOURNAL};
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
-use crate::tenant::{Places, key};
+use crate::tenant::{Paths, key};
 
 pub(super) const HELP: &str = "\
 Beside `serve` it is the server that does it, with the file as it has read it. Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with the
@@ -44,16 +44,16 @@ pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
         Some(items) => items,
         None => {
             let tenant = context.tenant().await?;
-            let mut open = tenant.open(&context.places)?;
-            let (webhooks, subscription) = webhooks(&tenant.connection, &context.places)?;
+            let mut open = tenant.open(&context.paths)?;
+            let (webhooks, subscription) = webhooks(&tenant.connection, &context.paths)?;
             let mut items = open.sandbox.check(subscription).await?;
             items.extend(webhooks.items());
             items
         }
     };
     if let Some(public) = &public {
-        let secret = HookStore::open(&context.places.data, &name, key(&context.places)?)?.reveal()?;
-        context.places.redactor.learn(secret.reveal());
+        let secret = HookStore::open(&context.paths.data, &name, key(&context.paths)?)?.reveal()?;
+        context.paths.redactor.learn(secret.reveal());
         let url = hooks::url(public, &name, &secret);
         items.push(check::public_url(&egress::probe(&url, connection.ca_file.as_deref()).await?));
     }
@@ -71,8 +71,8 @@ pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
 }
 
 /// What is known of its webhooks, and the subscription; the caller holds the connection's lock.
-fn webhooks(connection: &Connection, places: &Places) -> Result<(Webhooks, Option<String>)> {
-    let subscription = Subscriptions::open(&places.data, &connection.name, key(places)?)?.load()?;
+fn webhooks(connection: &Connection, paths: &Paths) -> Result<(Webhooks, Option<String>)> {
+    let subscription = Subscriptions::open(&paths.data, &connection.name, key(paths)?)?.load()?;
     let subscription = subscription.map(|kept| kept.subscription);
     let mut webhooks = Webhooks { is_subscribed: subscription.is_some(), ..Webhooks::default() };
     // Opening a target or a journal makes it; looking must not.
@@ -80,7 +80,7 @@ fn webhooks(connection: &Connection, places: &Places) -> Result<(Webhooks, Optio
         let position = sinks::open(&connection.sink)?.position(JOURNAL)?;
         webhooks.applied_at = position.map(|position| position.updated_at);
     }
-    let path = journal_path(places);
+    let path = journal_path(paths);
     if path.exists() {
         let (journal, _found) = Journal::open(path, JournalLimits::default())?;
         webhooks.look(&journal, &connection.name)?;

@@ -31,7 +31,7 @@ pub(super) async fn run(run: &Run, context: &Context) -> Result<Exit> {
     let value: Value = match context.ask(&connection, request).await? {
         Some(value) => value,
         None => {
-            let mut open = context.tenant().await?.open(&context.places)?;
+            let mut open = context.tenant().await?.open(&context.paths)?;
             request::command(&mut open.sandbox, &run.name, &arguments.to_string()).await?
         }
     };

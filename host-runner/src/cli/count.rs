@@ -30,7 +30,7 @@ pub(super) async fn run(count: &Count, context: &Context) -> Result<Exit> {
         Some(counted) => counted,
         None => {
             let tenant = context.tenant().await?;
-            let mut open = tenant.open(&context.places)?;
+            let mut open = tenant.open(&context.paths)?;
             request::count(&mut open.sandbox, &tenant.describe, &count.table).await?
         }
     };

@@ -62,7 +62,7 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
         [] => None,
         _ => Some(context.connection()?.name),
     };
-    let path = journal_path(&context.places);
+    let path = journal_path(&context.paths);
     // Opening a journal makes it; looking must not.
     let journal = if path.exists() {
         let (journal, _found) = Journal::open(path, JournalLimits::default())?;

@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
     let name = context.connection()?.name;
     let tables: Vec<Table> = match context.ask(&name, Request::Discover).await? {
         Some(tables) => tables,
-        None => context.tenant().await?.open(&context.places)?.sandbox.discover().await?,
+        None => context.tenant().await?.open(&context.paths)?.sandbox.discover().await?,
     };
     let tables: Vec<(Table, Value)> = tables
         .into_iter()

@@ -27,8 +27,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let limits = Limits::default();
-    let path = component_path(&context.places, None)?;
-    let component = load_component(&path, &limits, &context.places)?;
+    let path = component_path(&context.paths, None)?;
+    let component = load_component(&path, &limits, &context.paths)?;
     let describe = describe(&component, &limits).await?;
     let mut hosts = describe.targets(&serde_json::Map::new())?;
     for host in &describe.hosts {

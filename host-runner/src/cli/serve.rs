@@ -63,6 +63,6 @@ pub(super) async fn run(serve: &Serve, context: &Context) -> Result<Exit> {
     };
     let printer = context.printer.clone();
     let say = move |line: &str| printer.note(line);
-    serve::run(options, context.places.clone(), context.stop.clone(), &say).await?;
+    serve::run(options, context.paths.clone(), context.stop.clone(), &say).await?;
     Ok(Exit::Success)
 }

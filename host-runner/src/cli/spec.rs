@@ -53,8 +53,8 @@ pub(super) async fn load(context: &Context) -> Result<Describe> {
         return Ok(context.tenant().await?.describe);
     }
     let limits = Limits::default();
-    let path = component_path(&context.places, None)?;
-    describe(&load_component(&path, &limits, &context.places)?, &limits).await
+    let path = component_path(&context.paths, None)?;
+    describe(&load_component(&path, &limits, &context.paths)?, &limits).await
 }
 
 fn pretty(describe: &Describe) -> String {

@@ -51,7 +51,7 @@ async fn standing(context: &Context, connection: &Connection) -> Result<Standing
     if let Some(standing) = context.ask(&connection.name, Request::State).await? {
         return Ok(standing);
     }
-    let (_lock, sessions) = sessions(&connection.name, &context.places)?;
+    let (_lock, sessions) = sessions(&connection.name, &context.paths)?;
     let authorized = sessions.load()?.is_some();
     // Opening a target makes it; looking must not.
     let is_there = connection.sink.path.exists();
@@ -69,16 +69,16 @@ fn show(context: &Context, connection: &Connection, standing: &Standing) {
         }));
         return;
     }
-    let mut rows = vec![["table", "pass", "updated", "cursor"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["table", "generation", "updated", "cursor"].map(str::to_owned).to_vec()];
     for position in &standing.tables {
-        let pass = match (position.pass, position.complete) {
+        let generation = match (position.generation, position.complete) {
             (0, _) => "none",
             (_, true) => "complete",
             (_, false) => "under way",
         };
         rows.push(vec![
             position.table.clone(),
-            pass.to_owned(),
+            generation.to_owned(),
             position.updated_at.clone(),
             position.cursor.clone().unwrap_or_else(|| "none: starts anew".to_owned()),
         ]);
@@ -89,8 +89,8 @@ fn show(context: &Context, connection: &Connection, standing: &Standing) {
 }
 
 fn forget(context: &Context, connection: &Connection) -> Result<()> {
-    let (_lock, sessions) = sessions(&connection.name, &context.places).map_err(|error| {
-        if control::is_served(&context.places.data, &connection.name) {
+    let (_lock, sessions) = sessions(&connection.name, &context.paths).map_err(|error| {
+        if control::is_served(&context.paths.data, &connection.name) {
             error.hint("a server has it: stop that first, or give it another session with `authorize`")
         } else {
             error
@@ -113,7 +113,7 @@ async fn reset(context: &Context, connection: &Connection, tables: &[String]) ->
     let reset = match asked {
         Some(reset) => reset,
         None => {
-            let _lock = Lock::take(&context.places.data, &connection.name)?;
+            let _lock = Lock::take(&context.paths.data, &connection.name)?;
             let is_there = connection.sink.path.exists();
             if is_there { sinks::reset(sinks::open(&connection.sink)?.as_mut(), tables)? } else { Vec::new() }
         }

@@ -20,7 +20,7 @@ credentials or the configuration are wrong.
 Examples:
   host-runner sync -c acme.toml
   host-runner sync -c acme.toml --table orders --table customers
-  host-runner sync -c acme.toml --full      read again from the start; what is gone is marked
+  host-runner sync -c acme.toml --full-refresh      read again from the start; what is gone is marked
   host-runner sync -c acme.toml --json | jq .rows";
 
 #[derive(Args, Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Sync {
     table: Vec<String>,
     /// Read from the beginning; known deletes are kept, new ones are found by comparison
     #[arg(long)]
-    full: bool,
+    full_refresh: bool,
     /// Remove rows that are gone at the source instead of marking them
     #[arg(long)]
     hard_deletes: bool,
@@ -46,8 +46,8 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> Result<Exit> {
         settings.deletes = Deletes::Hard;
     }
     let name = &tenant.connection.name;
-    let mut open = tenant.open(&context.places).map_err(|error| {
-        if control::is_served(&context.places.data, name) {
+    let mut open = tenant.open(&context.paths).map_err(|error| {
+        if control::is_served(&context.paths.data, name) {
             error.hint(beside_a_server(sync, context))
         } else {
             error
@@ -58,7 +58,7 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> Result<Exit> {
     let limits = tenant.connection.limits.clone();
     let runner = Runner::new(&mut open.sandbox, sink, limits, context.stop.clone(), &mut progress);
     let wanted: Vec<String> = sync.table.iter().map(|name| tenant.describe.table_name(name)).collect();
-    let report = runner.sync(&wanted, sync.full).await?;
+    let report = runner.sync(&wanted, sync.full_refresh).await?;
     show(context, &tenant.connection, &report);
     Ok(report.exit())
 }

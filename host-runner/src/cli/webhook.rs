@@ -73,11 +73,11 @@ async fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration
     let connection = context.connection()?;
     let name = &connection.name;
     let public = PublicUrl::parse(public_url.unwrap_or(UNKNOWN_HOST))?;
-    let store = HookStore::open(&context.places.data, name, key(&context.places)?)?;
+    let store = HookStore::open(&context.paths.data, name, key(&context.paths)?)?;
     if let Some(grace) = grace {
         store.rotate(grace)?;
         // A server that has the connection takes the new one at once, and the old one for a while.
-        let subscriptions = Subscriptions::open(&context.places.data, name, key(&context.places)?)?;
+        let subscriptions = Subscriptions::open(&context.paths.data, name, key(&context.paths)?)?;
         match context.ask::<bool>(name, Request::HooksChanged).await {
             Ok(Some(true)) => context.printer.note("the server tells the source of the new URL"),
             Ok(_) if subscriptions.load()?.is_some() => {
@@ -128,8 +128,8 @@ async fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration
 
 /// The connector's own ways to set a webhook up by hand, for this URL.
 async fn setup(context: &Context, connection: &Connection, url: &str) -> Result<Vec<Setup>> {
-    let path = component_path(&context.places, connection.component.as_deref())?;
-    let component = load_component(&path, &connection.limits, &context.places)?;
+    let path = component_path(&context.paths, connection.component.as_deref())?;
+    let component = load_component(&path, &connection.limits, &context.paths)?;
     let describe = describe(&component, &connection.limits).await?;
     Ok(describe.webhook.setup.iter().map(|way| way.with_url(url)).collect())
 }
@@ -137,7 +137,7 @@ async fn setup(context: &Context, connection: &Connection, url: &str) -> Result<
 async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
     let connection = context.connection()?;
     let name = connection.name.clone();
-    let data = &context.places.data;
+    let data = &context.paths.data;
     let public = PublicUrl::parse(public_url)?;
     if let Some(warning) = public.warning() {
         context.printer.note(&format!("warning: {warning}"));
@@ -153,10 +153,10 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
             if tables.is_empty() {
                 return Err(no_webhooks());
             }
-            let secret = HookStore::open(data, &name, key(&context.places)?)?.reveal()?;
-            context.places.redactor.learn(secret.reveal());
+            let secret = HookStore::open(data, &name, key(&context.paths)?)?.reveal()?;
+            context.paths.redactor.learn(secret.reveal());
             let url = hooks::url(&public, &name, &secret);
-            let subscriptions = Subscriptions::open(data, &name, key(&context.places)?)?;
+            let subscriptions = Subscriptions::open(data, &name, key(&context.paths)?)?;
             let current = subscriptions.load()?.map(|kept| kept.subscription);
             let subscription = open.sandbox.subscribe(url, tables, current).await.map_err(|error| {
                 let hint = "sources try the URL before they accept it: start `serve` first";
@@ -172,7 +172,7 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
 async fn unsubscribe(context: &Context) -> Result<Exit> {
     let connection = context.connection()?;
     let name = connection.name.clone();
-    let subscriptions = Subscriptions::open(&context.places.data, &name, key(&context.places)?)?;
+    let subscriptions = Subscriptions::open(&context.paths.data, &name, key(&context.paths)?)?;
     let Some(kept) = subscriptions.load()? else {
         let message = format!("connection `{name}`: no subscription is known");
         return Err(Error::new(Origin::Host, Kind::NotFound, message)
@@ -191,7 +191,7 @@ async fn unsubscribe(context: &Context) -> Result<Exit> {
 }
 
 fn open(tenant: &Tenant, context: &Context) -> Result<crate::tenant::Open> {
-    tenant.open(&context.places).map_err(|error| {
+    tenant.open(&context.paths).map_err(|error| {
         if error.origin != Origin::State {
             return error;
         }

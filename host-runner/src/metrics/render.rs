@@ -109,8 +109,8 @@ pub fn prometheus(all: &[Shown], now_ms: u64) -> String {
     }
     let mut f = Family::new(t, "changes_total", "counter", "Changes handed to the target.");
     for one in all {
-        for ((table, lineage), count) in &one.counters.changes {
-            f.sample(&[("connection", &one.name), ("table", table), ("lineage", lineage)], count);
+        for ((table, source), count) in &one.counters.changes {
+            f.sample(&[("connection", &one.name), ("table", table), ("source", source)], count);
         }
     }
     tables(t, all, now_ms);
@@ -156,6 +156,7 @@ fn tables(t: &mut String, all: &[Shown], now_ms: u64) {
 #[cfg(test)]
 mod tests {
     use super::{Shown, prometheus};
+    use crate::change::ChangeSource;
     use crate::journal::Depth;
     use crate::metrics::Meters;
 
@@ -164,7 +165,7 @@ mod tests {
         let meters = Meters::default();
         meters.count(|counters| {
             counters.ignored("a\"b\\c\nd");
-            counters.changed("things", "webhook", 3);
+            counters.changed("things", ChangeSource::Webhook, 3);
             counters.table("things").repaired = 2;
         });
         let depth = Depth { count: 1, bytes: 10, oldest_ms: Some(1_500), dead: 0 };
@@ -172,7 +173,7 @@ mod tests {
         let text = prometheus(&[shown], 3_000);
         for line in [
             r#"events_ignored_total{connection="acme",event="a\"b\\c\nd"} 1"#,
-            r#"changes_total{connection="acme",table="things",lineage="webhook"} 3"#,
+            r#"changes_total{connection="acme",table="things",source="webhook"} 3"#,
             r#"repaired_total{connection="acme",table="things"} 2"#,
             r#"journal_oldest_seconds{connection="acme"} 1.500"#,
         ] {

@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::hooks::Registry;
 use crate::request::Request;
 use crate::state::hook::HookStore;
-use crate::tenant::{Places, key};
+use crate::tenant::{Paths, key};
 
 /// Longest request: a URL, a grant, or the arguments of a command.
 const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
@@ -49,7 +49,7 @@ fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T
 
 /// What stands behind the socket.
 pub(super) struct Door {
-    pub(super) places: Places,
+    pub(super) paths: Paths,
     pub(super) name: String,
     pub(super) registry: Registry,
     pub(super) asks: mpsc::Sender<Ask>,
@@ -71,7 +71,7 @@ impl Drop for Listening {
 impl Door {
     /// Listens; the caller holds the connection's lock, so that a socket that is there is a left-over.
     pub(super) fn open(self) -> Option<Listening> {
-        let path = socket(&self.places.data, &self.name);
+        let path = socket(&self.paths.data, &self.name);
         let _left_over = std::fs::remove_file(&path);
         let listener = match at_short_path(&path, |path| UnixListener::bind(path)) {
             Ok(listener) => listener,
@@ -116,17 +116,17 @@ impl Door {
             Err(error) => json!({ "error": error }),
         };
         // Who asks knows fewer secrets than this process.
-        let answer = self.places.redactor.redact_value(&answer);
+        let answer = self.paths.redactor.redact_value(&answer);
         write.write_all(format!("{answer}\n").as_bytes()).await
     }
 
     async fn answer(&self, request: Request) -> Answer {
         match &request {
             // In force at once; then the actor tells the source.
-            Request::HooksChanged => renew(&self.places, &self.name, &self.registry)?,
+            Request::HooksChanged => renew(&self.paths, &self.name, &self.registry)?,
             Request::Authorize { grant } => {
                 let grant = serde_json::from_str(grant).unwrap_or_else(|_| Value::from(grant.as_str()));
-                self.places.redactor.learn_config(&grant);
+                self.paths.redactor.learn_config(&grant);
             }
             _ => {}
         }
@@ -145,10 +145,10 @@ impl Door {
 }
 
 /// Puts in force what is stored of a connection's URL.
-pub(super) fn renew(places: &Places, name: &str, registry: &Registry) -> Result<()> {
-    let store = HookStore::open(&places.data, name, key(places)?)?;
+pub(super) fn renew(paths: &Paths, name: &str, registry: &Registry) -> Result<()> {
+    let store = HookStore::open(&paths.data, name, key(paths)?)?;
     if let Ok(secret) = store.reveal() {
-        places.redactor.learn(secret.reveal());
+        paths.redactor.learn(secret.reveal());
     }
     registry.set(name, store.secrets()?);
     Ok(())

@@ -22,7 +22,7 @@ use crate::state::hook::HookStore;
 use crate::state::session_changed_at;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
-use crate::tenant::{Places, Tenant, key};
+use crate::tenant::{Paths, Tenant, key};
 
 /// An actor that ran this long had a good start; the next failure is the first again.
 const GOOD_RUN: Duration = Duration::from_secs(120);
@@ -34,7 +34,7 @@ const ASKS_MAX: usize = 16;
 /// What a connection needs to be kept at work.
 pub(super) struct Keeper {
     pub(super) tenant: Tenant,
-    pub(super) places: Places,
+    pub(super) paths: Paths,
     pub(super) journal: Journal,
     pub(super) registry: Registry,
     pub(super) meters: Meters,
@@ -81,7 +81,7 @@ impl Keeper {
             self.meters.phase(if wait.is_some() { Phase::Waiting } else { Phase::Stopped });
             tokio::select! {
                 () = waited(wait) => {}
-                () = changed(&self.tenant.connection.name, &self.places, &self.registry) => attempt = 0,
+                () = changed(&self.tenant.connection.name, &self.paths, &self.registry) => attempt = 0,
                 () = self.retry.notified() => attempt = 0,
                 () = self.stop.requested() => return,
             }
@@ -91,10 +91,10 @@ impl Keeper {
     /// One life of the actor.
     async fn once(&mut self) -> Result<End> {
         let connection = &self.tenant.connection;
-        let open = self.tenant.open(&self.places)?;
+        let open = self.tenant.open(&self.paths)?;
         let (asks_in, asks) = mpsc::channel(ASKS_MAX);
         let door = control::Door {
-            places: self.places.clone(),
+            paths: self.paths.clone(),
             name: connection.name.clone(),
             registry: self.registry.clone(),
             asks: asks_in,
@@ -102,9 +102,9 @@ impl Keeper {
         let listening = door.open();
         self.opening = None;
         // It may have been changed while nobody listened.
-        control::renew(&self.places, &connection.name, &self.registry)?;
+        control::renew(&self.paths, &connection.name, &self.registry)?;
         let sink = sinks::open(&connection.sink)?;
-        let subscriptions = Subscriptions::open(&self.places.data, &connection.name, key(&self.places)?)?;
+        let subscriptions = Subscriptions::open(&self.paths.data, &connection.name, key(&self.paths)?)?;
         let actor = Actor {
             name: connection.name.clone(),
             describe: self.tenant.describe.clone(),
@@ -113,7 +113,7 @@ impl Keeper {
             journal: self.journal.clone(),
             subscriptions,
             compares: connection.sink.kind == SinkKind::Sqlite,
-            hooks: HookStore::open(&self.places.data, &connection.name, key(&self.places)?)?,
+            hooks: HookStore::open(&self.paths.data, &connection.name, key(&self.paths)?)?,
             public_url: self.subscribe.clone(),
             asks,
             meters: self.meters.clone(),
@@ -136,14 +136,14 @@ async fn waited(wait: Option<Duration>) {
 }
 
 /// Returns when a person has given the connection another session; takes over another URL meanwhile.
-async fn changed(name: &str, places: &Places, registry: &Registry) {
-    let before = session_changed_at(&places.data, name);
+async fn changed(name: &str, paths: &Paths, registry: &Registry) {
+    let before = session_changed_at(&paths.data, name);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        if let Err(error) = control::renew(places, name, registry) {
+        if let Err(error) = control::renew(paths, name, registry) {
             tracing::debug!(connection = %name, %error, "its URL stays as it was");
         }
-        if session_changed_at(&places.data, name) != before {
+        if session_changed_at(&paths.data, name) != before {
             tracing::info!(connection = %name, "its session was changed");
             return;
         }

@@ -12,7 +12,7 @@ use crate::hooks::{HookSecrets, PublicUrl};
 use crate::journal::Journal;
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
-use crate::tenant::{Engines, Places, Tenant, key};
+use crate::tenant::{Engines, Paths, Tenant, key};
 
 /// A connection that can be started.
 pub(super) struct Loaded {
@@ -32,7 +32,7 @@ pub(super) struct Loader {
     /// The outside name, if URLs are to be registered.
     pub(super) subscribe: Option<PublicUrl>,
     pub(super) engines: Engines,
-    pub(super) places: Places,
+    pub(super) paths: Paths,
     pub(super) journal: Journal,
 }
 
@@ -55,7 +55,7 @@ impl Loader {
         taken: &(dyn Fn(&str) -> Option<PathBuf> + Sync),
     ) -> Result<Loaded> {
         let stamp = files::stamp(file);
-        let mut tenant = Tenant::load_in(&self.engines, file, &self.places).await?;
+        let mut tenant = Tenant::load_in(&self.engines, file, &self.paths).await?;
         let limits = &mut tenant.connection.limits;
         limits.max_ms = limits.max_ms.min(READ_MS);
         let name = &tenant.connection.name;
@@ -63,18 +63,18 @@ impl Loader {
             let message = format!("{}: `{name}` is the name of {} too", file.display(), other.display());
             return Err(Error::configuration(message).hint("give each connection a name of its own"));
         }
-        let hooks = HookStore::open(&self.places.data, name, key(&self.places)?)?;
+        let hooks = HookStore::open(&self.paths.data, name, key(&self.paths)?)?;
         let secrets = hooks.secrets()?;
         let revealed = hooks.reveal();
         match &revealed {
-            Ok(secret) => self.places.redactor.learn(secret.reveal()),
+            Ok(secret) => self.paths.redactor.learn(secret.reveal()),
             Err(error) => tracing::warn!(connection = %name, %error, "its URL still works"),
         }
         let subscribe = self.subscribe.clone();
         if subscribe.is_some() {
             revealed?;
         }
-        let subscription = Subscriptions::open(&self.places.data, name, key(&self.places)?)?.load()?;
+        let subscription = Subscriptions::open(&self.paths.data, name, key(&self.paths)?)?.load()?;
         let waiting = self.journal.depth(name)?.count;
         let subscribed = match (&subscription, &subscribe) {
             (_, Some(_)) => "subscribes",

@@ -12,7 +12,7 @@ impl Tenants {
     /// Looks at all connections that have a URL, but for those that are at work.
     pub(super) fn settle(&mut self, at_work: &[String], say: Say<'_>) {
         self.show_broken();
-        let all = match key(&self.places).and_then(|key| hook::kept(&self.places.data, &key)) {
+        let all = match key(&self.paths).and_then(|key| hook::kept(&self.paths.data, &key)) {
             Ok(all) => all,
             Err(error) => {
                 tracing::warn!(%error, "the URLs of connections that are not at work answer as before");
@@ -34,7 +34,7 @@ impl Tenants {
                     self.registry.set_removed(&one.name, one.secrets.clone());
                 }
                 // Somebody who works with it now has not removed it.
-                Some(Fate::Removed) if Lock::take(&self.places.data, &one.name).is_ok() => {
+                Some(Fate::Removed) if Lock::take(&self.paths.data, &one.name).is_ok() => {
                     self.registry.set_removed(&one.name, one.secrets.clone());
                     self.removed(&one.name, say);
                 }
@@ -47,8 +47,8 @@ impl Tenants {
     pub(super) fn removed(&self, name: &str, say: Say<'_>) {
         self.registry.remove(name);
         self.board.remove(name);
-        let noted = key(&self.places)
-            .and_then(|key| HookStore::open(&self.places.data, name, key))
+        let noted = key(&self.paths)
+            .and_then(|key| HookStore::open(&self.paths.data, name, key))
             .and_then(|store| store.note_removed());
         if let Err(error) = noted {
             tracing::warn!(connection = %name, %error, "after a restart its URL will not be known");

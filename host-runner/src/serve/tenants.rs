@@ -21,7 +21,7 @@ use crate::report::worded;
 use crate::state::Lock;
 use crate::state::hook::HookStore;
 use crate::stop::{self, Stopper};
-use crate::tenant::{Engines, Places, key};
+use crate::tenant::{Engines, Paths, key};
 
 /// How often a file that cannot be used is tried again: what it lacks may have come.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ pub(super) struct Tenants {
     files: Vec<PathBuf>,
     pub(super) folder: Option<PathBuf>,
     loader: Loader,
-    pub(super) places: Places,
+    pub(super) paths: Paths,
     journal: Journal,
     pub(super) registry: Registry,
     pub(super) board: Arc<Board>,
@@ -75,7 +75,7 @@ pub(super) struct Slot {
 impl Tenants {
     pub(super) fn new(
         options: &Options,
-        places: Places,
+        paths: Paths,
         journal: Journal,
         registry: Registry,
         board: Arc<Board>,
@@ -86,10 +86,10 @@ impl Tenants {
             loader: Loader {
                 subscribe: options.public_url.clone().filter(|_| options.subscribe),
                 engines: Engines::default(),
-                places: places.clone(),
+                paths: paths.clone(),
                 journal: journal.clone(),
             },
-            places,
+            paths,
             journal,
             registry,
             board,
@@ -120,7 +120,7 @@ impl Tenants {
         }
         for one in &loaded {
             // The lock is taken for good when it starts; somebody who holds it now is told of at once.
-            Lock::take(&self.places.data, &one.tenant.connection.name)?;
+            Lock::take(&self.paths.data, &one.tenant.connection.name)?;
             self.registry.set(&one.tenant.connection.name, one.secrets.clone());
         }
         let names: Vec<String> = loaded.iter().map(|one| one.tenant.connection.name.clone()).collect();
@@ -276,9 +276,9 @@ impl Tenants {
     fn start(&mut self, loaded: Loaded, opening: Option<Opening>, say: Say<'_>) {
         let Loaded { file, stamp, fingerprint, tenant, subscribe, state, .. } = loaded;
         let name = tenant.connection.name.clone();
-        let noted = key(&self.places).and_then(|key| {
+        let noted = key(&self.paths).and_then(|key| {
             let file = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
-            HookStore::open(&self.places.data, &name, key)?.note_served(&file)
+            HookStore::open(&self.paths.data, &name, key)?.note_served(&file)
         });
         if let Err(error) = noted {
             tracing::warn!(connection = %name, %error, "where it was served from is not known after a restart");
@@ -289,7 +289,7 @@ impl Tenants {
         let retry = Arc::new(Notify::new());
         let keeper = Keeper {
             tenant,
-            places: self.places.clone(),
+            paths: self.paths.clone(),
             journal: self.journal.clone(),
             registry: self.registry.clone(),
             meters,

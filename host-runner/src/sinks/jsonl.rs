@@ -1,8 +1,8 @@
 //! Rows into JSON lines: one file per table, one line per change, exactly once in the file.
 //!
-//! The sidecar `_cursors.json` says how many bytes of each file are committed, what cursor covers
+//! The sidecar `_sync_state.json` says how many bytes of each file are committed, what cursor covers
 //! them, and whose they are; it is replaced as a whole. What lies behind the committed bytes is cut off at the next start.
-//! Documents are passed through unread, so a reader does deletes by comparison from `pass-complete` lines.
+//! Documents are passed through unread, so a reader does deletes by comparison from `snapshot-complete` lines.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,7 +16,7 @@ use crate::change::{Change, Operation, Table, attribute};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
 
-const SIDECAR: &str = "_cursors.json";
+const SIDECAR: &str = "_sync_state.json";
 const VERSION: u32 = 1;
 
 /// A folder of files.
@@ -41,10 +41,10 @@ struct State {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Committed {
     cursor: Option<String>,
-    pass: u64,
-    /// When that pass began by the source's clock.
+    generation: u64,
+    /// When that snapshot began by the source's clock.
     #[serde(default)]
-    pass_as_of_ms: Option<u64>,
+    generation_as_of_ms: Option<u64>,
     complete: bool,
     bytes: u64,
     updated_at: String,
@@ -124,7 +124,7 @@ impl Jsonl {
 
     fn store(&self, state: &State) -> Result<()> {
         let path = self.folder.join(SIDECAR);
-        let aside = self.folder.join("_cursors.json.tmp");
+        let aside = self.folder.join("_sync_state.json.tmp");
         let bytes = serde_json::to_vec_pretty(state)
             .map_err(|error| Error::sink(format!("{}: {error}", path.display())))?;
         let write = || -> std::io::Result<()> {
@@ -163,7 +163,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
 }
 
 /// Writes one change as one line.
-fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>, pass: Option<u64>) -> Result<()> {
+fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>, generation: Option<u64>) -> Result<()> {
     let row = || format!("table `{}`: row {}", change.table, change.key);
     let wrong = |what: &str| Error::data(format!("{}: {what}", row()));
     let put = |buffer: &mut Vec<u8>, name: &str, value: &str| -> Result<()> {
@@ -177,26 +177,26 @@ fn line(buffer: &mut Vec<u8>, change: &Change, commit: &Commit<'_>, pass: Option
     put(buffer, "operation", change.operation.name())?;
     buffer.extend_from_slice(b",\"key\":");
     object(buffer, &change.key).ok_or_else(|| wrong("its key is not a JSON object"))?;
-    match change.source_time_ms.and_then(rfc3339_ms) {
-        Some(time) => put(buffer, "source_time", &time)?,
-        None => buffer.extend_from_slice(b",\"source_time\":null"),
+    match change.source_updated_at_ms.and_then(rfc3339_ms) {
+        Some(time) => put(buffer, "source_updated_at", &time)?,
+        None => buffer.extend_from_slice(b",\"source_updated_at\":null"),
     }
     put(buffer, "id", &change.id)?;
     let as_of = change.as_of_ms.unwrap_or(commit.as_of_ms);
-    buffer.extend_from_slice(format!(",\"as_of_ms\":{as_of},\"pass\":").as_bytes());
-    match pass {
-        Some(pass) => buffer.extend_from_slice(pass.to_string().as_bytes()),
+    buffer.extend_from_slice(format!(",\"as_of_ms\":{as_of},\"generation\":").as_bytes());
+    match generation {
+        Some(generation) => buffer.extend_from_slice(generation.to_string().as_bytes()),
         None => buffer.extend_from_slice(b"null"),
     }
-    put(buffer, "lineage", attribute(&change.attributes, "lineage").unwrap_or(commit.lineage))?;
-    if change.is_partial() {
+    put(buffer, "change_source", change.source.name())?;
+    if change.partial {
         buffer.extend_from_slice(b",\"partial\":true");
     }
     if let Some(before) = &change.before {
         buffer.extend_from_slice(b",\"before\":");
         object(buffer, before).ok_or_else(|| wrong("its state before is not a JSON object"))?;
     }
-    buffer.extend_from_slice(b",\"document\":");
+    buffer.extend_from_slice(b",\"after\":");
     match &change.after {
         None => buffer.extend_from_slice(b"null"),
         Some(document) => {
@@ -260,7 +260,7 @@ impl Sink for Jsonl {
         let position = |(table, done): (&String, &Committed)| Position {
             table: table.clone(),
             cursor: done.cursor.clone(),
-            pass: done.pass,
+            generation: done.generation,
             complete: done.complete,
             updated_at: done.updated_at.clone(),
         };
@@ -277,25 +277,29 @@ impl Sink for Jsonl {
                     change.table
                 )));
             }
-            // A row learnt beside the pass, which a webhook brings, counts as shown by its table's newest one, unless
+            // A row learnt beside the snapshot, which a webhook brings, counts as shown by its table's newest one, unless
             // it is older than that: then it says nothing about whether the row still exists.
             let as_of_ms = change.as_of_ms.unwrap_or(commit.as_of_ms);
             let begun = || {
                 let table = self.state.tables.get(&change.table)?;
-                table.pass_as_of_ms.is_none_or(|began| as_of_ms >= began).then_some(table.pass)
+                table.generation_as_of_ms.is_none_or(|began| as_of_ms >= began).then_some(table.generation)
             };
-            let own = commit.pass.filter(|_| change.table == commit.table).map(|pass| pass.id);
-            let pass = own.or_else(begun).filter(|pass| *pass > 0);
-            line(self.buffers.entry(change.table.clone()).or_default(), change, commit, pass)?;
+            let own =
+                commit.generation.filter(|_| change.table == commit.table).map(|generation| generation.id);
+            let generation = own.or_else(begun).filter(|generation| *generation > 0);
+            line(self.buffers.entry(change.table.clone()).or_default(), change, commit, generation)?;
             counts.read += 1;
             match change.operation {
                 Operation::Delete => counts.deleted += 1,
                 _ => counts.inserted += 1,
             }
         }
-        if let Some(pass) = commit.pass.filter(|pass| pass.complete) {
+        if let Some(generation) = commit.generation.filter(|generation| generation.complete) {
             let table = serde_json::Value::from(commit.table);
-            let end = format!("{{\"table\":{table},\"operation\":\"pass-complete\",\"pass\":{}}}\n", pass.id);
+            let end = format!(
+                "{{\"table\":{table},\"operation\":\"snapshot-complete\",\"generation\":{}}}\n",
+                generation.id
+            );
             let buffer = self.buffers.entry(commit.table.to_owned()).or_default();
             buffer.extend_from_slice(end.as_bytes());
         }
@@ -305,11 +309,11 @@ impl Sink for Jsonl {
         if let Some(cursor) = commit.cursor {
             table.cursor = Some(cursor.to_owned());
         }
-        if let Some(pass) = commit.pass {
-            if pass.id >= table.pass {
-                (table.pass, table.pass_as_of_ms) = (pass.id, pass.as_of_ms);
+        if let Some(generation) = commit.generation {
+            if generation.id >= table.generation {
+                (table.generation, table.generation_as_of_ms) = (generation.id, generation.as_of_ms);
             }
-            table.complete = pass.complete;
+            table.complete = generation.complete;
         }
         table.updated_at = rfc3339_ms(now_ms()).unwrap_or_default();
         self.store(&state)?;

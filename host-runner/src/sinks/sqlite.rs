@@ -1,7 +1,7 @@
 //! Rows into a SQLite file: one table per table of the connector, rows and cursor in one transaction.
 //!
 //! [`layout`] decides columns, [`document`] and [`value`] fill them, [`apply`] holds the order of
-//! changes over what [`prepared`] worked out. Metadata is in `_cursors`, `_tables`, `_tombstones` and `_owner`.
+//! changes over what [`prepared`] worked out. Metadata is in `_sync_state`, `_sync_columns`, `_sync_tombstones` and `_sync_owner`.
 
 mod apply;
 mod document;
@@ -19,7 +19,7 @@ use self::apply::{ENTOMB, Showing, Writer, failed, key_text, signed};
 use self::layout::{Layout, quote, same};
 use self::prepared::Prepared;
 use super::{Commit, Counts, Position, Sink, taken};
-use crate::change::{Pass, Table};
+use crate::change::{Generation, Table};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
 
@@ -31,16 +31,16 @@ const PAGE_BYTES: u32 = 16 * 1024;
 const CACHE_KIB: i64 = 64 * 1024;
 /// Statements kept: five per table of a large connector.
 const STATEMENTS: usize = 512;
-/// The version of the metadata tables; 1 did not have `_cursors.pass_as_of`.
+/// The version of the metadata tables; 1 did not have `_sync_state.pass_as_of`.
 const VERSION: i64 = 2;
 
 const METADATA: &str = r#"
-CREATE TABLE IF NOT EXISTS _tables ("table" TEXT PRIMARY KEY, layout TEXT NOT NULL, updated_at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS _cursors ("table" TEXT PRIMARY KEY, cursor TEXT, pass INTEGER NOT NULL DEFAULT 0,
-    complete INTEGER NOT NULL DEFAULT 0, updated_at TEXT NOT NULL, pass_as_of INTEGER);
-CREATE TABLE IF NOT EXISTS _tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS _sync_columns ("table" TEXT PRIMARY KEY, layout TEXT NOT NULL, updated_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _sync_state ("table" TEXT PRIMARY KEY, cursor TEXT, generation INTEGER NOT NULL DEFAULT 0,
+    complete INTEGER NOT NULL DEFAULT 0, updated_at TEXT NOT NULL, generation_as_of INTEGER);
+CREATE TABLE IF NOT EXISTS _sync_tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
     PRIMARY KEY ("table", key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS _owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _sync_owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL);
 "#;
 
 /// A database file.
@@ -68,13 +68,13 @@ impl Sqlite {
         }
         let found = Self::owner(&database, owner).map_err(wrong)?;
         if found != owner {
-            let forget = format!("sqlite3 {} 'DELETE FROM _owner'", path.display());
+            let forget = format!("sqlite3 {} 'DELETE FROM _sync_owner'", path.display());
             return Err(taken(path, owner, &found, &forget));
         }
         let mut sink = Self { database, tables: HashMap::new(), hard_deletes };
         for (table, layout) in sink.layouts().map_err(wrong)? {
             let layout: Layout = serde_json::from_str(&layout)
-                .map_err(|error| Error::sink(format!("_tables: `{table}`: {error}")))?;
+                .map_err(|error| Error::sink(format!("_sync_columns: `{table}`: {error}")))?;
             sink.tables.insert(table, Prepared::new(layout));
         }
         Ok(sink)
@@ -98,9 +98,10 @@ impl Sqlite {
             return Ok(false);
         }
         tx.execute_batch(METADATA)?;
-        let has = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('_cursors') WHERE name = 'pass_as_of')";
+        let has =
+            "SELECT EXISTS (SELECT 1 FROM pragma_table_info('_sync_state') WHERE name = 'generation_as_of')";
         if !tx.query_row(has, [], |row| row.get::<_, bool>(0))? {
-            tx.execute_batch("ALTER TABLE _cursors ADD COLUMN pass_as_of INTEGER")?;
+            tx.execute_batch("ALTER TABLE _sync_state ADD COLUMN generation_as_of INTEGER")?;
         }
         tx.pragma_update(None, "user_version", VERSION)?;
         tx.commit()?;
@@ -109,12 +110,12 @@ impl Sqlite {
 
     /// Whose file it is; the first who asks has it, and a file from before owners were noted.
     fn owner(database: &Database, owner: &str) -> rusqlite::Result<String> {
-        database.execute("INSERT OR IGNORE INTO _owner VALUES (1, ?1)", [owner])?;
-        database.query_row("SELECT connection FROM _owner", [], |row| row.get(0))
+        database.execute("INSERT OR IGNORE INTO _sync_owner VALUES (1, ?1)", [owner])?;
+        database.query_row("SELECT connection FROM _sync_owner", [], |row| row.get(0))
     }
 
     fn layouts(&self) -> rusqlite::Result<Vec<(String, String)>> {
-        let mut select = self.database.prepare("SELECT \"table\", layout FROM _tables")?;
+        let mut select = self.database.prepare("SELECT \"table\", layout FROM _sync_columns")?;
         select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 
@@ -155,19 +156,19 @@ impl Sqlite {
         let text = serde_json::to_string(&layout)
             .map_err(|error| Error::sink(format!("table `{}`: {error}", table.name)))?;
         tx.execute(
-            "INSERT OR REPLACE INTO _tables VALUES (?1, ?2, ?3)",
+            "INSERT OR REPLACE INTO _sync_columns VALUES (?1, ?2, ?3)",
             params![table.name, text, rfc3339_ms(now_ms())],
         )
         .map_err(wrong)?;
         Ok(Some(layout))
     }
 
-    /// What a completed pass did not show is gone, as of the pass's time at the source; never of ours, or
+    /// What a completed snapshot did not show is gone, as of the snapshot's time at the source; never of ours, or
     /// a row that is restored a moment later could not return.
     fn compare(
         tx: &Transaction<'_>,
         prepared: &Prepared,
-        pass: i64,
+        generation: i64,
         as_of: Option<i64>,
         hard_deletes: bool,
     ) -> rusqlite::Result<u64> {
@@ -175,61 +176,66 @@ impl Sqlite {
         let table = quote(&prepared.layout.table);
         // What was gone already is now known to be gone later still: a delivery that is sent again cannot raise it.
         tx.execute(
-            "UPDATE _tombstones SET as_of = ?2 WHERE \"table\" = ?1 AND as_of < ?2",
+            "UPDATE _sync_tombstones SET as_of = ?2 WHERE \"table\" = ?1 AND as_of < ?2",
             params![prepared.layout.table, as_of],
         )?;
         if !hard_deletes {
             tx.execute(
-                &format!("UPDATE {table} SET _as_of = ?2 WHERE _pass < ?1 AND _deleted AND _as_of < ?2"),
-                [pass, as_of],
+                &format!(
+                    "UPDATE {table} SET _as_of = ?2 WHERE _generation < ?1 AND _deleted AND _as_of < ?2"
+                ),
+                [generation, as_of],
             )?;
             let sql = format!(
-                "UPDATE {table} SET _deleted = 1, _lineage = 'compare', _as_of = max(_as_of, ?2), \
-                 _pass = ?1, _change_id = NULL WHERE _pass < ?1 AND NOT _deleted"
+                "UPDATE {table} SET _deleted = 1, _change_source = 'missing', _as_of = max(_as_of, ?2), \
+                 _generation = ?1, _change_id = NULL WHERE _generation < ?1 AND NOT _deleted"
             );
-            return Ok(tx.execute(&sql, [pass, as_of])? as u64);
+            return Ok(tx.execute(&sql, [generation, as_of])? as u64);
         }
         let keys: Vec<String> = prepared.layout.key.iter().map(|column| quote(&column.name)).collect();
-        let mut select = tx
-            .prepare(&format!("SELECT max(_as_of, ?2), {} FROM {table} WHERE _pass < ?1", keys.join(", ")))?;
+        let mut select = tx.prepare(&format!(
+            "SELECT max(_as_of, ?2), {} FROM {table} WHERE _generation < ?1",
+            keys.join(", ")
+        ))?;
         let mut entomb = tx.prepare(ENTOMB)?;
-        let mut rows = select.query([pass, as_of])?;
+        let mut rows = select.query([generation, as_of])?;
         while let Some(row) = rows.next()? {
             let as_of: i64 = row.get(0)?;
             let key: Vec<String> =
                 (1..=keys.len()).map(|index| row.get(index)).collect::<rusqlite::Result<_>>()?;
             entomb.execute(params![prepared.layout.table, key_text(&key), as_of])?;
         }
-        Ok(tx.execute(&format!("DELETE FROM {table} WHERE _pass < ?1"), [pass])? as u64)
+        Ok(tx.execute(&format!("DELETE FROM {table} WHERE _generation < ?1"), [generation])? as u64)
     }
 }
 
-/// The newest pass that was begun for a table, for changes that are learnt beside it.
-fn newest_pass(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Showing> {
-    let mut select = tx.prepare_cached("SELECT pass, pass_as_of FROM _cursors WHERE \"table\" = ?1")?;
+/// The newest snapshot that was begun for a table, for changes that are learnt beside it.
+fn newest_generation(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Showing> {
+    let mut select =
+        tx.prepare_cached("SELECT generation, generation_as_of FROM _sync_state WHERE \"table\" = ?1")?;
     let newest = select.query_row([table], |row| {
         // A runner that did not note the time took every change for shown.
-        Ok(Showing { pass: row.get(0)?, from: row.get::<_, Option<i64>>(1)?.unwrap_or(i64::MIN) })
+        Ok(Showing { generation: row.get(0)?, from: row.get::<_, Option<i64>>(1)?.unwrap_or(i64::MIN) })
     });
-    Ok(newest.optional()?.unwrap_or(Showing { pass: 0, from: i64::MIN }))
+    Ok(newest.optional()?.unwrap_or(Showing { generation: 0, from: i64::MIN }))
 }
 
 fn position(row: &rusqlite::Row<'_>) -> rusqlite::Result<Position> {
     Ok(Position {
         table: row.get(0)?,
         cursor: row.get(1)?,
-        pass: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+        generation: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
         complete: row.get(3)?,
         updated_at: row.get(4)?,
     })
 }
 
-const POSITIONS: &str = "SELECT \"table\", cursor, pass, complete, updated_at FROM _cursors";
+const POSITIONS: &str = "SELECT \"table\", cursor, generation, complete, updated_at FROM _sync_state";
 
 impl Sink for Sqlite {
     fn prepare(&mut self, tables: &[Table]) -> Result<()> {
         let begin = self.database.transaction_with_behavior(TransactionBehavior::Immediate);
-        let tx = begin.map_err(|error| failed("_tables", &error))?;
+        let tx = begin.map_err(|error| failed("_sync_columns", &error))?;
         let mut changed = Vec::new();
         for table in tables {
             let twin = |name: &&String| same(name, &table.name) && **name != table.name;
@@ -242,7 +248,7 @@ impl Sink for Sqlite {
             let known = self.tables.get(&table.name).map(|prepared| &prepared.layout);
             changed.extend(Self::prepare_table(&tx, table, known, tables)?);
         }
-        tx.commit().map_err(|error| failed("_tables", &error))?;
+        tx.commit().map_err(|error| failed("_sync_columns", &error))?;
         for layout in changed {
             self.tables.insert(layout.table.clone(), Prepared::new(layout));
         }
@@ -252,7 +258,7 @@ impl Sink for Sqlite {
     fn position(&self, table: &str) -> Result<Option<Position>> {
         let sql = format!("{POSITIONS} WHERE \"table\" = ?1");
         let found = self.database.query_row(&sql, [table], position).optional();
-        found.map_err(|error| failed("_cursors", &error))
+        found.map_err(|error| failed("_sync_state", &error))
     }
 
     fn positions(&self) -> Result<Vec<Position>> {
@@ -260,14 +266,14 @@ impl Sink for Sqlite {
             let mut select = self.database.prepare(&format!("{POSITIONS} ORDER BY \"table\""))?;
             select.query_map([], position)?.collect()
         };
-        read().map_err(|error| failed("_cursors", &error))
+        read().map_err(|error| failed("_sync_state", &error))
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
         let begin = self.database.transaction_with_behavior(TransactionBehavior::Immediate);
         let tx = begin.map_err(|error| failed(commit.table, &error))?;
         let mut counts = Counts::default();
-        let under_way = commit.pass.map_or(0, |pass| signed(pass.id));
+        let under_way = commit.generation.map_or(0, |generation| signed(generation.id));
         for run in commit.changes.chunk_by(|left, right| left.table == right.table) {
             let Some(first) = run.first() else { continue };
             let Some(prepared) = self.tables.get(&first.table) else {
@@ -277,35 +283,38 @@ impl Sink for Sqlite {
                 )));
             };
             let wrong = |error: rusqlite::Error| failed(&first.table, &error);
-            let newest = newest_pass(&tx, &first.table).map_err(wrong)?;
-            let is_own = commit.pass.is_some() && first.table == commit.table;
-            let showing =
-                if is_own { Showing { pass: newest.pass.max(under_way), from: i64::MIN } } else { newest };
+            let newest = newest_generation(&tx, &first.table).map_err(wrong)?;
+            let is_own = commit.generation.is_some() && first.table == commit.table;
+            let showing = if is_own {
+                Showing { generation: newest.generation.max(under_way), from: i64::MIN }
+            } else {
+                newest
+            };
             let mut writer = Writer::new(&tx, prepared, self.hard_deletes, showing).map_err(wrong)?;
             for change in run {
                 writer.apply(change, commit, &mut counts)?;
             }
         }
         let wrong = |error: rusqlite::Error| failed(commit.table, &error);
-        if let (Some(pass @ Pass { complete: true, .. }), Some(prepared)) =
-            (commit.pass, self.tables.get(commit.table))
+        if let (Some(generation @ Generation { complete: true, .. }), Some(prepared)) =
+            (commit.generation, self.tables.get(commit.table))
         {
-            let as_of = pass.as_of_ms.map(signed);
+            let as_of = generation.as_of_ms.map(signed);
             let gone = Self::compare(&tx, prepared, under_way, as_of, self.hard_deletes);
             counts.deleted += gone.map_err(wrong)?;
         }
         if let Some(cursor) = commit.cursor {
-            let complete = commit.pass.map(|pass| pass.complete);
-            let pass_as_of = commit.pass.and_then(|pass| pass.as_of_ms).map(signed);
+            let complete = commit.generation.map(|generation| generation.complete);
+            let generation_as_of = commit.generation.and_then(|generation| generation.as_of_ms).map(signed);
             let now = rfc3339_ms(now_ms());
             tx.prepare_cached(
-                "INSERT INTO _cursors (\"table\", cursor, pass, complete, updated_at, pass_as_of) \
+                "INSERT INTO _sync_state (\"table\", cursor, generation, complete, updated_at, generation_as_of) \
                  VALUES (?1, ?2, ?3, coalesce(?4, 0), ?5, ?6) ON CONFLICT DO UPDATE \
-                 SET cursor = ?2, pass_as_of = iif(?3 >= pass, ?6, pass_as_of), pass = max(pass, ?3), \
+                 SET cursor = ?2, generation_as_of = iif(?3 >= generation, ?6, generation_as_of), generation = max(generation, ?3), \
                  complete = coalesce(?4, complete), updated_at = ?5",
             )
             .and_then(|mut statement| {
-                statement.execute(params![commit.table, cursor, under_way, complete, now, pass_as_of])
+                statement.execute(params![commit.table, cursor, under_way, complete, now, generation_as_of])
             })
             .map_err(wrong)?;
         }
@@ -314,10 +323,10 @@ impl Sink for Sqlite {
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {
-        let sql = "UPDATE _cursors SET cursor = NULL, complete = 0, updated_at = ?2 \
+        let sql = "UPDATE _sync_state SET cursor = NULL, complete = 0, updated_at = ?2 \
                    WHERE \"table\" = ?1 AND cursor IS NOT NULL";
         let reset = self.database.execute(sql, params![table, rfc3339_ms(now_ms())]);
-        reset.map(|rows| rows > 0).map_err(|error| failed("_cursors", &error))
+        reset.map(|rows| rows > 0).map_err(|error| failed("_sync_state", &error))
     }
 }
 

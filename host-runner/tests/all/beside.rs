@@ -76,10 +76,10 @@ fn a_table_is_read_again_from_the_start_beside_a_server() {
     until_read(&server);
     let read = "rows_read_total{connection=\"tiny\",table=\"things\"}";
     assert_eq!(server.metric(read), Some(7.0));
-    let refused = place.expect(&["sync", "--full"], 12);
+    let refused = place.expect(&["sync", "--full-refresh"], 12);
     assert!(refused.stderr.contains("host-runner state reset -c tiny.toml"), "{refused:?}");
     assert_eq!(place.json(&["state", "reset", "--table", "Things"], 0)["reset"], json!(["things"]));
-    eventually("the second pass", || server.metric(read) == Some(14.0));
+    eventually("the second snapshot", || server.metric(read) == Some(14.0));
     until_read(&server);
     place.expect(&["state", "reset", "--table", "nothing"], 6);
     let refused = place.expect(&["state", "reset", "--session"], 12);

@@ -77,8 +77,8 @@ fn columns() {
     assert_eq!((named("more1890").as_str(), named("more1891").as_str()), ("1", "0"));
     assert_eq!(named("%"), (1_900 + 8).to_string());
     assert_eq!(place.query("SELECT more1890 || '' FROM things_live WHERE id = '2'"), "2");
-    let last = "SELECT json_extract(document, '$.more2499') || '' FROM things_live WHERE id = '2'";
+    let last = "SELECT json_extract(_raw, '$.more2499') || '' FROM things_live WHERE id = '2'";
     assert_eq!(place.query(last), "2", "the document lacks what has no column");
-    let again = place.json(&["sync", "--full"], 0);
+    let again = place.json(&["sync", "--full-refresh"], 0);
     assert_eq!(again["tables"][0]["rows"]["unchanged"], 3, "{again}");
 }

@@ -15,7 +15,7 @@ use crate::support::Place;
 
 pub(crate) fn until_read(server: &Server) {
     let complete = "snapshot_complete{connection=\"tiny\",table=\"things\"}";
-    eventually("the first pass", || server.metric(complete) == Some(1.0));
+    eventually("the first snapshot", || server.metric(complete) == Some(1.0));
 }
 
 /// A time after everything that has been read.
@@ -46,7 +46,7 @@ fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
     server.deliver(&place, &event("things", "9", "update", base + 2));
     eventually("the last delivery", || server.metric("journal_deliveries") == Some(0.0));
     assert_eq!(live(&place), "0 2 9");
-    assert_eq!(place.query("SELECT _lineage FROM things WHERE id = '9'"), "webhook");
+    assert_eq!(place.query("SELECT _change_source FROM things WHERE id = '9'"), "webhook");
     assert_eq!(server.metric("events_ignored_total{connection=\"tiny\",event=\"weather\"}"), Some(1.0));
     let dead = place.json(&["dead-letters", "list"], 0)["dead_letters"].clone();
     let kinds: Vec<&str> =

@@ -1,4 +1,4 @@
-//! `sync`: rows, passes, deletes, new columns; kills, interrupts and locks.
+//! `sync`: rows, snapshots, deletes, new columns; kills, interrupts and locks.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn rows_arrive_typed_with_their_documents() {
     assert_eq!(
         place.query(
             "SELECT json_array(id, name, version, count, price, active, changed, tags, cf_size, \
-             \"Name__2\", _source_time, _deleted, _lineage) FROM things WHERE id = '7'"
+             \"Name__2\", _source_updated_at, _deleted, _change_source) FROM things WHERE id = '7'"
         ),
         json!([
             "7",
@@ -41,7 +41,7 @@ fn rows_arrive_typed_with_their_documents() {
         ])
         .to_string()
     );
-    assert_eq!(place.query("SELECT document ->> '$.unknown.kept' || '' FROM things WHERE id = '7'"), "1");
+    assert_eq!(place.query("SELECT _raw ->> '$.unknown.kept' || '' FROM things WHERE id = '7'"), "1");
     assert_eq!(place.query("SELECT \"left\" || sum FROM pairs WHERE \"right\" = '2'"), "l24");
     let again = place.json(&["sync"], 0);
     assert_eq!(rows(&again), [0, 0, 0, 0], "read again without need");
@@ -55,8 +55,8 @@ fn changes_follow_the_snapshot() {
     assert_eq!(rows(&place.json(&["sync"], 0)), [0, 2, 0, 1]);
     assert_eq!(place.query("SELECT group_concat(version) FROM things_live WHERE version > 1"), "2,3");
     assert_eq!(
-        place.query("SELECT id || _lineage || (document IS NOT NULL) FROM things WHERE _deleted"),
-        "2poll1"
+        place.query("SELECT id || _change_source || (_raw IS NOT NULL) FROM things WHERE _deleted"),
+        "2incremental1"
     );
 }
 
@@ -65,14 +65,14 @@ fn a_full_read_finds_what_is_gone_and_keeps_known_deletes() {
     let place = Place::new("rows = 10");
     place.expect(&["sync"], 0);
     place.configure("rows = 10\ngone = [3, 4]");
-    assert_eq!(rows(&place.json(&["sync", "--full"], 0)), [0, 0, 8, 2]);
+    assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 0, 8, 2]);
     assert_eq!(
-        place.query("SELECT group_concat(id || _lineage) FROM things WHERE _deleted"),
-        "3compare,4compare"
+        place.query("SELECT group_concat(id || _change_source) FROM things WHERE _deleted"),
+        "3missing,4missing"
     );
-    assert_eq!(rows(&place.json(&["sync", "--full"], 0)), [0, 0, 8, 0]);
+    assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 0, 8, 0]);
     place.configure("rows = 10");
-    assert_eq!(rows(&place.json(&["sync", "--full"], 0)), [0, 2, 8, 0]);
+    assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 2, 8, 0]);
     assert_eq!(place.query("SELECT count(*) || '' FROM things_live"), "10");
 }
 
@@ -81,7 +81,7 @@ fn hard_deletes_remove_rows() {
     let place = Place::new("rows = 10");
     place.expect(&["sync", "--hard-deletes"], 0);
     place.configure("rows = 10\ngone = [3, 4]\n[sink]\ndeletes = \"hard\"");
-    assert_eq!(rows(&place.json(&["sync", "--full"], 0)), [0, 0, 8, 2]);
+    assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 0, 8, 2]);
     assert_eq!(place.query("SELECT count(*) || '' FROM things"), "8");
 }
 
@@ -120,8 +120,8 @@ fn json_lines_hold_every_row_once() {
     let text = std::fs::read_to_string(place.path("out/things.jsonl")).expect("a file");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 101);
-    assert_eq!(lines[7]["document"]["id"], "7");
-    assert_eq!(lines[100]["operation"], "pass-complete");
+    assert_eq!(lines[7]["_raw"]["id"], "7");
+    assert_eq!(lines[100]["operation"], "snapshot-complete");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_killed_run_goes_on_from_its_last_commit() {
         place.start_until(&["sync"], "batch read", batches).kill();
         let rows: u64 = place.query("SELECT count(*) || '' FROM things").parse().expect("a number");
         assert!(rows > done, "no progress: {rows} rows after {done}");
-        assert_eq!(place.query("SELECT cursor ->> 'row' || '' FROM _cursors"), rows.to_string());
+        assert_eq!(place.query("SELECT cursor ->> 'row' || '' FROM _sync_state"), rows.to_string());
         done = rows;
     }
     let report = place.json(&["sync"], 0);
@@ -153,7 +153,7 @@ fn a_killed_run_into_json_lines_leaves_every_row_once() {
         .lines()
         .filter_map(|line| {
             let line: Value = serde_json::from_str(line).expect("JSON");
-            line["document"]["id"].as_str()?.parse().ok()
+            line["_raw"]["id"].as_str()?.parse().ok()
         })
         .collect();
     ids.sort_unstable();

@@ -10,7 +10,9 @@ use bindings::exports::connector::source::source::ConnectionBorrow;
 use bindings::exports::connector::source::source::{
     CheckItem, Connection, Guest, GuestConnection, Outcome, Table,
 };
-use bindings::exports::connector::source::types::{Batch, Change, Error, ErrorKind, Limits, Operation, Pass};
+use bindings::exports::connector::source::types::{
+    Batch, Change, ChangeSource, Error, ErrorKind, Generation, Limits, Operation,
+};
 use bindings::exports::connector::source::webhook;
 use bindings::wasi::clocks::wall_clock;
 
@@ -85,7 +87,7 @@ fn receipt(delivery: &webhook::Delivery, config: &Config) -> Result<webhook::Rec
             "delete" => Operation::Delete,
             _ => Operation::Update,
         };
-        let mut change = thing(row, event.time, config, operation);
+        let mut change = thing(row, event.time, config, operation, ChangeSource::Webhook);
         change.as_of_ms = Some(event.time);
         receipt.changes.push(change);
     }
@@ -251,7 +253,7 @@ impl Open {
             Behaviour::StuckCursor => {
                 batch.cursor = "{}".into();
                 batch.caught_up = false;
-                batch.pass = None;
+                batch.generation = None;
             }
             Behaviour::BadJson => replace(&mut batch, |change| change.after = Some("{not json".into())),
             Behaviour::BadKey => replace(&mut batch, |change| change.key = "[]".into()),
@@ -278,21 +280,23 @@ impl Open {
 
     fn good(&self, cursor: Option<String>, limits: &Limits) -> Result<Batch, Error> {
         let config = &self.config;
-        let fresh = Cursor { version: 1, pass: now_ms(), row: 0, change: 0 };
+        let fresh = Cursor { version: 1, generation: now_ms(), row: 0, change: 0 };
         let mut cursor: Cursor = match cursor {
             None => fresh,
             Some(text) => serde_json::from_str(&text).unwrap_or(fresh),
         };
         let mut changes = Vec::new();
-        let mut pass = None;
+        let mut generation = None;
         let mut caught_up = true;
-        if cursor.pass > 0 {
+        if cursor.generation > 0 {
             let (numbers, end, complete) = rows::page(cursor, config, u64::from(limits.max_changes));
-            changes.extend(numbers.into_iter().map(|row| thing(row, 1, config, Operation::Read)));
-            pass = Some(Pass { id: cursor.pass, as_of_ms: None, complete });
+            changes.extend(
+                numbers.into_iter().map(|row| thing(row, 1, config, Operation::Read, ChangeSource::Snapshot)),
+            );
+            generation = Some(Generation { id: cursor.generation, as_of_ms: None, complete });
             cursor.row = end;
             if complete {
-                cursor.pass = 0;
+                cursor.generation = 0;
             }
             caught_up = complete && config.changes == 0;
         } else if cursor.change < config.changes {
@@ -300,12 +304,12 @@ impl Open {
             cursor.change += 1;
             caught_up = cursor.change == config.changes;
             let operation = if caught_up { Operation::Delete } else { Operation::Update };
-            changes.push(thing(row, 1 + cursor.change, config, operation));
+            changes.push(thing(row, 1 + cursor.change, config, operation, ChangeSource::Incremental));
         }
         Ok(Batch {
             changes,
             cursor: serde_json::to_string(&cursor).unwrap_or_default(),
-            pass,
+            generation,
             caught_up,
             wait_ms: None,
             attributes: vec![("credits-used".into(), "1".into()), ("credits-left".into(), "99".into())],
@@ -313,7 +317,7 @@ impl Open {
     }
 }
 
-fn thing(row: u64, version: u64, config: &Config, operation: Operation) -> Change {
+fn thing(row: u64, version: u64, config: &Config, operation: Operation, source: ChangeSource) -> Change {
     let gone = matches!(operation, Operation::Delete);
     Change {
         table: "things".into(),
@@ -321,7 +325,9 @@ fn thing(row: u64, version: u64, config: &Config, operation: Operation) -> Chang
         key: rows::key(row),
         before: None,
         after: (!gone).then(|| rows::document(row, version, config)),
-        source_time_ms: Some(rows::source_time_ms(row)),
+        partial: false,
+        source,
+        source_updated_at_ms: Some(rows::source_updated_at_ms(row)),
         as_of_ms: None,
         id: format!("things:{row}:{version}"),
         attributes: vec![],
@@ -335,7 +341,9 @@ fn pairs() -> Batch {
         key: format!("{{\"left\":\"l{left}\",\"right\":{left}}}"),
         before: None,
         after: Some(format!("{{\"left\":\"l{left}\",\"right\":{left},\"sum\":\"{}\"}}", left * 2)),
-        source_time_ms: None,
+        partial: false,
+        source: ChangeSource::Snapshot,
+        source_updated_at_ms: None,
         as_of_ms: None,
         id: format!("pairs:{left}"),
         attributes: vec![],
@@ -343,7 +351,7 @@ fn pairs() -> Batch {
     Batch {
         changes: (0..3).map(pair).collect(),
         cursor: "{\"done\":true}".into(),
-        pass: Some(Pass { id: now_ms(), as_of_ms: None, complete: true }),
+        generation: Some(Generation { id: now_ms(), as_of_ms: None, complete: true }),
         caught_up: true,
         wait_ms: None,
         attributes: vec![],

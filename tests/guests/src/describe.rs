@@ -27,7 +27,7 @@ pub fn document() -> Value {
         "hosts": [{"name": "api", "key": "url", "urls": {}}],
         "tables": [
             {"name": "things", "aliases": ["Things"], "title": "Things", "primary_key": ["id"],
-             "scopes": ["things.read"], "capabilities": ["snapshot", "count", "follow", "webhook"]},
+             "scopes": ["things.read"], "capabilities": ["snapshot", "count", "incremental", "webhook"]},
             {"name": "pairs", "aliases": [], "title": "Pairs", "primary_key": ["left", "right"],
              "scopes": [], "capabilities": ["snapshot"]}
         ],

@@ -10,7 +10,7 @@ pub struct Cursor {
     /// The format.
     pub version: u32,
     /// The complete read under way, 0 when it is done.
-    pub pass: u64,
+    pub generation: u64,
     /// Rows read of it.
     pub row: u64,
     /// Changes read after it.
@@ -26,7 +26,7 @@ pub fn key(row: u64) -> String {
 }
 
 /// When a row last changed, by its own account.
-pub fn source_time_ms(row: u64) -> u64 {
+pub fn source_updated_at_ms(row: u64) -> u64 {
     BEGINNING_MS + row * 1000
 }
 
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn pages_end_and_leave_out_what_is_gone() {
         let config = Config { rows: 5, page: 3, gone: vec![1], ..Config::default() };
-        let cursor = |row| Cursor { version: 1, pass: 1, row, change: 0 };
+        let cursor = |row| Cursor { version: 1, generation: 1, row, change: 0 };
         assert_eq!(page(cursor(0), &config, 100), (vec![0, 2], 3, false));
         assert_eq!(page(cursor(3), &config, 100), (vec![3, 4], 5, true));
         assert_eq!(page(cursor(0), &config, 1), (vec![0], 1, false));

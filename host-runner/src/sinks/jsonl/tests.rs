@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Jsonl;
-use crate::change::{Change, Operation, Pass, Table};
+use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Error;
 use crate::sinks::{Commit, Counts, JOURNAL, Sink};
 
@@ -26,17 +26,17 @@ fn change(id: u32, after: Option<&str>) -> Change {
         key: format!("{{\"id\":\"{id}\"}}"),
         before: None,
         after: after.map(str::to_owned),
-        source_time_ms: Some(0),
+        source_updated_at_ms: Some(0),
         as_of_ms: None,
         id: format!("id \"{id}\""),
-        attributes: vec![],
+        partial: false,
+        source: ChangeSource::Snapshot,
     }
 }
 
 fn commit(sink: &mut Jsonl, changes: &[Change], cursor: &str, complete: bool) -> Result<Counts, Error> {
-    let pass = Some(Pass { id: 7, as_of_ms: None, complete });
-    let lineage = "snapshot";
-    sink.commit(&Commit { table: "things", changes, cursor: Some(cursor), pass, as_of_ms: 9, lineage })
+    let generation = Some(Generation { id: 7, as_of_ms: None, complete });
+    sink.commit(&Commit { table: "things", changes, cursor: Some(cursor), generation, as_of_ms: 9 })
 }
 
 fn lines(folder: &Path) -> Vec<Value> {
@@ -53,29 +53,28 @@ fn one_line_per_change_whatever_the_document_looks_like() {
     assert_eq!((counts.read, counts.inserted, counts.deleted), (2, 1, 1));
     let expected = json!({
         "table": "things", "operation": "read", "key": {"id": "1"},
-        "source_time": "1970-01-01T00:00:00.000Z", "id": "id \"1\"", "as_of_ms": 9, "pass": 7,
-        "lineage": "snapshot", "document": {"id": "1", "a": 1.5}
+        "source_updated_at": "1970-01-01T00:00:00.000Z", "id": "id \"1\"", "as_of_ms": 9, "generation": 7,
+        "change_source": "snapshot", "after": {"id": "1", "a": 1.5}
     });
     let lines = lines(folder.path());
     assert_eq!(lines[0], expected);
-    assert_eq!(lines[1]["document"], Value::Null);
-    assert_eq!(lines[2], json!({"table": "things", "operation": "pass-complete", "pass": 7}));
+    assert_eq!(lines[1]["after"], Value::Null);
+    assert_eq!(lines[2], json!({"table": "things", "operation": "snapshot-complete", "generation": 7}));
     assert_eq!(lines.len(), 3);
 }
 
 #[test]
-fn a_change_beside_a_pass_counts_as_shown_unless_it_is_older_than_the_pass() {
+fn a_change_beside_a_snapshot_counts_as_shown_unless_it_is_older_than_the_snapshot() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());
-    let pass = Some(Pass { id: 7, as_of_ms: Some(100), complete: false });
-    let begin =
-        Commit { table: "things", changes: &[], cursor: Some("c"), pass, as_of_ms: 9, lineage: "snapshot" };
+    let generation = Some(Generation { id: 7, as_of_ms: Some(100), complete: false });
+    let begin = Commit { table: "things", changes: &[], cursor: Some("c"), generation, as_of_ms: 9 };
     sink.commit(&begin).expect("committed");
     let told = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
-    let beside = Commit { changes: &told, table: JOURNAL, cursor: Some("1"), pass: None, ..begin };
+    let beside = Commit { changes: &told, table: JOURNAL, cursor: Some("1"), generation: None, ..begin };
     sink.commit(&beside).expect("committed");
     let passes: Vec<Value> = lines(folder.path()).iter().map(|line| line["pass"].clone()).collect();
-    assert_eq!(passes, [Value::Null, Value::from(7)]);
+    assert_eq!(generations, [Value::Null, Value::from(7)]);
 }
 
 #[test]
@@ -86,7 +85,7 @@ fn the_state_before_is_written_where_it_is_told() {
     let told = Change { before, ..change(1, None) };
     commit(&mut sink, &[told, change(2, Some("{}"))], "c1", false).expect("committed");
     let lines = lines(folder.path());
-    assert_eq!((&lines[0]["before"], &lines[0]["document"]), (&json!({"a": 1}), &Value::Null));
+    assert_eq!((&lines[0]["before"], &lines[0]["after"]), (&json!({"a": 1}), &Value::Null));
     assert!(lines[1].get("before").is_none(), "{}", lines[1]);
 }
 
@@ -150,7 +149,7 @@ fn a_folder_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first
     let place = folder.path().display();
     assert_eq!(error.message, format!("{place}: holds the rows of connection `acme`, not of `other`"));
     assert!(error.hint.is_some_and(|hint| hint.contains("remove \"owner\"")));
-    let sidecar = folder.path().join("_cursors.json");
+    let sidecar = folder.path().join("_sync_state.json");
     let text = std::fs::read_to_string(&sidecar).expect("read");
     std::fs::write(&sidecar, text.replace("\"owner\": \"acme\",", "")).expect("made older");
     let sink = Jsonl::open(folder.path(), "other").expect("nobody's");
@@ -163,7 +162,7 @@ fn a_folder_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first
 fn names_that_leave_the_folder_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = Jsonl::open(folder.path(), "acme").expect("opened");
-    for name in ["../x", "a/b", "_cursors", ".hidden", ""] {
+    for name in ["../x", "a/b", "_sync_state", ".hidden", ""] {
         let result = sink.prepare(&[Table { name: name.into(), ..table() }]);
         assert!(result.is_err(), "{name}");
     }

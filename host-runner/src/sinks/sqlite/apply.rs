@@ -15,14 +15,14 @@ use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
 use crate::sinks::{Commit, Counts};
 
-const TOUCH: &str = "UPDATE {table} SET _as_of = ?2, _pass = ?3 WHERE rowid = ?1";
-const BURY: &str = "UPDATE {table} SET _deleted = 1, _lineage = ?2, _as_of = ?3, _pass = ?4, \
+const TOUCH: &str = "UPDATE {table} SET _as_of = ?2, _generation = ?3 WHERE rowid = ?1";
+const BURY: &str = "UPDATE {table} SET _deleted = 1, _change_source = ?2, _as_of = ?3, _generation = ?4, \
                     _change_id = ?5 WHERE rowid = ?1";
 const REMOVE: &str = "DELETE FROM {table} WHERE rowid = ?1";
-const FIND_TOMBSTONE: &str = "SELECT as_of FROM _tombstones WHERE \"table\" = ?1 AND key = ?2";
-const RAISE: &str = "DELETE FROM _tombstones WHERE \"table\" = ?1 AND key = ?2";
+const FIND_TOMBSTONE: &str = "SELECT as_of FROM _sync_tombstones WHERE \"table\" = ?1 AND key = ?2";
+const RAISE: &str = "DELETE FROM _sync_tombstones WHERE \"table\" = ?1 AND key = ?2";
 pub(super) const ENTOMB: &str =
-    "INSERT OR REPLACE INTO _tombstones (\"table\", key, as_of) VALUES (?1, ?2, ?3)";
+    "INSERT OR REPLACE INTO _sync_tombstones (\"table\", key, as_of) VALUES (?1, ?2, ?3)";
 
 /// What is stored about a row.
 struct Stored {
@@ -30,14 +30,14 @@ struct Stored {
     as_of: i64,
     change_id: Option<String>,
     deleted: bool,
-    pass: i64,
+    generation: i64,
 }
 
-/// Which pass counts a change as shown: the state it tells of is one that the pass could have seen. An older one says
+/// Which snapshot counts a change as shown: the state it tells of is one that the snapshot could have seen. An older one says
 /// nothing about whether the row still exists.
 #[derive(Clone, Copy)]
 pub(super) struct Showing {
-    pub(super) pass: i64,
+    pub(super) generation: i64,
     /// Changes as of this moment or later count.
     pub(super) from: i64,
 }
@@ -58,9 +58,9 @@ pub(super) struct Writer<'t> {
 /// Everything of a row that is not from its document.
 struct Stamp<'a> {
     source_time: Option<String>,
-    lineage: &'a str,
+    source: &'static str,
     as_of: i64,
-    pass: i64,
+    generation: i64,
     change_id: &'a str,
 }
 
@@ -72,7 +72,7 @@ impl<'t> Writer<'t> {
         showing: Showing,
     ) -> rusqlite::Result<Self> {
         let has_tombstones = tx.query_row(
-            "SELECT EXISTS (SELECT 1 FROM _tombstones WHERE \"table\" = ?1)",
+            "SELECT EXISTS (SELECT 1 FROM _sync_tombstones WHERE \"table\" = ?1)",
             [&prepared.layout.table],
             |row| row.get(0),
         )?;
@@ -95,16 +95,16 @@ impl<'t> Writer<'t> {
         let key = self.prepared.key(change)?;
         let as_of = signed(change.as_of_ms.unwrap_or(commit.as_of_ms));
         let mut stamp = Stamp {
-            source_time: change.source_time_ms.and_then(rfc3339_ms),
-            lineage: attribute(&change.attributes, "lineage").unwrap_or(commit.lineage),
+            source_time: change.source_updated_at_ms.and_then(rfc3339_ms),
+            source: change.source.name(),
             as_of,
-            pass: if as_of >= self.showing.from { self.showing.pass } else { 0 },
+            generation: if as_of >= self.showing.from { self.showing.generation } else { 0 },
             change_id: &change.id,
         };
         let table = &self.prepared.layout.table;
         let applied = match self.find(&key).map_err(|error| failed(table, &error))? {
             Some(stored) => {
-                stamp.pass = stamp.pass.max(stored.pass);
+                stamp.generation = stamp.generation.max(stored.generation);
                 self.apply_to(&stored, change, &stamp, commit, counts)
             }
             None => self.apply_to_none(&key, change, &stamp, counts),
@@ -129,7 +129,7 @@ impl<'t> Writer<'t> {
             as_of: row.get(1)?,
             change_id: row.get(2)?,
             deleted: row.get(3)?,
-            pass: row.get(4)?,
+            generation: row.get(4)?,
         }))
     }
 
@@ -146,12 +146,12 @@ impl<'t> Writer<'t> {
         if is_same || stamp.as_of < stored.as_of {
             let counter = if is_same { &mut counts.unchanged } else { &mut counts.stale };
             *counter += 1;
-            // A row that a pass shows exists, even where a newer change of it is already stored.
-            let seen = is_same || (commit.pass.is_some() && change.operation != Operation::Delete);
+            // A row that a snapshot shows exists, even where a newer change of it is already stored.
+            let seen = is_same || (commit.generation.is_some() && change.operation != Operation::Delete);
             let as_of = if is_same { stored.as_of.max(stamp.as_of) } else { stored.as_of };
-            let pass = if seen { stamp.pass } else { stored.pass };
-            if (as_of, pass) != (stored.as_of, stored.pass) {
-                self.touch.execute(params![stored.rowid, as_of, pass])?;
+            let generation = if seen { stamp.generation } else { stored.generation };
+            if (as_of, generation) != (stored.as_of, stored.generation) {
+                self.touch.execute(params![stored.rowid, as_of, generation])?;
             }
             return Ok(());
         }
@@ -160,11 +160,11 @@ impl<'t> Writer<'t> {
             counts.unchanged += u64::from(stored.deleted);
             return self.bury(stored.rowid, change, stamp);
         };
-        if !change.is_partial() {
+        if !change.partial {
             counts.updated += 1;
             return self.write(Target::Row(stored.rowid), document, stamp, counts);
         }
-        let sql = format!("SELECT document FROM {} WHERE rowid = ?1", quote(&self.prepared.layout.table));
+        let sql = format!("SELECT _raw FROM {} WHERE rowid = ?1", quote(&self.prepared.layout.table));
         let old: Option<String> =
             self.tx.prepare_cached(&sql)?.query_row([stored.rowid], |row| row.get(0))?;
         counts.updated += 1;
@@ -227,7 +227,7 @@ impl<'t> Writer<'t> {
             return self.entomb(&key, stamp.as_of);
         }
         let mut bury = self.tx.prepare_cached(&self.prepared.sql(BURY))?;
-        bury.execute(params![rowid, stamp.lineage, stamp.as_of, stamp.pass, stamp.change_id])?;
+        bury.execute(params![rowid, stamp.source, stamp.as_of, stamp.generation, stamp.change_id])?;
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl<'t> Writer<'t> {
     ) -> std::result::Result<(), Problem> {
         let columns = &self.prepared.layout.columns;
         let mut slots = vec![None; columns.len()];
-        scan(document, &self.prepared.paths, &mut slots)?;
+        scan(_raw, &self.prepared.paths, &mut slots)?;
         self.stamp_insert(target, Some(document), false, stamp)?;
         let statement = match target {
             Target::Row(_) => &mut self.update,
@@ -284,9 +284,9 @@ impl<'t> Writer<'t> {
             &document,
             &stamp.source_time,
             &deleted,
-            &stamp.lineage,
+            &stamp.source,
             &stamp.as_of,
-            &stamp.pass,
+            &stamp.generation,
             &stamp.change_id,
         ];
         for (index, value) in own.into_iter().enumerate() {
@@ -302,7 +302,7 @@ impl<'t> Writer<'t> {
     }
 }
 
-/// `document` to `_change_id`, in the order of `Prepared::new`.
+/// `_raw` to `_change_id`, in the order of `Prepared::new`.
 const OWN_COLUMNS: usize = 7;
 
 /// Where a row is written.
@@ -329,7 +329,7 @@ impl From<serde_json::Error> for Problem {
     }
 }
 
-/// A key as `_tombstones` has it: a JSON list of its texts.
+/// A key as `_sync_tombstones` has it: a JSON list of its texts.
 pub(super) fn key_text<T: AsRef<str>>(key: &[T]) -> String {
     let texts: Vec<&str> = key.iter().map(AsRef::as_ref).collect();
     serde_json::to_string(&texts).unwrap_or_default()

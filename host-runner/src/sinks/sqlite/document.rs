@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 /// Which members of a document go to which slots, as a tree of member names.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Paths {
+pub(super) struct MemberPaths {
     index: HashMap<String, usize>,
     nodes: Vec<Node>,
 }
@@ -18,10 +18,10 @@ pub(super) struct Paths {
 #[derive(Clone, Debug, Default)]
 struct Node {
     slots: Vec<usize>,
-    children: Option<Box<Paths>>,
+    children: Option<Box<MemberPaths>>,
 }
 
-impl Paths {
+impl MemberPaths {
     /// Slot `i` takes the value at `paths[i]`.
     pub(super) fn new<'a>(paths: impl Iterator<Item = &'a [String]>) -> Self {
         let mut root = Self::default();
@@ -50,7 +50,7 @@ impl Paths {
 /// Fills the slots from a document, which must be one JSON object. Slots not found become none.
 pub(super) fn scan<'de>(
     document: &'de str,
-    paths: &Paths,
+    paths: &MemberPaths,
     slots: &mut [Option<&'de str>],
 ) -> serde_json::Result<()> {
     slots.fill(None);
@@ -59,7 +59,7 @@ pub(super) fn scan<'de>(
 
 fn scan_into<'de>(
     document: &'de str,
-    paths: &Paths,
+    paths: &MemberPaths,
     slots: &mut [Option<&'de str>],
 ) -> serde_json::Result<()> {
     let mut deserializer = serde_json::Deserializer::from_str(document);
@@ -68,7 +68,7 @@ fn scan_into<'de>(
 }
 
 struct Scan<'p, 's, 'de> {
-    paths: &'p Paths,
+    paths: &'p MemberPaths,
     slots: &'s mut [Option<&'de str>],
 }
 
@@ -172,12 +172,12 @@ fn members(document: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Paths, merge, scan};
+    use super::{MemberPaths, merge, scan};
 
     fn check(paths: &[&str], document: &str) -> Result<Vec<Option<String>>, String> {
         let paths: Vec<Vec<String>> =
             paths.iter().map(|path| path.split('/').map(str::to_owned).collect()).collect();
-        let tree = Paths::new(paths.iter().map(Vec::as_slice));
+        let tree = MemberPaths::new(paths.iter().map(Vec::as_slice));
         let mut slots = vec![None; paths.len()];
         scan(document, &tree, &mut slots).map_err(|error| error.to_string())?;
         Ok(slots.into_iter().map(|slot| slot.map(str::to_owned)).collect())

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::document::Paths;
+use super::document::MemberPaths;
 use super::value::Kind;
 use crate::change::Table;
 use crate::error::{Error, Result};
@@ -15,12 +15,12 @@ use crate::limits::COLUMNS_MAX;
 
 /// Columns that every table has, and names that mean a row's number in SQLite.
 const NAMES_TAKEN: [&str; 10] = [
-    "document",
-    "_source_time",
+    "_raw",
+    "_source_updated_at",
     "_deleted",
-    "_lineage",
+    "_change_source",
     "_as_of",
-    "_pass",
+    "_generation",
     "_change_id",
     "rowid",
     "_rowid_",
@@ -121,13 +121,13 @@ impl Layout {
     }
 
     /// Where the columns' values lie in a document.
-    pub(super) fn paths(&self) -> Paths {
-        Paths::new(self.columns.iter().map(|column| column.path.as_slice()))
+    pub(super) fn paths(&self) -> MemberPaths {
+        MemberPaths::new(self.columns.iter().map(|column| column.path.as_slice()))
     }
 
     /// Where the key's values lie in a key.
-    pub(super) fn key_paths(&self) -> Paths {
-        Paths::new(self.key.iter().map(|column| std::slice::from_ref(&column.member)))
+    pub(super) fn key_paths(&self) -> MemberPaths {
+        MemberPaths::new(self.key.iter().map(|column| std::slice::from_ref(&column.member)))
     }
 
     pub(super) fn create_sql(&self) -> String {
@@ -135,9 +135,9 @@ impl Layout {
             self.key.iter().map(|column| format!("{} TEXT NOT NULL", quote(&column.name))).collect();
         let names: Vec<String> = self.key.iter().map(|column| quote(&column.name)).collect();
         format!(
-            "CREATE TABLE {} ({}, document TEXT, _source_time TEXT, \
-             _deleted INTEGER NOT NULL DEFAULT 0, _lineage TEXT NOT NULL, \
-             _as_of INTEGER NOT NULL, _pass INTEGER NOT NULL, _change_id TEXT, PRIMARY KEY ({}))",
+            "CREATE TABLE {} ({}, _raw TEXT, _source_updated_at TEXT, \
+             _deleted INTEGER NOT NULL DEFAULT 0, _change_source TEXT NOT NULL, \
+             _as_of INTEGER NOT NULL, _generation INTEGER NOT NULL, _change_id TEXT, PRIMARY KEY ({}))",
             quote(&self.table),
             keys.join(", "),
             names.join(", ")
@@ -155,7 +155,7 @@ impl Layout {
         let columns = self.columns.iter().map(|column| quote(&column.name));
         let names: Vec<String> = keys.chain(columns).collect();
         format!(
-            "CREATE VIEW {} AS SELECT {}, document, _source_time, _lineage FROM {} WHERE NOT _deleted",
+            "CREATE VIEW {} AS SELECT {}, _raw, _source_updated_at, _change_source FROM {} WHERE NOT _deleted",
             quote(&self.view()),
             names.join(", "),
             quote(&self.table)
@@ -300,13 +300,13 @@ mod tests {
     fn names_that_clash_are_numbered_and_stay_so() {
         let first = table(
             r#"{"properties": {"Name": {"type": "string"}, "name": {"type": "string"},
-                "NAME": {"type": "string"}, "ID": {"type": "string"}, "document": {"type": "string"},
-                "_pass": {"type": "string"}, "rowid": {"type": "string"}}}"#,
+                "NAME": {"type": "string"}, "ID": {"type": "string"}, "_raw": {"type": "string"},
+                "_generation": {"type": "string"}, "rowid": {"type": "string"}}}"#,
         );
         let mut layout = Layout::new(&first).expect("a layout");
         layout.extend(&first).expect("extended");
         let names: Vec<&str> = layout.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["Name", "name__2", "NAME__3", "ID__2", "document__2", "_pass__2", "rowid__2"]);
+        assert_eq!(names, ["Name", "name__2", "NAME__3", "ID__2", "_raw__2", "_generation__2", "rowid__2"]);
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn names_are_quoted_and_bad_tables_refused() {
         assert_eq!(quote("a\"; DROP TABLE x; --"), "\"a\"\"; DROP TABLE x; --\"");
-        for name in ["", "_cursors", "sqlite_master", "SQLITE_x"] {
+        for name in ["", "_sync_state", "sqlite_master", "SQLITE_x"] {
             let mut bad = table("{}");
             bad.name = name.into();
             assert!(Layout::new(&bad).is_err(), "{name}");

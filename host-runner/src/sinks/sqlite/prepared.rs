@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use rusqlite::Transaction;
 
-use super::document::{Paths, scan};
+use super::document::{MemberPaths, scan};
 use super::layout::{Layout, quote};
 use super::value::{Bound, convert, text};
 use crate::change::Change;
@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 /// A table with what is worked out once for all its rows.
 pub(super) struct Prepared {
     pub(super) layout: Layout,
-    pub(super) paths: Paths,
-    key_paths: Paths,
+    pub(super) paths: MemberPaths,
+    key_paths: MemberPaths,
     pub(super) find: String,
     pub(super) insert: String,
     pub(super) update: String,
@@ -27,11 +27,19 @@ impl Prepared {
         let table = quote(&layout.table);
         let keys: Vec<String> = layout.key.iter().map(|column| quote(&column.name)).collect();
         let columns = layout.columns.iter().map(|column| quote(&column.name));
-        let own = ["document", "_source_time", "_deleted", "_lineage", "_as_of", "_pass", "_change_id"];
+        let own = [
+            "_raw",
+            "_source_updated_at",
+            "_deleted",
+            "_change_source",
+            "_as_of",
+            "_generation",
+            "_change_id",
+        ];
         let values: Vec<String> = own.map(str::to_owned).into_iter().chain(columns).collect();
         let same: Vec<String> = keys.iter().map(|name| format!("{name} = ?")).collect();
         let find = format!(
-            "SELECT rowid, _as_of, _change_id, _deleted, _pass FROM {table} WHERE {}",
+            "SELECT rowid, _as_of, _change_id, _deleted, _generation FROM {table} WHERE {}",
             same.join(" AND ")
         );
         let marks = vec!["?"; keys.len() + values.len()].join(", ");
@@ -70,7 +78,7 @@ impl Prepared {
         let sets: Vec<String> = columns.iter().map(|column| format!("{} = ?", quote(&column.name))).collect();
         let mut update = tx.prepare(&format!("UPDATE {table} SET {} WHERE rowid = ?", sets.join(", ")))?;
         let mut select = tx.prepare(&format!(
-            "SELECT rowid, document FROM {table} WHERE rowid > ?1 AND document IS NOT NULL \
+            "SELECT rowid, _raw FROM {table} WHERE rowid > ?1 AND _raw IS NOT NULL \
              ORDER BY rowid LIMIT {CHUNK}"
         ))?;
         let mut last = i64::MIN;
@@ -82,7 +90,7 @@ impl Prepared {
             last = *end;
             for (rowid, document) in &rows {
                 let mut slots = vec![None; self.layout.columns.len()];
-                if scan(document, &self.paths, &mut slots).is_err() {
+                if scan(_raw, &self.paths, &mut slots).is_err() {
                     continue;
                 }
                 let slots = slots.get(new.clone()).unwrap_or_default();

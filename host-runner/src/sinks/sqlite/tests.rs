@@ -1,9 +1,9 @@
-//! Tests of the SQLite sink: the order of changes, passes, deletes, schema changes.
+//! Tests of the SQLite sink: the order of changes, snapshots, deletes, schema changes.
 
 use rusqlite::Connection;
 
 use super::Sqlite;
-use crate::change::{Change, Operation, Pass, Table};
+use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::sinks::{Commit, Counts, Sink};
 
 struct Target {
@@ -35,23 +35,23 @@ fn change(id: &str, n: Option<i64>, as_of: u64) -> Change {
         key: format!("{{\"id\":\"{id}\"}}"),
         before: None,
         after: n.map(|n| format!("{{\"id\":\"{id}\",\"n\":\"{n}\",\"other\":true}}")),
-        source_time_ms: Some(5),
+        source_updated_at_ms: Some(5),
         as_of_ms: Some(as_of),
         id: format!("{id}:{n:?}:{as_of}"),
-        attributes: vec![],
+        partial: false,
+        source: ChangeSource::Snapshot,
     }
 }
 
 impl Target {
-    fn commit(&mut self, changes: &[Change], pass: Option<(u64, bool)>) -> Counts {
-        let pass = pass.map(|(id, complete)| Pass { id, as_of_ms: Some(id), complete });
+    fn commit(&mut self, changes: &[Change], generation: Option<(u64, bool)>) -> Counts {
+        let generation = generation.map(|(id, complete)| Generation { id, as_of_ms: Some(id), complete });
         let commit = Commit {
             table: "things",
             changes,
-            cursor: pass.is_some().then_some("cursor"),
-            pass,
+            cursor: generation.is_some().then_some("cursor"),
+            generation,
             as_of_ms: 50,
-            lineage: "test",
         };
         self.sink.commit(&commit).expect("committed")
     }
@@ -158,11 +158,11 @@ fn what_a_completed_pass_did_not_show_is_gone_and_comes_back_when_it_shows_again
         target.commit(&first, Some((100, true)));
         // Unchanged rows count as shown; b is not shown.
         target.commit(&[first[0].clone()], Some((200, false)));
-        assert_eq!(target.rows(), "a=1 b=2 c=3", "deleted before the pass was complete");
+        assert_eq!(target.rows(), "a=1 b=2 c=3", "deleted before the generation was complete");
         let counts = target.commit(&[first[2].clone()], Some((200, true)));
         assert_eq!(counts.deleted, 1);
         assert_eq!(target.rows(), gone);
-        // Older news of b does not bring it back; the row shown by a later pass does.
+        // Older news of b does not bring it back; the row shown by a later snapshot does.
         target.commit(&[change("b", Some(9), 150)], None);
         assert_eq!(target.rows(), gone);
         let mut again = first.to_vec();
@@ -177,9 +177,9 @@ fn a_row_written_during_a_pass_survives_it_and_a_delete_during_it_stays() {
     let mut target = target(false);
     target.commit(&[change("a", Some(1), 10), change("b", Some(1), 10)], Some((100, true)));
     target.commit(&[change("a", Some(1), 210)], Some((200, false)));
-    // Learnt beside the pass: a new row that the pass may have overtaken, and a delete.
+    // Learnt beside the snapshot: a new row that the snapshot may have overtaken, and a delete.
     target.commit(&[change("new", Some(7), 220), change("b", None, 230)], None);
-    // The pass read b before it was deleted.
+    // The snapshot read b before it was deleted.
     let counts = target.commit(&[change("b", Some(1), 215)], Some((200, true)));
     assert_eq!(counts.stale, 1);
     assert_eq!(target.rows(), "a=1 b- new=7");
@@ -192,14 +192,14 @@ fn a_change_from_before_the_pass_that_comes_late_does_not_hide_a_delete() {
         let rows = [change("a", Some(1), 10), change("b", Some(1), 10), change("same", Some(1), 10)];
         target.commit(&rows, Some((100, true)));
         target.commit(&[], Some((200, false)));
-        // Deleted before the pass began; what was said of them before that arrives only now.
+        // Deleted before the snapshot began; what was said of them before that arrives only now.
         let mut same = rows[2].clone();
         same.as_of_ms = Some(150);
         target.commit(&[change("a", Some(2), 150), change("new", Some(7), 199), same], None);
         assert!(target.rows().contains("a=2 b=1 new=7"), "{}", target.rows());
         let counts = target.commit(&[change("b", Some(1), 210)], Some((200, true)));
         assert_eq!((counts.deleted, target.rows().as_str()), (3, gone));
-        // Gone as of the pass: told once more, it stays so.
+        // Gone as of the snapshot: told once more, it stays so.
         assert_eq!(target.commit(&[change("a", Some(2), 150)], None).updated, 0);
         assert_eq!(target.rows(), gone);
     }
@@ -235,7 +235,7 @@ fn a_delete_that_overtakes_its_row_is_remembered() {
         assert_eq!(target.query("SELECT id FROM things_live"), "");
         target.commit(&[change("a", Some(3), 30)], None);
         assert_eq!(target.rows(), "a=3");
-        assert_eq!(target.query("SELECT key FROM _tombstones"), "");
+        assert_eq!(target.query("SELECT key FROM _sync_tombstones"), "");
     }
 }
 
@@ -245,10 +245,10 @@ fn partial_rows_replace_their_members_and_keep_the_rest() {
     target.commit(&[change("a", Some(1), 10)], None);
     let mut partial = change("a", Some(0), 20);
     partial.after = Some("{\"n\":7}".into());
-    partial.attributes = vec![("partial".into(), "true".into())];
+    partial.partial = true;
     target.commit(&[partial], None);
     assert_eq!(target.rows(), "a=7");
-    assert_eq!(target.query("SELECT document FROM things"), "{\"id\":\"a\",\"n\":7,\"other\":true}");
+    assert_eq!(target.query("SELECT _raw FROM things"), "{\"id\":\"a\",\"n\":7,\"other\":true}");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn values_that_do_not_fit_are_counted_and_the_document_has_them() {
     odd.after = Some("{\"id\":\"a\",\"n\":\"many\"}".into());
     let counts = target.commit(&[odd], None);
     assert_eq!((counts.inserted, counts.unconverted), (1, 1));
-    assert_eq!(target.query("SELECT document FROM things WHERE n IS NULL"), "{\"id\":\"a\",\"n\":\"many\"}");
+    assert_eq!(target.query("SELECT _raw FROM things WHERE n IS NULL"), "{\"id\":\"a\",\"n\":\"many\"}");
 }
 
 #[test]
@@ -287,9 +287,8 @@ fn rows_and_cursor_are_stored_together_or_not_at_all() {
             table: "things",
             changes: &changes,
             cursor: Some("never"),
-            pass: None,
+            generation: None,
             as_of_ms: 0,
-            lineage: "test",
         };
         let error = target.sink.commit(&commit).expect_err("took it");
         assert!(error.message.starts_with("table `things`: "), "{}", error.message);
@@ -298,17 +297,20 @@ fn rows_and_cursor_are_stored_together_or_not_at_all() {
     }
     target.commit(&[change("a", Some(1), 10)], Some((100, true)));
     let position = target.sink.position("things").expect("asked").expect("a position");
-    assert_eq!((position.cursor.as_deref(), position.pass, position.complete), (Some("cursor"), 100, true));
+    assert_eq!(
+        (position.cursor.as_deref(), position.generation, position.complete),
+        (Some("cursor"), 100, true)
+    );
 }
 
 #[test]
-fn a_reset_forgets_the_cursor_and_keeps_rows_and_passes() {
+fn a_reset_forgets_the_cursor_and_keeps_rows_and_snapshots() {
     let mut target = target(false);
     target.commit(&[change("a", Some(1), 10)], Some((100, true)));
     assert!(target.sink.reset("things").expect("reset"));
     assert!(!target.sink.reset("things").expect("reset again"));
     let position = target.sink.position("things").expect("asked").expect("a position");
-    assert_eq!((position.cursor, position.pass), (None, 100));
+    assert_eq!((position.cursor, position.generation), (None, 100));
     assert_eq!(target.rows(), "a=1");
 }
 
@@ -327,18 +329,17 @@ fn a_reopened_file_knows_its_tables() {
 fn a_file_of_an_older_runner_works_on_and_one_of_a_newer_is_left_alone() {
     let Target { folder, mut sink } = target(false);
     let path = folder.path().join("t.db");
-    let pass = Some(Pass { id: 100, as_of_ms: Some(100), complete: false });
+    let generation = Some(Generation { id: 100, as_of_ms: Some(100), complete: false });
     let rows = [change("a", Some(1), 10), change("b", Some(1), 10)];
-    let commit =
-        Commit { table: "things", changes: &rows, cursor: Some("c"), pass, as_of_ms: 50, lineage: "test" };
+    let commit = Commit { table: "things", changes: &rows, cursor: Some("c"), generation, as_of_ms: 50 };
     sink.commit(&commit).expect("committed");
     drop(sink);
-    let older = "ALTER TABLE _cursors DROP COLUMN pass_as_of; PRAGMA user_version = 1";
+    let older = "ALTER TABLE _sync_state DROP COLUMN generation_as_of; PRAGMA user_version = 1";
     Connection::open(&path).expect("opened").execute_batch(older).expect("made older");
     let sink = Sqlite::open(&path, "acme", false).expect("opened");
     let mut target = Target { folder, sink };
     let position = target.sink.position("things").expect("asked").expect("a position");
-    assert_eq!((position.cursor.as_deref(), position.pass), (Some("c"), 100));
+    assert_eq!((position.cursor.as_deref(), position.generation), (Some("c"), 100));
     target.commit(&[change("a", Some(2), 210)], Some((200, false)));
     target.commit(&[change("b", Some(2), 150)], None);
     assert_eq!(target.commit(&[], Some((200, true))).deleted, 1);
@@ -361,9 +362,9 @@ fn a_file_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first()
         error.message,
         format!("{}: holds the rows of connection `acme`, not of `other`", path.display())
     );
-    assert!(error.hint.is_some_and(|hint| hint.contains("'DELETE FROM _owner'")));
+    assert!(error.hint.is_some_and(|hint| hint.contains("'DELETE FROM _sync_owner'")));
     Sqlite::open(&path, "acme", false).expect("its own");
-    Connection::open(&path).expect("opened").execute_batch("DROP TABLE _owner").expect("made older");
+    Connection::open(&path).expect("opened").execute_batch("DROP TABLE _sync_owner").expect("made older");
     Sqlite::open(&path, "other", false).expect("nobody's");
     assert!(Sqlite::open(&path, "acme", false).is_err());
 }
@@ -386,9 +387,8 @@ fn a_comparison_without_a_time_at_the_source_keeps_the_rows_own() {
     for hard in [false, true] {
         let mut target = target(hard);
         target.commit(&[change("a", Some(1), 10)], Some((100, true)));
-        let pass = Some(Pass { id: 200, as_of_ms: None, complete: true });
-        let commit =
-            Commit { table: "things", changes: &[], cursor: None, pass, as_of_ms: 5000, lineage: "test" };
+        let generation = Some(Generation { id: 200, as_of_ms: None, complete: true });
+        let commit = Commit { table: "things", changes: &[], cursor: None, generation, as_of_ms: 5000 };
         assert_eq!(target.sink.commit(&commit).expect("committed").deleted, 1);
         assert_eq!(target.commit(&[change("a", Some(2), 9)], None).stale, 1);
         target.commit(&[change("a", Some(3), 11)], None);

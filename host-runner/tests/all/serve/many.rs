@@ -21,7 +21,7 @@ fn more_connections_than_instances_are_all_read_and_all_take_deliveries() {
         std::fs::write(folder.join(format!("c{number}.toml")), text).expect("written");
     }
     let server = Server::start_with(&place, &["--connections", "connections"]);
-    eventually("all first passes", || {
+    eventually("all first snapshots", || {
         let metrics = server.request("GET", "/-/metrics", "").1;
         let complete = |line: &&str| {
             line.contains("snapshot_complete{") && line.contains("\"things\"") && line.ends_with(" 1")

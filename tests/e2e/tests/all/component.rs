@@ -120,7 +120,7 @@ fn another_connector_runs_in_the_same_runner() {
     assert_eq!(database.number("SELECT cf_size FROM things WHERE id = '77'"), 77);
     let changed = database.texts("SELECT DISTINCT changed FROM things");
     assert_eq!(changed, ["2024-02-29T04:50:30.000Z"]);
-    let unknown = "SELECT count(*) FROM things WHERE json_extract(document, '$.unknown.kept')";
+    let unknown = "SELECT count(*) FROM things WHERE json_extract(_raw, '$.unknown.kept')";
     assert_eq!(database.number(unknown), 250);
     let again = setup.host(&["sync", "--json"]).exits(0).json();
     assert_eq!(again["rows"]["inserted"], 0);

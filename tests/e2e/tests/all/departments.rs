@@ -56,8 +56,8 @@ fn only_chosen_departments_reach_the_target_and_moves_are_followed() {
     setup.simulator.mutate(foreign).expect("a ticket of the other department");
     setup.sync();
     same("after moves");
-    let leaked = "SELECT id FROM tickets WHERE document LIKE '%not ours%'";
+    let leaked = "SELECT id FROM tickets WHERE _raw LIKE '%not ours%'";
     assert!(ids(&setup, leaked).is_empty(), "a ticket of another department leaves nothing but its id");
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     same("after a full read");
 }

@@ -98,7 +98,7 @@ fn scopes_without(scope: &str) -> Vec<String> {
 /// Tables that were read to their end.
 fn tables_read(setup: &Setup) -> Vec<String> {
     let database = Database::open(&setup.path("out.db"));
-    database.texts("SELECT \"table\" FROM _cursors WHERE complete ORDER BY \"table\"")
+    database.texts("SELECT \"table\" FROM _sync_state WHERE complete ORDER BY \"table\"")
 }
 
 /// An address at which nobody listens.

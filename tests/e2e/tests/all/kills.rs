@@ -85,10 +85,10 @@ fn killed_during_a_full_read_known_rows_stay_until_the_pass_is_complete() {
             let mutation = serde_json::json!({"op": "moveToTrash", "table": "tickets", "id": id});
             setup.simulator.mutate(mutation).expect("a ticket that lives");
         }
-        let kills = kill_until_tired(&setup, &mut Rng::new(seed), 3, &["sync", "--full"]);
+        let kills = kill_until_tired(&setup, &mut Rng::new(seed), 3, &["sync", "--full-refresh"]);
         assert!(kills > 0, "no kill hit");
-        // The pass goes on where it was killed, or begins once more.
-        let words: &[&str] = if seed % 2 == 0 { &["sync"] } else { &["sync", "--full"] };
+        // The snapshot goes on where it was killed, or begins once more.
+        let words: &[&str] = if seed % 2 == 0 { &["sync"] } else { &["sync", "--full-refresh"] };
         setup.host(words).exits(0);
         check_sqlite(&setup, &truths(&setup.simulator, true), &known);
     }

@@ -145,7 +145,7 @@ fn no_secret_is_written_anywhere() {
             &["discover"],
             &["count", "--json"],
             &["sync"],
-            &["sync", "--full", "--json"],
+            &["sync", "--full-refresh", "--json"],
             &["state", "show"],
             &["state", "show", "--json"],
             &["command", "refresh-token", "--json"],

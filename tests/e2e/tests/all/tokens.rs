@@ -21,7 +21,7 @@ fn refused(setup: &Setup) -> u64 {
 #[test]
 fn one_token_serves_many_processes() {
     let setup = Setup::authorized(100);
-    for words in [["sync"].as_slice(), &["check"], &["count"], &["discover"], &["sync", "--full"]] {
+    for words in [["sync"].as_slice(), &["check"], &["count"], &["discover"], &["sync", "--full-refresh"]] {
         setup.host(words).exits(0);
     }
     assert_eq!(issued(&setup), 1, "the session survives the end of its process");

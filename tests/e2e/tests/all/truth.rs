@@ -69,7 +69,7 @@ fn json_lines_equal_the_truth_and_hold_each_row_once() {
         let log = read_log(&setup.path("rows"), table);
         log.check(table, &truth, &mut differences);
         assert_eq!(log.lines, log.documents().len(), "{table}: one line for each row");
-        assert_eq!(log.passes, 1, "{table}: the pass is said to be complete");
+        assert_eq!(log.snapshots, 1, "{table}: the generation is said to be complete");
     }
     differences.none();
 }
@@ -103,7 +103,7 @@ fn written(run: &Run) -> Vec<(String, u64, u64, u64)> {
 fn a_second_sync_without_changes_writes_nothing() {
     let setup = Setup::authorized(600);
     setup.sync();
-    for words in [["sync", "--json"].as_slice(), &["sync", "--full", "--json"]] {
+    for words in [["sync", "--json"].as_slice(), &["sync", "--full-refresh", "--json"]] {
         let run = setup.host(words).exits(0);
         for (table, inserted, updated, deleted) in written(&run) {
             assert_eq!((inserted, updated, deleted), (0, 0, 0), "{words:?}: {table}");
@@ -156,9 +156,9 @@ fn a_plain_sync_brings_what_was_updated_created_and_restored() {
     // What changed is found by search and completed by its detail. Neither shows `relationshipType`, which
     // only lists have; a search adds `childTicketCount`.
     let database = rusqlite::Connection::open(setup.path("out.db")).expect("the target");
-    let unlisted = "UPDATE tickets SET relationshipType = 'None', document = \
-                    json_set(json_remove(document, '$.childTicketCount'), '$.relationshipType', 'None') \
-                    WHERE _lineage = 'poll'";
+    let unlisted = "UPDATE tickets SET relationshipType = 'None', _raw = \
+                    json_set(json_remove(_raw, '$.childTicketCount'), '$.relationshipType', 'None') \
+                    WHERE _change_source = 'incremental'";
     let polled = database.execute(unlisted, []).expect("an update");
     drop(database);
     assert_eq!(polled, tickets.len().div_ceil(7) + 150 + 1);
@@ -179,7 +179,7 @@ fn after_any_changes_a_full_sync_equals_the_truth_with_tombstones() {
     mutate(&setup, json!({"op": "restore", "table": "tickets", "id": ids[1]}));
     mutate(&setup, json!({"op": "purge", "table": "tickets", "id": ids[2]}));
     setup.sync();
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     check_sqlite(&setup, &truths(&setup.simulator, true), &known);
     let gone = truth(&setup.simulator, "tickets", true).values().filter(|row| row.is_none()).count();
     assert!(gone > 2, "the random changes include deletions");
@@ -192,11 +192,11 @@ fn a_full_sync_after_a_reset_keeps_the_tombstones_and_finds_new_deletions() {
     let known = truths(&setup.simulator, true);
     let ids = live(&setup, "tickets");
     mutate(&setup, json!({"op": "purge", "table": "tickets", "id": ids[10]}));
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     check_sqlite(&setup, &truths(&setup.simulator, true), &known);
     setup.host(&["state", "reset"]).exits(0);
     mutate(&setup, json!({"op": "moveToTrash", "table": "tickets", "id": ids[20]}));
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     check_sqlite(&setup, &truths(&setup.simulator, true), &known);
 }
 
@@ -207,10 +207,10 @@ fn a_row_restored_right_after_its_burial_lives_again() {
     let known = truths(&setup.simulator, true);
     let ids = live(&setup, "tickets");
     mutate(&setup, json!({"op": "moveToTrash", "table": "tickets", "id": ids[20]}));
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     check_sqlite(&setup, &truths(&setup.simulator, true), &known);
     mutate(&setup, json!({"op": "restore", "table": "tickets", "id": ids[20]}));
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     check_sqlite(&setup, &truths(&setup.simulator, true), &known);
 }
 
@@ -220,7 +220,7 @@ fn json_lines_follow_changes_and_deletions() {
     setup.sync();
     mutate(&setup, json!({"seed": 11, "count": 300}));
     setup.sync();
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     let mut differences = Differences::default();
     for (table, truth) in truths(&setup.simulator, true) {
         read_log(&setup.path("rows"), table).check(table, &truth, &mut differences);
@@ -243,7 +243,7 @@ fn a_custom_field_made_later_becomes_a_column_without_a_reset() {
     let database = crate::compare::Database::open(&setup.path("out.db"));
     let sql = format!("SELECT cf_floor FROM tickets WHERE id = '{}'", ids[3]);
     assert_eq!(database.number(&sql), 17);
-    setup.host(&["sync", "--full"]).exits(0);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
     check_sqlite(&setup, &truths(&setup.simulator, true), &NONE_KNOWN);
 }
 
@@ -255,7 +255,7 @@ fn hard_deletes_remove_the_rows_and_nothing_else() {
     for id in &ids[..5] {
         mutate(&setup, json!({"op": "purge", "table": "tickets", "id": id}));
     }
-    setup.host(&["sync", "--full", "--hard-deletes"]).exits(0);
+    setup.host(&["sync", "--full-refresh", "--hard-deletes"]).exits(0);
     let database = crate::compare::Database::open(&setup.path("out.db"));
     assert_eq!(database.texts("SELECT id FROM tickets ORDER BY id"), ids[5..]);
 }
@@ -273,11 +273,11 @@ fn the_checker_sees_a_lost_row_a_changed_field_and_a_wrong_tombstone() {
         "UPDATE tickets SET subject = subject || ' ' WHERE rowid = 7",
         "UPDATE products SET cf_quantity = coalesce(cf_quantity, 0) + 1 WHERE rowid = 3",
         "UPDATE tickets SET createdTime = replace(createdTime, 'Z', '+00:00') WHERE rowid = 7",
-        "UPDATE tickets SET document = json_set(document, '$.cf.cf_x', 1) WHERE rowid = 7",
+        "UPDATE tickets SET _raw = json_set(_raw, '$.cf.cf_x', 1) WHERE rowid = 7",
         "UPDATE tickets SET _deleted = 1 WHERE rowid = 7",
         "UPDATE tickets SET id = '1' || id WHERE rowid = 7",
         "UPDATE tickets SET ticketNumber = cast(ticketNumber AS TEXT) || 'x' WHERE rowid = 7",
-        "UPDATE departments SET _source_time = '2020-01-01T00:00:00.000Z' WHERE rowid = 1",
+        "UPDATE departments SET _source_updated_at = '2020-01-01T00:00:00.000Z' WHERE rowid = 1",
     ] {
         std::fs::write(setup.path("out.db"), &whole).expect("the target");
         let database = rusqlite::Connection::open(setup.path("out.db")).expect("the target");

@@ -87,10 +87,10 @@ impl Desk {
         });
     }
 
-    /// Waits until the first pass of every table is complete.
+    /// Waits until the first snapshot of every table is complete.
     pub(crate) fn until_read(&self) {
         self.rows.until_number(
-            "SELECT count(*) FROM _cursors WHERE complete AND \"table\" NOT LIKE '\\_%' ESCAPE '\\'",
+            "SELECT count(*) FROM _sync_state WHERE complete AND \"table\" NOT LIKE '\\_%' ESCAPE '\\'",
             TABLES.len() as i64,
         );
     }

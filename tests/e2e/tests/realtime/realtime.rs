@@ -118,7 +118,7 @@ fn threads_and_comments_are_rows_and_leave_their_ticket_to_the_api() {
         assert_eq!(found.as_deref(), before[own].as_str(), "{own}");
     }
     for foreign in ["content", "summary", "ticketId", "commenter", "direction"] {
-        let leaked = format!("json_type(document, '$.{foreign}')");
+        let leaked = format!("json_type(_raw, '$.{foreign}')");
         assert_eq!(desk.rows.text(&column("tickets", ticket, &leaked)), None, "{foreign}");
     }
 }
@@ -254,13 +254,13 @@ fn the_policy_decides_about_deliveries_without_a_signature() {
     for (policy, is_taken) in [("auto", true), ("when-present", true), ("required", false), ("off", true)] {
         let (desk, serve, url) = by_hand(policy);
         let id = &desk.live_ids("tickets")[0];
-        let before = desk.rows.text(&column("tickets", id, "_lineage"));
+        let before = desk.rows.text(&column("tickets", id, "_change_source"));
         let body = event(&desk, "Ticket_Update", desk.record("tickets", id));
         assert_eq!(desk.forge(&url, "0", "none", &body), 200, "{policy}");
         desk.settle(&serve);
         let dead = desk.dead_letters();
         assert_eq!(dead.is_empty(), is_taken, "{policy}: {dead:?}");
-        let after = desk.rows.text(&column("tickets", id, "_lineage"));
+        let after = desk.rows.text(&column("tickets", id, "_change_source"));
         assert!(is_taken || before == after, "{policy}: {after:?}");
     }
 }
@@ -299,7 +299,8 @@ fn webhooks_alone_bring_every_creation_and_deletion() {
         assert_eq!(ids, truth, "{table}");
     }
     for table in ["tickets", "contacts", "accounts"] {
-        let modified = desk.rows.dump(&format!("SELECT id, _source_time FROM {table}_live ORDER BY id"));
+        let modified =
+            desk.rows.dump(&format!("SELECT id, _source_updated_at FROM {table}_live ORDER BY id"));
         let times = desk.live_ids(table).into_iter().map(|id| {
             let time = desk.record(table, &id)["modifiedTime"].as_str().expect("a time").to_owned();
             format!("[Text({id:?}), Text({time:?})]")

@@ -60,7 +60,7 @@ impl Tenants {
 
     fn until_read(&self, name: &str) {
         let complete =
-            "SELECT count(*) FROM _cursors WHERE complete AND \"table\" NOT LIKE '\\_%' ESCAPE '\\'";
+            "SELECT count(*) FROM _sync_state WHERE complete AND \"table\" NOT LIKE '\\_%' ESCAPE '\\'";
         self.rows(name).until_number(complete, TABLES.len() as i64);
     }
 

@@ -96,7 +96,7 @@ impl Rows {
     #[track_caller]
     pub(crate) fn documents(&self, table: &str) -> BTreeMap<String, (bool, serde_json::Value)> {
         let connection = self.open().expect("the target");
-        let sql = format!("SELECT id, _deleted, document FROM \"{table}\"");
+        let sql = format!("SELECT id, _deleted, _raw FROM \"{table}\"");
         let mut statement = connection.prepare(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         let rows = statement.query_map([], |row| {
             let document: Option<String> = row.get(2)?;

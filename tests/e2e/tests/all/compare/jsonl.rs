@@ -11,14 +11,14 @@ use super::{Differences, Truth};
 /// A table's log, read to its end.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// The last line of each key: its pass, and its document unless it is gone.
+    /// The last line of each key: its snapshot, and its document unless it is gone.
     rows: BTreeMap<String, (u64, Option<Value>)>,
     /// Lines of rows.
     pub(crate) lines: usize,
     /// Lines that an earlier line repeats to the letter.
     pub(crate) repeated: usize,
-    /// Lines that end a pass.
-    pub(crate) passes: usize,
+    /// Lines that end a snapshot.
+    pub(crate) snapshots: usize,
 }
 
 /// Reads the log of a table.
@@ -31,21 +31,21 @@ pub(crate) fn read_log(folder: &Path, table: &str) -> Log {
     for line in text.lines() {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(value["table"], table, "{line}");
-        let pass = value["pass"].as_u64();
-        if value["operation"] == "pass-complete" {
-            log.passes += 1;
-            let pass = pass.expect("a pass");
-            log.rows.values_mut().filter(|(newest, _)| *newest < pass).for_each(|(_, row)| *row = None);
+        let generation = value["generation"].as_u64();
+        if value["operation"] == "snapshot-complete" {
+            log.snapshots += 1;
+            let generation = generation.expect("a generation");
+            log.rows.values_mut().filter(|(newest, _)| *newest < generation).for_each(|(_, row)| *row = None);
             continue;
         }
         log.lines += 1;
         log.repeated += usize::from(!seen.insert(line));
         let id = value["key"]["id"].as_str().expect("a key").to_owned();
         let gone = value["operation"] == "delete";
-        assert_eq!(gone, value["document"].is_null(), "{line}");
-        let document = (!gone).then(|| value["document"].clone());
+        assert_eq!(gone, value["after"].is_null(), "{line}");
+        let document = (!gone).then(|| value["after"].clone());
         let newest = log.rows.get(&id).map_or(0, |(newest, _)| *newest);
-        log.rows.insert(id, (pass.unwrap_or(newest).max(newest), document));
+        log.rows.insert(id, (generation.unwrap_or(newest).max(newest), document));
     }
     log
 }

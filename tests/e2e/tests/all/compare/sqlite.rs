@@ -123,7 +123,7 @@ fn check_row(
     if cells["_deleted"] != Cell::Integer(0) {
         differences.add(format!("{place}: marked deleted, but it lives"));
     }
-    let Cell::Text(document) = &cells["document"] else {
+    let Cell::Text(document) = &cells["_raw"] else {
         return differences.add(format!("{place}: no document"));
     };
     match serde_json::from_str::<Value>(document) {
@@ -132,8 +132,9 @@ fn check_row(
         Err(error) => differences.add(format!("{place}: document: {error}")),
     }
     let modified = row["modifiedTime"].as_str().and_then(time).map_or(Cell::Null, Cell::Text);
-    if cells["_source_time"] != modified {
-        differences.add(format!("{place}: _source_time {:?}, not {modified:?}", cells["_source_time"]));
+    if cells["_source_updated_at"] != modified {
+        differences
+            .add(format!("{place}: _source_updated_at {:?}, not {modified:?}", cells["_source_updated_at"]));
     }
     for property in properties {
         let name = &property.name;

@@ -49,7 +49,7 @@ pub(super) fn open(seed: u64) -> Desk {
     )
 }
 
-/// Whether a seed reads in small batches: a pass then takes many commits, and a kill falls between two of them. Three seeds
+/// Whether a seed reads in small batches: a snapshot then takes many commits, and a kill falls between two of them. Three seeds
 /// in seven, so that it goes with every other thing that hangs on the seed.
 pub(super) fn is_in_small_batches(seed: u64) -> bool {
     matches!(seed % 7, 1 | 3 | 5)
@@ -108,7 +108,7 @@ pub(super) fn change(desk: &Desk, seed: u64, count: u64) {
 pub(super) fn reconcile_and_compare(desk: &Desk) -> u64 {
     desk.setup.simulator.advance(REST);
     let known = known(desk);
-    desk.setup.host(&["sync", "--full"]).exits(0);
+    desk.setup.host(&["sync", "--full-refresh"]).exits(0);
     compare(desk, &known);
     let dead = |table: &str| desk.rows.number(&format!("SELECT count(*) FROM {table} WHERE _deleted"));
     TABLES.iter().filter_map(|table| dead(table)).map(i64::unsigned_abs).sum()

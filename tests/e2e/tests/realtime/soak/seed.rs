@@ -91,7 +91,7 @@ fn rows(desk: &Desk) -> AllRows {
 /// How each deleted row was found to be gone, for the report of a failure.
 fn note_tombstones(desk: &Desk) {
     for table in TABLES {
-        let sql = format!("SELECT id, _as_of, _lineage FROM {table} WHERE _deleted");
+        let sql = format!("SELECT id, _as_of, _change_source FROM {table} WHERE _deleted");
         desk.setup.note(format!("{table} deleted before the replay: {}", desk.rows.dump(&sql).join(" ")));
     }
 }

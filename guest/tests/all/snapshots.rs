@@ -1,4 +1,4 @@
-//! Complete passes through a scripted transport: when one begins, and what counts as complete.
+//! Snapshots through a scripted transport: when one begins, and what counts as complete.
 
 use serde_json::json;
 
@@ -21,17 +21,17 @@ fn a_table_read_as_a_whole_is_not_read_again_before_its_time() {
     let mut again = connect(&desk, json!({})); // as after a restart
     let authorized = desk.calls() - calls;
     let early = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
-    assert!(early.caught_up && early.changes.is_empty() && early.pass.is_none());
+    assert!(early.caught_up && early.changes.is_empty() && early.generation.is_none());
     assert_eq!((early.wait_ms, &early.cursor), (Some(HOUR_MS * 3 / 4), &cursor));
     assert_eq!(desk.calls(), calls + authorized, "nothing is asked");
     desk.advance_ms(HOUR_MS * 3 / 4 - 1000); // a host whose clock is a second fast
     let due = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
-    assert!(!due.changes.is_empty() && due.pass.is_some());
+    assert!(!due.changes.is_empty() && due.generation.is_some());
     let from_now = again.cursor_at("organization_fields", desk.now_ms()).unwrap();
-    assert!(again.read("organization_fields", Some(&from_now), LIMITS).unwrap().pass.is_some());
+    assert!(again.read("organization_fields", Some(&from_now), LIMITS).unwrap().generation.is_some());
 }
 
-/// One whole pass over the fields, which takes one batch.
+/// One whole snapshot over the fields, which takes one batch.
 fn fields(connection: &mut Connection<Desk>) -> Batch {
     let batch = connection.read("organization_fields", None, LIMITS).unwrap();
     assert!(batch.caught_up, "it is at its end all the same");
@@ -39,7 +39,7 @@ fn fields(connection: &mut Connection<Desk>) -> Batch {
 }
 
 fn is_complete(batch: &Batch) -> bool {
-    batch.pass.unwrap().complete
+    batch.generation.unwrap().complete
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn conversations_that_may_not_be_seen_are_left_out_and_not_buried() {
     assert!(row("t5").is_none());
     let listed = row("t6").unwrap();
     assert!(!listed.after.as_ref().unwrap().contains("content"));
-    assert!(listed.attributes.contains(&("partial".to_owned(), "true".to_owned())), "its content is kept");
+    assert!(listed.partial, "its content is kept");
     for left_out in ["threads of 5 are left out", "thread t6: only what the list shows"] {
         assert!(batch.warnings.iter().any(|text| text.contains(left_out)), "{:?}", batch.warnings);
     }

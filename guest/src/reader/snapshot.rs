@@ -1,11 +1,11 @@
-//! A complete pass over a list: pages asked for ahead, checked at their seams, each row made whole.
+//! A snapshot over a list: pages asked for ahead, checked at their seams, each row made whole.
 
 use super::children::{self, Fate};
 use super::details::{self, Gone, Listed};
 use super::{Output, Progress};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
-use crate::cursor::Pass;
+use crate::cursor::Snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::Verdict;
@@ -18,15 +18,15 @@ use crate::url::Path;
 pub(super) fn step<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
-    pass: &mut Pass,
+    snapshot: &mut Snapshot,
     out: &mut Output,
 ) -> Result<Progress> {
     if let Some(slices) = table.list.slices {
-        return slice(api, table, slices, pass, out);
+        return slice(api, table, slices, snapshot, out);
     }
     let list = &table.list;
-    let at_once = pages_at_once(api, table, pass, out);
-    let froms = pass.position.plan(list.limit, at_once);
+    let at_once = pages_at_once(api, table, snapshot, out);
+    let froms = snapshot.position.plan(list.limit, at_once);
     let plain: Vec<String> = froms.iter().map(|from| list_path(api, table, *from, None)).collect();
     let mut paths = plain;
     let with_fields = !details::reads_details(api, table)
@@ -40,26 +40,26 @@ pub(super) fn step<T: Transport>(
     let mut answers = api.get_all(&paths, in_flight)?;
     let custom = answers.split_off(froms.len());
     let mut custom = custom.into_iter();
-    let full = pass.position.from + froms.len() as u64 * table.list.limit.saturating_sub(1);
+    let full = snapshot.position.from + froms.len() as u64 * table.list.limit.saturating_sub(1);
     let ahead = (froms.len() * 2).min(limits::LIST_PAGES_AT_ONCE);
     for (from, answer) in froms.into_iter().zip(answers) {
         let custom = custom.next();
-        if from != pass.position.from {
+        if from != snapshot.position.from {
             break; // rows moved, or the page before was short: what was asked for ahead does not fit any more
         }
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return give_up_parameter(api, table, error),
         };
-        pass.source_began_ms = pass.source_began_ms.or(answer.as_of_ms);
-        if let Progress::Done = page(api, table, pass, out, &answer, custom)? {
+        snapshot.source_began_ms = snapshot.source_began_ms.or(answer.as_of_ms);
+        if let Progress::Done = page(api, table, snapshot, out, &answer, custom)? {
             return Ok(Progress::Done);
         }
         if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
             break;
         }
     }
-    pass.ahead = if pass.position.from < full { 1 } else { ahead };
+    snapshot.ahead = if snapshot.position.from < full { 1 } else { ahead };
     Ok(Progress::More)
 }
 
@@ -67,15 +67,15 @@ pub(super) fn step<T: Transport>(
 fn page<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
-    pass: &mut Pass,
+    snapshot: &mut Snapshot,
     out: &mut Output,
     answer: &Answer,
     custom: Option<Result<Answer>>,
 ) -> Result<Progress> {
     let rows = answer.headed_rows()?;
     let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
-    let before = pass.position.clone();
-    match pass.position.accept(table.list.limit, &ids) {
+    let before = snapshot.position.clone();
+    match snapshot.position.accept(table.list.limit, &ids) {
         Verdict::End => {
             if ids.is_empty() && before.from <= 1 {
                 believe_empty(api, table)?;
@@ -104,12 +104,12 @@ fn page<T: Transport>(
                 None if table.children.is_some() => children::read(api, table, &listed, Fate::Live, out),
                 None => details::read(api, table, &listed, Gone::Skip, out),
             };
-            pass.gaps |= out.gaps;
+            snapshot.gaps |= out.gaps;
             if let Some(&next) = chosen.get(written) {
                 // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
-                pass.position = before;
+                snapshot.position = before;
                 if next > first {
-                    pass.position.accept(table.list.limit, &ids[..next]);
+                    snapshot.position.accept(table.list.limit, &ids[..next]);
                     out.moved = true;
                 }
                 return match out.failure.take() {
@@ -129,21 +129,21 @@ fn slice<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     slices: Slices,
-    pass: &mut Pass,
+    snapshot: &mut Snapshot,
     out: &mut Output,
 ) -> Result<Progress> {
-    let Some(value) = slices.values.get(pass.slice) else { return Ok(Progress::Done) };
+    let Some(value) = slices.values.get(snapshot.slice) else { return Ok(Progress::Done) };
     let path = Path::new(table.list.path).with(slices.parameter, value).into_string();
     let was_read = api.slice_was_read(table.name, value);
     match api.get(&path) {
         Ok(answer) => {
-            pass.source_began_ms = pass.source_began_ms.or(answer.as_of_ms);
+            snapshot.source_began_ms = snapshot.source_began_ms.or(answer.as_of_ms);
             let tag = format!("\"{value}\"");
             let rows = answer.headed_rows()?;
             if !rows.is_empty() {
                 api.remember_slice(table.name, value, true);
             } else if was_read == Some(true) {
-                pass.gaps = true;
+                snapshot.gaps = true;
                 out.warnings.push(format!("{} `{value}` shows no rows any more", slices.parameter));
             }
             for (head, row) in rows {
@@ -152,11 +152,11 @@ fn slice<T: Transport>(
             }
         }
         Err(error) if lacks_module(&error) => {
-            // The edition lacks it, or so it was said in an earlier pass too and it never showed a row: then the target
+            // The edition lacks it, or so it was said in an earlier snapshot too and it never showed a row: then the target
             // has none of it. Any other refusal may pass.
             let never_was =
                 was_read == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
-            pass.gaps |= !never_was;
+            snapshot.gaps |= !never_was;
             if was_read.is_none() {
                 api.remember_slice(table.name, value, false);
             }
@@ -164,9 +164,9 @@ fn slice<T: Transport>(
         }
         Err(error) => return Err(error),
     }
-    pass.slice += 1;
+    snapshot.slice += 1;
     out.moved = true;
-    Ok(if pass.slice < slices.values.len() { Progress::More } else { Progress::Done })
+    Ok(if snapshot.slice < slices.values.len() { Progress::More } else { Progress::Done })
 }
 
 /// An error when the list shows no rows at all and the source counts some: a wrong portal and a lost permission show as
@@ -211,13 +211,13 @@ fn lacks_module(error: &Error) -> bool {
 }
 
 /// One page first, more while the list shows to be long; only one where each page is followed by its details.
-fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, pass: &Pass, out: &Output) -> usize {
-    if pass.ahead <= 1 || table.children.is_some() || details::reads_details(api, table) {
+fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &Snapshot, out: &Output) -> usize {
+    if snapshot.ahead <= 1 || table.children.is_some() || details::reads_details(api, table) {
         return 1;
     }
     let room = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);
     let most = limits::LIST_PAGES_AT_ONCE.min(api.concurrency());
-    pass.ahead.min(room).clamp(1, most)
+    snapshot.ahead.min(room).clamp(1, most)
 }
 
 /// The path of one page; with `fields`, the projection to those fields instead of the plain rows.
