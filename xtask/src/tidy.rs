@@ -13,13 +13,13 @@ use sources::{Part, Source};
 
 /// Phrases of the dialect per 1,000 lines of comments and documents, in the four classes that the review of
 /// issue 7 counted.
-const DIALECT_MAX: f64 = 131.7;
+const DIALECT_MAX: f64 = 130.9;
 /// The same for single words that the review named.
-const WORDS_MAX: f64 = 45.7;
+const WORDS_MAX: f64 = 44.6;
 /// Lines that are too long.
-const LONG_LINES_MAX: usize = 559;
-/// Names that the glossary replaced.
-const NAMES_MAX: usize = 1030;
+const LONG_LINES_MAX: usize = 570;
+/// Names that the glossary replaced, and British spellings.
+const NAMES_MAX: usize = 874;
 
 /// Last column of a line of code, comment or document, as in rustfmt.toml.
 const COLUMN_MAX: usize = 110;
@@ -147,7 +147,7 @@ impl Hits {
             density("dialect per 1,000 lines, the first four classes", &Class::DIALECT, DIALECT_MAX),
             density("other words per 1,000 lines", &[Class::Word], WORDS_MAX),
             count("lines past column 110", self.long_lines, LONG_LINES_MAX),
-            count("names that the glossary replaced", self.names, NAMES_MAX),
+            count("names that the glossary replaced, British spellings", self.names, NAMES_MAX),
         ]
     }
 }

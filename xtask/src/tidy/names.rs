@@ -1,4 +1,5 @@
-//! Names that docs/GLOSSARY.md replaced, in identifiers and in text.
+//! Names that docs/GLOSSARY.md replaced and spellings that docs/STYLE.md excludes, in identifiers and in
+//! text.
 //!
 //! Pure. Holds the words of the glossary's last column that cannot mean anything else here; ambiguous ones
 //! ("page", "hold", "target") stay with the reviewer.
@@ -55,6 +56,21 @@ const NAMES: &[Name] = &[
     anywhere(&["way", "out"], "egress policy"),
     identifiers(&["gap"], "missed delivery"),
     identifiers(&["pass"], "snapshot, generation"),
+    identifiers(&["source", "time"], "source updated at"),
+    anywhere(&["artefact"], "artifact"),
+    anywhere(&["authorisation"], "authorization"),
+    anywhere(&["authorise"], "authorize"),
+    anywhere(&["authorised"], "authorized"),
+    anywhere(&["authorising"], "authorizing"),
+    anywhere(&["behaviour"], "behavior"),
+    anywhere(&["centre"], "center"),
+    anywhere(&["colour"], "color"),
+    anywhere(&["licence"], "license"),
+    anywhere(&["neighbour"], "neighbor"),
+    anywhere(&["optimised"], "optimized"),
+    anywhere(&["organisation"], "organization"),
+    anywhere(&["recognise"], "recognize"),
+    anywhere(&["recognised"], "recognized"),
 ];
 
 /// A phrase that may stay: the common word for isolation between customers.
