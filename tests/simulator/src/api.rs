@@ -24,7 +24,7 @@ pub(crate) mod webhooks;
 use crate::api::context::Context;
 use crate::api::parameters::check;
 use crate::api::routes::Weight;
-use crate::clock::DAY_MS;
+use crate::time::DAY_MS;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::meter::list_credits;

@@ -17,6 +17,7 @@ mod rng;
 mod settings;
 mod shared;
 mod simulator;
+mod time;
 mod truth;
 mod vocabulary;
 mod webhooks;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::clock::iso;
+use crate::time::iso;
 use crate::ids::{self, Kind};
 use crate::options::Options;
 use crate::settings::{Settings, WebhookSettings};

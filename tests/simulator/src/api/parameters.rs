@@ -4,7 +4,7 @@
 //! that is not documented is 422, never ignored or clamped.
 
 use crate::api::routes::Route;
-use crate::clock::parse_iso;
+use crate::time::parse_iso;
 use crate::http::error::ApiError;
 use crate::http::request::Call;
 use crate::settings::Settings;

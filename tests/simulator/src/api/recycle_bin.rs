@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::api::context::Context;
 use crate::api::row_write::id_list;
-use crate::clock::iso;
+use crate::time::iso;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::world::World;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::api::context::Context;
-use crate::clock::DAY_MS;
+use crate::time::DAY_MS;
 use crate::vocabulary::{CHANNELS, PRIORITIES};
 use crate::world::World;
 use crate::world::ticket::{NEVER, NONE, Ticket};
@@ -105,7 +105,7 @@ fn is_due(due: i64, preset: &str, now: i64) -> bool {
         "today" => day == today,
         "tomorrow" => day == today + 1,
         "currentWeek" => (day + 3).div_euclid(7) == (today + 3).div_euclid(7),
-        _ => crate::clock::iso(due).get(..7) == crate::clock::iso(now).get(..7),
+        _ => crate::time::iso(due).get(..7) == crate::time::iso(now).get(..7),
     }
 }
 
@@ -118,7 +118,7 @@ fn was_closed(closed: i64, preset: &str, now: i64) -> bool {
         "today" => day == today,
         "yesterday" => day == today - 1,
         "currentWeek" => (day + 3).div_euclid(7) == (today + 3).div_euclid(7),
-        "currentMonth" => crate::clock::iso(closed).get(..7) == crate::clock::iso(now).get(..7),
+        "currentMonth" => crate::time::iso(closed).get(..7) == crate::time::iso(now).get(..7),
         other => {
             let days = other.trim_start_matches("last").trim_end_matches("days");
             day > today - days.parse().unwrap_or(0)

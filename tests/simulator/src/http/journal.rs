@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::clock::iso;
+use crate::time::iso;
 
 /// How many requests are kept.
 const ENTRIES_MAX: usize = 2_000;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::clock::DAY_MS;
+use crate::time::DAY_MS;
 
 /// Counters of one simulator.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::admin;
 use crate::api;
-use crate::clock::http_date;
+use crate::time::http_date;
 use crate::http::answer::{Answer, AnswerBody, JSON, add_desk_headers, add_number, response};
 use crate::http::error::ApiError;
 use crate::http::faults::Fault;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::clock::iso;
+use crate::time::iso;
 
 /// How many deliveries are kept in full.
 const DELIVERIES_MAX: usize = 1_000;

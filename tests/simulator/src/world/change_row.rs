@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::iso;
+use crate::time::iso;
 use crate::world::World;
 use crate::world::catalog::{self, Counts};
 use crate::world::change::{Event, Refused, Stamp};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::parse_iso;
+use crate::time::parse_iso;
 use crate::vocabulary::{CHANNELS, PRIORITIES};
 use crate::world::World;
 use crate::world::change::{Event, Refused, Stamp};

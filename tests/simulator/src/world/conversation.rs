@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::iso;
+use crate::time::iso;
 use crate::ids::{self, Kind};
 use crate::prose;
 use crate::rng::Rng;

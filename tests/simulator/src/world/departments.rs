@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::{DATA_START_MS, DAY_MS, iso};
+use crate::clock::DATA_START_MS;
+use crate::time::{DAY_MS, iso};
 use crate::ids::{self, Kind};
 use crate::prose;
 use crate::rng::Rng;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::{DAY_MS, iso};
+use crate::time::{DAY_MS, iso};
 use crate::prose;
 use crate::rng::Rng;
 use crate::vocabulary::PRIORITIES;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::clock::{DATA_END_MS, iso_bytes};
+use crate::clock::DATA_END_MS;
+use crate::time::iso_bytes;
 use crate::ids::{self, Kind};
 use crate::json;
 use crate::prose;
