@@ -64,7 +64,7 @@ pub(crate) struct Arguments {
     /// The generated code that can be exchanged once
     #[arg(long, default_value = GRANT_CODE, value_name = "CODE")]
     code: String,
-    /// Life of that code in seconds [default: until it is used]
+    /// Lifecycle of that code in seconds [default: until it is used]
     #[arg(long, value_name = "SECONDS")]
     code_life_seconds: Option<u64>,
     /// Let the code be exchanged again and again
@@ -73,7 +73,7 @@ pub(crate) struct Arguments {
     /// Scopes of the tokens, comma-separated [default: all]
     #[arg(long, value_delimiter = ',', value_name = "SCOPES")]
     scopes: Option<Vec<String>>,
-    /// Life of an access token in seconds
+    /// Lifecycle of an access token in seconds
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     token_life_seconds: u64,
     /// Access tokens per refresh token in ten minutes; 0 for no limit

@@ -140,7 +140,7 @@ pub struct Options {
     pub client_secret: String,
     /// The code that the token endpoint exchanges.
     pub grant_code: String,
-    /// Life of that code in milliseconds after the start; none: until it is used.
+    /// Lifecycle of that code in milliseconds after the start; none: until it is used.
     pub grant_code_life_ms: Option<u64>,
     /// Lets the code be exchanged again and again, which the real service does not.
     pub grant_code_reusable: bool,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Life of an access token in seconds.
+    /// Lifecycle of an access token in seconds.
     pub token_life_seconds: u64,
     /// Access tokens per refresh token in ten minutes before "Access Denied"; 0 switches it off.
     pub token_throttle: u32,
@@ -173,7 +173,7 @@ pub struct WebhookSettings {
     pub retries: u32,
     /// How long a receiver may take, in milliseconds (§6.1: 5 s).
     pub timeout_ms: u64,
-    /// Life of a signature in seconds.
+    /// Lifecycle of a signature in seconds.
     pub signature_life_seconds: u64,
     /// `iat` and `exp` are milliseconds, as the text of the documentation says.
     pub signature_in_milliseconds: bool,

@@ -5,7 +5,7 @@
 /// Milliseconds in a day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
-/// Year, month, day of a number of days since 1970-01-01.
+/// Year, month and day of a number of days since 1970-01-01 (Gregorian).
 fn civil(days: i64) -> (i64, u32, u32) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
@@ -18,7 +18,7 @@ fn civil(days: i64) -> (i64, u32, u32) {
     (yoe + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// Days since 1970-01-01 of a date.
+/// Days from 1970-01-01 to a date.
 fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);
@@ -35,7 +35,7 @@ fn digits(out: &mut [u8], mut value: u64) {
     }
 }
 
-/// `yyyy-MM-ddTHH:mm:ss.SSSZ`, as records carry it.
+/// `yyyy-MM-ddTHH:mm:ss.SSSZ`, the form in records (reference, §3.3).
 pub(crate) fn iso_bytes(ms: i64) -> [u8; 24] {
     let (year, month, day) = civil(ms.div_euclid(DAY_MS));
     let rest = ms.rem_euclid(DAY_MS) as u64;
@@ -50,12 +50,12 @@ pub(crate) fn iso_bytes(ms: i64) -> [u8; 24] {
     out
 }
 
-/// The same as text.
+/// [`iso_bytes`] as a string.
 pub(crate) fn iso(ms: i64) -> String {
     iso_bytes(ms).iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// `Sun, 22 Nov 2026 17:25:10 GMT`, as the `Date` header carries it (RFC 9110, §5.6.7).
+/// `Sun, 22 Nov 2026 17:25:10 GMT`, the form of the `Date` header (RFC 9110, §5.6.7).
 pub(crate) fn http_date(ms: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
@@ -68,12 +68,12 @@ pub(crate) fn http_date(ms: i64) -> String {
     format!("{weekday}, {day:02} {month} {year} {time} GMT")
 }
 
-/// `yyyy-MM-dd`, as contracts carry it.
+/// `yyyy-MM-dd`, the form in contracts.
 pub(crate) fn date(ms: i64) -> String {
     iso(ms).chars().take(10).collect()
 }
 
-/// Reads `yyyy-MM-ddTHH:mm:ss[.SSS]Z`, as range filters carry it; none when it is something else.
+/// Parses `yyyy-MM-ddTHH:mm:ss[.SSS]Z`, the form in range filters.
 pub(crate) fn parse_iso(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| -> Option<i64> {
         let part = text.get(from..to)?;
@@ -105,13 +105,13 @@ mod tests {
     use crate::clock::{DATA_END_MS, DATA_START_MS};
 
     #[test]
-    fn the_date_header_names_the_weekday() {
+    fn the_date_header_has_the_form_of_rfc_9110() {
         assert_eq!(http_date(1_795_368_310_042), "Sun, 22 Nov 2026 17:25:10 GMT");
         assert_eq!(http_date(784_111_777_000), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]
-    fn moments_survive_the_round_trip() {
+    fn times_parse_back_from_their_iso_form() {
         assert_eq!(iso(DATA_START_MS), "2024-01-01T00:00:00.000Z");
         assert_eq!(iso(DATA_END_MS), "2026-11-01T00:00:00.000Z");
         for day in 0..2000 {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn times_in_another_form_are_not_parsed() {
         for text in ["", "2026-01-01", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00+01:00", "éééé"] {
             assert_eq!(parse_iso(text), None, "{text}");
         }
