@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The end of the generated data (2026-11-01T00:00:00Z). Fixed, so that equal seeds give equal data on any date.
+/// The end of the generated data (2026-11-01T00:00:00Z). Fixed: equal seeds give equal data on any date.
 pub(crate) const DATA_END_MS: i64 = 1_793_491_200_000;
 /// The creation time of the oldest generated ticket (2024-01-01T00:00:00Z).
 pub(crate) const DATA_START_MS: i64 = 1_704_067_200_000;

@@ -137,8 +137,8 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
         }
         One::Create { table, values } => {
             let (at, events) = world.create_row(&table, &values, stamp)?;
-            let made = world.table(&table).map_or(0, |table| table.rows[at].id);
-            Ok((id(made), events))
+            let created = world.table(&table).map_or(0, |table| table.rows[at].id);
+            Ok((id(created), events))
         }
         One::Update { table, id, values } if table == "tickets" => {
             done(world.update_ticket(&id, &values, stamp)?)
@@ -148,9 +148,9 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
         One::Restore { table, id } => done(world.transition(&table, &id, Transition::Restore, stamp)?),
         One::Purge { table, id } => done(world.transition(&table, &id, Transition::Purge, stamp)?),
         One::AddComment { ticket, content, public } => {
-            let (made, events) =
+            let (created, events) =
                 world.add_conversation(&ticket, ConversationKind::Comment { public }, &content, stamp)?;
-            Ok((id(made), events))
+            Ok((id(created), events))
         }
         One::UpdateComment { ticket, id, content } => {
             done(world.update_comment(&ticket, &id, &content, stamp)?)
@@ -161,16 +161,16 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
         }
         One::AddThread { ticket, content, outgoing } => {
             let kind = ConversationKind::Thread { incoming: !outgoing };
-            let (made, events) = world.add_conversation(&ticket, kind, &content, stamp)?;
-            Ok((id(made), events))
+            let (created, events) = world.add_conversation(&ticket, kind, &content, stamp)?;
+            Ok((id(created), events))
         }
         One::RenameField { module, api_name, label } => {
             world.rename_field(&module, &api_name, &label)?;
             done(Vec::new())
         }
         One::AddField { module, api_name, label, kind, values } => {
-            let made = world.add_field(&module, &api_name, &label, &kind, &values)?;
-            Ok((id(made), Vec::new()))
+            let created = world.add_field(&module, &api_name, &label, &kind, &values)?;
+            Ok((id(created), Vec::new()))
         }
     }
 }

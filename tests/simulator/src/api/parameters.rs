@@ -144,7 +144,8 @@ fn check_value(parameter: &Parameter, value: &str) -> Result<(), ApiError> {
         Kind::Text => true,
         Kind::Search if value.chars().count() < SEARCH_TEXT_MIN => {
             return Err(ApiError::unprocessable(format!(
-                "The length of the value passed for field '{name}' is less than the specified minimum length of '3'."
+                "The length of the value passed for field '{name}' is less than the specified minimum length \
+                 of '{SEARCH_TEXT_MIN}'."
             )));
         }
         Kind::Search => true,

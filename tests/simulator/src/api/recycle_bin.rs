@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::api::context::Context;
+use crate::api::routes::DELETE_CREDITS;
 use crate::api::row_write::id_list;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -15,10 +16,8 @@ use crate::world::change::Transition;
 use crate::world::table::Lifecycle;
 use crate::world::ticket_fields::TicketField;
 
-/// The modules beside tickets whose records can be trashed.
+/// The modules besides tickets whose records can be trashed.
 const ROW_MODULES: [&str; 4] = ["contacts", "accounts", "products", "contracts"];
-/// Credits per restored or deleted record (§5.2).
-const CREDITS_PER_RECORD: u64 = 6;
 
 /// One record in the recycle bin.
 struct Trashed {
@@ -120,19 +119,19 @@ fn take_out(
 ) -> Result<Answer, ApiError> {
     let source = context.call.source_id.as_deref();
     let results = context.shared.change(source, |world, stamp| {
-        let bin: Vec<(String, &str)> =
+        let trashed: Vec<(String, &str)> =
             trashed(world).into_iter().map(|record| (record.id.to_string(), record.module)).collect();
-        let ids = ids.unwrap_or_else(|| bin.iter().map(|(id, _)| id.clone()).collect());
+        let ids = ids.unwrap_or_else(|| trashed.iter().map(|(id, _)| id.clone()).collect());
         let (mut events, mut results) = (Vec::new(), Vec::new());
         for id in ids {
-            let module = bin.iter().find(|(known, _)| *known == id).map(|(_, module)| *module);
+            let module = trashed.iter().find(|(known, _)| *known == id).map(|(_, module)| *module);
             let moved = module.and_then(|module| world.transition(module, &id, to, stamp).ok());
             results.push(json!({"id": id, "success": moved.is_some(), "errors": null}));
             events.extend(moved.into_iter().flatten());
         }
         Ok((results, events))
     })?;
-    let credits = CREDITS_PER_RECORD * results.len().max(1) as u64;
+    let credits = DELETE_CREDITS * results.len().max(1) as u64;
     let mut answer = Answer::value(&json!({"results": Value::Array(results)}));
     answer.status = status;
     Ok(answer.with_weight(credits))

@@ -14,8 +14,8 @@ use crate::oauth::scopes::RequiredScopes;
 const SINGLE_CREDITS: u64 = 1;
 /// Credits of a count. §5.2 does not list counts; a list costs as much.
 const COUNT_CREDITS: u64 = 3;
-/// Credits of deleting one record; the handler charges for the others.
-const DELETE_CREDITS: u64 = 6;
+/// Credits per deleted or restored record (§5.2). A route charges one; its handler charges the others.
+pub(crate) const DELETE_CREDITS: u64 = 6;
 
 /// What a call costs.
 #[derive(Clone, Copy, Debug)]

@@ -4,14 +4,12 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::api::context::Context;
+use crate::api::routes::DELETE_CREDITS;
 use crate::api::rows::module;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::world::change::{ChangeError, Transition};
 use crate::world::table::Object;
-
-/// Credits per deleted record (§5.2).
-const CREDITS_PER_RECORD: u64 = 6;
 
 /// `PATCH /{module}/{id}`.
 pub(crate) fn update(context: &Context<'_>) -> Result<Answer, ApiError> {
@@ -53,7 +51,7 @@ pub(crate) fn trash(context: &Context<'_>, name: &str, key: &str) -> Result<Answ
         }
         Ok(((), events))
     })?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT).with_weight(CREDITS_PER_RECORD * ids.len() as u64))
+    Ok(Answer::empty(StatusCode::NO_CONTENT).with_weight(DELETE_CREDITS * ids.len() as u64))
 }
 
 /// The ids that the body lists under a key, as strings or numbers.

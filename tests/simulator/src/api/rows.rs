@@ -12,7 +12,7 @@ use crate::json;
 use crate::world::World;
 use crate::world::table::{Object, Record, Row, Table, project};
 
-/// The module that a route's path begins with.
+/// The module of a route: the first segment of its path.
 pub(crate) fn module(context: &Context<'_>) -> &'static str {
     let path = context.route.name.split_once(" /").map_or("", |(_, path)| path);
     path.split('/').next().unwrap_or("")

@@ -67,14 +67,14 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
 }
 
 fn shape(context: &Context<'_>, base: &[TicketField]) -> Vec<TicketField> {
-    // In the order of INCLUDABLE, so that every order of the parameter has the same projection in the cache.
+    // In the order of INCLUDABLE: every order of the parameter shares one projection in the cache.
     let wanted: Vec<TicketField> = context.list("include").into_iter().filter_map(included).collect();
     let mut fields = base.to_vec();
     fields.extend(ticket_fields::INCLUDABLE.iter().filter(|field| wanted.contains(field)));
     fields
 }
 
-/// Rows with `fields=`: it replaces the projection, `cf` itself is null, an unknown name is 500 (§8, gotcha 9).
+/// Rows with `fields=`: it replaces the projection, `cf` is null, an unknown name is 500 (§8, gotcha 9).
 fn rows_with_fields(
     context: &Context<'_>,
     world: &World,

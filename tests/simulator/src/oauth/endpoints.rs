@@ -28,7 +28,9 @@ pub(crate) fn answer(shared: &Shared, call: &Call) -> Answer {
         }
         (&Method::GET, "/oauth/serverinfo") => Answer::value(&json!({
             "result": "success",
-            "locations": {"us": shared.url(), "eu": "https://accounts.zoho.eu", "in": "https://accounts.zoho.in"},
+            "locations": {
+                "us": shared.url(), "eu": "https://accounts.zoho.eu", "in": "https://accounts.zoho.in",
+            },
         })),
         (_, "/oauth/v2/token" | "/oauth/v2/token/revoke" | "/oauth/serverinfo") => {
             Answer::of(StatusCode::METHOD_NOT_ALLOWED, JSON, b"{\"error\":\"general_error\"}".to_vec())

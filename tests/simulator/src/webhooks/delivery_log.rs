@@ -108,8 +108,8 @@ impl Delivery {
     pub(crate) fn to_json(&self) -> Value {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         json!({
-            "webhookId": self.webhook.to_string(), "url": self.url, "events": self.events, "time": iso(self.at),
-            "status": self.status, "body": body,
+            "webhookId": self.webhook.to_string(), "url": self.url, "events": self.events,
+            "time": iso(self.at), "status": self.status, "body": body,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A subscription: the checked body of `POST /webhooks`, and the events it selects (reference, §6.2 and §6.3).
+//! A subscription: the checked body of `POST /webhooks`, and the events it selects (reference, §6.2, §6.3).
 
 use std::collections::BTreeMap;
 

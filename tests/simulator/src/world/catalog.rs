@@ -59,6 +59,7 @@ pub(crate) fn product(population: &Population, fields: &Fields, index: u32) -> R
         .map(|department| ids::id(seed, Kind::Department, department).to_string())
         .collect();
     let owner = ids::id(seed, Kind::Agent, rng.below(population.agents.into())).to_string();
+    let text = || prose::customer_text(&mut Rng::new(seed, 57, u64::from(index)));
     let price = format!("{}.{}", rng.below(5000), rng.below(10));
     Row::new(
         id,
@@ -69,7 +70,7 @@ pub(crate) fn product(population: &Population, fields: &Fields, index: u32) -> R
             "productCode": rng.chance(800).then(|| format!("P/{index:05}")),
             "unitPrice": price, "departmentIds": departments, "createdTime": iso(created),
             "modifiedTime": iso(modified), "createdBy": owner, "modifiedBy": owner,
-            "description": rng.chance(500).then(|| prose::customer_text(&mut Rng::new(seed, 57, u64::from(index)))),
+            "description": rng.chance(500).then(text),
             "productCategory": rng.chance(600).then_some("Hardware"), "ownerId": owner,
             "layoutId": ids::id(seed, Kind::Layout, 2).to_string(),
             "cf": fields.generate(population, "products", Kind::Product, index),
@@ -93,6 +94,7 @@ pub(crate) fn contract(population: &Population, fields: &Fields, index: u32) -> 
     let account = rng.below(population.accounts.into());
     let product = (population.products > 0 && rng.chance(700)).then(|| rng.below(population.products.into()));
     let product = product.map(|at| ids::id(seed, Kind::Product, at).to_string());
+    let department = ids::id(seed, Kind::Department, rng.below(population.departments.into()));
     let sla = ids::id(seed, Kind::Sla, u64::from(index % 3)).to_string();
     let plan = ids::id(seed, Kind::SupportPlan, u64::from(index % 2)).to_string();
     Row::new(
@@ -103,8 +105,7 @@ pub(crate) fn contract(population: &Population, fields: &Fields, index: u32) -> 
             "id": id.to_string(), "contractName": format!("Contract «{}»", index + 1),
             "contractStatus": status,
             "accountId": ids::id(seed, Kind::Account, account).to_string(), "productId": product,
-            "departmentId": ids::id(seed, Kind::Department, rng.below(population.departments.into())).to_string(),
-            "ownerId": owner, "associatedSLAId": sla,
+            "departmentId": department.to_string(), "ownerId": owner, "associatedSLAId": sla,
             "supportPlan": {"id": plan, "name": "Gold ☆", "status": "ACTIVE", "supportType": "TIMEBASED"},
             "startDate": date(start), "endDate": date(end), "contractNumber": format!("CN-{:06}", index + 1),
             "description": rng.chance(300).then_some("Renews \"silently\"\nunless cancelled"),

@@ -51,7 +51,7 @@ impl World {
         });
     }
 
-    /// Creates a ticket with one incoming thread, and gives its position. The event carries the thread.
+    /// Creates a ticket with one incoming thread and gives its position. The event contains the thread.
     pub(crate) fn create_ticket(
         &mut self,
         values: &Object,

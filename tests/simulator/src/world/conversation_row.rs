@@ -55,7 +55,9 @@ impl World {
             "attachmentCount": u8::from(has_attachment(item)).to_string(), "sentiment": null,
             "aspects": null, "keyWords": null, "channelRelatedInfo": null, "respondedIn": null,
             "lastRatingIconURL": null, "readReceipts": null, "impersonatedUser": null,
-            "source": {"extId": null, "appName": null, "appPhotoURL": null, "permalink": null, "type": "SYSTEM"},
+            "source": {
+                "extId": null, "appName": null, "appPhotoURL": null, "permalink": null, "type": "SYSTEM",
+            },
             "isDescriptionThread": item.first, "visibility": "public", "createdTime": iso(item.at),
             "actions": [], "direction": if item.is_incoming() { "in" } else { "out" },
         }))

@@ -100,6 +100,7 @@ pub(crate) fn contact(population: &Population, fields: &Fields, index: u32) -> R
     let email = (!rng.chance(60)).then(|| prose::email(first, last, u64::from(index)));
     let owner = ids::id(seed, Kind::Agent, rng.below(population.agents.into())).to_string();
     let layout = ids::id(seed, Kind::Layout, 1).to_string();
+    let text = || prose::customer_text(&mut Rng::new(seed, 54, u64::from(index)));
     let crm = rng.chance(80).then(|| json!({"id": (4_000_000 + index).to_string(), "type": "contacts"}));
     Row::new(
         id,
@@ -119,7 +120,7 @@ pub(crate) fn contact(population: &Population, fields: &Fields, index: u32) -> R
             "customerHappiness": happiness(&mut rng), "street": format!("{} Main Street", index % 200 + 1),
             "city": city, "state": state, "country": country, "zip": zip,
             "title": rng.chance(300).then_some("Dr. h. c."),
-            "description": rng.chance(200).then(|| prose::customer_text(&mut Rng::new(seed, 54, u64::from(index)))),
+            "description": rng.chance(200).then(text),
             "facebook": null, "twitter": rng.chance(50).then(|| format!("@user{index}")),
             "language": rng.chance(500).then_some("English"), "layoutId": layout,
             "layoutDetails": {"id": layout, "layoutName": "Contact"}, "isFollowing": false,

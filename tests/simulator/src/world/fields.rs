@@ -1,4 +1,4 @@
-//! The fields of every module, standard and custom, and the generated values of custom ones (reference, §4.8).
+//! The fields of every module, and the generated values of custom fields (reference, §4.8).
 
 use serde_json::{Value, json};
 

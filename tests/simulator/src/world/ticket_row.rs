@@ -1,4 +1,4 @@
-//! Renders tickets: any set of keys, straight into JSON bytes.
+//! Renders tickets: any set of keys, directly as JSON bytes.
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::world::ticket_fields::TicketField;
 const NULL: &[u8] = b"null";
 const WEB_URL: &str = "https://desk.zoho.com/support/simulator/ShowHomePage.do#Cases/dv/";
 
-/// What the custom fields of an object are keyed by.
+/// The key of a custom field in an object.
 #[derive(Clone, Copy)]
 enum CustomKey {
     /// `cf`.
@@ -40,7 +40,7 @@ impl World {
         out.push(b'}');
     }
 
-    /// The same as a tree.
+    /// A ticket as an object with the given keys.
     pub(crate) fn ticket_object(&self, ticket: &Ticket, fields: &[TicketField]) -> Object {
         let mut out = Vec::new();
         self.ticket(&mut out, ticket, fields);
@@ -142,7 +142,7 @@ impl World {
 
     fn append_text(&self, out: &mut Vec<u8>, ticket: &Ticket, field: TicketField) {
         match self.generated_text(ticket, field) {
-            // Some servers behind the API escape everything beyond ASCII; both forms are JSON.
+            // Every eighth ticket has escaped texts, so that clients meet both forms of JSON.
             Some(text) if ticket.index % 8 == 5 => json::text_ascii(out, &text),
             text => optional(out, text.as_deref()),
         }
@@ -181,7 +181,7 @@ impl World {
         if ticket.is_new() { None } else { field.generate(&self.population, Kind::Ticket, ticket.index) }
     }
 
-    /// Appends `cf` with chosen fields only, as `fields=cf_a,cf_b` does.
+    /// Appends `cf` with the named fields only, as `fields=cf_a,cf_b` shows it.
     pub(crate) fn chosen_custom_fields(&self, out: &mut Vec<u8>, ticket: &Ticket, names: &[String]) {
         let mut all = Vec::new();
         self.custom_fields(&mut all, ticket, CustomKey::ApiName);
@@ -211,7 +211,8 @@ fn boolean(out: &mut Vec<u8>, value: bool) {
     out.extend_from_slice(if value { b"true" } else { b"false" });
 }
 
-/// Late as of the end of the generated data, so that the answer does not hang on today.
+/// Appends whether a time has passed at the end of the generated data. Not compared with the clock, so that
+/// the truth does not change without a change of the record.
 fn overdue(out: &mut Vec<u8>, ticket: &Ticket, due: i64) {
     boolean(out, due != NEVER && due < DATA_END_MS && ticket.closed == NEVER);
 }
