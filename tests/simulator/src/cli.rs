@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// Contracts
     #[arg(long, default_value_t = 200, value_name = "N", help_heading = "Data")]
     contracts: u32,
-    /// Render all ticket list rows before listening, so that a benchmark measures its client alone
+    /// Render all ticket list rows before listening, for benchmarks of a client
     #[arg(long, help_heading = "Data")]
     warm: bool,
 
@@ -84,7 +84,7 @@ pub(crate) struct Arguments {
     /// Life of an access token in seconds
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS", help_heading = "Accounts host (OAuth)")]
     token_life_seconds: u64,
-    /// Access tokens per refresh token and ten minutes; 0 for no limit
+    /// Access tokens per refresh token in 10 minutes; 0: no limit
     #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Accounts host (OAuth)")]
     token_throttle: u32,
     /// Answer invalid_client, as the accounts host of another data center
@@ -109,7 +109,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", help_heading = "Limits")]
     concurrency: Option<u32>,
 
-    /// Seed of a plan of faults: 401, 429, 500, 502, dropped, truncated, malformed and slow answers
+    /// Seed of a plan of 401, 429, 5xx, broken and slow answers
     #[arg(
         long,
         default_value = "off",
@@ -124,7 +124,7 @@ pub(crate) struct Arguments {
     /// Milliseconds before searches show a change
     #[arg(long, default_value_t = 0, value_name = "MS", help_heading = "Faults and delays")]
     search_lag_ms: u64,
-    /// Ticket list pages after which a ticket is created or trashed; 0 for never
+    /// Ticket list pages per created or trashed ticket; 0 for never
     #[arg(long, default_value_t = 0, value_name = "PAGES", help_heading = "Faults and delays")]
     churn_every_pages: u32,
 }
