@@ -1,4 +1,4 @@
-//! What became of the deliveries: counts, and the last ones in full, to be replayed.
+//! The log of deliveries: counts, and the last ones in full, which can be replayed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,27 +6,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::clock::iso;
+use crate::time::iso;
 
-/// How many deliveries are kept in full.
+/// Deliveries kept in full.
 const DELIVERIES_MAX: usize = 1_000;
 
-/// One delivery that was made.
+/// One delivery.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
-    pub(crate) hook: u64,
+    pub(crate) webhook: u64,
     pub(crate) url: String,
     pub(crate) events: usize,
     pub(crate) body: Bytes,
     pub(crate) signature: String,
     pub(crate) at: i64,
-    /// None: no answer in time.
+    /// The status of the answer; none when there was no answer before the timeout.
     pub(crate) status: Option<u16>,
 }
 
-/// Counts, and the last deliveries.
+/// The log.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub(crate) struct DeliveryLog {
     state: Mutex<State>,
 }
 
@@ -41,31 +41,31 @@ struct State {
     recent: VecDeque<Delivery>,
 }
 
-impl Ledger {
-    /// An event was queued.
+impl DeliveryLog {
+    /// Counts an event that was queued.
     pub(crate) fn queued(&self) {
         self.lock().pending += 1;
     }
 
-    /// So many queued events are done with, sent or not.
+    /// Counts queued events that are not pending any more, delivered or not.
     pub(crate) fn settled(&self, events: usize) {
         let mut state = self.lock();
         state.pending = state.pending.saturating_sub(events as u64);
     }
 
-    /// An event was dropped on purpose.
+    /// Counts an event that was dropped on purpose.
     pub(crate) fn dropped(&self) {
         self.lock().dropped += 1;
     }
 
-    /// A delivery will be made again on purpose.
+    /// Counts a delivery that will be duplicated on purpose.
     pub(crate) fn duplicated(&self) {
         let mut state = self.lock();
         state.duplicated += 1;
         state.pending += 1;
     }
 
-    /// A delivery was made.
+    /// Adds a delivery.
     pub(crate) fn sent(&self, delivery: Delivery) {
         let mut state = self.lock();
         state.sent += 1;
@@ -84,7 +84,7 @@ impl Ledger {
         self.lock().recent.iter().cloned().collect()
     }
 
-    /// Events that wait.
+    /// Events that are queued or being delivered, and duplicates that are not delivered yet.
     pub(crate) fn pending(&self) -> u64 {
         self.lock().pending
     }
@@ -104,12 +104,12 @@ impl Ledger {
 }
 
 impl Delivery {
-    /// The delivery as the admin API shows it, without its signature.
-    pub(crate) fn document(&self) -> Value {
+    /// The delivery without its signature, as the admin API shows it.
+    pub(crate) fn to_json(&self) -> Value {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         json!({
-            "webhookId": self.hook.to_string(), "url": self.url, "events": self.events, "time": iso(self.at),
-            "status": self.status, "body": body,
+            "webhookId": self.webhook.to_string(), "url": self.url, "events": self.events,
+            "time": iso(self.at), "status": self.status, "body": body,
         })
     }
 }

@@ -1,14 +1,14 @@
-//! The last requests, for people who look for the cause of a failing test. Holds no secrets:
-//! queries of the accounts host are left out, headers are never kept.
+//! The last requests, to find the cause of a failing test. Without secrets: it holds no headers, and the
+//! server leaves out the queries of the accounts host.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::clock::iso;
+use crate::time::iso;
 
-/// How many requests are kept.
+/// Requests kept; the oldest are evicted.
 const ENTRIES_MAX: usize = 2_000;
 
 /// One request.
@@ -30,11 +30,11 @@ fn as_iso<S: serde::Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::E
 
 /// The last requests, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Journal {
+pub(crate) struct RequestLog {
     entries: Mutex<VecDeque<Entry>>,
 }
 
-impl Journal {
+impl RequestLog {
     /// Adds a request.
     pub(crate) fn add(&self, entry: Entry) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +44,7 @@ impl Journal {
         entries.push_back(entry);
     }
 
-    /// All that is kept.
+    /// All requests in the log.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

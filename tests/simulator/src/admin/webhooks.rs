@@ -1,5 +1,4 @@
-//! `/_admin/webhooks…`: webhooks that were set up by hand, key rotation, forged and replayed
-//! deliveries.
+//! `/_admin/webhooks…`: manual webhooks, key rotation, forged and replayed deliveries, signatures.
 
 use std::sync::Arc;
 
@@ -11,11 +10,11 @@ use serde_json::{Value, json};
 use crate::admin::{AdminError, body};
 use crate::http::request::Call;
 use crate::shared::Shared;
-use crate::webhooks::lane::{audience, claims, sign};
-use crate::webhooks::signature::Claims;
+use crate::webhooks::signature::{Claims, audience};
 use crate::webhooks::subscription::Subscription;
+use crate::webhooks::{Origin, Webhook};
 
-/// Events of a webhook that was set up by hand, unless told otherwise.
+/// The events of a manual webhook that names none.
 const EVENTS: &[&str] = &[
     "Ticket_Add",
     "Ticket_Update",
@@ -36,7 +35,7 @@ const EVENTS: &[&str] = &[
     "Agent_Delete",
 ];
 
-/// A webhook that is set up by hand.
+/// A manual webhook.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manual {
@@ -57,21 +56,21 @@ fn yes() -> bool {
     true
 }
 
-/// A delivery that nobody subscribed to.
+/// A delivery that no event caused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Forged {
     url: String,
-    /// The body as JSON; `raw` takes any text instead.
+    /// The body as JSON; `raw` takes any text in its place.
     body: Option<Value>,
     raw: Option<String>,
-    /// Whom the signature is for.
+    /// The audience of the signature.
     webhook_id: Option<String>,
     #[serde(default)]
     signature: Signature,
 }
 
-/// What is wrong with a forged signature.
+/// The flaw of a forged signature.
 #[derive(Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 enum Signature {
@@ -88,10 +87,10 @@ enum Signature {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Replay {
-    /// How many of the last deliveries; oldest first.
+    /// Number of the last deliveries to replay, oldest first.
     #[serde(default = "one")]
     count: usize,
-    /// With the signature of then instead of one of now.
+    /// Replays the original signature in place of a current one.
     #[serde(default)]
     original_signature: bool,
 }
@@ -100,10 +99,10 @@ fn one() -> usize {
     1
 }
 
-/// Tokens to sign deliveries with that somebody else makes.
+/// Signatures for deliveries that another program sends.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Mint {
+struct Tokens {
     webhook_id: String,
     count: i64,
     /// Milliseconds from now at which the first is issued.
@@ -111,22 +110,21 @@ struct Mint {
     from_ms: i64,
 }
 
-/// Answers a call about webhooks; `rest` is the path behind `/_admin/webhooks/`.
+/// Answers a call about webhooks; `rest` is the path after `/_admin/webhooks/`.
 pub(crate) async fn answer(shared: &Arc<Shared>, call: &Call, rest: &str) -> Result<Value, AdminError> {
     match (call.method.as_str(), rest) {
         ("GET", "") => {
-            let all = shared.webhooks.all();
-            let row = |hook: &crate::webhooks::Webhook| {
-                let mut row = hook.document("");
-                row["isManual"] = json!(hook.is_manual);
+            let row = |webhook: &Webhook| {
+                let mut row = webhook.to_json("");
+                row["isManual"] = json!(webhook.origin == Origin::Manual);
                 row
             };
-            Ok(json!({"webhooks": all.iter().map(row).collect::<Vec<Value>>()}))
+            Ok(json!({"webhooks": shared.webhooks.all().iter().map(row).collect::<Vec<Value>>()}))
         }
         ("POST", "") => add(shared, body(call)?),
         ("GET", "deliveries") => {
-            let recent = shared.webhooks.ledger.recent();
-            Ok(json!({"deliveries": recent.iter().map(|d| d.document()).collect::<Vec<Value>>()}))
+            let recent = shared.webhooks.log.recent();
+            Ok(json!({"deliveries": recent.iter().map(|d| d.to_json()).collect::<Vec<Value>>()}))
         }
         ("POST", "rotate") => {
             let Rotate { serve_previous } = body(call)?;
@@ -134,12 +132,12 @@ pub(crate) async fn answer(shared: &Arc<Shared>, call: &Call, rest: &str) -> Res
         }
         ("POST", "forge") => forge(shared, body(call)?).await,
         ("POST", "replay") => replay(shared, body(call)?).await,
-        ("POST", "tokens") => mint(shared, body(call)?).await,
+        ("POST", "tokens") => tokens(shared, body(call)?).await,
         ("DELETE", id) => {
-            let removed = id.parse().is_ok_and(|id| shared.webhooks.remove(id));
-            if removed { Ok(json!({})) } else { Err((404, format!("{id}: no such webhook"))) }
+            let is_removed = id.parse().is_ok_and(|id| shared.webhooks.remove(id));
+            if is_removed { Ok(json!({})) } else { Err((404, format!("webhook `{id}`: not found"))) }
         }
-        (method, _) => Err((404, format!("{method} webhooks/{rest}: no such call, see README.md"))),
+        (method, _) => Err(super::no_such_call(method, &format!("webhooks/{rest}"))),
     }
 }
 
@@ -147,8 +145,8 @@ fn add(shared: &Shared, manual: Manual) -> Result<Value, AdminError> {
     let all = || EVENTS.iter().map(|event| (*event).to_owned()).collect();
     let events = manual.events.unwrap_or_else(all);
     let subscription = Subscription::manual(&manual.url, &events, manual.include_previous);
-    let subscription = subscription.ok_or((422, "events: no such event".to_owned()))?;
-    let id = shared.webhooks.add(subscription, true, shared.clock.now_ms());
+    let subscription = subscription.ok_or((422, "events: unknown event type".to_owned()))?;
+    let id = shared.webhooks.add(subscription, Origin::Manual, shared.clock.now_ms());
     Ok(json!({"id": id.to_string()}))
 }
 
@@ -158,8 +156,8 @@ async fn forge(shared: &Shared, forged: Forged) -> Result<Value, AdminError> {
         (None, body) => Bytes::from(body.unwrap_or_else(|| json!([{}])).to_string()),
     };
     let settings = shared.settings();
-    let hook = forged.webhook_id.and_then(|id| id.parse().ok()).unwrap_or(0);
-    let mut claims = claims(shared, &settings.webhooks, hook);
+    let webhook = forged.webhook_id.and_then(|id| id.parse().ok()).unwrap_or(0);
+    let mut claims = Claims::new(webhook, shared.clock.now_ms(), &settings.webhooks);
     let signer = &shared.webhooks.signer;
     let signature = match forged.signature {
         Signature::None => None,
@@ -179,44 +177,43 @@ async fn forge(shared: &Shared, forged: Forged) -> Result<Value, AdminError> {
         }
     };
     let timeout_ms = settings.webhooks.timeout_ms;
-    let outbound = &shared.webhooks.outbound;
-    let status = outbound.send(Method::POST, &forged.url, bytes, signature.as_deref(), timeout_ms).await;
+    let client = &shared.webhooks.client;
+    let status = client.send(Method::POST, &forged.url, bytes, signature.as_deref(), timeout_ms).await;
     Ok(json!({"status": status}))
 }
 
 async fn replay(shared: &Shared, replay: Replay) -> Result<Value, AdminError> {
     let settings = shared.settings();
-    let recent = shared.webhooks.ledger.recent();
+    let recent = shared.webhooks.log.recent();
     let first = recent.len().saturating_sub(replay.count);
     let mut statuses = Vec::new();
     for delivery in &recent[first..] {
         let signature = if replay.original_signature {
             delivery.signature.clone()
         } else {
-            sign(shared, &settings.webhooks, delivery.hook)
+            shared.webhooks.sign(delivery.webhook, shared.clock.now_ms(), &settings.webhooks)
         };
         let (body, timeout_ms) = (delivery.body.clone(), settings.webhooks.timeout_ms);
-        let outbound = &shared.webhooks.outbound;
-        let status = outbound.send(Method::POST, &delivery.url, body, Some(&signature), timeout_ms).await;
-        statuses.push(status);
+        let client = &shared.webhooks.client;
+        statuses.push(client.send(Method::POST, &delivery.url, body, Some(&signature), timeout_ms).await);
     }
     Ok(json!({"statuses": statuses}))
 }
 
-/// One token for each of the coming milliseconds: no two are alike, as those of deliveries of a busy source.
-async fn mint(shared: &Arc<Shared>, mint: Mint) -> Result<Value, AdminError> {
-    let hook = mint.webhook_id.parse().map_err(|_| (422, "webhook_id: not a number".to_owned()))?;
+/// One token per millisecond from now on: no two are equal, as those of a busy account.
+async fn tokens(shared: &Arc<Shared>, tokens: Tokens) -> Result<Value, AdminError> {
+    let webhook = tokens.webhook_id.parse().map_err(|_| (422, "webhook_id: not a number".to_owned()))?;
     let shared = Arc::clone(shared);
-    // Signing is slow: other calls are answered meanwhile.
+    // Signing blocks the thread; other calls are answered meanwhile.
     let signing = tokio::task::spawn_blocking(move || {
         let settings = shared.settings();
         let life_ms = settings.webhooks.signature_life_seconds as i64 * 1000;
-        let first = shared.clock.now_ms() + mint.from_ms;
-        let tokens = (first..first + mint.count).map(|issued_at| {
-            let claims = Claims { audience: audience(hook), issued_at, expires: issued_at + life_ms };
-            shared.webhooks.signer.sign_anew(&claims)
+        let first = shared.clock.now_ms() + tokens.from_ms;
+        let all = (first..first + tokens.count).map(|issued_at| {
+            let claims = Claims { audience: audience(webhook), issued_at, expires: issued_at + life_ms };
+            shared.webhooks.signer.sign_uncached(&claims)
         });
-        json!({"tokens": tokens.collect::<Vec<String>>()})
+        json!({"tokens": all.collect::<Vec<String>>()})
     });
     signing.await.map_err(|error| (500, error.to_string()))
 }

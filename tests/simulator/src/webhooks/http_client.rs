@@ -1,4 +1,4 @@
-//! The simulator's own HTTP client: posts deliveries and validates URLs. Plain HTTP only.
+//! The HTTP client that posts deliveries and validates URLs. Without TLS.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// A client with its pool of connections.
+/// A client with a connection pool.
 #[derive(Clone, Debug)]
-pub(crate) struct Outbound {
+pub(crate) struct HttpClient {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-impl Outbound {
-    /// A client without connections.
-    pub(crate) fn new() -> Outbound {
+impl HttpClient {
+    /// A client without connections yet.
+    pub(crate) fn new() -> HttpClient {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Outbound { client: Client::builder(TokioExecutor::new()).build(connector) }
+        HttpClient { client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
-    /// Sends a request; gives the status, none when there was no answer in time.
+    /// Sends a request and gives the status; none when there was no answer before the timeout.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -44,14 +44,14 @@ impl Outbound {
         let exchange = async {
             let response = self.client.request(request).await.ok()?;
             let status = response.status().as_u16();
-            // Read to the end so that the connection can be used again; its end does not matter.
+            // Read to its end so that the connection returns to the pool. The body is not used.
             let _ = response.into_body().collect().await;
             Some(status)
         };
         tokio::time::timeout(Duration::from_millis(timeout_ms), exchange).await.ok().flatten()
     }
 
-    /// Whether a URL answers 200 to a GET or else to a POST of `[{}]` (reference, §6.2).
+    /// Whether a URL answers 200 to a GET, or to a POST of `[{}]` after it (reference, §6.2).
     pub(crate) async fn validates(&self, url: &str, timeout_ms: u64) -> bool {
         if self.send(Method::GET, url, Bytes::new(), None, timeout_ms).await == Some(200) {
             return true;
