@@ -38,7 +38,7 @@ use crate::journal::Journal;
 use crate::limits::{self, Limits};
 use crate::metrics::{Meters, Phase};
 use crate::sandbox::Sandbox;
-use crate::sinks::{JOURNAL, Sink, Target};
+use crate::sinks::{Sink, SinkHandle};
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
@@ -69,8 +69,6 @@ pub struct Actor {
     pub journal: Journal,
     /// What was registered at the source.
     pub subscriptions: Subscriptions,
-    /// Whether the target compares rows, so that what a poll had to repair can be told.
-    pub compares: bool,
     /// The secret of its URL.
     pub hooks: HookStore,
     /// The outside name under which the source is to call, if it is to be told.
@@ -101,7 +99,8 @@ impl From<Error> for End {
 /// An actor after its start.
 struct Work {
     actor: Actor,
-    target: Target,
+    target: SinkHandle,
+    compares: bool,
     tables: Vec<Table>,
     agenda: Agenda,
     receiving: Receiving,
@@ -115,8 +114,8 @@ struct Work {
 impl Actor {
     /// Works until it ends.
     pub async fn run(self, sink: Box<dyn Sink>) -> End {
-        let target = Target::new(sink);
-        let mut work = match self.begin(target).await {
+        let compares = sink.capabilities().compares_rows;
+        let mut work = match self.begin(SinkHandle::new(sink), compares).await {
             Ok(work) => work,
             Err(end) => return end,
         };
@@ -130,25 +129,24 @@ impl Actor {
     }
 
     /// Looks at the tables and makes room for them.
-    async fn begin(mut self, target: Target) -> Result<Work, End> {
+    async fn begin(mut self, target: SinkHandle, compares: bool) -> Result<Work, End> {
         let arrivals = self.journal.arrivals(&self.name);
         // Whatever was missed before: every table is read at once when the actor begins.
         let gaps = self.journal.gaps(&self.name);
         let kept = self.subscriptions.load()?;
         let tables = self.tables(&target).await?;
         let prepared = tables.clone();
-        let work = target.work(move |sink| {
+        let call = target.run(move |sink| {
             sink.prepare(&prepared)?;
-            sink.positions()
+            Ok((sink.table_states()?, sink.journal_state()?))
         });
-        let positions = work.await?;
-        let journal = positions.iter().find(|position| position.table == JOURNAL);
-        let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
+        let (states, journal) = call.await?;
+        let applied = journal.as_ref().map_or(0, |journal| journal.applied_seq);
         let now = Instant::now();
-        let agenda = Agenda::new(&discovering::names(&tables), &positions, self.limits.poll, now);
+        let agenda = Agenda::new(&discovering::names(&tables), &states, self.limits.poll, now);
         self.meters.count(|counters| {
             counters.phase = Phase::Running;
-            let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));
+            let delivered = journal.and_then(|journal| ms_of_rfc3339(&journal.updated_at));
             counters.delivered_ms = counters.delivered_ms.max(delivered.unwrap_or(0));
         });
         let subscribing = Subscribing::new(self.public_url.clone(), kept, now);
@@ -159,6 +157,7 @@ impl Actor {
         let work = Work {
             actor: self,
             target,
+            compares,
             tables,
             agenda,
             receiving,

@@ -13,6 +13,7 @@ use crate::egress::policy::Target;
 use crate::error::{Error, Result};
 use crate::limits::{Limits, SETTINGS};
 use crate::secret::Redactor;
+use crate::sinks::{Deletes, KINDS, SinkKind, SinkSettings};
 use crate::toml_tree::{Entry, File, Section};
 
 /// The keys of the file itself.
@@ -22,37 +23,6 @@ const NAME_BYTES_MAX: usize = 64;
 /// Names that the data folder uses itself.
 const NAMES_TAKEN: [&str; 6] =
     ["cache", "key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
-
-/// Where rows go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkKind {
-    /// A database file.
-    Sqlite,
-    /// A folder of JSON lines.
-    Jsonl,
-}
-
-/// What becomes of rows that are gone at the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletes {
-    /// The row stays, marked.
-    Soft,
-    /// The row is removed; its key and time are remembered apart.
-    Hard,
-}
-
-/// `[sink]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkSettings {
-    /// Which one.
-    pub kind: SinkKind,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What a delete does.
-    pub deletes: Deletes,
-    /// The connection whose rows these are; two would take each other's cursors and deletes for their own.
-    pub owner: String,
-}
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -151,6 +121,9 @@ impl Connection {
                 redactor.learn_config(value);
             }
         }
+        if let Some(secret) = self.sink.location.secret() {
+            redactor.learn(secret);
+        }
         Ok(())
     }
 
@@ -193,44 +166,43 @@ fn name(root: &Section<'_>) -> Result<String> {
 }
 
 fn sink(root: &Section<'_>, folder: &Path, name: &str) -> Result<SinkSettings> {
-    let Some(entry) = root.get("sink") else {
-        let path = folder.join(format!("{name}.db"));
-        let owner = name.to_owned();
-        return Ok(SinkSettings { kind: SinkKind::Sqlite, path, deletes: Deletes::Soft, owner });
+    let section = root.get("sink").map(|entry| entry.section()).transpose()?;
+    let get = |key| section.as_ref().and_then(|section| section.get(key));
+    let [default, ..] = KINDS;
+    let kind = match get("kind") {
+        None => default,
+        Some(entry) => {
+            let text = entry.text()?;
+            SinkKind::named(&text).ok_or_else(|| {
+                let names = KINDS.map(|kind| format!("\"{}\"", kind.name)).join(" or ");
+                entry.error(format!("`{text}` is not a sink")).hint(format!("use {names}"))
+            })?
+        }
     };
-    let section = entry.section()?;
-    section.only(&["kind", "path", "deletes"])?;
-    let kind = match section.get("kind") {
-        None => SinkKind::Sqlite,
-        Some(entry) => match entry.text()?.as_str() {
-            "sqlite" => SinkKind::Sqlite,
-            "jsonl" => SinkKind::Jsonl,
-            other => {
-                return Err(entry
-                    .error(format!("`{other}` is not a sink"))
-                    .hint("use \"sqlite\" or \"jsonl\""));
-            }
-        },
-    };
-    let path = match section.get("path") {
-        Some(entry) => folder.join(entry.text()?),
-        None if kind == SinkKind::Sqlite => folder.join(format!("{name}.db")),
-        None => folder.join(name),
-    };
-    let deletes = match section.get("deletes") {
+    if let Some(section) = &section {
+        section.only(&["kind", kind.location_key, "deletes"])?;
+    }
+    let value = get(kind.location_key).map(|entry| entry.text()).transpose()?;
+    let location = kind.locate(value.as_deref(), folder, name)?;
+    let deletes = match get("deletes") {
         None => Deletes::Soft,
-        Some(entry) => match entry.text()?.as_str() {
-            "soft" => Deletes::Soft,
-            "hard" if kind == SinkKind::Sqlite => Deletes::Hard,
-            "hard" => return Err(entry.error("a log cannot remove rows")),
-            other => {
-                return Err(entry
-                    .error(format!("`{other}` is not known"))
-                    .hint("use \"soft\" (the row stays, marked) or \"hard\" (it is removed)"));
+        Some(entry) => {
+            let deletes = match entry.text()?.as_str() {
+                "soft" => Deletes::Soft,
+                "hard" => Deletes::Hard,
+                other => {
+                    return Err(entry
+                        .error(format!("`{other}` is not known"))
+                        .hint("use \"soft\" (the row stays, marked) or \"hard\" (it is deleted)"));
+                }
+            };
+            if let Some(why) = kind.refuses(deletes) {
+                return Err(entry.error(why));
             }
-        },
+            deletes
+        }
     };
-    Ok(SinkSettings { kind, path, deletes, owner: name.to_owned() })
+    Ok(SinkSettings { kind, location, deletes, owner: name.to_owned() })
 }
 
 fn limits(root: &Section<'_>) -> Result<Limits> {

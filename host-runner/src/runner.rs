@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::{Limits, STUCK_BATCHES_MAX};
 use crate::retry::{Decision, decide, duration};
 use crate::sandbox::Sandbox;
-use crate::sinks::{Commit, Counts, Sink, Target};
+use crate::sinks::{Commit, Counts, Sink, SinkHandle};
 use crate::stop::Stop;
 
 pub use report::{Ending, SyncReport, TableReport, error_json};
@@ -34,7 +34,7 @@ pub trait Observer: Send {
 /// One connection at work.
 pub struct Runner<'a> {
     sandbox: &'a mut Sandbox,
-    sink: Target,
+    sink: SinkHandle,
     limits: Limits,
     stop: Stop,
     observer: &'a mut dyn Observer,
@@ -61,7 +61,7 @@ impl<'a> Runner<'a> {
         stop: Stop,
         observer: &'a mut dyn Observer,
     ) -> Self {
-        Self { sandbox, sink: Target::new(sink), limits, stop, observer }
+        Self { sandbox, sink: SinkHandle::new(sink), limits, stop, observer }
     }
 
     /// Reads the tables that `wanted` picks, all if it is empty. `full` reads from the beginning.
@@ -79,7 +79,7 @@ impl<'a> Runner<'a> {
         };
         let tables = pick(&tables, wanted)?;
         let prepared = tables.clone();
-        self.sink.work(move |sink| sink.prepare(&prepared)).await?;
+        self.sink.run(move |sink| sink.prepare(&prepared)).await?;
         let mut fatal = false;
         for table in &tables {
             let mut progress = TableReport::new(&table.name);
@@ -116,8 +116,8 @@ impl<'a> Runner<'a> {
         let mut cursor = None;
         if !full {
             let name = table.to_owned();
-            let position = self.sink.work(move |sink| sink.position(&name)).await?;
-            cursor = position.and_then(|position| position.cursor);
+            let state = self.sink.run(move |sink| sink.table_state(&name)).await?;
+            cursor = state.and_then(|state| state.cursor);
         }
         let mut batch = self.read(table, cursor.clone(), progress).await?;
         let mut stuck = 0;
@@ -253,7 +253,7 @@ impl<'a> Runner<'a> {
     /// Stores a batch; takes nothing of `self` along, so that reading can go on beside it.
     fn commit(&self, table: &str, batch: Batch) -> impl Future<Output = Result<Counts>> + use<> {
         let table = table.to_owned();
-        self.sink.work(move |sink| sink.commit(&Commit::of(&table, &batch)))
+        self.sink.run(move |sink| sink.commit(&Commit::of(&table, &batch)))
     }
 }
 

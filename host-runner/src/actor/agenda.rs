@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::sinks::Position;
+use crate::sinks::TableState;
 
 /// Between two polls when the connector says nothing.
 const POLL: Duration = Duration::from_secs(300);
@@ -32,7 +32,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// A table at its position, due now.
-    fn new(table: &str, position: Option<&Position>, now: Instant) -> Self {
+    fn new(table: &str, position: Option<&TableState>, now: Instant) -> Self {
         let cursor = position.and_then(|position| position.cursor.clone());
         let complete = cursor.is_some() && position.is_some_and(|position| position.complete);
         Self { name: table.to_owned(), cursor, complete, due: now, failures: 0, stuck: 0 }
@@ -53,7 +53,7 @@ impl Agenda {
     /// Every table is due at once. `poll` replaces what the connector asks to wait between polls.
     pub(super) fn new(
         tables: &[String],
-        positions: &[Position],
+        positions: &[TableState],
         poll: Option<Duration>,
         now: Instant,
     ) -> Self {
@@ -107,7 +107,7 @@ impl Agenda {
     }
 
     /// Other tables from now on: those that stay go on where they are, those that are new are due at once.
-    pub(super) fn renew(&mut self, tables: &[String], positions: &[Position], now: Instant) {
+    pub(super) fn renew(&mut self, tables: &[String], positions: &[TableState], now: Instant) {
         let mut known = std::mem::take(&mut self.entries);
         let entry = |table: &String| match known.iter().position(|entry| entry.name == *table) {
             Some(at) => known.swap_remove(at),
@@ -158,20 +158,20 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Agenda, POLL};
-    use crate::sinks::Position;
+    use crate::sinks::TableState;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn agenda(now: Instant, done: &[&str], poll: Option<Duration>) -> Agenda {
         let tables = ["a", "b", "c"].map(str::to_owned);
-        let position = |name: &&str| Position {
+        let position = |name: &&str| TableState {
             table: (*name).to_owned(),
             cursor: Some("{}".to_owned()),
             generation: 1,
             complete: true,
             updated_at: String::new(),
         };
-        let positions: Vec<Position> = done.iter().map(position).collect();
+        let positions: Vec<TableState> = done.iter().map(position).collect();
         Agenda::new(&tables, &positions, poll, now)
     }
 

@@ -8,7 +8,7 @@ use super::{Actor, End, Work, until_stopped};
 use crate::change::Table;
 use crate::error::Result;
 use crate::metrics::Phase;
-use crate::sinks::Target;
+use crate::sinks::SinkHandle;
 
 /// Between two looks, for columns and tables that were added at the source.
 pub(super) const DISCOVER_EVERY: Duration = Duration::from_secs(6 * 3600);
@@ -19,7 +19,7 @@ pub(super) fn names(tables: &[Table]) -> Vec<String> {
 
 impl Actor {
     /// The tables, however long the source takes to answer.
-    pub(super) async fn tables(&mut self, target: &Target) -> Result<Vec<Table>, End> {
+    pub(super) async fn tables(&mut self, target: &SinkHandle) -> Result<Vec<Table>, End> {
         let mut attempt = 0;
         loop {
             let error = match until_stopped(&mut self.stop, self.sandbox.discover()).await? {
@@ -34,7 +34,7 @@ impl Actor {
     }
 
     /// Waits; who asks something meanwhile does not.
-    async fn rest(&mut self, until: Instant, target: &Target) -> Result<(), End> {
+    async fn rest(&mut self, until: Instant, target: &SinkHandle) -> Result<(), End> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return Ok(()),
@@ -65,16 +65,16 @@ impl Work {
             Err(error) => return Ok(Err(error)),
         };
         let prepared = tables.clone();
-        let work = self.target.work(move |sink| {
+        let call = self.target.run(move |sink| {
             sink.prepare(&prepared)?;
-            sink.positions()
+            sink.table_states()
         });
-        let positions = work.await?;
+        let states = call.await?;
         let names = names(&tables);
         if !self.agenda.is_of(&names) {
             let now = Instant::now();
             tracing::info!(connection = %self.actor.name, tables = names.join(","), "tables came or went");
-            self.agenda.renew(&names, &positions, now);
+            self.agenda.renew(&names, &states, now);
             self.actor.meters.count(|counters| counters.tables.retain(|table, _| names.contains(table)));
             // A subscription is about the tables that there were.
             self.subscribing.changed(now);

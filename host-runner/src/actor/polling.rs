@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::receiving::tally_with;
+use super::receiving::tally;
 use super::{End, Work, until_stopped};
 use crate::change::Batch;
 use crate::clock::now_ms;
@@ -46,7 +46,7 @@ impl Work {
         let asked = batch.wait_ms.map(Duration::from_millis);
         let attributes = batch.attributes.clone();
         let name = table.to_owned();
-        let counts = self.target.work(move |sink| sink.commit(&Commit::of(&name, &batch))).await?;
+        let counts = self.target.run(move |sink| sink.commit(&Commit::of(&name, &batch))).await?;
         let was_complete = self.agenda.entries.get(index).is_some_and(|entry| entry.complete);
         let repaired = if was_complete { self.repaired(table, &counts) } else { 0 };
         if repaired > 0 {
@@ -92,7 +92,7 @@ impl Work {
         });
         let is_expected = self.subscribing.subscription.is_some() || self.receiving.has_received();
         let rows = counts.inserted + counts.updated + counts.deleted;
-        if !(is_told && is_expected && self.actor.compares) || rows == 0 {
+        if !(is_told && is_expected && self.compares) || rows == 0 {
             return 0;
         }
         tracing::info!(

@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::journal::{Delivery, Journal, Stored};
 use crate::limits::TRAP_ATTEMPTS_MAX;
-use crate::sinks::{Commit, Counts, JOURNAL};
+use crate::sinks::{Commit, Counts, Progress};
 
 /// Deliveries handed over in one call, at first: a record that must be read again costs a request each.
 const COUNT_FIRST: usize = 32;
@@ -181,16 +181,11 @@ impl Work {
         let Some(through) = harvest.through else { return Ok(harvest.held) };
         let by_table = tally(&harvest.changes);
         let changes = harvest.changes;
-        let work = self.target.work(move |sink| {
-            sink.commit(&Commit {
-                table: JOURNAL,
-                changes: &changes,
-                cursor: Some(&through.to_string()),
-                generation: None,
-                as_of_ms: called_at_ms,
-            })
+        let call = self.target.run(move |sink| {
+            let progress = Progress::Journal { through };
+            sink.commit(&Commit { changes: &changes, progress, as_of_ms: called_at_ms })
         });
-        let counts: Counts = work.await?;
+        let counts: Counts = call.await?;
         tracing::debug!(connection = %self.actor.name, deliveries = harvest.applied, buried, rows = counts.read, through, "received");
         self.actor.meters.count(|counters| {
             counters.applied += harvest.applied;

@@ -11,7 +11,7 @@ use crate::check::Webhooks;
 use crate::error::{Error, Origin, Result};
 use crate::hooks::PublicUrl;
 use crate::request::{Request, Standing, command, count};
-use crate::sinks::{self, JOURNAL, Target};
+use crate::sinks::{self, SinkHandle};
 
 /// What was asked for, as JSON, or why not.
 pub type Answer = Result<Value>;
@@ -60,7 +60,7 @@ impl Work {
 
 impl Actor {
     /// Answers what needs nothing but the component and the target.
-    pub(super) async fn answer(&mut self, request: &Request, target: &Target) -> Result<Answer, End> {
+    pub(super) async fn answer(&mut self, request: &Request, target: &SinkHandle) -> Result<Answer, End> {
         let sandbox = &mut self.sandbox;
         Ok(match request {
             Request::Authorize { grant } => {
@@ -85,7 +85,7 @@ impl Actor {
             }
             Request::State => {
                 let authorized = sandbox.has_session();
-                let tables = target.work(|sink| sinks::tables(sink)).await;
+                let tables = target.run(|sink| sink.table_states()).await;
                 json(tables.map(|tables| Standing { authorized, tables }))
             }
             Request::Reset { tables } => json(self.reset(tables, target).await),
@@ -111,16 +111,16 @@ impl Actor {
         let _gone = ask.reply.send(answer);
     }
 
-    async fn reset(&mut self, tables: &[String], target: &Target) -> Result<Vec<String>> {
+    async fn reset(&mut self, tables: &[String], target: &SinkHandle) -> Result<Vec<String>> {
         let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
-        target.work(move |sink| sinks::reset(sink, &wanted)).await
+        target.run(move |sink| sinks::reset(sink, &wanted)).await
     }
 
-    async fn webhooks(&mut self, target: &Target) -> Result<Webhooks> {
-        let position = target.work(|sink| sink.position(JOURNAL)).await?;
+    async fn webhooks(&mut self, target: &SinkHandle) -> Result<Webhooks> {
+        let journal = target.run(|sink| sink.journal_state()).await?;
         let mut webhooks = Webhooks {
             is_subscribed: self.subscriptions.load()?.is_some(),
-            applied_at: position.map(|position| position.updated_at),
+            applied_at: journal.map(|journal| journal.updated_at),
             ..Webhooks::default()
         };
         webhooks.look(&self.journal, &self.name)?;

@@ -15,7 +15,7 @@ use crate::journal::{Journal, JournalLimits};
 use crate::report::columns;
 use crate::request::Request;
 use crate::serve::journal_path;
-use crate::sinks::{self, JOURNAL};
+use crate::sinks;
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::tenant::{Paths, key};
@@ -75,11 +75,10 @@ fn webhooks(connection: &Connection, paths: &Paths) -> Result<(Webhooks, Option<
     let subscription = Subscriptions::open(&paths.data, &connection.name, key(paths)?)?.load()?;
     let subscription = subscription.map(|kept| kept.subscription);
     let mut webhooks = Webhooks { is_subscribed: subscription.is_some(), ..Webhooks::default() };
-    // Opening a target or a journal makes it; looking must not.
-    if connection.sink.path.exists() {
-        let position = sinks::open(&connection.sink)?.position(JOURNAL)?;
-        webhooks.applied_at = position.map(|position| position.updated_at);
+    if let Some(sink) = sinks::open_existing(&connection.sink)? {
+        webhooks.applied_at = sink.journal_state()?.map(|journal| journal.updated_at);
     }
+    // Opening a journal makes it; looking must not.
     let path = journal_path(paths);
     if path.exists() {
         let (journal, _found) = Journal::open(path, JournalLimits::default())?;

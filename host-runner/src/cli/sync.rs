@@ -3,14 +3,14 @@
 use clap::Args;
 
 use super::Context;
-use crate::connection::{Connection, Deletes, SinkKind};
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::progress::Progress;
 use crate::report::{columns, elapsed, grouped};
 use crate::runner::{Ending, Runner, SyncReport, TableReport};
 use crate::serve::control;
-use crate::sinks;
+use crate::sinks::{self, Deletes};
 
 pub(super) const HELP: &str = "\
 Goes on from the last commit, whatever ended the run before. Ctrl-C finishes the commit under way and
@@ -40,8 +40,8 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> Result<Exit> {
     let tenant = context.tenant().await?;
     let mut settings = tenant.connection.sink.clone();
     if sync.hard_deletes {
-        if settings.kind == SinkKind::Jsonl {
-            return Err(Error::usage("--hard-deletes: a log cannot remove rows"));
+        if let Some(why) = settings.kind.refuses(Deletes::Hard) {
+            return Err(Error::usage(format!("--hard-deletes: {why}")));
         }
         settings.deletes = Deletes::Hard;
     }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Connection, Deletes, SinkKind, name_in};
+use super::{Connection, name_in};
 use crate::describe::Describe;
 use crate::error::Error;
 use crate::secret::Redactor;
+use crate::sinks::Deletes;
 
 fn environment(name: &str) -> Option<String> {
     (name == "SECRET").then(|| "s3cret-value".to_owned())
@@ -53,8 +54,8 @@ ca_file = "ca.pem"
         json!({"secret": "s3cret-value", "literal": "${SECRET}", "tables": ["a", "b"],
                "detail": true, "size": 100})
     );
-    assert_eq!(connection.sink.kind, SinkKind::Sqlite);
-    assert_eq!(connection.sink.path, Path::new("conf/acme.db"));
+    assert_eq!(connection.sink.kind.name, "sqlite");
+    assert_eq!(connection.sink.location.to_string(), "conf/acme.db");
     assert_eq!(connection.sink.deletes, Deletes::Hard);
     assert_eq!(connection.limits.memory_bytes, 64 << 20);
     assert_eq!(connection.allow.len(), 1);
@@ -64,7 +65,7 @@ ca_file = "ca.pem"
 #[test]
 fn only_the_name_is_required() {
     let connection = parse("name = \"acme\"").expect("a good file");
-    assert_eq!(connection.sink.path, Path::new("conf/acme.db"));
+    assert_eq!(connection.sink.location.to_string(), "conf/acme.db");
     fails("", "conf/acme.toml:1: name: missing", Some("add a line: name = \"acme\""));
 }
 
@@ -90,6 +91,11 @@ fn every_mistake_names_file_line_and_key() {
         "name = \"a\"\n[sink]\nkind = \"oracle\"\n",
         "conf/acme.toml:3: sink.kind: `oracle` is not a sink",
         Some("use \"sqlite\" or \"jsonl\""),
+    );
+    fails(
+        "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",
+        "conf/acme.toml:4: sink.deletes: sink `jsonl` cannot delete rows, it can only record that they were deleted",
+        None,
     );
     fails(
         "name = \"a\"\n[egress]\nallow = [\"localhost\"]\n",

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::control;
 use crate::actor::{Actor, End, wait_after};
 use crate::clock::random_unit;
-use crate::connection::SinkKind;
 use crate::error::Result;
 use crate::hooks::{PublicUrl, Registry};
 use crate::journal::Journal;
@@ -112,7 +111,6 @@ impl Keeper {
             limits: connection.limits.clone(),
             journal: self.journal.clone(),
             subscriptions,
-            compares: connection.sink.kind == SinkKind::Sqlite,
             hooks: HookStore::open(&self.paths.data, &connection.name, key(&self.paths)?)?,
             public_url: self.subscribe.clone(),
             asks,

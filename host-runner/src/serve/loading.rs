@@ -83,7 +83,7 @@ impl Loader {
         };
         let state = format!(
             "{name}: into {}, {subscribed}, {waiting} deliveries waiting",
-            tenant.connection.sink.path.display()
+            tenant.connection.sink.location
         );
         let fingerprint = fingerprint(&tenant);
         Ok(Loaded { file: file.to_owned(), stamp, fingerprint, tenant, subscribe, secrets, state })

@@ -1,14 +1,15 @@
-//! Documents as they are: one scan from raw JSON text to column slots, and the merge of partial rows.
+//! The members of a row's JSON: one scan that finds the values of columns, and the merge of partial rows.
 //!
-//! Builds no tree: members stay slices of the document. Knows nothing of SQL.
+//! Values stay slices of the text, so that nothing is lost or rewritten. Knows neither columns' types nor databases.
 
 use std::collections::HashMap;
 use std::fmt;
 
+use indexmap::IndexMap;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Which members of a document go to which slots, as a tree of member names.
+/// Which members of a row go to which slots: a tree of member names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MemberPaths {
     index: HashMap<String, usize>,
@@ -47,22 +48,24 @@ impl MemberPaths {
     }
 }
 
-/// Fills the slots from a document, which must be one JSON object. Slots not found become none.
+/// Fills the slots from a row, which must be one JSON object. Slots whose member is missing become none.
+///
+/// Runs for every row: it allocates nothing, and skips members that no slot takes.
 pub(super) fn scan<'de>(
-    document: &'de str,
+    row: &'de str,
     paths: &MemberPaths,
     slots: &mut [Option<&'de str>],
 ) -> serde_json::Result<()> {
     slots.fill(None);
-    scan_into(document, paths, slots)
+    scan_into(row, paths, slots)
 }
 
 fn scan_into<'de>(
-    document: &'de str,
+    row: &'de str,
     paths: &MemberPaths,
     slots: &mut [Option<&'de str>],
 ) -> serde_json::Result<()> {
-    let mut deserializer = serde_json::Deserializer::from_str(document);
+    let mut deserializer = serde_json::Deserializer::from_str(row);
     deserializer.deserialize_map(Scan { paths, slots })?;
     deserializer.end()
 }
@@ -101,7 +104,7 @@ impl<'de> Visitor<'de> for Scan<'_, '_, 'de> {
     }
 }
 
-/// Looks a member's name up without keeping it.
+/// Looks a member's name up without copying it.
 struct Find<'p>(&'p HashMap<String, usize>);
 
 impl<'de> DeserializeSeed<'de> for Find<'_> {
@@ -124,69 +127,30 @@ impl Visitor<'_> for Find<'_> {
     }
 }
 
-/// The document with the members of `patch` replaced or added; the others as they were.
-pub(super) fn merge(document: &str, patch: &str) -> serde_json::Result<String> {
-    let patch = members(patch)?;
-    let mut merged = members(document)?;
-    for (name, value) in patch {
-        match merged.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
-            None => merged.push((name, value)),
-        }
-    }
-    let mut text = String::from("{");
-    for (index, (name, value)) in merged.iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        text.push_str(&serde_json::to_string(name)?);
-        text.push(':');
-        text.push_str(value.get());
-    }
-    text.push('}');
-    Ok(text)
-}
-
-fn members(document: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(document);
-    let members = deserializer.deserialize_map(Members)?;
-    deserializer.end()?;
-    Ok(members)
+/// The row with the members of `partial` replaced or added; the others keep their text and their place.
+pub(super) fn merge(row: &str, partial: &str) -> serde_json::Result<String> {
+    let mut merged: IndexMap<String, &RawValue> = serde_json::from_str(row)?;
+    merged.extend(serde_json::from_str::<IndexMap<String, &RawValue>>(partial)?);
+    serde_json::to_string(&merged)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{MemberPaths, merge, scan};
 
-    fn check(paths: &[&str], document: &str) -> Result<Vec<Option<String>>, String> {
+    fn check(paths: &[&str], row: &str) -> Result<Vec<Option<String>>, String> {
         let paths: Vec<Vec<String>> =
             paths.iter().map(|path| path.split('/').map(str::to_owned).collect()).collect();
         let tree = MemberPaths::new(paths.iter().map(Vec::as_slice));
         let mut slots = vec![None; paths.len()];
-        scan(document, &tree, &mut slots).map_err(|error| error.to_string())?;
+        scan(row, &tree, &mut slots).map_err(|error| error.to_string())?;
         Ok(slots.into_iter().map(|slot| slot.map(str::to_owned)).collect())
     }
 
     #[test]
     fn members_are_found_at_any_depth_and_twice() {
-        let document = r#"{"a": 1, "x": [true], "cf": {"cf_b": "é\"", "z": {}}, "c": {"d": null}}"#;
-        let found = check(&["a", "cf/cf_b", "cf", "c/d", "missing", "a", "cf/a"], document);
+        let row = r#"{"a": 1, "x": [true], "cf": {"cf_b": "é\"", "z": {}}, "c": {"d": null}}"#;
+        let found = check(&["a", "cf/cf_b", "cf", "c/d", "missing", "a", "cf/a"], row);
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(
             found,
@@ -209,9 +173,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_object_is_an_error_and_deep_nesting_is_not() {
-        for document in ["", "[]", "1", "{", "{\"a\":}", "{} {}", "nonsense", "{\"a\":1"] {
-            assert!(check(&["a"], document).is_err(), "{document}");
+    fn text_that_is_not_one_object_is_an_error_and_deep_nesting_is_not() {
+        for row in ["", "[]", "1", "{", "{\"a\":}", "{} {}", "nonsense", "{\"a\":1"] {
+            assert!(check(&["a"], row).is_err(), "{row}");
         }
         let deep = format!("{{\"x\":{}1{},\"a\":2}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(check(&["a"], &deep), Ok(vec![Some("2".into())]));
@@ -223,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_row_replaces_its_members_and_keeps_the_others_to_the_letter() {
+    fn a_partial_row_replaces_its_members_and_keeps_the_text_of_the_others() {
         let merged = merge(r#"{"a": 1.50, "b": {"x" : 1}}"#, r#"{"b":2,"c\n":[3]}"#);
         assert_eq!(merged.expect("merged"), r#"{"a":1.50,"b":2,"c\n":[3]}"#);
         assert!(merge("[]", "{}").is_err());
