@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::actor::{Answer, Ask};
+use crate::actor::{Answer, Command};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::hooks::Registry;
 use crate::request::Request;
@@ -52,7 +52,7 @@ pub(super) struct Door {
     pub(super) paths: Paths,
     pub(super) name: String,
     pub(super) registry: Registry,
-    pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) asks: mpsc::Sender<Command>,
 }
 
 /// Listens as long as it lives.
@@ -139,7 +139,7 @@ impl Door {
             .hint("run it again")
         };
         let (reply, answer) = oneshot::channel();
-        self.asks.send(Ask { request, reply }).await.map_err(|_gone| gone())?;
+        self.asks.send(Command { request, reply }).await.map_err(|_gone| gone())?;
         answer.await.unwrap_or_else(|_gone| Err(gone()))
     }
 }

@@ -10,12 +10,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::control;
-use crate::actor::{Actor, End, wait_after};
+use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::random_unit;
 use crate::error::Result;
 use crate::hooks::{PublicUrl, Registry};
 use crate::journal::Journal;
 use crate::metrics::{Meters, Phase};
+use crate::policy::{self, Budget};
 use crate::sinks;
 use crate::state::hook::HookStore;
 use crate::state::session_changed_at;
@@ -58,8 +59,8 @@ impl Keeper {
             let ended = self.once().await;
             self.opening = None;
             let error = match ended {
-                Ok(End::Stopped) => return,
-                Ok(End::Failed(error)) => error,
+                Ok(Stopped::Requested | Stopped::Finished) => return,
+                Ok(Stopped::Failed(error)) => error,
                 Err(error) => {
                     self.meters.failed(&error);
                     error
@@ -67,7 +68,8 @@ impl Keeper {
             };
             attempt = if began.elapsed() > GOOD_RUN { 1 } else { attempt + 1 };
             let name = &self.tenant.connection.name;
-            let wait = wait_after(&error, attempt, random_unit());
+            let budget = Budget::endless(&self.tenant.connection.limits);
+            let wait = policy::backoff(&error, attempt, &budget, random_unit());
             let hint = error.hint.as_deref().unwrap_or_default();
             match wait {
                 Some(wait) => {
@@ -88,10 +90,10 @@ impl Keeper {
     }
 
     /// One life of the actor.
-    async fn once(&mut self) -> Result<End> {
+    async fn once(&mut self) -> Result<Stopped> {
         let connection = &self.tenant.connection;
         let open = self.tenant.open(&self.paths)?;
-        let (asks_in, asks) = mpsc::channel(ASKS_MAX);
+        let (asks_in, commands) = mpsc::channel(ASKS_MAX);
         let door = control::Door {
             paths: self.paths.clone(),
             name: connection.name.clone(),
@@ -104,21 +106,23 @@ impl Keeper {
         control::renew(&self.paths, &connection.name, &self.registry)?;
         let sink = sinks::open(&connection.sink)?;
         let subscriptions = Subscriptions::open(&self.paths.data, &connection.name, key(&self.paths)?)?;
-        let actor = Actor {
+        let config = ActorConfig {
             name: connection.name.clone(),
             describe: self.tenant.describe.clone(),
             sandbox: open.sandbox,
+            sink,
             limits: connection.limits.clone(),
-            journal: self.journal.clone(),
+            journal: Some(self.journal.clone()),
             subscriptions,
             hooks: HookStore::open(&self.paths.data, &connection.name, key(&self.paths)?)?,
             public_url: self.subscribe.clone(),
-            asks,
+            commands,
             meters: self.meters.clone(),
             stop: self.stop.clone(),
         };
         self.meters.phase(Phase::Starting);
-        let end = actor.run(sink).await;
+        let mut no_observer = ();
+        let end = Actor::new(config, Mode::Serve, &mut no_observer)?.run().await;
         drop(listening);
         drop(open.lock);
         Ok(end)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::files::{self, Stamp};
-use crate::actor::READ_MS;
+use crate::actor::SERVE_BATCH_MS;
 use crate::connection;
 use crate::error::{Error, Result};
 use crate::hooks::{HookSecrets, PublicUrl};
@@ -57,7 +57,7 @@ impl Loader {
         let stamp = files::stamp(file);
         let mut tenant = Tenant::load_in(&self.engines, file, &self.paths).await?;
         let limits = &mut tenant.connection.limits;
-        limits.max_ms = limits.max_ms.min(READ_MS);
+        limits.max_ms = limits.max_ms.min(SERVE_BATCH_MS);
         let name = &tenant.connection.name;
         if let Some(other) = taken(name) {
             let message = format!("{}: `{name}` is the name of {} too", file.display(), other.display());

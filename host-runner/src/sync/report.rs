@@ -1,6 +1,6 @@
-//! What a sync did: per table and in all, for people, for `--json` and for the exit code.
+//! The report of `sync`: per table and in sum, for the terminal, for `--json` and for the exit code.
 //!
-//! Plain data with sums; prints nothing.
+//! Plain data; prints nothing.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
@@ -12,20 +12,35 @@ use crate::sinks::Counts;
 /// How a table ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Not begun: something before it stopped everything.
+    /// Not started: the run ended before it.
     Skipped,
+    /// It has not ended yet.
+    Reading,
     /// Nothing is left to read.
     CaughtUp,
-    /// Stopped by a person; goes on from here next time.
+    /// The run was stopped; the next one continues from the last commit.
     Interrupted,
-    /// Gave up.
+    /// Failed, after the retries that the policy allows.
     Failed(Error),
+}
+
+impl Ending {
+    /// Its name in `--json`.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Reading => "reading",
+            Self::CaughtUp => "caught-up",
+            Self::Interrupted => "interrupted",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// One table.
 #[derive(Clone, Debug)]
 pub struct TableReport {
-    /// Its name.
+    /// The table's name.
     pub table: String,
     /// Rows.
     pub counts: Counts,
@@ -33,13 +48,13 @@ pub struct TableReport {
     pub batches: u64,
     /// Requests that left the sandbox.
     pub requests: u64,
-    /// Of the source's quota.
+    /// Credits used.
     pub credits_used: u64,
-    /// Of the source's quota, if it says so.
+    /// Credits left, if the source reports them.
     pub credits_left: Option<u64>,
-    /// Time.
+    /// From its first call to its last commit.
     pub elapsed_ms: u64,
-    /// What a person should know.
+    /// The source's warnings, each once.
     pub warnings: Vec<String>,
     /// How it ended.
     pub ending: Ending,
@@ -48,18 +63,18 @@ pub struct TableReport {
 /// All tables.
 #[derive(Clone, Debug, Default)]
 pub struct SyncReport {
-    /// In the order they were read.
+    /// In the order of reading.
     pub tables: Vec<TableReport>,
-    /// Time, discovery included.
+    /// Including discovery.
     pub elapsed_ms: u64,
-    /// Requests, discovery included.
+    /// Including discovery.
     pub requests: u64,
-    /// Stopped by a person.
+    /// Stopped by SIGINT or SIGTERM.
     pub interrupted: bool,
 }
 
 impl TableReport {
-    /// A table that was not begun.
+    /// A table that was not started.
     pub fn new(table: &str) -> Self {
         Self {
             table: table.to_owned(),
@@ -83,15 +98,9 @@ impl TableReport {
     }
 
     fn json(&self) -> Value {
-        let ending = match &self.ending {
-            Ending::Skipped => "skipped",
-            Ending::CaughtUp => "caught-up",
-            Ending::Interrupted => "interrupted",
-            Ending::Failed(_) => "failed",
-        };
         let mut value = json!({
             "table": self.table,
-            "ending": ending,
+            "ending": self.ending.name(),
             "rows": self.counts,
             "batches": self.batches,
             "requests": self.requests,
@@ -122,7 +131,7 @@ impl SyncReport {
         total
     }
 
-    /// The exit code that says how it went.
+    /// The exit code.
     pub fn exit(&self) -> Exit {
         if self.interrupted {
             return Exit::Interrupted;
@@ -130,7 +139,7 @@ impl SyncReport {
         Exit::of_all(self.tables.iter().filter_map(TableReport::error).map(Exit::from))
     }
 
-    /// One object for machines.
+    /// One object, for `--json`.
     pub fn json(&self, connection: &str) -> Value {
         let total = self.total();
         json!({
@@ -147,7 +156,7 @@ impl SyncReport {
     }
 }
 
-/// An error for machines.
+/// An error, for `--json`.
 pub fn error_json(error: &Error) -> Value {
     json!({
         "origin": error.origin.name(),
@@ -160,7 +169,7 @@ pub fn error_json(error: &Error) -> Value {
     })
 }
 
-/// An error as [`error_json`] wrote it; what it does not hold is a defect of nobody in particular.
+/// The error that [`error_json`] wrote; origin and kind are those of a defect where it has none.
 fn error_of(value: &Value) -> Error {
     let text = |name: &str| value.get(name).and_then(Value::as_str);
     let origin = text("origin").and_then(Origin::named).unwrap_or(Origin::Host);
@@ -190,7 +199,7 @@ mod tests {
     use crate::error::{Error, Kind, Origin};
 
     #[test]
-    fn an_error_comes_back_as_it_was_written() {
+    fn an_error_survives_json() {
         let error = Error {
             code: Some("NO".to_owned()),
             retry_after_ms: Some(7),
