@@ -1,8 +1,8 @@
-//! Where rows go: the trait of a sink, and what all sinks share.
+//! Where rows go: the trait of a sink, and the parts that all sinks share.
 //!
-//! A sink stores rows together with the progress that covers them. [`registry`] lists the kinds, [`order`] decides
-//! what a change does to a stored row, [`columns`], [`members`] and [`value`] turn rows into typed columns, and each
-//! kind has a folder. Nothing here knows components, calls or retries.
+//! A sink stores rows together with the progress that covers them. [`registry`] lists the kinds, [`order`]
+//! decides between a change and the stored row, [`columns`], [`members`] and [`value`] turn rows into typed
+//! columns, and each kind has a folder. Nothing here knows components, calls or retries.
 
 mod registry;
 
@@ -32,12 +32,13 @@ pub use registry::{Deletes, KINDS, Location, SinkKind, SinkSettings, open, open_
 
 /// A place that stores rows and how far they reach.
 ///
-/// Every sink stores rows and progress in one transaction, keeps the order of changes ([`order`]) or writes what a
-/// reader needs to keep it, and belongs to one connection. `conformance.rs` tests all of this on every kind.
+/// Every sink stores rows and progress in one transaction, keeps the order of changes ([`order`]) or writes
+/// the lines from which a reader keeps it, and belongs to one connection. `conformance.rs` tests all of this
+/// on every kind.
 pub trait Sink: Send {
-    /// What this kind of sink can do.
+    /// The capabilities of this kind of sink.
     fn capabilities(&self) -> Capabilities;
-    /// Creates what the discovered tables need. Columns are added, never dropped.
+    /// Creates tables and columns for the discovered tables. Columns are added, never dropped.
     fn prepare(&mut self, tables: &[Table]) -> Result<()>;
     /// The state of every table that was committed, by name.
     fn table_states(&self) -> Result<Vec<TableState>>;
@@ -45,7 +46,8 @@ pub trait Sink: Send {
     fn journal_state(&self) -> Result<Option<JournalState>>;
     /// Stores rows and progress, both or neither.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
-    /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a cursor.
+    /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
+    /// cursor.
     fn reset(&mut self, table: &str) -> Result<bool>;
 
     /// The state of one table; none if it was never committed.
@@ -54,8 +56,8 @@ pub trait Sink: Send {
     }
 }
 
-/// What differs between kinds of sinks, for everything outside this module. Code that needs to know asks here and
-/// never which kind it is.
+/// The differences between kinds of sinks that matter outside this module. Code there asks for a capability,
+/// never for a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Compares a change with the stored row: [`Counts`] tells new, changed and equal rows apart.
@@ -80,7 +82,7 @@ pub struct Commit<'a> {
     pub as_of_ms: u64,
 }
 
-/// What a commit completes.
+/// The work that a commit completes.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
     /// A batch of a table.
@@ -139,7 +141,7 @@ pub struct JournalState {
     pub updated_at: String,
 }
 
-/// What a commit did, in rows.
+/// The effect of a commit, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Changes received.

@@ -1,7 +1,7 @@
 //! A table's columns: from the discovered schema to names and types that are added to and never dropped.
 //!
-//! Pure, and shared by every sink with typed columns. What a database calls a name is its [`Naming`]; statements are
-//! the sinks' own. Knows nothing of rows.
+//! Pure, and shared by every sink with typed columns. A database's rules for names are its [`Naming`];
+//! statements are the sinks' own. Knows nothing of rows.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -19,7 +19,7 @@ pub(super) const METADATA_COLUMNS: [&str; 7] =
 /// The `_change_source` of rows that a complete snapshot did not contain.
 pub(super) const MISSING: &str = "missing";
 
-/// What a database does with names.
+/// A database's rules for names.
 pub(super) struct Naming {
     /// Names that no column can have, besides [`METADATA_COLUMNS`].
     pub(super) reserved: &'static [&'static str],
@@ -75,7 +75,7 @@ impl Layout {
 
     /// Adds a column for each property that has none of its type yet. Returns how many.
     ///
-    /// A property that changes its type gets a second column; the first keeps what it holds.
+    /// A property that changes its type gets a second column; the first keeps its values.
     pub(super) fn extend(&mut self, table: &Table, naming: &Naming) -> Result<usize> {
         if !self.key.iter().map(|column| &column.member).eq(&table.primary_key) {
             return Err(Error::sink(format!("table `{}`: its primary key has changed", table.name))

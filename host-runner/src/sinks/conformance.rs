@@ -1,7 +1,7 @@
-//! One test suite for every kind of sink: what a sink does, whatever it stores rows in.
+//! One test suite for every kind of sink: the behavior that all have in common.
 //!
-//! Each test runs on every kind in the registry and on each way of deleting that the kind declares, and reads the rows
-//! back by the kind's documented rules. What only one kind does is tested in its folder.
+//! Each test runs on every kind in the registry and on each way of deleting that the kind declares, and reads
+//! the rows back by the kind's documented rules. Behavior of a single kind is tested in its folder.
 
 mod case;
 mod concurrency;
@@ -18,7 +18,7 @@ use serde_json::Value;
 /// A table as a reader sees it, by key (the texts of its members, joined by `/`).
 pub(super) type StoredRows = BTreeMap<String, State>;
 
-/// What a reader sees of a key.
+/// The state of a key, as a reader sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum State {
     /// The row.

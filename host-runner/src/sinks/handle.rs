@@ -1,6 +1,7 @@
 //! A sink shared by tasks: closures run on it one at a time, on a thread that may block.
 //!
-//! The only place that knows that sinks block; a sink with an asynchronous client drives it inside its own methods.
+//! The only place that knows that sinks block; a sink with an asynchronous client drives it inside its own
+//! methods.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

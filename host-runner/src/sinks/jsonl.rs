@@ -1,8 +1,10 @@
-//! The JSON lines sink: one folder per connection, one file per table, one line per change, each exactly once.
+//! The JSON lines sink: one folder per connection, one file per table, one line per change, each exactly
+//! once.
 //!
-//! [`metadata`] is the sidecar that says how many bytes of each file are committed, [`write`] makes the lines. Bytes
-//! after the committed ones are cut off when the sink is opened. Rows pass through unread, so the lines carry what a
-//! reader needs to keep the order of changes and to find what a complete snapshot did not contain.
+//! [`metadata`] is the sidecar that says how many bytes of each file are committed, [`write`] writes the
+//! lines. Bytes after the committed ones are cut off when the sink is opened. Rows pass through unread, so
+//! the lines carry the times and generations from which a reader keeps the order of changes and finds missing
+//! rows.
 
 mod metadata;
 mod write;
@@ -53,7 +55,7 @@ struct Jsonl {
 type Lines<'a> = BTreeMap<&'a str, Vec<u8>>;
 
 impl Jsonl {
-    /// Opens or creates the folder of a connection and cuts every file to what is committed.
+    /// Opens or creates the folder of a connection and cuts every file to its committed bytes.
     fn open(settings: &SinkSettings) -> Result<Self> {
         let folder = settings.location.as_path()?;
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
@@ -80,7 +82,7 @@ impl Jsonl {
         Ok(sink)
     }
 
-    /// Opens a table's file and cuts off what is not committed.
+    /// Opens a table's file and cuts off uncommitted bytes.
     fn recover(&mut self, table: &str) -> Result<()> {
         let path = path(&self.folder, table);
         let committed = self.sidecar.tables.get(table).map_or(0, |table| table.bytes);
@@ -185,7 +187,8 @@ impl Sink for Jsonl {
             }
             sidecar.tables.insert(table.name.clone(), metadata::Table::default());
         }
-        // The sidecar names a file before the file exists, so that no file is of unknown origin after a crash.
+        // The sidecar names a file before the file exists, so that no file is of unknown origin after a
+        // crash.
         sidecar.store(&self.folder)?;
         self.sidecar = sidecar;
         for table in tables {

@@ -1,6 +1,7 @@
 //! The members of a row's JSON: one scan that finds the values of columns, and the merge of partial rows.
 //!
-//! Values stay slices of the text, so that nothing is lost or rewritten. Knows neither columns' types nor databases.
+//! Values stay slices of the text, so that nothing is lost or rewritten. Knows neither columns' types nor
+//! databases.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,9 +1,11 @@
-//! What the contract's order means: what a change does to the row that a sink has stored.
+//! The contract's order of changes: decides between a change and the row that a sink has stored.
 //!
-//! Pure, and shared by every sink that compares rows; a sink that appends writes the same generations, so that its
-//! readers come to the same rows. Knows nothing of columns or statements. The rules are in `docs/CONTRACT.md`, Reading.
+//! Pure, and shared by every sink that compares rows; a sink that appends writes the same generations, so
+//! that its readers come to the same rows. Knows nothing of columns or statements. The rules are in
+//! `docs/CONTRACT.md`, Reading.
 //!
-//! Times are Unix milliseconds and generations are ids, both as `i64`: databases have no unsigned integer of 64 bits.
+//! Times are Unix milliseconds and generations are ids, both as `i64`: databases have no unsigned integer of
+//! 64 bits.
 
 use super::{Commit, Counts};
 use crate::change::{Change, Generation};
@@ -54,10 +56,10 @@ impl Containing {
 
     /// The generation that a change gives its row, 0 for none.
     ///
-    /// A row that a snapshot read is contained in it. A change from elsewhere, for example a webhook, counts as
-    /// contained in the newest snapshot when it is not older: the row existed after that snapshot started, and the
-    /// snapshot may have passed its place before. An older one says nothing about whether the row still exists, and
-    /// neither does a delete.
+    /// A row that a snapshot read is contained in it. A change from elsewhere, for example a webhook, counts
+    /// as contained in the newest snapshot when it is not older: the row existed after that snapshot started,
+    /// and the snapshot may have passed its place before. An older one says nothing about whether the row
+    /// still exists, and neither does a delete.
     pub(super) fn generation(&self, change: &Change, as_of: i64) -> i64 {
         let NewestSnapshot { generation, as_of: started } = self.newest;
         match self.own {
@@ -79,7 +81,7 @@ pub(super) struct StoredRow<'a> {
     pub(super) is_deleted: bool,
 }
 
-/// What a sink has stored for the key of a change.
+/// The entry that a sink has stored for the key of a change.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stored<'a> {
     Nothing,
@@ -89,7 +91,7 @@ pub(super) enum Stored<'a> {
     Tombstone(i64),
 }
 
-/// What a sink does with a change.
+/// The operation on the stored row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Write the row as a new one; a tombstone of its key ends.
@@ -116,7 +118,7 @@ pub(super) enum Outcome {
     Stale,
 }
 
-/// What to do, how to count it, and the row's time and generation afterwards.
+/// The operation, how it is counted, and the row's time and generation afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) action: Action,
@@ -139,10 +141,11 @@ impl Counts {
     }
 }
 
-/// Decides what a change as of `as_of`, contained in `generation` (0: in none), does to what is stored for its key.
+/// Decides about a change as of `as_of`, contained in `generation` (0: in none), by the entry stored for its
+/// key.
 ///
-/// A newer change applies, and one of the same time applies again. An older one is ignored. A repetition of the change
-/// that wrote the row only advances the row's time. Deletes are ordered like every other state.
+/// A newer change applies, and one of the same time applies again. An older one is ignored. A repetition of
+/// the change that wrote the row only advances the row's time. Deletes are ordered like every other state.
 pub(super) fn decide(stored: Stored<'_>, change: &Change, as_of: i64, generation: i64) -> Decision {
     let is_delete = change.after.is_none();
     let (action, outcome) = match stored {
@@ -181,21 +184,21 @@ mod tests {
     use crate::sinks::{Commit, Progress};
 
     #[derive(Clone, Copy, Debug)]
-    enum What {
+    enum Form {
         Row,
         Partial,
         Delete,
     }
 
-    fn change(what: What, id: &str) -> Change {
-        let is_delete = matches!(what, What::Delete);
+    fn change(form: Form, id: &str) -> Change {
+        let is_delete = matches!(form, Form::Delete);
         Change {
             table: "things".into(),
             operation: if is_delete { Operation::Delete } else { Operation::Update },
             key: "{}".into(),
             before: None,
             after: (!is_delete).then(|| "{}".into()),
-            partial: matches!(what, What::Partial),
+            partial: matches!(form, Form::Partial),
             source: ChangeSource::Webhook,
             source_updated_at_ms: None,
             as_of_ms: None,
@@ -209,43 +212,44 @@ mod tests {
             Stored::Row(StoredRow { as_of: 10, generation: 5, change_id: Some("stored"), is_deleted })
         };
         let (live, marked, tombstone) = (row(false), row(true), Stored::Tombstone(10));
-        use {Action::*, Outcome::*, What as W};
-        // What is stored (as of 10, generation 5); the change, its id and its time; the decision and the row's time.
+        use {Action::*, Form as F, Outcome::*};
+        // The stored entry (as of 10, generation 5); the change, its id and time; the decision and the row's
+        // time.
         #[rustfmt::skip]
-        let table: &[(Stored<'_>, What, &str, i64, Action, Outcome, i64)] = &[
-            (Stored::Nothing, W::Row,     "new",    1,  Insert,  Inserted,  1),
-            (Stored::Nothing, W::Partial, "new",    1,  Insert,  Inserted,  1),
-            (Stored::Nothing, W::Delete,  "new",    1,  Delete,  Deleted,   1),
-            (tombstone,       W::Row,     "new",    9,  Ignore,  Stale,     9),
-            (tombstone,       W::Row,     "new",    10, Insert,  Inserted,  10),
-            (tombstone,       W::Partial, "new",    11, Insert,  Inserted,  11),
-            (tombstone,       W::Delete,  "new",    9,  Ignore,  Stale,     9),
-            (tombstone,       W::Delete,  "new",    11, Delete,  Unchanged, 11),
-            (live,            W::Row,     "new",    9,  Ignore,  Stale,     10),
-            (live,            W::Row,     "new",    10, Replace, Updated,   10),
-            (live,            W::Row,     "new",    11, Replace, Updated,   11),
-            (live,            W::Partial, "new",    9,  Ignore,  Stale,     10),
-            (live,            W::Partial, "new",    10, Merge,   Updated,   10),
-            (live,            W::Delete,  "new",    9,  Ignore,  Stale,     10),
-            (live,            W::Delete,  "new",    10, Delete,  Deleted,   10),
-            (live,            W::Row,     "stored", 9,  Ignore,  Unchanged, 10),
-            (live,            W::Row,     "stored", 10, Ignore,  Unchanged, 10),
-            (live,            W::Row,     "stored", 11, Touch,   Unchanged, 11),
-            (live,            W::Partial, "stored", 11, Touch,   Unchanged, 11),
-            (marked,          W::Row,     "new",    9,  Ignore,  Stale,     10),
-            (marked,          W::Row,     "new",    10, Replace, Updated,   10),
-            (marked,          W::Partial, "new",    11, Merge,   Updated,   11),
-            (marked,          W::Delete,  "new",    9,  Ignore,  Stale,     10),
-            (marked,          W::Delete,  "new",    11, Delete,  Unchanged, 11),
-            (marked,          W::Delete,  "stored", 11, Touch,   Unchanged, 11),
+        let table: &[(Stored<'_>, Form, &str, i64, Action, Outcome, i64)] = &[
+            (Stored::Nothing, F::Row,     "new",    1,  Insert,  Inserted,  1),
+            (Stored::Nothing, F::Partial, "new",    1,  Insert,  Inserted,  1),
+            (Stored::Nothing, F::Delete,  "new",    1,  Delete,  Deleted,   1),
+            (tombstone,       F::Row,     "new",    9,  Ignore,  Stale,     9),
+            (tombstone,       F::Row,     "new",    10, Insert,  Inserted,  10),
+            (tombstone,       F::Partial, "new",    11, Insert,  Inserted,  11),
+            (tombstone,       F::Delete,  "new",    9,  Ignore,  Stale,     9),
+            (tombstone,       F::Delete,  "new",    11, Delete,  Unchanged, 11),
+            (live,            F::Row,     "new",    9,  Ignore,  Stale,     10),
+            (live,            F::Row,     "new",    10, Replace, Updated,   10),
+            (live,            F::Row,     "new",    11, Replace, Updated,   11),
+            (live,            F::Partial, "new",    9,  Ignore,  Stale,     10),
+            (live,            F::Partial, "new",    10, Merge,   Updated,   10),
+            (live,            F::Delete,  "new",    9,  Ignore,  Stale,     10),
+            (live,            F::Delete,  "new",    10, Delete,  Deleted,   10),
+            (live,            F::Row,     "stored", 9,  Ignore,  Unchanged, 10),
+            (live,            F::Row,     "stored", 10, Ignore,  Unchanged, 10),
+            (live,            F::Row,     "stored", 11, Touch,   Unchanged, 11),
+            (live,            F::Partial, "stored", 11, Touch,   Unchanged, 11),
+            (marked,          F::Row,     "new",    9,  Ignore,  Stale,     10),
+            (marked,          F::Row,     "new",    10, Replace, Updated,   10),
+            (marked,          F::Partial, "new",    11, Merge,   Updated,   11),
+            (marked,          F::Delete,  "new",    9,  Ignore,  Stale,     10),
+            (marked,          F::Delete,  "new",    11, Delete,  Unchanged, 11),
+            (marked,          F::Delete,  "stored", 11, Touch,   Unchanged, 11),
         ];
-        for &(stored, what, id, as_of, action, outcome, row_as_of) in table {
+        for &(stored, form, id, as_of, action, outcome, row_as_of) in table {
             let generation = if matches!(stored, Stored::Row(_)) { 5 } else { 0 };
             let expected = Decision { action, outcome, as_of: row_as_of, generation };
             assert_eq!(
-                decide(stored, &change(what, id), as_of, 0),
+                decide(stored, &change(form, id), as_of, 0),
                 expected,
-                "{stored:?} {what:?} {id} {as_of}"
+                "{stored:?} {form:?} {id} {as_of}"
             );
         }
     }
@@ -255,35 +259,35 @@ mod tests {
         let row = StoredRow { as_of: 10, generation: 5, change_id: Some("stored"), is_deleted: false };
         for (id, outcome) in [("stored", Outcome::Unchanged), ("new", Outcome::Stale)] {
             let expected = Decision { action: Action::Touch, outcome, as_of: 10, generation: 6 };
-            assert_eq!(decide(Stored::Row(row), &change(What::Row, id), 9, 6), expected, "{id}");
+            assert_eq!(decide(Stored::Row(row), &change(Form::Row, id), 9, 6), expected, "{id}");
             let expected = Decision { action: Action::Ignore, generation: 5, ..expected };
-            assert_eq!(decide(Stored::Row(row), &change(What::Row, id), 9, 4), expected, "{id}");
+            assert_eq!(decide(Stored::Row(row), &change(Form::Row, id), 9, 4), expected, "{id}");
         }
     }
 
     #[test]
     fn a_snapshot_contains_what_it_read_and_what_is_not_older_but_never_a_delete() {
         let own = Generation { id: 7, as_of_ms: Some(100), complete: false };
-        let of = |generation, started, what, as_of| {
+        let of = |generation, started, form, as_of| {
             let progress = Progress::Table { name: "things", cursor: "", generation };
             let commit = Commit { changes: &[], progress, as_of_ms: 0 };
             let newest = NewestSnapshot { generation: 6, as_of: started };
-            Containing::new(&commit, "things", newest).generation(&change(what, "new"), as_of)
+            Containing::new(&commit, "things", newest).generation(&change(form, "new"), as_of)
         };
-        assert_eq!(of(Some(own), Some(50), What::Row, 1), 7, "read by the snapshot, however old");
+        assert_eq!(of(Some(own), Some(50), Form::Row, 1), 7, "read by the snapshot, however old");
         assert_eq!(
-            of(Some(Generation { id: 5, ..own }), Some(50), What::Row, 1),
+            of(Some(Generation { id: 5, ..own }), Some(50), Form::Row, 1),
             6,
             "by an earlier snapshot"
         );
-        assert_eq!(of(None, Some(50), What::Partial, 50), 6);
-        assert_eq!(of(None, Some(50), What::Row, 49), 0, "older than the newest snapshot");
-        assert_eq!(of(None, None, What::Row, 1), 6, "a snapshot without a time");
+        assert_eq!(of(None, Some(50), Form::Partial, 50), 6);
+        assert_eq!(of(None, Some(50), Form::Row, 49), 0, "older than the newest snapshot");
+        assert_eq!(of(None, None, Form::Row, 1), 6, "a snapshot without a time");
         for generation in [Some(own), None] {
-            assert_eq!(of(generation, Some(50), What::Delete, 60), 0);
+            assert_eq!(of(generation, Some(50), Form::Delete, 60), 0);
         }
         let journal = Commit { changes: &[], progress: Progress::Journal { through: 1 }, as_of_ms: 0 };
         let containing = Containing::new(&journal, "things", NewestSnapshot::default());
-        assert_eq!(containing.generation(&change(What::Row, "new"), 1), 0, "before the first snapshot");
+        assert_eq!(containing.generation(&change(Form::Row, "new"), 1), 0, "before the first snapshot");
     }
 }

@@ -1,6 +1,7 @@
 //! The kinds of sinks and the settings they take.
 //!
-//! A new kind is one line in [`KINDS`] next to its folder. Knows neither the connection file's syntax nor rows.
+//! A new kind is one line in [`KINDS`] next to its folder. Knows neither the connection file's syntax nor
+//! rows.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub struct SinkKind {
     pub name: &'static str,
     /// The key under `[sink]` that holds the location.
     pub location_key: &'static str,
-    /// What it can do.
+    /// Its capabilities.
     pub capabilities: Capabilities,
     /// The location from the value of `location_key`, or the default.
     pub(super) locate: fn(value: Option<&str>, folder: &Path, connection: &str) -> Result<Location>,
@@ -64,7 +65,7 @@ impl PartialEq for SinkKind {
 
 impl Eq for SinkKind {}
 
-/// What becomes of rows that are deleted at the source.
+/// How rows that are deleted at the source are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletes {
     /// The row stays and is marked.
@@ -140,10 +141,10 @@ pub struct SinkSettings {
     pub kind: &'static SinkKind,
     /// Where it is.
     pub location: Location,
-    /// What a delete does.
+    /// How deletes are stored.
     pub deletes: Deletes,
-    /// The connection that owns the rows. Two connections in one sink would overwrite each other's cursors and
-    /// delete each other's rows.
+    /// The connection that owns the rows. Two connections in one sink would overwrite each other's cursors
+    /// and delete each other's rows.
     pub owner: String,
 }
 
@@ -162,7 +163,8 @@ pub(super) fn owned_by_another(settings: &SinkSettings, other: &str, release: &s
     let SinkSettings { kind, location, owner, .. } = settings;
     let message = format!("{location}: holds the rows of connection `{other}`, not of `{owner}`");
     Error::new(Origin::Configuration, Kind::Config, message).hint(format!(
-        "give each connection its own sink: {} under [sink]; if `{other}` was renamed to `{owner}`: {release}",
+        "give each connection its own sink: {} under [sink]; \
+         if `{other}` was renamed to `{owner}`: {release}",
         kind.location_key
     ))
 }

@@ -1,7 +1,8 @@
-//! The SQLite sink: one database file per connection, one table per table, rows and progress in one transaction.
+//! The SQLite sink: one database file per connection, one table per table, rows and progress in one
+//! transaction.
 //!
-//! [`schema`] writes SQL for columns, [`metadata`] keeps what the sink knows about itself, [`statements`] prepares a
-//! table, [`write`] applies changes and [`missing`] deletes what a complete snapshot did not contain.
+//! [`schema`] writes SQL for columns, [`metadata`] has the sink's own tables, [`statements`] prepares a
+//! table, [`write`] applies changes and [`missing`] deletes rows that a complete snapshot did not contain.
 
 mod metadata;
 mod missing;

@@ -1,7 +1,7 @@
 //! One JSON value as the value of a typed column.
 //!
-//! Pure, and independent of any database. A value that does not convert is none; the caller counts it, and the row's
-//! JSON still has it.
+//! Pure, and independent of any database. A value that does not convert is none; the caller counts it, and
+//! the row's JSON still has it.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What the tests share: a sink in a folder, changes, and rows as a short text.
+//! Shared by the tests: a sink in a folder, changes, and rows as a short text.
 
 use serde_json::Value;
 
@@ -95,7 +95,7 @@ impl Case {
         self.sink.take().expect("an open sink")
     }
 
-    /// Commits what a read of the table returned.
+    /// Commits a batch of the table.
     pub(super) fn try_read(&mut self, changes: &[Change], generation: Option<Generation>) -> Result<Counts> {
         let progress = Progress::Table { name: TABLE, cursor: "cursor", generation };
         self.sink().commit(&Commit { changes, progress, as_of_ms: CALLED_AT_MS })

@@ -1,4 +1,4 @@
-//! What rows may hold: every JSON object comes back as it was.
+//! Content of rows: every JSON object comes back as it was.
 
 use serde_json::{Value, json};
 

@@ -67,7 +67,7 @@ fn a_repetition_advances_the_time_of_its_row() {
     on_every_sink(|case| {
         let seen = change("a", Some(1), 10);
         case.poll(&[seen.clone(), still(&seen, 30)]);
-        // From between the two reads, so older than what is known.
+        // From between the two reads, so older than the stored state.
         case.poll(&[change("a", Some(2), 20)]);
         case.expect("a=1");
     });

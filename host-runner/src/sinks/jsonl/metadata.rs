@@ -1,6 +1,7 @@
-//! The sidecar `_sync_state.json`: the owner, how far each table and the journal are, and how many bytes are committed.
+//! The sidecar `_sync_state.json`: the owner, how far each table and the journal are, and how many bytes are
+//! committed.
 //!
-//! It is replaced as a whole, which is what commits. Knows nothing of lines.
+//! Replacing it as a whole is the commit. Knows nothing of lines.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -100,7 +101,7 @@ impl Sidecar {
         self.tables.iter().filter_map(state).collect()
     }
 
-    /// Notes what a commit completes.
+    /// Notes a commit's progress.
     pub(super) fn advance(&mut self, progress: Progress<'_>) {
         let updated_at = rfc3339_ms(now_ms()).unwrap_or_default();
         match progress {

@@ -8,7 +8,7 @@ use super::path;
 use crate::sinks::Location;
 use crate::sinks::conformance::{State, StoredRows};
 
-/// What a reader keeps of a key.
+/// The state that a reader keeps for a key.
 struct Row {
     as_of: i64,
     generation: u64,

@@ -1,4 +1,5 @@
-//! What only the JSON lines sink does: the form of lines, committed bytes, foreign files. The rest is in `conformance.rs`.
+//! Behavior of the JSON lines sink alone: the form of lines, committed bytes, foreign files. The rest is in
+//! `conformance.rs`.
 
 use std::path::Path;
 
@@ -72,9 +73,21 @@ fn every_change_is_one_line_and_a_complete_snapshot_is_another() {
     assert_eq!((counts.read, counts.inserted, counts.deleted), (3, 2, 1));
     let text = std::fs::read_to_string(folder.path().join("things.jsonl")).expect("a file");
     let expected = [
-        r#"{"table":"things","operation":"read","key":{"id":"1"},"source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"1\"","as_of_ms":9,"generation":7,"change_source":"snapshot","after":{   "id": "1",   "a": 1.50 }}"#,
-        r#"{"table":"things","operation":"read","key":{"id":"2"},"source_updated_at":null,"id":"id \"2\"","as_of_ms":9,"generation":7,"change_source":"webhook","partial":true,"after":{}}"#,
-        r#"{"table":"things","operation":"delete","key":{"id":"3"},"source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"3\"","as_of_ms":9,"generation":null,"change_source":"snapshot","after":null}"#,
+        concat!(
+            r#"{"table":"things","operation":"read","key":{"id":"1"},"#,
+            r#""source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"1\"","as_of_ms":9,"#,
+            r#""generation":7,"change_source":"snapshot","after":{   "id": "1",   "a": 1.50 }}"#,
+        ),
+        concat!(
+            r#"{"table":"things","operation":"read","key":{"id":"2"},"source_updated_at":null,"#,
+            r#""id":"id \"2\"","as_of_ms":9,"generation":7,"change_source":"webhook","partial":true,"#,
+            r#""after":{}}"#,
+        ),
+        concat!(
+            r#"{"table":"things","operation":"delete","key":{"id":"3"},"#,
+            r#""source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"3\"","as_of_ms":9,"#,
+            r#""generation":null,"change_source":"snapshot","after":null}"#,
+        ),
         r#"{"table":"things","operation":"snapshot-complete","generation":7,"as_of_ms":5}"#,
     ];
     assert_eq!(text.lines().collect::<Vec<_>>(), expected);

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 
 /// Appends the line of a change as of `as_of`, contained in `generation` (0: in none).
 pub(super) fn change(buffer: &mut Vec<u8>, change: &Change, as_of: i64, generation: i64) -> Result<()> {
-    let wrong = |what: &str| Error::data(format!("table `{}`: row {}: {what}", change.table, change.key));
+    let wrong =
+        |problem: &str| Error::data(format!("table `{}`: row {}: {problem}", change.table, change.key));
     buffer.extend_from_slice(b"{\"table\":");
     string(buffer, &change.table);
     buffer.extend_from_slice(b",\"operation\":");

@@ -1,4 +1,4 @@
-//! The tables that the sink keeps about itself: `_sync_owner`, `_sync_columns`, `_sync_state`, `_sync_journal` and
+//! The sink's own tables: `_sync_owner`, `_sync_columns`, `_sync_state`, `_sync_journal` and
 //! `_sync_tombstones`.
 //!
 //! Every statement on them is here. Knows nothing of rows.
@@ -109,7 +109,7 @@ pub(super) fn newest_snapshot(database: &Connection, table: &str) -> rusqlite::R
     Ok(newest.optional()?.unwrap_or_default())
 }
 
-/// Stores what a commit completes.
+/// Stores a commit's progress.
 pub(super) fn advance(database: &Connection, progress: Progress<'_>) -> rusqlite::Result<()> {
     match progress {
         Progress::Table { name, cursor, generation } => {
@@ -121,7 +121,8 @@ pub(super) fn advance(database: &Connection, progress: Progress<'_>) -> rusqlite
             let sql = "INSERT INTO _sync_state \
                        (\"table\", cursor, generation, generation_as_of, complete, updated_at) \
                        VALUES (?1, ?2, ?3, ?4, coalesce(?5, 0), ?6) ON CONFLICT DO UPDATE SET cursor = ?2, \
-                       generation = ?3, generation_as_of = ?4, complete = coalesce(?5, complete), updated_at = ?6";
+                       generation = ?3, generation_as_of = ?4, complete = coalesce(?5, complete), \
+                       updated_at = ?6";
             let mut upsert = database.prepare_cached(sql)?;
             upsert.execute(params![name, cursor, newest.generation, newest.as_of, complete, now()]).map(drop)
         }

@@ -12,8 +12,9 @@ use crate::sinks::order::signed;
 
 /// Marks or deletes the rows of an older generation, as of the start of the snapshot. Returns how many.
 ///
-/// The time is the source's and never ours, or a row that is restored shortly after could not return. Rows that were
-/// deleted before are deleted at that time too, so that a repeated delivery from before it does not bring them back.
+/// The time is the source's and never ours, or a row that is restored shortly after could not return. Rows
+/// that were deleted before are deleted at that time too, so that a repeated delivery from before it does not
+/// bring them back.
 pub(super) fn delete(
     tx: &Transaction<'_>,
     layout: &Layout,

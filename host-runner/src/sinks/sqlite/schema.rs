@@ -38,8 +38,8 @@ pub(super) fn create_table(layout: &Layout) -> String {
     let definitions: Vec<String> = keys.iter().map(|name| format!("{name} TEXT NOT NULL")).collect();
     format!(
         "CREATE TABLE {} ({}, _raw TEXT, _source_updated_at TEXT, _deleted INTEGER NOT NULL DEFAULT 0, \
-         _change_source TEXT NOT NULL, _as_of INTEGER NOT NULL, _generation INTEGER NOT NULL, _change_id TEXT, \
-         PRIMARY KEY ({}))",
+         _change_source TEXT NOT NULL, _as_of INTEGER NOT NULL, _generation INTEGER NOT NULL, \
+         _change_id TEXT, PRIMARY KEY ({}))",
         quote(&layout.table),
         definitions.join(", "),
         keys.join(", ")

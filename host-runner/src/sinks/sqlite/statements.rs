@@ -1,6 +1,7 @@
 //! A table prepared for its rows: the statements and member paths that are the same for all of them.
 //!
-//! Reads keys, creates and extends the table, and fills new columns of old rows. Knows nothing of the order of changes.
+//! Reads keys, creates and extends the table, and fills new columns of old rows. Knows nothing of the order
+//! of changes.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,7 +21,8 @@ const FILL_ROWS: usize = 1_000;
 
 /// A table with everything that is the same for all its rows.
 ///
-/// The parameters of `insert` and `update` are [`METADATA_COLUMNS`], the typed columns, and then the key or the rowid.
+/// The parameters of `insert` and `update` are [`METADATA_COLUMNS`], the typed columns, and then the key or
+/// the rowid.
 pub(super) struct PreparedTable {
     pub(super) layout: Layout,
     pub(super) paths: MemberPaths,
@@ -65,8 +67,8 @@ impl PreparedTable {
 
     /// The key's values as texts, in the order of the key's columns.
     pub(super) fn key<'c>(&self, change: &'c Change) -> Result<Vec<Cow<'c, str>>> {
-        let wrong = |what: &dyn std::fmt::Display| {
-            Error::data(format!("table `{}`: key {}: {what}", self.layout.table, change.key))
+        let wrong = |problem: &dyn std::fmt::Display| {
+            Error::data(format!("table `{}`: key {}: {problem}", self.layout.table, change.key))
         };
         let mut slots = vec![None; self.layout.key.len()];
         scan(&change.key, &self.key_paths, &mut slots).map_err(|error| wrong(&error))?;
@@ -135,7 +137,8 @@ impl PreparedTable {
     }
 }
 
-/// Binds the values of typed columns to the parameters after the first `before`. Returns how many did not convert.
+/// Binds the values of typed columns to the parameters after the first `before`. Returns how many did not
+/// convert.
 pub(super) fn bind_columns(
     statement: &mut Statement<'_>,
     before: usize,

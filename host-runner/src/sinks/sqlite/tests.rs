@@ -1,4 +1,5 @@
-//! What only the SQLite sink does: typed columns, views, tombstones, names, versions. The rest is in `conformance.rs`.
+//! Behavior of the SQLite sink alone: typed columns, views, tombstones, names, versions. The rest is in
+//! `conformance.rs`.
 
 use rusqlite::Connection;
 
@@ -86,10 +87,12 @@ fn a_row_is_stored_with_its_json_its_columns_and_its_metadata() {
     let mut case = case(Deletes::Soft);
     case.snapshot(7, &[change("a", Some(1), 10)]);
     let columns = "id || '|' || n || '|' || typeof(n) || '|' || _raw || '|' || _source_updated_at || '|' || \
-                   _deleted || '|' || _change_source || '|' || _as_of || '|' || _generation || '|' || _change_id";
+                   _deleted || '|' || _change_source || '|' || _as_of || '|' || _generation || '|' || \
+                   _change_id";
     assert_eq!(
         case.query(&format!("SELECT {columns} FROM things")),
-        "a|1|integer|{\"id\":\"a\",\"n\":\"1\",\"other\":true}|1970-01-01T00:00:00.005Z|0|snapshot|10|7|a:Some(1):10"
+        "a|1|integer|{\"id\":\"a\",\"n\":\"1\",\"other\":true}|1970-01-01T00:00:00.005Z|\
+         0|snapshot|10|7|a:Some(1):10"
     );
 }
 

@@ -1,4 +1,4 @@
-//! One change to one row: finds what is stored, and does what [`order`](crate::sinks::order) decides.
+//! One change to one row: finds the stored row, and executes the decision of [`order`](crate::sinks::order).
 //!
 //! Runs within a transaction that [`super`] opens and commits.
 
