@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_suspect_exhausted_after_three_defects_in_a_row() {
+    fn a_suspect_delivery_has_three_attempts_in_a_row() {
         let (_folder, mut queue) = queue(Instant::now());
         assert_eq!(
             [7, 7, 8, 7, 7, 7].map(|seq| queue.is_suspect_exhausted(seq)),

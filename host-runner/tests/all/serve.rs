@@ -3,6 +3,7 @@
 mod following;
 mod many;
 mod process;
+mod retries;
 mod stopping;
 mod tls;
 
