@@ -33,15 +33,15 @@ use crate::change::Table;
 use crate::clock::{ms_of_rfc3339, random_unit};
 use crate::describe::Describe;
 use crate::error::{Error, Result};
-use crate::hooks::PublicUrl;
 use crate::journal::Journal;
 use crate::limits::{self, Limits};
-use crate::metrics::{Meters, Phase};
+use crate::metrics::{Meters, State};
 use crate::sandbox::Sandbox;
 use crate::sinks::{JOURNAL, Sink, Target};
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
+use crate::webhook_url::PublicUrl;
 
 pub use self::delays::wait as wait_after;
 pub use self::request::{Answer, Ask};
@@ -146,10 +146,10 @@ impl Actor {
         let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
         let now = Instant::now();
         let agenda = Agenda::new(&discovering::names(&tables), &positions, self.limits.poll, now);
-        self.meters.count(|counters| {
-            counters.phase = Phase::Running;
+        self.meters.enter(State::Running, None);
+        self.meters.count(|readings| {
             let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));
-            counters.delivered_ms = counters.delivered_ms.max(delivered.unwrap_or(0));
+            readings.last_delivery_ms = readings.last_delivery_ms.max(delivered.unwrap_or(0));
         });
         let subscribing = Subscribing::new(self.public_url.clone(), kept, now);
         let mut receiving = Receiving::new(applied, now);
@@ -281,7 +281,7 @@ impl Work {
         let more = requests - self.requests_seen;
         if more > 0 {
             self.requests_seen = requests;
-            self.actor.meters.count(|counters| counters.requests += more);
+            self.actor.meters.count(|readings| readings.counters.source_requests.add([], more));
         }
     }
 }

@@ -18,7 +18,6 @@ pub mod egress;
 pub mod engine;
 pub mod error;
 pub mod exit;
-pub mod hooks;
 pub mod ingress;
 pub mod journal;
 pub mod limits;
@@ -35,6 +34,7 @@ pub mod state;
 pub mod stop;
 pub mod telemetry;
 pub mod tenant;
+pub mod webhook_url;
 
 mod bindings;
 mod conv;

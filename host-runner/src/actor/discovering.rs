@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Actor, End, Work, until_stopped};
 use crate::change::Table;
 use crate::error::Result;
-use crate::metrics::Phase;
+use crate::metrics::State;
 use crate::sinks::Target;
 
 /// Between two looks, for columns and tables that were added at the source.
@@ -28,7 +28,7 @@ impl Actor {
             };
             attempt += 1;
             let wait = self.failed("discover", &error, attempt)?;
-            self.meters.phase(Phase::Waiting);
+            self.meters.enter(State::Waiting, Some(&error.message));
             self.rest(Instant::now() + wait, target).await?;
         }
     }
@@ -75,7 +75,7 @@ impl Work {
             let now = Instant::now();
             tracing::info!(connection = %self.actor.name, tables = names.join(","), "tables came or went");
             self.agenda.renew(&names, &positions, now);
-            self.actor.meters.count(|counters| counters.tables.retain(|table, _| names.contains(table)));
+            self.actor.meters.count(|readings| readings.tables.retain(|table, _| names.contains(table)));
             // A subscription is about the tables that there were.
             self.subscribing.changed(now);
         }
@@ -86,9 +86,9 @@ impl Work {
 
     /// Shows where each table stands.
     pub(super) fn show_tables(&self) {
-        self.actor.meters.count(|counters| {
+        self.actor.meters.count(|readings| {
             for entry in &self.agenda.entries {
-                counters.table(&entry.name).complete = entry.complete;
+                readings.table(&entry.name).snapshot_complete = entry.complete;
             }
         });
     }

@@ -53,15 +53,15 @@ impl Work {
             self.subscribing.missed(Instant::now());
         }
         let is_complete = was_complete || generation.is_some_and(|generation| generation.complete);
-        self.actor.meters.count(|counters| {
-            counters.spent(&attributes);
+        self.actor.meters.count(|readings| {
+            readings.spent(&attributes);
             for ((table, source), changes) in &by_table {
-                counters.changed(table, *source, *changes);
+                readings.changed(table, *source, *changes);
             }
-            let table = counters.table(table);
-            table.rows_read += counts.read;
-            table.repaired += repaired;
-            table.complete = is_complete;
+            readings.counters.rows_read.add([table], counts.read);
+            readings.counters.rows_repaired.add([table], repaired);
+            let table = readings.table(table);
+            table.snapshot_complete = is_complete;
             table.polled_ms = now_ms();
             if caught_up {
                 table.caught_up_ms = now_ms();

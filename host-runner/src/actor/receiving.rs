@@ -145,9 +145,9 @@ impl Work {
         let outcome = match outcome {
             Ok(answers) => {
                 self.receiving.pace(started.elapsed(), seqs.len());
-                self.actor.meters.count(|counters| {
+                self.actor.meters.count(|readings| {
                     let receipts = answers.iter().flatten();
-                    receipts.for_each(|receipt| counters.spent(&receipt.attributes));
+                    receipts.for_each(|receipt| readings.spent(&receipt.attributes));
                 });
                 self.store(Harvest::of(seqs.iter().copied().zip(answers)), called_at_ms).await
             }
@@ -192,12 +192,12 @@ impl Work {
         });
         let counts: Counts = work.await?;
         tracing::debug!(connection = %self.actor.name, deliveries = harvest.applied, buried, rows = counts.read, through, "received");
-        self.actor.meters.count(|counters| {
-            counters.applied += harvest.applied;
-            counters.delivered_ms = now_ms();
-            harvest.ignored.iter().for_each(|event| counters.ignored(event));
+        self.actor.meters.count(|readings| {
+            readings.counters.deliveries_applied.add([], harvest.applied);
+            readings.last_delivery_ms = now_ms();
+            harvest.ignored.iter().for_each(|event| readings.ignored(event));
             for ((table, source), changes) in &by_table {
-                counters.changed(table, *source, *changes);
+                readings.changed(table, *source, *changes);
             }
         });
         self.receiving.settle().await;
@@ -258,12 +258,12 @@ impl Work {
     fn goes_on(&mut self) {
         self.receiving.failures = 0;
         self.receiving.hold.release();
-        self.actor.meters.count(|counters| counters.is_held = false);
+        self.actor.meters.count(|readings| readings.queue_blocked = false);
     }
 
     fn back_off(&mut self, error: &Error) -> Result<(), End> {
         self.receiving.failures += 1;
-        self.actor.meters.count(|counters| counters.is_held = true);
+        self.actor.meters.count(|readings| readings.queue_blocked = true);
         let wait = self.actor.failed("receive", error, self.receiving.failures)?;
         self.receiving.due = Instant::now() + wait;
         Ok(())
@@ -279,9 +279,9 @@ impl Work {
         let let_go = blocking(move || journal.bury(&name, seq, kind, &reason)).await?;
         tracing::warn!(connection = %self.actor.name, seq, kind, %error, "dead letter");
         self.actor.meters.failed(&error);
-        self.actor.meters.count(|counters| {
-            counters.buried += 1;
-            counters.let_go += let_go as u64;
+        self.actor.meters.count(|readings| {
+            readings.counters.deliveries_dead_lettered.add([], 1);
+            readings.counters.dead_letters_evicted.add([], let_go as u64);
         });
         Ok(())
     }

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::{Actor, End, Work, until_stopped};
 use crate::check::Webhooks;
 use crate::error::{Error, Origin, Result};
-use crate::hooks::PublicUrl;
 use crate::request::{Request, Standing, command, count};
 use crate::sinks::{self, JOURNAL, Target};
+use crate::webhook_url::PublicUrl;
 
 /// What was asked for, as JSON, or why not.
 pub type Answer = Result<Value>;
@@ -51,7 +51,7 @@ impl Work {
         let reset = self.actor.reset(tables, &self.target).await?;
         for table in &reset {
             self.agenda.restart(table, Instant::now());
-            self.actor.meters.count(|counters| counters.table(table).complete = false);
+            self.actor.meters.count(|readings| readings.table(table).snapshot_complete = false);
         }
         tracing::info!(connection = %self.actor.name, tables = reset.join(","), "read again from the start");
         Ok(reset)

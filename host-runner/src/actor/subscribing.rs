@@ -8,8 +8,8 @@ use super::{End, Work, until_stopped};
 use crate::change::Table;
 use crate::describe::Describe;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::hooks::{self, PublicUrl};
 use crate::state::subscription::Kept;
+use crate::webhook_url::{self, PublicUrl};
 
 /// The tables that a subscription is about: those of the connection that webhooks can bring.
 pub fn subscribable(describe: &Describe, tables: &[Table]) -> Vec<String> {
@@ -93,7 +93,7 @@ impl Work {
         }
         // The secret as it is now: it may have been changed since the last time.
         let url = match self.actor.hooks.reveal() {
-            Ok(secret) => hooks::url(&public_url, &self.actor.name, &secret),
+            Ok(secret) => webhook_url::url(&public_url, &self.actor.name, &secret),
             Err(error) => return Ok(Err(error)),
         };
         let former = self.subscribing.subscription.clone();
@@ -134,8 +134,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{LOOK_EVERY, LOOK_EVERY_WHEN_MISSED, Subscribing};
-    use crate::hooks::PublicUrl;
     use crate::state::subscription::Kept;
+    use crate::webhook_url::PublicUrl;
 
     fn kept() -> Kept {
         Kept { subscription: "{}".to_owned(), public_url: "https://example.com".to_owned() }

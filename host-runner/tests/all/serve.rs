@@ -14,7 +14,7 @@ pub(crate) use self::process::{Server, eventually};
 use crate::support::Place;
 
 pub(crate) fn until_read(server: &Server) {
-    let complete = "snapshot_complete{connection=\"tiny\",table=\"things\"}";
+    let complete = "table_snapshot_complete{connection=\"tiny\",table=\"things\"}";
     eventually("the first snapshot", || server.metric(complete) == Some(1.0));
 }
 
@@ -44,7 +44,7 @@ fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
     server.deliver(&place, &event("trap", "1", "update", base));
     server.deliver(&place, &event("things", "1", "delete", base + 1));
     server.deliver(&place, &event("things", "9", "update", base + 2));
-    eventually("the last delivery", || server.metric("journal_deliveries") == Some(0.0));
+    eventually("the last delivery", || server.metric("delivery_queue_length") == Some(0.0));
     assert_eq!(live(&place), "0 2 9");
     assert_eq!(place.query("SELECT _change_source FROM things WHERE id = '9'"), "webhook");
     assert_eq!(server.metric("events_ignored_total{connection=\"tiny\",event=\"weather\"}"), Some(1.0));
@@ -88,18 +88,18 @@ fn full_dead_letters_hold_webhooks_and_not_polling_until_somebody_drops_them() {
     server.deliver(&place, &event("things", "8", "create", later()));
     server.deliver(&place, &json!("nonsense"));
     server.deliver(&place, &event("things", "9", "create", later()));
-    eventually("a delivery that is held", || server.metric("receiving_held{") == Some(1.0));
+    eventually("a delivery that is held", || server.metric("delivery_queue_blocked{") == Some(1.0));
     eventually("what is before it", || live(&place) == "0 1 2 8");
-    let polled = || server.metric("last_poll_timestamp_seconds{").expect("polled");
+    let polled = || server.metric("table_last_poll_timestamp_seconds{").expect("polled");
     let (before, failures) =
         (polled(), || server.metric("errors_total{connection=\"tiny\",kind=\"unavailable\"}"));
     let failed = failures();
     eventually("polling", || polled() > before && failures() > failed);
     assert_eq!(server.metric("connection_state{connection=\"tiny\",state=\"running\"}"), Some(1.0));
-    assert_eq!((server.metric("journal_deliveries"), live(&place)), (Some(2.0), "0 1 2 8".to_owned()));
+    assert_eq!((server.metric("delivery_queue_length"), live(&place)), (Some(2.0), "0 1 2 8".to_owned()));
     place.expect(&["dead-letters", "drop", "1"], 0);
     eventually("the deliveries behind it", || live(&place) == "0 1 2 8 9");
-    assert_eq!(server.metric("receiving_held{"), Some(0.0));
+    assert_eq!(server.metric("delivery_queue_blocked{"), Some(0.0));
     server.stop();
 }
 
@@ -108,9 +108,9 @@ fn a_gap_in_what_is_pushed_is_polled_at_once() {
     // Polled every five minutes, and once more because of what could not be applied.
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
-    let polled = || server.metric("last_poll_timestamp_seconds{connection=\"tiny\",table=\"things\"}");
+    let polled = || server.metric("table_last_poll_timestamp_seconds{connection=\"tiny\",table=\"things\"}");
     eventually("the first poll", || {
-        server.metric("seconds_behind{connection=\"tiny\",table=\"things\"}").is_some()
+        server.metric("table_lag_seconds{connection=\"tiny\",table=\"things\"}").is_some()
     });
     let before = polled();
     server.deliver(&place, &event("things", "9", "create", later()));
@@ -137,7 +137,7 @@ fn what_may_be_taken_later_waits_in_its_order_and_outlives_a_kill() {
     server.signal("-KILL");
     drop(server);
     let server = Server::start(&place);
-    eventually("both deliveries", || server.metric("journal_deliveries") == Some(2.0));
+    eventually("both deliveries", || server.metric("delivery_queue_length") == Some(2.0));
     server.stop();
 }
 

@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use host_runner::hooks::{HookSecrets, Registry};
 use host_runner::ingress::{Ingress, Options};
 use host_runner::journal::{Journal, JournalLimits};
 use host_runner::stop::channel;
+use host_runner::webhook_url::{UrlRegistry, UrlSecrets};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -29,8 +29,8 @@ async fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let path = Path::new(&folder).join("journal.db");
     let (journal, _) = Journal::open(path, JournalLimits::default()).expect("opened");
-    let registry = Registry::default();
-    registry.set("acme", HookSecrets::generate(&KEY, "acme", GENERATION));
+    let registry = UrlRegistry::default();
+    registry.set("acme", UrlSecrets::generate(&KEY, "acme", GENERATION));
     let ingress = Ingress::bind(Options::new(loopback()), registry, journal).expect("bound");
     eprintln!("listening on {}", ingress.local_addr);
     let (_stopper, stop) = channel();
@@ -54,7 +54,7 @@ fn start(folder: &Path) -> (Child, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_survives_a_kill_at_any_moment() {
     let folder = tempfile::tempdir().expect("a folder");
-    let secrets = HookSecrets::generate(&KEY, "acme", GENERATION);
+    let secrets = UrlSecrets::generate(&KEY, "acme", GENERATION);
     let path = Arc::new(format!("/hooks/acme/{}", secret(&secrets, "acme")));
     let mut answered: HashMap<u64, u64> = HashMap::new();
     for round in 0..ROUNDS {

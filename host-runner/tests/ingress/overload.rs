@@ -33,7 +33,7 @@ async fn thousands_of_slow_connections_do_not_stop_others() {
         assert_eq!(server.post("x").await, 200);
     }
     assert!(started.elapsed() < Duration::from_secs(5), "{:?} for 20 deliveries", started.elapsed());
-    assert!(server.counters.connections() >= slow.len() as u64);
+    assert!(server.metrics.connections() >= slow.len() as u64);
     assert_eq!(server.bodies().len(), 20);
     // A slow one that gets round to it is served too, unless its time was over.
     let last = slow.len() / 3 * 3 - 1;
@@ -68,7 +68,7 @@ async fn one_connection_too_many_waits_for_its_turn() {
     assert_eq!(answer(&mut one, "GET").await.status, 200);
     let mut three = server.connect().await;
     three.write_all(request("POST", &server.path(), "x").as_bytes()).await.expect("sent");
-    while server.counters.connections() < 2 {
+    while server.metrics.connections() < 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(server.bodies(), [""; 0], "served beyond the bound");

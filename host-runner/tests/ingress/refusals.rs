@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use host_runner::hooks::Hooks;
 use host_runner::ingress::{IngressLimits, Options};
 use host_runner::journal::JournalLimits;
+use host_runner::webhook_url::WebhookUrls;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{Server, answer, loopback, request, secret, until_closed};
@@ -53,7 +53,7 @@ async fn a_removed_connection_is_gone_for_who_knew_it_only() {
         assert_eq!(server.send(method, &server.path(), "").await.status, 410, "{method}");
     }
     assert_eq!(server.send("POST", "/hooks/acme/wrong", "x").await.status, 404);
-    server.registry.replace(Hooks::default());
+    server.registry.replace(WebhookUrls::default());
     assert_eq!(server.post("x").await, 404);
     server.registry.set("acme", server.secrets.clone());
     assert_eq!(server.post("x").await, 200);

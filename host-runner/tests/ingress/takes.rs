@@ -126,7 +126,7 @@ async fn when_it_stops_requests_under_way_are_finished_and_idle_connections_clos
     let (head, rest) = text.split_at(text.len() - 5);
     busy.write_all(head.as_bytes()).await.expect("sent");
     // Another request on another connection, answered later than the first was begun.
-    while server.counters.connections() < 2 {
+    while server.metrics.connections() < 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(server.post("x").await, 200);

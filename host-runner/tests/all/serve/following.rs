@@ -25,7 +25,7 @@ fn a_file_that_is_away_for_a_moment_removes_nothing() {
     let place = Place::new("rows = 3");
     add(&place, "acme");
     let server = Server::start_with(&place, &["--connections", "connections"]);
-    let hook = server.hook_of(&place, "connections/acme.toml");
+    let hook = server.webhook_path_of(&place, "connections/acme.toml");
     let (file, aside) = (place.path("connections/acme.toml"), place.path("acme.aside"));
     std::fs::rename(&file, &aside).expect("moved");
     // A look has happened when another one has come.

@@ -93,7 +93,7 @@ async fn deliveries_over_tls_become_rows_by_either_protocol() {
     let server = start(&place);
     until_rows(&place, 3);
     assert!(server.log().contains("listening on https://"), "{}", server.log());
-    let path = server.hook(&place);
+    let path = server.webhook_path(&place);
 
     let stream = TokioIo::new(connect(&server, &trusted, b"http/1.1").await.expect("a handshake"));
     let (mut sender, connection) = http1::handshake(stream).await.expect("HTTP/1.1");
@@ -122,7 +122,7 @@ async fn a_renewed_certificate_is_served_after_a_hangup_and_a_broken_one_is_not(
     let first = certify(&place);
     let server = start(&place);
     until_rows(&place, 3);
-    let path = server.hook(&place);
+    let path = server.webhook_path(&place);
     let before = http2(&server, &first).await;
     assert_eq!(deliver(before.clone(), path.clone(), 1_000).await, 200);
 
@@ -140,7 +140,7 @@ async fn a_renewed_certificate_is_served_after_a_hangup_and_a_broken_one_is_not(
     // A certificate without its key: what was served stays, and it is said.
     std::fs::write(place.path("key.pem"), "no key").expect("written");
     server.signal("-HUP");
-    server.until_it_says("warning: TLS: ");
+    server.until_log_contains("warning: TLS: ");
     assert_eq!(deliver(http2(&server, &second).await, path, 1_002).await, 200);
     until_rows(&place, 6);
     server.stop();
