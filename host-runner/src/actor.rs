@@ -133,7 +133,7 @@ impl Actor {
     async fn begin(mut self, target: Target) -> Result<Work, End> {
         let arrivals = self.journal.arrivals(&self.name);
         // Whatever was missed before: every table is read at once when the actor begins.
-        let gaps = self.journal.gaps(&self.name);
+        let gaps = self.journal.missed_deliveries().subscribe(&self.name);
         let kept = self.subscriptions.load()?;
         let tables = self.tables(&target).await?;
         let prepared = tables.clone();

@@ -22,6 +22,7 @@ pub mod ingress;
 pub mod journal;
 pub mod limits;
 pub mod metrics;
+pub mod missed;
 pub mod report;
 pub mod request;
 pub mod retry;

@@ -118,13 +118,13 @@ impl Default for Metrics {
         };
         // Exported as 0 from the start: Prometheus does not see the first increase of a series that appears with 1.
         for status in STATUSES {
-            metrics.requests.get_or_create(&[("status", status)]);
+            drop(metrics.requests.get_or_create(&[("status", status)]));
         }
         for why in Rejected::ALL {
-            metrics.requests_rejected.get_or_create(&[("reason", why.name())]);
+            drop(metrics.requests_rejected.get_or_create(&[("reason", why.name())]));
         }
         for why in Closed::ALL {
-            metrics.connections_closed.get_or_create(&[("reason", why.name())]);
+            drop(metrics.connections_closed.get_or_create(&[("reason", why.name())]));
         }
         metrics
     }
@@ -151,7 +151,7 @@ impl Metrics {
         );
         ingress.register(
             "appended_bytes",
-            "Bytes of the bodies of these deliveries",
+            "Bytes of the bodies of deliveries committed in the journal",
             self.appended_bytes.clone(),
         );
         ingress.register("connections", "Open TCP connections", self.connections.clone());
@@ -219,7 +219,7 @@ mod tests {
         for line in [
             "host_runner_ingress_append_duration_seconds_bucket{le=\"0.001\"} 1",
             "host_runner_ingress_append_duration_seconds_bucket{le=\"0.005\"} 3",
-            "host_runner_ingress_append_duration_seconds_bucket{le=\"1.0\"} 4",
+            "host_runner_ingress_append_duration_seconds_bucket{le=\"1\"} 4",
             "host_runner_ingress_append_duration_seconds_bucket{le=\"+Inf\"} 5",
             "host_runner_ingress_append_duration_seconds_count 5",
             "host_runner_ingress_appended_bytes_total{connection=\"acme\"} 50",

@@ -144,7 +144,7 @@ impl Service {
         let whole = body::read(body, limits.body_bytes, memory, limits.body_timeout).await;
         let whole = whole.inspect_err(|why| {
             if *why == Rejected::NoRoom {
-                journal.gap(connection, "too many deliveries came at once");
+                journal.missed_deliveries().report(connection, "too many deliveries at once");
             }
         })?;
         let bytes = whole.bytes.len();

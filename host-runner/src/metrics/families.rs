@@ -34,9 +34,14 @@ impl<const LABELS: usize> Counter<LABELS> {
         *self.0.entry(labels).or_default() += count;
     }
 
+    /// The sum over all label sets.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
     fn samples(&self) -> Vec<Sample<'_>> {
         if LABELS == 0 {
-            return vec![Sample::of(Value::Integer(self.0.values().sum()))];
+            return vec![Sample::of(Value::Integer(self.total()))];
         }
         let samples = self.0.iter().map(|(labels, count)| Sample {
             labels: labels.each_ref().map(String::as_str).to_vec(),

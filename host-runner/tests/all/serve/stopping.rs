@@ -2,13 +2,9 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use super::process::{Server, eventually};
 use crate::support::Place;
-
-/// The grace period of requests in progress after a stop; a second signal ends it.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// A server with a request whose body is incomplete.
 fn busy(place: &Place) -> (Server, TcpStream) {
@@ -30,16 +26,15 @@ fn a_second_signal_stops_serve_at_once() {
         server.signal(signal);
         server.until_log_contains("stopping");
         assert_eq!(server.ended(), None, "it did not wait for the request in progress");
-        let told = Instant::now();
         let mut ended = None;
         eventually("the exit", || {
-            // Repeated, because the first one may arrive before the handler is installed.
+            // Repeated, because the handler may merge two signals that arrive close together.
             server.signal(signal);
             ended = server.ended();
             ended.is_some()
         });
+        // After the grace period it would exit with 0.
         assert_eq!(ended.and_then(|status| status.code()), Some(130), "{signal}: {}", server.log());
-        assert!(told.elapsed() < GRACE, "{signal}: the grace period was not cut short");
         // No lock is left that would refuse the next command.
         place.expect(&["sync"], 0);
         assert_eq!(place.query("SELECT count(*) || '' FROM things"), "3");
