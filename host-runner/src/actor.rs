@@ -33,16 +33,16 @@ use crate::change::Table;
 use crate::clock::ms_of_rfc3339;
 use crate::describe::Describe;
 use crate::error::{Error, Result};
-use crate::hooks::PublicUrl;
 use crate::journal::Journal;
 use crate::limits::{INSTANCE_IDLE, Limits};
-use crate::metrics::{Meters, Phase};
+use crate::metrics::{Meters, State};
 use crate::policy::Budget;
 use crate::sandbox::Sandbox;
 use crate::sinks::{Counts, JournalState, Sink, SinkHandle};
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
+use crate::webhook_url::PublicUrl;
 
 pub use self::request::{Answer, Command};
 pub use self::subscription::{no_webhooks, subscribable};
@@ -287,13 +287,13 @@ impl<'a> Actor<'a> {
             tracing::info!(connection = %self.core.name, tables = names.join(","), "tables discovered");
             self.poll.schedule.set_tables(&names, &states, now);
             self.core.observer.discovered(&names);
-            self.core.meters.count(|counters| counters.tables.retain(|table, _| names.contains(table)));
+            self.core.meters.count(|readings| readings.tables.retain(|table, _| names.contains(table)));
             // A subscription names the tables that there were.
             self.subscription.changed(now);
         }
-        self.core.meters.count(|counters| {
+        self.core.meters.count(|readings| {
             for (table, is_complete) in self.poll.schedule.tables() {
-                counters.table(table).complete = is_complete;
+                readings.table(table).snapshot_complete = is_complete;
             }
         });
         Ok(Ok(self.discovery.tables().to_vec()))
@@ -303,9 +303,9 @@ impl<'a> Actor<'a> {
     fn resume(&mut self, journal: Option<&JournalState>) {
         let applied = journal.map_or(0, |journal| journal.applied_seq);
         let delivered = journal.and_then(|journal| ms_of_rfc3339(&journal.updated_at));
-        self.core.meters.count(|counters| {
-            counters.phase = Phase::Running;
-            counters.delivered_ms = counters.delivered_ms.max(delivered.unwrap_or(0));
+        self.core.meters.enter(State::Running, None);
+        self.core.meters.count(|readings| {
+            readings.last_delivery_ms = readings.last_delivery_ms.max(delivered.unwrap_or(0));
         });
         if let Some(queue) = &mut self.queue {
             queue.resume(applied);

@@ -79,7 +79,7 @@ impl Core<'_> {
         let more = requests - self.requests_counted;
         if more > 0 {
             self.requests_counted = requests;
-            self.meters.count(|counters| counters.requests += more);
+            self.meters.count(|readings| readings.counters.source_requests.add([], more));
         }
     }
 }

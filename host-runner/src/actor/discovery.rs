@@ -9,7 +9,7 @@ use super::core::{Core, until_stopped};
 use super::{Mode, Stopped};
 use crate::change::Table;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::metrics::Phase;
+use crate::metrics::State;
 use crate::sinks::{JournalState, TableState};
 
 /// Between two discoveries: columns and tables that were added at the source.
@@ -74,10 +74,11 @@ impl Discovery {
     /// The first discovery is retried; a later one waits for its next time.
     pub(super) fn failed(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
         self.failures += 1;
+        let reason = error.message.clone();
         let wait = core.backoff("discover", error, self.failures)?;
         self.due = Some(Instant::now() + if self.is_done() { DISCOVER_EVERY } else { wait });
         if !self.is_done() {
-            core.meters.phase(Phase::Waiting);
+            core.meters.enter(State::Waiting, Some(&reason));
         }
         Ok(())
     }

@@ -127,15 +127,15 @@ impl Poll {
         let repaired = if is_follow_up { repaired(core, table, counts) } else { 0 };
         self.schedule.stored(table, &batch.cursor, batch.completes_snapshot);
         let is_complete = self.schedule.is_complete(table);
-        core.meters.count(|counters| {
-            counters.spent(&batch.attributes);
+        core.meters.count(|readings| {
+            readings.spent(&batch.attributes);
             for ((table, source), changes) in &batch.changes {
-                counters.changed(table, *source, *changes);
+                readings.changed(table, *source, *changes);
             }
-            let table = counters.table(table);
-            table.rows_read += counts.read;
-            table.repaired += repaired;
-            table.complete = is_complete;
+            readings.counters.rows_read.add([table], counts.read);
+            readings.counters.rows_repaired.add([table], repaired);
+            let table = readings.table(table);
+            table.snapshot_complete = is_complete;
             table.polled_ms = now_ms();
             if batch.caught_up {
                 table.caught_up_ms = now_ms();

@@ -10,9 +10,9 @@ use super::core::until_stopped;
 use super::{Actor, Stopped};
 use crate::check::Webhooks;
 use crate::error::{Error, Origin, Result};
-use crate::hooks::PublicUrl;
 use crate::request::{Request, Standing, command, count};
 use crate::sinks;
+use crate::webhook_url::PublicUrl;
 
 /// What was asked for, as JSON, or why not.
 pub type Answer = Result<Value>;
@@ -102,7 +102,7 @@ impl Actor<'_> {
         let reset = self.core.sink.run(move |sink| sinks::reset(sink, &wanted)).await?;
         for table in &reset {
             self.poll.schedule.restart(table, Instant::now());
-            self.core.meters.count(|counters| counters.table(table).complete = false);
+            self.core.meters.count(|readings| readings.table(table).snapshot_complete = false);
         }
         tracing::info!(connection = %self.core.name, tables = reset.join(","), "read again from the start");
         Ok(reset)

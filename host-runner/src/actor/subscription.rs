@@ -9,9 +9,9 @@ use super::core::{Core, until_stopped};
 use crate::change::Table;
 use crate::describe::Describe;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::hooks::{self, PublicUrl};
 use crate::state::hook::HookStore;
 use crate::state::subscription::{Kept, Subscriptions};
+use crate::webhook_url::{self, PublicUrl};
 
 /// Between two checks that the subscription exists and is as it should be.
 const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
@@ -139,7 +139,7 @@ impl Subscription {
         }
         // Read each time: `webhook url --rotate` may have replaced the secret.
         let url = match self.secrets.reveal() {
-            Ok(secret) => hooks::url(&public_url, &core.name, &secret),
+            Ok(secret) => webhook_url::url(&public_url, &core.name, &secret),
             Err(error) => return Ok(Err(error)),
         };
         let former = self.document.clone();
@@ -179,8 +179,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{CHECK_EVERY, CHECK_EVERY_WHEN_REPAIRED, Upkeep};
-    use crate::hooks::PublicUrl;
     use crate::state::subscription::Kept;
+    use crate::webhook_url::PublicUrl;
 
     fn upkeep(now: Instant) -> Upkeep {
         let stored = Kept { subscription: "{}".to_owned(), public_url: "https://example.com".to_owned() };

@@ -73,7 +73,7 @@ impl Queue {
     pub(super) fn new(journal: Journal, name: &str, now: Instant) -> Self {
         Self {
             arrivals: journal.arrivals(name),
-            missed: journal.gaps(name),
+            missed: journal.missed_deliveries().subscribe(name),
             journal,
             name: name.to_owned(),
             applied: 0,
@@ -164,8 +164,8 @@ impl Queue {
         let answers = until_stopped(&mut core.stop, call).await?;
         if let Ok(answers) = &answers {
             self.pace(started.elapsed(), seqs.len());
-            core.meters.count(|counters| {
-                answers.iter().flatten().for_each(|receipt| counters.spent(&receipt.attributes));
+            core.meters.count(|readings| {
+                answers.iter().flatten().for_each(|receipt| readings.spent(&receipt.attributes));
             });
         }
         Ok(Some(Received { seqs, called_at_ms, answers }))
@@ -223,12 +223,12 @@ impl Queue {
         let counts = commit.await?;
         let (deliveries, rows) = (triage.applied, counts.read);
         tracing::debug!(connection = %self.name, deliveries, dead, rows, through, "received");
-        core.meters.count(|counters| {
-            counters.applied += triage.applied;
-            counters.delivered_ms = now_ms();
-            triage.ignored.iter().for_each(|event| counters.ignored(event));
+        core.meters.count(|readings| {
+            readings.counters.deliveries_applied.add([], triage.applied);
+            readings.last_delivery_ms = now_ms();
+            triage.ignored.iter().for_each(|event| readings.ignored(event));
             for ((table, source), changes) in &by_table {
-                counters.changed(table, *source, *changes);
+                readings.changed(table, *source, *changes);
             }
         });
         self.settle().await;
@@ -305,12 +305,12 @@ impl Queue {
     fn passed(&mut self, core: &Core<'_>) {
         self.failures = 0;
         self.head.release();
-        core.meters.count(|counters| counters.is_held = false);
+        core.meters.count(|readings| readings.queue_blocked = false);
     }
 
     fn back_off(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
         self.failures = self.failures.saturating_add(1);
-        core.meters.count(|counters| counters.is_held = true);
+        core.meters.count(|readings| readings.queue_blocked = true);
         let wait = core.backoff("receive", error, self.failures)?;
         self.due = Instant::now() + wait;
         Ok(())
@@ -326,9 +326,9 @@ impl Queue {
         let evicted = blocking(move || journal.bury(&name, seq, kind, &reason)).await?;
         tracing::warn!(connection = %self.name, seq, kind, %error, "dead letter");
         core.meters.failed(&error);
-        core.meters.count(|counters| {
-            counters.buried += 1;
-            counters.let_go += evicted as u64;
+        core.meters.count(|readings| {
+            readings.counters.deliveries_dead_lettered.add([], 1);
+            readings.counters.dead_letters_evicted.add([], evicted as u64);
         });
         Ok(())
     }

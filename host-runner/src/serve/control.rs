@@ -17,10 +17,10 @@ use tokio::task::JoinHandle;
 
 use crate::actor::{Answer, Command};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::hooks::Registry;
 use crate::request::Request;
 use crate::state::hook::HookStore;
 use crate::tenant::{Paths, key};
+use crate::webhook_url::UrlRegistry;
 
 /// Longest request: a URL, a grant, or the arguments of a command.
 const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
@@ -51,7 +51,7 @@ fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T
 pub(super) struct Door {
     pub(super) paths: Paths,
     pub(super) name: String,
-    pub(super) registry: Registry,
+    pub(super) registry: UrlRegistry,
     pub(super) asks: mpsc::Sender<Command>,
 }
 
@@ -145,7 +145,7 @@ impl Door {
 }
 
 /// Puts in force what is stored of a connection's URL.
-pub(super) fn renew(paths: &Paths, name: &str, registry: &Registry) -> Result<()> {
+pub(super) fn renew(paths: &Paths, name: &str, registry: &UrlRegistry) -> Result<()> {
     let store = HookStore::open(&paths.data, name, key(paths)?)?;
     if let Ok(secret) = store.reveal() {
         paths.redactor.learn(secret.reveal());

@@ -1,7 +1,7 @@
-//! Keeps one connection at work: opens it, runs its actor, and begins again after a failure of the whole.
+//! Supervises one connection: opens it, runs its actor, and restarts it with backoff after a failure.
 //!
-//! While it waits it holds no lock, so that commands work beside the server; what arrives meanwhile waits in the
-//! journal. Another session or another URL that a person made meanwhile counts at once.
+//! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session ends the
+//! wait, and a rotated URL takes effect at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,8 @@ use super::control;
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::random_unit;
 use crate::error::Result;
-use crate::hooks::{PublicUrl, Registry};
 use crate::journal::Journal;
-use crate::metrics::{Meters, Phase};
+use crate::metrics::{Meters, State};
 use crate::policy::{self, Budget};
 use crate::sinks;
 use crate::state::hook::HookStore;
@@ -23,39 +22,40 @@ use crate::state::session_changed_at;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
 use crate::tenant::{Paths, Tenant, key};
+use crate::webhook_url::{PublicUrl, UrlRegistry};
 
-/// An actor that ran this long had a good start; the next failure is the first again.
-const GOOD_RUN: Duration = Duration::from_secs(120);
-/// How often it looks, while it waits, whether a person has changed something.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Asks that wait for an actor; the command line asks one at a time.
+/// After an actor ran this long, backoff starts at its first step again.
+const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(120);
+/// How often session and URL are checked for changes during backoff.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// Commands queued for an actor; the command line sends one at a time.
 const ASKS_MAX: usize = 16;
 
-/// What a connection needs to be kept at work.
-pub(super) struct Keeper {
+/// Everything that a connection is run with.
+pub(super) struct Supervisor {
     pub(super) tenant: Tenant,
     pub(super) paths: Paths,
     pub(super) journal: Journal,
-    pub(super) registry: Registry,
+    pub(super) registry: UrlRegistry,
     pub(super) meters: Meters,
-    /// The outside name under which its URL is to be registered.
+    /// The public URL, if the connection's URL is to be subscribed at the source.
     pub(super) subscribe: Option<PublicUrl>,
     pub(super) stop: Stop,
-    /// Told when a wait should end early.
+    /// Ends a wait.
     pub(super) retry: Arc<Notify>,
-    /// Dropped once it was opened for the first time, or could not be.
+    /// Dropped once the connection is open, or has failed to open.
     pub(super) opening: Option<Opening>,
 }
 
-/// Somebody waits until all of these are dropped.
+/// A server waits at its start until all of these are dropped.
 pub(super) type Opening = mpsc::Sender<()>;
 
-impl Keeper {
-    /// Works until it is told to stop.
+impl Supervisor {
+    /// Runs the connection until a stop is requested.
     pub(super) async fn run(mut self) {
         let mut attempt = 0;
         loop {
-            let began = Instant::now();
+            let started = Instant::now();
             let ended = self.once().await;
             self.opening = None;
             let error = match ended {
@@ -66,30 +66,34 @@ impl Keeper {
                     error
                 }
             };
-            attempt = if began.elapsed() > GOOD_RUN { 1 } else { attempt + 1 };
+            attempt = if started.elapsed() > BACKOFF_RESET_AFTER { 1 } else { attempt + 1 };
             let name = &self.tenant.connection.name;
             let budget = Budget::endless(&self.tenant.connection.limits);
             let wait = policy::backoff(&error, attempt, &budget, random_unit());
             let hint = error.hint.as_deref().unwrap_or_default();
-            match wait {
+            let state = match wait {
                 Some(wait) => {
-                    tracing::warn!(connection = %name, %error, hint, seconds = wait.as_secs(), "begins again")
+                    tracing::warn!(connection = %name, %error, hint, seconds = wait.as_secs(), "restarts");
+                    State::Waiting
                 }
                 None => {
-                    tracing::error!(connection = %name, %error, hint, "stopped until its file changes or SIGHUP")
+                    tracing::error!(
+                        connection = %name, %error, hint, "stopped until its file or its session changes, or SIGHUP"
+                    );
+                    State::Stopped
                 }
-            }
-            self.meters.phase(if wait.is_some() { Phase::Waiting } else { Phase::Stopped });
+            };
+            self.meters.enter(state, Some(&error.message));
             tokio::select! {
-                () = waited(wait) => {}
-                () = changed(&self.tenant.connection.name, &self.paths, &self.registry) => attempt = 0,
+                () = elapsed(wait) => {}
+                () = session_changed(&self.tenant.connection.name, &self.paths, &self.registry) => attempt = 0,
                 () = self.retry.notified() => attempt = 0,
                 () = self.stop.requested() => return,
             }
         }
     }
 
-    /// One life of the actor.
+    /// Runs the actor once, until it stops or fails.
     async fn once(&mut self) -> Result<Stopped> {
         let connection = &self.tenant.connection;
         let open = self.tenant.open(&self.paths)?;
@@ -102,7 +106,7 @@ impl Keeper {
         };
         let listening = door.open();
         self.opening = None;
-        // It may have been changed while nobody listened.
+        // A command may have rotated the URL before the socket was open.
         control::renew(&self.paths, &connection.name, &self.registry)?;
         let sink = sinks::open(&connection.sink)?;
         let subscriptions = Subscriptions::open(&self.paths.data, &connection.name, key(&self.paths)?)?;
@@ -120,7 +124,7 @@ impl Keeper {
             meters: self.meters.clone(),
             stop: self.stop.clone(),
         };
-        self.meters.phase(Phase::Starting);
+        self.meters.enter(State::Starting, None);
         let mut no_observer = ();
         let end = Actor::new(config, Mode::Serve, &mut no_observer)?.run().await;
         drop(listening);
@@ -129,24 +133,24 @@ impl Keeper {
     }
 }
 
-/// Lets the time pass; for ever if there is none.
-async fn waited(wait: Option<Duration>) {
+/// Waits; forever if there is no time to wait for.
+async fn elapsed(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
     }
 }
 
-/// Returns when a person has given the connection another session; takes over another URL meanwhile.
-async fn changed(name: &str, paths: &Paths, registry: &Registry) {
+/// Returns when the connection has another session; applies rotated URLs meanwhile.
+async fn session_changed(name: &str, paths: &Paths, registry: &UrlRegistry) {
     let before = session_changed_at(&paths.data, name);
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
         if let Err(error) = control::renew(paths, name, registry) {
-            tracing::debug!(connection = %name, %error, "its URL stays as it was");
+            tracing::debug!(connection = %name, %error, "its URL keeps its secret");
         }
         if session_changed_at(&paths.data, name) != before {
-            tracing::info!(connection = %name, "its session was changed");
+            tracing::info!(connection = %name, "its session changed");
             return;
         }
     }

@@ -1,13 +1,13 @@
-//! The outside name of the ingress, checked.
+//! The public URL of the ingress, parsed.
 //!
-//! Knows nothing of whether it can be reached.
+//! Does not check that it can be reached.
 
 use crate::error::{Error, Result};
 
-/// Ports that every source calls; some refuse others.
+/// Ports that every source delivers to; some sources refuse others.
 const PORTS: [u16; 2] = [80, 443];
 
-/// Something a person should know about a URL that can be used.
+/// A doubt about a valid public URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// Some sources deliver to ports 80 and 443 only.
@@ -24,7 +24,7 @@ impl std::fmt::Display for Warning {
     }
 }
 
-/// `http` or `https`, a host, perhaps a port and a path that a proxy removes; no slash at the end.
+/// `http` or `https`, a host, optionally a port and a path that a proxy removes; without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     text: String,
@@ -32,26 +32,26 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// Checks what a person wrote.
+    /// Parses the value of `--public-url`.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |what: &str| {
             Err(Error::usage(format!("public URL `{text}`: {what}"))
-                .hint("give it as the source sees it, for example https://hooks.example.com"))
+                .hint("give the URL under which the source reaches this server, for example https://hooks.example.com"))
         };
         let Ok(uri) = text.parse::<http::Uri>() else { return wrong("not a URL") };
         let default = match uri.scheme_str() {
             Some("https") => 443,
             Some("http") => 80,
-            _ => return wrong("neither https nor http"),
+            _ => return wrong("its scheme is neither https nor http"),
         };
         let Some(authority) = uri.authority() else { return wrong("no host") };
         if authority.host().is_empty() || authority.as_str().contains('@') {
-            return wrong("a host and perhaps a port are all that may come before the path");
+            return wrong("only a host and a port may precede the path");
         }
         if uri.query().is_some() || text.contains('#') {
-            return wrong("it must end with its path");
+            return wrong("a query or a fragment is not allowed");
         }
-        // `http` accepts a port that is no number.
+        // The `http` crate accepts ports that are not numbers.
         let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default() {
             "" => default,
             written => match written.strip_prefix(':').and_then(|port| port.parse().ok()) {
@@ -62,12 +62,12 @@ impl PublicUrl {
         Ok(Self { text: text.trim_end_matches('/').to_owned(), port })
     }
 
-    /// The URL without a slash at the end.
+    /// The URL without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What a person should know.
+    /// The doubt to report, if there is one.
     pub fn warning(&self) -> Option<Warning> {
         (!PORTS.contains(&self.port)).then_some(Warning::Port(self.port))
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::{PublicUrl, Warning};
 
     #[test]
-    fn ports_other_than_80_and_443_are_warned_of() {
+    fn ports_other_than_80_and_443_give_a_warning() {
         let warning = |text: &str| PublicUrl::parse(text).expect(text).warning();
         for text in ["https://a.example", "http://a.example/", "https://a.example:80/x/", "http://[::1]:443"]
         {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_public_url_is_refused_in_words() {
+    fn an_invalid_public_url_is_refused_with_its_text() {
         for text in [
             "",
             "a.example",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slash_at_the_end_goes() {
+    fn trailing_slashes_are_removed() {
         assert_eq!(PublicUrl::parse("https://a.example/x//").expect("a URL").as_str(), "https://a.example/x");
     }
 }

@@ -1,11 +1,11 @@
-//! The secrets in webhook URLs: made, shown again, rotated with a grace period, and compared.
+//! The secrets in webhook URLs: derived, shown on request, rotated with a grace period, compared.
 //!
-//! A URL is `<public>/hooks/<connection>/<secret>`, the secret 256 bits in base64url. It is not stored. It is
-//! HMAC-SHA256 of the installation's key over connection and generation, so that whoever has the key file can
-//! show it again; what is stored is the generation and the secret's SHA-256. A generation is the millisecond
-//! in which it was made: a state that is lost and made again never brings a rotated secret back.
+//! A URL is `<public>/hooks/<connection>/<secret>`, the secret 256 bits in base64url. The secret is not stored: it is
+//! HMAC-SHA256 of the installation's key over connection and generation, so that the holder of the key file can
+//! derive it again. Stored are the generation and the secret's SHA-256. A generation is the millisecond of its
+//! creation: a state that is lost and created again never brings a rotated secret back.
 //!
-//! Knows nothing of HTTP or of where [`HookSecrets`] is kept.
+//! Does not know HTTP, nor where [`UrlSecrets`] is stored.
 
 mod public_url;
 mod registry;
@@ -20,26 +20,26 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 pub use self::public_url::{PublicUrl, Warning};
-pub use self::registry::{Hooks, Registry, Verdict};
-pub use self::secret::HookSecret;
+pub use self::registry::{Access, UrlRegistry, WebhookUrls};
+pub use self::secret::UrlSecret;
 
-/// The first part of every webhook's path.
+/// The first part of the path of every webhook URL.
 pub const PREFIX: &str = "/hooks/";
 /// How long a rotated secret still works: time to change the URL at the source by hand, over a weekend.
 pub const GRACE: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// What is kept of a connection's secrets.
+/// The stored form of a connection's secrets: hashes, not the secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HookSecrets {
-    /// When the current secret was made, in milliseconds since 1970; the secret is derived from it.
+pub struct UrlSecrets {
+    /// When the current secret was created, in milliseconds since 1970; the secret is derived from it.
     generation: u64,
     current: Hash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<Previous>,
 }
 
-/// A secret that was rotated away and still works for a while.
+/// A rotated secret that works until its grace period ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Previous {
@@ -73,34 +73,34 @@ impl TryFrom<String> for Hash {
     }
 }
 
-impl HookSecrets {
+impl UrlSecrets {
     /// The first secret of a connection.
     pub fn generate(key: &[u8; 32], connection: &str, now_ms: u64) -> Self {
-        let current = Hash::of(HookSecret::derive(key, connection, now_ms).reveal());
+        let current = Hash::of(UrlSecret::derive(key, connection, now_ms).reveal());
         Self { generation: now_ms, current, previous: None }
     }
 
-    /// Another secret; the one until now works for `grace` longer, the one before it no more.
+    /// Replaces the current secret, which keeps working for `grace`; the previous one stops now.
     pub fn rotate(&mut self, key: &[u8; 32], connection: &str, now_ms: u64, grace: Duration) {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let previous = Previous { hash: self.current, until_ms: now_ms.saturating_add(grace_ms) };
-        // Twice within a millisecond, or with a clock that went back, it is another one too.
+        // Two rotations within a millisecond, or a clock that was set back, must not derive the same secret.
         let generation = now_ms.max(self.generation.saturating_add(1));
         *self = Self { previous: Some(previous), ..Self::generate(key, connection, generation) };
     }
 
-    /// The current secret, to be shown; none if it was made with another key.
-    pub fn reveal(&self, key: &[u8; 32], connection: &str) -> Option<HookSecret> {
-        let secret = HookSecret::derive(key, connection, self.generation);
+    /// The current secret; none if it was created with another key.
+    pub fn reveal(&self, key: &[u8; 32], connection: &str) -> Option<UrlSecret> {
+        let secret = UrlSecret::derive(key, connection, self.generation);
         (Hash::of(secret.reveal()) == self.current).then_some(secret)
     }
 
-    /// Whether a secret opens the connection's URL now. Takes the same time whatever the secret is.
+    /// Whether a secret is valid now. Takes the same time for every secret.
     pub fn matches(&self, secret: &str, now_ms: u64) -> bool {
         self.matches_hash(&Hash::of(secret), now_ms).into()
     }
 
-    /// When the previous secret stops working, if there is one that still does.
+    /// When the previous secret stops working, if one still does.
     pub fn grace_until(&self, now_ms: u64) -> Option<u64> {
         self.previous.as_ref().map(|previous| previous.until_ms).filter(|until_ms| now_ms < *until_ms)
     }
@@ -115,8 +115,8 @@ impl HookSecrets {
     }
 }
 
-/// The URL to be given to the source.
-pub fn url(public: &PublicUrl, connection: &str, secret: &HookSecret) -> String {
+/// The URL to enter at the source.
+pub fn url(public: &PublicUrl, connection: &str, secret: &UrlSecret) -> String {
     format!("{}{PREFIX}{connection}/{}", public.as_str(), secret.reveal())
 }
 

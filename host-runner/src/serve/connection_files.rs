@@ -1,24 +1,24 @@
-//! Which connection files there are, and which of them changed. Reads, decides nothing.
+//! The connection files of a folder, and which of them changed. Reads metadata, decides nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 
-/// What tells one content of a file from another without reading it.
+/// Differs between two contents of a file, without reading them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     modified: Option<SystemTime>,
     bytes: u64,
 }
 
-/// The stamp of a file; none if it is not there.
+/// The stamp of a file; none if it does not exist.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(file).ok()?;
     Some(Stamp { modified: metadata.modified().ok(), bytes: metadata.len() })
 }
 
-/// The connection files of a folder, in order.
+/// The connection files of a folder, sorted.
 pub(super) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let wrong = |error: std::io::Error| {
         Error::usage(format!("connections {}: {error}", folder.display()))
@@ -41,17 +41,24 @@ mod tests {
     use super::{in_folder, stamp};
 
     #[test]
-    fn a_folder_is_its_toml_files_and_a_change_shows() {
+    fn only_visible_toml_files_are_connection_files() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         for name in ["b.toml", "a.toml", ".c.toml", "d.toml~", "e.txt"] {
             std::fs::write(path(name), "x").expect("written");
         }
         assert_eq!(in_folder(folder.path()).expect("listed"), [path("a.toml"), path("b.toml")]);
-        let before = stamp(&path("a.toml"));
-        std::fs::write(path("a.toml"), "longer").expect("written");
-        assert_ne!(stamp(&path("a.toml")), before);
-        assert_eq!(stamp(&path("nope")), None);
         assert!(in_folder(&path("nope")).is_err());
+    }
+
+    #[test]
+    fn a_stamp_changes_with_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.toml");
+        assert_eq!(stamp(&file), None);
+        std::fs::write(&file, "x").expect("written");
+        let before = stamp(&file);
+        std::fs::write(&file, "longer").expect("written");
+        assert_ne!(stamp(&file), before);
     }
 }
