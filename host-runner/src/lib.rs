@@ -35,6 +35,7 @@ pub mod state;
 pub mod stop;
 pub mod telemetry;
 pub mod tenant;
+pub mod units;
 
 mod bindings;
 mod conv;
