@@ -17,6 +17,7 @@ mod hold;
 mod polling;
 mod receiving;
 mod request;
+mod respond;
 mod subscribing;
 
 use std::time::Duration;
@@ -39,13 +40,13 @@ use crate::limits::{self, Limits};
 use crate::metrics::{Meters, Phase};
 use crate::sandbox::Sandbox;
 use crate::sinks::{JOURNAL, Sink, Target};
-use crate::state::hook::HookStore;
-use crate::state::subscription::Subscriptions;
+use crate::state::LockedStore;
 use crate::stop::Stop;
 
 pub use self::delays::wait as wait_after;
 pub use self::request::{Answer, Ask};
-pub use self::subscribing::{no_webhooks, subscribable};
+pub use self::respond::answer_once;
+pub(crate) use self::respond::rotate_url;
 
 /// Time that a call under way gets to end after a stop: a token that it renewed is then not lost.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -67,12 +68,10 @@ pub struct Actor {
     pub limits: Limits,
     /// What arrived.
     pub journal: Journal,
-    /// What was registered at the source.
-    pub subscriptions: Subscriptions,
+    /// Its state; holds the lock.
+    pub store: LockedStore,
     /// Whether the target compares rows, so that what a poll had to repair can be told.
     pub compares: bool,
-    /// The secret of its URL.
-    pub hooks: HookStore,
     /// The outside name under which the source is to call, if it is to be told.
     pub public_url: Option<PublicUrl>,
     /// Asks of the command line.
@@ -134,8 +133,8 @@ impl Actor {
         let arrivals = self.journal.arrivals(&self.name);
         // Whatever was missed before: every table is read at once when the actor begins.
         let gaps = self.journal.gaps(&self.name);
-        let kept = self.subscriptions.load()?;
         let tables = self.tables(&target).await?;
+        let kept = self.store.subscription()?;
         let prepared = tables.clone();
         let work = target.work(move |sink| {
             sink.prepare(&prepared)?;
@@ -178,7 +177,7 @@ impl Actor {
         let concerns = delays::reach(error);
         let wait = delays::wait(error, attempt, random_unit());
         tracing::warn!(
-            connection = %self.name, what, kind = error.kind.name(), origin = error.origin.name(), attempt, %error,
+            connection = %self.name, what, kind = %error.kind, origin = %error.origin, attempt, %error,
             wait_ms = wait.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             "failed"
         );
@@ -270,7 +269,7 @@ impl Work {
 
     /// Webhooks are missing or late: the tables that they bring are polled.
     fn gap(&mut self, why: &str) {
-        let told = subscribable(&self.actor.describe, &self.tables);
+        let told = self.actor.describe.subscribable(&self.tables).unwrap_or_default();
         if self.agenda.gap(&told, Instant::now()) {
             tracing::info!(connection = %self.actor.name, why, "a gap in what was pushed: polled out of turn");
         }

@@ -25,6 +25,7 @@ mod reader;
 mod record;
 mod recovery;
 mod salvage;
+mod summary;
 mod transaction;
 mod writer;
 
@@ -41,6 +42,7 @@ use self::queue::{Change, Command, Queue};
 use self::reader::Readers;
 use self::record::Record;
 pub use self::recovery::{Found, FoundConnection, Replaced};
+pub use self::summary::{Summary, summary};
 use crate::error::{Error, Kind, Origin, Result};
 
 /// One request as it arrived.
@@ -147,6 +149,11 @@ impl Journal {
         Ok((Self { inner: Arc::new(inner) }, found))
     }
 
+    /// The journal's file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
     /// Appends; durable when it returns.
     pub async fn append(&self, connection: &str, delivery: Delivery) -> Result<u64, AppendError> {
         let record = Record::new(connection, delivery);
@@ -202,14 +209,6 @@ impl Journal {
     /// Notes that something was not taken before it came here.
     pub fn gap(&self, connection: &str, why: &'static str) {
         self.inner.board.gap(connection, why);
-    }
-
-    /// How much of the room for dead letters is taken, in percent.
-    pub fn dead_percent(&self, connection: &str) -> u64 {
-        let (_, dead) = self.inner.board.depth(connection);
-        let JournalLimits { dead_count, dead_bytes, .. } = &self.inner.limits;
-        let percent = |used: u64, most: u64| used.saturating_mul(100) / most.max(1);
-        percent(dead.count, *dead_count).max(percent(dead.bytes, *dead_bytes))
     }
 
     /// Dead letters with an id greater than `after`, oldest first, of one connection or of all.

@@ -22,7 +22,9 @@ pub mod hooks;
 pub mod ingress;
 pub mod journal;
 pub mod limits;
+pub mod loaded;
 pub mod metrics;
+pub mod paths;
 pub mod report;
 pub mod request;
 pub mod retry;
@@ -34,7 +36,6 @@ pub mod sinks;
 pub mod state;
 pub mod stop;
 pub mod telemetry;
-pub mod tenant;
 pub mod units;
 
 mod bindings;

@@ -117,7 +117,7 @@ impl Meters {
     /// Counts a failure.
     pub fn failed(&self, error: &Error) {
         let mut counters = self.lock();
-        add(&mut counters.errors, error.kind.name(), 1);
+        add(&mut counters.errors, &error.kind.to_string(), 1);
         counters.spent(&error.attributes);
         counters.last_error = Some((error.message.clone(), now_ms()));
     }

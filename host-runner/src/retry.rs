@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Origin};
 use crate::limits::{Limits, TRAP_ATTEMPTS_MAX};
+use crate::report::duration;
 
 /// First back-off; doubled with each attempt.
 const BASE: Duration = Duration::from_millis(500);
@@ -65,22 +66,11 @@ fn come_back(error: Error, asked: Duration, limits: &Limits) -> Error {
     }
 }
 
-/// A duration for people: `45 s`, `12 min`, `3 h 5 min`.
-pub fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    match (seconds / 3600, seconds % 3600 / 60) {
-        (0, 0) => format!("{seconds} s"),
-        (0, _) => format!("{} min", seconds.div_ceil(60)),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Decision, decide, duration};
+    use super::{Decision, decide};
     use crate::error::{Error, Kind, Origin};
     use crate::limits::Limits;
 
@@ -148,14 +138,5 @@ mod tests {
         assert_eq!(error.kind, Kind::RateLimited);
         assert_eq!(error.message, "it failed; the source asks to wait 1 h");
         assert!(error.hint.is_some_and(|hint| hint.contains("wait_max_s = 3600")));
-    }
-
-    #[test]
-    fn durations_read_naturally() {
-        let read = |ms| duration(Duration::from_millis(ms));
-        assert_eq!(read(1), "1 s");
-        assert_eq!(read(45_000), "45 s");
-        assert_eq!(read(61_000), "2 min");
-        assert_eq!(read(11_100_000), "3 h 5 min");
     }
 }

@@ -11,12 +11,13 @@ use crate::change::{Batch, Table, attribute, number};
 use crate::clock::random_unit;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::{Limits, STUCK_BATCHES_MAX};
-use crate::retry::{Decision, decide, duration};
+use crate::report::duration;
+use crate::retry::{Decision, decide};
 use crate::sandbox::Sandbox;
 use crate::sinks::{Commit, Counts, Sink, Target};
 use crate::stop::Stop;
 
-pub use report::{Ending, SyncReport, TableReport, error_json};
+pub use report::{Ending, SyncReport, TableReport};
 
 /// Time that a call under way gets to end after a stop: a token that it renewed is then not lost.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -98,7 +99,7 @@ impl<'a> Runner<'a> {
                 }
                 Err(End::Failed(error)) => {
                     let error = error.about(format_args!("table `{}`", table.name));
-                    tracing::info!(table = %table.name, kind = error.kind.name(), origin = error.origin.name(), %error, "table failed");
+                    tracing::info!(table = %table.name, kind = %error.kind, origin = %error.origin, %error, "table failed");
                     fatal = is_fatal(&error);
                     Ending::Failed(error)
                 }

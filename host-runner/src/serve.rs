@@ -27,8 +27,9 @@ use crate::error::{Error, Result};
 use crate::hooks::{PublicUrl, Registry};
 use crate::ingress::{self, Ingress, TlsFiles};
 use crate::journal::{Found, Journal, JournalLimits};
+use crate::paths::Paths;
 use crate::stop::Stop;
-use crate::tenant::Paths;
+
 
 /// How often the connection files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -52,17 +53,12 @@ pub struct Options {
     pub subscribe: bool,
 }
 
-/// Where the journal of a data folder is.
-pub fn journal_path(paths: &Paths) -> PathBuf {
-    paths.data.join("journal.db")
-}
-
 /// Serves until it is asked to stop. `say` takes lines for the person who started it.
 pub async fn run(options: Options, paths: Paths, mut stop: Stop, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::host(format!("no signals: {error}")))?;
     crate::state::private_folder(&paths.data)?;
-    let (journal, found) = Journal::open(journal_path(&paths), JournalLimits::default())?;
+    let (journal, found) = Journal::open(paths.journal(), JournalLimits::default())?;
     tell_found(&found, say);
     let registry = Registry::default();
     let board = Arc::new(Board::new(journal.clone(), paths.redactor.clone()));

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{Actor, End, Work, until_stopped};
 use crate::change::Table;
-use crate::error::Result;
 use crate::metrics::Phase;
+use crate::request::Request;
 use crate::sinks::Target;
 
 /// Between two looks, for columns and tables that were added at the source.
@@ -40,8 +40,8 @@ impl Actor {
                 () = tokio::time::sleep_until(until) => return Ok(()),
                 () = self.stop.requested() => return Err(End::Stopped),
                 Some(ask) = self.asks.recv() => {
-                    let answer = self.answer(&ask.request, target).await?;
-                    self.reply(ask, answer);
+                    let answer = self.respond(&ask.request, target, None).await?;
+                    self.reply(ask, answer.map(|(value, _)| value));
                 }
             }
         }
@@ -51,19 +51,16 @@ impl Actor {
 impl Work {
     /// Looks because it is time; a failure waits for the next time.
     pub(super) async fn discover_again(&mut self) -> Result<(), End> {
-        match self.discover().await? {
-            Ok(_) => Ok(()),
+        self.discover_at = Instant::now() + DISCOVER_EVERY;
+        match self.respond(&Request::Discover).await? {
+            Ok((_, effect)) => self.follow(effect).await,
             Err(error) => self.actor.failed("discover", &error, 1).map(drop),
         }
     }
 
-    /// Looks at the tables and goes on with those that there are.
-    pub(super) async fn discover(&mut self) -> Result<Result<Vec<Table>>, End> {
+    /// Makes room for the tables that there are, and goes on with them.
+    pub(super) async fn discovered(&mut self, tables: Vec<Table>) -> Result<(), End> {
         self.discover_at = Instant::now() + DISCOVER_EVERY;
-        let tables = match until_stopped(&mut self.actor.stop, self.actor.sandbox.discover()).await? {
-            Ok(tables) => tables,
-            Err(error) => return Ok(Err(error)),
-        };
         let prepared = tables.clone();
         let work = self.target.work(move |sink| {
             sink.prepare(&prepared)?;
@@ -79,9 +76,9 @@ impl Work {
             // A subscription is about the tables that there were.
             self.subscribing.changed(now);
         }
-        self.tables.clone_from(&tables);
+        self.tables = tables;
         self.show_tables();
-        Ok(Ok(tables))
+        Ok(())
     }
 
     /// Shows where each table stands.

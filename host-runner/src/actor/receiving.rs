@@ -275,9 +275,9 @@ impl Work {
             Some(hint) => format!("{}; {hint}", error.message),
             None => error.message.clone(),
         };
-        let kind = error.kind.name();
-        let let_go = blocking(move || journal.bury(&name, seq, kind, &reason)).await?;
-        tracing::warn!(connection = %self.actor.name, seq, kind, %error, "dead letter");
+        let kind = error.kind.to_string();
+        let let_go = blocking(move || journal.bury(&name, seq, &kind, &reason)).await?;
+        tracing::warn!(connection = %self.actor.name, seq, kind = %error.kind, %error, "dead letter");
         self.actor.meters.failed(&error);
         self.actor.meters.count(|counters| {
             counters.buried += 1;

@@ -1,129 +1,106 @@
-//! How an actor answers: only it may call the component and write to the target, so it does what it is asked
-//! between two batches.
+//! Requests to the actor of a server: answered between two batches, because only the actor may call the component and
+//! write to the sink. What they change is carried over into the schedule.
 
-use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::respond::{Effect, Responder, SinkAccess};
+use super::subscribing::Subscribing;
 use super::{Actor, End, Work, until_stopped};
-use crate::check::Webhooks;
-use crate::error::{Error, Origin, Result};
-use crate::hooks::PublicUrl;
-use crate::request::{Request, Standing, command, count};
-use crate::sinks::{self, JOURNAL, Target};
+use crate::change::Table;
+use crate::error::{Origin, Result};
+use crate::request::Request;
+use crate::sinks::Target;
 
-/// What was asked for, as JSON, or why not.
+/// The answer to a request, as JSON.
 pub type Answer = Result<Value>;
 
-/// A request and who waits for its answer.
+/// A request with the channel for its answer.
 pub struct Ask {
-    /// What is asked.
+    /// The request.
     pub request: Request,
-    /// Where the answer goes.
+    /// Takes the answer.
     pub reply: oneshot::Sender<Answer>,
 }
 
-fn json<T: Serialize>(value: Result<T>) -> Answer {
-    serde_json::to_value(value?).map_err(|error| Error::host(format!("an answer is not JSON: {error}")))
-}
-
-impl Work {
-    /// Does what is asked and answers.
-    pub(super) async fn answer(&mut self, ask: Ask) -> Result<(), End> {
-        let answer = match &ask.request {
-            Request::Subscribe { public_url } => match PublicUrl::parse(public_url) {
-                Ok(public_url) => json(self.subscribe(public_url).await?),
-                Err(error) => Err(error),
-            },
-            Request::HooksChanged => json(Ok(self.subscribing.changed(Instant::now()))),
-            Request::Unsubscribe => json(self.unsubscribe().await?),
-            Request::Discover => json(self.discover().await?),
-            Request::Reset { tables } => json(self.reset(tables).await),
-            request => self.actor.answer(request, &self.target).await?,
-        };
-        self.actor.reply(ask, answer);
-        Ok(())
-    }
-
-    /// Tables are read from the start, at once.
-    async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
-        let reset = self.actor.reset(tables, &self.target).await?;
-        for table in &reset {
-            self.agenda.restart(table, Instant::now());
-            self.actor.meters.count(|counters| counters.table(table).complete = false);
-        }
-        tracing::info!(connection = %self.actor.name, tables = reset.join(","), "read again from the start");
-        Ok(reset)
-    }
-}
-
 impl Actor {
-    /// Answers what needs nothing but the component and the target.
-    pub(super) async fn answer(&mut self, request: &Request, target: &Target) -> Result<Answer, End> {
-        let sandbox = &mut self.sandbox;
-        Ok(match request {
-            Request::Authorize { grant } => {
-                json(until_stopped(&mut self.stop, sandbox.authorize(grant.clone())).await?)
-            }
-            Request::Check => {
-                let subscription = self.subscriptions.load()?.map(|kept| kept.subscription);
-                match until_stopped(&mut self.stop, sandbox.check(subscription)).await? {
-                    Ok(mut items) => json(self.webhooks(target).await.map(|webhooks| {
-                        items.extend(webhooks.items());
-                        items
-                    })),
-                    Err(error) => Err(error),
-                }
-            }
-            Request::Discover => json(until_stopped(&mut self.stop, sandbox.discover()).await?),
-            Request::Count { tables } => {
-                json(until_stopped(&mut self.stop, count(sandbox, &self.describe, tables)).await?)
-            }
-            Request::Command { name, arguments } => {
-                until_stopped(&mut self.stop, command(sandbox, name, arguments)).await?
-            }
-            Request::State => {
-                let authorized = sandbox.has_session();
-                let tables = target.work(|sink| sinks::tables(sink)).await;
-                json(tables.map(|tables| Standing { authorized, tables }))
-            }
-            Request::Reset { tables } => json(self.reset(tables, target).await),
-            // It is seen to when the actor begins.
-            Request::HooksChanged => {
-                json(self.subscriptions.load().map(|kept| kept.is_some() || self.public_url.is_some()))
-            }
-            Request::Subscribe { .. } | Request::Unsubscribe => {
-                let message = format!("connection `{}`: is not at work yet", self.name);
-                Err(Error::state(message).hint("try again in a moment; its state is under /-/health"))
-            }
-        })
+    /// Answers a request. `tables` are those of the last discovery.
+    pub(super) async fn respond(
+        &mut self,
+        request: &Request,
+        sink: &Target,
+        tables: Option<&[Table]>,
+    ) -> Result<Result<(Value, Effect)>, End> {
+        let mut responder = Responder {
+            describe: &self.describe,
+            sandbox: &mut self.sandbox,
+            store: &self.store,
+            sink: SinkAccess::Open(sink),
+            journal: self.journal.path(),
+            tables,
+        };
+        until_stopped(&mut self.stop, responder.answer(request)).await
     }
 
-    /// Hands an answer over; a failure of the source shows in what is counted too.
+    /// Sends an answer; counts a failure of the source.
     pub(super) fn reply(&self, ask: Ask, answer: Answer) {
         if let Err(error) = &answer
             && matches!(error.origin, Origin::Component | Origin::Sandbox)
         {
             self.meters.failed(error);
         }
-        // Who asked may have left.
-        let _gone = ask.reply.send(answer);
+        let _sender_left = ask.reply.send(answer);
     }
+}
 
-    async fn reset(&mut self, tables: &[String], target: &Target) -> Result<Vec<String>> {
-        let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
-        target.work(move |sink| sinks::reset(sink, &wanted)).await
-    }
-
-    async fn webhooks(&mut self, target: &Target) -> Result<Webhooks> {
-        let position = target.work(|sink| sink.position(JOURNAL)).await?;
-        let mut webhooks = Webhooks {
-            is_subscribed: self.subscriptions.load()?.is_some(),
-            applied_at: position.map(|position| position.updated_at),
-            ..Webhooks::default()
+impl Work {
+    /// Answers a request and carries over what it changed.
+    pub(super) async fn answer(&mut self, ask: Ask) -> Result<(), End> {
+        let answer = match self.respond(&ask.request).await? {
+            Ok((value, effect)) => {
+                self.follow(effect).await?;
+                Ok(value)
+            }
+            Err(error) => Err(error),
         };
-        webhooks.look(&self.journal, &self.name)?;
-        Ok(webhooks)
+        self.actor.reply(ask, answer);
+        Ok(())
+    }
+
+    /// Answers a request without carrying over what it changed.
+    pub(super) async fn respond(&mut self, request: &Request) -> Result<Result<(Value, Effect)>, End> {
+        self.actor.respond(request, &self.target, Some(&self.tables)).await
+    }
+
+    /// Carries over into the schedule what a request changed.
+    pub(super) async fn follow(&mut self, effect: Effect) -> Result<(), End> {
+        let now = Instant::now();
+        let connection = self.actor.store.name();
+        match effect {
+            Effect::None => {}
+            Effect::Discovered(tables) => self.discovered(tables).await?,
+            Effect::Reset(tables) => {
+                tracing::info!(connection, tables = tables.join(","), "new snapshots start now");
+                for table in &tables {
+                    self.agenda.restart(table, now);
+                    self.actor.meters.count(|counters| counters.table(table).complete = false);
+                }
+            }
+            Effect::Subscribed { stored, is_new } => {
+                self.subscribing.subscribed(stored, now);
+                if is_new {
+                    tracing::info!(connection, "subscribed");
+                    // Changes from before the registration were not delivered.
+                    self.agenda.all_due(now);
+                }
+            }
+            Effect::Unsubscribed => {
+                tracing::info!(connection, "unsubscribed");
+                self.subscribing = Subscribing::new(None, None, now);
+            }
+            Effect::UrlChanged => self.subscribing.changed(now),
+        }
+        Ok(())
     }
 }

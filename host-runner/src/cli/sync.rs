@@ -7,10 +7,11 @@ use crate::connection::{Connection, Deletes, SinkKind};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::progress::Progress;
-use crate::report::{columns, elapsed, grouped};
+use crate::report::{columns, elapsed, thousands};
 use crate::runner::{Ending, Runner, SyncReport, TableReport};
 use crate::serve::control;
 use crate::sinks;
+use crate::state::ConnectionStore;
 
 pub(super) const HELP: &str = "\
 Goes on from the last commit, whatever ended the run before. Ctrl-C finishes the commit under way and
@@ -37,29 +38,31 @@ pub(super) struct Sync {
 }
 
 pub(super) async fn run(sync: &Sync, context: &Context) -> Result<Exit> {
-    let tenant = context.tenant().await?;
-    let mut settings = tenant.connection.sink.clone();
+    let loaded = context.loaded().await?;
+    let mut settings = loaded.connection.sink.clone();
     if sync.hard_deletes {
         if settings.kind == SinkKind::Jsonl {
             return Err(Error::usage("--hard-deletes: a log cannot remove rows"));
         }
         settings.deletes = Deletes::Hard;
     }
-    let name = &tenant.connection.name;
-    let mut open = tenant.open(&context.paths).map_err(|error| {
+    let name = &loaded.connection.name;
+    let store = ConnectionStore::open(&context.paths, name)?;
+    let locked = store.lock().map_err(|error| {
         if control::is_served(&context.paths.data, name) {
             error.hint(beside_a_server(sync, context))
         } else {
             error
         }
     })?;
+    let mut open = loaded.open(locked)?;
     let sink = sinks::open(&settings)?;
     let mut progress = Progress::new(!context.printer.json);
-    let limits = tenant.connection.limits.clone();
+    let limits = loaded.connection.limits.clone();
     let runner = Runner::new(&mut open.sandbox, sink, limits, context.stop.clone(), &mut progress);
-    let wanted: Vec<String> = sync.table.iter().map(|name| tenant.describe.table_name(name)).collect();
+    let wanted: Vec<String> = sync.table.iter().map(|name| loaded.describe.table_name(name)).collect();
     let report = runner.sync(&wanted, sync.full_refresh).await?;
-    show(context, &tenant.connection, &report);
+    show(context, &loaded.connection, &report);
     Ok(report.exit())
 }
 
@@ -90,7 +93,7 @@ fn show(context: &Context, connection: &Connection, report: &SyncReport) {
             context.printer.note(&format!(
                 "warning: table `{}`: {} values did not fit their column's type; the document has them",
                 table.table,
-                grouped(table.counts.unconverted)
+                thousands(table.counts.unconverted)
             ));
         }
     }
@@ -108,9 +111,9 @@ fn rows(report: &SyncReport) -> Vec<Vec<String>> {
     if let Some(cell) = last.last_mut() {
         *cell = match (total.credits_used, total.credits_left) {
             (0, None) => String::new(),
-            (used, None) => format!("{} credits used", grouped(used)),
+            (used, None) => format!("{} credits used", thousands(used)),
             (used, Some(left)) => {
-                format!("{} credits used, {} left", grouped(used), grouped(left))
+                format!("{} credits used, {} left", thousands(used), thousands(left))
             }
         };
     }
@@ -121,16 +124,16 @@ fn rows(report: &SyncReport) -> Vec<Vec<String>> {
 fn row(table: &TableReport) -> Vec<String> {
     let counts = &table.counts;
     let ending = match &table.ending {
-        Ending::CaughtUp => "",
-        Ending::Skipped => "not begun",
-        Ending::Interrupted => "interrupted",
-        Ending::Failed(error) => error.kind.name(),
+        Ending::CaughtUp => String::new(),
+        Ending::Skipped => "not begun".to_owned(),
+        Ending::Interrupted => "interrupted".to_owned(),
+        Ending::Failed(error) => error.kind.to_string(),
     };
     let numbers =
         [counts.read, counts.inserted, counts.updated, counts.unchanged, counts.deleted, table.requests];
     let mut cells = vec![table.table.clone()];
-    cells.extend(numbers.map(grouped));
+    cells.extend(numbers.map(thousands));
     cells.push(elapsed(table.elapsed_ms));
-    cells.push(ending.to_owned());
+    cells.push(ending);
     cells
 }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::state::hook::Kept;
+use crate::state::StoredWebhookUrl;
 
 /// What becomes of deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Unusable {
 
 /// The fate of a connection that is not at work; none if nothing is known of it here. `folder` is that of the
 /// connection files, absolute.
-pub(super) fn fate(kept: &Kept, unusable: &[Unusable], folder: Option<&Path>) -> Option<Fate> {
+pub(super) fn fate(kept: &StoredWebhookUrl, unusable: &[Unusable], folder: Option<&Path>) -> Option<Fate> {
     let may_be_it = |one: &Unusable| match &one.name {
         Some(name) => *name == kept.name,
         None => kept.file.as_ref() == Some(&one.file),
@@ -54,13 +54,13 @@ mod tests {
 
     use super::{Fate, Unusable, fate};
     use crate::hooks::HookSecrets;
-    use crate::state::hook::Kept;
+    use crate::state::StoredWebhookUrl;
 
     const FOLDER: &str = "/etc/connections";
 
-    fn acme(file: Option<&str>, is_removed: bool) -> Kept {
+    fn acme(file: Option<&str>, is_removed: bool) -> StoredWebhookUrl {
         let secrets = HookSecrets::generate(&[7; 32], "acme", 1);
-        Kept { name: "acme".to_owned(), secrets, file: file.map(PathBuf::from), is_removed }
+        StoredWebhookUrl { name: "acme".to_owned(), secrets, file: file.map(PathBuf::from), is_removed }
     }
 
     fn unusable(file: &str, name: Option<&str>) -> Unusable {
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_removed_when_its_file_has_left_the_folder() {
-        let in_folder = |kept: &Kept| fate(kept, &[], Some(Path::new(FOLDER)));
+        let in_folder = |kept: &StoredWebhookUrl| fate(kept, &[], Some(Path::new(FOLDER)));
         let mine = Some("/etc/connections/acme.toml");
         assert_eq!(in_folder(&acme(mine, false)), Some(Fate::Removed));
         assert_eq!(in_folder(&acme(Some("/elsewhere/acme.toml"), false)), None, "another server's");
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn while_a_file_is_there_in_which_it_may_be_its_deliveries_are_kept() {
         let mine = "/etc/connections/acme.toml";
-        let with = |kept: &Kept, one: Unusable| fate(kept, &[one], Some(Path::new(FOLDER)));
+        let with = |kept: &StoredWebhookUrl, one: Unusable| fate(kept, &[one], Some(Path::new(FOLDER)));
         let kept = acme(Some(mine), false);
         assert_eq!(with(&kept, unusable(mine, None)), Some(Fate::Held));
         assert_eq!(with(&kept, unusable(mine, Some("acme"))), Some(Fate::Held));

@@ -18,11 +18,10 @@ use crate::hooks::{PublicUrl, Registry};
 use crate::journal::Journal;
 use crate::metrics::{Meters, Phase};
 use crate::sinks;
-use crate::state::hook::HookStore;
-use crate::state::session_changed_at;
-use crate::state::subscription::Subscriptions;
+use crate::loaded::LoadedConnection;
+use crate::paths::Paths;
+use crate::state::ConnectionStore;
 use crate::stop::Stop;
-use crate::tenant::{Paths, Tenant, key};
 
 /// An actor that ran this long had a good start; the next failure is the first again.
 const GOOD_RUN: Duration = Duration::from_secs(120);
@@ -33,7 +32,8 @@ const ASKS_MAX: usize = 16;
 
 /// What a connection needs to be kept at work.
 pub(super) struct Keeper {
-    pub(super) tenant: Tenant,
+    pub(super) loaded: LoadedConnection,
+    pub(super) store: ConnectionStore,
     pub(super) paths: Paths,
     pub(super) journal: Journal,
     pub(super) registry: Registry,
@@ -67,7 +67,7 @@ impl Keeper {
                 }
             };
             attempt = if began.elapsed() > GOOD_RUN { 1 } else { attempt + 1 };
-            let name = &self.tenant.connection.name;
+            let name = &self.loaded.connection.name;
             let wait = wait_after(&error, attempt, random_unit());
             let hint = error.hint.as_deref().unwrap_or_default();
             match wait {
@@ -81,7 +81,7 @@ impl Keeper {
             self.meters.phase(if wait.is_some() { Phase::Waiting } else { Phase::Stopped });
             tokio::select! {
                 () = waited(wait) => {}
-                () = changed(&self.tenant.connection.name, &self.paths, &self.registry) => attempt = 0,
+                () = changed(&self.store, &self.registry) => attempt = 0,
                 () = self.retry.notified() => attempt = 0,
                 () = self.stop.requested() => return,
             }
@@ -90,30 +90,28 @@ impl Keeper {
 
     /// One life of the actor.
     async fn once(&mut self) -> Result<End> {
-        let connection = &self.tenant.connection;
-        let open = self.tenant.open(&self.paths)?;
+        let connection = &self.loaded.connection;
+        let open = self.loaded.open(self.store.lock()?)?;
         let (asks_in, asks) = mpsc::channel(ASKS_MAX);
-        let door = control::Door {
-            paths: self.paths.clone(),
-            name: connection.name.clone(),
+        let control = control::ControlServer {
+            store: self.store.clone(),
+            redactor: self.paths.redactor.clone(),
             registry: self.registry.clone(),
             asks: asks_in,
         };
-        let listening = door.open();
+        let guard = control.start(&self.paths.data);
         self.opening = None;
-        // It may have been changed while nobody listened.
-        control::renew(&self.paths, &connection.name, &self.registry)?;
+        // A command may have rotated the URL before this socket was there.
+        control::renew(&self.store, &self.registry)?;
         let sink = sinks::open(&connection.sink)?;
-        let subscriptions = Subscriptions::open(&self.paths.data, &connection.name, key(&self.paths)?)?;
         let actor = Actor {
             name: connection.name.clone(),
-            describe: self.tenant.describe.clone(),
+            describe: self.loaded.describe.clone(),
             sandbox: open.sandbox,
+            store: open.store,
             limits: connection.limits.clone(),
             journal: self.journal.clone(),
-            subscriptions,
             compares: connection.sink.kind == SinkKind::Sqlite,
-            hooks: HookStore::open(&self.paths.data, &connection.name, key(&self.paths)?)?,
             public_url: self.subscribe.clone(),
             asks,
             meters: self.meters.clone(),
@@ -121,8 +119,7 @@ impl Keeper {
         };
         self.meters.phase(Phase::Starting);
         let end = actor.run(sink).await;
-        drop(listening);
-        drop(open.lock);
+        drop(guard);
         Ok(end)
     }
 }
@@ -136,15 +133,17 @@ async fn waited(wait: Option<Duration>) {
 }
 
 /// Returns when a person has given the connection another session; takes over another URL meanwhile.
-async fn changed(name: &str, paths: &Paths, registry: &Registry) {
-    let before = session_changed_at(&paths.data, name);
+async fn changed(store: &ConnectionStore, registry: &Registry) {
+    let connection = store.name();
+    let changed_at = || store.session_changed_at().unwrap_or_default();
+    let before = changed_at();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        if let Err(error) = control::renew(paths, name, registry) {
-            tracing::debug!(connection = %name, %error, "its URL stays as it was");
+        if let Err(error) = control::renew(store, registry) {
+            tracing::debug!(connection, %error, "its URL stays as it was");
         }
-        if session_changed_at(&paths.data, name) != before {
-            tracing::info!(connection = %name, "its session was changed");
+        if changed_at() != before {
+            tracing::info!(connection, "its session was changed");
             return;
         }
     }

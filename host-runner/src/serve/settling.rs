@@ -4,15 +4,13 @@ use super::absent::{Fate, Unusable, fate};
 use super::files::in_folder;
 use super::tenants::{Say, Tenants};
 use crate::metrics::{Broken, Meters, Phase};
-use crate::state::Lock;
-use crate::state::hook::{self, HookStore, Kept};
-use crate::tenant::key;
+use crate::state::{ConnectionStore, StoredWebhookUrl, stored_webhook_urls};
 
 impl Tenants {
     /// Looks at all connections that have a URL, but for those that are at work.
     pub(super) fn settle(&mut self, at_work: &[String], say: Say<'_>) {
         self.show_broken();
-        let all = match key(&self.paths).and_then(|key| hook::kept(&self.paths.data, &key)) {
+        let all = match stored_webhook_urls(&self.paths) {
             Ok(all) => all,
             Err(error) => {
                 tracing::warn!(%error, "the URLs of connections that are not at work answer as before");
@@ -22,7 +20,7 @@ impl Tenants {
         let unusable = self.unusable();
         let folder = self.folder.as_deref().and_then(|folder| std::path::absolute(folder).ok());
         self.held.retain(|name| !at_work.contains(name));
-        for one in all.iter().filter(|one| !at_work.contains(&one.name)) {
+        for (store, one) in all.iter().filter(|(_, one)| !at_work.contains(&one.name)) {
             let fate = fate(one, &unusable, folder.as_deref());
             if fate != Some(Fate::Held) && self.held.remove(&one.name) {
                 self.board.remove(&one.name);
@@ -34,7 +32,7 @@ impl Tenants {
                     self.registry.set_removed(&one.name, one.secrets.clone());
                 }
                 // Somebody who works with it now has not removed it.
-                Some(Fate::Removed) if Lock::take(&self.paths.data, &one.name).is_ok() => {
+                Some(Fate::Removed) if store.lock().is_ok() => {
                     self.registry.set_removed(&one.name, one.secrets.clone());
                     self.removed(&one.name, say);
                 }
@@ -47,9 +45,7 @@ impl Tenants {
     pub(super) fn removed(&self, name: &str, say: Say<'_>) {
         self.registry.remove(name);
         self.board.remove(name);
-        let noted = key(&self.paths)
-            .and_then(|key| HookStore::open(&self.paths.data, name, key))
-            .and_then(|store| store.note_removed());
+        let noted = ConnectionStore::open(&self.paths, name).and_then(|store| store.webhook_url().set_removed());
         if let Err(error) = noted {
             tracing::warn!(connection = %name, %error, "after a restart its URL will not be known");
         }
@@ -57,7 +53,7 @@ impl Tenants {
     }
 
     /// Keeps what arrives for a connection whose file cannot be used.
-    fn hold(&mut self, kept: &Kept, say: Say<'_>) {
+    fn hold(&mut self, kept: &StoredWebhookUrl, say: Say<'_>) {
         self.registry.set(&kept.name, kept.secrets.clone());
         if self.held.insert(kept.name.clone()) {
             let meters = Meters::default();

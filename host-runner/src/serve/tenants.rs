@@ -17,11 +17,10 @@ use crate::error::{Error, Result};
 use crate::hooks::Registry;
 use crate::journal::Journal;
 use crate::metrics::Meters;
-use crate::report::worded;
-use crate::state::Lock;
-use crate::state::hook::HookStore;
+use crate::report::render_error;
+use crate::loaded::Engines;
+use crate::paths::Paths;
 use crate::stop::{self, Stopper};
-use crate::tenant::{Engines, Paths, key};
 
 /// How often a file that cannot be used is tried again: what it lacks may have come.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
@@ -107,7 +106,7 @@ impl Tenants {
         for file in self.all()? {
             let is_named = self.files.contains(&file);
             let taken = |name: &str| {
-                loaded.iter().find(|one| one.tenant.connection.name == name).map(|one| one.file.clone())
+                loaded.iter().find(|one| one.loaded.connection.name == name).map(|one| one.file.clone())
             };
             match self.loader.load(&file, &taken).await {
                 Ok(one) => loaded.push(one),
@@ -120,10 +119,10 @@ impl Tenants {
         }
         for one in &loaded {
             // The lock is taken for good when it starts; somebody who holds it now is told of at once.
-            Lock::take(&self.paths.data, &one.tenant.connection.name)?;
-            self.registry.set(&one.tenant.connection.name, one.secrets.clone());
+            one.store.lock()?;
+            self.registry.set(&one.loaded.connection.name, one.secrets.clone());
         }
-        let names: Vec<String> = loaded.iter().map(|one| one.tenant.connection.name.clone()).collect();
+        let names: Vec<String> = loaded.iter().map(|one| one.loaded.connection.name.clone()).collect();
         self.settle(&names, say);
         Ok(loaded)
     }
@@ -229,7 +228,7 @@ impl Tenants {
             return;
         }
         if let Some(slot) = self.slots.remove(file) {
-            let is_same = slot.name == loaded.tenant.connection.name;
+            let is_same = slot.name == loaded.loaded.connection.name;
             let name = slot.name.clone();
             if !is_same {
                 self.registry.remove(&name);
@@ -239,7 +238,7 @@ impl Tenants {
                 self.removed(&name, say);
             }
         }
-        self.registry.set(&loaded.tenant.connection.name, loaded.secrets.clone());
+        self.registry.set(&loaded.loaded.connection.name, loaded.secrets.clone());
         self.start(loaded, None, say);
     }
 
@@ -267,20 +266,17 @@ impl Tenants {
         let known = self.broken.get(file).map(|broken| &broken.error);
         if known != Some(&error) {
             let goes_on = if self.slots.contains_key(file) { "; it goes on as it was" } else { "" };
-            say(&format!("{}: not served{goes_on}: {}", file.display(), worded(&error)));
+            say(&format!("{}: not served{goes_on}: {}", file.display(), render_error(&error)));
         }
         let name = name_in(file);
         self.broken.insert(file.to_owned(), Broken { stamp, name, error, tried: Instant::now() });
     }
 
     fn start(&mut self, loaded: Loaded, opening: Option<Opening>, say: Say<'_>) {
-        let Loaded { file, stamp, fingerprint, tenant, subscribe, state, .. } = loaded;
-        let name = tenant.connection.name.clone();
-        let noted = key(&self.paths).and_then(|key| {
-            let file = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
-            HookStore::open(&self.paths.data, &name, key)?.note_served(&file)
-        });
-        if let Err(error) = noted {
+        let Loaded { file, stamp, fingerprint, loaded, store, subscribe, state, .. } = loaded;
+        let name = loaded.connection.name.clone();
+        let absolute = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
+        if let Err(error) = store.webhook_url().set_served(&absolute) {
             tracing::warn!(connection = %name, %error, "where it was served from is not known after a restart");
         }
         let meters = Meters::default();
@@ -288,7 +284,8 @@ impl Tenants {
         let (stopper, stop) = stop::channel();
         let retry = Arc::new(Notify::new());
         let keeper = Keeper {
-            tenant,
+            loaded,
+            store,
             paths: self.paths.clone(),
             journal: self.journal.clone(),
             registry: self.registry.clone(),

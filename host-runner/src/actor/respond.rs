@@ -1,0 +1,254 @@
+//! Answers requests with the parts of a connection that need no schedule: component, store, sink, journal.
+//!
+//! The same code answers for the actor of a server, before and after its first discovery, and for a single request of
+//! the command line ([`answer_once`]), so that the answers cannot differ. It calls the component for nothing but the
+//! request, and creates neither sink nor journal.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::request::Answer;
+use crate::change::{CheckItem, Table};
+use crate::check::Webhooks;
+use crate::connection::{Connection, SinkSettings};
+use crate::describe::Describe;
+use crate::error::{Error, Kind, Origin, Result};
+use crate::hooks::{self, PublicUrl};
+use crate::journal::{self, JournalLimits};
+use crate::loaded::LoadedConnection;
+use crate::paths::Paths;
+use crate::request::{ConnectionState, Registration, Request, RowCount};
+use crate::sandbox::Sandbox;
+use crate::sinks::{self, JOURNAL, Target};
+use crate::state::{ConnectionStore, LockedStore, StoredSubscription};
+
+/// The parts of a connection that answer requests.
+pub(super) struct Responder<'a> {
+    pub(super) describe: &'a Describe,
+    pub(super) sandbox: &'a mut Sandbox,
+    pub(super) store: &'a LockedStore,
+    pub(super) sink: SinkAccess<'a>,
+    /// The journal's file.
+    pub(super) journal: &'a Path,
+    /// The tables, if they are known already.
+    pub(super) tables: Option<&'a [Table]>,
+}
+
+/// A sink that is open, or would be created by opening it.
+pub(super) enum SinkAccess<'a> {
+    Open(&'a Target),
+    Closed(&'a SinkSettings),
+}
+
+/// What a request changed that the schedule of a running actor follows.
+pub(super) enum Effect {
+    None,
+    Discovered(Vec<Table>),
+    /// These tables have no cursor any more.
+    Reset(Vec<String>),
+    Subscribed {
+        stored: StoredSubscription,
+        /// The source was told something new.
+        is_new: bool,
+    },
+    Unsubscribed,
+    UrlChanged,
+}
+
+/// Answers a request of a connection that no server has, and releases the connection again.
+pub async fn answer_once(connection: Connection, paths: &Paths, request: &Request) -> Answer {
+    match request {
+        // Takes no lock: another process may be reading tables for hours.
+        Request::RotateUrl { grace_ms } => {
+            let store = ConnectionStore::open(paths, &connection.name)?;
+            return json(rotate_url(&store, *grace_ms, Registration::Outdated)?);
+        }
+        // Does not open the session: it may be sealed with another key.
+        Request::ForgetSession => {
+            return json(ConnectionStore::open(paths, &connection.name)?.lock()?.delete_session()?);
+        }
+        _ => {}
+    }
+    let loaded = LoadedConnection::load(connection, paths).await?;
+    let store = ConnectionStore::open(paths, &loaded.connection.name)?;
+    let mut open = loaded.open(store.lock()?)?;
+    let mut responder = Responder {
+        describe: &loaded.describe,
+        sandbox: &mut open.sandbox,
+        store: &open.store,
+        sink: SinkAccess::Closed(&loaded.connection.sink),
+        journal: &paths.journal(),
+        tables: None,
+    };
+    responder.answer(request).await.map(|(value, _)| value)
+}
+
+/// Generates another secret for the webhook URL. `registered` is the answer if a URL is registered at the source.
+pub(crate) fn rotate_url(
+    store: &ConnectionStore,
+    grace_ms: u64,
+    registered: Registration,
+) -> Result<Registration> {
+    store.webhook_url().rotate(Duration::from_millis(grace_ms))?;
+    Ok(if store.has_subscription()? { registered } else { Registration::None })
+}
+
+fn json<T: Serialize>(value: T) -> Answer {
+    serde_json::to_value(value).map_err(|error| Error::host(format!("an answer is not JSON: {error}")))
+}
+
+impl SinkAccess<'_> {
+    /// The sink, if it exists.
+    fn existing(&self) -> Result<Option<Target>> {
+        match self {
+            Self::Open(sink) => Ok(Some((*sink).clone())),
+            Self::Closed(settings) if settings.path.exists() => {
+                sinks::open(settings).map(Target::new).map(Some)
+            }
+            Self::Closed(_) => Ok(None),
+        }
+    }
+}
+
+impl Responder<'_> {
+    /// Answers a request.
+    pub(super) async fn answer(&mut self, request: &Request) -> Result<(Value, Effect)> {
+        let mut effect = Effect::None;
+        let value = match request {
+            Request::Authorize { grant } => json(self.sandbox.authorize(grant.clone()).await?),
+            Request::Check => json(self.check().await?),
+            Request::Discover => {
+                let tables = self.sandbox.discover().await?;
+                let value = json(&tables);
+                effect = Effect::Discovered(tables);
+                value
+            }
+            Request::Count { tables } => json(self.count(tables).await?),
+            Request::Invoke { name, arguments } => self.invoke(name, arguments).await,
+            Request::State => json(self.state().await?),
+            Request::Reset { tables } => {
+                let reset = self.reset(tables).await?;
+                let value = json(&reset);
+                effect = Effect::Reset(reset);
+                value
+            }
+            Request::ForgetSession => {
+                let was_there = self.store.delete_session()?;
+                self.sandbox.forget_session();
+                json(was_there)
+            }
+            Request::Subscribe { public_url } => {
+                effect = self.subscribe(&PublicUrl::parse(public_url)?).await?;
+                json(())
+            }
+            Request::Unsubscribe => {
+                self.unsubscribe().await?;
+                effect = Effect::Unsubscribed;
+                json(())
+            }
+            Request::RotateUrl { grace_ms } => {
+                effect = Effect::UrlChanged;
+                json(rotate_url(self.store, *grace_ms, Registration::Renewing)?)
+            }
+            Request::UrlChanged => {
+                effect = Effect::UrlChanged;
+                json(())
+            }
+        };
+        Ok((value?, effect))
+    }
+
+    async fn check(&mut self) -> Result<Vec<CheckItem>> {
+        let subscription = self.store.subscription()?;
+        let is_subscribed = subscription.is_some();
+        let mut items = self.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
+        let applied_at = match self.sink.existing()? {
+            Some(sink) => sink.work(|sink| sink.position(JOURNAL)).await?.map(|position| position.updated_at),
+            None => None,
+        };
+        let journal = journal::summary(self.journal, self.store.name(), &JournalLimits::default())?;
+        items.extend(Webhooks { is_subscribed, applied_at, journal }.items());
+        Ok(items)
+    }
+
+    /// Counts rows; a table that fails does not stop the others.
+    async fn count(&mut self, wanted: &[String]) -> Result<Vec<RowCount>> {
+        let tables: Vec<String> = if wanted.is_empty() {
+            self.sandbox.discover().await?.into_iter().map(|table| table.name).collect()
+        } else {
+            wanted.iter().map(|name| self.describe.table_name(name)).collect()
+        };
+        let mut counts = Vec::new();
+        for table in tables {
+            let (rows, error) = match self.sandbox.count(table.clone()).await {
+                Ok(rows) => (rows, None),
+                Err(error) => (None, Some(error.about(format_args!("table `{table}`")))),
+            };
+            counts.push(RowCount { table, rows, error });
+        }
+        Ok(counts)
+    }
+
+    async fn invoke(&mut self, name: &str, arguments: &str) -> Answer {
+        let answer = self.sandbox.command(name.to_owned(), arguments.to_owned()).await?;
+        serde_json::from_str(&answer)
+            .map_err(|error| Error::data(format!("command `{name}`: its answer is not JSON: {error}")))
+    }
+
+    async fn state(&self) -> Result<ConnectionState> {
+        let authorized = self.store.session()?.is_some();
+        let tables = match self.sink.existing()? {
+            Some(sink) => sink.work(|sink| sinks::tables(sink)).await?,
+            None => Vec::new(),
+        };
+        Ok(ConnectionState { authorized, tables })
+    }
+
+    async fn reset(&self, tables: &[String]) -> Result<Vec<String>> {
+        let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
+        match (self.sink.existing()?, wanted.first()) {
+            (Some(sink), _) => sink.work(move |sink| sinks::reset(sink, &wanted)).await,
+            (None, None) => Ok(Vec::new()),
+            (None, Some(table)) => {
+                let message = format!("table `{table}`: has no cursor");
+                Err(Error::new(Origin::Host, Kind::NotFound, message).hint("no table has been read yet"))
+            }
+        }
+    }
+
+    /// Registers the current webhook URL at the source, or updates the registration that is stored.
+    async fn subscribe(&mut self, public_url: &PublicUrl) -> Result<Effect> {
+        let discovered;
+        let tables = match self.tables {
+            Some(tables) => tables,
+            None => {
+                discovered = self.sandbox.discover().await?;
+                &discovered
+            }
+        };
+        let tables = self.describe.subscribable(tables)?;
+        let url = hooks::url(public_url, self.store.name(), &self.store.webhook_url().secret()?);
+        let former = self.store.subscription()?.map(|stored| stored.subscription);
+        let subscription = self.sandbox.subscribe(url, tables, former.clone()).await.map_err(|error| {
+            let hint = "sources try the URL before they accept it: `serve` must be running and reachable under it";
+            if error.hint.is_none() { error.hint(hint) } else { error }
+        })?;
+        let is_new = former.as_ref() != Some(&subscription);
+        let stored = StoredSubscription { subscription, public_url: public_url.to_string() };
+        self.store.set_subscription(Some(&stored))?;
+        Ok(Effect::Subscribed { stored, is_new })
+    }
+
+    async fn unsubscribe(&mut self) -> Result<()> {
+        let Some(stored) = self.store.subscription()? else {
+            let message = format!("connection `{}`: no subscription is known", self.store.name());
+            return Err(Error::new(Origin::Host, Kind::NotFound, message)
+                .hint("a webhook that was registered by hand is removed by hand, at the source"));
+        };
+        self.sandbox.unsubscribe(stored.subscription).await?;
+        self.store.set_subscription(None)
+    }
+}
