@@ -39,7 +39,8 @@ use crate::serve::control;
 use crate::stop::{self, Stop, Stopper};
 use crate::telemetry::{self, LogFormat};
 
-const ABOUT: &str = "Runs a source connector (a sandboxed WebAssembly component) and stores its rows in a database";
+const ABOUT: &str =
+    "Runs a source connector (a sandboxed WebAssembly component) and stores its rows in a database";
 
 const EXAMPLES: &str = "\
 First steps:

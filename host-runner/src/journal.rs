@@ -110,7 +110,6 @@ pub struct Journal {
 
 struct Inner {
     path: PathBuf,
-    limits: JournalLimits,
     queue: Arc<Queue>,
     board: Arc<Board>,
     readers: Readers,
@@ -142,10 +141,10 @@ impl Journal {
         let queue = Arc::new(Queue::default());
         let board = Arc::new(Board::default());
         board.publish_all(&ledger);
-        let writer = writer::Writer::new(path.clone(), limits.clone(), database, ledger, Arc::clone(&board));
+        let writer = writer::Writer::new(path.clone(), limits, database, ledger, Arc::clone(&board));
         let writer = writer.spawn(Arc::clone(&queue))?;
         let readers = Readers::new(path.clone());
-        let inner = Inner { path, limits, queue, board, readers, writer: Some(writer), _owner: owner };
+        let inner = Inner { path, queue, board, readers, writer: Some(writer), _owner: owner };
         Ok((Self { inner: Arc::new(inner) }, found))
     }
 

@@ -30,7 +30,6 @@ use crate::journal::{Found, Journal, JournalLimits};
 use crate::paths::Paths;
 use crate::stop::Stop;
 
-
 /// How often the connection files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Time for everything to end after a stop: a commit takes milliseconds, a call gets five seconds.

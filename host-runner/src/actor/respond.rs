@@ -198,7 +198,7 @@ impl Responder<'_> {
             .map_err(|error| Error::data(format!("command `{name}`: its answer is not JSON: {error}")))
     }
 
-    async fn state(&self) -> Result<ConnectionState> {
+    async fn state(&mut self) -> Result<ConnectionState> {
         let authorized = self.store.session()?.is_some();
         let tables = match self.sink.existing()? {
             Some(sink) => sink.work(|sink| sinks::tables(sink)).await?,
@@ -207,7 +207,7 @@ impl Responder<'_> {
         Ok(ConnectionState { authorized, tables })
     }
 
-    async fn reset(&self, tables: &[String]) -> Result<Vec<String>> {
+    async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
         let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
         match (self.sink.existing()?, wanted.first()) {
             (Some(sink), _) => sink.work(move |sink| sinks::reset(sink, &wanted)).await,
@@ -233,7 +233,8 @@ impl Responder<'_> {
         let url = hooks::url(public_url, self.store.name(), &self.store.webhook_url().secret()?);
         let former = self.store.subscription()?.map(|stored| stored.subscription);
         let subscription = self.sandbox.subscribe(url, tables, former.clone()).await.map_err(|error| {
-            let hint = "sources try the URL before they accept it: `serve` must be running and reachable under it";
+            let hint =
+                "sources try the URL before they accept it: `serve` must be running and reachable under it";
             if error.hint.is_none() { error.hint(hint) } else { error }
         })?;
         let is_new = former.as_ref() != Some(&subscription);

@@ -100,7 +100,11 @@ fn show(
         vec![
             format!("{} MiB of memory", limits.memory_bytes >> 20),
             format!("{} s per call, {} s of CPU", limits.call_timeout.as_secs(), limits.cpu.as_secs()),
-            format!("{} requests at a time, {} MiB per response", limits.requests, limits.response_bytes >> 20),
+            format!(
+                "{} requests at a time, {} MiB per response",
+                limits.requests,
+                limits.response_bytes >> 20
+            ),
         ],
     );
     rows.push(row("never", "files, environment, sockets, other hosts, redirects, plain http".into()));

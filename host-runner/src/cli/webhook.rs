@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::describe::Setup;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::hooks::{self, GRACE, PublicUrl};
+use crate::hooks::{self, PublicUrl};
 use crate::loaded::Engines;
 use crate::request::{Registration, Request};
 use crate::state::ConnectionStore;
@@ -24,6 +24,9 @@ Examples:
   host-runner webhook url -c acme.toml --public-url https://hooks.example.com --rotate --grace 7d
   host-runner webhook subscribe -c acme.toml --public-url https://hooks.example.com
   host-runner webhook unsubscribe -c acme.toml";
+
+/// [`hooks::GRACE`] as text.
+const DEFAULT_GRACE: &str = "3d";
 
 /// Replaces the public URL when it is not given.
 const UNKNOWN_HOST: &str = "https://YOUR-HOST";
@@ -41,7 +44,7 @@ pub(super) enum Webhook {
         rotate: bool,
         /// The grace period, for example 30m, 72h or 7d
         #[arg(long, value_name = "DURATION", requires = "rotate", value_parser = parse_duration,
-              default_value = format_duration(GRACE))]
+              default_value = DEFAULT_GRACE)]
         grace: Duration,
     },
     /// Register the URL at the source; again, it changes only what differs. `serve` must be running,
@@ -150,5 +153,16 @@ fn done(context: &Context, connection: &Connection, what: &str) {
         context.printer.value(&json!({ "connection": connection.name, what: true }));
     } else {
         context.printer.text(&format!("{}: {what}", connection.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEFAULT_GRACE, parse_duration};
+    use crate::hooks::GRACE;
+
+    #[test]
+    fn the_default_of_grace_is_the_documented_grace_period() {
+        assert_eq!(parse_duration(DEFAULT_GRACE), Ok(GRACE));
     }
 }

@@ -94,9 +94,7 @@ impl Readers {
     }
 
     pub(super) fn last_dead_letter(&self, connection: &str) -> Result<Option<DeadLetter>> {
-        self.read(|database| {
-            database.prepare_cached(LAST_LETTER)?.query_row([connection], letter).optional()
-        })
+        self.read(|database| database.prepare_cached(LAST_LETTER)?.query_row([connection], letter).optional())
     }
 
     /// Pending deliveries and dead letters of a connection.
@@ -107,9 +105,8 @@ impl Readers {
                  WHERE connection = (SELECT id FROM connections WHERE name = ?1)"
             );
             let mut statement = database.prepare_cached(&sql)?;
-            statement.query_row([connection], |row| {
-                Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
-            })
+            statement
+                .query_row([connection], |row| Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? }))
         };
         self.read(|database| Ok((tally(database, "deliveries")?, tally(database, "dead_letters")?)))
     }

@@ -16,10 +16,10 @@ use crate::connection::SinkKind;
 use crate::error::Result;
 use crate::hooks::{PublicUrl, Registry};
 use crate::journal::Journal;
-use crate::metrics::{Meters, Phase};
-use crate::sinks;
 use crate::loaded::LoadedConnection;
+use crate::metrics::{Meters, Phase};
 use crate::paths::Paths;
+use crate::sinks;
 use crate::state::ConnectionStore;
 use crate::stop::Stop;
 

@@ -45,7 +45,8 @@ impl Tenants {
     pub(super) fn removed(&self, name: &str, say: Say<'_>) {
         self.registry.remove(name);
         self.board.remove(name);
-        let noted = ConnectionStore::open(&self.paths, name).and_then(|store| store.webhook_url().set_removed());
+        let noted =
+            ConnectionStore::open(&self.paths, name).and_then(|store| store.webhook_url().set_removed());
         if let Err(error) = noted {
             tracing::warn!(connection = %name, %error, "after a restart its URL will not be known");
         }

@@ -16,10 +16,10 @@ use super::loading::{Loaded, Loader, name_in};
 use crate::error::{Error, Result};
 use crate::hooks::Registry;
 use crate::journal::Journal;
-use crate::metrics::Meters;
-use crate::report::render_error;
 use crate::loaded::Engines;
+use crate::metrics::Meters;
 use crate::paths::Paths;
+use crate::report::render_error;
 use crate::stop::{self, Stopper};
 
 /// How often a file that cannot be used is tried again: what it lacks may have come.

@@ -127,6 +127,9 @@ mod tests {
         assert_eq!(generated.bytes(), again.bytes());
         let mode = std::fs::metadata(data.join("key")).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(Key::find(None, Some(&data.join("nope")), &data).is_err(), "a missing key file was generated");
+        assert!(
+            Key::find(None, Some(&data.join("nope")), &data).is_err(),
+            "a missing key file was generated"
+        );
     }
 }

@@ -32,7 +32,8 @@ fn context(name: &str, purpose: Purpose) -> Vec<u8> {
 /// Seals a text of the connection `name`.
 pub(super) fn seal(key: &Key, name: &str, purpose: Purpose, text: &str) -> Result<Vec<u8>> {
     let mut nonce = [0_u8; NONCE_BYTES];
-    getrandom::fill(&mut nonce).map_err(|error| Error::state(format!("no randomness for sealing: {error}")))?;
+    getrandom::fill(&mut nonce)
+        .map_err(|error| Error::state(format!("no randomness for sealing: {error}")))?;
     let cipher = XChaCha20Poly1305::new(key.bytes().into());
     let payload = Payload { msg: text.as_bytes(), aad: &context(name, purpose) };
     let sealed = cipher

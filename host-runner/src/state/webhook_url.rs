@@ -65,8 +65,7 @@ impl WebhookUrl<'_> {
         let generated = HookSecrets::generate(self.0.0.key.bytes(), self.0.name(), now_ms());
         self.store(&generated, "IGNORE")?;
         // When another process inserted first, its secret is the stored one.
-        self.load()?
-            .ok_or_else(|| Error::state(format!("connection `{}`: no webhook secret", self.0.name())))
+        self.load()?.ok_or_else(|| Error::state(format!("connection `{}`: no webhook secret", self.0.name())))
     }
 
     /// Generates another secret; the previous one stays valid for `grace`.
@@ -87,7 +86,8 @@ impl WebhookUrl<'_> {
     /// The secret, to print the URL that a person asked for.
     pub fn reveal(&self) -> Result<HookSecret> {
         self.secrets()?.reveal(self.0.0.key.bytes(), self.0.name()).ok_or_else(|| {
-            let message = format!("connection `{}`: its webhook URL was made with another key", self.0.name());
+            let message =
+                format!("connection `{}`: its webhook URL was made with another key", self.0.name());
             Error::state(message)
                 .hint("use the key it was made with, or generate another URL: webhook url --rotate")
         })

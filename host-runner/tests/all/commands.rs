@@ -39,8 +39,9 @@ const COMMANDS: [(&[&str], i32); 22] = [
 fn masked(value: Value) -> Value {
     match value {
         Value::Object(members) => {
-            let masked_key =
-                |key: &str| matches!(key, "url" | "setup" | "cursor" | "updated_at" | "generation" | "complete");
+            let masked_key = |key: &str| {
+                matches!(key, "url" | "setup" | "cursor" | "updated_at" | "generation" | "complete")
+            };
             let members = members.into_iter().map(|(key, value)| {
                 let value = if masked_key(&key) { Value::Null } else { masked(value) };
                 (key, value)
@@ -101,10 +102,7 @@ fn a_command_calls_for_nothing_but_its_request_and_creates_neither_sink_nor_jour
 fn while_another_process_has_the_connection_the_url_can_be_rotated_and_the_rest_is_refused() {
     let silent = server::Server::new(None);
     let url = format!("http://{}", silent.address);
-    let config = format!(
-        "behaviour = \"http\"\nurl = {url:?}\n[egress]\nallow = [\"{}\"]\n",
-        silent.address
-    );
+    let config = format!("behaviour = \"http\"\nurl = {url:?}\n[egress]\nallow = [\"{}\"]\n", silent.address);
     let place = Place::new(&config);
     let sync = place.start(&["sync"]);
     silent.wait();
@@ -123,7 +121,8 @@ fn a_session_of_another_key_can_be_deleted() {
     let place = Place::new("");
     place.expect(&["authorize", "--code", "good-code"], 0);
     std::fs::write(place.path("other.key"), "07".repeat(32)).expect("written");
-    let other = |arguments: &[&str], code| place.json(&[arguments, &["--key-file", "other.key"]].concat(), code);
+    let other =
+        |arguments: &[&str], code| place.json(&[arguments, &["--key-file", "other.key"]].concat(), code);
     other(&["check"], 12);
     assert_eq!(other(&["state", "reset", "--session"], 0)["session_forgotten"], true);
     other(&["check"], 4);
