@@ -1,6 +1,6 @@
 //! The one error of this crate: who failed, what the caller can do, the message for people, and its form as JSON.
 //!
-//! Does not decide about retries; [`crate::retry`] does.
+//! Does not decide about retries; [`crate::policy`] does.
 
 use std::fmt;
 
@@ -94,7 +94,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A failure, for people and for [`crate::retry`].
+/// A failure, for people and for [`crate::policy`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Error {
     /// Who failed.

@@ -1,105 +1,89 @@
-//! Requests to the actor of a server: answered between two batches, because only the actor may call the component and
-//! write to the sink. What they change is carried over into the schedule.
+//! Requests to the actor of a server: executed between two batches, because only the actor may call the component and
+//! write to the sink. What a request changes is carried over into the schedule.
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::respond::{Effect, Responder, SinkAccess};
-use super::subscribing::Subscribing;
-use super::{Actor, End, Work, until_stopped};
-use crate::change::Table;
+use super::core::until_stopped;
+use super::respond::{Responder, SinkAccess, json};
+use super::{Actor, Stopped};
 use crate::error::{Origin, Result};
 use crate::request::Request;
-use crate::sinks::Target;
 
 /// The answer to a request, as JSON.
 pub type Answer = Result<Value>;
 
 /// A request with the channel for its answer.
-pub struct Ask {
+pub struct Command {
     /// The request.
     pub request: Request,
     /// Takes the answer.
     pub reply: oneshot::Sender<Answer>,
 }
 
-impl Actor {
-    /// Answers a request. `tables` are those of the last discovery.
-    pub(super) async fn respond(
-        &mut self,
-        request: &Request,
-        sink: &Target,
-        tables: Option<&[Table]>,
-    ) -> Result<Result<(Value, Effect)>, End> {
-        let mut responder = Responder {
-            describe: &self.describe,
-            sandbox: &mut self.sandbox,
-            store: &self.store,
-            sink: SinkAccess::Open(sink),
-            journal: self.journal.path(),
-            tables,
-        };
-        until_stopped(&mut self.stop, responder.answer(request)).await
-    }
-
-    /// Sends an answer; counts a failure of the source.
-    pub(super) fn reply(&self, ask: Ask, answer: Answer) {
+impl Actor<'_> {
+    /// Executes a request and sends the answer.
+    pub(super) async fn answer(&mut self, command: Command) -> Result<(), Stopped> {
+        self.settle().await?;
+        let answer = self.execute(&command.request).await?;
+        // The counters show failures of the source, whoever asked.
         if let Err(error) = &answer
             && matches!(error.origin, Origin::Component | Origin::Sandbox)
         {
-            self.meters.failed(error);
+            self.core.meters.failed(error);
         }
-        let _sender_left = ask.reply.send(answer);
-    }
-}
-
-impl Work {
-    /// Answers a request and carries over what it changed.
-    pub(super) async fn answer(&mut self, ask: Ask) -> Result<(), End> {
-        let answer = match self.respond(&ask.request).await? {
-            Ok((value, effect)) => {
-                self.follow(effect).await?;
-                Ok(value)
-            }
-            Err(error) => Err(error),
-        };
-        self.actor.reply(ask, answer);
+        let _client_left = command.reply.send(answer);
         Ok(())
     }
 
-    /// Answers a request without carrying over what it changed.
-    pub(super) async fn respond(&mut self, request: &Request) -> Result<Result<(Value, Effect)>, End> {
-        self.actor.respond(request, &self.target, Some(&self.tables)).await
+    /// Executes a request and carries over what it changed.
+    pub(super) async fn execute(&mut self, request: &Request) -> Result<Answer, Stopped> {
+        if matches!(request, Request::Discover) {
+            return Ok(self.discover().await?.and_then(json));
+        }
+        let mut responder = Responder {
+            describe: &self.core.describe,
+            sandbox: &mut self.core.sandbox,
+            store: &self.core.store,
+            sink: SinkAccess::Open(&self.core.sink),
+            journal: self.queue.as_ref().map(|queue| queue.journal().path()),
+            tables: self.discovery.is_done().then(|| self.discovery.tables()),
+        };
+        let answer = until_stopped(&mut self.core.stop, responder.answer(request)).await?;
+        if let Ok(answer) = &answer {
+            self.carry_over(request, answer)?;
+        }
+        Ok(answer)
     }
 
-    /// Carries over into the schedule what a request changed.
-    pub(super) async fn follow(&mut self, effect: Effect) -> Result<(), End> {
+    fn carry_over(&mut self, request: &Request, answer: &Value) -> Result<()> {
         let now = Instant::now();
-        let connection = self.actor.store.name();
-        match effect {
-            Effect::None => {}
-            Effect::Discovered(tables) => self.discovered(tables).await?,
-            Effect::Reset(tables) => {
-                tracing::info!(connection, tables = tables.join(","), "new snapshots start now");
-                for table in &tables {
-                    self.agenda.restart(table, now);
-                    self.actor.meters.count(|counters| counters.table(table).complete = false);
+        let connection = &self.core.name;
+        match request {
+            Request::Reset { .. } => {
+                let tables = answer.as_array().into_iter().flatten().filter_map(Value::as_str);
+                for table in tables {
+                    tracing::info!(%connection, table, "a new snapshot starts");
+                    self.poll.schedule.restart(table, now);
+                    self.core.meters.count(|counters| counters.table(table).complete = false);
                 }
             }
-            Effect::Subscribed { stored, is_new } => {
-                self.subscribing.subscribed(stored, now);
-                if is_new {
-                    tracing::info!(connection, "subscribed");
-                    // Changes from before the registration were not delivered.
-                    self.agenda.all_due(now);
+            Request::Subscribe { .. } | Request::Unsubscribe => {
+                if self.subscription.renewed(self.core.store.subscription()?, now) {
+                    tracing::info!(%connection, "subscribed");
+                    // No webhook brought the changes from before the registration.
+                    self.poll.schedule.all_due(now);
                 }
             }
-            Effect::Unsubscribed => {
-                tracing::info!(connection, "unsubscribed");
-                self.subscribing = Subscribing::new(None, None, now);
-            }
-            Effect::UrlChanged => self.subscribing.changed(now),
+            Request::RotateUrl { .. } | Request::UrlChanged => self.subscription.changed(now),
+            Request::Authorize { .. }
+            | Request::Check
+            | Request::Discover
+            | Request::Count { .. }
+            | Request::Invoke { .. }
+            | Request::State
+            | Request::ForgetSession => {}
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::request::Answer;
 use crate::change::{CheckItem, Table};
@@ -17,7 +16,7 @@ use crate::connection::{Connection, SinkSettings};
 use crate::describe::Describe;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::hooks::{self, PublicUrl};
-use crate::journal::{self, JournalLimits};
+use crate::journal::{self, JournalLimits, Summary};
 use crate::loaded::LoadedConnection;
 use crate::paths::Paths;
 use crate::request::{ConnectionState, Registration, Request, RowCount};
@@ -31,8 +30,8 @@ pub(super) struct Responder<'a> {
     pub(super) sandbox: &'a mut Sandbox,
     pub(super) store: &'a LockedStore,
     pub(super) sink: SinkAccess<'a>,
-    /// The journal's file.
-    pub(super) journal: &'a Path,
+    /// The journal's file, if the connection has one.
+    pub(super) journal: Option<&'a Path>,
     /// The tables, if they are known already.
     pub(super) tables: Option<&'a [Table]>,
 }
@@ -41,21 +40,6 @@ pub(super) struct Responder<'a> {
 pub(super) enum SinkAccess<'a> {
     Open(&'a Target),
     Closed(&'a SinkSettings),
-}
-
-/// What a request changed that the schedule of a running actor follows.
-pub(super) enum Effect {
-    None,
-    Discovered(Vec<Table>),
-    /// These tables have no cursor any more.
-    Reset(Vec<String>),
-    Subscribed {
-        stored: StoredSubscription,
-        /// The source was told something new.
-        is_new: bool,
-    },
-    Unsubscribed,
-    UrlChanged,
 }
 
 /// Answers a request of a connection that no server has, and releases the connection again.
@@ -80,10 +64,10 @@ pub async fn answer_once(connection: Connection, paths: &Paths, request: &Reques
         sandbox: &mut open.sandbox,
         store: &open.store,
         sink: SinkAccess::Closed(&loaded.connection.sink),
-        journal: &paths.journal(),
+        journal: Some(&paths.journal()),
         tables: None,
     };
-    responder.answer(request).await.map(|(value, _)| value)
+    responder.answer(request).await
 }
 
 /// Generates another secret for the webhook URL. `registered` is the answer if a URL is registered at the source.
@@ -96,7 +80,8 @@ pub(crate) fn rotate_url(
     Ok(if store.has_subscription()? { registered } else { Registration::None })
 }
 
-fn json<T: Serialize>(value: T) -> Answer {
+/// A value as an answer.
+pub(super) fn json<T: Serialize>(value: T) -> Answer {
     serde_json::to_value(value).map_err(|error| Error::host(format!("an answer is not JSON: {error}")))
 }
 
@@ -115,50 +100,27 @@ impl SinkAccess<'_> {
 
 impl Responder<'_> {
     /// Answers a request.
-    pub(super) async fn answer(&mut self, request: &Request) -> Result<(Value, Effect)> {
-        let mut effect = Effect::None;
-        let value = match request {
+    pub(super) async fn answer(&mut self, request: &Request) -> Answer {
+        match request {
             Request::Authorize { grant } => json(self.sandbox.authorize(grant.clone()).await?),
             Request::Check => json(self.check().await?),
-            Request::Discover => {
-                let tables = self.sandbox.discover().await?;
-                let value = json(&tables);
-                effect = Effect::Discovered(tables);
-                value
-            }
+            Request::Discover => json(self.sandbox.discover().await?),
             Request::Count { tables } => json(self.count(tables).await?),
             Request::Invoke { name, arguments } => self.invoke(name, arguments).await,
             Request::State => json(self.state().await?),
-            Request::Reset { tables } => {
-                let reset = self.reset(tables).await?;
-                let value = json(&reset);
-                effect = Effect::Reset(reset);
-                value
-            }
+            Request::Reset { tables } => json(self.reset(tables).await?),
             Request::ForgetSession => {
                 let was_there = self.store.delete_session()?;
                 self.sandbox.forget_session();
                 json(was_there)
             }
-            Request::Subscribe { public_url } => {
-                effect = self.subscribe(&PublicUrl::parse(public_url)?).await?;
-                json(())
-            }
-            Request::Unsubscribe => {
-                self.unsubscribe().await?;
-                effect = Effect::Unsubscribed;
-                json(())
-            }
+            Request::Subscribe { public_url } => json(self.subscribe(&PublicUrl::parse(public_url)?).await?),
+            Request::Unsubscribe => json(self.unsubscribe().await?),
             Request::RotateUrl { grace_ms } => {
-                effect = Effect::UrlChanged;
                 json(rotate_url(self.store, *grace_ms, Registration::Renewing)?)
             }
-            Request::UrlChanged => {
-                effect = Effect::UrlChanged;
-                json(())
-            }
-        };
-        Ok((value?, effect))
+            Request::UrlChanged => json(()),
+        }
     }
 
     async fn check(&mut self) -> Result<Vec<CheckItem>> {
@@ -169,7 +131,10 @@ impl Responder<'_> {
             Some(sink) => sink.work(|sink| sink.position(JOURNAL)).await?.map(|position| position.updated_at),
             None => None,
         };
-        let journal = journal::summary(self.journal, self.store.name(), &JournalLimits::default())?;
+        let journal = match self.journal {
+            Some(path) => journal::summary(path, self.store.name(), &JournalLimits::default())?,
+            None => Summary::default(),
+        };
         items.extend(Webhooks { is_subscribed, applied_at, journal }.items());
         Ok(items)
     }
@@ -220,7 +185,7 @@ impl Responder<'_> {
     }
 
     /// Registers the current webhook URL at the source, or updates the registration that is stored.
-    async fn subscribe(&mut self, public_url: &PublicUrl) -> Result<Effect> {
+    async fn subscribe(&mut self, public_url: &PublicUrl) -> Result<()> {
         let discovered;
         let tables = match self.tables {
             Some(tables) => tables,
@@ -232,15 +197,13 @@ impl Responder<'_> {
         let tables = self.describe.subscribable(tables)?;
         let url = hooks::url(public_url, self.store.name(), &self.store.webhook_url().secret()?);
         let former = self.store.subscription()?.map(|stored| stored.subscription);
-        let subscription = self.sandbox.subscribe(url, tables, former.clone()).await.map_err(|error| {
+        let subscription = self.sandbox.subscribe(url, tables, former).await.map_err(|error| {
             let hint =
                 "sources try the URL before they accept it: `serve` must be running and reachable under it";
             if error.hint.is_none() { error.hint(hint) } else { error }
         })?;
-        let is_new = former.as_ref() != Some(&subscription);
         let stored = StoredSubscription { subscription, public_url: public_url.to_string() };
-        self.store.set_subscription(Some(&stored))?;
-        Ok(Effect::Subscribed { stored, is_new })
+        self.store.set_subscription(Some(&stored))
     }
 
     async fn unsubscribe(&mut self) -> Result<()> {

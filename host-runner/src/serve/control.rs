@@ -17,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::actor::{Answer, Ask, rotate_url};
+use crate::actor::{Answer, Command, rotate_url};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::hooks::Registry;
 use crate::request::{Registration, Request};
@@ -56,7 +56,7 @@ pub(super) struct ControlServer {
     pub(super) store: ConnectionStore,
     pub(super) redactor: Redactor,
     pub(super) registry: Registry,
-    pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) commands: mpsc::Sender<Command>,
 }
 
 /// Closes and removes the socket when dropped.
@@ -130,8 +130,8 @@ impl ControlServer {
                 let registration = rotate_url(&self.store, grace_ms, Registration::Renewing)?;
                 renew(&self.store, &self.registry)?;
                 // The new URL is valid now; the client does not wait until the source knows it.
-                let asks = self.asks.clone();
-                tokio::spawn(async move { send(&asks, Request::UrlChanged).await });
+                let commands = self.commands.clone();
+                tokio::spawn(async move { send(&commands, Request::UrlChanged).await });
                 return Ok(json!(registration));
             }
             Request::Authorize { ref grant } => {
@@ -140,7 +140,7 @@ impl ControlServer {
             }
             _ => {}
         }
-        send(&self.asks, request).await.unwrap_or_else(|| {
+        send(&self.commands, request).await.unwrap_or_else(|| {
             let message = format!("connection `{}`: its server is stopping", self.store.name());
             Err(Error::new(Origin::State, Kind::Unavailable, message).hint("run it again"))
         })
@@ -148,9 +148,9 @@ impl ControlServer {
 }
 
 /// Sends a request to the actor; none if the actor ends before it answers.
-async fn send(asks: &mpsc::Sender<Ask>, request: Request) -> Option<Answer> {
+async fn send(commands: &mpsc::Sender<Command>, request: Request) -> Option<Answer> {
     let (reply, answer) = oneshot::channel();
-    asks.send(Ask { request, reply }).await.ok()?;
+    commands.send(Command { request, reply }).await.ok()?;
     answer.await.ok()
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::control;
-use crate::actor::{Actor, End, wait_after};
+use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::random_unit;
 use crate::connection::SinkKind;
 use crate::error::Result;
@@ -19,6 +19,7 @@ use crate::journal::Journal;
 use crate::loaded::LoadedConnection;
 use crate::metrics::{Meters, Phase};
 use crate::paths::Paths;
+use crate::policy::{self, Budget};
 use crate::sinks;
 use crate::state::ConnectionStore;
 use crate::stop::Stop;
@@ -59,8 +60,8 @@ impl Keeper {
             let ended = self.once().await;
             self.opening = None;
             let error = match ended {
-                Ok(End::Stopped) => return,
-                Ok(End::Failed(error)) => error,
+                Ok(Stopped::Requested | Stopped::Finished) => return,
+                Ok(Stopped::Failed(error)) => error,
                 Err(error) => {
                     self.meters.failed(&error);
                     error
@@ -68,7 +69,8 @@ impl Keeper {
             };
             attempt = if began.elapsed() > GOOD_RUN { 1 } else { attempt + 1 };
             let name = &self.loaded.connection.name;
-            let wait = wait_after(&error, attempt, random_unit());
+            let budget = Budget::endless(&self.loaded.connection.limits);
+            let wait = policy::backoff(&error, attempt, &budget, random_unit());
             let hint = error.hint.as_deref().unwrap_or_default();
             match wait {
                 Some(wait) => {
@@ -89,36 +91,37 @@ impl Keeper {
     }
 
     /// One life of the actor.
-    async fn once(&mut self) -> Result<End> {
+    async fn once(&mut self) -> Result<Stopped> {
         let connection = &self.loaded.connection;
         let open = self.loaded.open(self.store.lock()?)?;
-        let (asks_in, asks) = mpsc::channel(ASKS_MAX);
+        let (requests, commands) = mpsc::channel(ASKS_MAX);
         let control = control::ControlServer {
             store: self.store.clone(),
             redactor: self.paths.redactor.clone(),
             registry: self.registry.clone(),
-            asks: asks_in,
+            commands: requests,
         };
         let guard = control.start(&self.paths.data);
         self.opening = None;
         // A command may have rotated the URL before this socket was there.
         control::renew(&self.store, &self.registry)?;
-        let sink = sinks::open(&connection.sink)?;
-        let actor = Actor {
+        let config = ActorConfig {
             name: connection.name.clone(),
             describe: self.loaded.describe.clone(),
             sandbox: open.sandbox,
+            sink: sinks::open(&connection.sink)?,
             store: open.store,
             limits: connection.limits.clone(),
-            journal: self.journal.clone(),
+            journal: Some(self.journal.clone()),
             compares: connection.sink.kind == SinkKind::Sqlite,
             public_url: self.subscribe.clone(),
-            asks,
+            commands,
             meters: self.meters.clone(),
             stop: self.stop.clone(),
         };
         self.meters.phase(Phase::Starting);
-        let end = actor.run(sink).await;
+        let mut no_observer = ();
+        let end = Actor::new(config, Mode::Serve, &mut no_observer)?.run().await;
         drop(guard);
         Ok(end)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::files::{self, Stamp};
-use crate::actor::READ_MS;
+use crate::actor::SERVE_BATCH_MS;
 use crate::connection;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ impl Loader {
         let connection = Connection::load(file, &|name: &str| std::env::var(name).ok())?;
         let mut loaded = LoadedConnection::load_in(&self.engines, connection, &self.paths).await?;
         let limits = &mut loaded.connection.limits;
-        limits.max_ms = limits.max_ms.min(READ_MS);
+        limits.max_ms = limits.max_ms.min(SERVE_BATCH_MS);
         let name = &loaded.connection.name;
         if let Some(other) = taken(name) {
             let message = format!("{}: `{name}` is the name of {} too", file.display(), other.display());

@@ -1,6 +1,6 @@
-//! What a sync did: per table and in all, for people, for `--json` and for the exit code.
+//! The report of `sync`: per table and in sum, for the terminal, for `--json` and for the exit code.
 //!
-//! Plain data with sums; prints nothing.
+//! Plain data; prints nothing.
 
 use serde_json::{Value, json};
 
@@ -11,20 +11,35 @@ use crate::sinks::Counts;
 /// How a table ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Not begun: something before it stopped everything.
+    /// Not started: the run ended before it.
     Skipped,
+    /// It has not ended yet.
+    Reading,
     /// Nothing is left to read.
     CaughtUp,
-    /// Stopped by a person; goes on from here next time.
+    /// The run was stopped; the next one continues from the last commit.
     Interrupted,
-    /// Gave up.
+    /// Failed, after the retries that the policy allows.
     Failed(Error),
+}
+
+impl Ending {
+    /// Its name in `--json`.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Reading => "reading",
+            Self::CaughtUp => "caught-up",
+            Self::Interrupted => "interrupted",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// One table.
 #[derive(Clone, Debug)]
 pub struct TableReport {
-    /// Its name.
+    /// The table's name.
     pub table: String,
     /// Rows.
     pub counts: Counts,
@@ -32,13 +47,13 @@ pub struct TableReport {
     pub batches: u64,
     /// Requests that left the sandbox.
     pub requests: u64,
-    /// Of the source's quota.
+    /// Credits used.
     pub credits_used: u64,
-    /// Of the source's quota, if it says so.
+    /// Credits left, if the source reports them.
     pub credits_left: Option<u64>,
-    /// Time.
+    /// From its first call to its last commit.
     pub elapsed_ms: u64,
-    /// What a person should know.
+    /// The source's warnings, each once.
     pub warnings: Vec<String>,
     /// How it ended.
     pub ending: Ending,
@@ -47,18 +62,18 @@ pub struct TableReport {
 /// All tables.
 #[derive(Clone, Debug, Default)]
 pub struct SyncReport {
-    /// In the order they were read.
+    /// In the order of reading.
     pub tables: Vec<TableReport>,
-    /// Time, discovery included.
+    /// Including discovery.
     pub elapsed_ms: u64,
-    /// Requests, discovery included.
+    /// Including discovery.
     pub requests: u64,
-    /// Stopped by a person.
+    /// Stopped by SIGINT or SIGTERM.
     pub interrupted: bool,
 }
 
 impl TableReport {
-    /// A table that was not begun.
+    /// A table that was not started.
     pub fn new(table: &str) -> Self {
         Self {
             table: table.to_owned(),
@@ -82,15 +97,9 @@ impl TableReport {
     }
 
     fn json(&self) -> Value {
-        let ending = match &self.ending {
-            Ending::Skipped => "skipped",
-            Ending::CaughtUp => "caught-up",
-            Ending::Interrupted => "interrupted",
-            Ending::Failed(_) => "failed",
-        };
         let mut value = json!({
             "table": self.table,
-            "ending": ending,
+            "ending": self.ending.name(),
             "rows": self.counts,
             "batches": self.batches,
             "requests": self.requests,
@@ -121,7 +130,7 @@ impl SyncReport {
         total
     }
 
-    /// The exit code that says how it went.
+    /// The exit code.
     pub fn exit(&self) -> Exit {
         if self.interrupted {
             return Exit::Interrupted;
@@ -129,7 +138,7 @@ impl SyncReport {
         Exit::of_all(self.tables.iter().filter_map(TableReport::error).map(Exit::from))
     }
 
-    /// One object for machines.
+    /// One object, for `--json`.
     pub fn json(&self, connection: &str) -> Value {
         let total = self.total();
         json!({
