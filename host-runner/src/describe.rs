@@ -5,8 +5,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::change::Table;
 use crate::egress::policy::Target;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Origin, Result};
+
+/// Groups of configuration properties in the order in which a person needs them; other groups follow.
+const GROUPS: [&str; 4] = ["basic", "reading", "realtime", "advanced"];
 
 /// The parts of the document that the runner acts on; the rest stays in `document`.
 #[derive(Clone, Debug, Deserialize)]
@@ -144,6 +148,25 @@ impl Describe {
         self.configuration.get("properties").and_then(Value::as_object).into_iter().flatten()
     }
 
+    /// The same, by group and by the order within it.
+    pub fn ordered_properties(&self) -> Vec<(&str, &Value)> {
+        let mut properties: Vec<(&str, &Value)> =
+            self.properties().map(|(key, schema)| (key.as_str(), schema)).collect();
+        properties.sort_by(|(left_key, left), (right_key, right)| {
+            let rank = |schema: &Value| {
+                let order = schema.get("x-order").and_then(Value::as_f64).unwrap_or(f64::MAX);
+                let group = group_of(schema);
+                (GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len()), order)
+            };
+            let ((left_group, left_order), (right_group, right_order)) = (rank(left), rank(right));
+            left_group
+                .cmp(&right_group)
+                .then(left_order.total_cmp(&right_order))
+                .then(left_key.cmp(right_key))
+        });
+        properties
+    }
+
     /// Whether a configuration property is a secret.
     pub fn is_secret(&self, key: &str) -> bool {
         self.properties().any(|(name, schema)| name == key && is_secret(schema))
@@ -154,6 +177,22 @@ impl Describe {
         let named = self.tables.iter().find(|table| table.name == name);
         let alias = || self.tables.iter().find(|table| table.aliases.iter().any(|alias| alias == name));
         named.or_else(alias).map_or_else(|| name.to_owned(), |table| table.name.clone())
+    }
+
+    /// Which of these tables have webhooks; fails if none has.
+    pub fn subscribable(&self, tables: &[Table]) -> Result<Vec<String>> {
+        let has_webhook = |table: &&Table| {
+            let mut infos = self.tables.iter().filter(|info| info.name == table.name);
+            infos.any(|info| info.capabilities.iter().any(|capability| capability == "webhook"))
+        };
+        let subscribable: Vec<String> =
+            tables.iter().filter(has_webhook).map(|table| table.name.clone()).collect();
+        if subscribable.is_empty() {
+            let message = "none of the tables of this connection has webhooks";
+            return Err(Error::new(Origin::Component, Kind::Unsupported, message)
+                .hint("without webhooks, `serve` keeps them up to date by polling"));
+        }
+        Ok(subscribable)
     }
 
     /// The origins that a configuration leads to.
@@ -168,6 +207,11 @@ impl Describe {
         targets.dedup();
         Ok(targets)
     }
+}
+
+/// The group of a configuration property.
+pub fn group_of(schema: &Value) -> &str {
+    schema.get("x-group").and_then(Value::as_str).unwrap_or("advanced")
 }
 
 /// Whether a property's schema marks it as a secret.
@@ -186,7 +230,7 @@ impl Host {
             let target = url.parse().ok().and_then(|uri| Target::of(&uri));
             return target.map(Some).ok_or_else(|| {
                 Error::new(
-                    crate::error::Origin::Configuration,
+                    Origin::Configuration,
                     Kind::Config,
                     format!("config.{key}: not a URL of the form https://host or https://host:port"),
                 )

@@ -25,6 +25,7 @@ mod reader;
 mod record;
 mod recovery;
 mod salvage;
+mod summary;
 mod transaction;
 mod writer;
 
@@ -41,6 +42,7 @@ use self::queue::{Change, Command, Queue};
 use self::reader::Readers;
 use self::record::Record;
 pub use self::recovery::{Found, FoundConnection, Replaced};
+pub use self::summary::{Summary, summary};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::missed::MissedDeliveries;
 
@@ -109,7 +111,6 @@ pub struct Journal {
 
 struct Inner {
     path: PathBuf,
-    limits: JournalLimits,
     queue: Arc<Queue>,
     board: Arc<Board>,
     readers: Readers,
@@ -141,11 +142,16 @@ impl Journal {
         let queue = Arc::new(Queue::default());
         let board = Arc::new(Board::default());
         board.publish_all(&ledger);
-        let writer = writer::Writer::new(path.clone(), limits.clone(), database, ledger, Arc::clone(&board));
+        let writer = writer::Writer::new(path.clone(), limits, database, ledger, Arc::clone(&board));
         let writer = writer.spawn(Arc::clone(&queue))?;
         let readers = Readers::new(path.clone());
-        let inner = Inner { path, limits, queue, board, readers, writer: Some(writer), _owner: owner };
+        let inner = Inner { path, queue, board, readers, writer: Some(writer), _owner: owner };
         Ok((Self { inner: Arc::new(inner) }, found))
+    }
+
+    /// The journal's file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
     }
 
     /// Appends; durable when it returns.
@@ -198,14 +204,6 @@ impl Journal {
     /// The signal for deliveries that were rejected or will not be applied.
     pub fn missed_deliveries(&self) -> &MissedDeliveries {
         &self.inner.board.missed
-    }
-
-    /// How much of the room for dead letters is taken, in percent.
-    pub fn dead_percent(&self, connection: &str) -> u64 {
-        let (_, dead) = self.inner.board.depth(connection);
-        let JournalLimits { dead_count, dead_bytes, .. } = &self.inner.limits;
-        let percent = |used: u64, most: u64| used.saturating_mul(100) / most.max(1);
-        percent(dead.count, *dead_count).max(percent(dead.bytes, *dead_bytes))
     }
 
     /// Dead letters with an id greater than `after`, oldest first, of one connection or of all.

@@ -419,7 +419,7 @@ usage         config       Manual      Connection Retry         Whole     2
         let mut table = String::new();
         for (origin, kind) in pairs() {
             let row = policy(origin, kind);
-            let (exit, pair) = (row.exit as u8, [origin.name(), kind.name()]);
+            let (exit, pair) = (row.exit as u8, [origin.to_string(), kind.to_string()]);
             let cells = [
                 format!("{:?}", row.backoff),
                 format!("{:?}", row.scope),

@@ -58,23 +58,25 @@ struct Live {
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 type Calling<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
 
-/// Asks a component what it is; no network.
-pub async fn describe(component: &Component, limits: &Limits) -> Result<Describe> {
-    let linked = component.link()?;
-    let client = Client::new(Policy::default(), limits, None)?;
-    let hooks = Hooks { client, meter: Arc::default() };
-    let _seat = linked.seat().await?;
-    let mut store = Guest::store(&linked.engine, limits, hooks);
-    let asking = async {
-        let world = linked.pre.instantiate_async(&mut store).await?;
-        world.connector_source_metadata().call_describe(&mut store).await
-    };
-    let document = match timeout(limits.call_timeout, asking).await {
-        Ok(Ok(document)) => document,
-        Ok(Err(trap)) => return Err(stopped("describe", &trap, limits)),
-        Err(_) => return Err(timed_out("describe", limits)),
-    };
-    Describe::parse(&document)
+impl Component {
+    /// The component's `describe` document; the call has no network.
+    pub async fn describe(&self, limits: &Limits) -> Result<Describe> {
+        let linked = self.link()?;
+        let client = Client::new(Policy::default(), limits, None)?;
+        let hooks = Hooks { client, meter: Arc::default() };
+        let _seat = linked.seat().await?;
+        let mut store = Guest::store(&linked.engine, limits, hooks);
+        let calling = async {
+            let world = linked.pre.instantiate_async(&mut store).await?;
+            world.connector_source_metadata().call_describe(&mut store).await
+        };
+        let document = match timeout(limits.call_timeout, calling).await {
+            Ok(Ok(document)) => document,
+            Ok(Err(trap)) => return Err(stopped("describe", &trap, limits)),
+            Err(_) => return Err(timed_out("describe", limits)),
+        };
+        Describe::parse(&document)
+    }
 }
 
 impl Sandbox {
@@ -107,9 +109,9 @@ impl Sandbox {
         &self.meter
     }
 
-    /// Whether the component has something to come back with.
-    pub fn has_session(&self) -> bool {
-        self.session.is_some()
+    /// Continues without a session, which the caller has deleted.
+    pub fn forget_session(&mut self) {
+        (self.live, self.session) = (None, None);
     }
 
     /// Exchanges a grant for a session.

@@ -322,9 +322,9 @@ impl Queue {
             Some(hint) => format!("{}; {hint}", error.message),
             None => error.message.clone(),
         };
-        let kind = error.kind.name();
-        let evicted = blocking(move || journal.bury(&name, seq, kind, &reason)).await?;
-        tracing::warn!(connection = %self.name, seq, kind, %error, "dead letter");
+        let kind = error.kind.to_string();
+        let evicted = blocking(move || journal.bury(&name, seq, &kind, &reason)).await?;
+        tracing::warn!(connection = %self.name, seq, kind = %error.kind, %error, "dead letter");
         core.meters.failed(&error);
         core.meters.count(|readings| {
             readings.counters.deliveries_dead_lettered.add([], 1);

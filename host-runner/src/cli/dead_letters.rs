@@ -10,8 +10,7 @@ use crate::clock::rfc3339_ms;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
 use crate::journal::{DeadLetter, DeadRecord, Journal, JournalLimits};
-use crate::report::{columns, grouped};
-use crate::serve::journal_path;
+use crate::report::{columns, thousands};
 
 pub(super) const HELP: &str = "\
 Without -c it is about all connections of the data folder. A delivery that is taken again goes to the end of the line.
@@ -62,7 +61,7 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
         [] => None,
         _ => Some(context.connection()?.name),
     };
-    let path = journal_path(&context.paths);
+    let path = context.paths.journal();
     // Opening a journal makes it; looking must not.
     let journal = if path.exists() {
         let (journal, _found) = Journal::open(path, JournalLimits::default())?;
@@ -166,7 +165,7 @@ fn list(context: &Context, letters: &[DeadLetter]) {
             letter.id.to_string(),
             letter.connection.clone(),
             rfc3339_ms(letter.received_at_ms).unwrap_or_default(),
-            grouped(letter.bytes),
+            thousands(letter.bytes),
             letter.kind.clone(),
             letter.reason.clone(),
         ]);

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Context, spec};
-use crate::describe::{Describe, is_secret};
+use super::Context;
+use crate::describe::{Describe, group_of, is_secret};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -17,8 +17,6 @@ Examples:
   host-runner init                  print one
   host-runner init -o acme.toml     write one; its name becomes `acme`";
 
-/// Groups in the order in which a person needs them; others come last.
-const GROUPS: [&str; 4] = ["basic", "reading", "realtime", "advanced"];
 /// Comments are wrapped to be read beside code.
 const COMMENT_WIDTH: usize = 96;
 
@@ -33,7 +31,7 @@ pub(super) struct Init {
 }
 
 pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
-    let describe = spec::load(context).await?;
+    let describe = context.describe().await?;
     let Some(path) = &init.output else {
         context.printer.raw(&file(&describe, "acme"));
         return Ok(Exit::Success);
@@ -63,30 +61,6 @@ pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Configuration properties by group and order.
-pub(super) fn ordered(describe: &Describe) -> Vec<(&str, &Value)> {
-    let mut properties: Vec<(&str, &Value)> =
-        describe.properties().map(|(key, schema)| (key.as_str(), schema)).collect();
-    properties.sort_by(|(left_key, left), (right_key, right)| {
-        let rank = |schema: &Value| {
-            let order = schema.get("x-order").and_then(Value::as_f64).unwrap_or(f64::MAX);
-            (group_rank(group(schema)), order)
-        };
-        let (left_group, left_order) = rank(left);
-        let (right_group, right_order) = rank(right);
-        left_group.cmp(&right_group).then(left_order.total_cmp(&right_order)).then(left_key.cmp(right_key))
-    });
-    properties
-}
-
-fn group(schema: &Value) -> &str {
-    schema.get("x-group").and_then(Value::as_str).unwrap_or("advanced")
-}
-
-fn group_rank(group: &str) -> usize {
-    GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len())
-}
-
 fn file(describe: &Describe, name: &str) -> String {
     let mut text = format!("# {} {}: {}\n", describe.title, describe.version, describe.summary);
     text.push_str(
@@ -97,9 +71,9 @@ fn file(describe: &Describe, name: &str) -> String {
     text.push_str("# component = \"connector.wasm\"\n\n[config]\n");
     let required = describe.configuration.get("required").and_then(Value::as_array);
     let mut last_group = "";
-    for (key, schema) in ordered(describe) {
-        if group(schema) != last_group {
-            last_group = group(schema);
+    for (key, schema) in describe.ordered_properties() {
+        if group_of(schema) != last_group {
+            last_group = group_of(schema);
             text.push_str(&format!("\n# --- {last_group} ---\n"));
         }
         let is_required = required.is_some_and(|list| list.iter().any(|item| item == key));

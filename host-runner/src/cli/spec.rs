@@ -7,10 +7,7 @@ use super::Context;
 use crate::describe::{Describe, is_secret};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::limits::Limits;
 use crate::report::columns;
-use crate::sandbox::describe;
-use crate::tenant::{component_path, load_component};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -26,7 +23,7 @@ pub(super) struct Spec {
 }
 
 pub(super) async fn run(spec: &Spec, context: &Context) -> Result<Exit> {
-    let describe = load(context).await?;
+    let describe = context.describe().await?;
     if let Some(language) = &spec.help_text {
         let help = describe.document.get("help");
         let text = help.and_then(|help| help.get(language)).and_then(Value::as_str);
@@ -45,16 +42,6 @@ pub(super) async fn run(spec: &Spec, context: &Context) -> Result<Exit> {
         context.printer.text(&pretty(&describe));
     }
     Ok(Exit::Success)
-}
-
-/// The describe document of the component that the flags or the connection file name.
-pub(super) async fn load(context: &Context) -> Result<Describe> {
-    if !context.connections.is_empty() {
-        return Ok(context.tenant().await?.describe);
-    }
-    let limits = Limits::default();
-    let path = component_path(&context.paths, None)?;
-    describe(&load_component(&path, &limits, &context.paths)?, &limits).await
 }
 
 fn pretty(describe: &Describe) -> String {
@@ -86,7 +73,8 @@ fn configuration(describe: &Describe) -> Vec<Vec<String>> {
         let list = describe.configuration.get("required").and_then(Value::as_array);
         list.is_some_and(|list| list.iter().any(|item| item == key))
     };
-    super::init::ordered(describe)
+    describe
+        .ordered_properties()
         .into_iter()
         .map(|(key, schema)| {
             let mut notes = Vec::new();

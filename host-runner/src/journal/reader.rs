@@ -10,6 +10,7 @@ use rusqlite::{Connection as Database, OptionalExtension, Row, params};
 use super::Stored;
 use super::database::{failure, number, open_for_reading};
 use super::dead::{DeadLetter, DeadRecord};
+use super::ledger::Tally;
 use super::limits::READERS_KEPT;
 use super::record::Raw;
 use crate::error::Result;
@@ -24,6 +25,9 @@ const LETTERS: &str = "
     SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes FROM dead_letters d
     JOIN connections c ON c.id = d.connection
     WHERE d.id > ?1 AND (?2 IS NULL OR c.name = ?2) ORDER BY d.id LIMIT ?3";
+const LAST_LETTER: &str = "
+    SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes FROM dead_letters d
+    JOIN connections c ON c.id = d.connection WHERE c.name = ?1 ORDER BY d.id DESC LIMIT 1";
 const LETTER: &str = "
     SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes,
         checksum, method, path, headers, body
@@ -87,6 +91,24 @@ impl Readers {
             let mut statement = database.prepare_cached(LETTERS)?;
             statement.query_map(params![after, connection, count], letter)?.collect()
         })
+    }
+
+    pub(super) fn last_dead_letter(&self, connection: &str) -> Result<Option<DeadLetter>> {
+        self.read(|database| database.prepare_cached(LAST_LETTER)?.query_row([connection], letter).optional())
+    }
+
+    /// Pending deliveries and dead letters of a connection.
+    pub(super) fn tallies(&self, connection: &str) -> Result<(Tally, Tally)> {
+        let tally = |database: &Database, table: &str| {
+            let sql = format!(
+                "SELECT count(*), coalesce(sum(bytes), 0) FROM {table}
+                 WHERE connection = (SELECT id FROM connections WHERE name = ?1)"
+            );
+            let mut statement = database.prepare_cached(&sql)?;
+            statement
+                .query_row([connection], |row| Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? }))
+        };
+        self.read(|database| Ok((tally(database, "deliveries")?, tally(database, "dead_letters")?)))
     }
 
     pub(super) fn dead_letter(&self, id: u64) -> Result<Option<DeadRecord>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection as Database;
 
-use super::{AppendError, Delivery, Found, Journal, JournalLimits, Stored};
+use super::{AppendError, Delivery, Found, Journal, JournalLimits, Stored, summary};
 use crate::error::Kind;
 
 mod recovery;
@@ -189,7 +189,8 @@ async fn full_dead_letters_keep_a_delivery_where_it_is() {
 #[tokio::test]
 async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 2, ..JournalLimits::default() });
+    let limits = JournalLimits { dead_count: 2, ..JournalLimits::default() };
+    let (journal, _) = open_with(folder.path(), limits.clone());
     let seqs = append(&journal, "a", &["1", "2", "3", "4", "5", "6", "7"]).await;
     append(&journal, "b", &["b"]).await;
     let bury = |index: usize, kind: &str| journal.bury("a", seqs[index], kind, "x");
@@ -199,7 +200,9 @@ async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() 
     };
     assert_eq!(bury(0, "permission"), Ok(0));
     assert_eq!(bury(1, "permission"), Ok(0));
-    assert_eq!(journal.dead_percent("a"), 100);
+    let summary = summary(journal.path(), "a", &limits).expect("read next to the writer");
+    assert_eq!((summary.dead_percent, summary.depth), (100, journal.depth("a").expect("known")));
+    assert_eq!(summary.last_dead.map(|letter| letter.seq), Some(seqs[1]));
     assert_eq!(bury(2, "permission"), Ok(1), "the oldest goes");
     assert_eq!(kinds(), ["2 permission", "3 permission"]);
     assert_eq!((bury(3, "data"), bury(4, "data")), (Ok(1), Ok(1)), "they make room for others");

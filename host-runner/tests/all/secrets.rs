@@ -17,7 +17,7 @@ fn no_secret_is_ever_printed_or_stored_in_the_clear() {
         &["inspect"],
         &["spec"],
         &["state", "show"],
-        &["command", "echo", &format!("{{\"a\":\"{SECRET} token-for-{CODE}\"}}")],
+        &["invoke", "echo", &format!("{{\"a\":\"{SECRET} token-for-{CODE}\"}}")],
     ];
     let mut masked = 0;
     for command in commands {

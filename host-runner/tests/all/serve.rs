@@ -168,7 +168,7 @@ fn subscribe_unsubscribe_and_rotate_work_while_the_server_runs() {
     place.expect(&["webhook", "unsubscribe"], 0);
     place.expect(&["webhook", "unsubscribe"], 6);
     let before = place.json(&["webhook", "url"], 0)["url"].clone();
-    let after = place.json(&["webhook", "url", "--rotate", "--grace-h", "0"], 0)["url"].clone();
+    let after = place.json(&["webhook", "url", "--rotate", "--grace", "0s"], 0)["url"].clone();
     assert_ne!(before, after);
     let path =
         |url: &Value| url.as_str().and_then(|url| url.strip_prefix("https://YOUR-HOST")).map(str::to_owned);
