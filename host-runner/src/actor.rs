@@ -49,9 +49,6 @@ pub use self::subscribing::{no_webhooks, subscribable};
 
 /// Time that a call under way gets to end after a stop: a token that it renewed is then not lost.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Time asked for in a batch, so that what arrives meanwhile does not wait long. A first snapshot loses little:
-/// a commit takes milliseconds.
-pub const READ_MS: u32 = 1_000;
 /// Time that a backlog of deliveries may take before a table that is due gets a batch.
 const BACKLOG_TURN: Duration = Duration::from_secs(3);
 
@@ -145,7 +142,7 @@ impl Actor {
         let journal = positions.iter().find(|position| position.table == JOURNAL);
         let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
         let now = Instant::now();
-        let agenda = Agenda::new(&discovering::names(&tables), &positions, self.limits.poll, now);
+        let agenda = Agenda::new(&discovering::names(&tables), &positions, self.limits.serve.poll_interval, now);
         self.meters.count(|counters| {
             counters.phase = Phase::Running;
             let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));

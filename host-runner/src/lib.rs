@@ -41,4 +41,3 @@ mod bindings;
 mod conv;
 mod guest;
 mod progress;
-mod toml_tree;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Origin};
+use crate::units::format_duration;
 use crate::limits::{Limits, TRAP_ATTEMPTS_MAX};
 
 /// First back-off; doubled with each attempt.
@@ -27,8 +28,8 @@ pub enum Decision {
 /// Decides after the `attempt`-th failure in a row, counted from 1. `random` is in `0.0..1.0`.
 pub fn decide(error: Error, attempt: u32, limits: &Limits, random: f64) -> Decision {
     let attempts = match (error.origin, error.kind) {
-        (Origin::Component | Origin::Sandbox, Kind::Unavailable | Kind::RateLimited) => limits.attempts,
-        (Origin::Sandbox, Kind::Internal) => limits.attempts.min(TRAP_ATTEMPTS_MAX),
+        (Origin::Component | Origin::Sandbox, Kind::Unavailable | Kind::RateLimited) => limits.retry.max_attempts,
+        (Origin::Sandbox, Kind::Internal) => limits.retry.max_attempts.min(TRAP_ATTEMPTS_MAX),
         _ => return Decision::Stop(error),
     };
     if attempt >= attempts {
@@ -39,9 +40,9 @@ pub fn decide(error: Error, attempt: u32, limits: &Limits, random: f64) -> Decis
     }
     let Some(asked) = error.retry_after_ms.map(Duration::from_millis) else {
         let ceiling = BASE.saturating_mul(2_u32.saturating_pow(attempt - 1)).min(BACK_OFF_MAX);
-        return Decision::Again(ceiling.min(limits.wait_max).mul_f64(random));
+        return Decision::Again(ceiling.min(limits.retry.max_wait).mul_f64(random));
     };
-    if asked > limits.wait_max {
+    if asked > limits.retry.max_wait {
         return Decision::Stop(come_back(error, asked, limits));
     }
     Decision::Again(asked + SPREAD_MAX.min(asked).mul_f64(random))
@@ -49,8 +50,8 @@ pub fn decide(error: Error, attempt: u32, limits: &Limits, random: f64) -> Decis
 
 /// The error of a wait that is too long to sit out.
 fn come_back(error: Error, asked: Duration, limits: &Limits) -> Error {
-    let asked_s = asked.as_secs();
-    let limit_s = limits.wait_max.as_secs();
+    let enough = format_duration(Duration::from_secs(asked.as_secs().div_ceil(60) * 60));
+    let limit = format_duration(limits.retry.max_wait);
     Error {
         message: format!(
             "{}; the source asks to wait {}",
@@ -58,7 +59,7 @@ fn come_back(error: Error, asked: Duration, limits: &Limits) -> Error {
             duration(asked)
         ),
         hint: Some(format!(
-            "run it again in {}; or let it wait: wait_max_s = {asked_s} under [limits] (now {limit_s})",
+            "run it again in {}; or let it wait: max_wait = \"{enough}\" under [retry] (now \"{limit}\")",
             duration(asked)
         )),
         ..error
@@ -118,7 +119,8 @@ mod tests {
 
     #[test]
     fn back_off_doubles_up_to_a_minute_and_is_spread_from_zero() {
-        let limits = Limits::with(|key| (key == "attempts").then_some(100));
+        let mut limits = Limits::default();
+        limits.retry.max_attempts = 100;
         let at = |attempt, random| wait(decide(component(Kind::Unavailable), attempt, &limits, random));
         assert_eq!(at(1, 0.0), Duration::ZERO);
         assert_eq!(at(1, 0.5), Duration::from_millis(250));
@@ -139,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_wait_that_the_source_asks_for_is_obeyed_up_to_the_limit() {
-        let limits = Limits::with(|key| (key == "wait_max_s").then_some(60));
+        let mut limits = Limits::default();
+        limits.retry.max_wait = Duration::from_secs(60);
         let asking = |ms| Error { retry_after_ms: Some(ms), ..component(Kind::RateLimited) };
         assert_eq!(wait(decide(asking(10_000), 1, &limits, 0.0)), Duration::from_secs(10));
         assert_eq!(wait(decide(asking(10_000), 1, &limits, 0.5)), Duration::from_secs(11));
@@ -147,7 +150,7 @@ mod tests {
         let error = stop(decide(asking(3_600_000), 1, &limits, 0.0));
         assert_eq!(error.kind, Kind::RateLimited);
         assert_eq!(error.message, "it failed; the source asks to wait 1 h");
-        assert!(error.hint.is_some_and(|hint| hint.contains("wait_max_s = 3600")));
+        assert!(error.hint.is_some_and(|hint| hint.contains("max_wait = \"1h\"")));
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl<'a> Runner<'a> {
         progress: &mut TableReport,
     ) -> Result<Batch, End> {
         if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
-            if rest > self.limits.wait_max {
+            if rest > self.limits.retry.max_wait {
                 let message = format!("the source asks to wait {}", duration(rest));
                 let error = Error::new(Origin::Component, Kind::RateLimited, message)
                     .hint(format!("run it again in {}", duration(rest)));

@@ -113,7 +113,7 @@ pub fn sessions(name: &str, paths: &Paths) -> Result<(Lock, Sessions)> {
 /// Compiles a component, or takes it from the cache in the data folder.
 pub fn load_component(path: &Path, limits: &Limits, paths: &Paths) -> Result<Component> {
     let cache = paths.data.join("cache");
-    Engine::new(limits.memory_bytes, Some(cache))?.load(path)
+    Engine::new(limits.sandbox.memory, Some(cache))?.load(path)
 }
 
 /// Engines that many connections share: one for each amount of memory that instances may have.
@@ -123,10 +123,10 @@ pub struct Engines(Mutex<HashMap<usize, Engine>>);
 impl Engines {
     fn component(&self, path: &Path, limits: &Limits, paths: &Paths) -> Result<Component> {
         let mut engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = match engines.entry(limits.memory_bytes) {
+        let engine = match engines.entry(limits.sandbox.memory) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                entry.insert(Engine::new(limits.memory_bytes, Some(paths.data.join("cache")))?)
+                entry.insert(Engine::new(limits.sandbox.memory, Some(paths.data.join("cache")))?)
             }
         };
         engine.load(path)

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::files::{self, Stamp};
-use crate::actor::READ_MS;
 use crate::connection;
 use crate::error::{Error, Result};
 use crate::hooks::{HookSecrets, PublicUrl};
 use crate::journal::Journal;
+use crate::sandbox::validate;
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::tenant::{Engines, Paths, Tenant, key};
@@ -56,8 +56,13 @@ impl Loader {
     ) -> Result<Loaded> {
         let stamp = files::stamp(file);
         let mut tenant = Tenant::load_in(&self.engines, file, &self.paths).await?;
+        let connection = &tenant.connection;
+        // Before the URL of the connection takes anything: a configuration that the component refuses.
+        validate(&tenant.component, &connection.config_text(), &connection.limits)
+            .await
+            .map_err(|error| error.about(file.display()))?;
         let limits = &mut tenant.connection.limits;
-        limits.max_ms = limits.max_ms.min(READ_MS);
+        limits.batch.max_time = limits.batch.max_time.min(limits.serve.max_batch_time);
         let name = &tenant.connection.name;
         if let Some(other) = taken(name) {
             let message = format!("{}: `{name}` is the name of {} too", file.display(), other.display());
