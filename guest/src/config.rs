@@ -104,7 +104,8 @@ impl Config {
             Error::new(Kind::Config, format!("configuration: {what}"))
                 .hint("pass one JSON object with the keys that `spec` lists")
         };
-        let given: Value = serde_json::from_str(json).map_err(|error| refused(format!("not JSON: {error}")))?;
+        let given: Value =
+            serde_json::from_str(json).map_err(|error| refused(format!("not JSON: {error}")))?;
         let Value::Object(given) = given else { return Err(refused("not a JSON object".to_owned())) };
         let values = Value::Object(checked(&given)?);
         let values = Values::deserialize(values)
@@ -112,7 +113,8 @@ impl Config {
         let center = data_center::find(&values.data_center).unwrap_or(&DATA_CENTERS[0]);
         let origin = |url: Option<&str>, default: &str| {
             let url = url.unwrap_or(default);
-            Origin::parse(url).ok_or_else(|| Error::new(Kind::Internal, format!("configuration: {url} is not an origin")))
+            Origin::parse(url)
+                .ok_or_else(|| Error::new(Kind::Internal, format!("configuration: {url} is not an origin")))
         };
         let is_wanted = |table: &&Table| {
             let is_named = |name: &String| name == table.name || name == table.alias;
@@ -262,7 +264,8 @@ mod tests {
             for choice in choices {
                 let mut given: Value = serde_json::from_str(GOOD).unwrap();
                 given[key.name] = choice.into();
-                Config::parse(&given.to_string()).unwrap_or_else(|error| panic!("{} = {choice}: {error}", key.name));
+                Config::parse(&given.to_string())
+                    .unwrap_or_else(|error| panic!("{} = {choice}: {error}", key.name));
             }
         }
     }

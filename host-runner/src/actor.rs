@@ -142,7 +142,8 @@ impl Actor {
         let journal = positions.iter().find(|position| position.table == JOURNAL);
         let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
         let now = Instant::now();
-        let agenda = Agenda::new(&discovering::names(&tables), &positions, self.limits.serve.poll_interval, now);
+        let agenda =
+            Agenda::new(&discovering::names(&tables), &positions, self.limits.serve.poll_interval, now);
         self.meters.count(|counters| {
             counters.phase = Phase::Running;
             let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Origin};
-use crate::units::format_duration;
 use crate::limits::{Limits, TRAP_ATTEMPTS_MAX};
+use crate::units::format_duration;
 
 /// First back-off; doubled with each attempt.
 const BASE: Duration = Duration::from_millis(500);
@@ -28,7 +28,9 @@ pub enum Decision {
 /// Decides after the `attempt`-th failure in a row, counted from 1. `random` is in `0.0..1.0`.
 pub fn decide(error: Error, attempt: u32, limits: &Limits, random: f64) -> Decision {
     let attempts = match (error.origin, error.kind) {
-        (Origin::Component | Origin::Sandbox, Kind::Unavailable | Kind::RateLimited) => limits.retry.max_attempts,
+        (Origin::Component | Origin::Sandbox, Kind::Unavailable | Kind::RateLimited) => {
+            limits.retry.max_attempts
+        }
         (Origin::Sandbox, Kind::Internal) => limits.retry.max_attempts.min(TRAP_ATTEMPTS_MAX),
         _ => return Decision::Stop(error),
     };

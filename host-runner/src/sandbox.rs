@@ -68,9 +68,9 @@ pub async fn describe(component: &Component, limits: &Limits) -> Result<Describe
 }
 
 /// Has a component parse its configuration; no network, and no session. The instance ends with this call.
-pub async fn validate(component: &Component, config: &str, limits: &Limits) -> Result<()> {
+pub async fn validate(component: &Component, config: String, limits: &Limits) -> Result<()> {
     let opened = offline("open", component, limits, async |store, world| {
-        world.connector_source_source().connection().call_open(store, config, None).await
+        world.connector_source_source().connection().call_open(store, &config, None).await
     })
     .await?;
     Ok(opened.map(drop)?)

@@ -72,11 +72,7 @@ pub static KEYS: [Key; 13] = [
         "basic",
         Kind::Secret { source: "the Client Secret of your self client at the Zoho API console" },
     ),
-    key(
-        "tables",
-        "reading",
-        Kind::List { rule: Rule::TableName, max: None, empty: Empty::Refused },
-    ),
+    key("tables", "reading", Kind::List { rule: Rule::TableName, max: None, empty: Empty::Refused }),
     key("ticket_detail", "reading", Kind::Switch { default: true }),
     key(
         "custom_field_keys",
@@ -238,7 +234,11 @@ fn list(given: Option<&Value>, rule: Rule, max: Option<usize>, empty: Empty) -> 
     }
     let refused: Vec<String> =
         items.iter().filter(|item| !rule.accepts(item)).map(|item| format!("`{item}`")).collect();
-    if refused.is_empty() { Ok(json!(items)) } else { Err(format!("{} {}", refused.join(", "), rule.demand())) }
+    if refused.is_empty() {
+        Ok(json!(items))
+    } else {
+        Err(format!("{} {}", refused.join(", "), rule.demand()))
+    }
 }
 
 fn origin(given: Option<&Value>) -> Result<Option<Value>, String> {
@@ -246,7 +246,9 @@ fn origin(given: Option<&Value>) -> Result<Option<Value>, String> {
         None => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
         Some(Value::String(text)) if Origin::parse(text.trim()).is_some() => Ok(Some(json!(text.trim()))),
-        Some(Value::String(_)) => Err("must be a URL of scheme, host and port only, such as https://desk.zoho.eu".to_owned()),
+        Some(Value::String(_)) => {
+            Err("must be a URL of scheme, host and port only, such as https://desk.zoho.eu".to_owned())
+        }
         Some(_) => Err("must be text, in quotes".to_owned()),
     }
 }

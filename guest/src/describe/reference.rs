@@ -22,7 +22,10 @@ fn table() -> String {
         };
         let words = |member: &str| schema[member].as_str().unwrap();
         let (title, description) = (words("title"), words("description"));
-        text.push_str(&format!("| `{name}` | {default} | {} | **{title}.** {description} |\n", values(schema)));
+        text.push_str(&format!(
+            "| `{name}` | {default} | {} | **{title}.** {description} |\n",
+            values(schema)
+        ));
     }
     text.push('\n');
     text

@@ -19,7 +19,8 @@ pub(super) fn with_texts<'a>(
         if let Some(Value::Object(members)) = english.get(name) {
             members.iter().for_each(|(member, text)| schema[member] = text.clone());
         }
-        let translated = translations.iter().map(|(language, texts)| ((*language).to_owned(), texts[name].clone()));
+        let translated =
+            translations.iter().map(|(language, texts)| ((*language).to_owned(), texts[name].clone()));
         schema["x-i18n"] = json!(translated.collect::<Map<_, _>>());
         properties.insert(name.to_owned(), schema);
     }

@@ -87,7 +87,9 @@ fn runner_key(key: &Key, name: &str) -> String {
     let (mark, value, note) = match key.default {
         DefaultValue::Required => ("", Value::from(name), String::new()),
         DefaultValue::Value(default) => ("# ", key.kind.value(default), String::new()),
-        DefaultValue::Absent { means, example } => ("# ", key.kind.value(example), format!(" Default: {means}.")),
+        DefaultValue::Absent { means, example } => {
+            ("# ", key.kind.value(example), format!(" Default: {means}."))
+        }
     };
     let mut text = comment(key.text);
     text.push_str(&comment(&format!("Values: {}.{note}", key.kind.range())));
@@ -242,7 +244,8 @@ mod tests {
             let path = folder.path().join("acme.toml");
             std::fs::write(&path, &text).expect("written");
             let environment = |name: &str| (name == "SOME_CONNECTOR_SECRET").then(|| "s".to_owned());
-            let connection = Connection::load(&path, &environment).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            let connection =
+                Connection::load(&path, &environment).unwrap_or_else(|error| panic!("{error}\n{text}"));
             assert_eq!((connection.name.as_str(), connection.config["secret"].as_str()), ("acme", Some("s")));
         }
     }

@@ -10,8 +10,8 @@ use crate::exit::Exit;
 use crate::limits::Limits;
 use crate::report::{columns, grouped};
 use crate::sandbox::describe;
-use crate::units::{format_bytes, format_duration};
 use crate::tenant::{component_path, load_component};
+use crate::units::{format_bytes, format_duration};
 
 pub(super) const HELP: &str = "\
 Examples:

@@ -55,8 +55,7 @@ impl<'a> Document<'a> {
     }
 
     fn of(path: &'a Path, text: &str, table: &DeTable<'_>, environment: Environment<'_>) -> Self {
-        let mut document =
-            Self { path, values: Map::new(), lines: HashMap::new(), problems: Vec::new() };
+        let mut document = Self { path, values: Map::new(), lines: HashMap::new(), problems: Vec::new() };
         document.values = Reader { text, environment, document: &mut document }.table("", table);
         document
     }
@@ -110,7 +109,11 @@ impl Reader<'_, '_> {
     fn table(&mut self, prefix: &str, table: &DeTable<'_>) -> Map<String, Value> {
         let mut members = Map::new();
         for (key, value) in table {
-            let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let name = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
             self.document.lines.insert(name.clone(), line_of(self.text, key.span()));
             members.insert(key.get_ref().to_string(), self.value(&name, value.get_ref()));
         }

@@ -83,7 +83,10 @@ pub(crate) static KEYS: [Key; 19] = [
     Key {
         name: "component",
         kind: Kind::Path,
-        default: DefaultValue::Absent { means: "the only *.wasm next to the program", example: "connector.wasm" },
+        default: DefaultValue::Absent {
+            means: "the only *.wasm next to the program",
+            example: "connector.wasm",
+        },
         honored_by: HonoredBy::All,
         text: "The connector, a WebAssembly component. --component overrides it.",
     },
@@ -249,7 +252,9 @@ impl Kind {
         match self {
             Self::Name => "letters, digits, `-`, `_`, `.`".to_owned(),
             Self::Path => "a path".to_owned(),
-            Self::Choice(choices) => choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", "),
+            Self::Choice(choices) => {
+                choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ")
+            }
             Self::Count(range) => between(range.start().to_string(), range.end().to_string()),
             Self::Bytes(range) => between(format_bytes(*range.start()), format_bytes(*range.end())),
             Self::Duration(range) => {

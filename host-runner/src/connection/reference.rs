@@ -14,7 +14,11 @@ fn table() -> String {
     for key in &KEYS {
         if section != Some(key.section()) {
             section = Some(key.section());
-            let heading = if key.section().is_empty() { "At the top".to_owned() } else { format!("`[{}]`", key.section()) };
+            let heading = if key.section().is_empty() {
+                "At the top".to_owned()
+            } else {
+                format!("`[{}]`", key.section())
+            };
             text.push_str(&format!("\n### {heading}\n\n| key | default | values | honored by | meaning |\n"));
             text.push_str("|---|---|---|---|---|\n");
         }

@@ -82,11 +82,7 @@ fn only_the_name_is_required() {
 
 #[test]
 fn every_problem_names_file_line_and_key() {
-    fails(
-        "name = \"a\"\n[bach]\n",
-        "conf/acme.toml:2: bach: unknown key",
-        Some("did you mean `batch`?"),
-    );
+    fails("name = \"a\"\n[bach]\n", "conf/acme.toml:2: bach: unknown key", Some("did you mean `batch`?"));
     fails(
         "name = \"a\"\n[sandbox]\nmemory_mib = 1\n",
         "conf/acme.toml:3: sandbox.memory_mib: unknown key",

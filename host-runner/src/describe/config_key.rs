@@ -36,7 +36,10 @@ impl Describe {
         };
         keys.sort_by(|left, right| {
             let ((left_group, left_order), (right_group, right_order)) = (rank(left), rank(right));
-            left_group.cmp(&right_group).then(left_order.total_cmp(&right_order)).then(left.name.cmp(right.name))
+            left_group
+                .cmp(&right_group)
+                .then(left_order.total_cmp(&right_order))
+                .then(left.name.cmp(right.name))
         });
         keys
     }

@@ -47,7 +47,10 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
         )
     } else if root.contains("fuel allocated for hostcalls") {
         (
-            format!("handed over more than {} at once; stopped", format_bytes(limits.hostcall_bytes() as u64)),
+            format!(
+                "handed over more than {} at once; stopped",
+                format_bytes(limits.hostcall_bytes() as u64)
+            ),
             "lower max_bytes or max_rows under [batch], or raise max_bytes to allow more",
         )
     } else if root.contains("handle limit exceeded") || root.contains("no free keys") {

@@ -58,7 +58,7 @@ impl Loader {
         let mut tenant = Tenant::load_in(&self.engines, file, &self.paths).await?;
         let connection = &tenant.connection;
         // Before the URL of the connection takes anything: a configuration that the component refuses.
-        validate(&tenant.component, &connection.config_text(), &connection.limits)
+        validate(&tenant.component, connection.config_text(), &connection.limits)
             .await
             .map_err(|error| error.about(file.display()))?;
         let limits = &mut tenant.connection.limits;

@@ -67,7 +67,7 @@ fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
 
 #[test]
 fn full_dead_letters_hold_webhooks_and_not_polling_until_somebody_drops_them() {
-    let place = Place::new("rows = 3\n[limits]\npoll_s = 1");
+    let place = Place::new("rows = 3\n[serve]\npoll_interval = \"1s\"");
     let server = Server::start(&place);
     until_read(&server);
     server.deliver(&place, &json!("nonsense"));
