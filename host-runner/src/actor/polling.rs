@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::receiving::tally_with;
+use super::receiving::tally;
 use super::{End, Work, until_stopped};
 use crate::change::Batch;
 use crate::clock::now_ms;

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Context, spec};
-use crate::connection::keys::{DefaultValue, KEYS, Key};
+use crate::connection::keys::{DefaultValue, HonoredBy, KEYS, Key};
 use crate::describe::{ConfigKey, Describe};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -92,7 +92,11 @@ fn runner_key(key: &Key, name: &str) -> String {
         }
     };
     let mut text = comment(key.text);
-    text.push_str(&comment(&format!("Values: {}.{note}", key.kind.range())));
+    let honored_by = match key.honored_by {
+        HonoredBy::All => String::new(),
+        some => format!(" Honored by: {}.", some.commands()),
+    };
+    text.push_str(&comment(&format!("Values: {}.{note}{honored_by}", key.kind.range())));
     text.push_str(&format!("{mark}{} = {}\n", key.short_name(), toml(&value)));
     format!("\n{text}")
 }
@@ -222,7 +226,10 @@ mod tests {
         assert!(text.contains("\n# One of: \"fast\", \"slow\"\n# mode = \"fast\"\n"), "{text}");
         assert!(text.contains("\n# extra = [\"a\"]\n"), "{text}");
         assert!(text.contains("\n[batch]\n"), "{text}");
-        assert!(text.contains("\n# Values: 64KiB to 1GiB.\n# max_bytes = \"8MiB\"\n"), "{text}");
+        assert!(
+            text.contains("\n# Values: 64KiB to 1GiB. Honored by: sync, serve.\n# max_bytes = \"8MiB\"\n"),
+            "{text}"
+        );
         let at = |needle: &str| text.find(needle).expect(needle);
         assert!(at("id = ") < at("secret = ") && at("secret = ") < at("mode = "), "{text}");
         let long = text.lines().find(|line| line.chars().count() > 110);

@@ -236,6 +236,17 @@ impl Key {
     }
 }
 
+impl HonoredBy {
+    /// The commands, in words.
+    pub(crate) const fn commands(self) -> &'static str {
+        match self {
+            Self::All => "every command",
+            Self::SyncAndServe => "sync, serve",
+            Self::Serve => "serve",
+        }
+    }
+}
+
 impl Kind {
     /// The JSON of a value that is written as this text.
     pub(crate) fn value(&self, text: &str) -> Value {

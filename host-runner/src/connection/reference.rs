@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::keys::{DefaultValue, HonoredBy, KEYS, Key};
+use super::keys::{DefaultValue, KEYS, Key};
 
 /// Lines between which the table stands.
 const BEGIN: &str = "<!-- begin generated: keys of the runner -->\n";
@@ -34,12 +34,13 @@ fn row(key: &Key) -> String {
         DefaultValue::Value(text) => format!("`{}`", key.kind.value(text)),
         DefaultValue::Absent { means, .. } => means.to_owned(),
     };
-    let honored_by = match key.honored_by {
-        HonoredBy::All => "every command",
-        HonoredBy::SyncAndServe => "`sync`, `serve`",
-        HonoredBy::Serve => "`serve`",
-    };
-    format!("| `{}` | {default} | {} | {honored_by} | {} |\n", key.short_name(), key.kind.range(), key.text)
+    format!(
+        "| `{}` | {default} | {} | {} | {} |\n",
+        key.short_name(),
+        key.kind.range(),
+        key.honored_by.commands(),
+        key.text
+    )
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Commit, Counts, JOURNAL, Position, Sink, taken};
-use crate::change::{Change, Operation, Table, attribute};
+use crate::change::{Change, Operation, Table};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
 

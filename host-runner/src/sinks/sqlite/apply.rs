@@ -10,7 +10,7 @@ use super::document::{merge, scan};
 use super::layout::quote;
 use super::prepared::Prepared;
 use super::value::{Bound, convert};
-use crate::change::{Change, Operation, attribute};
+use crate::change::{Change, Operation};
 use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
 use crate::sinks::{Commit, Counts};
@@ -248,7 +248,7 @@ impl<'t> Writer<'t> {
     ) -> std::result::Result<(), Problem> {
         let columns = &self.prepared.layout.columns;
         let mut slots = vec![None; columns.len()];
-        scan(_raw, &self.prepared.paths, &mut slots)?;
+        scan(document, &self.prepared.paths, &mut slots)?;
         self.stamp_insert(target, Some(document), false, stamp)?;
         let statement = match target {
             Target::Row(_) => &mut self.update,

@@ -90,7 +90,7 @@ impl Prepared {
             last = *end;
             for (rowid, document) in &rows {
                 let mut slots = vec![None; self.layout.columns.len()];
-                if scan(_raw, &self.paths, &mut slots).is_err() {
+                if scan(document, &self.paths, &mut slots).is_err() {
                     continue;
                 }
                 let slots = slots.get(new.clone()).unwrap_or_default();
