@@ -247,7 +247,7 @@ mod tests {
         let open: Vec<&str> = text.lines().map(|line| if is_key(line) { &line[2..] } else { line }).collect();
         assert_eq!(open.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(), 23);
         let folder = tempfile::tempdir().expect("a folder");
-        for text in [text, open.join("\n")] {
+        for text in [open.join("\n"), text.clone()] {
             let path = folder.path().join("acme.toml");
             std::fs::write(&path, &text).expect("written");
             let environment = |name: &str| (name == "SOME_CONNECTOR_SECRET").then(|| "s".to_owned());

@@ -1,5 +1,6 @@
 //! `serve` with the tiny connector: deliveries become rows or dead letters, whatever they do to the component.
 
+mod configuration;
 mod following;
 mod many;
 mod process;

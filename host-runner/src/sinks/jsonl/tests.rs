@@ -73,7 +73,8 @@ fn a_change_beside_a_snapshot_counts_as_shown_unless_it_is_older_than_the_snapsh
     let told = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
     let beside = Commit { changes: &told, table: JOURNAL, cursor: Some("1"), generation: None, ..begin };
     sink.commit(&beside).expect("committed");
-    let passes: Vec<Value> = lines(folder.path()).iter().map(|line| line["pass"].clone()).collect();
+    let generations: Vec<Value> =
+        lines(folder.path()).iter().map(|line| line["generation"].clone()).collect();
     assert_eq!(generations, [Value::Null, Value::from(7)]);
 }
 
