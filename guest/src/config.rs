@@ -1,6 +1,8 @@
-//! The configuration of one connection: parsed, checked and complete. All problems are reported at once, each by key.
+//! The configuration of one connection: parsed, checked and complete. All problems are reported at once, each
+//! by key.
 //!
-//! The keys with their rules and defaults are declared in [`keys`]. Knows nothing of what the values are used for.
+//! The keys with their rules and defaults are declared in [`keys`]. Knows nothing of what the values are used
+//! for.
 
 pub mod keys;
 
@@ -137,7 +139,8 @@ impl Config {
         })
     }
 
-    /// True unless a row, of `table` or of its parent, is known to be of a department that is not among the chosen ones.
+    /// True unless a row, of `table` or of its parent, is known to be of a department that is not among the
+    /// chosen ones.
     pub fn selects(&self, table: &Table, row: &str) -> bool {
         self.department_ids.is_empty()
             || table.list.departments.is_none()
@@ -191,6 +194,13 @@ mod tests {
 
     const GOOD: &str = r#"{"organization_id":"60001280952","client_id":"1000.A","client_secret":"s"}"#;
 
+    /// A good configuration with one key set.
+    fn with(key: &str, value: Value) -> Result<Config> {
+        let mut given: Value = serde_json::from_str(GOOD).unwrap();
+        given[key] = value;
+        Config::parse(&given.to_string())
+    }
+
     #[test]
     fn defaults_are_the_united_states_and_every_table() {
         let config = Config::parse(GOOD).unwrap();
@@ -226,10 +236,7 @@ mod tests {
 
     #[test]
     fn original_table_names_are_aliases() {
-        let config = Config::parse(
-            r#"{"organization_id":1,"client_id":"a","client_secret":"s","tables":["OrganizationFields","Tickets"]}"#,
-        )
-        .unwrap();
+        let config = with("tables", json!(["OrganizationFields", "Tickets"])).unwrap();
         let names: Vec<_> = config.tables.iter().map(|table| table.name).collect();
         assert_eq!(names, ["organization_fields", "tickets"]);
     }
@@ -242,29 +249,19 @@ mod tests {
 
     #[test]
     fn a_url_replaces_the_host_of_the_data_center() {
-        let config = Config::parse(
-            r#"{"organization_id":"1","client_id":"a","client_secret":"s","desk_url":"http://127.0.0.1:8080/","accounts_url":"http://127.0.0.1:8080"}"#,
-        )
-        .unwrap();
+        let config = with("desk_url", json!("http://127.0.0.1:8080/")).unwrap();
         assert_eq!(config.desk.to_string(), "http://127.0.0.1:8080");
-        let error = Config::parse(
-            r#"{"organization_id":"1","client_id":"a","client_secret":"s","desk_url":"https://desk.zoho.com/api/v1"}"#,
-        )
-        .unwrap_err();
+        assert_eq!(config.accounts.to_string(), "https://accounts.zoho.com");
+        let error = with("desk_url", json!("https://desk.zoho.com/api/v1")).unwrap_err();
         assert!(error.message.contains("`desk_url`"));
     }
 
     #[test]
     fn every_key_is_a_field_and_every_choice_is_a_value() {
         for key in &KEYS {
-            let choices: Vec<&str> = match &key.kind {
-                keys::Kind::Choice(choices) => choices.to_vec(),
-                _ => continue,
-            };
-            for choice in choices {
-                let mut given: Value = serde_json::from_str(GOOD).unwrap();
-                given[key.name] = choice.into();
-                Config::parse(&given.to_string())
+            let keys::Kind::Choice(choices) = &key.kind else { continue };
+            for choice in *choices {
+                with(key.name, json!(choice))
                     .unwrap_or_else(|error| panic!("{} = {choice}: {error}", key.name));
             }
         }
@@ -289,9 +286,7 @@ mod tests {
             ("refetsh", json!("auto"), "is not a configuration key; did you mean `refetch`?"),
             ("color", json!("red"), "is not a configuration key"),
         ] {
-            let mut given: Value = serde_json::from_str(GOOD).unwrap();
-            given[key] = value;
-            let error = Config::parse(&given.to_string()).unwrap_err();
+            let error = with(key, value).unwrap_err();
             let expected = format!("configuration: `{key}` {what}");
             assert!(error.message.starts_with(&expected), "{} is not {expected}", error.message);
             assert_eq!(error.attributes, [("key".to_owned(), key.to_owned())]);

@@ -14,12 +14,15 @@ use crate::data_center::DATA_CENTERS;
 use crate::table::Follow;
 use crate::tables;
 
+const SUMMARY: &str = "Tickets with their conversations, contacts, accounts, products, contracts, departments \
+    and fields of Zoho Desk, deletes included";
 /// The steps at Zoho's console, in Markdown.
 const STEPS: &str = include_str!("describe/authorization.md");
 const HELP_EN: &str = include_str!("describe/help.en.md");
 const HELP_ZH: &str = include_str!("describe/help.zh-CN.md");
 
-/// Additional scopes for registering a webhook through the API; one that is registered by hand does not need them.
+/// Additional scopes for registering a webhook through the API; one that is registered by hand does not need
+/// them.
 const WEBHOOK_SCOPES: [&str; 4] =
     ["Desk.events.READ", "Desk.events.CREATE", "Desk.events.UPDATE", "Desk.events.DELETE"];
 
@@ -30,8 +33,7 @@ pub fn document() -> Value {
         "name": "zoho-desk",
         "title": "Zoho Desk",
         "version": env!("CARGO_PKG_VERSION"),
-        "summary": "Tickets with their conversations, contacts, accounts, products, contracts, departments and \
-            fields of Zoho Desk, deletes included",
+        "summary": SUMMARY,
         "contract": "connector:source@0.1.0",
         "configuration": configuration(),
         "grant": grant(),
@@ -107,13 +109,13 @@ fn grant() -> Value {
 }
 
 fn commands() -> Value {
+    let arguments = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
+    let module = json!({"module": {"type": "string", "default": "tickets"}});
     json!([
-        {"name": "list-fields", "title": "List the fields of a module", "arguments": {"type": "object",
-            "additionalProperties": false, "properties": {"module": {"type": "string", "default": "tickets"}}}},
+        {"name": "list-fields", "title": "List the fields of a module", "arguments": arguments(module)},
         {"name": "list-departments", "title": "List the departments with their ids",
-            "arguments": {"type": "object", "additionalProperties": false, "properties": {}}},
-        {"name": "refresh-token", "title": "Renew the access token now",
-            "arguments": {"type": "object", "additionalProperties": false, "properties": {}}},
+            "arguments": arguments(json!({}))},
+        {"name": "refresh-token", "title": "Renew the access token now", "arguments": arguments(json!({}))},
     ])
 }
 

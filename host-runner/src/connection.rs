@@ -1,7 +1,7 @@
 //! The connection file: one connection as a person declares it, checked, with every reference resolved.
 //!
-//! The file's own keys are declared in [`keys`]. Those of `[config]` belong to the component and pass through as
-//! JSON; only `<key>_file` is resolved here, once the component's schema is known.
+//! The file's own keys are declared in [`keys`]. Those of `[config]` belong to the component and pass through
+//! as JSON; only `<key>_file` is resolved here, once the component's schema is known.
 
 pub(crate) mod keys;
 

@@ -1,4 +1,5 @@
-//! Every limit of the runner, its unit and its reason: fixed ones as constants, those of a connection file as fields.
+//! Every limit of the runner, its unit and its reason: fixed ones as constants, those of a connection file as
+//! fields.
 //!
 //! The keys of the connection file, with defaults, bounds and reasons, are declared in [`crate::connection`].
 //! Knows nothing of how a limit is enforced.
@@ -23,16 +24,17 @@ pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 pub const EPOCH: Duration = Duration::from_millis(10);
 /// Handles a component may hold: requests, streams, fields. A call with 16 concurrent requests needs 200.
 pub const HANDLES_MAX: usize = 10_000;
-/// Requests after which an instance is replaced between two calls. Handles that the component or the engine does
-/// not release (wasmtime 48 keeps the options of every request) then never reach [`HANDLES_MAX`]. One call sends a
-/// few thousand requests at most.
+/// Requests after which an instance is replaced between two calls. Handles that the component or the engine
+/// does not release (wasmtime 48 keeps the options of every request) then never reach [`HANDLES_MAX`]. One
+/// call sends a few thousand requests at most.
 pub const INSTANCE_REQUESTS_MAX: u64 = 4_000;
 /// Tables and core instances of one component. The component encoder emits three or four.
 pub const INSTANCES_MAX: usize = 32;
 /// Elements of a function table. A large connector has a few thousand functions.
 pub const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Concurrent instances in one process, for any number of connections: an idle connection has none, and when all
-/// are taken, connections wait for a permit. Far more than cores, because a call mostly waits for the source.
+/// Concurrent instances in one process, for any number of connections: an idle connection has none, and when
+/// all are taken, connections wait for a permit. Far more than cores, because a call mostly waits for the
+/// source.
 pub const POOL_INSTANCES: u32 = 64;
 /// How long an idle connection keeps its instance. Creating one takes less than a millisecond.
 pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
@@ -42,8 +44,9 @@ pub const FIELDS_BYTES_MAX: usize = 128 * 1024;
 pub const STUCK_BATCHES_MAX: u32 = 5;
 /// Attempts after a trap. The same input mostly traps again.
 pub const TRAP_ATTEMPTS_MAX: u32 = 3;
-/// How far the source's clock may be ahead of ours. A later as-of is cut to this: the row would otherwise reject
-/// every change until that time. Synchronized clocks differ by less than a second; this tolerates one that is not.
+/// How far the source's clock may be ahead of ours. A later as-of is cut to this: the row would otherwise
+/// reject every change until that time. Synchronized clocks differ by less than a second; this tolerates one
+/// that is not.
 pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Columns of one table. SQLite allows 2000; further members stay in the row's JSON column.
 pub const COLUMNS_MAX: usize = 1_900;

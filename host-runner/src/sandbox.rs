@@ -145,8 +145,8 @@ impl Sandbox {
         .await
     }
 
-    /// What works and what does not, and what the source says of a subscription; a refused request becomes an item of
-    /// its own.
+    /// What works and what does not, and what the source says of a subscription; a refused request becomes an
+    /// item of its own.
     pub async fn check(&mut self, subscription: Option<String>) -> Result<Vec<CheckItem>> {
         let mut items = self.check_connection().await?;
         // Asking is of no use where nothing works.
@@ -236,8 +236,8 @@ impl Sandbox {
         .await
     }
 
-    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and is
-    /// `current` the next time.
+    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and
+    /// is `current` the next time.
     pub async fn subscribe(
         &mut self,
         url: String,

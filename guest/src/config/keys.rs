@@ -1,6 +1,8 @@
-//! Every configuration key: group, kind, rule and default. Parser, JSON Schema and reference page are made from it.
+//! Every configuration key: group, kind, rule and default. Parser, JSON Schema and reference page are made
+//! from it.
 //!
-//! A new key is a row here, its texts in `describe/texts.*.json`, and a field of [`super::Config`] where it is used.
+//! A new key is a row here, its texts in `describe/texts.*.json`, and a field of [`super::Config`] where it
+//! is used.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The ways to register a webhook by hand, as data, each with its steps. `{url}` stands for the connection's URL.
+//! The ways to register a webhook by hand, as data, each with its steps. `{url}` stands for the connection's
+//! URL.
 
 use serde_json::{Value, json};
 
@@ -19,7 +20,8 @@ fn by_webhook() -> Value {
     let events = events.collect::<Vec<_>>().join("; ");
     let steps = [
         "In Zoho Desk: Setup > Developer Space > Webhooks (in some portals: Setup > Automation > Webhooks) > \
-         New Webhook. It needs an edition with webhooks (Professional: 5, Enterprise: 10) and a profile that may create them."
+         New Webhook. It needs an edition with webhooks (Professional: 5, Enterprise: 10) and a profile that may \
+         create them."
             .to_owned(),
         "URL to notify: {url}".to_owned(),
         format!("Choose the events of the tables you read, without filters. {events}"),
@@ -34,8 +36,8 @@ fn by_workflow() -> Value {
         "title": "By hand, as an action of a workflow rule (signs nothing and retries by its own settings)",
         "steps": [
             "In the connection file, under [config]: signature = \"off\" and refetch = \"always\"",
-            "In Zoho Desk: Setup > Automation > Workflows, a rule of the module Tickets for create and edit; deletes \
-             are found by polling.",
+            "In Zoho Desk: Setup > Automation > Workflows, a rule of the module Tickets for create and edit; \
+             deletes are found by polling.",
             "Add an instant action of the type Webhook: method POST, body type JSON, URL to notify: {url}",
             "Body: {\"eventType\": \"Ticket_Update\", \"payload\": {\"id\": \"${Cases.Case Id}\"}}",
         ],

@@ -66,7 +66,7 @@ fn file(describe: &Describe, name: &str) -> String {
     let mut text = format!("# {} {}: {}\n", describe.title, describe.version, describe.summary);
     text.push_str(
         "# ${NAME} takes a value from the environment; KEY_file = \"path\" takes it from a file.\n\
-         # A line that begins with # shows a default or an example. Check the file with: host-runner check -c FILE\n",
+         # A key behind # shows its default or an example. Check the file with: host-runner check -c FILE\n",
     );
     let mut section = "";
     for key in &KEYS {

@@ -1,7 +1,8 @@
-//! Every key of the connection file outside `[config]`: kind, bounds, default, the commands that honor it, and why.
+//! Every key of the connection file outside `[config]`: kind, bounds, default, the commands that honor it,
+//! and why.
 //!
-//! The parser, the commented file of `init` and `docs/configuration.md` are made from this table. A new key is a
-//! row here and a field where it is used. Knows nothing of files; [`super::document`] reads them.
+//! The parser, the commented file of `init` and `docs/configuration.md` are made from this table. A new key
+//! is a row here and a field where it is used. Knows nothing of files; [`super::document`] reads them.
 
 use std::ops::RangeInclusive;
 
@@ -84,74 +85,78 @@ pub(crate) static KEYS: [Key; 19] = [
         name: "component",
         kind: Kind::Path,
         default: DefaultValue::Absent {
-            means: "the only *.wasm next to the program",
+            means: "the only `*.wasm` next to the program",
             example: "connector.wasm",
         },
         honored_by: HonoredBy::All,
-        text: "The connector, a WebAssembly component. --component overrides it.",
+        text: "The connector, a WebAssembly component. `--component` overrides it.",
     },
     Key {
         name: "sink.kind",
         kind: Kind::Choice(&["sqlite", "jsonl"]),
         default: DefaultValue::Value("sqlite"),
         honored_by: HonoredBy::All,
-        text: "Where rows go: sqlite is a database file with one table per table of the connector, jsonl a folder \
-               with one log of changes per table.",
+        text: "Where rows go: `sqlite` is a database file with one table per table of the connector, \
+               `jsonl` a folder with one log of changes per table.",
     },
     Key {
         name: "sink.path",
         kind: Kind::Path,
-        default: DefaultValue::Absent { means: "NAME.db, or the folder NAME for jsonl", example: "rows.db" },
+        default: DefaultValue::Absent {
+            means: "`NAME.db`, or the folder `NAME` for `jsonl`",
+            example: "rows.db",
+        },
         honored_by: HonoredBy::All,
-        text: "The file or folder. It belongs to the first connection that uses it: two would apply each other's \
-               cursors and deletes.",
+        text: "The file or folder. It belongs to the first connection that uses it: two would apply each \
+               other's cursors and deletes.",
     },
     Key {
         name: "sink.deletes",
         kind: Kind::Choice(&["soft", "hard"]),
         default: DefaultValue::Value("soft"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "What a deleted row becomes: soft keeps it, marked in _deleted; hard removes it and keeps a tombstone \
-               (sqlite only).",
+        text: "What a deleted row becomes: `soft` keeps it, marked in `_deleted`; `hard` removes it and \
+               keeps a tombstone (`sqlite` only).",
     },
     Key {
         name: "batch.max_rows",
         kind: Kind::Count(1..=1_000_000),
         default: DefaultValue::Value("2000"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "Rows of one batch. Enough to make the cost of a commit small, few enough to lose little work when \
-               the process is killed.",
+        text: "Rows of one batch. Enough to make the cost of a commit small, few enough to lose little work \
+               when the process is killed.",
     },
     Key {
         name: "batch.max_bytes",
         kind: Kind::Bytes(64 * KIB..=GIB),
         default: DefaultValue::Value("8MiB"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "Bytes of one batch. Two batches are in memory at a time; the component needs about three times this \
-               under sandbox.memory.",
+        text: "Bytes of one batch. Two batches are in memory at a time; the component needs about three \
+               times this under `sandbox.memory`.",
     },
     Key {
         name: "batch.max_time",
         kind: Kind::Duration(1..=HOUR),
         default: DefaultValue::Value("20s"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "Time after which a batch is committed with the rows it has, so that progress shows. serve uses \
-               serve.max_batch_time if that is shorter.",
+        text: "Time after which a batch is committed with the rows it has, so that progress shows. `serve` \
+               uses `serve.max_batch_time` if that is shorter.",
     },
     Key {
         name: "retry.max_attempts",
         kind: Kind::Count(1..=1_000),
         default: DefaultValue::Value("8"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "Consecutive attempts of one call. sync then reports the failure; serve continues with long waits.",
+        text: "Consecutive attempts of one call. `sync` then reports the failure; `serve` continues with \
+               long waits.",
     },
     Key {
         name: "retry.max_wait",
         kind: Kind::Duration(0..=DAY),
         default: DefaultValue::Value("5m"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "Longest single wait. When the source asks for a longer one, sync stops and says when to run again; \
-               serve waits as long as the source asks.",
+        text: "Longest single wait. When the source asks for a longer one, `sync` stops and says when to \
+               run again; `serve` waits as long as the source asks.",
     },
     Key {
         name: "serve.poll_interval",
@@ -165,23 +170,25 @@ pub(crate) static KEYS: [Key; 19] = [
         kind: Kind::Duration(1..=HOUR),
         default: DefaultValue::Value("1s"),
         honored_by: HonoredBy::Serve,
-        text: "Time of one batch while serving. Deliveries wait for the batch that is being read, so this bounds \
-               their latency.",
+        text: "Time of one batch while serving. Deliveries wait for the batch that is being read, so this \
+               bounds their latency.",
     },
     Key {
         name: "sandbox.memory",
         kind: Kind::Bytes(MIB..=4 * GIB),
         default: DefaultValue::Value("256MiB"),
         honored_by: HonoredBy::All,
-        text: "Linear memory of one component instance. A batch of 8MiB needs about three times its size (response \
-               body, scratch, output); the rest is room for wide rows. A 32-bit component has no more than 4GiB.",
+        text: "Linear memory of one component instance. A batch of 8MiB needs about three times its size \
+               (response body, scratch, output); the rest is room for wide rows. A 32-bit component has no \
+               more than 4GiB.",
     },
     Key {
         name: "sandbox.call_timeout",
         kind: Kind::Duration(SECOND..=HOUR),
         default: DefaultValue::Value("2m"),
         honored_by: HonoredBy::All,
-        text: "Wall-clock time of one call. Calls return after batch.max_time; this stops one that never returns.",
+        text: "Wall-clock time of one call. Calls return after `batch.max_time`; this stops one that never \
+               returns.",
     },
     Key {
         name: "sandbox.cpu_time",
@@ -195,7 +202,8 @@ pub(crate) static KEYS: [Key; 19] = [
         kind: Kind::Bytes(64 * KIB..=4 * GIB),
         default: DefaultValue::Value("32MiB"),
         honored_by: HonoredBy::All,
-        text: "Largest response body. sandbox.memory bounds it too; this limit fails earlier and names the host.",
+        text: "Largest response body. `sandbox.memory` bounds it too; this limit fails earlier and names \
+               the host.",
     },
     Key {
         name: "sandbox.max_concurrent_requests",
@@ -209,8 +217,9 @@ pub(crate) static KEYS: [Key; 19] = [
         kind: Kind::Hosts,
         default: DefaultValue::Absent { means: "none", example: "127.0.0.1:8080" },
         honored_by: HonoredBy::All,
-        text: "Hosts that the component may call in addition, by exact host and port. Without this it reaches the \
-               hosts that it declares, over https, at public addresses. Needed for a private address or plain http.",
+        text: "Hosts that the component may call in addition, by exact host and port. Without this it \
+               reaches the hosts that it declares, over https, at public addresses. Needed for a private \
+               address or plain http.",
     },
     Key {
         name: "egress.ca_file",

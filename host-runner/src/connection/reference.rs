@@ -55,8 +55,8 @@ fn the_page_lists_every_key_of_the_runner_as_it_is() {
     } else {
         assert!(
             written == made,
-            "docs/configuration.md differs from the keys; UPDATE_DOCS=1 cargo test --release -p host-runner --lib \
-             the_page_lists rewrites it. It should be:\n{made}"
+            "docs/configuration.md differs from the keys. This rewrites it: \
+             UPDATE_DOCS=1 cargo test --release -p host-runner --lib the_page_lists\nIt should be:\n{made}"
         );
     }
 }
