@@ -48,10 +48,6 @@ pub use self::request::{Answer, Command};
 pub use self::respond::answer_once;
 pub(crate) use self::respond::rotate_url;
 
-/// Longest time asked for in a batch under `serve`, so that deliveries do not wait longer. A snapshot loses little by
-/// it: a commit takes milliseconds.
-pub const SERVE_BATCH_MS: u32 = 1_000;
-
 /// Everything that an actor is given.
 pub struct ActorConfig {
     /// The connection's name.
@@ -151,7 +147,7 @@ impl<'a> Actor<'a> {
         let now = Instant::now();
         let (order, tables, budget) = match mode {
             Mode::Serve => {
-                let order = Order::InTurn { poll: config.limits.poll };
+                let order = Order::InTurn { poll: config.limits.serve.poll_interval };
                 (order, Budget::table(&config.limits), Budget::endless(&config.limits))
             }
             Mode::Sync { .. } => {

@@ -43,4 +43,3 @@ mod conv;
 mod guest;
 mod policy;
 mod progress;
-mod toml_tree;

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Origin};
 use crate::exit::Exit;
 use crate::limits::{Limits, TRAP_ATTEMPTS_MAX};
 use crate::report::duration;
+use crate::units::format_duration;
 
 /// First wait of the short backoff; doubles with each failure in a row.
 const SHORT: Duration = Duration::from_millis(500);
@@ -173,17 +174,17 @@ pub(crate) struct Budget {
 impl Budget {
     /// `sync`: a call that uses up the budget fails.
     pub(crate) const fn run(limits: &Limits) -> Self {
-        Self { attempts: limits.attempts, max_wait: limits.wait_max, gives_up: true }
+        Self { attempts: limits.retry.max_attempts, max_wait: limits.retry.max_wait, gives_up: true }
     }
 
     /// A table under `serve`: it is retried without end, and rarely once the attempts are used up.
     pub(crate) const fn table(limits: &Limits) -> Self {
-        Self { attempts: limits.attempts, max_wait: limits.wait_max, gives_up: false }
+        Self { attempts: limits.retry.max_attempts, max_wait: limits.retry.max_wait, gives_up: false }
     }
 
     /// Everything else under `serve`: webhooks continue within a minute after an outage of any length.
     pub(crate) const fn endless(limits: &Limits) -> Self {
-        Self { attempts: u32::MAX, max_wait: limits.wait_max, gives_up: false }
+        Self { attempts: u32::MAX, max_wait: limits.retry.max_wait, gives_up: false }
     }
 
     /// Failures in a row that get the short backoff, the last of them not: it uses up the budget.
@@ -265,12 +266,12 @@ fn asked(error: &Error) -> Option<Duration> {
 
 /// The error of a wait that is longer than the budget allows.
 fn come_back(error: Error, asked: Duration, max_wait: Duration) -> Error {
-    let (asked_s, limit_s) = (asked.as_secs(), max_wait.as_secs());
-    let asked = duration(asked);
+    let enough = format_duration(Duration::from_secs(asked.as_secs().div_ceil(60) * 60));
+    let (asked, limit) = (duration(asked), format_duration(max_wait));
     Error {
         message: format!("{}; the source asks to wait {asked}", error.message.trim_end_matches('.')),
         hint: Some(format!(
-            "run it again in {asked}; or let it wait: wait_max_s = {asked_s} under [limits] (now {limit_s})"
+            "run it again in {asked}; or let it wait: max_wait = \"{enough}\" under [retry] (now \"{limit}\")"
         )),
         ..error
     }
@@ -388,12 +389,11 @@ usage         config       Manual      Connection Retry         Whole     2
         Error { retry_after_ms: Some(ms), ..error(Kind::RateLimited) }
     }
 
-    fn limits(attempts: u64, wait_max_s: u64) -> Limits {
-        Limits::with(|key| match key {
-            "attempts" => Some(attempts),
-            "wait_max_s" => Some(wait_max_s),
-            _ => None,
-        })
+    fn limits(attempts: u32, wait_max_s: u64) -> Limits {
+        let mut limits = Limits::default();
+        limits.retry.max_attempts = attempts;
+        limits.retry.max_wait = Duration::from_secs(wait_max_s);
+        limits
     }
 
     fn run() -> Budget {
@@ -532,7 +532,7 @@ usage         config       Manual      Connection Retry         Whole     2
             (last.kind, last.message.as_str()),
             (Kind::RateLimited, "it failed; the source asks to wait 1 h")
         );
-        assert!(last.hint.is_some_and(|hint| hint.contains("wait_max_s = 3600")));
+        assert!(last.hint.is_some_and(|hint| hint.contains("max_wait = \"1h\"")));
         // A server sits it out.
         let serve = Budget::table(&limits(8, 60));
         assert_eq!(wait(decide(hour, 1, &serve, 0.0)), Duration::from_secs(3600));

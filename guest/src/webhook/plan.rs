@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::events::{self, Event, Route};
-use crate::config::{Config, ReadBack};
+use crate::config::{Config, Refetch};
 use crate::error::{Error, Kind as Failure, Result};
 use crate::limits;
 use crate::row::{self, Change, ChangeSource, Head, Operation};
@@ -57,7 +57,7 @@ pub(super) fn of(config: &Config, events: &[Event<'_>], received_at_ms: u64, ver
                 plan.steps.extend(record(config, table, operation, event, event_ms, verified)?);
                 true
             }
-            Route::Part { table, key, child } if config.read_back != ReadBack::Never => {
+            Route::Part { table, key, child } if config.refetch != Refetch::Never => {
                 part(config, table, key, child, event, event_ms, &mut plan)?
             }
             _ => false,
@@ -73,12 +73,12 @@ pub(super) fn of(config: &Config, events: &[Event<'_>], received_at_ms: u64, ver
 fn belongs(config: &Config, event: &Event<'_>, verified: bool) -> Result<()> {
     let (what, hint) = match event.organization_id.as_deref() {
         Some(id) if id == config.organization_id => return Ok(()),
-        None if verified || config.read_back != ReadBack::Never => return Ok(()),
+        None if verified || config.refetch != Refetch::Never => return Ok(()),
         Some(_) => (
             "is of another organisation",
             "this URL is registered in the wrong portal: remove the webhook there",
         ),
-        None => ("has no `orgId`", "put `orgId` into the body, or set `read_back` to \"auto\" or \"always\""),
+        None => ("has no `orgId`", "put `orgId` into the body, or set `refetch` to \"auto\" or \"always\""),
     };
     let message = format!("webhook delivery: event `{}` {what}", shown(&event.name));
     Err(Error::new(Failure::Permission, message).hint(hint))
@@ -103,10 +103,10 @@ fn record(
         return Ok(None);
     }
     let reads = table.record.is_some()
-        && match config.read_back {
-            ReadBack::Always => true,
-            ReadBack::Never => false,
-            ReadBack::Auto => !verified || (!gone && lacks_members(table, payload)),
+        && match config.refetch {
+            Refetch::Always => true,
+            Refetch::Never => false,
+            Refetch::Auto => !verified || (!gone && lacks_members(table, payload)),
         };
     let previous = event.previous.map(|state| state.get().to_owned());
     Ok(Some(if reads {

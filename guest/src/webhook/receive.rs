@@ -1,7 +1,7 @@
 //! Deliveries become changes: verified, planned, and completed by what is read again.
 //!
 //! Zoho signs who sent a delivery and to whom, not its body (`zoho-desk-api.md` §6.5). A body is therefore a hint of what changed;
-//! how far it is believed is the configuration's `signature` and `read_back`.
+//! how far it is believed is the configuration's `signature` and `refetch`.
 
 use super::Subscription;
 use super::events;

@@ -195,14 +195,14 @@ fn what_is_not_proved_is_read_again_even_a_department() {
 
 #[test]
 fn an_event_of_the_far_future_makes_its_row_no_newer_than_its_arrival() {
-    for read_back in ["always", "never"] {
+    for refetch in ["always", "never"] {
         let desk = Desk::with_tickets(3);
-        let mut connection = open(&desk, json!({"read_back": read_back}));
+        let mut connection = open(&desk, json!({"refetch": refetch}));
         let event = |name: &str, id: &str| json!([{"eventType": name, "payload": {"id": id}, "orgId": "42", "eventTime": "9999999999999"}]);
         let bodies = [event("Ticket_Update", "2"), event("Ticket_Delete", "1")];
         for receipt in unsigned(&mut connection, desk.now_ms(), &bodies) {
             let as_of_ms = receipt.unwrap().changes[0].as_of_ms.unwrap();
-            assert!(as_of_ms <= desk.now_ms() + EVENT_SKEW_MS, "{read_back}: {as_of_ms}");
+            assert!(as_of_ms <= desk.now_ms() + EVENT_SKEW_MS, "{refetch}: {as_of_ms}");
         }
     }
 }
@@ -245,18 +245,18 @@ fn a_delivery_of_too_many_events_is_refused_without_a_call() {
 #[test]
 fn an_event_of_no_organisation_must_be_proved_or_read_again() {
     let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "1"}}]);
-    for (read_back, is_taken) in [("auto", true), ("always", true), ("never", false)] {
+    for (refetch, is_taken) in [("auto", true), ("always", true), ("never", false)] {
         let desk = Desk::with_tickets(1);
-        let mut connection = open(&desk, json!({"read_back": read_back}));
+        let mut connection = open(&desk, json!({"refetch": refetch}));
         let receipts = unsigned(&mut connection, desk.now_ms(), std::slice::from_ref(&body));
-        assert_eq!(receipts[0].is_ok(), is_taken, "{read_back}");
+        assert_eq!(receipts[0].is_ok(), is_taken, "{refetch}");
     }
 }
 
 #[test]
 fn an_update_with_any_delete_flag_is_a_delete() {
     let desk = Desk::with_tickets(1);
-    let mut connection = open(&desk, json!({"read_back": "never"}));
+    let mut connection = open(&desk, json!({"refetch": "never"}));
     for flag in ["isDeleted", "isTrashed", "IsDel"] {
         let body =
             json!([{"eventType": "Ticket_Update", "payload": {"id": "1", flag: "true"}, "orgId": "42"}]);
@@ -284,7 +284,7 @@ fn a_record_that_is_gone_when_it_is_read_again_was_gone_by_then() {
 /// Zoho's filter by department does not reach deletes, and webhooks that were registered by hand may have none.
 #[test]
 fn only_records_of_the_chosen_departments_are_taken_and_one_that_left_them_is_gone() {
-    let chosen = json!({"department_ids": ["1"], "read_back": "never"});
+    let chosen = json!({"department_ids": ["1"], "refetch": "never"});
     let take = |name: &str, payload: Value, previous: Value| {
         let desk = Desk::with_tickets(3);
         let mut connection = open(&desk, chosen.clone());

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::connection_files::{self, Stamp};
-use crate::actor::SERVE_BATCH_MS;
 use crate::connection;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::loaded::{Engines, LoadedConnection};
 use crate::paths::Paths;
+use crate::sandbox::validate;
 use crate::state::ConnectionStore;
 use crate::webhook_url::{PublicUrl, UrlSecrets};
 
@@ -59,8 +59,12 @@ impl Loader {
         let stamp = connection_files::stamp(file);
         let connection = Connection::load(file, &|name: &str| std::env::var(name).ok())?;
         let mut loaded = LoadedConnection::load_in(&self.engines, connection, &self.paths).await?;
+        // Before its URL accepts deliveries: a configuration that the component rejects.
+        validate(&loaded.component, loaded.connection.config_text(), &loaded.connection.limits)
+            .await
+            .map_err(|error| error.about(file.display()))?;
         let limits = &mut loaded.connection.limits;
-        limits.max_ms = limits.max_ms.min(SERVE_BATCH_MS);
+        limits.batch.max_time = limits.batch.max_time.min(limits.serve.max_batch_time);
         let name = &loaded.connection.name;
         if let Some(other) = taken(name) {
             let message = format!("{}: name `{name}` is already used in {}", file.display(), other.display());

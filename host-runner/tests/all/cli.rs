@@ -115,9 +115,9 @@ fn mistakes_in_the_file_are_named_with_their_line() {
     let place = Place::new("colour = \"red\"");
     let ran = place.expect(&["check"], 3);
     assert!(ran.stderr.contains("unknown field `colour`"), "{ran:#?}");
-    place.configure("[limitss]");
+    place.configure("[bacth]");
     let ran = place.expect(&["check"], 3);
-    assert_eq!(ran.stderr, "error: tiny.toml:5: limitss: unknown key\n\nhint: did you mean `limits`?\n");
+    assert_eq!(ran.stderr, "error: tiny.toml:5: bacth: unknown key\n\nhint: did you mean `batch`?\n");
     let ran = place.expect(&["check", "--json"], 3);
     assert_eq!(ran.stderr, "", "the error was printed twice");
     std::fs::remove_file(place.path("tiny.toml")).expect("removed");

@@ -7,7 +7,7 @@ use crate::support::Place;
 /// A connection that makes its first row of what a server answers, once, and whatever else it is told.
 fn calls(server: &Server, config: &str) -> String {
     format!(
-        "behaviour = \"http\"\nurl = \"http://{0}\"\n{config}\n[egress]\nallow = [\"{0}\"]\n[limits]\nattempts = 1",
+        "behaviour = \"http\"\nurl = \"http://{0}\"\n{config}\n[egress]\nallow = [\"{0}\"]\n[retry]\nmax_attempts = 1",
         server.address
     )
 }
@@ -22,7 +22,7 @@ fn wordy(headers: usize) -> Server {
 #[test]
 fn handles() {
     misbehaves(
-        "behaviour = \"hoard\"\n[limits]\nattempts = 1",
+        "behaviour = \"hoard\"\n[retry]\nmax_attempts = 1",
         11,
         &["error: table `things`: read: wanted more than 10000 handles; stopped", "hint: a defect"],
     );

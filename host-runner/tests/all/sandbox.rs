@@ -18,7 +18,7 @@ pub(crate) fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
 #[test]
 fn trap() {
     misbehaves(
-        "behaviour = \"trap\"\n[limits]\nattempts = 1",
+        "behaviour = \"trap\"\n[retry]\nmax_attempts = 1",
         11,
         &[
             "error: table `things`: read: the component trapped: wasm `unreachable` instruction executed",
@@ -29,42 +29,42 @@ fn trap() {
 
 #[test]
 fn a_trap_is_tried_again_and_then_reported() {
-    misbehaves("behaviour = \"trap\"\n[limits]\nattempts = 2", 11, &["(attempt 2 of 2)"]);
+    misbehaves("behaviour = \"trap\"\n[retry]\nmax_attempts = 2", 11, &["(attempt 2 of 2)"]);
 }
 
 #[test]
 fn spin() {
     misbehaves(
-        "behaviour = \"spin\"\n[limits]\nattempts = 1\ncpu_s = 1",
+        "behaviour = \"spin\"\n[retry]\nmax_attempts = 1\n[sandbox]\ncpu_time = \"1s\"",
         11,
-        &["table `things`: read: used more than 1 s of CPU; stopped", "cpu_s"],
+        &["table `things`: read: used more than 1s of CPU; stopped", "cpu_time"],
     );
 }
 
 #[test]
 fn spin_against_the_clock() {
     misbehaves(
-        "behaviour = \"spin\"\n[limits]\nattempts = 1\ncall_timeout_s = 1",
+        "behaviour = \"spin\"\n[retry]\nmax_attempts = 1\n[sandbox]\ncall_timeout = \"1s\"",
         11,
-        &["table `things`: read: no answer within 1 s; stopped", "call_timeout_s"],
+        &["table `things`: read: no answer within 1s; stopped", "call_timeout"],
     );
 }
 
 #[test]
 fn allocate() {
     misbehaves(
-        "behaviour = \"allocate\"\n[limits]\nattempts = 1\nmemory_mib = 16",
+        "behaviour = \"allocate\"\n[retry]\nmax_attempts = 1\n[sandbox]\nmemory = \"16MiB\"",
         11,
-        &["table `things`: read: wanted more than 16 MiB of memory; stopped", "memory_mib"],
+        &["table `things`: read: wanted more than 16MiB of memory; stopped", "raise memory under [sandbox]"],
     );
 }
 
 #[test]
 fn big_batch() {
     misbehaves(
-        "behaviour = \"big-batch\"\n[limits]\nattempts = 1\nmemory_mib = 1024",
+        "behaviour = \"big-batch\"\n[retry]\nmax_attempts = 1\n[sandbox]\nmemory = \"1GiB\"",
         11,
-        &["table `things`: read: handed over more than 64 MiB at once; stopped"],
+        &["table `things`: read: handed over more than 64MiB at once; stopped"],
     );
 }
 
@@ -112,7 +112,7 @@ fn a_declared_host_on_loopback_is_refused_until_it_is_allowed() {
     let line = format!("allow = [\"{}\"]", server.address);
     misbehaves(&config, 11, &["http without TLS", &line]);
     let config = config.replace("http://", "https://");
-    misbehaves(&format!("{config}\n[limits]\nattempts = 1"), 11, &["(loopback)", &line]);
+    misbehaves(&format!("{config}\n[retry]\nmax_attempts = 1"), 11, &["(loopback)", &line]);
     assert_eq!(server.connections(), 0, "a refused request was sent");
 
     let place = Place::new(&format!(
@@ -130,11 +130,11 @@ fn a_host_that_never_answers_costs_one_call() {
     misbehaves(
         &format!(
             "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
-             [limits]\nattempts = 1\ncall_timeout_s = 1",
+             [retry]\nmax_attempts = 1\n[sandbox]\ncall_timeout = \"1s\"",
             server.address
         ),
         11,
-        &["table `things`: read: no answer within 1 s; stopped"],
+        &["table `things`: read: no answer within 1s; stopped"],
     );
     assert_eq!(server.requests(), 1);
 }
@@ -145,7 +145,7 @@ fn a_body_larger_than_the_limit_is_cut_off() {
     misbehaves(
         &format!(
             "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
-             [limits]\nattempts = 1\nresponse_mib = 1",
+             [retry]\nmax_attempts = 1\n[sandbox]\nmax_response_bytes = \"1MiB\"",
             server.address
         ),
         8,
@@ -176,7 +176,7 @@ fn a_host_that_is_down_is_unavailable() {
     misbehaves(
         &format!(
             "behaviour = \"http\"\nurl = \"http://{address}\"\n[egress]\nallow = [\"{address}\"]\n\
-             [limits]\nattempts = 1"
+             [retry]\nmax_attempts = 1"
         ),
         8,
         &["ConnectionRefused"],
@@ -227,7 +227,7 @@ fn compiled_code_is_kept_and_used_again() {
 
 #[test]
 fn inspect_shows_imports_and_hosts_in_force() {
-    let place = Place::new("url = \"https://api.example.com/v1\"\n[limits]\nmemory_mib = 64");
+    let place = Place::new("url = \"https://api.example.com/v1\"\n[sandbox]\nmemory = \"64MiB\"");
     let shown = place.json(&["inspect"], 0);
     assert_eq!(shown["hosts"], serde_json::json!(["api.example.com:443"]));
     assert_eq!(shown["limits"]["memory_bytes"], 64 << 20);

@@ -1,5 +1,6 @@
 //! `serve` with the tiny connector: deliveries become rows or dead letters, also if they trap the component.
 
+mod configuration;
 mod following;
 mod many;
 mod process;
@@ -68,7 +69,7 @@ fn deliveries_become_rows_and_unusable_ones_dead_letters() {
 
 #[test]
 fn full_dead_letters_block_the_queue_and_not_polling_until_some_are_dropped() {
-    let place = Place::new("rows = 3\n[limits]\npoll_s = 1");
+    let place = Place::new("rows = 3\n[serve]\npoll_interval = \"1s\"");
     let server = Server::start(&place);
     until_read(&server);
     server.deliver(&place, &json!("nonsense"));

@@ -1,11 +1,11 @@
-//! How `serve` retries a table that fails: `attempts` and `wait_max_s` mean the same as for `sync`.
+//! How `serve` retries a table that fails: `max_attempts` and `max_wait` mean the same as for `sync`.
 
 use super::process::{Server, eventually};
 use crate::support::Place;
 
 /// A connection whose table `things` is unavailable.
 fn unavailable(limits: &str) -> Place {
-    Place::new(&format!("behaviour = \"fail\"\nkind = \"unavailable\"\n[limits]\n{limits}"))
+    Place::new(&format!("behaviour = \"fail\"\nkind = \"unavailable\"\n[retry]\n{limits}"))
 }
 
 /// The waits after the failures of `things` so far, in milliseconds.
@@ -18,7 +18,7 @@ fn waits(server: &Server) -> Vec<u64> {
 
 #[test]
 fn a_table_that_used_up_its_attempts_is_retried_rarely() {
-    let place = unavailable("attempts = 2");
+    let place = unavailable("max_attempts = 2");
     let server = Server::start(&place);
     eventually("two failures", || waits(&server).len() == 2);
     let waits = waits(&server);
@@ -28,7 +28,7 @@ fn a_table_that_used_up_its_attempts_is_retried_rarely() {
 
 #[test]
 fn a_wait_that_the_source_did_not_ask_for_is_never_longer_than_the_longest_wait() {
-    let place = unavailable("attempts = 100\nwait_max_s = 1");
+    let place = unavailable("max_attempts = 100\nmax_wait = \"1s\"");
     let server = Server::start(&place);
     eventually("five failures", || waits(&server).len() >= 5);
     let waits = waits(&server);

@@ -201,7 +201,7 @@ fn a_new_signing_key_is_accepted_within_two_minutes() {
 fn a_record_without_bottom_harms_nobody() {
     let options = Options { sizes: sizes(5), ..Options::default() };
     let desk =
-        Desk::with(options, |file| file.config_text("signature", "off").config_text("read_back", "never"));
+        Desk::with(options, |file| file.config_text("signature", "off").config_text("refetch", "never"));
     let serve = desk.serve();
     desk.until_read();
     let url = desk.hook_url(&serve);
