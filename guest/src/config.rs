@@ -32,7 +32,7 @@ pub enum Signature {
 
 /// When a changed record is read again by id instead of trusting the delivery's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadBack {
+pub enum Refetch {
     Always,
     /// When the payload lacks what rows of the table have, or is not proved to be from Zoho.
     Auto,
@@ -55,7 +55,7 @@ pub struct Config {
     pub sort: Sort,
     pub department_ids: Vec<String>,
     pub signature: Signature,
-    pub read_back: ReadBack,
+    pub refetch: Refetch,
 }
 
 impl fmt::Debug for Config {
@@ -79,7 +79,7 @@ pub const KEYS: [&str; 13] = [
     "sort",
     "department_ids",
     "signature",
-    "read_back",
+    "refetch",
     "desk_url",
     "accounts_url",
 ];
@@ -162,10 +162,10 @@ impl Form {
             Some("off") => Signature::Off,
             _ => Signature::Auto,
         };
-        let read_back = match self.choice("read_back", &["auto", "always", "never"], "auto") {
-            Some("always") => ReadBack::Always,
-            Some("never") => ReadBack::Never,
-            _ => ReadBack::Auto,
+        let refetch = match self.choice("refetch", &["auto", "always", "never"], "auto") {
+            Some("always") => Refetch::Always,
+            Some("never") => Refetch::Never,
+            _ => Refetch::Auto,
         };
         Some(Config {
             organization_id: organization_id?,
@@ -180,7 +180,7 @@ impl Form {
             sort,
             department_ids,
             signature,
-            read_back,
+            refetch,
         })
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data_center::DATA_CENTERS;
 use crate::limits;
-use crate::table::Follow;
+use crate::table::Incremental;
 use crate::tables;
 
 /// The steps at Zoho's console, in Markdown.
@@ -74,9 +74,9 @@ fn table_entry(table: &crate::table::Table) -> Value {
         "scopes": table.scopes,
         "capabilities": capabilities,
         "events": table.events.iter().map(|event| event.name).collect::<Vec<_>>(),
-        "incremental": match table.follow {
-            Follow::Search { .. } => "search",
-            Follow::Compare { .. } => "full-refresh",
+        "incremental": match table.incremental {
+            Incremental::Search { .. } => "search",
+            Incremental::FullRefresh { .. } => "full-refresh",
         },
         "notes": table.notes,
     })
@@ -181,7 +181,7 @@ fn configuration() -> Value {
         json!({"type": "string", "enum": ["auto", "required", "when-present", "off"], "default": "auto"}),
     );
     form.add(
-        "read_back",
+        "refetch",
         "realtime",
         "select",
         ("Read changes back", "回读变更"),

@@ -33,7 +33,7 @@ fn by_workflow() -> Value {
     json!({
         "title": "By hand, as an action of a workflow rule (signs nothing and retries by its own settings)",
         "steps": [
-            "In the connection file, under [config]: signature = \"off\" and read_back = \"always\"",
+            "In the connection file, under [config]: signature = \"off\" and refetch = \"always\"",
             "In Zoho Desk: Setup > Automation > Workflows, a rule of the module Tickets for create and edit; deletes are found by \
              polling.",
             "Add an instant action of the type Webhook: method POST, body type JSON, URL to notify: {url}",
