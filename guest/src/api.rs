@@ -1,5 +1,5 @@
-//! The Desk API client: signs requests, renews a refused token once, counts credits, and turns answers into values or
-//! errors. Owns the session; knows no table.
+//! The Desk API client: signs requests, renews a refused token once, counts credits, and turns answers into
+//! values or errors. Owns the session; knows no table.
 
 mod answer;
 
@@ -93,7 +93,8 @@ impl<T: Transport> Api<T> {
         answers.pop().unwrap_or_else(|| Err(no_answer()))
     }
 
-    /// GETs all paths, at most `at_once` in flight; one result each, in order. The outer error is about the token.
+    /// GETs all paths, at most `at_once` in flight; one result each, in order. The outer error is about the
+    /// token.
     pub(crate) fn get_all(&mut self, paths: &[String], at_once: usize) -> Result<Vec<Result<Answer>>> {
         let calls: Vec<Call> = paths.iter().map(|path| Call::get(path)).collect();
         self.call_all(&calls, at_once)
@@ -143,8 +144,8 @@ impl<T: Transport> Api<T> {
         })
     }
 
-    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users. Asks for the
-    /// organization's edition once per session.
+    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users.
+    /// Asks for the organization's edition once per session.
     pub(crate) fn concurrency(&mut self) -> usize {
         if self.session.edition.is_none() {
             let edition = self.organization().ok().flatten().and_then(|found| found.edition);
@@ -306,7 +307,8 @@ fn refused_new_token(error: Error) -> Error {
     Error {
         kind: Kind::Unavailable,
         hint: Some(
-            "a new token was refused at once: try again; if that does not help, check `data_center` and `desk_url`"
+            "a new token was refused at once: try again; if that does not help, check `data_center` and \
+             `desk_url`"
                 .to_owned(),
         ),
         ..error
@@ -314,21 +316,34 @@ fn refused_new_token(error: Error) -> Error {
 }
 
 fn failed(host: &str, failure: Failure) -> Error {
+    let error = |kind, code, what: String, hint: &str| {
+        Error::new(kind, format!("{host}: {what}")).code(code).hint(hint)
+    };
     match failure {
-        Failure::Denied => Error::new(Kind::Config, format!("{host}: the runner does not allow it"))
-            .code("HTTP_REQUEST_DENIED")
-            .hint("allow this host and port in the runner's egress settings, or correct `desk_url` / `accounts_url`"),
-        Failure::Unreachable(what) => Error::new(Kind::Unavailable, format!("{host}: cannot be reached: {what}"))
-            .code("UNREACHABLE")
-            .hint("check `data_center`, `desk_url`, `accounts_url`, and the network of this machine"),
-        Failure::Broken(what) => Error::new(Kind::Unavailable, format!("{host}: the answer broke off: {what}"))
-            .code("BROKEN")
-            .hint("try again; if that does not help, check the network of this machine"),
-        Failure::TooLarge => {
-            Error::new(Kind::Data, format!("{host}: an answer is larger than {} MiB", limits::BODY_BYTES_MAX >> 20))
-                .code("TOO_LARGE")
-                .hint("this is no answer of Zoho Desk: check `desk_url`")
-        }
+        Failure::Denied => error(
+            Kind::Config,
+            "HTTP_REQUEST_DENIED",
+            "the runner does not allow it".to_owned(),
+            "allow this host and port in the runner's egress settings, or correct `desk_url` / `accounts_url`",
+        ),
+        Failure::Unreachable(what) => error(
+            Kind::Unavailable,
+            "UNREACHABLE",
+            format!("cannot be reached: {what}"),
+            "check `data_center`, `desk_url`, `accounts_url`, and the network of this machine",
+        ),
+        Failure::Broken(what) => error(
+            Kind::Unavailable,
+            "BROKEN",
+            format!("the answer broke off: {what}"),
+            "try again; if that does not help, check the network of this machine",
+        ),
+        Failure::TooLarge => error(
+            Kind::Data,
+            "TOO_LARGE",
+            format!("an answer is larger than {} MiB", limits::BODY_BYTES_MAX >> 20),
+            "this is no answer of Zoho Desk: check `desk_url`",
+        ),
     }
 }
 

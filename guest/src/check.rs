@@ -26,8 +26,8 @@ pub struct Item {
     pub kind: Option<Kind>,
 }
 
-/// Tries both hosts, the token, the organization and every configured table, in this order. An item that depends on a
-/// failed one is skipped.
+/// Tries both hosts, the token, the organization and every configured table, in this order. An item that
+/// depends on a failed one is skipped.
 pub(crate) fn run<T: Transport>(api: &mut Api<T>) -> Vec<Item> {
     let desk = api.get_public("/api/v1/organizations").map(|answer| answer.status);
     let accounts = api.probe_accounts("/oauth/serverinfo");
@@ -95,8 +95,8 @@ fn organization<T: Transport>(api: &mut Api<T>) -> Item {
         Ok(None) => {
             let message = format!("`organization_id` {wanted} is none of those that the token sees");
             let error = Error::new(Kind::Config, message).hint(
-                "copy the organization id from Setup > Developer Space > API, or generate the code with the right \
-                 portal selected",
+                "copy the organization id from Setup > Developer Space > API, or generate the code with the \
+                 right portal selected",
             );
             failed("organization", error)
         }

@@ -69,8 +69,8 @@ pub(crate) struct Search {
     /// Every record moved to the recycle bin before this time has been found.
     #[serde(default)]
     pub(crate) recycle_bin_since_ms: u64,
-    /// Rows of the overlap that have been read, with their times: the next window returns them again. Named by id, and
-    /// by what else tells two states of a row apart.
+    /// Rows of the overlap that have been read, with their times: the next window returns them again. Named
+    /// by id, and by what else tells two states of a row apart.
     #[serde(default)]
     pub(crate) seen: BTreeMap<String, u64>,
 }

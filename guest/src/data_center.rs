@@ -1,4 +1,5 @@
-//! Zoho's data centers and their hosts. An organization lives in exactly one; its codes and tokens work nowhere else.
+//! Zoho's data centers and their hosts. An organization lives in exactly one; its codes and tokens work
+//! nowhere else.
 
 /// One data center: its short name, Desk API origin and accounts (OAuth) origin.
 ///

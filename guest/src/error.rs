@@ -1,5 +1,5 @@
-//! Errors in the contract's terms: a kind that tells the caller what to do, the source's own code, a message and a
-//! hint for a person. Knows no HTTP; [`crate::api`] turns answers into these.
+//! Errors in the contract's terms: a kind that tells the caller what to do, the source's own code, a message
+//! and a hint for a person. Knows no HTTP; [`crate::api`] turns answers into these.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -22,7 +22,8 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub kind: Kind,
-    /// The source's own code, for example `INVALID_OAUTH`. Boxed, as `as_of` is packed, to keep results small.
+    /// The source's own code, for example `INVALID_OAUTH`. Boxed, as `as_of` is packed, to keep results
+    /// small.
     pub code: Option<Box<str>>,
     /// The thing first, then what happened. Never holds a secret.
     pub message: String,
@@ -63,7 +64,8 @@ impl Error {
         self
     }
 
-    /// The source's clock when it refused, Unix milliseconds: a record that a 404 reports deleted was deleted by then.
+    /// The source's clock when it refused, Unix milliseconds: a record that a 404 reports deleted was deleted
+    /// by then.
     pub fn as_of_ms(&self) -> Option<u64> {
         self.as_of.map(NonZeroU64::get)
     }

@@ -1,8 +1,9 @@
 //! Zoho Desk source connector: everything that knows Zoho Desk, and nothing that knows a host.
 //!
-//! Decisions are pure and run natively in tests; requests are sent through [`transport::Transport`]. The component's
-//! exports and WASI imports are in `component`, which exists for WebAssembly only. The modules are listed in reading
-//! order; public ones are the interface of the native tests, the benchmarks and the build.
+//! Decisions are pure and run natively in tests; requests are sent through [`transport::Transport`]. The
+//! component's exports and WASI imports are in `component`, which exists for WebAssembly only. The modules
+//! are listed in reading order; public ones are the interface of the native tests, the benchmarks and the
+//! build.
 
 #[cfg(target_arch = "wasm32")]
 mod component;

@@ -1,4 +1,5 @@
-//! Every bound the connector sets itself, with its reason. Bounds on one batch come from the host with each call.
+//! Every bound the connector sets itself, with its reason. Bounds on one batch come from the host with each
+//! call.
 
 /// Names in `custom_field_keys`: Zoho takes at most 30 in `fields` (`zoho-desk-api.md` §4.1).
 pub const CUSTOM_FIELD_KEYS_MAX: usize = 30;
@@ -7,8 +8,8 @@ pub const CUSTOM_FIELD_KEYS_MAX: usize = 30;
 /// time-out.
 pub const TOKEN_MARGIN_MS: u64 = 120_000;
 
-/// An access token is never trusted for longer than Zoho's documented hour, whatever `expires_in` says (§2.2: one
-/// old variant gives milliseconds where seconds are meant).
+/// An access token is never trusted for longer than Zoho's documented hour, whatever `expires_in` says (§2.2:
+/// one old variant gives milliseconds where seconds are meant).
 pub const TOKEN_LIFE_MAX_MS: u64 = 3_600_000;
 
 /// Wait after the token endpoint answered "Access Denied": Zoho counts ten tokens in ten minutes (§2.3).
@@ -41,31 +42,33 @@ pub const SEARCH_ROWS_MAX: u64 = 5000;
 /// A window that holds more rows is split. Below the cap by what may be added while the window is read.
 pub const SEARCH_WINDOW_ROWS_MAX: u64 = 4500;
 
-/// Overlap of two search windows: the search index lags behind writes (§3.5: half an hour is used in practice).
+/// Overlap of two search windows: the search index lags behind writes (§3.5: half an hour is used in
+/// practice).
 pub const SEARCH_OVERLAP_MS: u64 = 30 * 60 * 1000;
 
 /// A window of one second is not split further: times are whole seconds in most answers.
 pub const SEARCH_WINDOW_MIN_MS: u64 = 1000;
 
-/// Rows of the overlap that the cursor holds as seen; beyond it the oldest are read again, which costs calls only.
+/// Rows of the overlap that the cursor holds as seen; beyond it the oldest are read again, which costs calls
+/// only.
 pub const SEARCH_SEEN_MAX: usize = 2000;
 
 /// `wait-ms` of a caught-up table that is read by search.
 pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
 
-/// A full refresh may start this much before it is due, so that a host that asks exactly then never misses a whole
-/// interval by a difference of clocks.
+/// A full refresh may start this much before it is due, so that a host that asks exactly then never misses a
+/// whole interval by a difference of clocks.
 pub const FULL_REFRESH_EARLY_MS: u64 = 5 * 60 * 1000;
 
 /// Departments in `department_ids`: Zoho takes at most 20 (§4.1).
 pub const DEPARTMENT_IDS_MAX: usize = 20;
 
-/// How far a signature's expiry may lie before the arrival of its delivery: the two clocks differ, and a delivery
-/// takes time to arrive.
+/// How far a signature's expiry may lie before the arrival of its delivery: the two clocks differ, and a
+/// delivery takes time to arrive.
 pub const SIGNATURE_SKEW_MS: u64 = 5 * 60 * 1000;
 
-/// How far an event's time may lie after the arrival of its delivery: the two clocks differ. The body is not signed,
-/// and an event of the far future would make its row newer than every later change.
+/// How far an event's time may lie after the arrival of its delivery: the two clocks differ. The body is not
+/// signed, and an event of the far future would make its row newer than every later change.
 pub const EVENT_SKEW_MS: u64 = 60 * 1000;
 
 /// Events of one delivery. Zoho sends one or a few; each may cost a call.
@@ -84,18 +87,19 @@ pub const SIGNING_KEYS_RECHECK_MS: u64 = 60 * 1000;
 /// Known keys are trusted for this long while they cannot be fetched.
 pub const SIGNING_KEYS_STALE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// How long a delivery signed by an unknown key waits for keys that cannot be fetched. After that it is rejected, and
-/// those behind it are verified with the known keys.
+/// How long a delivery signed by an unknown key waits for keys that cannot be fetched. After that it is
+/// rejected, and those behind it are verified with the known keys.
 pub const SIGNING_KEYS_OUTAGE_MS: u64 = 10 * 60 * 1000;
 
-/// Parents whose children are read together: enough to use every allowed call, few enough for their rows to fit in
-/// memory.
+/// Parents whose children are read together: enough to use every allowed call, few enough for their rows to
+/// fit in memory.
 pub const PARENTS_AT_ONCE: usize = 20;
 
 /// Pages of one parent's children; the rest of a ticket with more than this many hundred replies is skipped.
 pub const CHILD_PAGES_MAX: u64 = 50;
 
-/// A row modified less than this before it was read counts as still changing: it may change again within the second.
+/// A row modified less than this before it was read counts as still changing: it may change again within the
+/// second.
 pub const SETTLED_MS: u64 = 5_000;
 
 /// Overlap of two scans of the recycle bin: its times are whole seconds.
@@ -104,6 +108,6 @@ pub const RECYCLE_BIN_OVERLAP_MS: u64 = 60 * 1000;
 /// Parents in the recycle bin whose children one scan lists at most: two calls each.
 pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;
 
-/// Pages of the recycle bin that one scan reads at most: two thousand deletes between two scans. The next snapshot
-/// finds the others.
+/// Pages of the recycle bin that one scan reads at most: two thousand deletes between two scans. The next
+/// snapshot finds the others.
 pub const RECYCLE_BIN_PAGES_MAX: u64 = 40;

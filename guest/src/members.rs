@@ -1,5 +1,5 @@
-//! JSON objects as ordered members with raw values: one reader and one writer. Values are copied byte by byte, never
-//! parsed: numbers keep their digits, strings their escapes. Pure; knows no row.
+//! JSON objects as ordered members with raw values: one reader and one writer. Values are copied byte by
+//! byte, never parsed: numbers keep their digits, strings their escapes. Pure; knows no row.
 
 use std::borrow::Cow;
 use std::fmt;

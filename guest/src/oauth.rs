@@ -1,6 +1,7 @@
 //! OAuth tokens: when one must be renewed, the requests for one, and the meaning of the answers. Pure.
 //!
-//! Source: `zoho-desk-api.md` §2. Zoho sends most token errors with HTTP 200, so the body decides, not the status.
+//! Source: `zoho-desk-api.md` §2. Zoho sends most token errors with HTTP 200, so the body decides, not the
+//! status.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -116,8 +117,10 @@ pub(crate) fn accept(
         session.refresh_token = Some(refresh_token);
     }
     if session.refresh_token.is_none() {
-        return Err(Error::new(Kind::Auth, "authorization: the answer has an access token but no refresh token").hint(
-            "use a self client's generated code; a server client must ask with access_type=offline and prompt=consent",
+        let message = "authorization: the answer has an access token but no refresh token";
+        return Err(Error::new(Kind::Auth, message).hint(
+            "use a self client's generated code; a server client must ask with access_type=offline and \
+             prompt=consent",
         ));
     }
     Ok(())
@@ -146,52 +149,55 @@ fn refused(config: &Config, response: &Response, code: Option<String>, credentia
         )
         .hint("try again later; if that does not help, check `data_center` and `accounts_url`");
     };
-    let error = |kind, what: &str, hint: &str| {
-        Error::new(kind, format!("{what}, says {place}")).code(code.clone()).hint(hint.to_owned())
-    };
-    match code.as_str() {
-        "invalid_client" => error(
+    let (kind, what, hint) = match code.as_str() {
+        "invalid_client" => (
             Kind::Auth,
             "`client_id` is not known",
-            "the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you \
-             open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data center's API console",
+            "the usual cause is the wrong `data_center`: use the one whose address you see in the browser \
+             when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that \
+             data center's API console",
         ),
-        "invalid_client_secret" => error(
+        "invalid_client_secret" => (
             Kind::Auth,
             "`client_secret` is wrong for this client",
-            "copy the Client Secret again from the API console; a client used in several data centers has one for each",
+            "copy the Client Secret again from the API console; a client used in several data centers has \
+             one for each",
         ),
-        "invalid_code" if credential == Credential::RefreshToken => error(
+        "invalid_code" if credential == Credential::RefreshToken => (
             Kind::Auth,
             "the refresh token was revoked, removed or belongs to another data center",
             "generate a new code at the API console and run `authorize --code CODE`",
         ),
-        "invalid_code" => error(
+        "invalid_code" => (
             Kind::Auth,
             "the generated code has expired, was used before, or is of another data center",
-            "a code works once and only for the minutes chosen when it was generated: generate a new one and run \
-             `authorize --code CODE` at once; if it is new, check `data_center`",
+            "a code works once and only for the minutes chosen when it was generated: generate a new one and \
+             run `authorize --code CODE` at once; if it is new, check `data_center`",
         ),
-        "invalid_grant" => error(Kind::Auth, "the grant is not accepted", "generate a new code and run `authorize` again"),
-        "invalid_scope" => error(
+        "invalid_grant" => {
+            (Kind::Auth, "the grant is not accepted", "generate a new code and run `authorize` again")
+        }
+        "invalid_scope" => (
             Kind::Auth,
             "a scope of the grant is not known",
             "paste the scope list that `spec` prints when you generate the code",
         ),
-        "invalid_redirect_uri" => error(
+        "invalid_redirect_uri" => (
             Kind::Auth,
             "the redirect URI does not match the client's",
             "use a self client, or pass the client's own `redirect_uri` in the grant",
         ),
-        "Access Denied" | "access_denied" => error(
+        "Access Denied" | "access_denied" => (
             Kind::RateLimited,
             "too many tokens were asked for",
-            "Zoho gives 10 access tokens in 10 minutes for one refresh token: wait, and give each connection its own client",
-        )
-        .retry_after_ms(Some(limits::TOKEN_THROTTLE_WAIT_MS)),
-        "general_error" => error(Kind::Unavailable, "the token service failed", "try again later"),
-        _ => error(Kind::Auth, "the token service refused", "generate a new code and run `authorize` again"),
-    }
+            "Zoho gives 10 access tokens in 10 minutes for one refresh token: wait, and give each connection \
+             its own client",
+        ),
+        "general_error" => (Kind::Unavailable, "the token service failed", "try again later"),
+        _ => (Kind::Auth, "the token service refused", "generate a new code and run `authorize` again"),
+    };
+    let retry_after_ms = (kind == Kind::RateLimited).then_some(limits::TOKEN_THROTTLE_WAIT_MS);
+    Error::new(kind, format!("{what}, says {place}")).code(code).hint(hint).retry_after_ms(retry_after_ms)
 }
 
 #[cfg(test)]

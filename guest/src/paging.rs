@@ -1,10 +1,11 @@
-//! Offset paging over a list that changes while it is read: rows may repeat, none is skipped, and it ends. Pure.
+//! Offset paging over a list that changes while it is read: rows may repeat, none is skipped, and it ends.
+//! Pure.
 //!
-//! Zoho's lists have no cursor, only `from` (1-based) and `limit` (`zoho-desk-api.md` §3.2). A row deleted before the
-//! offset moves every later row one place forward, so that the next page would skip one. Therefore each page starts
-//! with the last row of the page before. If that row is where it should be, nothing moved. If not, one of the last ids
-//! is looked for on the page; if none is there, the offset steps back until one is. A short page is the end of the list
-//! only if it shows one of the last ids.
+//! Zoho's lists have no cursor, only `from` (1-based) and `limit` (`zoho-desk-api.md` §3.2). A row deleted
+//! before the offset moves every later row one place forward, so that the next page would skip one. Therefore
+//! each page starts with the last row of the page before. If that row is where it should be, nothing moved.
+//! If not, one of the last ids is looked for on the page; if none is there, the offset steps back until one
+//! is. A short page is the end of the list only if it shows one of the last ids.
 
 use serde::{Deserialize, Serialize};
 
@@ -102,8 +103,8 @@ mod tests {
 
     const LIMIT: u64 = 10;
 
-    /// Reads `list` to its end; `churn` may change it before each request. Answers the ids read and the number of
-    /// requests.
+    /// Reads `list` to its end; `churn` may change it before each request. Answers the ids read and the
+    /// number of requests.
     fn read(list: &mut Vec<u32>, mut churn: impl FnMut(u32, &mut Vec<u32>)) -> (Vec<u32>, u32) {
         let (mut offset, mut seen, mut requests) = (Offset::default(), Vec::new(), 0);
         loop {

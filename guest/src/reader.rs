@@ -1,7 +1,8 @@
-//! One `read` call: continues from a cursor until a bound is reached or nothing is left, and returns the next cursor.
+//! One `read` call: continues from a cursor until a bound is reached or nothing is left, and returns the next
+//! cursor.
 //!
-//! A failure ends the batch after the last complete row. The rows before it are returned, and the failure is reported
-//! by the next call if it persists.
+//! A failure ends the batch after the last complete row. The rows before it are returned, and the failure is
+//! reported by the next call if it persists.
 
 mod snapshot;
 
@@ -98,8 +99,8 @@ pub(crate) fn read<T: Transport>(
     Ok(conclude(table, cursor, progress, out))
 }
 
-/// How long a table that is read by full refresh has to wait; none when a snapshot is due. A host that restarts, or asks
-/// too early, must not cost another snapshot.
+/// How long a table that is read by full refresh has to wait; none when a snapshot is due. A host that
+/// restarts, or asks too early, must not cost another snapshot.
 fn remaining_wait_ms(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Option<u64> {
     let Incremental::FullRefresh { every_ms } = table.incremental else { return None };
     // A snapshot in the future was started before the clock was set back: it counts for nothing.
@@ -188,8 +189,8 @@ pub(crate) fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
 fn explain(table: &Table, mut error: Error) -> Error {
     if error.code.as_deref() == Some("SCOPE_MISMATCH") {
         error.hint = Some(format!(
-            "the grant lacks a scope; this table needs {}: generate a new code with the scope list that `spec` \
-             prints and run `authorize` again",
+            "the grant lacks a scope; this table needs {}: generate a new code with the scope list that \
+             `spec` prints and run `authorize` again",
             table.scopes.join(" and ")
         ));
     }

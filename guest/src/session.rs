@@ -24,7 +24,8 @@ pub(crate) struct Session {
     pub(crate) edition: Option<String>,
     /// Optional parameters this portal refused, as `table.parameter`; not sent again.
     pub(crate) unsupported_parameters: Vec<String>,
-    /// Partitions of lists, as `table.value`: true once one had rows, false while every request for it was refused.
+    /// Partitions of lists, as `table.value`: true once one had rows, false while every request for it was
+    /// refused.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) partitions: BTreeMap<String, bool>,
     #[serde(skip_serializing_if = "KeySet::is_empty")]

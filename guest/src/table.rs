@@ -1,4 +1,5 @@
-//! What a table is, as data: the one reader, the one schema and the registry's test work from it. Knows no API calls.
+//! What a table is, as data: the one reader, the one schema and the registry's test work from it. Knows no
+//! API calls.
 //!
 //! A table's file declares what differs from `DEFAULT`.
 
@@ -55,8 +56,8 @@ pub struct Table {
     /// The path that counts the rows, where there is one that needs no further parameter.
     pub count: Option<&'static str>,
     pub incremental: Incremental,
-    /// The `type` of its records in the recycle bin (`zoho-desk-api.md` §7), which incremental search scans for
-    /// deletes. None where the bin does not list them.
+    /// The `type` of its records in the recycle bin (`zoho-desk-api.md` §7), which incremental search scans
+    /// for deletes. None where the bin does not list them.
     pub recycle_bin: Option<&'static str>,
     /// Webhook events to subscribe to.
     pub events: &'static [EventFilter],
@@ -68,7 +69,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// What a table does not declare. The registry's test refuses a table without name, path, scopes and columns.
+    /// What a table does not declare. The registry's test refuses a table without name, path, scopes and
+    /// columns.
     pub(crate) const DEFAULT: Self = Self {
         name: "",
         alias: "",
@@ -145,8 +147,8 @@ pub struct Detail {
     pub optional: bool,
     /// `include` with which the detail alone has the members of `list_only_fields`.
     pub include: Option<&'static str>,
-    /// Members that list and search rows have and the detail lacks. Incremental reading takes these from the search
-    /// row, and no others, so that a row looks the same however it was found.
+    /// Members that list and search rows have and the detail lacks. Incremental reading takes these from the
+    /// search row, and no others, so that a row looks the same however it was found.
     pub list_only_fields: &'static [&'static str],
 }
 
@@ -203,7 +205,8 @@ impl ChildKind {
     }
 }
 
-/// A member that a row gets in addition, from one of its other members, so that all kinds have the same columns.
+/// A member that a row gets in addition, from one of its other members, so that all kinds have the same
+/// columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapping {
     pub from: &'static str,

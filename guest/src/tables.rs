@@ -1,5 +1,5 @@
-//! The registry: every table, in the order in which tables are read. A new one is a file in `tables/` and a line in
-//! [`ALL`]; `docs/CONTRIBUTING.md` has the steps.
+//! The registry: every table, in the order in which tables are read. A new one is a file in `tables/` and a
+//! line in [`ALL`]; `docs/CONTRIBUTING.md` has the steps.
 
 mod accounts;
 mod contacts;
@@ -109,7 +109,8 @@ mod tests {
         }
     }
 
-    /// The modules that can be moved to the recycle bin, with the `type` they have there (`zoho-desk-api.md` §7).
+    /// The modules that can be moved to the recycle bin, with the `type` they have there (`zoho-desk-api.md`
+    /// §7).
     #[test]
     fn every_table_whose_records_the_recycle_bin_lists_names_its_module_there() {
         let modules = BTreeMap::from([

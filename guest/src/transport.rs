@@ -1,5 +1,5 @@
-//! The one way to send requests: a trait, so that the logic runs natively in tests and benchmarks and over WASI HTTP in
-//! a host.
+//! The one way to send requests: a trait, so that the logic runs natively in tests and benchmarks and over
+//! WASI HTTP in a host.
 
 use crate::url::Origin;
 

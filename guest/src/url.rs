@@ -43,8 +43,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Appends `text` percent-encoded for a query or form value. Commas stay: some portals refuse a list whose commas
-/// are encoded (`zoho-desk-api.md` §9, conflict 6).
+/// Appends `text` percent-encoded for a query or form value. Commas stay: some portals refuse a list whose
+/// commas are encoded (`zoho-desk-api.md` §9, conflict 6).
 fn encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {

@@ -80,8 +80,8 @@ impl Answer {
 
     /// The rows of a list or search, each with its [`RowMeta`].
     ///
-    /// The usual body, `{"data":[…`, is scanned row by row, so that no byte is parsed twice; any other is parsed by
-    /// [`Answer::rows`] first.
+    /// The usual body, `{"data":[…`, is scanned row by row, so that no byte is parsed twice; any other is
+    /// parsed by [`Answer::rows`] first.
     pub(crate) fn rows_with_meta(&self) -> Result<Vec<(RowMeta, &str)>> {
         let no_id = || self.unusable("a row has no usable `id`");
         let text = self.text()?;
@@ -139,8 +139,8 @@ impl Answer {
         serde_json::from_str(text).map_err(|error| self.unparsable(&error))
     }
 
-    /// JSON that does not parse was cut by the network or a proxy and may be complete next time; JSON of another shape
-    /// will not change.
+    /// JSON that does not parse was cut by the network or a proxy and may be complete next time; JSON of
+    /// another shape will not change.
     fn unparsable(&self, error: &serde_json::Error) -> Error {
         if error.is_eof() || error.is_syntax() {
             self.broke_off()
@@ -245,13 +245,15 @@ fn meaning(status: u16, code: Option<&str>) -> (Kind, Option<&'static str>) {
         (_, Some("SCOPE_MISMATCH")) => (
             Kind::Permission,
             Some(
-                "the grant lacks a scope: generate a new code with the scope list that `spec` prints and run `authorize` again",
+                "the grant lacks a scope: generate a new code with the scope list that `spec` prints and \
+                 run `authorize` again",
             ),
         ),
         (_, Some("OAUTH_ORG_MISMATCH")) => (
             Kind::Config,
             Some(
-                "the grant belongs to another organization: correct `organization_id`, or generate the code with the right portal selected",
+                "the grant belongs to another organization: correct `organization_id`, or generate the code \
+                 with the right portal selected",
             ),
         ),
         (_, Some("LICENSE_ACCESS_LIMITED")) => {

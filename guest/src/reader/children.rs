@@ -1,4 +1,5 @@
-//! Children of listed rows: the lists of a few parents at a time, then the records of children whose list is incomplete.
+//! Children of listed rows: the lists of a few parents at a time, then the records of children whose list is
+//! incomplete.
 
 use super::details::{self, Listed};
 use super::output::Output;
@@ -30,8 +31,8 @@ pub(super) enum Write {
     Delete,
 }
 
-/// Writes all children of the listed parents, in their order. Returns how many parents were processed; if fewer than
-/// all, the batch is full or `out.failure` says why.
+/// Writes all children of the listed parents, in their order. Returns how many parents were processed; if
+/// fewer than all, the batch is full or `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,

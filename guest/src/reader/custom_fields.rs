@@ -1,5 +1,5 @@
-//! Custom fields of rows that are read without their detail: from a projection of the same list page, or else from the
-//! detail.
+//! Custom fields of rows that are read without their detail: from a projection of the same list page, or else
+//! from the detail.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::row;
 use crate::table::Table;
 use crate::transport::Transport;
 
-/// Writes the rows in order, each with the `cf` that `projection` has for it; a row without one gets it from its
-/// detail. Returns how many were processed; if fewer than all, `out.failure` says why.
+/// Writes the rows in order, each with the `cf` that `projection` has for it; a row without one gets it from
+/// its detail. Returns how many were processed; if fewer than all, `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -67,7 +67,8 @@ fn of_detail(answer: Result<Answer>, keys: &[String]) -> Result<Option<String>> 
     }
 }
 
-/// `cf` with only `keys`, in alphabetical order, of a row that has them in `cf` or as members; none when it has none.
+/// `cf` with only `keys`, in alphabetical order, of a row that has them in `cf` or as members; none when it
+/// has none.
 fn of_row(raw: &str, keys: &[String]) -> Option<String> {
     let members = Members::parse(raw)?;
     let nested = members.get("cf").and_then(Members::parse);

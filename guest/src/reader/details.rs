@@ -43,8 +43,8 @@ pub(super) fn is_hidden(error: &Error) -> bool {
     error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
 }
 
-/// Writes the rows in order, each completed by its detail where the table has one. Returns how many were processed; if
-/// fewer than all, `out.failure` says why.
+/// Writes the rows in order, each completed by its detail where the table has one. Returns how many were
+/// processed; if fewer than all, `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -103,8 +103,8 @@ fn complete(
     })?;
     if meta.deleted || !config.selects(table, detail) {
         if on_missing == OnMissing::Delete {
-            // A record that was moved since it was listed belongs to a department that is not selected: its members
-            // stay out.
+            // A record that was moved since it was listed belongs to a department that is not selected: its
+            // members stay out.
             let before = meta.deleted.then(|| detail.to_owned());
             out.delete(table, &meta.id, before, answer.as_of_ms);
         }
@@ -119,8 +119,8 @@ fn complete(
     Ok(())
 }
 
-/// The delete of a listed row that the API answered 404 for. Without the source's clock its id is made from the last
-/// modification, so that deletes after two modifications differ.
+/// The delete of a listed row that the API answered 404 for. Without the source's clock its id is made from
+/// the last modification, so that deletes after two modifications differ.
 fn deleted_since(
     table: &'static Table,
     listed: &Listed<'_>,

@@ -50,7 +50,8 @@ impl Output {
         self.push(Change::of_row(table, Operation::Read, meta, row, as_of_ms, self.source));
     }
 
-    /// Adds a row of which this user may not see the complete record: the sink keeps the other members it holds.
+    /// Adds a row of which this user may not see the complete record: the sink keeps the other members it
+    /// holds.
     pub(super) fn partial_row(
         &mut self,
         table: &'static Table,
@@ -72,8 +73,8 @@ impl Output {
         self.push(Change::delete(table, id, before, as_of_ms, self.source));
     }
 
-    /// Adds a change. A row found incrementally was created or changed, and replaces only the members it has: a list row of
-    /// the snapshot may have members that neither search nor detail have.
+    /// Adds a change. A row found incrementally was created or changed, and replaces only the members it has:
+    /// a list row of the snapshot may have members that neither search nor detail have.
     pub(super) fn push(&mut self, mut change: Change) {
         if change.operation == Operation::Read && self.source == ChangeSource::Incremental {
             change.operation = Operation::Update;

@@ -1,7 +1,7 @@
 //! Deletes that no webhook reported: a scan of what was moved to the recycle bin since the last scan.
 //!
-//! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order, so pages are read until
-//! one has no new record. A record that was purged before the scan is found by the next snapshot.
+//! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order, so pages are
+//! read until one has no new record. A record that was purged before the scan is found by the next snapshot.
 
 use serde::Deserialize;
 
@@ -104,8 +104,8 @@ fn entries<T: Transport>(
     Ok(found)
 }
 
-/// Writes deletes of the children of deleted parents, as far as the API still lists them: whether it does is not
-/// documented. After one group of parents without any the others are not asked for.
+/// Writes deletes of the children of deleted parents, as far as the API still lists them: whether it does is
+/// not documented. After one group of parents without any the others are not asked for.
 fn delete_children<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,

@@ -1,7 +1,8 @@
-//! Incremental reading by search: windows of times, of modified times first, split where they hold more rows than a
-//! search can page through.
+//! Incremental reading by search: windows of times, of modified times first, split where they hold more rows
+//! than a search can page through.
 //!
-//! Source: `zoho-desk-api.md` §3.2 (0-based, 5,000 cap), §3.5 (`modifiedTimeRange`; the index lags, so windows overlap).
+//! Source: `zoho-desk-api.md` §3.2 (0-based, 5,000 cap), §3.5 (`modifiedTimeRange`; the index lags, so
+//! windows overlap).
 
 use std::collections::BTreeMap;
 
@@ -154,14 +155,14 @@ fn open(since_ms: u64, now_ms: u64) -> Window {
     }
 }
 
-/// Halves a window that holds more rows than a search can page through, and restarts it. False when it is too short: then
-/// it is read as far as the search pages.
+/// Halves a window that holds more rows than a search can page through, and restarts it. False when it is too
+/// short: then it is read as far as the search pages.
 fn halve(window: &mut Window, rows: &str, out: &mut Output) -> bool {
     let length = window.to_ms.saturating_sub(window.from_ms);
     if length <= limits::SEARCH_WINDOW_MIN_MS {
         out.warnings.push(format!(
-            "{rows} rows were modified within one second at {}; the search returns only {} of them: a full refresh of \
-             the table reads all",
+            "{rows} rows were modified within one second at {}; the search returns only {} of them: a full \
+             refresh of the table reads all",
             time::format(window.from_ms),
             limits::SEARCH_ROWS_MAX
         ));
@@ -172,7 +173,8 @@ fn halve(window: &mut Window, rows: &str, out: &mut Output) -> bool {
     true
 }
 
-/// Closes a window: opens the next part of the range, or the range of the next cursor field, or scans the recycle bin.
+/// Closes a window: opens the next part of the range, or the range of the next cursor field, or scans the
+/// recycle bin.
 fn close<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -197,8 +199,8 @@ fn close<T: Transport>(
     recycle_bin::scan(api, table, search, out)
 }
 
-/// Writes deletes of changed rows of other departments: no other call shows that a row was moved there. Where the rows
-/// are parents, their children are deleted.
+/// Writes deletes of changed rows of other departments: no other call shows that a row was moved there. Where
+/// the rows are parents, their children are deleted.
 fn delete<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,

@@ -12,8 +12,8 @@ pub(super) struct SeenRow {
     name: String,
     /// Its value of the window's time field.
     at_ms: Option<u64>,
-    /// Name and time of the same state in a window of modified times, where the counters prove that no child was added
-    /// since.
+    /// Name and time of the same state in a window of modified times, where the counters prove that no child
+    /// was added since.
     modified: Option<(String, u64)>,
 }
 
@@ -39,8 +39,8 @@ impl SeenRow {
         !is_known && !is_known_as_modified
     }
 
-    /// Adds it to the processed rows. A row that changed just now may change again within the same second: it is not
-    /// added, so that the next window reads it once more.
+    /// Adds it to the processed rows. A row that changed just now may change again within the same second: it
+    /// is not added, so that the next window reads it once more.
     pub(super) fn record(self, seen: &mut BTreeMap<String, u64>, source_now_ms: u64) {
         if let Some(at_ms) = self.at_ms.filter(|ms| ms + limits::SETTLED_MS < source_now_ms) {
             seen.insert(self.name, at_ms);

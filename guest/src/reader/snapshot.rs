@@ -1,5 +1,5 @@
-//! A snapshot of a list: pages asked for ahead, checked for moved rows, and completed row by row; or one partition after
-//! the other.
+//! A snapshot of a list: pages asked for ahead, checked for moved rows, and completed row by row; or one
+//! partition after the other.
 
 use super::children::{self, Write};
 use super::custom_fields;
@@ -146,8 +146,8 @@ fn read_partition<T: Transport>(
             }
         }
         Err(error) if lacks_module(&error) => {
-            // The edition lacks the module, or an earlier snapshot was refused too and it never had a row: then the sink
-            // holds none of its rows. Any other refusal may be temporary.
+            // The edition lacks the module, or an earlier snapshot was refused too and it never had a row:
+            // then the sink holds none of its rows. Any other refusal may be temporary.
             let never_had_rows =
                 had_rows == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
             if had_rows.is_none() {
@@ -168,8 +168,8 @@ fn read_partition<T: Transport>(
     Ok(if snapshot.partition < values.len() { Progress::More } else { Progress::Done })
 }
 
-/// An error when the list is empty and the source counts rows: a wrong portal and a lost permission look like empty lists
-/// (`zoho-desk-api.md` §8.12, §8.15), and the sink would delete the whole table.
+/// An error when the list is empty and the source counts rows: a wrong portal and a lost permission look like
+/// empty lists (`zoho-desk-api.md` §8.12, §8.15), and the sink would delete the whole table.
 fn verify_empty_list<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<()> {
     let path = match (table.count, table.incremental) {
         (Some(path), _) => Path::new(path),
@@ -195,8 +195,9 @@ fn verify_empty_list<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<()
     }
     let message = format!("the list of `{}` is empty, but the source counts {count} rows", table.name);
     Err(Error::new(Kind::Permission, message).code("HIDDEN").hint(
-        "no row is deleted for it; the user who generated the code may see none of them, or `organization_id` or \
-         `department_ids` are of another portal: generate the code as an administrator of the right one",
+        "no row is deleted for it; the user who generated the code may see none of them, or \
+         `organization_id` or `department_ids` are of another portal: generate the code as an administrator \
+         of the right one",
     ))
 }
 
@@ -246,8 +247,8 @@ fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Optio
     path.into_string()
 }
 
-/// Drops an optional parameter that this portal refuses, for good: the one the refusal names, or else one after the
-/// other.
+/// Drops an optional parameter that this portal refuses, for good: the one the refusal names, or else one
+/// after the other.
 fn drop_optional_parameter<T: Transport>(api: &mut Api<T>, table: &Table, error: Error) -> Result<Progress> {
     let is_sent = |parameter: &&&str| !api.is_unsupported(table.name, parameter);
     let sent = || table.list.optional_parameters.iter().filter(is_sent);

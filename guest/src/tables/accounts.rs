@@ -1,4 +1,5 @@
-//! Accounts: `GET /accounts`, and `GET /accounts/{id}` for the members that list rows lack (`zoho-desk-api.md` §4.4).
+//! Accounts: `GET /accounts`, and `GET /accounts/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Number, Object, Text, Time};
 use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};

@@ -1,4 +1,5 @@
-//! Contacts: `GET /contacts`, and `GET /contacts/{id}` for the members that list rows lack (`zoho-desk-api.md` §4.4).
+//! Contacts: `GET /contacts`, and `GET /contacts/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Integer, Object, Text, Time};
 use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};

@@ -1,4 +1,5 @@
-//! Contracts: `GET /contracts`, and `GET /contracts/{id}` for the members that list rows lack (`zoho-desk-api.md` §4.4).
+//! Contracts: `GET /contracts`, and `GET /contracts/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Date, Html, Id, Integer, Object, Text, Time};
 use crate::table::{Column, Detail, Incremental, List, Table, column};
@@ -21,8 +22,8 @@ pub(super) const TABLE: Table = Table {
     recycle_bin: Some("Contracts"),
     fields_module: Some("contracts"),
     columns: COLUMNS,
-    notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has neither a \
-            search nor a count without a view, so it is read by full refresh.",
+    notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has \
+            neither a search nor a count without a view, so it is read by full refresh.",
     ..Table::DEFAULT
 };
 

@@ -15,7 +15,8 @@ pub(super) const TABLE: Table = Table {
     },
     incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One call for each module; `module` names it in each row. A module the portal does not have is skipped.",
+    notes: "One call for each module; `module` names it in each row. A module the portal does not have is \
+            skipped.",
     ..Table::DEFAULT
 };
 

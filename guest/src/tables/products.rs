@@ -1,4 +1,5 @@
-//! Products: `GET /products`, and `GET /products/{id}` for the members that list rows lack (`zoho-desk-api.md` §4.4).
+//! Products: `GET /products`, and `GET /products/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Number, Object, Text, Time};
 use crate::table::{Column, Detail, Incremental, List, MODIFIED, Table, column};

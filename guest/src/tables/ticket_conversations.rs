@@ -1,6 +1,8 @@
-//! Conversations of tickets: threads with their content, and comments, one row each (`zoho-desk-api.md` §4.2).
+//! Conversations of tickets: threads with their content, and comments, one row each (`zoho-desk-api.md`
+//! §4.2).
 //!
-//! The API has no list of them across tickets: they are read ticket by ticket, and only where the ticket has some.
+//! The API has no list of them across tickets: they are read ticket by ticket, and only where the ticket has
+//! some.
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
@@ -34,14 +36,16 @@ pub(super) const TABLE: Table = Table {
     },
     events: EVENTS,
     columns: COLUMNS,
-    notes: "For each ticket that has some: one list call for threads, one for comments, and one call for each thread, \
-            because the list lacks its content. Read again when the ticket is modified, when its customer answers, \
-            and when its counts change within half an hour of that. A comment on an unmodified ticket is found by \
-            its webhook or the next snapshot; a deleted comment by the next snapshot.",
+    notes: "For each ticket that has some: one list call for threads, one for comments, and one call for \
+            each thread, because the list lacks its content. Read again when the ticket is modified, when \
+            its customer answers, and when its counts change within half an hour of that. A comment on an \
+            unmodified ticket is found by its webhook or the next snapshot; a deleted comment by the next \
+            snapshot.",
     ..Table::DEFAULT
 };
 
-/// A reply of a customer moves this; whether it also moves the ticket's modified time is not documented (§3.5).
+/// A reply of a customer moves this; whether it also moves the ticket's modified time is not documented
+/// (§3.5).
 const CUSTOMER_RESPONSE: TimeField =
     TimeField { member: "customerResponseTime", range: "customerResponseTimeRange" };
 

@@ -1,4 +1,5 @@
-//! Tickets: `GET /tickets`, and `GET /tickets/{id}` for the members that list rows lack (`zoho-desk-api.md` §4.1).
+//! Tickets: `GET /tickets`, and `GET /tickets/{id}` for the members that list rows lack (`zoho-desk-api.md`
+//! §4.1).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};
@@ -30,8 +31,8 @@ pub(super) const TABLE: Table = Table {
     events: EVENTS,
     fields_module: Some("tickets"),
     columns: COLUMNS,
-    notes: "One list call for each 99 tickets and, with ticket_detail, one call for each ticket. List rows lack \
-            modifiedTime, description and custom fields.",
+    notes: "One list call for each 99 tickets and, with ticket_detail, one call for each ticket. List rows \
+            lack modifiedTime, description and custom fields.",
     ..Table::DEFAULT
 };
 

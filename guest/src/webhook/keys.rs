@@ -1,7 +1,8 @@
 //! Zoho's public keys as `jwt-compact` verifies with them, and RS256. Pure.
 //!
-//! `jwt-compact` parses tokens; its RSA is not used, because the release of `rsa` it depends on takes more than twice as
-//! long in WebAssembly, prepares the key again for every signature, and needs a source of randomness.
+//! `jwt-compact` parses tokens; its RSA is not used, because the release of `rsa` it depends on takes more
+//! than twice as long in WebAssembly, prepares the key again for every signature, and needs a source of
+//! randomness.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

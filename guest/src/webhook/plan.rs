@@ -88,8 +88,8 @@ pub(super) fn new(
     Ok(plan)
 }
 
-/// Refuses an event of another organization. One that names none must be proved, or refetched with this organization's
-/// token.
+/// Refuses an event of another organization. One that names none must be proved, or refetched with this
+/// organization's token.
 fn check_organization(config: &Config, event: &Event<'_>, is_verified: bool) -> Result<()> {
     let (what, hint) = match event.organization_id.as_deref() {
         Some(id) if id == config.organization_id => return Ok(()),
@@ -104,7 +104,8 @@ fn check_organization(config: &Config, event: &Event<'_>, is_verified: bool) -> 
     Err(Error::new(Kind::Permission, message).hint(hint))
 }
 
-/// The step of an event whose payload is the record; none for a record that was never of a selected department.
+/// The step of an event whose payload is the record; none for a record that was never of a selected
+/// department.
 fn record(
     context: Context<'_>,
     table: &'static Table,
@@ -139,8 +140,8 @@ fn record(
     }))
 }
 
-/// The steps of an event about something attached to a row: the row is refetched, and the child, where the payload is one.
-/// The payload is never used as a row. Empty when neither table is read.
+/// The steps of an event about something attached to a row: the row is refetched, and the child, where the
+/// payload is one. The payload is never used as a row. Empty when neither table is read.
 fn touch(
     context: Context<'_>,
     table: &'static Table,

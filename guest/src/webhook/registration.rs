@@ -39,7 +39,8 @@ impl Registration {
             && wanted.iter().all(has_event)
     }
 
-    /// True when this connector created it for `url`, with this or another secret, which is the last part of the path.
+    /// True when this connector created it for `url`, with this or another secret, which is the last part of
+    /// the path.
     pub(super) fn is_ours_for(&self, url: &str) -> bool {
         let without_secret = |url: &str| url.rsplit_once('/').map(|(rest, _secret)| rest.to_owned());
         self.name == NAME && without_secret(&self.url) == without_secret(url)
@@ -70,7 +71,8 @@ pub(super) fn create<T: Transport>(
     events: &Map<String, Value>,
 ) -> Result<String> {
     let body = json!({
-        "name": NAME, "url": url, "isEnabled": true, "includeEventsFrom": ["AUTOMATION"], "subscriptions": events,
+        "name": NAME, "url": url, "isEnabled": true, "subscriptions": events,
+        "includeEventsFrom": ["AUTOMATION"],
     });
     let answer = api.call(Method::Post, PATH, Some(&body)).map_err(explain)?.json()?;
     let no_id = || Error::new(Kind::Data, "POST /api/v1/webhooks: the answer has no `id`");
@@ -118,8 +120,9 @@ pub(super) fn events(tables: &[&'static Table], department_ids: &[String]) -> Ma
     events
 }
 
-/// True when a filter is as it was registered. The form in which Zoho returns members that were not registered is not
-/// documented: a filter may be null or empty, and such members may be there without a value.
+/// True when a filter is as it was registered. The form in which Zoho returns members that were not
+/// registered is not documented: a filter may be null or empty, and such members may be there without a
+/// value.
 fn filters_agree(wanted: &Value, found: &Value) -> bool {
     let is_empty = |value: &Value| match value {
         Value::Null | Value::Bool(false) => true,
@@ -150,8 +153,8 @@ fn explain(error: Error) -> Error {
             "Zoho calls the URL before it accepts it: it must answer 200 from the internet, on port 80 or 443"
         }
         (Kind::Permission, Some("SCOPE_MISMATCH")) => {
-            "generate a new code with the scopes that `spec` prints for webhooks, or register the URL by hand: Setup > \
-             Developer Space > Webhooks"
+            "generate a new code with the scopes that `spec` prints for webhooks, or register the URL by \
+             hand: Setup > Developer Space > Webhooks"
         }
         (Kind::Permission, _) => {
             "the edition has no webhooks or the user may not create them; Professional and higher have them"

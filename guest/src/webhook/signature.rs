@@ -1,8 +1,9 @@
-//! Verifies that a delivery is from Zoho, for this organization and this webhook, and recent. Pure: token, keys and time
-//! come in.
+//! Verifies that a delivery is from Zoho, for this organization and this webhook, and recent. Pure: token,
+//! keys and time come in.
 //!
-//! Source: `zoho-desk-api.md` §6.5. `X-ZDesk-JWT` is an RS256 JWT with `kid`, `iss = orgId:<id>`, `aud = webhookId:<id>`
-//! and `exp`, which is in milliseconds by the document's text and in seconds by its example. The body is not signed.
+//! Source: `zoho-desk-api.md` §6.5. `X-ZDesk-JWT` is an RS256 JWT with `kid`, `iss = orgId:<id>`, `aud =
+//! webhookId:<id>` and `exp`, which is in milliseconds by the document's text and in seconds by its example.
+//! The body is not signed.
 
 use jwt_compact::{AlgorithmExt, Claims, UntrustedToken};
 use serde::{Deserialize, Serialize};

@@ -18,8 +18,9 @@ impl SigningKeys {
         self.get(api, None)
     }
 
-    /// Keys that were fetched after `arrived_ms`, the arrival of a delivery signed by a key that is not known: a key that is
-    /// unknown to these too is forged. Where keys may not be fetched yet, the error asks to retry the delivery.
+    /// Keys that were fetched after `arrived_ms`, the arrival of a delivery signed by a key that is not
+    /// known: a key that is unknown to these too is forged. Where keys may not be fetched yet, the error asks
+    /// to retry the delivery.
     pub(super) fn newer_than<T: Transport>(&mut self, api: &mut Api<T>, arrived_ms: u64) -> Result<&Keys> {
         self.get(api, Some(arrived_ms))
     }
@@ -29,7 +30,8 @@ impl SigningKeys {
         let known = api.signing_keys();
         let age_ms = now_ms.saturating_sub(known.fetched_at_ms);
         let are_old = known.jwks.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
-        // A replayed dead letter may have arrived before its key was published: such a key may be known by now.
+        // A replayed dead letter may have arrived before its key was published: such a key may be known by
+        // now.
         let may_lack_it = arrived_ms.is_some_and(|arrived_ms| {
             known.fetched_at_ms <= arrived_ms || age_ms > limits::SIGNING_KEYS_RECHECK_MS
         });
@@ -54,8 +56,8 @@ impl SigningKeys {
                         known.failing_since_ms = now_ms;
                     }
                     let failing_ms = now_ms.saturating_sub(known.failing_since_ms);
-                    // An unknown key must not block deliveries that the known keys prove for as long as keys cannot be
-                    // fetched.
+                    // An unknown key must not block deliveries that the known keys prove for as long as keys
+                    // cannot be fetched.
                     let has_waited = arrived_ms.is_none() || failing_ms > limits::SIGNING_KEYS_OUTAGE_MS;
                     let is_usable = !known.jwks.is_empty() && age_ms < limits::SIGNING_KEYS_STALE_MS;
                     if !(has_waited && is_usable) {

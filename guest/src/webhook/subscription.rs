@@ -20,7 +20,8 @@ pub(crate) struct Subscription {
     pub(super) webhook_id: Option<String>,
     url: String,
     events: Vec<String>,
-    /// When it was last found missing, disabled or different and repaired: deliveries before that may be missing.
+    /// When it was last found missing, disabled or different and repaired: deliveries before that may be
+    /// missing.
     #[serde(default)]
     changed_ms: u64,
 }
@@ -38,8 +39,8 @@ impl Subscription {
     }
 }
 
-/// Subscribes `url` to the events of the tables `names`, or repairs an existing registration: the webhook of `current`,
-/// or else one that this connector created for this URL or for an earlier secret of it.
+/// Subscribes `url` to the events of the tables `names`, or repairs an existing registration: the webhook of
+/// `current`, or else one that this connector created for this URL or for an earlier secret of it.
 pub(crate) fn subscribe<T: Transport>(
     api: &mut Api<T>,
     url: &str,

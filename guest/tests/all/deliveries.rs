@@ -153,7 +153,8 @@ fn a_rejected_delivery_is_accepted_when_its_key_is_published_and_fetched_later()
     assert_eq!(deliver_of(&mut connection, arrived_ms, "k2"), Ok(1));
 }
 
-/// Any sender who knows the URL can name any key; that must not block signed deliveries while keys cannot be fetched.
+/// Any sender who knows the URL can name any key; that must not block signed deliveries while keys cannot be
+/// fetched.
 #[test]
 fn an_unknown_key_waits_for_a_limited_time_while_keys_cannot_be_fetched_and_known_keys_do_not() {
     let desk = Desk::with_tickets(1);
@@ -195,7 +196,10 @@ fn an_event_of_the_far_future_is_dated_by_its_arrival() {
     for refetch in ["always", "never"] {
         let desk = Desk::with_tickets(3);
         let mut connection = connect(&desk, json!({"refetch": refetch}));
-        let event = |name: &str, id: &str| json!([{"eventType": name, "payload": {"id": id}, "orgId": "42", "eventTime": "9999999999999"}]);
+        let event = |name: &str, id: &str| {
+            let payload = json!({"id": id});
+            json!([{"eventType": name, "payload": payload, "orgId": "42", "eventTime": "9999999999999"}])
+        };
         let bodies = [event("Ticket_Update", "2"), event("Ticket_Delete", "1")];
         for receipt in unsigned(&mut connection, desk.now_ms(), &bodies) {
             let as_of_ms = receipt.unwrap().changes[0].as_of_ms.unwrap();
@@ -269,14 +273,16 @@ fn a_delete_found_by_a_refetch_is_dated_by_the_answer_not_by_the_event() {
     });
     let mut connection = connect(&desk, json!({}));
     let event_ms = desk.now_ms() - 3_600_000;
-    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42", "eventTime": event_ms.to_string()}]);
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42",
+        "eventTime": event_ms.to_string()}]);
     let receipts = unsigned(&mut connection, event_ms, &[body]);
     let change = &receipts[0].as_ref().unwrap().changes[0];
     assert_eq!(change.operation, Operation::Delete);
     assert!(change.as_of_ms.unwrap() > event_ms + 3_000_000, "{:?}", change.as_of_ms);
 }
 
-/// Zoho does not filter delete events by department, and a webhook that was registered by hand may have no filter.
+/// Zoho does not filter delete events by department, and a webhook that was registered by hand may have no
+/// filter.
 #[test]
 fn events_apply_to_selected_departments_only_and_a_record_that_left_them_is_deleted() {
     let selected = json!({"department_ids": ["1"], "refetch": "never"});
@@ -301,7 +307,10 @@ fn a_refetched_ticket_of_another_department_is_deleted_and_its_threads_are_not_a
     let desk = Desk::with_tickets(3);
     desk.set(|state| state.move_to(2, 9));
     let mut connection = connect(&desk, json!({"department_ids": ["1"]}));
-    let thread = |ticket: &str| json!([{"eventType": "Ticket_Thread_Add", "payload": {"id": format!("7{ticket}"), "ticketId": ticket}, "orgId": "42"}]);
+    let thread = |ticket: &str| {
+        let payload = json!({"id": format!("7{ticket}"), "ticketId": ticket});
+        json!([{"eventType": "Ticket_Thread_Add", "payload": payload, "orgId": "42"}])
+    };
     let receipts = unsigned(&mut connection, desk.now_ms(), &[thread("1"), thread("2")]);
     let of = |index: usize| -> Vec<(&str, Operation)> {
         let receipt = receipts[index].as_ref().unwrap();

@@ -1,4 +1,5 @@
-//! `department_ids`: only tickets of the selected departments are read, and tickets moved out of them are deleted.
+//! `department_ids`: only tickets of the selected departments are read, and tickets moved out of them are
+//! deleted.
 
 use serde_json::{Value, json};
 use zoho_desk::change::Operation;

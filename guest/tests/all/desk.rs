@@ -1,5 +1,5 @@
-//! A few scripted endpoints behind [`Transport`], for tests of single decisions. The complete double of Zoho Desk is
-//! `tests/simulator`.
+//! A few scripted endpoints behind [`Transport`], for tests of single decisions. The complete double of Zoho
+//! Desk is `tests/simulator`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -223,7 +223,10 @@ impl State {
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
             "/api/v1/recycleBin" => {
-                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id), "deletedTime": time::format(*at)});
+                let row = |(id, at): &(u32, u64)| {
+                    json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id),
+                        "deletedTime": time::format(*at)})
+                };
                 let from: usize = query["from"].parse().unwrap();
                 let rows: Vec<Value> = self.recycle_bin.iter().skip(from - 1).take(50).map(row).collect();
                 self.respond(200, &json!({"data": rows}))
@@ -280,7 +283,8 @@ impl State {
                 if query.contains_key("fields") {
                     json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
                 } else {
-                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
+                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s",
+                        "isRead": true, "contact": {"id": format!("c{id}")}})
                 }
             })
             .collect();
@@ -318,8 +322,9 @@ impl State {
                 let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
                 let time_in = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
                 let comments = self.comments.get(id).copied().unwrap_or(0).to_string();
-                json!({"id": id.to_string(), "departmentId": department, "threadCount": "1", "commentCount": comments,
-                    "modifiedTime": time_in(&self.modified), "customerResponseTime": time_in(&self.responded)})
+                json!({"id": id.to_string(), "departmentId": department, "threadCount": "1",
+                    "commentCount": comments, "modifiedTime": time_in(&self.modified),
+                    "customerResponseTime": time_in(&self.responded)})
             })
             .collect();
         let count = if self.count_of_page { rows.len() } else { total };
@@ -374,8 +379,9 @@ impl State {
         let modified = self.modified.get(&number).copied().unwrap_or(START_MS - 86_400_000);
         self.respond(
             200,
-            &json!({"id": id, "departmentId": self.department(number), "subject": "s", "contact": null, "description": format!("text {id}"),
-                "modifiedTime": time::format(modified), "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
+            &json!({"id": id, "departmentId": self.department(number), "subject": "s", "contact": null,
+                "description": format!("text {id}"), "modifiedTime": time::format(modified),
+                "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
         )
     }
 

@@ -191,32 +191,19 @@ fn cursors_of_version_1_are_read() {
     let at = desk.now_ms();
     desk.set(|state| state.modify("6"));
     desk.advance_ms(30_000);
-    for (table, cursor, changes) in [
-        (
-            "tickets",
-            format!(
-                r#"{{"version":1,"table":"tickets","phase":"snapshot","started_at_ms":{at},"source_started_at_ms":{at},"partition":0,"offset":{{"from":3,"last_ids":["1","2","3"]}},"pages_at_once":1}}"#
-            ),
-            6,
-        ),
-        (
-            "ticket_conversations",
-            format!(
-                r#"{{"version":1,"table":"ticket_conversations","phase":"search","since_ms":{at},"window":{{"from_ms":{from},"to_ms":{to},"end_ms":{to},"source_now_ms":null,"offset":{{"from":1,"last_ids":[]}}}},"recycle_bin_since_ms":{at},"seen":{{"5":{at}}}}}"#,
-                from = at - 60_000,
-                to = at + 20_000
-            ),
-            1,
-        ),
-        (
-            "departments",
-            format!(
-                r#"{{"version":1,"table":"departments","phase":"idle","last_snapshot_ms":{}}}"#,
-                at - 7_200_000
-            ),
-            1,
-        ),
-    ] {
+    let snapshot = json!({"version": 1, "table": "tickets", "phase": "snapshot", "started_at_ms": at,
+        "source_started_at_ms": at, "partition": 0, "pages_at_once": 1,
+        "offset": {"from": 3, "last_ids": ["1", "2", "3"]}});
+    let search = json!({"version": 1, "table": "ticket_conversations", "phase": "search", "since_ms": at,
+        "window": {"from_ms": at - 60_000, "to_ms": at + 20_000, "end_ms": at + 20_000,
+            "source_now_ms": null, "offset": {"from": 1, "last_ids": []}},
+        "recycle_bin_since_ms": at, "seen": {"5": at}});
+    let idle = json!({"version": 1, "table": "departments", "phase": "idle",
+        "last_snapshot_ms": at - 7_200_000});
+    for (table, cursor, changes) in
+        [("tickets", snapshot, 6), ("ticket_conversations", search, 1), ("departments", idle, 1)]
+    {
+        let cursor = cursor.to_string();
         let batch = connection.read(table, Some(&cursor), LIMITS).unwrap();
         assert!(batch.caught_up, "{table}");
         assert_eq!(batch.changes.len(), changes, "{table}");

@@ -18,7 +18,8 @@ pub(crate) fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
     connection
 }
 
-/// Reads until caught up and retries temporary failures, as a host does. Answers the rows and the last cursor.
+/// Reads until caught up and retries temporary failures, as a host does. Answers the rows and the last
+/// cursor.
 pub(crate) fn read_all(
     connection: &mut Connection<Desk>,
     table: &str,
