@@ -88,7 +88,7 @@ fn a_table_is_read_again_from_the_start_beside_a_server() {
 #[test]
 fn while_the_source_does_not_answer_commands_do() {
     let place =
-        Place::new("rows = 5\nlists_nothing = true\nkind = \"unavailable\"\nretry_after_ms = 3600000");
+        Place::new("rows = 5\nfails_discover = true\nkind = \"unavailable\"\nretry_after_ms = 3600000");
     place.expect(&["authorize", "--code", "good-code"], 0);
     let server = Server::start(&place);
     eventually("a failure", || server.health()["connections"][0]["state"] == "waiting");
@@ -102,7 +102,7 @@ fn while_the_source_does_not_answer_commands_do() {
 
 #[test]
 fn a_connection_that_waits_for_a_person_leaves_room_for_commands_and_sees_a_new_session() {
-    let place = Place::new("behaviour = \"fail\"\nkind = \"auth\"\nrows = 5");
+    let place = Place::new("behavior = \"fail\"\nkind = \"auth\"\nrows = 5");
     let server = Server::start(&place);
     let failures = || server.metric("errors_total{connection=\"tiny\",kind=\"auth\"}");
     eventually("a refusal", || server.health()["connections"][0]["state"] == "waiting");
@@ -161,7 +161,7 @@ fn health_tells_what_each_connection_does_without_secrets() {
     assert!(things["lag_seconds"].is_u64(), "{things}");
     server.stop();
 
-    let place = Place::new("behaviour = \"leak-secrets\"");
+    let place = Place::new("behavior = \"leak-secrets\"");
     place.expect(&["authorize", "--code", "good-code"], 0);
     let server = Server::start(&place);
     eventually("an error", || server.health()["connections"][0]["last_error"].is_string());

@@ -55,7 +55,7 @@ fn a_connection_is_authorised_checked_and_remembered() {
     assert_eq!(items["items"][0]["outcome"], "failed");
     let ran = place.expect(&["authorize", "--code", "expired-1"], 4);
     assert!(
-        ran.stderr.contains("(invalid_code)") && ran.stderr.contains("hint: make a new code"),
+        ran.stderr.contains("(invalid_code)") && ran.stderr.contains("hint: generate a new code"),
         "{ran:#?}"
     );
     place.expect(&["authorize", "--grant", "{\"code\":\"good-code\"}"], 0);
