@@ -115,8 +115,13 @@ fn dead_letters(depth: Depth, last: Option<DeadLetter>, percent: u64) -> CheckIt
     let Some(last) = last else {
         return item(name, Outcome::Passed, "none".to_owned(), None);
     };
-    let at = rfc3339_ms(last.buried_at_ms).unwrap_or_default();
-    let message = format!("{}; the last at {at}: {}: {}", grouped(depth.dead), last.kind, last.reason);
+    let at = rfc3339_ms(last.dead_at_ms).unwrap_or_default();
+    let message = format!(
+        "{}; the last at {at}: {}: {}",
+        grouped(depth.dead),
+        last.failure.cause.name(),
+        last.failure.reason
+    );
     if percent >= NEARLY_FULL_PERCENT {
         let message = format!("{percent} % full, and webhooks wait when there is no room: {message}");
         let hint = "host-runner dead-letters list, then: dead-letters replay or dead-letters drop";
@@ -129,8 +134,8 @@ fn dead_letters(depth: Depth, last: Option<DeadLetter>, percent: u64) -> CheckIt
 mod tests {
     use super::{dead_letters, deliveries, public_url, subscription};
     use crate::change::Outcome;
-    use crate::error::Kind;
-    use crate::journal::{DeadLetter, Depth};
+    use crate::error::{Error, Kind};
+    use crate::journal::{Cause, DeadLetter, Depth, Failure};
 
     #[test]
     fn dead_letters_that_are_nearly_full_say_what_comes_of_it() {
@@ -138,9 +143,8 @@ mod tests {
             id: 1,
             seq: 1,
             connection: "acme".to_owned(),
-            kind: "data".to_owned(),
-            reason: "not JSON".to_owned(),
-            buried_at_ms: 0,
+            failure: Failure::of(Cause::Refused, &Error::data("not JSON"), 1, 0),
+            dead_at_ms: 0,
             received_at_ms: 0,
             bytes: 1,
         };
