@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
 use self::board::Board;
-pub use self::dead::{DeadLetter, DeadRecord};
+pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
 pub use self::limits::JournalLimits;
 use self::queue::{Change, Command, Queue};
 use self::reader::Readers;
@@ -171,7 +171,8 @@ impl Journal {
     pub fn next(&self, connection: &str, after: u64, max: usize, max_bytes: usize) -> Result<Vec<Stored>> {
         let mut page = self.inner.readers.next(connection, after, max, max_bytes)?;
         for (seq, reason) in std::mem::take(&mut page.corrupt) {
-            self.bury(connection, seq, record::CORRUPT, &reason)?;
+            let failure = Failure::of_the_journal(Cause::Corrupt, Kind::Data, reason, crate::clock::now_ms());
+            self.give_up(connection, seq, failure)?;
         }
         Ok(page.stored)
     }
@@ -181,12 +182,12 @@ impl Journal {
         self.change(Change::Acknowledge { connection: connection.to_owned(), through }).map(drop)
     }
 
-    /// Moves a delivery to the dead letters. When these are full, the oldest of kind `permission` make room, and
-    /// a delivery of that kind for which there still is none is forgotten; answers how many were let go. Fails,
-    /// and keeps the delivery where it is, when there is no room for one of another kind.
-    pub fn bury(&self, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<usize> {
-        let (connection, kind, reason) = (connection.to_owned(), kind.to_owned(), reason.to_owned());
-        self.change(Change::Bury { connection, seq, kind, reason }).map(|let_go| let_go.len())
+    /// Moves a delivery to the dead letters; answers how many were evicted. When they are full, the oldest whose
+    /// sender was not proved are evicted, and an unproved delivery that still finds no room is deleted. Any other
+    /// delivery stays in the queue, and the call fails.
+    pub fn give_up(&self, connection: &str, seq: u64, failure: Failure) -> Result<usize> {
+        let (connection, failure) = (connection.to_owned(), Box::new(failure));
+        self.change(Change::DeadLetter { connection, seq, failure }).map(|evicted| evicted.len())
     }
 
     /// How much waits for a connection.
