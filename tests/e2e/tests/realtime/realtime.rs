@@ -312,7 +312,7 @@ fn webhooks_alone_bring_every_creation_and_deletion() {
 #[test]
 fn polling_brings_what_no_webhook_brought_and_counts_it() {
     let options = Options { sizes: sizes(30), ..Options::default() };
-    let desk = Desk::with(options, |file| file.limit("poll_s", 1));
+    let desk = Desk::with(options, |file| file.set("serve.poll_interval", "\"1s\""));
     desk.setup.simulator.set(|settings| settings.webhooks.drop = 1.0);
     let serve = desk.live();
     let before = serve.metric_with("host_runner_rows_repaired_total", "\"tickets\"").unwrap_or_default();

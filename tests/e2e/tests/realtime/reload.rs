@@ -59,8 +59,7 @@ impl Tenants {
     }
 
     fn until_read(&self, name: &str) {
-        let complete =
-            "SELECT count(*) FROM _sync_state WHERE complete AND \"table\" NOT LIKE '\\_%' ESCAPE '\\'";
+        let complete = "SELECT count(*) FROM _sync_state WHERE complete";
         self.rows(name).until_number(complete, TABLES.len() as i64);
     }
 
