@@ -1,4 +1,5 @@
-//! `[config]` that the component refuses: found before the server listens, or before a changed file takes effect.
+//! `[config]` that the component refuses: found before the server listens, or before a changed file takes
+//! effect.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
