@@ -1,129 +1,90 @@
-//! How an actor answers: only it may call the component and write to the target, so it does what it is asked
-//! between two batches.
+//! Requests to the actor of a server: executed between two batches, because only the actor may call the component and
+//! write to the sink. What a request changes is carried over into the schedule.
 
-use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Actor, End, Work, until_stopped};
-use crate::check::Webhooks;
-use crate::error::{Error, Origin, Result};
-use crate::hooks::PublicUrl;
-use crate::request::{Request, Standing, command, count};
-use crate::sinks::{self, SinkHandle};
+use super::core::until_stopped;
+use super::respond::{Responder, SinkAccess, json};
+use super::{Actor, Stopped};
+use crate::error::{Origin, Result};
+use crate::request::Request;
 
-/// What was asked for, as JSON, or why not.
+/// The answer to a request, as JSON.
 pub type Answer = Result<Value>;
 
-/// A request and who waits for its answer.
-pub struct Ask {
-    /// What is asked.
+/// A request with the channel for its answer.
+pub struct Command {
+    /// The request.
     pub request: Request,
-    /// Where the answer goes.
+    /// Takes the answer.
     pub reply: oneshot::Sender<Answer>,
 }
 
-fn json<T: Serialize>(value: Result<T>) -> Answer {
-    serde_json::to_value(value?).map_err(|error| Error::host(format!("an answer is not JSON: {error}")))
-}
-
-impl Work {
-    /// Does what is asked and answers.
-    pub(super) async fn answer(&mut self, ask: Ask) -> Result<(), End> {
-        let answer = match &ask.request {
-            Request::Subscribe { public_url } => match PublicUrl::parse(public_url) {
-                Ok(public_url) => json(self.subscribe(public_url).await?),
-                Err(error) => Err(error),
-            },
-            Request::HooksChanged => json(Ok(self.subscribing.changed(Instant::now()))),
-            Request::Unsubscribe => json(self.unsubscribe().await?),
-            Request::Discover => json(self.discover().await?),
-            Request::Reset { tables } => json(self.reset(tables).await),
-            request => self.actor.answer(request, &self.target).await?,
-        };
-        self.actor.reply(ask, answer);
-        Ok(())
-    }
-
-    /// Tables are read from the start, at once.
-    async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
-        let reset = self.actor.reset(tables, &self.target).await?;
-        for table in &reset {
-            self.agenda.restart(table, Instant::now());
-            self.actor.meters.count(|counters| counters.table(table).complete = false);
-        }
-        tracing::info!(connection = %self.actor.name, tables = reset.join(","), "read again from the start");
-        Ok(reset)
-    }
-}
-
-impl Actor {
-    /// Answers what needs nothing but the component and the target.
-    pub(super) async fn answer(&mut self, request: &Request, target: &SinkHandle) -> Result<Answer, End> {
-        let sandbox = &mut self.sandbox;
-        Ok(match request {
-            Request::Authorize { grant } => {
-                json(until_stopped(&mut self.stop, sandbox.authorize(grant.clone())).await?)
-            }
-            Request::Check => {
-                let subscription = self.subscriptions.load()?.map(|kept| kept.subscription);
-                match until_stopped(&mut self.stop, sandbox.check(subscription)).await? {
-                    Ok(mut items) => json(self.webhooks(target).await.map(|webhooks| {
-                        items.extend(webhooks.items());
-                        items
-                    })),
-                    Err(error) => Err(error),
-                }
-            }
-            Request::Discover => json(until_stopped(&mut self.stop, sandbox.discover()).await?),
-            Request::Count { tables } => {
-                json(until_stopped(&mut self.stop, count(sandbox, &self.describe, tables)).await?)
-            }
-            Request::Command { name, arguments } => {
-                until_stopped(&mut self.stop, command(sandbox, name, arguments)).await?
-            }
-            Request::State => {
-                let authorized = sandbox.has_session();
-                let tables = target.run(|sink| sink.table_states()).await;
-                json(tables.map(|tables| Standing { authorized, tables }))
-            }
-            Request::Reset { tables } => json(self.reset(tables, target).await),
-            // It is seen to when the actor begins.
-            Request::HooksChanged => {
-                json(self.subscriptions.load().map(|kept| kept.is_some() || self.public_url.is_some()))
-            }
-            Request::Subscribe { .. } | Request::Unsubscribe => {
-                let message = format!("connection `{}`: is not at work yet", self.name);
-                Err(Error::state(message).hint("try again in a moment; its state is under /-/health"))
-            }
-        })
-    }
-
-    /// Hands an answer over; a failure of the source shows in what is counted too.
-    pub(super) fn reply(&self, ask: Ask, answer: Answer) {
+impl Actor<'_> {
+    /// Executes a request and sends the answer.
+    pub(super) async fn answer(&mut self, command: Command) -> Result<(), Stopped> {
+        self.settle().await?;
+        let answer = self.execute(&command.request).await?;
+        // The counters show failures of the source, whoever asked.
         if let Err(error) = &answer
             && matches!(error.origin, Origin::Component | Origin::Sandbox)
         {
-            self.meters.failed(error);
+            self.core.meters.failed(error);
         }
-        // Who asked may have left.
-        let _gone = ask.reply.send(answer);
+        let _client_left = command.reply.send(answer);
+        Ok(())
     }
 
-    async fn reset(&mut self, tables: &[String], target: &SinkHandle) -> Result<Vec<String>> {
-        let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
-        target.run(move |sink| sinks::reset(sink, &wanted)).await
-    }
-
-    async fn webhooks(&mut self, target: &SinkHandle) -> Result<Webhooks> {
-        let journal = target.run(|sink| sink.journal_state()).await?;
-        let mut webhooks = Webhooks {
-            is_subscribed: self.subscriptions.load()?.is_some(),
-            applied_at: journal.map(|journal| journal.updated_at),
-            ..Webhooks::default()
+    /// Executes a request and carries over what it changed.
+    pub(super) async fn execute(&mut self, request: &Request) -> Result<Answer, Stopped> {
+        if matches!(request, Request::Discover) {
+            return Ok(self.discover().await?.and_then(json));
+        }
+        let mut responder = Responder {
+            describe: &self.core.describe,
+            sandbox: &mut self.core.sandbox,
+            store: &self.core.store,
+            sink: SinkAccess::Open(&self.core.sink),
+            journal: self.queue.as_ref().map(|queue| queue.journal().path()),
+            tables: self.discovery.is_done().then(|| self.discovery.tables()),
         };
-        webhooks.look(&self.journal, &self.name)?;
-        Ok(webhooks)
+        let answer = until_stopped(&mut self.core.stop, responder.answer(request)).await?;
+        if let Ok(answer) = &answer {
+            self.carry_over(request, answer)?;
+        }
+        Ok(answer)
+    }
+
+    fn carry_over(&mut self, request: &Request, answer: &Value) -> Result<()> {
+        let now = Instant::now();
+        let connection = &self.core.name;
+        match request {
+            Request::Reset { .. } => {
+                let tables = answer.as_array().into_iter().flatten().filter_map(Value::as_str);
+                for table in tables {
+                    tracing::info!(%connection, table, "a new snapshot starts");
+                    self.poll.schedule.restart(table, now);
+                    self.core.meters.count(|readings| readings.table(table).snapshot_complete = false);
+                }
+            }
+            Request::Subscribe { .. } | Request::Unsubscribe => {
+                if self.subscription.renewed(self.core.store.subscription()?, now) {
+                    tracing::info!(%connection, "subscribed");
+                    // No webhook brought the changes from before the registration.
+                    self.poll.schedule.all_due(now);
+                }
+            }
+            Request::RotateUrl { .. } | Request::UrlChanged => self.subscription.changed(now),
+            Request::Authorize { .. }
+            | Request::Check
+            | Request::Discover
+            | Request::Count { .. }
+            | Request::Invoke { .. }
+            | Request::State
+            | Request::ForgetSession => {}
+        }
+        Ok(())
     }
 }

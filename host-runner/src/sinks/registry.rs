@@ -6,11 +6,24 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::{Capabilities, Sink, jsonl, sqlite};
 use crate::error::{Error, Kind, Origin, Result};
 
 /// Every kind; the first is the default.
 pub const KINDS: [&SinkKind; 2] = [&sqlite::KIND, &jsonl::KIND];
+
+/// Their names, in the same order.
+pub const KIND_NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut index = 0;
+    while index < KINDS.len() {
+        names[index] = KINDS[index].name;
+        index += 1;
+    }
+    names
+};
 
 /// A kind of sink: everything that others need to know before one is open.
 pub struct SinkKind {
@@ -66,7 +79,8 @@ impl PartialEq for SinkKind {
 impl Eq for SinkKind {}
 
 /// How rows that are deleted at the source are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Deletes {
     /// The row stays and is marked.
     Soft,

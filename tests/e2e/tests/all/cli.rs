@@ -19,7 +19,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["discover"],
     &["count"],
     &["sync"],
-    &["command"],
+    &["invoke"],
     &["state"],
     &["state", "show"],
     &["state", "reset"],
@@ -40,7 +40,7 @@ fn the_url_comes_with_the_steps_for_a_webhook_and_for_a_workflow_rule() {
     let ways = shown["setup"].as_array().expect("ways");
     for (way, parts) in ways.iter().zip([
         ["Developer Space > Webhooks", "tickets: Ticket_Add, Ticket_Update, Ticket_Delete"],
-        ["Automation > Workflows", "signature = \"off\" and read_back = \"always\""],
+        ["Automation > Workflows", "signature = \"off\" and refetch = \"always\""],
     ]) {
         let steps: Vec<&str> =
             way["steps"].as_array().expect("steps").iter().filter_map(Value::as_str).collect();
@@ -166,7 +166,7 @@ fn every_json_output_is_one_value_with_the_promised_members() {
         &["/connection", "/authorized", "/sink", "/tables/0/table", "/tables/0/cursor", "/tables/0/complete"],
     );
     holds(&json(&["state", "reset"]), &["/connection", "/reset/0"]);
-    json(&["command", "list-departments"]);
+    json(&["invoke", "list-departments"]);
 }
 
 #[test]
