@@ -1,285 +1,396 @@
-//! One connection at work in a server: alone it owns the sandbox, the session and the target, so that a
-//! token is renewed once and changes are stored in the order in which they were learnt.
+//! Event loop of one connection: apply queued deliveries, read one batch of the next due table, serve a command,
+//! wait. `sync` and `serve` run the same loop: until every table is caught up, or until it is stopped.
 //!
-//! It turns in a circle: what arrived ([`receiving`]) → one batch of the table that is due ([`polling`]) →
-//! wait for whichever comes first. Who asks something ([`request`]) is answered between two batches. The journal is looked at between any two batches, and a batch is kept
-//! short, so that a long first snapshot does not hold up webhooks. Nothing here sleeps to see whether something
-//! has arrived.
+//! Each concern owns its state and answers what it found; this file connects them: [`discovery`] (which tables),
+//! [`schedule`] (which one next), [`poll`] (read and commit), [`webhooks`] (deliveries), [`subscription`] (webhooks
+//! at the source), [`request`] (commands). [`schedule`], [`head_of_line`], [`triage`] and [`crate::policy`] are pure.
 //!
-//! [`agenda`], [`delays`], [`harvest`] and [`hold`] decide and are pure. Ends when it is told to, or with a failure
-//! that concerns the whole connection; [`crate::serve`] begins again.
+//! Alone the actor calls the component and writes to the sink, so a session is renewed once and commits come in
+//! the order of the calls. It ends with a failure of the whole connection; [`crate::serve`] restarts it.
 
-mod agenda;
-mod delays;
-mod discovering;
-mod harvest;
-mod hold;
-mod polling;
-mod receiving;
+mod core;
+mod discovery;
+mod head_of_line;
+mod poll;
 mod request;
-mod subscribing;
+mod schedule;
+mod subscription;
+mod triage;
+mod webhooks;
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::agenda::Agenda;
-use self::delays::Reach;
-use self::discovering::DISCOVER_EVERY;
-use self::receiving::Receiving;
-use self::subscribing::Subscribing;
+use self::core::Core;
+use self::discovery::Discovery;
+use self::poll::Poll;
+use self::schedule::{Order, Schedule};
+use self::subscription::Subscription;
+use self::webhooks::Queue;
 use crate::change::Table;
-use crate::clock::{ms_of_rfc3339, random_unit};
+use crate::clock::ms_of_rfc3339;
 use crate::describe::Describe;
 use crate::error::{Error, Result};
-use crate::hooks::PublicUrl;
 use crate::journal::Journal;
-use crate::limits::{self, Limits};
-use crate::metrics::{Meters, Phase};
+use crate::limits::{INSTANCE_IDLE, Limits};
+use crate::metrics::{Meters, State};
+use crate::policy::Budget;
 use crate::sandbox::Sandbox;
-use crate::sinks::{JOURNAL, Sink, Target};
+use crate::sinks::{Counts, JournalState, Sink, SinkHandle};
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::stop::Stop;
+use crate::webhook_url::PublicUrl;
 
-pub use self::delays::wait as wait_after;
-pub use self::request::{Answer, Ask};
-pub use self::subscribing::{no_webhooks, subscribable};
+pub use self::request::{Answer, Command};
+pub use self::subscription::{no_webhooks, subscribable};
 
-/// Time that a call under way gets to end after a stop: a token that it renewed is then not lost.
-const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Time that a backlog of deliveries may take before a table that is due gets a batch.
-const BACKLOG_TURN: Duration = Duration::from_secs(3);
-
-/// Everything an actor works with.
-pub struct Actor {
+/// Everything that an actor is given.
+pub struct ActorConfig {
     /// The connection's name.
     pub name: String,
-    /// What its component says of itself.
+    /// What the component declares.
     pub describe: Describe,
-    /// Its component.
+    /// The component.
     pub sandbox: Sandbox,
-    /// Its limits.
+    /// Where rows go.
+    pub sink: Box<dyn Sink>,
+    /// The connection's limits.
     pub limits: Limits,
-    /// What arrived.
-    pub journal: Journal,
+    /// Where deliveries are queued; none: they are left alone.
+    pub journal: Option<Journal>,
     /// What was registered at the source.
     pub subscriptions: Subscriptions,
-    /// Whether the target compares rows, so that what a poll had to repair can be told.
-    pub compares: bool,
-    /// The secret of its URL.
+    /// The secret of the webhook URL.
     pub hooks: HookStore,
-    /// The outside name under which the source is to call, if it is to be told.
+    /// The outside name under which the webhook URL is to be registered.
     pub public_url: Option<PublicUrl>,
-    /// Asks of the command line.
-    pub asks: mpsc::Receiver<Ask>,
+    /// Requests of the command line.
+    pub commands: mpsc::Receiver<Command>,
     /// Counters.
     pub meters: Meters,
     /// When to end.
     pub stop: Stop,
 }
 
-/// How an actor ends.
+/// How long an actor runs, and what it reads.
+#[derive(Clone, Debug)]
+pub enum Mode {
+    /// All tables as they are due, webhooks and commands, until it is stopped.
+    Serve,
+    /// Some tables one after another, each until it is caught up.
+    Sync {
+        /// Their names; all if there are none.
+        tables: Vec<String>,
+        /// Start a new snapshot of each.
+        full_refresh: bool,
+    },
+}
+
+/// Why an actor ended.
 #[derive(Debug)]
-pub enum End {
-    /// It was told to.
-    Stopped,
-    /// Nothing can go on as it is.
+pub enum Stopped {
+    /// It was asked to stop.
+    Requested,
+    /// Every table of [`Mode::Sync`] has ended.
+    Finished,
+    /// The connection as a whole failed.
     Failed(Error),
 }
 
-impl From<Error> for End {
+impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-/// An actor after its start.
-struct Work {
-    actor: Actor,
-    target: Target,
-    tables: Vec<Table>,
-    agenda: Agenda,
-    receiving: Receiving,
-    arrivals: watch::Receiver<u64>,
-    gaps: watch::Receiver<&'static str>,
-    subscribing: Subscribing,
-    discover_at: Instant,
-    requests_seen: u64,
+/// Follows the reading of tables. Every method may do nothing.
+pub trait Observer: Send {
+    /// The tables that will be read, in their order.
+    fn discovered(&mut self, _tables: &[String]) {}
+    /// A table is about to be read.
+    fn reading(&mut self, _table: &str) {}
+    /// A call that read a table has ended; the attributes hold what it cost.
+    fn called(&mut self, _table: &str, _requests: u64, _attributes: &[(String, String)]) {}
+    /// The source warns; answers whether that is worth a line of the log.
+    fn warned(&mut self, _table: &str, _warning: &str) -> bool {
+        true
+    }
+    /// A batch is in the sink.
+    fn committed(&mut self, _table: &str, _counts: &Counts) {}
+    /// Nothing is read for a while, of this table or of all.
+    fn waiting(&mut self, _what: &str, _wait: Duration, _why: &str) {}
+    /// A table has nothing left to read.
+    fn caught_up(&mut self, _table: &str) {}
+    /// A table is not read again.
+    fn failed(&mut self, _table: &str, _error: &Error) {}
 }
 
-impl Actor {
-    /// Works until it ends.
-    pub async fn run(self, sink: Box<dyn Sink>) -> End {
-        let target = Target::new(sink);
-        let mut work = match self.begin(target).await {
-            Ok(work) => work,
-            Err(end) => return end,
-        };
-        let end = loop {
-            if let Err(end) = work.turn().await {
-                break end;
+/// Follows nothing.
+impl Observer for () {}
+
+/// A running actor.
+pub struct Actor<'a> {
+    core: Core<'a>,
+    mode: Mode,
+    commands: mpsc::Receiver<Command>,
+    discovery: Discovery,
+    poll: Poll,
+    queue: Option<Queue>,
+    subscription: Subscription,
+}
+
+impl<'a> Actor<'a> {
+    /// An actor that has not made a call yet.
+    pub fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Result<Self> {
+        let now = Instant::now();
+        let (order, tables, budget) = match mode {
+            Mode::Serve => {
+                let order = Order::InTurn { poll: config.limits.serve.poll_interval };
+                (order, Budget::table(&config.limits), Budget::endless(&config.limits))
+            }
+            Mode::Sync { .. } => {
+                let budget = Budget::run(&config.limits);
+                (Order::OneByOne, budget, budget)
             }
         };
-        work.receiving.settle().await;
-        end
-    }
-
-    /// Looks at the tables and makes room for them.
-    async fn begin(mut self, target: Target) -> Result<Work, End> {
-        let arrivals = self.journal.arrivals(&self.name);
-        // Whatever was missed before: every table is read at once when the actor begins.
-        let gaps = self.journal.gaps(&self.name);
-        let kept = self.subscriptions.load()?;
-        let tables = self.tables(&target).await?;
-        let prepared = tables.clone();
-        let work = target.work(move |sink| {
-            sink.prepare(&prepared)?;
-            sink.positions()
-        });
-        let positions = work.await?;
-        let journal = positions.iter().find(|position| position.table == JOURNAL);
-        let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
-        let now = Instant::now();
-        let agenda =
-            Agenda::new(&discovering::names(&tables), &positions, self.limits.serve.poll_interval, now);
-        self.meters.count(|counters| {
-            counters.phase = Phase::Running;
-            let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));
-            counters.delivered_ms = counters.delivered_ms.max(delivered.unwrap_or(0));
-        });
-        let subscribing = Subscribing::new(self.public_url.clone(), kept, now);
-        let mut receiving = Receiving::new(applied, now);
-        // A crash between a commit and this left deliveries behind that are in the target.
-        receiving.acknowledge(&self.journal, &self.name);
-        tracing::info!(connection = %self.name, tables = tables.len(), applied, "at work");
-        let work = Work {
-            actor: self,
-            target,
-            tables,
-            agenda,
-            receiving,
-            arrivals,
-            gaps,
-            subscribing,
-            discover_at: now + DISCOVER_EVERY,
-            requests_seen: 0,
+        let queue = config.journal.map(|journal| Queue::new(journal, &config.name, now));
+        let subscription = Subscription::open(config.subscriptions, config.hooks, config.public_url, now)?;
+        let core = Core {
+            name: config.name,
+            describe: config.describe,
+            sandbox: config.sandbox,
+            compares: config.sink.capabilities().compares_rows,
+            sink: SinkHandle::new(config.sink),
+            meters: config.meters,
+            stop: config.stop,
+            budget,
+            observer,
+            requests_counted: 0,
         };
-        work.show_tables();
-        Ok(work)
+        Ok(Self {
+            core,
+            commands: config.commands,
+            discovery: Discovery::new(mode.clone(), now),
+            poll: Poll::new(Schedule::new(order), tables),
+            queue,
+            subscription,
+            mode,
+        })
     }
 
-    /// Counts a failure and says how long to wait; ends the actor when the connection is concerned.
-    fn failed(&self, what: &str, error: &Error, attempt: u32) -> Result<Duration, End> {
-        self.meters.failed(error);
-        let concerns = delays::reach(error);
-        let wait = delays::wait(error, attempt, random_unit());
-        tracing::warn!(
-            connection = %self.name, what, kind = error.kind.name(), origin = error.origin.name(), attempt, %error,
-            wait_ms = wait.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            "failed"
-        );
-        match wait {
-            Some(wait) if concerns == Reach::Call => Ok(wait),
-            _ => Err(End::Failed(error.clone())),
-        }
-    }
-}
-
-/// Makes a call; a stop lets it end within [`STOP_GRACE`] and drops what it brings.
-async fn until_stopped<T>(stop: &mut Stop, call: impl Future<Output = T>) -> Result<T, End> {
-    let mut call = std::pin::pin!(call);
-    tokio::select! {
-        outcome = &mut call => Ok(outcome),
-        () = stop.requested() => {
-            let _dropped = tokio::time::timeout(STOP_GRACE, call).await;
-            Err(End::Stopped)
-        }
-    }
-}
-
-impl Work {
-    /// Does one thing that there is to do, or waits until there is one.
-    async fn turn(&mut self) -> Result<(), End> {
-        if self.actor.stop.is_requested() {
-            return Err(End::Stopped);
-        }
-        if let Ok(ask) = self.actor.asks.try_recv() {
-            self.answer(ask).await?;
-        }
-        self.meter();
-        if self.gaps.has_changed().unwrap_or(false) {
-            let why = *self.gaps.borrow_and_update();
-            self.gap(why);
-        }
-        let now = Instant::now();
-        if self.subscribing.due.is_some_and(|due| due <= now) {
-            return self.see_to_subscription().await;
-        }
-        let is_long = self.receiving.busy_since.is_some_and(|since| now - since > BACKLOG_TURN);
-        if self.receiving.due <= now && !(is_long && self.agenda.due().is_some_and(|due| due <= now)) {
-            // Seen before looking, so that whatever arrives while it looks wakes it again.
-            self.arrivals.borrow_and_update();
-            if self.receive().await? {
-                self.receiving.busy_since.get_or_insert(now);
-                return Ok(());
+    /// Runs until it ends; the commit and the acknowledgment under way are waited for.
+    pub async fn run(mut self) -> Stopped {
+        let stopped = loop {
+            if let Err(stopped) = self.turn().await {
+                break stopped;
             }
+        };
+        let _ended_already = self.settle().await;
+        if let Some(queue) = &mut self.queue {
+            queue.settle().await;
         }
-        self.receiving.busy_since = None;
-        if self.discover_at <= now {
-            return self.discover_again().await;
+        self.core.count_requests();
+        stopped
+    }
+
+    /// Does one thing that is due, or waits until something is.
+    async fn turn(&mut self) -> Result<(), Stopped> {
+        if self.core.stop.is_requested() {
+            return Err(Stopped::Requested);
         }
-        if let Some(index) = self.agenda.next(now) {
-            return self.poll(index).await;
+        if let Ok(command) = self.commands.try_recv() {
+            self.answer(command).await?;
+        }
+        self.core.count_requests();
+        let now = Instant::now();
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        if !self.discovery.is_done() {
+            return if is_due(self.discovery.due()) { self.rediscover().await } else { self.wait().await };
+        }
+        if let Some(why) = self.queue.as_mut().and_then(Queue::missed) {
+            self.poll_early(why);
+        }
+        if is_due(self.subscription_due()) {
+            return self.renew_subscription().await;
+        }
+        let is_table_due = is_due(self.poll.schedule.due());
+        if self.queue.as_mut().is_some_and(|queue| queue.is_due(now, is_table_due)) && self.receive().await? {
+            return Ok(());
+        }
+        if is_due(self.discovery.due()) {
+            return self.rediscover().await;
+        }
+        if let Some(next) = self.poll.schedule.next(now) {
+            return self.read(next).await;
+        }
+        if matches!(self.mode, Mode::Sync { .. }) && self.poll.schedule.has_ended() {
+            return Err(Stopped::Finished);
         }
         self.wait().await
     }
 
-    /// Waits for an arrival, a table that is due, an ask, or a stop.
-    async fn wait(&mut self) -> Result<(), End> {
-        let now = Instant::now();
-        let held = self.receiving.due > now;
-        let mut due = self.agenda.due().unwrap_or(self.discover_at).min(self.discover_at);
-        if held {
-            due = due.min(self.receiving.due);
+    /// Waits for a delivery, a command, a stop, or the time at which something is due.
+    async fn wait(&mut self) -> Result<(), Stopped> {
+        self.settle().await?;
+        let (now, is_running) = (Instant::now(), self.discovery.is_done());
+        let mut due = self.discovery.due();
+        if is_running {
+            let queue = self.queue.as_ref().and_then(|queue| queue.due(now));
+            let others = [self.poll.schedule.due(), self.subscription_due(), queue];
+            due = others.into_iter().flatten().chain(due).min();
         }
-        due = self.subscribing.due.map_or(due, |subscribing| due.min(subscribing));
-        let idle = now + limits::INSTANCE_IDLE;
+        let idle = now + INSTANCE_IDLE;
         tokio::select! {
-            () = self.actor.stop.requested() => Err(End::Stopped),
-            () = tokio::time::sleep_until(due) => Ok(()),
-            () = tokio::time::sleep_until(idle), if self.actor.sandbox.is_live() => {
-                self.actor.sandbox.rest();
+            () = self.core.stop.requested() => Err(Stopped::Requested),
+            () = until(due) => Ok(()),
+            () = tokio::time::sleep_until(idle), if self.core.sandbox.is_live() => {
+                self.core.sandbox.rest();
                 Ok(())
             }
-            Some(ask) = self.actor.asks.recv() => self.answer(ask).await,
-            Ok(()) = self.gaps.changed() => {
-                self.gaps.mark_changed();
-                Ok(())
-            }
-            Ok(()) = self.arrivals.changed(), if !held => {
-                // The value is seen only before the journal is read.
-                self.arrivals.mark_changed();
-                Ok(())
-            }
+            Some(command) = self.commands.recv() => self.answer(command).await,
+            () = changed(&mut self.queue), if is_running => Ok(()),
         }
     }
 
-    /// Webhooks are missing or late: the tables that they bring are polled.
-    fn gap(&mut self, why: &str) {
-        let told = subscribable(&self.actor.describe, &self.tables);
-        if self.agenda.gap(&told, Instant::now()) {
-            tracing::info!(connection = %self.actor.name, why, "a gap in what was pushed: polled out of turn");
+    /// Discovers the tables because it is time.
+    async fn rediscover(&mut self) -> Result<(), Stopped> {
+        match self.discover().await? {
+            Ok(_) => Ok(()),
+            Err(error) => self.discovery.failed(&mut self.core, error),
         }
     }
 
-    fn meter(&mut self) {
-        let requests = self.actor.sandbox.meter().requests();
-        let more = requests - self.requests_seen;
-        if more > 0 {
-            self.requests_seen = requests;
-            self.actor.meters.count(|counters| counters.requests += more);
+    /// Discovers the tables and continues with those that there are.
+    async fn discover(&mut self) -> Result<Result<Vec<Table>>, Stopped> {
+        self.settle().await?;
+        let was_running = self.discovery.is_done();
+        let (mut states, journal) = match self.discovery.discover(&mut self.core).await? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !was_running {
+            self.resume(journal.as_ref());
         }
+        if matches!(self.mode, Mode::Sync { full_refresh: true, .. }) {
+            states.clear();
+        }
+        let names: Vec<String> = self.discovery.tables().iter().map(|table| table.name.clone()).collect();
+        if !was_running || !self.poll.schedule.has_tables(&names) {
+            let now = Instant::now();
+            tracing::info!(connection = %self.core.name, tables = names.join(","), "tables discovered");
+            self.poll.schedule.set_tables(&names, &states, now);
+            self.core.observer.discovered(&names);
+            self.core.meters.count(|readings| readings.tables.retain(|table, _| names.contains(table)));
+            // A subscription names the tables that there were.
+            self.subscription.changed(now);
+        }
+        self.core.meters.count(|readings| {
+            for (table, is_complete) in self.poll.schedule.tables() {
+                readings.table(table).snapshot_complete = is_complete;
+            }
+        });
+        Ok(Ok(self.discovery.tables().to_vec()))
+    }
+
+    /// The tables are known for the first time: the queue continues where it was.
+    fn resume(&mut self, journal: Option<&JournalState>) {
+        let applied = journal.map_or(0, |journal| journal.applied_seq);
+        let delivered = journal.and_then(|journal| ms_of_rfc3339(&journal.updated_at));
+        self.core.meters.enter(State::Running, None);
+        self.core.meters.count(|readings| {
+            readings.last_delivery_ms = readings.last_delivery_ms.max(delivered.unwrap_or(0));
+        });
+        if let Some(queue) = &mut self.queue {
+            queue.resume(applied);
+        }
+        tracing::info!(connection = %self.core.name, applied, "running");
+    }
+
+    /// Reads one batch of a table.
+    async fn read(&mut self, next: (String, Option<String>)) -> Result<(), Stopped> {
+        let expects_webhooks = self.expects_webhooks();
+        let polled = self.poll.poll(&mut self.core, next, expects_webhooks).await?;
+        if polled.has_repaired {
+            self.subscription.repaired(Instant::now());
+        }
+        if let Some(queue) = self.queue.as_mut().filter(|_| polled.is_answered) {
+            queue.answered();
+        }
+        Ok(())
+    }
+
+    /// Waits for the commit under way, which comes before whatever else touches the sink.
+    async fn settle(&mut self) -> Result<(), Stopped> {
+        let expects_webhooks = self.expects_webhooks();
+        if self.poll.settle(&mut self.core, expects_webhooks).await?.has_repaired {
+            self.subscription.repaired(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Whether changes should come by webhook, so that a poll which brings them repairs.
+    fn expects_webhooks(&self) -> bool {
+        self.queue
+            .as_ref()
+            .is_some_and(|queue| queue.has_received() || self.subscription.document().is_some())
+    }
+
+    /// Applies queued deliveries; false if there are none.
+    async fn receive(&mut self) -> Result<bool, Stopped> {
+        let subscription = self.subscription.document().cloned();
+        let Some(queue) = &mut self.queue else { return Ok(false) };
+        let Some(received) = queue.receive(&mut self.core, subscription).await? else { return Ok(false) };
+        self.settle().await?;
+        let Some(queue) = &mut self.queue else { return Ok(false) };
+        if queue.store(&mut self.core, received).await? {
+            self.poll_early("webhooks are late: the oldest delivery cannot be applied");
+        }
+        Ok(true)
+    }
+
+    /// Deliveries were missed or are late: the tables of webhooks are polled early.
+    fn poll_early(&mut self, why: &str) {
+        let tables = subscribable(&self.core.describe, self.discovery.tables());
+        if self.poll.schedule.missed(&tables, Instant::now()) {
+            tracing::info!(connection = %self.core.name, why, "missed deliveries: polled early");
+        }
+    }
+
+    /// When the subscription is to be checked; `sync` leaves it alone.
+    fn subscription_due(&self) -> Option<Instant> {
+        self.queue.as_ref().and(self.subscription.due())
+    }
+
+    /// Registers the webhook URL, or checks that it is registered.
+    async fn renew_subscription(&mut self) -> Result<(), Stopped> {
+        let is_new = self.subscription.renew(&mut self.core, self.discovery.tables()).await?;
+        self.subscribed(is_new);
+        Ok(())
+    }
+
+    /// No webhook brought what changed before a subscription was made: every table is polled.
+    fn subscribed(&mut self, is_new: bool) {
+        if is_new {
+            self.poll.schedule.all_due(Instant::now());
+        }
+    }
+}
+
+/// Returns at a time; never if there is none.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when a queue has a delivery or missed one; never without a queue.
+async fn changed(queue: &mut Option<Queue>) {
+    match queue {
+        Some(queue) => queue.changed().await,
+        None => std::future::pending().await,
     }
 }

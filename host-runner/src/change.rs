@@ -2,6 +2,8 @@
 //!
 //! Plain data. Knows neither the bindings it came through nor the sink it goes to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Kind;
@@ -165,12 +167,21 @@ pub struct CheckItem {
     pub kind: Option<Kind>,
 }
 
+/// Changes by table and source.
+pub fn tally(changes: &[Change]) -> BTreeMap<(String, ChangeSource), u64> {
+    let mut tally = BTreeMap::new();
+    for change in changes {
+        *tally.entry((change.table.clone(), change.source)).or_default() += 1;
+    }
+    tally
+}
+
 /// The first value of an attribute.
-pub fn attribute<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+pub fn attribute<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> {
     attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 /// The first value of an attribute, if it is a number.
-pub fn number(attributes: &Attributes, name: &str) -> Option<u64> {
+pub fn number(attributes: &[(String, String)], name: &str) -> Option<u64> {
     attribute(attributes, name)?.parse().ok()
 }

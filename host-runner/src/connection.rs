@@ -19,39 +19,7 @@ use crate::egress::policy::Target;
 use crate::error::{Error, Result};
 use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
-
-/// Where rows go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SinkKind {
-    /// A database file.
-    Sqlite,
-    /// A folder of JSON lines.
-    Jsonl,
-}
-
-/// What becomes of a row that is deleted at the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Deletes {
-    /// The row stays, marked.
-    Soft,
-    /// The row is removed; a tombstone keeps its key and as-of.
-    Hard,
-}
-
-/// `[sink]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkSettings {
-    /// Which sink.
-    pub kind: SinkKind,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What a delete does.
-    pub deletes: Deletes,
-    /// The connection whose rows these are; two would apply each other's cursors and deletes.
-    pub owner: String,
-}
+use crate::sinks::{Deletes, SinkKind, SinkSettings};
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -93,8 +61,8 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SinkSection {
-    kind: SinkKind,
-    path: Option<PathBuf>,
+    kind: String,
+    path: Option<String>,
     deletes: Deletes,
 }
 
@@ -119,41 +87,32 @@ impl Connection {
     fn parse(path: &Path, text: &str, environment: Environment<'_>) -> Result<Self> {
         let mut document = Document::parse(path, text, environment)?;
         check::check(&mut document);
-        // A log keeps every line.
-        let is = |key: &str, word: &str| document.get(key).is_some_and(|value| value == word);
-        if is("sink.kind", "jsonl") && is("sink.deletes", "hard") {
-            let hint = "leave it out, or use kind = \"sqlite\"".to_owned();
-            document.problem("sink.deletes", "jsonl cannot remove rows", Some(hint));
+        if let Some(why) = refused_deletes(&document) {
+            document.problem("sink.deletes", why, None);
         }
         document.finish()?;
         let values = check::with_defaults(document.values);
         let file = File::deserialize(Value::Object(values))
             .map_err(|error| Error::configuration(format!("{}: {error}", path.display())))?;
-        Ok(Self::of(path, file))
+        Self::of(path, file)
     }
 
-    fn of(path: &Path, file: File) -> Self {
+    fn of(path: &Path, file: File) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let File { name, component, config, sink, batch, retry, serve, sandbox, egress } = file;
-        let default_path = || match sink.kind {
-            SinkKind::Sqlite => format!("{name}.db").into(),
-            SinkKind::Jsonl => name.clone().into(),
-        };
-        Self {
+        let kind = SinkKind::named(&sink.kind)
+            .ok_or_else(|| Error::configuration(format!("sink.kind: `{}` is not a sink", sink.kind)))?;
+        let location = kind.locate(sink.path.as_deref(), folder, &name)?;
+        Ok(Self {
             path: path.to_owned(),
             component: component.map(|file| folder.join(file)),
             config,
-            sink: SinkSettings {
-                kind: sink.kind,
-                path: folder.join(sink.path.unwrap_or_else(default_path)),
-                deletes: sink.deletes,
-                owner: name.clone(),
-            },
+            sink: SinkSettings { kind, location, deletes: sink.deletes, owner: name.clone() },
             limits: Limits { batch, retry, serve, sandbox },
             allow: egress.allow.iter().filter_map(|text| Target::parse(text)).collect(),
             ca_file: egress.ca_file.map(|file| folder.join(file)),
             name,
-        }
+        })
     }
 
     /// Replaces `<key>_file` by the content of the file it names, unless the component has a key of that
@@ -190,6 +149,9 @@ impl Connection {
                 redactor.learn_config(value);
             }
         }
+        if let Some(secret) = self.sink.location.secret() {
+            redactor.learn(secret);
+        }
         Ok(())
     }
 
@@ -197,6 +159,12 @@ impl Connection {
     pub fn config_text(&self) -> String {
         serde_json::to_string(&self.config).unwrap_or_default()
     }
+}
+
+/// Why the sink of a file cannot delete rows as the file says.
+fn refused_deletes(document: &Document<'_>) -> Option<String> {
+    let kind = SinkKind::named(document.get("sink.kind")?.as_str()?)?;
+    kind.refuses(Deletes::deserialize(document.get("sink.deletes")?).ok()?)
 }
 
 /// The name in a file that is not usable, as far as it can be read.

@@ -1,6 +1,6 @@
 //! The one error of this crate: who failed, what the caller can do, and what a person should read.
 //!
-//! Knows nothing of printing, exit codes or retries; [`crate::exit`] and [`crate::retry`] decide from it.
+//! Knows nothing of printing, exit codes or retries; [`crate::policy`] decides from it.
 
 use std::fmt;
 

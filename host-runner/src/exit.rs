@@ -1,16 +1,17 @@
-//! Exit codes: one enum, its table for `--help`, and which error leads to which code.
+//! Exit codes: one enum and its table for `--help`. Which failure leads to which code is in [`crate::policy`].
 //!
 //! Knows nothing of printing.
 
 use crate::error::{Error, Kind, Origin};
+use crate::policy;
 
-/// What the process says to its caller.
+/// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
-    /// All done.
+    /// Done.
     Success = 0,
-    /// A defect of the component or of the runner, or a failure with no code of its own.
+    /// A defect of the component or of the runner.
     Internal = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -18,9 +19,9 @@ pub enum Exit {
     Config = 3,
     /// Credentials refused, expired or revoked.
     Auth = 4,
-    /// Allowed to come in, not allowed to do this.
+    /// Authenticated, but not permitted.
     Permission = 5,
-    /// The thing asked for does not exist.
+    /// It does not exist.
     NotFound = 6,
     /// Over a quota.
     RateLimited = 7,
@@ -28,15 +29,15 @@ pub enum Exit {
     Unavailable = 8,
     /// The source sent something unusable.
     Data = 9,
-    /// The component or this runner does not do this.
+    /// The component or this runner does not support it.
     Unsupported = 10,
     /// Stopped by the sandbox: trap, time-out, memory, egress.
     Sandbox = 11,
-    /// The target or the data folder failed.
+    /// The sink or the data folder failed.
     Storage = 12,
     /// Several tables failed, for different reasons.
     Partial = 20,
-    /// Stopped by the person at the terminal.
+    /// Stopped by SIGINT or SIGTERM.
     Interrupted = 130,
 }
 
@@ -47,41 +48,26 @@ Exit codes:
     1  internal: a defect              9  data: the source sent something unusable
     2  usage: the command line        10  unsupported
     3  config: the connection file    11  sandbox: trap, time-out, memory, egress
-    4  auth: authorise again          12  the target or the data folder failed
+    4  auth: authorize again          12  the sink or the data folder failed
     5  permission                     20  several tables failed, for different reasons
     6  not found                     130  interrupted
     7  rate limited";
 
 impl From<&Error> for Exit {
     fn from(error: &Error) -> Self {
-        match error.origin {
-            Origin::Usage => Self::Usage,
-            Origin::Configuration => Self::Config,
-            Origin::Sandbox => Self::Sandbox,
-            Origin::Sink | Origin::State => Self::Storage,
-            Origin::Component | Origin::Host => error.kind.into(),
-        }
+        policy::of(error).exit
     }
 }
 
+/// The code of a failure that the component reports as a kind alone, as in a check item.
 impl From<Kind> for Exit {
     fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Config => Self::Config,
-            Kind::Auth => Self::Auth,
-            Kind::Permission => Self::Permission,
-            Kind::NotFound => Self::NotFound,
-            Kind::RateLimited => Self::RateLimited,
-            Kind::Unavailable => Self::Unavailable,
-            Kind::Data => Self::Data,
-            Kind::Unsupported => Self::Unsupported,
-            Kind::Internal => Self::Internal,
-        }
+        policy::policy(Origin::Component, kind).exit
     }
 }
 
 impl Exit {
-    /// The code for several failures: theirs if they agree, [`Exit::Partial`] if they do not.
+    /// The code of several failures: theirs if they agree, else [`Exit::Partial`].
     pub fn of_all(mut codes: impl Iterator<Item = Self>) -> Self {
         let Some(first) = codes.next() else {
             return Self::Success;
@@ -103,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_error_is_told_from_the_components_own() {
+    fn a_trap_and_a_defect_that_the_component_reports_have_different_codes() {
         let trap = Error::sandbox(Kind::Internal, "trapped");
         let defect = Error::new(crate::error::Origin::Component, Kind::Internal, "bug");
         assert_eq!(Exit::from(&trap), Exit::Sandbox);
@@ -111,9 +97,27 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_code() {
-        for code in (0..=12).chain([20, 130]) {
-            assert!(HELP.contains(&format!(" {code}  ")), "{code} is missing from the help");
+    fn help_lists_every_code() {
+        // A new code does not compile before it has its place in this chain.
+        let next = |exit| match exit {
+            Exit::Success => Some(Exit::Internal),
+            Exit::Internal => Some(Exit::Usage),
+            Exit::Usage => Some(Exit::Config),
+            Exit::Config => Some(Exit::Auth),
+            Exit::Auth => Some(Exit::Permission),
+            Exit::Permission => Some(Exit::NotFound),
+            Exit::NotFound => Some(Exit::RateLimited),
+            Exit::RateLimited => Some(Exit::Unavailable),
+            Exit::Unavailable => Some(Exit::Data),
+            Exit::Data => Some(Exit::Unsupported),
+            Exit::Unsupported => Some(Exit::Sandbox),
+            Exit::Sandbox => Some(Exit::Storage),
+            Exit::Storage => Some(Exit::Partial),
+            Exit::Partial => Some(Exit::Interrupted),
+            Exit::Interrupted => None,
+        };
+        for exit in std::iter::successors(Some(Exit::Success), |exit| next(*exit)) {
+            assert!(HELP.contains(&format!(" {}  ", exit as u8)), "{exit:?} is missing from the help");
         }
     }
 }

@@ -42,6 +42,7 @@ use self::reader::Readers;
 use self::record::Record;
 pub use self::recovery::{Found, FoundConnection, Replaced};
 use crate::error::{Error, Kind, Origin, Result};
+use crate::missed::MissedDeliveries;
 
 /// One request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +154,7 @@ impl Journal {
         let (reply, answer) = oneshot::channel();
         let command = Command::Append { connection: connection.to_owned(), record, reply };
         if self.inner.queue.push(command).is_err() {
-            self.gap(connection, "too many deliveries came at once");
+            self.missed_deliveries().report(connection, "too many deliveries at once");
             return Err(AppendError::Failed("too many requests wait for it".to_owned()));
         }
         answer.await.unwrap_or_else(|_gone| Err(AppendError::Failed("it is being closed".to_owned())))
@@ -194,14 +195,9 @@ impl Journal {
         self.inner.board.arrivals(connection)
     }
 
-    /// Changes when something that arrived was not taken or is not going to be applied; says why.
-    pub fn gaps(&self, connection: &str) -> watch::Receiver<&'static str> {
-        self.inner.board.gaps(connection)
-    }
-
-    /// Notes that something was not taken before it came here.
-    pub fn gap(&self, connection: &str, why: &'static str) {
-        self.inner.board.gap(connection, why);
+    /// The signal for deliveries that were rejected or will not be applied.
+    pub fn missed_deliveries(&self) -> &MissedDeliveries {
+        &self.inner.board.missed
     }
 
     /// How much of the room for dead letters is taken, in percent.

@@ -2,8 +2,8 @@
 //!
 //! Meets a component in `wit/` only and knows no source by name. Read in this order:
 //! [`connection`] (what a person wrote) → [`engine`], [`sandbox`], [`egress`] (the component at work)
-//! → [`runner`] (read, commit, go on) → [`sinks`] (where rows go) → [`cli`] (how it is driven). For a server:
-//! [`ingress`] (take what arrives) → [`journal`] (keep it) → [`actor`] (apply it, and poll) → [`serve`].
+//! → [`actor`] (read, commit, repeat) → [`sinks`] (where rows go) → [`sync`], [`cli`] (how it is driven). For a
+//! server: [`ingress`] (accept deliveries) → [`journal`] (queue them) → [`actor`] (apply them) → [`serve`].
 //!
 //! The order that must never change: *take → commit rows and cursor together → ask for more*.
 
@@ -18,26 +18,27 @@ pub mod egress;
 pub mod engine;
 pub mod error;
 pub mod exit;
-pub mod hooks;
 pub mod ingress;
 pub mod journal;
 pub mod limits;
 pub mod metrics;
+pub mod missed;
 pub mod report;
 pub mod request;
-pub mod retry;
-pub mod runner;
 pub mod sandbox;
 pub mod secret;
 pub mod serve;
 pub mod sinks;
 pub mod state;
 pub mod stop;
+pub mod sync;
 pub mod telemetry;
 pub mod tenant;
 pub mod units;
+pub mod webhook_url;
 
 mod bindings;
 mod conv;
 mod guest;
+mod policy;
 mod progress;

@@ -1,19 +1,18 @@
-//! One line on a terminal that says what `sync` is doing.
+//! The line on a terminal that shows the progress of `sync`.
 //!
 //! Writes nothing when stderr is not a terminal.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::report::{escaped, grouped};
-use crate::retry::duration;
-use crate::runner::{Observer, TableReport};
+use crate::report::{duration, escaped, grouped};
+use crate::sync::TableReport;
 
-/// Redrawing more often is not read faster.
+/// Between two redraws: no one reads faster.
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// The line.
-pub(crate) struct Progress {
+pub struct Progress {
     terminal: bool,
     drawn: Option<Instant>,
     table: String,
@@ -33,10 +32,9 @@ impl Progress {
             self.drawn = Some(Instant::now());
         }
     }
-}
 
-impl Observer for Progress {
-    fn committed(&mut self, table: &TableReport) {
+    /// A batch was committed.
+    pub(crate) fn committed(&mut self, table: &TableReport) {
         if table.table != self.table {
             self.table.clone_from(&table.table);
             self.since = Instant::now();
@@ -47,11 +45,13 @@ impl Observer for Progress {
         self.draw(&line(table, self.since.elapsed()));
     }
 
-    fn waiting(&mut self, table: &str, wait: Duration, why: &str) {
-        self.draw(&format!("{table}: waiting {}: {why}", duration(wait)));
+    /// Nothing is read for a while.
+    pub(crate) fn waiting(&mut self, what: &str, wait: Duration, why: &str) {
+        self.draw(&format!("{what}: waiting {}: {why}", duration(wait)));
     }
 
-    fn ended(&mut self, _table: &TableReport) {
+    /// Removes the line.
+    pub(crate) fn clear(&mut self) {
         if self.terminal && self.drawn.take().is_some() {
             let _closed = write!(std::io::stderr().lock(), "\r\x1b[K");
         }
@@ -77,10 +77,10 @@ mod tests {
     use std::time::Duration;
 
     use super::line;
-    use crate::runner::TableReport;
+    use crate::sync::TableReport;
 
     #[test]
-    fn the_line_says_rows_rate_requests_and_credits() {
+    fn the_line_shows_rows_rate_requests_and_credits() {
         let mut table = TableReport::new("things");
         table.counts.read = 12_000;
         table.requests = 120;

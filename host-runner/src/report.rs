@@ -4,13 +4,14 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::runner::error_json;
 use crate::secret::Redactor;
+use crate::sync::error_json;
 
 /// Prints for one command.
 #[derive(Clone, Debug)]
@@ -132,6 +133,17 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A duration, rounded up: `45 s`, `12 min`, `3 h 5 min`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    match (seconds / 3600, seconds % 3600 / 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, _) => format!("{} min", seconds.div_ceil(60)),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
 /// Milliseconds as `0.8 s` or `3 min 20 s`.
 pub fn elapsed(ms: u64) -> String {
     match ms / 1000 {
@@ -142,7 +154,7 @@ pub fn elapsed(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{columns, elapsed, escaped, grouped, worded};
+    use super::{columns, duration, elapsed, escaped, grouped, worded};
     use crate::error::Error;
 
     #[test]
@@ -162,6 +174,15 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
         let rows = [row(&["table", "rows"]), row(&["a", "1,000"]), row(&["grüße", "5"])];
         assert_eq!(columns(&rows, &[1]), "table   rows\na      1,000\ngrüße      5\n");
+    }
+
+    #[test]
+    fn durations_read_naturally() {
+        let read = |ms| duration(std::time::Duration::from_millis(ms));
+        assert_eq!(read(1), "1 s");
+        assert_eq!(read(45_000), "45 s");
+        assert_eq!(read(61_000), "2 min");
+        assert_eq!(read(11_100_000), "3 h 5 min");
     }
 
     #[test]

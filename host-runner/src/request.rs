@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::describe::Describe;
 use crate::error::{Error, Result};
 use crate::sandbox::Sandbox;
-use crate::sinks::Position;
+use crate::sinks::TableState;
 
 /// Something to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct Standing {
     /// Whether it has a session.
     pub authorized: bool,
     /// Its tables.
-    pub tables: Vec<Position>,
+    pub tables: Vec<TableState>,
 }
 
 /// Counts rows; a table that fails does not stop the others.

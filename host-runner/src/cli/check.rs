@@ -10,15 +10,15 @@ use crate::connection::Connection;
 use crate::egress;
 use crate::error::{Kind, Result};
 use crate::exit::Exit;
-use crate::hooks::{self, PublicUrl};
 use crate::journal::{Journal, JournalLimits};
 use crate::report::columns;
 use crate::request::Request;
 use crate::serve::journal_path;
-use crate::sinks::{self, JOURNAL};
+use crate::sinks;
 use crate::state::hook::HookStore;
 use crate::state::subscription::Subscriptions;
 use crate::tenant::{Paths, key};
+use crate::webhook_url::{self, PublicUrl};
 
 pub(super) const HELP: &str = "\
 Beside `serve` it is the server that does it, with the file as it has read it. Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with the
@@ -54,7 +54,7 @@ pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
     if let Some(public) = &public {
         let secret = HookStore::open(&context.paths.data, &name, key(&context.paths)?)?.reveal()?;
         context.paths.redactor.learn(secret.reveal());
-        let url = hooks::url(public, &name, &secret);
+        let url = webhook_url::url(public, &name, &secret);
         items.push(check::public_url(&egress::probe(&url, connection.ca_file.as_deref()).await?));
     }
     let exit = exit(&items);
@@ -75,11 +75,10 @@ fn webhooks(connection: &Connection, paths: &Paths) -> Result<(Webhooks, Option<
     let subscription = Subscriptions::open(&paths.data, &connection.name, key(paths)?)?.load()?;
     let subscription = subscription.map(|kept| kept.subscription);
     let mut webhooks = Webhooks { is_subscribed: subscription.is_some(), ..Webhooks::default() };
-    // Opening a target or a journal makes it; looking must not.
-    if connection.sink.path.exists() {
-        let position = sinks::open(&connection.sink)?.position(JOURNAL)?;
-        webhooks.applied_at = position.map(|position| position.updated_at);
+    if let Some(sink) = sinks::open_existing(&connection.sink)? {
+        webhooks.applied_at = sink.journal_state()?.map(|journal| journal.updated_at);
     }
+    // Opening a journal makes it; looking must not.
     let path = journal_path(paths);
     if path.exists() {
         let (journal, _found) = Journal::open(path, JournalLimits::default())?;

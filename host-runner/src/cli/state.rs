@@ -53,9 +53,8 @@ async fn standing(context: &Context, connection: &Connection) -> Result<Standing
     }
     let (_lock, sessions) = sessions(&connection.name, &context.paths)?;
     let authorized = sessions.load()?.is_some();
-    // Opening a target makes it; looking must not.
-    let is_there = connection.sink.path.exists();
-    let tables = if is_there { sinks::tables(sinks::open(&connection.sink)?.as_ref())? } else { Vec::new() };
+    let sink = sinks::open_existing(&connection.sink)?;
+    let tables = sink.map_or(Ok(Vec::new()), |sink| sink.table_states())?;
     Ok(Standing { authorized, tables })
 }
 
@@ -64,7 +63,7 @@ fn show(context: &Context, connection: &Connection, standing: &Standing) {
         context.printer.value(&json!({
             "connection": connection.name,
             "authorized": standing.authorized,
-            "sink": connection.sink.path,
+            "sink": connection.sink.location.to_string(),
             "tables": standing.tables,
         }));
         return;
@@ -84,7 +83,7 @@ fn show(context: &Context, connection: &Connection, standing: &Standing) {
         ]);
     }
     let session = if standing.authorized { "authorized" } else { "not authorized" };
-    let sink = connection.sink.path.display();
+    let sink = &connection.sink.location;
     context.printer.text(&format!("{}: {session}, into {sink}\n{}", connection.name, columns(&rows, &[])));
 }
 
@@ -114,8 +113,10 @@ async fn reset(context: &Context, connection: &Connection, tables: &[String]) ->
         Some(reset) => reset,
         None => {
             let _lock = Lock::take(&context.paths.data, &connection.name)?;
-            let is_there = connection.sink.path.exists();
-            if is_there { sinks::reset(sinks::open(&connection.sink)?.as_mut(), tables)? } else { Vec::new() }
+            match sinks::open_existing(&connection.sink)? {
+                Some(mut sink) => sinks::reset(sink.as_mut(), tables)?,
+                None => Vec::new(),
+            }
         }
     };
     if context.printer.json {

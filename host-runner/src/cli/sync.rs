@@ -1,75 +1,94 @@
-//! `sync`: reads tables into the target until all is caught up.
+//! `sync`: reads tables into the sink until all are caught up.
 
 use clap::Args;
 
 use super::Context;
-use crate::connection::{Connection, Deletes, SinkKind};
+use crate::actor::{ActorConfig, Mode};
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::metrics::Meters;
 use crate::progress::Progress;
 use crate::report::{columns, elapsed, grouped};
-use crate::runner::{Ending, Runner, SyncReport, TableReport};
 use crate::serve::control;
-use crate::sinks;
+use crate::sinks::{self, Deletes};
+use crate::state::hook::HookStore;
+use crate::state::subscription::Subscriptions;
+use crate::sync::{Ending, SyncReport, TableReport, sync};
+use crate::tenant::key;
 
 pub(super) const HELP: &str = "\
-Goes on from the last commit, whatever ended the run before. Ctrl-C finishes the commit under way and
-exits with 130; a second one leaves at once. A table that fails does not stop the others, unless the
-credentials or the configuration are wrong.
+Continues from the last commit, however the previous run ended. Ctrl-C finishes the commit under way and
+exits with 130; a second one exits at once. A table that fails does not stop the others, unless the
+credentials, the configuration or the sink fail.
 
 Examples:
   host-runner sync -c acme.toml
   host-runner sync -c acme.toml --table orders --table customers
-  host-runner sync -c acme.toml --full-refresh      read again from the start; what is gone is marked
+  host-runner sync -c acme.toml --full-refresh      a new snapshot; missing rows are marked deleted
   host-runner sync -c acme.toml --json | jq .rows";
 
 #[derive(Args, Debug)]
 pub(super) struct Sync {
-    /// Only this table; may be given several times
+    /// Read only this table; repeatable
     #[arg(short, long, value_name = "TABLE")]
     table: Vec<String>,
-    /// Read from the beginning; known deletes are kept, new ones are found by comparison
+    /// Start a new snapshot; known deletes are kept, new ones are found by comparison
     #[arg(long)]
     full_refresh: bool,
-    /// Remove rows that are gone at the source instead of marking them
+    /// Remove rows that the source deleted instead of marking them
     #[arg(long)]
     hard_deletes: bool,
 }
 
-pub(super) async fn run(sync: &Sync, context: &Context) -> Result<Exit> {
+pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
     let tenant = context.tenant().await?;
-    let mut settings = tenant.connection.sink.clone();
-    if sync.hard_deletes {
-        if settings.kind == SinkKind::Jsonl {
-            return Err(Error::usage("--hard-deletes: a log cannot remove rows"));
+    let (connection, paths) = (&tenant.connection, &context.paths);
+    let mut settings = connection.sink.clone();
+    if command.hard_deletes {
+        if let Some(why) = settings.kind.refuses(Deletes::Hard) {
+            return Err(Error::usage(format!("--hard-deletes: {why}")));
         }
         settings.deletes = Deletes::Hard;
     }
-    let name = &tenant.connection.name;
-    let mut open = tenant.open(&context.paths).map_err(|error| {
-        if control::is_served(&context.paths.data, name) {
-            error.hint(beside_a_server(sync, context))
+    let open = tenant.open(paths).map_err(|error| {
+        if control::is_served(&paths.data, &connection.name) {
+            error.hint(with_a_server(command, context))
         } else {
             error
         }
     })?;
-    let sink = sinks::open(&settings)?;
-    let mut progress = Progress::new(!context.printer.json);
-    let limits = tenant.connection.limits.clone();
-    let runner = Runner::new(&mut open.sandbox, sink, limits, context.stop.clone(), &mut progress);
-    let wanted: Vec<String> = sync.table.iter().map(|name| tenant.describe.table_name(name)).collect();
-    let report = runner.sync(&wanted, sync.full_refresh).await?;
+    let (_no_one, commands) = tokio::sync::mpsc::channel(1);
+    let config = ActorConfig {
+        name: connection.name.clone(),
+        describe: tenant.describe.clone(),
+        sandbox: open.sandbox,
+        sink: sinks::open(&settings)?,
+        limits: connection.limits.clone(),
+        journal: None,
+        subscriptions: Subscriptions::open(&paths.data, &connection.name, key(paths)?)?,
+        hooks: HookStore::open(&paths.data, &connection.name, key(paths)?)?,
+        public_url: None,
+        commands,
+        meters: Meters::default(),
+        stop: context.stop.clone(),
+    };
+    let mode = Mode::Sync {
+        tables: command.table.iter().map(|name| tenant.describe.table_name(name)).collect(),
+        full_refresh: command.full_refresh,
+    };
+    let report = sync(config, mode, Progress::new(!context.printer.json)).await?;
+    drop(open.lock);
     show(context, &tenant.connection, &report);
     Ok(report.exit())
 }
 
-/// What to do instead while a server reads the same tables.
-fn beside_a_server(sync: &Sync, context: &Context) -> String {
+/// The hint while a server reads the same tables.
+fn with_a_server(command: &Sync, context: &Context) -> String {
     let file = context.file().map(|file| file.display().to_string()).unwrap_or_default();
-    let tables: String = sync.table.iter().map(|table| format!(" --table {table}")).collect();
+    let tables: String = command.table.iter().map(|table| format!(" --table {table}")).collect();
     format!(
-        "a server keeps it up to date, nothing needs to be done; to have tables read again from the start: \
-         host-runner state reset -c {file}{tables}"
+        "a server keeps this connection up to date; for a new snapshot: host-runner state reset -c {file}{tables}"
     )
 }
 
@@ -88,14 +107,14 @@ fn show(context: &Context, connection: &Connection, report: &SyncReport) {
         }
         if table.counts.unconverted > 0 {
             context.printer.note(&format!(
-                "warning: table `{}`: {} values did not fit their column's type; the document has them",
+                "warning: table `{}`: {} values did not fit the type of their column; the column `_raw` has them",
                 table.table,
                 grouped(table.counts.unconverted)
             ));
         }
     }
     if report.interrupted {
-        context.printer.note("interrupted: run it again to go on from the last commit");
+        context.printer.note("interrupted: run it again to continue from the last commit");
     }
 }
 
@@ -122,7 +141,8 @@ fn row(table: &TableReport) -> Vec<String> {
     let counts = &table.counts;
     let ending = match &table.ending {
         Ending::CaughtUp => "",
-        Ending::Skipped => "not begun",
+        Ending::Skipped => "not started",
+        Ending::Reading => "reading",
         Ending::Interrupted => "interrupted",
         Ending::Failed(error) => error.kind.name(),
     };

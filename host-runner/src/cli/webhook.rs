@@ -11,12 +11,12 @@ use crate::connection::Connection;
 use crate::describe::Setup;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
-use crate::hooks::{self, GRACE, PublicUrl};
 use crate::request::Request;
 use crate::sandbox::describe;
 use crate::state::hook::HookStore;
 use crate::state::subscription::{Kept, Subscriptions};
 use crate::tenant::{Tenant, component_path, key, load_component};
+use crate::webhook_url::{self, GRACE, PublicUrl};
 
 pub(super) const HELP: &str = "\
 The URL holds a secret: whoever knows it can deliver. It is shown here and nowhere else.
@@ -87,7 +87,7 @@ async fn url(context: &Context, public_url: Option<&str>, grace: Option<Duration
             Err(error) => context.printer.note(&format!("warning: {}; restart `serve`", error.message)),
         }
     }
-    let url = hooks::url(&public, name, &store.reveal()?);
+    let url = webhook_url::url(&public, name, &store.reveal()?);
     if let Some(warning) = public.warning() {
         context.printer.note(&format!("warning: {warning}"));
     }
@@ -155,7 +155,7 @@ async fn subscribe(context: &Context, public_url: &str) -> Result<Exit> {
             }
             let secret = HookStore::open(data, &name, key(&context.paths)?)?.reveal()?;
             context.paths.redactor.learn(secret.reveal());
-            let url = hooks::url(&public, &name, &secret);
+            let url = webhook_url::url(&public, &name, &secret);
             let subscriptions = Subscriptions::open(data, &name, key(&context.paths)?)?;
             let current = subscriptions.load()?.map(|kept| kept.subscription);
             let subscription = open.sandbox.subscribe(url, tables, current).await.map_err(|error| {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::keys::{DefaultValue, KEYS};
-use super::{Connection, Deletes, SinkKind, name_in};
+use super::{Connection, name_in};
 use crate::describe::Describe;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::secret::Redactor;
+use crate::sinks::Deletes;
 
 fn environment(name: &str) -> Option<String> {
     (name == "SECRET").then(|| "s3cret-value".to_owned())
@@ -62,8 +63,8 @@ ca_file = "ca.pem"
         json!({"secret": "s3cret-value", "literal": "${SECRET}", "tables": ["a", "b"],
                "detail": true, "size": 100})
     );
-    assert_eq!(connection.sink.kind, SinkKind::Sqlite);
-    assert_eq!(connection.sink.path, Path::new("conf/acme.db"));
+    assert_eq!(connection.sink.kind.name, "sqlite");
+    assert_eq!(connection.sink.location.to_string(), "conf/acme.db");
     assert_eq!(connection.sink.deletes, Deletes::Hard);
     assert_eq!(connection.limits.batch.max_bytes, 512 << 10);
     assert_eq!(connection.limits.retry.max_wait, Duration::ZERO);
@@ -76,7 +77,7 @@ ca_file = "ca.pem"
 #[test]
 fn only_the_name_is_required() {
     let connection = parse("name = \"acme\"").expect("a good file");
-    assert_eq!(connection.sink.path, Path::new("conf/acme.db"));
+    assert_eq!(connection.sink.location.to_string(), "conf/acme.db");
     fails("", "conf/acme.toml:1: name: missing", Some("add a line: name = \"acme\""));
 }
 
@@ -125,8 +126,8 @@ fn every_problem_names_file_line_and_key() {
     );
     fails(
         "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",
-        "conf/acme.toml:4: sink.deletes: jsonl cannot remove rows",
-        Some("leave it out, or use kind = \"sqlite\""),
+        "conf/acme.toml:4: sink.deletes: sink `jsonl` cannot delete rows, it can only record that they were deleted",
+        None,
     );
     fails(
         "name = \"a\"\n[egress]\nallow = [\"localhost\"]\n",

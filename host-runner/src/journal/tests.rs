@@ -220,12 +220,12 @@ async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() 
 }
 
 #[tokio::test]
-async fn what_is_not_taken_or_not_applied_is_told_as_a_gap() {
+async fn a_delivery_that_is_rejected_or_not_applied_is_reported_as_missed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { count: 2, ..JournalLimits::default() });
-    let mut gaps = journal.gaps("a");
-    let mut others = journal.gaps("b");
-    let mut next = || gaps.has_changed().expect("open").then(|| *gaps.borrow_and_update());
+    let mut missed = journal.missed_deliveries().subscribe("a");
+    let mut others = journal.missed_deliveries().subscribe("b");
+    let mut next = || missed.has_changed().expect("open").then(|| *missed.borrow_and_update());
     let seqs = append(&journal, "a", &["1", "2"]).await;
     assert_eq!(next(), None);
     assert_eq!(journal.append("a", delivery("3")).await, Err(AppendError::Full));

@@ -46,7 +46,7 @@ pub(super) struct Work<'a> {
     /// Connections whose account changed.
     pub(super) touched: &'a mut Vec<String>,
     /// Connections for which something that arrived is not going to be applied, and why.
-    pub(super) gaps: &'a mut Vec<(String, &'static str)>,
+    pub(super) missed: &'a mut Vec<(String, &'static str)>,
 }
 
 /// The answer to a command, to be given once the transaction is committed.
@@ -79,7 +79,7 @@ impl Work<'_> {
         let account = self.ledger.open(self.database, connection)?;
         let one = Tally { count: 1, bytes: record.bytes as u64 };
         if !account.pending.has_room(one, self.limits.count, self.limits.bytes) {
-            self.gaps.push((connection.to_owned(), "the journal is full"));
+            self.missed.push((connection.to_owned(), "the journal is full"));
             return Ok(Err(AppendError::Full));
         }
         let delivery = &record.delivery;
@@ -156,7 +156,7 @@ impl Work<'_> {
             );
         }
         if kind != UNPROVED {
-            self.gaps.push((connection.to_owned(), "a delivery could not be applied"));
+            self.missed.push((connection.to_owned(), "a delivery could not be applied"));
         }
         self.touch(connection);
         Ok(Ok(let_go))

@@ -15,12 +15,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::actor::{Answer, Ask};
+use crate::actor::{Answer, Command};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::hooks::Registry;
 use crate::request::Request;
 use crate::state::hook::HookStore;
 use crate::tenant::{Paths, key};
+use crate::webhook_url::UrlRegistry;
 
 /// Longest request: a URL, a grant, or the arguments of a command.
 const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
@@ -51,8 +51,8 @@ fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T
 pub(super) struct Door {
     pub(super) paths: Paths,
     pub(super) name: String,
-    pub(super) registry: Registry,
-    pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) registry: UrlRegistry,
+    pub(super) asks: mpsc::Sender<Command>,
 }
 
 /// Listens as long as it lives.
@@ -139,13 +139,13 @@ impl Door {
             .hint("run it again")
         };
         let (reply, answer) = oneshot::channel();
-        self.asks.send(Ask { request, reply }).await.map_err(|_gone| gone())?;
+        self.asks.send(Command { request, reply }).await.map_err(|_gone| gone())?;
         answer.await.unwrap_or_else(|_gone| Err(gone()))
     }
 }
 
 /// Puts in force what is stored of a connection's URL.
-pub(super) fn renew(paths: &Paths, name: &str, registry: &Registry) -> Result<()> {
+pub(super) fn renew(paths: &Paths, name: &str, registry: &UrlRegistry) -> Result<()> {
     let store = HookStore::open(&paths.data, name, key(paths)?)?;
     if let Ok(secret) = store.reveal() {
         paths.redactor.learn(secret.reveal());

@@ -12,7 +12,7 @@ use super::database;
 use super::key::Key;
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
-use crate::hooks::{HookSecret, HookSecrets};
+use crate::webhook_url::{UrlSecret, UrlSecrets};
 
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS hook (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -30,7 +30,7 @@ pub struct Kept {
     /// Its name.
     pub name: String,
     /// The secrets of its URL.
-    pub secrets: HookSecrets,
+    pub secrets: UrlSecrets,
     /// The file from which a server had it last.
     pub file: Option<PathBuf>,
     /// It was removed since.
@@ -72,18 +72,18 @@ impl HookStore {
     }
 
     /// What is kept; made if nothing is, or if it was made with another key and can never be shown again.
-    pub fn secrets(&self) -> Result<HookSecrets> {
+    pub fn secrets(&self) -> Result<UrlSecrets> {
         if let Some(secrets) = self.load()? {
             return Ok(secrets);
         }
-        let made = HookSecrets::generate(self.key.bytes(), &self.name, now_ms());
+        let made = UrlSecrets::generate(self.key.bytes(), &self.name, now_ms());
         self.store(&made, false)?;
         // Another process may have been first; both go on with what is stored.
         self.load()?.ok_or_else(|| Error::state(format!("connection `{}`: no webhook secret", self.name)))
     }
 
     /// Makes another secret; the one until now works for `grace` longer.
-    pub fn rotate(&self, grace: Duration) -> Result<HookSecrets> {
+    pub fn rotate(&self, grace: Duration) -> Result<UrlSecrets> {
         let mut secrets = self.secrets()?;
         secrets.rotate(self.key.bytes(), &self.name, now_ms(), grace);
         self.store(&secrets, true)?;
@@ -91,7 +91,7 @@ impl HookStore {
     }
 
     /// The secret, for a URL.
-    pub fn reveal(&self) -> Result<HookSecret> {
+    pub fn reveal(&self) -> Result<UrlSecret> {
         self.secrets()?.reveal(self.key.bytes(), &self.name).ok_or_else(|| {
             let message = format!("connection `{}`: its webhook URL was made with another key", self.name);
             Error::state(message)
@@ -128,7 +128,7 @@ impl HookStore {
         Ok(Some(Kept { name: self.name.clone(), secrets, file, is_removed }))
     }
 
-    fn load(&self) -> Result<Option<HookSecrets>> {
+    fn load(&self) -> Result<Option<UrlSecrets>> {
         let text: Option<String> = self
             .database
             .query_row("SELECT secrets FROM hook", [], |row| row.get(0))
@@ -138,7 +138,7 @@ impl HookStore {
             .transpose()
     }
 
-    fn store(&self, secrets: &HookSecrets, replace: bool) -> Result<()> {
+    fn store(&self, secrets: &UrlSecrets, replace: bool) -> Result<()> {
         let text = serde_json::to_string(secrets).map_err(|error| self.failed(&error.to_string()))?;
         let how = if replace { "REPLACE" } else { "IGNORE" };
         let stored =

@@ -52,7 +52,7 @@ fn what_a_server_knows_of_its_webhooks_is_in_check() {
     server.deliver(&place, &event("things", "9", "create", later()));
     server.deliver(&place, &json!("nonsense"));
     eventually("both deliveries", || {
-        server.metric("deliveries_buried_total{connection=\"tiny\"}") == Some(1.0)
+        server.metric("deliveries_dead_lettered_total{connection=\"tiny\"}") == Some(1.0)
     });
     let beside = place.json(&["check"], 0);
     let names: Vec<&str> =
@@ -127,7 +127,7 @@ fn tables_that_come_or_go_need_no_restart() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
-    let pairs = || server.metric("snapshot_complete{connection=\"tiny\",table=\"pairs\"}");
+    let pairs = || server.metric("table_snapshot_complete{connection=\"tiny\",table=\"pairs\"}");
     eventually("the other table", || pairs() == Some(1.0));
     place.expect(&["command", "hide", "{\"table\": \"pairs\"}"], 0);
     place.expect(&["discover"], 0);
@@ -150,16 +150,17 @@ fn health_tells_what_each_connection_does_without_secrets() {
     server.deliver(&place, &event("things", "9", "create", later()));
     // Counted when its rows are stored; the journal forgets it a moment later.
     let is_done = || server.metric("deliveries_applied_total") == Some(1.0);
-    eventually("the delivery", || is_done() && server.metric("journal_deliveries") == Some(0.0));
+    eventually("the delivery", || is_done() && server.metric("delivery_queue_length") == Some(0.0));
     let health = server.health();
-    assert_eq!((&health["status"], &health["files_not_served"]), (&json!("ok"), &json!([])));
+    assert_eq!((&health["status"], &health["invalid_files"]), (&json!("ok"), &json!([])));
     let connection = &health["connections"][0];
     assert_eq!(connection["connection"], "tiny");
-    assert_eq!((&connection["state"], &connection["deliveries_waiting"]), (&json!("running"), &json!(0)));
+    assert_eq!((&connection["state"], &connection["queued_deliveries"]), (&json!("running"), &json!(0)));
     assert!(connection["last_delivery_at"].is_string() && connection["last_error"].is_null(), "{connection}");
+    assert!(connection["since"].is_string() && connection["reason"].is_null(), "{connection}");
     let things = &connection["tables"][1];
-    assert_eq!((&things["table"], &things["complete"]), (&json!("things"), &json!(true)));
-    assert!(things["behind_s"].is_u64(), "{things}");
+    assert_eq!((&things["table"], &things["snapshot_complete"]), (&json!("things"), &json!(true)));
+    assert!(things["lag_seconds"].is_u64(), "{things}");
     server.stop();
 
     let place = Place::new("behaviour = \"leak-secrets\"");

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::serve;
 use crate::server::Server;
 use crate::support::Place;
 
@@ -125,7 +126,7 @@ fn json_lines_hold_every_row_once() {
 }
 
 #[test]
-fn a_killed_run_goes_on_from_its_last_commit() {
+fn a_killed_run_continues_from_its_last_commit() {
     let place = Place::new(MANY);
     let mut done = 0;
     for batches in [3, 10, 40] {
@@ -161,7 +162,26 @@ fn a_killed_run_into_json_lines_leaves_every_row_once() {
 }
 
 #[test]
-fn an_interrupted_run_exits_130_and_goes_on() {
+fn a_batch_is_committed_while_the_next_one_is_read() {
+    let order = |log: &str| {
+        let of_things = log.lines().filter(|line| line.contains("table=\"things\""));
+        let events = |line: &str| {
+            ["read", "stored"].into_iter().find(|event| line.contains(&format!("batch {event}")))
+        };
+        of_things.filter_map(events).collect::<Vec<_>>().join(" ")
+    };
+    let pipelined = "read read stored read stored stored";
+    let place = Place::new("rows = 90\npage = 30");
+    let ran = place.expect(&["sync", "-vv"], 0);
+    assert_eq!(order(&ran.stderr), pipelined, "{}", ran.stderr);
+    place.expect(&["state", "reset"], 0);
+    let server = serve::Server::start_with(&place, &["-v"]);
+    serve::eventually("the snapshot", || order(&server.log()) == pipelined);
+    server.stop();
+}
+
+#[test]
+fn an_interrupted_run_exits_130_and_the_next_one_continues() {
     let place = Place::new(MANY);
     let running = place.start_until(&["sync"], "batch read", 5);
     running.signal("-INT");

@@ -1,0 +1,97 @@
+//! What every part of an actor works with: the component, the sink, the counters, and the end of all of it.
+//!
+//! Failures are counted, logged and decided here, by [`crate::policy`]. Knows neither tables nor deliveries.
+
+use std::time::Duration;
+
+use super::{Observer, Stopped};
+use crate::clock::random_unit;
+use crate::describe::Describe;
+use crate::error::Error;
+use crate::metrics::Meters;
+use crate::policy::{self, Budget, Decision};
+use crate::sandbox::Sandbox;
+use crate::sinks::SinkHandle;
+use crate::stop::Stop;
+
+/// Time that a call under way gets after a stop, so that a session that it renewed is not lost.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// See the file's header.
+pub(super) struct Core<'a> {
+    pub(super) name: String,
+    pub(super) describe: Describe,
+    pub(super) sandbox: Sandbox,
+    /// Commits must come in the order of the calls that produced them: [`super::poll::Poll::settle`] first.
+    pub(super) sink: SinkHandle,
+    /// Whether the sink compares rows, so that it counts those that a poll repaired.
+    pub(super) compares: bool,
+    pub(super) meters: Meters,
+    pub(super) stop: Stop,
+    /// For everything but reading tables.
+    pub(super) budget: Budget,
+    pub(super) observer: &'a mut dyn Observer,
+    /// Requests that are in the counters.
+    pub(super) requests_counted: u64,
+}
+
+impl Core<'_> {
+    /// Decides after the `attempt`-th failure in a row of what `what` names.
+    pub(super) fn decide(&self, what: &str, error: Error, attempt: u32, budget: &Budget) -> Decision {
+        self.meters.failed(&error);
+        let (kind, origin, message) = (error.kind.name(), error.origin.name(), error.message.clone());
+        let decision = policy::decide(error, attempt, budget, random_unit());
+        let wait_ms = match &decision {
+            Decision::Retry(wait) => u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            Decision::GiveUp(_) | Decision::Stop(_) => 0,
+        };
+        // The report of a run ends with its failures; a server has its log alone.
+        let connection = &self.name;
+        if budget.gives_up {
+            tracing::info!(%connection, what, kind, origin, attempt, error = %message, wait_ms, "failed");
+        } else {
+            tracing::warn!(%connection, what, kind, origin, attempt, error = %message, wait_ms, "failed");
+        }
+        decision
+    }
+
+    /// How long to wait after such a failure; stops the actor if the connection is concerned.
+    pub(super) fn backoff(&mut self, what: &str, error: Error, attempt: u32) -> Result<Duration, Stopped> {
+        let message = error.message.clone();
+        match self.decide(what, error, attempt, &self.budget) {
+            Decision::Retry(wait) => {
+                self.observer.waiting(what, wait, &message);
+                Ok(wait)
+            }
+            Decision::GiveUp(error) | Decision::Stop(error) => Err(Stopped::Failed(error)),
+        }
+    }
+
+    /// Whether webhooks can bring the rows of a table.
+    pub(super) fn has_webhooks(&self, table: &str) -> bool {
+        let mut tables = self.describe.tables.iter();
+        tables.any(|info| info.name == table && info.capabilities.iter().any(|name| name == "webhook"))
+    }
+
+    /// Adds the requests since the last time to the counters.
+    pub(super) fn count_requests(&mut self) {
+        let requests = self.sandbox.meter().requests();
+        let more = requests - self.requests_counted;
+        if more > 0 {
+            self.requests_counted = requests;
+            self.meters.count(|readings| readings.counters.source_requests.add([], more));
+        }
+    }
+}
+
+/// Makes a call. After a stop it may finish within [`STOP_GRACE`], and its outcome is dropped.
+pub(super) async fn until_stopped<T>(stop: &mut Stop, call: impl Future<Output = T>) -> Result<T, Stopped> {
+    let mut call = std::pin::pin!(call);
+    tokio::select! {
+        outcome = &mut call => Ok(outcome),
+        () = stop.requested() => {
+            let _dropped = tokio::time::timeout(STOP_GRACE, call).await;
+            Err(Stopped::Requested)
+        }
+    }
+}

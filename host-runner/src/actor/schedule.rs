@@ -1,0 +1,400 @@
+//! Which table is read next, from which cursor, and when. Pure: times are arguments.
+//!
+//! `serve` reads tables as they are due. Snapshots run in the order of the tables; tables with a complete
+//! snapshot are polled. Where both have something to read they take turns, so that neither a long snapshot nor a
+//! table that never catches up starves the other. `sync` reads one table after another, each until it ends.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::limits::STUCK_BATCHES_MAX;
+use crate::sinks::TableState;
+
+/// Between two polls when the connector does not say.
+const POLL: Duration = Duration::from_secs(300);
+/// Between two early polls: a sender who causes missed deliveries on purpose must not spend the source's quota.
+const MISSED_REST: Duration = Duration::from_secs(300);
+
+/// The order of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As they are due, without end. `poll` replaces the wait between polls that the connector asks for.
+    InTurn { poll: Option<Duration> },
+    /// One after another, each until [`Schedule::end`].
+    OneByOne,
+}
+
+/// One table.
+#[derive(Clone, Debug)]
+struct Entry {
+    name: String,
+    /// Where the next read continues.
+    cursor: Option<String>,
+    /// The cursor in the sink; behind `cursor` while a batch is being committed.
+    stored: Option<String>,
+    /// Its first snapshot is complete.
+    is_complete: bool,
+    /// When it may be read again.
+    due: Instant,
+    /// Failures in a row.
+    failures: u32,
+    /// Batches in a row that did not move the cursor.
+    stuck: u32,
+    /// It is not read again.
+    has_ended: bool,
+}
+
+impl Entry {
+    /// A table at its position, due now.
+    fn new(table: &str, position: Option<&TableState>, now: Instant) -> Self {
+        let cursor = position.and_then(|position| position.cursor.clone());
+        Self {
+            name: table.to_owned(),
+            stored: cursor.clone(),
+            is_complete: cursor.is_some() && position.is_some_and(|position| position.complete),
+            cursor,
+            due: now,
+            failures: 0,
+            stuck: 0,
+            has_ended: false,
+        }
+    }
+}
+
+/// All tables of a connection.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    order: Order,
+    entries: Vec<Entry>,
+    /// The last table that [`Schedule::next`] answered was polled, not snapshotted.
+    polled_last: bool,
+    /// When tables were last polled early, or will be.
+    early_at: Option<Instant>,
+}
+
+impl Schedule {
+    /// No tables yet.
+    pub(super) fn new(order: Order) -> Self {
+        Self { order, entries: Vec::new(), polled_last: true, early_at: None }
+    }
+
+    /// Replaces the tables: known ones keep their place, new ones are due at once.
+    pub(super) fn set_tables(&mut self, tables: &[String], positions: &[TableState], now: Instant) {
+        let mut known = std::mem::take(&mut self.entries);
+        let entry = |table: &String| match known.iter().position(|entry| entry.name == *table) {
+            Some(at) => known.swap_remove(at),
+            None => Entry::new(table, positions.iter().find(|position| position.table == *table), now),
+        };
+        self.entries = tables.iter().map(entry).collect();
+    }
+
+    /// Whether these are its tables, in this order.
+    pub(super) fn has_tables(&self, tables: &[String]) -> bool {
+        self.entries.iter().map(|entry| &entry.name).eq(tables)
+    }
+
+    /// Each table, and whether its first snapshot is complete.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.entries.iter().map(|entry| (entry.name.as_str(), entry.is_complete))
+    }
+
+    /// Whether a table's first snapshot is complete.
+    pub(super) fn is_complete(&self, table: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name == table && entry.is_complete)
+    }
+
+    /// Whether every table has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.entries.iter().all(|entry| entry.has_ended)
+    }
+
+    /// The table to read now, and its cursor.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(String, Option<String>)> {
+        let due = || self.entries.iter().filter(|entry| entry.due <= now);
+        let chosen = match self.order {
+            Order::OneByOne => self.current().filter(|entry| entry.due <= now),
+            Order::InTurn { .. } => {
+                let snapshot = due().find(|entry| !entry.is_complete);
+                let poll = due().filter(|entry| entry.is_complete).min_by_key(|entry| entry.due);
+                if self.polled_last { snapshot.or(poll) } else { poll.or(snapshot) }
+            }
+        }?;
+        let next = (chosen.name.clone(), chosen.cursor.clone());
+        self.polled_last = chosen.is_complete;
+        Some(next)
+    }
+
+    /// When the next table is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.order {
+            Order::OneByOne => self.current().map(|entry| entry.due),
+            Order::InTurn { .. } => self.entries.iter().map(|entry| entry.due).min(),
+        }
+    }
+
+    fn current(&self) -> Option<&Entry> {
+        self.entries.iter().find(|entry| !entry.has_ended)
+    }
+
+    fn entry(&mut self, table: &str) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.name == table)
+    }
+
+    /// A batch was read up to `cursor`. Fails when the table has not moved for too long.
+    pub(super) fn read(&mut self, table: &str, cursor: &str, caught_up: bool, now: Instant) -> Result<()> {
+        let Some(entry) = self.entry(table) else { return Ok(()) };
+        let has_moved = entry.cursor.as_deref() != Some(cursor);
+        entry.stuck = if has_moved || caught_up { 0 } else { entry.stuck + 1 };
+        if entry.stuck > STUCK_BATCHES_MAX {
+            let stuck = std::mem::take(&mut entry.stuck);
+            return Err(Error::data(format!("{stuck} batches in a row did not move the cursor"))
+                .hint("a defect of the component: it reads the same page again and again"));
+        }
+        entry.cursor = Some(cursor.to_owned());
+        entry.due = now;
+        Ok(())
+    }
+
+    /// The batch up to `cursor` is committed.
+    pub(super) fn stored(&mut self, table: &str, cursor: &str, is_complete: bool) {
+        let Some(entry) = self.entry(table) else { return };
+        entry.stored = Some(cursor.to_owned());
+        entry.is_complete |= is_complete;
+        entry.failures = 0;
+    }
+
+    /// A table is caught up: `sync` ends it, `serve` polls it later, as the connector asks.
+    pub(super) fn caught_up(&mut self, table: &str, asked: Option<Duration>, now: Instant) {
+        match self.order {
+            Order::OneByOne => self.end(table),
+            Order::InTurn { poll } => self.wait(table, now + poll.or(asked).unwrap_or(POLL)),
+        }
+    }
+
+    /// A table is not read before `due`.
+    pub(super) fn wait(&mut self, table: &str, due: Instant) {
+        if let Some(entry) = self.entry(table) {
+            entry.due = due;
+        }
+    }
+
+    /// A read or a commit failed: the next read continues from the sink's cursor. Answers the failures in a row.
+    pub(super) fn failed(&mut self, table: &str) -> u32 {
+        let Some(entry) = self.entry(table) else { return 1 };
+        entry.cursor.clone_from(&entry.stored);
+        entry.failures = entry.failures.saturating_add(1);
+        entry.failures
+    }
+
+    /// A table is not read again.
+    pub(super) fn end(&mut self, table: &str) {
+        if let Some(entry) = self.entry(table) {
+            entry.has_ended = true;
+        }
+    }
+
+    /// A table is read from the start, now.
+    pub(super) fn restart(&mut self, table: &str, now: Instant) {
+        if let Some(entry) = self.entry(table) {
+            *entry = Entry::new(table, None, now);
+        }
+    }
+
+    /// Every table is due now, except those that wait after a failure.
+    pub(super) fn all_due(&mut self, now: Instant) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.failures == 0) {
+            entry.due = entry.due.min(now);
+        }
+    }
+
+    /// Deliveries were missed: these tables are polled early, now or [`MISSED_REST`] after the last early poll.
+    /// False if that is planned already.
+    pub(super) fn missed(&mut self, tables: &[String], now: Instant) -> bool {
+        if self.early_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        let at = self.early_at.map_or(now, |last| now.max(last + MISSED_REST));
+        self.early_at = Some(at);
+        let early = |entry: &&mut Entry| entry.failures == 0 && tables.contains(&entry.name);
+        for entry in self.entries.iter_mut().filter(early) {
+            entry.due = entry.due.min(at);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Order, POLL, Schedule};
+    use crate::limits::STUCK_BATCHES_MAX;
+    use crate::sinks::TableState;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const TABLES: [&str; 3] = ["a", "b", "c"];
+
+    fn with_order(now: Instant, complete: &[&str], order: Order) -> Schedule {
+        let position = |name: &&str| TableState {
+            table: (*name).to_owned(),
+            cursor: Some("{}".to_owned()),
+            generation: 1,
+            complete: true,
+            updated_at: String::new(),
+        };
+        let positions: Vec<TableState> = complete.iter().map(position).collect();
+        let mut schedule = Schedule::new(order);
+        schedule.set_tables(&TABLES.map(str::to_owned), &positions, now);
+        schedule
+    }
+
+    fn schedule(now: Instant, complete: &[&str], poll: Option<Duration>) -> Schedule {
+        with_order(now, complete, Order::InTurn { poll })
+    }
+
+    fn next(schedule: &mut Schedule, now: Instant) -> Option<String> {
+        schedule.next(now).map(|(table, _)| table)
+    }
+
+    fn dues(schedule: &Schedule, now: Instant) -> Vec<Duration> {
+        schedule.entries.iter().map(|entry| entry.due - now).collect()
+    }
+
+    #[test]
+    fn snapshots_run_in_the_order_of_the_tables() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &[], None);
+        for table in TABLES {
+            assert_eq!(next(&mut schedule, now).as_deref(), Some(table));
+            schedule.read(table, "1", false, now).expect("moved");
+            assert_eq!(
+                schedule.next(now),
+                Some((table.to_owned(), Some("1".to_owned()))),
+                "the same continues"
+            );
+            schedule.stored(table, "2", true);
+            schedule.caught_up(table, None, now);
+        }
+        assert_eq!(schedule.next(now), None);
+        assert_eq!(schedule.due(), Some(now + POLL));
+    }
+
+    #[test]
+    fn a_polled_table_takes_turns_with_a_snapshot() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &["c"], None);
+        assert_eq!(
+            [0; 4].map(|_| next(&mut schedule, now)),
+            ["a", "c", "a", "c"].map(|t| Some(t.to_owned()))
+        );
+        schedule.caught_up("c", Some(SECOND), now);
+        assert_eq!([0; 2].map(|_| next(&mut schedule, now)), ["a", "a"].map(|t| Some(t.to_owned())));
+        assert_eq!(next(&mut schedule, now + SECOND).as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn the_wait_of_the_connector_is_kept_unless_the_connection_file_has_another() {
+        let now = Instant::now();
+        let mut plain = schedule(now, &TABLES, None);
+        let mut quick = schedule(now, &TABLES, Some(SECOND));
+        for schedule in [&mut plain, &mut quick] {
+            TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now));
+        }
+        assert_eq!((plain.due(), quick.due()), (Some(now + SECOND * 60), Some(now + SECOND)));
+        plain.all_due(now);
+        assert_eq!(plain.due(), Some(now));
+    }
+
+    #[test]
+    fn new_tables_are_due_and_known_tables_keep_their_place() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &TABLES, None);
+        TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now));
+        let tables = ["d", "c", "a"].map(str::to_owned);
+        assert!(!schedule.has_tables(&tables));
+        schedule.set_tables(&tables, &[], now + SECOND);
+        assert!(schedule.has_tables(&tables));
+        assert_eq!(
+            schedule.tables().map(|(_, is_complete)| is_complete).collect::<Vec<_>>(),
+            [false, true, true]
+        );
+        assert_eq!(dues(&schedule, now), [SECOND, SECOND * 60, SECOND * 60]);
+        schedule.restart("a", now + SECOND * 2);
+        assert_eq!((schedule.is_complete("a"), schedule.is_complete("c")), (false, true));
+        assert_eq!(schedule.entries[2].cursor, None);
+        assert_eq!(dues(&schedule, now)[2], SECOND * 2);
+    }
+
+    #[test]
+    fn missed_deliveries_poll_the_tables_of_webhooks_early_and_not_again_for_a_while() {
+        let now = Instant::now();
+        let hour = SECOND * 3600;
+        let mut schedule = schedule(now, &TABLES, Some(hour));
+        let read =
+            |schedule: &mut Schedule| TABLES.iter().for_each(|table| schedule.caught_up(table, None, now));
+        let webhooks = ["a".to_owned(), "c".to_owned()];
+        read(&mut schedule);
+        assert!(schedule.missed(&webhooks, now));
+        assert_eq!(dues(&schedule, now), [Duration::ZERO, hour, Duration::ZERO]);
+        read(&mut schedule);
+        assert!(schedule.missed(&webhooks, now + SECOND));
+        assert_eq!(schedule.due(), Some(now + super::MISSED_REST));
+        assert!(!schedule.missed(&webhooks, now + SECOND * 2), "it is planned already");
+        read(&mut schedule);
+        assert!(schedule.missed(&webhooks, now + hour / 2));
+        assert_eq!(schedule.due(), Some(now + hour / 2));
+    }
+
+    #[test]
+    fn a_table_that_waits_after_a_failure_does_not_hold_up_others() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &[], None);
+        schedule.wait("a", now + SECOND);
+        assert_eq!(next(&mut schedule, now).as_deref(), Some("b"));
+        assert_eq!(next(&mut schedule, now + SECOND).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_failure_continues_from_the_cursor_in_the_sink() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &[], None);
+        schedule.read("a", "1", false, now).expect("moved");
+        schedule.stored("a", "1", false);
+        schedule.read("a", "2", false, now).expect("moved");
+        assert_eq!([schedule.failed("a"), schedule.failed("a")], [1, 2]);
+        assert_eq!(schedule.next(now), Some(("a".to_owned(), Some("1".to_owned()))));
+        schedule.stored("a", "2", false);
+        assert_eq!(schedule.failed("a"), 1, "a commit starts the count again");
+    }
+
+    #[test]
+    fn batches_that_do_not_move_the_cursor_end_and_other_tables_do_not_count() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &TABLES, None);
+        for _ in 0..STUCK_BATCHES_MAX {
+            schedule.read("a", "{}", false, now).expect("may be bad luck");
+            schedule.read("b", "{}", true, now).expect("caught up");
+        }
+        let error = schedule.read("a", "{}", false, now).expect_err("a loop");
+        assert_eq!(error.message, "6 batches in a row did not move the cursor");
+        schedule.read("a", "{}", false, now).expect("counted from zero again");
+    }
+
+    #[test]
+    fn one_by_one_a_table_is_read_to_its_end_before_the_next_even_if_it_waits() {
+        let now = Instant::now();
+        let mut schedule = with_order(now, &["b"], Order::OneByOne);
+        assert_eq!([0; 2].map(|_| next(&mut schedule, now)), ["a", "a"].map(|t| Some(t.to_owned())));
+        schedule.wait("a", now + SECOND);
+        assert_eq!((schedule.next(now), schedule.due()), (None, Some(now + SECOND)));
+        schedule.caught_up("a", Some(SECOND), now);
+        assert_eq!(schedule.next(now), Some(("b".to_owned(), Some("{}".to_owned()))));
+        schedule.end("b");
+        schedule.end("c");
+        assert_eq!((schedule.next(now), schedule.due(), schedule.has_ended()), (None, None, true));
+    }
+}

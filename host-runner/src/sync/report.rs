@@ -1,0 +1,212 @@
+//! The report of `sync`: per table and in sum, for the terminal, for `--json` and for the exit code.
+//!
+//! Plain data; prints nothing.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Origin};
+use crate::exit::Exit;
+use crate::sinks::Counts;
+
+/// How a table ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Not started: the run ended before it.
+    Skipped,
+    /// It has not ended yet.
+    Reading,
+    /// Nothing is left to read.
+    CaughtUp,
+    /// The run was stopped; the next one continues from the last commit.
+    Interrupted,
+    /// Failed, after the retries that the policy allows.
+    Failed(Error),
+}
+
+impl Ending {
+    /// Its name in `--json`.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Reading => "reading",
+            Self::CaughtUp => "caught-up",
+            Self::Interrupted => "interrupted",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// One table.
+#[derive(Clone, Debug)]
+pub struct TableReport {
+    /// The table's name.
+    pub table: String,
+    /// Rows.
+    pub counts: Counts,
+    /// Commits.
+    pub batches: u64,
+    /// Requests that left the sandbox.
+    pub requests: u64,
+    /// Credits used.
+    pub credits_used: u64,
+    /// Credits left, if the source reports them.
+    pub credits_left: Option<u64>,
+    /// From its first call to its last commit.
+    pub elapsed_ms: u64,
+    /// The source's warnings, each once.
+    pub warnings: Vec<String>,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// All tables.
+#[derive(Clone, Debug, Default)]
+pub struct SyncReport {
+    /// In the order of reading.
+    pub tables: Vec<TableReport>,
+    /// Including discovery.
+    pub elapsed_ms: u64,
+    /// Including discovery.
+    pub requests: u64,
+    /// Stopped by SIGINT or SIGTERM.
+    pub interrupted: bool,
+}
+
+impl TableReport {
+    /// A table that was not started.
+    pub fn new(table: &str) -> Self {
+        Self {
+            table: table.to_owned(),
+            counts: Counts::default(),
+            batches: 0,
+            requests: 0,
+            credits_used: 0,
+            credits_left: None,
+            elapsed_ms: 0,
+            warnings: Vec::new(),
+            ending: Ending::Skipped,
+        }
+    }
+
+    /// Its error, if it failed.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.ending {
+            Ending::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "table": self.table,
+            "ending": self.ending.name(),
+            "rows": self.counts,
+            "batches": self.batches,
+            "requests": self.requests,
+            "credits_used": self.credits_used,
+            "credits_left": self.credits_left,
+            "elapsed_ms": self.elapsed_ms,
+            "warnings": self.warnings,
+        });
+        if let Some(error) = self.error() {
+            value["error"] = error_json(error);
+        }
+        value
+    }
+}
+
+impl SyncReport {
+    /// The sum over tables.
+    pub fn total(&self) -> TableReport {
+        let mut total = TableReport::new("total");
+        for table in &self.tables {
+            total.counts += table.counts;
+            total.batches += table.batches;
+            total.credits_used += table.credits_used;
+            total.credits_left = table.credits_left.or(total.credits_left);
+        }
+        total.requests = self.requests;
+        total.elapsed_ms = self.elapsed_ms;
+        total
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        if self.interrupted {
+            return Exit::Interrupted;
+        }
+        Exit::of_all(self.tables.iter().filter_map(TableReport::error).map(Exit::from))
+    }
+
+    /// One object, for `--json`.
+    pub fn json(&self, connection: &str) -> Value {
+        let total = self.total();
+        json!({
+            "connection": connection,
+            "exit": self.exit() as u8,
+            "interrupted": self.interrupted,
+            "elapsed_ms": self.elapsed_ms,
+            "requests": self.requests,
+            "credits_used": total.credits_used,
+            "credits_left": total.credits_left,
+            "rows": total.counts,
+            "tables": self.tables.iter().map(TableReport::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// An error, for `--json`.
+pub fn error_json(error: &Error) -> Value {
+    json!({
+        "origin": error.origin.name(),
+        "kind": error.kind.name(),
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "retry_after_ms": error.retry_after_ms,
+        "exit": Exit::from(error) as u8,
+    })
+}
+
+/// The error that [`error_json`] wrote; origin and kind are those of a defect where it has none.
+fn error_of(value: &Value) -> Error {
+    let text = |name: &str| value.get(name).and_then(Value::as_str);
+    let origin = text("origin").and_then(Origin::named).unwrap_or(Origin::Host);
+    let kind = text("kind").and_then(Kind::named).unwrap_or(Kind::Internal);
+    Error {
+        hint: text("hint").map(str::to_owned),
+        code: text("code").map(str::to_owned),
+        retry_after_ms: value.get("retry_after_ms").and_then(Value::as_u64),
+        ..Error::new(origin, kind, text("message").unwrap_or("failed"))
+    }
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        error_json(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(error_of(&Value::deserialize(deserializer)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::{Error, Kind, Origin};
+
+    #[test]
+    fn an_error_survives_json() {
+        let error = Error {
+            code: Some("NO".to_owned()),
+            retry_after_ms: Some(7),
+            ..Error::new(Origin::Component, Kind::Permission, "not allowed").hint("ask")
+        };
+        let text = serde_json::to_string(&error).expect("JSON");
+        assert_eq!(serde_json::from_str::<Error>(&text).expect("an error"), error);
+        assert!(text.contains("\"exit\":5"), "{text}");
+    }
+}
