@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::keys::KEYS;
 use crate::data_center::DATA_CENTERS;
-use crate::table::Follow;
+use crate::table::Incremental;
 use crate::tables;
 
 const SUMMARY: &str = "Tickets with their conversations, contacts, accounts, products, contracts, departments \
@@ -82,9 +82,9 @@ fn table_entry(table: &crate::table::Table) -> Value {
         "scopes": table.scopes,
         "capabilities": capabilities,
         "events": table.events.iter().map(|event| event.name).collect::<Vec<_>>(),
-        "incremental": match table.follow {
-            Follow::Search { .. } => "search",
-            Follow::Compare { .. } => "full-refresh",
+        "incremental": match table.incremental {
+            Incremental::Search { .. } => "search",
+            Incremental::FullRefresh { .. } => "full-refresh",
         },
         "notes": table.notes,
     })

@@ -13,6 +13,7 @@ mod discovery;
 mod head_of_line;
 mod poll;
 mod request;
+mod respond;
 mod schedule;
 mod subscription;
 mod triage;
@@ -39,13 +40,13 @@ use crate::metrics::{Meters, State};
 use crate::policy::Budget;
 use crate::sandbox::Sandbox;
 use crate::sinks::{Counts, JournalState, Sink, SinkHandle};
-use crate::state::hook::HookStore;
-use crate::state::subscription::Subscriptions;
+use crate::state::LockedStore;
 use crate::stop::Stop;
 use crate::webhook_url::PublicUrl;
 
 pub use self::request::{Answer, Command};
-pub use self::subscription::{no_webhooks, subscribable};
+pub use self::respond::answer_once;
+pub(crate) use self::respond::rotate_url;
 
 /// Everything that an actor is given.
 pub struct ActorConfig {
@@ -61,10 +62,8 @@ pub struct ActorConfig {
     pub limits: Limits,
     /// Where deliveries are queued; none: they are left alone.
     pub journal: Option<Journal>,
-    /// What was registered at the source.
-    pub subscriptions: Subscriptions,
-    /// The secret of the webhook URL.
-    pub hooks: HookStore,
+    /// The connection's state; holds the lock.
+    pub store: LockedStore,
     /// The outside name under which the webhook URL is to be registered.
     pub public_url: Option<PublicUrl>,
     /// Requests of the command line.
@@ -157,11 +156,12 @@ impl<'a> Actor<'a> {
             }
         };
         let queue = config.journal.map(|journal| Queue::new(journal, &config.name, now));
-        let subscription = Subscription::open(config.subscriptions, config.hooks, config.public_url, now)?;
+        let subscription = Subscription::new(config.store.subscription()?, config.public_url, now);
         let core = Core {
             name: config.name,
             describe: config.describe,
             sandbox: config.sandbox,
+            store: config.store,
             compares: config.sink.capabilities().compares_rows,
             sink: SinkHandle::new(config.sink),
             meters: config.meters,
@@ -353,7 +353,7 @@ impl<'a> Actor<'a> {
 
     /// Deliveries were missed or are late: the tables of webhooks are polled early.
     fn poll_early(&mut self, why: &str) {
-        let tables = subscribable(&self.core.describe, self.discovery.tables());
+        let tables = self.core.describe.subscribable(self.discovery.tables()).unwrap_or_default();
         if self.poll.schedule.missed(&tables, Instant::now()) {
             tracing::info!(connection = %self.core.name, why, "missed deliveries: polled early");
         }
@@ -364,18 +364,14 @@ impl<'a> Actor<'a> {
         self.queue.as_ref().and(self.subscription.due())
     }
 
-    /// Registers the webhook URL, or checks that it is registered.
+    /// Registers the webhook URL, or checks that it is registered; a failure is retried.
     async fn renew_subscription(&mut self) -> Result<(), Stopped> {
-        let is_new = self.subscription.renew(&mut self.core, self.discovery.tables()).await?;
-        self.subscribed(is_new);
-        Ok(())
-    }
-
-    /// No webhook brought what changed before a subscription was made: every table is polled.
-    fn subscribed(&mut self, is_new: bool) {
-        if is_new {
-            self.poll.schedule.all_due(Instant::now());
+        let Some(request) = self.subscription.renewal() else { return Ok(()) };
+        if let Err(error) = self.execute(&request).await? {
+            let wait = self.core.backoff("subscribe", error, self.subscription.failed())?;
+            self.subscription.retry(Instant::now() + wait);
         }
+        Ok(())
     }
 }
 

@@ -1,16 +1,17 @@
-//! The command line: flags and subcommands as typed, help that teaches, and one file per command.
+//! The command line: global flags, subcommands, help, and one file per command.
 //!
-//! Turns ctrl-c into a stop and errors into exit codes. Knows nothing of how a command does its work.
+//! Turns signals into a stop request and errors into exit codes. A command that only the connection's actor may execute
+//! is a [`Request`], see [`Context::request`].
 
 mod authorize;
 mod check;
-mod command;
 mod count;
 mod dead_letters;
 mod discover;
 mod init;
 mod input;
 mod inspect;
+mod invoke;
 mod serve;
 mod spec;
 mod state;
@@ -22,25 +23,31 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::de::DeserializeOwned;
 
+use crate::actor::answer_once;
 use crate::connection::Connection;
+use crate::describe::Describe;
+use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
+use crate::limits::Limits;
+use crate::loaded::{Engines, LoadedConnection};
+use crate::paths::Paths;
 use crate::report::Printer;
 use crate::request::Request;
 use crate::secret::Redactor;
 use crate::serve::control;
 use crate::stop::{self, Stop, Stopper};
 use crate::telemetry::{self, LogFormat};
-use crate::tenant::{Paths, Tenant};
 
-const ABOUT: &str = "Runs a source connector, a WebAssembly component, sandboxed, into a database";
+const ABOUT: &str =
+    "Runs a source connector (a sandboxed WebAssembly component) and stores its rows in a database";
 
 const EXAMPLES: &str = "\
 First steps:
-  host-runner init -o acme.toml           write a connection file, then fill it in
+  host-runner init -o acme.toml           write a connection file, then edit it
   host-runner authorize -c acme.toml --code CODE
-  host-runner check -c acme.toml          see what works
-  host-runner sync -c acme.toml           read everything; run it again to go on
+  host-runner check -c acme.toml          test hosts, credentials and permissions
+  host-runner sync -c acme.toml           read all tables; run it again to continue
 ";
 
 /// The command line.
@@ -65,41 +72,42 @@ struct Global {
     /// Connection file (TOML), see `init`; several for `serve` only
     #[arg(short, long, global = true, value_name = "FILE", action = clap::ArgAction::Append)]
     connection: Vec<PathBuf>,
-    /// The component; default: `component` of the connection file, else the one *.wasm beside this program
+    /// The component; default: `component` of the connection file, else the only *.wasm next to this program
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
     /// Folder for sessions, locks and compiled code
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     data: PathBuf,
-    /// Key that seals sessions, 32 bytes in base64 or hex; default: $HOST_RUNNER_KEY, else DATA/key (made at first use)
+    /// Key that seals sessions, 32 bytes in base64 or hex; default: $HOST_RUNNER_KEY, else DATA/key (generated at
+    /// first use)
     #[arg(long, global = true, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Machine-readable output on stdout, nothing else there
+    /// Print JSON on stdout, and nothing else there
     #[arg(long, global = true)]
     json: bool,
     /// Log more: -v progress, -vv every call, -vvv everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Form of the log lines on stderr
+    /// Format of the log lines on stderr
     #[arg(long, global = true, value_enum, default_value = "text")]
     log_format: LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show all that the component can possibly touch
+    /// Show everything that the component can access
     #[command(after_help = inspect::HELP)]
     Inspect,
-    /// Show what the component says of itself: configuration, scopes, tables, commands
+    /// Show the component's own description: configuration, scopes, tables, commands
     #[command(after_help = spec::HELP)]
     Spec(spec::Spec),
     /// Write a commented connection file from the component's own schema
     #[command(after_help = init::HELP)]
     Init(init::Init),
-    /// Exchange a code or grant for a session, which is kept sealed
+    /// Exchange a code or grant for a session, which is stored sealed
     #[command(after_help = authorize::HELP)]
     Authorize(authorize::Authorize),
-    /// Test hosts, credentials and permissions, one line each
+    /// Test hosts, credentials, permissions and webhooks, one line each
     #[command(after_help = check::HELP)]
     Check(check::Check),
     /// List the tables of this account with their columns
@@ -108,21 +116,21 @@ enum Command {
     /// Count rows at the source, where it can
     #[command(after_help = count::HELP)]
     Count(count::Count),
-    /// Read tables into the target until all is caught up
+    /// Read tables into the sink until they are caught up
     #[command(after_help = sync::HELP)]
     Sync(sync::Sync),
-    /// Keep connections up to date: webhooks as they come, polling for what they miss
+    /// Keep connections up to date: apply webhooks, poll for what they miss
     #[command(after_help = serve::HELP)]
     Serve(serve::Serve),
-    /// Show the URL for webhooks, register it, undo that
+    /// Show the webhook URL, register it at the source, remove the registration
     #[command(subcommand, after_help = webhook::HELP)]
     Webhook(webhook::Webhook),
-    /// Show, take again or drop deliveries that could not be applied
+    /// Show, replay or drop deliveries that could not be applied
     #[command(subcommand, after_help = dead_letters::HELP)]
     DeadLetters(dead_letters::DeadLetters),
-    /// Run one of the component's own commands
-    #[command(name = "command", after_help = command::HELP)]
-    Run(command::Run),
+    /// Run a command of the component
+    #[command(after_help = invoke::HELP)]
+    Invoke(invoke::Invoke),
     /// Show or reset how far the tables are
     #[command(subcommand, after_help = state::HELP)]
     State(state::State),
@@ -134,7 +142,7 @@ enum Command {
     },
 }
 
-/// What every command gets.
+/// The parsed global flags, as every command gets them.
 struct Context {
     printer: Printer,
     paths: Paths,
@@ -143,7 +151,7 @@ struct Context {
 }
 
 impl Context {
-    /// The connection file, which the command cannot do without.
+    /// The only connection file given.
     fn file(&self) -> Result<&Path> {
         match self.connections.as_slice() {
             [only] => Ok(only),
@@ -156,30 +164,46 @@ impl Context {
         }
     }
 
-    /// What the file says, without its component.
+    /// The connection file, without its component.
     fn connection(&self) -> Result<Connection> {
         Connection::load(self.file()?, &|name: &str| std::env::var(name).ok())
     }
 
-    async fn tenant(&self) -> Result<Tenant> {
-        Tenant::load(self.file()?, &self.paths).await
+    /// The connection file with its component.
+    async fn loaded(&self) -> Result<LoadedConnection> {
+        LoadedConnection::load(self.connection()?, &self.paths).await
     }
 
-    /// What the server that has the connection answers; none if none has it, so that the command does it itself.
-    async fn ask<T: DeserializeOwned>(&self, name: &str, request: Request) -> Result<Option<T>> {
-        let (data, name) = (self.paths.data.clone(), name.to_owned());
-        let asking = tokio::task::spawn_blocking(move || control::ask(&data, &name, &request));
-        let answer = asking.await.map_err(|error| Error::host(format!("stopped: {error}")))?;
-        let Some(answer) = answer.transpose()? else { return Ok(None) };
-        let unusable = |error| {
+    /// The component that a flag names, or the only one next to this program.
+    fn component(&self) -> Result<Component> {
+        Engines::default().component(&self.paths.component(None)?, &Limits::default(), &self.paths)
+    }
+
+    /// The `describe` document of the component that the flags or the connection file name.
+    async fn describe(&self) -> Result<Describe> {
+        if self.connections.is_empty() {
+            return self.component()?.describe(&Limits::default()).await;
+        }
+        Ok(self.loaded().await?.describe)
+    }
+
+    /// Has the connection's actor execute a request: that of the server that has the connection, else one in this
+    /// process that lives for this request.
+    async fn request<T: DeserializeOwned>(&self, connection: &Connection, request: Request) -> Result<T> {
+        let (data, name, sent) = (self.paths.data.clone(), connection.name.clone(), request.clone());
+        let asking = tokio::task::spawn_blocking(move || control::request(&data, &name, &sent));
+        let answer = match asking.await.map_err(|error| Error::host(format!("stopped: {error}")))? {
+            Some(answer) => answer?,
+            None => answer_once(connection.clone(), &self.paths, &request).await?,
+        };
+        serde_json::from_value(answer).map_err(|error| {
             Error::host(format!("the server's answer cannot be used: {error}"))
                 .hint("use the command line and the server of one version")
-        };
-        serde_json::from_value(answer).map(Some).map_err(unusable)
+        })
     }
 }
 
-/// Runs the program; the answer is its exit code.
+/// Runs the program and returns its exit code.
 pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -189,16 +213,11 @@ pub fn main() -> Exit {
         }
     };
     let redactor = Redactor::default();
-    // A server's log is all that is seen of it: it says what happens without being asked.
+    // The log is a server's only output, so `serve` logs one level more.
     let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));
     telemetry::start(verbose, cli.global.log_format, &redactor);
     let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
-    let paths = Paths {
-        data: cli.global.data,
-        component: cli.global.component,
-        key_file: cli.global.key_file,
-        redactor,
-    };
+    let paths = Paths::new(cli.global.data, cli.global.component, cli.global.key_file, redactor);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -213,42 +232,38 @@ pub fn main() -> Exit {
     let context = Context { printer, paths, connections: cli.global.connection, stop };
     let outcome = runtime.block_on(run(cli.command, &context));
     let exit = outcome.unwrap_or_else(|error| context.printer.error(&error));
-    // Calls that are still under way, such as a name lookup, are not waited for.
+    // Does not wait for blocking calls, such as a name lookup.
     runtime.shutdown_background();
     exit
 }
 
-/// The first ctrl-c or SIGTERM asks everyone to stop; returns at the second. None if signals cannot be had.
+/// Requests a stop at the first SIGINT or SIGTERM and returns at the second; none if signals cannot be received.
 async fn listen_for_stops(stopper: &Stopper) -> Option<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    // Both are heard from the start, so that two in a row are two.
+    // Both handlers exist before the first signal, so that two signals in a row count as two.
     let mut interrupt = signal(SignalKind::interrupt()).ok()?;
     let mut terminate = signal(SignalKind::terminate()).ok()?;
     for _ in 0..2 {
         tokio::select! {
-            told = interrupt.recv() => told?,
-            told = terminate.recv() => told?,
+            received = interrupt.recv() => received?,
+            received = terminate.recv() => received?,
         }
         stopper.stop();
     }
     Some(())
 }
 
-/// Runs a command; ctrl-c ends it, except `sync` and `serve`, which end in their own way.
+/// Runs a command. A stop drops it, except `sync` and `serve`, which finish their commits.
 async fn run(command: Command, context: &Context) -> Result<Exit> {
-    match &command {
-        Command::Sync(sync) => return sync::run(sync, context).await,
-        Command::Serve(serve) => return serve::run(serve, context).await,
-        _ => {}
-    }
+    let stops_itself = matches!(command, Command::Sync(_) | Command::Serve(_));
     let mut stop = context.stop.clone();
     tokio::select! {
-        outcome = run_short(command, context) => outcome,
-        () = stop.requested() => Ok(Exit::Interrupted),
+        outcome = dispatch(command, context) => outcome,
+        () = stop.requested(), if !stops_itself => Ok(Exit::Interrupted),
     }
 }
 
-async fn run_short(command: Command, context: &Context) -> Result<Exit> {
+async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Inspect => inspect::run(context).await,
         Command::Spec(spec) => spec::run(&spec, context).await,
@@ -261,7 +276,7 @@ async fn run_short(command: Command, context: &Context) -> Result<Exit> {
         Command::Serve(serve) => serve::run(&serve, context).await,
         Command::Webhook(webhook) => webhook::run(&webhook, context).await,
         Command::DeadLetters(letters) => dead_letters::run(&letters, context),
-        Command::Run(run) => command::run(&run, context).await,
+        Command::Invoke(invoke) => invoke::run(&invoke, context).await,
         Command::State(state) => state::run(&state, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -279,7 +294,7 @@ mod tests {
     use super::Cli;
 
     #[test]
-    fn the_command_line_is_consistent_and_its_help_teaches() {
+    fn every_command_has_help_with_an_example() {
         Cli::command().debug_assert();
         for command in Cli::command().get_subcommands() {
             assert!(command.get_about().is_some(), "{} has no help", command.get_name());

@@ -19,7 +19,7 @@ use crate::egress::policy::Target;
 use crate::error::{Error, Result};
 use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
-use crate::sinks::{Deletes, SinkKind, SinkSettings};
+use crate::sinks::{Deletes, KINDS, SinkKind, SinkSettings};
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -87,7 +87,11 @@ impl Connection {
     fn parse(path: &Path, text: &str, environment: Environment<'_>) -> Result<Self> {
         let mut document = Document::parse(path, text, environment)?;
         check::check(&mut document);
-        if let Some(why) = refused_deletes(&document) {
+        let text = |key: &str| document.get(key).and_then(Value::as_str);
+        let kind = text("sink.kind").map_or(Some(KINDS[0]), SinkKind::named);
+        if text("sink.deletes") == Some("hard")
+            && let Some(why) = kind.and_then(|kind| kind.refuses(Deletes::Hard))
+        {
             document.problem("sink.deletes", why, None);
         }
         document.finish()?;
@@ -100,14 +104,18 @@ impl Connection {
     fn of(path: &Path, file: File) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let File { name, component, config, sink, batch, retry, serve, sandbox, egress } = file;
-        let kind = SinkKind::named(&sink.kind)
-            .ok_or_else(|| Error::configuration(format!("sink.kind: `{}` is not a sink", sink.kind)))?;
-        let location = kind.locate(sink.path.as_deref(), folder, &name)?;
+        // The table of keys has admitted the name.
+        let kind = SinkKind::named(&sink.kind).unwrap_or(KINDS[0]);
         Ok(Self {
             path: path.to_owned(),
             component: component.map(|file| folder.join(file)),
             config,
-            sink: SinkSettings { kind, location, deletes: sink.deletes, owner: name.clone() },
+            sink: SinkSettings {
+                kind,
+                location: kind.locate(sink.path.as_deref(), folder, &name)?,
+                deletes: sink.deletes,
+                owner: name.clone(),
+            },
             limits: Limits { batch, retry, serve, sandbox },
             allow: egress.allow.iter().filter_map(|text| Target::parse(text)).collect(),
             ca_file: egress.ca_file.map(|file| folder.join(file)),
@@ -159,12 +167,6 @@ impl Connection {
     pub fn config_text(&self) -> String {
         serde_json::to_string(&self.config).unwrap_or_default()
     }
-}
-
-/// Why the sink of a file cannot delete rows as the file says.
-fn refused_deletes(document: &Document<'_>) -> Option<String> {
-    let kind = SinkKind::named(document.get("sink.kind")?.as_str()?)?;
-    kind.refuses(Deletes::deserialize(document.get("sink.deletes")?).ok()?)
 }
 
 /// The name in a file that is not usable, as far as it can be read.

@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::config_key::ConfigKey;
+use crate::change::Table;
 use crate::egress::policy::Target;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Origin, Result};
+
+/// Groups of configuration properties in the order in which a person needs them; other groups follow.
+const GROUPS: [&str; 4] = ["basic", "reading", "realtime", "advanced"];
 
 /// The members of the document that the runner uses; the others stay in `document`.
 #[derive(Clone, Debug, Deserialize)]
@@ -149,6 +153,22 @@ impl Describe {
         named.or_else(alias).map_or_else(|| name.to_owned(), |table| table.name.clone())
     }
 
+    /// Which of these tables have webhooks; fails if none has.
+    pub fn subscribable(&self, tables: &[Table]) -> Result<Vec<String>> {
+        let has_webhook = |table: &&Table| {
+            let mut infos = self.tables.iter().filter(|info| info.name == table.name);
+            infos.any(|info| info.capabilities.iter().any(|capability| capability == "webhook"))
+        };
+        let subscribable: Vec<String> =
+            tables.iter().filter(has_webhook).map(|table| table.name.clone()).collect();
+        if subscribable.is_empty() {
+            let message = "none of the tables of this connection has webhooks";
+            return Err(Error::new(Origin::Component, Kind::Unsupported, message)
+                .hint("without webhooks, `serve` keeps them up to date by polling"));
+        }
+        Ok(subscribable)
+    }
+
     /// The origins that the component calls with this configuration.
     pub fn targets(&self, config: &Map<String, Value>) -> Result<Vec<Target>> {
         let mut targets = Vec::new();
@@ -174,7 +194,7 @@ impl Host {
             let target = url.parse().ok().and_then(|uri| Target::of(&uri));
             return target.map(Some).ok_or_else(|| {
                 Error::new(
-                    crate::error::Origin::Configuration,
+                    Origin::Configuration,
                     Kind::Config,
                     format!("config.{key}: not a URL of the form https://host or https://host:port"),
                 )

@@ -1,11 +1,17 @@
-//! The one error of this crate: who failed, what the caller can do, and what a person should read.
+//! The one error of this crate: who failed, what the caller can do, the message for people, and its form as JSON.
 //!
-//! Knows nothing of printing, exit codes or retries; [`crate::policy`] decides from it.
+//! Does not decide about retries; [`crate::policy`] does.
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+
 /// Who failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The command line.
     Usage,
@@ -15,7 +21,7 @@ pub enum Origin {
     Component,
     /// The component was stopped or refused by the sandbox.
     Sandbox,
-    /// The target could not take the rows.
+    /// The sink could not store rows.
     Sink,
     /// The runner's own files under the data folder.
     State,
@@ -24,11 +30,12 @@ pub enum Origin {
 }
 
 /// What the caller can do about it; the contract's kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A person must change the configuration.
     Config,
-    /// Authorise again.
+    /// Authorize again.
     Auth,
     /// Known but not allowed.
     Permission,
@@ -46,89 +53,53 @@ pub enum Kind {
     Internal,
 }
 
-impl Kind {
-    /// The name used in the contract, in logs and in `--json`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Config => "config",
-            Self::Auth => "auth",
-            Self::Permission => "permission",
-            Self::NotFound => "not-found",
-            Self::RateLimited => "rate-limited",
-            Self::Unavailable => "unavailable",
-            Self::Data => "data",
-            Self::Unsupported => "unsupported",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-impl Kind {
-    /// The kind of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        let all = [
-            Self::Config,
-            Self::Auth,
-            Self::Permission,
-            Self::NotFound,
-            Self::RateLimited,
-            Self::Unavailable,
-            Self::Data,
-            Self::Unsupported,
-            Self::Internal,
-        ];
-        all.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Kind {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::named(&name).ok_or_else(|| serde::de::Error::custom(format!("`{name}` is no kind of failure")))
-    }
-}
-
-impl serde::Serialize for Kind {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
 impl Origin {
-    /// The name used in logs and in `--json`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Usage => "usage",
-            Self::Configuration => "configuration",
-            Self::Component => "component",
-            Self::Sandbox => "sandbox",
-            Self::Sink => "sink",
-            Self::State => "state",
-            Self::Host => "host",
-        }
-    }
+    /// Every origin.
+    pub const ALL: [Self; 7] = [
+        Self::Usage,
+        Self::Configuration,
+        Self::Component,
+        Self::Sandbox,
+        Self::Sink,
+        Self::State,
+        Self::Host,
+    ];
+}
 
-    /// The origin of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        let all = [
-            Self::Usage,
-            Self::Configuration,
-            Self::Component,
-            Self::Sandbox,
-            Self::Sink,
-            Self::State,
-            Self::Host,
-        ];
-        all.into_iter().find(|origin| origin.name() == name)
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Config,
+        Self::Auth,
+        Self::Permission,
+        Self::NotFound,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Data,
+        Self::Unsupported,
+        Self::Internal,
+    ];
+}
+
+// Serde's names, which are those of the contract, of logs, metrics and `--json`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
-/// A failure, ready to be shown or decided upon.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A failure, for people and for [`crate::policy`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Error {
     /// Who failed.
     pub origin: Origin,
-    /// What can be done.
+    /// What the caller can do.
     pub kind: Kind,
     /// The thing first, then what happened; lower case, no full stop.
     pub message: String,
@@ -138,7 +109,8 @@ pub struct Error {
     pub code: Option<String>,
     /// When the same call may be made again.
     pub retry_after_ms: Option<u64>,
-    /// The contract's attributes.
+    /// The contract's attributes; not part of the JSON form.
+    #[serde(skip)]
     pub attributes: Vec<(String, String)>,
 }
 
@@ -146,7 +118,7 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error with nothing but the essentials.
+    /// An error without hint, code and attributes.
     pub fn new(origin: Origin, kind: Kind, message: impl Into<String>) -> Self {
         Self {
             origin,
@@ -159,7 +131,7 @@ impl Error {
         }
     }
 
-    /// The command line asks for something that cannot be.
+    /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Origin::Usage, Kind::Config, message)
     }
@@ -174,7 +146,7 @@ impl Error {
         Self::new(Origin::Sandbox, kind, message)
     }
 
-    /// The target failed.
+    /// The sink failed.
     pub fn sink(message: impl Into<String>) -> Self {
         Self::new(Origin::Sink, Kind::Internal, message)
     }
@@ -194,13 +166,13 @@ impl Error {
         Self::new(Origin::Component, Kind::Data, message)
     }
 
-    /// Says what to try next.
+    /// Adds what to try next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Puts the thing that failed in front of what happened.
+    /// Puts the thing that failed in front of the message.
     pub fn about(mut self, thing: impl fmt::Display) -> Self {
         self.message = format!("{thing}: {}", self.message);
         self
@@ -214,3 +186,57 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json().serialize(serializer)
+    }
+}
+
+impl Error {
+    /// The JSON form, with the exit code.
+    pub fn json(&self) -> Value {
+        json!({
+            "origin": self.origin,
+            "kind": self.kind,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "retry_after_ms": self.retry_after_ms,
+            "exit": Exit::from(self) as u8,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Kind, Origin};
+
+    #[test]
+    fn an_error_is_the_same_after_a_round_trip_through_json() {
+        for (origin, kind) in Origin::ALL.iter().flat_map(|origin| Kind::ALL.map(|kind| (*origin, kind))) {
+            let error = Error {
+                code: Some("NO".to_owned()),
+                retry_after_ms: Some(7),
+                ..Error::new(origin, kind, "not allowed").hint("ask")
+            };
+            let text = serde_json::to_string(&error).expect("JSON");
+            assert_eq!(serde_json::from_str::<Error>(&text).expect("an error"), error);
+        }
+        let error = Error::new(Origin::Component, Kind::Permission, "not allowed").json();
+        assert_eq!(error["exit"], 5);
+    }
+
+    #[test]
+    fn names_are_those_of_the_contract() {
+        let names = Kind::ALL.map(|kind| kind.to_string());
+        assert_eq!(
+            names.join(" "),
+            "config auth permission not-found rate-limited unavailable data unsupported internal"
+        );
+        assert_eq!(
+            Origin::ALL.map(|origin| origin.to_string()).join(" "),
+            "usage configuration component sandbox sink state host"
+        );
+    }
+}

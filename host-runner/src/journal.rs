@@ -25,6 +25,7 @@ mod reader;
 mod record;
 mod recovery;
 mod salvage;
+mod summary;
 mod transaction;
 mod writer;
 
@@ -35,12 +36,13 @@ use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
 use self::board::Board;
-pub use self::dead::{DeadLetter, DeadRecord};
+pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
 pub use self::limits::JournalLimits;
 use self::queue::{Change, Command, Queue};
 use self::reader::Readers;
 use self::record::Record;
 pub use self::recovery::{Found, FoundConnection, Replaced};
+pub use self::summary::{Summary, summary};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::missed::MissedDeliveries;
 
@@ -109,7 +111,6 @@ pub struct Journal {
 
 struct Inner {
     path: PathBuf,
-    limits: JournalLimits,
     queue: Arc<Queue>,
     board: Arc<Board>,
     readers: Readers,
@@ -141,11 +142,16 @@ impl Journal {
         let queue = Arc::new(Queue::default());
         let board = Arc::new(Board::default());
         board.publish_all(&ledger);
-        let writer = writer::Writer::new(path.clone(), limits.clone(), database, ledger, Arc::clone(&board));
+        let writer = writer::Writer::new(path.clone(), limits, database, ledger, Arc::clone(&board));
         let writer = writer.spawn(Arc::clone(&queue))?;
         let readers = Readers::new(path.clone());
-        let inner = Inner { path, limits, queue, board, readers, writer: Some(writer), _owner: owner };
+        let inner = Inner { path, queue, board, readers, writer: Some(writer), _owner: owner };
         Ok((Self { inner: Arc::new(inner) }, found))
+    }
+
+    /// The journal's file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
     }
 
     /// Appends; durable when it returns.
@@ -165,7 +171,8 @@ impl Journal {
     pub fn next(&self, connection: &str, after: u64, max: usize, max_bytes: usize) -> Result<Vec<Stored>> {
         let mut page = self.inner.readers.next(connection, after, max, max_bytes)?;
         for (seq, reason) in std::mem::take(&mut page.corrupt) {
-            self.bury(connection, seq, record::CORRUPT, &reason)?;
+            let failure = Failure::of_the_journal(Cause::Corrupt, Kind::Data, reason, crate::clock::now_ms());
+            self.give_up(connection, seq, failure)?;
         }
         Ok(page.stored)
     }
@@ -175,12 +182,12 @@ impl Journal {
         self.change(Change::Acknowledge { connection: connection.to_owned(), through }).map(drop)
     }
 
-    /// Moves a delivery to the dead letters. When these are full, the oldest of kind `permission` make room, and
-    /// a delivery of that kind for which there still is none is forgotten; answers how many were let go. Fails,
-    /// and keeps the delivery where it is, when there is no room for one of another kind.
-    pub fn bury(&self, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<usize> {
-        let (connection, kind, reason) = (connection.to_owned(), kind.to_owned(), reason.to_owned());
-        self.change(Change::Bury { connection, seq, kind, reason }).map(|let_go| let_go.len())
+    /// Moves a delivery to the dead letters; answers how many were evicted. When they are full, the oldest whose
+    /// sender was not proved are evicted, and an unproved delivery that still finds no room is deleted. Any other
+    /// delivery stays in the queue, and the call fails.
+    pub fn give_up(&self, connection: &str, seq: u64, failure: Failure) -> Result<usize> {
+        let (connection, failure) = (connection.to_owned(), Box::new(failure));
+        self.change(Change::DeadLetter { connection, seq, failure }).map(|evicted| evicted.len())
     }
 
     /// How much waits for a connection.
@@ -198,14 +205,6 @@ impl Journal {
     /// The signal for deliveries that were rejected or will not be applied.
     pub fn missed_deliveries(&self) -> &MissedDeliveries {
         &self.inner.board.missed
-    }
-
-    /// How much of the room for dead letters is taken, in percent.
-    pub fn dead_percent(&self, connection: &str) -> u64 {
-        let (_, dead) = self.inner.board.depth(connection);
-        let JournalLimits { dead_count, dead_bytes, .. } = &self.inner.limits;
-        let percent = |used: u64, most: u64| used.saturating_mul(100) / most.max(1);
-        percent(dead.count, *dead_count).max(percent(dead.bytes, *dead_bytes))
     }
 
     /// Dead letters with an id greater than `after`, oldest first, of one connection or of all.

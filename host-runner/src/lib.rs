@@ -21,8 +21,10 @@ pub mod exit;
 pub mod ingress;
 pub mod journal;
 pub mod limits;
+pub mod loaded;
 pub mod metrics;
 pub mod missed;
+pub mod paths;
 pub mod report;
 pub mod request;
 pub mod sandbox;
@@ -33,7 +35,6 @@ pub mod state;
 pub mod stop;
 pub mod sync;
 pub mod telemetry;
-pub mod tenant;
 pub mod units;
 pub mod webhook_url;
 

@@ -1,4 +1,4 @@
-//! The program: runs the command line and hands its exit code to the system.
+//! The program: runs the command line and exits with its code.
 
 fn main() {
     std::process::exit(host_runner::cli::main() as i32);

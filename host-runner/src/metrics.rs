@@ -83,7 +83,7 @@ impl Meters {
     /// Counts a failure.
     pub fn failed(&self, error: &Error) {
         let mut readings = self.lock();
-        readings.counters.errors.add([error.kind.name()], 1);
+        readings.counters.errors.add([&error.kind.to_string()], 1);
         readings.spent(&error.attributes);
         readings.last_error = Some((error.message.clone(), now_ms()));
     }

@@ -5,7 +5,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::report::{duration, escaped, grouped};
+use crate::report::{duration, escaped, thousands};
 use crate::sync::TableReport;
 
 /// Between two redraws: no one reads faster.
@@ -60,14 +60,14 @@ impl Progress {
 
 fn line(table: &TableReport, elapsed: Duration) -> String {
     let rows = table.counts.read;
-    let mut text = format!("{}: {} rows", table.table, grouped(rows));
+    let mut text = format!("{}: {} rows", table.table, thousands(rows));
     let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     if let Some(rate) = rows.saturating_mul(1000).checked_div(ms) {
-        text.push_str(&format!(", {} rows/s", grouped(rate)));
+        text.push_str(&format!(", {} rows/s", thousands(rate)));
     }
-    text.push_str(&format!(", {} requests", grouped(table.requests)));
+    text.push_str(&format!(", {} requests", thousands(table.requests)));
     if let Some(left) = table.credits_left {
-        text.push_str(&format!(", {} credits left", grouped(left)));
+        text.push_str(&format!(", {} credits left", thousands(left)));
     }
     text
 }

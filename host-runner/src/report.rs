@@ -1,6 +1,6 @@
-//! The only printer: data to stdout, everything else to stderr, secrets removed, control characters shown.
+//! The only printer: data to stdout, everything else to stderr, without secrets and control characters.
 //!
-//! A pipe that is closed by its reader ends the program quietly.
+//! A closed pipe ends the program quietly. Also the forms that people read: errors, aligned columns, numbers, times.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
@@ -11,52 +11,51 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::secret::Redactor;
-use crate::sync::error_json;
 
 /// Prints for one command.
 #[derive(Clone, Debug)]
 pub struct Printer {
-    /// Machine output on stdout.
+    /// Print JSON on stdout.
     pub json: bool,
-    /// What must not be printed.
+    /// Removes secrets from everything printed.
     pub redactor: Redactor,
 }
 
 impl Printer {
-    /// Text for people.
+    /// Prints text for people to stdout.
     pub fn text(&self, text: &str) {
         let clean = escaped(&self.redactor.redact(text));
         stdout(clean.trim_end_matches('\n'));
     }
 
-    /// A value for machines, on one line.
+    /// Prints a value to stdout, as JSON on one line.
     pub fn value(&self, value: &Value) {
         stdout(&self.redactor.redact_value(value).to_string());
     }
 
-    /// A file's content, as it is but for secrets.
+    /// Prints the content of a file to stdout, control characters included.
     pub fn raw(&self, text: &str) {
         stdout(self.redactor.redact(text).trim_end_matches('\n'));
     }
 
-    /// A remark that is not data.
+    /// Prints a remark to stderr.
     pub fn note(&self, text: &str) {
         stderr(&escaped(&self.redactor.redact(text)));
     }
 
-    /// An error, once: as JSON on stdout for machines, else in words on stderr.
+    /// Prints an error once: as JSON to stdout, or as text to stderr.
     pub fn error(&self, error: &Error) -> Exit {
         if self.json {
-            self.value(&json!({ "error": error_json(error) }));
+            self.value(&json!({ "error": error.json() }));
         } else {
-            stderr(&escaped(&self.redactor.redact(&worded(error))));
+            stderr(&escaped(&self.redactor.redact(&render_error(error))));
         }
         Exit::from(error)
     }
 }
 
-/// The error, a blank line, the hint.
-pub fn worded(error: &Error) -> String {
+/// The error as text: the message with the source's code, a blank line, the hint.
+pub fn render_error(error: &Error) -> String {
     let mut text = format!("error: {}", error.message);
     if let Some(code) = error.code.as_deref().filter(|code| !error.message.contains(code)) {
         let _infallible = write!(text, " ({code})");
@@ -67,7 +66,7 @@ pub fn worded(error: &Error) -> String {
     text
 }
 
-/// Text from outside cannot move the cursor, clear the screen or reorder what is read.
+/// Escapes characters that move the cursor, clear the screen or reorder text.
 pub fn escaped(text: &str) -> String {
     let hidden = |c: char| {
         (c.is_control() && c != '\n' && c != '\t')
@@ -93,11 +92,10 @@ fn stdout(text: &str) {
 }
 
 fn stderr(text: &str) {
-    // Nobody is left to be told when stderr is closed.
     let _closed = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Rows of text as aligned columns; numbers to the right.
+/// Rows of text as aligned columns; the columns `right` are aligned to the right.
 pub fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -120,8 +118,8 @@ pub fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     text
 }
 
-/// A number with its thousands apart.
-pub fn grouped(number: u64) -> String {
+/// A number with thousands separators: `1,234`.
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -133,7 +131,15 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// A duration, rounded up: `45 s`, `12 min`, `3 h 5 min`.
+/// The time that something took, in milliseconds: `0.8 s`, `3 min 20 s`.
+pub fn elapsed(ms: u64) -> String {
+    match ms / 1000 {
+        seconds @ 0..60 => format!("{seconds}.{} s", ms % 1000 / 100),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+/// A time to wait, rounded up: `45 s`, `12 min`, `3 h 5 min`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     match (seconds / 3600, seconds % 3600 / 60) {
@@ -144,53 +150,44 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Milliseconds as `0.8 s` or `3 min 20 s`.
-pub fn elapsed(ms: u64) -> String {
-    match ms / 1000 {
-        seconds @ 0..60 => format!("{seconds}.{} s", ms % 1000 / 100),
-        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{columns, duration, elapsed, escaped, grouped, worded};
+    use std::time::Duration;
+
+    use super::{columns, duration, elapsed, escaped, render_error, thousands};
     use crate::error::Error;
 
     #[test]
-    fn errors_have_a_thing_what_happened_and_a_hint() {
+    fn an_error_is_rendered_as_message_code_and_hint() {
         let error = Error::usage("component x: not found").hint("give one");
-        assert_eq!(worded(&error), "error: component x: not found\n\nhint: give one");
+        assert_eq!(render_error(&error), "error: component x: not found\n\nhint: give one");
+        let error = Error { code: Some("NO".to_owned()), ..Error::usage("refused") };
+        assert_eq!(render_error(&error), "error: refused (NO)");
     }
 
     #[test]
-    fn text_from_outside_cannot_play_with_the_terminal() {
+    fn text_from_outside_cannot_control_the_terminal() {
         assert_eq!(escaped("a\u{1b}[2Jb\rc\u{202e}d\ne\tf"), "a\\u{1b}[2Jb\\u{d}c\\u{202e}d\ne\tf");
         assert_eq!(escaped("grüße 漢字 🎉"), "grüße 漢字 🎉");
     }
 
     #[test]
-    fn tables_are_aligned() {
+    fn columns_are_aligned() {
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
         let rows = [row(&["table", "rows"]), row(&["a", "1,000"]), row(&["grüße", "5"])];
         assert_eq!(columns(&rows, &[1]), "table   rows\na      1,000\ngrüße      5\n");
     }
 
     #[test]
-    fn durations_read_naturally() {
-        let read = |ms| duration(std::time::Duration::from_millis(ms));
-        assert_eq!(read(1), "1 s");
-        assert_eq!(read(45_000), "45 s");
-        assert_eq!(read(61_000), "2 min");
-        assert_eq!(read(11_100_000), "3 h 5 min");
-    }
-
-    #[test]
-    fn numbers_and_times_read_naturally() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(1234), "1,234");
-        assert_eq!(grouped(123_456_789), "123,456,789");
+    fn numbers_and_times_are_readable() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(1234), "1,234");
+        assert_eq!(thousands(123_456_789), "123,456,789");
         assert_eq!(elapsed(840), "0.8 s");
         assert_eq!(elapsed(200_000), "3 min 20 s");
+        let read = |ms| duration(Duration::from_millis(ms));
+        let (short, long) = ([read(1), read(45_000), read(61_000)], [read(3_600_000), read(11_100_000)]);
+        assert_eq!(short, ["1 s", "45 s", "2 min"]);
+        assert_eq!(long, ["1 h", "3 h 5 min"]);
     }
 }

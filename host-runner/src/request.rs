@@ -1,63 +1,68 @@
-//! What the command line wants of one connection, and what it gets: the same whether the command does it itself
-//! or the server that has the connection does it between two batches.
+//! The requests of the command line to a connection's actor, and their answers: plain data, sent as JSON.
+//!
+//! Does not know who answers: the actor of a running server, or one that lives for a single request.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::describe::Describe;
-use crate::error::{Error, Result};
-use crate::sandbox::Sandbox;
+use crate::error::Error;
 use crate::sinks::TableState;
 
-/// Something to be done.
+/// A request to the actor of one connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// Exchange a grant for a session.
+    /// Exchange a grant for a session. Answer: nothing.
     Authorize {
         /// The grant, a JSON text; secret.
         grant: String,
     },
-    /// Test what works: items.
+    /// Test hosts, credentials, permissions and webhooks. Answer: a list of [`crate::change::CheckItem`].
     Check,
-    /// Look at the tables: they.
+    /// List the tables. Answer: a list of [`crate::change::Table`].
     Discover,
-    /// Count rows at the source: a [`Counted`] for each table.
+    /// Count rows at the source. Answer: a list of [`RowCount`].
     Count {
-        /// Of these tables, of all if it is empty.
+        /// Names or aliases; empty for all tables.
         tables: Vec<String>,
     },
-    /// Run one of the component's own commands: its answer.
-    Command {
-        /// Its name.
+    /// Run a command of the component. Answer: its JSON.
+    Invoke {
+        /// The command's name.
         name: String,
         /// A JSON text.
         arguments: String,
     },
-    /// Say how far the tables are: a [`Standing`].
+    /// Show how far the tables are. Answer: a [`ConnectionState`].
     State,
-    /// Forget cursors, so that tables are read from the start: the names of these.
+    /// Delete cursors, so that the next read of their tables is a new snapshot. Answer: the names of these tables.
     Reset {
-        /// Of these tables, of all if it is empty.
+        /// Names or aliases; empty for all tables.
         tables: Vec<String>,
     },
-    /// Register the connection's URL at the source.
+    /// Delete the session. Answer: whether there was one.
+    ForgetSession,
+    /// Register the webhook URL at the source. Answer: nothing.
     Subscribe {
-        /// The outside name under which the source is to call.
+        /// The URL under which the source reaches `serve`.
         public_url: String,
     },
-    /// Undo that.
+    /// Remove the registration. Answer: nothing.
     Unsubscribe,
-    /// The secret of the URL was changed: whether the source is told of it too.
-    HooksChanged,
+    /// Generate another secret for the webhook URL. Answer: a [`Registration`].
+    RotateUrl {
+        /// How long the previous secret stays valid, in milliseconds.
+        grace_ms: u64,
+    },
+    /// Register the webhook URL again, because its secret has changed; sent to an actor by its server. Answer: nothing.
+    UrlChanged,
 }
 
-/// Rows of a table at the source.
+/// The rows of a table at the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
+pub struct RowCount {
     /// The table.
     pub table: String,
-    /// How many; none if the source cannot count them, or failed.
+    /// None if the source cannot count them, or failed.
     pub rows: Option<u64>,
     /// The failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,34 +71,21 @@ pub struct Counted {
 
 /// How far a connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct ConnectionState {
     /// Whether it has a session.
     pub authorized: bool,
     /// Its tables.
     pub tables: Vec<TableState>,
 }
 
-/// Counts rows; a table that fails does not stop the others.
-pub async fn count(sandbox: &mut Sandbox, describe: &Describe, wanted: &[String]) -> Result<Vec<Counted>> {
-    let tables: Vec<String> = if wanted.is_empty() {
-        sandbox.discover().await?.into_iter().map(|table| table.name).collect()
-    } else {
-        wanted.iter().map(|name| describe.table_name(name)).collect()
-    };
-    let mut counted = Vec::new();
-    for table in tables {
-        let (rows, error) = match sandbox.count(table.clone()).await {
-            Ok(rows) => (rows, None),
-            Err(error) => (None, Some(error.about(format_args!("table `{table}`")))),
-        };
-        counted.push(Counted { table, rows, error });
-    }
-    Ok(counted)
-}
-
-/// Runs one of the component's own commands.
-pub async fn command(sandbox: &mut Sandbox, name: &str, arguments: &str) -> Result<Value> {
-    let answer = sandbox.command(name.to_owned(), arguments.to_owned()).await?;
-    serde_json::from_str(&answer)
-        .map_err(|error| Error::data(format!("command `{name}`: its answer is not JSON: {error}")))
+/// Where a rotated webhook URL stands at the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Registration {
+    /// This runner has registered no URL.
+    None,
+    /// The source delivers to the previous URL until `webhook subscribe` runs.
+    Outdated,
+    /// The server registers the new URL.
+    Renewing,
 }

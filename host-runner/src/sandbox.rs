@@ -58,13 +58,15 @@ struct Live {
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 type Calling<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
 
-/// Asks a component what it is; no network.
-pub async fn describe(component: &Component, limits: &Limits) -> Result<Describe> {
-    let document = offline("describe", component, limits, async |store, world| {
-        world.connector_source_metadata().call_describe(store).await
-    })
-    .await?;
-    Describe::parse(&document)
+impl Component {
+    /// The component's `describe` document; the call has no network.
+    pub async fn describe(&self, limits: &Limits) -> Result<Describe> {
+        let document = offline("describe", self, limits, async |store, world| {
+            world.connector_source_metadata().call_describe(store).await
+        })
+        .await?;
+        Describe::parse(&document)
+    }
 }
 
 /// Has a component parse its configuration; no network, and no session. The instance ends with this call.
@@ -129,9 +131,9 @@ impl Sandbox {
         &self.meter
     }
 
-    /// Whether the component has something to come back with.
-    pub fn has_session(&self) -> bool {
-        self.session.is_some()
+    /// Continues without a session, which the caller has deleted.
+    pub fn forget_session(&mut self) {
+        (self.live, self.session) = (None, None);
     }
 
     /// Exchanges a grant for a session.

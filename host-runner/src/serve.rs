@@ -25,8 +25,8 @@ use self::status::Overview;
 use crate::error::{Error, Result};
 use crate::ingress::{self, Ingress, TlsFiles};
 use crate::journal::{Found, Journal, JournalLimits};
+use crate::paths::Paths;
 use crate::stop::Stop;
-use crate::tenant::Paths;
 use crate::webhook_url::{PublicUrl, UrlRegistry};
 
 /// How often connection files are checked for changes.
@@ -51,11 +51,6 @@ pub struct Options {
     pub subscribe: bool,
 }
 
-/// The path of the journal in a data folder.
-pub fn journal_path(paths: &Paths) -> PathBuf {
-    paths.data.join("journal.db")
-}
-
 /// Serves until a stop is requested. `notify` gets lines for the operator.
 pub async fn run(
     options: Options,
@@ -66,7 +61,7 @@ pub async fn run(
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::host(format!("no signals: {error}")))?;
     crate::state::private_folder(&paths.data)?;
-    let (journal, found) = Journal::open(journal_path(&paths), JournalLimits::default())?;
+    let (journal, found) = Journal::open(paths.journal(), JournalLimits::default())?;
     print_recovery(&found, notify);
     let registry = UrlRegistry::default();
     let metrics = ingress::Metrics::default();

@@ -28,7 +28,7 @@ use crate::change::{Batch, Change, Generation, Table};
 use crate::error::{Error, Kind, Origin, Result};
 
 pub use handle::SinkHandle;
-pub use registry::{Deletes, KINDS, Location, SinkKind, SinkSettings, open, open_existing};
+pub use registry::{Deletes, KIND_NAMES, KINDS, Location, SinkKind, SinkSettings, open, open_existing};
 
 /// A place that stores rows and how far they reach.
 ///

@@ -1,37 +1,37 @@
-//! A request to stop, seen by everyone who waits.
+//! A request to stop that every task sees.
 //!
-//! Knows nothing of signals; [`crate::cli`] turns ctrl-c into one.
+//! Does not know signals; [`crate::cli`] turns them into the request.
 
 use tokio::sync::watch;
 
-/// Sees the request.
+/// Receives the request. Clones receive the same one.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
-/// Makes the request.
+/// Sends the request.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<bool>);
 
-/// A pair that belongs together.
+/// A sender and its receiver.
 pub fn channel() -> (Stopper, Stop) {
     let (sender, receiver) = watch::channel(false);
     (Stopper(sender), Stop(receiver))
 }
 
 impl Stopper {
-    /// Asks everyone to stop.
+    /// Requests the stop.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl Stop {
-    /// Whether it was asked.
+    /// Whether the stop was requested.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Returns when it is asked; never if nobody can ask any more.
+    /// Returns once the stop was requested; never if the sender was dropped without.
     pub async fn requested(&mut self) {
         if self.0.wait_for(|stop| *stop).await.is_err() {
             std::future::pending::<()>().await;
@@ -44,7 +44,7 @@ mod tests {
     use super::channel;
 
     #[tokio::test]
-    async fn everyone_sees_the_request() {
+    async fn every_receiver_gets_the_request() {
         let (stopper, mut stop) = channel();
         let mut other = stop.clone();
         assert!(!stop.is_requested());

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sinks::Counts;
 
-pub use report::{Ending, SyncReport, TableReport, error_json};
+pub use report::{Ending, SyncReport, TableReport};
 
 /// Reads the tables of `mode` until they are caught up.
 pub async fn sync(config: ActorConfig, mode: Mode, progress: Progress) -> Result<SyncReport> {

@@ -12,6 +12,7 @@ use crate::metrics::Meters;
 use crate::policy::{self, Budget, Decision};
 use crate::sandbox::Sandbox;
 use crate::sinks::SinkHandle;
+use crate::state::LockedStore;
 use crate::stop::Stop;
 
 /// Time that a call under way gets after a stop, so that a session that it renewed is not lost.
@@ -22,6 +23,7 @@ pub(super) struct Core<'a> {
     pub(super) name: String,
     pub(super) describe: Describe,
     pub(super) sandbox: Sandbox,
+    pub(super) store: LockedStore,
     /// Commits must come in the order of the calls that produced them: [`super::poll::Poll::settle`] first.
     pub(super) sink: SinkHandle,
     /// Whether the sink compares rows, so that it counts those that a poll repaired.
@@ -39,7 +41,7 @@ impl Core<'_> {
     /// Decides after the `attempt`-th failure in a row of what `what` names.
     pub(super) fn decide(&self, what: &str, error: Error, attempt: u32, budget: &Budget) -> Decision {
         self.meters.failed(&error);
-        let (kind, origin, message) = (error.kind.name(), error.origin.name(), error.message.clone());
+        let (kind, origin, message) = (error.kind, error.origin, error.message.clone());
         let decision = policy::decide(error, attempt, budget, random_unit());
         let wait_ms = match &decision {
             Decision::Retry(wait) => u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
@@ -48,9 +50,9 @@ impl Core<'_> {
         // The report of a run ends with its failures; a server has its log alone.
         let connection = &self.name;
         if budget.gives_up {
-            tracing::info!(%connection, what, kind, origin, attempt, error = %message, wait_ms, "failed");
+            tracing::info!(%connection, what, %kind, %origin, attempt, error = message, wait_ms, "failed");
         } else {
-            tracing::warn!(%connection, what, kind, origin, attempt, error = %message, wait_ms, "failed");
+            tracing::warn!(%connection, what, %kind, %origin, attempt, error = message, wait_ms, "failed");
         }
         decision
     }

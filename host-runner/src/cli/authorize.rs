@@ -1,4 +1,4 @@
-//! `authorize`: a grant becomes a session, kept sealed.
+//! `authorize`: exchanges a grant for a session.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::request::Request;
 
 pub(super) const HELP: &str = "\
-A code on the command line is seen by other users of this machine and stays in the shell's history;
+A code on the command line is visible to other users of this machine and stays in the shell's history;
 `--code-file -` reads it from stdin instead.
 
 Examples:
@@ -25,10 +25,10 @@ pub(super) struct Authorize {
     /// The code that the source's console shows; `-` reads it from stdin
     #[arg(long)]
     code: Option<String>,
-    /// A file with the code; `-` is stdin
+    /// A file that holds the code; `-` is stdin
     #[arg(long, value_name = "FILE")]
     code_file: Option<PathBuf>,
-    /// A whole grant as JSON, see `spec --json`; `-` reads it from stdin
+    /// A complete grant as JSON, see `spec --json`; `-` reads it from stdin
     #[arg(long, value_name = "JSON")]
     grant: Option<String>,
 }
@@ -41,16 +41,12 @@ pub(super) async fn run(authorize: &Authorize, context: &Context) -> Result<Exit
         (None, None, None) => json!({}),
     };
     context.paths.redactor.learn_config(&grant);
-    let name = context.connection()?.name;
-    let asked: Option<()> = context.ask(&name, Request::Authorize { grant: grant.to_string() }).await?;
-    if asked.is_none() {
-        let mut open = context.tenant().await?.open(&context.paths)?;
-        open.sandbox.authorize(grant.to_string()).await?;
-    }
+    let connection = context.connection()?;
+    let () = context.request(&connection, Request::Authorize { grant: grant.to_string() }).await?;
     if context.printer.json {
-        context.printer.value(&json!({ "connection": name, "authorized": true }));
+        context.printer.value(&json!({ "connection": connection.name, "authorized": true }));
     } else {
-        context.printer.text(&format!("{name}: authorized"));
+        context.printer.text(&format!("{}: authorized", connection.name));
     }
     Ok(Exit::Success)
 }

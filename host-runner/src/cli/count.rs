@@ -1,4 +1,4 @@
-//! `count`: rows at the source, where it can count them.
+//! `count`: counts rows at the source.
 
 use clap::Args;
 use serde_json::json;
@@ -6,8 +6,8 @@ use serde_json::json;
 use super::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::report::{columns, grouped};
-use crate::request::{self, Counted, Request};
+use crate::report::{columns, thousands};
+use crate::request::{Request, RowCount};
 
 pub(super) const HELP: &str = "\
 A table that fails does not stop the others; the exit code is that of the failure, or 20 if they differ.
@@ -24,23 +24,17 @@ pub(super) struct Count {
 }
 
 pub(super) async fn run(count: &Count, context: &Context) -> Result<Exit> {
-    let name = context.connection()?.name;
+    let connection = context.connection()?;
     let request = Request::Count { tables: count.table.clone() };
-    let counted: Vec<Counted> = match context.ask(&name, request).await? {
-        Some(counted) => counted,
-        None => {
-            let tenant = context.tenant().await?;
-            let mut open = tenant.open(&context.paths)?;
-            request::count(&mut open.sandbox, &tenant.describe, &count.table).await?
-        }
-    };
-    let failed = || counted.iter().filter_map(|counted| counted.error.as_ref());
+    let counts: Vec<RowCount> = context.request(&connection, request).await?;
+    let failed = || counts.iter().filter_map(|count| count.error.as_ref());
     if context.printer.json {
-        context.printer.value(&json!({ "connection": name, "tables": counted }));
+        context.printer.value(&json!({ "connection": connection.name, "tables": counts }));
     } else {
-        let good = counted.iter().filter(|counted| counted.error.is_none());
-        let row = |one: &Counted| vec![one.table.clone(), one.rows.map_or("unknown".into(), grouped)];
-        context.printer.text(&columns(&good.map(row).collect::<Vec<_>>(), &[1]));
+        let counted = counts.iter().filter(|count| count.error.is_none());
+        let row =
+            |count: &RowCount| vec![count.table.clone(), count.rows.map_or("unknown".into(), thousands)];
+        context.printer.text(&columns(&counted.map(row).collect::<Vec<_>>(), &[1]));
         failed().for_each(|error| {
             context.printer.error(error);
         });

@@ -1,4 +1,4 @@
-//! `discover`: the tables of this account, with their columns.
+//! `discover`: lists the tables of this account with their columns.
 
 use serde_json::{Value, json};
 
@@ -10,18 +10,15 @@ use crate::report::columns;
 use crate::request::Request;
 
 pub(super) const HELP: &str = "\
-Beside `serve`, tables and columns that are new are read from then on.
+While `serve` has the connection, it starts to read new tables and columns at once.
 
 Examples:
   host-runner discover -c acme.toml
   host-runner discover -c acme.toml --json | jq '.tables[0].schema.properties | keys'";
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
-    let name = context.connection()?.name;
-    let tables: Vec<Table> = match context.ask(&name, Request::Discover).await? {
-        Some(tables) => tables,
-        None => context.tenant().await?.open(&context.paths)?.sandbox.discover().await?,
-    };
+    let connection = context.connection()?;
+    let tables: Vec<Table> = context.request(&connection, Request::Discover).await?;
     let tables: Vec<(Table, Value)> = tables
         .into_iter()
         .map(|table| {
@@ -45,7 +42,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
                 })
             })
             .collect();
-        context.printer.value(&json!({ "connection": name, "tables": tables }));
+        context.printer.value(&json!({ "connection": connection.name, "tables": tables }));
     } else {
         let header = ["table", "key", "columns", ""].map(str::to_owned).to_vec();
         let mut rows = vec![header];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Context, spec};
+use super::Context;
 use crate::connection::keys::{DefaultValue, HonoredBy, KEYS, Key};
 use crate::describe::{ConfigKey, Describe};
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub(super) struct Init {
 }
 
 pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
-    let describe = spec::load(context).await?;
+    let describe = context.describe().await?;
     let Some(path) = &init.output else {
         context.printer.raw(&file(&describe, "acme"));
         return Ok(Exit::Success);

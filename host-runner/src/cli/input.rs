@@ -1,6 +1,6 @@
-//! Values that come from a flag, a file or stdin.
+//! Values from a flag, a file or stdin.
 //!
-//! Knows nothing of what they mean.
+//! Does not know what they mean.
 
 use std::io::Read;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(super) fn text(given: &str) -> Result<String> {
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// The text of a file, or all of stdin for `-`, without its last line break.
+/// The text of a file, or all of stdin for `-`, without the last line break.
 pub(super) fn file(path: &Path) -> Result<String> {
     if path == Path::new("-") {
         return text("-");
@@ -27,7 +27,7 @@ pub(super) fn file(path: &Path) -> Result<String> {
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// A JSON text, checked.
+/// A JSON text, parsed.
 pub(super) fn json(flag: &str, text: &str) -> Result<serde_json::Value> {
     serde_json::from_str(text).map_err(|error| Error::usage(format!("{flag}: not JSON: {error}")))
 }

@@ -1,36 +1,33 @@
-//! `inspect`: all that a component can possibly touch, for an auditor.
+//! `inspect`: shows everything that a component can access, for an auditor.
 
 use serde_json::json;
 
 use super::Context;
+use crate::describe::Describe;
 use crate::egress::policy::Target;
 use crate::engine::Component;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::limits::Limits;
-use crate::report::{columns, grouped};
-use crate::sandbox::describe;
-use crate::tenant::{component_path, load_component};
+use crate::loaded::LoadedConnection;
+use crate::report::{columns, thousands};
 use crate::units::{format_bytes, format_duration};
 
 pub(super) const HELP: &str = "\
 Examples:
   host-runner inspect --component connector.wasm
-  host-runner inspect -c acme.toml --json | jq .hosts   the hosts that this connection may reach";
+  host-runner inspect -c acme.toml --json | jq .hosts   the hosts that this connection can reach";
 
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     if !context.connections.is_empty() {
-        let tenant = context.tenant().await?;
-        let connection = &tenant.connection;
-        let allowed = tenant.policy.allowed().to_vec();
-        let hosts = tenant.policy.declared().to_vec();
-        show(context, &tenant.component, &tenant.describe, &connection.limits, hosts, allowed);
+        let LoadedConnection { connection, describe, component, policy } = context.loaded().await?;
+        let (hosts, allowed) = (policy.declared().to_vec(), policy.allowed().to_vec());
+        show(context, &component, &describe, &connection.limits, hosts, allowed);
         return Ok(Exit::Success);
     }
     let limits = Limits::default();
-    let path = component_path(&context.paths, None)?;
-    let component = load_component(&path, &limits, &context.paths)?;
-    let describe = describe(&component, &limits).await?;
+    let component = context.component()?;
+    let describe = component.describe(&limits).await?;
     let mut hosts = describe.targets(&serde_json::Map::new())?;
     for host in &describe.hosts {
         let urls = host.urls.values().filter_map(|url| url.as_str()?.parse().ok());
@@ -45,7 +42,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
 fn show(
     context: &Context,
     component: &Component,
-    describe: &crate::describe::Describe,
+    describe: &Describe,
     limits: &Limits,
     hosts: Vec<Target>,
     allowed: Vec<Target>,
@@ -81,7 +78,7 @@ fn show(
     let mut rows = vec![
         row("component", format!("{} {}", describe.name, describe.version)),
         row("file", component.path.display().to_string()),
-        row("size", format!("{} bytes", grouped(component.size as u64))),
+        row("size", format!("{} bytes", thousands(component.size as u64))),
         row("sha256", component.sha256.clone()),
         row("contract", describe.contract.clone()),
     ];
@@ -92,12 +89,12 @@ fn show(
     };
     list(&mut rows, "imports", component.imports.clone());
     list(&mut rows, "exports", component.exports.clone());
-    let of = if !context.connections.is_empty() { "may reach" } else { "may reach one of" };
+    let is_connection = !context.connections.is_empty();
     let mut reach = texts(&hosts);
-    if context.connections.is_empty() {
-        reach.extend(overridable.iter().map(|key| format!("what `{key}` in [config] names")));
+    if !is_connection {
+        reach.extend(overridable.iter().map(|key| format!("the host in `{key}` of [config]")));
     }
-    list(&mut rows, of, reach);
+    list(&mut rows, if is_connection { "can reach" } else { "can reach one of" }, reach);
     list(&mut rows, "allowed by you", texts(&allowed));
     list(
         &mut rows,

@@ -7,10 +7,7 @@ use super::Context;
 use crate::describe::{ConfigKey, Describe};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::limits::Limits;
 use crate::report::columns;
-use crate::sandbox::describe;
-use crate::tenant::{component_path, load_component};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -29,7 +26,7 @@ pub(super) struct Spec {
 }
 
 pub(super) async fn run(spec: &Spec, context: &Context) -> Result<Exit> {
-    let describe = load(context).await?;
+    let describe = context.describe().await?;
     if spec.docs {
         context.printer.text(help(&describe, &spec.lang)?);
     } else if context.printer.json {
@@ -38,16 +35,6 @@ pub(super) async fn run(spec: &Spec, context: &Context) -> Result<Exit> {
         context.printer.text(&pretty(&describe, &spec.lang));
     }
     Ok(Exit::Success)
-}
-
-/// The describe document of the component that the flags or the connection file name.
-pub(super) async fn load(context: &Context) -> Result<Describe> {
-    if !context.connections.is_empty() {
-        return Ok(context.tenant().await?.describe);
-    }
-    let limits = Limits::default();
-    let path = component_path(&context.paths, None)?;
-    describe(&load_component(&path, &limits, &context.paths)?, &limits).await
 }
 
 fn help<'a>(describe: &'a Describe, language: &str) -> Result<&'a str> {

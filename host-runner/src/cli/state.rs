@@ -1,4 +1,4 @@
-//! `state`: how far the tables are, and how to begin again.
+//! `state`: shows how far the tables are, and resets tables or the session.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -8,30 +8,27 @@ use crate::connection::Connection;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::report::columns;
-use crate::request::{Request, Standing};
-use crate::serve::control;
-use crate::sinks;
-use crate::state::Lock;
-use crate::tenant::sessions;
+use crate::request::{ConnectionState, Request};
 
 pub(super) const HELP: &str = "\
-Beside `serve`, a table that is reset is read again from the start at once.
+While `serve` has the connection, it starts the new snapshot of a reset table at once; otherwise the next
+`sync` or `serve` does.
 
 Examples:
   host-runner state show -c acme.toml
-  host-runner state reset -c acme.toml --table orders    the next sync reads it from the start
-  host-runner state reset -c acme.toml --session          forget the tokens";
+  host-runner state reset -c acme.toml --table orders
+  host-runner state reset -c acme.toml --session          delete the tokens";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum State {
-    /// Show cursors and passes
+    /// Show cursors and snapshots
     Show,
-    /// Forget cursors, so that the next read is from the start; rows stay and known deletes too
+    /// Delete cursors, so that the next read is a new snapshot; rows and known deletes stay
     Reset {
         /// Only this table; may be given several times
         #[arg(short, long, value_name = "TABLE")]
         table: Vec<String>,
-        /// Forget the session instead; authorize again afterwards
+        /// Delete the session instead; authorize again afterwards
         #[arg(long, conflicts_with = "table")]
         session: bool,
     },
@@ -40,91 +37,58 @@ pub(super) enum State {
 pub(super) async fn run(state: &State, context: &Context) -> Result<Exit> {
     let connection = context.connection()?;
     match state {
-        State::Show => show(context, &connection, &standing(context, &connection).await?),
-        State::Reset { session: true, .. } => forget(context, &connection)?,
-        State::Reset { table, .. } => reset(context, &connection, table).await?,
+        State::Show => show(context, &connection, &context.request(&connection, Request::State).await?),
+        State::Reset { session: true, .. } => {
+            let forgotten: bool = context.request(&connection, Request::ForgetSession).await?;
+            if context.printer.json {
+                let name = &connection.name;
+                context.printer.value(&json!({ "connection": name, "session_forgotten": forgotten }));
+            } else {
+                let what = if forgotten { "session deleted" } else { "had no session" };
+                context.printer.text(&format!("{}: {what}", connection.name));
+            }
+        }
+        State::Reset { table, .. } => {
+            let request = Request::Reset { tables: table.clone() };
+            let reset: Vec<String> = context.request(&connection, request).await?;
+            if context.printer.json {
+                context.printer.value(&json!({ "connection": connection.name, "reset": reset }));
+            } else if reset.is_empty() {
+                context.printer.text(&format!("{}: nothing to reset", connection.name));
+            } else {
+                let tables = reset.join(", ");
+                context.printer.text(&format!("{}: a new snapshot comes next: {tables}", connection.name));
+            }
+        }
     }
     Ok(Exit::Success)
 }
 
-async fn standing(context: &Context, connection: &Connection) -> Result<Standing> {
-    if let Some(standing) = context.ask(&connection.name, Request::State).await? {
-        return Ok(standing);
-    }
-    let (_lock, sessions) = sessions(&connection.name, &context.paths)?;
-    let authorized = sessions.load()?.is_some();
-    let sink = sinks::open_existing(&connection.sink)?;
-    let tables = sink.map_or(Ok(Vec::new()), |sink| sink.table_states())?;
-    Ok(Standing { authorized, tables })
-}
-
-fn show(context: &Context, connection: &Connection, standing: &Standing) {
+fn show(context: &Context, connection: &Connection, state: &ConnectionState) {
     if context.printer.json {
         context.printer.value(&json!({
             "connection": connection.name,
-            "authorized": standing.authorized,
+            "authorized": state.authorized,
             "sink": connection.sink.location.to_string(),
-            "tables": standing.tables,
+            "tables": state.tables,
         }));
         return;
     }
-    let mut rows = vec![["table", "generation", "updated", "cursor"].map(str::to_owned).to_vec()];
-    for position in &standing.tables {
-        let generation = match (position.generation, position.complete) {
-            (0, _) => "none",
-            (_, true) => "complete",
-            (_, false) => "under way",
+    let mut rows = vec![["table", "snapshot", "updated", "cursor"].map(str::to_owned).to_vec()];
+    for table in &state.tables {
+        let snapshot = match (table.generation, table.complete) {
+            (0, _) => "–",
+            (_, true) => "done",
+            (_, false) => "running",
         };
         rows.push(vec![
-            position.table.clone(),
-            generation.to_owned(),
-            position.updated_at.clone(),
-            position.cursor.clone().unwrap_or_else(|| "none: starts anew".to_owned()),
+            table.table.clone(),
+            snapshot.to_owned(),
+            table.updated_at.clone(),
+            table.cursor.clone().unwrap_or_else(|| "none: a new snapshot comes next".to_owned()),
         ]);
     }
-    let session = if standing.authorized { "authorized" } else { "not authorized" };
+    let session = if state.authorized { "authorized" } else { "not authorized" };
     let sink = &connection.sink.location;
     context.printer.text(&format!("{}: {session}, into {sink}\n{}", connection.name, columns(&rows, &[])));
-}
-
-fn forget(context: &Context, connection: &Connection) -> Result<()> {
-    let (_lock, sessions) = sessions(&connection.name, &context.paths).map_err(|error| {
-        if control::is_served(&context.paths.data, &connection.name) {
-            error.hint("a server has it: stop that first, or give it another session with `authorize`")
-        } else {
-            error
-        }
-    })?;
-    let forgotten = sessions.forget()?;
-    if context.printer.json {
-        context.printer.value(&json!({ "connection": connection.name, "session_forgotten": forgotten }));
-    } else {
-        let what = if forgotten { "session forgotten" } else { "had no session" };
-        context.printer.text(&format!("{}: {what}", connection.name));
-    }
-    Ok(())
-}
-
-async fn reset(context: &Context, connection: &Connection, tables: &[String]) -> Result<()> {
-    let request = Request::Reset { tables: tables.to_vec() };
-    let asked: Option<Vec<String>> = context.ask(&connection.name, request).await?;
-    let when = if asked.is_some() { "starts anew now" } else { "starts anew" };
-    let reset = match asked {
-        Some(reset) => reset,
-        None => {
-            let _lock = Lock::take(&context.paths.data, &connection.name)?;
-            match sinks::open_existing(&connection.sink)? {
-                Some(mut sink) => sinks::reset(sink.as_mut(), tables)?,
-                None => Vec::new(),
-            }
-        }
-    };
-    if context.printer.json {
-        context.printer.value(&json!({ "connection": connection.name, "reset": reset }));
-    } else if reset.is_empty() {
-        context.printer.text(&format!("{}: nothing to reset", connection.name));
-    } else {
-        context.printer.text(&format!("{}: {when}: {}", connection.name, reset.join(", ")));
-    }
-    Ok(())
 }

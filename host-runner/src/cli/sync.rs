@@ -9,13 +9,11 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::metrics::Meters;
 use crate::progress::Progress;
-use crate::report::{columns, elapsed, grouped};
+use crate::report::{columns, elapsed, thousands};
 use crate::serve::control;
 use crate::sinks::{self, Deletes};
-use crate::state::hook::HookStore;
-use crate::state::subscription::Subscriptions;
+use crate::state::ConnectionStore;
 use crate::sync::{Ending, SyncReport, TableReport, sync};
-use crate::tenant::key;
 
 pub(super) const HELP: &str = "\
 Continues from the last commit, however the previous run ended. Ctrl-C finishes the commit under way and
@@ -42,8 +40,8 @@ pub(super) struct Sync {
 }
 
 pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
-    let tenant = context.tenant().await?;
-    let (connection, paths) = (&tenant.connection, &context.paths);
+    let loaded = context.loaded().await?;
+    let (connection, paths) = (&loaded.connection, &context.paths);
     let mut settings = connection.sink.clone();
     if command.hard_deletes {
         if let Some(why) = settings.kind.refuses(Deletes::Hard) {
@@ -51,35 +49,34 @@ pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
         }
         settings.deletes = Deletes::Hard;
     }
-    let open = tenant.open(paths).map_err(|error| {
+    let store = ConnectionStore::open(paths, &connection.name)?.lock().map_err(|error| {
         if control::is_served(&paths.data, &connection.name) {
             error.hint(with_a_server(command, context))
         } else {
             error
         }
     })?;
+    let open = loaded.open(store)?;
     let (_no_one, commands) = tokio::sync::mpsc::channel(1);
     let config = ActorConfig {
         name: connection.name.clone(),
-        describe: tenant.describe.clone(),
+        describe: loaded.describe.clone(),
         sandbox: open.sandbox,
+        store: open.store,
         sink: sinks::open(&settings)?,
         limits: connection.limits.clone(),
         journal: None,
-        subscriptions: Subscriptions::open(&paths.data, &connection.name, key(paths)?)?,
-        hooks: HookStore::open(&paths.data, &connection.name, key(paths)?)?,
         public_url: None,
         commands,
         meters: Meters::default(),
         stop: context.stop.clone(),
     };
     let mode = Mode::Sync {
-        tables: command.table.iter().map(|name| tenant.describe.table_name(name)).collect(),
+        tables: command.table.iter().map(|name| loaded.describe.table_name(name)).collect(),
         full_refresh: command.full_refresh,
     };
     let report = sync(config, mode, Progress::new(!context.printer.json)).await?;
-    drop(open.lock);
-    show(context, &tenant.connection, &report);
+    show(context, &loaded.connection, &report);
     Ok(report.exit())
 }
 
@@ -109,7 +106,7 @@ fn show(context: &Context, connection: &Connection, report: &SyncReport) {
             context.printer.note(&format!(
                 "warning: table `{}`: {} values did not fit the type of their column; the column `_raw` has them",
                 table.table,
-                grouped(table.counts.unconverted)
+                thousands(table.counts.unconverted)
             ));
         }
     }
@@ -127,9 +124,9 @@ fn rows(report: &SyncReport) -> Vec<Vec<String>> {
     if let Some(cell) = last.last_mut() {
         *cell = match (total.credits_used, total.credits_left) {
             (0, None) => String::new(),
-            (used, None) => format!("{} credits used", grouped(used)),
+            (used, None) => format!("{} credits used", thousands(used)),
             (used, Some(left)) => {
-                format!("{} credits used, {} left", grouped(used), grouped(left))
+                format!("{} credits used, {} left", thousands(used), thousands(left))
             }
         };
     }
@@ -140,17 +137,17 @@ fn rows(report: &SyncReport) -> Vec<Vec<String>> {
 fn row(table: &TableReport) -> Vec<String> {
     let counts = &table.counts;
     let ending = match &table.ending {
-        Ending::CaughtUp => "",
-        Ending::Skipped => "not started",
-        Ending::Reading => "reading",
-        Ending::Interrupted => "interrupted",
-        Ending::Failed(error) => error.kind.name(),
+        Ending::CaughtUp => String::new(),
+        Ending::Skipped => "not started".to_owned(),
+        Ending::Reading => "reading".to_owned(),
+        Ending::Interrupted => "interrupted".to_owned(),
+        Ending::Failed(error) => error.kind.to_string(),
     };
     let numbers =
         [counts.read, counts.inserted, counts.updated, counts.unchanged, counts.deleted, table.requests];
     let mut cells = vec![table.table.clone()];
-    cells.extend(numbers.map(grouped));
+    cells.extend(numbers.map(thousands));
     cells.push(elapsed(table.elapsed_ms));
-    cells.push(ending.to_owned());
+    cells.push(ending);
     cells
 }

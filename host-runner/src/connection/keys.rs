@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use crate::sinks::KINDS;
+use crate::sinks::KIND_NAMES;
 use crate::units::{format_bytes, format_duration};
 
 /// A key.
@@ -94,7 +94,7 @@ pub(crate) static KEYS: [Key; 19] = [
     },
     Key {
         name: "sink.kind",
-        kind: Kind::Choice(&SINK_NAMES),
+        kind: Kind::Choice(&KIND_NAMES),
         default: DefaultValue::Value("sqlite"),
         honored_by: HonoredBy::All,
         text: "Where rows go: `sqlite` is a database file with one table per table of the connector, \
@@ -231,17 +231,6 @@ pub(crate) static KEYS: [Key; 19] = [
         text: "Certificates (PEM) to trust in addition to the public ones, for a proxy or a private source.",
     },
 ];
-
-/// The names of the sinks, the default first.
-static SINK_NAMES: [&str; KINDS.len()] = {
-    let mut names = [""; KINDS.len()];
-    let mut index = 0;
-    while index < names.len() {
-        names[index] = KINDS[index].name;
-        index += 1;
-    }
-    names
-};
 
 /// The section of the component's own keys.
 pub(crate) const CONFIG: &str = "config";

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection as Database;
 
-use super::{AppendError, Delivery, Found, Journal, JournalLimits, Stored};
-use crate::error::Kind;
+use super::{AppendError, Cause, Delivery, Failure, Found, Journal, JournalLimits, Stored, summary};
+use crate::error::{Error, Kind, Origin, Result};
 
 mod recovery;
 
@@ -18,6 +18,13 @@ fn delivery(body: &str) -> Delivery {
         headers: vec![("x-signature".to_owned(), b"abc".to_vec())],
         body: body.as_bytes().to_vec(),
     }
+}
+
+/// Gives a delivery up that the component refused with this kind.
+fn give_up(journal: &Journal, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<usize> {
+    let kind = Kind::named(kind).expect("a kind");
+    let error = Error::new(Origin::Component, kind, reason);
+    journal.give_up(connection, seq, Failure::of(Cause::Refused, &error, 3, 1_700_000_000_500))
 }
 
 fn open_with(folder: &Path, limits: JournalLimits) -> (Journal, Found) {
@@ -126,10 +133,10 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
     let (journal, _) = open(folder.path());
     let seqs = append(&journal, "a", &["1", "2", "3"]).await;
     append(&journal, "b", &["b"]).await;
-    journal.bury("a", seqs[0], "permission", "no access to `x`").expect("buried");
-    journal.bury("a", seqs[1], "data", "not JSON").expect("buried");
-    journal.bury("a", seqs[1], "data", "twice does no harm").expect("buried");
-    journal.bury("b", seqs[2], "data", "somebody else's").expect("nothing to bury");
+    give_up(&journal, "a", seqs[0], "permission", "no access to `x`").expect("given up");
+    give_up(&journal, "a", seqs[1], "data", "not JSON").expect("given up");
+    give_up(&journal, "a", seqs[1], "data", "twice does no harm").expect("given up");
+    give_up(&journal, "b", seqs[2], "data", "somebody else's").expect("nothing to give up");
     assert_eq!(pending(&journal, "a"), ["3"]);
     let depth = journal.depth("a").expect("depth");
     assert_eq!((depth.count, depth.dead), (1, 2));
@@ -138,7 +145,10 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
     assert_eq!(letters, journal.dead_letters(Some("a"), 0, 10).expect("listed"));
     assert_eq!(journal.dead_letters(Some("b"), 0, 10).expect("listed"), []);
     assert_eq!(letters.len(), 2);
-    assert_eq!((letters[0].kind.as_str(), letters[0].reason.as_str()), ("permission", "no access to `x`"));
+    let failure = &letters[0].failure;
+    assert_eq!((failure.kind.as_str(), failure.reason.as_str()), ("permission", "no access to `x`"));
+    assert_eq!((failure.cause, failure.attempts), (Cause::Refused, 3));
+    assert_eq!(failure.first_failed_at_ms, 1_700_000_000_500);
     assert_eq!((letters[0].seq, letters[0].connection.as_str()), (seqs[0], "a"));
     assert_eq!(journal.dead_letters(None, letters[0].id, 10).expect("listed"), letters[1..]);
     let shown = journal.dead_letter(letters[0].id).expect("read").expect("there");
@@ -165,7 +175,7 @@ async fn replays_respect_the_bounds_of_their_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { count: 1, ..JournalLimits::default() });
     let seqs = append(&journal, "a", &["1"]).await;
-    journal.bury("a", seqs[0], "data", "x").expect("buried");
+    give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
     append(&journal, "a", &["2"]).await;
     let id = journal.dead_letters(None, 0, 10).expect("listed")[0].id;
     let error = journal.replay(&[id]).expect_err("full");
@@ -179,8 +189,8 @@ async fn full_dead_letters_keep_a_delivery_where_it_is() {
     let limits = JournalLimits { dead_count: 1, age: Duration::ZERO, ..JournalLimits::default() };
     let (journal, _) = open_with(folder.path(), JournalLimits { age: Duration::from_secs(60), ..limits });
     let seqs = append(&journal, "a", &["1", "2"]).await;
-    journal.bury("a", seqs[0], "data", "x").expect("buried");
-    let error = journal.bury("a", seqs[1], "data", "x").expect_err("full");
+    give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
+    let error = give_up(&journal, "a", seqs[1], "data", "x").expect_err("full");
     assert_eq!(error.message, "connection `a`: its dead letters are full");
     assert_eq!(journal.expire(u64::MAX).expect("looked"), 0);
     assert_eq!(pending(&journal, "a"), ["2"], "forgotten");
@@ -189,17 +199,23 @@ async fn full_dead_letters_keep_a_delivery_where_it_is() {
 #[tokio::test]
 async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 2, ..JournalLimits::default() });
+    let limits = JournalLimits { dead_count: 2, ..JournalLimits::default() };
+    let (journal, _) = open_with(folder.path(), limits.clone());
     let seqs = append(&journal, "a", &["1", "2", "3", "4", "5", "6", "7"]).await;
     append(&journal, "b", &["b"]).await;
-    let bury = |index: usize, kind: &str| journal.bury("a", seqs[index], kind, "x");
+    let bury = |index: usize, kind: &str| give_up(&journal, "a", seqs[index], kind, "x");
     let kinds = || -> Vec<String> {
         let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
-        letters.into_iter().map(|letter| format!("{} {}", letter.seq - seqs[0] + 1, letter.kind)).collect()
+        letters
+            .into_iter()
+            .map(|letter| format!("{} {}", letter.seq - seqs[0] + 1, letter.failure.kind))
+            .collect()
     };
     assert_eq!(bury(0, "permission"), Ok(0));
     assert_eq!(bury(1, "permission"), Ok(0));
-    assert_eq!(journal.dead_percent("a"), 100);
+    let summary = summary(journal.path(), "a", &limits).expect("read next to the writer");
+    assert_eq!((summary.dead_percent, summary.depth), (100, journal.depth("a").expect("known")));
+    assert_eq!(summary.last_dead.map(|letter| letter.seq), Some(seqs[1]));
     assert_eq!(bury(2, "permission"), Ok(1), "the oldest goes");
     assert_eq!(kinds(), ["2 permission", "3 permission"]);
     assert_eq!((bury(3, "data"), bury(4, "data")), (Ok(1), Ok(1)), "they make room for others");
@@ -230,9 +246,9 @@ async fn a_delivery_that_is_rejected_or_not_applied_is_reported_as_missed() {
     assert_eq!(next(), None);
     assert_eq!(journal.append("a", delivery("3")).await, Err(AppendError::Full));
     assert_eq!(next(), Some("the journal is full"));
-    journal.bury("a", seqs[0], "permission", "forged").expect("buried");
+    give_up(&journal, "a", seqs[0], "permission", "forged").expect("given up");
     assert_eq!(next(), None, "a forgery is missed by nobody");
-    journal.bury("a", seqs[1], "data", "not JSON").expect("buried");
+    give_up(&journal, "a", seqs[1], "data", "not JSON").expect("given up");
     assert_eq!(next(), Some("a delivery could not be applied"));
     append(&journal, "a", &["4"]).await;
     assert_eq!(journal.expire(u64::MAX / 2).expect("looked"), 1);
@@ -255,8 +271,8 @@ async fn what_waits_too_long_becomes_a_dead_letter() {
     assert_eq!(journal.expire(now_ms + week_ms + 60_000).expect("looked"), 2);
     assert_eq!(pending(&journal, "a"), [""; 0]);
     let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
-    assert_eq!(letters[1].kind, "expired");
-    assert_eq!(letters[1].reason, "waited longer than 604800 s for its turn");
+    assert_eq!(letters[1].failure.cause, Cause::Expired);
+    assert_eq!(letters[1].failure.reason, "queued for longer than 604800 s");
     // A replayed one begins to wait anew.
     journal.replay(&[letters[0].id]).expect("replayed");
     assert_eq!(journal.expire(now_ms + 60_000).expect("looked"), 0);
@@ -267,7 +283,7 @@ async fn a_connection_whose_dead_letters_are_full_does_not_keep_others_from_expi
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 1, ..JournalLimits::default() });
     let seqs = append(&journal, "full", &["1"]).await;
-    journal.bury("full", seqs[0], "data", "x").expect("buried");
+    give_up(&journal, "full", seqs[0], "data", "x").expect("given up");
     // More than one look goes through.
     let tasks: Vec<_> = (0..super::limits::EXPIRE_COUNT_MAX + 1)
         .map(|number| {
@@ -352,7 +368,7 @@ async fn what_another_process_does_is_noticed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, _) = open(folder.path());
     let seq = append(&server, "a", &["1"]).await[0];
-    server.bury("a", seq, "data", "x").expect("buried");
+    give_up(&server, "a", seq, "data", "x").expect("given up");
     let mut arrivals = server.arrivals("a");
     arrivals.mark_unchanged();
 

@@ -15,12 +15,11 @@ use super::status::Overview;
 use super::supervisor::{Opening, Supervisor};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
+use crate::loaded::Engines;
 use crate::metrics::Meters;
-use crate::report::worded;
-use crate::state::Lock;
-use crate::state::hook::HookStore;
+use crate::paths::Paths;
+use crate::report::render_error;
 use crate::stop::{self, Stopper};
-use crate::tenant::{Engines, Paths, key};
 use crate::webhook_url::UrlRegistry;
 
 /// How often an invalid file is loaded again: the cause may be outside of the file.
@@ -117,7 +116,7 @@ impl Connections {
         for file in self.all_files()? {
             let is_named = self.files.contains(&file);
             let taken = |name: &str| {
-                loaded.iter().find(|one| one.tenant.connection.name == name).map(|one| one.file.clone())
+                loaded.iter().find(|one| one.loaded.connection.name == name).map(|one| one.file.clone())
             };
             match self.loader.load(&file, &taken).await {
                 Ok(one) => loaded.push(one),
@@ -130,10 +129,10 @@ impl Connections {
         }
         for one in &loaded {
             // Fails now if another process holds the lock; the supervisor takes it again and keeps it.
-            Lock::take(&self.paths.data, &one.tenant.connection.name)?;
-            self.registry.set(&one.tenant.connection.name, one.secrets.clone());
+            one.store.lock()?;
+            self.registry.set(&one.loaded.connection.name, one.secrets.clone());
         }
-        let names: Vec<String> = loaded.iter().map(|one| one.tenant.connection.name.clone()).collect();
+        let names: Vec<String> = loaded.iter().map(|one| one.loaded.connection.name.clone()).collect();
         self.update_webhook_urls(&names, notify);
         Ok(loaded)
     }
@@ -240,7 +239,7 @@ impl Connections {
             return;
         }
         if let Some(running) = self.running.remove(file) {
-            let is_same = running.name == loaded.tenant.connection.name;
+            let is_same = running.name == loaded.loaded.connection.name;
             let name = running.name.clone();
             if !is_same {
                 self.registry.remove(&name);
@@ -250,7 +249,7 @@ impl Connections {
                 self.remove(&name, notify);
             }
         }
-        self.registry.set(&loaded.tenant.connection.name, loaded.secrets.clone());
+        self.registry.set(&loaded.loaded.connection.name, loaded.secrets.clone());
         self.start(loaded, None, notify);
     }
 
@@ -276,20 +275,17 @@ impl Connections {
         let stamp = connection_files::stamp(file);
         if self.invalid.get(file).map(|failure| &failure.error) != Some(&error) {
             let keeps = if self.running.contains_key(file) { "; its connection runs unchanged" } else { "" };
-            notify(&format!("{}: not loaded{keeps}: {}", file.display(), worded(&error)));
+            notify(&format!("{}: not loaded{keeps}: {}", file.display(), render_error(&error)));
         }
         let name = name_in(file);
         self.invalid.insert(file.to_owned(), LoadFailure { stamp, name, error, at: Instant::now() });
     }
 
     fn start(&mut self, loaded: Loaded, opening: Option<Opening>, notify: Notify<'_>) {
-        let Loaded { file, stamp, fingerprint, tenant, subscribe, summary, .. } = loaded;
-        let name = tenant.connection.name.clone();
-        let noted = key(&self.paths).and_then(|key| {
-            let file = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
-            HookStore::open(&self.paths.data, &name, key)?.note_served(&file)
-        });
-        if let Err(error) = noted {
+        let Loaded { file, stamp, fingerprint, loaded, store, subscribe, summary, .. } = loaded;
+        let name = loaded.connection.name.clone();
+        let absolute = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
+        if let Err(error) = store.webhook_url().set_served(&absolute) {
             tracing::warn!(connection = %name, %error, "its file is not stored: after a restart a removal is not detected");
         }
         let meters = Meters::default();
@@ -297,7 +293,8 @@ impl Connections {
         let (stopper, stop) = stop::channel();
         let retry = Arc::new(Wake::new());
         let supervisor = Supervisor {
-            tenant,
+            loaded,
+            store,
             paths: self.paths.clone(),
             journal: self.journal.clone(),
             registry: self.registry.clone(),

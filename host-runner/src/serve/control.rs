@@ -1,5 +1,7 @@
-//! How the command line reaches a connection that a server has: a socket in the connection's folder, which
-//! only its owner may enter. One line of JSON each way.
+//! The Unix socket of a connection that a server has: the command line sends one request and gets one answer, a line of
+//! JSON each. The socket lies in the connection's folder, which only its owner may enter.
+//!
+//! Does not know what the requests mean, except those that change what the server itself keeps: URL and redactor.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -15,29 +17,31 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::actor::{Answer, Command};
+use crate::actor::{Answer, Command, rotate_url};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::request::Request;
-use crate::state::hook::HookStore;
-use crate::tenant::{Paths, key};
+use crate::request::{Registration, Request};
+use crate::secret::Redactor;
+use crate::state::ConnectionStore;
 use crate::webhook_url::UrlRegistry;
 
-/// Longest request: a URL, a grant, or the arguments of a command.
+/// Largest request: a URL, a grant, or the arguments of a command.
 const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
-/// Time for the request to arrive.
-const REQUEST_WITHIN: Duration = Duration::from_secs(5);
-/// Longest wait for an answer: a call of the component and the batch before it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(180);
+/// Longest time for a request to arrive.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for an answer: a call of the component, and the batch before it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
+/// Wait after an accept that failed, for example because no file descriptor was free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The socket of a connection.
 pub fn socket(data: &Path, name: &str) -> PathBuf {
     data.join(name).join("serve.sock")
 }
 
-/// Longest path that a socket may have on every system.
+/// Longest path of a socket on every system; `sun_path` holds 104 to 108 bytes.
 const PATH_BYTES_MAX: usize = 100;
 
-/// Calls with a path of the socket that is short enough: a folder that is deeper is gone into first.
+/// Calls with a path of the socket that is short enough: a deeper folder is named by its open file descriptor.
 fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else { return call(socket) };
     if socket.as_os_str().len() <= PATH_BYTES_MAX {
@@ -47,110 +51,114 @@ fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T
     call(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
 }
 
-/// What stands behind the socket.
-pub(super) struct Door {
-    pub(super) paths: Paths,
-    pub(super) name: String,
+/// Serves the socket of one connection.
+pub(super) struct ControlServer {
+    pub(super) store: ConnectionStore,
+    pub(super) redactor: Redactor,
     pub(super) registry: UrlRegistry,
-    pub(super) asks: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::Sender<Command>,
 }
 
-/// Listens as long as it lives.
-pub(super) struct Listening {
+/// Closes and removes the socket when dropped.
+pub(super) struct ControlGuard {
     task: JoinHandle<()>,
     path: PathBuf,
 }
 
-impl Drop for Listening {
+impl Drop for ControlGuard {
     fn drop(&mut self) {
         self.task.abort();
-        let _gone = std::fs::remove_file(&self.path);
+        let _missing = std::fs::remove_file(&self.path);
     }
 }
 
-impl Door {
-    /// Listens; the caller holds the connection's lock, so that a socket that is there is a left-over.
-    pub(super) fn open(self) -> Option<Listening> {
-        let path = socket(&self.paths.data, &self.name);
-        let _left_over = std::fs::remove_file(&path);
+impl ControlServer {
+    /// Listens. The caller holds the connection's lock, so that an existing socket is a left-over.
+    pub(super) fn start(self, data: &Path) -> Option<ControlGuard> {
+        let path = socket(data, self.store.name());
+        let _missing = std::fs::remove_file(&path);
         let listener = match at_short_path(&path, |path| UnixListener::bind(path)) {
             Ok(listener) => listener,
             Err(error) => {
-                let socket = path.display();
-                tracing::warn!(connection = %self.name, %socket, %error, "no socket: commands do not work beside this server");
+                let (connection, socket) = (self.store.name(), path.display());
+                tracing::warn!(connection, %socket, %error, "no socket: commands cannot reach this server");
                 return None;
             }
         };
-        let door = Arc::new(self);
+        let server = Arc::new(self);
         let task = tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
-                // Each by itself: who sends nothing does not keep the others waiting.
-                let door = Arc::clone(&door);
+                // A task for each client, so that a silent one does not delay the others.
+                let server = Arc::clone(&server);
                 tokio::spawn(async move {
-                    if let Err(error) = door.serve(stream).await {
-                        tracing::debug!(connection = %door.name, %error, "an ask was not answered");
+                    if let Err(error) = server.serve(stream).await {
+                        tracing::debug!(connection = server.store.name(), %error, "a request was not answered");
                     }
                 });
             }
         });
-        Some(Listening { task, path })
+        Some(ControlGuard { task, path })
     }
 
     async fn serve(&self, stream: UnixStream) -> std::io::Result<()> {
         let (read, mut write) = stream.into_split();
         let mut line = String::new();
-        let asking = async { AsyncReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await };
-        tokio::time::timeout(REQUEST_WITHIN, asking).await??;
+        let reading = async { AsyncReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await };
+        tokio::time::timeout(REQUEST_TIMEOUT, reading).await??;
         let answer = match serde_json::from_str(&line) {
             Ok(request) => self.answer(request).await,
-            // What was sent may hold a secret: the reason is told, not the request.
-            Err(error) => Err(Error::state(format!("asked what this server does not know: {error}"))
+            // The reason without the request, which may hold a secret.
+            Err(error) => Err(Error::state(format!("a request that this server does not know: {error}"))
                 .hint("use the command line and the server of one version")),
         };
         let answer = match answer {
             Ok(answer) => json!({ "answer": answer }),
             Err(error) => json!({ "error": error }),
         };
-        // Who asks knows fewer secrets than this process.
-        let answer = self.paths.redactor.redact_value(&answer);
+        // Redacted here, because the client's redactor knows fewer secrets.
+        let answer = self.redactor.redact_value(&answer);
         write.write_all(format!("{answer}\n").as_bytes()).await
     }
 
     async fn answer(&self, request: Request) -> Answer {
-        match &request {
-            // In force at once; then the actor tells the source.
-            Request::HooksChanged => renew(&self.paths, &self.name, &self.registry)?,
-            Request::Authorize { grant } => {
+        match request {
+            Request::RotateUrl { grace_ms } => {
+                let registration = rotate_url(&self.store, grace_ms, Registration::Renewing)?;
+                renew(&self.store, &self.registry)?;
+                // The new URL is valid now; the client does not wait until the source knows it.
+                let commands = self.commands.clone();
+                tokio::spawn(async move { send(&commands, Request::UrlChanged).await });
+                return Ok(json!(registration));
+            }
+            Request::Authorize { ref grant } => {
                 let grant = serde_json::from_str(grant).unwrap_or_else(|_| Value::from(grant.as_str()));
-                self.paths.redactor.learn_config(&grant);
+                self.redactor.learn_config(&grant);
             }
             _ => {}
         }
-        let gone = || {
-            Error::new(
-                Origin::State,
-                Kind::Unavailable,
-                format!("connection `{}`: its server ends", self.name),
-            )
-            .hint("run it again")
-        };
-        let (reply, answer) = oneshot::channel();
-        self.asks.send(Command { request, reply }).await.map_err(|_gone| gone())?;
-        answer.await.unwrap_or_else(|_gone| Err(gone()))
+        send(&self.commands, request).await.unwrap_or_else(|| {
+            let message = format!("connection `{}`: its server is stopping", self.store.name());
+            Err(Error::new(Origin::State, Kind::Unavailable, message).hint("run it again"))
+        })
     }
 }
 
-/// Puts in force what is stored of a connection's URL.
-pub(super) fn renew(paths: &Paths, name: &str, registry: &UrlRegistry) -> Result<()> {
-    let store = HookStore::open(&paths.data, name, key(paths)?)?;
-    if let Ok(secret) = store.reveal() {
-        paths.redactor.learn(secret.reveal());
-    }
-    registry.set(name, store.secrets()?);
+/// Sends a request to the actor; none if the actor ends before it answers.
+async fn send(commands: &mpsc::Sender<Command>, request: Request) -> Option<Answer> {
+    let (reply, answer) = oneshot::channel();
+    commands.send(Command { request, reply }).await.ok()?;
+    answer.await.ok()
+}
+
+/// Makes the stored secrets of a connection's URL the valid ones.
+pub(super) fn renew(store: &ConnectionStore, registry: &UrlRegistry) -> Result<()> {
+    // With another key the secret cannot be revealed, and its URL works all the same.
+    let _another_key = store.webhook_url().secret();
+    registry.set(store.name(), store.webhook_url().secrets()?);
     Ok(())
 }
 
@@ -158,31 +166,31 @@ fn connect(data: &Path, name: &str) -> std::io::Result<Client> {
     at_short_path(&socket(data, name), |path| Client::connect(path))
 }
 
-/// Whether a server has a connection.
+/// Whether a server has the connection.
 pub fn is_served(data: &Path, name: &str) -> bool {
     connect(data, name).is_ok()
 }
 
-/// Asks the server that has a connection; none if none has.
-pub fn ask(data: &Path, name: &str, request: &Request) -> Option<Answer> {
+/// The answer of the server that has the connection; none if no server has it.
+pub fn request(data: &Path, name: &str, request: &Request) -> Option<Answer> {
     let stream = connect(data, name).ok()?;
     let failed = |error: std::io::Error| {
         let what = match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                format!("its server did not answer within {} s", ANSWER_WITHIN.as_secs())
+                format!("its server did not answer within {} s", ANSWER_TIMEOUT.as_secs())
             }
-            ErrorKind::UnexpectedEof => "its server ended without an answer".to_owned(),
+            ErrorKind::UnexpectedEof => "its server stopped without an answer".to_owned(),
             _ => format!("its server: {error}"),
         };
         Error::new(Origin::State, Kind::Unavailable, format!("connection `{name}`: {what}"))
-            .hint("run it again; the server's log and its /-/health say what it does")
+            .hint("run it again; the server's log and its /-/health show what it is doing")
     };
     Some(exchange(stream, request).unwrap_or_else(|error| Err(failed(error))))
 }
 
 fn exchange(mut stream: Client, request: &Request) -> std::io::Result<Answer> {
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    stream.set_write_timeout(Some(REQUEST_WITHIN))?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
     writeln!(stream, "{}", serde_json::to_string(request)?)?;
     let mut line = String::new();
     if BufReader::new(&stream).read_line(&mut line)? == 0 {
@@ -202,7 +210,7 @@ mod tests {
     use super::{at_short_path, connect, socket};
 
     #[test]
-    fn a_deep_data_folder_has_its_socket_too() {
+    fn a_data_folder_may_lie_deeper_than_the_path_of_a_socket_allows() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("x".repeat(150));
         std::fs::create_dir_all(data.join("acme")).expect("a folder");

@@ -6,12 +6,13 @@ use sha2::{Digest, Sha256};
 
 use super::connection_files::{self, Stamp};
 use crate::connection;
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
+use crate::loaded::{Engines, LoadedConnection};
+use crate::paths::Paths;
 use crate::sandbox::validate;
-use crate::state::hook::HookStore;
-use crate::state::subscription::Subscriptions;
-use crate::tenant::{Engines, Paths, Tenant, key};
+use crate::state::ConnectionStore;
 use crate::webhook_url::{PublicUrl, UrlSecrets};
 
 /// A connection that can be started.
@@ -20,7 +21,8 @@ pub(super) struct Loaded {
     pub(super) stamp: Option<Stamp>,
     /// Hash of the file, everything it refers to, and the component.
     pub(super) fingerprint: String,
-    pub(super) tenant: Tenant,
+    pub(super) loaded: LoadedConnection,
+    pub(super) store: ConnectionStore,
     pub(super) subscribe: Option<PublicUrl>,
     pub(super) secrets: UrlSecrets,
     /// A line for the operator.
@@ -42,8 +44,8 @@ pub(super) fn name_in(file: &Path) -> Option<String> {
 }
 
 /// Hashed, because the connection holds secrets.
-fn fingerprint(tenant: &Tenant) -> String {
-    let all = format!("{:?} {}", tenant.connection, tenant.component.sha256);
+fn fingerprint(loaded: &LoadedConnection) -> String {
+    let all = format!("{:?} {}", loaded.connection, loaded.component.sha256);
     crate::engine::hex(&Sha256::digest(all))
 }
 
@@ -55,33 +57,30 @@ impl Loader {
         taken: &(dyn Fn(&str) -> Option<PathBuf> + Sync),
     ) -> Result<Loaded> {
         let stamp = connection_files::stamp(file);
-        let mut tenant = Tenant::load_in(&self.engines, file, &self.paths).await?;
-        let connection = &tenant.connection;
-        // Before the URL of the connection takes anything: a configuration that the component refuses.
-        validate(&tenant.component, connection.config_text(), &connection.limits)
+        let connection = Connection::load(file, &|name: &str| std::env::var(name).ok())?;
+        let mut loaded = LoadedConnection::load_in(&self.engines, connection, &self.paths).await?;
+        // Before its URL accepts deliveries: a configuration that the component rejects.
+        validate(&loaded.component, loaded.connection.config_text(), &loaded.connection.limits)
             .await
             .map_err(|error| error.about(file.display()))?;
-        let limits = &mut tenant.connection.limits;
+        let limits = &mut loaded.connection.limits;
         limits.batch.max_time = limits.batch.max_time.min(limits.serve.max_batch_time);
-        let name = &tenant.connection.name;
+        let name = &loaded.connection.name;
         if let Some(other) = taken(name) {
             let message = format!("{}: name `{name}` is already used in {}", file.display(), other.display());
             return Err(Error::configuration(message).hint("give each connection a different name"));
         }
-        let hooks = HookStore::open(&self.paths.data, name, key(&self.paths)?)?;
-        let secrets = hooks.secrets()?;
-        let revealed = hooks.reveal();
-        match &revealed {
-            Ok(secret) => self.paths.redactor.learn(secret.reveal()),
-            Err(error) => {
-                tracing::warn!(connection = %name, %error, "its URL cannot be shown, and still works")
-            }
+        let store = ConnectionStore::open(&self.paths, name)?;
+        let secrets = store.webhook_url().secrets()?;
+        let revealed = store.webhook_url().secret();
+        if let Err(error) = &revealed {
+            tracing::warn!(connection = %name, %error, "its URL still works");
         }
         let subscribe = self.subscribe.clone();
         if subscribe.is_some() {
             revealed?;
         }
-        let subscription = Subscriptions::open(&self.paths.data, name, key(&self.paths)?)?.load()?;
+        let subscription = store.subscription()?;
         let queued = self.journal.depth(name)?.count;
         let subscribed = match (&subscription, &subscribe) {
             (_, Some(_)) => "subscribes",
@@ -90,9 +89,9 @@ impl Loader {
         };
         let summary = format!(
             "{name}: into {}, {subscribed}, {queued} deliveries queued",
-            tenant.connection.sink.location
+            loaded.connection.sink.location
         );
-        let fingerprint = fingerprint(&tenant);
-        Ok(Loaded { file: file.to_owned(), stamp, fingerprint, tenant, subscribe, secrets, summary })
+        let fingerprint = fingerprint(&loaded);
+        Ok(Loaded { file: file.to_owned(), stamp, fingerprint, loaded, store, subscribe, secrets, summary })
     }
 }

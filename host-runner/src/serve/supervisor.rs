@@ -14,14 +14,13 @@ use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::random_unit;
 use crate::error::Result;
 use crate::journal::Journal;
+use crate::loaded::LoadedConnection;
 use crate::metrics::{Meters, State};
+use crate::paths::Paths;
 use crate::policy::{self, Budget};
 use crate::sinks;
-use crate::state::hook::HookStore;
-use crate::state::session_changed_at;
-use crate::state::subscription::Subscriptions;
+use crate::state::ConnectionStore;
 use crate::stop::Stop;
-use crate::tenant::{Paths, Tenant, key};
 use crate::webhook_url::{PublicUrl, UrlRegistry};
 
 /// After an actor ran this long, backoff starts at its first step again.
@@ -33,7 +32,8 @@ const ASKS_MAX: usize = 16;
 
 /// Everything that a connection is run with.
 pub(super) struct Supervisor {
-    pub(super) tenant: Tenant,
+    pub(super) loaded: LoadedConnection,
+    pub(super) store: ConnectionStore,
     pub(super) paths: Paths,
     pub(super) journal: Journal,
     pub(super) registry: UrlRegistry,
@@ -67,8 +67,8 @@ impl Supervisor {
                 }
             };
             attempt = if started.elapsed() > BACKOFF_RESET_AFTER { 1 } else { attempt + 1 };
-            let name = &self.tenant.connection.name;
-            let budget = Budget::endless(&self.tenant.connection.limits);
+            let name = &self.loaded.connection.name;
+            let budget = Budget::endless(&self.loaded.connection.limits);
             let wait = policy::backoff(&error, attempt, &budget, random_unit());
             let hint = error.hint.as_deref().unwrap_or_default();
             let state = match wait {
@@ -86,7 +86,7 @@ impl Supervisor {
             self.meters.enter(state, Some(&error.message));
             tokio::select! {
                 () = elapsed(wait) => {}
-                () = session_changed(&self.tenant.connection.name, &self.paths, &self.registry) => attempt = 0,
+                () = session_changed(&self.store, &self.registry) => attempt = 0,
                 () = self.retry.notified() => attempt = 0,
                 () = self.stop.requested() => return,
             }
@@ -95,30 +95,27 @@ impl Supervisor {
 
     /// Runs the actor once, until it stops or fails.
     async fn once(&mut self) -> Result<Stopped> {
-        let connection = &self.tenant.connection;
-        let open = self.tenant.open(&self.paths)?;
-        let (asks_in, commands) = mpsc::channel(ASKS_MAX);
-        let door = control::Door {
-            paths: self.paths.clone(),
-            name: connection.name.clone(),
+        let connection = &self.loaded.connection;
+        let open = self.loaded.open(self.store.lock()?)?;
+        let (requests, commands) = mpsc::channel(ASKS_MAX);
+        let control = control::ControlServer {
+            store: self.store.clone(),
+            redactor: self.paths.redactor.clone(),
             registry: self.registry.clone(),
-            asks: asks_in,
+            commands: requests,
         };
-        let listening = door.open();
+        let guard = control.start(&self.paths.data);
         self.opening = None;
         // A command may have rotated the URL before the socket was open.
-        control::renew(&self.paths, &connection.name, &self.registry)?;
-        let sink = sinks::open(&connection.sink)?;
-        let subscriptions = Subscriptions::open(&self.paths.data, &connection.name, key(&self.paths)?)?;
+        control::renew(&self.store, &self.registry)?;
         let config = ActorConfig {
             name: connection.name.clone(),
-            describe: self.tenant.describe.clone(),
+            describe: self.loaded.describe.clone(),
             sandbox: open.sandbox,
-            sink,
+            sink: sinks::open(&connection.sink)?,
+            store: open.store,
             limits: connection.limits.clone(),
             journal: Some(self.journal.clone()),
-            subscriptions,
-            hooks: HookStore::open(&self.paths.data, &connection.name, key(&self.paths)?)?,
             public_url: self.subscribe.clone(),
             commands,
             meters: self.meters.clone(),
@@ -127,8 +124,7 @@ impl Supervisor {
         self.meters.enter(State::Starting, None);
         let mut no_observer = ();
         let end = Actor::new(config, Mode::Serve, &mut no_observer)?.run().await;
-        drop(listening);
-        drop(open.lock);
+        drop(guard);
         Ok(end)
     }
 }
@@ -142,15 +138,17 @@ async fn elapsed(wait: Option<Duration>) {
 }
 
 /// Returns when the connection has another session; applies rotated URLs meanwhile.
-async fn session_changed(name: &str, paths: &Paths, registry: &UrlRegistry) {
-    let before = session_changed_at(&paths.data, name);
+async fn session_changed(store: &ConnectionStore, registry: &UrlRegistry) {
+    let connection = store.name();
+    let changed_at = || store.session_changed_at().unwrap_or_default();
+    let before = changed_at();
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
-        if let Err(error) = control::renew(paths, name, registry) {
-            tracing::debug!(connection = %name, %error, "its URL keeps its secret");
+        if let Err(error) = control::renew(store, registry) {
+            tracing::debug!(connection, %error, "its URL keeps its secret");
         }
-        if session_changed_at(&paths.data, name) != before {
-            tracing::info!(connection = %name, "its session changed");
+        if changed_at() != before {
+            tracing::info!(connection, "its session changed");
             return;
         }
     }

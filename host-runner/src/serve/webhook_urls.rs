@@ -6,15 +6,13 @@ use self::decide::{UnservedFile, UrlAnswer, answer};
 use super::connection_files::in_folder;
 use super::connections::{Connections, Notify};
 use crate::metrics::{InvalidFile, Meters, State};
-use crate::state::Lock;
-use crate::state::hook::{self, HookStore, Kept};
-use crate::tenant::key;
+use crate::state::{ConnectionStore, StoredWebhookUrl, stored_webhook_urls};
 
 impl Connections {
     /// Updates the answer of every known URL whose connection does not run.
     pub(super) fn update_webhook_urls(&mut self, running: &[String], notify: Notify<'_>) {
         self.publish_invalid_files();
-        let all = match key(&self.paths).and_then(|key| hook::kept(&self.paths.data, &key)) {
+        let all = match stored_webhook_urls(&self.paths) {
             Ok(all) => all,
             Err(error) => {
                 tracing::warn!(%error, "URLs of connections that do not run keep their answers");
@@ -24,7 +22,7 @@ impl Connections {
         let unserved = self.unserved_files();
         let folder = self.folder.as_deref().and_then(|folder| std::path::absolute(folder).ok());
         self.accepting.retain(|name| !running.contains(name));
-        for one in all.iter().filter(|one| !running.contains(&one.name)) {
+        for (store, one) in all.iter().filter(|(_, one)| !running.contains(&one.name)) {
             let answer = answer(one, &unserved, folder.as_deref());
             if answer != Some(UrlAnswer::Accept) && self.accepting.remove(&one.name) {
                 self.overview.remove(&one.name);
@@ -36,7 +34,7 @@ impl Connections {
                     self.registry.set_removed(&one.name, one.secrets.clone());
                 }
                 // A process that holds the lock uses the connection: it was not removed.
-                Some(UrlAnswer::Gone) if Lock::take(&self.paths.data, &one.name).is_ok() => {
+                Some(UrlAnswer::Gone) if store.lock().is_ok() => {
                     self.registry.set_removed(&one.name, one.secrets.clone());
                     self.remove(&one.name, notify);
                 }
@@ -49,9 +47,8 @@ impl Connections {
     pub(super) fn remove(&self, name: &str, notify: Notify<'_>) {
         self.registry.remove(name);
         self.overview.remove(name);
-        let noted = key(&self.paths)
-            .and_then(|key| HookStore::open(&self.paths.data, name, key))
-            .and_then(|store| store.note_removed());
+        let noted =
+            ConnectionStore::open(&self.paths, name).and_then(|store| store.webhook_url().set_removed());
         if let Err(error) = noted {
             tracing::warn!(connection = %name, %error, "removal not stored: after a restart its URL answers 404");
         }
@@ -59,7 +56,7 @@ impl Connections {
     }
 
     /// Accepts deliveries for a connection whose file is invalid.
-    fn accept(&mut self, stored: &Kept, notify: Notify<'_>) {
+    fn accept(&mut self, stored: &StoredWebhookUrl, notify: Notify<'_>) {
         self.registry.set(&stored.name, stored.secrets.clone());
         if self.accepting.insert(stored.name.clone()) {
             let meters = Meters::default();

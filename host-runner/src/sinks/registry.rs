@@ -14,6 +14,17 @@ use crate::error::{Error, Kind, Origin, Result};
 /// Every kind; the first is the default.
 pub const KINDS: [&SinkKind; 2] = [&sqlite::KIND, &jsonl::KIND];
 
+/// Their names, in the same order.
+pub const KIND_NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut index = 0;
+    while index < KINDS.len() {
+        names[index] = KINDS[index].name;
+        index += 1;
+    }
+    names
+};
+
 /// A kind of sink: everything that others need to know before one is open.
 pub struct SinkKind {
     /// `kind` under `[sink]`.

@@ -1,6 +1,6 @@
-//! The key that seals sessions: from the environment, a file, or made at first use.
+//! The key that seals sessions: from the environment, a file, or generated at first use.
 //!
-//! Knows nothing of what it seals.
+//! Does not know what it seals.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 
 use crate::error::{Error, Result};
 
-/// The variable that holds a key.
+/// The environment variable that may hold the key.
 pub const VARIABLE: &str = "HOST_RUNNER_KEY";
 
 const BYTES: usize = 32;
@@ -28,27 +28,27 @@ impl std::fmt::Debug for Key {
 }
 
 impl Key {
-    /// A key made of given bytes.
+    /// The key with these bytes.
     pub fn from_bytes(bytes: [u8; BYTES]) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn bytes(&self) -> &[u8; BYTES] {
+    pub(crate) fn bytes(&self) -> &[u8; BYTES] {
         &self.0
     }
 
-    /// The key of this installation: the variable's, else the file's, else `<data>/key`, made if missing.
+    /// The key of this installation: the variable's, else the file's, else `<data>/key`, generated if missing.
     pub fn find(variable: Option<&str>, file: Option<&Path>, data: &Path) -> Result<Self> {
         if let Some(text) = variable {
             return parse(text).ok_or_else(|| wrong(VARIABLE));
         }
-        let (path, may_make) = match file {
+        let (path, may_generate) = match file {
             Some(file) => (file.to_owned(), false),
             None => (data.join("key"), true),
         };
         match std::fs::read_to_string(&path) {
             Ok(text) => parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string())),
-            Err(error) if error.kind() == ErrorKind::NotFound && may_make => make(&path),
+            Err(error) if error.kind() == ErrorKind::NotFound && may_generate => generate(&path),
             Err(error) => Err(Error::state(format!("key {}: {error}", path.display())).hint(
                 "give a folder that can be read and written with --data DIR, or a key with --key-file FILE",
             )),
@@ -58,7 +58,7 @@ impl Key {
 
 fn wrong(place: &str) -> Error {
     Error::configuration(format!("key {place}: not 32 bytes in base64 or hexadecimal"))
-        .hint("make one with: openssl rand -base64 32")
+        .hint("generate one with: openssl rand -base64 32")
 }
 
 fn parse(text: &str) -> Option<Key> {
@@ -72,14 +72,14 @@ fn parse(text: &str) -> Option<Key> {
     forms.find_map(|bytes| bytes.try_into().ok()).map(Key)
 }
 
-fn make(path: &Path) -> Result<Key> {
+fn generate(path: &Path) -> Result<Key> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes).map_err(|error| Error::state(format!("no randomness for a key: {error}")))?;
     let failed = |error: std::io::Error| Error::state(format!("key {}: {error}", path.display()));
     if let Some(folder) = path.parent() {
         super::private_folder(folder)?;
     }
-    // Written aside and linked: two processes that start at once agree on one key.
+    // Linking fails if the file exists, so that two processes that start at the same time agree on one key.
     let aside = path.with_extension(format!("{}.tmp", std::process::id()));
     let _left_over = std::fs::remove_file(&aside);
     let mut file =
@@ -119,14 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_once_and_for_its_owner_only() {
+    fn a_key_is_generated_once_and_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
-        let made = Key::find(None, None, &data).expect("made");
+        let generated = Key::find(None, None, &data).expect("generated");
         let again = Key::find(None, None, &data).expect("read");
-        assert_eq!(made.bytes(), again.bytes());
+        assert_eq!(generated.bytes(), again.bytes());
         let mode = std::fs::metadata(data.join("key")).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(Key::find(None, Some(&data.join("nope")), &data).is_err(), "made up a key file");
+        assert!(
+            Key::find(None, Some(&data.join("nope")), &data).is_err(),
+            "a missing key file was generated"
+        );
     }
 }

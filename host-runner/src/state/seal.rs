@@ -1,4 +1,4 @@
-//! Sealing: XChaCha20-Poly1305, a fresh random nonce in front, bound to the connection's name.
+//! Sealing: XChaCha20-Poly1305, a fresh random nonce in front, bound to the connection's name and the purpose.
 //!
 //! Layout of sealed bytes: version (1), nonce (24), ciphertext with tag.
 
@@ -11,21 +11,39 @@ use crate::error::{Error, Result};
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
 
-/// Seals a text for `owner`.
-pub(super) fn seal(key: &Key, owner: &[u8], text: &str) -> Result<Vec<u8>> {
+/// What is sealed: one kind of sealed text does not open in place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Tokens.
+    Session,
+    /// A registration at the source.
+    Subscription,
+}
+
+/// The additional authenticated data. Unambiguous, because the name of a connection holds no `/`.
+fn context(name: &str, purpose: Purpose) -> Vec<u8> {
+    let purpose = match purpose {
+        Purpose::Session => "session",
+        Purpose::Subscription => "subscription",
+    };
+    format!("{name}/{purpose}").into_bytes()
+}
+
+/// Seals a text of the connection `name`.
+pub(super) fn seal(key: &Key, name: &str, purpose: Purpose, text: &str) -> Result<Vec<u8>> {
     let mut nonce = [0_u8; NONCE_BYTES];
     getrandom::fill(&mut nonce)
-        .map_err(|error| Error::state(format!("no randomness to seal a session: {error}")))?;
+        .map_err(|error| Error::state(format!("no randomness for sealing: {error}")))?;
     let cipher = XChaCha20Poly1305::new(key.bytes().into());
-    let payload = Payload { msg: text.as_bytes(), aad: owner };
+    let payload = Payload { msg: text.as_bytes(), aad: &context(name, purpose) };
     let sealed = cipher
         .encrypt(&XNonce::from(nonce), payload)
-        .map_err(|_| Error::state("the session is too large to seal"))?;
+        .map_err(|_| Error::state(format!("connection `{name}`: its session is too large to seal")))?;
     Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
 }
 
-/// Opens what [`seal`] made; none if the key, the owner or a single bit differs.
-pub(super) fn open(key: &Key, owner: &[u8], sealed: &[u8]) -> Option<String> {
+/// Opens the output of [`seal`]; none if key, name, purpose or a single bit differs.
+pub(super) fn open(key: &Key, name: &str, purpose: Purpose, sealed: &[u8]) -> Option<String> {
     let (version, rest) = sealed.split_first()?;
     let (nonce, ciphertext) = rest.split_at_checked(NONCE_BYTES)?;
     if *version != VERSION {
@@ -33,36 +51,39 @@ pub(super) fn open(key: &Key, owner: &[u8], sealed: &[u8]) -> Option<String> {
     }
     let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
     let cipher = XChaCha20Poly1305::new(key.bytes().into());
-    let payload = Payload { msg: ciphertext, aad: owner };
+    let payload = Payload { msg: ciphertext, aad: &context(name, purpose) };
     let text = cipher.decrypt(&XNonce::from(nonce), payload).ok()?;
     String::from_utf8(text).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Purpose::{Session, Subscription};
     use super::{open, seal};
     use crate::state::key::Key;
 
     #[test]
-    fn a_changed_bit_another_owner_or_key_does_not_open() {
+    fn sealed_text_opens_with_the_same_key_name_purpose_and_bits_only() {
         let key = Key::from_bytes([1; 32]);
-        let sealed = seal(&key, b"acme", "token").expect("sealed");
-        assert_eq!(open(&key, b"acme", &sealed).as_deref(), Some("token"));
-        assert_eq!(open(&key, b"other", &sealed), None);
-        assert_eq!(open(&Key::from_bytes([2; 32]), b"acme", &sealed), None);
+        let sealed = seal(&key, "acme", Session, "token").expect("sealed");
+        assert_eq!(open(&key, "acme", Session, &sealed).as_deref(), Some("token"));
+        assert_eq!(open(&key, "other", Session, &sealed), None);
+        assert_eq!(open(&key, "acme", Subscription, &sealed), None);
+        assert_eq!(open(&Key::from_bytes([2; 32]), "acme", Session, &sealed), None);
         for index in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[index] ^= 1;
-            assert_eq!(open(&key, b"acme", &changed), None, "byte {index}");
+            assert_eq!(open(&key, "acme", Session, &changed), None, "byte {index}");
         }
         for length in 0..sealed.len() {
-            assert_eq!(open(&key, b"acme", &sealed[..length]), None, "length {length}");
+            assert_eq!(open(&key, "acme", Session, &sealed[..length]), None, "length {length}");
         }
     }
 
     #[test]
     fn sealing_twice_gives_different_bytes() {
         let key = Key::from_bytes([1; 32]);
-        assert_ne!(seal(&key, b"a", "x").expect("sealed"), seal(&key, b"a", "x").expect("sealed"));
+        let seal = || seal(&key, "a", Session, "x").expect("sealed");
+        assert_ne!(seal(), seal());
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! Plain data; prints nothing.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::error::{Error, Kind, Origin};
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::sinks::Counts;
 
@@ -110,7 +109,7 @@ impl TableReport {
             "warnings": self.warnings,
         });
         if let Some(error) = self.error() {
-            value["error"] = error_json(error);
+            value["error"] = error.json();
         }
         value
     }
@@ -153,60 +152,5 @@ impl SyncReport {
             "rows": total.counts,
             "tables": self.tables.iter().map(TableReport::json).collect::<Vec<_>>(),
         })
-    }
-}
-
-/// An error, for `--json`.
-pub fn error_json(error: &Error) -> Value {
-    json!({
-        "origin": error.origin.name(),
-        "kind": error.kind.name(),
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-        "retry_after_ms": error.retry_after_ms,
-        "exit": Exit::from(error) as u8,
-    })
-}
-
-/// The error that [`error_json`] wrote; origin and kind are those of a defect where it has none.
-fn error_of(value: &Value) -> Error {
-    let text = |name: &str| value.get(name).and_then(Value::as_str);
-    let origin = text("origin").and_then(Origin::named).unwrap_or(Origin::Host);
-    let kind = text("kind").and_then(Kind::named).unwrap_or(Kind::Internal);
-    Error {
-        hint: text("hint").map(str::to_owned),
-        code: text("code").map(str::to_owned),
-        retry_after_ms: value.get("retry_after_ms").and_then(Value::as_u64),
-        ..Error::new(origin, kind, text("message").unwrap_or("failed"))
-    }
-}
-
-impl Serialize for Error {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        error_json(self).serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Error {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(error_of(&Value::deserialize(deserializer)?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::error::{Error, Kind, Origin};
-
-    #[test]
-    fn an_error_survives_json() {
-        let error = Error {
-            code: Some("NO".to_owned()),
-            retry_after_ms: Some(7),
-            ..Error::new(Origin::Component, Kind::Permission, "not allowed").hint("ask")
-        };
-        let text = serde_json::to_string(&error).expect("JSON");
-        assert_eq!(serde_json::from_str::<Error>(&text).expect("an error"), error);
-        assert!(text.contains("\"exit\":5"), "{text}");
     }
 }

@@ -21,9 +21,9 @@ fn every_kind_of_failure_has_its_exit_code() {
         ("unsupported", 10),
     ] {
         let arguments = json!({ "kind": kind }).to_string();
-        let ran = place.expect(&["command", "fail", &arguments], code);
+        let ran = place.expect(&["invoke", "fail", &arguments], code);
         assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "error: as asked\n"));
-        let answer = place.json(&["command", "fail", &arguments], code);
+        let answer = place.json(&["invoke", "fail", &arguments], code);
         assert_eq!(answer["error"]["kind"], kind);
         assert_eq!(answer["error"]["exit"], code);
     }
@@ -43,8 +43,8 @@ fn help_names_the_exit_codes_and_needs_nothing() {
 #[test]
 fn commands_answer_json_and_take_it_from_stdin() {
     let place = Place::new("");
-    assert_eq!(place.json(&["command", "echo", "{\"a\":1}"], 0), json!({"a": 1}));
-    let ran = place.expect(&["command", "echo", "nope"], 2);
+    assert_eq!(place.json(&["invoke", "echo", "{\"a\":1}"], 0), json!({"a": 1}));
+    let ran = place.expect(&["invoke", "echo", "nope"], 2);
     assert!(ran.stderr.starts_with("error: JSON: not JSON: "), "{ran:#?}");
 }
 
@@ -55,7 +55,7 @@ fn a_connection_is_authorised_checked_and_remembered() {
     assert_eq!(items["items"][0]["outcome"], "failed");
     let ran = place.expect(&["authorize", "--code", "expired-1"], 4);
     assert!(
-        ran.stderr.contains("(invalid_code)") && ran.stderr.contains("hint: make a new code"),
+        ran.stderr.contains("(invalid_code)") && ran.stderr.contains("hint: generate a new code"),
         "{ran:#?}"
     );
     place.expect(&["authorize", "--grant", "{\"code\":\"good-code\"}"], 0);

@@ -2,6 +2,7 @@
 
 mod beside;
 mod cli;
+mod commands;
 mod limits;
 mod sandbox;
 mod secrets;

@@ -79,9 +79,9 @@ fn full_dead_letters_block_the_queue_and_not_polling_until_some_are_dropped() {
     let journal = place.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with("journal.db"));
     let database = rusqlite::Connection::open(journal.expect("a journal")).expect("opened");
     let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
-        INSERT INTO dead_letters (seq, connection, kind, reason, buried_at_ms, bytes, received_at_ms, checksum,
+        INSERT INTO dead_letters (seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, received_at_ms, checksum,
             method, path, headers, body)
-        SELECT seq, connection, kind, reason, buried_at_ms, bytes, received_at_ms, checksum,
+        SELECT seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, received_at_ms, checksum,
             method, path, headers, body FROM dead_letters JOIN n";
     assert_eq!(database.execute(many, []).expect("filled"), 99_999);
     drop(database);
@@ -169,7 +169,7 @@ fn subscribe_unsubscribe_and_rotate_work_while_the_server_runs() {
     place.expect(&["webhook", "unsubscribe"], 0);
     place.expect(&["webhook", "unsubscribe"], 6);
     let before = place.json(&["webhook", "url"], 0)["url"].clone();
-    let after = place.json(&["webhook", "url", "--rotate", "--grace-h", "0"], 0)["url"].clone();
+    let after = place.json(&["webhook", "url", "--rotate", "--grace", "0s"], 0)["url"].clone();
     assert_ne!(before, after);
     let path =
         |url: &Value| url.as_str().and_then(|url| url.strip_prefix("https://YOUR-HOST")).map(str::to_owned);

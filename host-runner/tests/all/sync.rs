@@ -65,7 +65,7 @@ fn changes_follow_the_snapshot() {
 fn a_full_read_finds_what_is_gone_and_keeps_known_deletes() {
     let place = Place::new("rows = 10");
     place.expect(&["sync"], 0);
-    place.configure("rows = 10\ngone = [3, 4]");
+    place.configure("rows = 10\ndeleted = [3, 4]");
     assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 0, 8, 2]);
     assert_eq!(
         place.query("SELECT group_concat(id || _change_source) FROM things WHERE _deleted"),
@@ -81,7 +81,7 @@ fn a_full_read_finds_what_is_gone_and_keeps_known_deletes() {
 fn hard_deletes_remove_rows() {
     let place = Place::new("rows = 10");
     place.expect(&["sync", "--hard-deletes"], 0);
-    place.configure("rows = 10\ngone = [3, 4]\n[sink]\ndeletes = \"hard\"");
+    place.configure("rows = 10\ndeleted = [3, 4]\n[sink]\ndeletes = \"hard\"");
     assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 0, 8, 2]);
     assert_eq!(place.query("SELECT count(*) || '' FROM things"), "8");
 }
@@ -195,7 +195,7 @@ fn an_interrupted_run_exits_130_and_the_next_one_continues() {
 fn two_processes_cannot_run_one_connection() {
     let server = Server::new(None);
     let place = Place::new(&format!(
-        "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]",
+        "behavior = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]",
         server.address
     ));
     let running = place.start(&["sync"]);
@@ -207,19 +207,19 @@ fn two_processes_cannot_run_one_connection() {
 
 #[test]
 fn a_table_that_fails_does_not_stop_the_others_unless_credentials_are_wrong() {
-    let place = Place::new("behaviour = \"fail\"\nkind = \"permission\"");
+    let place = Place::new("behavior = \"fail\"\nkind = \"permission\"");
     let report = place.json(&["sync"], 5);
     assert_eq!(report["tables"][0]["error"]["kind"], "permission");
     assert_eq!(report["tables"][1]["ending"], "caught-up");
 
-    let place = Place::new("behaviour = \"fail\"\nkind = \"auth\"");
+    let place = Place::new("behavior = \"fail\"\nkind = \"auth\"");
     let report = place.json(&["sync"], 4);
     assert_eq!(report["tables"][1]["ending"], "skipped");
 }
 
 #[test]
 fn a_wait_that_is_too_long_is_reported_with_the_time_to_come_back() {
-    let place = Place::new("behaviour = \"fail\"\nkind = \"rate-limited\"\nretry_after_ms = 7200000");
+    let place = Place::new("behavior = \"fail\"\nkind = \"rate-limited\"\nretry_after_ms = 7200000");
     let ran = place.expect(&["sync"], 7);
     assert!(ran.stderr.contains("the source asks to wait 2 h"), "{ran:#?}");
     assert!(ran.stderr.contains("hint: run it again in 2 h"), "{ran:#?}");

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::state::hook::Kept;
+use crate::state::StoredWebhookUrl;
 
 /// What the URL of a connection answers that does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(in crate::serve) struct UnservedFile {
 /// The answer for a connection that does not run; none if this server does not know it. `folder` is that of the
 /// connection files, absolute.
 pub(in crate::serve) fn answer(
-    stored: &Kept,
+    stored: &StoredWebhookUrl,
     unserved: &[UnservedFile],
     folder: Option<&Path>,
 ) -> Option<UrlAnswer> {
@@ -58,14 +58,14 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::{UnservedFile, UrlAnswer, answer};
-    use crate::state::hook::Kept;
+    use crate::state::StoredWebhookUrl;
     use crate::webhook_url::UrlSecrets;
 
     const FOLDER: &str = "/etc/connections";
 
-    fn acme(file: Option<&str>, is_removed: bool) -> Kept {
+    fn acme(file: Option<&str>, is_removed: bool) -> StoredWebhookUrl {
         let secrets = UrlSecrets::generate(&[7; 32], "acme", 1);
-        Kept { name: "acme".to_owned(), secrets, file: file.map(PathBuf::from), is_removed }
+        StoredWebhookUrl { name: "acme".to_owned(), secrets, file: file.map(PathBuf::from), is_removed }
     }
 
     fn unserved(file: &str, name: Option<&str>) -> UnservedFile {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_removed_when_its_file_was_deleted_from_the_folder() {
-        let in_folder = |stored: &Kept| answer(stored, &[], Some(Path::new(FOLDER)));
+        let in_folder = |stored: &StoredWebhookUrl| answer(stored, &[], Some(Path::new(FOLDER)));
         let own = Some("/etc/connections/acme.toml");
         assert_eq!(in_folder(&acme(own, false)), Some(UrlAnswer::Gone));
         assert_eq!(in_folder(&acme(Some("/elsewhere/acme.toml"), false)), None, "of another server");
@@ -87,7 +87,8 @@ mod tests {
     fn while_a_file_may_declare_a_connection_its_url_accepts_deliveries() {
         let own = "/etc/connections/acme.toml";
         let other = "/etc/connections/new.toml";
-        let with = |stored: &Kept, one: UnservedFile| answer(stored, &[one], Some(Path::new(FOLDER)));
+        let with =
+            |stored: &StoredWebhookUrl, one: UnservedFile| answer(stored, &[one], Some(Path::new(FOLDER)));
         let stored = acme(Some(own), false);
         assert_eq!(with(&stored, unserved(own, None)), Some(UrlAnswer::Accept));
         assert_eq!(with(&stored, unserved(own, Some("acme"))), Some(UrlAnswer::Accept));

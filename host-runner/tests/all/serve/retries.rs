@@ -5,7 +5,7 @@ use crate::support::Place;
 
 /// A connection whose table `things` is unavailable.
 fn unavailable(limits: &str) -> Place {
-    Place::new(&format!("behaviour = \"fail\"\nkind = \"unavailable\"\n[retry]\n{limits}"))
+    Place::new(&format!("behavior = \"fail\"\nkind = \"unavailable\"\n[retry]\n{limits}"))
 }
 
 /// The waits after the failures of `things` so far, in milliseconds.

@@ -19,7 +19,7 @@ const COMMANDS: [&[&str]; 13] = [
     &["discover"],
     &["count"],
     &["sync"],
-    &["command"],
+    &["invoke"],
     &["state"],
     &["state", "show"],
     &["state", "reset"],
@@ -166,7 +166,7 @@ fn every_json_output_is_one_value_with_the_promised_members() {
         &["/connection", "/authorized", "/sink", "/tables/0/table", "/tables/0/cursor", "/tables/0/complete"],
     );
     holds(&json(&["state", "reset"]), &["/connection", "/reset/0"]);
-    json(&["command", "list-departments"]);
+    json(&["invoke", "list-departments"]);
 }
 
 #[test]

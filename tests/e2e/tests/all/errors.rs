@@ -67,9 +67,9 @@ fn client_is_unknown(setup: &Setup) {
         &["authorize", "--code", GRANT_CODE],
         4,
         expect![[r#"
-        error: `client_id` is not known, says data centre `us` (http://127.0.0.1:N) (invalid_client)
+        error: `client_id` is not known, says data center `us` (http://127.0.0.1:N) (invalid_client)
 
-        hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console
+        hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data center's API console
     "#]],
     );
 }
@@ -82,9 +82,9 @@ fn code_is_refused(setup: &Setup) {
         &["authorize", "--code", GRANT_CODE],
         4,
         expect![[r#"
-        error: the generated code has expired, was used before, or is of another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
+        error: the generated code has expired, was used before, or is of another data center, says data center `us` (http://127.0.0.1:N) (invalid_code)
 
-        hint: a code works once and only for the minutes chosen when it was made: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
+        hint: a code works once and only for the minutes chosen when it was generated: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
     "#]],
     );
 }
@@ -121,9 +121,9 @@ fn a_wrong_client_secret_is_told_from_a_wrong_id() {
         &["authorize", "--code", GRANT_CODE],
         4,
         expect![[r#"
-        error: `client_secret` is wrong for this client, says data centre `us` (http://127.0.0.1:N) (invalid_client_secret)
+        error: `client_secret` is wrong for this client, says data center `us` (http://127.0.0.1:N) (invalid_client_secret)
 
-        hint: copy the Client Secret again from the API console; a client used in several data centres has one for each
+        hint: copy the Client Secret again from the API console; a client used in several data centers has one for each
     "#]],
     );
 }
@@ -158,7 +158,7 @@ fn a_connection_that_is_not_authorised_says_how() {
         &["sync"],
         4,
         expect![[r#"
-            error: not authorised yet: there is no refresh token
+            error: not authorized yet: there is no refresh token
 
             hint: generate a code at the Zoho API console and run `authorize --code CODE`
         "#]],
@@ -174,7 +174,7 @@ fn a_revoked_refresh_token_asks_to_authorise_again() {
         &["sync"],
         4,
         expect![[r#"
-            error: the refresh token was revoked, removed or belongs to another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
+            error: the refresh token was revoked, removed or belongs to another data center, says data center `us` (http://127.0.0.1:N) (invalid_code)
 
             hint: generate a new code at the API console and run `authorize --code CODE`
         "#]],
@@ -226,9 +226,9 @@ fn a_wrong_organisation_is_a_matter_of_configuration() {
         &["sync"],
         3,
         expect![[r#"
-            error: `organization_id` 600000000: the grant is not valid for this organisation (OAUTH_ORG_MISMATCH)
+            error: `organization_id` 600000000: the grant is not valid for this organization (OAUTH_ORG_MISMATCH)
 
-            hint: the grant belongs to another organisation: correct `organization_id`, or generate the code with the right portal selected
+            hint: the grant belongs to another organization: correct `organization_id`, or generate the code with the right portal selected
         "#]],
     );
 }
@@ -246,7 +246,7 @@ fn an_unreachable_host_is_named() {
         &["sync"],
         8,
         expect![[r#"
-            error: http://127.0.0.1:N: cannot be reached: nobody listens there (attempt 2 of 2) (UNREACHABLE)
+            error: http://127.0.0.1:N: cannot be reached: the connection was refused (attempt 2 of 2) (UNREACHABLE)
 
             hint: check `data_center`, `desk_url`, `accounts_url`, and the network of this machine
         "#]],
@@ -279,7 +279,7 @@ fn a_throttled_token_endpoint_says_when_to_come_back() {
         &["sync"],
         7,
         expect![[r#"
-            error: too many tokens were asked for, says data centre `us` (http://127.0.0.1:N); the source asks to wait 2 min (Access Denied)
+            error: too many tokens were asked for, says data center `us` (http://127.0.0.1:N); the source asks to wait 2 min (Access Denied)
 
             hint: run it again in 2 min; or let it wait: max_wait = "Nm" under [retry] (now "1m")
         "#]],
@@ -302,7 +302,7 @@ fn used_up_credits_say_when_they_are_renewed() {
             error: table `organization_fields`: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
             hint: run it again in 11 h 59 min; or let it wait: max_wait = "Nh" under [retry] (now "5m")
-            warning: table `organization_fields`: the batch was cut short: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded. (THRESHOLD_EXCEEDED)
+            warning: table `organization_fields`: the batch ended early: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded. (THRESHOLD_EXCEEDED)
             error: table `products`: GET /api/v1/products: HTTP 429: The maximum number of API calls that can be made per day has been exceeded; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
             hint: run it again in 11 h 59 min; or let it wait: max_wait = "Nh" under [retry] (now "5m")
@@ -327,7 +327,7 @@ fn an_edition_without_contracts_reads_the_others() {
         expect![[r#"
         error: table `contracts`: GET /api/v1/contracts: HTTP 403: The license of this organization does not allow this operation. (LICENSE_ACCESS_LIMITED)
 
-        hint: the organisation's edition lacks this: leave the table out of `tables`
+        hint: the organization's edition lacks this: leave the table out of `tables`
     "#]],
     );
     assert_eq!(tables_read(&setup), ["departments", "organization_fields", "products", "tickets"]);

@@ -148,8 +148,8 @@ fn no_secret_is_written_anywhere() {
             &["sync", "--full-refresh", "--json"],
             &["state", "show"],
             &["state", "show", "--json"],
-            &["command", "refresh-token", "--json"],
-            &["command", "no-such"],
+            &["invoke", "refresh-token", "--json"],
+            &["invoke", "no-such"],
             &["sync", "--table", "cats"],
         ] {
             run(&[words, &["-c", connection]].concat());
@@ -222,5 +222,5 @@ fn secrets_come_from_the_environment_and_from_files() {
     setup.host_with_env(&["sync"], &[("E2E_CLIENT_SECRET", SECRET)]).exits(0);
     setup.write("secret.txt", &format!("{SECRET}\n"));
     setup.reconfigure(|file| file.without("client_secret").config_text("client_secret_file", "secret.txt"));
-    setup.host(&["command", "refresh-token"]).exits(0);
+    setup.host(&["invoke", "refresh-token"]).exits(0);
 }

@@ -87,7 +87,7 @@ fn a_renewed_token_is_kept_even_when_the_command_fails() {
 #[test]
 fn the_command_that_renews_says_how_long_the_token_lasts() {
     let setup = Setup::authorized(5);
-    let run = setup.host(&["command", "refresh-token", "--json"]).exits(0);
+    let run = setup.host(&["invoke", "refresh-token", "--json"]).exits(0);
     assert!(run.stdout.contains("valid_until_ms"), "{run}");
     assert_eq!(issued(&setup), 2);
 }

@@ -1,20 +1,14 @@
-//! The registration of the webhook through a scripted transport: made once, found again, put right, and looked at.
+//! The subscription through a scripted transport: created once, found again, repaired, and checked.
 
 use serde_json::{Value, json};
 use zoho_desk::check::Outcome;
 use zoho_desk::connection::Connection;
 
 use crate::desk::Desk;
+use crate::setup::connect;
 
 const URL: &str = "https://hooks.example.com/hooks/acme/first-secret";
 const ROTATED: &str = "https://hooks.example.com/hooks/acme/second-secret";
-
-fn connect(desk: &Desk) -> Connection<Desk> {
-    let config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
-    let mut connection = Connection::open(desk.clone(), &config.to_string(), None).unwrap();
-    connection.authorize(r#"{"code":"good"}"#).unwrap();
-    connection
-}
 
 fn hooks(desk: &Desk) -> Vec<Value> {
     let mut hooks = Vec::new();
@@ -27,9 +21,9 @@ fn outcome(connection: &mut Connection<Desk>, subscription: &str) -> Outcome {
 }
 
 #[test]
-fn asked_again_nothing_is_made_twice_and_the_answer_is_the_same() {
+fn subscribing_twice_creates_one_webhook_and_returns_the_same_subscription() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
+    let mut connection = connect(&desk, json!({}));
     let first = connection.subscribe(URL, &[], None).unwrap();
     desk.advance_ms(1000);
     assert_eq!(connection.subscribe(URL, &[], Some(&first)).unwrap(), first);
@@ -38,10 +32,10 @@ fn asked_again_nothing_is_made_twice_and_the_answer_is_the_same() {
 }
 
 #[test]
-fn another_secret_changes_the_webhook_that_is_there() {
+fn a_rotated_secret_changes_the_registered_webhook() {
     for keeps_state in [true, false] {
         let desk = Desk::with_tickets(1);
-        let mut connection = connect(&desk);
+        let mut connection = connect(&desk, json!({}));
         let first = connection.subscribe(URL, &[], None).unwrap();
         let id = hooks(&desk)[0]["id"].clone();
         let kept = keeps_state.then_some(first.as_str());
@@ -54,18 +48,18 @@ fn another_secret_changes_the_webhook_that_is_there() {
 }
 
 #[test]
-fn another_outside_name_changes_the_webhook_that_is_known() {
+fn a_new_host_name_changes_the_webhook_of_the_subscription() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
+    let mut connection = connect(&desk, json!({}));
     let first = connection.subscribe(URL, &[], None).unwrap();
     connection.subscribe("https://other.example.com/hooks/acme/first-secret", &[], Some(&first)).unwrap();
     assert_eq!(hooks(&desk).len(), 1);
 }
 
 #[test]
-fn webhooks_of_others_are_left_alone_and_left_overs_of_ours_are_removed() {
+fn webhooks_of_earlier_secrets_are_deleted_and_webhooks_of_others_are_kept() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
+    let mut connection = connect(&desk, json!({}));
     let ours = connection.subscribe(URL, &[], None).unwrap();
     desk.set(|state| {
         let mut left_over = state.webhooks[0].clone();
@@ -73,7 +67,7 @@ fn webhooks_of_others_are_left_alone_and_left_overs_of_ours_are_removed() {
         left_over["url"] = json!("https://hooks.example.com/hooks/acme/zeroth-secret");
         state.webhooks.push(left_over);
         for (id, name, url) in [
-            ("801", "Somebody else's", "https://hooks.example.com/hooks/acme/their-own"),
+            ("801", "Another program", "https://hooks.example.com/hooks/acme/their-own"),
             ("802", "Source connector", "https://hooks.example.com/hooks/beta/secret"),
         ] {
             state
@@ -87,7 +81,7 @@ fn webhooks_of_others_are_left_alone_and_left_overs_of_ours_are_removed() {
 }
 
 #[test]
-fn what_somebody_changed_is_seen_and_put_right_and_told() {
+fn a_webhook_changed_at_the_source_fails_the_check_and_is_repaired_by_a_new_subscription() {
     let break_it: [fn(&mut Vec<Value>); 4] = [
         |hooks| hooks[0]["isEnabled"] = json!(false),
         |hooks| hooks[0]["subscriptions"] = json!({"Ticket_Add": null}),
@@ -96,13 +90,13 @@ fn what_somebody_changed_is_seen_and_put_right_and_told() {
     ];
     for (index, change) in break_it.into_iter().enumerate() {
         let desk = Desk::with_tickets(1);
-        let mut connection = connect(&desk);
+        let mut connection = connect(&desk, json!({}));
         let first = connection.subscribe(URL, &[], None).unwrap();
         desk.advance_ms(1000);
         desk.set(|state| change(&mut state.webhooks));
         assert_eq!(outcome(&mut connection, &first), Outcome::Failed, "change {index}");
         let second = connection.subscribe(URL, &[], Some(&first)).unwrap();
-        assert_ne!(second, first, "change {index}: the host must learn that events may be missing");
+        assert_ne!(second, first, "change {index}: the host must see that events may be missing");
         assert_eq!(outcome(&mut connection, &second), Outcome::Passed, "change {index}");
         assert_eq!(hooks(&desk).len(), 1);
     }

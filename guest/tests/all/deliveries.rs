@@ -1,26 +1,27 @@
-//! Deliveries through a scripted transport: whose signature is believed, and when a delivery waits for a key.
+//! Deliveries through a scripted transport: signatures and their keys, refetched records, departments.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use zoho_desk::change::Operation;
 use zoho_desk::connection::Connection;
 use zoho_desk::error::{Error, Kind};
 use zoho_desk::limits::{
-    EVENT_SKEW_MS, EVENTS_MAX, SIGNING_KEYS_LIFE_MS, SIGNING_KEYS_PATIENCE_MS, SIGNING_KEYS_PAUSE_MS,
+    EVENT_SKEW_MS, EVENTS_MAX, SIGNING_KEYS_INTERVAL_MS, SIGNING_KEYS_LIFE_MS, SIGNING_KEYS_OUTAGE_MS,
     SIGNING_KEYS_RECHECK_MS, SIGNING_KEYS_STALE_MS,
 };
-use zoho_desk::row::Operation;
 use zoho_desk::webhook::keys::Keys;
 use zoho_desk::webhook::signature::{Refusal, verify};
 use zoho_desk::webhook::{Delivery, Receipt};
 
 use crate::desk::Desk;
+use crate::setup::connect;
 use crate::signer::{jwk, signed, token};
 
 const NOW_MS: u64 = 1_795_368_310_000;
 
 fn keys() -> Keys {
-    Keys::of(&[json!({"kid": "other", "kty": "EC"}), jwk("k1"), json!("no key")])
+    Keys::new(&[json!({"kid": "other", "kty": "EC"}), jwk("k1"), json!("no key")])
 }
 
 fn check(kid: &str, iss: &str, aud: &str, exp: u64) -> Result<(), Refusal> {
@@ -28,7 +29,7 @@ fn check(kid: &str, iss: &str, aud: &str, exp: u64) -> Result<(), Refusal> {
 }
 
 #[test]
-fn a_signature_for_us_is_accepted_with_expiry_in_either_unit() {
+fn a_signature_for_this_webhook_is_accepted_with_expiry_in_either_unit() {
     assert_eq!(check("k1", "orgId:42", "webhookId:7", NOW_MS / 1000 + 60), Ok(()));
     assert_eq!(check("k1", "orgId:42", "webhookId:7", NOW_MS + 60_000), Ok(()));
 }
@@ -37,7 +38,7 @@ fn a_signature_for_us_is_accepted_with_expiry_in_either_unit() {
 fn every_other_signature_is_refused() {
     let soon = NOW_MS / 1000 + 60;
     assert_eq!(check("k2", "orgId:42", "webhookId:7", soon), Err(Refusal::UnknownKey("k2".into())));
-    assert_eq!(check("k1", "orgId:43", "webhookId:7", soon), Err(Refusal::Foreign("organisation")));
+    assert_eq!(check("k1", "orgId:43", "webhookId:7", soon), Err(Refusal::Foreign("organization")));
     assert_eq!(check("k1", "orgId:42", "webhookId:8", soon), Err(Refusal::Foreign("webhook")));
     assert_eq!(check("k1", "orgId:42", "webhookId:7", soon - 3600), Err(Refusal::Expired));
     assert_eq!(check("k1", "orgId:42", "webhookId:7", NOW_MS - 3_600_000), Err(Refusal::Expired));
@@ -60,27 +61,19 @@ fn every_other_signature_is_refused() {
 }
 
 #[test]
-fn a_key_that_is_too_short_or_no_key_is_not_used() {
+fn keys_that_are_too_short_or_malformed_are_ignored() {
     let short = json!({"kid": "short", "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([255; 128]), "e": "AQAB"});
     let even = json!({"kid": "even", "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([254; 256]), "e": "AQAB"});
-    let keys = Keys::of(&[short, even, json!(null), json!({"kid": 7}), jwk("k1")]);
+    let keys = Keys::new(&[short, even, json!(null), json!({"kid": 7}), jwk("k1")]);
     assert!(keys.get("short").is_none() && keys.get("even").is_none() && keys.get("k1").is_some());
 }
 
-/// A connection that knows its webhook and has verified a delivery by the key `k1`.
-fn connect(desk: &Desk) -> Connection<Desk> {
+/// A connection that has verified a delivery signed by the key `k1`.
+fn connect_with_key(desk: &Desk) -> Connection<Desk> {
     desk.set(|state| state.jwks = vec![jwk("k1")]);
-    let mut connection = open(desk, json!({}));
+    let mut connection = connect(desk, json!({}));
     deliver(&mut connection, desk, "k1").unwrap();
     assert_eq!(desk.key_fetches(), 1);
-    connection
-}
-
-fn open(desk: &Desk, more: Value) -> Connection<Desk> {
-    let mut config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let mut connection = Connection::open(desk.clone(), &config.to_string(), None).unwrap();
-    connection.authorize(r#"{"code":"good"}"#).unwrap();
     connection
 }
 
@@ -102,17 +95,17 @@ fn delivery(received_at_ms: u64, headers: Vec<(String, Vec<u8>)>, body: &Value) 
     Delivery { received_at_ms, method: "POST".to_owned(), headers, body: body.to_string().into_bytes() }
 }
 
-/// What unsigned deliveries of these bodies mean.
+/// Receipts of unsigned deliveries with these bodies.
 fn unsigned(connection: &mut Connection<Desk>, at_ms: u64, bodies: &[Value]) -> Vec<Result<Receipt, Error>> {
     let deliveries: Vec<Delivery> = bodies.iter().map(|body| delivery(at_ms, Vec::new(), body)).collect();
     connection.receive(None, &deliveries)
 }
 
 #[test]
-fn a_delivery_by_a_new_key_is_taken_when_the_keys_have_changed() {
+fn a_delivery_signed_by_a_new_key_is_accepted_after_one_fetch() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
-    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    let mut connection = connect_with_key(&desk);
+    desk.advance_ms(SIGNING_KEYS_INTERVAL_MS + 1);
     desk.set(|state| state.jwks = vec![jwk("k2")]);
     assert_eq!(deliver(&mut connection, &desk, "k2"), Ok(1));
     assert_eq!(deliver(&mut connection, &desk, "k2"), Ok(1));
@@ -120,10 +113,10 @@ fn a_delivery_by_a_new_key_is_taken_when_the_keys_have_changed() {
 }
 
 #[test]
-fn a_delivery_by_a_new_key_waits_while_keys_may_not_be_asked_for_and_is_not_lost() {
+fn a_delivery_signed_by_a_new_key_waits_until_keys_may_be_fetched_again() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
-    desk.advance_ms(SIGNING_KEYS_PAUSE_MS / 4);
+    let mut connection = connect_with_key(&desk);
+    desk.advance_ms(SIGNING_KEYS_INTERVAL_MS / 4);
     desk.set(|state| state.jwks = vec![jwk("k2")]);
     let arrived_ms = desk.now_ms();
     let waits = deliver_of(&mut connection, arrived_ms, "k2").unwrap_err();
@@ -133,25 +126,25 @@ fn a_delivery_by_a_new_key_waits_while_keys_may_not_be_asked_for_and_is_not_lost
 }
 
 #[test]
-fn a_key_that_is_unknown_to_keys_of_after_the_delivery_is_forged() {
+fn a_delivery_signed_with_an_unknown_key_is_rejected_once_newer_keys_were_fetched() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
-    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    let mut connection = connect_with_key(&desk);
+    desk.advance_ms(SIGNING_KEYS_INTERVAL_MS + 1);
     let arrived_ms = desk.now_ms();
     desk.advance_ms(1);
     for _ in 0..3 {
         let refused = deliver_of(&mut connection, arrived_ms, "k9").unwrap_err();
         assert_eq!(refused.kind, Kind::Permission, "{refused}");
     }
-    assert_eq!(desk.key_fetches(), 2, "asked for once for all of them");
+    assert_eq!(desk.key_fetches(), 2, "one fetch for all of them");
 }
 
-/// A dead letter that is replayed, by a key that was published only after it had arrived.
+/// A dead letter is replayed whose key was published after it had arrived.
 #[test]
-fn a_key_that_was_unknown_when_it_was_asked_for_may_be_known_a_minute_later() {
+fn a_rejected_delivery_is_accepted_when_its_key_is_published_and_fetched_later() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
-    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    let mut connection = connect_with_key(&desk);
+    desk.advance_ms(SIGNING_KEYS_INTERVAL_MS + 1);
     let arrived_ms = desk.now_ms();
     desk.advance_ms(1);
     assert_eq!(deliver_of(&mut connection, arrived_ms, "k2").unwrap_err().kind, Kind::Permission);
@@ -160,28 +153,33 @@ fn a_key_that_was_unknown_when_it_was_asked_for_may_be_known_a_minute_later() {
     assert_eq!(deliver_of(&mut connection, arrived_ms, "k2"), Ok(1));
 }
 
-/// Whoever knows the URL can send any key id; that must not hold what Zoho signed, even when keys cannot be fetched.
+/// Any sender who knows the URL can name any key; that must not block signed deliveries while keys cannot be
+/// fetched.
 #[test]
-fn an_unknown_key_waits_for_keys_that_cannot_be_fetched_and_not_for_ever() {
+fn an_unknown_key_waits_for_a_limited_time_while_keys_cannot_be_fetched_and_known_keys_do_not() {
     let desk = Desk::with_tickets(1);
-    let mut connection = connect(&desk);
-    desk.advance_ms(SIGNING_KEYS_PAUSE_MS + 1);
+    let mut connection = connect_with_key(&desk);
+    desk.advance_ms(SIGNING_KEYS_INTERVAL_MS + 1);
     desk.set(|state| state.keys_fail = true);
     let arrived_ms = desk.now_ms();
     assert_eq!(deliver_of(&mut connection, arrived_ms, "k9").unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(deliver(&mut connection, &desk, "k1"), Ok(1), "known keys still do");
-    desk.advance_ms(SIGNING_KEYS_PATIENCE_MS + 1);
+    assert_eq!(deliver(&mut connection, &desk, "k1"), Ok(1), "known keys are trusted");
+    desk.advance_ms(SIGNING_KEYS_OUTAGE_MS + 1);
     assert_eq!(deliver_of(&mut connection, arrived_ms, "k9").unwrap_err().kind, Kind::Permission);
     desk.advance_ms(SIGNING_KEYS_LIFE_MS);
-    assert_eq!(deliver(&mut connection, &desk, "k1"), Ok(1), "old keys do while there are no others");
+    assert_eq!(
+        deliver(&mut connection, &desk, "k1"),
+        Ok(1),
+        "old keys are trusted while there are no others"
+    );
     desk.advance_ms(SIGNING_KEYS_STALE_MS);
     assert_eq!(deliver(&mut connection, &desk, "k1").unwrap_err().kind, Kind::Unavailable);
 }
 
 #[test]
-fn what_is_not_proved_is_read_again_even_a_department() {
+fn an_unsigned_event_is_refetched_and_one_that_no_table_declares_is_ignored() {
     let desk = Desk::with_tickets(1);
-    let mut connection = open(&desk, json!({}));
+    let mut connection = connect(&desk, json!({}));
     let body =
         json!([{"eventType": "Department_Update", "payload": {"id": "5", "name": "a lie"}, "orgId": "42"}]);
     let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
@@ -194,11 +192,14 @@ fn what_is_not_proved_is_read_again_even_a_department() {
 }
 
 #[test]
-fn an_event_of_the_far_future_makes_its_row_no_newer_than_its_arrival() {
+fn an_event_of_the_far_future_is_dated_by_its_arrival() {
     for refetch in ["always", "never"] {
         let desk = Desk::with_tickets(3);
-        let mut connection = open(&desk, json!({"refetch": refetch}));
-        let event = |name: &str, id: &str| json!([{"eventType": name, "payload": {"id": id}, "orgId": "42", "eventTime": "9999999999999"}]);
+        let mut connection = connect(&desk, json!({"refetch": refetch}));
+        let event = |name: &str, id: &str| {
+            let payload = json!({"id": id});
+            json!([{"eventType": name, "payload": payload, "orgId": "42", "eventTime": "9999999999999"}])
+        };
         let bodies = [event("Ticket_Update", "2"), event("Ticket_Delete", "1")];
         for receipt in unsigned(&mut connection, desk.now_ms(), &bodies) {
             let as_of_ms = receipt.unwrap().changes[0].as_of_ms.unwrap();
@@ -208,9 +209,9 @@ fn an_event_of_the_far_future_makes_its_row_no_newer_than_its_arrival() {
 }
 
 #[test]
-fn a_record_is_read_once_for_all_the_deliveries_about_it() {
+fn a_record_is_refetched_once_for_all_deliveries_of_a_call() {
     let desk = Desk::with_tickets(3);
-    let mut connection = open(&desk, json!({}));
+    let mut connection = connect(&desk, json!({}));
     let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42"}]);
     let before = desk.calls();
     let receipts = unsigned(&mut connection, desk.now_ms(), &vec![body; 20]);
@@ -218,12 +219,11 @@ fn a_record_is_read_once_for_all_the_deliveries_about_it() {
     assert_eq!(desk.calls() - before, 1);
 }
 
-/// One record that cannot be read fails its own delivery and no other.
 #[test]
-fn a_record_that_cannot_be_read_fails_its_delivery_alone() {
+fn a_record_that_cannot_be_refetched_fails_its_delivery_and_no_other() {
     let desk = Desk::with_tickets(3);
     desk.set(|state| state.fail_detail_of = Some("2".to_owned()));
-    let mut connection = open(&desk, json!({}));
+    let mut connection = connect(&desk, json!({}));
     let of = |id: &str| json!([{"eventType": "Ticket_Update", "payload": {"id": id}, "orgId": "42"}]);
     let receipts = unsigned(&mut connection, desk.now_ms(), &[of("1"), of("2"), of("3")]);
     let kinds: Vec<Option<Kind>> =
@@ -234,7 +234,7 @@ fn a_record_that_cannot_be_read_fails_its_delivery_alone() {
 #[test]
 fn a_delivery_of_too_many_events_is_refused_without_a_call() {
     let desk = Desk::with_tickets(1);
-    let mut connection = open(&desk, json!({}));
+    let mut connection = connect(&desk, json!({}));
     let event = json!({"eventType": "Ticket_Update", "payload": {"id": "1"}});
     let before = desk.calls();
     let receipts = unsigned(&mut connection, desk.now_ms(), &[Value::from(vec![event; EVENTS_MAX + 1])]);
@@ -243,20 +243,20 @@ fn a_delivery_of_too_many_events_is_refused_without_a_call() {
 }
 
 #[test]
-fn an_event_of_no_organisation_must_be_proved_or_read_again() {
+fn an_event_without_an_organization_must_be_signed_or_refetched() {
     let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "1"}}]);
-    for (refetch, is_taken) in [("auto", true), ("always", true), ("never", false)] {
+    for (refetch, is_accepted) in [("auto", true), ("always", true), ("never", false)] {
         let desk = Desk::with_tickets(1);
-        let mut connection = open(&desk, json!({"refetch": refetch}));
+        let mut connection = connect(&desk, json!({"refetch": refetch}));
         let receipts = unsigned(&mut connection, desk.now_ms(), std::slice::from_ref(&body));
-        assert_eq!(receipts[0].is_ok(), is_taken, "{refetch}");
+        assert_eq!(receipts[0].is_ok(), is_accepted, "{refetch}");
     }
 }
 
 #[test]
-fn an_update_with_any_delete_flag_is_a_delete() {
+fn an_update_event_with_any_delete_flag_is_a_delete() {
     let desk = Desk::with_tickets(1);
-    let mut connection = open(&desk, json!({"refetch": "never"}));
+    let mut connection = connect(&desk, json!({"refetch": "never"}));
     for flag in ["isDeleted", "isTrashed", "IsDel"] {
         let body =
             json!([{"eventType": "Ticket_Update", "payload": {"id": "1", flag: "true"}, "orgId": "42"}]);
@@ -265,29 +265,30 @@ fn an_update_with_any_delete_flag_is_a_delete() {
     }
 }
 
-/// A late event finds a record that was deleted after it: the delete is as new as the answer that says so.
 #[test]
-fn a_record_that_is_gone_when_it_is_read_again_was_gone_by_then() {
+fn a_delete_found_by_a_refetch_is_dated_by_the_answer_not_by_the_event() {
     let desk = Desk::with_tickets(3);
     desk.set(|state| {
         state.detail_status.insert("2".to_owned(), 404);
     });
-    let mut connection = open(&desk, json!({}));
+    let mut connection = connect(&desk, json!({}));
     let event_ms = desk.now_ms() - 3_600_000;
-    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42", "eventTime": event_ms.to_string()}]);
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42",
+        "eventTime": event_ms.to_string()}]);
     let receipts = unsigned(&mut connection, event_ms, &[body]);
     let change = &receipts[0].as_ref().unwrap().changes[0];
     assert_eq!(change.operation, Operation::Delete);
     assert!(change.as_of_ms.unwrap() > event_ms + 3_000_000, "{:?}", change.as_of_ms);
 }
 
-/// Zoho's filter by department does not reach deletes, and webhooks that were registered by hand may have none.
+/// Zoho does not filter delete events by department, and a webhook that was registered by hand may have no
+/// filter.
 #[test]
-fn only_records_of_the_chosen_departments_are_taken_and_one_that_left_them_is_gone() {
-    let chosen = json!({"department_ids": ["1"], "refetch": "never"});
+fn events_apply_to_selected_departments_only_and_a_record_that_left_them_is_deleted() {
+    let selected = json!({"department_ids": ["1"], "refetch": "never"});
     let take = |name: &str, payload: Value, previous: Value| {
         let desk = Desk::with_tickets(3);
-        let mut connection = open(&desk, chosen.clone());
+        let mut connection = connect(&desk, selected.clone());
         let body = json!([{"eventType": name, "payload": payload, "prevState": previous, "orgId": "42"}]);
         let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
         receipts[0].as_ref().unwrap().changes.first().map(|change| change.operation)
@@ -302,11 +303,14 @@ fn only_records_of_the_chosen_departments_are_taken_and_one_that_left_them_is_go
 }
 
 #[test]
-fn what_is_read_again_of_a_department_that_is_not_chosen_is_gone_and_its_parts_are_not_taken() {
+fn a_refetched_ticket_of_another_department_is_deleted_and_its_threads_are_not_applied() {
     let desk = Desk::with_tickets(3);
     desk.set(|state| state.move_to(2, 9));
-    let mut connection = open(&desk, json!({"department_ids": ["1"]}));
-    let thread = |ticket: &str| json!([{"eventType": "Ticket_Thread_Add", "payload": {"id": format!("7{ticket}"), "ticketId": ticket}, "orgId": "42"}]);
+    let mut connection = connect(&desk, json!({"department_ids": ["1"]}));
+    let thread = |ticket: &str| {
+        let payload = json!({"id": format!("7{ticket}"), "ticketId": ticket});
+        json!([{"eventType": "Ticket_Thread_Add", "payload": payload, "orgId": "42"}])
+    };
     let receipts = unsigned(&mut connection, desk.now_ms(), &[thread("1"), thread("2")]);
     let of = |index: usize| -> Vec<(&str, Operation)> {
         let receipt = receipts[index].as_ref().unwrap();

@@ -1,17 +1,17 @@
-//! Following by search through a scripted transport: what is asked, what becomes a delete, and where it ends.
+//! Incremental reading through a scripted transport: search windows, deletes, children, the recycle bin.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use zoho_desk::change::Operation;
 use zoho_desk::connection::Connection;
 use zoho_desk::reader::Batch;
-use zoho_desk::row::Operation;
 
 use crate::desk::Desk;
-use crate::reading::{LIMITS, connect, read_all};
+use crate::setup::{LIMITS, connect, read_all};
 
-/// Reads from a cursor until nothing is left.
-fn follow(connection: &mut Connection<Desk>, table: &str, mut cursor: String) -> Vec<Batch> {
+/// Reads from a cursor until caught up.
+fn read_changes(connection: &mut Connection<Desk>, table: &str, mut cursor: String) -> Vec<Batch> {
     let mut batches = Vec::new();
     for _ in 0..300 {
         let batch = connection.read(table, Some(&cursor), LIMITS).unwrap();
@@ -22,7 +22,7 @@ fn follow(connection: &mut Connection<Desk>, table: &str, mut cursor: String) ->
             return batches;
         }
     }
-    panic!("following does not end");
+    panic!("never caught up");
 }
 
 /// The keys of all changes, each once.
@@ -31,7 +31,7 @@ fn keys(batches: &[Batch]) -> BTreeSet<&str> {
 }
 
 #[test]
-fn a_search_without_a_total_is_halved_at_its_cap_and_ends() {
+fn a_window_without_a_total_is_halved_at_the_search_cap_and_read_to_its_end() {
     for same_second in [false, true] {
         let desk = Desk::with_tickets(6_000);
         desk.set(|state| state.count_of_page = true);
@@ -41,7 +41,7 @@ fn a_search_without_a_total_is_halved_at_its_cap_and_ends() {
         for id in 1..=6_000 {
             desk.set(|state| state.modify_at(id, if same_second { 300_000 } else { u64::from(id) * 90 }));
         }
-        let batches = follow(&mut connection, "tickets", cursor);
+        let batches = read_changes(&mut connection, "tickets", cursor);
         let found = keys(&batches).len();
         let warned = batches.iter().flat_map(|batch| &batch.warnings).any(|text| text.contains("one second"));
         if same_second {
@@ -53,7 +53,7 @@ fn a_search_without_a_total_is_halved_at_its_cap_and_ends() {
 }
 
 #[test]
-fn a_delete_found_by_404_is_dated_by_the_sources_clock_and_differs_from_the_next() {
+fn deletes_found_by_404_are_dated_by_the_sources_clock_and_have_distinct_ids() {
     let desk = Desk::with_tickets(9);
     desk.set(|state| state.ahead_ms = 600_000);
     let mut connection = connect(&desk, json!({}));
@@ -77,7 +77,7 @@ fn a_delete_found_by_404_is_dated_by_the_sources_clock_and_differs_from_the_next
 }
 
 #[test]
-fn conversations_of_a_ticket_in_the_bin_are_buried_where_they_are_still_listed() {
+fn conversations_of_a_ticket_in_the_recycle_bin_are_deleted_where_they_are_still_listed() {
     let desk = Desk::with_tickets(60);
     let mut connection = connect(&desk, json!({"department_ids": ["1"]}));
     let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
@@ -99,7 +99,7 @@ fn conversations_of_a_ticket_in_the_bin_are_buried_where_they_are_still_listed()
 }
 
 #[test]
-fn conversations_in_the_bin_that_are_not_listed_cost_few_calls_and_no_words() {
+fn conversations_of_tickets_in_the_recycle_bin_that_are_refused_cost_few_calls_and_no_warning() {
     let desk = Desk::with_tickets(200);
     let mut connection = connect(&desk, json!({}));
     let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
@@ -116,7 +116,7 @@ fn conversations_in_the_bin_that_are_not_listed_cost_few_calls_and_no_words() {
     desk.set(|state| assert!(state.asked.len() < 50, "{} calls", state.asked.len()));
 }
 
-/// The keys of one batch that follows.
+/// The keys of the next batch.
 fn next(connection: &mut Connection<Desk>, table: &str, cursor: &mut String) -> Vec<String> {
     let batch = connection.read(table, Some(cursor), LIMITS).unwrap();
     assert!(batch.caught_up);
@@ -125,29 +125,33 @@ fn next(connection: &mut Connection<Desk>, table: &str, cursor: &mut String) -> 
 }
 
 #[test]
-fn a_customers_answer_is_found_though_the_ticket_is_not_modified_and_is_read_once() {
+fn a_ticket_is_read_once_for_a_customer_response_that_did_not_modify_it() {
     let desk = Desk::with_tickets(9);
     let mut connection = connect(&desk, json!({}));
     let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
     desk.advance_ms(60_000);
     desk.set(|state| {
         state.modify("6");
-        state.answer_to(5);
-        state.answer_to(6);
+        state.respond_to(5);
+        state.respond_to(6);
     });
     desk.advance_ms(30_000);
     let found = next(&mut connection, "ticket_conversations", &mut cursor);
-    assert_eq!(found, [r#"{"id":"t6"}"#, r#"{"id":"t5"}"#], "by modified time, then by answer; none twice");
+    assert_eq!(
+        found,
+        [r#"{"id":"t6"}"#, r#"{"id":"t5"}"#],
+        "by modified time, then by response time; none twice"
+    );
     desk.advance_ms(60_000);
-    assert!(next(&mut connection, "ticket_conversations", &mut cursor).is_empty(), "both are remembered");
-    desk.set(|state| state.answer_to(6));
+    assert!(next(&mut connection, "ticket_conversations", &mut cursor).is_empty(), "both are known");
+    desk.set(|state| state.respond_to(6));
     desk.advance_ms(30_000);
     let again = next(&mut connection, "ticket_conversations", &mut cursor);
     assert_eq!(again.len(), 0, "the same counts and modified time: nothing was added");
 }
 
 #[test]
-fn a_comment_on_a_ticket_in_the_overlap_is_found_by_the_count() {
+fn a_comment_on_a_ticket_in_the_overlap_is_found_by_its_count() {
     let desk = Desk::with_tickets(9);
     let mut connection = connect(&desk, json!({}));
     let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
@@ -164,9 +168,9 @@ fn a_comment_on_a_ticket_in_the_overlap_is_found_by_the_count() {
 }
 
 #[test]
-fn a_portal_whose_search_takes_only_modified_times_is_followed_by_them() {
+fn a_portal_whose_search_takes_only_modified_times_is_asked_once_for_others() {
     let desk = Desk::with_tickets(9);
-    desk.set(|state| state.refuse_answered = true);
+    desk.set(|state| state.refuse_response_time = true);
     let mut connection = connect(&desk, json!({}));
     let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
     for _ in 0..2 {
@@ -177,42 +181,29 @@ fn a_portal_whose_search_takes_only_modified_times_is_followed_by_them() {
     }
     let asked =
         |state: &crate::desk::State| state.asked.iter().filter(|path| path.contains("customerRes")).count();
-    desk.set(|state| assert_eq!(asked(state), 1, "asked once"));
+    desk.set(|state| assert_eq!(asked(state), 1));
 }
 
 #[test]
-fn cursors_of_the_first_version_are_still_read() {
+fn cursors_of_version_1_are_read() {
     let desk = Desk::with_tickets(9);
     let mut connection = connect(&desk, json!({}));
     let at = desk.now_ms();
     desk.set(|state| state.modify("6"));
     desk.advance_ms(30_000);
-    for (table, cursor, changes) in [
-        (
-            "tickets",
-            format!(
-                r#"{{"version":1,"table":"tickets","phase":"snapshot","began_ms":{at},"source_began_ms":{at},"slice":0,"position":{{"from":3,"seam":["1","2","3"]}},"ahead":1}}"#
-            ),
-            6,
-        ),
-        (
-            "ticket_conversations",
-            format!(
-                r#"{{"version":1,"table":"ticket_conversations","phase":"search","since_ms":{at},"window":{{"from_ms":{from},"to_ms":{to},"end_ms":{to},"source_now_ms":null,"position":{{"from":1,"seam":[]}}}},"bin_since_ms":{at},"seen":{{"5":{at}}}}}"#,
-                from = at - 60_000,
-                to = at + 20_000
-            ),
-            1,
-        ),
-        (
-            "departments",
-            format!(
-                r#"{{"version":1,"table":"departments","phase":"rest","last_snapshot":{}}}"#,
-                at - 7_200_000
-            ),
-            1,
-        ),
-    ] {
+    let snapshot = json!({"version": 1, "table": "tickets", "phase": "snapshot", "started_at_ms": at,
+        "source_started_at_ms": at, "partition": 0, "pages_at_once": 1,
+        "offset": {"from": 3, "last_ids": ["1", "2", "3"]}});
+    let search = json!({"version": 1, "table": "ticket_conversations", "phase": "search", "since_ms": at,
+        "window": {"from_ms": at - 60_000, "to_ms": at + 20_000, "end_ms": at + 20_000,
+            "source_now_ms": null, "offset": {"from": 1, "last_ids": []}},
+        "recycle_bin_since_ms": at, "seen": {"5": at}});
+    let idle = json!({"version": 1, "table": "departments", "phase": "idle",
+        "last_snapshot_ms": at - 7_200_000});
+    for (table, cursor, changes) in
+        [("tickets", snapshot, 6), ("ticket_conversations", search, 1), ("departments", idle, 1)]
+    {
+        let cursor = cursor.to_string();
         let batch = connection.read(table, Some(&cursor), LIMITS).unwrap();
         assert!(batch.caught_up, "{table}");
         assert_eq!(batch.changes.len(), changes, "{table}");

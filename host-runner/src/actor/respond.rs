@@ -1,0 +1,215 @@
+//! Answers requests with the parts of a connection that need no schedule: component, store, sink, journal.
+//!
+//! The same code answers for the actor of a server, before and after its first discovery, and for a single request of
+//! the command line ([`answer_once`]), so that the answers cannot differ. It calls the component for nothing but the
+//! request, and creates neither sink nor journal.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::request::Answer;
+use crate::change::{CheckItem, Table};
+use crate::check::Webhooks;
+use crate::connection::{Connection, SinkSettings};
+use crate::describe::Describe;
+use crate::error::{Error, Kind, Origin, Result};
+use crate::journal::{self, JournalLimits, Summary};
+use crate::loaded::LoadedConnection;
+use crate::paths::Paths;
+use crate::request::{ConnectionState, Registration, Request, RowCount};
+use crate::sandbox::Sandbox;
+use crate::sinks::{self, SinkHandle};
+use crate::state::{ConnectionStore, LockedStore, StoredSubscription};
+use crate::webhook_url::{self, PublicUrl};
+
+/// The parts of a connection that answer requests.
+pub(super) struct Responder<'a> {
+    pub(super) describe: &'a Describe,
+    pub(super) sandbox: &'a mut Sandbox,
+    pub(super) store: &'a LockedStore,
+    pub(super) sink: SinkAccess<'a>,
+    /// The journal's file, if the connection has one.
+    pub(super) journal: Option<&'a Path>,
+    /// The tables, if they are known already.
+    pub(super) tables: Option<&'a [Table]>,
+}
+
+/// A sink that is open, or would be created by opening it.
+pub(super) enum SinkAccess<'a> {
+    Open(&'a SinkHandle),
+    Closed(&'a SinkSettings),
+}
+
+/// Answers a request of a connection that no server has, and releases the connection again.
+pub async fn answer_once(connection: Connection, paths: &Paths, request: &Request) -> Answer {
+    match request {
+        // Takes no lock: another process may be reading tables for hours.
+        Request::RotateUrl { grace_ms } => {
+            let store = ConnectionStore::open(paths, &connection.name)?;
+            return json(rotate_url(&store, *grace_ms, Registration::Outdated)?);
+        }
+        // Does not open the session: it may be sealed with another key.
+        Request::ForgetSession => {
+            return json(ConnectionStore::open(paths, &connection.name)?.lock()?.delete_session()?);
+        }
+        _ => {}
+    }
+    let loaded = LoadedConnection::load(connection, paths).await?;
+    let store = ConnectionStore::open(paths, &loaded.connection.name)?;
+    let mut open = loaded.open(store.lock()?)?;
+    let mut responder = Responder {
+        describe: &loaded.describe,
+        sandbox: &mut open.sandbox,
+        store: &open.store,
+        sink: SinkAccess::Closed(&loaded.connection.sink),
+        journal: Some(&paths.journal()),
+        tables: None,
+    };
+    responder.answer(request).await
+}
+
+/// Generates another secret for the webhook URL. `registered` is the answer if a URL is registered at the source.
+pub(crate) fn rotate_url(
+    store: &ConnectionStore,
+    grace_ms: u64,
+    registered: Registration,
+) -> Result<Registration> {
+    store.webhook_url().rotate(Duration::from_millis(grace_ms))?;
+    Ok(if store.has_subscription()? { registered } else { Registration::None })
+}
+
+/// A value as an answer.
+pub(super) fn json<T: Serialize>(value: T) -> Answer {
+    serde_json::to_value(value).map_err(|error| Error::host(format!("an answer is not JSON: {error}")))
+}
+
+impl SinkAccess<'_> {
+    /// The sink, if it exists.
+    fn existing(&self) -> Result<Option<SinkHandle>> {
+        match self {
+            Self::Open(sink) => Ok(Some((*sink).clone())),
+            Self::Closed(settings) => Ok(sinks::open_existing(settings)?.map(SinkHandle::new)),
+        }
+    }
+}
+
+impl Responder<'_> {
+    /// Answers a request.
+    pub(super) async fn answer(&mut self, request: &Request) -> Answer {
+        match request {
+            Request::Authorize { grant } => json(self.sandbox.authorize(grant.clone()).await?),
+            Request::Check => json(self.check().await?),
+            Request::Discover => json(self.sandbox.discover().await?),
+            Request::Count { tables } => json(self.count(tables).await?),
+            Request::Invoke { name, arguments } => self.invoke(name, arguments).await,
+            Request::State => json(self.state().await?),
+            Request::Reset { tables } => json(self.reset(tables).await?),
+            Request::ForgetSession => {
+                let was_there = self.store.delete_session()?;
+                self.sandbox.forget_session();
+                json(was_there)
+            }
+            Request::Subscribe { public_url } => json(self.subscribe(&PublicUrl::parse(public_url)?).await?),
+            Request::Unsubscribe => json(self.unsubscribe().await?),
+            Request::RotateUrl { grace_ms } => {
+                json(rotate_url(self.store, *grace_ms, Registration::Renewing)?)
+            }
+            Request::UrlChanged => json(()),
+        }
+    }
+
+    async fn check(&mut self) -> Result<Vec<CheckItem>> {
+        let subscription = self.store.subscription()?;
+        let is_subscribed = subscription.is_some();
+        let mut items = self.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
+        let applied_at = match self.sink.existing()? {
+            Some(sink) => sink.run(|sink| sink.journal_state()).await?.map(|journal| journal.updated_at),
+            None => None,
+        };
+        let journal = match self.journal {
+            Some(path) => journal::summary(path, self.store.name(), &JournalLimits::default())?,
+            None => Summary::default(),
+        };
+        items.extend(Webhooks { is_subscribed, applied_at, journal }.items());
+        Ok(items)
+    }
+
+    /// Counts rows; a table that fails does not stop the others.
+    async fn count(&mut self, wanted: &[String]) -> Result<Vec<RowCount>> {
+        let tables: Vec<String> = if wanted.is_empty() {
+            self.sandbox.discover().await?.into_iter().map(|table| table.name).collect()
+        } else {
+            wanted.iter().map(|name| self.describe.table_name(name)).collect()
+        };
+        let mut counts = Vec::new();
+        for table in tables {
+            let (rows, error) = match self.sandbox.count(table.clone()).await {
+                Ok(rows) => (rows, None),
+                Err(error) => (None, Some(error.about(format_args!("table `{table}`")))),
+            };
+            counts.push(RowCount { table, rows, error });
+        }
+        Ok(counts)
+    }
+
+    async fn invoke(&mut self, name: &str, arguments: &str) -> Answer {
+        let answer = self.sandbox.command(name.to_owned(), arguments.to_owned()).await?;
+        serde_json::from_str(&answer)
+            .map_err(|error| Error::data(format!("command `{name}`: its answer is not JSON: {error}")))
+    }
+
+    async fn state(&mut self) -> Result<ConnectionState> {
+        let authorized = self.store.session()?.is_some();
+        let tables = match self.sink.existing()? {
+            Some(sink) => sink.run(|sink| sink.table_states()).await?,
+            None => Vec::new(),
+        };
+        Ok(ConnectionState { authorized, tables })
+    }
+
+    async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
+        let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
+        match (self.sink.existing()?, wanted.first()) {
+            (Some(sink), _) => sink.run(move |sink| sinks::reset(sink, &wanted)).await,
+            (None, None) => Ok(Vec::new()),
+            (None, Some(table)) => {
+                let message = format!("table `{table}`: has no cursor");
+                Err(Error::new(Origin::Host, Kind::NotFound, message).hint("no table has been read yet"))
+            }
+        }
+    }
+
+    /// Registers the current webhook URL at the source, or updates the registration that is stored.
+    async fn subscribe(&mut self, public_url: &PublicUrl) -> Result<()> {
+        let discovered;
+        let tables = match self.tables {
+            Some(tables) => tables,
+            None => {
+                discovered = self.sandbox.discover().await?;
+                &discovered
+            }
+        };
+        let tables = self.describe.subscribable(tables)?;
+        let url = webhook_url::url(public_url, self.store.name(), &self.store.webhook_url().secret()?);
+        let former = self.store.subscription()?.map(|stored| stored.subscription);
+        let subscription = self.sandbox.subscribe(url, tables, former).await.map_err(|error| {
+            let hint =
+                "sources try the URL before they accept it: `serve` must be running and reachable under it";
+            if error.hint.is_none() { error.hint(hint) } else { error }
+        })?;
+        let stored = StoredSubscription { subscription, public_url: public_url.to_string() };
+        self.store.set_subscription(Some(&stored))
+    }
+
+    async fn unsubscribe(&mut self) -> Result<()> {
+        let Some(stored) = self.store.subscription()? else {
+            let message = format!("connection `{}`: no subscription is known", self.store.name());
+            return Err(Error::new(Origin::Host, Kind::NotFound, message)
+                .hint("a webhook that was registered by hand is removed by hand, at the source"));
+        };
+        self.sandbox.unsubscribe(stored.subscription).await?;
+        self.store.set_subscription(None)
+    }
+}

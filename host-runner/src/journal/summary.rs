@@ -1,0 +1,40 @@
+//! How much the journal holds of a connection, for `check`. Reads the file without the writer, so that it works next to
+//! any process that has the journal open, and changes nothing.
+
+use std::path::Path;
+
+use super::limits::JournalLimits;
+use super::reader::Readers;
+use super::{DeadLetter, Depth};
+use crate::error::Result;
+
+/// The queue and the dead letters of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// The queue.
+    pub depth: Depth,
+    /// The newest dead letter.
+    pub last_dead: Option<DeadLetter>,
+    /// The part of the room for dead letters that is used, in percent.
+    pub dead_percent: u64,
+}
+
+/// Reads a journal with these limits; one that does not exist is empty.
+pub fn summary(path: &Path, connection: &str, limits: &JournalLimits) -> Result<Summary> {
+    if !path.exists() {
+        return Ok(Summary::default());
+    }
+    let readers = Readers::new(path.to_owned());
+    let (pending, dead) = readers.tallies(connection)?;
+    let percent = |used: u64, most: u64| used.saturating_mul(100) / most.max(1);
+    Ok(Summary {
+        depth: Depth {
+            count: pending.count,
+            bytes: pending.bytes,
+            oldest_ms: readers.oldest(connection)?,
+            dead: dead.count,
+        },
+        last_dead: readers.last_dead_letter(connection)?,
+        dead_percent: percent(dead.count, limits.dead_count).max(percent(dead.bytes, limits.dead_bytes)),
+    })
+}

@@ -1,0 +1,130 @@
+//! The store on disk: locking, sealing, and what survives opening it again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ConnectionStore, StoredSubscription, stored_webhook_urls};
+use crate::clock::now_ms;
+use crate::paths::Paths;
+use crate::sandbox::SessionKeeper;
+use crate::secret::Redactor;
+
+const SESSION: &str = r#"{"refresh":"1000.very-secret-token"}"#;
+
+/// A data folder whose key consists of this byte.
+fn paths(data: &Path, byte: u8) -> Paths {
+    let file = data.join(format!("key-{byte}"));
+    std::fs::write(&file, format!("{byte:02x}").repeat(32)).expect("written");
+    Paths::new(data.to_owned(), None, Some(file), Redactor::default())
+}
+
+fn open(data: &Path, byte: u8) -> ConnectionStore {
+    ConnectionStore::open(&paths(data, byte), "acme").expect("opened")
+}
+
+#[test]
+fn a_connection_is_locked_by_one_process_at_a_time() {
+    let data = tempfile::tempdir().expect("a folder");
+    let store = open(data.path(), 1);
+    let lock = store.lock().expect("free");
+    let error = store.lock().map(drop).expect_err("locked twice");
+    assert_eq!(error.message, format!("connection `acme`: in use by process {}", std::process::id()));
+    let other = ConnectionStore::open(&paths(data.path(), 1), "other").expect("opened");
+    other.lock().expect("another connection is free");
+    let clone = lock.clone();
+    drop(lock);
+    assert!(store.lock().is_err(), "a clone holds the lock");
+    drop(clone);
+    store.lock().expect("free again");
+}
+
+#[test]
+fn a_session_opens_with_the_same_key_only_and_is_sealed_on_disk() {
+    let data = tempfile::tempdir().expect("a folder");
+    let store = open(data.path(), 1);
+    assert_eq!(store.session().expect("loaded"), None);
+    store.lock().expect("free").keep(Some(SESSION)).expect("kept");
+    assert_eq!(store.session().expect("loaded").as_deref(), Some(SESSION));
+    assert_eq!(store.0.redactor.redact("1000.very-secret-token"), "[secret]");
+    drop(store);
+
+    assert_eq!(open(data.path(), 1).session().expect("loaded").as_deref(), Some(SESSION));
+    assert!(open(data.path(), 2).session().is_err(), "another key opened it");
+    for entry in std::fs::read_dir(data.path().join("acme")).expect("listed") {
+        let bytes = std::fs::read(entry.expect("an entry").path()).expect("read");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("very-secret-token"), "the session is on disk in the clear");
+    }
+    let locked = open(data.path(), 2).lock().expect("free");
+    assert!(locked.delete_session().expect("deleted without its key"));
+    assert!(!locked.delete_session().expect("deleted"));
+    assert_eq!(open(data.path(), 1).session().expect("loaded"), None);
+}
+
+#[test]
+fn a_subscription_opens_with_the_same_key_only() {
+    let data = tempfile::tempdir().expect("a folder");
+    let open = |byte| open(data.path(), byte);
+    assert_eq!(open(1).subscription().expect("loaded"), None);
+    let stored = StoredSubscription {
+        subscription: r#"{"id":"7"}"#.to_owned(),
+        public_url: "https://example.com".to_owned(),
+    };
+    open(1).set_subscription(Some(&stored)).expect("stored");
+    assert_eq!(open(1).subscription().expect("loaded"), Some(stored));
+    assert!(open(2).subscription().is_err(), "another key opened it");
+    open(1).set_subscription(None).expect("deleted");
+    assert_eq!(open(1).subscription().expect("loaded"), None);
+}
+
+#[test]
+fn a_sealed_session_does_not_open_as_a_subscription() {
+    let data = tempfile::tempdir().expect("a folder");
+    let store = open(data.path(), 1);
+    store.lock().expect("free").keep(Some(SESSION)).expect("kept");
+    let copied = store.execute("INSERT INTO subscription SELECT * FROM session", []);
+    assert_eq!(copied.expect("copied"), 1);
+    assert!(store.subscription().is_err());
+}
+
+#[test]
+fn a_rotated_secret_stays_valid_for_its_grace_period() {
+    let data = tempfile::tempdir().expect("a folder");
+    let reveal = |byte| open(data.path(), byte).webhook_url().reveal();
+    let first = reveal(1).expect("generated");
+    assert_eq!(reveal(1).expect("kept").reveal(), first.reveal());
+    assert!(reveal(2).is_err(), "another key reveals it");
+    let store = open(data.path(), 1);
+    let secrets = store.webhook_url().rotate(Duration::from_secs(60)).expect("rotated");
+    let second = store.webhook_url().reveal().expect("kept");
+    assert_ne!(second.reveal(), first.reveal());
+    assert!(secrets.matches(first.reveal(), now_ms()) && secrets.matches(second.reveal(), now_ms()));
+    assert_eq!(store.0.redactor.redact(second.reveal()), second.reveal(), "a person asked for it");
+    store.webhook_url().secret().expect("kept");
+    assert_eq!(store.0.redactor.redact(second.reveal()), "[secret]");
+}
+
+#[test]
+fn a_removed_connection_stays_removed_until_it_is_served_again() {
+    let data = tempfile::tempdir().expect("a folder");
+    let paths = paths(data.path(), 1);
+    let stored = || {
+        let found = stored_webhook_urls(&paths).expect("read").into_iter();
+        found.map(|(_, one)| (one.name, one.file, one.is_removed)).collect::<Vec<_>>()
+    };
+    ConnectionStore::open(&paths, "without-a-url").expect("opened");
+    std::fs::create_dir(data.path().join("cache")).expect("a folder");
+    assert_eq!(stored(), []);
+    let acme = ConnectionStore::open(&paths, "acme").expect("opened");
+    let url = acme.webhook_url();
+    url.reveal().expect("generated");
+    url.set_removed().expect("recorded");
+    assert_eq!(stored(), [("acme".to_owned(), None, false)], "no server ever had it");
+    let file = PathBuf::from("/etc/connections/acme.toml");
+    for _ in 0..2 {
+        url.set_served(&file).expect("recorded");
+        assert_eq!(stored(), [("acme".to_owned(), Some(file.clone()), false)]);
+        url.set_removed().expect("recorded");
+        assert_eq!(stored(), [("acme".to_owned(), Some(file.clone()), true)]);
+    }
+}

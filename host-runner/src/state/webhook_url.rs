@@ -1,0 +1,127 @@
+//! The webhook URL of a connection: the hashes of its secret, the file a server last had the connection from, and
+//! whether the connection was removed since. Needs no lock.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::ConnectionStore;
+use crate::clock::now_ms;
+use crate::error::{Error, Result};
+use crate::paths::Paths;
+use crate::webhook_url::{UrlSecret, UrlSecrets};
+
+/// The webhook URL of one connection.
+#[derive(Clone, Copy)]
+pub struct WebhookUrl<'a>(&'a ConnectionStore);
+
+/// The stored facts of a connection that has a webhook URL.
+#[derive(Clone, Debug)]
+pub struct StoredWebhookUrl {
+    /// The connection's name.
+    pub name: String,
+    /// The hashes of its secrets.
+    pub secrets: UrlSecrets,
+    /// The file a server last had the connection from.
+    pub file: Option<PathBuf>,
+    /// The connection was removed since.
+    pub is_removed: bool,
+}
+
+/// The connections of a data folder that have a webhook URL. Logs and skips those whose state cannot be read.
+pub fn stored_webhook_urls(paths: &Paths) -> Result<Vec<(ConnectionStore, StoredWebhookUrl)>> {
+    let data = &paths.data;
+    let wrong = |error: std::io::Error| Error::state(format!("folder {}: {error}", data.display()));
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(data).map_err(wrong)? {
+        let name = entry.map_err(wrong)?.file_name().to_string_lossy().into_owned();
+        if !ConnectionStore::exists(paths, &name) {
+            continue;
+        }
+        let stored = ConnectionStore::open(paths, &name)
+            .and_then(|store| Ok(store.webhook_url().stored()?.map(|stored| (store, stored))));
+        match stored {
+            Ok(stored) => all.extend(stored),
+            Err(error) => tracing::warn!(connection = %name, %error, "its webhook URL cannot be read"),
+        }
+    }
+    Ok(all)
+}
+
+impl ConnectionStore {
+    /// The connection's webhook URL.
+    pub fn webhook_url(&self) -> WebhookUrl<'_> {
+        WebhookUrl(self)
+    }
+}
+
+impl WebhookUrl<'_> {
+    /// The hashes of the secrets; generated at first use.
+    pub fn secrets(&self) -> Result<UrlSecrets> {
+        if let Some(secrets) = self.load()? {
+            return Ok(secrets);
+        }
+        let generated = UrlSecrets::generate(self.0.0.key.bytes(), self.0.name(), now_ms());
+        self.store(&generated, "IGNORE")?;
+        // When another process inserted first, its secret is the stored one.
+        self.load()?.ok_or_else(|| Error::state(format!("connection `{}`: no webhook secret", self.0.name())))
+    }
+
+    /// Generates another secret; the previous one stays valid for `grace`.
+    pub fn rotate(&self, grace: Duration) -> Result<UrlSecrets> {
+        let mut secrets = self.secrets()?;
+        secrets.rotate(self.0.0.key.bytes(), self.0.name(), now_ms(), grace);
+        self.store(&secrets, "REPLACE")?;
+        Ok(secrets)
+    }
+
+    /// The secret, hidden from all output: the redactor learns it.
+    pub fn secret(&self) -> Result<UrlSecret> {
+        let secret = self.reveal()?;
+        self.0.0.redactor.learn(secret.reveal());
+        Ok(secret)
+    }
+
+    /// The secret, to print the URL that a person asked for.
+    pub fn reveal(&self) -> Result<UrlSecret> {
+        self.secrets()?.reveal(self.0.0.key.bytes(), self.0.name()).ok_or_else(|| {
+            let message =
+                format!("connection `{}`: its webhook URL was made with another key", self.0.name());
+            Error::state(message)
+                .hint("use the key it was made with, or generate another URL: webhook url --rotate")
+        })
+    }
+
+    /// Records that a server has the connection, from this file.
+    pub fn set_served(&self, file: &Path) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO served VALUES (1, ?1, NULL)";
+        self.0.execute(sql, params![file.to_string_lossy()]).map(drop)
+    }
+
+    /// Records that the connection was removed; [`Self::set_served`] undoes it.
+    pub fn set_removed(&self) -> Result<()> {
+        let sql = "UPDATE served SET removed_at_ms = coalesce(removed_at_ms, ?1)";
+        self.0.execute(sql, params![now_ms().cast_signed()]).map(drop)
+    }
+
+    fn stored(&self) -> Result<Option<StoredWebhookUrl>> {
+        let Some(secrets) = self.load()? else { return Ok(None) };
+        let sql = "SELECT file, removed_at_ms IS NOT NULL FROM served";
+        let served: Option<(String, bool)> = self.0.row(sql, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let is_removed = served.as_ref().is_some_and(|(_, is_removed)| *is_removed);
+        let file = served.map(|(file, _)| PathBuf::from(file));
+        Ok(Some(StoredWebhookUrl { name: self.0.name().to_owned(), secrets, file, is_removed }))
+    }
+
+    fn load(&self) -> Result<Option<UrlSecrets>> {
+        let text: Option<String> = self.0.value("SELECT secrets FROM webhook_url")?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| self.0.failed(&error))).transpose()
+    }
+
+    fn store(&self, secrets: &UrlSecrets, conflict: &str) -> Result<()> {
+        let text = serde_json::to_string(secrets).map_err(|error| self.0.failed(&error))?;
+        let sql = format!("INSERT OR {conflict} INTO webhook_url VALUES (1, ?1)");
+        self.0.execute(&sql, params![text]).map(drop)
+    }
+}
