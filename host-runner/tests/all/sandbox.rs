@@ -197,7 +197,7 @@ fn a_component_that_imports_more_is_refused_in_words() {
     let greedy = file.to_str().expect("a path");
     let ran = place.expect(&["check", "--component", greedy], 11);
     assert!(
-        ran.stderr.contains("imports `wasi:filesystem/types@0.2.12`, which this sandbox does not give"),
+        ran.stderr.contains("imports `wasi:filesystem/types@0.2.12`, which this sandbox does not provide"),
         "{ran:#?}"
     );
 

@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use host_runner::journal::{Delivery, Journal, JournalLimits};
+use host_runner::delivery::Delivery;
+use host_runner::journal::{Journal, JournalLimits};
 
 const FOLDER: &str = "JOURNAL_TEST_FOLDER";
 const CONNECTIONS: [&str; 3] = ["a", "b", "c"];
