@@ -1,7 +1,7 @@
 //! Raw bindings to the contract, `wit/source.wit`. The only binding macro of this crate.
 //!
-//! [`crate::conv`] converts their types to the runner's. Only it, [`crate::engine`] and [`crate::sandbox`] use
-//! them.
+//! [`crate::conv`] converts their types to the runner's. Only it, [`crate::engine`] and [`crate::sandbox`]
+//! use them.
 
 mod generated {
     wasmtime::component::bindgen!({

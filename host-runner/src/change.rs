@@ -108,7 +108,7 @@ pub struct Batch {
     pub generation: Option<Generation>,
     /// Nothing is left to read now.
     pub caught_up: bool,
-    /// The earliest time for the next call, after this one.
+    /// The shortest wait before the next call.
     pub wait_ms: Option<u64>,
     /// Costs and warnings.
     pub attributes: Attributes,

@@ -2,15 +2,15 @@
 //!
 //! **Constraints.** One SQLite file for all connections, write-ahead log, full sync. One thread writes: it
 //! commits all queued commands in one transaction and answers each only after `COMMIT` returned. Order per
-//! connection is `seq`, which is never used twice, not even by a journal that replaces a lost one: a new file
-//! starts at the current time in microseconds. A delivery leaves the queue only by acknowledgment or as a dead
-//! letter with its cause. Full dead letters evict only deliveries whose sender was not proved.
-//! Bounded ([`JournalLimits`]): a full queue is an error for the sender, never a loss.
+//! connection is `seq`, which is never used twice, not even by a journal that replaces a lost one: a new
+//! file starts at the current time in microseconds. A delivery leaves the queue only by acknowledgment or as
+//! a dead letter with its cause. Full dead letters evict only deliveries whose sender was not proved. Bounded
+//! ([`JournalLimits`]): a full queue is an error for the sender, never a loss.
 //!
 //! **Layout.** `deliveries` and `dead_letters` hold method, path (never the secret), headers, body, and a
 //! checksum over all of it and the connection's name, computed before the write and verified at start-up and
-//! on every read. A second process may open the file while a server has it open, as the command line does: the
-//! writer notices its changes within a second.
+//! on every read. A second process may open the file while a server has it open, as the command line does:
+//! the writer notices its changes within a second.
 //!
 //! Knows nothing of webhooks, sources or rows; a delivery is opaque.
 

@@ -58,8 +58,8 @@ struct Live {
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 type Calling<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
 
-/// One call of the contract as the closure that [`Sandbox::call`] takes. A macro, because the call borrows two
-/// fields of [`Live`], and because a bound cannot require that the future of an async closure is `Send`.
+/// One call of the contract as the closure that [`Sandbox::call`] takes. A macro, because the call borrows
+/// two fields of [`Live`], and because a bound cannot require that the future of an async closure is `Send`.
 macro_rules! export {
     (source.$call:ident($($argument:expr),*) $($then:tt)*) => {
         move |live| {
@@ -219,8 +219,8 @@ impl Sandbox {
         self.call("command", export!(source.call_command(&name, &arguments))).await
     }
 
-    /// Registers `url` at the source for `tables`, all if it is empty. The returned subscription must be kept,
-    /// and is `current` in the next call.
+    /// Registers `url` at the source for `tables`, all if it is empty. The returned subscription must be
+    /// kept, and is `current` in the next call.
     pub async fn subscribe(
         &mut self,
         url: String,

@@ -1,7 +1,7 @@
 //! The redactor: replaces known secrets in every text that is printed or stored.
 //!
-//! Secrets of the configuration are kept until the process ends. Of sessions, whose tokens are renewed again and
-//! again, only the newest are kept. Knows neither the origin of secrets nor the destination of text.
+//! Secrets of the configuration are kept until the process ends. Of sessions, whose tokens are renewed again
+//! and again, only the newest are kept. Knows neither the origin of secrets nor the destination of text.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -30,7 +30,7 @@ struct Known {
     permanent: Vec<String>,
     /// Secrets of sessions, by connection; the newest last.
     sessions: HashMap<String, VecDeque<String>>,
-    /// All of them in every encoding, longest first, so that no part of a secret is left around a shorter one.
+    /// All of them in every encoding, longest first, so that no part is left around a secret within another.
     needles: Vec<String>,
 }
 
@@ -48,8 +48,8 @@ impl Redactor {
         }
     }
 
-    /// Adds the texts of a connection's newest session at any depth, and drops those of its oldest. Origins such
-    /// as `https://host` stay readable; every other text of some length may be a secret.
+    /// Adds the texts of a connection's newest session at any depth, and drops those of its oldest. Origins
+    /// such as `https://host` stay readable; every other text of some length may be a secret.
     pub fn learn_session(&self, connection: &str, session: &str) {
         let mut found = Vec::new();
         match serde_json::from_str::<Value>(session) {
@@ -85,8 +85,8 @@ impl Redactor {
         clean
     }
 
-    /// The value without the secrets in its texts. Numbers stay, so that a secret of digits does not break the
-    /// JSON.
+    /// The value without the secrets in its texts. Numbers stay, so that a secret of digits does not break
+    /// the JSON.
     pub fn redact_value(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::from(self.redact(text)),

@@ -1,4 +1,4 @@
-//! The host's data in the store of one component instance: resources, limits, and the hooks for HTTP requests.
+//! The host's data in the store of one component instance: resources, limits, and hooks for HTTP requests.
 //!
 //! Knows nothing of the contract's calls; they are in [`crate::sandbox`].
 
@@ -22,7 +22,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A store with every limit in place; its CPU time is `limits.sandbox.cpu_time` until [`Host::allow_cpu`].
+    /// A store with all limits in force; its CPU time is `limits.sandbox.cpu_time` until [`Host::allow_cpu`].
     pub(crate) fn store(engine: &wasmtime::Engine, limits: &Limits, hooks: Hooks) -> Store<Self> {
         let memory = StoreLimitsBuilder::new()
             .memory_size(limits.sandbox.memory)

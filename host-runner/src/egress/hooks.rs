@@ -1,7 +1,7 @@
 //! The hooks that wasmtime calls when a component sends a request: policy, client, limits, and a meter.
 //!
-//! Maps every failure to an error code of wasi:http for the component. The host reads refusals from [`Meter`],
-//! independent of how the component handles them.
+//! Maps every failure to an error code of wasi:http for the component. The host reads refusals from
+//! [`Meter`], independent of how the component handles them.
 
 use std::error::Error as StdError;
 use std::io;

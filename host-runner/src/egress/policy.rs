@@ -1,5 +1,5 @@
-//! The egress policy: a request may go to hosts that the component declared for this configuration, over https
-//! and to public addresses, and to each exact `host:port` that the operator allowed.
+//! The egress policy: a request may go to hosts that the component declared for this configuration, over
+//! https and to public addresses, and to each exact `host:port` that the operator allowed.
 //!
 //! Pure. [`super::dial`] resolves and connects.
 
@@ -39,7 +39,7 @@ impl Target {
         Some(Self { host: plain(authority.host()), port: authority.port_u16()? })
     }
 
-    /// The host and port of a URL. None if it has no host, holds user information or is neither http nor https.
+    /// The host and port of a URL. None if it has no host, has user information or is neither http nor https.
     pub fn of(uri: &Uri) -> Option<Self> {
         let authority = uri.authority()?;
         let port = match (authority.port(), uri.scheme_str()?) {

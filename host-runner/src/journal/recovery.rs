@@ -6,7 +6,7 @@
 //! | whole | every record matches its checksum | records are counted |
 //! | torn tail | a transaction that was not committed | SQLite ignores it; no delivery in it was answered |
 //! | damaged record | a checksum that does not match | becomes a dead letter, cause `corrupt` |
-//! | unreadable | not a database, or damaged beyond a record | is set aside; its readable records are copied |
+//! | unreadable | no database, or damaged beyond a record | is set aside; its readable records are copied |
 //! | half copied | a start-up was killed in the case above | is copied again; duplicates do no harm |
 //! | shared | another process has it open | is opened as it is; that process has repaired it |
 //! | foreign, other layout, no access | – | an error; the file stays as it is |

@@ -308,7 +308,8 @@ fn dead_letters_full(connection: &str) -> Error {
         format!("connection `{connection}`: its dead letters are full"),
     )
     .hint(
-        "webhooks wait until there is room, polling continues; see `dead-letters list`, then `dead-letters drop`",
+        "webhooks wait until there is room, polling continues; \
+         see `dead-letters list`, then `dead-letters drop`",
     )
 }
 

@@ -1,4 +1,4 @@
-//! The thread that writes: commits all queued commands in one transaction and answers after `COMMIT` returned.
+//! The thread that writes: commits queued commands in one transaction and answers after `COMMIT` returned.
 //!
 //! A failure is the answer to the commands of its batch and closes the database connection. The next batch
 //! opens another one, so that the writer recovers from a full or failing disk without a restart.
