@@ -23,7 +23,8 @@ use super::headers;
 use super::limits::{IngressLimits, RETRY_AFTER_S};
 use super::metrics::{Metrics, Rejected};
 use super::phase::HttpPhase;
-use crate::journal::{AppendError, Delivery, Journal};
+use crate::delivery::Delivery;
+use crate::journal::{AppendError, Journal};
 use crate::webhook_url::{Access, PREFIX, UrlRegistry};
 
 type Answer = Response<Full<Bytes>>;

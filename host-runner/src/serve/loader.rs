@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::connection_files::{self, Stamp};
 use crate::connection;
 use crate::connection::Connection;
@@ -46,7 +44,7 @@ pub(super) fn name_in(file: &Path) -> Option<String> {
 /// Hashed, because the connection holds secrets.
 fn fingerprint(loaded: &LoadedConnection) -> String {
     let all = format!("{:?} {}", loaded.connection, loaded.component.sha256);
-    crate::engine::hex(&Sha256::digest(all))
+    crate::digest::sha256_hex(all.as_bytes())
 }
 
 impl Loader {
