@@ -199,6 +199,6 @@ fn explain(table: &Table, mut error: Error) -> Error {
 
 /// The error about a server that ignores `from`.
 fn repeating(path: &str) -> Error {
-    Error::new(Kind::Data, format!("{path} repeats the same rows whatever `from` is asked"))
+    Error::new(Kind::Data, format!("{path} repeats the same rows for every `from`"))
         .hint("this server does not page as Zoho Desk does: check `desk_url`")
 }

@@ -23,7 +23,7 @@ struct Child {
     partial: bool,
 }
 
-/// What is written for each child.
+/// The change that is written for each child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
     Row,

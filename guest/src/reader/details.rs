@@ -18,7 +18,7 @@ pub(super) struct Listed<'a> {
     pub(super) as_of_ms: Option<u64>,
 }
 
-/// What to do about a listed record that turns out to be deleted, or moved to another department.
+/// The reaction to a listed record that is deleted, or moved to another department.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OnMissing {
     /// A snapshot does not contain it, so that the sink deletes it when the snapshot is complete.

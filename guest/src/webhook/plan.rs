@@ -26,7 +26,7 @@ pub(super) enum Step {
     Refetch(Lookup),
 }
 
-/// A record to be refetched, with what its event says about it.
+/// A record to be refetched, with the facts of its event.
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) table: &'static Table,
