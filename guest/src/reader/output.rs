@@ -50,19 +50,6 @@ impl Output {
         self.push(Change::of_row(table, Operation::Read, meta, row, as_of_ms, self.source));
     }
 
-    /// Adds a row of which this user may not see the complete record: the sink keeps the other members it
-    /// holds.
-    pub(super) fn partial_row(
-        &mut self,
-        table: &'static Table,
-        meta: &RowMeta,
-        row: String,
-        as_of_ms: Option<u64>,
-    ) {
-        let change = Change::of_row(table, Operation::Read, meta, row, as_of_ms, self.source);
-        self.push(Change { partial: true, ..change });
-    }
-
     pub(super) fn delete(
         &mut self,
         table: &'static Table,
