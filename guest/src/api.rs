@@ -1,168 +1,135 @@
-//! The Desk API client: signs requests, renews the token once, counts credits, and turns answers into values or errors.
+//! The Desk API client: signs requests, renews a refused token once, counts credits, and turns answers into
+//! values or errors. Owns the session; knows no table.
 
 mod answer;
 
-pub use answer::{Answer, Refusal};
+pub(crate) use answer::Answer;
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::oauth::{self, Grant};
-use crate::session::Session;
+use crate::oauth::{self, Credential, Grant};
+use crate::session::{KeySet, Session};
 use crate::transport::{Failure, Method, Request, Response, Transport};
 use crate::url::Origin;
-use crate::webhook::keys::Keys;
 
-/// What the calls since the last [`Api::take_usage`] cost.
+/// The cost of the calls since the last [`Api::take_usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub requests: u64,
-    /// Sum of `X-Rate-Limit-Request-Weight-v3`.
+    /// Sum of the header `X-Rate-Limit-Request-Weight-v3`.
     pub credits_used: u64,
-    /// The newest `X-Rate-Limit-Remaining-v3`.
+    /// The last `X-Rate-Limit-Remaining-v3`.
     pub credits_left: Option<u64>,
 }
 
-/// One connection to the API. Owns the session; nothing else touches tokens.
-pub struct Api<T> {
+/// One connection to the API. No other code touches tokens.
+pub(crate) struct Api<T> {
     transport: T,
     config: Config,
     session: Session,
-    /// The session's signing keys, ready to verify.
-    keys: Option<Keys>,
     usage: Usage,
 }
 
 impl<T: Transport> Api<T> {
-    pub fn new(transport: T, config: Config, session: Session) -> Self {
-        Self { transport, config, session, keys: None, usage: Usage::default() }
+    pub(crate) fn new(transport: T, config: Config, session: Session) -> Self {
+        Self { transport, config, session, usage: Usage::default() }
     }
 
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
-    pub fn transport(&self) -> &T {
+    /// The part of the session that [`crate::webhook`] keeps.
+    pub(crate) fn signing_keys(&mut self) -> &mut KeySet {
+        &mut self.session.signing_keys
+    }
+
+    pub(crate) fn transport(&self) -> &T {
         &self.transport
     }
 
-    pub fn take_usage(&mut self) -> Usage {
+    pub(crate) fn take_usage(&mut self) -> Usage {
         std::mem::take(&mut self.usage)
     }
 
     /// Exchanges a grant for tokens.
-    pub fn authorize(&mut self, grant: &Grant) -> Result<()> {
+    pub(crate) fn authorize(&mut self, grant: &Grant) -> Result<()> {
         let mut session = Session::parse(None, &self.config.client_id)?;
         session.refresh_token = grant.refresh_token().map(str::to_owned);
         let request = oauth::exchange(&self.config, grant);
         let response = self.send_unsigned(&request)?;
         let now_ms = self.transport.now_ms();
-        oauth::accept(&self.config, &mut session, &response, now_ms, grant.refresh_token().is_some())?;
+        let credential = grant.credential();
+        oauth::accept(&self.config, &mut session, &response, now_ms, credential)?;
         self.session = session;
-        self.keys = None;
         Ok(())
     }
 
     /// Renews the access token now.
-    pub fn renew_token(&mut self) -> Result<()> {
+    pub(crate) fn renew_token(&mut self) -> Result<()> {
         let Some(refresh_token) = self.session.refresh_token.clone() else {
-            return Err(Error::new(Kind::Auth, "not authorised yet: there is no refresh token")
+            return Err(Error::new(Kind::Auth, "not authorized yet: there is no refresh token")
                 .hint("generate a code at the Zoho API console and run `authorize --code CODE`"));
         };
         let request = oauth::renew(&self.config, &refresh_token);
         let response = self.send_unsigned(&request)?;
         let now_ms = self.transport.now_ms();
-        oauth::accept(&self.config, &mut self.session, &response, now_ms, true)
+        oauth::accept(&self.config, &mut self.session, &response, now_ms, Credential::RefreshToken)
     }
 
-    /// Makes sure there is a token that outlives a call.
-    pub fn ensure_token(&mut self) -> Result<()> {
+    /// Renews the access token unless it outlives a call.
+    pub(crate) fn ensure_token(&mut self) -> Result<()> {
         if oauth::is_fresh(&self.session, self.transport.now_ms()) { Ok(()) } else { self.renew_token() }
     }
 
     /// GETs one path (with query) of the API.
-    pub fn get(&mut self, path: &str) -> Result<Answer> {
+    pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
         let mut answers = self.get_all(std::slice::from_ref(&path.to_owned()), 1)?;
-        answers.pop().unwrap_or_else(|| Err(Error::new(Kind::Internal, "the transport gave no answer")))
+        answers.pop().unwrap_or_else(|| Err(no_answer()))
     }
 
-    /// GETs all paths, at most `at_once` in flight; one result each, in order. The outer error is about the token.
-    pub fn get_all(&mut self, paths: &[String], at_once: usize) -> Result<Vec<Result<Answer>>> {
+    /// GETs all paths, at most `at_once` in flight; one result each, in order. The outer error is about the
+    /// token.
+    pub(crate) fn get_all(&mut self, paths: &[String], at_once: usize) -> Result<Vec<Result<Answer>>> {
         let calls: Vec<Call> = paths.iter().map(|path| Call::get(path)).collect();
         self.call_all(&calls, at_once)
     }
 
-    /// Sends one call that changes something.
-    pub fn call(&mut self, method: Method, path: &str, body: Option<&serde_json::Value>) -> Result<Answer> {
+    /// [`Api::get_all`] with as many in flight as the edition allows.
+    pub(crate) fn get_each(&mut self, paths: &[String]) -> Result<Vec<Result<Answer>>> {
+        let at_once = match paths.len() {
+            0 => return Ok(Vec::new()),
+            1 => 1,
+            _ => self.concurrency(),
+        };
+        self.get_all(paths, at_once)
+    }
+
+    /// Sends one call that changes something at the source.
+    pub(crate) fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Answer> {
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let mut answers = self.call_all(&[Call { method, path: path.to_owned(), body }], 1)?;
-        answers.pop().unwrap_or_else(|| Err(Error::new(Kind::Internal, "the transport gave no answer")))
+        answers.pop().unwrap_or_else(|| Err(no_answer()))
     }
 
-    /// Zoho's keys for webhook signatures: those that are kept, unless there are none or they are old. With `arrived_ms`,
-    /// the arrival of a delivery whose key is not among them: keys asked for after it arrived, so that one that is
-    /// unknown to these too is forged. Not asked for again and again: then the delivery must wait.
-    pub fn signing_keys(&mut self, arrived_ms: Option<u64>) -> Result<&Keys> {
-        let now_ms = self.transport.now_ms();
-        let age_ms = now_ms.saturating_sub(self.session.signing_keys_at_ms);
-        let old = self.session.signing_keys.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
-        // A delivery that is replayed may have come before its key was published, and be known by now.
-        let older = arrived_ms.is_some_and(|arrived_ms| {
-            self.session.signing_keys_at_ms <= arrived_ms || age_ms > limits::SIGNING_KEYS_RECHECK_MS
-        });
-        if older && !old && age_ms < limits::SIGNING_KEYS_PAUSE_MS {
-            let message = "webhook delivery: its signing key is not known yet";
-            return Err(Error::new(Kind::Unavailable, message)
-                .retry_after_ms(Some(limits::SIGNING_KEYS_PAUSE_MS - age_ms)));
-        }
-        if old || older {
-            match self.fetch_signing_keys(now_ms) {
-                Ok(()) => self.session.signing_keys_failing_ms = 0,
-                Err(error) => {
-                    if self.session.signing_keys_failing_ms == 0 {
-                        self.session.signing_keys_failing_ms = now_ms;
-                    }
-                    let failing_ms = now_ms.saturating_sub(self.session.signing_keys_failing_ms);
-                    // A stranger's key must not hold what the kept keys prove for as long as others cannot be fetched.
-                    let has_waited = arrived_ms.is_none() || failing_ms > limits::SIGNING_KEYS_PATIENCE_MS;
-                    let is_usable =
-                        !self.session.signing_keys.is_empty() && age_ms < limits::SIGNING_KEYS_STALE_MS;
-                    if !(has_waited && is_usable) {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        Ok(self.keys.get_or_insert_with(|| Keys::of(&self.session.signing_keys)))
-    }
-
-    fn fetch_signing_keys(&mut self, now_ms: u64) -> Result<()> {
-        let path = "/.well-known/jwks.json";
-        let response = self.get_public(path)?;
-        let mut found: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        let Some(serde_json::Value::Array(keys)) = found.get_mut("keys").map(serde_json::Value::take) else {
-            let message = format!("{}{path}: HTTP {} and no keys in it", self.config.desk, response.status);
-            return Err(Error::new(Kind::Unavailable, message));
-        };
-        self.session.signing_keys = keys;
-        // When they were asked for: what is signed by a key of later on is not decided by these.
-        self.session.signing_keys_at_ms = now_ms;
-        self.keys = None;
-        Ok(())
-    }
-
-    /// An unauthenticated GET of any path at the accounts host: only whether something answers.
-    pub fn probe_accounts(&mut self, path: &str) -> Result<u16> {
+    /// GETs a path of the accounts host without credentials; returns the HTTP status.
+    pub(crate) fn probe_accounts(&mut self, path: &str) -> Result<u16> {
         let origin = self.config.accounts.clone();
         self.get_unsigned(origin, path).map(|response| response.status)
     }
 
-    /// GETs a path of the Desk host without credentials, whole.
-    pub fn get_public(&mut self, path: &str) -> Result<Response> {
+    /// GETs a path of the Desk host without credentials.
+    pub(crate) fn get_public(&mut self, path: &str) -> Result<Response> {
         let origin = self.config.desk.clone();
         self.get_unsigned(origin, path)
     }
@@ -177,9 +144,9 @@ impl<T: Transport> Api<T> {
         })
     }
 
-    /// Calls that may be in flight at once: three quarters of what the edition allows, the rest is for other users.
-    /// Asks the organisation's edition once per session.
-    pub fn concurrency(&mut self) -> usize {
+    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users.
+    /// Asks for the organization's edition once per session.
+    pub(crate) fn concurrency(&mut self) -> usize {
         if self.session.edition.is_none() {
             let edition = self.organization().ok().flatten().and_then(|found| found.edition);
             self.session.edition = Some(edition.unwrap_or_else(|| "UNKNOWN".to_owned()));
@@ -187,8 +154,8 @@ impl<T: Transport> Api<T> {
         edition_concurrency(self.session.edition.as_deref().unwrap_or_default())
     }
 
-    /// The configured organisation as `GET /organizations` lists it; none when the token does not see it.
-    pub fn organization(&mut self) -> Result<Option<answer::Organization>> {
+    /// The configured organization as `GET /organizations` lists it; none when the token does not see it.
+    pub(crate) fn organization(&mut self) -> Result<Option<answer::Organization>> {
         let found = answer::organizations(&self.get("/api/v1/organizations")?)?
             .into_iter()
             .find(|organization| organization.id == self.config.organization_id);
@@ -198,31 +165,27 @@ impl<T: Transport> Api<T> {
         Ok(found)
     }
 
-    /// True when this portal refused an optional parameter before.
-    pub fn refused(&self, table: &str, parameter: &str) -> bool {
-        self.session.refused.iter().any(|entry| {
-            entry
-                .strip_prefix(table)
-                .and_then(|rest| rest.strip_prefix('.'))
-                .is_some_and(|rest| rest == parameter)
-        })
+    /// True when this portal refused an optional parameter.
+    pub(crate) fn is_unsupported(&self, table: &str, parameter: &str) -> bool {
+        let is_it = |entry: &String| entry.split_once('.') == Some((table, parameter));
+        self.session.unsupported_parameters.iter().any(is_it)
     }
 
     /// Remembers that this portal refuses an optional parameter.
-    pub fn remember_refused(&mut self, table: &str, parameter: &str) {
-        if !self.refused(table, parameter) {
-            self.session.refused.push(format!("{table}.{parameter}"));
+    pub(crate) fn remember_unsupported(&mut self, table: &str, parameter: &str) {
+        if !self.is_unsupported(table, parameter) {
+            self.session.unsupported_parameters.push(format!("{table}.{parameter}"));
         }
     }
 
-    /// Whether a part of a list has shown rows; none when it was not asked for yet.
-    pub fn slice_was_read(&self, table: &str, value: &str) -> Option<bool> {
-        self.session.slices.get(&format!("{table}.{value}")).copied()
+    /// Whether a partition of a list ever had rows; none when it was not asked for yet.
+    pub(crate) fn partition_had_rows(&self, table: &str, value: &str) -> Option<bool> {
+        self.session.partitions.get(&format!("{table}.{value}")).copied()
     }
 
-    /// Remembers that a part of a list showed rows, or that it was refused.
-    pub fn remember_slice(&mut self, table: &str, value: &str, read: bool) {
-        self.session.slices.insert(format!("{table}.{value}"), read);
+    /// Remembers that a partition of a list had rows, or that it was refused.
+    pub(crate) fn remember_partition(&mut self, table: &str, value: &str, had_rows: bool) {
+        self.session.partitions.insert(format!("{table}.{value}"), had_rows);
     }
 
     fn call_all(&mut self, calls: &[Call], at_once: usize) -> Result<Vec<Result<Answer>>> {
@@ -257,11 +220,11 @@ impl<T: Transport> Api<T> {
             .collect()
     }
 
-    /// Says which organisation the grant does not belong to.
+    /// Names the organization that the grant does not belong to.
     fn name_organization(&self, mut error: Error) -> Error {
         if error.code.as_deref() == Some("OAUTH_ORG_MISMATCH") {
             let id = &self.config.organization_id;
-            error.message = format!("`organization_id` {id}: the grant is not valid for this organisation");
+            error.message = format!("`organization_id` {id}: the grant is not valid for this organization");
         }
         error
     }
@@ -298,7 +261,7 @@ impl<T: Transport> Api<T> {
         match self.transport.send(std::slice::from_ref(request), 1).pop() {
             Some(Ok(response)) => Ok(response),
             Some(Err(failure)) => Err(failed(&request.origin.to_string(), failure)),
-            None => Err(Error::new(Kind::Internal, "the transport gave no answer")),
+            None => Err(no_answer()),
         }
     }
 }
@@ -316,7 +279,7 @@ impl Call {
         Self { method: Method::Get, path: path.to_owned(), body: Vec::new() }
     }
 
-    /// What errors call it: method and path without the query.
+    /// Its name in errors: method and path without the query.
     fn label(&self) -> String {
         let method = match self.method {
             Method::Get => "GET",
@@ -328,11 +291,15 @@ impl Call {
     }
 }
 
+fn no_answer() -> Error {
+    Error::new(Kind::Internal, "the transport gave no answer")
+}
+
 fn is_token_refusal(error: &Error) -> bool {
     error.kind == Kind::Auth && matches!(error.code.as_deref(), Some("INVALID_OAUTH" | "UNAUTHORIZED"))
 }
 
-/// The accounts server vouches for the token it gave a moment ago: a refusal of that one is the API's and may pass.
+/// A refusal of a token that the accounts server has just issued: the API's fault, and temporary.
 fn refused_new_token(error: Error) -> Error {
     if !is_token_refusal(&error) {
         return error;
@@ -340,7 +307,8 @@ fn refused_new_token(error: Error) -> Error {
     Error {
         kind: Kind::Unavailable,
         hint: Some(
-            "a new token was refused at once: try again; if it goes on, check `data_center` and `desk_url`"
+            "a new token was refused at once: try again; if that does not help, check `data_center` and \
+             `desk_url`"
                 .to_owned(),
         ),
         ..error
@@ -348,21 +316,34 @@ fn refused_new_token(error: Error) -> Error {
 }
 
 fn failed(host: &str, failure: Failure) -> Error {
+    let error = |kind, code, what: String, hint: &str| {
+        Error::new(kind, format!("{host}: {what}")).code(code).hint(hint)
+    };
     match failure {
-        Failure::Denied => Error::new(Kind::Config, format!("{host}: the host runner does not allow it"))
-            .code("HTTP_REQUEST_DENIED")
-            .hint("allow this host and port in the runner's egress settings, or correct `desk_url` / `accounts_url`"),
-        Failure::Unreachable(what) => Error::new(Kind::Unavailable, format!("{host}: cannot be reached: {what}"))
-            .code("UNREACHABLE")
-            .hint("check `data_center`, `desk_url`, `accounts_url`, and the network of this machine"),
-        Failure::Broken(what) => Error::new(Kind::Unavailable, format!("{host}: the answer broke off: {what}"))
-            .code("BROKEN")
-            .hint("try again; if it goes on, check the network of this machine"),
-        Failure::TooLarge => {
-            Error::new(Kind::Data, format!("{host}: an answer is larger than {} MiB", limits::BODY_BYTES_MAX >> 20))
-                .code("TOO_LARGE")
-                .hint("this is no answer of Zoho Desk: check `desk_url`")
-        }
+        Failure::Denied => error(
+            Kind::Config,
+            "HTTP_REQUEST_DENIED",
+            "the runner does not allow it".to_owned(),
+            "allow this host and port in the runner's egress settings, or correct `desk_url` / `accounts_url`",
+        ),
+        Failure::Unreachable(what) => error(
+            Kind::Unavailable,
+            "UNREACHABLE",
+            format!("cannot be reached: {what}"),
+            "check `data_center`, `desk_url`, `accounts_url`, and the network of this machine",
+        ),
+        Failure::Broken(what) => error(
+            Kind::Unavailable,
+            "BROKEN",
+            format!("the answer broke off: {what}"),
+            "try again; if that does not help, check the network of this machine",
+        ),
+        Failure::TooLarge => error(
+            Kind::Data,
+            "TOO_LARGE",
+            format!("an answer is larger than {} MiB", limits::BODY_BYTES_MAX >> 20),
+            "this is no answer of Zoho Desk: check `desk_url`",
+        ),
     }
 }
 
@@ -384,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn concurrency_follows_the_edition() {
+    fn concurrency_is_three_quarters_of_what_the_edition_allows() {
         assert_eq!(edition_concurrency("ENTERPRISE"), 18);
         assert_eq!(edition_concurrency("professional"), 11);
         assert_eq!(edition_concurrency("FREE"), 3);

@@ -1,10 +1,11 @@
-//! The connection test: one item for each thing that must work, and none that passes without having been tried.
+//! The connection test: one item for each thing that must work. An item passes only after it was tried.
 
 use crate::api::Api;
-use crate::error::{Error, Kind};
-use crate::table::Table;
+use crate::error::{Error, Kind, Result};
+use crate::row;
+use crate::table::{Incremental, Table};
 use crate::transport::Transport;
-use crate::url::Path;
+use crate::url::{Origin, Path};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -25,48 +26,40 @@ pub struct Item {
     pub kind: Option<Kind>,
 }
 
-/// Tries both hosts, the token, the organisation and every configured table, in this order. What depends on something
-/// that failed is skipped.
-pub fn run<T: Transport>(api: &mut Api<T>) -> Vec<Item> {
+/// Tries both hosts, the token, the organization and every configured table, in this order. An item that
+/// depends on a failed one is skipped.
+pub(crate) fn run<T: Transport>(api: &mut Api<T>) -> Vec<Item> {
+    let desk = api.get_public("/api/v1/organizations").map(|answer| answer.status);
+    let accounts = api.probe_accounts("/oauth/serverinfo");
     let mut items = vec![
-        host(api, "desk host", false, "/api/v1/organizations"),
-        host(api, "accounts host", true, "/oauth/serverinfo"),
+        host("desk host", &api.config().desk, desk),
+        host("accounts host", &api.config().accounts, accounts),
     ];
-    let reachable = items.iter().all(|item| item.outcome == Outcome::Passed);
-    let token = if reachable { token(api) } else { skipped("token", "a host cannot be reached") };
-    let authorised = token.outcome == Outcome::Passed;
+    let is_reachable = items.iter().all(|item| item.outcome == Outcome::Passed);
+    let token = if is_reachable { token(api) } else { skipped("token", "a host cannot be reached") };
+    let is_authorized = token.outcome == Outcome::Passed;
     items.push(token);
-    if authorised {
-        let organization = organization(api);
-        let known = organization.outcome != Outcome::Failed;
-        items.push(organization);
-        let tables = api.config().tables.clone();
-        for table in tables {
-            let name = format!("table {}", table.name);
-            items.push(if known {
-                self::table(api, table, name)
-            } else {
-                skipped(name, "the organisation is not right")
-            });
-        }
-    } else {
-        items.push(skipped("organization", "there is no valid token"));
-        items.extend(
-            api.config()
-                .tables
-                .iter()
-                .map(|table| skipped(format!("table {}", table.name), "there is no valid token")),
-        );
+    let organization =
+        if is_authorized { organization(api) } else { skipped("organization", "there is no valid token") };
+    let tables_skipped = match organization.outcome {
+        Outcome::Failed => Some("the organization is not right"),
+        Outcome::Skipped => Some("there is no valid token"),
+        Outcome::Passed | Outcome::Warning => None,
+    };
+    items.push(organization);
+    for table in api.config().tables.clone() {
+        let name = format!("table {}", table.name);
+        items.push(match tables_skipped {
+            Some(why) => skipped(name, why),
+            None => self::table(api, table, name),
+        });
     }
     items
 }
 
 /// Any HTTP answer, a refusal included, shows that the host is there.
-fn host<T: Transport>(api: &mut Api<T>, name: &str, accounts: bool, path: &str) -> Item {
-    let origin = if accounts { &api.config().accounts } else { &api.config().desk }.to_string();
-    let answered =
-        if accounts { api.probe_accounts(path) } else { api.get_public(path).map(|answer| answer.status) };
-    match answered {
+fn host(name: &str, origin: &Origin, status: Result<u16>) -> Item {
+    match status {
         Ok(status) if status < 500 => passed(name, format!("{origin} answers")),
         Ok(status) => Item {
             outcome: Outcome::Warning,
@@ -77,19 +70,18 @@ fn host<T: Transport>(api: &mut Api<T>, name: &str, accounts: bool, path: &str) 
     }
 }
 
-/// The token is tried against the API, not only obtained.
+/// Tries the token against the API.
 fn token<T: Transport>(api: &mut Api<T>) -> Item {
-    match api.ensure_token().and_then(|()| api.get("/api/v1/organizations").map(drop)) {
-        Ok(()) => passed("token", "accepted".to_owned()),
-        // A good token for another organisation: the next item says so.
-        Err(error) if error.code.as_deref() == Some("OAUTH_ORG_MISMATCH") => {
-            passed("token", "accepted".to_owned())
-        }
+    let accepted = || passed("token", "accepted".to_owned());
+    match api.ensure_token().and_then(|()| api.get("/api/v1/organizations")) {
+        Ok(_) => accepted(),
+        // A valid token for another organization: the next item says so.
+        Err(error) if error.code.as_deref() == Some("OAUTH_ORG_MISMATCH") => accepted(),
         Err(error) => failed("token", error),
     }
 }
 
-/// The token sees the configured organisation, and the organisation accepts it.
+/// The token sees the configured organization, and the organization accepts it.
 fn organization<T: Transport>(api: &mut Api<T>) -> Item {
     let wanted = api.config().organization_id.clone();
     match api.organization() {
@@ -97,20 +89,22 @@ fn organization<T: Transport>(api: &mut Api<T>) -> Item {
             let name = found.name.unwrap_or_else(|| "without a name".to_owned());
             let edition = found.edition.as_deref().unwrap_or("unknown").to_ascii_lowercase();
             let at_once = api.concurrency();
-            passed("organization", format!("{wanted} ({name}), edition {edition}: up to {at_once} calls at once"))
+            let message = format!("{wanted} ({name}), edition {edition}: up to {at_once} calls at once");
+            passed("organization", message)
         }
-        Ok(None) => failed(
-            "organization",
-            Error::new(Kind::Config, format!("`organization_id` {wanted} is none of those that the token sees")).hint(
-                "copy the organisation id from Setup > Developer Space > API, or generate the code with the right portal \
-                 selected",
-            ),
-        ),
+        Ok(None) => {
+            let message = format!("`organization_id` {wanted} is none of those that the token sees");
+            let error = Error::new(Kind::Config, message).hint(
+                "copy the organization id from Setup > Developer Space > API, or generate the code with the \
+                 right portal selected",
+            );
+            failed("organization", error)
+        }
         Err(error) => failed("organization", error),
     }
 }
 
-/// One row of the list, one detail where the table has them, and the search that follows it.
+/// One row of the list, its detail where the table has one, and the search of incremental reading.
 fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) -> Item {
     match try_table(api, table) {
         Ok(None) => passed(name, "readable".to_owned()),
@@ -124,32 +118,32 @@ fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) ->
     }
 }
 
-fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> crate::error::Result<Option<String>> {
+fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Option<String>> {
     let mut path = Path::new(table.list.path);
     if table.list.limit > 0 {
         path = path.with("from", 1).with("limit", 1);
     }
-    if let Some(slices) = table.list.slices {
-        path = path.with(slices.parameter, slices.values[0]);
+    if let Some(partitions) = table.list.partitions {
+        path = path.with(partitions.parameter, partitions.values[0]);
     }
     let answer = api.get(&path.into_string())?;
     let rows = answer.rows()?;
-    let first = rows.first().and_then(|raw| crate::row::head(raw.get()));
-    if let (Some(head), Some(_)) = (&first, table.detail)
-        && let Some(path) = table.detail_path(&head.id)
+    let first = rows.first().and_then(|raw| row::meta(raw.get()));
+    if let (Some(meta), Some(_)) = (&first, table.detail)
+        && let Some(path) = table.record_path(&meta.id)
     {
         match api.get(&path) {
             Ok(_) => {}
+            // Deleted since it was listed.
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    if let crate::table::Follow::Search { path, .. } = table.follow {
-        let path =
-            Path::new(path).with("from", 0).with("limit", 1).with("sortBy", "modifiedTime").into_string();
-        api.get(&path)?;
+    if let Incremental::Search { path, .. } = table.incremental {
+        let path = Path::new(path).with("from", 0).with("limit", 1).with("sortBy", "modifiedTime");
+        api.get(&path.into_string())?;
     }
-    Ok(first.is_none().then(|| "readable, but shows no rows: empty, or hidden from this user".to_owned()))
+    Ok(first.is_none().then(|| "readable, but has no rows: empty, or hidden from this user".to_owned()))
 }
 
 fn passed(name: impl Into<String>, message: String) -> Item {

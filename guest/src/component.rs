@@ -1,44 +1,45 @@
-//! The component itself: the exports of `wit/source.wit`, by way of [`crate::connection`], and WASI HTTP below it.
+//! The component: the exports of `wit/source.wit`, implemented by [`crate::connection`] over WASI HTTP.
 //!
-//! The only file, with its two below, that knows the bindings: contract types become ours here and go no further.
+//! Only this file and `component/` know the bindings: contract types are converted here.
 
 mod bindings;
+
+mod convert;
+
 mod wasi;
 
 use std::cell::{RefCell, RefMut};
 
 use bindings::exports::connector::source::metadata::Guest as Metadata;
 use bindings::exports::connector::source::source as contract;
-use bindings::exports::connector::source::types as nouns;
-use bindings::exports::connector::source::webhook;
+use bindings::exports::connector::source::{types, webhook};
+use convert::{to_batch, to_error, to_item, to_receipt, to_table, usage_attributes};
 use wasi::Wasi;
 
 use crate::api::Usage;
-use crate::check::{Item, Outcome};
-use crate::connection::{Connection, Found};
+use crate::connection::Connection;
 use crate::describe;
 use crate::error::{Error, Kind};
-use crate::reader::{Batch, Limits};
-use crate::row::{Change, ChangeSource, Operation};
-use crate::webhook::{Delivery, Receipt};
+use crate::reader::Limits;
+use crate::webhook::Delivery;
 
 struct Component;
 
-/// The contract's resource. One call at a time: the component is single-threaded and calls do not nest.
+/// The contract's resource. One call at a time: the component is single-threaded, and calls do not nest.
 struct Handle(RefCell<Connection<Wasi>>);
 
 impl Handle {
-    fn get(&self) -> Result<RefMut<'_, Connection<Wasi>>, nouns::Error> {
+    fn get(&self) -> Result<RefMut<'_, Connection<Wasi>>, types::Error> {
         self.0.try_borrow_mut().map_err(|_| {
             to_error(Error::new(Kind::Internal, "the connection is busy with another call"), Usage::default())
         })
     }
 
-    /// Runs one call and reports what it cost, also when it fails.
+    /// Runs one call; its cost is reported also when it fails.
     fn call<V>(
         &self,
         run: impl FnOnce(&mut Connection<Wasi>) -> crate::error::Result<V>,
-    ) -> Result<(V, Usage), nouns::Error> {
+    ) -> Result<(V, Usage), types::Error> {
         let mut connection = self.get()?;
         let outcome = run(&mut connection);
         let usage = connection.take_usage();
@@ -57,7 +58,7 @@ impl contract::Guest for Component {
 }
 
 impl contract::GuestConnection for Handle {
-    fn open(config: String, session: Option<String>) -> Result<contract::Connection, nouns::Error> {
+    fn open(config: String, session: Option<String>) -> Result<contract::Connection, types::Error> {
         let connection = Connection::open(Wasi, &config, session.as_deref())
             .map_err(|error| to_error(error, Usage::default()))?;
         Ok(contract::Connection::new(Self(RefCell::new(connection))))
@@ -67,7 +68,7 @@ impl contract::GuestConnection for Handle {
         self.0.try_borrow().ok().map(|connection| connection.session())
     }
 
-    fn authorize(&self, grant: String) -> Result<(), nouns::Error> {
+    fn authorize(&self, grant: String) -> Result<(), types::Error> {
         self.call(|connection| connection.authorize(&grant)).map(drop)
     }
 
@@ -78,16 +79,16 @@ impl contract::GuestConnection for Handle {
         }
     }
 
-    fn discover(&self) -> Result<Vec<contract::Table>, nouns::Error> {
+    fn discover(&self) -> Result<Vec<contract::Table>, types::Error> {
         let (found, _) = self.call(Connection::discover)?;
         Ok(found.into_iter().map(to_table).collect())
     }
 
-    fn count(&self, table: String) -> Result<Option<u64>, nouns::Error> {
+    fn count(&self, table: String) -> Result<Option<u64>, types::Error> {
         self.call(|connection| connection.count(&table)).map(|(count, _)| count)
     }
 
-    fn cursor_at(&self, table: String, time_ms: u64) -> Result<String, nouns::Error> {
+    fn cursor_at(&self, table: String, time_ms: u64) -> Result<String, types::Error> {
         self.call(|connection| connection.cursor_at(&table, time_ms)).map(|(cursor, _)| cursor)
     }
 
@@ -95,15 +96,15 @@ impl contract::GuestConnection for Handle {
         &self,
         table: String,
         cursor: Option<String>,
-        limits: nouns::Limits,
-    ) -> Result<nouns::Batch, nouns::Error> {
+        limits: types::Limits,
+    ) -> Result<types::Batch, types::Error> {
         let limits =
             Limits { max_changes: limits.max_changes, max_bytes: limits.max_bytes, max_ms: limits.max_ms };
         self.call(|connection| connection.read(&table, cursor.as_deref(), limits))
             .map(|(batch, usage)| to_batch(batch, usage))
     }
 
-    fn command(&self, name: String, arguments: String) -> Result<String, nouns::Error> {
+    fn command(&self, name: String, arguments: String) -> Result<String, types::Error> {
         self.call(|connection| connection.command(&name, &arguments)).map(|(answer, _)| answer.to_string())
     }
 }
@@ -114,7 +115,7 @@ impl webhook::Guest for Component {
         url: String,
         tables: Vec<String>,
         current: Option<String>,
-    ) -> Result<String, nouns::Error> {
+    ) -> Result<String, types::Error> {
         let handle: &Handle = connection.get();
         handle
             .call(|connection| connection.subscribe(&url, &tables, current.as_deref()))
@@ -132,7 +133,7 @@ impl webhook::Guest for Component {
     fn unsubscribe(
         connection: contract::ConnectionBorrow<'_>,
         subscription: String,
-    ) -> Result<(), nouns::Error> {
+    ) -> Result<(), types::Error> {
         let handle: &Handle = connection.get();
         handle.call(|connection| connection.unsubscribe(&subscription)).map(drop)
     }
@@ -141,7 +142,7 @@ impl webhook::Guest for Component {
         connection: contract::ConnectionBorrow<'_>,
         subscription: Option<String>,
         deliveries: Vec<webhook::Delivery>,
-    ) -> Vec<Result<webhook::Receipt, nouns::Error>> {
+    ) -> Vec<Result<webhook::Receipt, types::Error>> {
         let handle: &Handle = connection.get();
         let deliveries: Vec<Delivery> = deliveries
             .into_iter()
@@ -153,141 +154,18 @@ impl webhook::Guest for Component {
             })
             .collect();
         match handle.call(|connection| Ok(connection.receive(subscription.as_deref(), &deliveries))) {
-            Ok((receipts, usage)) => receipts
-                .into_iter()
-                .map(|receipt| receipt.map(to_receipt).map_err(|error| to_error(error, Usage::default())))
-                .enumerate()
-                .map(|(index, receipt)| with_usage(index, receipt, &usage))
-                .collect(),
+            Ok((receipts, usage)) => {
+                let convert = |receipt: crate::error::Result<_>| {
+                    receipt.map(to_receipt).map_err(|error| to_error(error, Usage::default()))
+                };
+                let mut receipts: Vec<_> = receipts.into_iter().map(convert).collect();
+                // The cost of the call is reported once, with its first receipt.
+                if let Some(Ok(first)) = receipts.first_mut() {
+                    first.attributes.extend(usage_attributes(&usage));
+                }
+                receipts
+            }
             Err(error) => deliveries.iter().map(|_| Err(error.clone())).collect(),
         }
-    }
-}
-
-/// What the call cost is told once, with its first receipt.
-fn with_usage(
-    index: usize,
-    receipt: Result<webhook::Receipt, nouns::Error>,
-    usage: &Usage,
-) -> Result<webhook::Receipt, nouns::Error> {
-    receipt.map(|mut receipt| {
-        if index == 0 {
-            receipt.attributes.extend(usage_attributes(usage));
-        }
-        receipt
-    })
-}
-
-fn to_receipt(receipt: Receipt) -> webhook::Receipt {
-    webhook::Receipt {
-        changes: receipt.changes.into_iter().map(to_change).collect(),
-        attributes: receipt.ignored.into_iter().map(|name| ("ignored".to_owned(), name)).collect(),
-    }
-}
-
-fn to_error(error: Error, usage: Usage) -> nouns::Error {
-    let mut attributes = error.attributes;
-    attributes.extend(usage_attributes(&usage));
-    nouns::Error {
-        kind: to_kind(error.kind),
-        code: error.code.map(String::from),
-        message: error.message,
-        hint: error.hint,
-        retry_after_ms: error.retry_after_ms,
-        attributes,
-    }
-}
-
-fn to_kind(kind: Kind) -> nouns::ErrorKind {
-    match kind {
-        Kind::Config => nouns::ErrorKind::Config,
-        Kind::Auth => nouns::ErrorKind::Auth,
-        Kind::Permission => nouns::ErrorKind::Permission,
-        Kind::NotFound => nouns::ErrorKind::NotFound,
-        Kind::RateLimited => nouns::ErrorKind::RateLimited,
-        Kind::Unavailable => nouns::ErrorKind::Unavailable,
-        Kind::Data => nouns::ErrorKind::Data,
-        Kind::Unsupported => nouns::ErrorKind::Unsupported,
-        Kind::Internal => nouns::ErrorKind::Internal,
-    }
-}
-
-fn usage_attributes(usage: &Usage) -> Vec<(String, String)> {
-    let mut attributes = vec![
-        ("requests".to_owned(), usage.requests.to_string()),
-        ("credits-used".to_owned(), usage.credits_used.to_string()),
-    ];
-    attributes.extend(usage.credits_left.map(|left| ("credits-left".to_owned(), left.to_string())));
-    attributes
-}
-
-fn to_item(item: Item) -> contract::CheckItem {
-    contract::CheckItem {
-        name: item.name,
-        outcome: match item.outcome {
-            Outcome::Passed => contract::Outcome::Passed,
-            Outcome::Warning => contract::Outcome::Warning,
-            Outcome::Failed => contract::Outcome::Failed,
-            Outcome::Skipped => contract::Outcome::Skipped,
-        },
-        message: item.message,
-        hint: item.hint,
-        kind: item.kind.map(to_kind),
-    }
-}
-
-fn to_table(found: Found) -> contract::Table {
-    let mut attributes = vec![("title".to_owned(), found.table.title.to_owned())];
-    if found.table.count.is_some() {
-        attributes.push(("count".to_owned(), "true".to_owned()));
-    }
-    contract::Table {
-        name: found.table.name.to_owned(),
-        primary_key: vec!["id".to_owned()],
-        schema: found.schema.to_string(),
-        attributes,
-    }
-}
-
-fn to_batch(batch: Batch, usage: Usage) -> nouns::Batch {
-    let mut attributes = usage_attributes(&usage);
-    attributes.extend(batch.warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
-    nouns::Batch {
-        changes: batch.changes.into_iter().map(to_change).collect(),
-        cursor: batch.cursor,
-        generation: batch.generation.map(|snapshot| nouns::Generation {
-            id: snapshot.id,
-            as_of_ms: snapshot.as_of_ms,
-            complete: snapshot.complete,
-        }),
-        caught_up: batch.caught_up,
-        wait_ms: batch.wait_ms,
-        attributes,
-    }
-}
-
-fn to_change(change: Change) -> nouns::Change {
-    nouns::Change {
-        table: change.table.to_owned(),
-        operation: match change.operation {
-            Operation::Read => nouns::Operation::Read,
-            Operation::Create => nouns::Operation::Create,
-            Operation::Update => nouns::Operation::Update,
-            Operation::Delete => nouns::Operation::Delete,
-        },
-        key: change.key,
-        before: change.before,
-        after: change.after,
-        partial: change.partial,
-        source: match change.source {
-            ChangeSource::Snapshot => nouns::ChangeSource::Snapshot,
-            ChangeSource::Incremental => nouns::ChangeSource::Incremental,
-            ChangeSource::Webhook => nouns::ChangeSource::Webhook,
-            ChangeSource::Refetch => nouns::ChangeSource::Refetch,
-        },
-        source_updated_at_ms: change.source_updated_at_ms,
-        as_of_ms: change.as_of_ms,
-        id: change.id,
-        attributes: Vec::new(),
     }
 }

@@ -1,27 +1,39 @@
-//! The configuration of one connection: parsed, checked and complete. All problems are found at once, each naming its key.
+//! The configuration of one connection: parsed, checked and complete. All problems are reported at once, each
+//! by key.
+//!
+//! The keys with their rules and defaults are declared in [`keys`]. Knows nothing of what the values are used
+//! for.
 
-use std::collections::BTreeSet;
+pub mod keys;
+
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use self::keys::KEYS;
 use crate::data_center::{self, DATA_CENTERS};
 use crate::error::{Error, Kind, Result};
-use crate::limits;
 use crate::row;
 use crate::table::Table;
 use crate::tables;
 use crate::url::Origin;
 
-/// In which order tickets are read the first time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Names closer than this to an unknown one are suggested, by the Jaro similarity.
+const SIMILARITY_MIN: f64 = 0.7;
+
+/// The order in which a snapshot reads tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Sort {
+    #[serde(rename = "newest")]
     NewestFirst,
+    #[serde(rename = "oldest")]
     OldestFirst,
 }
 
 /// When a webhook delivery must carry a valid signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Signature {
     /// Required once a subscription is known, when present before that.
     Auto,
@@ -30,11 +42,12 @@ pub enum Signature {
     Off,
 }
 
-/// When a changed record is read again by id instead of trusting the delivery's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadBack {
+/// When the record of a delivery is read by id instead of applying the delivery's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refetch {
     Always,
-    /// When the payload lacks what rows of the table have, or is not proved to be from Zoho.
+    /// When the body lacks members that rows of the table have, or is not verified to be from Zoho.
     Auto,
     Never,
 }
@@ -55,7 +68,7 @@ pub struct Config {
     pub sort: Sort,
     pub department_ids: Vec<String>,
     pub signature: Signature,
-    pub read_back: ReadBack,
+    pub refetch: Refetch,
 }
 
 impl fmt::Debug for Config {
@@ -67,46 +80,67 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Every key, in the order of the form.
-pub const KEYS: [&str; 13] = [
-    "data_center",
-    "organization_id",
-    "client_id",
-    "client_secret",
-    "tables",
-    "ticket_detail",
-    "custom_field_keys",
-    "sort",
-    "department_ids",
-    "signature",
-    "read_back",
-    "desk_url",
-    "accounts_url",
-];
+/// The values of [`KEYS`], as they are written or by default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Values {
+    data_center: String,
+    organization_id: String,
+    client_id: String,
+    client_secret: String,
+    tables: Vec<String>,
+    ticket_detail: bool,
+    custom_field_keys: Vec<String>,
+    sort: Sort,
+    department_ids: Vec<String>,
+    signature: Signature,
+    refetch: Refetch,
+    desk_url: Option<String>,
+    accounts_url: Option<String>,
+}
 
 impl Config {
     /// Parses a JSON object. One error names every problem; its attributes hold each key at fault.
     pub fn parse(json: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(json).map_err(|error| {
-            Error::new(Kind::Config, format!("configuration: not JSON: {error}"))
+        let refused = |what: String| {
+            Error::new(Kind::Config, format!("configuration: {what}"))
                 .hint("pass one JSON object with the keys that `spec` lists")
-        })?;
-        let Value::Object(map) = value else {
-            return Err(Error::new(Kind::Config, "configuration: not a JSON object")
-                .hint("pass one JSON object with the keys that `spec` lists"));
         };
-        let mut form = Form { map, problems: Vec::new() };
-        let config = form.read();
-        form.refuse_unknown();
-        match config {
-            Some(config) if form.problems.is_empty() => Ok(config),
-            _ => Err(form.into_error()),
-        }
+        let given: Value =
+            serde_json::from_str(json).map_err(|error| refused(format!("not JSON: {error}")))?;
+        let Value::Object(given) = given else { return Err(refused("not a JSON object".to_owned())) };
+        let values = Value::Object(checked(&given)?);
+        let values = Values::deserialize(values)
+            .map_err(|error| Error::new(Kind::Internal, format!("configuration: {error}")))?;
+        let center = data_center::find(&values.data_center).unwrap_or(&DATA_CENTERS[0]);
+        let origin = |url: Option<&str>, default: &str| {
+            let url = url.unwrap_or(default);
+            Origin::parse(url)
+                .ok_or_else(|| Error::new(Kind::Internal, format!("configuration: {url} is not an origin")))
+        };
+        let is_wanted = |table: &&Table| {
+            let is_named = |name: &String| name == table.name || name == table.alias;
+            values.tables.is_empty() || values.tables.iter().any(is_named)
+        };
+        Ok(Self {
+            data_center: center.name,
+            desk: origin(values.desk_url.as_deref(), center.desk_url)?,
+            accounts: origin(values.accounts_url.as_deref(), center.accounts_url)?,
+            tables: tables::ALL.into_iter().filter(is_wanted).collect(),
+            organization_id: values.organization_id,
+            client_id: values.client_id,
+            client_secret: values.client_secret,
+            ticket_detail: values.ticket_detail,
+            custom_field_keys: values.custom_field_keys,
+            sort: values.sort,
+            department_ids: values.department_ids,
+            signature: values.signature,
+            refetch: values.refetch,
+        })
     }
-}
 
-impl Config {
-    /// True unless a row, of `table` or of its parent, is known to be of a department that is not among the chosen ones.
+    /// True unless a row, of `table` or of its parent, is known to be of a department that is not among the
+    /// chosen ones.
     pub fn selects(&self, table: &Table, row: &str) -> bool {
         self.department_ids.is_empty()
             || table.list.departments.is_none()
@@ -114,228 +148,58 @@ impl Config {
     }
 }
 
-/// The object being read, and the problems found so far.
-struct Form {
-    map: Map<String, Value>,
-    problems: Vec<(String, String)>,
+/// The value of every key that has one, or an error that names every problem.
+fn checked(given: &Map<String, Value>) -> Result<Map<String, Value>> {
+    let mut values = Map::new();
+    let mut problems = Vec::new();
+    for key in &KEYS {
+        match key.value(given.get(key.name)) {
+            Ok(Some(value)) => drop(values.insert(key.name.to_owned(), value)),
+            Ok(None) => {}
+            Err(what) => problems.push((key.name, what)),
+        }
+    }
+    let is_known = |name: &str| KEYS.iter().any(|key| key.name == name);
+    for name in given.keys().filter(|name| !is_known(name)) {
+        let hint = nearest(name).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        problems.push((name.as_str(), format!("is not a configuration key{hint}")));
+    }
+    if problems.is_empty() { Ok(values) } else { Err(error(&problems)) }
 }
 
-impl Form {
-    fn read(&mut self) -> Option<Config> {
-        let center = self.choice("data_center", &DATA_CENTERS.map(|center| center.name), "us");
-        let organization_id =
-            self.text("organization_id", "the number shown under Setup > Developer Space > API");
-        let client_id = self.text("client_id", "the Client ID of your self client at the Zoho API console");
-        let client_secret =
-            self.text("client_secret", "the Client Secret of your self client at the Zoho API console");
-        if let Some(id) = &organization_id
-            && !id.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            self.problem("organization_id", "must be digits only, such as 60001280952");
-        }
-        for (key, value) in [("client_id", &client_id), ("client_secret", &client_secret)] {
-            if value.as_ref().is_some_and(|value| value.chars().any(|c| c.is_control() || c.is_whitespace()))
-            {
-                self.problem(key, "must not hold spaces or line breaks; paste it again");
-            }
-        }
-        let center = center.and_then(data_center::find).unwrap_or(&DATA_CENTERS[0]);
-        let desk = self.origin("desk_url", center.desk_url);
-        let accounts = self.origin("accounts_url", center.accounts_url);
-        let tables = self.tables();
-        let ticket_detail = self.switch("ticket_detail", true);
-        let custom_field_keys = self.custom_field_keys();
-        let sort = match self.choice("sort", &["newest", "oldest"], "oldest") {
-            Some("newest") => Sort::NewestFirst,
-            _ => Sort::OldestFirst,
-        };
-        let department_ids = self.list("department_ids");
-        if department_ids.iter().any(|id| id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit())) {
-            self.problem("department_ids", "must be ids of departments, digits only");
-        }
-        if department_ids.len() > limits::DEPARTMENT_IDS_MAX {
-            self.problem("department_ids", format!("at most {} ids", limits::DEPARTMENT_IDS_MAX));
-        }
-        let signature = match self.choice("signature", &["auto", "required", "when-present", "off"], "auto") {
-            Some("required") => Signature::Required,
-            Some("when-present") => Signature::WhenPresent,
-            Some("off") => Signature::Off,
-            _ => Signature::Auto,
-        };
-        let read_back = match self.choice("read_back", &["auto", "always", "never"], "auto") {
-            Some("always") => ReadBack::Always,
-            Some("never") => ReadBack::Never,
-            _ => ReadBack::Auto,
-        };
-        Some(Config {
-            organization_id: organization_id?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-            data_center: center.name,
-            desk: desk?,
-            accounts: accounts?,
-            tables,
-            ticket_detail,
-            custom_field_keys,
-            sort,
-            department_ids,
-            signature,
-            read_back,
-        })
-    }
-
-    fn problem(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.push((key.to_owned(), message.into()));
-    }
-
-    fn text(&mut self, key: &str, where_found: &str) -> Option<String> {
-        match self.map.get(key) {
-            None | Some(Value::Null) => self.problem(key, format!("is missing: {where_found}")),
-            Some(Value::String(text)) if text.trim().is_empty() => {
-                self.problem(key, format!("is empty: {where_found}"));
-            }
-            Some(Value::String(text)) => return Some(text.trim().to_owned()),
-            Some(Value::Number(number)) if key == "organization_id" => return Some(number.to_string()),
-            Some(_) => self.problem(key, "must be text, in quotes"),
-        }
-        None
-    }
-
-    fn switch(&mut self, key: &str, default: bool) -> bool {
-        match self.map.get(key) {
-            None | Some(Value::Null) => default,
-            Some(Value::Bool(value)) => *value,
-            Some(_) => {
-                self.problem(key, "must be true or false, without quotes");
-                default
-            }
-        }
-    }
-
-    fn choice(&mut self, key: &str, of: &[&'static str], default: &'static str) -> Option<&'static str> {
-        let found = match self.map.get(key) {
-            None | Some(Value::Null) => return Some(default),
-            Some(Value::String(text)) => of.iter().find(|choice| **choice == text.as_str()).copied(),
-            Some(_) => None,
-        };
-        if found.is_none() {
-            self.problem(key, format!("must be one of {}", of.join(", ")));
-        }
-        found
-    }
-
-    fn origin(&mut self, key: &str, default: &str) -> Option<Origin> {
-        let given = match self.map.get(key) {
-            None | Some(Value::Null) => default.to_owned(),
-            Some(Value::String(text)) if text.trim().is_empty() => default.to_owned(),
-            Some(Value::String(text)) => text.trim().to_owned(),
-            Some(_) => {
-                self.problem(key, "must be text, in quotes");
-                return None;
-            }
-        };
-        let origin = Origin::parse(&given);
-        if origin.is_none() {
-            self.problem(key, "must be a URL of scheme, host and port only, such as https://desk.zoho.eu");
-        }
-        origin
-    }
-
-    fn list(&mut self, key: &str) -> Vec<String> {
-        let items = match self.map.get(key) {
-            None | Some(Value::Null) => return Vec::new(),
-            Some(Value::Array(items)) => {
-                items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-            }
-            Some(_) => None,
-        };
-        items.unwrap_or_else(|| {
-            self.problem(key, "must be a list of texts");
-            Vec::new()
-        })
-    }
-
-    fn tables(&mut self) -> Vec<&'static Table> {
-        let asked = self.list("tables");
-        if asked.is_empty() {
-            if self.map.get("tables").is_some_and(|value| value.as_array().is_some_and(Vec::is_empty)) {
-                self.problem("tables", "is empty: leave it out to read every table");
-            }
-            return tables::ALL.to_vec();
-        }
-        let mut wanted = BTreeSet::new();
-        for name in &asked {
-            match tables::find(name) {
-                Some(table) => {
-                    wanted.insert(table.name);
-                }
-                None => self
-                    .problem("tables", format!("there is no table `{name}`; there are {}", tables::names())),
-            }
-        }
-        tables::ALL.iter().copied().filter(|table| wanted.contains(table.name)).collect()
-    }
-
-    fn custom_field_keys(&mut self) -> Vec<String> {
-        let keys = self.list("custom_field_keys");
-        if keys.len() > limits::CUSTOM_FIELD_KEYS_MAX {
-            self.problem("custom_field_keys", format!("at most {} names", limits::CUSTOM_FIELD_KEYS_MAX));
-        }
-        for key in &keys {
-            let legal = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            if key.is_empty() || !legal {
-                self.problem(
-                    "custom_field_keys",
-                    format!("`{key}` is not the API name of a field, such as cf_region"),
-                );
-            }
-        }
-        keys
-    }
-
-    fn refuse_unknown(&mut self) {
-        let unknown: Vec<String> =
-            self.map.keys().filter(|key| !KEYS.contains(&key.as_str())).cloned().collect();
-        for key in unknown {
-            let near = KEYS.iter().find(|known| similar(known, &key));
-            let hint = near.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
-            self.problem(&key, format!("is not a configuration key{hint}"));
-        }
-    }
-
-    fn into_error(self) -> Error {
-        let lines: Vec<String> =
-            self.problems.iter().map(|(key, message)| format!("`{key}` {message}")).collect();
-        let mut error = Error::new(Kind::Config, format!("configuration: {}", lines.join("; ")))
-            .hint("`spec` lists every key with its meaning");
-        for (key, _) in self.problems {
-            if !error.attributes.iter().any(|(_, known)| *known == key) {
-                error = error.attribute("key", key);
-            }
-        }
-        error
-    }
-}
-
-/// True when two keys are the same but for case, `-`/`_` and a letter or two.
-fn similar(known: &str, given: &str) -> bool {
-    let plain = |text: &str| -> Vec<u8> {
-        text.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect()
+/// One line for each problem, and one attribute for each key.
+fn error(problems: &[(&str, String)]) -> Error {
+    let lines: Vec<String> = problems.iter().map(|(key, what)| format!("`{key}` {what}")).collect();
+    let message = match lines.as_slice() {
+        [line] => format!("configuration: {line}"),
+        lines => format!("configuration: {} problems\n  {}", lines.len(), lines.join("\n  ")),
     };
-    let (known, given) = (plain(known), plain(given));
-    if known == given {
-        return true;
-    }
-    let common = known.iter().zip(&given).take_while(|(a, b)| a == b).count();
-    let common_end = known.iter().rev().zip(given.iter().rev()).take_while(|(a, b)| a == b).count();
-    known.len().abs_diff(given.len()) <= 2 && common + common_end + 2 >= known.len().max(given.len())
+    let error = Error::new(Kind::Config, message).hint("`spec` lists every key with its meaning");
+    problems.iter().fold(error, |error, (key, _)| error.attribute("key", *key))
+}
+
+/// The key most similar to an unknown name, if it is similar enough to be a typing error.
+fn nearest(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let scored = KEYS.iter().map(|key| (strsim::jaro(&name, key.name), key.name));
+    let best = scored.max_by(|(left, _), (right, _)| left.total_cmp(right));
+    best.filter(|(score, _)| *score > SIMILARITY_MIN).map(|(_, known)| known)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const GOOD: &str = r#"{"organization_id":"60001280952","client_id":"1000.A","client_secret":"s"}"#;
+
+    /// A good configuration with one key set.
+    fn with(key: &str, value: Value) -> Result<Config> {
+        let mut given: Value = serde_json::from_str(GOOD).unwrap();
+        given[key] = value;
+        Config::parse(&given.to_string())
+    }
 
     #[test]
     fn defaults_are_the_united_states_and_every_table() {
@@ -348,7 +212,8 @@ mod tests {
     #[test]
     fn every_problem_is_named_at_once() {
         let error = Config::parse(
-            r#"{"data_center":"mars","client_id":"","tables":["Tickets","nope"],"ticket_detail":"true","dataCenter":"eu"}"#,
+            r#"{"data_center":"mars","client_id":"","tables":["Tickets","nope"],"ticket_detail":"true",
+                "dataCenter":"eu"}"#,
         )
         .unwrap_err();
         let keys: Vec<&str> = error.attributes.iter().map(|(_, key)| key.as_str()).collect();
@@ -365,15 +230,13 @@ mod tests {
             ]
         );
         assert!(error.message.contains("did you mean `data_center`"), "{}", error.message);
+        assert_eq!(error.message.lines().count(), 1 + keys.len(), "{}", error.message);
         assert_eq!(error.kind, Kind::Config);
     }
 
     #[test]
     fn original_table_names_are_aliases() {
-        let config = Config::parse(
-            r#"{"organization_id":1,"client_id":"a","client_secret":"s","tables":["OrganizationFields","Tickets"]}"#,
-        )
-        .unwrap();
+        let config = with("tables", json!(["OrganizationFields", "Tickets"])).unwrap();
         let names: Vec<_> = config.tables.iter().map(|table| table.name).collect();
         assert_eq!(names, ["organization_fields", "tickets"]);
     }
@@ -385,16 +248,59 @@ mod tests {
     }
 
     #[test]
-    fn overridden_hosts_replace_the_data_centres() {
+    fn a_url_replaces_the_host_of_the_data_center() {
+        let config = with("desk_url", json!("http://127.0.0.1:8080/")).unwrap();
+        assert_eq!(config.desk.to_string(), "http://127.0.0.1:8080");
+        assert_eq!(config.accounts.to_string(), "https://accounts.zoho.com");
+        let error = with("desk_url", json!("https://desk.zoho.com/api/v1")).unwrap_err();
+        assert!(error.message.contains("`desk_url`"));
+    }
+
+    #[test]
+    fn every_key_is_a_field_and_every_choice_is_a_value() {
+        for key in &KEYS {
+            let keys::Kind::Choice(choices) = &key.kind else { continue };
+            for choice in *choices {
+                with(key.name, json!(choice))
+                    .unwrap_or_else(|error| panic!("{} = {choice}: {error}", key.name));
+            }
+        }
+    }
+
+    #[test]
+    fn values_that_break_the_rule_of_their_key_are_refused() {
+        for (key, value, what) in [
+            ("organization_id", json!("6 0"), "must be digits only"),
+            ("client_id", json!("a b"), "must not hold spaces"),
+            ("client_secret", json!(5), "must be text, in quotes"),
+            ("tables", json!([]), "is empty: leave it out"),
+            ("tables", json!(["tickets", "cats", "dogs"]), "`cats`, `dogs` must be a table: departments, "),
+            ("tables", json!("tickets"), "must be a list of texts"),
+            ("custom_field_keys", json!(["cf x"]), "`cf x` must be the API name of a field"),
+            ("custom_field_keys", json!(vec!["cf_x"; 31]), "must have at most 30 items"),
+            ("department_ids", json!([""]), "`` must be digits only"),
+            ("department_ids", json!(vec!["1"; 21]), "must have at most 20 items"),
+            ("sort", json!(1), "must be one of oldest, newest"),
+            ("ticket_detail", json!("yes"), "must be true or false"),
+            ("desk_url", json!("desk.zoho.eu"), "must be a URL of scheme, host and port only"),
+            ("refetsh", json!("auto"), "is not a configuration key; did you mean `refetch`?"),
+            ("color", json!("red"), "is not a configuration key"),
+        ] {
+            let error = with(key, value).unwrap_err();
+            let expected = format!("configuration: `{key}` {what}");
+            assert!(error.message.starts_with(&expected), "{} is not {expected}", error.message);
+            assert_eq!(error.attributes, [("key".to_owned(), key.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn text_is_trimmed_and_null_or_an_empty_url_means_the_default() {
         let config = Config::parse(
-            r#"{"organization_id":"1","client_id":"a","client_secret":"s","desk_url":"http://127.0.0.1:8080/","accounts_url":"http://127.0.0.1:8080"}"#,
+            r#"{"organization_id":" 1 ","client_id":" a","client_secret":"s\n","desk_url":" ","sort":null}"#,
         )
         .unwrap();
-        assert_eq!(config.desk.to_string(), "http://127.0.0.1:8080");
-        let error = Config::parse(
-            r#"{"organization_id":"1","client_id":"a","client_secret":"s","desk_url":"https://desk.zoho.com/api/v1"}"#,
-        )
-        .unwrap_err();
-        assert!(error.message.contains("`desk_url`"));
+        assert_eq!((config.organization_id.as_str(), config.client_id.as_str()), ("1", "a"));
+        assert_eq!((config.client_secret.as_str(), config.sort), ("s", Sort::OldestFirst));
+        assert_eq!(config.desk.to_string(), "https://desk.zoho.com");
     }
 }

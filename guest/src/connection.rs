@@ -1,4 +1,4 @@
-//! One connection: what the contract's `connection` resource does, free of bindings.
+//! One connection: the contract's `connection` resource, free of bindings.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,11 +15,12 @@ use crate::table::Table;
 use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
-use crate::webhook::{self, Delivery, Receipt};
+use crate::webhook::{self, Delivery, Receipt, SigningKeys};
 
-/// A configured connection; holds nothing that is not in its configuration and session.
+/// A configured connection; its state is in its configuration and session only.
 pub struct Connection<T> {
     api: Api<T>,
+    signing_keys: SigningKeys,
 }
 
 /// One table as `discover` finds it.
@@ -34,15 +35,15 @@ impl<T: Transport> Connection<T> {
     pub fn open(transport: T, config: &str, session: Option<&str>) -> Result<Self> {
         let config = Config::parse(config)?;
         let session = Session::parse(session, &config.client_id)?;
-        Ok(Self { api: Api::new(transport, config, session) })
+        Ok(Self { api: Api::new(transport, config, session), signing_keys: SigningKeys::default() })
     }
 
-    /// What to keep until the next `open`.
+    /// For the next `open`.
     pub fn session(&self) -> String {
         self.api.session().to_json()
     }
 
-    /// What the calls since the last time cost.
+    /// The cost of the calls since the last time.
     pub fn take_usage(&mut self) -> Usage {
         self.api.take_usage()
     }
@@ -110,12 +111,12 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Registers the webhook; answers the subscription.
+    /// Registers the webhook; returns the subscription.
     pub fn subscribe(&mut self, url: &str, tables: &[String], current: Option<&str>) -> Result<String> {
         webhook::subscribe(&mut self.api, url, tables, current).map(|subscription| subscription.to_json())
     }
 
-    /// What Zoho says of a subscription.
+    /// The state of a subscription at Zoho.
     pub fn check_subscription(&mut self, subscription: &str) -> Vec<Item> {
         vec![webhook::check(&mut self.api, subscription)]
     }
@@ -124,25 +125,23 @@ impl<T: Transport> Connection<T> {
         webhook::unsubscribe(&mut self.api, subscription)
     }
 
-    /// Verifies and translates deliveries, in order, one answer each.
+    /// Verifies and translates deliveries, in order, one result each.
     pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
-        webhook::receive(&mut self.api, subscription, deliveries)
+        webhook::receive(&mut self.api, &mut self.signing_keys, subscription, deliveries)
     }
 
     fn list_fields(&mut self, module: &str) -> Result<Value> {
-        let path = Path::new("/api/v1/organizationFields").with("module", module).into_string();
-        self.api.get(&path)?.json()
+        self.api.get(&fields_path(module))?.json()
     }
 
     /// The fields of a module; none where the portal or the edition does not have it.
     fn fields(&mut self, module: &str) -> Result<Vec<Field>> {
-        let path = Path::new("/api/v1/organizationFields").with("module", module).into_string();
-        let answer = match self.api.get(&path) {
+        let answer = match self.api.get(&fields_path(module)) {
             Ok(answer) => answer,
             Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => return Ok(Vec::new()),
             Err(error) if error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED") => return Ok(Vec::new()),
             Err(mut error) => {
-                // Other failures are the connection's, not this module's.
+                // Failures of other kinds concern the connection, not this module.
                 if error.kind == Kind::Permission {
                     error.message = format!("custom fields of `{module}`: {}", error.message);
                 }
@@ -159,6 +158,10 @@ impl<T: Transport> Connection<T> {
                 .hint(format!("there are {}", tables::names()))
         })
     }
+}
+
+fn fields_path(module: &str) -> String {
+    Path::new("/api/v1/organizationFields").with("module", module).into_string()
 }
 
 #[derive(Deserialize)]

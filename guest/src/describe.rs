@@ -1,31 +1,39 @@
-//! What the connector is, as one JSON document: form, hosts, tables, scopes, commands, help. See `docs/CONTRACT.md`.
+//! The `describe` document: configuration, hosts, tables, scopes, commands, help. See `docs/CONTRACT.md`.
+//!
+//! Texts for people are files in `describe/`, one per language. Knows nothing of how a value is used.
 
+#[cfg(test)]
+mod reference;
+mod texts;
 mod webhook;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::keys::KEYS;
 use crate::data_center::DATA_CENTERS;
-use crate::limits;
-use crate::table::Follow;
+use crate::table::Incremental;
 use crate::tables;
 
+const SUMMARY: &str = "Tickets with their conversations, contacts, accounts, products, contracts, departments \
+    and fields of Zoho Desk, deletes included";
 /// The steps at Zoho's console, in Markdown.
 const STEPS: &str = include_str!("describe/authorization.md");
 const HELP_EN: &str = include_str!("describe/help.en.md");
 const HELP_ZH: &str = include_str!("describe/help.zh-CN.md");
 
-/// Scopes that registering a webhook through the API needs besides; not needed for one that is registered by hand.
+/// Additional scopes for registering a webhook through the API; one that is registered by hand does not need
+/// them.
 const WEBHOOK_SCOPES: [&str; 4] =
     ["Desk.events.READ", "Desk.events.CREATE", "Desk.events.UPDATE", "Desk.events.DELETE"];
 
-/// The document that `describe` answers and the component carries in its custom section.
+/// The document that `describe` returns and the component carries in its custom section.
 pub fn document() -> Value {
     let scopes = scopes();
     json!({
         "name": "zoho-desk",
         "title": "Zoho Desk",
         "version": env!("CARGO_PKG_VERSION"),
-        "summary": "Tickets with their conversations, contacts, accounts, products, contracts, departments and fields of Zoho Desk, deletes included",
+        "summary": SUMMARY,
         "contract": "connector:source@0.1.0",
         "configuration": configuration(),
         "grant": grant(),
@@ -47,7 +55,7 @@ pub fn document() -> Value {
     })
 }
 
-/// Every scope that some table needs, each once, plus what the connection test needs.
+/// The scopes of the connection test and of every table, each once.
 pub fn scopes() -> Vec<&'static str> {
     let mut scopes = vec!["Desk.basic.READ"];
     for scope in tables::ALL.iter().flat_map(|table| table.scopes) {
@@ -74,9 +82,9 @@ fn table_entry(table: &crate::table::Table) -> Value {
         "scopes": table.scopes,
         "capabilities": capabilities,
         "events": table.events.iter().map(|event| event.name).collect::<Vec<_>>(),
-        "incremental": match table.follow {
-            Follow::Search { .. } => "search",
-            Follow::Compare { .. } => "full-refresh",
+        "incremental": match table.incremental {
+            Incremental::Search { .. } => "search",
+            Incremental::FullRefresh { .. } => "full-refresh",
         },
         "notes": table.notes,
     })
@@ -85,182 +93,51 @@ fn table_entry(table: &crate::table::Table) -> Value {
 fn host(name: &str, key: &str, url: fn(&crate::data_center::DataCenter) -> &'static str) -> Value {
     let urls: Map<String, Value> =
         DATA_CENTERS.iter().map(|center| (center.name.to_owned(), json!(url(center)))).collect();
-    json!({"name": name, "key": key, "select": "data_center", "default": DATA_CENTERS[0].name, "urls": urls})
+    let default = DATA_CENTERS[0].name;
+    json!({"name": name, "key": key, "select": "data_center", "default": default, "urls": urls})
 }
 
 fn grant() -> Value {
+    let text = || json!({"type": "string"});
+    let secret = || json!({"type": "string", "writeOnly": true});
+    let schemas = [("code", secret()), ("redirect_uri", text()), ("refresh_token", secret())];
     json!({
         "type": "object",
         "additionalProperties": false,
-        "properties": {
-            "code": {"type": "string", "title": "Generated code", "writeOnly": true,
-                "description": "From the API console's tab Generate Code; works once, for the minutes chosen there.",
-                "x-i18n": {"zh-CN": {"title": "授权码", "description": "在 API 控制台的“生成代码”页签中生成；只能使用一次，且在所选分钟内有效。"}}},
-            "redirect_uri": {"type": "string", "title": "Redirect URI", "description": "Only for a server-based client."},
-            "refresh_token": {"type": "string", "title": "Refresh token", "writeOnly": true,
-                "description": "Instead of a code: a refresh token that exists already."},
-        },
+        "properties": texts::with_texts("grant", schemas),
     })
 }
 
 fn commands() -> Value {
+    let arguments = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
+    let module = json!({"module": {"type": "string", "default": "tickets"}});
     json!([
-        {"name": "list-fields", "title": "List the fields of a module", "arguments": {"type": "object",
-            "additionalProperties": false, "properties": {"module": {"type": "string", "default": "tickets"}}}},
+        {"name": "list-fields", "title": "List the fields of a module", "arguments": arguments(module)},
         {"name": "list-departments", "title": "List the departments with their ids",
-            "arguments": {"type": "object", "additionalProperties": false, "properties": {}}},
-        {"name": "refresh-token", "title": "Renew the access token now",
-            "arguments": {"type": "object", "additionalProperties": false, "properties": {}}},
+            "arguments": arguments(json!({}))},
+        {"name": "refresh-token", "title": "Renew the access token now", "arguments": arguments(json!({}))},
     ])
 }
 
 fn configuration() -> Value {
-    let centers: Vec<&str> = DATA_CENTERS.iter().map(|center| center.name).collect();
-    let table_names: Vec<&str> = tables::ALL.iter().flat_map(|table| [table.name, table.alias]).collect();
-    let mut form = Form { order: 0, properties: Map::new() };
-    form.add("data_center", "basic", "select", ("Data centre", "数据中心"),
-        ("Where the organisation lives: the ending of the address you see when you open Zoho Desk, `us` for desk.zoho.com.",
-         "组织所在的数据中心：打开 Zoho Desk 时看到的网址后缀，desk.zoho.com 为 `us`。"),
-        json!({"type": "string", "enum": centers, "default": "us"}));
-    form.add(
-        "organization_id",
-        "basic",
-        "text",
-        ("Organisation ID", "组织 ID"),
-        ("The number under Setup > Developer Space > API.", "“设置 > 开发者空间 > API”页面上的数字。"),
-        json!({"type": "string", "pattern": "^[0-9]+$"}),
-    );
-    form.add(
-        "client_id",
-        "basic",
-        "text",
-        ("Client ID", "客户端 ID"),
-        (
-            "Of the self client that you created at the Zoho API console of this data centre.",
-            "在该数据中心的 Zoho API 控制台创建的 Self Client 的客户端 ID。",
-        ),
-        json!({"type": "string"}),
-    );
-    form.add("client_secret", "basic", "password", ("Client secret", "客户端密钥"),
-        ("Of the same client. Use a client of its own for each connection: Zoho limits the tokens of a client.", "同一客户端的密钥。请为每个连接使用单独的客户端，因为 Zoho 限制每个客户端的令牌数量。"),
-        json!({"type": "string", "writeOnly": true}));
-    form.add(
-        "tables",
-        "reading",
-        "list",
-        ("Tables", "数据表"),
-        ("The tables to read; all when left out.", "要读取的表；留空则读取全部。"),
-        json!({"type": "array", "items": {"type": "string", "enum": table_names}}),
-    );
-    form.add("ticket_detail", "reading", "switch", ("Ticket detail", "启用工单详情"),
-        ("One more call for each ticket: description, resolution, modified time and all custom fields. Without it tickets are read many times faster.", "每个工单多一次请求，以获取描述、解决方案、修改时间和全部自定义字段；关闭后读取速度快很多倍。"),
-        json!({"type": "boolean", "default": true}));
-    form.add("custom_field_keys", "reading", "list", ("Custom fields without detail", "自定义字段"),
-        ("API names (cf_…) of ticket fields to read when ticket detail is off; at most 30.", "关闭工单详情时要读取的自定义字段 API 名称（cf_…），最多 30 个。"),
-        json!({"type": "array", "items": {"type": "string"}, "maxItems": limits::CUSTOM_FIELD_KEYS_MAX, "default": []}));
-    form.add(
-        "sort",
-        "reading",
-        "select",
-        ("First read", "首次读取顺序"),
-        ("Whether the oldest or the newest tickets come first.", "首次读取时最早或最新的工单优先。"),
-        json!({"type": "string", "enum": ["oldest", "newest"], "default": "oldest"}),
-    );
-    form.add("department_ids", "reading", "list", ("Departments", "部门"),
-        ("Only tickets of these departments (ids); all when left out.", "只读取这些部门（ID）的工单；留空则读取全部。"),
-        json!({"type": "array", "items": {"type": "string", "pattern": "^[0-9]+$"}, "maxItems": limits::DEPARTMENT_IDS_MAX, "default": []}));
-    form.add(
-        "signature",
-        "realtime",
-        "select",
-        ("Webhook signature", "Webhook 签名"),
-        (
-            "Whether a delivery must carry Zoho's signature: `auto` requires it once the webhook was registered by `webhook subscribe`.",
-            "推送是否必须带有 Zoho 的签名：`auto` 表示通过 `webhook subscribe` 注册后必须带有签名。",
-        ),
-        json!({"type": "string", "enum": ["auto", "required", "when-present", "off"], "default": "auto"}),
-    );
-    form.add(
-        "read_back",
-        "realtime",
-        "select",
-        ("Read changes back", "回读变更"),
-        (
-            "Whether a changed record is read again by id, because Zoho does not sign the body: `auto` does so when the body is incomplete or unsigned.",
-            "由于 Zoho 不对正文签名，是否按 ID 重新读取变更的记录：`auto` 仅在正文不完整或未签名时回读。",
-        ),
-        json!({"type": "string", "enum": ["auto", "always", "never"], "default": "auto"}),
-    );
-    form.add(
-        "desk_url",
-        "advanced",
-        "text",
-        ("Desk URL", "Desk 地址"),
-        (
-            "Instead of the data centre's Desk host: for tests, proxies and private set-ups.",
-            "代替数据中心的 Desk 主机，用于测试、代理和私有部署。",
-        ),
-        json!({"type": "string", "format": "uri"}),
-    );
-    form.add(
-        "accounts_url",
-        "advanced",
-        "text",
-        ("Accounts URL", "Accounts 地址"),
-        ("Instead of the data centre's accounts host.", "代替数据中心的 Accounts 主机。"),
-        json!({"type": "string", "format": "uri"}),
-    );
+    let schemas = KEYS.iter().enumerate().map(|(index, key)| {
+        let mut schema = key.schema();
+        schema["x-order"] = json!(10 * (index + 1));
+        (key.name, schema)
+    });
+    let required: Vec<&str> = KEYS.iter().filter(|key| key.is_required()).map(|key| key.name).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "properties": form.properties,
-        "required": ["organization_id", "client_id", "client_secret"],
+        "properties": texts::with_texts("configuration", schemas),
+        "required": required,
         "additionalProperties": false,
     })
-}
-
-/// Collects the form's properties in their order.
-struct Form {
-    order: u32,
-    properties: Map<String, Value>,
-}
-
-impl Form {
-    fn add(
-        &mut self,
-        key: &str,
-        group: &str,
-        widget: &str,
-        (title, title_zh): (&str, &str),
-        (description, description_zh): (&str, &str),
-        mut schema: Value,
-    ) {
-        self.order += 10;
-        schema["title"] = json!(title);
-        schema["description"] = json!(description);
-        schema["x-order"] = json!(self.order);
-        schema["x-group"] = json!(group);
-        schema["x-widget"] = json!(widget);
-        schema["x-i18n"] = json!({"zh-CN": {"title": title_zh, "description": description_zh}});
-        self.properties.insert(key.to_owned(), schema);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
-
-    #[test]
-    fn the_form_has_exactly_the_keys_that_are_parsed() {
-        let document = document();
-        let properties = document["configuration"]["properties"].as_object().unwrap();
-        let mut keys: Vec<&str> = properties.keys().map(String::as_str).collect();
-        let mut parsed = config::KEYS.to_vec();
-        keys.sort_unstable();
-        parsed.sort_unstable();
-        assert_eq!(keys, parsed);
-    }
 
     #[test]
     fn only_the_secret_is_write_only() {
@@ -272,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_data_centre_has_both_hosts() {
+    fn every_data_center_has_both_hosts() {
         for host in document()["hosts"].as_array().unwrap() {
             assert_eq!(host["urls"].as_object().unwrap().len(), DATA_CENTERS.len());
         }

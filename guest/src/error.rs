@@ -1,5 +1,5 @@
-//! What went wrong, in the words of the contract: a kind that tells the caller what to do, the source's own code, a
-//! message and a hint for a person. Knows no HTTP; [`crate::api`] turns answers into these.
+//! Errors in the contract's terms: a kind that tells the caller what to do, the source's own code, a message
+//! and a hint for a person. Knows no HTTP; [`crate::api`] turns answers into these.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -22,13 +22,14 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub kind: Kind,
-    /// The source's own code, for example `INVALID_OAUTH`. Boxed, as `as_of` is packed, to keep results small.
+    /// The source's own code, for example `INVALID_OAUTH`. Boxed, as `as_of` is packed, to keep results
+    /// small.
     pub code: Option<Box<str>>,
     /// The thing first, then what happened. Never holds a secret.
     pub message: String,
     /// What to try next.
     pub hint: Option<String>,
-    /// Milliseconds to wait before trying again, where the source said so.
+    /// Milliseconds to wait before the next attempt, where the source says so.
     pub retry_after_ms: Option<u64>,
     /// See [`Error::as_of_ms`].
     pub(crate) as_of: Option<NonZeroU64>,
@@ -63,7 +64,8 @@ impl Error {
         self
     }
 
-    /// The source's clock when it refused, Unix milliseconds: a record that it says is gone was gone by then.
+    /// The source's clock when it refused, Unix milliseconds: a record that a 404 reports deleted was deleted
+    /// by then.
     pub fn as_of_ms(&self) -> Option<u64> {
         self.as_of.map(NonZeroU64::get)
     }

@@ -1,28 +1,43 @@
 //! Zoho Desk source connector: everything that knows Zoho Desk, and nothing that knows a host.
 //!
-//! Decisions are pure and run natively in tests; requests leave through [`transport::Transport`]. The component's
-//! exports and its WASI imports live in `component` and exist only for WebAssembly.
+//! Decisions are pure and run natively in tests; requests are sent through [`transport::Transport`]. The
+//! component's exports and WASI imports are in `component`, which exists for WebAssembly only. The modules
+//! are listed in reading order; public ones are the interface of the native tests, the benchmarks and the
+//! build.
 
-pub mod api;
-pub mod check;
 #[cfg(target_arch = "wasm32")]
 mod component;
-pub mod config;
 pub mod connection;
-pub mod cursor;
-pub mod data_center;
+
+pub mod config;
+mod data_center;
 pub mod describe;
+
+mod table;
+pub mod tables;
+
+mod schema;
+
+pub mod reader;
+
+mod cursor;
+mod paging;
+
+pub mod change;
+
+mod members;
+mod row;
+
+pub mod webhook;
+
+pub mod check;
+
+mod api;
+mod oauth;
+mod session;
+pub mod transport;
+
 pub mod error;
 pub mod limits;
-pub mod oauth;
-pub mod paging;
-pub mod reader;
-pub mod row;
-pub mod schema;
-pub mod session;
-pub mod table;
-pub mod tables;
 pub mod time;
-pub mod transport;
-pub mod url;
-pub mod webhook;
+mod url;

@@ -1,6 +1,7 @@
-//! The token state machine: when a token must be renewed, what to ask, and what Zoho's answers mean. Pure.
+//! OAuth tokens: when one must be renewed, the requests for one, and the meaning of the answers. Pure.
 //!
-//! Source: `zoho-desk-api.md` §2. Zoho sends most token errors with HTTP 200, so the body decides, not the status.
+//! Source: `zoho-desk-api.md` §2. Zoho sends most token errors with HTTP 200, so the body decides, not the
+//! status.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,45 +15,56 @@ use crate::url;
 
 const TOKEN_PATH: &str = "/oauth/v2/token";
 
-/// What a person exchanges for tokens.
+/// The credential that a person exchanges for tokens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Grant {
-    /// The code generated for a self client, or carried by the redirect of a server client.
+pub(crate) struct Grant {
+    /// Generated for a self client, or carried by the redirect of a server client.
     code: Option<String>,
     /// Only for a server client: the redirect URI registered with it.
     redirect_uri: Option<String>,
-    /// Instead of a code: a refresh token that exists already.
+    /// Instead of a code: an existing refresh token.
     refresh_token: Option<String>,
 }
 
+/// What an access token is asked for with; decides what `invalid_code` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    Code,
+    RefreshToken,
+}
+
 impl Grant {
-    pub fn parse(json: &str) -> Result<Self> {
+    pub(crate) fn parse(json: &str) -> Result<Self> {
         let grant: Self = serde_json::from_str(json).map_err(|error| {
             Error::new(Kind::Config, format!("grant: {error}")).hint(r#"pass {"code": "1000.…"}"#)
         })?;
         let filled = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.trim().is_empty());
         if filled(&grant.code) == filled(&grant.refresh_token) {
             return Err(Error::new(Kind::Config, "grant: give either a code or a refresh token").hint(
-                "generate a code at the Zoho API console, tab Generate Code, and pass it within its minutes",
+                "generate a code at the Zoho API console, tab Generate Code, and pass it before it expires",
             ));
         }
         Ok(grant)
     }
 
+    pub(crate) fn credential(&self) -> Credential {
+        if self.refresh_token().is_some() { Credential::RefreshToken } else { Credential::Code }
+    }
+
     /// The refresh token, when the grant is one.
-    pub fn refresh_token(&self) -> Option<&str> {
+    pub(crate) fn refresh_token(&self) -> Option<&str> {
         self.refresh_token.as_deref().map(str::trim).filter(|token| !token.is_empty())
     }
 }
 
-/// True when `session` holds an access token that is good for a whole call from `now_ms`.
-pub fn is_fresh(session: &Session, now_ms: u64) -> bool {
+/// True when `session` holds an access token that outlives a call made at `now_ms`.
+pub(crate) fn is_fresh(session: &Session, now_ms: u64) -> bool {
     session.access_token.is_some() && session.access_token_ends_ms > now_ms + limits::TOKEN_MARGIN_MS
 }
 
 /// The request that exchanges `grant`.
-pub fn exchange(config: &Config, grant: &Grant) -> Request {
+pub(crate) fn exchange(config: &Config, grant: &Grant) -> Request {
     match (&grant.code, &grant.refresh_token) {
         (Some(code), _) => {
             let mut pairs = vec![("grant_type", "authorization_code"), ("code", code.trim())];
@@ -66,11 +78,11 @@ pub fn exchange(config: &Config, grant: &Grant) -> Request {
 }
 
 /// The request that renews the access token.
-pub fn renew(config: &Config, refresh_token: &str) -> Request {
+pub(crate) fn renew(config: &Config, refresh_token: &str) -> Request {
     token_request(config, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token)])
 }
 
-/// Secrets go in the body, never in the URL.
+/// Secrets are in the body, never in the URL, which may be logged.
 fn token_request(config: &Config, pairs: &[(&str, &str)]) -> Request {
     let mut all = vec![("client_id", config.client_id.as_str()), ("client_secret", &config.client_secret)];
     all.extend_from_slice(pairs);
@@ -86,18 +98,18 @@ fn token_request(config: &Config, pairs: &[(&str, &str)]) -> Request {
     }
 }
 
-/// Puts the tokens of a good answer into `session`; keeps its refresh token when the answer has none.
-pub fn accept(
+/// Stores the tokens of an answer in `session`, which keeps its refresh token when the answer has none.
+pub(crate) fn accept(
     config: &Config,
     session: &mut Session,
     response: &Response,
     now_ms: u64,
-    renewing: bool,
+    credential: Credential,
 ) -> Result<()> {
     let answer: Value = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
     let text = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
     let Some(access_token) = text("access_token") else {
-        return Err(refused(config, response, text("error"), renewing));
+        return Err(refused(config, response, text("error"), credential));
     };
     session.access_token = Some(access_token);
     session.access_token_ends_ms = now_ms.saturating_add(life_ms(&answer));
@@ -105,14 +117,16 @@ pub fn accept(
         session.refresh_token = Some(refresh_token);
     }
     if session.refresh_token.is_none() {
-        return Err(Error::new(Kind::Auth, "authorisation: Zoho gave an access token but no refresh token").hint(
-            "use a self client's generated code; a server client must ask with access_type=offline and prompt=consent",
+        let message = "authorization: the answer has an access token but no refresh token";
+        return Err(Error::new(Kind::Auth, message).hint(
+            "use a self client's generated code; a server client must ask with access_type=offline and \
+             prompt=consent",
         ));
     }
     Ok(())
 }
 
-/// `expires_in` is seconds; an old variant has `expires_in_sec` beside `expires_in` in milliseconds.
+/// `expires_in` is in seconds; an old variant has `expires_in_sec`, and `expires_in` in milliseconds.
 fn life_ms(answer: &Value) -> u64 {
     let number = |key: &str| {
         answer
@@ -123,9 +137,9 @@ fn life_ms(answer: &Value) -> u64 {
     seconds.saturating_mul(1000).min(limits::TOKEN_LIFE_MAX_MS)
 }
 
-/// What a refusal means, and what a person can do about it.
-fn refused(config: &Config, response: &Response, code: Option<String>, renewing: bool) -> Error {
-    let place = format!("data centre `{}` ({})", config.data_center, config.accounts);
+/// The meaning of a refusal, with what a person can do about it.
+fn refused(config: &Config, response: &Response, code: Option<String>, credential: Credential) -> Error {
+    let place = format!("data center `{}` ({})", config.data_center, config.accounts);
     let Some(code) = code else {
         let kind =
             if response.status >= 500 || response.status < 400 { Kind::Unavailable } else { Kind::Auth };
@@ -133,58 +147,62 @@ fn refused(config: &Config, response: &Response, code: Option<String>, renewing:
             kind,
             format!("{}: HTTP {} and no token in the answer", config.accounts, response.status),
         )
-        .hint("try again later; check `data_center` and `accounts_url` if it goes on");
+        .hint("try again later; if that does not help, check `data_center` and `accounts_url`");
     };
-    let error = |kind, what: &str, hint: &str| {
-        Error::new(kind, format!("{what}, says {place}")).code(code.clone()).hint(hint.to_owned())
-    };
-    match code.as_str() {
-        "invalid_client" => error(
+    let (kind, what, hint) = match code.as_str() {
+        "invalid_client" => (
             Kind::Auth,
             "`client_id` is not known",
-            "the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you \
-             open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console",
+            "the usual cause is the wrong `data_center`: use the one whose address you see in the browser \
+             when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that \
+             data center's API console",
         ),
-        "invalid_client_secret" => error(
+        "invalid_client_secret" => (
             Kind::Auth,
             "`client_secret` is wrong for this client",
-            "copy the Client Secret again from the API console; a client used in several data centres has one for each",
+            "copy the Client Secret again from the API console; a client used in several data centers has \
+             one for each",
         ),
-        "invalid_code" if renewing => error(
+        "invalid_code" if credential == Credential::RefreshToken => (
             Kind::Auth,
-            "the refresh token was revoked, removed or belongs to another data centre",
+            "the refresh token was revoked, removed or belongs to another data center",
             "generate a new code at the API console and run `authorize --code CODE`",
         ),
-        "invalid_code" => error(
+        "invalid_code" => (
             Kind::Auth,
-            "the generated code has expired, was used before, or is of another data centre",
-            "a code works once and only for the minutes chosen when it was made: generate a new one and run \
-             `authorize --code CODE` at once; if it is new, check `data_center`",
+            "the generated code has expired, was used before, or is of another data center",
+            "a code works once and only for the minutes chosen when it was generated: generate a new one and \
+             run `authorize --code CODE` at once; if it is new, check `data_center`",
         ),
-        "invalid_grant" => error(Kind::Auth, "the grant is not accepted", "generate a new code and run `authorize` again"),
-        "invalid_scope" => error(
+        "invalid_grant" => {
+            (Kind::Auth, "the grant is not accepted", "generate a new code and run `authorize` again")
+        }
+        "invalid_scope" => (
             Kind::Auth,
             "a scope of the grant is not known",
             "paste the scope list that `spec` prints when you generate the code",
         ),
-        "invalid_redirect_uri" => error(
+        "invalid_redirect_uri" => (
             Kind::Auth,
             "the redirect URI does not match the client's",
             "use a self client, or pass the client's own `redirect_uri` in the grant",
         ),
-        "Access Denied" | "access_denied" => error(
+        "Access Denied" | "access_denied" => (
             Kind::RateLimited,
             "too many tokens were asked for",
-            "Zoho gives 10 access tokens in 10 minutes for one refresh token: wait, and give each connection its own client",
-        )
-        .retry_after_ms(Some(limits::TOKEN_THROTTLE_WAIT_MS)),
-        "general_error" => error(Kind::Unavailable, "the token service failed", "try again later"),
-        _ => error(Kind::Auth, "the token service refused", "generate a new code and run `authorize` again"),
-    }
+            "Zoho gives 10 access tokens in 10 minutes for one refresh token: wait, and give each connection \
+             its own client",
+        ),
+        "general_error" => (Kind::Unavailable, "the token service failed", "try again later"),
+        _ => (Kind::Auth, "the token service refused", "generate a new code and run `authorize` again"),
+    };
+    let retry_after_ms = (kind == Kind::RateLimited).then_some(limits::TOKEN_THROTTLE_WAIT_MS);
+    Error::new(kind, format!("{what}, says {place}")).code(code).hint(hint).retry_after_ms(retry_after_ms)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Credential::{Code, RefreshToken};
     use super::*;
 
     fn config() -> Config {
@@ -196,43 +214,43 @@ mod tests {
         Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }
     }
 
-    fn outcome(body: &str, renewing: bool) -> std::result::Result<Session, Error> {
+    fn outcome(body: &str, credential: Credential) -> std::result::Result<Session, Error> {
         let mut session = Session::default();
-        accept(&config(), &mut session, &answer(body), 1_000, renewing).map(|()| session)
+        accept(&config(), &mut session, &answer(body), 1_000, credential).map(|()| session)
     }
 
     #[test]
-    fn a_good_answer_is_kept_for_an_hour_at_most() {
+    fn a_token_lives_for_an_hour_at_most_and_in_either_unit() {
         let session =
-            outcome(r#"{"access_token":"a","refresh_token":"r","expires_in":3600000}"#, false).unwrap();
+            outcome(r#"{"access_token":"a","refresh_token":"r","expires_in":3600000}"#, Code).unwrap();
         assert_eq!(session.access_token_ends_ms, 1_000 + 3_600_000);
         assert!(is_fresh(&session, 1_000));
         assert!(!is_fresh(&session, 3_500_000));
         let old = outcome(
             r#"{"access_token":"a","refresh_token":"r","expires_in_sec":60,"expires_in":60000}"#,
-            false,
+            Code,
         );
         assert_eq!(old.unwrap().access_token_ends_ms, 61_000);
     }
 
     #[test]
-    fn errors_sent_with_200_become_hints() {
-        for (body, renewing, kind, says) in [
-            (r#"{"error":"invalid_client"}"#, false, Kind::Auth, "data_center"),
-            (r#"{"error":"invalid_client_secret"}"#, false, Kind::Auth, "Client Secret"),
-            (r#"{"error":"invalid_code"}"#, false, Kind::Auth, "generate a new one"),
-            (r#"{"error":"invalid_code"}"#, true, Kind::Auth, "authorize --code"),
-            (r#"{"error":"Access Denied"}"#, true, Kind::RateLimited, "10 access tokens"),
-            (r#"<html>"#, true, Kind::Unavailable, "try again later"),
+    fn errors_sent_with_200_have_a_kind_and_a_hint() {
+        for (body, credential, kind, says) in [
+            (r#"{"error":"invalid_client"}"#, Code, Kind::Auth, "data_center"),
+            (r#"{"error":"invalid_client_secret"}"#, Code, Kind::Auth, "Client Secret"),
+            (r#"{"error":"invalid_code"}"#, Code, Kind::Auth, "generate a new one"),
+            (r#"{"error":"invalid_code"}"#, RefreshToken, Kind::Auth, "authorize --code"),
+            (r#"{"error":"Access Denied"}"#, RefreshToken, Kind::RateLimited, "10 access tokens"),
+            (r#"<html>"#, RefreshToken, Kind::Unavailable, "try again later"),
         ] {
-            let error = outcome(body, renewing).unwrap_err();
+            let error = outcome(body, credential).unwrap_err();
             assert_eq!(error.kind, kind, "{body}");
             assert!(error.hint.unwrap().contains(says), "{body}");
         }
     }
 
     #[test]
-    fn secrets_travel_in_the_body_only() {
+    fn secrets_are_in_the_body_only() {
         let request = exchange(&config(), &Grant::parse(r#"{"code":"1000.x"}"#).unwrap());
         assert_eq!(request.path_with_query, "/oauth/v2/token");
         let body = String::from_utf8(request.body).unwrap();

@@ -1,90 +1,99 @@
-//! Offset paging over a list that changes while it is read: rows may repeat, none is left out, and it ends. Pure.
+//! Offset paging over a list that changes while it is read: rows may repeat, none is skipped, and it ends.
+//! Pure.
 //!
-//! Zoho's lists have no cursor, only `from` (1-based) and `limit` (`zoho-desk-api.md` §3.2). A row deleted before our position
-//! moves every later row one place forward, so that the next page would skip one. Therefore each page begins with
-//! the last row of the page before. When that row is where it should be, nothing moved. When it is not, some row
-//! before it (the seam) is; and when none is, the position steps back until one is found. The end is only believed
-//! on a page that shows the seam.
+//! Zoho's lists have no cursor, only `from` (1-based) and `limit` (`zoho-desk-api.md` §3.2). A row deleted
+//! before the offset moves every later row one place forward, so that the next page would skip one. Therefore
+//! each page starts with the last row of the page before. If that row is where it should be, nothing moved.
+//! If not, one of the last ids is looked for on the page; if none is there, the offset steps back until one
+//! is. A short page is the end of the list only if it shows one of the last ids.
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// The position in one list; plain data, part of the cursor.
+/// The place in one list; plain data, part of the cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub(crate) struct Offset {
     /// `from` of the next request.
-    pub from: u64,
+    pub(crate) from: u64,
     /// Ids of the rows last accepted, oldest first.
-    pub seam: Vec<String>,
-    /// Full pages in a row that held nothing new.
+    pub(crate) last_ids: Vec<String>,
+    /// Consecutive full pages without a new row.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub stale: u32,
-}
-
-/// What a page means.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Rows from this index on are new.
-    Rows(usize),
-    /// Nothing new; ask again at the position, which has moved.
-    Again,
-    /// The list ends here.
-    End,
-    /// The server repeats the same rows whatever is asked.
-    Stuck,
+    stale_pages: u32,
 }
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-impl Default for Position {
+/// What a page brings.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum PageOutcome {
+    /// The rows from this index on are new.
+    NewRows(usize),
+    /// No new rows: ask again at the offset, which has moved.
+    AskAgain,
+    /// The list ends here.
+    End,
+    /// The server returns the same rows whatever `from` is asked.
+    Repeating,
+}
+
+impl Default for Offset {
     fn default() -> Self {
-        Self { from: 1, seam: Vec::new(), stale: 0 }
+        Self { from: 1, last_ids: Vec::new(), stale_pages: 0 }
     }
 }
 
-impl Position {
+impl Offset {
     /// `from` of the next `pages` requests, each overlapping the one before by one row.
-    pub fn plan(&self, limit: u64, pages: usize) -> Vec<u64> {
+    pub(crate) fn plan(&self, limit: u64, pages: usize) -> Vec<u64> {
         let step = limit.saturating_sub(1).max(1);
         (0..pages as u64).map(|page| self.from.saturating_add(page.saturating_mul(step))).collect()
     }
 
-    /// Takes the ids of the page that was asked for at [`Position::from`] with `limit`.
-    pub fn accept(&mut self, limit: u64, ids: &[&str]) -> Verdict {
+    /// Accepts the ids of the page that was asked for at [`Offset::from`] with `limit`.
+    pub(crate) fn accept(&mut self, limit: u64, ids: &[&str]) -> PageOutcome {
         let length = ids.len() as u64;
-        if self.seam.is_empty() {
-            return if ids.is_empty() { Verdict::End } else { self.advance(ids, 0) };
+        if self.last_ids.is_empty() {
+            return if ids.is_empty() { PageOutcome::End } else { self.advance(ids, 0) };
         }
-        let after_seam = self.seam.iter().rev().find_map(|known| ids.iter().rposition(|id| id == known));
-        match after_seam {
+        let last_known = self.last_ids.iter().rev().find_map(|known| ids.iter().rposition(|id| id == known));
+        match last_known {
             Some(index) if index + 1 < ids.len() => self.advance(ids, index + 1),
-            Some(_) if length < limit => Verdict::End,
+            Some(_) if length < limit => PageOutcome::End,
             Some(_) => {
-                self.stale += 1;
-                if self.stale > limits::STALE_PAGES_MAX {
-                    return Verdict::Stuck;
+                self.stale_pages += 1;
+                if self.stale_pages > limits::STALE_PAGES_MAX {
+                    return PageOutcome::Repeating;
                 }
                 self.from += length - 1;
-                Verdict::Again
+                PageOutcome::AskAgain
             }
-            None if self.from <= 1 && ids.is_empty() => Verdict::End,
+            None if self.from <= 1 && ids.is_empty() => PageOutcome::End,
             None if self.from <= 1 => self.advance(ids, 0),
             None => {
                 self.from = self.from.saturating_sub(limit.saturating_sub(1).max(1)).max(1);
-                Verdict::Again
+                PageOutcome::AskAgain
             }
         }
     }
 
-    fn advance(&mut self, ids: &[&str], first_new: usize) -> Verdict {
+    /// Goes back to `before` the page and accepts only `ids`, its first rows; none: the page was not begun.
+    pub(crate) fn rewind(&mut self, before: Self, limit: u64, ids: &[&str]) {
+        *self = before;
+        if !ids.is_empty() {
+            self.accept(limit, ids);
+        }
+    }
+
+    fn advance(&mut self, ids: &[&str], first_new: usize) -> PageOutcome {
         self.from += ids.len() as u64 - 1;
-        self.stale = 0;
-        let keep = ids.len().saturating_sub(limits::SEAM_IDS);
-        self.seam = ids[keep..].iter().map(|id| (*id).to_owned()).collect();
-        Verdict::Rows(first_new)
+        self.stale_pages = 0;
+        let keep = ids.len().saturating_sub(limits::LAST_IDS_MAX);
+        self.last_ids = ids[keep..].iter().map(|id| (*id).to_owned()).collect();
+        PageOutcome::NewRows(first_new)
     }
 }
 
@@ -94,28 +103,31 @@ mod tests {
 
     const LIMIT: u64 = 10;
 
-    /// Reads `list` to its end; `churn` may change it before each request. Answers the ids seen and the requests made.
+    /// Reads `list` to its end; `churn` may change it before each request. Answers the ids read and the
+    /// number of requests.
     fn read(list: &mut Vec<u32>, mut churn: impl FnMut(u32, &mut Vec<u32>)) -> (Vec<u32>, u32) {
-        let (mut position, mut seen, mut requests) = (Position::default(), Vec::new(), 0);
+        let (mut offset, mut seen, mut requests) = (Offset::default(), Vec::new(), 0);
         loop {
             churn(requests, list);
             requests += 1;
             assert!(requests < 10_000, "does not end");
-            let start = (position.from - 1) as usize;
+            let start = (offset.from - 1) as usize;
             let page: Vec<String> =
                 list.iter().skip(start).take(LIMIT as usize).map(u32::to_string).collect();
             let ids: Vec<&str> = page.iter().map(String::as_str).collect();
-            match position.accept(LIMIT, &ids) {
-                Verdict::Rows(first) => seen.extend(ids[first..].iter().map(|id| id.parse::<u32>().unwrap())),
-                Verdict::Again => {}
-                Verdict::End => return (seen, requests),
-                Verdict::Stuck => panic!("stuck"),
+            match offset.accept(LIMIT, &ids) {
+                PageOutcome::NewRows(first) => {
+                    seen.extend(ids[first..].iter().map(|id| id.parse::<u32>().unwrap()));
+                }
+                PageOutcome::AskAgain => {}
+                PageOutcome::End => return (seen, requests),
+                PageOutcome::Repeating => panic!("repeating"),
             }
         }
     }
 
     #[test]
-    fn a_quiet_list_is_read_once_row_by_row() {
+    fn an_unchanged_list_is_read_once_row_by_row() {
         for length in [0, 1, 9, 10, 11, 19, 20, 100, 101] {
             let expected: Vec<u32> = (0..length).collect();
             let (seen, requests) = read(&mut expected.clone(), |_, _| {});
@@ -125,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_deleted_behind_us_lose_no_row_ahead() {
+    fn rows_deleted_before_the_offset_skip_no_row_after_it() {
         for deleted in [1, 5, 12, 25, 60] {
             let (seen, _) = read(&mut (0..200).collect(), |request, list| {
                 if request == 12 {
@@ -133,13 +145,13 @@ mod tests {
                 }
             });
             for id in 150..200 {
-                assert!(seen.contains(&id), "deleted {deleted}: lost {id}");
+                assert!(seen.contains(&id), "deleted {deleted}: skipped {id}");
             }
         }
     }
 
     #[test]
-    fn rows_deleted_on_every_request_lose_no_surviving_row() {
+    fn rows_deleted_before_every_request_skip_no_surviving_row() {
         let mut list: Vec<u32> = (0..300).collect();
         let (seen, _) = read(&mut list, |request, list| {
             for step in 0..3 {
@@ -149,11 +161,12 @@ mod tests {
                 }
             }
         });
+        assert!(list.len() < 200, "{} of 300 rows survive", list.len());
         assert!(list.iter().all(|id| seen.contains(id)));
     }
 
     #[test]
-    fn rows_inserted_in_front_only_repeat() {
+    fn rows_inserted_in_front_skip_no_row() {
         let mut next = 1000;
         let mut list: Vec<u32> = (0..120).collect();
         let (seen, _) = read(&mut list, |request, list| {
@@ -168,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_page_after_many_deletions_is_not_the_end() {
+    fn an_empty_page_after_many_deletes_is_not_the_end() {
         let mut list: Vec<u32> = (0..60).collect();
         let (seen, _) = read(&mut list, |request, list| {
             if request == 5 {
@@ -179,21 +192,33 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_ignores_from_is_found_out() {
+    fn a_server_that_ignores_from_is_detected_unless_the_list_is_shorter_than_a_page() {
         let page: Vec<String> = (0..LIMIT).map(|id| id.to_string()).collect();
         let ids: Vec<&str> = page.iter().map(String::as_str).collect();
-        let mut position = Position::default();
-        assert_eq!(position.accept(LIMIT, &ids), Verdict::Rows(0));
-        let verdicts: Vec<Verdict> = (0..20).map(|_| position.accept(LIMIT, &ids)).collect();
-        assert!(verdicts.contains(&Verdict::Stuck));
-        // With fewer rows than a page it is simply the end.
-        let mut position = Position::default();
-        assert_eq!(position.accept(LIMIT, &ids[..4]), Verdict::Rows(0));
-        assert_eq!(position.accept(LIMIT, &ids[..4]), Verdict::End);
+        let mut offset = Offset::default();
+        assert_eq!(offset.accept(LIMIT, &ids), PageOutcome::NewRows(0));
+        let outcomes: Vec<PageOutcome> = (0..20).map(|_| offset.accept(LIMIT, &ids)).collect();
+        assert!(outcomes.contains(&PageOutcome::Repeating));
+        let mut offset = Offset::default();
+        assert_eq!(offset.accept(LIMIT, &ids[..4]), PageOutcome::NewRows(0));
+        assert_eq!(offset.accept(LIMIT, &ids[..4]), PageOutcome::End);
     }
 
     #[test]
-    fn pages_planned_ahead_overlap_by_one_row() {
-        assert_eq!(Position { from: 100, seam: vec!["x".into()], stale: 0 }.plan(100, 3), [100, 199, 298]);
+    fn planned_pages_overlap_by_one_row() {
+        let offset = Offset { from: 100, last_ids: vec!["x".into()], stale_pages: 0 };
+        assert_eq!(offset.plan(100, 3), [100, 199, 298]);
+    }
+
+    #[test]
+    fn a_page_accepted_in_part_is_asked_for_again_from_its_last_accepted_row() {
+        let mut offset = Offset::default();
+        let before = offset.clone();
+        assert_eq!(offset.accept(LIMIT, &["1", "2", "3"]), PageOutcome::NewRows(0));
+        offset.rewind(before.clone(), LIMIT, &[]);
+        assert_eq!(offset, before);
+        offset.rewind(before, LIMIT, &["1", "2"]);
+        assert_eq!(offset.from, 2);
+        assert_eq!(offset.accept(LIMIT, &["2", "3"]), PageOutcome::NewRows(1));
     }
 }

@@ -1,23 +1,31 @@
-//! One `read`: goes on from a cursor until a bound is reached or nothing is left, and says where to go on.
+//! One `read` call: continues from a cursor until a bound is reached or nothing is left, and returns the next
+//! cursor.
 //!
-//! What was read before a failure is not thrown away: the batch ends there, and the failure comes back when the host
-//! asks again and it is still there.
+//! A failure ends the batch after the last complete row. The rows before it are returned, and the failure is
+//! reported by the next call if it persists.
 
-mod bin;
-mod children;
-mod details;
-mod search;
-mod sight;
 mod snapshot;
+
+mod search;
+mod seen;
+
+mod children;
+mod custom_fields;
+mod details;
+mod recycle_bin;
+
+mod output;
 
 use std::collections::BTreeMap;
 
+use output::{Output, Progress};
+
 use crate::api::Api;
-use crate::cursor::{Cursor, Phase, Search};
-use crate::error::{Error, Result};
+use crate::change::{Change, ChangeSource};
+use crate::cursor::{Cursor, Phase, Search, Snapshot};
+use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::row::{Change, ChangeSource};
-use crate::table::{Follow, Table};
+use crate::table::{Incremental, Table};
 use crate::transport::Transport;
 
 /// Bounds on one batch; the contract's `limits`.
@@ -28,19 +36,19 @@ pub struct Limits {
     pub max_ms: u32,
 }
 
-/// One batch; the contract's `batch` without usage.
+/// The contract's `batch`, with warnings for its attributes.
 #[derive(Debug)]
 pub struct Batch {
     pub changes: Vec<Change>,
     pub cursor: String,
-    /// The snapshot it belongs to.
+    /// The snapshot that the batch belongs to.
     pub generation: Option<Generation>,
     pub caught_up: bool,
     pub wait_ms: Option<u64>,
     pub warnings: Vec<String>,
 }
 
-/// The snapshot of a batch; the contract's `snapshot`.
+/// The contract's `generation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
     pub id: u64,
@@ -48,62 +56,8 @@ pub struct Generation {
     pub complete: bool,
 }
 
-/// What a step of the read has come to.
-enum Progress {
-    /// There may be more at the cursor.
-    More,
-    /// This phase is at its end.
-    Done,
-}
-
-/// The batch being filled.
-struct Output {
-    /// Of every change in it: a batch never spans a snapshot and incremental reading.
-    source: ChangeSource,
-    changes: Vec<Change>,
-    bytes: usize,
-    warnings: Vec<String>,
-    limits: Limits,
-    deadline_ms: u64,
-    /// True once the cursor moved, with or without changes.
-    moved: bool,
-    /// Something was left out that the target may hold.
-    gaps: bool,
-    /// What ended the batch early.
-    failure: Option<Error>,
-}
-
-impl Output {
-    fn push(&mut self, mut change: Change) {
-        change.source = self.source;
-        self.bytes +=
-            change.after.as_ref().map_or(0, String::len) + change.before.as_ref().map_or(0, String::len);
-        self.changes.push(change);
-    }
-
-    fn delete(&mut self, table: &'static str, id: &str, before: Option<String>, as_of_ms: Option<u64>) {
-        self.push(Change::delete(table, id, before, as_of_ms, self.source));
-    }
-
-    /// Leaves something out that the target may hold, and says why.
-    fn leave_out(&mut self, warning: String) {
-        self.gaps = true;
-        self.warnings.push(warning);
-    }
-
-    fn is_full(&self, ticks_ms: u64) -> bool {
-        self.changes.len() >= self.limits.max_changes as usize
-            || self.bytes >= self.limits.max_bytes as usize
-            || ticks_ms >= self.deadline_ms
-    }
-
-    fn room(&self) -> u64 {
-        u64::from(self.limits.max_changes).saturating_sub(self.changes.len() as u64)
-    }
-}
-
 /// Reads the next batch of `table` from `cursor`, or from the beginning.
-pub fn read<T: Transport>(
+pub(crate) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     cursor: Option<&str>,
@@ -114,36 +68,28 @@ pub fn read<T: Transport>(
         Some(json) => Cursor::parse(table, json)?,
         None => Cursor::start(table, now_ms),
     };
-    if let Phase::Rest { last_snapshot } = cursor.phase {
-        if let Some(wait_ms) = rest_of(table, last_snapshot, now_ms) {
-            return Ok(resting(&cursor, wait_ms));
+    if let Phase::Idle { last_snapshot_ms } = cursor.phase {
+        if let Some(wait_ms) = remaining_wait_ms(table, last_snapshot_ms, now_ms) {
+            return Ok(idle_batch(&cursor, wait_ms));
         }
-        cursor = Cursor::start(table, now_ms.max(last_snapshot + 1));
+        // Ids of generations rise, also when the clock was set back.
+        cursor = Cursor::start(table, now_ms.max(last_snapshot_ms + 1));
     }
-    let mut out = Output {
-        source: match cursor.phase {
-            Phase::Snapshot(_) => ChangeSource::Snapshot,
-            _ => ChangeSource::Incremental,
-        },
-        changes: Vec::new(),
-        bytes: 0,
-        warnings: Vec::new(),
-        limits,
-        deadline_ms: api.transport().ticks_ms().saturating_add(u64::from(limits.max_ms)),
-        moved: false,
-        gaps: false,
-        failure: None,
+    let source = match cursor.phase {
+        Phase::Snapshot(_) => ChangeSource::Snapshot,
+        Phase::Search(_) | Phase::Idle { .. } => ChangeSource::Incremental,
     };
+    let mut out = Output::new(source, limits, api.transport().ticks_ms());
     let progress = loop {
         let step = match &mut cursor.phase {
             Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
             Phase::Search(search) => search::step(api, table, search, &mut out),
-            Phase::Rest { .. } => Ok(Progress::Done),
+            Phase::Idle { .. } => Ok(Progress::Done),
         };
         match step {
             Ok(Progress::Done) => break Progress::Done,
             Ok(Progress::More) => {}
-            Err(error) if out.moved => out.failure = Some(error),
+            Err(error) if out.has_moved => out.failure = Some(error),
             Err(error) => return Err(explain(table, error)),
         }
         if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
@@ -153,17 +99,17 @@ pub fn read<T: Transport>(
     Ok(conclude(table, cursor, progress, out))
 }
 
-/// How long a table that was read as a whole has still to rest: a host that starts anew, or asks too soon, must not cost
-/// another snapshot.
-fn rest_of(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Option<u64> {
-    let Follow::Compare { every_ms } = table.follow else { return None };
-    // A snapshot of the future was begun by a clock that has been set back since.
+/// How long a table that is read by full refresh has to wait; none when a snapshot is due. A host that
+/// restarts, or asks too early, must not cost another snapshot.
+fn remaining_wait_ms(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Option<u64> {
+    let Incremental::FullRefresh { every_ms } = table.incremental else { return None };
+    // A snapshot in the future was started before the clock was set back: it counts for nothing.
     let since_ms = now_ms.checked_sub(last_snapshot_ms)?;
-    every_ms.checked_sub(since_ms).filter(|rest_ms| *rest_ms > limits::COMPARE_EARLY_MS)
+    every_ms.checked_sub(since_ms).filter(|wait_ms| *wait_ms > limits::FULL_REFRESH_EARLY_MS)
 }
 
-/// The batch of a table that rests: nothing, and the rest of the wait.
-fn resting(cursor: &Cursor, wait_ms: u64) -> Batch {
+/// The empty batch of a table whose full refresh is not due.
+fn idle_batch(cursor: &Cursor, wait_ms: u64) -> Batch {
     Batch {
         changes: Vec::new(),
         cursor: cursor.to_json(),
@@ -174,72 +120,85 @@ fn resting(cursor: &Cursor, wait_ms: u64) -> Batch {
     }
 }
 
-/// The batch, with the cursor moved on to the next phase where this one is done.
+/// The batch, with the cursor of the next phase where this one is done.
 fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
-    let done = matches!(progress, Progress::Done);
-    let snapshot = match &cursor.phase {
-        Phase::Snapshot(snapshot) => {
-            let complete = done && !snapshot.gaps;
-            Some(Generation { id: snapshot.began_ms, as_of_ms: snapshot.source_began_ms, complete })
-        }
-        _ => None,
-    };
-    let next = match cursor.phase {
-        Phase::Snapshot(snapshot) if done => {
-            Cursor::new(table, after_snapshot(table, snapshot.began_ms, snapshot.source_began_ms))
-        }
-        _ => cursor,
-    };
-    let wait_ms = match table.follow {
-        Follow::Search { .. } => limits::SEARCH_REST_MS,
-        Follow::Compare { every_ms } => every_ms,
-    };
+    let is_done = matches!(progress, Progress::Done);
     let mut warnings = out.warnings;
-    if done && snapshot.is_some_and(|snapshot| !snapshot.complete) {
-        warnings.push(format!(
-            "`{}` was not read as a whole: what is gone at the source is not looked for this time",
-            table.name
-        ));
-    }
-    warnings.extend(out.failure.map(|error| format!("the batch was cut short: {error}")));
+    let (generation, next) = match cursor.phase {
+        Phase::Snapshot(Snapshot { started_at_ms, source_started_at_ms, incomplete, .. }) if is_done => {
+            if incomplete {
+                warnings.push(format!(
+                    "the snapshot of `{}` is incomplete: deletes are not looked for this time",
+                    table.name
+                ));
+            }
+            let generation =
+                Generation { id: started_at_ms, as_of_ms: source_started_at_ms, complete: !incomplete };
+            let next = after_snapshot(table, started_at_ms, source_started_at_ms);
+            (Some(generation), Cursor::new(table, next))
+        }
+        Phase::Snapshot(Snapshot { started_at_ms, source_started_at_ms, .. }) => {
+            let generation =
+                Generation { id: started_at_ms, as_of_ms: source_started_at_ms, complete: false };
+            (Some(generation), cursor)
+        }
+        Phase::Search(_) | Phase::Idle { .. } => (None, cursor),
+    };
+    let wait_ms = match table.incremental {
+        Incremental::Search { .. } => limits::SEARCH_WAIT_MS,
+        Incremental::FullRefresh { every_ms } => every_ms,
+    };
+    warnings.extend(out.failure.map(|error| format!("the batch ended early: {error}")));
     Batch {
         changes: out.changes,
         cursor: next.to_json(),
-        generation: snapshot,
-        caught_up: done,
-        wait_ms: done.then_some(wait_ms),
+        generation,
+        caught_up: is_done,
+        wait_ms: is_done.then_some(wait_ms),
         warnings,
     }
 }
 
-/// How a table is followed once a snapshot is complete.
-fn after_snapshot(table: &Table, began_ms: u64, source_began_ms: Option<u64>) -> Phase {
-    match table.follow {
-        Follow::Search { .. } => {
-            let since_ms = source_began_ms.unwrap_or(began_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
-            Phase::Search(Search { since_ms, window: None, bin_since_ms: since_ms, seen: BTreeMap::new() })
+/// The phase after a snapshot.
+fn after_snapshot(table: &Table, started_at_ms: u64, source_started_at_ms: Option<u64>) -> Phase {
+    match table.incremental {
+        Incremental::Search { .. } => {
+            let since_ms =
+                source_started_at_ms.unwrap_or(started_at_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
+            Phase::Search(Search {
+                since_ms,
+                window: None,
+                recycle_bin_since_ms: since_ms,
+                seen: BTreeMap::new(),
+            })
         }
-        Follow::Compare { .. } => Phase::Rest { last_snapshot: began_ms },
+        Incremental::FullRefresh { .. } => Phase::Idle { last_snapshot_ms: started_at_ms },
     }
 }
 
-/// The cursor that starts at a moment: changes since then by search, or a snapshot where there is no search.
-pub fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
-    match table.follow {
-        Follow::Search { .. } => Cursor::new(table, after_snapshot(table, time_ms, Some(time_ms))),
-        // No snapshot was yet, so none is to be waited for.
-        Follow::Compare { .. } => Cursor::new(table, Phase::Rest { last_snapshot: 0 }),
+/// The cursor that starts at a time: changes since then by search, or a snapshot where there is no search.
+pub(crate) fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
+    match table.incremental {
+        Incremental::Search { .. } => Cursor::new(table, after_snapshot(table, time_ms, Some(time_ms))),
+        // There was no snapshot yet, so the first one is due at once.
+        Incremental::FullRefresh { .. } => Cursor::new(table, Phase::Idle { last_snapshot_ms: 0 }),
     }
 }
 
-/// Says which scopes the table needs when one is missing.
+/// Names the scopes of the table when one is missing.
 fn explain(table: &Table, mut error: Error) -> Error {
     if error.code.as_deref() == Some("SCOPE_MISMATCH") {
         error.hint = Some(format!(
-            "the grant lacks a scope; this table needs {}: generate a new code with the scope list that `spec` prints \
-             and run `authorize` again",
+            "the grant lacks a scope; this table needs {}: generate a new code with the scope list that \
+             `spec` prints and run `authorize` again",
             table.scopes.join(" and ")
         ));
     }
     error
+}
+
+/// The error about a server that ignores `from`.
+fn repeating(path: &str) -> Error {
+    Error::new(Kind::Data, format!("{path} repeats the same rows whatever `from` is asked"))
+        .hint("this server does not page as Zoho Desk does: check `desk_url`")
 }

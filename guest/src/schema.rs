@@ -1,4 +1,4 @@
-//! The JSON Schema of a table's rows: documented columns, and the portal's custom fields with their types. Pure.
+//! The JSON Schema of a table's rows: documented columns, and the portal's custom fields. Pure.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -8,13 +8,13 @@ use crate::table::{Table, Type};
 /// One custom field as `GET /organizationFields` lists it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Field {
-    pub api_name: Option<String>,
-    pub display_label: Option<String>,
+pub(crate) struct Field {
+    pub(crate) api_name: Option<String>,
+    pub(crate) display_label: Option<String>,
     #[serde(rename = "type")]
-    pub kind: Option<String>,
-    pub is_custom_field: Option<Value>,
-    pub allowed_values: Option<Vec<Value>>,
+    pub(crate) kind: Option<String>,
+    pub(crate) is_custom_field: Option<Value>,
+    pub(crate) allowed_values: Option<Vec<Value>>,
 }
 
 impl Field {
@@ -23,7 +23,7 @@ impl Field {
             || self.is_custom_field.as_ref().and_then(Value::as_str) == Some("true")
     }
 
-    /// The key in a row's `cf`: `cf_` and the API name, which some portals list with the prefix already.
+    /// The key in a row's `cf`: `cf_` and the API name; some portals list the name with the prefix.
     fn key(&self) -> Option<String> {
         let name = self.api_name.as_deref().filter(|name| !name.is_empty())?;
         Some(if name.starts_with("cf_") { name.to_owned() } else { format!("cf_{name}") })
@@ -31,7 +31,7 @@ impl Field {
 }
 
 /// The schema of `table` with the custom `fields` of its module.
-pub fn of(table: &Table, fields: &[Field]) -> Value {
+pub(crate) fn of(table: &Table, fields: &[Field]) -> Value {
     let mut properties = Map::new();
     for column in table.columns {
         properties.insert(column.name.to_owned(), documented(column.kind));
@@ -88,7 +88,7 @@ fn custom(field: &Field) -> Value {
     if let Some(label) = &field.display_label {
         property["title"] = json!(label);
     }
-    // Not `enum`: the list is complete only in the layouts, and rows keep values that were removed since.
+    // Not `enum`: only the layouts list all values, and rows keep values that were removed since.
     let values: Vec<&str> = field
         .allowed_values
         .iter()
@@ -107,7 +107,7 @@ mod tests {
     use crate::tables;
 
     #[test]
-    fn custom_fields_become_typed_columns() {
+    fn documented_columns_and_custom_fields_have_types_and_paths() {
         let fields: Vec<Field> = serde_json::from_str(
             r#"[{"apiName":"cf_severity","displayLabel":"Severity","type":"Picklist","isCustomField":true,
                  "allowedValues":[{"value":"Low"},{"value":"High"}]},

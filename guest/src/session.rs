@@ -1,4 +1,4 @@
-//! What the host keeps for us between calls, in secret: tokens, and what was learnt about the portal.
+//! What the host keeps in secret between calls: tokens, signing keys, and facts about the portal.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,45 +12,60 @@ const VERSION: u32 = 1;
 /// Plain, versioned data; the JSON of `session()` in the contract.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Session {
-    pub version: u32,
+pub(crate) struct Session {
+    version: u32,
     /// The client the tokens belong to; another client in the configuration makes them useless.
-    pub client_id: String,
-    pub refresh_token: Option<String>,
-    pub access_token: Option<String>,
-    /// When the access token ends, Unix milliseconds by our clock.
-    pub access_token_ends_ms: u64,
-    /// The organisation's edition in capitals, as `GET /organizations` names it.
-    pub edition: Option<String>,
+    pub(crate) client_id: String,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) access_token: Option<String>,
+    /// When the access token expires, Unix milliseconds by the host's clock.
+    pub(crate) access_token_ends_ms: u64,
+    /// The organization's edition in capitals, as `GET /organizations` names it.
+    pub(crate) edition: Option<String>,
     /// Optional parameters this portal refused, as `table.parameter`; not sent again.
-    pub refused: Vec<String>,
-    /// Parts of lists, as `table.value`: true once one showed rows, false while it was refused whenever it was asked for.
+    pub(crate) unsupported_parameters: Vec<String>,
+    /// Partitions of lists, as `table.value`: true once one had rows, false while every request for it was
+    /// refused.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub slices: BTreeMap<String, bool>,
-    /// Zoho's public keys for webhook signatures, as JWKs, and when they were fetched.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub signing_keys: Vec<serde_json::Value>,
-    pub signing_keys_at_ms: u64,
-    /// Since when they could not be fetched again; 0: they could.
-    pub signing_keys_failing_ms: u64,
+    pub(crate) partitions: BTreeMap<String, bool>,
+    #[serde(skip_serializing_if = "KeySet::is_empty")]
+    pub(crate) signing_keys: KeySet,
+}
+
+/// Zoho's public keys for webhook signatures.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct KeySet {
+    /// As JWKs (RFC 7517).
+    pub(crate) jwks: Vec<serde_json::Value>,
+    /// When they were asked for, Unix milliseconds.
+    pub(crate) fetched_at_ms: u64,
+    /// Since when fetching fails; 0: the last fetch succeeded.
+    pub(crate) failing_since_ms: u64,
+}
+
+impl KeySet {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("edition", &self.edition)
-            .field("refused", &self.refused)
+            .field("unsupported_parameters", &self.unsupported_parameters)
             .finish_non_exhaustive()
     }
 }
 
 impl Session {
-    /// The session of a connection for `client_id`: what was kept, or an empty one.
-    pub fn parse(json: Option<&str>, client_id: &str) -> Result<Self> {
-        let fresh = Self { version: VERSION, client_id: client_id.to_owned(), ..Self::default() };
-        let Some(json) = json else { return Ok(fresh) };
+    /// The session of a connection for `client_id`: the stored one, or an empty one.
+    pub(crate) fn parse(json: Option<&str>, client_id: &str) -> Result<Self> {
+        let empty = Self { version: VERSION, client_id: client_id.to_owned(), ..Self::default() };
+        let Some(json) = json else { return Ok(empty) };
         let session: Self = serde_json::from_str(json).map_err(|_| {
-            Error::new(Kind::Auth, "session: what was kept cannot be read").hint("run `authorize` again")
+            Error::new(Kind::Auth, "session: the stored session cannot be read").hint("run `authorize` again")
         })?;
         if session.version > VERSION {
             return Err(Error::new(
@@ -59,10 +74,10 @@ impl Session {
             )
             .hint("use the newer connector, or run `authorize` again"));
         }
-        Ok(if session.client_id == client_id { session } else { fresh })
+        Ok(if session.client_id == client_id { session } else { empty })
     }
 
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -72,21 +87,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_of_another_client_are_not_used() {
-        let kept = Session { refresh_token: Some("r".into()), ..Session::parse(None, "a").unwrap() };
-        assert_eq!(Session::parse(Some(&kept.to_json()), "a").unwrap(), kept);
-        assert_eq!(Session::parse(Some(&kept.to_json()), "b").unwrap().refresh_token, None);
+    fn a_session_is_equal_after_a_round_trip_and_empty_for_another_client() {
+        let mut stored = Session { refresh_token: Some("r".into()), ..Session::parse(None, "a").unwrap() };
+        stored.signing_keys.failing_since_ms = 7;
+        assert_eq!(Session::parse(Some(&stored.to_json()), "a").unwrap(), stored);
+        assert_eq!(Session::parse(Some(&stored.to_json()), "b").unwrap(), Session::parse(None, "b").unwrap());
     }
 
     #[test]
-    fn tokens_do_not_print() {
-        let kept = Session { refresh_token: Some("very-secret".into()), ..Session::default() };
-        assert!(!format!("{kept:?}").contains("very-secret"));
+    fn tokens_are_not_in_the_debug_text() {
+        let stored = Session {
+            refresh_token: Some("very-secret".into()),
+            access_token: Some("very-secret".into()),
+            ..Session::default()
+        };
+        assert!(!format!("{stored:?}").contains("very-secret"));
     }
 
     #[test]
-    fn nonsense_asks_to_authorise_again() {
-        assert_eq!(Session::parse(Some("[]x"), "a").unwrap_err().kind, Kind::Auth);
-        assert_eq!(Session::parse(Some(r#"{"version":99}"#), "a").unwrap_err().kind, Kind::Auth);
+    fn a_session_that_cannot_be_read_asks_to_authorize_again() {
+        for (json, says) in [("[]x", "cannot be read"), (r#"{"version":99}"#, "newer")] {
+            let error = Session::parse(Some(json), "a").unwrap_err();
+            assert_eq!(error.kind, Kind::Auth);
+            assert!(error.message.contains(says) && error.hint.unwrap().contains("`authorize`"), "{json}");
+        }
     }
 }

@@ -1,4 +1,7 @@
-//! What a table is: data that the one reader, the one schema and the one conformance test work from. No behaviour per table.
+//! What a table is, as data: the one reader, the one schema and the registry's test work from it. Knows no
+//! API calls.
+//!
+//! A table's file declares what differs from `DEFAULT`.
 
 /// The type of a column; decides its JSON Schema and what a sink converts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +17,7 @@ pub enum Type {
     Number,
     /// True or false, sometimes in a string.
     Boolean,
-    /// A UTC moment, `2026-11-22T17:25:10.000Z`.
+    /// A UTC time, `2026-11-22T17:25:10.000Z`.
     Time,
     /// A day, `2026-11-22`.
     Date,
@@ -22,137 +25,16 @@ pub enum Type {
     Array,
 }
 
-/// One documented member of a row. Members that are not listed still reach the target in the row's document.
+/// One documented member of a row. Others still reach the sink in the raw row.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     pub name: &'static str,
     pub kind: Type,
 }
 
-/// Shorthand for tables.
-pub const fn column(name: &'static str, kind: Type) -> Column {
+/// Shorthand for a table's `columns`.
+pub(crate) const fn column(name: &'static str, kind: Type) -> Column {
     Column { name, kind }
-}
-
-/// How the rows of a table are listed.
-#[derive(Clone, Copy, Debug)]
-pub struct List {
-    pub path: &'static str,
-    /// Largest `limit` the endpoint takes (422 above, `zoho-desk-api.md` §3.2); 0: it is not paged.
-    pub limit: u64,
-    /// Parameters that are always sent.
-    pub query: &'static [(&'static str, &'static str)],
-    /// The field that orders the list and never changes for a row.
-    pub sort_by: Option<&'static str>,
-    /// `sort` of the configuration chooses the direction; otherwise oldest first.
-    pub sort_is_chosen: bool,
-    /// Parameters that may be left out when a portal refuses them (§9, conflict 6).
-    pub optional: &'static [&'static str],
-    /// The parameter that takes `department_ids` of the configuration.
-    pub departments: Option<&'static str>,
-    /// One list for each value of a parameter; rows are tagged with it.
-    pub slices: Option<Slices>,
-}
-
-/// A list that exists once for each value of a parameter.
-#[derive(Clone, Copy, Debug)]
-pub struct Slices {
-    pub parameter: &'static str,
-    pub values: &'static [&'static str],
-}
-
-/// What a snapshot reads of each record beside its list row, when list rows are only a part of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Detail {
-    /// `ticket_detail = false` turns it off.
-    pub is_chosen: bool,
-    /// `include` that gives the detail alone what the list row has beside it.
-    pub include: Option<&'static str>,
-    /// Members that the list row has beside the detail and a search row has too: following takes these from it, and no
-    /// others, so that a row looks the same however it was found.
-    pub beside: &'static [&'static str],
-}
-
-/// A table whose rows belong to the rows that its list shows: they are read parent by parent.
-#[derive(Clone, Copy, Debug)]
-pub struct Children {
-    /// The table whose rows are the parents.
-    pub parent: &'static str,
-    /// The member of a row that names its parent.
-    pub parent_key: &'static str,
-    pub kinds: &'static [Kind],
-    /// Prefixes of events about other parts of the parent, which are no rows.
-    pub other_parts: &'static [&'static str],
-}
-
-/// One kind of child, with a list of its own under the parent.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// Goes into the row as `kind`.
-    pub name: &'static str,
-    /// `{parent}` stands for the parent's id.
-    pub list: &'static str,
-    pub limit: u64,
-    /// The whole record; `{parent}` and `{id}`.
-    pub record: &'static str,
-    /// False when the list lacks something that only the record has.
-    pub list_is_whole: bool,
-    /// The parent's member that counts them; with none of them their list is not read.
-    pub count: &'static str,
-    /// The prefix of this kind's events.
-    pub event_prefix: &'static str,
-    /// Members that other kinds call by another name.
-    pub copies: &'static [Copy],
-}
-
-impl Kind {
-    /// The path of one child's record.
-    pub fn record_path(&self, parent: &str, id: &str) -> String {
-        self.record.replace("{parent}", parent).replace("{id}", id)
-    }
-}
-
-/// A member that a row gets from another of its members, so that all kinds can be asked alike.
-#[derive(Clone, Copy, Debug)]
-pub struct Copy {
-    pub from: &'static str,
-    pub to: &'static str,
-    /// Raw values that are written otherwise.
-    pub words: &'static [(&'static str, &'static str)],
-}
-
-/// One webhook event and the filters it takes (`zoho-desk-api.md` §6.3).
-#[derive(Clone, Copy, Debug)]
-pub struct EventFilter {
-    pub name: &'static str,
-    /// Takes `departmentIds`.
-    pub by_department: bool,
-    /// Takes `includePrevState`.
-    pub has_previous: bool,
-}
-
-/// Shorthand for tables.
-pub const fn event(name: &'static str, by_department: bool, has_previous: bool) -> EventFilter {
-    EventFilter { name, by_department, has_previous }
-}
-
-/// A moment of a row that a search takes a range of and sorts by.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    pub member: &'static str,
-    pub range: &'static str,
-}
-
-/// The moment that every search takes.
-pub const MODIFIED: Moment = Moment { member: "modifiedTime", range: "modifiedTimeRange" };
-
-/// How changes after the first snapshot are found by asking.
-#[derive(Clone, Copy, Debug)]
-pub enum Follow {
-    /// The search at this path, by each of these moments: what changed in one of them has changed.
-    Search { path: &'static str, moments: &'static [Moment] },
-    /// The whole table is read again when this many milliseconds have passed.
-    Compare { every_ms: u64 },
 }
 
 /// One table.
@@ -161,25 +43,56 @@ pub struct Table {
     pub name: &'static str,
     /// The name the original connector gives it; accepted wherever a name is.
     pub alias: &'static str,
+    /// For people.
     pub title: &'static str,
     /// Scopes that reading needs, all of them.
     pub scopes: &'static [&'static str],
     pub list: List,
-    /// The whole record, `{id}` standing for its id; none where the API has no such path.
+    /// The path of one complete record, with `{id}` for its id; none where the API has no such path.
     pub record: Option<&'static str>,
     pub detail: Option<Detail>,
-    /// Set when the rows are the children of what `list` shows.
+    /// Set when the rows are the children of the rows that `list` returns.
     pub children: Option<Children>,
     /// The path that counts the rows, where there is one that needs no further parameter.
     pub count: Option<&'static str>,
-    pub follow: Follow,
+    pub incremental: Incremental,
+    /// The `type` of its records in the recycle bin (`zoho-desk-api.md` §7), which incremental search scans
+    /// for deletes. None where the bin does not list them.
+    pub recycle_bin: Option<&'static str>,
     /// Webhook events to subscribe to.
     pub events: &'static [EventFilter],
-    /// The module whose custom fields the rows carry.
+    /// The module whose custom fields the rows have.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],
-    /// What a person should know: cost, and what is not in it.
+    /// For people: cost, and what the table lacks.
     pub notes: &'static str,
+}
+
+impl Table {
+    /// What a table does not declare. The registry's test refuses a table without name, path, scopes and
+    /// columns.
+    pub(crate) const DEFAULT: Self = Self {
+        name: "",
+        alias: "",
+        title: "",
+        scopes: &[],
+        list: List::DEFAULT,
+        record: None,
+        detail: None,
+        children: None,
+        count: None,
+        incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
+        recycle_bin: None,
+        events: &[],
+        fields_module: None,
+        columns: &[],
+        notes: "",
+    };
+
+    /// The path of one complete record.
+    pub(crate) fn record_path(&self, id: &str) -> Option<String> {
+        self.record.map(|path| path.replace("{id}", id))
+    }
 }
 
 impl PartialEq for Table {
@@ -188,9 +101,162 @@ impl PartialEq for Table {
     }
 }
 
-impl Table {
-    /// The path of one whole record.
-    pub fn detail_path(&self, id: &str) -> Option<String> {
-        self.record.map(|path| path.replace("{id}", id))
+/// How the rows of a table are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct List {
+    pub path: &'static str,
+    /// Largest `limit` the endpoint takes (422 above, `zoho-desk-api.md` §3.2); 0: it is not paged.
+    pub limit: u64,
+    /// Parameters of every request.
+    pub query: &'static [(&'static str, &'static str)],
+    /// The field that orders the list and never changes for a row.
+    pub sort_by: Option<&'static str>,
+    /// `sort` of the configuration sets the direction; otherwise oldest first.
+    pub configurable_sort: bool,
+    /// Parameters that are dropped for a portal that refuses them (§9, conflict 6).
+    pub optional_parameters: &'static [&'static str],
+    /// The parameter that takes `department_ids` of the configuration.
+    pub departments: Option<&'static str>,
+    pub partitions: Option<Partitions>,
+}
+
+impl List {
+    pub(crate) const DEFAULT: Self = Self {
+        path: "",
+        limit: 0,
+        query: &[],
+        sort_by: None,
+        configurable_sort: false,
+        optional_parameters: &[],
+        departments: None,
+        partitions: None,
+    };
+}
+
+/// One list for each value of a parameter; rows are tagged with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Partitions {
+    pub parameter: &'static str,
+    pub values: &'static [&'static str],
+}
+
+/// The complete record, read in addition to a list row that is only a part of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Detail {
+    /// `ticket_detail = false` turns it off.
+    pub optional: bool,
+    /// `include` with which the detail alone has the members of `list_only_fields`.
+    pub include: Option<&'static str>,
+    /// Members that list and search rows have and the detail lacks. Incremental reading takes these from the
+    /// search row, and no others, so that a row looks the same however it was found.
+    pub list_only_fields: &'static [&'static str],
+}
+
+impl Detail {
+    pub(crate) const DEFAULT: Self = Self { optional: false, include: None, list_only_fields: &[] };
+}
+
+/// Rows that belong to the rows of `list`: they are read parent by parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Children {
+    /// The table whose rows are the parents.
+    pub parent: &'static str,
+    /// The member of a child that holds its parent's id.
+    pub parent_key: &'static str,
+    pub kinds: &'static [ChildKind],
+    /// Prefixes of events about what is attached to a parent without being a row: they touch the parent only.
+    pub touch_events: &'static [&'static str],
+}
+
+/// One kind of child, with a separate list under the parent.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildKind {
+    /// The value of the child's member `kind`.
+    pub name: &'static str,
+    /// The path of the list, with `{parent}` for the parent's id.
+    pub list: &'static str,
+    pub limit: u64,
+    /// The path of the complete record, with `{parent}` and `{id}`.
+    pub record: &'static str,
+    /// False when the list lacks members that only the record has.
+    pub list_is_complete: bool,
+    /// The parent's counter of this kind; when it is zero, the list is not read.
+    pub count: &'static str,
+    /// The prefix of this kind's events.
+    pub event_prefix: &'static str,
+    pub mappings: &'static [Mapping],
+}
+
+impl ChildKind {
+    pub(crate) const DEFAULT: Self = Self {
+        name: "",
+        list: "",
+        limit: 100,
+        record: "",
+        list_is_complete: false,
+        count: "",
+        event_prefix: "",
+        mappings: &[],
+    };
+
+    /// The path of one child's record.
+    pub(crate) fn record_path(&self, parent: &str, id: &str) -> String {
+        self.record.replace("{parent}", parent).replace("{id}", id)
     }
+}
+
+/// A member that a row gets in addition, from one of its other members, so that all kinds have the same
+/// columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Mapping {
+    pub from: &'static str,
+    pub to: &'static str,
+    /// Raw values with what replaces them; others are copied.
+    pub values: &'static [(&'static str, &'static str)],
+}
+
+/// One webhook event with the filters it takes (`zoho-desk-api.md` §6.3).
+#[derive(Clone, Copy, Debug)]
+pub struct EventFilter {
+    pub name: &'static str,
+    /// Takes `departmentIds`.
+    pub by_department: bool,
+    /// Takes `includePrevState`.
+    pub with_previous_state: bool,
+}
+
+/// Shorthand for a table's `events`.
+pub(crate) const fn event(name: &'static str) -> EventFilter {
+    EventFilter { name, by_department: false, with_previous_state: false }
+}
+
+impl EventFilter {
+    pub(crate) const fn by_department(self) -> Self {
+        Self { by_department: true, ..self }
+    }
+
+    pub(crate) const fn with_previous_state(self) -> Self {
+        Self { with_previous_state: true, ..self }
+    }
+}
+
+/// A time of a row that a search filters by range and sorts by.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeField {
+    /// The member of a row.
+    pub member: &'static str,
+    /// The search's parameter.
+    pub range: &'static str,
+}
+
+/// The time field that every search takes.
+pub(crate) const MODIFIED: TimeField = TimeField { member: "modifiedTime", range: "modifiedTimeRange" };
+
+/// How changes after a snapshot are found by polling.
+#[derive(Clone, Copy, Debug)]
+pub enum Incremental {
+    /// By the search at `path`, once for each of these time fields: a row changed if one of them did.
+    Search { path: &'static str, cursor_fields: &'static [TimeField] },
+    /// By another snapshot after this many milliseconds.
+    FullRefresh { every_ms: u64 },
 }

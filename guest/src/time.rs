@@ -10,7 +10,7 @@ pub fn parse(text: &str) -> Option<u64> {
 }
 
 /// Parses an HTTP date, `Sun, 22 Nov 2026 17:25:10 GMT`.
-pub fn parse_http_date(text: &str) -> Option<u64> {
+pub(crate) fn parse_http_date(text: &str) -> Option<u64> {
     let timestamp = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
     u64::try_from(timestamp.as_millisecond()).ok()
 }
@@ -29,10 +29,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn round_trip() {
+    fn times_are_parsed_and_written_to_the_millisecond() {
         assert_eq!(parse("2026-11-22T17:25:10.042Z"), Some(1_795_368_310_042));
+        assert_eq!(parse("2026-11-22T17:25:10Z"), Some(1_795_368_310_000));
         assert_eq!(format(1_795_368_310_042), "2026-11-22T17:25:10.042Z");
         assert_eq!(format(1_795_368_310_000), "2026-11-22T17:25:10.000Z");
         assert_eq!(parse("22.11.2026"), None);
+    }
+
+    #[test]
+    fn http_dates_are_parsed() {
+        assert_eq!(parse_http_date("Sun, 22 Nov 2026 17:25:10 GMT"), Some(1_795_368_310_000));
+        assert_eq!(parse_http_date("2026-11-22T17:25:10Z"), None);
     }
 }

@@ -1,4 +1,5 @@
-//! How requests leave: one trait, so that the logic runs natively in tests and benchmarks and over WASI HTTP in a host.
+//! The one way to send requests: a trait, so that the logic runs natively in tests and benchmarks and over
+//! WASI HTTP in a host.
 
 use crate::url::Origin;
 
@@ -31,7 +32,7 @@ pub struct Response {
 
 impl Response {
     /// The first header of that (lower-case) name.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 }
@@ -39,24 +40,24 @@ impl Response {
 /// Why there is no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The host's egress policy refused it.
+    /// The host's egress policy refused the request.
     Denied,
-    /// The name did not resolve, nobody listened, TLS failed.
+    /// The name did not resolve, the connection was refused, or TLS failed.
     Unreachable(String),
-    /// The connection or the answer broke, or took too long.
+    /// The connection or the answer broke off or timed out.
     Broken(String),
     /// The answer is larger than [`crate::limits::BODY_BYTES_MAX`].
     TooLarge,
 }
 
-/// Sends requests and tells the time.
+/// Requests and clocks of the host.
 pub trait Transport {
     /// Unix time in milliseconds.
     fn now_ms(&self) -> u64;
 
-    /// A clock that only goes forward, in milliseconds.
+    /// A monotonic clock, in milliseconds.
     fn ticks_ms(&self) -> u64;
 
-    /// Sends all, at most `at_once` in flight, and answers in the order of `requests`.
+    /// Sends all, at most `at_once` in flight; the results are in the order of `requests`.
     fn send(&mut self, requests: &[Request], at_once: usize) -> Vec<Result<Response, Failure>>;
 }

@@ -1,4 +1,4 @@
-//! Origins and query strings: what is needed of URLs, no more.
+//! Origins, paths with queries, and form bodies. Parses no other URL.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Parses `http(s)://host[:port][/]`; none when there is anything else: a path, a query, credentials.
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Parses `http(s)://host[:port][/]`; none for anything else: a path, a query, credentials.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (https, rest) = match text.split_once("://")? {
             ("https", rest) => (true, rest),
             ("http", rest) => (false, rest),
@@ -43,9 +43,9 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Appends `text` percent-encoded for a query or form value. Commas stay: some portals refuse a list whose commas are
-/// encoded (`zoho-desk-api.md` §9, conflict 6).
-pub fn encode(text: &str, out: &mut String) {
+/// Appends `text` percent-encoded for a query or form value. Commas stay: some portals refuse a list whose
+/// commas are encoded (`zoho-desk-api.md` §9, conflict 6).
+fn encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b',' => {
@@ -63,16 +63,16 @@ pub fn encode(text: &str, out: &mut String) {
 
 /// A path with a query that grows one encoded pair at a time.
 #[derive(Clone, Debug)]
-pub struct Path(String);
+pub(crate) struct Path(String);
 
 impl Path {
-    pub fn new(path: &str) -> Self {
+    pub(crate) fn new(path: &str) -> Self {
         Self(path.to_owned())
     }
 
     /// Adds `name=value`.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.0.push(if self.0.contains('?') { '&' } else { '?' });
         self.0.push_str(name);
         self.0.push('=');
@@ -80,13 +80,13 @@ impl Path {
         self
     }
 
-    pub fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         self.0
     }
 }
 
 /// `application/x-www-form-urlencoded` of the pairs.
-pub fn form(pairs: &[(&str, &str)]) -> String {
+pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
     let mut out = String::new();
     for (name, value) in pairs {
         if !out.is_empty() {

@@ -1,12 +1,20 @@
-//! Webhooks: keep the subscription right, and turn deliveries into changes.
+//! Webhooks: the subscription at Zoho, and deliveries to changes.
 
-pub mod events;
-pub mod keys;
+mod subscription;
+
+mod registration;
+
+mod delivery;
+mod events;
 mod plan;
-mod readback;
-mod receive;
-pub mod signature;
-mod subscribe;
+mod refetch;
 
-pub use receive::{Delivery, Receipt, receive};
-pub use subscribe::{Subscription, check, subscribe, unsubscribe};
+pub mod signature;
+
+pub mod keys;
+mod signing_keys;
+
+pub(crate) use delivery::receive;
+pub use delivery::{Delivery, Receipt};
+pub(crate) use signing_keys::SigningKeys;
+pub(crate) use subscription::{check, subscribe, unsubscribe};

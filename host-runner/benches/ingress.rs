@@ -13,10 +13,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use host_runner::clock::now_ms;
-use host_runner::hooks::{HookSecrets, Registry};
 use host_runner::ingress::{Ingress, Options};
 use host_runner::journal::{Journal, JournalLimits};
 use host_runner::stop::{Stopper, channel};
+use host_runner::webhook_url::{UrlRegistry, UrlSecrets};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,9 +163,9 @@ impl Server {
         let folder = folder.expect("a folder");
         let (journal, _) =
             Journal::open(folder.path().join("journal.db"), JournalLimits::default()).expect("opened");
-        let secrets = HookSecrets::generate(&KEY, "acme", now_ms());
+        let secrets = UrlSecrets::generate(&KEY, "acme", now_ms());
         let secret = secrets.reveal(&KEY, "acme").expect("this key");
-        let registry = Registry::default();
+        let registry = UrlRegistry::default();
         registry.set("acme", secrets);
         let (stopper, stop) = channel();
         let (tell, told) = std::sync::mpsc::channel();

@@ -1,16 +1,15 @@
 //! Rows per second and CPU of one core into each sink: rows of 1.5 KB with 45 columns, new and unchanged.
 //!
-//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`, which `cargo xtask bench sinks` runs; the default is smoke
-//! size. Prints a line of JSON for each sink and kind of rows.
+//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`, which `cargo xtask bench sinks` runs;
+//! the default is smoke size. Prints a line of JSON for each sink and kind of rows.
 
 use std::path::Path;
 use std::time::Instant;
 
 use host_runner::change::{Change, ChangeSource, Generation, Operation, Table};
-use host_runner::connection::{Deletes, SinkKind, SinkSettings};
-use host_runner::sinks::{Commit, open};
+use host_runner::sinks::{Commit, Deletes, KINDS, Progress, SinkKind, SinkSettings, open};
 
-/// Rows of one commit; what the runner asks a component for.
+/// Rows of one commit; as many as the runner asks a component for.
 const BATCH: u64 = 2_000;
 /// Columns in threes: text, number as text, time.
 const COLUMNS: usize = 15;
@@ -18,18 +17,19 @@ const COLUMNS: usize = 15;
 fn main() {
     let rows = std::env::var("SINKS_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
     let rows: u64 = rows.unwrap_or(BATCH);
-    for (name, kind) in [("SQLite", SinkKind::Sqlite), ("JSON lines", SinkKind::Jsonl)] {
+    for kind in KINDS {
         let folder = tempfile::tempdir().expect("a folder");
-        run(name, kind, folder.path(), rows);
+        run(kind, folder.path(), rows);
     }
 }
 
-fn run(name: &str, kind: SinkKind, folder: &Path, rows: u64) {
-    let (path, owner) = (folder.join("target"), "bench".to_owned());
-    let settings = SinkSettings { kind, path, deletes: Deletes::Soft, owner };
+fn run(kind: &'static SinkKind, folder: &Path, rows: u64) {
+    let location = kind.locate(None, folder, "bench").expect("a location");
+    let settings = SinkSettings { kind, location, deletes: Deletes::Soft, owner: "bench".to_owned() };
     let mut sink = open(&settings).expect("opened");
     sink.prepare(&[table()]).expect("prepared");
-    for (what, generation) in [("new", 1), ("unchanged", 2)] {
+    for (kind_of_rows, generation) in [("new", 1), ("unchanged", 2)] {
+        let as_of_ms = generation;
         let cpu = cpu_seconds();
         let (mut wall, mut batches_cpu) = (0.0, 0.0);
         for first in (0..rows).step_by(BATCH as usize) {
@@ -37,17 +37,10 @@ fn run(name: &str, kind: SinkKind, folder: &Path, rows: u64) {
             let changes: Vec<Change> = (first..rows.min(first + BATCH)).map(change).collect();
             batches_cpu += cpu_seconds() - making;
             let started = Instant::now();
-            let commit = Commit {
-                table: "things",
-                changes: &changes,
-                cursor: Some("cursor"),
-                generation: Some(Generation {
-                    id: generation,
-                    as_of_ms: None,
-                    complete: first + BATCH >= rows,
-                }),
-                as_of_ms: generation,
-            };
+            let complete = first + BATCH >= rows;
+            let generation = Some(Generation { id: generation, as_of_ms: None, complete });
+            let progress = Progress::Table { name: "things", cursor: "cursor", generation };
+            let commit = Commit { changes: &changes, progress, as_of_ms };
             sink.commit(&commit).expect("committed");
             wall += started.elapsed().as_secs_f64();
         }
@@ -55,7 +48,7 @@ fn run(name: &str, kind: SinkKind, folder: &Path, rows: u64) {
         println!(
             "{}",
             serde_json::json!({
-                "sink": name, "rowsAre": what, "rows": rows,
+                "sink": kind.name, "rowsAre": kind_of_rows, "rows": rows,
                 "rowsPerSecond": (rows as f64 / wall).round(),
                 "rowsPerCpuSecond": (rows as f64 / cpu.max(0.01)).round(),
             })
@@ -81,20 +74,20 @@ fn table() -> Table {
 
 fn change(row: u64) -> Change {
     let id = 100_000_000_000_000_000 + row * 7;
-    let mut document = format!("{{\"id\":\"{id}\"");
+    let mut row_json = format!("{{\"id\":\"{id}\"");
     for n in 0..COLUMNS {
-        document.push_str(&format!(
+        row_json.push_str(&format!(
             ",\"text{n}\":\"A text of some length {row}\",\"count{n}\":\"{row}\",\
              \"time{n}\":\"2024-02-28T10:20:30.000Z\""
         ));
     }
-    document.push_str(",\"unknown\":{\"kept\":[1,2,3]}}");
+    row_json.push_str(",\"unknown\":{\"kept\":[1,2,3]}}");
     Change {
         table: "things".into(),
         operation: Operation::Read,
         key: format!("{{\"id\":\"{id}\"}}"),
         before: None,
-        after: Some(document),
+        after: Some(row_json),
         source_updated_at_ms: Some(1_700_000_000_000 + row),
         as_of_ms: None,
         id: format!("{id}:1"),

@@ -34,23 +34,19 @@ use crate::change::Table;
 use crate::clock::ms_of_rfc3339;
 use crate::describe::Describe;
 use crate::error::{Error, Result};
-use crate::hooks::PublicUrl;
 use crate::journal::Journal;
 use crate::limits::{INSTANCE_IDLE, Limits};
-use crate::metrics::{Meters, Phase};
+use crate::metrics::{Meters, State};
 use crate::policy::Budget;
 use crate::sandbox::Sandbox;
-use crate::sinks::{Counts, JOURNAL, Position, Sink, Target};
+use crate::sinks::{Counts, JournalState, Sink, SinkHandle};
 use crate::state::LockedStore;
 use crate::stop::Stop;
+use crate::webhook_url::PublicUrl;
 
 pub use self::request::{Answer, Command};
 pub use self::respond::answer_once;
 pub(crate) use self::respond::rotate_url;
-
-/// Longest time asked for in a batch under `serve`, so that deliveries do not wait longer. A snapshot loses little by
-/// it: a commit takes milliseconds.
-pub const SERVE_BATCH_MS: u32 = 1_000;
 
 /// Everything that an actor is given.
 pub struct ActorConfig {
@@ -62,8 +58,6 @@ pub struct ActorConfig {
     pub sandbox: Sandbox,
     /// Where rows go.
     pub sink: Box<dyn Sink>,
-    /// Whether the sink compares rows, so that repaired rows can be counted.
-    pub compares: bool,
     /// The connection's limits.
     pub limits: Limits,
     /// Where deliveries are queued; none: they are left alone.
@@ -153,7 +147,7 @@ impl<'a> Actor<'a> {
         let now = Instant::now();
         let (order, tables, budget) = match mode {
             Mode::Serve => {
-                let order = Order::InTurn { poll: config.limits.poll };
+                let order = Order::InTurn { poll: config.limits.serve.poll_interval };
                 (order, Budget::table(&config.limits), Budget::endless(&config.limits))
             }
             Mode::Sync { .. } => {
@@ -168,8 +162,8 @@ impl<'a> Actor<'a> {
             describe: config.describe,
             sandbox: config.sandbox,
             store: config.store,
-            sink: Target::new(config.sink),
-            compares: config.compares,
+            compares: config.sink.capabilities().compares_rows,
+            sink: SinkHandle::new(config.sink),
             meters: config.meters,
             stop: config.stop,
             budget,
@@ -273,42 +267,41 @@ impl<'a> Actor<'a> {
     async fn discover(&mut self) -> Result<Result<Vec<Table>>, Stopped> {
         self.settle().await?;
         let was_running = self.discovery.is_done();
-        let mut positions = match self.discovery.discover(&mut self.core).await? {
-            Ok(positions) => positions,
+        let (mut states, journal) = match self.discovery.discover(&mut self.core).await? {
+            Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
         if !was_running {
-            self.resume(&positions);
+            self.resume(journal.as_ref());
         }
         if matches!(self.mode, Mode::Sync { full_refresh: true, .. }) {
-            positions.clear();
+            states.clear();
         }
         let names: Vec<String> = self.discovery.tables().iter().map(|table| table.name.clone()).collect();
         if !was_running || !self.poll.schedule.has_tables(&names) {
             let now = Instant::now();
             tracing::info!(connection = %self.core.name, tables = names.join(","), "tables discovered");
-            self.poll.schedule.set_tables(&names, &positions, now);
+            self.poll.schedule.set_tables(&names, &states, now);
             self.core.observer.discovered(&names);
-            self.core.meters.count(|counters| counters.tables.retain(|table, _| names.contains(table)));
+            self.core.meters.count(|readings| readings.tables.retain(|table, _| names.contains(table)));
             // A subscription names the tables that there were.
             self.subscription.changed(now);
         }
-        self.core.meters.count(|counters| {
+        self.core.meters.count(|readings| {
             for (table, is_complete) in self.poll.schedule.tables() {
-                counters.table(table).complete = is_complete;
+                readings.table(table).snapshot_complete = is_complete;
             }
         });
         Ok(Ok(self.discovery.tables().to_vec()))
     }
 
     /// The tables are known for the first time: the queue continues where it was.
-    fn resume(&mut self, positions: &[Position]) {
-        let journal = positions.iter().find(|position| position.table == JOURNAL);
-        let applied = journal.and_then(|position| position.cursor.as_ref()?.parse().ok()).unwrap_or(0);
-        let delivered = journal.and_then(|position| ms_of_rfc3339(&position.updated_at));
-        self.core.meters.count(|counters| {
-            counters.phase = Phase::Running;
-            counters.delivered_ms = counters.delivered_ms.max(delivered.unwrap_or(0));
+    fn resume(&mut self, journal: Option<&JournalState>) {
+        let applied = journal.map_or(0, |journal| journal.applied_seq);
+        let delivered = journal.and_then(|journal| ms_of_rfc3339(&journal.updated_at));
+        self.core.meters.enter(State::Running, None);
+        self.core.meters.count(|readings| {
+            readings.last_delivery_ms = readings.last_delivery_ms.max(delivered.unwrap_or(0));
         });
         if let Some(queue) = &mut self.queue {
             queue.resume(applied);

@@ -94,9 +94,10 @@ fn dead_letters(journal: &Summary) -> CheckItem {
     let Some(last) = &journal.last_dead else {
         return item(name, Outcome::Passed, "none".to_owned(), None);
     };
-    let at = rfc3339_ms(last.buried_at_ms).unwrap_or_default();
+    let at = rfc3339_ms(last.dead_at_ms).unwrap_or_default();
     let count = thousands(journal.depth.dead);
-    let message = format!("{count}; the last at {at}: {}: {}", last.kind, last.reason);
+    let message =
+        format!("{count}; the last at {at}: {}: {}", last.failure.cause.name(), last.failure.reason);
     if journal.dead_percent >= NEARLY_FULL_PERCENT {
         let percent = journal.dead_percent;
         let message = format!("{percent} % full; webhooks are not applied while they are full: {message}");
@@ -110,8 +111,8 @@ fn dead_letters(journal: &Summary) -> CheckItem {
 mod tests {
     use super::{dead_letters, deliveries, public_url, subscription};
     use crate::change::Outcome;
-    use crate::error::Kind;
-    use crate::journal::{DeadLetter, Depth, Summary};
+    use crate::error::{Error, Kind};
+    use crate::journal::{Cause, DeadLetter, Depth, Failure, Summary};
 
     #[test]
     fn nearly_full_dead_letters_warn_that_the_queue_will_be_blocked() {
@@ -119,9 +120,8 @@ mod tests {
             id: 1,
             seq: 1,
             connection: "acme".to_owned(),
-            kind: "data".to_owned(),
-            reason: "not JSON".to_owned(),
-            buried_at_ms: 0,
+            failure: Failure::of(Cause::Refused, &Error::data("not JSON"), 1, 0),
+            dead_at_ms: 0,
             received_at_ms: 0,
             bytes: 1,
         };

@@ -1,58 +1,25 @@
-//! The connection file: what one tenant wrote, checked, with every reference resolved.
+//! The connection file: one connection as a person declares it, checked, with every reference resolved.
 //!
-//! Knows the file's own keys. The keys of `[config]` belong to the component and pass through as JSON;
-//! only `<key>_file` is resolved here, once the component's schema is known.
+//! The file's own keys are declared in [`keys`]. Those of `[config]` belong to the component and pass through
+//! as JSON; only `<key>_file` is resolved here, once the component's schema is known.
+
+pub(crate) mod keys;
+
+mod check;
+mod document;
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use toml::de::DeTable;
 
+use self::document::{Document, Environment};
 use crate::describe::Describe;
 use crate::egress::policy::Target;
 use crate::error::{Error, Result};
-use crate::limits::{Limits, SETTINGS};
+use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
-use crate::toml_tree::{Entry, File, Section};
-
-/// The keys of the file itself.
-const KEYS: [&str; 6] = ["name", "component", "config", "sink", "limits", "egress"];
-/// Longest name of a connection; it is a folder's name.
-const NAME_BYTES_MAX: usize = 64;
-/// Names that the data folder uses itself.
-const NAMES_TAKEN: [&str; 6] =
-    ["cache", "key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
-
-/// Where rows go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkKind {
-    /// A database file.
-    Sqlite,
-    /// A folder of JSON lines.
-    Jsonl,
-}
-
-/// What becomes of rows that are gone at the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deletes {
-    /// The row stays, marked.
-    Soft,
-    /// The row is removed; its key and time are remembered apart.
-    Hard,
-}
-
-/// `[sink]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SinkSettings {
-    /// Which one.
-    pub kind: SinkKind,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// What a delete does.
-    pub deletes: Deletes,
-    /// The connection whose rows these are; two would take each other's cursors and deletes for their own.
-    pub owner: String,
-}
+use crate::sinks::{Deletes, KINDS, SinkKind, SinkSettings};
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -67,12 +34,44 @@ pub struct Connection {
     pub config: Map<String, Value>,
     /// `[sink]`.
     pub sink: SinkSettings,
-    /// `[limits]`.
+    /// `[batch]`, `[retry]`, `[serve]`, `[sandbox]`.
     pub limits: Limits,
     /// `[egress] allow`.
     pub allow: Vec<Target>,
     /// `[egress] ca_file`.
     pub ca_file: Option<PathBuf>,
+}
+
+/// The file as it is written, defaults included: a field for every key of [`keys`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    component: Option<PathBuf>,
+    #[serde(default)]
+    config: Map<String, Value>,
+    sink: SinkSection,
+    batch: BatchLimits,
+    retry: RetryLimits,
+    serve: ServeLimits,
+    sandbox: SandboxLimits,
+    egress: EgressSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SinkSection {
+    kind: String,
+    path: Option<String>,
+    deletes: Deletes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EgressSection {
+    #[serde(default)]
+    allow: Vec<String>,
+    ca_file: Option<PathBuf>,
 }
 
 impl Connection {
@@ -85,46 +84,53 @@ impl Connection {
         Self::parse(path, &text, environment)
     }
 
-    fn parse(path: &Path, text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let file = File { path, text, environment };
-        let table = DeTable::parse(text).map_err(|error| {
-            file.error(error.span().unwrap_or_default(), format!("not TOML: {}", error.message()))
-                .hint("text goes in quotes, sections in [brackets]; `init` writes a file to start from")
-        })?;
-        let root = Section { file: &file, name: String::new(), table: table.get_ref() };
-        root.only(&KEYS)?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        let name = name(&root)?;
-        let component = root.get("component").map(|entry| entry.text()).transpose()?;
-        let mut config = Map::new();
-        if let Some(entry) = root.get("config") {
-            for (key, entry) in entry.section()?.entries() {
-                config.insert(key.to_owned(), entry.json()?);
-            }
+    fn parse(path: &Path, text: &str, environment: Environment<'_>) -> Result<Self> {
+        let mut document = Document::parse(path, text, environment)?;
+        check::check(&mut document);
+        let text = |key: &str| document.get(key).and_then(Value::as_str);
+        let kind = text("sink.kind").map_or(Some(KINDS[0]), SinkKind::named);
+        if text("sink.deletes") == Some("hard")
+            && let Some(why) = kind.and_then(|kind| kind.refuses(Deletes::Hard))
+        {
+            document.problem("sink.deletes", why, None);
         }
-        let sink = sink(&root, &folder, &name)?;
-        let limits = limits(&root)?;
-        let (allow, ca_file) = egress(&root, &folder)?;
+        document.finish()?;
+        let values = check::with_defaults(document.values);
+        let file = File::deserialize(Value::Object(values))
+            .map_err(|error| Error::configuration(format!("{}: {error}", path.display())))?;
+        Self::of(path, file)
+    }
+
+    fn of(path: &Path, file: File) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let File { name, component, config, sink, batch, retry, serve, sandbox, egress } = file;
+        // The table of keys has admitted the name.
+        let kind = SinkKind::named(&sink.kind).unwrap_or(KINDS[0]);
         Ok(Self {
             path: path.to_owned(),
-            name,
             component: component.map(|file| folder.join(file)),
             config,
-            sink,
-            limits,
-            allow,
-            ca_file,
+            sink: SinkSettings {
+                kind,
+                location: kind.locate(sink.path.as_deref(), folder, &name)?,
+                deletes: sink.deletes,
+                owner: name.clone(),
+            },
+            limits: Limits { batch, retry, serve, sandbox },
+            allow: egress.allow.iter().filter_map(|text| Target::parse(text)).collect(),
+            ca_file: egress.ca_file.map(|file| folder.join(file)),
+            name,
         })
     }
 
     /// Replaces `<key>_file` by the content of the file it names, unless the component has a key of that
-    /// very name, and tells the redactor what is secret.
+    /// very name, and adds every secret to the redactor.
     pub fn resolve_secrets(&mut self, describe: &Describe, redactor: &Redactor) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
         let keys: Vec<String> = self.config.keys().cloned().collect();
         for written in keys {
             let Some(key) = written.strip_suffix("_file") else { continue };
-            if describe.properties().any(|(name, _)| *name == written) {
+            if describe.key(&written).is_some() {
                 continue;
             }
             let place = format!("{}: config.{written}", self.path.display());
@@ -133,7 +139,7 @@ impl Connection {
                     .hint(format!("keep one of `{key}` and `{written}`")));
             }
             let Some(Value::String(file)) = self.config.remove(&written) else {
-                return Err(Error::configuration(format!("{place}: the path of a file is needed")));
+                return Err(Error::configuration(format!("{place}: the path of a file is required")));
             };
             let file = folder.join(file);
             let text = std::fs::read_to_string(&file).map_err(|error| {
@@ -146,10 +152,13 @@ impl Connection {
             redactor.learn(text);
             self.config.insert(key.to_owned(), Value::from(text));
         }
-        for (key, value) in &self.config {
-            if describe.is_secret(key) {
+        for key in describe.keys().iter().filter(|key| key.is_secret()) {
+            if let Some(value) = self.config.get(key.name) {
                 redactor.learn_config(value);
             }
+        }
+        if let Some(secret) = self.sink.location.secret() {
+            redactor.learn(secret);
         }
         Ok(())
     }
@@ -160,120 +169,13 @@ impl Connection {
     }
 }
 
-/// The name in a file that cannot be used, as far as it can be read.
+/// The name in a file that is not usable, as far as it can be read.
 pub fn name_in(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
-    let file = File { path, text: &text, environment };
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    let root = Section { file: &file, name: String::new(), table: table.get_ref() };
-    // What is broken in it or before it may be half of another name.
-    let end = root.get("name")?.value.span().end;
-    let is_sound = errors.iter().all(|error| error.span().is_some_and(|span| span.start > end));
-    name(&root).ok().filter(|_| is_sound)
+    check::name(&Document::parse_for_name(path, &text, environment)?)
 }
 
-fn name(root: &Section<'_>) -> Result<String> {
-    let Some(entry) = root.get("name") else {
-        return Err(root.file.error(0..0, "name: missing").hint("add a line: name = \"acme\""));
-    };
-    let name = entry.text()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let usable = !name.is_empty()
-        && name.len() <= NAME_BYTES_MAX
-        && name.bytes().all(plain)
-        && !name.starts_with('.')
-        && !NAMES_TAKEN.contains(&name.as_str());
-    if usable {
-        return Ok(name);
-    }
-    Err(entry.error(format!("`{name}` cannot name a folder of its own")).hint(format!(
-        "use up to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`, other than {}",
-        NAMES_TAKEN.join(" and ")
-    )))
-}
-
-fn sink(root: &Section<'_>, folder: &Path, name: &str) -> Result<SinkSettings> {
-    let Some(entry) = root.get("sink") else {
-        let path = folder.join(format!("{name}.db"));
-        let owner = name.to_owned();
-        return Ok(SinkSettings { kind: SinkKind::Sqlite, path, deletes: Deletes::Soft, owner });
-    };
-    let section = entry.section()?;
-    section.only(&["kind", "path", "deletes"])?;
-    let kind = match section.get("kind") {
-        None => SinkKind::Sqlite,
-        Some(entry) => match entry.text()?.as_str() {
-            "sqlite" => SinkKind::Sqlite,
-            "jsonl" => SinkKind::Jsonl,
-            other => {
-                return Err(entry
-                    .error(format!("`{other}` is not a sink"))
-                    .hint("use \"sqlite\" or \"jsonl\""));
-            }
-        },
-    };
-    let path = match section.get("path") {
-        Some(entry) => folder.join(entry.text()?),
-        None if kind == SinkKind::Sqlite => folder.join(format!("{name}.db")),
-        None => folder.join(name),
-    };
-    let deletes = match section.get("deletes") {
-        None => Deletes::Soft,
-        Some(entry) => match entry.text()?.as_str() {
-            "soft" => Deletes::Soft,
-            "hard" if kind == SinkKind::Sqlite => Deletes::Hard,
-            "hard" => return Err(entry.error("a log cannot remove rows")),
-            other => {
-                return Err(entry
-                    .error(format!("`{other}` is not known"))
-                    .hint("use \"soft\" (the row stays, marked) or \"hard\" (it is removed)"));
-            }
-        },
-    };
-    Ok(SinkSettings { kind, path, deletes, owner: name.to_owned() })
-}
-
-fn limits(root: &Section<'_>) -> Result<Limits> {
-    let Some(entry) = root.get("limits") else { return Ok(Limits::default()) };
-    let section = entry.section()?;
-    section.only(&SETTINGS.map(|(key, ..)| key))?;
-    let mut settings = Map::new();
-    for (key, _, min, max) in SETTINGS {
-        if let Some(entry) = section.get(key) {
-            let number = entry.number()?;
-            if !(min..=max).contains(&number) {
-                return Err(entry.error(format!("{number} is not within {min} and {max}")));
-            }
-            settings.insert(key.to_owned(), Value::from(number));
-        }
-    }
-    Ok(Limits::with(|key| settings.get(key).and_then(Value::as_u64)))
-}
-
-fn egress(root: &Section<'_>, folder: &Path) -> Result<(Vec<Target>, Option<PathBuf>)> {
-    let Some(entry) = root.get("egress") else { return Ok((Vec::new(), None)) };
-    let section = entry.section()?;
-    section.only(&["allow", "ca_file"])?;
-    let allow = match section.get("allow") {
-        Some(entry) => allow(&entry)?,
-        None => Vec::new(),
-    };
-    let ca_file = section.get("ca_file").map(|entry| entry.text()).transpose()?;
-    Ok((allow, ca_file.map(|file| folder.join(file))))
-}
-
-fn allow(entry: &Entry<'_>) -> Result<Vec<Target>> {
-    let mut targets = Vec::new();
-    for text in entry.texts()? {
-        let target = Target::parse(&text).ok_or_else(|| {
-            entry
-                .error(format!("`{text}` is not host:port"))
-                .hint("write the port too, for example \"127.0.0.1:8080\"; no scheme, no path")
-        })?;
-        targets.push(target);
-    }
-    Ok(targets)
-}
-
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

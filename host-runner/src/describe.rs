@@ -1,10 +1,13 @@
-//! What a component says of itself: the `describe` document, read tolerantly.
+//! The component's `describe` document, parsed leniently: unknown members are ignored, optional ones default.
 //!
-//! Pure. Knows which hosts a configuration leads to and which of its values are secret.
+//! Pure. Decides which hosts a configuration leads to and which of its values are secret.
+
+mod config_key;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::config_key::ConfigKey;
 use crate::change::Table;
 use crate::egress::policy::Target;
 use crate::error::{Error, Kind, Origin, Result};
@@ -12,7 +15,7 @@ use crate::error::{Error, Kind, Origin, Result};
 /// Groups of configuration properties in the order in which a person needs them; other groups follow.
 const GROUPS: [&str; 4] = ["basic", "reading", "realtime", "advanced"];
 
-/// The parts of the document that the runner acts on; the rest stays in `document`.
+/// The members of the document that the runner uses; the others stay in `document`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Describe {
     /// The connector's name.
@@ -26,19 +29,19 @@ pub struct Describe {
     /// One line.
     #[serde(default)]
     pub summary: String,
-    /// The contract it follows.
+    /// The contract it implements.
     #[serde(default)]
     pub contract: String,
     /// JSON Schema of the configuration.
     #[serde(default)]
     pub configuration: Value,
-    /// How to authorise.
+    /// How to authorize.
     #[serde(default)]
     pub authorization: Value,
     /// Origins it calls.
     #[serde(default)]
     pub hosts: Vec<Host>,
-    /// Tables it knows before any discovery.
+    /// Tables that are known without discovery.
     #[serde(default)]
     pub tables: Vec<TableInfo>,
     /// Named actions.
@@ -61,10 +64,10 @@ pub struct Host {
     /// Configuration key that overrides it with a URL.
     #[serde(default)]
     pub key: Option<String>,
-    /// Configuration key whose value picks from `urls`.
+    /// Configuration key whose value selects from `urls`.
     #[serde(default)]
     pub select: Option<String>,
-    /// The pick when `select` is not set.
+    /// The selected key of `urls` when `select` is not set.
     #[serde(default)]
     pub default: Option<String>,
     /// URLs by the value of `select`.
@@ -77,13 +80,13 @@ pub struct Host {
 pub struct TableInfo {
     /// Its name.
     pub name: String,
-    /// Other names it answers to.
+    /// Other names for it.
     #[serde(default)]
     pub aliases: Vec<String>,
     /// For people.
     #[serde(default)]
     pub title: String,
-    /// What must be granted to read it.
+    /// Scopes that the grant needs to read it.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// `snapshot`, `count`, `incremental`, `webhook`.
@@ -121,10 +124,10 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// What stands for the URL in a step.
+    /// The placeholder for the URL in a step.
     const URL: &'static str = "{url}";
 
-    /// The same for a connection with this URL.
+    /// The same steps, with this URL filled in.
     pub fn with_url(&self, url: &str) -> Self {
         let steps = self.steps.iter().map(|step| step.replace(Self::URL, url)).collect();
         Self { title: self.title.clone(), steps }
@@ -143,36 +146,7 @@ impl Describe {
         Ok(describe)
     }
 
-    /// The schema of each configuration property.
-    pub fn properties(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.configuration.get("properties").and_then(Value::as_object).into_iter().flatten()
-    }
-
-    /// The same, by group and by the order within it.
-    pub fn ordered_properties(&self) -> Vec<(&str, &Value)> {
-        let mut properties: Vec<(&str, &Value)> =
-            self.properties().map(|(key, schema)| (key.as_str(), schema)).collect();
-        properties.sort_by(|(left_key, left), (right_key, right)| {
-            let rank = |schema: &Value| {
-                let order = schema.get("x-order").and_then(Value::as_f64).unwrap_or(f64::MAX);
-                let group = group_of(schema);
-                (GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len()), order)
-            };
-            let ((left_group, left_order), (right_group, right_order)) = (rank(left), rank(right));
-            left_group
-                .cmp(&right_group)
-                .then(left_order.total_cmp(&right_order))
-                .then(left_key.cmp(right_key))
-        });
-        properties
-    }
-
-    /// Whether a configuration property is a secret.
-    pub fn is_secret(&self, key: &str) -> bool {
-        self.properties().any(|(name, schema)| name == key && is_secret(schema))
-    }
-
-    /// The table that a name or one of its aliases means.
+    /// The name of the table that `name` or an alias stands for; `name` itself if none has it.
     pub fn table_name(&self, name: &str) -> String {
         let named = self.tables.iter().find(|table| table.name == name);
         let alias = || self.tables.iter().find(|table| table.aliases.iter().any(|alias| alias == name));
@@ -195,7 +169,7 @@ impl Describe {
         Ok(subscribable)
     }
 
-    /// The origins that a configuration leads to.
+    /// The origins that the component calls with this configuration.
     pub fn targets(&self, config: &Map<String, Value>) -> Result<Vec<Target>> {
         let mut targets = Vec::new();
         for host in &self.hosts {
@@ -207,16 +181,6 @@ impl Describe {
         targets.dedup();
         Ok(targets)
     }
-}
-
-/// The group of a configuration property.
-pub fn group_of(schema: &Value) -> &str {
-    schema.get("x-group").and_then(Value::as_str).unwrap_or("advanced")
-}
-
-/// Whether a property's schema marks it as a secret.
-pub fn is_secret(schema: &Value) -> bool {
-    schema.get("writeOnly").and_then(Value::as_bool) == Some(true)
 }
 
 impl Host {
@@ -238,7 +202,7 @@ impl Host {
         }
         let picked = set(&self.select).or(self.default.as_deref());
         let url = picked.and_then(|pick| self.urls.get(pick)).and_then(Value::as_str);
-        // A value that picks nothing is for the component to refuse, in its own words.
+        // A value that selects no URL is refused by the component, with the values it accepts.
         Ok(url.and_then(|url| url.parse().ok()).and_then(|uri| Target::of(&uri)))
     }
 }
@@ -279,14 +243,15 @@ mod tests {
     }
 
     #[test]
-    fn an_override_that_is_no_url_is_an_error_that_names_the_key() {
+    fn an_override_that_is_not_a_url_is_refused_by_its_key() {
         let error = targets(json!({"api_url": "not a url"})).expect_err("refused");
         assert!(error.starts_with("config.api_url:"), "{error}");
     }
 
     #[test]
-    fn steps_of_a_set_up_by_hand_name_the_url() {
-        let document = json!({"name": "x", "webhook": {"setup": [{"title": "By hand", "steps": ["1", "Enter {url}."]}]}});
+    fn manual_setup_steps_contain_the_url() {
+        let setup = json!([{"title": "By hand", "steps": ["1", "Enter {url}."]}]);
+        let document = json!({"name": "x", "webhook": {"setup": setup}});
         let describe = Describe::parse(&document.to_string()).expect("a document");
         let way = describe.webhook.setup[0].with_url("https://a.example/hooks/b/c");
         assert_eq!(way.steps, ["1", "Enter https://a.example/hooks/b/c."]);
@@ -295,9 +260,10 @@ mod tests {
 
     #[test]
     fn write_only_properties_are_secret() {
-        assert!(describe().is_secret("secret"));
-        assert!(!describe().is_secret("region"));
-        assert!(!describe().is_secret("unknown"));
+        let is_secret = |name: &str| describe().key(name).map(|key| key.is_secret());
+        assert_eq!(is_secret("secret"), Some(true));
+        assert_eq!(is_secret("region"), Some(false));
+        assert_eq!(is_secret("unknown"), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Guest {
     /// A store with every limit in place; it runs for `limits.cpu` until [`Guest::allow_cpu`].
     pub(crate) fn store(engine: &wasmtime::Engine, limits: &Limits, hooks: Hooks) -> Store<Self> {
         let memory = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes)
+            .memory_size(limits.sandbox.memory)
             .table_elements(limits::TABLE_ELEMENTS_MAX)
             .instances(limits::INSTANCES_MAX)
             .tables(limits::INSTANCES_MAX)

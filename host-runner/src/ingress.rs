@@ -1,18 +1,18 @@
-//! The HTTP listener for webhooks: *authenticate the URL → cap → append → sync → answer*. Never otherwise.
+//! The HTTP listener for webhooks: *authorize the URL → limit → append → sync → answer*, in this order.
 //!
-//! Everything that a delivery means happens later and elsewhere; no component is asked, so none can delay an
-//! answer. Besides the hooks it serves `/-/health`, `/-/ready` and `/-/metrics`; put it behind a proxy that
-//! passes on `/hooks/` only, or keep those three to yourself in another way.
+//! Deliveries are applied later by the connection's actor. The ingress calls no component, so none can delay an
+//! answer. Next to webhook URLs it serves `/-/health`, `/-/ready` and `/-/metrics`; put a proxy in front that passes
+//! on `/hooks/` only, or protect the three pages in another way.
 //!
-//! Knows nothing of what is in a body.
+//! Does not know the content of a body.
 
 pub mod limits;
 
 mod body;
 mod connection;
-mod counters;
 mod files;
 mod headers;
+mod metrics;
 mod phase;
 mod service;
 mod tls;
@@ -20,37 +20,46 @@ mod tls;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use self::counters::Counters;
 pub use self::limits::IngressLimits;
 use self::limits::{ACCEPT_PAUSE, BACKLOG, FILES_RESERVED};
+pub use self::metrics::Metrics;
 use self::service::Service;
-pub use self::tls::{TlsFiles, TlsReload};
+pub use self::tls::{Tls, TlsFiles};
 use crate::error::{Error, Result};
-use crate::hooks::Registry;
 use crate::journal::Journal;
 use crate::stop::Stop;
+use crate::webhook_url::UrlRegistry;
 
-/// What the rest of the program has to say to those who watch it.
+/// The content of the pages for operators. May read files: the ingress calls it on a thread for blocking work.
 pub trait Observe: Send + Sync + 'static {
-    /// Lines in Prometheus' text format, to stand before the ingress's own.
+    /// All metrics, those of the ingress included, in the Prometheus text format.
     fn metrics(&self) -> String;
-    /// Whether deliveries can be taken and applied.
+    /// Whether every connection has started.
     fn ready(&self) -> bool;
-    /// What each connection does, as JSON without secrets.
+    /// The status of each connection, as JSON without secrets.
     fn health(&self) -> Value;
 }
 
-/// Nothing to say, always ready.
-#[derive(Clone, Copy, Debug)]
-pub struct Silent;
+/// An ingress without connections to report on: its own metrics, always ready.
+#[derive(Debug)]
+pub struct Alone(Registry);
 
-impl Observe for Silent {
+impl Alone {
+    fn new(metrics: &Metrics) -> Self {
+        let mut registry = crate::metrics::registry();
+        metrics.register(&mut registry);
+        Self(registry)
+    }
+}
+
+impl Observe for Alone {
     fn metrics(&self) -> String {
-        String::new()
+        crate::metrics::text(&self.0)
     }
 
     fn ready(&self) -> bool {
@@ -71,21 +80,25 @@ pub struct Options {
     pub tls: Option<TlsFiles>,
     /// For `/-/health`, `/-/ready` and `/-/metrics`.
     pub observe: Arc<dyn Observe>,
-    /// The bounds.
+    /// Where the ingress counts.
+    pub metrics: Metrics,
+    /// The limits.
     pub limits: IngressLimits,
 }
 
 impl Options {
-    /// Plain HTTP with the usual bounds and nothing to observe.
+    /// Plain HTTP with the default limits and no connections to report on.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, tls: None, observe: Arc::new(Silent), limits: IngressLimits::default() }
+        let metrics = Metrics::default();
+        let observe = Arc::new(Alone::new(&metrics));
+        Self { listen, tls: None, observe, metrics, limits: IngressLimits::default() }
     }
 }
 
-/// Something a person should know about an ingress that works.
+/// A doubt about an ingress that works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// The process may open fewer files than connections were asked for; this many are served.
+    /// The limit of open files is lower than the limit of connections; this many are served.
     OpenFiles {
         /// The process's limit.
         files: usize,
@@ -109,40 +122,40 @@ impl std::fmt::Display for Warning {
 pub struct Ingress {
     /// Where it listens.
     pub local_addr: SocketAddr,
-    /// What a person should know.
+    /// What to report to the operator.
     pub warnings: Vec<Warning>,
     listener: TcpListener,
     shared: Arc<Shared>,
 }
 
-/// What all connections share.
+/// Shared by all connections.
 struct Shared {
     service: Service,
-    tls: Option<tls::Acceptor>,
+    tls: Option<Tls>,
     limits: IngressLimits,
     connections: Arc<Semaphore>,
 }
 
 impl Ingress {
-    /// Binds; certificates are read and every option is checked before. Needs a tokio runtime around it.
-    pub fn bind(options: Options, registry: Registry, journal: Journal) -> Result<Self> {
-        let Options { listen, tls, observe, mut limits } = options;
-        let tls = tls.map(tls::Acceptor::open).transpose()?;
+    /// Binds, after every option was checked and certificates were read. Needs a tokio runtime.
+    pub fn bind(options: Options, registry: UrlRegistry, journal: Journal) -> Result<Self> {
+        let Options { listen, tls, observe, metrics, mut limits } = options;
+        let tls = tls.map(Tls::open).transpose()?;
         let files = files::allow(limits.connections.saturating_add(FILES_RESERVED));
-        let room = files.saturating_sub(FILES_RESERVED).max(1);
+        let possible = files.saturating_sub(FILES_RESERVED).max(1);
         let mut warnings = Vec::new();
-        if room < limits.connections {
-            limits.connections = room;
-            warnings.push(Warning::OpenFiles { files, connections: room });
+        if possible < limits.connections {
+            limits.connections = possible;
+            warnings.push(Warning::OpenFiles { files, connections: possible });
         }
         let refused = |error: std::io::Error| {
             Error::usage(format!("--listen {listen}: {error}"))
-                .hint("give an address of this machine and a port that is free; port 0 takes any")
+                .hint("give an address of this machine and a free port; port 0 takes any")
         };
         let listener = listener(listen).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
         let connections = Arc::new(Semaphore::new(limits.connections));
-        let service = Service::new(registry, journal, observe, limits.clone());
+        let service = Service::new(registry, journal, observe, metrics, limits.clone());
         let shared = Shared { service, tls, limits, connections };
         Ok(Self { local_addr, warnings, listener, shared: Arc::new(shared) })
     }
@@ -153,17 +166,12 @@ impl Ingress {
         format!("{scheme}://{}", self.local_addr)
     }
 
-    /// What was counted so far; stays readable while it runs.
-    pub fn counters(&self) -> Arc<Counters> {
-        Arc::clone(self.shared.service.counters())
+    /// Certificate and key, to be reloaded, if TLS ends here.
+    pub fn tls(&self) -> Option<Tls> {
+        self.shared.tls.clone()
     }
 
-    /// Reads certificate and key again when asked to, if TLS ends here.
-    pub fn tls_reload(&self) -> Option<TlsReload> {
-        self.shared.tls.as_ref().map(tls::Acceptor::reload)
-    }
-
-    /// Serves until it is asked to stop, then finishes the requests under way, within the bound for that.
+    /// Serves until a stop is requested, then finishes the requests in progress within the grace period.
     pub async fn run(self, mut stop: Stop) {
         let Self { listener, shared, .. } = self;
         loop {
@@ -180,16 +188,16 @@ impl Ingress {
                     });
                 }
                 Err(error) => {
-                    // The peer went away, or files have run out: others must go on.
-                    tracing::debug!(error = %error, "a connection could not be accepted");
-                    shared.service.counters().not_accepted();
+                    // The peer closed first, or the limit of open files is reached: neither may end the loop.
+                    tracing::debug!(%error, "accept failed");
+                    shared.service.metrics().accept_failed();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
         drop(listener);
         let all = u32::try_from(shared.limits.connections).unwrap_or(u32::MAX);
-        // Connections end by themselves when the same bound is over; a moment more lets them.
+        // Each connection closes itself after the same grace period; the pause lets the last ones do so.
         let _in_time =
             tokio::time::timeout(shared.limits.grace + ACCEPT_PAUSE, shared.connections.acquire_many(all))
                 .await;
@@ -202,14 +210,14 @@ async fn accept(
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(connections).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _peer) = listener.accept().await?;
-    // Answers are small and must not wait for company.
+    // Disables Nagle's algorithm: answers are smaller than one segment and would wait for the peer's acknowledgment.
     stream.set_nodelay(true)?;
     Ok((stream, permit))
 }
 
 fn listener(listen: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restart must not wait for the former connections to be forgotten.
+    // Allows a restart while connections of the previous process are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(listen)?;
     socket.listen(BACKLOG)

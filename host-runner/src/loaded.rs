@@ -82,9 +82,9 @@ impl Engines {
     /// Compiles a component, or takes it from the cache in the data folder.
     pub fn component(&self, path: &Path, limits: &Limits, paths: &Paths) -> Result<Component> {
         let mut engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = match engines.entry(limits.memory_bytes) {
+        let engine = match engines.entry(limits.sandbox.memory) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Engine::new(limits.memory_bytes, Some(paths.cache()))?),
+            Entry::Vacant(entry) => entry.insert(Engine::new(limits.sandbox.memory, Some(paths.cache()))?),
         };
         engine.load(path)
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Origin};
 use crate::exit::Exit;
 use crate::limits::{Limits, TRAP_ATTEMPTS_MAX};
 use crate::report::duration;
+use crate::units::format_duration;
 
 /// First wait of the short backoff; doubles with each failure in a row.
 const SHORT: Duration = Duration::from_millis(500);
@@ -173,17 +174,17 @@ pub(crate) struct Budget {
 impl Budget {
     /// `sync`: a call that uses up the budget fails.
     pub(crate) const fn run(limits: &Limits) -> Self {
-        Self { attempts: limits.attempts, max_wait: limits.wait_max, gives_up: true }
+        Self { attempts: limits.retry.max_attempts, max_wait: limits.retry.max_wait, gives_up: true }
     }
 
     /// A table under `serve`: it is retried without end, and rarely once the attempts are used up.
     pub(crate) const fn table(limits: &Limits) -> Self {
-        Self { attempts: limits.attempts, max_wait: limits.wait_max, gives_up: false }
+        Self { attempts: limits.retry.max_attempts, max_wait: limits.retry.max_wait, gives_up: false }
     }
 
     /// Everything else under `serve`: webhooks continue within a minute after an outage of any length.
     pub(crate) const fn endless(limits: &Limits) -> Self {
-        Self { attempts: u32::MAX, max_wait: limits.wait_max, gives_up: false }
+        Self { attempts: u32::MAX, max_wait: limits.retry.max_wait, gives_up: false }
     }
 
     /// Failures in a row that get the short backoff, the last of them not: it uses up the budget.
@@ -241,7 +242,7 @@ pub(crate) fn backoff(error: &Error, attempt: u32, budget: &Budget, random: f64)
         return None;
     }
     if let Some(asked) = asked(error) {
-        // Never sooner than asked.
+        // Never sooner than asked, up to `ASKED_MAX`.
         return Some(asked.min(ASKED_MAX).max(MIN) + SPREAD_MAX.min(asked).mul_f64(random));
     }
     if class == Backoff::Credentials {
@@ -265,12 +266,12 @@ fn asked(error: &Error) -> Option<Duration> {
 
 /// The error of a wait that is longer than the budget allows.
 fn come_back(error: Error, asked: Duration, max_wait: Duration) -> Error {
-    let (asked_s, limit_s) = (asked.as_secs(), max_wait.as_secs());
-    let asked = duration(asked);
+    let enough = format_duration(Duration::from_secs(asked.as_secs().div_ceil(60) * 60));
+    let (asked, limit) = (duration(asked), format_duration(max_wait));
     Error {
         message: format!("{}; the source asks to wait {asked}", error.message.trim_end_matches('.')),
         hint: Some(format!(
-            "run it again in {asked}; or let it wait: wait_max_s = {asked_s} under [limits] (now {limit_s})"
+            "run it again in {asked}; or let it wait: max_wait = \"{enough}\" under [retry] (now \"{limit}\")"
         )),
         ..error
     }
@@ -310,7 +311,71 @@ mod tests {
     ];
 
     /// Every pair with its row. A change of any cell shows here.
-    const TABLE: &str = "";
+    const TABLE: &str = "\
+component     unavailable  Short       Call       RetryOrGiveUp Whole     8
+component     rate-limited Short       Call       Retry         Whole     7
+component     permission   Long        Call       DeadLetter    Whole     5
+component     not-found    Long        Call       DeadLetter    Whole     6
+component     unsupported  Long        Call       DeadLetter    Whole    10
+component     data         Long        Call       DeadLetter    OneByOne  9
+component     internal     Defect      Call       Suspect       OneByOne  1
+component     auth         Credentials Connection Retry         Whole     4
+component     config       Manual      Connection DeadLetter    Whole     3
+sandbox       unavailable  Short       Call       Suspect       OneByOne 11
+sandbox       rate-limited Short       Call       Suspect       OneByOne 11
+sandbox       permission   Long        Call       Retry         Whole    11
+sandbox       not-found    Defect      Call       Suspect       OneByOne 11
+sandbox       unsupported  Defect      Call       Suspect       OneByOne 11
+sandbox       data         Defect      Call       Suspect       OneByOne 11
+sandbox       internal     Defect      Call       Suspect       OneByOne 11
+sandbox       auth         Defect      Call       Suspect       OneByOne 11
+sandbox       config       Defect      Call       Suspect       OneByOne 11
+sink          unavailable  Short       Call       Retry         Whole    12
+sink          rate-limited Defect      Connection Retry         Whole    12
+sink          permission   Defect      Connection Retry         Whole    12
+sink          not-found    Defect      Connection Retry         Whole    12
+sink          unsupported  Defect      Connection Retry         Whole    12
+sink          data         Defect      Connection Retry         Whole    12
+sink          internal     Defect      Connection Retry         Whole    12
+sink          auth         Defect      Connection Retry         Whole    12
+sink          config       Manual      Connection Retry         Whole    12
+state         unavailable  Short       Call       Retry         OneByOne 12
+state         rate-limited Defect      Connection Retry         Whole    12
+state         permission   Defect      Connection Retry         Whole    12
+state         not-found    Defect      Connection Retry         Whole    12
+state         unsupported  Defect      Connection Retry         Whole    12
+state         data         Defect      Connection Retry         Whole    12
+state         internal     Defect      Connection Retry         Whole    12
+state         auth         Defect      Connection Retry         Whole    12
+state         config       Manual      Connection Retry         Whole    12
+host          unavailable  Short       Call       Retry         Whole     8
+host          rate-limited Defect      Connection Retry         Whole     7
+host          permission   Defect      Connection Retry         Whole     5
+host          not-found    Defect      Connection Retry         Whole     6
+host          unsupported  Defect      Connection Retry         Whole    10
+host          data         Defect      Connection Retry         Whole     9
+host          internal     Defect      Connection Retry         Whole     1
+host          auth         Defect      Connection Retry         Whole     4
+host          config       Manual      Connection Retry         Whole     3
+configuration unavailable  Manual      Connection Retry         Whole     3
+configuration rate-limited Manual      Connection Retry         Whole     3
+configuration permission   Manual      Connection Retry         Whole     3
+configuration not-found    Manual      Connection Retry         Whole     3
+configuration unsupported  Manual      Connection Retry         Whole     3
+configuration data         Manual      Connection Retry         Whole     3
+configuration internal     Manual      Connection Retry         Whole     3
+configuration auth         Manual      Connection Retry         Whole     3
+configuration config       Manual      Connection Retry         Whole     3
+usage         unavailable  Manual      Connection Retry         Whole     2
+usage         rate-limited Manual      Connection Retry         Whole     2
+usage         permission   Manual      Connection Retry         Whole     2
+usage         not-found    Manual      Connection Retry         Whole     2
+usage         unsupported  Manual      Connection Retry         Whole     2
+usage         data         Manual      Connection Retry         Whole     2
+usage         internal     Manual      Connection Retry         Whole     2
+usage         auth         Manual      Connection Retry         Whole     2
+usage         config       Manual      Connection Retry         Whole     2
+";
 
     fn pairs() -> impl Iterator<Item = (Origin, Kind)> {
         ORIGINS.into_iter().flat_map(|origin| KINDS.into_iter().map(move |kind| (origin, kind)))
@@ -324,12 +389,11 @@ mod tests {
         Error { retry_after_ms: Some(ms), ..error(Kind::RateLimited) }
     }
 
-    fn limits(attempts: u64, wait_max_s: u64) -> Limits {
-        Limits::with(|key| match key {
-            "attempts" => Some(attempts),
-            "wait_max_s" => Some(wait_max_s),
-            _ => None,
-        })
+    fn limits(attempts: u32, wait_max_s: u64) -> Limits {
+        let mut limits = Limits::default();
+        limits.retry.max_attempts = attempts;
+        limits.retry.max_wait = Duration::from_secs(wait_max_s);
+        limits
     }
 
     fn run() -> Budget {
@@ -468,7 +532,7 @@ mod tests {
             (last.kind, last.message.as_str()),
             (Kind::RateLimited, "it failed; the source asks to wait 1 h")
         );
-        assert!(last.hint.is_some_and(|hint| hint.contains("wait_max_s = 3600")));
+        assert!(last.hint.is_some_and(|hint| hint.contains("max_wait = \"1h\"")));
         // A server sits it out.
         let serve = Budget::table(&limits(8, 60));
         assert_eq!(wait(decide(hour, 1, &serve, 0.0)), Duration::from_secs(3600));

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::sinks::Position;
+use crate::sinks::TableState;
 
 /// A request to the actor of one connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ pub struct ConnectionState {
     /// Whether it has a session.
     pub authorized: bool,
     /// Its tables.
-    pub tables: Vec<Position>,
+    pub tables: Vec<TableState>,
 }
 
 /// Where a rotated webhook URL stands at the source.

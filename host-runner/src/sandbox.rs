@@ -61,21 +61,43 @@ type Calling<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
 impl Component {
     /// The component's `describe` document; the call has no network.
     pub async fn describe(&self, limits: &Limits) -> Result<Describe> {
-        let linked = self.link()?;
-        let client = Client::new(Policy::default(), limits, None)?;
-        let hooks = Hooks { client, meter: Arc::default() };
-        let _seat = linked.seat().await?;
-        let mut store = Guest::store(&linked.engine, limits, hooks);
-        let calling = async {
-            let world = linked.pre.instantiate_async(&mut store).await?;
-            world.connector_source_metadata().call_describe(&mut store).await
-        };
-        let document = match timeout(limits.call_timeout, calling).await {
-            Ok(Ok(document)) => document,
-            Ok(Err(trap)) => return Err(stopped("describe", &trap, limits)),
-            Err(_) => return Err(timed_out("describe", limits)),
-        };
+        let document = offline("describe", self, limits, async |store, world| {
+            world.connector_source_metadata().call_describe(store).await
+        })
+        .await?;
         Describe::parse(&document)
+    }
+}
+
+/// Has a component parse its configuration; no network, and no session. The instance ends with this call.
+pub async fn validate(component: &Component, config: String, limits: &Limits) -> Result<()> {
+    let opened = offline("open", component, limits, async |store, world| {
+        world.connector_source_source().connection().call_open(store, &config, None).await
+    })
+    .await?;
+    Ok(opened.map(drop)?)
+}
+
+/// One call in a new instance that reaches no host and holds its permit for this call only.
+async fn offline<T>(
+    name: &'static str,
+    component: &Component,
+    limits: &Limits,
+    call: impl AsyncFnOnce(&mut Store<Guest>, &SourceConnector) -> wasmtime::Result<T>,
+) -> Result<T> {
+    let linked = component.link()?;
+    let client = Client::new(Policy::default(), limits, None)?;
+    let hooks = Hooks { client, meter: Arc::default() };
+    let _seat = linked.seat().await?;
+    let mut store = Guest::store(&linked.engine, limits, hooks);
+    let calling = async {
+        let world = linked.pre.instantiate_async(&mut store).await?;
+        call(&mut store, &world).await
+    };
+    match timeout(limits.sandbox.call_timeout, calling).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(trap)) => Err(stopped(name, &trap, limits)),
+        Err(_) => Err(timed_out(name, limits)),
     }
 }
 
@@ -125,8 +147,8 @@ impl Sandbox {
         .await
     }
 
-    /// What works and what does not, and what the source says of a subscription; a refused request becomes an item of
-    /// its own.
+    /// What works and what does not, and what the source says of a subscription; a refused request becomes an
+    /// item of its own.
     pub async fn check(&mut self, subscription: Option<String>) -> Result<Vec<CheckItem>> {
         let mut items = self.check_connection().await?;
         // Asking is of no use where nothing works.
@@ -188,9 +210,9 @@ impl Sandbox {
     /// The next batch of a table.
     pub async fn read(&mut self, table: String, cursor: Option<String>) -> Result<Batch> {
         let limits = types::Limits {
-            max_changes: self.limits.max_changes,
-            max_bytes: self.limits.max_bytes,
-            max_ms: self.limits.max_ms,
+            max_changes: self.limits.batch.max_rows,
+            max_bytes: self.limits.batch.max_bytes,
+            max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
         };
         let called_at_ms = clock::now_ms();
         let batch = self
@@ -216,8 +238,8 @@ impl Sandbox {
         .await
     }
 
-    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and is
-    /// `current` the next time.
+    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and
+    /// is `current` the next time.
     pub async fn subscribe(
         &mut self,
         url: String,
@@ -308,7 +330,7 @@ impl Sandbox {
             let session = source.call_session(&mut live.store, live.connection).await?;
             Ok((answer, session))
         };
-        let outcome = timeout(self.limits.call_timeout, calling).await;
+        let outcome = timeout(self.limits.sandbox.call_timeout, calling).await;
         let (answer, session) = self.finish(name, outcome)?;
         // When others wait for an instance, everyone gets one for a call at a time.
         let is_worn = self.meter.requests() - live.requests_before >= INSTANCE_REQUESTS_MAX;
@@ -332,7 +354,7 @@ impl Sandbox {
             let opened = source.call_open(&mut store, &self.config, session).await?;
             Ok((world, opened))
         };
-        let outcome = timeout(self.limits.call_timeout, opening).await;
+        let outcome = timeout(self.limits.sandbox.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
         let requests_before = self.meter.requests();
         Ok(Live { store, world, connection: opened?, requests_before, _seat: seat })

@@ -1,18 +1,17 @@
 //! `serve`: many connections in one process, each with its actor, behind one listener for webhooks.
 //!
-//! Everything that can be wrong is found before it listens. Connections come, change and go without
-//! touching the others ([`tenants`]); a connection that fails as a whole begins again by itself or waits
-//! for a person ([`keeper`]); the command line asks for what only the actor may do ([`control`]). A connection that
-//! is not at work still has its URL ([`absent`]).
+//! Validates connection files before it listens. Connections are added, changed and removed without touching the
+//! others ([`connections`]). A supervisor restarts a failed actor with backoff, or stops it until its file or its
+//! session changes ([`supervisor`]). Commands run inside the connection's actor, reached through a Unix socket
+//! ([`control`]). The URL of a connection that does not run keeps answering ([`webhook_urls`]).
 
-mod absent;
-mod board;
+mod connection_files;
+mod connections;
 pub mod control;
-mod files;
-mod keeper;
-mod loading;
-mod settling;
-mod tenants;
+mod loader;
+mod status;
+mod supervisor;
+mod webhook_urls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,100 +20,108 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::board::Board;
-use self::tenants::Tenants;
+use self::connections::{Connections, Reload};
+use self::status::Overview;
 use crate::error::{Error, Result};
-use crate::hooks::{PublicUrl, Registry};
 use crate::ingress::{self, Ingress, TlsFiles};
 use crate::journal::{Found, Journal, JournalLimits};
 use crate::paths::Paths;
 use crate::stop::Stop;
+use crate::webhook_url::{PublicUrl, UrlRegistry};
 
-/// How often the connection files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Time for everything to end after a stop: a commit takes milliseconds, a call gets five seconds.
-const END_WITHIN: Duration = Duration::from_secs(10);
+/// How often connection files are checked for changes.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// Time for everything to stop: a commit takes milliseconds, a call gets five seconds.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to serve, and where.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Connection files.
     pub files: Vec<PathBuf>,
-    /// A folder of connection files, looked at again and again.
+    /// A folder of connection files, checked for changes.
     pub folder: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Certificate and key, if TLS ends here.
     pub tls: Option<TlsFiles>,
-    /// The outside name.
+    /// The URL under which the source reaches the listener.
     pub public_url: Option<PublicUrl>,
-    /// Register the URL of every connection at its source.
+    /// Whether to subscribe the URL of every connection at its source.
     pub subscribe: bool,
 }
 
-/// Serves until it is asked to stop. `say` takes lines for the person who started it.
-pub async fn run(options: Options, paths: Paths, mut stop: Stop, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+/// Serves until a stop is requested. `notify` gets lines for the operator.
+pub async fn run(
+    options: Options,
+    paths: Paths,
+    mut stop: Stop,
+    notify: &(dyn Fn(&str) + Sync),
+) -> Result<()> {
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::host(format!("no signals: {error}")))?;
     crate::state::private_folder(&paths.data)?;
     let (journal, found) = Journal::open(paths.journal(), JournalLimits::default())?;
-    tell_found(&found, say);
-    let registry = Registry::default();
-    let board = Arc::new(Board::new(journal.clone(), paths.redactor.clone()));
-    let mut tenants = Tenants::new(&options, paths, journal.clone(), registry.clone(), Arc::clone(&board));
-    // Loaded first: nothing listens, and nothing is called, before all of them can be used.
-    let loaded = tenants.load_all(say).await?;
+    print_recovery(&found, notify);
+    let registry = UrlRegistry::default();
+    let metrics = ingress::Metrics::default();
+    let overview = Arc::new(Overview::new(journal.clone(), paths.redactor.clone(), &metrics));
+    let mut connections =
+        Connections::new(&options, paths, journal.clone(), registry.clone(), Arc::clone(&overview));
+    // Before the listener: an invalid file must fail before any URL answers.
+    let loaded = connections.load_all(notify).await?;
     let settings = ingress::Options {
         tls: options.tls.clone(),
-        observe: board,
+        observe: overview,
+        metrics,
         ..ingress::Options::new(options.listen)
     };
     let ingress = Ingress::bind(settings, registry, journal)?;
-    let tls = ingress.tls_reload();
+    let tls = ingress.tls();
     for warning in &ingress.warnings {
-        say(&format!("warning: {warning}"));
+        notify(&format!("warning: {warning}"));
     }
     if let Some(warning) = options.public_url.as_ref().and_then(PublicUrl::warning) {
-        say(&format!("warning: {warning}"));
+        notify(&format!("warning: {warning}"));
     }
     let url = ingress.url();
     let listening = tokio::spawn(ingress.run(stop.clone()));
-    tenants.start_all(loaded, say).await;
-    // Last: who reads it may use every command at once.
-    say(&format!("listening on {url}"));
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    connections.start_all(loaded, notify).await;
+    // Last: from this line on, every command reaches the server.
+    notify(&format!("listening on {url}"));
+    let mut check = tokio::time::interval(CHECK_EVERY);
+    check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.requested() => break,
-            () = hung_up(&mut hangup) => {
-                tenants.look(true, say).await;
-                if let Some(Err(error)) = tls.as_ref().map(crate::ingress::TlsReload::reload) {
-                    say(&format!("warning: {error}"));
+            () = received(&mut hangup) => {
+                connections.reconcile(Reload::Everything, notify).await;
+                if let Some(Err(error)) = tls.as_ref().map(ingress::Tls::reload) {
+                    notify(&format!("warning: {error}"));
                 }
             }
-            _ = look.tick() => tenants.look(false, say).await,
+            _ = check.tick() => connections.reconcile(Reload::ChangedFiles, notify).await,
         }
     }
     tracing::info!("stopping");
-    let ending = async { tokio::join!(tenants.stop_all(), listening) };
-    if tokio::time::timeout(END_WITHIN, ending).await.is_err() {
-        tracing::warn!(seconds = END_WITHIN.as_secs(), "did not end in time; nothing is lost");
+    let stopped = async { tokio::join!(connections.stop_all(), listening) };
+    if tokio::time::timeout(STOP_WITHIN, stopped).await.is_err() {
+        tracing::warn!(seconds = STOP_WITHIN.as_secs(), "did not stop in time; no delivery is lost");
     }
     Ok(())
 }
 
-async fn hung_up(hangup: &mut Signal) {
-    if hangup.recv().await.is_none() {
+async fn received(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
         std::future::pending::<()>().await;
     }
 }
 
-/// Says what start-up found in the journal, if it is worth saying.
-fn tell_found(found: &Found, say: &(dyn Fn(&str) + Sync)) {
+/// Reports what start-up recovered from the journal.
+fn print_recovery(found: &Found, notify: &(dyn Fn(&str) + Sync)) {
     if let Some(replaced) = &found.replaced {
-        say(&format!(
-            "warning: journal: could not be read ({}); moved to {}, {} deliveries saved, {} lost",
+        notify(&format!(
+            "warning: journal: could not be read ({}); moved to {}, {} deliveries recovered, {} lost",
             replaced.reason,
             replaced.moved_to.display(),
             replaced.saved,
@@ -122,9 +129,9 @@ fn tell_found(found: &Found, say: &(dyn Fn(&str) + Sync)) {
         ));
     }
     if found.corrupt > 0 {
-        say(&format!("warning: journal: {} damaged deliveries are dead letters now", found.corrupt));
+        notify(&format!("warning: journal: {} corrupt deliveries became dead letters", found.corrupt));
     }
     for one in found.connections.iter().filter(|one| one.pending > 0) {
-        tracing::info!(connection = %one.name, deliveries = one.pending, bytes = one.bytes, "found in the journal");
+        tracing::info!(connection = %one.name, deliveries = one.pending, bytes = one.bytes, "queued in the journal");
     }
 }

@@ -1,39 +1,162 @@
-//! Where rows go: one trait, one file per target.
+//! Where rows go: the trait of a sink, and the parts that all sinks share.
 //!
-//! A sink stores rows and the cursor that covers them together, and keeps the order of changes. It
-//! knows nothing of components, calls or retries.
+//! A sink stores rows together with the progress that covers them. [`registry`] lists the kinds, [`order`]
+//! decides between a change and the stored row, [`columns`], [`members`] and [`value`] turn rows into typed
+//! columns, and each kind has a folder. Nothing here knows components, calls or retries.
+
+mod registry;
+
+mod order;
+
+mod columns;
+mod members;
+mod value;
+
+mod handle;
 
 mod jsonl;
 mod sqlite;
-mod target;
+
+#[cfg(test)]
+mod conformance;
 
 use std::ops::AddAssign;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Batch, Change, Generation, Table};
-use crate::connection::{Deletes, SinkKind, SinkSettings};
 use crate::error::{Error, Kind, Origin, Result};
 
-pub use target::Target;
+pub use handle::SinkHandle;
+pub use registry::{Deletes, KIND_NAMES, KINDS, Location, SinkKind, SinkSettings, open, open_existing};
 
-/// What a commit did, in rows.
+/// A place that stores rows and how far they reach.
+///
+/// Every sink stores rows and progress in one transaction, keeps the order of changes ([`order`]) or writes
+/// the lines from which a reader keeps it, and belongs to one connection. `conformance.rs` tests all of this
+/// on every kind.
+pub trait Sink: Send {
+    /// The capabilities of this kind of sink.
+    fn capabilities(&self) -> Capabilities;
+    /// Creates tables and columns for the discovered tables. Columns are added, never dropped.
+    fn prepare(&mut self, tables: &[Table]) -> Result<()>;
+    /// The state of every table that was committed, by name.
+    fn table_states(&self) -> Result<Vec<TableState>>;
+    /// How far the journal is applied; none before the first delivery.
+    fn journal_state(&self) -> Result<Option<JournalState>>;
+    /// Stores rows and progress, both or neither.
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
+    /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
+    /// cursor.
+    fn reset(&mut self, table: &str) -> Result<bool>;
+
+    /// The state of one table; none if it was never committed.
+    fn table_state(&self, table: &str) -> Result<Option<TableState>> {
+        Ok(self.table_states()?.into_iter().find(|state| state.table == table))
+    }
+}
+
+/// The differences between kinds of sinks that matter outside this module. Code there asks for a capability,
+/// never for a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Compares a change with the stored row: [`Counts`] tells new, changed and equal rows apart.
+    pub compares_rows: bool,
+    /// Can delete rows instead of marking them.
+    pub hard_deletes: bool,
+    /// Stores members of a row as typed columns.
+    pub typed_columns: bool,
+}
+
+/// Changes to store in one transaction, with the progress that covers them.
+///
+/// Commits must come in the order of the calls that produced them: a row that is written between two batches
+/// of a snapshot counts as contained in that snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit<'a> {
+    /// The changes, of any tables that were prepared.
+    pub changes: &'a [Change],
+    /// How far the sink is after them.
+    pub progress: Progress<'a>,
+    /// Orders changes that carry no time.
+    pub as_of_ms: u64,
+}
+
+/// The work that a commit completes.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A batch of a table.
+    Table {
+        /// Its name.
+        name: &'a str,
+        /// Where the next read continues.
+        cursor: &'a str,
+        /// The snapshot that the batch belongs to, if any.
+        generation: Option<Generation>,
+    },
+    /// The deliveries of the journal up to and including this sequence number.
+    Journal {
+        /// The sequence number.
+        through: u64,
+    },
+}
+
+impl<'a> Commit<'a> {
+    /// A batch as it was read.
+    pub fn of(table: &'a str, batch: &'a Batch) -> Self {
+        let progress = Progress::Table { name: table, cursor: &batch.cursor, generation: batch.generation };
+        Self { changes: &batch.changes, progress, as_of_ms: batch.called_at_ms }
+    }
+
+    /// The snapshot in which changes of a table were read.
+    fn snapshot_of(&self, table: &str) -> Option<Generation> {
+        match self.progress {
+            Progress::Table { name, generation, .. } if name == table => generation,
+            _ => None,
+        }
+    }
+}
+
+/// How far a table is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableState {
+    /// The table.
+    pub table: String,
+    /// Where the next read continues; none after a reset.
+    pub cursor: Option<String>,
+    /// The newest snapshot that was started, 0 if none was.
+    pub generation: u64,
+    /// Whether that snapshot is complete.
+    pub complete: bool,
+    /// When this was written, RFC 3339.
+    pub updated_at: String,
+}
+
+/// How far the journal is applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalState {
+    /// The sequence number of the last delivery that is in the sink.
+    pub applied_seq: u64,
+    /// When it was committed, RFC 3339.
+    pub updated_at: String,
+}
+
+/// The effect of a commit, in rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Changes received.
     pub read: u64,
-    /// Rows that are new.
+    /// New rows; in a sink that does not compare rows, every change that is not a delete.
     pub inserted: u64,
-    /// Rows that are different now.
+    /// Rows that changed.
     pub updated: u64,
-    /// Rows that were there already.
+    /// Rows that were already stored like this.
     pub unchanged: u64,
-    /// Rows that are gone.
+    /// Rows that were deleted.
     pub deleted: u64,
-    /// Changes older than what is stored; ignored.
+    /// Changes older than the stored row, ignored.
     pub stale: u64,
-    /// Values that did not fit their column's type; the document has them.
+    /// Values that did not fit their column's type and are in the row's JSON only.
     pub unconverted: u64,
 }
 
@@ -49,78 +172,9 @@ impl AddAssign for Counts {
     }
 }
 
-/// How far a table is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// The table.
-    pub table: String,
-    /// Where to go on; none after a reset.
-    pub cursor: Option<String>,
-    /// The newest complete read that was begun, 0 if none was.
-    pub generation: u64,
-    /// Whether that read has been completed.
-    pub complete: bool,
-    /// When this was written.
-    pub updated_at: String,
-}
-
-/// Rows to be stored in one transaction, with the cursor that covers them.
-///
-/// Commits must come in the order of the calls that produced them: a row written between two batches
-/// of a snapshot counts as seen by that snapshot.
-#[derive(Clone, Copy, Debug)]
-pub struct Commit<'a> {
-    /// The table whose cursor moves.
-    pub table: &'a str,
-    /// The rows; of that table, or of any other that was prepared.
-    pub changes: &'a [Change],
-    /// Where to go on; none leaves the cursor as it is.
-    pub cursor: Option<&'a str>,
-    /// The snapshot that the rows belong to.
-    pub generation: Option<Generation>,
-    /// Orders changes that carry no time of their own.
-    pub as_of_ms: u64,
-}
-
-impl<'a> Commit<'a> {
-    /// A batch as it was read.
-    pub fn of(table: &'a str, batch: &'a Batch) -> Self {
-        Self {
-            table,
-            changes: &batch.changes,
-            cursor: Some(&batch.cursor),
-            generation: batch.generation,
-            as_of_ms: batch.called_at_ms,
-        }
-    }
-}
-
-/// A target.
-pub trait Sink: Send {
-    /// Makes room for tables as discovered; columns are added, never dropped.
-    fn prepare(&mut self, tables: &[Table]) -> Result<()>;
-    /// How far a table is; none if it was never committed.
-    fn position(&self, table: &str) -> Result<Option<Position>>;
-    /// How far all tables are.
-    fn positions(&self) -> Result<Vec<Position>>;
-    /// Stores rows and cursor, both or neither.
-    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
-    /// Forgets a cursor, so that the next read begins a new snapshot. Rows stay. True if there was one.
-    fn reset(&mut self, table: &str) -> Result<bool>;
-}
-
-/// The entry among the cursors that says through which delivery the journal is applied; not a table.
-pub const JOURNAL: &str = "_journal";
-
-/// How far the tables are, without what the runner keeps beside them.
-pub fn tables(sink: &dyn Sink) -> Result<Vec<Position>> {
-    let positions = sink.positions()?.into_iter();
-    Ok(positions.filter(|position| position.table != JOURNAL).collect())
-}
-
-/// Forgets the cursors of tables, of all if none is named; answers of which.
+/// Deletes the cursors of tables, of all if none is named. Answers whose cursors there were.
 pub fn reset(sink: &mut dyn Sink, wanted: &[String]) -> Result<Vec<String>> {
-    let known: Vec<String> = tables(sink)?.into_iter().map(|position| position.table).collect();
+    let known: Vec<String> = sink.table_states()?.into_iter().map(|state| state.table).collect();
     if let Some(unknown) = wanted.iter().find(|table| !known.contains(table)) {
         let message = format!("table `{unknown}`: has no cursor");
         return Err(Error::new(Origin::Host, Kind::NotFound, message)
@@ -135,23 +189,7 @@ pub fn reset(sink: &mut dyn Sink, wanted: &[String]) -> Result<Vec<String>> {
     Ok(reset)
 }
 
-/// Opens the target that a connection file names, and makes it this connection's own if it is nobody's.
-pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {
-    let SinkSettings { kind, path, deletes, owner } = settings;
-    Ok(match kind {
-        SinkKind::Sqlite => Box::new(sqlite::Sqlite::open(path, owner, *deletes == Deletes::Hard)?),
-        SinkKind::Jsonl => Box::new(jsonl::Jsonl::open(path, owner)?),
-    })
-}
-
-/// The refusal of a target that belongs to another connection; `forget` says how that is undone.
-fn taken(path: &Path, owner: &str, other: &str, forget: &str) -> Error {
-    Error::new(
-        Origin::Configuration,
-        Kind::Config,
-        format!("{}: holds the rows of connection `{other}`, not of `{owner}`", path.display()),
-    )
-    .hint(format!(
-        "give each connection a target of its own: path under [sink]; if `{other}` was renamed to `{owner}`: {forget}"
-    ))
+/// The error for a commit that names a table the sink did not prepare.
+fn undiscovered(table: &str) -> Error {
+    Error::data(format!("table `{table}`: was not discovered, so the sink has no place for its rows"))
 }

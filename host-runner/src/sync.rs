@@ -21,7 +21,7 @@ pub async fn sync(config: ActorConfig, mode: Mode, progress: Progress) -> Result
     let stopped = Actor::new(config, mode, &mut recorder)?.run().await;
     let mut report = recorder.finish(stopped)?;
     report.elapsed_ms = millis(started.elapsed());
-    report.requests = meters.read().requests;
+    report.requests = meters.read().counters.source_requests.total();
     Ok(report)
 }
 

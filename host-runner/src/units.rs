@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 /// Unit names and their milliseconds, largest first.
@@ -14,18 +15,18 @@ const TIME_UNITS: [(&str, u64); 5] =
 /// Unit names and their bytes, largest first.
 const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// Why a text is not a duration or a size; displays the text and an example.
+/// Why a text is not a duration or a size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
-    text: String,
-    what: &'static str,
+    /// The text and what it should be.
+    pub message: String,
     /// What is accepted, with examples.
     pub hint: &'static str,
 }
 
 impl fmt::Display for UnitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a {}; {}", self.text, self.what, self.hint)
+        write!(f, "{}; {}", self.message, self.hint)
     }
 }
 
@@ -33,16 +34,18 @@ impl std::error::Error for UnitError {}
 
 /// Parses `500ms`, `30s`, `5m`, `72h` or `7d`.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    let hint = "write a whole number and a unit (ms, s, m, h, d), for example \"30s\" or \"5m\"";
-    let error = || UnitError { text: text.to_owned(), what: "duration", hint };
-    parse(text, &TIME_UNITS).map(Duration::from_millis).ok_or_else(error)
+    parse(text, &TIME_UNITS).map(Duration::from_millis).ok_or_else(|| UnitError {
+        message: format!("`{text}` is not a duration"),
+        hint: "write a whole number and a unit (ms, s, m, h, d), for example \"30s\" or \"5m\"",
+    })
 }
 
 /// Parses `512B`, `64KiB`, `8MiB` or `1GiB`.
 pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
-    let hint = "write a whole number and a unit (B, KiB, MiB, GiB), for example \"64KiB\" or \"8MiB\"";
-    let error = || UnitError { text: text.to_owned(), what: "size", hint };
-    parse(text, &SIZE_UNITS).ok_or_else(error)
+    parse(text, &SIZE_UNITS).ok_or_else(|| UnitError {
+        message: format!("`{text}` is not a size"),
+        hint: "write a whole number and a unit (B, KiB, MiB, GiB), for example \"64KiB\" or \"8MiB\"",
+    })
 }
 
 /// The text of a duration, in whole milliseconds.
@@ -56,13 +59,21 @@ pub fn format_bytes(bytes: u64) -> String {
 }
 
 /// For `#[serde(deserialize_with = …)]`.
-pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// For `#[serde(deserialize_with = …)]`.
-pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    parse_bytes(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+/// For an optional field; give it `default` too.
+pub(crate) fn some_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
+/// For a field of any integer type that the value fits.
+pub(crate) fn bytes<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
+    let bytes = parse_bytes(&String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+    T::try_from(bytes).map_err(|_| D::Error::custom(format_args!("{} is too large", format_bytes(bytes))))
 }
 
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {

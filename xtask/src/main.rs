@@ -1,63 +1,78 @@
-//! `cargo xtask`: one command for each thing a developer or CI does. Sets up what is missing and says what it does.
+//! `cargo xtask`: one command for each thing that a developer or CI does.
+//!
+//! Standard library only: cargo compiles this crate before it can print anything, so it has to compile in
+//! seconds. Work that needs a library is in the programs below `xtask/`, which are built with cargo's
+//! progress visible.
 
-mod bench;
 mod build;
-mod demo;
-mod processes;
+mod python;
 mod test;
 mod tidy;
 mod tools;
 mod vendor;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
-/// Builds, tests, demonstrates and measures the Zoho Desk connector.
-#[derive(Parser)]
-#[command(name = "cargo xtask")]
-struct Arguments {
-    #[command(subcommand)]
-    task: Task,
-}
+const HELP: &str = "\
+Builds, tests, demonstrates and measures the Zoho Desk connector.
 
-#[derive(Subcommand)]
-enum Task {
-    /// Build the component and the host runner into target/release, and print size and imports.
-    Build {
-        /// Only the components.
-        #[arg(long)]
-        component: bool,
-    },
-    /// Show a whole sync against the bundled simulator: set up what is missing, authorise, check, discover, read, look.
-    Demo {
-        /// Tickets in the simulated organisation.
-        #[arg(long, default_value_t = 2000)]
-        tickets: u32,
-    },
-    /// Build everything and run every test and lint of the workspace; what CI runs.
-    Test,
-    /// Measure, and write the figures into docs/benchmarks.md.
-    Bench {
-        #[command(subcommand)]
-        what: bench::What,
-    },
-    /// Copy the WASI packages of the wasmtime release in use into wit/deps; with --check only compare.
-    VendorWit {
-        #[arg(long)]
-        check: bool,
-    },
-}
+Usage: cargo xtask COMMAND
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
-        Task::Build { component: true } => build::components().map(|path| println!("{}", path.display())),
-        Task::Build { component: false } => {
-            build::everything()?.print();
-            Ok(())
+  build                    Build the component and the runner into target/release; print sizes and imports
+    --component            only the components; print the connector's path
+  demo                     Show a whole sync against the bundled simulator, then live changes
+    --tickets N            tickets of the simulated organization [default: 2000]
+  test                     Check format and language, lint, build, and run every test; CI runs this
+  tidy [PATH...]           Check the rules of docs/STYLE.md and docs/GLOSSARY.md [default: the whole tree]
+    --list                 print each hit as `file:line: hit`
+  bench read               Measure a full snapshot; each benchmark writes its figures into docs/benchmarks.md
+    --tickets N            [default: 100000]
+    --runs N               runs of each subject; the median counts [default: 5]
+    --million              also read a million tickets once, for the memory
+  bench latency            Measure the time from a signed delivery to the visible row
+    --seconds N            for each rate [default: 20]
+    --rates N,N            deliveries a second, one measurement each [default: 100,1000]
+  bench ingress            Measure deliveries that the ingress stores durably before it answers
+    --seconds N            for each load [default: 6]
+    --idle N               idle connections during one of the loads [default: 9700]
+  bench sinks              Measure rows into each kind of sink
+    --rows N               [default: 200000]
+  vendor-wit               Copy the WASI packages of the wasmtime release in use into wit/deps
+    --check                only compare
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.is_empty() || arguments.iter().any(|one| one == "--help" || one == "-h" || one == "help") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
-        Task::Demo { tickets } => demo::run(tickets),
-        Task::Test => test::run(),
-        Task::Bench { what } => bench::run(&what),
-        Task::VendorWit { check } => vendor::run(check),
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), String> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["build"] => build::programs(),
+        ["build", "--component"] => build::component_only(),
+        ["demo", ..] => {
+            build::programs()?;
+            tools::run(tools::program("trials").args(arguments))
+        }
+        ["test"] => test::run(),
+        ["tidy", ..] => tidy::run(&tidy::Options::parse(&arguments[1..])?),
+        ["bench", "read" | "latency" | "ingress" | "sinks", ..] => {
+            build::everything()?;
+            tools::run(tools::program("trials").args(arguments))
+        }
+        ["vendor-wit"] => vendor::copy(),
+        ["vendor-wit", "--check"] => vendor::check(),
+        _ => Err(format!("unknown command `{}`\n\nhint: run `cargo xtask --help`", words.join(" "))),
     }
 }

@@ -1,87 +1,45 @@
-//! Every test and lint of the workspace, in the order in which they fail fastest. CI runs exactly this.
+//! Every check and test of the workspace, in the order in which failures show earliest. CI runs exactly this.
 
-use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use crate::{build, python, tidy, tools, vendor};
 
-use crate::{build, tidy, tools, vendor};
-
-/// Runs everything; the first failure ends it.
-pub(crate) fn run() -> Result<()> {
+/// Runs each step; the first failure ends it.
+pub(crate) fn run() -> Result<(), String> {
     step("format", || tools::run(tools::cargo().args(["fmt", "--all", "--check"])))?;
-    step("tidy", tidy::run)?;
-    step("vendored WIT is unchanged", || vendor::run(true))?;
-    step("build", || build::for_tests().map(|built| built.print()))?;
-    step("lints", || {
-        tools::run(tools::cargo().args([
-            "clippy",
-            "--quiet",
-            "--release",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
-    })?;
+    step("tidy", || tidy::run(&tidy::Options::default()))?;
+    let python = step("python", python::environment)?;
+    step("vendored WIT", vendor::check)?;
+    step("lints", || lint(&["--release", "--workspace", "--all-targets"]))?;
     step("lints of the components", || {
-        tools::run(tools::cargo().args([
-            "clippy",
-            "--quiet",
-            "--profile",
-            "wasm",
-            "--target",
-            build::TARGET,
-            "-p",
-            "zoho-desk",
-            "-p",
-            "tiny-connector",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        build::ensure_target()?;
+        lint(&[&["--profile", "wasm", "--target", build::TARGET], &build::COMPONENTS[..]].concat())
     })?;
-    let python = step("python", python)?;
-    step("tests", || {
+    step("build", build::for_tests)?;
+    // The same packages and kinds of targets as in the build: others would get other features of their
+    // dependencies, and compile them again.
+    let test = |targets: &[&str]| {
         tools::run(
             tools::cargo()
                 .args(["test", "--release", "--workspace", "--no-fail-fast"])
+                .args(targets)
                 .env("E2E_BIN_DIR", tools::release())
                 .env("E2E_PYTHON", &python),
         )
-    })
+    };
+    step("unit tests", || test(&["--lib", "--bins"]))?;
+    step("tests of whole programs", || test(&["--test", "*"]))
 }
 
-/// Announces a step and says how long it took.
-fn step<V>(name: &str, work: impl FnOnce() -> Result<V>) -> Result<V> {
+fn lint(selection: &[&str]) -> Result<(), String> {
+    tools::run(tools::cargo().arg("clippy").args(selection).args(["--", "-D", "warnings"]))
+}
+
+/// Announces a step and reports its time.
+fn step<V>(name: &str, work: impl FnOnce() -> Result<V, String>) -> Result<V, String> {
     eprintln!("== {name}");
     let started = Instant::now();
-    let value = work().with_context(|| format!("step `{name}`"))?;
+    let value = work().map_err(|error| format!("step `{name}`: {error}"))?;
     eprintln!("== {name}: {:.0} s", started.elapsed().as_secs_f64());
     Ok(value)
-}
-
-/// A virtual environment with what the Python host needs, made once; answers its interpreter.
-fn python() -> Result<std::path::PathBuf> {
-    let folder = tools::target().join("venv");
-    let interpreter = folder.join("bin/python");
-    let requirements = tools::root().join("tests/hosts/python/requirements.txt");
-    let installed = folder.join("requirements.txt");
-    let wanted =
-        std::fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-    if interpreter.exists() && std::fs::read(&installed).is_ok_and(|had| had == wanted) {
-        return Ok(interpreter);
-    }
-    if let Err(error) = tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)) {
-        eprintln!("{error:#}: installing python3-venv");
-        tools::run(Command::new("apt-get").args(["update", "-qq"]))?;
-        tools::run(Command::new("apt-get").args(["install", "-y", "-qq", "python3", "python3-venv"]))?;
-        tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    }
-    tools::run(
-        Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements),
-    )?;
-    std::fs::write(&installed, wanted)?;
-    Ok(interpreter)
 }

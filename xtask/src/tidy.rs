@@ -1,67 +1,180 @@
-//! Rules that no lint knows: every file says what it owns, the documents name only what exists, guest and host stay apart.
+//! `cargo xtask tidy`: rules of docs/STYLE.md and docs/GLOSSARY.md that no lint knows.
+//!
+//! Rules about files must hold. Rules about language are ratchets: each has a figure for the whole tree that
+//! may only fall. A change that lowers a figure lowers its limit below.
 
-use std::path::{Path, PathBuf};
+mod names;
+mod phrases;
+mod sources;
+mod tree;
 
-use anyhow::{Context, Result, bail};
+use phrases::Class;
+use sources::{Part, Source};
 
-use crate::tools;
+/// Phrases of the dialect per 1,000 lines of comments and documents, in the four classes that the review of
+/// issue 7 counted.
+const DIALECT_MAX: f64 = 130.9;
+/// The same for single words that the review named.
+const WORDS_MAX: f64 = 44.6;
+/// Lines that are too long.
+const LONG_LINES_MAX: usize = 570;
+/// Names that the glossary replaced, and British spellings.
+const NAMES_MAX: usize = 874;
 
-/// Documents whose back-quoted paths must exist.
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/ARCHITECTURE.md", "docs/CONTRACT.md", "docs/TESTING.md", "docs/WEBHOOKS.md"];
+/// Last column of a line of code, comment or document, as in rustfmt.toml.
+const COLUMN_MAX: usize = 110;
 
-/// Folders at the top that a back-quoted path may begin with.
-const FOLDERS: [&str; 8] = ["wit/", "guest/", "host-runner/", "tests/", "xtask/", "docs/", ".ci/", ".cargo/"];
+/// Texts that programs print: their line breaks are part of the text.
+const SHOWN: &str = "guest/src/describe/";
 
-/// Checks the whole tree; the error names every breach.
-pub(crate) fn run() -> Result<()> {
-    let mut breaches = Vec::new();
-    for path in sources()? {
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let name = path.strip_prefix(tools::root()).unwrap_or(&path).display().to_string();
-        if !text.starts_with("//!") {
-            breaches.push(format!("{name}: does not begin with `//!` and what it owns"));
-        }
-        if name.starts_with("host-runner/src") && text.to_ascii_lowercase().contains("zoho") {
-            breaches.push(format!("{name}: the host runner knows no SaaS"));
-        }
-        if name.starts_with("guest/src")
-            && !name.starts_with("guest/src/component")
-            && text.contains("wit_bindgen::")
-        {
-            breaches.push(format!("{name}: bindings are known in guest/src/component only"));
-        }
-    }
-    for document in DOCUMENTS {
-        let text =
-            std::fs::read_to_string(tools::root().join(document)).with_context(|| document.to_owned())?;
-        breaches.extend(
-            text.split('`')
-                .skip(1)
-                .step_by(2)
-                .filter(|quoted| FOLDERS.iter().any(|folder| quoted.starts_with(folder)))
-                .filter(|quoted| !quoted.contains([' ', '*', '<']) && !tools::root().join(quoted).exists())
-                .map(|quoted| format!("{document}: `{quoted}` does not exist")),
-        );
-    }
-    if breaches.is_empty() { Ok(()) } else { bail!("{}", breaches.join("\n")) }
+/// The words of the rules themselves, and documents that quote them.
+const ABOUT_NAMES: [&str; 4] = ["xtask/src/tidy", "docs/GLOSSARY.md", "docs/STYLE.md", "CHANGELOG.md"];
+
+/// The arguments of `cargo xtask tidy`.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// Print each hit.
+    pub(crate) list: bool,
+    /// Read only files whose path begins with one of these. The limits are for the whole tree and not
+    /// compared then.
+    pub(crate) prefixes: Vec<String>,
 }
 
-/// Every Rust file that git tracks.
-fn sources() -> Result<Vec<PathBuf>> {
-    let output = std::process::Command::new("git")
-        .args(["ls-files", "*.rs"])
-        .current_dir(tools::root())
-        .output()
-        .context("cannot start git")?;
-    if !output.status.success() {
-        bail!("git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self::default();
+        for argument in arguments {
+            match argument.as_str() {
+                "--list" => options.list = true,
+                unknown if unknown.starts_with('-') => return Err(format!("unknown option `{unknown}`")),
+                prefix => options.prefixes.push(prefix.to_owned()),
+            }
+        }
+        Ok(options)
     }
-    let root: &Path = &tools::root();
-    Ok(String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(|line| root.join(line))
-        .filter(|path| path.exists())
-        .collect())
+}
+
+/// Hits of the language rules.
+#[derive(Default)]
+struct Hits {
+    /// Lines of comments and documents.
+    lines: usize,
+    /// For each class.
+    phrases: [usize; Class::COUNT],
+    long_lines: usize,
+    names: usize,
+    /// `file:line: hit`.
+    list: Vec<String>,
+}
+
+/// Checks the tree and prints the figures; the error names every breach.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let sources = sources::sources(&options.prefixes)?;
+    let mut hits = Hits::default();
+    for source in &sources {
+        hits.read(source);
+    }
+    if options.list {
+        hits.list.iter().for_each(|hit| println!("{hit}"));
+    }
+    hits.print();
+    let mut breaches = tree::breaches(&sources);
+    if options.prefixes.is_empty() {
+        breaches.extend(hits.figures().into_iter().filter_map(Figure::breach));
+    }
+    if breaches.is_empty() { Ok(()) } else { Err(breaches.join("\n")) }
+}
+
+impl Hits {
+    fn read(&mut self, source: &Source) {
+        let is_text = source.is_rust() || source.is_wit() || source.is_document();
+        for (number, part, line) in source.lines() {
+            let place = format!("{}:{number}", source.name);
+            if is_too_long(source, line) {
+                self.long_lines += 1;
+                self.list.push(format!("{place}: {} columns", line.chars().count()));
+            }
+            if !is_text {
+                continue;
+            }
+            if part != Part::Code {
+                self.lines += 1;
+                // The glossary's tables show the words not to use.
+                if !(source.name == "docs/GLOSSARY.md" && line.starts_with('|')) {
+                    for (class, phrase) in phrases::phrases(line) {
+                        self.phrases[class as usize] += 1;
+                        self.list.push(format!("{place}: {phrase}"));
+                    }
+                }
+            }
+            if !ABOUT_NAMES.iter().any(|prefix| source.name.starts_with(prefix)) {
+                for (name, instead) in names::names(line, part == Part::Code) {
+                    self.names += 1;
+                    self.list.push(format!("{place}: `{name}`, use: {instead}"));
+                }
+            }
+        }
+    }
+
+    /// Hits of these classes per 1,000 lines.
+    fn per_1000(&self, classes: &[Class]) -> f64 {
+        let hits: usize = classes.iter().map(|class| self.phrases[*class as usize]).sum();
+        1000.0 * hits as f64 / self.lines.max(1) as f64
+    }
+
+    fn print(&self) {
+        println!("{} lines of comments and documents; phrases per 1,000 of them:", self.lines);
+        for class in Class::DIALECT.into_iter().chain([Class::Word]) {
+            println!("{:>8.1}  {}", self.per_1000(&[class]), class.name());
+        }
+        println!();
+        for Figure { name, value, limit, decimals } in self.figures() {
+            println!("{value:>8.decimals$}  {name} (limit {limit})");
+        }
+    }
+
+    /// The figures that may only fall.
+    fn figures(&self) -> [Figure; 4] {
+        let count = |name, value: usize, limit: usize| Figure {
+            name,
+            value: value as f64,
+            limit: limit as f64,
+            decimals: 0,
+        };
+        let density =
+            |name, classes, limit| Figure { name, value: self.per_1000(classes), limit, decimals: 1 };
+        [
+            density("dialect per 1,000 lines, the first four classes", &Class::DIALECT, DIALECT_MAX),
+            density("other words per 1,000 lines", &[Class::Word], WORDS_MAX),
+            count("lines past column 110", self.long_lines, LONG_LINES_MAX),
+            count("names that the glossary replaced, British spellings", self.names, NAMES_MAX),
+        ]
+    }
+}
+
+/// A figure for the whole tree, with its limit.
+struct Figure {
+    name: &'static str,
+    value: f64,
+    limit: f64,
+    decimals: usize,
+}
+
+impl Figure {
+    fn breach(self) -> Option<String> {
+        let Self { name, value, limit, decimals } = self;
+        (value > limit).then(|| {
+            format!(
+                "{value:.decimals$} {name}, above the limit of {limit}\n\n\
+                 hint: `cargo xtask tidy --list PATH` shows each one"
+            )
+        })
+    }
+}
+
+/// Rows of tables and lines with a URL may be longer.
+fn is_too_long(source: &Source, line: &str) -> bool {
+    let is_row = source.name.ends_with(".md") && line.starts_with('|');
+    let is_shown = source.name.starts_with(SHOWN);
+    line.chars().count() > COLUMN_MAX && !is_row && !is_shown && !line.contains("://")
 }

@@ -1,10 +1,7 @@
-//! The workspace's folders, and running commands with their failures said plainly.
+//! The workspace's folders, and running commands with errors that name the command.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use std::process::Command;
 
 /// The workspace folder.
 pub(crate) fn root() -> PathBuf {
@@ -13,46 +10,62 @@ pub(crate) fn root() -> PathBuf {
     folder
 }
 
-/// Cargo's target folder.
+/// Cargo's target folder: this program is in its `release`.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    let program = std::env::current_exe().unwrap_or_default();
+    program.parent().and_then(|release| release.parent()).map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Where finished programs and components are: `target/release`.
+/// The folder of built programs and components: `target/release`.
 pub(crate) fn release() -> PathBuf {
     target().join("release")
 }
 
-/// `cargo` as this process was started with, in the workspace.
-pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+/// A built program of the workspace.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(release().join(name));
     command.current_dir(root());
     command
 }
 
-/// Runs a command to its end; an error names it.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let line = format!("{command:?}").replace('"', "");
-    let status = command.status().with_context(|| format!("cannot start: {line}"))?;
-    if !status.success() {
-        bail!("failed ({status}): {line}");
-    }
-    Ok(())
+/// The cargo that started this process, in the workspace and with the same target folder.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).env("CARGO_TARGET_DIR", target());
+    command
 }
 
-/// Runs a command to its end and takes the lines of JSON that it prints; what else it prints goes by.
-pub(crate) fn json_lines(command: &mut Command) -> Result<Vec<Value>> {
-    let line = format!("{command:?}").replace('"', "");
-    let output =
-        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start: {line}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let line = line(command);
+    let status = command.status().map_err(|error| format!("cannot start `{line}`: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{line}` failed ({status})")) }
+}
+
+/// Runs a command to its end and returns its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let line = line(command);
+    let output = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot start `{line}`: {error}"))?;
     if !output.status.success() {
-        bail!("failed ({}): {line}\n{text}", output.status);
+        return Err(format!("`{line}` failed ({})", output.status));
     }
-    let found: Vec<Value> =
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect();
-    if found.is_empty() {
-        bail!("no figures: {line}\n{text}");
-    }
-    Ok(found)
+    String::from_utf8(output.stdout).map_err(|error| format!("output of `{line}`: {error}"))
+}
+
+/// Whether a command can be started and succeeds; prints nothing.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// The command as a person would type it.
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

@@ -1,53 +1,67 @@
-//! The WASI packages under `wit/deps` are those of the wasmtime release in use, unchanged.
+//! The WASI packages under wit/deps are those of the wasmtime release in use, unchanged.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
 
 use crate::tools;
 
+/// The crate whose sources hold the packages.
 const CRATE: &str = "wasmtime-wasi-http";
 
-/// Copies the packages, or with `check` compares and names what differs.
-pub(crate) fn run(check: bool) -> Result<()> {
-    let source = source()?;
-    let target = tools::root().join("wit/deps");
-    let mut differing = Vec::new();
-    for entry in std::fs::read_dir(&source).with_context(|| format!("cannot read {}", source.display()))? {
-        let from = entry?.path();
-        let Some(name) = from.file_name() else { continue };
-        let to = target.join(name);
-        let text = std::fs::read(&from)?;
-        if std::fs::read(&to).is_ok_and(|old| old == text) {
-            continue;
-        }
-        if check {
-            differing.push(name.to_string_lossy().into_owned());
-        } else {
-            std::fs::write(&to, text)?;
-            println!("wrote {}", to.display());
-        }
-    }
-    if !differing.is_empty() {
-        bail!(
-            "wit/deps differs from {CRATE}: {}\n\nhint: run `cargo xtask vendor-wit`",
-            differing.join(", ")
-        );
+/// Copies the packages that differ.
+pub(crate) fn copy() -> Result<(), String> {
+    for Package { name, text } in differing()? {
+        let path = folder().join(name);
+        std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
     }
     Ok(())
 }
 
-/// The folder of WIT packages in the sources of the locked `wasmtime-wasi-http`.
-fn source() -> Result<PathBuf> {
-    let output = tools::cargo().args(["metadata", "--format-version", "1", "--locked"]).output()?;
-    if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+/// Fails with the names of the packages that differ.
+pub(crate) fn check() -> Result<(), String> {
+    let names: Vec<String> = differing()?.into_iter().map(|package| package.name).collect();
+    if names.is_empty() {
+        return Ok(());
     }
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let manifest = metadata["packages"]
-        .as_array()
-        .and_then(|packages| packages.iter().find(|package| package["name"] == CRATE))
-        .and_then(|package| package["manifest_path"].as_str())
-        .with_context(|| format!("{CRATE} is not among the dependencies"))?;
-    Ok(PathBuf::from(manifest).with_file_name("wit").join("deps"))
+    Err(format!("wit/deps differs from {CRATE}: {}\n\nhint: run `cargo xtask vendor-wit`", names.join(", ")))
+}
+
+struct Package {
+    name: String,
+    text: Vec<u8>,
+}
+
+fn folder() -> PathBuf {
+    tools::root().join("wit/deps")
+}
+
+fn differing() -> Result<Vec<Package>, String> {
+    let source = source()?;
+    let failed = |path: &Path, error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let mut differing = Vec::new();
+    for entry in std::fs::read_dir(&source).map_err(|error| failed(&source, error))? {
+        let entry = entry.map_err(|error| failed(&source, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let text = std::fs::read(entry.path()).map_err(|error| failed(&entry.path(), error))?;
+        if std::fs::read(folder().join(&name)).map_or(true, |present| present != text) {
+            differing.push(Package { name, text });
+        }
+    }
+    Ok(differing)
+}
+
+/// The folder of WIT packages in the sources of the locked crate.
+fn source() -> Result<PathBuf, String> {
+    let metadata = tools::output(tools::cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
+    // Finds one path by its text, because this crate has no JSON parser.
+    let folder = format!("/{CRATE}-");
+    metadata
+        .split("\"manifest_path\":\"")
+        .filter_map(|rest| rest.split_once('"').map(|(path, _)| path))
+        .find(|path| {
+            path.split_once(&folder)
+                .is_some_and(|(_, version)| version.starts_with(|first: char| first.is_ascii_digit()))
+        })
+        .map(|manifest| PathBuf::from(manifest).with_file_name("wit").join("deps"))
+        .ok_or_else(|| format!("{CRATE} is not among the dependencies"))
 }

@@ -1,4 +1,4 @@
-//! What an answer of the API means: rows, nothing, or an error of a kind the host can act on. Pure.
+//! Answers of the API: rows, nothing, or an error of a kind the host can act on. Pure.
 //!
 //! Source: `zoho-desk-api.md` §3.1 (204 means empty), §5.1 (error envelope), §5.2 (429).
 
@@ -10,23 +10,23 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::row::{self, Head, PartialRow};
+use crate::row::{self, PartialRow, RowMeta};
 use crate::time;
 use crate::transport::Response;
 
 /// A successful answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     label: String,
     body: Vec<u8>,
-    /// The server's clock when it answered (`Date`), less a second because the header counts whole seconds.
-    pub as_of_ms: Option<u64>,
+    /// The source's clock when it answered (`Date`), less a second because the header counts whole seconds.
+    pub(crate) as_of_ms: Option<u64>,
 }
 
 /// The error envelope.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Refusal<'a> {
+struct Refusal<'a> {
     #[serde(borrow)]
     error_code: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -46,15 +46,15 @@ struct FieldProblem<'a> {
 
 /// One entry of `GET /organizations`.
 #[derive(Debug)]
-pub struct Organization {
-    pub id: String,
-    pub name: Option<String>,
-    pub edition: Option<String>,
+pub(crate) struct Organization {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) edition: Option<String>,
 }
 
 impl Answer {
     /// The bare object of a single record, or none when the body is empty.
-    pub fn object(&self) -> Result<Option<&RawValue>> {
+    pub(crate) fn object(&self) -> Result<Option<&RawValue>> {
         let text = self.text()?;
         if text.trim().is_empty() {
             return Ok(None);
@@ -63,8 +63,8 @@ impl Answer {
         if raw.get().starts_with('{') { Ok(Some(raw)) } else { Err(self.unusable("not a JSON object")) }
     }
 
-    /// The rows of a list or search; none of them when the body is empty (204).
-    pub fn rows(&self) -> Result<Vec<&RawValue>> {
+    /// The rows of a list or search; empty when the body is (204).
+    pub(crate) fn rows(&self) -> Result<Vec<&RawValue>> {
         #[derive(Deserialize)]
         struct Page<'a> {
             #[serde(borrow, default)]
@@ -78,14 +78,16 @@ impl Answer {
         page.data.ok_or_else(|| self.unusable("no `data` in it"))
     }
 
-    /// The rows of a list or search, each with its head, in one scan of the body.
+    /// The rows of a list or search, each with its [`RowMeta`].
     ///
-    /// The usual body, `{"data":[…`, is walked row by row so that no byte is looked at twice; any other goes by way of
-    /// [`Answer::rows`].
-    pub fn headed_rows(&self) -> Result<Vec<(Head, &str)>> {
+    /// The usual body, `{"data":[…`, is scanned row by row, so that no byte is parsed twice; any other is
+    /// parsed by [`Answer::rows`] first.
+    pub(crate) fn rows_with_meta(&self) -> Result<Vec<(RowMeta, &str)>> {
+        let no_id = || self.unusable("a row has no usable `id`");
         let text = self.text()?;
         let Some(rows) = text.trim_start().strip_prefix("{\"data\":[") else {
-            return self.rows()?.into_iter().map(|raw| self.headed(raw.get())).collect();
+            let rows = self.rows()?.into_iter().map(RawValue::get);
+            return rows.map(|row| Ok((row::meta(row).ok_or_else(no_id)?, row))).collect();
         };
         let mut found = Vec::with_capacity(128);
         let mut rest = rows.trim_start();
@@ -97,7 +99,7 @@ impl Answer {
                 None => return Err(self.broke_off()),
             };
             let (row, after) = rest.split_at(stream.byte_offset());
-            found.push((partial.head().ok_or_else(|| self.unusable("a row has no usable `id`"))?, row));
+            found.push((partial.meta().ok_or_else(no_id)?, row));
             rest = after.trim_start();
             if let Some(next) = rest.strip_prefix(',') {
                 rest = next.trim_start();
@@ -105,17 +107,12 @@ impl Answer {
                 return Err(self.broke_off());
             }
         }
-        // What follows the rows is small; it only has to be whole.
+        // The rest of the body is small; it only has to be complete.
         if rest.trim_end().ends_with('}') { Ok(found) } else { Err(self.broke_off()) }
     }
 
-    fn headed<'a>(&self, row: &'a str) -> Result<(Head, &'a str)> {
-        let head = row::head(row).ok_or_else(|| self.unusable("a row has no usable `id`"))?;
-        Ok((head, row))
-    }
-
     /// The `count` of a count or search, a number or digits in a string; an empty body (204) counts none.
-    pub fn count(&self) -> Result<u64> {
+    pub(crate) fn count(&self) -> Result<u64> {
         #[derive(Deserialize)]
         struct Counted<'a> {
             #[serde(borrow)]
@@ -129,7 +126,7 @@ impl Answer {
     }
 
     /// Any JSON.
-    pub fn json(&self) -> Result<serde_json::Value> {
+    pub(crate) fn json(&self) -> Result<serde_json::Value> {
         let text = self.text()?;
         if text.trim().is_empty() { Ok(serde_json::Value::Null) } else { self.parse(text) }
     }
@@ -142,7 +139,8 @@ impl Answer {
         serde_json::from_str(text).map_err(|error| self.unparsable(&error))
     }
 
-    /// JSON that does not parse is a fault of the line or of a proxy and passes; JSON of another shape does not.
+    /// JSON that does not parse was cut by the network or a proxy and may be complete next time; JSON of
+    /// another shape will not change.
     fn unparsable(&self, error: &serde_json::Error) -> Error {
         if error.is_eof() || error.is_syntax() {
             self.broke_off()
@@ -154,16 +152,19 @@ impl Answer {
     fn broke_off(&self) -> Error {
         Error::new(Kind::Unavailable, format!("{}: the answer broke off or is no JSON", self.label))
             .code("BROKEN")
-            .hint("if it goes on, check that `desk_url` is the address of Zoho Desk itself")
+            .hint(
+                "try again; if that does not help, check that `desk_url` is the address of Zoho Desk itself",
+            )
     }
 
     fn unusable(&self, what: &str) -> Error {
-        Error::new(Kind::Data, format!("{}: the answer cannot be used: {what}", self.label))
-            .hint("if it goes on, check that `desk_url` is the address of Zoho Desk itself")
+        Error::new(Kind::Data, format!("{}: the answer cannot be used: {what}", self.label)).hint(
+            "try again; if that does not help, check that `desk_url` is the address of Zoho Desk itself",
+        )
     }
 }
 
-/// The organisations a token sees.
+/// The organizations a token sees.
 pub(super) fn organizations(answer: &Answer) -> Result<Vec<Organization>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -177,7 +178,7 @@ pub(super) fn organizations(answer: &Answer) -> Result<Vec<Organization>> {
         .into_iter()
         .map(|raw| {
             let row: Row = serde_json::from_str(raw.get())
-                .map_err(|error| answer.unusable(&format!("an organisation: {error}")))?;
+                .map_err(|error| answer.unusable(&format!("an organization: {error}")))?;
             let id = row.id.as_str().map_or_else(|| row.id.to_string(), str::to_owned);
             Ok(Organization { id, name: row.company_name, edition: row.edition })
         })
@@ -196,7 +197,7 @@ pub(super) fn read(label: &str, response: Response) -> Result<Answer> {
     }
 }
 
-/// The server's clock when it answered, less a second because `Date` counts whole seconds.
+/// See [`Answer::as_of_ms`].
 fn as_of_ms(response: &Response) -> Option<u64> {
     response.header("date").and_then(time::parse_http_date).map(|ms| ms.saturating_sub(1000))
 }
@@ -204,16 +205,16 @@ fn as_of_ms(response: &Response) -> Option<u64> {
 fn refusal(label: &str, status: u16, response: &Response) -> Error {
     let parsed: Option<Refusal<'_>> = serde_json::from_slice(&response.body).ok();
     let code = parsed.as_ref().and_then(|refusal| refusal.error_code.as_deref()).map(quote);
-    let said = parsed.as_ref().map(said).filter(|text| !text.is_empty());
+    let text = parsed.as_ref().map(quoted).filter(|text| !text.is_empty());
     let retry_after_ms = response
         .header("retry-after")
         .and_then(|text| text.trim().parse::<u64>().ok())
         .map(|seconds| seconds.saturating_mul(1000).min(limits::RETRY_AFTER_MAX_MS));
     let (kind, hint) = meaning(status, code.as_deref());
     let mut message = format!("{label}: HTTP {status}");
-    if let Some(said) = said {
+    if let Some(text) = text {
         message.push_str(": ");
-        message.push_str(&said);
+        message.push_str(&text);
     }
     let mut error = Error::new(kind, message).retry_after_ms(retry_after_ms);
     error.code = code.map(String::into_boxed_str);
@@ -222,8 +223,8 @@ fn refusal(label: &str, status: u16, response: &Response) -> Error {
     error
 }
 
-/// The envelope's message with its field problems, quoted and cut.
-fn said(refusal: &Refusal<'_>) -> String {
+/// The envelope's message with its field problems, cut.
+fn quoted(refusal: &Refusal<'_>) -> String {
     let mut text = refusal.message.as_deref().unwrap_or_default().to_owned();
     for problem in refusal.errors.iter().take(3) {
         let field = problem.field_name.as_deref().unwrap_or("?");
@@ -244,17 +245,19 @@ fn meaning(status: u16, code: Option<&str>) -> (Kind, Option<&'static str>) {
         (_, Some("SCOPE_MISMATCH")) => (
             Kind::Permission,
             Some(
-                "the grant lacks a scope: generate a new code with the scope list that `spec` prints and run `authorize` again",
+                "the grant lacks a scope: generate a new code with the scope list that `spec` prints and \
+                 run `authorize` again",
             ),
         ),
         (_, Some("OAUTH_ORG_MISMATCH")) => (
             Kind::Config,
             Some(
-                "the grant belongs to another organisation: correct `organization_id`, or generate the code with the right portal selected",
+                "the grant belongs to another organization: correct `organization_id`, or generate the code \
+                 with the right portal selected",
             ),
         ),
         (_, Some("LICENSE_ACCESS_LIMITED")) => {
-            (Kind::Permission, Some("the organisation's edition lacks this: leave the table out of `tables`"))
+            (Kind::Permission, Some("the organization's edition lacks this: leave the table out of `tables`"))
         }
         (403, _) => (
             Kind::Permission,
@@ -262,10 +265,10 @@ fn meaning(status: u16, code: Option<&str>) -> (Kind, Option<&'static str>) {
         ),
         (429, Some("THRESHOLD_EXCEEDED")) => (
             Kind::RateLimited,
-            Some("the day's API credits are used up: reading goes on when they are renewed"),
+            Some("the day's API credits are used up: reading continues when they are renewed"),
         ),
         (429, _) => {
-            (Kind::RateLimited, Some("too many calls at once in this organisation: try again shortly"))
+            (Kind::RateLimited, Some("too many calls at once in this organization: try again shortly"))
         }
         (404, _) => (Kind::NotFound, None),
         (408, _) | (500..=599, _) => (Kind::Unavailable, Some("try again later")),
@@ -282,38 +285,34 @@ mod tests {
     }
 
     #[test]
-    fn no_content_is_no_rows() {
+    fn an_answer_without_content_has_no_rows() {
         let answer = read("GET /x", response(204, "")).unwrap();
         assert!(answer.rows().unwrap().is_empty());
-        assert_eq!(
-            read("GET /x", response(200, r#"{"data":[{"id":"1"},{"id":"2"}]}"#))
-                .unwrap()
-                .rows()
-                .unwrap()
-                .len(),
-            2
+        assert_eq!(answer.rows_with_meta().unwrap(), []);
+        assert_eq!((answer.count().unwrap(), answer.object().unwrap().is_none()), (0, true));
+    }
+
+    #[test]
+    fn rows_are_the_same_whatever_the_order_of_the_body_is() {
+        let rows = r#"[ {"a":"]},{","id":"1","n":{"id":"9"}} , {"id":"2"} ]"#;
+        for body in [format!(r#"{{"data":{rows},"count":2}}"#), format!(r#"{{"count":2,"data":{rows}}}"#)] {
+            let answer = read("GET /x", response(200, &body)).unwrap();
+            let found = answer.rows_with_meta().unwrap();
+            let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
+            assert_eq!(ids, ["1", "2"]);
+            assert_eq!(found[0].1, r#"{"a":"]},{","id":"1","n":{"id":"9"}}"#);
+        }
+        assert!(
+            read("GET /x", response(200, r#"{"data":[]}"#)).unwrap().rows_with_meta().unwrap().is_empty()
         );
     }
 
     #[test]
-    fn rows_come_with_their_heads_whatever_the_order_of_the_body() {
-        let rows = r#"[ {"a":"]},{","id":"1","n":{"id":"9"}} , {"id":"2"} ]"#;
-        for body in [format!(r#"{{"data":{rows},"count":2}}"#), format!(r#"{{"count":2,"data":{rows}}}"#)] {
-            let answer = read("GET /x", response(200, &body)).unwrap();
-            let found = answer.headed_rows().unwrap();
-            let ids: Vec<&str> = found.iter().map(|(head, _)| head.id.as_str()).collect();
-            assert_eq!(ids, ["1", "2"]);
-            assert_eq!(found[0].1, r#"{"a":"]},{","id":"1","n":{"id":"9"}}"#);
-        }
-        assert!(read("GET /x", response(200, r#"{"data":[]}"#)).unwrap().headed_rows().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_page_cut_anywhere_is_never_taken_for_whole() {
+    fn a_page_cut_anywhere_is_never_taken_for_complete() {
         let body = r#"{"data":[{"id":"1","t":"x"},{"id":"2","t":{"u":[1,2]}}]}"#;
         for length in 1..body.len() {
             let answer = read("GET /x", response(200, &body[..length])).unwrap();
-            assert_eq!(answer.headed_rows().unwrap_err().kind, Kind::Unavailable, "{}", &body[..length]);
+            assert_eq!(answer.rows_with_meta().unwrap_err().kind, Kind::Unavailable, "{}", &body[..length]);
         }
     }
 
@@ -346,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_cut_short_may_be_asked_again_and_nonsense_may_not() {
+    fn a_cut_body_is_unavailable_and_json_of_another_shape_is_not() {
         let cut = read("GET /x", response(200, r#"{"data":[{"id":"1"#)).unwrap();
         assert_eq!(cut.rows().unwrap_err().kind, Kind::Unavailable);
         let html = read("GET /x", response(200, "<html></html>")).unwrap();
@@ -356,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_clock_dates_the_state() {
+    fn the_state_is_dated_by_the_sources_clock_in_answers_and_refusals() {
         let mut dated = response(200, "{}");
         dated.headers.push(("date".into(), "Sun, 22 Nov 2026 17:25:10 GMT".into()));
         assert_eq!(read("GET /x", dated.clone()).unwrap().as_of_ms, Some(1_795_368_309_000));

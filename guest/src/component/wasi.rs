@@ -1,4 +1,4 @@
-//! [`Transport`] over WASI HTTP and clocks: requests in flight side by side, answers read whole.
+//! [`Transport`] over WASI HTTP and clocks: concurrent requests, answers read completely.
 
 use super::bindings::wasi::clocks::{monotonic_clock, wall_clock};
 use super::bindings::wasi::http::outgoing_handler;
@@ -11,7 +11,7 @@ use super::bindings::wasi::io::streams::StreamError;
 use crate::limits;
 use crate::transport::{Failure, Method, Request, Response, Transport};
 
-/// Bytes asked for in one read; the host gives at most this much at a time.
+/// Bytes asked for in one read; the host returns at most this much at a time.
 const READ_BYTES: u64 = 64 * 1024;
 
 /// The host's HTTP and clocks.
@@ -45,7 +45,7 @@ impl Transport for Wasi {
             }
             let pollables: Vec<&Pollable> = in_flight.iter().map(|call| &call.ready).collect();
             let mut ready = poll::poll(&pollables);
-            // From the back, so that removing one leaves the other indices as they are.
+            // From the back: `swap_remove` leaves the indices before it as they are.
             ready.sort_unstable_by(|a, b| b.cmp(a));
             for position in ready {
                 let call = in_flight.swap_remove(position as usize);
@@ -60,7 +60,7 @@ impl Transport for Wasi {
     }
 }
 
-/// A request that waits for the head of its answer. Fields drop in order: the pollable before what it watches.
+/// A request that waits for the head of its answer. Fields drop in order: the pollable before its future.
 struct InFlight {
     index: usize,
     ready: Pollable,
@@ -68,7 +68,7 @@ struct InFlight {
 }
 
 fn start(request: &Request) -> Result<FutureIncomingResponse, Failure> {
-    let refused = |what: &str| Failure::Broken(format!("the request cannot be made: {what}"));
+    let refused = |what: &str| Failure::Broken(format!("the request cannot be created: {what}"));
     let headers: Vec<(String, Vec<u8>)> =
         request.headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
     let headers = Fields::from_list(&headers).map_err(|_| refused("a header"))?;
@@ -85,7 +85,7 @@ fn start(request: &Request) -> Result<FutureIncomingResponse, Failure> {
     outgoing.set_authority(Some(&request.origin.authority)).map_err(|()| refused("the host"))?;
     outgoing.set_path_with_query(Some(&request.path_with_query)).map_err(|()| refused("the path"))?;
     let body = outgoing.body().map_err(|()| refused("the body"))?;
-    // No options: the host has its own bounds, and wasmtime 48 never lets go of options it was handed.
+    // No options: the host has its own bounds, and wasmtime 48 never frees options that it was passed.
     let future = outgoing_handler::handle(outgoing, None).map_err(failure)?;
     write(body, &request.body)?;
     Ok(future)
@@ -110,7 +110,7 @@ fn finish(call: InFlight) -> Result<Response, Failure> {
     match future.get() {
         Some(Ok(Ok(response))) => read(response),
         Some(Ok(Err(code))) => Err(failure(code)),
-        Some(Err(())) | None => Err(Failure::Broken("the answer was taken before".to_owned())),
+        Some(Err(())) | None => Err(Failure::Broken("the answer was taken twice".to_owned())),
     }
 }
 
@@ -122,15 +122,14 @@ fn read(response: IncomingResponse) -> Result<Response, Failure> {
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_ascii_lowercase(), String::from_utf8(value).ok()?)))
         .collect();
-    let incoming =
-        response.consume().map_err(|()| Failure::Broken("the body was taken before".to_owned()))?;
+    let incoming = response.consume().map_err(|()| Failure::Broken("the body was taken twice".to_owned()))?;
     let body = read_body(&incoming)?;
     drop(incoming);
     Ok(Response { status, headers, body })
 }
 
 fn read_body(incoming: &IncomingBody) -> Result<Vec<u8>, Failure> {
-    let stream = incoming.stream().map_err(|()| Failure::Broken("the body was taken before".to_owned()))?;
+    let stream = incoming.stream().map_err(|()| Failure::Broken("the body was taken twice".to_owned()))?;
     let mut body = Vec::new();
     loop {
         match stream.blocking_read(READ_BYTES) {
@@ -155,11 +154,11 @@ fn failure(code: ErrorCode) -> Failure {
         ErrorCode::HttpResponseBodySize(_) => Failure::TooLarge,
         ErrorCode::DnsError(_) => Failure::Unreachable("its name does not resolve".to_owned()),
         ErrorCode::DnsTimeout => Failure::Unreachable("resolving its name took too long".to_owned()),
-        ErrorCode::ConnectionRefused => Failure::Unreachable("nobody listens there".to_owned()),
+        ErrorCode::ConnectionRefused => Failure::Unreachable("the connection was refused".to_owned()),
         ErrorCode::ConnectionTimeout => Failure::Unreachable("connecting took too long".to_owned()),
         ErrorCode::DestinationNotFound
         | ErrorCode::DestinationUnavailable
-        | ErrorCode::DestinationIpUnroutable => Failure::Unreachable("there is no way to it".to_owned()),
+        | ErrorCode::DestinationIpUnroutable => Failure::Unreachable("there is no route to it".to_owned()),
         ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
             Failure::Unreachable(format!("no secure connection: {code:?}"))
         }

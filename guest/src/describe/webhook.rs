@@ -1,4 +1,5 @@
-//! How a person sets a webhook up by hand, as data: ways, each with its steps. `{url}` stands for the connection's URL.
+//! The ways to register a webhook by hand, as data, each with its steps. `{url}` stands for the connection's
+//! URL.
 
 use serde_json::{Value, json};
 
@@ -11,15 +12,16 @@ pub(super) fn setup() -> Value {
 
 /// A webhook of the developer space: signed by Zoho, with the record in its body.
 fn by_webhook() -> Value {
-    let told = tables::ALL.iter().filter(|table| !table.events.is_empty());
-    let events = told.map(|table| {
+    let with_events = tables::ALL.iter().filter(|table| !table.events.is_empty());
+    let events = with_events.map(|table| {
         let names: Vec<&str> = table.events.iter().map(|event| event.name).collect();
         format!("{}: {}", table.name, names.join(", "))
     });
     let events = events.collect::<Vec<_>>().join("; ");
     let steps = [
-        "In Zoho Desk: Setup > Developer Space > Webhooks (in some portals: Setup > Automation > Webhooks) > New Webhook. \
-         It needs an edition with webhooks (Professional: 5, Enterprise: 10) and a profile that may create them."
+        "In Zoho Desk: Setup > Developer Space > Webhooks (in some portals: Setup > Automation > Webhooks) > \
+         New Webhook. It needs an edition with webhooks (Professional: 5, Enterprise: 10) and a profile that may \
+         create them."
             .to_owned(),
         "URL to notify: {url}".to_owned(),
         format!("Choose the events of the tables you read, without filters. {events}"),
@@ -33,9 +35,9 @@ fn by_workflow() -> Value {
     json!({
         "title": "By hand, as an action of a workflow rule (signs nothing and retries by its own settings)",
         "steps": [
-            "In the connection file, under [config]: signature = \"off\" and read_back = \"always\"",
-            "In Zoho Desk: Setup > Automation > Workflows, a rule of the module Tickets for create and edit; deletes are found by \
-             polling.",
+            "In the connection file, under [config]: signature = \"off\" and refetch = \"always\"",
+            "In Zoho Desk: Setup > Automation > Workflows, a rule of the module Tickets for create and edit; \
+             deletes are found by polling.",
             "Add an instant action of the type Webhook: method POST, body type JSON, URL to notify: {url}",
             "Body: {\"eventType\": \"Ticket_Update\", \"payload\": {\"id\": \"${Cases.Case Id}\"}}",
         ],

@@ -1,181 +1,180 @@
-//! A snapshot over a list: pages asked for ahead, checked at their seams, each row made whole.
+//! A snapshot of a list: pages asked for ahead, checked for moved rows, and completed row by row; or one
+//! partition after the other.
 
-use super::children::{self, Fate};
-use super::details::{self, Gone, Listed};
-use super::{Output, Progress};
+use super::children::{self, Write};
+use super::custom_fields;
+use super::details::{self, Listed};
+use super::output::{Output, Progress};
+use super::repeating;
 use crate::api::{Answer, Api};
 use crate::config::Sort;
 use crate::cursor::Snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::paging::Verdict;
+use crate::paging::PageOutcome;
 use crate::row;
-use crate::table::{Follow, List, Slices, Table};
+use crate::table::{Incremental, List, Partitions, Table};
 use crate::transport::Transport;
 use crate::url::Path;
 
-/// Reads one round of pages, or one slice.
+/// Reads one round of pages, or one partition.
 pub(super) fn step<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     snapshot: &mut Snapshot,
     out: &mut Output,
 ) -> Result<Progress> {
-    if let Some(slices) = table.list.slices {
-        return slice(api, table, slices, snapshot, out);
+    if let Some(partitions) = table.list.partitions {
+        return read_partition(api, table, partitions, snapshot, out);
     }
-    let list = &table.list;
+    let limit = table.list.limit;
     let at_once = pages_at_once(api, table, snapshot, out);
-    let froms = snapshot.position.plan(list.limit, at_once);
-    let plain: Vec<String> = froms.iter().map(|from| list_path(api, table, *from, None)).collect();
-    let mut paths = plain;
-    let with_fields = !details::reads_details(api, table)
-        && table.detail.is_some_and(|detail| detail.is_chosen)
-        && !api.config().custom_field_keys.is_empty();
-    if with_fields {
+    let froms = snapshot.offset.plan(limit, at_once);
+    let mut paths: Vec<String> = froms.iter().map(|from| list_path(api, table, *from, None)).collect();
+    let has_projections = needs_projections(api, table);
+    if has_projections {
         let keys = api.config().custom_field_keys.join(",");
         paths.extend(froms.iter().map(|from| list_path(api, table, *from, Some(&keys))));
     }
-    let in_flight = at_once * if with_fields { 2 } else { 1 };
+    let in_flight = at_once * if has_projections { 2 } else { 1 };
     let mut answers = api.get_all(&paths, in_flight)?;
-    let custom = answers.split_off(froms.len());
-    let mut custom = custom.into_iter();
-    let full = snapshot.position.from + froms.len() as u64 * table.list.limit.saturating_sub(1);
-    let ahead = (froms.len() * 2).min(limits::LIST_PAGES_AT_ONCE);
+    let mut projections = answers.split_off(froms.len()).into_iter();
+    let full_from = snapshot.offset.from + froms.len() as u64 * limit.saturating_sub(1);
+    let more_at_once = (froms.len() * 2).min(limits::LIST_PAGES_AT_ONCE);
     for (from, answer) in froms.into_iter().zip(answers) {
-        let custom = custom.next();
-        if from != snapshot.position.from {
-            break; // rows moved, or the page before was short: what was asked for ahead does not fit any more
+        let projection = projections.next();
+        if from != snapshot.offset.from {
+            break; // Rows moved, or the page before was short: pages asked for ahead do not connect.
         }
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return give_up_parameter(api, table, error),
+            Err(error) => return drop_optional_parameter(api, table, error),
         };
-        snapshot.source_began_ms = snapshot.source_began_ms.or(answer.as_of_ms);
-        if let Progress::Done = page(api, table, snapshot, out, &answer, custom)? {
+        snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
+        if let Progress::Done = read_page(api, table, snapshot, &answer, projection, out)? {
             return Ok(Progress::Done);
         }
         if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
             break;
         }
     }
-    snapshot.ahead = if snapshot.position.from < full { 1 } else { ahead };
+    snapshot.pages_at_once = if snapshot.offset.from < full_from { 1 } else { more_at_once };
     Ok(Progress::More)
 }
 
-/// Takes one page.
-fn page<T: Transport>(
-    api: &mut Api<T>,
-    table: &'static Table,
-    snapshot: &mut Snapshot,
-    out: &mut Output,
-    answer: &Answer,
-    custom: Option<Result<Answer>>,
-) -> Result<Progress> {
-    let rows = answer.headed_rows()?;
-    let ids: Vec<&str> = rows.iter().map(|(head, _)| head.id.as_str()).collect();
-    let before = snapshot.position.clone();
-    match snapshot.position.accept(table.list.limit, &ids) {
-        Verdict::End => {
-            if ids.is_empty() && before.from <= 1 {
-                believe_empty(api, table)?;
-            }
-            Ok(Progress::Done)
-        }
-        Verdict::Again => {
-            out.moved = true;
-            Ok(Progress::More)
-        }
-        Verdict::Stuck => Err(Error::new(
-            Kind::Data,
-            format!("{} repeats the same rows whatever `from` is asked", table.list.path),
-        )
-        .hint("this server does not page as Zoho Desk does: check `desk_url`")),
-        Verdict::Rows(first) => {
-            let chosen: Vec<usize> =
-                (first..rows.len()).filter(|&index| api.config().selects(table, rows[index].1)).collect();
-            let listed: Vec<Listed<'_>> = chosen
-                .iter()
-                .map(|&index| (&rows[index], answer.as_of_ms))
-                .map(|((head, row), as_of_ms)| Listed { head, row, as_of_ms })
-                .collect();
-            let written = match custom {
-                Some(custom) => details::with_custom_fields(api, table, &listed, custom, out),
-                None if table.children.is_some() => children::read(api, table, &listed, Fate::Live, out),
-                None => details::read(api, table, &listed, Gone::Skip, out),
-            };
-            snapshot.gaps |= out.gaps;
-            if let Some(&next) = chosen.get(written) {
-                // The position stays just behind the last row that is dealt with: a failure, or the batch is full.
-                snapshot.position = before;
-                if next > first {
-                    snapshot.position.accept(table.list.limit, &ids[..next]);
-                    out.moved = true;
-                }
-                return match out.failure.take() {
-                    Some(failure) => Err(failure),
-                    None => Ok(Progress::More),
-                };
-            }
-
-            out.moved = true;
-            Ok(Progress::More)
-        }
-    }
+/// True when custom fields are read by a second request for each page: tickets without their details.
+fn needs_projections<T: Transport>(api: &Api<T>, table: &Table) -> bool {
+    !details::reads_details(api, table)
+        && table.detail.is_some_and(|detail| detail.optional)
+        && !api.config().custom_field_keys.is_empty()
 }
 
-/// Reads one slice of a list that is not paged.
-fn slice<T: Transport>(
+/// Writes the new rows of one page.
+fn read_page<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
-    slices: Slices,
+    snapshot: &mut Snapshot,
+    answer: &Answer,
+    projection: Option<Result<Answer>>,
+    out: &mut Output,
+) -> Result<Progress> {
+    let rows = answer.rows_with_meta()?;
+    let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
+    let before = snapshot.offset.clone();
+    let first = match snapshot.offset.accept(table.list.limit, &ids) {
+        PageOutcome::NewRows(first) => first,
+        PageOutcome::AskAgain => {
+            out.has_moved = true;
+            return Ok(Progress::More);
+        }
+        PageOutcome::End => {
+            if ids.is_empty() && before.from <= 1 {
+                verify_empty_list(api, table)?;
+            }
+            return Ok(Progress::Done);
+        }
+        PageOutcome::Repeating => return Err(repeating(table.list.path)),
+    };
+    let selected: Vec<usize> =
+        (first..rows.len()).filter(|&index| api.config().selects(table, rows[index].1)).collect();
+    let listed: Vec<Listed<'_>> = selected
+        .iter()
+        .map(|&index| Listed { meta: &rows[index].0, row: rows[index].1, as_of_ms: answer.as_of_ms })
+        .collect();
+    let written = match projection {
+        Some(projection) => custom_fields::read(api, table, &listed, projection, out),
+        None if table.children.is_some() => children::read(api, table, &listed, Write::Row, out),
+        None => details::read(api, table, &listed, out),
+    };
+    snapshot.incomplete |= out.incomplete;
+    let Some(&next) = selected.get(written) else {
+        out.has_moved = true;
+        return Ok(Progress::More);
+    };
+    // The offset stays right after the last row that was processed: a failure, or the batch is full.
+    let processed = if next > first { next } else { 0 };
+    snapshot.offset.rewind(before, table.list.limit, &ids[..processed]);
+    out.has_moved |= processed > 0;
+    out.interrupted()
+}
+
+/// Reads one partition of a list that is not paged.
+fn read_partition<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    partitions: Partitions,
     snapshot: &mut Snapshot,
     out: &mut Output,
 ) -> Result<Progress> {
-    let Some(value) = slices.values.get(snapshot.slice) else { return Ok(Progress::Done) };
-    let path = Path::new(table.list.path).with(slices.parameter, value).into_string();
-    let was_read = api.slice_was_read(table.name, value);
+    let Partitions { parameter, values } = partitions;
+    let Some(value) = values.get(snapshot.partition) else { return Ok(Progress::Done) };
+    let path = Path::new(table.list.path).with(parameter, value).into_string();
+    let had_rows = api.partition_had_rows(table.name, value);
     match api.get(&path) {
         Ok(answer) => {
-            snapshot.source_began_ms = snapshot.source_began_ms.or(answer.as_of_ms);
+            snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
             let tag = format!("\"{value}\"");
-            let rows = answer.headed_rows()?;
+            let rows = answer.rows_with_meta()?;
             if !rows.is_empty() {
-                api.remember_slice(table.name, value, true);
-            } else if was_read == Some(true) {
-                snapshot.gaps = true;
-                out.warnings.push(format!("{} `{value}` shows no rows any more", slices.parameter));
+                api.remember_partition(table.name, value, true);
+            } else if had_rows == Some(true) {
+                out.skip(format!("{parameter} `{value}` has no rows any more"));
             }
-            for (head, row) in rows {
-                let tagged = row::with_member(row, slices.parameter, &tag).unwrap_or_default();
-                out.push(details::as_read(table, &head, tagged, answer.as_of_ms));
+            for (meta, row) in rows {
+                let row = row::with_member(row, parameter, &tag).unwrap_or_default();
+                out.row(table, &meta, row, answer.as_of_ms);
             }
         }
         Err(error) if lacks_module(&error) => {
-            // The edition lacks it, or so it was said in an earlier snapshot too and it never showed a row: then the target
-            // has none of it. Any other refusal may pass.
-            let never_was =
-                was_read == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
-            snapshot.gaps |= !never_was;
-            if was_read.is_none() {
-                api.remember_slice(table.name, value, false);
+            // The edition lacks the module, or an earlier snapshot was refused too and it never had a row:
+            // then the sink holds none of its rows. Any other refusal may be temporary.
+            let never_had_rows =
+                had_rows == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
+            if had_rows.is_none() {
+                api.remember_partition(table.name, value, false);
             }
-            out.warnings.push(format!("{} `{value}` is left out: {error}", slices.parameter));
+            let warning = format!("{parameter} `{value}` is skipped: {error}");
+            if never_had_rows {
+                out.warnings.push(warning);
+            } else {
+                out.skip(warning);
+            }
         }
         Err(error) => return Err(error),
     }
-    snapshot.slice += 1;
-    out.moved = true;
-    Ok(if snapshot.slice < slices.values.len() { Progress::More } else { Progress::Done })
+    snapshot.incomplete |= out.incomplete;
+    snapshot.partition += 1;
+    out.has_moved = true;
+    Ok(if snapshot.partition < values.len() { Progress::More } else { Progress::Done })
 }
 
-/// An error when the list shows no rows at all and the source counts some: a wrong portal and a lost permission show as
-/// empty lists (`zoho-desk-api.md` §8.12, §8.15), and the target would bury the whole table.
-fn believe_empty<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<()> {
-    let path = match (table.count, table.follow) {
+/// An error when the list is empty and the source counts rows: a wrong portal and a lost permission look like
+/// empty lists (`zoho-desk-api.md` §8.12, §8.15), and the sink would delete the whole table.
+fn verify_empty_list<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<()> {
+    let path = match (table.count, table.incremental) {
         (Some(path), _) => Path::new(path),
-        (None, Follow::Search { path, .. }) => Path::new(path).with("from", 0).with("limit", 1),
-        (None, Follow::Compare { .. }) => return Ok(()),
+        (None, Incremental::Search { path, .. }) => Path::new(path).with("from", 0).with("limit", 1),
+        (None, Incremental::FullRefresh { .. }) => return Ok(()),
     };
     let ids = &api.config().department_ids;
     let paths: Vec<String> = if table.list.departments.is_none() || ids.is_empty() {
@@ -194,14 +193,15 @@ fn believe_empty<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
-    let message = format!("the list of `{}` shows no rows, and {count} are counted", table.name);
+    let message = format!("the list of `{}` is empty, but the source counts {count} rows", table.name);
     Err(Error::new(Kind::Permission, message).code("HIDDEN").hint(
-        "nothing is deleted for it; the user who generated the code may see none of them, or `organization_id` or \
-         `department_ids` are of another portal: generate the code as an administrator of the right one",
+        "no row is deleted for it; the user who generated the code may see none of them, or \
+         `organization_id` or `department_ids` are of another portal: generate the code as an administrator \
+         of the right one",
     ))
 }
 
-/// True when a portal does not have the module at all; a missing scope is another thing.
+/// True when a portal does not have the module at all; a missing scope is a different failure.
 fn lacks_module(error: &Error) -> bool {
     match error.kind {
         Kind::Data | Kind::NotFound => true,
@@ -210,52 +210,52 @@ fn lacks_module(error: &Error) -> bool {
     }
 }
 
-/// One page first, more while the list shows to be long; only one where each page is followed by its details.
+/// One page first, more while pages are full; only one where each page is followed by calls for its rows.
 fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &Snapshot, out: &Output) -> usize {
-    if snapshot.ahead <= 1 || table.children.is_some() || details::reads_details(api, table) {
+    if snapshot.pages_at_once <= 1 || table.children.is_some() || details::reads_details(api, table) {
         return 1;
     }
     let room = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);
     let most = limits::LIST_PAGES_AT_ONCE.min(api.concurrency());
-    snapshot.ahead.min(room).clamp(1, most)
+    snapshot.pages_at_once.min(room).clamp(1, most)
 }
 
-/// The path of one page; with `fields`, the projection to those fields instead of the plain rows.
+/// The path of one page; with `fields`, of its projection to those fields.
 fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Option<&str>) -> String {
-    let List { path, limit, query, sort_by, sort_is_chosen, departments, .. } = table.list;
+    let List { path, limit, query, sort_by, configurable_sort, departments, .. } = table.list;
+    let config = api.config();
     let mut path = Path::new(path).with("from", from).with("limit", limit);
     if let Some(field) = sort_by
-        && !api.refused(table.name, "sortBy")
+        && !api.is_unsupported(table.name, "sortBy")
     {
-        let newest_first = sort_is_chosen && api.config().sort == Sort::NewestFirst;
-        path = path.with("sortBy", format_args!("{}{field}", if newest_first { "-" } else { "" }));
+        let is_descending = configurable_sort && config.sort == Sort::NewestFirst;
+        path = path.with("sortBy", format_args!("{}{field}", if is_descending { "-" } else { "" }));
     }
     if let Some(parameter) = departments
-        && !api.config().department_ids.is_empty()
+        && !config.department_ids.is_empty()
     {
-        path = path.with(parameter, api.config().department_ids.join(","));
+        path = path.with(parameter, config.department_ids.join(","));
     }
-    match fields {
-        Some(fields) => path = path.with("fields", fields),
-        None => {
-            for (name, value) in query {
-                if !api.refused(table.name, name) {
-                    path = path.with(name, value);
-                }
-            }
+    if let Some(fields) = fields {
+        return path.with("fields", fields).into_string();
+    }
+    for (name, value) in query {
+        if !api.is_unsupported(table.name, name) {
+            path = path.with(name, value);
         }
     }
     path.into_string()
 }
 
-/// A portal that refuses an optional parameter is read without it from then on: the one it names, or else one after the
-/// other.
-fn give_up_parameter<T: Transport>(api: &mut Api<T>, table: &Table, error: Error) -> Result<Progress> {
-    let sent = || table.list.optional.iter().filter(|parameter| !api.refused(table.name, parameter));
+/// Drops an optional parameter that this portal refuses, for good: the one the refusal names, or else one
+/// after the other.
+fn drop_optional_parameter<T: Transport>(api: &mut Api<T>, table: &Table, error: Error) -> Result<Progress> {
+    let is_sent = |parameter: &&&str| !api.is_unsupported(table.name, parameter);
+    let sent = || table.list.optional_parameters.iter().filter(is_sent);
     let named = sent().find(|parameter| error.message.contains(**parameter));
     match named.or_else(|| sent().next()) {
         Some(parameter) if error.kind == Kind::Data => {
-            api.remember_refused(table.name, parameter);
+            api.remember_unsupported(table.name, parameter);
             Ok(Progress::More)
         }
         _ => Err(error),

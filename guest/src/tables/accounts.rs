@@ -1,7 +1,8 @@
-//! Accounts: `GET /accounts`, and `GET /accounts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
+//! Accounts: `GET /accounts`, and `GET /accounts/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "accounts",
@@ -11,29 +12,23 @@ pub(super) const TABLE: Table = Table {
     list: List {
         path: "/api/v1/accounts",
         limit: 99,
-        query: &[],
         sort_by: Some("createdTime"),
-        sort_is_chosen: false,
-        optional: &["sortBy"],
-        departments: None,
-        slices: None,
+        optional_parameters: &["sortBy"],
+        ..List::DEFAULT
     },
     record: Some("/api/v1/accounts/{id}"),
-    detail: Some(Detail { is_chosen: false, include: None, beside: &[] }),
-    children: None,
-    count: None,
-    follow: Follow::Search { path: "/api/v1/accounts/search", moments: &[MODIFIED] },
+    detail: Some(Detail::DEFAULT),
+    incremental: Incremental::Search { path: "/api/v1/accounts/search", cursor_fields: &[MODIFIED] },
+    recycle_bin: Some("Accounts"),
     events: EVENTS,
     fields_module: Some("accounts"),
     columns: COLUMNS,
     notes: "One list call for each 98 accounts and one call for each account.",
+    ..Table::DEFAULT
 };
 
-const EVENTS: &[EventFilter] = &[
-    event("Account_Add", false, false),
-    event("Account_Update", false, true),
-    event("Account_Delete", false, false),
-];
+const EVENTS: &[EventFilter] =
+    &[event("Account_Add"), event("Account_Update").with_previous_state(), event("Account_Delete")];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),

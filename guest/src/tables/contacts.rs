@@ -1,7 +1,8 @@
-//! Contacts: `GET /contacts`, and `GET /contacts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
+//! Contacts: `GET /contacts`, and `GET /contacts/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "contacts",
@@ -13,27 +14,22 @@ pub(super) const TABLE: Table = Table {
         limit: 99,
         query: &[("include", "accounts")],
         sort_by: Some("createdTime"),
-        sort_is_chosen: false,
-        optional: &["include", "sortBy"],
-        departments: None,
-        slices: None,
+        optional_parameters: &["include", "sortBy"],
+        ..List::DEFAULT
     },
     record: Some("/api/v1/contacts/{id}"),
-    detail: Some(Detail { is_chosen: false, include: None, beside: &["account"] }),
-    children: None,
-    count: None,
-    follow: Follow::Search { path: "/api/v1/contacts/search", moments: &[MODIFIED] },
+    detail: Some(Detail { list_only_fields: &["account"], ..Detail::DEFAULT }),
+    incremental: Incremental::Search { path: "/api/v1/contacts/search", cursor_fields: &[MODIFIED] },
+    recycle_bin: Some("Contacts"),
     events: EVENTS,
     fields_module: Some("contacts"),
     columns: COLUMNS,
     notes: "One list call for each 98 contacts and one call for each contact.",
+    ..Table::DEFAULT
 };
 
-const EVENTS: &[EventFilter] = &[
-    event("Contact_Add", false, false),
-    event("Contact_Update", false, true),
-    event("Contact_Delete", false, false),
-];
+const EVENTS: &[EventFilter] =
+    &[event("Contact_Add"), event("Contact_Update").with_previous_state(), event("Contact_Delete")];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),

@@ -1,7 +1,8 @@
-//! Contracts: `GET /contracts`, and `GET /contracts/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
+//! Contracts: `GET /contracts`, and `GET /contracts/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Date, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, Follow, List, Table, column};
+use crate::table::{Column, Detail, Incremental, List, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "contracts",
@@ -11,23 +12,19 @@ pub(super) const TABLE: Table = Table {
     list: List {
         path: "/api/v1/contracts",
         limit: 50,
-        query: &[],
         sort_by: Some("createdTime"),
-        sort_is_chosen: false,
-        optional: &["sortBy"],
-        departments: None,
-        slices: None,
+        optional_parameters: &["sortBy"],
+        ..List::DEFAULT
     },
     record: Some("/api/v1/contracts/{id}"),
-    detail: Some(Detail { is_chosen: false, include: None, beside: &[] }),
-    children: None,
-    count: None,
-    follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
-    events: &[],
+    detail: Some(Detail::DEFAULT),
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
+    recycle_bin: Some("Contracts"),
     fields_module: Some("contracts"),
     columns: COLUMNS,
-    notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has neither a search \
-            nor a count without a view, so it is read again as a whole.",
+    notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has \
+            neither a search nor a count without a view, so it is read by full refresh.",
+    ..Table::DEFAULT
 };
 
 const COLUMNS: &[Column] = &[

@@ -1,36 +1,24 @@
-//! Departments: `GET /departments`, whole rows (`zoho-desk-api.md` §4.3).
+//! Departments: `GET /departments`, complete rows (`zoho-desk-api.md` §4.3).
 
 use crate::table::Type::{Array, Boolean, Id, Text, Time};
-use crate::table::{Column, EventFilter, Follow, List, Table, column, event};
+use crate::table::{Column, EventFilter, Incremental, List, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "departments",
     alias: "Departments",
     title: "Departments",
     scopes: &["Desk.basic.READ"],
-    list: List {
-        path: "/api/v1/departments",
-        limit: 200,
-        query: &[],
-        sort_by: None,
-        sort_is_chosen: false,
-        optional: &[],
-        departments: None,
-        slices: None,
-    },
+    list: List { path: "/api/v1/departments", limit: 200, ..List::DEFAULT },
     record: Some("/api/v1/departments/{id}"),
-    detail: None,
-    children: None,
     count: Some("/api/v1/departments/count"),
-    follow: Follow::Compare { every_ms: 15 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 15 * 60 * 1000 },
     events: EVENTS,
-    fields_module: None,
     columns: COLUMNS,
-    notes: "A handful of rows; read again as a whole, because Zoho cannot say which changed.",
+    notes: "Few rows; read by full refresh, because Zoho cannot list changed departments.",
+    ..Table::DEFAULT
 };
 
-const EVENTS: &[EventFilter] =
-    &[event("Department_Add", false, false), event("Department_Update", false, true)];
+const EVENTS: &[EventFilter] = &[event("Department_Add"), event("Department_Update").with_previous_state()];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),

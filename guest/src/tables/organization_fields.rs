@@ -1,32 +1,23 @@
 //! Fields of every module, custom ones included: `GET /organizationFields?module=` (`zoho-desk-api.md` §4.8).
 
 use crate::table::Type::{Array, Boolean, Id, Integer, Text};
-use crate::table::{Column, Follow, List, Slices, Table, column};
+use crate::table::{Column, Incremental, List, Partitions, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "organization_fields",
     alias: "OrganizationFields",
-    title: "Organisation fields",
+    title: "Organization fields",
     scopes: &["Desk.settings.READ"],
     list: List {
         path: "/api/v1/organizationFields",
-        limit: 0,
-        query: &[],
-        sort_by: None,
-        sort_is_chosen: false,
-        optional: &[],
-        departments: None,
-        slices: Some(Slices { parameter: "module", values: MODULES }),
+        partitions: Some(Partitions { parameter: "module", values: MODULES }),
+        ..List::DEFAULT
     },
-    record: None,
-    detail: None,
-    children: None,
-    count: None,
-    follow: Follow::Compare { every_ms: 60 * 60 * 1000 },
-    events: &[],
-    fields_module: None,
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One call for each module; each row says which in `module`. A module the portal does not have is left out.",
+    notes: "One call for each module; `module` names it in each row. A module the portal does not have is \
+            skipped.",
+    ..Table::DEFAULT
 };
 
 /// Modules that have fields, as `organizationFields` names them.

@@ -1,7 +1,8 @@
-//! Products: `GET /products`, and `GET /products/{id}` for what the list rows lack (`zoho-desk-api.md` §4.4).
+//! Products: `GET /products`, and `GET /products/{id}` for the members that list rows lack
+//! (`zoho-desk-api.md` §4.4).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, Follow, List, MODIFIED, Table, column};
+use crate::table::{Column, Detail, Incremental, List, MODIFIED, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "products",
@@ -13,20 +14,17 @@ pub(super) const TABLE: Table = Table {
         limit: 100,
         query: &[("departmentId", "0")],
         sort_by: Some("createdTime"),
-        sort_is_chosen: false,
-        optional: &["sortBy", "departmentId"],
-        departments: None,
-        slices: None,
+        optional_parameters: &["sortBy", "departmentId"],
+        ..List::DEFAULT
     },
     record: Some("/api/v1/products/{id}"),
-    detail: Some(Detail { is_chosen: false, include: None, beside: &[] }),
-    children: None,
-    count: None,
-    follow: Follow::Search { path: "/api/v1/products/search", moments: &[MODIFIED] },
-    events: &[],
+    detail: Some(Detail::DEFAULT),
+    incremental: Incremental::Search { path: "/api/v1/products/search", cursor_fields: &[MODIFIED] },
+    recycle_bin: Some("Products"),
     fields_module: Some("products"),
     columns: COLUMNS,
     notes: "One list call for each 99 products and one call for each product.",
+    ..Table::DEFAULT
 };
 
 const COLUMNS: &[Column] = &[

@@ -1,10 +1,13 @@
-//! Conversations of tickets: threads with their content, and comments, one row each (`zoho-desk-api.md` §4.2).
+//! Conversations of tickets: threads with their content, and comments, one row each (`zoho-desk-api.md`
+//! §4.2).
 //!
-//! There is no list of them across tickets: they are read ticket by ticket, and only where the ticket has some.
+//! The API has no list of them across tickets: they are read ticket by ticket, and only where the ticket has
+//! some.
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
-    Children, Column, Copy, EventFilter, Follow, Kind, List, MODIFIED, Moment, Table, column, event,
+    ChildKind, Children, Column, EventFilter, Incremental, List, MODIFIED, Mapping, Table, TimeField, column,
+    event,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -15,72 +18,70 @@ pub(super) const TABLE: Table = Table {
     list: List {
         path: "/api/v1/tickets",
         limit: 100,
-        query: &[],
         sort_by: Some("createdTime"),
-        sort_is_chosen: true,
-        optional: &["sortBy"],
+        configurable_sort: true,
+        optional_parameters: &["sortBy"],
         departments: Some("departmentIds"),
-        slices: None,
+        ..List::DEFAULT
     },
-    record: None,
-    detail: None,
     children: Some(Children {
         parent: "tickets",
         parent_key: "ticketId",
         kinds: KINDS,
-        other_parts: OTHER_PARTS,
+        touch_events: &["Ticket_Attachment_", "Ticket_Approval_"],
     }),
-    count: None,
-    follow: Follow::Search { path: "/api/v1/tickets/search", moments: &[MODIFIED, ANSWERED] },
+    incremental: Incremental::Search {
+        path: "/api/v1/tickets/search",
+        cursor_fields: &[MODIFIED, CUSTOMER_RESPONSE],
+    },
     events: EVENTS,
-    fields_module: None,
     columns: COLUMNS,
-    notes: "For each ticket that has some: one list call for threads, one for comments, and one call for each thread, whose \
-            content is nowhere else. Read again when the ticket is modified, when its customer answers, and when its counts \
-            change within half an hour of that. A comment on a quiet ticket comes by its webhook or the next complete read; one \
-            that is deleted, by the latter.",
+    notes: "For each ticket that has some: one list call for threads, one for comments, and one call for \
+            each thread, because the list lacks its content. Read again when the ticket is modified, when \
+            its customer answers, and when its counts change within half an hour of that. A comment on an \
+            unmodified ticket is found by its webhook or the next snapshot; a deleted comment by the next \
+            snapshot.",
+    ..Table::DEFAULT
 };
 
-/// A reply of a customer moves this; whether it moves the ticket's modified time too is nowhere said (§3.5).
-const ANSWERED: Moment = Moment { member: "customerResponseTime", range: "customerResponseTimeRange" };
+/// A reply of a customer moves this; whether it also moves the ticket's modified time is not documented
+/// (§3.5).
+const CUSTOMER_RESPONSE: TimeField =
+    TimeField { member: "customerResponseTime", range: "customerResponseTimeRange" };
 
-const OTHER_PARTS: &[&str] = &["Ticket_Attachment_", "Ticket_Approval_"];
-
-const KINDS: &[Kind] = &[
-    Kind {
+const KINDS: &[ChildKind] = &[
+    ChildKind {
         name: "thread",
         list: "/api/v1/tickets/{parent}/threads",
-        limit: 100,
         record: "/api/v1/tickets/{parent}/threads/{id}",
-        list_is_whole: false,
         count: "threadCount",
         event_prefix: "Ticket_Thread_",
-        copies: &[],
+        ..ChildKind::DEFAULT
     },
-    Kind {
+    ChildKind {
         name: "comment",
         list: "/api/v1/tickets/{parent}/comments",
-        limit: 100,
         record: "/api/v1/tickets/{parent}/comments/{id}",
-        list_is_whole: true,
+        list_is_complete: true,
         count: "commentCount",
         event_prefix: "Ticket_Comment_",
-        copies: &[
-            Copy { from: "commenter", to: "author", words: &[] },
-            Copy { from: "commentedTime", to: "createdTime", words: &[] },
-            Copy {
+        mappings: &[
+            Mapping { from: "commenter", to: "author", values: &[] },
+            Mapping { from: "commentedTime", to: "createdTime", values: &[] },
+            Mapping {
                 from: "isPublic",
                 to: "visibility",
-                words: &[("true", "\"public\""), ("false", "\"private\"")],
+                values: &[("true", "\"public\""), ("false", "\"private\"")],
             },
         ],
+        ..ChildKind::DEFAULT
     },
 ];
 
 const EVENTS: &[EventFilter] = &[
-    event("Ticket_Thread_Add", true, false),
-    event("Ticket_Comment_Add", true, false),
-    event("Ticket_Comment_Update", true, false),
+    event("Ticket_Thread_Add").by_department(),
+    event("Ticket_Comment_Add").by_department(),
+    event("Ticket_Comment_Update").by_department(),
 ];
 
 const COLUMNS: &[Column] = &[

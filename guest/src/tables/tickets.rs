@@ -1,7 +1,8 @@
-//! Tickets: `GET /tickets`, and `GET /tickets/{id}` for what the list rows lack (`zoho-desk-api.md` §4.1).
+//! Tickets: `GET /tickets`, and `GET /tickets/{id}` for the members that list rows lack (`zoho-desk-api.md`
+//! §4.1).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Follow, List, MODIFIED, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "tickets",
@@ -11,36 +12,39 @@ pub(super) const TABLE: Table = Table {
     list: List {
         path: "/api/v1/tickets",
         limit: 100,
-        query: &[("include", "contacts,products,departments,team,isRead,assignee")],
+        query: &[("include", INCLUDE)],
         sort_by: Some("createdTime"),
-        sort_is_chosen: true,
-        optional: &["include", "sortBy"],
+        configurable_sort: true,
+        optional_parameters: &["include", "sortBy"],
         departments: Some("departmentIds"),
-        slices: None,
+        ..List::DEFAULT
     },
     record: Some("/api/v1/tickets/{id}"),
     detail: Some(Detail {
-        is_chosen: true,
-        include: Some("contacts,products,departments,team,isRead,assignee"),
-        beside: &["contact", "assignee", "department", "product", "team", "isRead", "lastThread"],
+        optional: true,
+        include: Some(INCLUDE),
+        list_only_fields: &["contact", "assignee", "department", "product", "team", "isRead", "lastThread"],
     }),
-    children: None,
     count: Some("/api/v1/ticketsCount"),
-    follow: Follow::Search { path: "/api/v1/tickets/search", moments: &[MODIFIED] },
+    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    recycle_bin: Some("Tickets"),
     events: EVENTS,
     fields_module: Some("tickets"),
     columns: COLUMNS,
-    notes: "One list call for each 99 tickets and, with ticket_detail, one call for each ticket. List rows lack \
-            modifiedTime, description and custom fields.",
+    notes: "One list call for each 99 tickets and, with ticket_detail, one call for each ticket. List rows \
+            lack modifiedTime, description and custom fields.",
+    ..Table::DEFAULT
 };
 
+const INCLUDE: &str = "contacts,products,departments,team,isRead,assignee";
+
 const EVENTS: &[EventFilter] = &[
-    event("Ticket_Add", true, false),
-    event("Ticket_Update", true, true),
-    event("Ticket_Delete", false, false),
-    event("Ticket_Thread_Add", true, false),
-    event("Ticket_Comment_Add", true, false),
-    event("Ticket_Comment_Update", true, false),
+    event("Ticket_Add").by_department(),
+    event("Ticket_Update").by_department().with_previous_state(),
+    event("Ticket_Delete"),
+    event("Ticket_Thread_Add").by_department(),
+    event("Ticket_Comment_Add").by_department(),
+    event("Ticket_Comment_Update").by_department(),
 ];
 
 const COLUMNS: &[Column] = &[

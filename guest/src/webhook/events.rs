@@ -1,4 +1,4 @@
-//! What Zoho's events mean for the tables: which table, which operation, and what is ignored by name. Pure.
+//! Zoho's events: parsed from a delivery's body, and routed to a table and an operation by their names. Pure.
 //!
 //! Source: `zoho-desk-api.md` §6.3 (names), §6.4 (delivery), §7 (a delete may come as an update).
 
@@ -7,38 +7,38 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::row::Operation;
-use crate::table::{Kind, Table};
+use crate::change::Operation;
+use crate::table::{ChildKind, Table};
 use crate::tables;
 
 /// One event of a delivery.
 #[derive(Debug)]
-pub struct Event<'a> {
-    pub name: Cow<'a, str>,
-    pub payload: Option<&'a RawValue>,
-    pub previous: Option<&'a RawValue>,
+pub(super) struct Event<'a> {
+    pub(super) name: Cow<'a, str>,
+    pub(super) payload: Option<&'a RawValue>,
+    pub(super) previous: Option<&'a RawValue>,
     /// When it happened, Unix milliseconds.
-    pub time_ms: Option<u64>,
-    pub organization_id: Option<Cow<'a, str>>,
+    pub(super) time_ms: Option<u64>,
+    pub(super) organization_id: Option<Cow<'a, str>>,
 }
 
-/// Where an event leads.
+/// The table that an event is about.
 #[derive(Debug)]
-pub enum Route {
+pub(super) enum Route {
     /// The payload is the record itself.
     Record(&'static Table, Operation),
-    /// The payload is a part of a row, which it names and which may have changed with it. Where the part is a row of a
-    /// table of children itself, that table and its kind.
-    Part { table: &'static Table, key: &'static str, child: Option<(&'static Table, &'static Kind)> },
-    /// No table of ours.
+    /// The payload is attached to a row of `table`, names it in `key`, and may have changed it. Where the
+    /// payload is a row of a table of children: that table and its kind.
+    Touch { table: &'static Table, key: &'static str, child: Option<(&'static Table, &'static ChildKind)> },
+    /// No table of this connector.
     Ignored,
 }
 
-/// Routes an event by its name. Only events that a table declares are its own: nobody can make up a
-/// `Department_Delete`, which Zoho does not have.
-pub fn route(name: &str) -> Route {
-    if let Some(part) = part(name) {
-        return part;
+/// Routes an event by its name. An event counts only if a table declares it: a forged `Department_Delete`,
+/// which Zoho does not have, deletes nothing.
+pub(super) fn route(name: &str) -> Route {
+    if let Some(touch) = touch(name) {
+        return touch;
     }
     let operation = match name.rsplit_once('_') {
         Some((_, "Add")) => Operation::Create,
@@ -46,35 +46,35 @@ pub fn route(name: &str) -> Route {
         Some((_, "Delete")) => Operation::Delete,
         _ => return Route::Ignored,
     };
-    let own =
+    let declares =
         |table: &&Table| table.children.is_none() && table.events.iter().any(|event| event.name == name);
-    tables::ALL.into_iter().find(own).map_or(Route::Ignored, |table| Route::Record(table, operation))
+    tables::ALL.into_iter().find(declares).map_or(Route::Ignored, |table| Route::Record(table, operation))
 }
 
-/// Where an event about a part of a row leads: the parent, and the table of children where the part is a row of it.
-fn part(name: &str) -> Option<Route> {
+/// The route of an event about something attached to a row.
+fn touch(name: &str) -> Option<Route> {
     tables::ALL.into_iter().find_map(|table| {
         let children = table.children.as_ref()?;
         let kind = children.kinds.iter().find(|kind| name.starts_with(kind.event_prefix));
-        let is_other = || children.other_parts.iter().any(|prefix| name.starts_with(prefix));
+        let is_other = || children.touch_events.iter().any(|prefix| name.starts_with(prefix));
         if kind.is_none() && !is_other() {
             return None;
         }
-        // Deleted children have no event.
+        // Zoho has no events for deleted children.
         let is_row = name.ends_with("_Add") || name.ends_with("_Update");
         let child = kind.filter(|_| is_row).map(|kind| (table, kind));
-        Some(Route::Part { table: tables::find(children.parent)?, key: children.parent_key, child })
+        Some(Route::Touch { table: tables::find(children.parent)?, key: children.parent_key, child })
     })
 }
 
-/// The events of a body: an array, one object, or the array wrapped in `{"array": …}`. Empty objects are the
-/// validation of a new URL and mean nothing.
-pub fn parse(body: &[u8]) -> Result<Vec<Event<'_>>, String> {
+/// The events of a body: an array, one object, or the array wrapped in `{"array": …}`. Empty objects validate
+/// a new URL and are no events.
+pub(super) fn parse(body: &[u8]) -> Result<Vec<Event<'_>>, String> {
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let not_json = |error: serde_json::Error| format!("the body is not usable JSON: {error}");
+    let not_json = |error: serde_json::Error| format!("the body is not JSON of events: {error}");
     let raw: &RawValue = serde_json::from_str(text).map_err(not_json)?;
     let elements: Vec<&RawValue> = match raw.get().as_bytes().first() {
         Some(b'[') => serde_json::from_str(raw.get()).map_err(not_json)?,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_body_is_taken() {
+    fn events_are_parsed_from_every_form_of_a_body() {
         let event =
             r#"{"eventType":"Ticket_Add","payload":{"id":"1"},"eventTime":"1618493667780","orgId":"42"}"#;
         for body in [format!("[{event}]"), event.to_owned(), format!(r#"{{"array":[{event}]}}"#)] {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_in_words() {
+    fn a_body_that_is_no_json_of_events_is_refused() {
         for bad in ["nonsense", "42", r#"[{"payload":{"id":"1"}}]"#, "[1]"] {
             assert!(names(bad).is_err(), "{bad}");
         }
@@ -169,26 +169,26 @@ mod tests {
     }
 
     #[test]
-    fn events_lead_to_their_table_or_are_ignored() {
-        let table = |name| tables::find(name).unwrap();
-        assert!(
-            matches!(route("Ticket_Add"), Route::Record(found, Operation::Create) if found == table("tickets"))
-        );
-        assert!(
-            matches!(route("Ticket_Delete"), Route::Record(found, Operation::Delete) if found == table("tickets"))
-        );
-        assert!(
-            matches!(route("Department_Update"), Route::Record(found, Operation::Update) if found == table("departments"))
-        );
-        for (part, kind) in [
+    fn events_are_routed_to_their_table_or_ignored() {
+        for (name, expected, operation) in [
+            ("Ticket_Add", "tickets", Operation::Create),
+            ("Ticket_Delete", "tickets", Operation::Delete),
+            ("Department_Update", "departments", Operation::Update),
+        ] {
+            let Route::Record(found, of) = route(name) else { panic!("{name}") };
+            assert_eq!((found.name, of), (expected, operation), "{name}");
+        }
+        for (name, kind) in [
             ("Ticket_Thread_Add", Some("thread")),
             ("Ticket_Comment_Update", Some("comment")),
             ("Ticket_Attachment_Trashed", None),
             ("Ticket_Approval_Add", None),
         ] {
-            let Route::Part { table: owner, key: "ticketId", child } = route(part) else { panic!("{part}") };
-            assert!(owner == table("tickets"), "{part}");
-            assert_eq!(child.map(|(_, kind)| kind.name), kind, "{part}");
+            let Route::Touch { table: parent, key: "ticketId", child } = route(name) else {
+                panic!("{name}")
+            };
+            assert_eq!(parent.name, "tickets", "{name}");
+            assert_eq!(child.map(|(_, kind)| kind.name), kind, "{name}");
         }
         for other in [
             "Department_Delete",

@@ -1,7 +1,8 @@
-//! Zoho's public keys, and RS256 with them: what `jwt-compact` needs to verify a token. Pure.
+//! Zoho's public keys as `jwt-compact` verifies with them, and RS256. Pure.
 //!
-//! `jwt-compact` parses tokens; its own RSA is not used, because the release of `rsa` that it builds on takes more than
-//! twice as long in WebAssembly, prepares the key for every signature anew, and wants a source of randomness.
+//! `jwt-compact` parses tokens; its RSA is not used, because the release of `rsa` it depends on takes more
+//! than twice as long in WebAssembly, prepares the key again for every signature, and needs a source of
+//! randomness.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,13 +20,13 @@ use serde_json::Value;
 /// Bits of a key's modulus: at least what RFC 7518 §3.3 asks for, at most what is quick to verify.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// Keys by their `kid`, ready to verify.
+/// Prepared keys by their `kid`.
 #[derive(Debug, Default)]
 pub struct Keys(BTreeMap<String, VerifyingKey<Sha256>>);
 
 impl Keys {
-    /// The usable keys among `jwks`, the members of a JWK set (RFC 7517 §5); others are left out, as it demands.
-    pub fn of(jwks: &[Value]) -> Self {
+    /// The usable keys of `jwks`, the members of a JWK set; others are ignored, as RFC 7517 §5 demands.
+    pub fn new(jwks: &[Value]) -> Self {
         Self(jwks.iter().filter_map(key).collect())
     }
 
@@ -47,10 +48,10 @@ fn key(jwk: &Value) -> Option<(String, VerifyingKey<Sha256>)> {
 }
 
 /// RSASSA-PKCS1-v1_5 with SHA-256, for verifying only.
-pub struct Rs256;
+pub(super) struct Rs256;
 
 impl Algorithm for Rs256 {
-    /// Nobody signs here.
+    /// Uninhabited: nothing is signed.
     type SigningKey = Infallible;
     type VerifyingKey = VerifyingKey<Sha256>;
     type Signature = RsaSignature;
@@ -69,7 +70,7 @@ impl Algorithm for Rs256 {
 }
 
 /// The third part of a token.
-pub struct RsaSignature(Signature);
+pub(super) struct RsaSignature(Signature);
 
 impl AlgorithmSignature for RsaSignature {
     fn try_from_slice(bytes: &[u8]) -> anyhow::Result<Self> {

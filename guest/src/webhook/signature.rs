@@ -1,7 +1,9 @@
-//! Is a delivery from Zoho, for this organisation and this webhook, and recent? Pure: token, keys and time come in.
+//! Verifies that a delivery is from Zoho, for this organization and this webhook, and recent. Pure: token,
+//! keys and time come in.
 //!
-//! Source: `zoho-desk-api.md` §6.5. `X-ZDesk-JWT` is an RS256 JWT with `kid`, `iss = orgId:<id>`, `aud = webhookId:<id>` and `exp`,
-//! by its text in milliseconds and by its example in seconds. The body is not signed.
+//! Source: `zoho-desk-api.md` §6.5. `X-ZDesk-JWT` is an RS256 JWT with `kid`, `iss = orgId:<id>`, `aud =
+//! webhookId:<id>` and `exp`, which is in milliseconds by the document's text and in seconds by its example.
+//! The body is not signed.
 
 use jwt_compact::{AlgorithmExt, Claims, UntrustedToken};
 use serde::{Deserialize, Serialize};
@@ -10,27 +12,27 @@ use super::keys::{Keys, Rs256};
 use crate::limits;
 
 /// The name of the header, in lower case.
-pub const HEADER: &str = "x-zdesk-jwt";
+pub(super) const HEADER: &str = "x-zdesk-jwt";
 
 /// Why a signature is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Not a JWT, not RS256, or the signature does not match.
     Forged(&'static str),
-    /// No key of that id: forged, or the keys were changed since they were fetched.
+    /// No key of that id: forged, or published after the keys were fetched.
     UnknownKey(String),
-    /// Signed for somebody else.
+    /// Signed for another organization or webhook.
     Foreign(&'static str),
     Expired,
 }
 
 impl Refusal {
-    pub fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Self::Forged(what) => format!("the signature is not valid: {what}"),
             Self::UnknownKey(kid) => format!("the signature is by the unknown key `{kid}`"),
             Self::Foreign(what) => format!("the signature is for another {what}"),
-            Self::Expired => "the signature has expired: an old delivery was sent again".to_owned(),
+            Self::Expired => "the signature has expired: an old delivery was repeated".to_owned(),
         }
     }
 }
@@ -48,7 +50,7 @@ enum Audience {
     Many(Vec<String>),
 }
 
-/// Verifies `token` at the time the delivery arrived. `webhook_id` is none while the subscription is not known.
+/// Verifies `token` at the arrival of its delivery. `webhook_id` is none while the subscription is not known.
 pub fn verify(
     token: &str,
     keys: &Keys,
@@ -78,7 +80,7 @@ fn claims(
     received_at_ms: u64,
 ) -> Result<(), Refusal> {
     if claims.custom.iss.as_deref() != Some(&format!("orgId:{organization_id}")) {
-        return Err(Refusal::Foreign("organisation"));
+        return Err(Refusal::Foreign("organization"));
     }
     if let Some(webhook_id) = webhook_id {
         let wanted = format!("webhookId:{webhook_id}");

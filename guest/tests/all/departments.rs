@@ -1,28 +1,29 @@
-//! `department_ids`: only tickets of the chosen departments reach the target, and leave it when they are moved away.
+//! `department_ids`: only tickets of the selected departments are read, and tickets moved out of them are
+//! deleted.
 
 use serde_json::{Value, json};
+use zoho_desk::change::Operation;
 use zoho_desk::reader::Batch;
-use zoho_desk::row::Operation;
 
 use crate::desk::Desk;
-use crate::reading::{LIMITS, connect, read_all};
+use crate::setup::{LIMITS, connect, read_all};
 
-fn chosen() -> Value {
+fn selected() -> Value {
     json!({"department_ids": ["1", "3"]})
 }
 
-/// Keys with what becomes of them.
-fn fates(batch: &Batch) -> Vec<(String, Operation)> {
+/// Ids with their operations.
+fn operations(batch: &Batch) -> Vec<(String, Operation)> {
     let id = |key: &str| key.trim_matches(|c: char| !c.is_ascii_alphanumeric())[5..].to_owned();
     batch.changes.iter().map(|change| (id(&change.key), change.operation)).collect()
 }
 
-fn fate(id: &str, operation: Operation) -> (String, Operation) {
+fn of(id: &str, operation: Operation) -> (String, Operation) {
     (id.to_owned(), operation)
 }
 
 #[test]
-fn a_pass_shows_only_chosen_departments_even_where_the_list_does_not_filter() {
+fn a_snapshot_holds_only_selected_departments_even_where_the_list_does_not_filter() {
     for ignore_departments in [false, true] {
         for ticket_detail in [false, true] {
             let desk = Desk::with_tickets(220);
@@ -30,7 +31,7 @@ fn a_pass_shows_only_chosen_departments_even_where_the_list_does_not_filter() {
                 state.ignore_departments = ignore_departments;
                 (1..=220).filter(|id| id % 3 == 0).for_each(|id| state.move_to(id, 2));
             });
-            let mut config = chosen();
+            let mut config = selected();
             config["ticket_detail"] = ticket_detail.into();
             let mut connection = connect(&desk, config);
             let small = zoho_desk::reader::Limits { max_changes: 40, ..LIMITS };
@@ -46,11 +47,11 @@ fn a_pass_shows_only_chosen_departments_even_where_the_list_does_not_filter() {
 }
 
 #[test]
-fn following_shows_what_was_moved_in_and_buries_what_was_moved_out() {
+fn tickets_moved_in_are_read_and_tickets_moved_out_are_deleted() {
     for ticket_detail in [true, false] {
         let desk = Desk::with_tickets(9);
         desk.set(|state| state.move_to(7, 2));
-        let mut config = chosen();
+        let mut config = selected();
         config["ticket_detail"] = ticket_detail.into();
         let mut connection = connect(&desk, config);
         let (rows, cursor) = read_all(&mut connection, "tickets", LIMITS);
@@ -63,18 +64,18 @@ fn following_shows_what_was_moved_in_and_buries_what_was_moved_out() {
         let moved_ms = desk.now_ms();
         desk.advance_ms(30_000);
         let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
-        assert_eq!(fates(&batch), [fate("4", Operation::Delete), fate("7", Operation::Update)]);
+        assert_eq!(operations(&batch), [of("4", Operation::Delete), of("7", Operation::Update)]);
         assert_eq!(batch.changes[0].as_of_ms, Some(moved_ms));
-        assert!(batch.changes[0].before.is_none(), "what it holds is none of ours");
+        assert!(batch.changes[0].before.is_none(), "its members belong to another department");
         let again = connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap();
-        assert!(again.changes.is_empty(), "it is remembered");
+        assert!(again.changes.is_empty(), "both are known");
     }
 }
 
 #[test]
-fn a_ticket_moved_between_search_and_detail_is_buried() {
+fn a_ticket_moved_between_search_and_detail_is_deleted() {
     let desk = Desk::with_tickets(9);
-    let mut connection = connect(&desk, chosen());
+    let mut connection = connect(&desk, selected());
     let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
     desk.advance_ms(60_000);
     desk.set(|state| {
@@ -84,14 +85,14 @@ fn a_ticket_moved_between_search_and_detail_is_buried() {
     });
     desk.advance_ms(30_000);
     let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
-    assert_eq!(fates(&batch), [fate("5", Operation::Delete)]);
+    assert_eq!(operations(&batch), [of("5", Operation::Delete)]);
 }
 
 #[test]
-fn conversations_follow_their_ticket_out_and_in() {
+fn conversations_are_deleted_and_read_with_their_ticket() {
     let desk = Desk::with_tickets(9);
     desk.set(|state| state.move_to(7, 2));
-    let mut connection = connect(&desk, chosen());
+    let mut connection = connect(&desk, selected());
     let (rows, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
     assert_eq!(rows.len(), 8);
     desk.advance_ms(60_000);
@@ -102,17 +103,20 @@ fn conversations_follow_their_ticket_out_and_in() {
     });
     desk.advance_ms(30_000);
     let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
-    assert_eq!(fates(&batch), [fate("t4", Operation::Delete), fate("t7", Operation::Update)]);
+    assert_eq!(operations(&batch), [of("t4", Operation::Delete), of("t7", Operation::Update)]);
     desk.set(|state| {
-        assert!(state.asked.iter().all(|path| path != "/api/v1/tickets/4/threads/t4"), "not its content");
+        assert!(
+            state.asked.iter().all(|path| path != "/api/v1/tickets/4/threads/t4"),
+            "the content of a deleted conversation is not read"
+        );
     });
 }
 
 #[test]
-fn the_bin_buries_no_ticket_of_another_department() {
+fn the_recycle_bin_deletes_no_ticket_of_another_department() {
     let desk = Desk::with_tickets(9);
     desk.set(|state| state.move_to(7, 2));
-    let mut connection = connect(&desk, chosen());
+    let mut connection = connect(&desk, selected());
     let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
     desk.advance_ms(60_000);
     desk.set(|state| {
@@ -121,15 +125,15 @@ fn the_bin_buries_no_ticket_of_another_department() {
     });
     desk.advance_ms(3_600_000);
     let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
-    assert_eq!(fates(&batch), [fate("8", Operation::Delete)]);
+    assert_eq!(operations(&batch), [of("8", Operation::Delete)]);
 }
 
 #[test]
-fn what_says_no_department_is_selected_and_tables_without_departments_are_whole() {
+fn rows_without_a_department_and_tables_without_departments_are_selected() {
     let config = r#"{"organization_id":"1","client_id":"a","client_secret":"s","department_ids":["7"]}"#;
     let config = zoho_desk::config::Config::parse(config).unwrap();
     let table = |name| zoho_desk::tables::find(name).unwrap();
-    for (name, row, selected) in [
+    for (name, row, expected) in [
         ("tickets", r#"{"id":"1","departmentId":"7"}"#, true),
         ("tickets", r#"{"id":"1","departmentId":7}"#, true),
         ("tickets", r#"{"id":"1","departmentId":"8"}"#, false),
@@ -138,6 +142,6 @@ fn what_says_no_department_is_selected_and_tables_without_departments_are_whole(
         ("tickets", r#"{"id":"1"}"#, true),
         ("contracts", r#"{"id":"1","departmentId":"8"}"#, true),
     ] {
-        assert_eq!(config.selects(table(name), row), selected, "{name} {row}");
+        assert_eq!(config.selects(table(name), row), expected, "{name} {row}");
     }
 }

@@ -1,5 +1,5 @@
-//! A few scripted endpoints behind [`Transport`]: enough to make the reader's decisions happen. The honest double of Zoho
-//! Desk is the simulator; this one only serves tests of single decisions.
+//! A few scripted endpoints behind [`Transport`], for tests of single decisions. The complete double of Zoho
+//! Desk is `tests/simulator`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,21 +15,22 @@ pub(crate) struct Desk(Rc<RefCell<State>>);
 #[derive(Default)]
 pub(crate) struct State {
     now_ms: u64,
-    /// How far the server's clock is ahead of ours.
+    /// How far the server's clock is ahead of the host's.
     pub ahead_ms: u64,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
-    /// When customers answered, where they did.
-    answered: BTreeMap<u32, u64>,
+    /// When customers responded.
+    responded: BTreeMap<u32, u64>,
     /// Comments of tickets, where there are some.
     comments: BTreeMap<u32, u32>,
     /// The search does not take `customerResponseTimeRange`.
-    pub refuse_answered: bool,
-    /// Departments of tickets; the others are of department 1.
+    pub refuse_response_time: bool,
+    /// Departments of tickets; others are of department 1.
     departments: BTreeMap<u32, u32>,
-    /// Paths with their queries, as they were asked for.
+    /// Paths of all requests, with their queries.
     pub asked: Vec<String>,
-    binned: Vec<(u32, u64)>,
+    /// Deleted tickets, with times.
+    recycle_bin: Vec<(u32, u64)>,
     calls: usize,
     tokens: usize,
     pub token: usize,
@@ -40,16 +41,16 @@ pub(crate) struct State {
     /// The search's `count` is that of the page (reference, conflict 8).
     pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
-    /// What `ticketsCount` says, or the status it answers with.
+    /// The answer of `ticketsCount`: a count, or a status.
     pub counted: u64,
     pub count_status: u16,
     /// Status and code by module of `organizationFields`.
     pub field_status: BTreeMap<String, (u16, &'static str)>,
-    /// The search does not know yet that tickets were moved.
+    /// The search index does not show yet that tickets were moved.
     pub late_departments: bool,
-    /// The list shows every department, whatever is asked.
+    /// The list ignores the filter by department.
     pub ignore_departments: bool,
-    /// Paths below a ticket that may not be seen, as `5/threads`.
+    /// Paths below a ticket that answer 403, as `5/threads`.
     pub hidden: Vec<String>,
     /// The ticket whose every page of threads is full.
     pub endless: Option<String>,
@@ -60,7 +61,7 @@ pub(crate) struct State {
     key_fetches: usize,
     /// Registered webhooks.
     pub webhooks: Vec<Value>,
-    made: usize,
+    created: usize,
 }
 
 impl State {
@@ -68,9 +69,9 @@ impl State {
         self.modified.insert(id.parse().unwrap(), self.now_ms);
     }
 
-    /// The ticket's customer answers.
-    pub(crate) fn answer_to(&mut self, id: u32) {
-        self.answered.insert(id, self.now_ms);
+    /// The ticket's customer responds.
+    pub(crate) fn respond_to(&mut self, id: u32) {
+        self.responded.insert(id, self.now_ms);
     }
 
     /// The ticket gets a comment.
@@ -101,16 +102,16 @@ impl State {
         let id: u32 = id.parse().unwrap();
         self.tickets.retain(|known| *known != id);
         self.modified.remove(&id);
-        self.binned.push((id, self.now_ms));
+        self.recycle_bin.push((id, self.now_ms));
     }
 }
 
-const BEGIN_MS: u64 = 1_795_368_310_000;
+const START_MS: u64 = 1_795_368_310_000;
 
 impl Desk {
     pub(crate) fn with_tickets(count: u32) -> Self {
         Self(Rc::new(RefCell::new(State {
-            now_ms: BEGIN_MS,
+            now_ms: START_MS,
             tickets: (1..=count).collect(),
             ..State::default()
         })))
@@ -195,8 +196,8 @@ impl State {
             (Method::Get, _) => self.respond(200, &json!({"data": self.webhooks})),
             (Method::Post, _) => {
                 let mut hook: Value = serde_json::from_slice(&request.body).unwrap();
-                self.made += 1;
-                hook["id"] = Value::from(format!("{}", 700 + self.made));
+                self.created += 1;
+                hook["id"] = Value::from(format!("{}", 700 + self.created));
                 self.webhooks.push(hook.clone());
                 self.respond(200, &hook)
             }
@@ -222,9 +223,12 @@ impl State {
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
             "/api/v1/recycleBin" => {
-                let row = |(id, at): &(u32, u64)| json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id), "deletedTime": time::format(*at)});
+                let row = |(id, at): &(u32, u64)| {
+                    json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id),
+                        "deletedTime": time::format(*at)})
+                };
                 let from: usize = query["from"].parse().unwrap();
-                let rows: Vec<Value> = self.binned.iter().skip(from - 1).take(50).map(row).collect();
+                let rows: Vec<Value> = self.recycle_bin.iter().skip(from - 1).take(50).map(row).collect();
                 self.respond(200, &json!({"data": rows}))
             }
             "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
@@ -245,7 +249,7 @@ impl State {
                 self.respond(200, &json!({"data": [field]}))
             }
             _ => match path.strip_prefix("/api/v1/tickets/") {
-                Some(path) if path.contains('/') => self.talk(path),
+                Some(path) if path.contains('/') => self.conversations(path),
                 Some(id) => self.detail(id),
                 None => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": path})),
             },
@@ -279,7 +283,8 @@ impl State {
                 if query.contains_key("fields") {
                     json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
                 } else {
-                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}})
+                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s",
+                        "isRead": true, "contact": {"id": format!("c{id}")}})
                 }
             })
             .collect();
@@ -291,11 +296,11 @@ impl State {
     }
 
     fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
-        let (name, moments) = match query.contains_key("customerResponseTimeRange") {
-            true => ("customerResponseTimeRange", &self.answered),
+        let (name, times) = match query.contains_key("customerResponseTimeRange") {
+            true => ("customerResponseTimeRange", &self.responded),
             false => ("modifiedTimeRange", &self.modified),
         };
-        if self.refuse_answered && name == "customerResponseTimeRange" {
+        if self.refuse_response_time && name == "customerResponseTimeRange" {
             let message = format!("Extra query parameter '{name}' is present in the input.");
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
@@ -307,7 +312,7 @@ impl State {
             let message = "Max search result iterable is 5000";
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
-        let found: Vec<(&u32, &u64)> = moments.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let found: Vec<(&u32, &u64)> = times.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
         let total = found.len();
         let rows: Vec<Value> = found
             .into_iter()
@@ -315,10 +320,11 @@ impl State {
             .take(100)
             .map(|(id, _)| {
                 let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
-                let moment = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
+                let time_in = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
                 let comments = self.comments.get(id).copied().unwrap_or(0).to_string();
-                json!({"id": id.to_string(), "departmentId": department, "threadCount": "1", "commentCount": comments,
-                    "modifiedTime": moment(&self.modified), "customerResponseTime": moment(&self.answered)})
+                json!({"id": id.to_string(), "departmentId": department, "threadCount": "1",
+                    "commentCount": comments, "modifiedTime": time_in(&self.modified),
+                    "customerResponseTime": time_in(&self.responded)})
             })
             .collect();
         let count = if self.count_of_page { rows.len() } else { total };
@@ -330,7 +336,7 @@ impl State {
     }
 
     /// Every ticket has one thread, and the comments it was given.
-    fn talk(&self, path: &str) -> Response {
+    fn conversations(&self, path: &str) -> Response {
         if self.hidden.iter().any(|hidden| hidden == path) {
             return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
         }
@@ -370,11 +376,12 @@ impl State {
             None => {}
         }
         let number: u32 = id.parse().unwrap();
-        let modified = self.modified.get(&number).copied().unwrap_or(BEGIN_MS - 86_400_000);
+        let modified = self.modified.get(&number).copied().unwrap_or(START_MS - 86_400_000);
         self.respond(
             200,
-            &json!({"id": id, "departmentId": self.department(number), "subject": "s", "contact": null, "description": format!("text {id}"),
-                "modifiedTime": time::format(modified), "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
+            &json!({"id": id, "departmentId": self.department(number), "subject": "s", "contact": null,
+                "description": format!("text {id}"), "modifiedTime": time::format(modified),
+                "cf": {"cf_region": format!("r{id}"), "cf_other": null}}),
         )
     }
 
@@ -389,7 +396,7 @@ impl State {
     }
 }
 
-/// A moment as the header `Date` has it.
+/// A time in the form of the header `Date`.
 fn http_date(ms: u64) -> String {
     let iso = time::format(ms);
     let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

@@ -1,10 +1,14 @@
-//! The guest's decisions through a scripted transport, natively: no network, no component, milliseconds.
+//! The connector's decisions through a scripted transport: native, without network or component.
+
+mod desk;
+mod setup;
+mod signer;
+
+mod batches;
+mod snapshots;
 
 mod departments;
-mod desk;
-mod following;
-mod reading;
-mod receiving;
-mod signer;
-mod snapshots;
-mod subscribing;
+mod incremental;
+
+mod deliveries;
+mod subscription;

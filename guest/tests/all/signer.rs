@@ -1,4 +1,4 @@
-//! Signs tokens as Zoho does, with a key made for these tests by `openssl genpkey`; it signs nothing else.
+//! Signs tokens as Zoho does, with a key that `openssl genpkey` generated for these tests only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ pub(crate) fn signed(header: &Value, claims: &Value) -> String {
     format!("{content}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
 }
 
-/// A token as Zoho makes it.
+/// A token as Zoho signs it.
 pub(crate) fn token(kid: &str, iss: &str, aud: &str, exp: u64) -> String {
     signed(&json!({"alg": "RS256", "kid": kid}), &json!({"iss": iss, "aud": aud, "exp": exp}))
 }

@@ -1,4 +1,4 @@
-//! Snapshots through a scripted transport: when one begins, and what counts as complete.
+//! Snapshots through a scripted transport: when one starts, and when it is complete.
 
 use serde_json::json;
 
@@ -7,12 +7,12 @@ use zoho_desk::error::Kind;
 use zoho_desk::reader::Batch;
 
 use crate::desk::Desk;
-use crate::reading::{LIMITS, connect, read_all};
+use crate::setup::{LIMITS, connect, read_all};
 
 const HOUR_MS: u64 = 3_600_000;
 
 #[test]
-fn a_table_read_as_a_whole_is_not_read_again_before_its_time() {
+fn a_full_refresh_does_not_start_before_it_is_due() {
     let desk = Desk::with_tickets(0);
     let mut connection = connect(&desk, json!({}));
     let (_, cursor) = read_all(&mut connection, "organization_fields", LIMITS);
@@ -23,7 +23,7 @@ fn a_table_read_as_a_whole_is_not_read_again_before_its_time() {
     let early = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
     assert!(early.caught_up && early.changes.is_empty() && early.generation.is_none());
     assert_eq!((early.wait_ms, &early.cursor), (Some(HOUR_MS * 3 / 4), &cursor));
-    assert_eq!(desk.calls(), calls + authorized, "nothing is asked");
+    assert_eq!(desk.calls(), calls + authorized, "no call");
     desk.advance_ms(HOUR_MS * 3 / 4 - 1000); // a host whose clock is a second fast
     let due = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
     assert!(!due.changes.is_empty() && due.generation.is_some());
@@ -31,10 +31,10 @@ fn a_table_read_as_a_whole_is_not_read_again_before_its_time() {
     assert!(again.read("organization_fields", Some(&from_now), LIMITS).unwrap().generation.is_some());
 }
 
-/// One whole snapshot over the fields, which takes one batch.
+/// One snapshot of the fields, which takes one batch.
 fn fields(connection: &mut Connection<Desk>) -> Batch {
     let batch = connection.read("organization_fields", None, LIMITS).unwrap();
-    assert!(batch.caught_up, "it is at its end all the same");
+    assert!(batch.caught_up, "caught up, complete or not");
     batch
 }
 
@@ -43,11 +43,11 @@ fn is_complete(batch: &Batch) -> bool {
 }
 
 #[test]
-fn a_module_that_is_refused_for_once_leaves_nothing_to_compare() {
+fn a_snapshot_is_incomplete_when_a_module_is_refused_that_may_have_had_rows() {
     let desk = Desk::with_tickets(0);
     let mut connection = connect(&desk, json!({}));
-    assert!(!is_complete(&fields(&mut connection)), "`timeEntry` is refused: it may have been there");
-    assert!(is_complete(&fields(&mut connection)), "refused again, and it never showed a row");
+    assert!(!is_complete(&fields(&mut connection)), "`timeEntry` is refused: it may have had rows");
+    assert!(is_complete(&fields(&mut connection)), "refused again, and it never had a row");
     for (status, code) in
         [(422, "UNPROCESSABLE_ENTITY"), (403, "FORBIDDEN"), (404, "URL_NOT_FOUND"), (204, "no rows")]
     {
@@ -55,11 +55,7 @@ fn a_module_that_is_refused_for_once_leaves_nothing_to_compare() {
         for _ in 0..3 {
             let batch = fields(&mut connection);
             assert!(!is_complete(&batch), "{status}: contacts had fields");
-            assert!(
-                batch.warnings.iter().any(|text| text.contains("not looked for")),
-                "{:?}",
-                batch.warnings
-            );
+            assert!(batch.warnings.iter().any(|text| text.contains("is incomplete")), "{:?}", batch.warnings);
         }
     }
     desk.set(|state| state.answer_fields("contacts", 403, "LICENSE_ACCESS_LIMITED"));
@@ -69,7 +65,7 @@ fn a_module_that_is_refused_for_once_leaves_nothing_to_compare() {
 }
 
 #[test]
-fn a_gap_is_remembered_by_the_cursor_until_the_pass_ends() {
+fn a_skipped_module_makes_every_later_batch_of_its_snapshot_incomplete() {
     let desk = Desk::with_tickets(0);
     let mut connection = connect(&desk, json!({}));
     fields(&mut connection);
@@ -88,26 +84,26 @@ fn a_gap_is_remembered_by_the_cursor_until_the_pass_ends() {
 }
 
 #[test]
-fn an_empty_list_is_not_believed_when_the_source_counts_rows() {
+fn an_empty_list_is_an_error_when_the_source_counts_rows() {
     let desk = Desk::with_tickets(0);
     desk.set(|state| state.counted = 12);
     let error = connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap_err();
     assert_eq!(error.kind, Kind::Permission);
-    assert!(error.message.contains("12 are counted"), "{error}");
+    assert!(error.message.contains("counts 12 rows"), "{error}");
     let departments = json!({"department_ids": ["7", "8"]});
     let error = connect(&desk, departments).read("tickets", None, LIMITS).unwrap_err();
-    assert!(error.message.contains("24 are counted"), "each department is asked: {error}");
+    assert!(error.message.contains("counts 24 rows"), "each department is asked: {error}");
     desk.set(|state| state.modify("3"));
     let error = connect(&desk, json!({})).read("ticket_conversations", None, LIMITS).unwrap_err();
-    assert!(error.message.contains("1 are counted"), "by the search, where there is no count: {error}");
+    assert!(error.message.contains("counts 1 rows"), "by the search, where there is no count: {error}");
     desk.set(|state| state.counted = 0);
     assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()));
     desk.set(|state| state.count_status = 404);
-    assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()), "nothing to ask");
+    assert!(is_complete(&connect(&desk, json!({})).read("tickets", None, LIMITS).unwrap()), "no count");
 }
 
 #[test]
-fn conversations_that_may_not_be_seen_are_left_out_and_not_buried() {
+fn hidden_conversations_are_skipped_and_make_the_snapshot_incomplete() {
     let desk = Desk::with_tickets(45);
     let mut connection = connect(&desk, json!({}));
     desk.set(|state| state.hidden = vec!["5/threads".to_owned(), "6/threads/t6".to_owned()]);
@@ -118,16 +114,16 @@ fn conversations_that_may_not_be_seen_are_left_out_and_not_buried() {
     assert!(row("t5").is_none());
     let listed = row("t6").unwrap();
     assert!(!listed.after.as_ref().unwrap().contains("content"));
-    assert!(listed.partial, "its content is kept");
-    for left_out in ["threads of 5 are left out", "thread t6: only what the list shows"] {
-        assert!(batch.warnings.iter().any(|text| text.contains(left_out)), "{:?}", batch.warnings);
+    assert!(listed.partial, "the sink keeps its content");
+    for warning in ["threads of 5 are skipped", "thread t6: only the members of the list"] {
+        assert!(batch.warnings.iter().any(|text| text.contains(warning)), "{:?}", batch.warnings);
     }
     desk.set(|state| state.hidden.truncate(0));
     assert!(is_complete(&connection.read("ticket_conversations", None, LIMITS).unwrap()));
 }
 
 #[test]
-fn following_goes_on_past_conversations_that_may_not_be_seen() {
+fn incremental_reading_skips_hidden_conversations() {
     let desk = Desk::with_tickets(9);
     let mut connection = connect(&desk, json!({}));
     let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
@@ -141,7 +137,7 @@ fn following_goes_on_past_conversations_that_may_not_be_seen() {
 }
 
 #[test]
-fn a_ticket_with_endless_replies_does_not_stop_the_table() {
+fn a_ticket_with_more_threads_than_the_limit_is_read_in_part_and_the_table_to_its_end() {
     let desk = Desk::with_tickets(3);
     let mut connection = connect(&desk, json!({}));
     desk.set(|state| state.endless = Some("2".to_owned()));

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::metrics::Meters;
 use crate::policy::{self, Budget, Decision};
 use crate::sandbox::Sandbox;
-use crate::sinks::Target;
+use crate::sinks::SinkHandle;
 use crate::state::LockedStore;
 use crate::stop::Stop;
 
@@ -25,7 +25,7 @@ pub(super) struct Core<'a> {
     pub(super) sandbox: Sandbox,
     pub(super) store: LockedStore,
     /// Commits must come in the order of the calls that produced them: [`super::poll::Poll::settle`] first.
-    pub(super) sink: Target,
+    pub(super) sink: SinkHandle,
     /// Whether the sink compares rows, so that it counts those that a poll repaired.
     pub(super) compares: bool,
     pub(super) meters: Meters,
@@ -81,7 +81,7 @@ impl Core<'_> {
         let more = requests - self.requests_counted;
         if more > 0 {
             self.requests_counted = requests;
-            self.meters.count(|counters| counters.requests += more);
+            self.meters.count(|readings| readings.counters.source_requests.add([], more));
         }
     }
 }

@@ -9,8 +9,8 @@ use super::core::{Core, until_stopped};
 use super::{Mode, Stopped};
 use crate::change::Table;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::metrics::Phase;
-use crate::sinks::Position;
+use crate::metrics::State;
+use crate::sinks::{JournalState, TableState};
 
 /// Between two discoveries: columns and tables that were added at the source.
 const DISCOVER_EVERY: Duration = Duration::from_secs(6 * 3600);
@@ -46,35 +46,39 @@ impl Discovery {
         self.due
     }
 
-    /// Discovers the tables and prepares the sink for them; the positions from which they are read.
-    pub(super) async fn discover(&mut self, core: &mut Core<'_>) -> Result<Result<Vec<Position>>, Stopped> {
+    /// Discovers the tables and prepares the sink for them; how far the sink is.
+    pub(super) async fn discover(
+        &mut self,
+        core: &mut Core<'_>,
+    ) -> Result<Result<(Vec<TableState>, Option<JournalState>)>, Stopped> {
         let found = until_stopped(&mut core.stop, core.sandbox.discover()).await?;
         let tables = match found.and_then(|tables| self.mode.pick(tables)) {
             Ok(tables) => tables,
             Err(error) => return Ok(Err(error)),
         };
         let prepared = tables.clone();
-        let work = core.sink.work(move |sink| {
+        let call = core.sink.run(move |sink| {
             sink.prepare(&prepared)?;
-            sink.positions()
+            Ok((sink.table_states()?, sink.journal_state()?))
         });
-        let positions = work.await?;
+        let states = call.await?;
         self.tables = Some(tables);
         self.failures = 0;
         self.due = match self.mode {
             Mode::Serve => Some(Instant::now() + DISCOVER_EVERY),
             Mode::Sync { .. } => None,
         };
-        Ok(Ok(positions))
+        Ok(Ok(states))
     }
 
     /// The first discovery is retried; a later one waits for its next time.
     pub(super) fn failed(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
         self.failures += 1;
+        let reason = error.message.clone();
         let wait = core.backoff("discover", error, self.failures)?;
         self.due = Some(Instant::now() + if self.is_done() { DISCOVER_EVERY } else { wait });
         if !self.is_done() {
-            core.meters.phase(Phase::Waiting);
+            core.meters.enter(State::Waiting, Some(&reason));
         }
         Ok(())
     }

@@ -24,8 +24,8 @@ pub(super) enum Next {
     Retry,
     /// The same, and poll: the deliveries behind it are late. Once for each delivery.
     RetryAndPoll,
-    /// It alone fails: make it a dead letter after this many attempts.
-    GiveUp(u32),
+    /// It alone fails: make it a dead letter.
+    GiveUp,
 }
 
 /// See the file's header.
@@ -41,7 +41,6 @@ pub(super) struct HeadOfLine {
 struct Blocked {
     seq: u64,
     since: Instant,
-    attempts: u32,
     alone: u32,
     is_late: bool,
 }
@@ -68,15 +67,14 @@ impl HeadOfLine {
         let blocked = match &mut self.blocked {
             Some(blocked) if blocked.seq == seq => blocked,
             other => {
-                *other = Some(Blocked { seq, since: now, attempts: 1, alone: 0, is_late: false });
+                *other = Some(Blocked { seq, since: now, alone: 0, is_late: false });
                 return Next::Retry;
             }
         };
-        blocked.attempts += 1;
         blocked.alone += u32::from(answered && may_give_up);
         let waited = now - blocked.since;
         if may_give_up && blocked.alone >= ALONE_MAX && waited >= BLOCKED_MIN {
-            return Next::GiveUp(blocked.attempts);
+            return Next::GiveUp;
         }
         if waited >= LATE && !blocked.is_late {
             blocked.is_late = true;
@@ -103,7 +101,7 @@ mod tests {
             if answered(*minute) {
                 head.answered();
             }
-            matches!(head.failed(7, may_give_up, start + MINUTE * *minute), Next::GiveUp(_))
+            matches!(head.failed(7, may_give_up, start + MINUTE * *minute), Next::GiveUp)
         })
     }
 

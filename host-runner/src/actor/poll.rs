@@ -127,15 +127,15 @@ impl Poll {
         let repaired = if is_follow_up { repaired(core, table, counts) } else { 0 };
         self.schedule.stored(table, &batch.cursor, batch.completes_snapshot);
         let is_complete = self.schedule.is_complete(table);
-        core.meters.count(|counters| {
-            counters.spent(&batch.attributes);
+        core.meters.count(|readings| {
+            readings.spent(&batch.attributes);
             for ((table, source), changes) in &batch.changes {
-                counters.changed(table, *source, *changes);
+                readings.changed(table, *source, *changes);
             }
-            let table = counters.table(table);
-            table.rows_read += counts.read;
-            table.repaired += repaired;
-            table.complete = is_complete;
+            readings.counters.rows_read.add([table], counts.read);
+            readings.counters.rows_repaired.add([table], repaired);
+            let table = readings.table(table);
+            table.snapshot_complete = is_complete;
             table.polled_ms = now_ms();
             if batch.caught_up {
                 table.caught_up_ms = now_ms();
@@ -228,7 +228,7 @@ fn commit(core: &Core<'_>, table: String, batch: Batch) -> Committing {
     let completes_snapshot = batch.generation.is_some_and(|generation| generation.complete);
     let (caught_up, asked) = (batch.caught_up, batch.wait_ms.map(Duration::from_millis));
     let name = table.clone();
-    let commit = Box::pin(core.sink.work(move |sink| sink.commit(&Commit::of(&name, &batch))));
+    let commit = Box::pin(core.sink.run(move |sink| sink.commit(&Commit::of(&name, &batch))));
     Committing { table, cursor, completes_snapshot, caught_up, asked, attributes, changes, commit }
 }
 

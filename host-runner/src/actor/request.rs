@@ -66,7 +66,7 @@ impl Actor<'_> {
                 for table in tables {
                     tracing::info!(%connection, table, "a new snapshot starts");
                     self.poll.schedule.restart(table, now);
-                    self.core.meters.count(|counters| counters.table(table).complete = false);
+                    self.core.meters.count(|readings| readings.table(table).snapshot_complete = false);
                 }
             }
             Request::Subscribe { .. } | Request::Unsubscribe => {

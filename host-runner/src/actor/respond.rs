@@ -15,14 +15,14 @@ use crate::check::Webhooks;
 use crate::connection::{Connection, SinkSettings};
 use crate::describe::Describe;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::hooks::{self, PublicUrl};
 use crate::journal::{self, JournalLimits, Summary};
 use crate::loaded::LoadedConnection;
 use crate::paths::Paths;
 use crate::request::{ConnectionState, Registration, Request, RowCount};
 use crate::sandbox::Sandbox;
-use crate::sinks::{self, JOURNAL, Target};
+use crate::sinks::{self, SinkHandle};
 use crate::state::{ConnectionStore, LockedStore, StoredSubscription};
+use crate::webhook_url::{self, PublicUrl};
 
 /// The parts of a connection that answer requests.
 pub(super) struct Responder<'a> {
@@ -38,7 +38,7 @@ pub(super) struct Responder<'a> {
 
 /// A sink that is open, or would be created by opening it.
 pub(super) enum SinkAccess<'a> {
-    Open(&'a Target),
+    Open(&'a SinkHandle),
     Closed(&'a SinkSettings),
 }
 
@@ -87,13 +87,10 @@ pub(super) fn json<T: Serialize>(value: T) -> Answer {
 
 impl SinkAccess<'_> {
     /// The sink, if it exists.
-    fn existing(&self) -> Result<Option<Target>> {
+    fn existing(&self) -> Result<Option<SinkHandle>> {
         match self {
             Self::Open(sink) => Ok(Some((*sink).clone())),
-            Self::Closed(settings) if settings.path.exists() => {
-                sinks::open(settings).map(Target::new).map(Some)
-            }
-            Self::Closed(_) => Ok(None),
+            Self::Closed(settings) => Ok(sinks::open_existing(settings)?.map(SinkHandle::new)),
         }
     }
 }
@@ -128,7 +125,7 @@ impl Responder<'_> {
         let is_subscribed = subscription.is_some();
         let mut items = self.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
         let applied_at = match self.sink.existing()? {
-            Some(sink) => sink.work(|sink| sink.position(JOURNAL)).await?.map(|position| position.updated_at),
+            Some(sink) => sink.run(|sink| sink.journal_state()).await?.map(|journal| journal.updated_at),
             None => None,
         };
         let journal = match self.journal {
@@ -166,7 +163,7 @@ impl Responder<'_> {
     async fn state(&mut self) -> Result<ConnectionState> {
         let authorized = self.store.session()?.is_some();
         let tables = match self.sink.existing()? {
-            Some(sink) => sink.work(|sink| sinks::tables(sink)).await?,
+            Some(sink) => sink.run(|sink| sink.table_states()).await?,
             None => Vec::new(),
         };
         Ok(ConnectionState { authorized, tables })
@@ -175,7 +172,7 @@ impl Responder<'_> {
     async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
         let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
         match (self.sink.existing()?, wanted.first()) {
-            (Some(sink), _) => sink.work(move |sink| sinks::reset(sink, &wanted)).await,
+            (Some(sink), _) => sink.run(move |sink| sinks::reset(sink, &wanted)).await,
             (None, None) => Ok(Vec::new()),
             (None, Some(table)) => {
                 let message = format!("table `{table}`: has no cursor");
@@ -195,7 +192,7 @@ impl Responder<'_> {
             }
         };
         let tables = self.describe.subscribable(tables)?;
-        let url = hooks::url(public_url, self.store.name(), &self.store.webhook_url().secret()?);
+        let url = webhook_url::url(public_url, self.store.name(), &self.store.webhook_url().secret()?);
         let former = self.store.subscription()?.map(|stored| stored.subscription);
         let subscription = self.sandbox.subscribe(url, tables, former).await.map_err(|error| {
             let hint =

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::limits::STUCK_BATCHES_MAX;
-use crate::sinks::Position;
+use crate::sinks::TableState;
 
 /// Between two polls when the connector does not say.
 const POLL: Duration = Duration::from_secs(300);
@@ -48,7 +48,7 @@ struct Entry {
 
 impl Entry {
     /// A table at its position, due now.
-    fn new(table: &str, position: Option<&Position>, now: Instant) -> Self {
+    fn new(table: &str, position: Option<&TableState>, now: Instant) -> Self {
         let cursor = position.and_then(|position| position.cursor.clone());
         Self {
             name: table.to_owned(),
@@ -81,7 +81,7 @@ impl Schedule {
     }
 
     /// Replaces the tables: known ones keep their place, new ones are due at once.
-    pub(super) fn set_tables(&mut self, tables: &[String], positions: &[Position], now: Instant) {
+    pub(super) fn set_tables(&mut self, tables: &[String], positions: &[TableState], now: Instant) {
         let mut known = std::mem::take(&mut self.entries);
         let entry = |table: &String| match known.iter().position(|entry| entry.name == *table) {
             Some(at) => known.swap_remove(at),
@@ -233,20 +233,20 @@ mod tests {
 
     use super::{Order, POLL, Schedule};
     use crate::limits::STUCK_BATCHES_MAX;
-    use crate::sinks::Position;
+    use crate::sinks::TableState;
 
     const SECOND: Duration = Duration::from_secs(1);
     const TABLES: [&str; 3] = ["a", "b", "c"];
 
     fn with_order(now: Instant, complete: &[&str], order: Order) -> Schedule {
-        let position = |name: &&str| Position {
+        let position = |name: &&str| TableState {
             table: (*name).to_owned(),
             cursor: Some("{}".to_owned()),
             generation: 1,
             complete: true,
             updated_at: String::new(),
         };
-        let positions: Vec<Position> = complete.iter().map(position).collect();
+        let positions: Vec<TableState> = complete.iter().map(position).collect();
         let mut schedule = Schedule::new(order);
         schedule.set_tables(&TABLES.map(str::to_owned), &positions, now);
         schedule

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::hooks::PublicUrl;
 use crate::request::Request;
 use crate::state::StoredSubscription;
+use crate::webhook_url::PublicUrl;
 
 /// Between two checks that the subscription exists and is as it should be.
 const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
@@ -95,8 +95,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{CHECK_EVERY, CHECK_EVERY_WHEN_REPAIRED, Subscription};
-    use crate::hooks::PublicUrl;
     use crate::state::StoredSubscription;
+    use crate::webhook_url::PublicUrl;
 
     fn stored() -> Option<StoredSubscription> {
         Some(StoredSubscription {

@@ -3,6 +3,7 @@
 
 use crate::change::{Change, Receipt};
 use crate::error::{Error, Result};
+use crate::journal::Cause;
 use crate::policy::{self, Disposition};
 
 /// See the file's header.
@@ -14,8 +15,8 @@ pub(super) struct Triage {
     pub(super) applied: u64,
     /// Names of events that belong to no table.
     pub(super) ignored: Vec<String>,
-    /// Deliveries that become dead letters, with the reason.
-    pub(super) dead: Vec<(u64, Error)>,
+    /// Deliveries that become dead letters, and why.
+    pub(super) dead: Vec<(u64, Cause, Error)>,
     /// Every delivery through this one is settled; none if the first one blocks.
     pub(super) through: Option<u64>,
     /// The delivery that blocks the queue, and why.
@@ -35,7 +36,7 @@ impl Triage {
                     triage.ignored.extend(ignored.map(|(_, event)| event));
                 }
                 Err(error) if policy::of(&error).delivery == Disposition::DeadLetter => {
-                    triage.dead.push((seq, error));
+                    triage.dead.push((seq, Cause::Refused, error));
                 }
                 Err(error) => {
                     triage.blocked = Some((seq, error));
@@ -48,8 +49,8 @@ impl Triage {
     }
 
     /// One delivery becomes a dead letter.
-    pub(super) fn dead_letter(seq: u64, error: Error) -> Self {
-        Self { dead: vec![(seq, error)], through: Some(seq), ..Self::default() }
+    pub(super) fn dead_letter(seq: u64, cause: Cause, error: Error) -> Self {
+        Self { dead: vec![(seq, cause, error)], through: Some(seq), ..Self::default() }
     }
 }
 

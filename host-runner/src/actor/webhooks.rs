@@ -17,10 +17,10 @@ use super::triage::Triage;
 use crate::change::{Receipt, tally};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
-use crate::journal::{Delivery, Journal, Stored};
+use crate::journal::{Cause, Delivery, Failure, Journal, Stored};
 use crate::limits::TRAP_ATTEMPTS_MAX;
 use crate::policy::{self, Batch, Disposition};
-use crate::sinks::{Commit, JOURNAL};
+use crate::sinks::{Commit, Progress};
 
 /// Deliveries of the first call: a record that must be refetched costs one request each.
 const COUNT_FIRST: usize = 32;
@@ -58,6 +58,8 @@ pub(super) struct Queue {
     head: HeadOfLine,
     /// A delivery that may be a defect's cause, and its attempts.
     suspect: Option<(u64, u32)>,
+    /// Failed attempts at the first delivery.
+    attempts: Attempts,
     acknowledging: Option<JoinHandle<()>>,
 }
 
@@ -73,7 +75,7 @@ impl Queue {
     pub(super) fn new(journal: Journal, name: &str, now: Instant) -> Self {
         Self {
             arrivals: journal.arrivals(name),
-            missed: journal.gaps(name),
+            missed: journal.missed_deliveries().subscribe(name),
             journal,
             name: name.to_owned(),
             applied: 0,
@@ -84,6 +86,7 @@ impl Queue {
             failures: 0,
             head: HeadOfLine::default(),
             suspect: None,
+            attempts: Attempts::default(),
             acknowledging: None,
         }
     }
@@ -164,8 +167,8 @@ impl Queue {
         let answers = until_stopped(&mut core.stop, call).await?;
         if let Ok(answers) = &answers {
             self.pace(started.elapsed(), seqs.len());
-            core.meters.count(|counters| {
-                answers.iter().flatten().for_each(|receipt| counters.spent(&receipt.attributes));
+            core.meters.count(|readings| {
+                answers.iter().flatten().for_each(|receipt| readings.spent(&receipt.attributes));
             });
         }
         Ok(Some(Received { seqs, called_at_ms, answers }))
@@ -210,30 +213,25 @@ impl Queue {
     ) -> Result<Option<(u64, Error)>> {
         // Before the sequence number passes them: a crash in between keeps none of them twice.
         let dead = triage.dead.len() as u64;
-        for (seq, error) in triage.dead {
-            self.bury(core, seq, error).await?;
+        for (seq, cause, error) in triage.dead {
+            self.give_up(core, seq, cause, error).await?;
         }
         let Some(through) = triage.through else { return Ok(triage.blocked) };
         let by_table = tally(&triage.changes);
         let changes = triage.changes;
-        let commit = core.sink.work(move |sink| {
-            sink.commit(&Commit {
-                table: JOURNAL,
-                changes: &changes,
-                cursor: Some(&through.to_string()),
-                generation: None,
-                as_of_ms: called_at_ms,
-            })
+        let commit = core.sink.run(move |sink| {
+            let progress = Progress::Journal { through };
+            sink.commit(&Commit { changes: &changes, progress, as_of_ms: called_at_ms })
         });
         let counts = commit.await?;
         let (deliveries, rows) = (triage.applied, counts.read);
         tracing::debug!(connection = %self.name, deliveries, dead, rows, through, "received");
-        core.meters.count(|counters| {
-            counters.applied += triage.applied;
-            counters.delivered_ms = now_ms();
-            triage.ignored.iter().for_each(|event| counters.ignored(event));
+        core.meters.count(|readings| {
+            readings.counters.deliveries_applied.add([], triage.applied);
+            readings.last_delivery_ms = now_ms();
+            triage.ignored.iter().for_each(|event| readings.ignored(event));
             for ((table, source), changes) in &by_table {
-                counters.changed(table, *source, *changes);
+                readings.changed(table, *source, *changes);
             }
         });
         self.settle().await;
@@ -271,17 +269,21 @@ impl Queue {
         error: Error,
         disposition: Disposition,
     ) -> Result<bool, Stopped> {
-        if disposition == Disposition::DeadLetter
-            || (disposition == Disposition::Suspect && self.is_suspect_exhausted(seq))
-        {
-            self.dead_letter(core, seq, error).await?;
+        let cause = match disposition {
+            // The component's own rejections are dead letters already: these are rows that the sink cannot store.
+            Disposition::DeadLetter => Some(Cause::Unusable),
+            Disposition::Suspect if self.is_suspect_exhausted(seq) => Some(Cause::Defect),
+            _ => None,
+        };
+        if let Some(cause) = cause {
+            self.dead_letter(core, seq, cause, error).await?;
             return Ok(false);
         }
+        self.attempts.failed(seq, now_ms());
         let may_give_up = disposition == Disposition::RetryOrGiveUp;
         let next = self.head.failed(seq, may_give_up, Instant::now());
-        if let Next::GiveUp(attempts) = next {
-            let why = format!("{attempts} attempts failed while the source answered other calls");
-            self.dead_letter(core, seq, error.about(why)).await?;
+        if next == Next::GiveUp {
+            self.dead_letter(core, seq, Cause::Alone, error).await?;
         } else {
             self.back_off(core, error)?;
         }
@@ -299,8 +301,14 @@ impl Queue {
     }
 
     /// Makes one delivery a dead letter and continues behind it.
-    async fn dead_letter(&mut self, core: &mut Core<'_>, seq: u64, error: Error) -> Result<(), Stopped> {
-        match self.commit(core, Triage::dead_letter(seq, error), now_ms()).await {
+    async fn dead_letter(
+        &mut self,
+        core: &mut Core<'_>,
+        seq: u64,
+        cause: Cause,
+        error: Error,
+    ) -> Result<(), Stopped> {
+        match self.commit(core, Triage::dead_letter(seq, cause, error), now_ms()).await {
             Ok(_) => self.passed(core),
             Err(error) => self.back_off(core, error)?,
         }
@@ -310,30 +318,28 @@ impl Queue {
     fn passed(&mut self, core: &Core<'_>) {
         self.failures = 0;
         self.head.release();
-        core.meters.count(|counters| counters.is_held = false);
+        core.meters.count(|readings| readings.queue_blocked = false);
     }
 
     fn back_off(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
         self.failures = self.failures.saturating_add(1);
-        core.meters.count(|counters| counters.is_held = true);
+        core.meters.count(|readings| readings.queue_blocked = true);
         let wait = core.backoff("receive", error, self.failures)?;
         self.due = Instant::now() + wait;
         Ok(())
     }
 
-    async fn bury(&self, core: &mut Core<'_>, seq: u64, error: Error) -> Result<()> {
+    async fn give_up(&self, core: &mut Core<'_>, seq: u64, cause: Cause, error: Error) -> Result<()> {
         let (journal, name) = (self.journal.clone(), self.name.clone());
-        let reason = match &error.hint {
-            Some(hint) => format!("{}; {hint}", error.message),
-            None => error.message.clone(),
-        };
-        let kind = error.kind.to_string();
-        let evicted = blocking(move || journal.bury(&name, seq, &kind, &reason)).await?;
-        tracing::warn!(connection = %self.name, seq, kind = %error.kind, %error, "dead letter");
+        let (attempts, first_failed_at_ms) = self.attempts.with_this_one(seq, now_ms());
+        let failure = Failure::of(cause, &error, attempts, first_failed_at_ms);
+        let evicted = blocking(move || journal.give_up(&name, seq, failure)).await?;
+        let (cause, kind) = (cause.name(), error.kind);
+        tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
         core.meters.failed(&error);
-        core.meters.count(|counters| {
-            counters.buried += 1;
-            counters.let_go += evicted as u64;
+        core.meters.count(|readings| {
+            readings.counters.deliveries_dead_lettered.add([], 1);
+            readings.counters.dead_letters_evicted.add([], evicted as u64);
         });
         Ok(())
     }
@@ -365,6 +371,27 @@ impl Queue {
         } else if took < CALL_QUICK && count >= self.count {
             self.count = (self.count * 2).min(COUNT_MAX);
         }
+    }
+}
+
+/// The failed attempts at one delivery, for the record of a dead letter.
+#[derive(Debug, Default)]
+struct Attempts {
+    seq: u64,
+    count: u32,
+    first_failed_at_ms: u64,
+}
+
+impl Attempts {
+    /// An attempt failed, and another one follows.
+    fn failed(&mut self, seq: u64, now_ms: u64) {
+        let (count, first_failed_at_ms) = self.with_this_one(seq, now_ms);
+        *self = Self { seq, count, first_failed_at_ms };
+    }
+
+    /// How many attempts failed, this one included, and when the first did.
+    fn with_this_one(&self, seq: u64, now_ms: u64) -> (u32, u64) {
+        if self.seq == seq { (self.count.saturating_add(1), self.first_failed_at_ms) } else { (1, now_ms) }
     }
 }
 
@@ -406,7 +433,17 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_suspect_exhausted_after_three_defects_in_a_row() {
+    fn attempts_count_the_failures_of_one_delivery_since_its_first() {
+        let mut attempts = Attempts::default();
+        assert_eq!(attempts.with_this_one(7, 100), (1, 100));
+        attempts.failed(7, 100);
+        attempts.failed(7, 200);
+        assert_eq!(attempts.with_this_one(7, 300), (3, 100));
+        assert_eq!(attempts.with_this_one(8, 300), (1, 300));
+    }
+
+    #[test]
+    fn a_suspect_delivery_has_three_attempts_in_a_row() {
         let (_folder, mut queue) = queue(Instant::now());
         assert_eq!(
             [7, 7, 8, 7, 7, 7].map(|seq| queue.is_suspect_exhausted(seq)),

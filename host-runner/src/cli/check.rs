@@ -9,10 +9,10 @@ use crate::check;
 use crate::egress;
 use crate::error::{Kind, Result};
 use crate::exit::Exit;
-use crate::hooks::{self, PublicUrl};
 use crate::report::columns;
 use crate::request::Request;
 use crate::state::ConnectionStore;
+use crate::webhook_url::{self, PublicUrl};
 
 pub(super) const HELP: &str = "\
 While `serve` has the connection, `serve` runs the tests, with the connection file as it last loaded it.
@@ -37,7 +37,7 @@ pub(super) async fn run(check: &Check, context: &Context) -> Result<Exit> {
     let mut items: Vec<CheckItem> = context.request(&connection, Request::Check).await?;
     if let Some(public) = &public {
         let secret = ConnectionStore::open(&context.paths, &connection.name)?.webhook_url().secret()?;
-        let url = hooks::url(public, &connection.name, &secret);
+        let url = webhook_url::url(public, &connection.name, &secret);
         items.push(check::public_url(&egress::probe(&url, connection.ca_file.as_deref()).await?));
     }
     let exit = exit(&items);

@@ -1,6 +1,6 @@
-//! `dead-letters`: deliveries that could not be applied; looked at, taken again, or dropped.
+//! `dead-letters`: lists, shows, replays and drops deliveries that could not be applied.
 //!
-//! Works on the journal, also beside a server.
+//! Works on the journal, which a server may have open at the same time.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -13,13 +13,13 @@ use crate::journal::{DeadLetter, DeadRecord, Journal, JournalLimits};
 use crate::report::{columns, thousands};
 
 pub(super) const HELP: &str = "\
-Without -c it is about all connections of the data folder. A delivery that is taken again goes to the end of the line.
+Without -c, all connections of the data folder. A replayed delivery goes to the end of the queue; newer rows stay.
 
 Examples:
   host-runner dead-letters list -c acme.toml
   host-runner dead-letters show 17
   host-runner dead-letters replay 17 18
-  host-runner dead-letters replay --all -c acme.toml      once the cause is gone
+  host-runner dead-letters replay --all -c acme.toml      once the cause is mended
   host-runner dead-letters drop 17";
 
 /// Letters read at a time.
@@ -27,20 +27,20 @@ const PAGE: usize = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLetters {
-    /// List them with their reasons
+    /// List them with cause and reason
     #[command(after_help = HELP)]
     List,
-    /// Show one with what arrived
+    /// Show one: cause, failure, and the request
     #[command(after_help = HELP)]
     Show {
         /// Its number
         #[arg(value_name = "ID")]
         id: u64,
     },
-    /// Take them again
+    /// Queue them again
     #[command(after_help = HELP)]
     Replay(Which),
-    /// Forget them
+    /// Delete them
     #[command(after_help = HELP)]
     Drop(Which),
 }
@@ -62,7 +62,7 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
         _ => Some(context.connection()?.name),
     };
     let path = context.paths.journal();
-    // Opening a journal makes it; looking must not.
+    // Opening creates a journal; these commands must not.
     let journal = if path.exists() {
         let (journal, _found) = Journal::open(path, JournalLimits::default())?;
         Some(journal)
@@ -140,10 +140,15 @@ fn letter_json(letter: &DeadLetter) -> Value {
         "id": letter.id,
         "seq": letter.seq,
         "connection": letter.connection,
-        "kind": letter.kind,
-        "reason": letter.reason,
+        "cause": letter.failure.cause.name(),
+        "kind": letter.failure.kind,
+        "code": letter.failure.code,
+        "reason": letter.failure.reason,
+        "hint": letter.failure.hint,
+        "attempts": letter.failure.attempts,
+        "first_failed_at": rfc3339_ms(letter.failure.first_failed_at_ms),
         "received_at": rfc3339_ms(letter.received_at_ms),
-        "buried_at": rfc3339_ms(letter.buried_at_ms),
+        "dead_at": rfc3339_ms(letter.dead_at_ms),
         "bytes": letter.bytes,
     })
 }
@@ -158,19 +163,21 @@ fn list(context: &Context, letters: &[DeadLetter]) {
         context.printer.text("no dead letters");
         return;
     }
-    let mut rows =
-        vec![["id", "connection", "received", "bytes", "kind", "reason"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["id", "connection", "received", "bytes", "cause", "attempts", "reason"].map(str::to_owned).to_vec(),
+    ];
     for letter in letters {
         rows.push(vec![
             letter.id.to_string(),
             letter.connection.clone(),
             rfc3339_ms(letter.received_at_ms).unwrap_or_default(),
             thousands(letter.bytes),
-            letter.kind.clone(),
-            letter.reason.clone(),
+            letter.failure.cause.name().to_owned(),
+            letter.failure.attempts.to_string(),
+            letter.failure.reason.clone(),
         ]);
     }
-    context.printer.text(&columns(&rows, &[0, 3]));
+    context.printer.text(&columns(&rows, &[0, 3, 5]));
 }
 
 fn show(context: &Context, record: &DeadRecord) {
@@ -192,15 +199,26 @@ fn show(context: &Context, record: &DeadRecord) {
         return;
     }
     let time = |ms| rfc3339_ms(ms).unwrap_or_default();
+    let failure = &letter.failure;
     let mut text = format!(
-        "dead letter {} of {}\n{}: {}\nreceived {}, buried {}\n",
+        "dead letter {} of {}\n{}: {}\n{}: {}\n",
         letter.id,
         letter.connection,
-        letter.kind,
-        letter.reason,
-        time(letter.received_at_ms),
-        time(letter.buried_at_ms)
+        failure.cause.name(),
+        failure.cause.explanation(),
+        failure.kind,
+        failure.reason
     );
+    if let Some(hint) = &failure.hint {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text.push_str(&format!(
+        "received {}, failed first {}, given up {} after {} attempts\n",
+        time(letter.received_at_ms),
+        time(failure.first_failed_at_ms),
+        time(letter.dead_at_ms),
+        failure.attempts
+    ));
     if let Some(corrupt) = corrupt {
         text.push_str(&format!("damaged on disk: {corrupt}\n"));
     }

@@ -1,4 +1,4 @@
-//! `init`: a commented connection file, made from the component's own schema.
+//! `init`: writes a commented connection file from the component's schema and the runner's table of keys.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,7 +8,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::describe::{Describe, group_of, is_secret};
+use crate::connection::keys::{DefaultValue, HonoredBy, KEYS, Key};
+use crate::describe::{ConfigKey, Describe};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
@@ -17,15 +18,15 @@ Examples:
   host-runner init                  print one
   host-runner init -o acme.toml     write one; its name becomes `acme`";
 
-/// Comments are wrapped to be read beside code.
+/// Columns of a comment, without its `# `.
 const COMMENT_WIDTH: usize = 96;
 
 #[derive(Args, Debug)]
 pub(super) struct Init {
-    /// Where to write it; default: stdout
+    /// File to write; default: stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Overwrite the file
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
 }
@@ -64,78 +65,84 @@ pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
 fn file(describe: &Describe, name: &str) -> String {
     let mut text = format!("# {} {}: {}\n", describe.title, describe.version, describe.summary);
     text.push_str(
-        "# ${NAME} takes a value from the environment; KEY_file = \"path\" takes it from a file.\n",
+        "# ${NAME} takes a value from the environment; KEY_file = \"path\" takes it from a file.\n\
+         # A key behind # shows its default or an example. Check the file with: host-runner check -c FILE\n",
     );
-    text.push_str("# Check it with: host-runner check -c FILE\n\n");
-    text.push_str(&format!("name = {}\n", toml(&Value::from(name))));
-    text.push_str("# component = \"connector.wasm\"\n\n[config]\n");
-    let required = describe.configuration.get("required").and_then(Value::as_array);
-    let mut last_group = "";
-    for (key, schema) in describe.ordered_properties() {
-        if group_of(schema) != last_group {
-            last_group = group_of(schema);
-            text.push_str(&format!("\n# --- {last_group} ---\n"));
+    let mut section = "";
+    for key in &KEYS {
+        if key.section() != section {
+            if section.is_empty() {
+                text.push_str(&config(describe));
+            }
+            section = key.section();
+            text.push_str(&format!("\n[{section}]\n"));
         }
-        let is_required = required.is_some_and(|list| list.iter().any(|item| item == key));
-        text.push_str(&property(describe, key, schema, is_required));
+        text.push_str(&runner_key(key, name));
     }
-    text.push_str(&format!(
-        "\n[sink]\n# sqlite: a database file; jsonl: a folder of JSON lines\nkind = \"sqlite\"\npath = {}\n\
-         # deletes = \"hard\"  # remove rows that are gone; default: keep them, marked in _deleted\n\n\
-         [limits]\n# memory_mib = 256\n# call_timeout_s = 120\n# max_changes = 2000\n# wait_max_s = 300\n\n\
-         [egress]\n# The component reaches the hosts it declares, over https. Exceptions, by exact host and port:\n\
-         # allow = [\"127.0.0.1:8080\"]\n# ca_file = \"ca.pem\"\n",
-        toml(&Value::from(format!("{name}.db")))
-    ));
     text
 }
 
-fn property(describe: &Describe, key: &str, schema: &Value, required: bool) -> String {
-    let field = |name: &str| schema.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut text = String::from("\n");
-    let heading = match (field("title"), required) {
+/// A key of the runner, commented out unless it is required.
+fn runner_key(key: &Key, name: &str) -> String {
+    let (mark, value, note) = match key.default {
+        DefaultValue::Required => ("", Value::from(name), String::new()),
+        DefaultValue::Value(default) => ("# ", key.kind.value(default), String::new()),
+        DefaultValue::Absent { means, example } => {
+            ("# ", key.kind.value(example), format!(" Default: {means}."))
+        }
+    };
+    let mut text = comment(key.text);
+    let honored_by = match key.honored_by {
+        HonoredBy::All => String::new(),
+        some => format!(" Honored by: {}.", some.commands()),
+    };
+    text.push_str(&comment(&format!("Values: {}.{note}{honored_by}", key.kind.range())));
+    text.push_str(&format!("{mark}{} = {}\n", key.short_name(), toml(&value)));
+    format!("\n{text}")
+}
+
+/// `[config]`: the component's keys, by group.
+fn config(describe: &Describe) -> String {
+    let mut text = String::from("\n[config]\n");
+    let mut group = "";
+    for key in describe.keys() {
+        if key.group() != group {
+            group = key.group();
+            text.push_str(&format!("\n# --- {group} ---\n"));
+        }
+        text.push_str(&config_key(&describe.name, &key));
+    }
+    text
+}
+
+/// A key of the component, commented out unless it is required. A secret is a reference to the environment.
+fn config_key(component: &str, key: &ConfigKey<'_>) -> String {
+    let heading = match (key.title("en"), key.is_required) {
         ("", true) => "required".to_owned(),
-        ("", false) => String::new(),
         (title, true) => format!("{title} (required)"),
         (title, false) => title.to_owned(),
     };
-    for paragraph in [heading.as_str(), field("description")] {
-        for line in paragraph.lines().flat_map(wrapped) {
-            text.push_str(format!("# {line}").trim_end());
-            text.push('\n');
-        }
+    let mut text = String::from("\n");
+    text.push_str(&comment(&heading));
+    text.push_str(&comment(key.description("en")));
+    if let Some(choices) = key.choices() {
+        let choices: Vec<String> = choices.iter().map(toml).collect();
+        text.push_str(&comment(&format!("One of: {}", choices.join(", "))));
     }
-    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        let values: Vec<String> = values.iter().map(toml).collect();
-        for line in wrapped(&format!("One of: {}", values.join(", "))) {
-            text.push_str(&format!("# {line}\n"));
-        }
-    }
-    let value = if is_secret(schema) {
-        toml(&Value::from(format!("${{{}}}", variable(&describe.name, key))))
+    let value = if key.is_secret() {
+        Value::from(format!("${{{}}}", variable(component, key.name)))
     } else {
-        toml(&placeholder(schema))
+        key.example()
     };
-    let mark = if required { "" } else { "# " };
-    text.push_str(&format!("{mark}{} = {value}\n", bare_or_quoted(key)));
+    let mark = if key.is_required { "" } else { "# " };
+    text.push_str(&format!("{mark}{} = {}\n", bare_or_quoted(key.name), toml(&value)));
     text
 }
 
-/// A value to start from: the default, the first choice, or an empty one of the right type.
-fn placeholder(schema: &Value) -> Value {
-    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
-        return default.clone();
-    }
-    if let Some(first) = schema.get("enum").and_then(|values| values.get(0)) {
-        return first.clone();
-    }
-    match schema.get("type").and_then(Value::as_str) {
-        Some("boolean") => json!(false),
-        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(0)),
-        Some("array") => json!([]),
-        Some("object") => json!({}),
-        _ => json!(""),
-    }
+/// Lines of a comment, wrapped; nothing for no text.
+fn comment(text: &str) -> String {
+    let lines = text.lines().flat_map(wrapped);
+    lines.map(|line| format!("{}\n", format!("# {line}").trim_end())).collect()
 }
 
 /// `some-connector`, `client_secret` → `SOME_CONNECTOR_CLIENT_SECRET`.
@@ -144,7 +151,7 @@ fn variable(component: &str, key: &str) -> String {
     format!("{component}_{key}").chars().map(plain).collect()
 }
 
-/// JSON as TOML writes it on one line.
+/// JSON as TOML on one line.
 fn toml(value: &Value) -> String {
     match value {
         Value::Array(items) => {
@@ -156,7 +163,7 @@ fn toml(value: &Value) -> String {
         }
         Value::Null => "\"\"".to_owned(),
         Value::String(text) => {
-            // JSON's escapes are TOML's, but for the character DEL, which TOML wants escaped.
+            // JSON and TOML have the same escapes, except that TOML requires one for DEL.
             Value::from(text.as_str()).to_string().replace('\u{7f}', "\\u007F")
         }
         other => other.to_string(),
@@ -190,6 +197,7 @@ mod tests {
     use serde_json::json;
 
     use super::file;
+    use crate::connection::Connection;
     use crate::describe::Describe;
 
     fn describe() -> Describe {
@@ -198,9 +206,10 @@ mod tests {
             "configuration": {
                 "required": ["id", "secret"],
                 "properties": {
-                    "extra": {"title": "Extra", "x-group": "advanced", "x-order": 1, "type": "array", "default": ["a"]},
+                    "extra": {"title": "Extra", "x-group": "advanced", "type": "array", "default": ["a"]},
                     "secret": {"title": "Secret", "x-group": "basic", "x-order": 2, "writeOnly": true},
-                    "id": {"title": "Id", "description": "The number\nof the account.", "x-group": "basic", "x-order": 1, "type": "string"},
+                    "id": {"title": "Id", "description": "The number\nof the account.", "x-group": "basic",
+                           "x-order": 1, "type": "string"},
                     "mode": {"x-group": "reading", "enum": ["fast", "slow"], "type": "string"}
                 }
             }
@@ -209,25 +218,42 @@ mod tests {
     }
 
     #[test]
-    fn required_keys_are_open_secrets_are_references_and_the_rest_is_commented() {
+    fn required_keys_are_set_secrets_are_references_and_other_keys_are_comments() {
         let text = file(&describe(), "acme");
+        assert!(text.contains("\nname = \"acme\"\n"), "{text}");
         assert!(text.contains("\n# Id (required)\n# The number\n# of the account.\nid = \"\"\n"), "{text}");
         assert!(text.contains("\nsecret = \"${SOME_CONNECTOR_SECRET}\"\n"), "{text}");
         assert!(text.contains("\n# One of: \"fast\", \"slow\"\n# mode = \"fast\"\n"), "{text}");
         assert!(text.contains("\n# extra = [\"a\"]\n"), "{text}");
+        assert!(text.contains("\n[batch]\n"), "{text}");
+        assert!(
+            text.contains("\n# Values: 64KiB to 1GiB. Honored by: sync, serve.\n# max_bytes = \"8MiB\"\n"),
+            "{text}"
+        );
         let at = |needle: &str| text.find(needle).expect(needle);
         assert!(at("id = ") < at("secret = ") && at("secret = ") < at("mode = "), "{text}");
+        let long = text.lines().find(|line| line.chars().count() > 110);
+        assert_eq!(long, None);
     }
 
     #[test]
-    fn what_is_written_can_be_read_even_with_everything_uncommented() {
+    fn the_file_is_accepted_as_it_is_and_with_every_comment_turned_into_a_key() {
         let text = file(&describe(), "acme");
-        toml::de::DeTable::parse(&text).expect("TOML");
-        let key_value = |line: &&str| {
-            line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = ") && !rest.contains("${NAME}"))
+        let is_key = |line: &str| {
+            line.strip_prefix("# ").is_some_and(|rest| {
+                rest.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '$', '.']))
+            })
         };
-        let open: Vec<&str> =
-            text.lines().map(|line| if key_value(&line) { &line[2..] } else { line }).collect();
-        toml::de::DeTable::parse(&open.join("\n")).expect("TOML when uncommented");
+        let open: Vec<&str> = text.lines().map(|line| if is_key(line) { &line[2..] } else { line }).collect();
+        assert_eq!(open.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(), 23);
+        let folder = tempfile::tempdir().expect("a folder");
+        for text in [open.join("\n"), text.clone()] {
+            let path = folder.path().join("acme.toml");
+            std::fs::write(&path, &text).expect("written");
+            let environment = |name: &str| (name == "SOME_CONNECTOR_SECRET").then(|| "s".to_owned());
+            let connection =
+                Connection::load(&path, &environment).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert_eq!((connection.name.as_str(), connection.config["secret"].as_str()), ("acme", Some("s")));
+        }
     }
 }

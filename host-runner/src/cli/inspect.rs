@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::limits::Limits;
 use crate::loaded::LoadedConnection;
 use crate::report::{columns, thousands};
+use crate::units::{format_bytes, format_duration};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -46,6 +47,7 @@ fn show(
     hosts: Vec<Target>,
     allowed: Vec<Target>,
 ) {
+    let sandbox = &limits.sandbox;
     let texts = |targets: &[Target]| targets.iter().map(ToString::to_string).collect::<Vec<_>>();
     let overridable: Vec<&str> = describe.hosts.iter().filter_map(|host| host.key.as_deref()).collect();
     if context.printer.json {
@@ -62,11 +64,11 @@ fn show(
             "hosts_from_config": overridable,
             "allowed_by_operator": texts(&allowed),
             "limits": {
-                "memory_bytes": limits.memory_bytes,
-                "call_timeout_ms": limits.call_timeout.as_millis() as u64,
-                "cpu_ms": limits.cpu.as_millis() as u64,
-                "response_bytes": limits.response_bytes,
-                "requests": limits.requests,
+                "memory_bytes": sandbox.memory,
+                "call_timeout_ms": sandbox.call_timeout.as_millis() as u64,
+                "cpu_ms": sandbox.cpu_time.as_millis() as u64,
+                "response_bytes": sandbox.max_response_bytes,
+                "requests": sandbox.max_concurrent_requests,
                 "hostcall_bytes": limits.hostcall_bytes(),
             },
         }));
@@ -98,13 +100,11 @@ fn show(
         &mut rows,
         "limits",
         vec![
-            format!("{} MiB of memory", limits.memory_bytes >> 20),
-            format!("{} s per call, {} s of CPU", limits.call_timeout.as_secs(), limits.cpu.as_secs()),
-            format!(
-                "{} requests at a time, {} MiB per response",
-                limits.requests,
-                limits.response_bytes >> 20
-            ),
+            format!("{} of memory", format_bytes(sandbox.memory as u64)),
+            format!("{} per call", format_duration(sandbox.call_timeout)),
+            format!("{} of CPU per call", format_duration(sandbox.cpu_time)),
+            format!("{} concurrent requests", sandbox.max_concurrent_requests),
+            format!("{} per response", format_bytes(sandbox.max_response_bytes as u64)),
         ],
     );
     rows.push(row("never", "files, environment, sockets, other hosts, redirects, plain http".into()));

@@ -1,4 +1,4 @@
-//! `serve`: connections at work until they are told to stop.
+//! `serve`: keeps connections in sync until it is stopped.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,17 +8,18 @@ use clap::Args;
 use super::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::hooks::PublicUrl;
 use crate::ingress::TlsFiles;
 use crate::serve::{self, Options};
+use crate::webhook_url::PublicUrl;
 
 pub(super) const HELP: &str = "\
-Reads every table once, then follows: webhooks within moments, polling for what they miss. SIGHUP, or a change in
-the folder of --connections, adds, changes and removes connections without touching the others. SIGTERM or Ctrl-C
-ends it; a second one at once. Nothing that was answered is lost, however it ends.
+Reads a snapshot of every table once, then keeps it in sync: webhooks are applied within seconds, and polling repairs
+what they miss. SIGHUP, or a change in the folder of --connections, adds, changes and removes connections without
+touching the others. SIGTERM or Ctrl-C stops it after the requests in progress, a second one at once. No delivery
+that was answered 200 is lost, however it stops.
 
-It listens on this machine only, unless told otherwise; put a proxy with TLS in front that passes on /hooks/ alone.
-/-/metrics (Prometheus), /-/ready and /-/health are for you.
+It listens on this machine only by default; put a proxy with TLS in front that passes on /hooks/ alone.
+/-/metrics (Prometheus), /-/ready and /-/health are for operators.
 
 Examples:
   host-runner serve -c acme.toml
@@ -28,22 +29,23 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Serve {
-    /// Folder with one connection file (*.toml) for each connection, besides those given with -c
+    /// Folder with one connection file (*.toml) for each connection, in addition to those given with -c; checked for
+    /// changes every 2 seconds
     #[arg(long, value_name = "DIR")]
     connections: Option<PathBuf>,
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The URL under which the source reaches this server
+    /// URL under which the source reaches this server
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Register the webhooks of every connection at its source, as `webhook subscribe` does
+    /// Subscribe the webhook URL of every connection at its source, as `webhook subscribe` does
     #[arg(long, requires = "public_url")]
     subscribe: bool,
-    /// Certificate chain (PEM), if TLS ends here
+    /// Certificate chain (PEM), if TLS ends here; SIGHUP reloads it
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// Its private key (PEM)
+    /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 }
@@ -62,7 +64,7 @@ pub(super) async fn run(serve: &Serve, context: &Context) -> Result<Exit> {
         subscribe: serve.subscribe,
     };
     let printer = context.printer.clone();
-    let say = move |line: &str| printer.note(line);
-    serve::run(options, context.paths.clone(), context.stop.clone(), &say).await?;
+    let notify = move |line: &str| printer.note(line);
+    serve::run(options, context.paths.clone(), context.stop.clone(), &notify).await?;
     Ok(Exit::Success)
 }

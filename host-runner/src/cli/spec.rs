@@ -1,11 +1,11 @@
-//! `spec`: what the component says of itself, for people or as it is.
+//! `spec`: prints the component's own description: configuration, scopes, tables, commands, help.
 
 use clap::Args;
 use serde_json::Value;
 
 use super::Context;
-use crate::describe::{Describe, is_secret};
-use crate::error::Result;
+use crate::describe::{ConfigKey, Describe};
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::report::columns;
 
@@ -13,41 +13,45 @@ pub(super) const HELP: &str = "\
 Examples:
   host-runner spec --component connector.wasm
   host-runner spec --json | jq -r .authorization.scope_text   the scopes to paste
-  host-runner spec --help-text zh-CN                          the component's own help";
+  host-runner spec --docs --lang zh-CN                        the component's help, in Chinese";
 
 #[derive(Args, Debug)]
 pub(super) struct Spec {
-    /// Print the component's own help in this language instead, for example `en`
-    #[arg(long, value_name = "LANGUAGE")]
-    help_text: Option<String>,
+    /// Print the component's help instead
+    #[arg(long)]
+    docs: bool,
+    /// Language of titles and of --docs, where the component has it
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    lang: String,
 }
 
 pub(super) async fn run(spec: &Spec, context: &Context) -> Result<Exit> {
     let describe = context.describe().await?;
-    if let Some(language) = &spec.help_text {
-        let help = describe.document.get("help");
-        let text = help.and_then(|help| help.get(language)).and_then(Value::as_str);
-        let text = text.ok_or_else(|| {
-            let known: Vec<&str> = help
-                .and_then(Value::as_object)
-                .map(|help| help.keys().map(String::as_str).collect())
-                .unwrap_or_default();
-            crate::error::Error::usage(format!("help in `{language}`: the component has none"))
-                .hint(format!("languages: {}", known.join(", ")))
-        })?;
-        context.printer.text(text);
+    if spec.docs {
+        context.printer.text(help(&describe, &spec.lang)?);
     } else if context.printer.json {
         context.printer.value(&describe.document);
     } else {
-        context.printer.text(&pretty(&describe));
+        context.printer.text(&pretty(&describe, &spec.lang));
     }
     Ok(Exit::Success)
 }
 
-fn pretty(describe: &Describe) -> String {
+fn help<'a>(describe: &'a Describe, language: &str) -> Result<&'a str> {
+    let texts = describe.document.get("help").and_then(Value::as_object);
+    let text = texts.and_then(|texts| texts.get(language)?.as_str());
+    text.ok_or_else(|| {
+        let known: Vec<&str> = texts.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        Error::usage(format!("help in `{language}`: the component has none"))
+            .hint(format!("languages: {}", known.join(", ")))
+    })
+}
+
+fn pretty(describe: &Describe, language: &str) -> String {
     let mut text = format!("{} {} ({})\n", describe.title, describe.version, describe.name);
-    text.push_str(&format!("{}\n\nConfiguration\n", describe.summary));
-    text.push_str(&columns(&configuration(describe), &[]));
+    text.push_str(&format!("{}\n\nConfiguration, under [config]\n", describe.summary));
+    let keys: Vec<_> = describe.keys().iter().map(|key| row(key, language)).collect();
+    text.push_str(&columns(&keys, &[]));
     if let Some(scopes) = describe.authorization.get("scope_text").and_then(Value::as_str) {
         text.push_str(&format!("\nScopes\n{scopes}\n"));
     }
@@ -68,27 +72,21 @@ fn pretty(describe: &Describe) -> String {
     text
 }
 
-fn configuration(describe: &Describe) -> Vec<Vec<String>> {
-    let required = |key: &str| {
-        let list = describe.configuration.get("required").and_then(Value::as_array);
-        list.is_some_and(|list| list.iter().any(|item| item == key))
-    };
-    describe
-        .ordered_properties()
-        .into_iter()
-        .map(|(key, schema)| {
-            let mut notes = Vec::new();
-            if required(key) {
-                notes.push("required".to_owned());
-            }
-            if is_secret(schema) {
-                notes.push("secret".to_owned());
-            }
-            if let Some(default) = schema.get("default") {
-                notes.push(format!("default {default}"));
-            }
-            let title = schema.get("title").and_then(Value::as_str).unwrap_or_default();
-            vec![key.to_owned(), title.to_owned(), notes.join(", ")]
-        })
-        .collect()
+/// Name, group, title, and what a value must be.
+fn row(key: &ConfigKey<'_>, language: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    if key.is_required {
+        notes.push("required".to_owned());
+    }
+    if key.is_secret() {
+        notes.push("secret".to_owned());
+    }
+    if let Some(default) = key.default() {
+        notes.push(format!("default {default}"));
+    }
+    if let Some(choices) = key.choices() {
+        let choices: Vec<String> = choices.iter().map(ToString::to_string).collect();
+        notes.push(format!("one of {}", choices.join(", ")));
+    }
+    vec![key.name.to_owned(), key.group().to_owned(), key.title(language).to_owned(), notes.join("; ")]
 }

@@ -69,7 +69,7 @@ fn show(context: &Context, connection: &Connection, state: &ConnectionState) {
         context.printer.value(&json!({
             "connection": connection.name,
             "authorized": state.authorized,
-            "sink": connection.sink.path,
+            "sink": connection.sink.location.to_string(),
             "tables": state.tables,
         }));
         return;
@@ -89,6 +89,6 @@ fn show(context: &Context, connection: &Connection, state: &ConnectionState) {
         ]);
     }
     let session = if state.authorized { "authorized" } else { "not authorized" };
-    let sink = connection.sink.path.display();
+    let sink = &connection.sink.location;
     context.printer.text(&format!("{}: {session}, into {sink}\n{}", connection.name, columns(&rows, &[])));
 }

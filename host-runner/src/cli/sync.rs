@@ -4,14 +4,14 @@ use clap::Args;
 
 use super::Context;
 use crate::actor::{ActorConfig, Mode};
-use crate::connection::{Connection, Deletes, SinkKind};
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::metrics::Meters;
 use crate::progress::Progress;
 use crate::report::{columns, elapsed, thousands};
 use crate::serve::control;
-use crate::sinks;
+use crate::sinks::{self, Deletes};
 use crate::state::ConnectionStore;
 use crate::sync::{Ending, SyncReport, TableReport, sync};
 
@@ -44,8 +44,8 @@ pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
     let (connection, paths) = (&loaded.connection, &context.paths);
     let mut settings = connection.sink.clone();
     if command.hard_deletes {
-        if settings.kind == SinkKind::Jsonl {
-            return Err(Error::usage("--hard-deletes: a log cannot remove rows"));
+        if let Some(why) = settings.kind.refuses(Deletes::Hard) {
+            return Err(Error::usage(format!("--hard-deletes: {why}")));
         }
         settings.deletes = Deletes::Hard;
     }
@@ -64,7 +64,6 @@ pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
         sandbox: open.sandbox,
         store: open.store,
         sink: sinks::open(&settings)?,
-        compares: settings.kind == SinkKind::Sqlite,
         limits: connection.limits.clone(),
         journal: None,
         public_url: None,

@@ -10,11 +10,11 @@ use crate::connection::Connection;
 use crate::describe::Setup;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::hooks::{self, PublicUrl};
 use crate::loaded::Engines;
 use crate::request::{Registration, Request};
 use crate::state::ConnectionStore;
 use crate::units::{format_duration, parse_duration};
+use crate::webhook_url::{self, PublicUrl};
 
 pub(super) const HELP: &str = "\
 The URL holds a secret: everyone who knows it can deliver. No other command prints it.
@@ -99,7 +99,8 @@ async fn url(
             }
         }
     }
-    let url = hooks::url(public, name, &ConnectionStore::open(&context.paths, name)?.webhook_url().reveal()?);
+    let url =
+        webhook_url::url(public, name, &ConnectionStore::open(&context.paths, name)?.webhook_url().reveal()?);
     warn(context, public);
     // The URL is useful without the connector's steps.
     let setup = setup(context, connection, &url).await.unwrap_or_else(|error| {
@@ -159,7 +160,7 @@ fn done(context: &Context, connection: &Connection, what: &str) {
 #[cfg(test)]
 mod tests {
     use super::{DEFAULT_GRACE, parse_duration};
-    use crate::hooks::GRACE;
+    use crate::webhook_url::GRACE;
 
     #[test]
     fn the_default_of_grace_is_the_documented_grace_period() {

@@ -1,13 +1,17 @@
-//! Tests of the connection file: what is read, and what each mistake says.
+//! Tests of the connection file: accepted files, and the text of each problem.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Connection, Deletes, SinkKind, name_in};
+use super::keys::{DefaultValue, KEYS};
+use super::{Connection, name_in};
 use crate::describe::Describe;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::secret::Redactor;
+use crate::sinks::Deletes;
 
 fn environment(name: &str) -> Option<String> {
     (name == "SECRET").then(|| "s3cret-value".to_owned())
@@ -24,7 +28,7 @@ fn fails(text: &str, message: &str, hint: Option<&str>) {
 }
 
 #[test]
-fn a_whole_file_is_read_with_paths_relative_to_it() {
+fn every_section_is_read_with_paths_relative_to_the_file() {
     let connection = parse(
         r#"
 name = "acme"
@@ -39,8 +43,14 @@ size = 100
 kind = "sqlite"
 path = "acme.db"
 deletes = "hard"
-[limits]
-memory_mib = 64
+[batch]
+max_bytes = "512KiB"
+[retry]
+max_wait = "0s"
+[serve]
+poll_interval = "90s"
+[sandbox]
+memory = "64MiB"
 [egress]
 allow = ["127.0.0.1:8080"]
 ca_file = "ca.pem"
@@ -53,10 +63,13 @@ ca_file = "ca.pem"
         json!({"secret": "s3cret-value", "literal": "${SECRET}", "tables": ["a", "b"],
                "detail": true, "size": 100})
     );
-    assert_eq!(connection.sink.kind, SinkKind::Sqlite);
-    assert_eq!(connection.sink.path, Path::new("conf/acme.db"));
+    assert_eq!(connection.sink.kind.name, "sqlite");
+    assert_eq!(connection.sink.location.to_string(), "conf/acme.db");
     assert_eq!(connection.sink.deletes, Deletes::Hard);
-    assert_eq!(connection.limits.memory_bytes, 64 << 20);
+    assert_eq!(connection.limits.batch.max_bytes, 512 << 10);
+    assert_eq!(connection.limits.retry.max_wait, Duration::ZERO);
+    assert_eq!(connection.limits.serve.poll_interval, Some(Duration::from_secs(90)));
+    assert_eq!(connection.limits.sandbox.memory, 64 << 20);
     assert_eq!(connection.allow.len(), 1);
     assert_eq!(connection.ca_file.as_deref(), Some(Path::new("conf/ca.pem")));
 }
@@ -64,17 +77,27 @@ ca_file = "ca.pem"
 #[test]
 fn only_the_name_is_required() {
     let connection = parse("name = \"acme\"").expect("a good file");
-    assert_eq!(connection.sink.path, Path::new("conf/acme.db"));
+    assert_eq!(connection.sink.location.to_string(), "conf/acme.db");
     fails("", "conf/acme.toml:1: name: missing", Some("add a line: name = \"acme\""));
 }
 
 #[test]
-fn every_mistake_names_file_line_and_key() {
-    fails("name = \"a\"\n[limit]\n", "conf/acme.toml:2: limit: unknown key", Some("did you mean `limits`?"));
+fn every_problem_names_file_line_and_key() {
+    fails("name = \"a\"\n[bach]\n", "conf/acme.toml:2: bach: unknown key", Some("did you mean `batch`?"));
     fails(
-        "name = \"a\"\n[limits]\nmemory_mb = 1\n",
-        "conf/acme.toml:3: limits.memory_mb: unknown key",
-        Some("did you mean `memory_mib`?"),
+        "name = \"a\"\n[sandbox]\nmemory_mib = 1\n",
+        "conf/acme.toml:3: sandbox.memory_mib: unknown key",
+        Some("did you mean `memory`?"),
+    );
+    fails(
+        "name = \"a\"\n[batch]\npoll_interval = \"5m\"\n",
+        "conf/acme.toml:3: batch.poll_interval: unknown key",
+        Some("`poll_interval` belongs under [serve]"),
+    );
+    fails(
+        "name = \"a\"\n[egress]\nproxy = \"x\"\n",
+        "conf/acme.toml:3: egress.proxy: unknown key",
+        Some("known keys: allow, ca_file"),
     );
     fails(
         "name = \"a\"\n[config]\nx = \"${NOPE}\"\n",
@@ -82,22 +105,86 @@ fn every_mistake_names_file_line_and_key() {
         Some("set it: export NOPE=…"),
     );
     fails(
-        "name = \"a\"\n[limits]\nmemory_mib = 100000\n",
-        "conf/acme.toml:3: limits.memory_mib: 100000 is not within 1 and 4096",
+        "name = \"a\"\n[sandbox]\nmemory = \"100GiB\"\n",
+        "conf/acme.toml:3: sandbox.memory: 100GiB is out of range, 1MiB to 4GiB",
+        None,
+    );
+    fails(
+        "name = \"a\"\n[sandbox]\ncall_timeout = 120\n",
+        "conf/acme.toml:3: sandbox.call_timeout: `120` is not a duration",
+        Some("write a whole number and a unit (ms, s, m, h, d), for example \"30s\" or \"5m\""),
+    );
+    fails(
+        "name = \"a\"\n[batch]\nmax_rows = \"5\"\n",
+        "conf/acme.toml:3: batch.max_rows: a whole number is required",
         None,
     );
     fails(
         "name = \"a\"\n[sink]\nkind = \"oracle\"\n",
-        "conf/acme.toml:3: sink.kind: `oracle` is not a sink",
-        Some("use \"sqlite\" or \"jsonl\""),
+        "conf/acme.toml:3: sink.kind: `oracle` is not a known value",
+        Some("use one of \"sqlite\", \"jsonl\""),
+    );
+    fails(
+        "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",
+        "conf/acme.toml:4: sink.deletes: sink `jsonl` cannot delete rows, it can only record that they were deleted",
+        None,
     );
     fails(
         "name = \"a\"\n[egress]\nallow = [\"localhost\"]\n",
         "conf/acme.toml:3: egress.allow: `localhost` is not host:port",
         Some("write the port too, for example \"127.0.0.1:8080\"; no scheme, no path"),
     );
+    fails("name = \"a\"\nbatch = 1\n", "conf/acme.toml:2: batch: a section is required: [batch]", None);
     let broken = parse("name = \"a\"\n[config\n").expect_err("accepted");
     assert!(broken.message.starts_with("conf/acme.toml:2: not TOML: "), "{}", broken.message);
+}
+
+#[test]
+fn all_problems_of_a_file_are_reported_at_once_in_the_order_of_lines() {
+    fails(
+        "[config]\na = \"${NOPE}\"\nb = \"${\"\n[batch]\nmax_rows = 0\nmax_byte = 1\n[sink]\npath = 1\n",
+        "conf/acme.toml: 6 problems
+  conf/acme.toml:1: name: missing; add a line: name = \"acme\"
+  conf/acme.toml:2: config.a: environment variable NOPE is not set; set it: export NOPE=…
+  conf/acme.toml:3: config.b: `${` without `}`; write ${NAME}, or $${ for the two characters themselves
+  conf/acme.toml:5: batch.max_rows: 0 is out of range, 1 to 1000000
+  conf/acme.toml:6: batch.max_byte: unknown key; did you mean `max_bytes`?
+  conf/acme.toml:8: sink.path: text in quotes is required",
+        Some("`host-runner init` writes a file in which every key is explained"),
+    );
+}
+
+#[test]
+fn a_quoted_key_with_a_dot_is_not_a_key_of_a_section() {
+    let error = parse("name = \"a\"\n\"batch.max_rows\" = 5\n").expect_err("accepted");
+    assert!(error.message.contains("batch.max_rows"), "{}", error.message);
+}
+
+#[test]
+fn every_default_and_example_is_accepted_by_its_own_key() {
+    for key in &KEYS {
+        let text = match key.default {
+            DefaultValue::Required => continue,
+            DefaultValue::Value(text) | DefaultValue::Absent { example: text, .. } => text,
+        };
+        let value = key.kind.value(text);
+        let line = match key.section() {
+            "" => format!("name = \"a\"\n{} = {value}\n", key.short_name()),
+            section => format!("name = \"a\"\n[{section}]\n{} = {value}\n", key.short_name()),
+        };
+        parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}
+
+#[test]
+fn a_file_without_sections_has_the_documented_defaults() {
+    let Limits { batch, retry, serve, sandbox } = parse("name = \"a\"").expect("a good file").limits;
+    assert_eq!((batch.max_rows, batch.max_bytes, batch.max_time), (2_000, 8 << 20, Duration::from_secs(20)));
+    assert_eq!((retry.max_attempts, retry.max_wait), (8, Duration::from_secs(300)));
+    assert_eq!((serve.poll_interval, serve.max_batch_time), (None, Duration::from_secs(1)));
+    assert_eq!((sandbox.memory, sandbox.max_response_bytes), (256 << 20, 32 << 20));
+    assert_eq!((sandbox.call_timeout, sandbox.cpu_time), (Duration::from_secs(120), Duration::from_secs(30)));
+    assert_eq!(sandbox.max_concurrent_requests, 16);
 }
 
 #[test]
@@ -108,7 +195,7 @@ fn names_that_leave_their_folder_are_refused() {
 }
 
 #[test]
-fn the_name_of_a_file_that_cannot_be_used_is_found_where_it_can_be_read() {
+fn the_name_in_an_unusable_file_is_found_where_it_is_intact() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("acme.toml");
     for (text, name) in [

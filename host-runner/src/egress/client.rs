@@ -48,13 +48,13 @@ impl Client {
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits::POOL_IDLE_TIMEOUT)
-            .pool_max_idle_per_host(limits.requests)
+            .pool_max_idle_per_host(limits.sandbox.max_concurrent_requests)
             .build(Timed(https));
         Ok(Self {
             pool,
             policy,
-            permits: Arc::new(Semaphore::new(limits.requests)),
-            response_bytes: limits.response_bytes,
+            permits: Arc::new(Semaphore::new(limits.sandbox.max_concurrent_requests)),
+            response_bytes: limits.sandbox.max_response_bytes,
         })
     }
 

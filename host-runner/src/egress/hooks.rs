@@ -206,7 +206,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_waits_for_its_turn_but_not_for_ever() {
-        let limits = Limits { requests: 2, ..Limits::default() };
+        let mut limits = Limits::default();
+        limits.sandbox.max_concurrent_requests = 2;
         let nobody = Target::parse("127.0.0.1:1").expect("a target");
         let client = Client::new(Policy::new(vec![], vec![nobody]), &limits, None).expect("a client");
         let meter = Meter::default();

@@ -1,6 +1,6 @@
-//! Reading a body within its cap, its time, and the room that all bodies share.
+//! Reads a body within its size limit, its time-out, and the memory that all bodies share.
 //!
-//! Counts bytes as they arrive: what is announced and not sent takes no room.
+//! Counts bytes as they arrive: a body that is announced and not sent takes no memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,53 +10,42 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// Why a body was not read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// Larger than the cap.
-    TooLarge,
-    /// Not here in time.
-    Slow,
-    /// All bodies together take too much room.
-    NoRoom,
-    /// The sender broke off.
-    Broken,
-}
+use super::metrics::Rejected;
 
-/// A body, and its share of the room until it is on disk.
+/// A complete body, with its share of the memory until it is dropped.
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    pub(super) _room: Option<OwnedSemaphorePermit>,
+    pub(super) _share: Option<OwnedSemaphorePermit>,
 }
 
 pub(super) async fn read(
     body: Incoming,
     bytes_max: usize,
-    room: &Arc<Semaphore>,
+    memory: &Arc<Semaphore>,
     time: Duration,
-) -> Result<Whole, Refused> {
+) -> Result<Whole, Rejected> {
     if body.size_hint().lower() > bytes_max as u64 {
-        return Err(Refused::TooLarge);
+        return Err(Rejected::TooLarge);
     }
-    timeout(time, collect(body, bytes_max, room)).await.unwrap_or(Err(Refused::Slow))
+    timeout(time, collect(body, bytes_max, memory)).await.unwrap_or(Err(Rejected::SlowBody))
 }
 
-async fn collect(mut body: Incoming, bytes_max: usize, room: &Arc<Semaphore>) -> Result<Whole, Refused> {
-    let mut whole = Whole { bytes: Vec::new(), _room: None };
+async fn collect(mut body: Incoming, bytes_max: usize, memory: &Arc<Semaphore>) -> Result<Whole, Rejected> {
+    let mut whole = Whole { bytes: Vec::new(), _share: None };
     while let Some(frame) = body.frame().await {
-        // Trailers mean nothing here.
-        let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else { continue };
+        // Trailers are ignored.
+        let Ok(data) = frame.map_err(|_| Rejected::Aborted)?.into_data() else { continue };
         if data.is_empty() {
             continue;
         }
         if data.len() > bytes_max - whole.bytes.len() {
-            return Err(Refused::TooLarge);
+            return Err(Rejected::TooLarge);
         }
-        let share = u32::try_from(data.len()).map_err(|_| Refused::TooLarge)?;
-        let taken = Arc::clone(room).try_acquire_many_owned(share).map_err(|_| Refused::NoRoom)?;
-        match &mut whole._room {
-            Some(held) => held.merge(taken),
-            none => *none = Some(taken),
+        let bytes = u32::try_from(data.len()).map_err(|_| Rejected::TooLarge)?;
+        let permit = Arc::clone(memory).try_acquire_many_owned(bytes).map_err(|_| Rejected::NoRoom)?;
+        match &mut whole._share {
+            Some(share) => share.merge(permit),
+            none => *none = Some(permit),
         }
         whole.bytes.extend_from_slice(&data);
     }

@@ -1,10 +1,10 @@
-//! How many files this process may open, which bounds its connections.
+//! The limit of open files, which limits connections.
 //!
-//! The limit in force is a low default for programs that cannot deal with more; this one can.
+//! The soft limit is low by default, for programs that use `select`; this one does not.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit to `wanted`, as far as that is allowed; answers what it is then, at most `wanted`.
+/// Raises the soft limit to `wanted`, or to the hard limit if that is lower; returns the new limit, at most `wanted`.
 pub(super) fn allow(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted_files = u64::try_from(wanted).unwrap_or(u64::MAX);

@@ -1,10 +1,10 @@
-//! Which headers of a request are kept with its delivery.
+//! The headers that are stored with a delivery.
 //!
-//! End-to-end headers only, and none that repeats the URL's secret: proxies like to add the original path.
+//! End-to-end headers only, and none that holds the URL's secret: some proxies add the original path as a header.
 
 use http::header::{self, HeaderMap, HeaderName};
 
-/// Between two neighbours only (RFC 9110, 7.6.1), and credentials for a proxy.
+/// Hop-by-hop headers (RFC 9110, 7.6.1), and credentials for a proxy.
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -16,7 +16,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// The headers to keep, in their order.
+/// The headers to store, in their order.
 pub(super) fn kept(headers: &HeaderMap, secret: &str) -> Vec<(String, Vec<u8>)> {
     let listed: Vec<&str> = headers
         .get_all(header::CONNECTION)
@@ -37,7 +37,7 @@ pub(super) fn kept(headers: &HeaderMap, secret: &str) -> Vec<(String, Vec<u8>)> 
 }
 
 pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
-    // The first byte is compared first: with every request, a call for each place would show.
+    // Compares the first byte before the rest: a comparison of slices at each offset is measurable per request.
     part.first()
         .is_some_and(|first| text.windows(part.len()).any(|window| window[0] == *first && window == part))
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::kept;
 
     #[test]
-    fn neighbours_headers_and_the_secret_stay_behind() {
+    fn hop_by_hop_headers_and_the_secret_are_not_stored() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("content-type", "application/json"),

@@ -1,67 +1,67 @@
-//! The bounds of the ingress, with the reason for each number.
+//! The limits of the ingress, with the reason for each number.
 
 use std::time::Duration;
 
-/// Largest body. Sources send records of some KiB, one or a hundred at a time; attachments travel as links.
+/// Largest body. Sources send records of some KiB, one or a hundred at a time; attachments are sent as links.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
-/// Bytes of all bodies being read or waiting for the journal. Counted as they arrive, so that announcing a
-/// large body costs the announcer alone.
+/// Bytes of all bodies that are being read or appended. Counted as they arrive, so that announcing a large body
+/// reserves nothing.
 pub const BODIES_BYTES_MAX: usize = 256 << 20;
-/// Connections at a time: ten thousand slow ones leave as many for others.
+/// Connections at a time: ten thousand slow ones leave as many for other senders.
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// From the first byte of a request to the end of its headers, and for the TLS handshake.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the end of the headers to the end of the body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two requests. Longer than the 60 s after which common proxies close, so that they close first and
-/// no request meets a connection that is going away.
+/// Between two requests. Longer than the 60 s after which common proxies close, so that the proxy closes first and
+/// sends no request on a connection that is being closed.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// For the journal. Senders give up after 5 to 30 seconds; a disk that takes longer is failing.
+/// For an append to the journal. Senders give up after 5 to 30 seconds; a disk that takes longer is failing.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the requests under way when it stops.
+/// For requests in progress at a stop.
 pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes of a request's line and headers. Signatures in headers take one or two KiB.
 pub(super) const HEAD_BYTES_MAX: usize = 32 << 10;
-/// Bytes read at a time, which is what a connection costs while its body arrives.
+/// Bytes read at a time: the memory of a connection while its body arrives.
 pub(super) const BUFFER_BYTES: usize = 64 << 10;
 /// Requests at a time on one HTTP/2 connection.
 pub(super) const STREAMS_MAX: u32 = 100;
 /// Bytes that an HTTP/2 peer may send ahead, per connection and per request.
 pub(super) const WINDOW_BYTES: u32 = 256 << 10;
-/// Connections that the kernel keeps waiting; it bounds this further.
+/// Connections that the kernel queues before they are accepted; `net.core.somaxconn` may lower it.
 pub(super) const BACKLOG: u32 = 4_096;
 /// Files that the rest of the process needs: databases, egress, the component cache.
 pub(super) const FILES_RESERVED: usize = 256;
-/// After an accept that failed, most likely for want of files.
+/// After a failed accept, whose most likely cause is the limit of open files.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What a sender that gets 503 is told to wait, in seconds.
+/// `Retry-After` of a 503, in seconds.
 pub(super) const RETRY_AFTER_S: &str = "10";
-/// How long, and how much, is read from a sender that was refused while it still sends: closing at once
-/// would reset the connection and take the answer with it.
+/// How long, and how many bytes, are read from a rejected sender that still sends: closing at once would reset the
+/// connection, and the sender would lose the answer.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 pub(super) const LINGER_BYTES: usize = 64 << 20;
-/// Read at a time and thrown away. Small: thousands of slow connections end at the same moment.
+/// Bytes read at a time and discarded. Small, because thousands of slow connections time out together.
 pub(super) const LINGER_BUFFER_BYTES: usize = 4 << 10;
 
-/// The bounds that can be set.
+/// The limits that can be set.
 #[derive(Clone, Debug)]
 pub struct IngressLimits {
     /// Largest body.
     pub body_bytes: usize,
-    /// All bodies at a time.
+    /// All bodies together.
     pub bodies_bytes: usize,
     /// Connections at a time.
     pub connections: usize,
-    /// For headers and handshake.
+    /// For headers, and for the TLS handshake.
     pub head_timeout: Duration,
     /// For a body.
     pub body_timeout: Duration,
     /// Between two requests.
     pub idle_timeout: Duration,
-    /// For the journal.
+    /// For an append to the journal.
     pub append_timeout: Duration,
-    /// For the requests under way when it stops.
+    /// For requests in progress at a stop.
     pub grace: Duration,
 }
 

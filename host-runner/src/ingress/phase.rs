@@ -1,7 +1,7 @@
-//! Where a connection is between two requests, and until when it may stay there.
+//! The phase of an HTTP connection between two requests, and its deadline.
 //!
-//! Written by its input and by its requests, read by [`super::connection`], all in one task; atomics only
-//! because the compiler cannot know. A request that is being served has time-outs of its own.
+//! Written by the connection's input and its requests, read by [`super::connection`], all in one task; atomics only
+//! because the compiler cannot know that. A request that is being served has separate time-outs.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -12,49 +12,49 @@ use super::limits::IngressLimits;
 
 const IDLE: u8 = 0;
 const HEAD: u8 = 1;
-/// Connected and silent so far.
+/// Connected, nothing received.
 const NEW: u8 = 2;
 
 /// See the file's header.
-pub(super) struct Phase {
+pub(super) struct HttpPhase {
     start: Instant,
     since_ms: AtomicU64,
     state: AtomicU8,
     requests: AtomicU32,
-    refused: AtomicBool,
+    rejected: AtomicBool,
     head: Duration,
     idle: Duration,
 }
 
-/// Why a connection must end.
+/// Why a connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// Nothing ever came.
+    /// Nothing was received.
     Silent,
-    /// A request began and its headers did not end.
+    /// A request's headers are incomplete.
     Head,
-    /// No further request came.
+    /// No further request was received.
     Idle,
 }
 
-impl Phase {
+impl HttpPhase {
     pub(super) fn new(limits: &IngressLimits) -> Self {
         Self {
             start: Instant::now(),
             since_ms: AtomicU64::new(0),
             state: AtomicU8::new(NEW),
             requests: AtomicU32::new(0),
-            refused: AtomicBool::new(false),
+            rejected: AtomicBool::new(false),
             head: limits.head_timeout,
             idle: limits.idle_timeout,
         }
     }
 
-    /// Bytes arrived: the beginning of a request, if none is under way.
+    /// Bytes were received: the start of a request, if none is in progress.
     pub(super) fn input(&self) {
         match self.state.load(Relaxed) {
             IDLE if self.is_idle() => self.enter(HEAD),
-            // Who connects has something to say: that time counts.
+            // A client that connects sends at once: the time since the connection counts.
             NEW => self.state.store(HEAD, Relaxed),
             _ => {}
         }
@@ -65,32 +65,32 @@ impl Phase {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    /// A request is answered or gone.
+    /// A request was answered or canceled.
     pub(super) fn end(&self) {
         if self.requests.fetch_sub(1, Relaxed) == 1 {
             self.enter(IDLE);
         }
     }
 
-    /// Bytes on this connection no longer mean a request: HTTP/2 has its own traffic between them.
+    /// Bytes no longer mean a request: HTTP/2 also sends frames between requests.
     pub(super) fn multiplexed(&self) {
         self.enter(IDLE);
     }
 
     /// A request was answered without reading its body.
-    pub(super) fn refuse(&self) {
-        self.refused.store(true, Relaxed);
+    pub(super) fn reject(&self) {
+        self.rejected.store(true, Relaxed);
     }
 
-    pub(super) fn was_refused(&self) -> bool {
-        self.refused.load(Relaxed)
+    pub(super) fn was_rejected(&self) -> bool {
+        self.rejected.load(Relaxed)
     }
 
     pub(super) fn is_idle(&self) -> bool {
         self.requests.load(Relaxed) == 0
     }
 
-    /// Until when it may stay as it is; none while a request is being served.
+    /// When the phase must end; none while a request is being served.
     pub(super) fn deadline(&self) -> Option<(Instant, Overdue)> {
         if !self.is_idle() {
             return None;
@@ -116,21 +116,21 @@ mod tests {
 
     use tokio::time::{Instant, advance};
 
-    use super::{Overdue, Phase};
+    use super::{HttpPhase, Overdue};
     use crate::ingress::IngressLimits;
 
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_deadline() {
         let limits = IngressLimits::default();
         let start = Instant::now();
-        let phase = Phase::new(&limits);
+        let phase = HttpPhase::new(&limits);
         assert_eq!(phase.deadline(), Some((start + limits.head_timeout, Overdue::Silent)));
         advance(Duration::from_secs(3)).await;
         phase.input();
         assert_eq!(
             phase.deadline(),
             Some((start + limits.head_timeout, Overdue::Head)),
-            "dripping buys time"
+            "the first bytes extend the deadline"
         );
         phase.begin();
         assert_eq!(phase.deadline(), None);

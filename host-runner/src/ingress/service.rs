@@ -1,6 +1,6 @@
-//! What is asked and answered: the hooks, and three pages for those who watch.
+//! Requests and their answers: webhook URLs, and the pages for operators.
 //!
-//! The order in [`Service::deliver`] must never change: authenticate → cap → append (which syncs) → answer.
+//! The order in [`Service::deliver`] must not change: authorize → limit → append (with sync) → answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,26 +9,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
+use prometheus_client::encoding::prometheus_text;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Observe;
-use super::body::{self, Refused};
-use super::counters::{Counters, Rejected};
+use super::body;
 use super::headers;
 use super::limits::{IngressLimits, RETRY_AFTER_S};
-use super::phase::Phase;
-use crate::hooks::{PREFIX, Registry, Verdict};
+use super::metrics::{Metrics, Rejected};
+use super::phase::HttpPhase;
 use crate::journal::{AppendError, Delivery, Journal};
+use crate::webhook_url::{Access, PREFIX, UrlRegistry};
 
 type Answer = Response<Full<Bytes>>;
 
-/// The content type of the pages that are text; the version is that of Prometheus' format.
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// Shared by all connections.
@@ -38,66 +38,75 @@ pub(super) struct Service {
 }
 
 struct Inner {
-    registry: Registry,
+    registry: UrlRegistry,
     journal: Journal,
     observe: Arc<dyn Observe>,
     limits: IngressLimits,
-    room: Arc<Semaphore>,
-    counters: Arc<Counters>,
+    /// Bytes that all bodies may take.
+    memory: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 impl Service {
     pub(super) fn new(
-        registry: Registry,
+        registry: UrlRegistry,
         journal: Journal,
         observe: Arc<dyn Observe>,
+        metrics: Metrics,
         limits: IngressLimits,
     ) -> Self {
-        let room = Arc::new(Semaphore::new(limits.bodies_bytes.min(Semaphore::MAX_PERMITS)));
-        let counters = Arc::new(Counters::default());
-        Self { inner: Arc::new(Inner { registry, journal, observe, limits, room, counters }) }
+        let memory = Arc::new(Semaphore::new(limits.bodies_bytes.min(Semaphore::MAX_PERMITS)));
+        Self { inner: Arc::new(Inner { registry, journal, observe, limits, memory, metrics }) }
     }
 
-    pub(super) fn counters(&self) -> &Arc<Counters> {
-        &self.inner.counters
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
     }
 
-    async fn answer(&self, request: Request<Incoming>, phase: &Phase) -> Answer {
+    async fn answer(&self, request: Request<Incoming>, phase: &HttpPhase) -> Answer {
         let has_body = !request.body().is_end_stream();
         let http1 = request.version() < Version::HTTP_2;
         let path = request.uri().path();
         let mut answer = if let Some(rest) = path.strip_prefix(PREFIX) {
-            // Owned: the request is taken apart while they are needed.
+            // Owned, because `deliver` takes the request apart.
             let (connection, secret) = rest.split_once('/').unwrap_or((rest, ""));
             let (connection, secret) = (connection.to_owned(), secret.to_owned());
-            self.hook(request, &connection, &secret).await
+            self.webhook(request, &connection, &secret).await
         } else if let Some(page) = path.strip_prefix("/-/") {
-            self.page(request.method(), page)
+            self.page(request.method(), page).await
         } else {
-            self.reject(Rejected::Unknown)
+            self.reject(Rejected::UnknownUrl)
         };
         let status = answer.status();
-        self.inner.counters.answered(status.as_u16());
+        self.inner.metrics.answered(status.as_u16());
         if has_body && status != StatusCode::OK {
-            // Some of it may not have been read.
-            phase.refuse();
+            // Part of the body may be unread.
+            phase.reject();
             if http1 && matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
-                answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
         }
         answer
     }
 
-    fn page(&self, method: &Method, page: &str) -> Answer {
-        let observe = &self.inner.observe;
-        let (status, kind, text) = match page {
-            "health" | "ready" | "metrics" if !is_read(method) => return not_allowed("GET, HEAD"),
-            // 200 whatever it says: the process serves. A monitor reads `status`.
+    async fn page(&self, method: &Method, page: &str) -> Answer {
+        if !matches!(page, "health" | "ready" | "metrics") {
+            return self.reject(Rejected::UnknownUrl);
+        }
+        if !is_read(method) {
+            return not_allowed("GET, HEAD");
+        }
+        let (observe, page) = (Arc::clone(&self.inner.observe), page.to_owned());
+        // On a thread for blocking work: with many connections, reading all queues takes milliseconds of disk time.
+        let rendered = tokio::task::spawn_blocking(move || match page.as_str() {
+            // 200 for every status: the process serves. Monitors read the member `status`.
             "health" => (StatusCode::OK, JSON, format!("{}\n", observe.health())),
-            "ready" if observe.ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-            "ready" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
-            "metrics" => (StatusCode::OK, TEXT, observe.metrics() + &self.inner.counters.render()),
-            _ => return self.reject(Rejected::Unknown),
+            "metrics" => (StatusCode::OK, prometheus_text::CONTENT_TYPE, observe.metrics()),
+            _ if observe.ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
+        });
+        let Ok((status, kind, text)) = rendered.await else {
+            return empty(StatusCode::INTERNAL_SERVER_ERROR);
         };
         let mut answer = Response::new(Full::from(text));
         *answer.status_mut() = status;
@@ -106,20 +115,20 @@ impl Service {
         answer
     }
 
-    async fn hook(&self, request: Request<Incoming>, connection: &str, secret: &str) -> Answer {
+    async fn webhook(&self, request: Request<Incoming>, connection: &str, secret: &str) -> Answer {
         let received_at_ms = crate::clock::now_ms();
-        match self.inner.registry.judge(connection, secret, received_at_ms) {
-            Verdict::Unknown => self.reject(Rejected::Unknown),
-            Verdict::Removed => self.reject(Rejected::Removed),
-            // How sources find out whether somebody is there.
-            Verdict::Valid if is_read(request.method()) => empty(StatusCode::OK),
-            Verdict::Valid if request.method() == Method::POST => {
+        match self.inner.registry.authorize(connection, secret, received_at_ms) {
+            Access::Unknown => self.reject(Rejected::UnknownUrl),
+            Access::Removed => self.reject(Rejected::Removed),
+            // Sources verify a URL with GET or HEAD before they deliver to it.
+            Access::Granted if is_read(request.method()) => empty(StatusCode::OK),
+            Access::Granted if request.method() == Method::POST => {
                 match self.deliver(request, connection, secret, received_at_ms).await {
                     Ok(()) => empty(StatusCode::OK),
                     Err(why) => self.reject(why),
                 }
             }
-            Verdict::Valid => self.reject(Rejected::Method),
+            Access::Granted => self.reject(Rejected::Method),
         }
     }
 
@@ -130,17 +139,13 @@ impl Service {
         secret: &str,
         received_at_ms: u64,
     ) -> Result<(), Rejected> {
-        let Inner { limits, room, journal, counters, .. } = &*self.inner;
+        let Inner { limits, memory, journal, metrics, .. } = &*self.inner;
         let (head, body) = request.into_parts();
-        let whole = body::read(body, limits.body_bytes, room, limits.body_timeout).await;
-        let whole = whole.map_err(|refused| match refused {
-            Refused::TooLarge => Rejected::TooLarge,
-            Refused::Slow => Rejected::SlowBody,
-            Refused::NoRoom => {
-                journal.gap(connection, "too many deliveries came at once");
-                Rejected::NoRoom
+        let whole = body::read(body, limits.body_bytes, memory, limits.body_timeout).await;
+        let whole = whole.inspect_err(|why| {
+            if *why == Rejected::NoRoom {
+                journal.missed_deliveries().report(connection, "too many deliveries at once");
             }
-            Refused::Broken => Rejected::BrokenOff,
         })?;
         let bytes = whole.bytes.len();
         let delivery = Delivery {
@@ -158,24 +163,24 @@ impl Service {
         let started = Instant::now();
         match timeout(limits.append_timeout, journal.append(connection, delivery)).await {
             Ok(Ok(_seq)) => {
-                counters.stored(bytes, started.elapsed());
+                metrics.appended(connection, bytes, started.elapsed());
                 Ok(())
             }
             Ok(Err(AppendError::Full)) => Err(Rejected::JournalFull),
-            // It may still be written: the sender comes again, and what comes twice does no harm.
+            // It may still be written. The sender then delivers it twice, which changes nothing.
             Ok(Err(AppendError::Failed(_))) | Err(_) => Err(Rejected::JournalFailed),
         }
     }
 
     fn reject(&self, why: Rejected) -> Answer {
-        self.inner.counters.rejected(why);
+        self.inner.metrics.rejected(why);
         match why {
-            Rejected::Unknown => empty(StatusCode::NOT_FOUND),
+            Rejected::UnknownUrl => empty(StatusCode::NOT_FOUND),
             Rejected::Removed => empty(StatusCode::GONE),
             Rejected::Method => not_allowed("GET, HEAD, POST"),
             Rejected::TooLarge => empty(StatusCode::PAYLOAD_TOO_LARGE),
             Rejected::SlowBody => empty(StatusCode::REQUEST_TIMEOUT),
-            Rejected::BrokenOff => empty(StatusCode::BAD_REQUEST),
+            Rejected::Aborted => empty(StatusCode::BAD_REQUEST),
             Rejected::NoRoom | Rejected::JournalFull | Rejected::JournalFailed => {
                 with(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER, RETRY_AFTER_S)
             }
@@ -206,19 +211,19 @@ fn not_allowed(allowed: &'static str) -> Answer {
 /// The requests of one connection.
 pub(super) struct Requests {
     service: Service,
-    phase: Arc<Phase>,
+    phase: Arc<HttpPhase>,
 }
 
 impl Requests {
-    pub(super) fn new(service: Service, phase: Arc<Phase>) -> Self {
+    pub(super) fn new(service: Service, phase: Arc<HttpPhase>) -> Self {
         Self { service, phase }
     }
 }
 
-/// Tells the phase when a request is over, however it ends.
-struct UnderWay(Arc<Phase>);
+/// Ends a request's phase when it is dropped: answered or canceled.
+struct InProgress(Arc<HttpPhase>);
 
-impl Drop for UnderWay {
+impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.end();
     }
@@ -231,7 +236,7 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.phase.begin();
-        let (service, under_way) = (self.service.clone(), UnderWay(Arc::clone(&self.phase)));
-        Box::pin(async move { Ok(service.answer(request, &under_way.0).await) })
+        let (service, in_progress) = (self.service.clone(), InProgress(Arc::clone(&self.phase)));
+        Box::pin(async move { Ok(service.answer(request, &in_progress.0).await) })
     }
 }

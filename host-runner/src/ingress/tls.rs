@@ -1,6 +1,6 @@
-//! TLS that ends here: certificate and key from PEM files, read again on request.
+//! TLS termination: certificate and key from PEM files, reloaded on request.
 //!
-//! Knows nothing of HTTP but the names of its versions.
+//! Does not know HTTP, except for the protocol names that are offered.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,8 +9,6 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -20,78 +18,48 @@ use crate::error::{Error, Result};
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Where certificate and key are.
+/// Paths of certificate and key.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The chain in PEM, the server's own certificate first.
+    /// The chain in PEM, the server's certificate first.
     pub cert: PathBuf,
     /// Its private key in PEM.
     pub key: PathBuf,
 }
 
-/// Handshakes.
-pub(super) struct Acceptor {
-    acceptor: TlsAcceptor,
-    current: Arc<Current>,
-}
-
-/// Reads the files again.
-#[derive(Clone, Debug)]
-pub struct TlsReload(Arc<Current>);
-
-struct Current {
+/// Certificate and key in use. Clones share them.
+#[derive(Clone)]
+pub struct Tls {
     files: TlsFiles,
-    key: RwLock<Arc<CertifiedKey>>,
+    acceptor: Arc<RwLock<TlsAcceptor>>,
 }
 
-impl std::fmt::Debug for Current {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current").field("files", &self.files).finish_non_exhaustive()
-    }
-}
-
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner)))
-    }
-}
-
-impl TlsReload {
-    /// Takes what is in the files now for new connections; if that cannot be used, what was before stays.
-    pub fn reload(&self) -> Result<()> {
-        let key = load(&self.0.files)?;
-        *self.0.key.write().unwrap_or_else(PoisonError::into_inner) = key;
-        Ok(())
-    }
-}
-
-impl Acceptor {
+impl Tls {
     pub(super) fn open(files: TlsFiles) -> Result<Self> {
-        let key = RwLock::new(load(&files)?);
-        let current = Arc::new(Current { files, key });
-        let resolver: Arc<dyn ResolvesServerCert> = Arc::<Current>::clone(&current);
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Error::host(format!("TLS: {error}")))?;
-        let mut config = config.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), current })
+        let acceptor = Arc::new(RwLock::new(load(&files)?));
+        Ok(Self { files, acceptor })
     }
 
-    pub(super) fn reload(&self) -> TlsReload {
-        TlsReload(Arc::clone(&self.current))
+    /// Reads the files again and uses their content for new connections; after an error the previous
+    /// certificate stays in use.
+    pub fn reload(&self) -> Result<()> {
+        let acceptor = load(&self.files)?;
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        Ok(())
     }
 
     pub(super) async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-        self.acceptor.accept(stream).await
-    }
-
-    pub(super) fn is_http2(&self, stream: &TlsStream<TcpStream>) -> bool {
-        stream.get_ref().1.alpn_protocol() == Some(HTTP2)
+        let acceptor = self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone();
+        acceptor.accept(stream).await
     }
 }
 
-fn load(files: &TlsFiles) -> Result<Arc<CertifiedKey>> {
+/// Whether HTTP/2 was negotiated.
+pub(super) fn is_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(HTTP2)
+}
+
+fn load(files: &TlsFiles) -> Result<TlsAcceptor> {
     let wrong = |path: &Path, what: &dyn std::fmt::Display| {
         Error::configuration(format!("TLS: {}: {what}", path.display()))
     };
@@ -102,10 +70,15 @@ fn load(files: &TlsFiles) -> Result<Arc<CertifiedKey>> {
         return Err(wrong(&files.cert, &"no certificate in it"));
     }
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, &error))?;
-    let key = ring::sign::any_supported_type(&key).map_err(|error| wrong(&files.key, &error))?;
-    let certified = CertifiedKey::new(certificates, key);
-    certified.keys_match().map_err(|error| {
-        wrong(&files.key, &error).hint("give the private key that belongs to the certificate")
-    })?;
-    Ok(Arc::new(certified))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::host(format!("TLS: {error}")))?
+        .with_no_client_auth()
+        // Checks that key and certificate belong together.
+        .with_single_cert(certificates, key)
+        .map_err(|error| {
+            wrong(&files.key, &error).hint("give the private key that belongs to the certificate")
+        })?;
+    config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -1,4 +1,4 @@
-//! What everyone may know without asking the database: depth, the last `seq`, and gaps, per connection.
+//! What everyone may know without asking the database: depth and the last `seq`, per connection.
 //!
 //! Written by the writer after each commit; never ahead of the disk.
 
@@ -8,29 +8,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::ledger::{Account, Ledger, Tally};
+use crate::missed::MissedDeliveries;
 
 /// See the file's header.
 #[derive(Default)]
 pub(super) struct Board {
     entries: Mutex<HashMap<String, Entry>>,
+    /// What the writer rejects or moves to the dead letters.
+    pub(super) missed: MissedDeliveries,
 }
 
 struct Entry {
     pending: Tally,
     dead: Tally,
     last: watch::Sender<u64>,
-    /// Why something that arrived was last not taken or not applied.
-    gap: watch::Sender<&'static str>,
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self {
-            pending: Tally::default(),
-            dead: Tally::default(),
-            last: watch::Sender::new(0),
-            gap: watch::Sender::new(""),
-        }
+        Self { pending: Tally::default(), dead: Tally::default(), last: watch::Sender::new(0) }
     }
 }
 
@@ -71,18 +67,6 @@ impl Board {
     /// Follows the last `seq`.
     pub(super) fn arrivals(&self, connection: &str) -> watch::Receiver<u64> {
         self.lock().entry(connection.to_owned()).or_default().last.subscribe()
-    }
-
-    /// Tells that something is missing, and why.
-    pub(super) fn gap(&self, connection: &str, why: &'static str) {
-        if let Some(entry) = self.lock().get(connection) {
-            entry.gap.send_replace(why);
-        }
-    }
-
-    /// Follows what is missing.
-    pub(super) fn gaps(&self, connection: &str) -> watch::Receiver<&'static str> {
-        self.lock().entry(connection.to_owned()).or_default().gap.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// "hrjl": this file is a journal of this program.
 const APPLICATION: i64 = 0x6872_6a6c;
 /// The layout below.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// Bytes of a page; a delivery of a few KiB fits into one.
 const PAGE_BYTES: u32 = 8_192;
 
@@ -37,9 +37,14 @@ const TABLES: &str = "
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         seq INTEGER NOT NULL,
         connection INTEGER NOT NULL,
+        cause TEXT NOT NULL,
         kind TEXT NOT NULL,
+        code TEXT,
         reason TEXT NOT NULL,
-        buried_at_ms INTEGER NOT NULL,
+        hint TEXT,
+        attempts INTEGER NOT NULL,
+        first_failed_at_ms INTEGER NOT NULL,
+        dead_at_ms INTEGER NOT NULL,
         bytes INTEGER NOT NULL,
         received_at_ms INTEGER NOT NULL,
         checksum INTEGER NOT NULL,
@@ -78,7 +83,8 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trou
     match identity {
         (0, 0) | (APPLICATION, LAYOUT) => {}
         (APPLICATION, layout) => {
-            let error = Error::state(format!("{place}: layout {layout} is newer than this program"));
+            let error =
+                Error::state(format!("{place}: layout {layout} is of another version of this program"));
             return Err(Trouble::Other(
                 error.hint("use the program that wrote it, at least until the journal is empty"),
             ));

@@ -1,37 +1,166 @@
-//! Dead letters as a person sees them.
+//! Dead letters: deliveries that are given up, with the cause and the failure that led to it.
 //!
-//! Knows nothing of why something is buried; the kind and the reason are the caller's words.
+//! | cause | leads to it | decided in | what to do |
+//! |---|---|---|---|
+//! | `refused` | the component rejects the delivery: forged, unusable, not permitted | `actor/triage.rs` | read the failure; `drop`, or mend it at the source and `replay` |
+//! | `unusable` | the sink cannot store its rows | `actor/webhooks.rs` | report it: a defect of the component |
+//! | `defect` | the component trapped, ran out of time or memory, or failed internally, three times | `actor/webhooks.rs` | report it; `replay` with a newer component |
+//! | `alone` | it failed for ten minutes while the source answered other calls | `actor/head_of_line.rs` | `replay` once the source returns the record; polling brings its row |
+//! | `expired` | it waited for seven days | `journal/transaction.rs` | find out why the queue was blocked; `replay` |
+//! | `corrupt` | its checksum does not match what is on disk | `journal.rs`, `journal/recovery.rs` | check the disk; it cannot be replayed |
 
 use super::Delivery;
+use crate::error::{Error, Kind};
 
-/// A delivery that could not be used, and why.
+/// Why a delivery was given up. The table is in the header of this file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The component rejected it.
+    Refused,
+    /// The sink cannot store its rows.
+    Unusable,
+    /// It stopped the component, or failed by a defect, each time.
+    Defect,
+    /// It failed while the source answered other calls.
+    Alone,
+    /// It waited too long.
+    Expired,
+    /// It is damaged on disk.
+    Corrupt,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 6] =
+        [Self::Refused, Self::Unusable, Self::Defect, Self::Alone, Self::Expired, Self::Corrupt];
+
+    /// The name on disk and in `--json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unusable => "unusable",
+            Self::Defect => "defect",
+            Self::Alone => "alone",
+            Self::Expired => "expired",
+            Self::Corrupt => "corrupt",
+        }
+    }
+
+    /// What happened, and what to do about it.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Refused => "the component rejected it; drop it, or mend the cause and replay it",
+            Self::Unusable => "the sink could not store its rows; a defect of the component",
+            Self::Defect => "it stopped the component each time; replay it with a newer component",
+            Self::Alone => "it failed while the source answered other calls; polling brings its row",
+            Self::Expired => "it waited too long in a blocked queue; replay it once the queue moves",
+            Self::Corrupt => "it is damaged on disk; it cannot be replayed",
+        }
+    }
+}
+
+/// The failure that made a delivery a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why it was given up.
+    pub cause: Cause,
+    /// The kind of the last error, by the contract's name.
+    pub kind: String,
+    /// The source's own code.
+    pub code: Option<String>,
+    /// What happened, for a person.
+    pub reason: String,
+    /// What to try.
+    pub hint: Option<String>,
+    /// How often the delivery was attempted.
+    pub attempts: u32,
+    /// When it failed first, in milliseconds since 1970.
+    pub first_failed_at_ms: u64,
+}
+
+impl Failure {
+    /// The failure of a delivery that `attempts` attempts since `first_failed_at_ms` did not apply.
+    pub fn of(cause: Cause, error: &Error, attempts: u32, first_failed_at_ms: u64) -> Self {
+        Self {
+            cause,
+            kind: error.kind.to_string(),
+            code: error.code.clone(),
+            reason: error.message.clone(),
+            hint: error.hint.clone(),
+            attempts,
+            first_failed_at_ms,
+        }
+    }
+
+    /// The failure of a delivery that was never attempted.
+    pub(super) fn of_the_journal(cause: Cause, kind: Kind, reason: String, now_ms: u64) -> Self {
+        Self {
+            cause,
+            kind: kind.to_string(),
+            code: None,
+            reason,
+            hint: None,
+            attempts: 0,
+            first_failed_at_ms: now_ms,
+        }
+    }
+
+    /// Whether the sender was not proved, so that it is evicted first when dead letters are full: a sender that only
+    /// knows the URL cannot crowd out the others.
+    pub(super) fn is_unproved(&self) -> bool {
+        self.kind == UNPROVED
+    }
+}
+
+/// The kind of deliveries whose sender was not proved: [`Kind::Permission`] by name.
+pub(super) const UNPROVED: &str = "permission";
+
+/// A dead letter without the delivery's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Its number, which is never used twice.
     pub id: u64,
-    /// Its place in the order when it was pending.
+    /// Its sequence number when it was queued.
     pub seq: u64,
-    /// Whose it is.
+    /// Its connection.
     pub connection: String,
-    /// `corrupt`, `expired`, or what the caller named.
-    pub kind: String,
-    /// What happened, for a person.
-    pub reason: String,
-    /// When it was moved here, in milliseconds since 1970.
-    pub buried_at_ms: u64,
+    /// Why it is one.
+    pub failure: Failure,
+    /// When it became one, in milliseconds since 1970.
+    pub dead_at_ms: u64,
     /// When it arrived.
     pub received_at_ms: u64,
-    /// What it counts against the bounds.
+    /// Its bytes on disk.
     pub bytes: u64,
 }
 
-/// A dead letter with what arrived.
+/// A dead letter with the delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadRecord {
     /// Its list entry.
     pub letter: DeadLetter,
-    /// What is on disk.
+    /// The delivery as it is on disk.
     pub delivery: Delivery,
-    /// What is wrong with it on disk. Such a letter can be looked at, not replayed.
+    /// How it is damaged on disk. Such a letter can be shown, not replayed.
     pub corrupt: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cause, UNPROVED};
+    use crate::error::Kind;
+
+    #[test]
+    fn unproved_is_the_name_of_permission() {
+        assert_eq!(Kind::Permission.to_string(), UNPROVED);
+    }
+
+    #[test]
+    fn the_header_lists_every_cause() {
+        let header: String =
+            include_str!("dead.rs").lines().take_while(|line| line.starts_with("//!")).collect();
+        for cause in Cause::ALL {
+            assert!(header.contains(&format!("| `{}` |", cause.name())), "{}", cause.name());
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::AppendError;
+use super::dead::Failure;
 use super::limits::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, QUEUE_MAX};
 use super::record::Record;
 use crate::error::Result;
@@ -23,7 +24,7 @@ pub(super) enum Command {
 /// Everything but an append. Answers the `seq`s or ids concerned where they matter.
 pub(super) enum Change {
     Acknowledge { connection: String, through: u64 },
-    Bury { connection: String, seq: u64, kind: String, reason: String },
+    DeadLetter { connection: String, seq: u64, failure: Box<Failure> },
     Replay { ids: Vec<u64> },
     Drop { ids: Vec<u64> },
     Expire { now_ms: u64 },

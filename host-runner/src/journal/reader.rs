@@ -9,7 +9,7 @@ use rusqlite::{Connection as Database, OptionalExtension, Row, params};
 
 use super::Stored;
 use super::database::{failure, number, open_for_reading};
-use super::dead::{DeadLetter, DeadRecord};
+use super::dead::{Cause, DeadLetter, DeadRecord, Failure};
 use super::ledger::Tally;
 use super::limits::READERS_KEPT;
 use super::record::Raw;
@@ -22,14 +22,15 @@ const OLDEST: &str = "
     SELECT received_at_ms FROM deliveries
     WHERE connection = (SELECT id FROM connections WHERE name = ?1) ORDER BY seq LIMIT 1";
 const LETTERS: &str = "
-    SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes FROM dead_letters d
+    SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms
+    FROM dead_letters d
     JOIN connections c ON c.id = d.connection
     WHERE d.id > ?1 AND (?2 IS NULL OR c.name = ?2) ORDER BY d.id LIMIT ?3";
 const LAST_LETTER: &str = "
     SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes FROM dead_letters d
     JOIN connections c ON c.id = d.connection WHERE c.name = ?1 ORDER BY d.id DESC LIMIT 1";
 const LETTER: &str = "
-    SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes,
+    SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms,
         checksum, method, path, headers, body
     FROM dead_letters d JOIN connections c ON c.id = d.connection WHERE d.id = ?1";
 
@@ -116,7 +117,7 @@ impl Readers {
             let mut statement = database.prepare_cached(LETTER)?;
             let record = statement.query_row([id.cast_signed()], |row| {
                 let letter = letter(row)?;
-                let (delivery, corrupt) = raw(row, 6, 8)?.decode(&letter.connection);
+                let (delivery, corrupt) = raw(row, 3, 13)?.decode(&letter.connection);
                 Ok(DeadRecord { letter, delivery, corrupt })
             });
             record.optional()
@@ -162,15 +163,27 @@ fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
     row.get_ref(column).map(|value| value.as_bytes().unwrap_or_default())
 }
 
+/// The cause of that name; a name that this version does not know is a failure of the file.
+fn cause(name: &str) -> Cause {
+    Cause::ALL.into_iter().find(|cause| cause.name() == name).unwrap_or(Cause::Corrupt)
+}
+
 fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     Ok(DeadLetter {
         id: number(row, 0)?,
         seq: number(row, 1)?,
         connection: row.get(2)?,
-        kind: row.get(3)?,
-        reason: row.get(4)?,
-        buried_at_ms: number(row, 5)?,
-        received_at_ms: number(row, 6)?,
-        bytes: number(row, 7)?,
+        received_at_ms: number(row, 3)?,
+        bytes: number(row, 4)?,
+        failure: Failure {
+            cause: cause(&row.get::<_, String>(5)?),
+            kind: row.get(6)?,
+            code: row.get(7)?,
+            reason: row.get(8)?,
+            hint: row.get(9)?,
+            attempts: row.get(10)?,
+            first_failed_at_ms: number(row, 11)?,
+        },
+        dead_at_ms: number(row, 12)?,
     })
 }

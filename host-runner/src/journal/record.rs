@@ -7,15 +7,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::Delivery;
 
-/// The kind of a dead letter whose checksum does not fit.
-pub(super) const CORRUPT: &str = "corrupt";
-/// The kind of a dead letter that waited too long.
-pub(super) const EXPIRED: &str = "expired";
-
-/// [`crate::error::Kind::Permission`] by name: a dead letter that was not allowed: mostly its sender proved nothing. When there is no room such letters
-/// make it, oldest first, so that nobody who merely knows a URL can crowd out what is worth a look.
-pub(super) const UNPROVED: &str = "permission";
-
 /// What every record costs besides its content: the row, its index entry, half-filled pages.
 const OVERHEAD_BYTES: usize = 64;
 

@@ -19,12 +19,12 @@ use rusqlite::Connection as Database;
 
 use super::JournalLimits;
 use super::database::{self, Trouble, failure, number, trouble};
+use super::dead::{Cause, Failure};
 use super::ledger::{Ledger, Tally};
 use super::reader::raw;
-use super::record::CORRUPT;
 use super::salvage;
 use super::transaction::move_to_dead;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// What start-up found, for the log; whether it is reason to stop is the caller's decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -190,7 +190,8 @@ fn verify(mut database: Database) -> rusqlite::Result<(Database, u64)> {
     for (seq, name, bytes, wrong) in &damaged {
         let account = ledger.open(&transaction, name)?;
         let one = Tally { count: 1, bytes: *bytes };
-        move_to_dead(&transaction, account, *seq, one, (CORRUPT, wrong, now_ms))?;
+        let failure = Failure::of_the_journal(Cause::Corrupt, Kind::Data, wrong.clone(), now_ms);
+        move_to_dead(&transaction, account, *seq, one, (&failure, now_ms))?;
     }
     transaction.commit()?;
     Ok((database, damaged.len() as u64))

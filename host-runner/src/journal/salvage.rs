@@ -28,11 +28,13 @@ const APPEND: &str = "
     INSERT INTO deliveries (connection, received_at_ms, checksum, method, path, headers, body,
         bytes, appended_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const DEAD: &str = "
-    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, seq, kind, reason, buried_at_ms
+    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, seq,
+        cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms
     FROM dead_letters r JOIN connections c ON c.id = r.connection";
-const BURY: &str = "
+const APPEND_DEAD: &str = "
     INSERT INTO dead_letters (connection, received_at_ms, checksum, method, path, headers, body,
-        bytes, seq, kind, reason, buried_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        bytes, seq, cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
 #[derive(Clone, Copy, Default)]
 struct Saved {
@@ -119,7 +121,7 @@ fn copy(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
     }
     let mut ledger = Ledger::load(&transaction)?;
     for (select, insert, key, table) in
-        [(PENDING, APPEND, "seq", "deliveries"), (DEAD, BURY, "id", "dead_letters")]
+        [(PENDING, APPEND, "seq", "deliveries"), (DEAD, APPEND_DEAD, "id", "dead_letters")]
     {
         let select = format!("{select} WHERE r.{key} = ?1");
         for key in keys(&from, table, key) {

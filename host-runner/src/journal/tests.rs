@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection as Database;
 
-use super::{AppendError, Delivery, Found, Journal, JournalLimits, Stored, summary};
-use crate::error::Kind;
+use super::{AppendError, Cause, Delivery, Failure, Found, Journal, JournalLimits, Stored, summary};
+use crate::error::{Error, Kind, Origin, Result};
 
 mod recovery;
 
@@ -18,6 +18,13 @@ fn delivery(body: &str) -> Delivery {
         headers: vec![("x-signature".to_owned(), b"abc".to_vec())],
         body: body.as_bytes().to_vec(),
     }
+}
+
+/// Gives a delivery up that the component refused with this kind.
+fn give_up(journal: &Journal, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<usize> {
+    let kind = Kind::named(kind).expect("a kind");
+    let error = Error::new(Origin::Component, kind, reason);
+    journal.give_up(connection, seq, Failure::of(Cause::Refused, &error, 3, 1_700_000_000_500))
 }
 
 fn open_with(folder: &Path, limits: JournalLimits) -> (Journal, Found) {
@@ -126,10 +133,10 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
     let (journal, _) = open(folder.path());
     let seqs = append(&journal, "a", &["1", "2", "3"]).await;
     append(&journal, "b", &["b"]).await;
-    journal.bury("a", seqs[0], "permission", "no access to `x`").expect("buried");
-    journal.bury("a", seqs[1], "data", "not JSON").expect("buried");
-    journal.bury("a", seqs[1], "data", "twice does no harm").expect("buried");
-    journal.bury("b", seqs[2], "data", "somebody else's").expect("nothing to bury");
+    give_up(&journal, "a", seqs[0], "permission", "no access to `x`").expect("given up");
+    give_up(&journal, "a", seqs[1], "data", "not JSON").expect("given up");
+    give_up(&journal, "a", seqs[1], "data", "twice does no harm").expect("given up");
+    give_up(&journal, "b", seqs[2], "data", "somebody else's").expect("nothing to give up");
     assert_eq!(pending(&journal, "a"), ["3"]);
     let depth = journal.depth("a").expect("depth");
     assert_eq!((depth.count, depth.dead), (1, 2));
@@ -138,7 +145,10 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
     assert_eq!(letters, journal.dead_letters(Some("a"), 0, 10).expect("listed"));
     assert_eq!(journal.dead_letters(Some("b"), 0, 10).expect("listed"), []);
     assert_eq!(letters.len(), 2);
-    assert_eq!((letters[0].kind.as_str(), letters[0].reason.as_str()), ("permission", "no access to `x`"));
+    let failure = &letters[0].failure;
+    assert_eq!((failure.kind.as_str(), failure.reason.as_str()), ("permission", "no access to `x`"));
+    assert_eq!((failure.cause, failure.attempts), (Cause::Refused, 3));
+    assert_eq!(failure.first_failed_at_ms, 1_700_000_000_500);
     assert_eq!((letters[0].seq, letters[0].connection.as_str()), (seqs[0], "a"));
     assert_eq!(journal.dead_letters(None, letters[0].id, 10).expect("listed"), letters[1..]);
     let shown = journal.dead_letter(letters[0].id).expect("read").expect("there");
@@ -165,7 +175,7 @@ async fn replays_respect_the_bounds_of_their_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { count: 1, ..JournalLimits::default() });
     let seqs = append(&journal, "a", &["1"]).await;
-    journal.bury("a", seqs[0], "data", "x").expect("buried");
+    give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
     append(&journal, "a", &["2"]).await;
     let id = journal.dead_letters(None, 0, 10).expect("listed")[0].id;
     let error = journal.replay(&[id]).expect_err("full");
@@ -179,8 +189,8 @@ async fn full_dead_letters_keep_a_delivery_where_it_is() {
     let limits = JournalLimits { dead_count: 1, age: Duration::ZERO, ..JournalLimits::default() };
     let (journal, _) = open_with(folder.path(), JournalLimits { age: Duration::from_secs(60), ..limits });
     let seqs = append(&journal, "a", &["1", "2"]).await;
-    journal.bury("a", seqs[0], "data", "x").expect("buried");
-    let error = journal.bury("a", seqs[1], "data", "x").expect_err("full");
+    give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
+    let error = give_up(&journal, "a", seqs[1], "data", "x").expect_err("full");
     assert_eq!(error.message, "connection `a`: its dead letters are full");
     assert_eq!(journal.expire(u64::MAX).expect("looked"), 0);
     assert_eq!(pending(&journal, "a"), ["2"], "forgotten");
@@ -193,10 +203,13 @@ async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() 
     let (journal, _) = open_with(folder.path(), limits.clone());
     let seqs = append(&journal, "a", &["1", "2", "3", "4", "5", "6", "7"]).await;
     append(&journal, "b", &["b"]).await;
-    let bury = |index: usize, kind: &str| journal.bury("a", seqs[index], kind, "x");
+    let bury = |index: usize, kind: &str| give_up(&journal, "a", seqs[index], kind, "x");
     let kinds = || -> Vec<String> {
         let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
-        letters.into_iter().map(|letter| format!("{} {}", letter.seq - seqs[0] + 1, letter.kind)).collect()
+        letters
+            .into_iter()
+            .map(|letter| format!("{} {}", letter.seq - seqs[0] + 1, letter.failure.kind))
+            .collect()
     };
     assert_eq!(bury(0, "permission"), Ok(0));
     assert_eq!(bury(1, "permission"), Ok(0));
@@ -223,19 +236,19 @@ async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() 
 }
 
 #[tokio::test]
-async fn what_is_not_taken_or_not_applied_is_told_as_a_gap() {
+async fn a_delivery_that_is_rejected_or_not_applied_is_reported_as_missed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { count: 2, ..JournalLimits::default() });
-    let mut gaps = journal.gaps("a");
-    let mut others = journal.gaps("b");
-    let mut next = || gaps.has_changed().expect("open").then(|| *gaps.borrow_and_update());
+    let mut missed = journal.missed_deliveries().subscribe("a");
+    let mut others = journal.missed_deliveries().subscribe("b");
+    let mut next = || missed.has_changed().expect("open").then(|| *missed.borrow_and_update());
     let seqs = append(&journal, "a", &["1", "2"]).await;
     assert_eq!(next(), None);
     assert_eq!(journal.append("a", delivery("3")).await, Err(AppendError::Full));
     assert_eq!(next(), Some("the journal is full"));
-    journal.bury("a", seqs[0], "permission", "forged").expect("buried");
+    give_up(&journal, "a", seqs[0], "permission", "forged").expect("given up");
     assert_eq!(next(), None, "a forgery is missed by nobody");
-    journal.bury("a", seqs[1], "data", "not JSON").expect("buried");
+    give_up(&journal, "a", seqs[1], "data", "not JSON").expect("given up");
     assert_eq!(next(), Some("a delivery could not be applied"));
     append(&journal, "a", &["4"]).await;
     assert_eq!(journal.expire(u64::MAX / 2).expect("looked"), 1);
@@ -258,8 +271,8 @@ async fn what_waits_too_long_becomes_a_dead_letter() {
     assert_eq!(journal.expire(now_ms + week_ms + 60_000).expect("looked"), 2);
     assert_eq!(pending(&journal, "a"), [""; 0]);
     let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
-    assert_eq!(letters[1].kind, "expired");
-    assert_eq!(letters[1].reason, "waited longer than 604800 s for its turn");
+    assert_eq!(letters[1].failure.cause, Cause::Expired);
+    assert_eq!(letters[1].failure.reason, "queued for longer than 604800 s");
     // A replayed one begins to wait anew.
     journal.replay(&[letters[0].id]).expect("replayed");
     assert_eq!(journal.expire(now_ms + 60_000).expect("looked"), 0);
@@ -270,7 +283,7 @@ async fn a_connection_whose_dead_letters_are_full_does_not_keep_others_from_expi
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 1, ..JournalLimits::default() });
     let seqs = append(&journal, "full", &["1"]).await;
-    journal.bury("full", seqs[0], "data", "x").expect("buried");
+    give_up(&journal, "full", seqs[0], "data", "x").expect("given up");
     // More than one look goes through.
     let tasks: Vec<_> = (0..super::limits::EXPIRE_COUNT_MAX + 1)
         .map(|number| {
@@ -355,7 +368,7 @@ async fn what_another_process_does_is_noticed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, _) = open(folder.path());
     let seq = append(&server, "a", &["1"]).await[0];
-    server.bury("a", seq, "data", "x").expect("buried");
+    give_up(&server, "a", seq, "data", "x").expect("given up");
     let mut arrivals = server.arrivals("a");
     arrivals.mark_unchanged();
 

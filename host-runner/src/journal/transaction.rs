@@ -5,21 +5,22 @@
 use rusqlite::{Connection as Database, OptionalExtension, params};
 
 use super::database::number;
+use super::dead::{Cause, Failure, UNPROVED};
 use super::ledger::{Account, Ledger, Tally};
 use super::limits::EXPIRE_COUNT_MAX;
 use super::queue::{Change, Command};
 use super::reader::raw;
-use super::record::{CORRUPT, EXPIRED, Record, UNPROVED};
+use super::record::Record;
 use super::{AppendError, JournalLimits};
 use crate::error::{Error, Kind, Origin, Result};
 
 const APPEND: &str = "
     INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path, headers, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-const BURY: &str = "
-    INSERT INTO dead_letters (seq, connection, kind, reason, buried_at_ms,
-        bytes, received_at_ms, checksum, method, path, headers, body)
-    SELECT seq, connection, ?2, ?3, ?4, bytes, received_at_ms, checksum, method, path, headers, body
+const MOVE: &str = "
+    INSERT INTO dead_letters (seq, connection, cause, kind, code, reason, hint, attempts, first_failed_at_ms,
+        dead_at_ms, bytes, received_at_ms, checksum, method, path, headers, body)
+    SELECT seq, connection, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, bytes, received_at_ms, checksum, method, path, headers, body
     FROM deliveries WHERE seq = ?1";
 const REPLAY: &str = "
     INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path, headers, body)
@@ -46,7 +47,7 @@ pub(super) struct Work<'a> {
     /// Connections whose account changed.
     pub(super) touched: &'a mut Vec<String>,
     /// Connections for which something that arrived is not going to be applied, and why.
-    pub(super) gaps: &'a mut Vec<(String, &'static str)>,
+    pub(super) missed: &'a mut Vec<(String, &'static str)>,
 }
 
 /// The answer to a command, to be given once the transaction is committed.
@@ -68,7 +69,7 @@ impl Work<'_> {
     fn change(&mut self, change: &Change) -> rusqlite::Result<Result<Vec<u64>>> {
         match change {
             Change::Acknowledge { connection, through } => self.acknowledge(connection, *through).map(Ok),
-            Change::Bury { connection, seq, kind, reason } => self.bury(connection, *seq, kind, reason),
+            Change::DeadLetter { connection, seq, failure } => self.dead_letter(connection, *seq, failure),
             Change::Replay { ids } => self.replay(ids),
             Change::Drop { ids } => self.drop(ids).map(Ok),
             Change::Expire { now_ms } => self.expire(*now_ms).map(Ok),
@@ -79,7 +80,7 @@ impl Work<'_> {
         let account = self.ledger.open(self.database, connection)?;
         let one = Tally { count: 1, bytes: record.bytes as u64 };
         if !account.pending.has_room(one, self.limits.count, self.limits.bytes) {
-            self.gaps.push((connection.to_owned(), "the journal is full"));
+            self.missed.push((connection.to_owned(), "the journal is full"));
             return Ok(Err(AppendError::Full));
         }
         let delivery = &record.delivery;
@@ -113,53 +114,48 @@ impl Work<'_> {
         Ok(Vec::new())
     }
 
-    /// Answers what was let go to make room: ids of dead letters, or the delivery itself.
-    fn bury(
+    /// Answers what was evicted: ids of dead letters, or the delivery itself.
+    fn dead_letter(
         &mut self,
         connection: &str,
         seq: u64,
-        kind: &str,
-        reason: &str,
+        failure: &Failure,
     ) -> rusqlite::Result<Result<Vec<u64>>> {
         let sql = "SELECT bytes FROM deliveries WHERE seq = ?1 AND connection = ?2";
         let id = self.ledger.account(connection).map(|account| account.id);
         let mut find = self.database.prepare_cached(sql)?;
         let bytes = find.query_row(params![seq.cast_signed(), id], |row| number(row, 0)).optional()?;
         let Some(bytes) = bytes else {
-            // Buried or acknowledged before: the same command twice does no harm.
+            // Moved or acknowledged before: the same command twice changes nothing.
             return Ok(Ok(Vec::new()));
         };
         let one = Tally { count: 1, bytes };
         let Some(account) = self.ledger.account_mut(connection) else { return Ok(Ok(Vec::new())) };
-        // A damaged record has to go out of the way whatever the bound says.
-        let (mut let_go, has_room) = match kind {
-            CORRUPT => (Vec::new(), true),
+        // A damaged record leaves the queue even beyond the bound: the queue could not move otherwise.
+        let (mut evicted, has_room) = match failure.cause {
+            Cause::Corrupt => (Vec::new(), true),
             _ => make_room(self.database, account, one, self.limits)?,
         };
         if has_room {
-            move_to_dead(self.database, account, seq, one, (kind, reason, self.now_ms))?;
-        } else if kind == UNPROVED {
+            move_to_dead(self.database, account, seq, one, (failure, self.now_ms))?;
+        } else if failure.is_unproved() {
             self.database
                 .prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?
                 .execute([seq.cast_signed()])?;
             account.pending.subtract(one);
-            let_go.push(seq);
+            evicted.push(seq);
         } else {
             self.touch(connection);
             return Ok(Err(dead_letters_full(connection)));
         }
-        if !let_go.is_empty() {
-            tracing::warn!(
-                connection,
-                count = let_go.len(),
-                "dead letters are full: let go what nobody had proved"
-            );
+        if !evicted.is_empty() {
+            tracing::warn!(connection, count = evicted.len(), "dead letters are full: unproved ones evicted");
         }
-        if kind != UNPROVED {
-            self.gaps.push((connection.to_owned(), "a delivery could not be applied"));
+        if !failure.is_unproved() {
+            self.missed.push((connection.to_owned(), "a delivery could not be applied"));
         }
         self.touch(connection);
-        Ok(Ok(let_go))
+        Ok(Ok(evicted))
     }
 
     fn replay(&mut self, ids: &[u64]) -> rusqlite::Result<Result<Vec<u64>>> {
@@ -223,7 +219,8 @@ impl Work<'_> {
 
     fn expire(&mut self, now_ms: u64) -> rusqlite::Result<Vec<u64>> {
         let age_ms = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
-        let reason = format!("waited longer than {} s for its turn", self.limits.age.as_secs());
+        let reason = format!("queued for longer than {} s", self.limits.age.as_secs());
+        let failure = Failure::of_the_journal(Cause::Expired, Kind::Unavailable, reason, self.now_ms);
         let waiting = self.ledger.accounts().filter(|(_, account)| account.pending.count > 0);
         let waiting: Vec<(String, i64)> = waiting.map(|(name, account)| (name.clone(), account.id)).collect();
         let mut expired = Vec::new();
@@ -237,7 +234,7 @@ impl Work<'_> {
                 .take_while(|row| row.as_ref().map_or(true, |(_, appended_at_ms)| is_old(*appended_at_ms)));
             let old: Vec<(u64, u64)> = old.collect::<rusqlite::Result<_>>()?;
             for (seq, _) in old {
-                match self.bury(&name, seq, EXPIRED, &reason)? {
+                match self.dead_letter(&name, seq, &failure)? {
                     Ok(_) => expired.push(seq),
                     // No room: it stays where it is, and its connection fills up; the others go on.
                     Err(_full) => break,
@@ -273,16 +270,26 @@ fn make_room(
     Ok((dropped, true))
 }
 
-/// Moves a record within the file; kind, reason and time say why and when.
+/// Moves a record within the file.
 pub(super) fn move_to_dead(
     database: &Database,
     account: &mut Account,
     seq: u64,
     one: Tally,
-    (kind, reason, now_ms): (&str, &str, u64),
+    (failure, now_ms): (&Failure, u64),
 ) -> rusqlite::Result<()> {
     let seq = seq.cast_signed();
-    database.prepare_cached(BURY)?.execute(params![seq, kind, reason, now_ms.cast_signed()])?;
+    database.prepare_cached(MOVE)?.execute(params![
+        seq,
+        failure.cause.name(),
+        failure.kind,
+        failure.code,
+        failure.reason,
+        failure.hint,
+        failure.attempts,
+        failure.first_failed_at_ms.cast_signed(),
+        now_ms.cast_signed()
+    ])?;
     database.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?.execute([seq])?;
     account.pending.subtract(one);
     account.dead.add(one);

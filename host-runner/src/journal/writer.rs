@@ -95,7 +95,7 @@ impl Writer {
         let retry = !appends.is_empty() && !changes.is_empty();
         for append in &appends {
             if let Command::Append { connection, .. } = append {
-                self.board.gap(connection, "the journal could not be written");
+                self.board.missed.report(connection, "the journal could not be written");
             }
         }
         refuse(appends, &error);
@@ -112,7 +112,7 @@ impl Writer {
             None => self.reopen()?,
         };
         let failed = |error: rusqlite::Error| failure(&self.path, &error);
-        let (mut touched, mut gaps, mut all) = (Vec::new(), Vec::new(), false);
+        let (mut touched, mut missed, mut all) = (Vec::new(), Vec::new(), false);
         let transaction =
             database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         if version(&transaction).map_err(failed)? != ledger.version {
@@ -126,7 +126,7 @@ impl Writer {
             limits: &self.limits,
             now_ms,
             touched: &mut touched,
-            gaps: &mut gaps,
+            missed: &mut missed,
         };
         let outcomes: rusqlite::Result<Vec<Outcome>> =
             batch.iter().map(|command| work.run(command)).collect();
@@ -142,7 +142,7 @@ impl Writer {
                 self.board.publish(connection, account);
             }
         }
-        gaps.iter().for_each(|(connection, why)| self.board.gap(connection, why));
+        missed.iter().for_each(|(connection, why)| self.board.missed.report(connection, why));
         self.open = Some((database, ledger));
         Ok(outcomes)
     }

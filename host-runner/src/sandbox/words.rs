@@ -5,6 +5,7 @@ use wasmtime::Trap;
 use crate::egress::policy::Denial;
 use crate::error::{Error, Kind, Origin};
 use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, Limits};
+use crate::units::{format_bytes, format_duration};
 
 /// A request that the egress policy refused, and the line that would allow it.
 pub(super) fn refused(denial: &Denial) -> Error {
@@ -17,9 +18,9 @@ pub(super) fn refused(denial: &Denial) -> Error {
 
 /// A call that took too long.
 pub(super) fn timed_out(call: &str, limits: &Limits) -> Error {
-    let seconds = limits.call_timeout.as_secs();
-    Error::sandbox(Kind::Unavailable, format!("{call}: no answer within {seconds} s; stopped"))
-        .hint("raise call_timeout_s under [limits] if the source is slow")
+    let limit = format_duration(limits.sandbox.call_timeout);
+    Error::sandbox(Kind::Unavailable, format!("{call}: no answer within {limit}; stopped"))
+        .hint("raise call_timeout under [sandbox] if the source is slow")
 }
 
 /// What wasmtime says when an export has another type than the contract's; it looks when instantiating.
@@ -36,18 +37,21 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
     }
     let (message, hint) = if let Some(Trap::Interrupt) = trap.downcast_ref::<Trap>() {
         (
-            format!("used more than {} s of CPU; stopped", limits.cpu.as_secs()),
-            "a defect of the component, or raise cpu_s under [limits]",
+            format!("used more than {} of CPU; stopped", format_duration(limits.sandbox.cpu_time)),
+            "a defect of the component, or raise cpu_time under [sandbox]",
         )
     } else if root.contains("growing memory") {
         (
-            format!("wanted more than {} MiB of memory; stopped", limits.memory_bytes >> 20),
-            "lower max_mib or max_changes, or raise memory_mib, under [limits]",
+            format!("wanted more than {} of memory; stopped", format_bytes(limits.sandbox.memory as u64)),
+            "lower max_bytes or max_rows under [batch], or raise memory under [sandbox]",
         )
     } else if root.contains("fuel allocated for hostcalls") {
         (
-            format!("handed over more than {} MiB at once; stopped", limits.hostcall_bytes() >> 20),
-            "lower max_mib or max_changes under [limits], or raise max_mib to allow more",
+            format!(
+                "handed over more than {} at once; stopped",
+                format_bytes(limits.hostcall_bytes() as u64)
+            ),
+            "lower max_bytes or max_rows under [batch], or raise max_bytes to allow more",
         )
     } else if root.contains("handle limit exceeded") || root.contains("no free keys") {
         (

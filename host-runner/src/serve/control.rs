@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 
 use crate::actor::{Answer, Command, rotate_url};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::hooks::Registry;
 use crate::request::{Registration, Request};
 use crate::secret::Redactor;
 use crate::state::ConnectionStore;
+use crate::webhook_url::UrlRegistry;
 
 /// Largest request: a URL, a grant, or the arguments of a command.
 const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
@@ -56,7 +56,7 @@ fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T
 pub(super) struct ControlServer {
     pub(super) store: ConnectionStore,
     pub(super) redactor: Redactor,
-    pub(super) registry: Registry,
+    pub(super) registry: UrlRegistry,
     pub(super) commands: mpsc::Sender<Command>,
 }
 
@@ -156,7 +156,7 @@ async fn send(commands: &mpsc::Sender<Command>, request: Request) -> Option<Answ
 }
 
 /// Makes the stored secrets of a connection's URL the valid ones.
-pub(super) fn renew(store: &ConnectionStore, registry: &Registry) -> Result<()> {
+pub(super) fn renew(store: &ConnectionStore, registry: &UrlRegistry) -> Result<()> {
     // With another key the secret cannot be revealed, and its URL works all the same.
     let _another_key = store.webhook_url().secret();
     registry.set(store.name(), store.webhook_url().secrets()?);

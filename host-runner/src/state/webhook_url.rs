@@ -9,8 +9,8 @@ use rusqlite::params;
 use super::ConnectionStore;
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
-use crate::hooks::{HookSecret, HookSecrets};
 use crate::paths::Paths;
+use crate::webhook_url::{UrlSecret, UrlSecrets};
 
 /// The webhook URL of one connection.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub struct StoredWebhookUrl {
     /// The connection's name.
     pub name: String,
     /// The hashes of its secrets.
-    pub secrets: HookSecrets,
+    pub secrets: UrlSecrets,
     /// The file a server last had the connection from.
     pub file: Option<PathBuf>,
     /// The connection was removed since.
@@ -58,18 +58,18 @@ impl ConnectionStore {
 
 impl WebhookUrl<'_> {
     /// The hashes of the secrets; generated at first use.
-    pub fn secrets(&self) -> Result<HookSecrets> {
+    pub fn secrets(&self) -> Result<UrlSecrets> {
         if let Some(secrets) = self.load()? {
             return Ok(secrets);
         }
-        let generated = HookSecrets::generate(self.0.0.key.bytes(), self.0.name(), now_ms());
+        let generated = UrlSecrets::generate(self.0.0.key.bytes(), self.0.name(), now_ms());
         self.store(&generated, "IGNORE")?;
         // When another process inserted first, its secret is the stored one.
         self.load()?.ok_or_else(|| Error::state(format!("connection `{}`: no webhook secret", self.0.name())))
     }
 
     /// Generates another secret; the previous one stays valid for `grace`.
-    pub fn rotate(&self, grace: Duration) -> Result<HookSecrets> {
+    pub fn rotate(&self, grace: Duration) -> Result<UrlSecrets> {
         let mut secrets = self.secrets()?;
         secrets.rotate(self.0.0.key.bytes(), self.0.name(), now_ms(), grace);
         self.store(&secrets, "REPLACE")?;
@@ -77,14 +77,14 @@ impl WebhookUrl<'_> {
     }
 
     /// The secret, hidden from all output: the redactor learns it.
-    pub fn secret(&self) -> Result<HookSecret> {
+    pub fn secret(&self) -> Result<UrlSecret> {
         let secret = self.reveal()?;
         self.0.0.redactor.learn(secret.reveal());
         Ok(secret)
     }
 
     /// The secret, to print the URL that a person asked for.
-    pub fn reveal(&self) -> Result<HookSecret> {
+    pub fn reveal(&self) -> Result<UrlSecret> {
         self.secrets()?.reveal(self.0.0.key.bytes(), self.0.name()).ok_or_else(|| {
             let message =
                 format!("connection `{}`: its webhook URL was made with another key", self.0.name());
@@ -114,12 +114,12 @@ impl WebhookUrl<'_> {
         Ok(Some(StoredWebhookUrl { name: self.0.name().to_owned(), secrets, file, is_removed }))
     }
 
-    fn load(&self) -> Result<Option<HookSecrets>> {
+    fn load(&self) -> Result<Option<UrlSecrets>> {
         let text: Option<String> = self.0.value("SELECT secrets FROM webhook_url")?;
         text.map(|text| serde_json::from_str(&text).map_err(|error| self.0.failed(&error))).transpose()
     }
 
-    fn store(&self, secrets: &HookSecrets, conflict: &str) -> Result<()> {
+    fn store(&self, secrets: &UrlSecrets, conflict: &str) -> Result<()> {
         let text = serde_json::to_string(secrets).map_err(|error| self.0.failed(&error))?;
         let sql = format!("INSERT OR {conflict} INTO webhook_url VALUES (1, ?1)");
         self.0.execute(&sql, params![text]).map(drop)

@@ -52,7 +52,7 @@ fn what_a_server_knows_of_its_webhooks_is_in_check() {
     server.deliver(&place, &event("things", "9", "create", later()));
     server.deliver(&place, &json!("nonsense"));
     eventually("both deliveries", || {
-        server.metric("deliveries_buried_total{connection=\"tiny\"}") == Some(1.0)
+        server.metric("deliveries_dead_lettered_total{connection=\"tiny\"}") == Some(1.0)
     });
     let beside = place.json(&["check"], 0);
     let names: Vec<&str> =
@@ -88,7 +88,7 @@ fn a_table_is_read_again_from_the_start_beside_a_server() {
 #[test]
 fn while_the_source_does_not_answer_commands_do() {
     let place =
-        Place::new("rows = 5\nlists_nothing = true\nkind = \"unavailable\"\nretry_after_ms = 3600000");
+        Place::new("rows = 5\nfails_discover = true\nkind = \"unavailable\"\nretry_after_ms = 3600000");
     place.expect(&["authorize", "--code", "good-code"], 0);
     let server = Server::start(&place);
     eventually("a failure", || server.health()["connections"][0]["state"] == "waiting");
@@ -102,7 +102,7 @@ fn while_the_source_does_not_answer_commands_do() {
 
 #[test]
 fn a_connection_that_waits_for_a_person_leaves_room_for_commands_and_sees_a_new_session() {
-    let place = Place::new("behaviour = \"fail\"\nkind = \"auth\"\nrows = 5");
+    let place = Place::new("behavior = \"fail\"\nkind = \"auth\"\nrows = 5");
     let server = Server::start(&place);
     let failures = || server.metric("errors_total{connection=\"tiny\",kind=\"auth\"}");
     eventually("a refusal", || server.health()["connections"][0]["state"] == "waiting");
@@ -125,7 +125,7 @@ fn tables_that_come_or_go_need_no_restart() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
-    let pairs = || server.metric("snapshot_complete{connection=\"tiny\",table=\"pairs\"}");
+    let pairs = || server.metric("table_snapshot_complete{connection=\"tiny\",table=\"pairs\"}");
     eventually("the other table", || pairs() == Some(1.0));
     place.expect(&["invoke", "hide", "{\"table\": \"pairs\"}"], 0);
     place.expect(&["discover"], 0);
@@ -148,19 +148,20 @@ fn health_tells_what_each_connection_does_without_secrets() {
     server.deliver(&place, &event("things", "9", "create", later()));
     // Counted when its rows are stored; the journal forgets it a moment later.
     let is_done = || server.metric("deliveries_applied_total") == Some(1.0);
-    eventually("the delivery", || is_done() && server.metric("journal_deliveries") == Some(0.0));
+    eventually("the delivery", || is_done() && server.metric("delivery_queue_length") == Some(0.0));
     let health = server.health();
-    assert_eq!((&health["status"], &health["files_not_served"]), (&json!("ok"), &json!([])));
+    assert_eq!((&health["status"], &health["invalid_files"]), (&json!("ok"), &json!([])));
     let connection = &health["connections"][0];
     assert_eq!(connection["connection"], "tiny");
-    assert_eq!((&connection["state"], &connection["deliveries_waiting"]), (&json!("running"), &json!(0)));
+    assert_eq!((&connection["state"], &connection["queued_deliveries"]), (&json!("running"), &json!(0)));
     assert!(connection["last_delivery_at"].is_string() && connection["last_error"].is_null(), "{connection}");
+    assert!(connection["since"].is_string() && connection["reason"].is_null(), "{connection}");
     let things = &connection["tables"][1];
-    assert_eq!((&things["table"], &things["complete"]), (&json!("things"), &json!(true)));
-    assert!(things["behind_s"].is_u64(), "{things}");
+    assert_eq!((&things["table"], &things["snapshot_complete"]), (&json!("things"), &json!(true)));
+    assert!(things["lag_seconds"].is_u64(), "{things}");
     server.stop();
 
-    let place = Place::new("behaviour = \"leak-secrets\"");
+    let place = Place::new("behavior = \"leak-secrets\"");
     place.expect(&["authorize", "--code", "good-code"], 0);
     let server = Server::start(&place);
     eventually("an error", || server.health()["connections"][0]["last_error"].is_string());

@@ -55,7 +55,7 @@ fn a_connection_is_authorised_checked_and_remembered() {
     assert_eq!(items["items"][0]["outcome"], "failed");
     let ran = place.expect(&["authorize", "--code", "expired-1"], 4);
     assert!(
-        ran.stderr.contains("(invalid_code)") && ran.stderr.contains("hint: make a new code"),
+        ran.stderr.contains("(invalid_code)") && ran.stderr.contains("hint: generate a new code"),
         "{ran:#?}"
     );
     place.expect(&["authorize", "--grant", "{\"code\":\"good-code\"}"], 0);
@@ -115,9 +115,9 @@ fn mistakes_in_the_file_are_named_with_their_line() {
     let place = Place::new("colour = \"red\"");
     let ran = place.expect(&["check"], 3);
     assert!(ran.stderr.contains("unknown field `colour`"), "{ran:#?}");
-    place.configure("[limitss]");
+    place.configure("[bacth]");
     let ran = place.expect(&["check"], 3);
-    assert_eq!(ran.stderr, "error: tiny.toml:5: limitss: unknown key\n\nhint: did you mean `limits`?\n");
+    assert_eq!(ran.stderr, "error: tiny.toml:5: bacth: unknown key\n\nhint: did you mean `batch`?\n");
     let ran = place.expect(&["check", "--json"], 3);
     assert_eq!(ran.stderr, "", "the error was printed twice");
     std::fs::remove_file(place.path("tiny.toml")).expect("removed");

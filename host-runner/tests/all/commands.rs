@@ -102,7 +102,7 @@ fn a_command_calls_for_nothing_but_its_request_and_creates_neither_sink_nor_jour
 fn while_another_process_has_the_connection_the_url_can_be_rotated_and_the_rest_is_refused() {
     let silent = server::Server::new(None);
     let url = format!("http://{}", silent.address);
-    let config = format!("behaviour = \"http\"\nurl = {url:?}\n[egress]\nallow = [\"{}\"]\n", silent.address);
+    let config = format!("behavior = \"http\"\nurl = {url:?}\n[egress]\nallow = [\"{}\"]\n", silent.address);
     let place = Place::new(&config);
     let sync = place.start(&["sync"]);
     silent.wait();

@@ -7,7 +7,7 @@ use crate::support::Place;
 /// A connection that makes its first row of what a server answers, once, and whatever else it is told.
 fn calls(server: &Server, config: &str) -> String {
     format!(
-        "behaviour = \"http\"\nurl = \"http://{0}\"\n{config}\n[egress]\nallow = [\"{0}\"]\n[limits]\nattempts = 1",
+        "behavior = \"http\"\nurl = \"http://{0}\"\n{config}\n[egress]\nallow = [\"{0}\"]\n[retry]\nmax_attempts = 1",
         server.address
     )
 }
@@ -22,7 +22,7 @@ fn wordy(headers: usize) -> Server {
 #[test]
 fn handles() {
     misbehaves(
-        "behaviour = \"hoard\"\n[limits]\nattempts = 1",
+        "behavior = \"hoard\"\n[retry]\nmax_attempts = 1",
         11,
         &["error: table `things`: read: wanted more than 10000 handles; stopped", "hint: a defect"],
     );
@@ -56,7 +56,7 @@ fn the_next_piece_of_an_answer_is_waited_for_as_long_as_the_component_says() {
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec();
     let server = Server::new(Some(half));
     misbehaves(
-        &calls(&server, "patience_ms = 100"),
+        &calls(&server, "read_timeout_ms = 100"),
         8,
         &["error: table `things`: ", "connection read timeout"],
     );

@@ -4,7 +4,7 @@
 use crate::server::Server;
 use crate::support::{Place, Ran, component};
 
-/// Runs `sync` with a behaviour and expects the code, the words, and the other table untouched by it.
+/// Runs `sync` with a behavior and expects the code, the words, and the other table untouched by it.
 pub(crate) fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
     let place = Place::new(config);
     let ran = place.expect(&["sync"], code);
@@ -18,7 +18,7 @@ pub(crate) fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
 #[test]
 fn trap() {
     misbehaves(
-        "behaviour = \"trap\"\n[limits]\nattempts = 1",
+        "behavior = \"trap\"\n[retry]\nmax_attempts = 1",
         11,
         &[
             "error: table `things`: read: the component trapped: wasm `unreachable` instruction executed",
@@ -29,49 +29,49 @@ fn trap() {
 
 #[test]
 fn a_trap_is_tried_again_and_then_reported() {
-    misbehaves("behaviour = \"trap\"\n[limits]\nattempts = 2", 11, &["(attempt 2 of 2)"]);
+    misbehaves("behavior = \"trap\"\n[retry]\nmax_attempts = 2", 11, &["(attempt 2 of 2)"]);
 }
 
 #[test]
 fn spin() {
     misbehaves(
-        "behaviour = \"spin\"\n[limits]\nattempts = 1\ncpu_s = 1",
+        "behavior = \"spin\"\n[retry]\nmax_attempts = 1\n[sandbox]\ncpu_time = \"1s\"",
         11,
-        &["table `things`: read: used more than 1 s of CPU; stopped", "cpu_s"],
+        &["table `things`: read: used more than 1s of CPU; stopped", "cpu_time"],
     );
 }
 
 #[test]
 fn spin_against_the_clock() {
     misbehaves(
-        "behaviour = \"spin\"\n[limits]\nattempts = 1\ncall_timeout_s = 1",
+        "behavior = \"spin\"\n[retry]\nmax_attempts = 1\n[sandbox]\ncall_timeout = \"1s\"",
         11,
-        &["table `things`: read: no answer within 1 s; stopped", "call_timeout_s"],
+        &["table `things`: read: no answer within 1s; stopped", "call_timeout"],
     );
 }
 
 #[test]
 fn allocate() {
     misbehaves(
-        "behaviour = \"allocate\"\n[limits]\nattempts = 1\nmemory_mib = 16",
+        "behavior = \"allocate\"\n[retry]\nmax_attempts = 1\n[sandbox]\nmemory = \"16MiB\"",
         11,
-        &["table `things`: read: wanted more than 16 MiB of memory; stopped", "memory_mib"],
+        &["table `things`: read: wanted more than 16MiB of memory; stopped", "raise memory under [sandbox]"],
     );
 }
 
 #[test]
 fn big_batch() {
     misbehaves(
-        "behaviour = \"big-batch\"\n[limits]\nattempts = 1\nmemory_mib = 1024",
+        "behavior = \"big-batch\"\n[retry]\nmax_attempts = 1\n[sandbox]\nmemory = \"1GiB\"",
         11,
-        &["table `things`: read: handed over more than 64 MiB at once; stopped"],
+        &["table `things`: read: handed over more than 64MiB at once; stopped"],
     );
 }
 
 #[test]
 fn forbidden_host() {
     let ran = misbehaves(
-        "behaviour = \"forbidden-host\"",
+        "behavior = \"forbidden-host\"",
         11,
         &[
             "egress: forbidden.example:8443: refused, the component does not declare this host",
@@ -83,13 +83,13 @@ fn forbidden_host() {
 
 #[test]
 fn stuck_cursor() {
-    misbehaves("behaviour = \"stuck-cursor\"", 9, &["did not move the cursor"]);
+    misbehaves("behavior = \"stuck-cursor\"", 9, &["did not move the cursor"]);
 }
 
 #[test]
 fn bad_json() {
     misbehaves(
-        "behaviour = \"bad-json\"",
+        "behavior = \"bad-json\"",
         9,
         &["table `things`: row {\"id\":\"0\"}: its document is not a JSON object"],
     );
@@ -97,26 +97,26 @@ fn bad_json() {
 
 #[test]
 fn bad_key() {
-    misbehaves("behaviour = \"bad-key\"", 9, &["table `things`: key []"]);
+    misbehaves("behavior = \"bad-key\"", 9, &["table `things`: key []"]);
 }
 
 #[test]
 fn wrong_table() {
-    misbehaves("behaviour = \"wrong-table\"", 9, &["a row of a table that was not discovered"]);
+    misbehaves("behavior = \"wrong-table\"", 9, &["a row of a table that was not discovered"]);
 }
 
 #[test]
 fn a_declared_host_on_loopback_is_refused_until_it_is_allowed() {
     let server = Server::ok(b"hello");
-    let config = format!("behaviour = \"http\"\nurl = \"http://{}\"", server.address);
+    let config = format!("behavior = \"http\"\nurl = \"http://{}\"", server.address);
     let line = format!("allow = [\"{}\"]", server.address);
     misbehaves(&config, 11, &["http without TLS", &line]);
     let config = config.replace("http://", "https://");
-    misbehaves(&format!("{config}\n[limits]\nattempts = 1"), 11, &["(loopback)", &line]);
+    misbehaves(&format!("{config}\n[retry]\nmax_attempts = 1"), 11, &["(loopback)", &line]);
     assert_eq!(server.connections(), 0, "a refused request was sent");
 
     let place = Place::new(&format!(
-        "rows = 90\nbehaviour = \"http\"\nurl = \"http://{}\"\n[egress]\n{line}",
+        "rows = 90\nbehavior = \"http\"\nurl = \"http://{}\"\n[egress]\n{line}",
         server.address
     ));
     place.expect(&["sync"], 0);
@@ -129,12 +129,12 @@ fn a_host_that_never_answers_costs_one_call() {
     let server = Server::new(None);
     misbehaves(
         &format!(
-            "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
-             [limits]\nattempts = 1\ncall_timeout_s = 1",
+            "behavior = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
+             [retry]\nmax_attempts = 1\n[sandbox]\ncall_timeout = \"1s\"",
             server.address
         ),
         11,
-        &["table `things`: read: no answer within 1 s; stopped"],
+        &["table `things`: read: no answer within 1s; stopped"],
     );
     assert_eq!(server.requests(), 1);
 }
@@ -144,8 +144,8 @@ fn a_body_larger_than_the_limit_is_cut_off() {
     let server = Server::ok(&vec![b'x'; 2 << 20]);
     misbehaves(
         &format!(
-            "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
-             [limits]\nattempts = 1\nresponse_mib = 1",
+            "behavior = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]\n\
+             [retry]\nmax_attempts = 1\n[sandbox]\nmax_response_bytes = \"1MiB\"",
             server.address
         ),
         8,
@@ -160,7 +160,7 @@ fn a_redirect_is_not_followed() {
         format!("HTTP/1.1 302 Found\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n", elsewhere.address);
     let server = Server::new(Some(head.into_bytes()));
     let place = Place::new(&format!(
-        "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\", \"{1}\"]",
+        "behavior = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\", \"{1}\"]",
         server.address, elsewhere.address
     ));
     place.expect(&["sync"], 0);
@@ -175,8 +175,8 @@ fn a_host_that_is_down_is_unavailable() {
     drop(listener);
     misbehaves(
         &format!(
-            "behaviour = \"http\"\nurl = \"http://{address}\"\n[egress]\nallow = [\"{address}\"]\n\
-             [limits]\nattempts = 1"
+            "behavior = \"http\"\nurl = \"http://{address}\"\n[egress]\nallow = [\"{address}\"]\n\
+             [retry]\nmax_attempts = 1"
         ),
         8,
         &["ConnectionRefused"],
@@ -227,7 +227,7 @@ fn compiled_code_is_kept_and_used_again() {
 
 #[test]
 fn inspect_shows_imports_and_hosts_in_force() {
-    let place = Place::new("url = \"https://api.example.com/v1\"\n[limits]\nmemory_mib = 64");
+    let place = Place::new("url = \"https://api.example.com/v1\"\n[sandbox]\nmemory = \"64MiB\"");
     let shown = place.json(&["inspect"], 0);
     assert_eq!(shown["hosts"], serde_json::json!(["api.example.com:443"]));
     assert_eq!(shown["limits"]["memory_bytes"], 64 << 20);

@@ -7,7 +7,7 @@ const CODE: &str = "planted-code-51c9";
 
 #[test]
 fn no_secret_is_ever_printed_or_stored_in_the_clear() {
-    let place = Place::new("rows = 5\nbehaviour = \"leak-secrets\"");
+    let place = Place::new("rows = 5\nbehavior = \"leak-secrets\"");
     let commands: [&[&str]; 9] = [
         &["authorize", "--code", CODE],
         &["authorize", "--code", &format!("expired-{CODE}")],
@@ -44,7 +44,7 @@ fn a_secret_can_come_from_a_file() {
     let place = Place::new("");
     let text = std::fs::read_to_string(place.path("tiny.toml")).expect("read");
     let text = text.replace("secret = \"${TINY_SECRET}\"", "secret_file = \"secret.txt\"");
-    std::fs::write(place.path("tiny.toml"), text + "behaviour = \"leak-secrets\"\n").expect("written");
+    std::fs::write(place.path("tiny.toml"), text + "behavior = \"leak-secrets\"\n").expect("written");
     std::fs::write(place.path("secret.txt"), format!("{SECRET}\n")).expect("written");
     let ran = place.expect(&["sync"], 9);
     assert!(ran.stderr.contains("secret [secret] session none"), "{ran:#?}");

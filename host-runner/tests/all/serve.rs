@@ -1,8 +1,10 @@
-//! `serve` with the tiny connector: deliveries become rows or dead letters, whatever they do to the component.
+//! `serve` with the tiny connector: deliveries become rows or dead letters, also if they trap the component.
 
+mod configuration;
 mod following;
 mod many;
 mod process;
+mod retries;
 mod stopping;
 mod tls;
 
@@ -14,7 +16,7 @@ pub(crate) use self::process::{Server, eventually};
 use crate::support::Place;
 
 pub(crate) fn until_read(server: &Server) {
-    let complete = "snapshot_complete{connection=\"tiny\",table=\"things\"}";
+    let complete = "table_snapshot_complete{connection=\"tiny\",table=\"things\"}";
     eventually("the first snapshot", || server.metric(complete) == Some(1.0));
 }
 
@@ -33,7 +35,7 @@ fn live(place: &Place) -> String {
 }
 
 #[test]
-fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
+fn deliveries_become_rows_and_unusable_ones_dead_letters() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
@@ -44,7 +46,7 @@ fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
     server.deliver(&place, &event("trap", "1", "update", base));
     server.deliver(&place, &event("things", "1", "delete", base + 1));
     server.deliver(&place, &event("things", "9", "update", base + 2));
-    eventually("the last delivery", || server.metric("journal_deliveries") == Some(0.0));
+    eventually("the last delivery", || server.metric("delivery_queue_length") == Some(0.0));
     assert_eq!(live(&place), "0 2 9");
     assert_eq!(place.query("SELECT _change_source FROM things WHERE id = '9'"), "webhook");
     assert_eq!(server.metric("events_ignored_total{connection=\"tiny\",event=\"weather\"}"), Some(1.0));
@@ -52,7 +54,7 @@ fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
     let kinds: Vec<&str> =
         dead.as_array().expect("a list").iter().filter_map(|one| one["kind"].as_str()).collect();
     assert_eq!(kinds, ["data", "internal"], "{dead}");
-    // Older than what is there: it changes nothing.
+    // Older than the stored row: it changes nothing.
     server.deliver(&place, &event("things", "1", "update", base));
     eventually("the late delivery", || server.metric("deliveries_applied_total") == Some(5.0));
     assert_eq!(live(&place), "0 2 9");
@@ -66,20 +68,20 @@ fn deliveries_become_rows_and_what_cannot_be_used_a_dead_letter() {
 }
 
 #[test]
-fn full_dead_letters_hold_webhooks_and_not_polling_until_somebody_drops_them() {
-    let place = Place::new("rows = 3\n[limits]\npoll_s = 1");
+fn full_dead_letters_block_the_queue_and_not_polling_until_some_are_dropped() {
+    let place = Place::new("rows = 3\n[serve]\npoll_interval = \"1s\"");
     let server = Server::start(&place);
     until_read(&server);
     server.deliver(&place, &json!("nonsense"));
     eventually("a dead letter", || server.metric("dead_letters{") == Some(1.0));
     server.stop();
-    // As many as one connection may have.
+    // Fills the dead letters of the connection up to their limit.
     let journal = place.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with("journal.db"));
     let database = rusqlite::Connection::open(journal.expect("a journal")).expect("opened");
     let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
-        INSERT INTO dead_letters (seq, connection, kind, reason, buried_at_ms, bytes, received_at_ms, checksum,
+        INSERT INTO dead_letters (seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, received_at_ms, checksum,
             method, path, headers, body)
-        SELECT seq, connection, kind, reason, buried_at_ms, bytes, received_at_ms, checksum,
+        SELECT seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, received_at_ms, checksum,
             method, path, headers, body FROM dead_letters JOIN n";
     assert_eq!(database.execute(many, []).expect("filled"), 99_999);
     drop(database);
@@ -88,41 +90,41 @@ fn full_dead_letters_hold_webhooks_and_not_polling_until_somebody_drops_them() {
     server.deliver(&place, &event("things", "8", "create", later()));
     server.deliver(&place, &json!("nonsense"));
     server.deliver(&place, &event("things", "9", "create", later()));
-    eventually("a delivery that is held", || server.metric("receiving_held{") == Some(1.0));
-    eventually("what is before it", || live(&place) == "0 1 2 8");
-    let polled = || server.metric("last_poll_timestamp_seconds{").expect("polled");
+    eventually("a blocked queue", || server.metric("delivery_queue_blocked{") == Some(1.0));
+    eventually("the delivery before it", || live(&place) == "0 1 2 8");
+    let polled = || server.metric("table_last_poll_timestamp_seconds{").expect("polled");
     let (before, failures) =
         (polled(), || server.metric("errors_total{connection=\"tiny\",kind=\"unavailable\"}"));
     let failed = failures();
     eventually("polling", || polled() > before && failures() > failed);
     assert_eq!(server.metric("connection_state{connection=\"tiny\",state=\"running\"}"), Some(1.0));
-    assert_eq!((server.metric("journal_deliveries"), live(&place)), (Some(2.0), "0 1 2 8".to_owned()));
+    assert_eq!((server.metric("delivery_queue_length"), live(&place)), (Some(2.0), "0 1 2 8".to_owned()));
     place.expect(&["dead-letters", "drop", "1"], 0);
     eventually("the deliveries behind it", || live(&place) == "0 1 2 8 9");
-    assert_eq!(server.metric("receiving_held{"), Some(0.0));
+    assert_eq!(server.metric("delivery_queue_blocked{"), Some(0.0));
     server.stop();
 }
 
 #[test]
-fn a_gap_in_what_is_pushed_is_polled_at_once() {
-    // Polled every five minutes, and once more because of what could not be applied.
+fn a_missed_delivery_causes_an_early_poll() {
+    // The poll interval is five minutes; a delivery that cannot be applied causes a poll before.
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
-    let polled = || server.metric("last_poll_timestamp_seconds{connection=\"tiny\",table=\"things\"}");
+    let polled = || server.metric("table_last_poll_timestamp_seconds{connection=\"tiny\",table=\"things\"}");
     eventually("the first poll", || {
-        server.metric("seconds_behind{connection=\"tiny\",table=\"things\"}").is_some()
+        server.metric("table_lag_seconds{connection=\"tiny\",table=\"things\"}").is_some()
     });
     let before = polled();
     server.deliver(&place, &event("things", "9", "create", later()));
     eventually("a row", || live(&place) == "0 1 2 9");
-    assert_eq!(polled(), before, "polled although nothing is missing");
+    assert_eq!(polled(), before, "polled although no delivery was missed");
     server.deliver(&place, &json!("nonsense"));
-    eventually("a poll out of turn", || polled() > before);
+    eventually("an early poll", || polled() > before);
     server.stop();
 }
 
 #[test]
-fn what_may_be_taken_later_waits_in_its_order_and_outlives_a_kill() {
+fn a_delivery_that_fails_for_now_stays_first_in_the_queue_also_after_a_kill() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
@@ -133,16 +135,16 @@ fn what_may_be_taken_later_waits_in_its_order_and_outlives_a_kill() {
     eventually("a failure", || {
         server.metric("errors_total{connection=\"tiny\",kind=\"unavailable\"}") > Some(0.0)
     });
-    assert_eq!(live(&place), "0 1 2 7", "one overtook another");
+    assert_eq!(live(&place), "0 1 2 7", "a later delivery overtook the failing one");
     server.signal("-KILL");
     drop(server);
     let server = Server::start(&place);
-    eventually("both deliveries", || server.metric("journal_deliveries") == Some(2.0));
+    eventually("both deliveries", || server.metric("delivery_queue_length") == Some(2.0));
     server.stop();
 }
 
 #[test]
-fn what_is_wrong_with_the_command_line_is_said_before_anything_runs() {
+fn a_wrong_command_line_is_reported_before_anything_runs() {
     let place = Place::new("rows = 3");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = taken.local_addr().expect("an address").to_string();
@@ -158,7 +160,7 @@ fn what_is_wrong_with_the_command_line_is_said_before_anything_runs() {
 }
 
 #[test]
-fn a_subscription_is_made_and_undone_beside_the_server() {
+fn subscribe_unsubscribe_and_rotate_work_while_the_server_runs() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
@@ -171,7 +173,11 @@ fn a_subscription_is_made_and_undone_beside_the_server() {
     assert_ne!(before, after);
     let path =
         |url: &Value| url.as_str().and_then(|url| url.strip_prefix("https://YOUR-HOST")).map(str::to_owned);
-    assert_eq!(server.request("GET", &path(&before).expect("a path"), "").0, 404, "without grace it is gone");
+    assert_eq!(
+        server.request("GET", &path(&before).expect("a path"), "").0,
+        404,
+        "without grace it is unknown"
+    );
     assert_eq!(server.request("GET", &path(&after).expect("a path"), "").0, 200);
     server.stop();
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::serve;
 use crate::server::Server;
 use crate::support::Place;
 
@@ -64,7 +65,7 @@ fn changes_follow_the_snapshot() {
 fn a_full_read_finds_what_is_gone_and_keeps_known_deletes() {
     let place = Place::new("rows = 10");
     place.expect(&["sync"], 0);
-    place.configure("rows = 10\ngone = [3, 4]");
+    place.configure("rows = 10\ndeleted = [3, 4]");
     assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 0, 8, 2]);
     assert_eq!(
         place.query("SELECT group_concat(id || _change_source) FROM things WHERE _deleted"),
@@ -80,7 +81,7 @@ fn a_full_read_finds_what_is_gone_and_keeps_known_deletes() {
 fn hard_deletes_remove_rows() {
     let place = Place::new("rows = 10");
     place.expect(&["sync", "--hard-deletes"], 0);
-    place.configure("rows = 10\ngone = [3, 4]\n[sink]\ndeletes = \"hard\"");
+    place.configure("rows = 10\ndeleted = [3, 4]\n[sink]\ndeletes = \"hard\"");
     assert_eq!(rows(&place.json(&["sync", "--full-refresh"], 0)), [0, 0, 8, 2]);
     assert_eq!(place.query("SELECT count(*) || '' FROM things"), "8");
 }
@@ -125,7 +126,7 @@ fn json_lines_hold_every_row_once() {
 }
 
 #[test]
-fn a_killed_run_goes_on_from_its_last_commit() {
+fn a_killed_run_continues_from_its_last_commit() {
     let place = Place::new(MANY);
     let mut done = 0;
     for batches in [3, 10, 40] {
@@ -161,7 +162,26 @@ fn a_killed_run_into_json_lines_leaves_every_row_once() {
 }
 
 #[test]
-fn an_interrupted_run_exits_130_and_goes_on() {
+fn a_batch_is_committed_while_the_next_one_is_read() {
+    let order = |log: &str| {
+        let of_things = log.lines().filter(|line| line.contains("table=\"things\""));
+        let events = |line: &str| {
+            ["read", "stored"].into_iter().find(|event| line.contains(&format!("batch {event}")))
+        };
+        of_things.filter_map(events).collect::<Vec<_>>().join(" ")
+    };
+    let pipelined = "read read stored read stored stored";
+    let place = Place::new("rows = 90\npage = 30");
+    let ran = place.expect(&["sync", "-vv"], 0);
+    assert_eq!(order(&ran.stderr), pipelined, "{}", ran.stderr);
+    place.expect(&["state", "reset"], 0);
+    let server = serve::Server::start_with(&place, &["-v"]);
+    serve::eventually("the snapshot", || order(&server.log()) == pipelined);
+    server.stop();
+}
+
+#[test]
+fn an_interrupted_run_exits_130_and_the_next_one_continues() {
     let place = Place::new(MANY);
     let running = place.start_until(&["sync"], "batch read", 5);
     running.signal("-INT");
@@ -175,7 +195,7 @@ fn an_interrupted_run_exits_130_and_goes_on() {
 fn two_processes_cannot_run_one_connection() {
     let server = Server::new(None);
     let place = Place::new(&format!(
-        "behaviour = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]",
+        "behavior = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]",
         server.address
     ));
     let running = place.start(&["sync"]);
@@ -187,19 +207,19 @@ fn two_processes_cannot_run_one_connection() {
 
 #[test]
 fn a_table_that_fails_does_not_stop_the_others_unless_credentials_are_wrong() {
-    let place = Place::new("behaviour = \"fail\"\nkind = \"permission\"");
+    let place = Place::new("behavior = \"fail\"\nkind = \"permission\"");
     let report = place.json(&["sync"], 5);
     assert_eq!(report["tables"][0]["error"]["kind"], "permission");
     assert_eq!(report["tables"][1]["ending"], "caught-up");
 
-    let place = Place::new("behaviour = \"fail\"\nkind = \"auth\"");
+    let place = Place::new("behavior = \"fail\"\nkind = \"auth\"");
     let report = place.json(&["sync"], 4);
     assert_eq!(report["tables"][1]["ending"], "skipped");
 }
 
 #[test]
 fn a_wait_that_is_too_long_is_reported_with_the_time_to_come_back() {
-    let place = Place::new("behaviour = \"fail\"\nkind = \"rate-limited\"\nretry_after_ms = 7200000");
+    let place = Place::new("behavior = \"fail\"\nkind = \"rate-limited\"\nretry_after_ms = 7200000");
     let ran = place.expect(&["sync"], 7);
     assert!(ran.stderr.contains("the source asks to wait 2 h"), "{ran:#?}");
     assert!(ran.stderr.contains("hint: run it again in 2 h"), "{ran:#?}");

@@ -1,6 +1,6 @@
-//! Killed at any moment, what was answered 200 is in the journal.
+//! A delivery that was answered 200 is in the journal, whenever the process is killed.
 //!
-//! The server runs in a child: this very binary, asked for the one test that serves when told to.
+//! The server is a child process: this test binary, run with the filter `durability::child`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use host_runner::hooks::{HookSecrets, Registry};
 use host_runner::ingress::{Ingress, Options};
 use host_runner::journal::{Journal, JournalLimits};
 use host_runner::stop::channel;
+use host_runner::webhook_url::{UrlRegistry, UrlSecrets};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -20,7 +20,7 @@ use crate::support::{KEY, loopback, request, secret};
 
 const FOLDER: &str = "INGRESS_TEST_FOLDER";
 const GENERATION: u64 = 1_700_000_000_000;
-/// Kills; each at another number of answers.
+/// Kills, each after a different number of answers.
 const ROUNDS: u64 = 12;
 const SENDERS: u64 = 8;
 
@@ -29,8 +29,8 @@ async fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let path = Path::new(&folder).join("journal.db");
     let (journal, _) = Journal::open(path, JournalLimits::default()).expect("opened");
-    let registry = Registry::default();
-    registry.set("acme", HookSecrets::generate(&KEY, "acme", GENERATION));
+    let registry = UrlRegistry::default();
+    registry.set("acme", UrlSecrets::generate(&KEY, "acme", GENERATION));
     let ingress = Ingress::bind(Options::new(loopback()), registry, journal).expect("bound");
     eprintln!("listening on {}", ingress.local_addr);
     let (_stopper, stop) = channel();
@@ -52,14 +52,14 @@ fn start(folder: &Path) -> (Child, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_survives_a_kill_at_any_moment() {
+async fn answered_deliveries_survive_a_kill_at_any_time() {
     let folder = tempfile::tempdir().expect("a folder");
-    let secrets = HookSecrets::generate(&KEY, "acme", GENERATION);
+    let secrets = UrlSecrets::generate(&KEY, "acme", GENERATION);
     let path = Arc::new(format!("/hooks/acme/{}", secret(&secrets, "acme")));
     let mut answered: HashMap<u64, u64> = HashMap::new();
     for round in 0..ROUNDS {
         let (mut child, address) = start(folder.path());
-        // Any spread will do; this one needs no randomness to be repeated.
+        // Spread over the first answers, and the same in every run.
         let kill_after = 1 + (round * round * 37) % 400;
         let (count, killed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let tasks: Vec<_> = (0..SENDERS)
@@ -119,7 +119,7 @@ fn verify(folder: &Path, answered: &HashMap<u64, u64>, round: u64) {
         let text = String::from_utf8(stored.delivery.body).expect("text");
         let (sender, number) = text.split_once(' ').expect("two numbers");
         let (sender, number): (u64, u64) = (sender.parse().expect("a"), number.parse().expect("b"));
-        // One that was written but not answered is sent again in the next round.
+        // A delivery that was written and not answered is sent again in the next round.
         let before = last.insert(sender, number).unwrap_or(0);
         assert!(number == before + 1 || number == before, "round {round}: {before} then {number}");
     }

@@ -1,6 +1,6 @@
-//! The ingress through real sockets on loopback: what it takes, what it refuses, and what it survives.
+//! The ingress through sockets on loopback: accepted and rejected requests, overload, kills, TLS.
 //!
-//! Requests are written byte by byte, so that half a request is as easy as a whole one.
+//! Requests are written as bytes, so that a test can send part of one.
 
 mod support;
 

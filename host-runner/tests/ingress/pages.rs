@@ -1,4 +1,4 @@
-//! Health, readiness and metrics.
+//! The pages for operators: health, readiness and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ struct Fake(AtomicBool);
 
 impl Observe for Fake {
     fn metrics(&self) -> String {
-        "mine 1\n".to_owned()
+        "one_metric 1\n".to_owned()
     }
 
     fn ready(&self) -> bool {
@@ -39,19 +39,24 @@ async fn health_readiness_and_metrics_are_on_the_same_port() {
     let health = server.send("GET", "/-/health", "").await;
     assert_eq!((health.status, health.body.as_str()), (200, "{\"status\":\"degraded\"}\n"));
     assert_eq!(server.send("POST", "/-/health", "x").await.status, 405);
-
-    server.post("12345").await;
-    server.send("POST", "/hooks/acme/wrong", "x").await;
     let metrics = server.send("GET", "/-/metrics", "").await;
     assert!(metrics.head.contains("content-type: text/plain; version=0.0.4"), "{}", metrics.head);
-    assert!(metrics.body.starts_with("mine 1\n"), "{}", metrics.body);
+    assert_eq!(metrics.body, "one_metric 1\n");
+}
+
+#[tokio::test]
+async fn the_ingress_counts_requests_and_deliveries() {
+    let server = Server::start();
+    server.post("12345").await;
+    server.send("POST", "/hooks/acme/wrong", "x").await;
+    let metrics = server.send("GET", "/-/metrics", "").await.body;
     for line in [
         "host_runner_ingress_requests_total{status=\"404\"} 1",
-        "host_runner_ingress_rejected_total{reason=\"unknown-url\"} 1",
-        "host_runner_ingress_appended_total 1",
-        "host_runner_ingress_appended_bytes_total 5",
-        "host_runner_ingress_append_seconds_count 1",
+        "host_runner_ingress_requests_rejected_total{reason=\"unknown-url\"} 1",
+        "host_runner_ingress_appended_total{connection=\"acme\"} 1",
+        "host_runner_ingress_appended_bytes_total{connection=\"acme\"} 5",
+        "host_runner_ingress_append_duration_seconds_count 1",
     ] {
-        assert!(metrics.body.lines().any(|found| found == line), "{line}\n{}", metrics.body);
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }
 }

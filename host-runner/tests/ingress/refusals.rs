@@ -1,10 +1,10 @@
-//! What it refuses, with which status, and that nothing of it reaches the journal.
+//! Rejected requests: their status, and that none reaches the journal.
 
 use std::time::Duration;
 
-use host_runner::hooks::Hooks;
 use host_runner::ingress::{IngressLimits, Options};
 use host_runner::journal::JournalLimits;
+use host_runner::webhook_url::WebhookUrls;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{Server, answer, loopback, request, secret, until_closed};
@@ -46,21 +46,21 @@ async fn a_wrong_secret_and_an_unknown_connection_look_the_same() {
 }
 
 #[tokio::test]
-async fn a_removed_connection_is_gone_for_who_knew_it_only() {
+async fn a_removed_connection_answers_410_only_with_its_secret() {
     let server = Server::start();
     server.registry.remove("acme");
     for method in ["POST", "GET", "HEAD", "PUT"] {
         assert_eq!(server.send(method, &server.path(), "").await.status, 410, "{method}");
     }
     assert_eq!(server.send("POST", "/hooks/acme/wrong", "x").await.status, 404);
-    server.registry.replace(Hooks::default());
+    server.registry.replace(WebhookUrls::default());
     assert_eq!(server.post("x").await, 404);
     server.registry.set("acme", server.secrets.clone());
     assert_eq!(server.post("x").await, 200);
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_ones_are_allowed() {
+async fn other_methods_get_405_with_the_allowed_ones() {
     let server = Server::start();
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
         let answer = server.send(method, &server.path(), "").await;
@@ -70,7 +70,7 @@ async fn other_methods_are_told_which_ones_are_allowed() {
 }
 
 #[tokio::test]
-async fn a_body_of_50_mb_is_refused_at_once_announced_or_not() {
+async fn a_body_of_50_mib_is_rejected_early_whether_its_length_is_announced_or_not() {
     const BYTES: usize = 50 << 20;
     let server = Server::start();
     let piece = vec![b'x'; 64 << 10];
@@ -84,7 +84,7 @@ async fn a_body_of_50_mb_is_refused_at_once_announced_or_not() {
                 true => [format!("{:x}\r\n", piece.len()).as_bytes(), &piece, b"\r\n"].concat(),
                 false => piece.clone(),
             };
-            // The server may stop listening to it at any time, but not before it has answered.
+            // The server may stop reading at any time after its answer.
             if stream.write_all(&chunk).await.is_err() {
                 break;
             }
@@ -99,7 +99,7 @@ async fn a_body_of_50_mb_is_refused_at_once_announced_or_not() {
 }
 
 #[tokio::test]
-async fn the_largest_body_is_taken_and_one_byte_more_is_not() {
+async fn a_body_at_the_limit_is_accepted_and_one_byte_more_is_not() {
     let server = with(IngressLimits { body_bytes: 1_000, ..IngressLimits::default() });
     assert_eq!(server.post(&"x".repeat(1_000)).await, 200);
     assert_eq!(server.post(&"x".repeat(1_001)).await, 413);
@@ -115,14 +115,14 @@ async fn the_largest_body_is_taken_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn too_many_header_bytes_and_nonsense_are_refused() {
+async fn too_many_header_bytes_and_invalid_http_are_rejected() {
     let server = Server::start();
     let long = format!("GET {} HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", server.path(), "x".repeat(40_000));
     let many = format!("GET {} HTTP/1.1\r\n{}\r\n", server.path(), "x: y\r\n".repeat(200));
     for (text, status) in [
         (long.as_str(), 431),
         (many.as_str(), 431),
-        ("what is this\r\n\r\n", 400),
+        ("not HTTP\r\n\r\n", 400),
         ("GET / HTTP/9.9\r\n\r\n", 400),
     ] {
         let mut stream = server.connect().await;
@@ -146,12 +146,12 @@ async fn half_a_request_is_answered_408_and_closed() {
         assert!(text.starts_with("HTTP/1.1 408 "), "cut at {cut}: {text}");
         assert!(text.contains("connection: close"), "cut at {cut}: {text}");
     }
-    assert_eq!(server.bodies(), [""; 0], "half a delivery was taken");
+    assert_eq!(server.bodies(), [""; 0], "an incomplete delivery was appended");
     assert_eq!(server.post("x").await, 200);
 }
 
 #[tokio::test]
-async fn who_says_nothing_at_all_is_closed_and_so_is_who_says_nothing_more() {
+async fn silent_and_idle_connections_are_closed_without_an_answer() {
     let short = Duration::from_millis(100);
     let server = with(IngressLimits { head_timeout: short, idle_timeout: short, ..IngressLimits::default() });
     let mut silent = server.connect().await;
@@ -169,7 +169,7 @@ async fn who_says_nothing_at_all_is_closed_and_so_is_who_says_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_full_journal_answers_503_forgets_nothing_and_recovers() {
+async fn with_a_full_journal_deliveries_get_503_until_there_is_room() {
     let limits = JournalLimits { count: 2, ..JournalLimits::default() };
     let server = Server::start_with(Options::new(loopback()), limits);
     assert_eq!((server.post("1").await, server.post("2").await), (200, 200));
@@ -185,7 +185,7 @@ async fn a_full_journal_answers_503_forgets_nothing_and_recovers() {
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_written_answers_503_and_recovers() {
+async fn while_the_journal_cannot_be_written_deliveries_get_503() {
     let limits = JournalLimits { file_bytes: 256 << 10, ..JournalLimits::default() };
     let server = Server::start_with(Options::new(loopback()), limits);
     let body = "x".repeat(20_000);

@@ -1,34 +1,32 @@
-//! A server in this process, and a client that sends exactly what it is told.
-//!
-//! Knows nothing of what the tests want to show.
+//! An ingress in this process, and a client that sends exact bytes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use host_runner::clock::now_ms;
-use host_runner::hooks::{HookSecrets, Registry};
-use host_runner::ingress::{Counters, Ingress, Options, TlsReload};
+use host_runner::ingress::{Ingress, Metrics, Options, Tls};
 use host_runner::journal::{Journal, JournalLimits};
 use host_runner::stop::{Stopper, channel};
+use host_runner::webhook_url::{UrlRegistry, UrlSecrets};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 pub(crate) const KEY: [u8; 32] = [7; 32];
-/// No test waits longer for anything: what takes longer is broken, not slow.
+/// Longest wait for a condition; only a failing test takes that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) journal: Journal,
-    pub(crate) registry: Registry,
-    pub(crate) secrets: HookSecrets,
+    pub(crate) registry: UrlRegistry,
+    pub(crate) secrets: UrlSecrets,
     pub(crate) folder: TempDir,
     pub(crate) stopper: Stopper,
     pub(crate) running: JoinHandle<()>,
-    pub(crate) counters: std::sync::Arc<Counters>,
-    pub(crate) tls_reload: Option<TlsReload>,
+    pub(crate) metrics: Metrics,
+    pub(crate) tls: Option<Tls>,
 }
 
 #[derive(Debug)]
@@ -38,7 +36,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-pub(crate) fn secret(secrets: &HookSecrets, connection: &str) -> String {
+pub(crate) fn secret(secrets: &UrlSecrets, connection: &str) -> String {
     secrets.reveal(&KEY, connection).expect("this key").reveal().to_owned()
 }
 
@@ -47,7 +45,7 @@ pub(crate) fn loopback() -> SocketAddr {
 }
 
 impl Server {
-    /// Connection `acme`, with the usual bounds.
+    /// An ingress with the connection `acme` and the default limits.
     pub(crate) fn start() -> Self {
         Self::start_with(Options::new(loopback()), JournalLimits::default())
     }
@@ -55,17 +53,18 @@ impl Server {
     pub(crate) fn start_with(options: Options, limits: JournalLimits) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (journal, _) = Journal::open(folder.path().join("journal.db"), limits).expect("opened");
-        let secrets = HookSecrets::generate(&KEY, "acme", now_ms());
-        let registry = Registry::default();
+        let secrets = UrlSecrets::generate(&KEY, "acme", now_ms());
+        let registry = UrlRegistry::default();
         registry.set("acme", secrets.clone());
+        let metrics = options.metrics.clone();
         let ingress = Ingress::bind(options, registry.clone(), journal.clone()).expect("bound");
-        let (address, counters, tls_reload) = (ingress.local_addr, ingress.counters(), ingress.tls_reload());
+        let (address, tls) = (ingress.local_addr, ingress.tls());
         let (stopper, stop) = channel();
         let running = tokio::spawn(ingress.run(stop));
-        Self { address, journal, registry, secrets, folder, stopper, running, counters, tls_reload }
+        Self { address, journal, registry, secrets, folder, stopper, running, metrics, tls }
     }
 
-    /// The path of the connection's URL.
+    /// The path of the connection's webhook URL.
     pub(crate) fn path(&self) -> String {
         format!("/hooks/acme/{}", secret(&self.secrets, "acme"))
     }
@@ -74,7 +73,7 @@ impl Server {
         TcpStream::connect(self.address).await.expect("connected")
     }
 
-    /// Sends one request on a connection of its own.
+    /// Sends one request over a new connection.
     pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
         let mut stream = self.connect().await;
         stream.write_all(request(method, path, body).as_bytes()).await.expect("sent");
@@ -85,7 +84,7 @@ impl Server {
         self.send("POST", &self.path(), body).await.status
     }
 
-    /// Bodies in the journal, in their order.
+    /// The bodies in the journal, in order.
     pub(crate) fn bodies(&self) -> Vec<String> {
         let stored = self.journal.next("acme", 0, usize::MAX, usize::MAX).expect("read");
         let text = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
@@ -117,11 +116,11 @@ async fn read_answer(stream: &mut (impl AsyncReadExt + Unpin), method: &str) -> 
     Answer { status, head, body: String::from_utf8(body).expect("text") }
 }
 
-/// Reads until the other side ends the connection.
+/// Reads until the peer closes the connection.
 pub(crate) async fn until_closed(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut text)).await;
-    // A reset ends it as well.
+    // A reset closes it as well.
     let _reset = read.expect("closed in time");
     String::from_utf8(text).expect("text")
 }

@@ -1,4 +1,4 @@
-//! What it takes, and what is in the journal then.
+//! Accepted requests, and what the journal stores of them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use crate::support::{Server, answer, request, secret, until_closed};
 
 #[tokio::test]
-async fn get_and_head_on_a_valid_url_answer_200_and_leave_no_trace() {
+async fn get_and_head_on_a_valid_url_answer_200_and_append_nothing() {
     let server = Server::start();
     for method in ["GET", "HEAD"] {
         let answer = server.send(method, &server.path(), "").await;
@@ -18,7 +18,7 @@ async fn get_and_head_on_a_valid_url_answer_200_and_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn a_post_is_in_the_journal_when_it_is_answered_and_its_url_is_not() {
+async fn a_post_is_in_the_journal_when_it_is_answered_and_the_secret_of_its_url_is_not() {
     let server = Server::start();
     let shown = secret(&server.secrets, "acme");
     let mut stream = server.connect().await;
@@ -54,7 +54,7 @@ async fn a_post_is_in_the_journal_when_it_is_answered_and_its_url_is_not() {
 }
 
 #[tokio::test]
-async fn an_unsigned_or_empty_post_and_any_bytes_are_taken() {
+async fn unsigned_and_empty_posts_and_any_bytes_are_accepted() {
     let server = Server::start();
     for body in ["", "[{}]", "not JSON", &"[".repeat(100_000)] {
         assert_eq!(server.post(body).await, 200);
@@ -69,7 +69,7 @@ async fn an_unsigned_or_empty_post_and_any_bytes_are_taken() {
 }
 
 #[tokio::test]
-async fn order_is_kept_on_one_connection_pipelined_or_not_and_in_chunks() {
+async fn deliveries_of_one_connection_keep_their_order_pipelined_or_not_and_in_chunks() {
     let server = Server::start();
     let mut stream = server.connect().await;
     for number in 0..5 {
@@ -106,7 +106,7 @@ async fn a_rotated_url_works_until_its_grace_ends() {
     assert_ne!(old, new);
     assert_eq!(server.send("POST", &old, "x").await.status, 200);
     assert_eq!(server.send("POST", &new, "x").await.status, 200);
-    // With a minute of grace: the old one is over.
+    // With a minute of grace: the old one has expired.
     let mut rotated = first;
     rotated.rotate(&crate::support::KEY, "acme", ago_ms, Duration::from_secs(60));
     server.registry.set("acme", rotated.clone());
@@ -116,7 +116,7 @@ async fn a_rotated_url_works_until_its_grace_ends() {
 }
 
 #[tokio::test]
-async fn when_it_stops_requests_under_way_are_finished_and_idle_connections_closed() {
+async fn a_stop_finishes_requests_in_progress_and_closes_idle_connections() {
     let server = Server::start();
     let mut idle = server.connect().await;
     idle.write_all(request("GET", &server.path(), "").as_bytes()).await.expect("sent");
@@ -125,8 +125,8 @@ async fn when_it_stops_requests_under_way_are_finished_and_idle_connections_clos
     let text = request("POST", &server.path(), "0123456789");
     let (head, rest) = text.split_at(text.len() - 5);
     busy.write_all(head.as_bytes()).await.expect("sent");
-    // Another request on another connection, answered later than the first was begun.
-    while server.counters.connections() < 2 {
+    // A later request on another connection: the first one is in progress by then.
+    while server.metrics.connections() < 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(server.post("x").await, 200);

@@ -1,4 +1,4 @@
-//! TLS that ends here, with HTTP/1.1 and HTTP/2 inside. The certificates in this folder are worth nothing.
+//! TLS termination with HTTP/1.1 and HTTP/2. The certificates in this folder are for these tests only.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ async fn connect(server: &Server, protocol: &[u8]) -> TlsStream<TcpStream> {
 }
 
 #[tokio::test]
-async fn http1_over_tls_takes_and_refuses() {
+async fn http1_over_tls_accepts_and_rejects() {
     let server = Server::start_with(options(), JournalLimits::default());
     let mut stream = connect(&server, b"http/1.1").await;
     for (path, status) in [(server.path(), 200), ("/hooks/acme/wrong".to_owned(), 404)] {
@@ -53,7 +53,7 @@ async fn http1_over_tls_takes_and_refuses() {
 }
 
 #[tokio::test]
-async fn http2_takes_many_at_once_and_stops_in_order() {
+async fn http2_accepts_many_requests_at_once_and_shuts_down_gracefully() {
     let limits = IngressLimits { body_bytes: 500_000, ..IngressLimits::default() };
     let server = Server::start_with(Options { limits, ..options() }, JournalLimits::default());
     let stream = connect(&server, b"h2").await;
@@ -79,12 +79,12 @@ async fn http2_takes_many_at_once_and_stops_in_order() {
     assert_eq!(send("x".repeat(500_000)).await.status(), 200);
     assert_eq!(server.bodies().len(), 51);
     server.stopper.stop();
-    tokio::time::timeout(PATIENCE, connection).await.expect("closed").expect("no panic").expect("in order");
+    tokio::time::timeout(PATIENCE, connection).await.expect("closed").expect("no panic").expect("graceful");
     tokio::time::timeout(PATIENCE, server.running).await.expect("stopped").expect("no panic");
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_ends_is_closed() {
+async fn an_incomplete_handshake_is_closed() {
     let limits = IngressLimits { head_timeout: Duration::from_millis(100), ..IngressLimits::default() };
     let server = Server::start_with(Options { limits, ..options() }, JournalLimits::default());
     let mut silent = server.connect().await;
@@ -98,23 +98,25 @@ async fn a_handshake_that_never_ends_is_closed() {
 }
 
 #[tokio::test]
-async fn certificates_are_read_again_and_wrong_ones_refused_in_words() {
+async fn certificates_are_reloaded_and_invalid_ones_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
     std::fs::copy(file("cert.pem"), &files.cert).expect("copied");
     std::fs::copy(file("key.pem"), &files.key).expect("copied");
     let options = Options { tls: Some(files.clone()), ..Options::new(loopback()) };
     let server = Server::start_with(options.clone(), JournalLimits::default());
-    let reload = server.tls_reload.as_ref().expect("TLS");
-    reload.reload().expect("the same again");
+    let tls = server.tls.as_ref().expect("TLS");
+    tls.reload().expect("reloaded");
     std::fs::copy(file("other-key.pem"), &files.key).expect("copied");
-    let error = reload.reload().expect_err("a key of another certificate");
+    let error = tls.reload().expect_err("a key of another certificate");
     assert!(error.message.starts_with("TLS: "), "{}", error.message);
     connect(&server, b"http/1.1").await;
 
     std::fs::write(&files.cert, "no certificate").expect("written");
     let (journal, _) =
         Journal::open(folder.path().join("journal.db"), JournalLimits::default()).expect("opened");
-    let error = Ingress::bind(options, server.registry.clone(), journal).err().expect("bound without one");
+    let error = Ingress::bind(options, server.registry.clone(), journal)
+        .err()
+        .expect("a listener without a certificate");
     assert!(error.message.ends_with("no certificate in it"), "{}", error.message);
 }

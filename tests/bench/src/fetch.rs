@@ -1,4 +1,4 @@
-//! The bare fetch: the pages a reader needs, nothing done with them. The floor under every reader.
+//! The bare fetch: the pages a reader needs, discarded. The lower bound of every reader's time.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// Rows of a page, and the step between pages, as the connector takes them.
+/// Rows of a page, and the step between pages, as in the connector.
 const LIMIT: u64 = 100;
 const STEP: u64 = LIMIT - 1;
 
-/// Fetches pages until one is empty, `at_once` in flight; prints how many there were and their bytes.
+/// Fetches pages until one is empty, `at_once` in flight; prints their number and their bytes.
 pub(crate) async fn run(config: &Path, code: &str, at_once: usize) -> Result<()> {
     let config: Value = serde_json::from_str(&std::fs::read_to_string(config)?)?;
     let text = |key: &str| config[key].as_str().unwrap_or_default();
@@ -34,7 +34,8 @@ pub(crate) async fn run(config: &Path, code: &str, at_once: usize) -> Result<()>
     let pages = stream::iter(0u64..)
         .map(|page| {
             let request = http::Request::get(format!(
-                "{url}/api/v1/tickets?from={}&limit={LIMIT}&sortBy=createdTime&include=contacts,products,departments,team,isRead,assignee",
+                "{url}/api/v1/tickets?from={}&limit={LIMIT}&sortBy=createdTime\
+                 &include=contacts,products,departments,team,isRead,assignee",
                 1 + page * STEP
             ))
             .header("authorization", format!("Zoho-oauthtoken {token}"))
@@ -56,7 +57,7 @@ pub(crate) async fn run(config: &Path, code: &str, at_once: usize) -> Result<()>
     let (mut count, mut bytes) = (0u64, 0);
     while let Some(length) = pages.next().await {
         let length = length?;
-        // The page that shows only the row before it, or nothing, is the end.
+        // A page with only the last row of the page before, or none, is the end.
         if length < 4096 {
             break;
         }

@@ -1,4 +1,5 @@
-//! The peers of the read benchmark, each a process of its own so that time, CPU and memory can be taken from outside.
+//! The peers of the read benchmark, each a separate process so that time, CPU and memory can be measured from
+//! outside.
 
 mod fetch;
 mod native;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// What the component is measured against.
+/// Programs to compare the component with.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -17,7 +18,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Peer {
-    /// GET the same list pages one after the other and throw the bytes away.
+    /// GET the same list pages and discard the bytes.
     Fetch {
         /// The connector's configuration as JSON: hosts and credentials.
         config: PathBuf,
@@ -27,13 +28,13 @@ enum Peer {
         #[arg(long, default_value_t = 1)]
         at_once: usize,
     },
-    /// The connector's own logic, compiled natively, writing each row as a line.
+    /// Run the connector compiled natively and write each row as a line.
     Native {
         /// The connector's configuration as JSON.
         config: PathBuf,
         /// The grant's code.
         code: String,
-        /// Where the lines go.
+        /// The file for the lines.
         out: PathBuf,
     },
 }

@@ -1,4 +1,4 @@
-//! The connector's own logic, compiled natively, over the same pooled client that the runner uses.
+//! The connector compiled natively, over the same pooled client that the runner uses.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -33,7 +33,7 @@ pub(crate) fn run(runtime: Runtime, config: &Path, code: &str, out: &Path) -> Re
     loop {
         let batch = connection.read("tickets", cursor.as_deref(), limits)?;
         for change in &batch.changes {
-            let row = change.after.as_deref().ok_or_else(|| anyhow!("a row without a document"))?;
+            let row = change.after.as_deref().ok_or_else(|| anyhow!("a change without a row"))?;
             writeln!(lines, "{row}")?;
             rows += 1;
         }

@@ -1,4 +1,4 @@
-//! The component: the contract's exports, and the ways in which they go wrong.
+//! The component: the contract's exports, with the faults that the configuration asks for.
 
 mod bindings;
 mod http;
@@ -16,7 +16,7 @@ use bindings::exports::connector::source::types::{
 use bindings::exports::connector::source::webhook;
 use bindings::wasi::clocks::wall_clock;
 
-use crate::config::{Behaviour, Config};
+use crate::config::{Behavior, Config};
 use crate::describe;
 use crate::events;
 use crate::rows::{self, Cursor};
@@ -66,7 +66,7 @@ impl webhook::Guest for Component {
     }
 }
 
-/// One delivery: a list of events, each a change, an event to ignore, or something to go wrong with.
+/// One delivery: a list of events, each a change, an event to ignore, or a fault.
 fn receipt(delivery: &webhook::Delivery, config: &Config) -> Result<webhook::Receipt, Error> {
     let events = events::parse(&delivery.body).map_err(|wrong| error(ErrorKind::Data, &wrong))?;
     let mut receipt = webhook::Receipt { changes: vec![], attributes: vec![] };
@@ -81,7 +81,7 @@ fn receipt(delivery: &webhook::Delivery, config: &Config) -> Result<webhook::Rec
             }
         }
         let row: u64 =
-            event.id.parse().map_err(|_| error(ErrorKind::Data, "an event: its id is no number"))?;
+            event.id.parse().map_err(|_| error(ErrorKind::Data, "an event: its id is not a number"))?;
         let operation = match event.op.as_str() {
             "create" => Operation::Create,
             "delete" => Operation::Delete,
@@ -111,7 +111,7 @@ impl GuestConnection for Open {
         if code.is_empty() || code.starts_with("expired") {
             let mut refused = error(ErrorKind::Auth, &format!("code {code}: expired or used"));
             refused.code = Some("invalid_code".into());
-            refused.hint = Some("make a new code".into());
+            refused.hint = Some("generate a new code".into());
             return Err(refused);
         }
         *self.session.borrow_mut() = Some(format!("{{\"token\":\"token-for-{code}\",\"calls\":0}}"));
@@ -123,7 +123,7 @@ impl GuestConnection for Open {
         let mut items = vec![CheckItem {
             name: "session".into(),
             outcome: if authorized { Outcome::Passed } else { Outcome::Failed },
-            message: if authorized { "authorised" } else { "not authorised" }.into(),
+            message: if authorized { "authorized" } else { "not authorized" }.into(),
             hint: (!authorized).then(|| "authorize first".into()),
             kind: (!authorized).then_some(ErrorKind::Auth),
         }];
@@ -146,7 +146,7 @@ impl GuestConnection for Open {
     fn discover(&self) -> Result<Vec<Table>, Error> {
         let pairs = "{\"properties\":{\"left\":{\"type\":\"string\"},\"right\":{\"type\":\"integer\"},\
                      \"sum\":{\"type\":\"integer\"}}}";
-        if self.config.lists_nothing {
+        if self.config.fails_discover {
             let mut failed = error(kind(&self.config.kind), "no tables, as configured");
             failed.retry_after_ms = self.config.retry_after_ms;
             return Err(failed);
@@ -174,7 +174,7 @@ impl GuestConnection for Open {
     }
 
     fn cursor_at(&self, _: String, _: u64) -> Result<String, Error> {
-        Err(error(ErrorKind::Unsupported, "no time is kept here"))
+        Err(error(ErrorKind::Unsupported, "rows have no times"))
     }
 
     fn read(&self, table: String, cursor: Option<String>, limits: Limits) -> Result<Batch, Error> {
@@ -185,7 +185,7 @@ impl GuestConnection for Open {
         match table.as_str() {
             "things" => self.things(cursor, &limits),
             "pairs" => Ok(pairs()),
-            other => Err(error(ErrorKind::NotFound, &format!("table {other}: not here"))),
+            other => Err(error(ErrorKind::NotFound, &format!("table {other}: does not exist"))),
         }
     }
 
@@ -202,13 +202,13 @@ impl GuestConnection for Open {
                 let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap_or_default();
                 Err(error(kind(arguments["kind"].as_str().unwrap_or_default()), "as asked"))
             }
-            other => Err(error(ErrorKind::NotFound, &format!("command {other}: not here"))),
+            other => Err(error(ErrorKind::NotFound, &format!("command {other}: does not exist"))),
         }
     }
 }
 
 impl Open {
-    /// The table that is not listed, as the command `hide` says.
+    /// The table that the command `hide` hid from `discover`.
     fn hidden(&self) -> Option<String> {
         let session: serde_json::Value = serde_json::from_str(self.session.borrow().as_deref()?).ok()?;
         Some(session["hidden"].as_str()?.to_owned())
@@ -216,31 +216,31 @@ impl Open {
 
     fn things(&self, cursor: Option<String>, limits: &Limits) -> Result<Batch, Error> {
         let config = &self.config;
-        match config.behaviour {
-            Behaviour::Trap => std::process::abort(),
-            Behaviour::Spin => loop {
+        match config.behavior {
+            Behavior::Trap => std::process::abort(),
+            Behavior::Spin => loop {
                 std::hint::spin_loop();
             },
-            Behaviour::Allocate => {
+            Behavior::Allocate => {
                 let mut hoard: Vec<Vec<u8>> = Vec::new();
                 loop {
                     hoard.push(std::hint::black_box(vec![1; 1 << 20]));
                 }
             }
-            Behaviour::Hoard => http::hoard(),
-            Behaviour::ForbiddenHost => {
+            Behavior::Hoard => http::hoard(),
+            Behavior::ForbiddenHost => {
                 return Err(http::get("https://forbidden.example:8443/path?token=secret", config)
                     .map_or_else(
                         |wrong| error(ErrorKind::Unavailable, &wrong),
                         |_| error(ErrorKind::Internal, "the host let it through"),
                     ));
             }
-            Behaviour::Fail => {
+            Behavior::Fail => {
                 let mut failed = error(kind(&config.kind), "as configured");
                 failed.retry_after_ms = config.retry_after_ms;
                 return Err(failed);
             }
-            Behaviour::LeakSecrets => {
+            Behavior::LeakSecrets => {
                 let session = self.session.borrow();
                 let message =
                     format!("secret {} session {}", config.secret, session.as_deref().unwrap_or("none"));
@@ -249,22 +249,22 @@ impl Open {
             _ => {}
         }
         let mut batch = self.good(cursor, limits)?;
-        match config.behaviour {
-            Behaviour::StuckCursor => {
+        match config.behavior {
+            Behavior::StuckCursor => {
                 batch.cursor = "{}".into();
                 batch.caught_up = false;
                 batch.generation = None;
             }
-            Behaviour::BadJson => replace(&mut batch, |change| change.after = Some("{not json".into())),
-            Behaviour::BadKey => replace(&mut batch, |change| change.key = "[]".into()),
-            Behaviour::WrongTable => replace(&mut batch, |change| change.table = "elsewhere".into()),
-            Behaviour::BigBatch => {
+            Behavior::BadJson => replace(&mut batch, |change| change.after = Some("{not json".into())),
+            Behavior::BadKey => replace(&mut batch, |change| change.key = "[]".into()),
+            Behavior::WrongTable => replace(&mut batch, |change| change.table = "elsewhere".into()),
+            Behavior::BigBatch => {
                 let padding = "x".repeat(1 << 20);
                 for _ in 0..160 {
                     replace(&mut batch, |change| change.id.push_str(&padding));
                 }
             }
-            Behaviour::Http => {
+            Behavior::Http => {
                 let url = config.url.as_deref().unwrap_or_default();
                 let (status, body) =
                     http::get(url, config).map_err(|wrong| error(ErrorKind::Unavailable, &wrong))?;
@@ -318,13 +318,13 @@ impl Open {
 }
 
 fn thing(row: u64, version: u64, config: &Config, operation: Operation, source: ChangeSource) -> Change {
-    let gone = matches!(operation, Operation::Delete);
+    let is_deleted = matches!(operation, Operation::Delete);
     Change {
         table: "things".into(),
         operation,
         key: rows::key(row),
         before: None,
-        after: (!gone).then(|| rows::document(row, version, config)),
+        after: (!is_deleted).then(|| rows::document(row, version, config)),
         partial: false,
         source,
         source_updated_at_ms: Some(rows::source_updated_at_ms(row)),

@@ -1,39 +1,39 @@
-//! What the connector can be asked to do.
+//! The configuration: rows to generate, and faults.
 
 use serde::Deserialize;
 
-/// How `read` of the table `things` behaves; every other table is always good.
+/// How `read` of the table `things` behaves; the other table has no faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Behaviour {
-    /// As it should.
+pub enum Behavior {
+    /// Without fault.
     #[default]
     Rows,
-    /// Traps at once.
+    /// Traps.
     Trap,
     /// Never returns.
     Spin,
-    /// Takes all the memory it can get.
+    /// Allocates memory without end.
     Allocate,
-    /// Takes all the handles it can get.
+    /// Creates resource handles without end.
     Hoard,
-    /// Calls a host that it never declared.
+    /// Calls a host that `describe` does not declare.
     ForbiddenHost,
-    /// Calls its declared host, `url`, and makes a row of what it says.
+    /// Calls its declared host, `url`; the first row has the status and length of the answer.
     Http,
-    /// Hands over more in one batch than any host should take.
+    /// Returns a batch of 160 MiB.
     BigBatch,
-    /// Never moves its cursor.
+    /// Returns the same cursor again.
     StuckCursor,
-    /// Sends a document that is not JSON.
+    /// Returns a row that is not JSON.
     BadJson,
-    /// Sends a key that is not JSON.
+    /// Returns a key that is not a JSON object.
     BadKey,
-    /// Sends a row of a table that does not exist.
+    /// Returns a row of a table that does not exist.
     WrongTable,
     /// Fails with the kind in `kind`, every time.
     Fail,
-    /// Fails with an error that holds every secret it knows.
+    /// Fails with an error that contains every secret of the connection.
     LeakSecrets,
 }
 
@@ -41,8 +41,8 @@ pub enum Behaviour {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// What `things` does.
-    pub behaviour: Behaviour,
+    /// Of `read` of `things`.
+    pub behavior: Behavior,
     /// Rows of `things`.
     pub rows: u64,
     /// Rows in a batch.
@@ -51,64 +51,64 @@ pub struct Config {
     pub padding: usize,
     /// Changes that follow the snapshot: one row each, the last a delete.
     pub changes: u64,
-    /// Numbers of rows that are gone.
-    pub gone: Vec<u64>,
+    /// Numbers of deleted rows.
+    pub deleted: Vec<u64>,
     /// The kind of `fail`.
     pub kind: String,
-    /// What `fail` asks to wait.
+    /// `retry-after-ms` of `fail`.
     pub retry_after_ms: Option<u64>,
-    /// The host it declares.
+    /// The declared host.
     pub url: Option<String>,
-    /// A secret.
+    /// Write-only in `describe`.
     pub secret: String,
-    /// Bytes of headers in a request to it.
+    /// Bytes of headers in a request to `url`.
     pub header_bytes: usize,
-    /// Longest wait for the next piece of its answer; what the host has, if it is not said.
-    pub patience_ms: Option<u64>,
-    /// Adds a column to `things`.
+    /// Time-out between two reads of an answer's body; the host's when absent.
+    pub read_timeout_ms: Option<u64>,
+    /// Adds the column `extra` to `things`.
     pub extra_column: bool,
-    /// Adds so many more.
+    /// Number of columns added to `things` as `more0`, `more1`, …
     pub columns: u64,
     /// Renews its session in every call.
     pub renew: bool,
-    /// Fails to list its tables with the kind in `kind`.
-    pub lists_nothing: bool,
+    /// `discover` fails with the kind in `kind`.
+    pub fails_discover: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            behaviour: Behaviour::Rows,
+            behavior: Behavior::Rows,
             rows: 100,
             page: 30,
             padding: 0,
             changes: 0,
-            gone: Vec::new(),
+            deleted: Vec::new(),
             kind: "unavailable".into(),
             retry_after_ms: None,
             url: None,
             secret: String::new(),
             header_bytes: 0,
-            patience_ms: None,
+            read_timeout_ms: None,
             extra_column: false,
             columns: 0,
             renew: false,
-            lists_nothing: false,
+            fails_discover: false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Behaviour, Config};
+    use super::{Behavior, Config};
 
     #[test]
-    fn everything_has_a_default_and_unknown_keys_are_refused() {
+    fn every_key_has_a_default_and_unknown_keys_are_refused() {
         let config: Config = serde_json::from_str("{}").expect("a configuration");
-        assert_eq!(config.behaviour, Behaviour::Rows);
-        let config = r#"{"behaviour": "stuck-cursor", "rows": 3}"#;
+        assert_eq!(config.behavior, Behavior::Rows);
+        let config = r#"{"behavior": "stuck-cursor", "rows": 3}"#;
         let config: Config = serde_json::from_str(config).expect("a configuration");
-        assert_eq!((config.behaviour, config.rows), (Behaviour::StuckCursor, 3));
-        assert!(serde_json::from_str::<Config>(r#"{"colour": "red"}"#).is_err());
+        assert_eq!((config.behavior, config.rows), (Behavior::StuckCursor, 3));
+        assert!(serde_json::from_str::<Config>(r#"{"color": "red"}"#).is_err());
     }
 }

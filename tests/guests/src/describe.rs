@@ -1,4 +1,4 @@
-//! What the connector says of itself.
+//! The document that `describe` returns.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ pub fn document() -> Value {
         "name": "tiny-connector",
         "title": "Tiny",
         "version": env!("CARGO_PKG_VERSION"),
-        "summary": "Makes up rows, and misbehaves on request",
+        "summary": "Generates rows and faults",
         "contract": "connector:source@0.1.0",
         "configuration": {
             "type": "object",
@@ -18,12 +18,12 @@ pub fn document() -> Value {
                 "secret": {"type": "string", "writeOnly": true, "title": "Secret", "x-group": "basic", "x-order": 1},
                 "rows": {"type": "integer", "default": 100, "title": "Rows", "x-group": "reading", "x-order": 1},
                 "page": {"type": "integer", "default": 30, "x-group": "reading", "x-order": 2},
-                "behaviour": {"type": "string", "default": "rows", "x-group": "advanced", "x-order": 1},
+                "behavior": {"type": "string", "default": "rows", "x-group": "advanced", "x-order": 1},
                 "url": {"type": "string", "title": "URL", "x-group": "advanced", "x-order": 2}
             }
         },
         "grant": {"type": "object", "properties": {"code": {"type": "string", "writeOnly": true}}},
-        "authorization": {"scopes": ["things.read"], "scope_text": "things.read", "steps": "1. Make up a code."},
+        "authorization": {"scopes": ["things.read"], "scope_text": "things.read", "steps": "1. Invent a code."},
         "hosts": [{"name": "api", "key": "url", "urls": {}}],
         "tables": [
             {"name": "things", "aliases": ["Things"], "title": "Things", "primary_key": ["id"],
@@ -32,8 +32,8 @@ pub fn document() -> Value {
              "scopes": [], "capabilities": ["snapshot"]}
         ],
         "commands": [
-            {"name": "echo", "title": "Answers what it is given"},
-            {"name": "hide", "title": "Leaves a table out of the list from now on"},
+            {"name": "echo", "title": "Returns its arguments"},
+            {"name": "hide", "title": "Hides a table from the list"},
             {"name": "fail", "title": "Fails with the given kind"}
         ],
         "webhook": {"setup": [{"title": "By hand", "steps": ["Open the box.", "Enter {url} twice: {url}"]}]},
@@ -44,7 +44,14 @@ pub fn document() -> Value {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn it_names_its_tables() {
-        assert_eq!(super::document()["tables"][0]["name"], "things");
+    fn the_document_lists_both_tables() {
+        let document = super::document();
+        let names: Vec<&str> = document["tables"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|table| table["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["things", "pairs"]);
     }
 }

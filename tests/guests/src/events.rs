@@ -1,11 +1,11 @@
-//! What a delivery of the made-up webhook holds.
+//! The body of a delivery.
 
 use serde::Deserialize;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Event {
-    /// `things`; `trap` stops the component, `fail` fails with the kind in `op`, others are ignored.
+    /// `things`; `trap` traps, `fail` fails with the kind in `op`, others are ignored.
     pub table: String,
     /// The row's number.
     #[serde(default)]
@@ -13,7 +13,7 @@ pub struct Event {
     /// `create`, `update` or `delete`.
     #[serde(default)]
     pub op: String,
-    /// When, and the row's version.
+    /// Unix milliseconds, and the row's version.
     #[serde(default)]
     pub time: u64,
 }

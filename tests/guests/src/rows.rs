@@ -1,24 +1,24 @@
-//! Rows made up from their number: the same number is always the same row.
+//! Rows generated from their number: the same number is always the same row.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 
-/// Where reading stands.
+/// Where the next `read` continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The format.
+    /// Of the format.
     pub version: u32,
-    /// The complete read under way, 0 when it is done.
+    /// The id of the snapshot, 0 when it is done.
     pub generation: u64,
-    /// Rows read of it.
+    /// Rows of the snapshot that were read.
     pub row: u64,
-    /// Changes read after it.
+    /// Changes after the snapshot that were read.
     pub change: u64,
 }
 
-/// When row 0 last changed.
-const BEGINNING_MS: u64 = 1_700_000_000_000;
+/// When row 0 last changed, Unix milliseconds.
+const START_MS: u64 = 1_700_000_000_000;
 
 /// Key of a row.
 pub fn key(row: u64) -> String {
@@ -27,10 +27,10 @@ pub fn key(row: u64) -> String {
 
 /// When a row last changed, by its own account.
 pub fn source_updated_at_ms(row: u64) -> u64 {
-    BEGINNING_MS + row * 1000
+    START_MS + row * 1000
 }
 
-/// A row as the source has it: numbers as texts, a nested field, a member that no schema knows.
+/// A row: numbers as strings, a nested field, a member that is not in the schema.
 pub fn document(row: u64, version: u64, config: &Config) -> String {
     let price = row as f64 / 4.0;
     let active = row.is_multiple_of(2);
@@ -63,7 +63,7 @@ pub fn schema(config: &Config) -> String {
 /// Numbers of the rows of one batch, and whether it is the last.
 pub fn page(cursor: Cursor, config: &Config, changes_max: u64) -> (Vec<u64>, u64, bool) {
     let end = config.rows.min(cursor.row + config.page.clamp(1, changes_max.max(1)));
-    let rows = (cursor.row..end).filter(|row| !config.gone.contains(row)).collect();
+    let rows = (cursor.row..end).filter(|row| !config.deleted.contains(row)).collect();
     (rows, end, end >= config.rows)
 }
 
@@ -81,8 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn pages_end_and_leave_out_what_is_gone() {
-        let config = Config { rows: 5, page: 3, gone: vec![1], ..Config::default() };
+    fn pages_skip_deleted_rows_and_the_last_one_says_so() {
+        let config = Config { rows: 5, page: 3, deleted: vec![1], ..Config::default() };
         let cursor = |row| Cursor { version: 1, generation: 1, row, change: 0 };
         assert_eq!(page(cursor(0), &config, 100), (vec![0, 2], 3, false));
         assert_eq!(page(cursor(3), &config, 100), (vec![3, 4], 5, true));

@@ -1,10 +1,11 @@
-"""The smallest host that can run a connector: PyPI `wasmtime`, WASI HTTP, and the WIT contract. Nothing of ours.
+"""The smallest host that can run a connector: PyPI `wasmtime`, WASI HTTP and the WIT contract, no runner.
 
     python connector_host.py COMPONENT CONFIG.json [--code CODE] [--max-changes N]
 
-Describes, authorises, checks, discovers and reads every table to the end by cursor, through a fresh instance for every
-call, so that only configuration, session and cursor carry over. Prints one JSON object per line:
-{"describe": ...}, {"check": [...]}, {"table": ..., "primary_key": [...]}, {"row": {"table", "key", "after"}}, {"read": {...}}.
+Describes, authorizes, checks, discovers and reads every table until it is caught up, with a new instance for
+every call, so that only configuration, session and cursor are kept. Prints one JSON object per line:
+{"describe": ...}, {"check": [...]}, {"table": ..., "primary_key": [...]},
+{"row": {"table", "key", "after"}}, {"read": {...}}.
 """
 
 import argparse
@@ -28,7 +29,7 @@ class ConnectorError(Exception):
 
 
 class Connector:
-    """One instance of the component, good for one call after `open`."""
+    """One instance of the component, for `open` and one call."""
 
     def __init__(self, engine, linker, component):
         self.store = Store(engine)
@@ -43,7 +44,7 @@ class Connector:
         answer = func(self.store, *arguments)
         if hasattr(func, "post_return"):
             func.post_return(self.store)
-        # A result comes as its bare payload, or tagged where both payloads are records.
+        # A result is its bare payload, or a tagged variant where both payloads are records.
         if isinstance(answer, Variant):
             answer = answer.payload
         if hasattr(answer, "kind") and hasattr(answer, "retry-after-ms"):
@@ -55,7 +56,7 @@ class Connector:
 
 
 class Host:
-    """Keeps what a host must keep: configuration, session, cursors."""
+    """Keeps the state of a host: configuration, session, cursors."""
 
     def __init__(self, path, config):
         self.engine = Engine(Config())
@@ -73,7 +74,7 @@ class Host:
         return json.loads(self.connector().call("metadata", "describe"))
 
     def run(self, name, *arguments):
-        """Opens a connection in a fresh instance, makes one call, keeps the session."""
+        """Opens a connection in a new instance, calls one method, keeps the session."""
         connector = self.connector()
         connection = connector.call("source", "[static]connection.open", self.config, self.session)
         try:
@@ -98,10 +99,12 @@ def emit(**line):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("component")
     parser.add_argument("config", help="file with the connector's configuration as JSON")
-    parser.add_argument("--code", help="the generated code to authorise with")
+    parser.add_argument("--code", help="the generated code to authorize with")
     parser.add_argument("--max-changes", type=int, default=1000)
     arguments = parser.parse_args()
 
@@ -118,7 +121,8 @@ def main():
         rows = 0
         for change in host.read(table.name, arguments.max_changes):
             rows += 1
-            emit(row={"table": change.table, "key": json.loads(change.key), "after": json.loads(change.after)})
+            key, after = json.loads(change.key), json.loads(change.after)
+            emit(row={"table": change.table, "key": key, "after": after})
         emit(read={"table": table.name, "rows": rows})
     return 0
 

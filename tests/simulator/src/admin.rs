@@ -1,9 +1,9 @@
-//! `/_admin/…`: mutations, switches and the truth, for tests from outside and for people.
+//! `/_admin/…`: changes, switches and the truth, for tests in other processes and for people.
 //!
-//! No credentials: it listens on 127.0.0.1 only. `README.md` documents every call.
+//! Without authentication: the simulator listens on 127.0.0.1 only. `README.md` documents every call.
 
-pub(crate) mod hooks;
 pub(crate) mod mutate;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 
 use crate::http::answer::{Answer, AnswerBody, JSON, response};
 use crate::http::request::Call;
+use crate::oauth::NewCode;
 use crate::oauth::scopes::Scopes;
 use crate::settings::{FaultSettings, Settings};
 use crate::shared::Shared;
+use crate::stats::stats;
 use crate::truth::{TABLES, TruthQuery, lines};
 
-/// Why an admin call was refused: a status and words.
+/// The status and the message of a rejected admin call.
 pub(crate) type AdminError = (u16, String);
 
 /// Answers an admin call.
@@ -29,7 +31,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, call: &Call) -> Response<Answer
         return truth(shared, call, table);
     }
     let result = match path.strip_prefix("webhooks") {
-        Some(rest) => hooks::answer(shared, call, rest.trim_start_matches('/')).await,
+        Some(rest) => webhooks::answer(shared, call, rest.trim_start_matches('/')).await,
         None => dispatch(shared, call, path),
     };
     let answer = match result {
@@ -49,11 +51,10 @@ fn truth(shared: &Arc<Shared>, call: &Call, table: &str) -> Response<AnswerBody>
         omit: omit.map(str::to_owned).collect(),
     };
     match lines(Arc::clone(shared), table, query) {
-        Some(next) => response(StatusCode::OK, "application/x-ndjson", AnswerBody::Produced(Box::new(next))),
+        Some(next) => response(StatusCode::OK, "application/x-ndjson", AnswerBody::Chunks(Box::new(next))),
         None => {
-            let body = json!({"error": "no such table", "tables": TABLES}).to_string();
-            let body = AnswerBody::Full(Some(body.into()), None);
-            response(StatusCode::NOT_FOUND, JSON, body)
+            let body = json!({"error": format!("table `{table}`: not found"), "tables": TABLES}).to_string();
+            response(StatusCode::NOT_FOUND, JSON, AnswerBody::Full(Some(body.into()), None))
         }
     }
 }
@@ -65,13 +66,12 @@ fn dispatch(shared: &Arc<Shared>, call: &Call, path: &str) -> Result<Value, Admi
             shared.meter.reset();
             Ok(json!({}))
         }
-        ("GET", "log") => Ok(json!({"requests": shared.journal.entries()})),
+        ("GET", "log") => Ok(json!({"requests": shared.request_log.entries()})),
         ("GET", "settings") => Ok(json!(*shared.settings())),
         ("PATCH", "settings") => patch_settings(shared, body(call)?),
         ("POST", "faults") => faults(shared, body(call)?),
         ("POST", "heal") => {
-            let settings = Settings { faults: FaultSettings::default(), ..(*shared.settings()).clone() };
-            shared.set_settings(settings);
+            shared.heal();
             Ok(json!({}))
         }
         ("POST", "clock") => {
@@ -81,8 +81,8 @@ fn dispatch(shared: &Arc<Shared>, call: &Call, path: &str) -> Result<Value, Admi
         }
         ("POST", "codes") => add_code(shared, body(call)?),
         ("POST", "scopes") => {
-            let New { scope, .. } = body(call)?;
-            let scopes = Scopes::parse(&scope.unwrap_or_default());
+            let ScopeBody { scope } = body(call)?;
+            let scopes = Scopes::parse(&scope);
             let scopes = scopes.ok_or((422, "scope: unknown or missing".to_owned()))?;
             shared.accounts().set_scopes(scopes);
             Ok(json!({}))
@@ -97,12 +97,16 @@ fn dispatch(shared: &Arc<Shared>, call: &Call, path: &str) -> Result<Value, Admi
             shared.stop.notify_one();
             Ok(json!({}))
         }
-        _ => Err((404, format!("{} /_admin/{path}: no such call, see README.md", call.method))),
+        (method, path) => Err(no_such_call(method, path)),
     }
 }
 
-/// Reads a JSON body; an empty one is `{}`.
-pub(crate) fn body<T: DeserializeOwned>(call: &Call) -> Result<T, AdminError> {
+fn no_such_call(method: &str, path: &str) -> AdminError {
+    (404, format!("{method} /_admin/{path}: no such call, see README.md"))
+}
+
+/// Parses a JSON body; an empty one is `{}`.
+fn body<T: DeserializeOwned>(call: &Call) -> Result<T, AdminError> {
     let bytes = if call.body.is_empty() { b"{}" } else { &call.body[..] };
     serde_json::from_slice(bytes).map_err(|error| (422, format!("body: {error}")))
 }
@@ -113,10 +117,17 @@ struct Advance {
     advance_ms: i64,
 }
 
-/// A code to add, or scopes to set.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct New {
+struct ScopeBody {
+    #[serde(default)]
+    scope: String,
+}
+
+/// A code to add; every key has a default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeBody {
     code: Option<String>,
     scope: Option<String>,
     life_ms: Option<u64>,
@@ -124,18 +135,19 @@ struct New {
     reusable: bool,
 }
 
-fn add_code(shared: &Shared, new: New) -> Result<Value, AdminError> {
+fn add_code(shared: &Shared, body: CodeBody) -> Result<Value, AdminError> {
     let now = shared.clock.now_ms();
-    let code = new.code.unwrap_or_else(|| format!("1000.simcode.{now}"));
-    let scopes = match new.scope {
-        Some(list) => Scopes::parse(&list).ok_or((422, "scope: invalid_scope".to_owned()))?,
+    let code = body.code.unwrap_or_else(|| format!("1000.simcode.{now}"));
+    let scopes = match body.scope {
+        Some(list) => Scopes::parse(&list).ok_or((422, "scope: unknown or missing".to_owned()))?,
         None => Scopes::all(),
     };
-    shared.accounts().add_code(&code, scopes, new.life_ms, new.reusable, now);
+    let new = NewCode { code: code.clone(), scopes, life_ms: body.life_ms, is_reusable: body.reusable };
+    shared.accounts().add_code(new, now);
     Ok(json!({"code": code}))
 }
 
-/// Merges an object into the settings; objects within are merged as well.
+/// Merges an object into the settings, and objects inside it into the objects there.
 fn patch_settings(shared: &Shared, patch: Value) -> Result<Value, AdminError> {
     let mut settings = json!(*shared.settings());
     merge(&mut settings, patch);
@@ -156,31 +168,10 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// `{"seed": 7}` takes the ready-made plan; any probabilities beside it replace those of the plan.
+/// `{"seed": 7}` selects the predefined plan of faults; probabilities in the body replace those of the plan.
 fn faults(shared: &Shared, patch: Value) -> Result<Value, AdminError> {
     let seed = patch.get("seed").and_then(Value::as_u64);
-    let plan = seed.map_or_else(FaultSettings::default, FaultSettings::seeded);
-    let mut plan = json!(plan);
+    let mut plan = json!(seed.map_or_else(FaultSettings::default, FaultSettings::seeded));
     merge(&mut plan, patch);
     patch_settings(shared, json!({"faults": plan}))
-}
-
-/// Requests, credits, peak concurrency, tokens, deliveries.
-pub(crate) fn stats(shared: &Shared) -> Value {
-    let budget = shared.daily_credits(&shared.settings());
-    let mut report = shared.meter.report(shared.clock.now_ms(), budget);
-    report["webhooks"] = shared.webhooks.stats();
-    let world = shared.world();
-    let live = |table: &str| {
-        world
-            .table(table)
-            .map_or(0, |table| crate::api::organizations::live(table.rows.iter().map(|row| &row.life)))
-    };
-    report["rows"] = json!({
-        "tickets": crate::api::organizations::live(world.tickets.rows.iter().map(|ticket| &ticket.life)),
-        "departments": live("departments"), "products": live("products"), "contracts": live("contracts"),
-        "contacts": live("contacts"), "accounts": live("accounts"),
-        "organization_fields": world.fields.all().len(),
-    });
-    report
 }

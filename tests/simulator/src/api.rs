@@ -1,38 +1,37 @@
-//! The Desk API: who may call, which endpoint is meant, whether the parameters are right.
-//!
-//! The endpoints themselves are in the files below; [`routes`] lists them all.
+//! The Desk API (reference, §3): authenticates a call, finds its endpoint, charges its credits, checks its
+//! scopes and parameters, and runs its handler. [`routes`] lists the endpoints.
 
-pub(crate) mod context;
-pub(crate) mod contracts;
-pub(crate) mod conversations;
-pub(crate) mod fields;
-pub(crate) mod organizations;
-pub(crate) mod parameters;
-pub(crate) mod recycle_bin;
-pub(crate) mod routes;
-pub(crate) mod routes_records;
-pub(crate) mod routes_tickets;
-pub(crate) mod row_search;
-pub(crate) mod row_write;
-pub(crate) mod rows;
-pub(crate) mod ticket_filter;
-pub(crate) mod ticket_search;
-pub(crate) mod ticket_write;
-pub(crate) mod tickets;
+mod context;
+mod contracts;
+mod conversations;
+mod criteria;
+mod fields;
+mod organizations;
+mod parameters;
+mod recycle_bin;
+mod routes;
+mod routes_records;
+mod routes_tickets;
+mod row_search;
+mod row_write;
+mod rows;
+mod ticket_filter;
+mod ticket_search;
+mod ticket_write;
+mod tickets;
+mod views;
 pub(crate) mod webhooks;
 
 use crate::api::context::Context;
 use crate::api::parameters::check;
-use crate::api::routes::Weight;
-use crate::clock::DAY_MS;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::http::meter::list_credits;
 use crate::http::request::Call;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::time::DAY_MS;
 
-/// Answers an API call; names the endpoint for the statistics.
+/// Answers an API call. The first value names the endpoint in `/_admin/stats`.
 pub(crate) fn answer(shared: &Shared, settings: &Settings, call: &Call) -> (&'static str, Answer) {
     let path = call.path.strip_prefix("/api/v1").unwrap_or(&call.path);
     let Some(token) = &call.token else { return ("(auth)", ApiError::unauthorized().answer()) };
@@ -48,23 +47,20 @@ pub(crate) fn answer(shared: &Shared, settings: &Settings, call: &Call) -> (&'st
         Ok(found) => found,
         Err(error) => return ("(unknown)", error.answer()),
     };
-    let weight = match route.weight {
-        Weight::Fixed(credits) => credits,
-        Weight::ByOffset => list_credits(call.get("from").and_then(|from| from.parse().ok()).unwrap_or(0)),
-    };
+    let weight = route.weight.credits(call);
     let budget = shared.daily_credits(settings);
     let Some(_) = shared.meter.charge(now, budget, weight) else {
         let seconds = (DAY_MS - now % DAY_MS) / 1000 + 1;
         return (route.name, ApiError::threshold(seconds as u64).answer());
     };
-    if !scopes.meet(route.scopes) {
-        return (route.name, ApiError::scope_mismatch().answer().costing(weight));
+    if !scopes.satisfy(route.scopes) {
+        return (route.name, ApiError::scope_mismatch().answer().with_weight(weight));
     }
     let context = Context { shared, settings, call, route, ids: &ids };
     let result = check(route, call, settings).and_then(|()| (route.handler)(&context));
     let answer = result.unwrap_or_else(|error| error.answer());
-    // A handler that knows a higher price (six per deleted record) has the rest charged here.
+    // Handlers that delete several records set a higher weight; the difference is charged here.
     let credits = answer.weight.unwrap_or(weight);
     shared.meter.charge(now, budget, credits.saturating_sub(weight));
-    (route.name, answer.costing(credits))
+    (route.name, answer.with_weight(credits))
 }

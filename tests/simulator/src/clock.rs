@@ -1,156 +1,29 @@
-//! Time: the simulator's clock, and the API's text form of a moment.
-//!
-//! The clock is the machine's, moved forward on request so that tests can expire a token without
-//! sleeping. Moments are Unix milliseconds, UTC.
+//! The simulator's clock: the machine's, never before the end of the generated data, and movable
+//! forward so that a test can expire a token without sleeping. Times are Unix milliseconds, UTC.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The generated records are older than this moment (2026-11-01T00:00:00Z) and newer than
-/// [`DATA_START_MS`], whatever the machine's date, so that equal seeds give equal data.
+/// The end of the generated data (2026-11-01T00:00:00Z). Fixed: equal seeds give equal data on any date.
 pub(crate) const DATA_END_MS: i64 = 1_793_491_200_000;
-/// The oldest generated record (2024-01-01T00:00:00Z).
+/// The creation time of the oldest generated ticket (2024-01-01T00:00:00Z).
 pub(crate) const DATA_START_MS: i64 = 1_704_067_200_000;
-/// Milliseconds in a day.
-pub(crate) const DAY_MS: i64 = 86_400_000;
 
 /// A clock that can be moved forward.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
-    ahead_ms: AtomicI64,
+    offset_ms: AtomicI64,
 }
 
 impl Clock {
-    /// Now, never before the youngest generated record.
+    /// The current time, at least one second after [`DATA_END_MS`].
     pub(crate) fn now_ms(&self) -> i64 {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        wall.max(DATA_END_MS + 1_000) + self.ahead_ms.load(Ordering::Relaxed)
+        wall.max(DATA_END_MS + 1_000) + self.offset_ms.load(Ordering::Relaxed)
     }
 
-    /// Moves the clock forward for ever.
+    /// Moves the clock forward; a negative value has no effect.
     pub(crate) fn advance(&self, ms: i64) {
-        self.ahead_ms.fetch_add(ms.max(0), Ordering::Relaxed);
-    }
-}
-
-/// Year, month, day of a number of days since 1970-01-01.
-fn civil(days: i64) -> (i64, u32, u32) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
-    (yoe + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// Days since 1970-01-01 of a date.
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let mp = (month + 9) % 12;
-    let doy = (153 * mp + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
-}
-
-fn digits(out: &mut [u8], mut value: u64) {
-    for slot in out.iter_mut().rev() {
-        *slot = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-}
-
-/// `yyyy-MM-ddTHH:mm:ss.SSSZ`, as records carry it.
-pub(crate) fn iso_bytes(ms: i64) -> [u8; 24] {
-    let (year, month, day) = civil(ms.div_euclid(DAY_MS));
-    let rest = ms.rem_euclid(DAY_MS) as u64;
-    let mut out = *b"0000-00-00T00:00:00.000Z";
-    digits(&mut out[0..4], year as u64);
-    digits(&mut out[5..7], u64::from(month));
-    digits(&mut out[8..10], u64::from(day));
-    digits(&mut out[11..13], rest / 3_600_000);
-    digits(&mut out[14..16], rest / 60_000 % 60);
-    digits(&mut out[17..19], rest / 1000 % 60);
-    digits(&mut out[20..23], rest % 1000);
-    out
-}
-
-/// The same as text.
-pub(crate) fn iso(ms: i64) -> String {
-    iso_bytes(ms).iter().map(|byte| char::from(*byte)).collect()
-}
-
-/// `Sun, 22 Nov 2026 17:25:10 GMT`, as the `Date` header carries it (RFC 9110, §5.6.7).
-pub(crate) fn http_date(ms: i64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let days = ms.div_euclid(DAY_MS);
-    let (year, month, day) = civil(days);
-    let weekday = DAYS[usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
-    let month = MONTHS[(month as usize).clamp(1, 12) - 1];
-    let time: String = iso(ms).chars().skip(11).take(8).collect();
-    format!("{weekday}, {day:02} {month} {year} {time} GMT")
-}
-
-/// `yyyy-MM-dd`, as contracts carry it.
-pub(crate) fn date(ms: i64) -> String {
-    iso(ms).chars().take(10).collect()
-}
-
-/// Reads `yyyy-MM-ddTHH:mm:ss[.SSS]Z`, as range filters carry it; none when it is something else.
-pub(crate) fn parse_iso(text: &str) -> Option<i64> {
-    let number = |from: usize, to: usize| -> Option<i64> {
-        let part = text.get(from..to)?;
-        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
-    };
-    let bytes = text.as_bytes();
-    let fixed = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if !text.ends_with('Z') || fixed.iter().any(|(at, want)| bytes.get(*at) != Some(want)) {
-        return None;
-    }
-    let milliseconds = match bytes.len() {
-        20 => 0,
-        24 if bytes[19] == b'.' => number(20, 23)?,
-        _ => return None,
-    };
-    let (month, day) = (number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !in_range || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let days = days_of(number(0, 4)?, month, day);
-    Some(days * DAY_MS + hour * 3_600_000 + minute * 60_000 + second * 1000 + milliseconds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{DATA_END_MS, DATA_START_MS, DAY_MS, http_date, iso, parse_iso};
-
-    #[test]
-    fn the_date_header_names_the_weekday() {
-        assert_eq!(http_date(1_795_368_310_042), "Sun, 22 Nov 2026 17:25:10 GMT");
-        assert_eq!(http_date(784_111_777_000), "Sun, 06 Nov 1994 08:49:37 GMT");
-    }
-
-    #[test]
-    fn moments_survive_the_round_trip() {
-        assert_eq!(iso(DATA_START_MS), "2024-01-01T00:00:00.000Z");
-        assert_eq!(iso(DATA_END_MS), "2026-11-01T00:00:00.000Z");
-        for day in 0..2000 {
-            let ms = DATA_START_MS - 1000 * DAY_MS + day * DAY_MS + day * 7_654_321;
-            assert_eq!(parse_iso(&iso(ms)), Some(ms));
-        }
-    }
-
-    #[test]
-    fn other_texts_are_refused() {
-        for text in ["", "2026-01-01", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00+01:00", "éééé"] {
-            assert_eq!(parse_iso(text), None, "{text}");
-        }
+        self.offset_ms.fetch_add(ms.max(0), Ordering::Relaxed);
     }
 }

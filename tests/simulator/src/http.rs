@@ -1,9 +1,9 @@
-//! The server: connections, requests, answers, and what happens to them on the way.
+//! The HTTP server: connections, requests, answers, and the faults, limits and counts applied to them.
 
 pub(crate) mod answer;
 pub(crate) mod error;
 pub(crate) mod faults;
-pub(crate) mod journal;
 pub(crate) mod meter;
 pub(crate) mod request;
+pub(crate) mod request_log;
 pub(crate) mod server;

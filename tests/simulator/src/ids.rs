@@ -1,11 +1,11 @@
-//! Record ids: 18 digits, so beyond what a double can hold, ascending in creation order.
+//! Record ids: 18 digits, more than a double represents exactly, ascending in creation order.
 //!
-//! `127401` + two digits for the kind + ten digits made of the record's index and a seeded tail.
-//! An id says where its record lies, so looking one up costs nothing; a wrong tail is unknown.
+//! `127401`, two digits for the kind, ten digits for the index and a seeded tail. The index of a record is
+//! computed from its id, so that a lookup needs no map; an id with a wrong tail is unknown.
 
 use crate::rng::mix;
 
-/// What an id belongs to.
+/// The kind of record that an id belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Kind {
@@ -34,7 +34,7 @@ const PREFIX: u64 = 127_401;
 const KIND_SPAN: u64 = 10_000_000_000;
 
 impl Kind {
-    /// How many ids one index spans; smaller where there are many records.
+    /// The ids per index: fewer for kinds with many records.
     fn step(self) -> u64 {
         match self {
             Kind::Thread | Kind::Comment | Kind::Attachment => 100,
@@ -49,7 +49,7 @@ pub(crate) fn id(seed: u64, kind: Kind, index: u64) -> u64 {
     (PREFIX * 100 + kind as u64) * KIND_SPAN + index * kind.step() + tail
 }
 
-/// The index of the record of a kind; none when the text is no id of that kind in this portal.
+/// The index of a record; none when the text is not an id of that kind with this seed.
 pub(crate) fn index(seed: u64, kind: Kind, text: &str) -> Option<usize> {
     if text.len() != 18 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -67,7 +67,7 @@ mod tests {
     use super::{Kind, id, index};
 
     #[test]
-    fn ids_have_18_digits_and_lead_back_to_their_record() {
+    fn ids_have_18_digits_ascend_and_give_their_index_back() {
         let mut last = 0;
         for position in 0..10_000 {
             let value = id(42, Kind::Ticket, position);

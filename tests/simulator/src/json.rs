@@ -1,10 +1,10 @@
-//! Writes JSON straight into bytes, for rows that are rendered by the million.
+//! Appends JSON to bytes, for rows that are rendered by the million.
 //!
-//! Knows text, numbers and null; `serde_json` does everything that is not hot.
+//! Text and numbers only; `serde_json` renders everything that is not on the hot path.
 
 use std::io::Write;
 
-/// Appends a JSON string. U+2028 and U+2029 go out escaped, everything else beyond ASCII raw.
+/// Appends a JSON string. U+2028 and U+2029 are escaped, all other characters beyond ASCII are not.
 pub(crate) fn text(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     let bytes = value.as_bytes();
@@ -36,7 +36,7 @@ pub(crate) fn text(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
 }
 
-/// Appends a JSON string with everything beyond ASCII as `\uXXXX`, surrogate pairs included.
+/// Appends a JSON string in which every character beyond ASCII is escaped, as a surrogate pair if need be.
 pub(crate) fn text_ascii(out: &mut Vec<u8>, value: &str) {
     let start = out.len();
     text(out, value);
@@ -81,7 +81,7 @@ pub(crate) fn number(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Appends a whole number in quotation marks: ids and counts.
+/// Appends a whole number in quotation marks, as ids and counts are.
 pub(crate) fn quoted(out: &mut Vec<u8>, value: u64) {
     out.push(b'"');
     number(out, value);
@@ -90,12 +90,12 @@ pub(crate) fn quoted(out: &mut Vec<u8>, value: u64) {
 
 /// Appends any value.
 pub(crate) fn value(out: &mut Vec<u8>, value: &serde_json::Value) {
-    // Writing a tree with string keys into memory cannot fail.
+    // Writing a `Value` to memory cannot fail: its keys are strings.
     let written = serde_json::to_writer(&mut *out, value);
     debug_assert!(written.is_ok());
 }
 
-/// Appends formatted text in quotation marks; for text known to need no escaping.
+/// Appends formatted text in quotation marks. The text must not need escaping.
 pub(crate) fn plain(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     out.push(b'"');
     let written = out.write_fmt(arguments);
@@ -105,10 +105,10 @@ pub(crate) fn plain(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{text, text_ascii};
+    use super::{number, quoted, text, text_ascii};
 
     #[test]
-    fn strings_read_back_as_they_were() {
+    fn both_forms_of_a_string_parse_back_to_it() {
         let long = "x".repeat(5000);
         let cases = ["", "plain", "q\"b\\s", "tab\tnew\nbell\u{7}", "a\u{2028}b\u{2029}", "😀 שלום", &long];
         for case in cases {
@@ -118,6 +118,26 @@ mod tests {
             assert!(ascii.is_ascii());
             assert_eq!(serde_json::from_slice::<String>(&raw).expect("raw"), case);
             assert_eq!(serde_json::from_slice::<String>(&ascii).expect("ascii"), case);
+        }
+    }
+
+    #[test]
+    fn line_separators_are_escaped_in_both_forms() {
+        let (mut raw, mut ascii) = (Vec::new(), Vec::new());
+        text(&mut raw, "a\u{2028}b\u{2029}☃");
+        text_ascii(&mut ascii, "a\u{2028}b\u{2029}☃");
+        assert_eq!(raw, "\"a\\u2028b\\u2029☃\"".as_bytes());
+        assert_eq!(ascii, br#""a\u2028b\u2029\u2603""#);
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for value in [0, 7, 10, u64::MAX] {
+            let (mut bare, mut between) = (Vec::new(), Vec::new());
+            number(&mut bare, value);
+            quoted(&mut between, value);
+            assert_eq!(bare, value.to_string().into_bytes());
+            assert_eq!(between, format!("\"{value}\"").into_bytes());
         }
     }
 }

@@ -1,26 +1,33 @@
 //! An independent simulator of Zoho Desk: accounts (OAuth), REST API v1 and webhooks on one port.
 //!
-//! A second opinion for tests, demos and benchmarks: it shares no code with the connector or the
-//! host runner and keeps its own truth to compare with. [`Simulator`] runs it inside a test; the
-//! binary runs it by hand. `README.md` lists the admin API.
+//! A second opinion for tests, demos and benchmarks. It is written from the API document
+//! (`zoho-desk-api.md`, "the reference" in comments) alone, shares no code with the component or the
+//! runner, and holds the truth that their results are compared with. [`Simulator`] runs it inside a test;
+//! the binary runs it on its own. `README.md` documents the admin API.
 
-mod admin;
-mod api;
-mod clock;
-mod http;
-mod ids;
-mod json;
-mod oauth;
 mod options;
-mod prose;
-mod rng;
 mod settings;
 mod shared;
 mod simulator;
-mod truth;
-mod vocabulary;
+
+mod api;
+mod http;
+mod oauth;
 mod webhooks;
+
+mod admin;
+mod stats;
+mod truth;
+
+mod prose;
+mod vocabulary;
 mod world;
+
+mod clock;
+mod ids;
+mod json;
+mod rng;
+mod time;
 
 pub use crate::options::{CLIENT_ID, CLIENT_SECRET, Edition, GRANT_CODE, ORGANIZATION_ID, Options, Sizes};
 pub use crate::settings::{FaultSettings, Settings, WebhookSettings};

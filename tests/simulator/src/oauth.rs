@@ -1,6 +1,6 @@
 //! The accounts host: codes, refresh tokens, access tokens, and their limits (reference, §2).
 //!
-//! Errors go out with HTTP 200, as the service does it. Time is an argument.
+//! Time is an argument. [`endpoints`] translates from and to HTTP.
 
 pub(crate) mod endpoints;
 pub(crate) mod scopes;
@@ -13,12 +13,12 @@ use crate::options::Options;
 use crate::rng::mix;
 use crate::settings::Settings;
 
-/// Refresh tokens a user may have; one more removes the oldest.
+/// Refresh tokens of a user; one more removes the oldest (§2.3).
 const REFRESH_TOKENS_MAX: usize = 20;
-/// The window of the throttle, in milliseconds.
+/// The period in which access tokens per refresh token are limited (§2.3).
 const THROTTLE_WINDOW_MS: i64 = 600_000;
 
-/// An error of the accounts host, as its JSON names it.
+/// The `error` of a JSON answer.
 pub(crate) type OauthError = &'static str;
 
 /// A generated code.
@@ -26,8 +26,8 @@ pub(crate) type OauthError = &'static str;
 struct Code {
     scopes: Arc<Scopes>,
     expires: Option<i64>,
-    reusable: bool,
-    used: bool,
+    is_reusable: bool,
+    is_used: bool,
 }
 
 /// A refresh token.
@@ -35,9 +35,9 @@ struct Code {
 struct Refresh {
     token: String,
     scopes: Arc<Scopes>,
-    /// When access tokens were issued, oldest first.
+    /// The times at which access tokens were issued, oldest first.
     issued: VecDeque<i64>,
-    /// The access tokens that are still good, oldest first.
+    /// The valid access tokens, oldest first.
     active: VecDeque<String>,
 }
 
@@ -48,15 +48,25 @@ struct Access {
     expires: i64,
 }
 
-/// Everything the accounts host knows.
+/// The state of the accounts host.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     codes: BTreeMap<String, Code>,
     refresh: VecDeque<Refresh>,
     access: BTreeMap<String, Access>,
-    /// Numbers the issued tokens, so that no two are equal.
+    /// Tokens issued so far. Each token is derived from this number, so that no two are equal.
     issued: u64,
     seed: u64,
+}
+
+/// A code to be added.
+#[derive(Debug)]
+pub(crate) struct NewCode {
+    pub(crate) code: String,
+    pub(crate) scopes: Scopes,
+    /// None: valid until it is used.
+    pub(crate) life_ms: Option<u64>,
+    pub(crate) is_reusable: bool,
 }
 
 /// Tokens that were issued together.
@@ -68,7 +78,7 @@ pub(crate) struct Grant {
 }
 
 impl Accounts {
-    /// An accounts host with the one code of the options.
+    /// An accounts host with the code of the options.
     pub(crate) fn new(options: &Options, now: i64) -> Accounts {
         let mut accounts = Accounts {
             codes: BTreeMap::new(),
@@ -81,23 +91,25 @@ impl Accounts {
             Some(list) => Scopes::from_list(list.iter().map(String::as_str)),
             None => Scopes::all(),
         };
-        let life = options.grant_code_life_ms;
-        accounts.add_code(&options.grant_code, scopes, life, options.grant_code_reusable, now);
+        let new = NewCode {
+            code: options.grant_code.clone(),
+            scopes,
+            life_ms: options.grant_code_life_ms,
+            is_reusable: options.grant_code_reusable,
+        };
+        accounts.add_code(new, now);
         accounts
     }
 
     /// Adds a code that can be exchanged.
-    pub(crate) fn add_code(
-        &mut self,
-        code: &str,
-        scopes: Scopes,
-        life_ms: Option<u64>,
-        reusable: bool,
-        now: i64,
-    ) {
-        let expires = life_ms.map(|life| now + life as i64);
-        let code_entry = Code { scopes: Arc::new(scopes), expires, reusable, used: false };
-        self.codes.insert(code.to_owned(), code_entry);
+    pub(crate) fn add_code(&mut self, new: NewCode, now: i64) {
+        let code = Code {
+            scopes: Arc::new(new.scopes),
+            expires: new.life_ms.map(|life| now + life as i64),
+            is_reusable: new.is_reusable,
+            is_used: false,
+        };
+        self.codes.insert(new.code, code);
     }
 
     /// Exchanges a code for an access and a refresh token.
@@ -108,17 +120,17 @@ impl Accounts {
         settings: &Settings,
     ) -> Result<Grant, OauthError> {
         let entry = self.codes.get_mut(code).ok_or("invalid_code")?;
-        let expired = entry.expires.is_some_and(|at| at <= now);
-        if expired || (entry.used && !entry.reusable) {
+        let is_expired = entry.expires.is_some_and(|at| at <= now);
+        if is_expired || (entry.is_used && !entry.is_reusable) {
             return Err("invalid_code");
         }
-        entry.used = true;
+        entry.is_used = true;
         let scopes = Arc::clone(&entry.scopes);
         let token = self.token();
         if self.refresh.len() >= REFRESH_TOKENS_MAX
             && let Some(oldest) = self.refresh.pop_front()
         {
-            self.forget(&oldest.active);
+            self.invalidate_all(&oldest.active);
         }
         self.refresh.push_back(Refresh {
             token: token.clone(),
@@ -130,7 +142,7 @@ impl Accounts {
         Ok(Grant { refresh: Some(token), ..grant })
     }
 
-    /// Issues a further access token for a refresh token.
+    /// Issues an access token for a refresh token.
     pub(crate) fn issue(
         &mut self,
         refresh: &str,
@@ -138,8 +150,8 @@ impl Accounts {
         settings: &Settings,
     ) -> Result<Grant, OauthError> {
         let access = self.token();
-        let known = self.refresh.iter_mut().find(|known| known.token == refresh);
-        let known = known.ok_or("invalid_code")?;
+        let found = self.refresh.iter_mut().find(|known| known.token == refresh);
+        let known = found.ok_or("invalid_code")?;
         known.issued.retain(|at| *at > now - THROTTLE_WINDOW_MS);
         let throttle = settings.token_throttle as usize;
         if throttle > 0 && known.issued.len() >= throttle {
@@ -153,20 +165,22 @@ impl Accounts {
         {
             self.access.remove(&oldest);
         }
-        let expires = now + settings.token_life_seconds as i64 * 1000;
-        self.access.insert(access.clone(), Access { scopes: Arc::clone(&scopes), expires });
-        Ok(Grant { access, refresh: None, scopes })
+        Ok(self.grant(access, scopes, now, settings))
     }
 
-    /// Issues an access token without a refresh token.
+    /// Issues an access token without a refresh token (client credentials).
     pub(crate) fn issue_alone(&mut self, scopes: Scopes, now: i64, settings: &Settings) -> Grant {
         let (access, scopes) = (self.token(), Arc::new(scopes));
+        self.grant(access, scopes, now, settings)
+    }
+
+    fn grant(&mut self, access: String, scopes: Arc<Scopes>, now: i64, settings: &Settings) -> Grant {
         let expires = now + settings.token_life_seconds as i64 * 1000;
         self.access.insert(access.clone(), Access { scopes: Arc::clone(&scopes), expires });
         Grant { access, refresh: None, scopes }
     }
 
-    /// The scopes of an access token that is good now.
+    /// The scopes of an access token; none when it is unknown or expired.
     pub(crate) fn scopes_of(&self, access: &str, now: i64) -> Option<Arc<Scopes>> {
         let known = self.access.get(access).filter(|known| known.expires > now);
         known.map(|known| Arc::clone(&known.scopes))
@@ -182,16 +196,18 @@ impl Accounts {
         self.access.clear();
     }
 
-    /// Revokes a refresh token with all it issued; none revokes every one. False when unknown.
+    /// Revokes a refresh token and the access tokens issued for it; `None` revokes every refresh token. False
+    /// when nothing was revoked.
     pub(crate) fn revoke(&mut self, refresh: Option<&str>) -> bool {
-        let is_meant = |known: &Refresh| refresh.is_none_or(|token| token == known.token);
-        let gone: Vec<Refresh> = self.refresh.iter().filter(|known| is_meant(known)).cloned().collect();
-        self.refresh.retain(|known| !is_meant(known));
-        gone.iter().for_each(|known| self.forget(&known.active));
-        !gone.is_empty()
+        let matches = |known: &Refresh| refresh.is_none_or(|token| token == known.token);
+        let all = std::mem::take(&mut self.refresh);
+        let (revoked, kept): (VecDeque<Refresh>, _) = all.into_iter().partition(matches);
+        self.refresh = kept;
+        revoked.iter().for_each(|known| self.invalidate_all(&known.active));
+        !revoked.is_empty()
     }
 
-    /// Gives every code and token, used and new, other scopes.
+    /// Replaces the scopes of every code and token.
     pub(crate) fn set_scopes(&mut self, scopes: Scopes) {
         let scopes = Arc::new(scopes);
         self.codes.values_mut().for_each(|code| code.scopes = Arc::clone(&scopes));
@@ -199,7 +215,7 @@ impl Accounts {
         self.access.values_mut().for_each(|access| access.scopes = Arc::clone(&scopes));
     }
 
-    fn forget(&mut self, active: &VecDeque<String>) {
+    fn invalidate_all(&mut self, active: &VecDeque<String>) {
         active.iter().for_each(|token| self.invalidate(token));
     }
 

@@ -1,23 +1,24 @@
-//! What a simulator is started with. Everything has a default; equal options give equal data.
+//! The options of a simulator, all with defaults, and the editions of Zoho Desk. Equal options give equal
+//! data.
 
 use crate::settings::Settings;
 
-/// The organisation id that every simulator uses unless told otherwise.
+/// The default organization (portal) id.
 pub const ORGANIZATION_ID: &str = "60001280952";
-/// The client id of the self client.
+/// The default client id.
 pub const CLIENT_ID: &str = "1000.SIMULATORCLIENTID0000000000";
-/// The client secret of the self client.
+/// The default client secret.
 pub const CLIENT_SECRET: &str = "simsecret0123456789abcdef0123456789abcdef01";
-/// The generated code that can be exchanged once.
+/// The default grant code, which can be exchanged once.
 pub const GRANT_CODE: &str = "1000.simcode.demo";
 
-/// The edition of the portal, which sets credits, concurrency, webhooks and modules.
+/// The edition, which decides credits, concurrency, webhooks and modules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "UPPER")]
 pub enum Edition {
     /// Without contracts and webhooks.
     Free,
-    /// As `Free`, for a time.
+    /// As `Free`.
     Trial,
     /// Without contracts and webhooks.
     Express,
@@ -29,8 +30,11 @@ pub enum Edition {
     Enterprise,
 }
 
+/// Most daily credits of any organization (§5.2).
+const DAILY_CREDITS_MAX: u64 = 5_000_000;
+
 impl Edition {
-    /// The word the API uses.
+    /// The name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Edition::Free => "FREE",
@@ -42,19 +46,19 @@ impl Edition {
         }
     }
 
-    /// Daily API credits for a number of users (§5.2 of the reference).
+    /// Daily API credits for a number of users (reference, §5.2).
     pub(crate) fn daily_credits(self, users: u64) -> u64 {
-        let (base, each) = match self {
+        let (base, per_user) = match self {
             Edition::Free | Edition::Trial => (5_000, 0),
             Edition::Express => (25_000, 100),
             Edition::Standard => (50_000, 250),
             Edition::Professional => (75_000, 500),
             Edition::Enterprise => (100_000, 1_000),
         };
-        (base + each * users).min(5_000_000)
+        (base + per_user * users).min(DAILY_CREDITS_MAX)
     }
 
-    /// API calls allowed at the same time (§5.2).
+    /// Concurrent API calls allowed (§5.2).
     pub(crate) fn concurrency(self) -> u32 {
         match self {
             Edition::Free | Edition::Trial => 5,
@@ -73,20 +77,20 @@ impl Edition {
         }
     }
 
-    /// Whether the contracts module is licensed. The reference does not say from which edition on.
+    /// Whether contracts are licensed. The reference does not name the editions that license them.
     pub(crate) fn has_contracts(self) -> bool {
         matches!(self, Edition::Professional | Edition::Enterprise)
     }
 }
 
-/// How many records the portal begins with.
+/// The number of generated records.
 #[derive(Clone, Debug)]
 pub struct Sizes {
     /// Live tickets in the plain list.
     pub tickets: u32,
-    /// Further tickets that lie in the recycle bin from the start.
+    /// Further tickets, in the recycle bin from the start.
     pub trashed_tickets: u32,
-    /// Further tickets that only `/tickets/archivedTickets` lists.
+    /// Further tickets, listed by `/tickets/archivedTickets` only.
     pub archived_tickets: u32,
     /// Departments, at least one.
     pub departments: u32,
@@ -100,7 +104,7 @@ pub struct Sizes {
     pub accounts: u32,
     /// Agents, at least one; they also raise the daily credits.
     pub agents: u32,
-    /// Most threads and comments together that a ticket begins with.
+    /// Most threads and comments of a generated ticket, together; 32 at most.
     pub conversations_max: u32,
 }
 
@@ -121,38 +125,38 @@ impl Default for Sizes {
     }
 }
 
-/// What a simulator is started with.
+/// The options of a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Every generated value, token and fault follows from it.
+    /// The seed of all generated values and tokens. Faults have seeds in the settings.
     pub seed: u64,
     /// TCP port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// The portal's edition.
+    /// The edition.
     pub edition: Edition,
-    /// How many records the portal begins with.
+    /// The number of generated records.
     pub sizes: Sizes,
-    /// Organisation (portal) id.
+    /// Organization (portal) id.
     pub organization_id: String,
     /// OAuth client id.
     pub client_id: String,
     /// OAuth client secret.
     pub client_secret: String,
-    /// The code that the token endpoint exchanges.
+    /// The grant code that the token endpoint exchanges.
     pub grant_code: String,
-    /// Life of that code in milliseconds after the start; none: until it is used.
+    /// Life of that code in milliseconds after the start; none: valid until it is used.
     pub grant_code_life_ms: Option<u64>,
-    /// Lets the code be exchanged again and again, which the real service does not.
+    /// Whether the code can be exchanged more than once, which Zoho does not allow.
     pub grant_code_reusable: bool,
-    /// Scopes of the tokens; none: all that the simulator knows.
+    /// Scopes of the tokens; none: all scopes.
     pub scopes: Option<Vec<String>>,
-    /// Renders every ticket list row before listening, for benchmarks.
+    /// Whether to render all ticket list rows before listening, for benchmarks.
     pub warm: bool,
     /// Worker threads of the server.
     pub threads: usize,
-    /// Writes one line per request to stderr.
+    /// Whether to write one line per request to stderr.
     pub verbose: bool,
-    /// Behaviour that can be changed while the simulator runs.
+    /// Behavior that can be changed while the simulator runs.
     pub settings: Settings,
 }
 
@@ -175,5 +179,34 @@ impl Default for Options {
             verbose: false,
             settings: Settings::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Edition;
+
+    /// Credits for 12 users, concurrent calls and enabled webhooks, as §5.2 and §6.1 list them.
+    const LIMITS: [(Edition, u64, u32, usize); 6] = [
+        (Edition::Free, 5_000, 5, 0),
+        (Edition::Trial, 5_000, 5, 0),
+        (Edition::Express, 26_200, 10, 0),
+        (Edition::Standard, 53_000, 10, 0),
+        (Edition::Professional, 81_000, 15, 5),
+        (Edition::Enterprise, 112_000, 25, 10),
+    ];
+
+    #[test]
+    fn editions_have_the_documented_limits() {
+        for (edition, credits, concurrency, webhooks) in LIMITS {
+            let limits = (edition.daily_credits(12), edition.concurrency(), edition.webhooks());
+            assert_eq!(limits, (credits, concurrency, webhooks), "{}", edition.name());
+        }
+    }
+
+    #[test]
+    fn daily_credits_never_exceed_five_million() {
+        assert_eq!(Edition::Enterprise.daily_credits(4_900), 5_000_000);
+        assert_eq!(Edition::Enterprise.daily_credits(4_901), 5_000_000);
     }
 }

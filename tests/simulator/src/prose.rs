@@ -1,4 +1,4 @@
-//! Turns the vocabulary into subjects, HTML descriptions, mail addresses and the like.
+//! Generated texts: subjects, HTML descriptions, mail addresses, telephone numbers.
 
 use crate::rng::Rng;
 use crate::vocabulary::{AGENT_SENTENCES, SENTENCES, SUBJECTS};
@@ -14,12 +14,12 @@ pub(crate) fn subject(rng: &mut Rng) -> String {
     fill(template, rng)
 }
 
-/// What a customer writes, plain text of some sentences.
+/// Plain text of a contact, one to four sentences.
 pub(crate) fn customer_text(rng: &mut Rng) -> String {
     sentences(SENTENCES, rng)
 }
 
-/// What an agent writes, plain text of some sentences.
+/// Plain text of an agent, one to four sentences.
 pub(crate) fn agent_text(rng: &mut Rng) -> String {
     sentences(AGENT_SENTENCES, rng)
 }
@@ -36,7 +36,7 @@ fn sentences(from: &[&str], rng: &mut Rng) -> String {
     text
 }
 
-/// A description as HTML; one in 500 is tens of kilobytes long.
+/// A description in HTML; one in 500 has tens of kilobytes.
 pub(crate) fn description(rng: &mut Rng) -> String {
     let paragraphs = if rng.chance(2) { 150 } else { 1 + rng.below(3) };
     let mut html = String::from("<div style=\"font-size: 13px\">");
@@ -57,7 +57,7 @@ pub(crate) fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A mail address made of a name; only its ASCII letters survive.
+/// A mail address of the ASCII letters in a name.
 pub(crate) fn email(first: &str, last: &str, number: u64) -> String {
     let clean = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect()

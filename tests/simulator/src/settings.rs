@@ -1,52 +1,52 @@
-//! Behaviour that can be changed while the simulator runs, by `PATCH /_admin/settings`.
+//! Behavior that can be changed while the simulator runs, by `PATCH /_admin/settings`.
 //!
-//! The defaults are the documented service at its best: no faults, no lag, no latency.
+//! The defaults are the documented behavior without faults, lag and latency.
 
 use serde::{Deserialize, Serialize};
 
-/// Switchable behaviour. Unknown names are refused, so that a misspelt switch is noticed.
+/// Switchable behavior. Unknown names are rejected, so that a typo is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Life of an access token in seconds.
     pub token_life_seconds: u64,
-    /// Access tokens per refresh token in ten minutes before "Access Denied"; 0 switches it off.
+    /// Access tokens per refresh token and ten minutes; one more is "Access Denied". 0: no limit.
     pub token_throttle: u32,
     /// Active access tokens per refresh token; one more removes the oldest.
     pub active_tokens_max: usize,
-    /// The accounts host answers as one of another data centre: `invalid_client`.
+    /// The accounts host answers `invalid_client`, as that of another data center.
     pub wrong_data_center: bool,
-    /// Credits per day; none: what the edition gives.
+    /// Credits per day; none: those of the edition.
     pub daily_credits: Option<u64>,
-    /// Calls at the same time; none: what the edition allows, 0: no limit.
+    /// Concurrent API calls allowed; none: those of the edition, 0: no limit.
     pub concurrency: Option<u32>,
-    /// Time each API call takes at least, in milliseconds.
+    /// Shortest duration of an API call, in milliseconds.
     pub latency_ms: u64,
-    /// How long a mutation stays invisible to searches, in milliseconds.
+    /// Milliseconds before searches show a change.
     pub search_lag_ms: u64,
-    /// Moments of new changes are cut to this many milliseconds; the real ones end in `.000Z`.
+    /// Resolution of the times of changes, in milliseconds. Live records have whole seconds (§3.3).
     pub time_resolution_ms: u32,
-    /// A reply (thread) moves its ticket's `modifiedTime`. Not documented either way.
+    /// A new thread updates its ticket's `modifiedTime`. Not documented either way.
     pub thread_moves_modified_time: bool,
-    /// A comment moves its ticket's `modifiedTime`. Not documented either way.
+    /// A comment updates its ticket's `modifiedTime`. Not documented either way.
     pub comment_moves_modified_time: bool,
-    /// Lists behave as if `from` were never sent.
+    /// Lists and searches ignore `from`.
     pub ignore_from: bool,
-    /// Empty lists answer 200 with `{"data":[]}` instead of 204.
+    /// Empty lists are 200 with `{"data":[]}` in place of 204.
     pub empty_list_as_200: bool,
-    /// Lists refuse the parameter `include` with 422.
+    /// The parameter `include` is 422.
     pub refuse_include: bool,
-    /// Lists refuse the parameter `sortBy` with 422.
+    /// The parameter `sortBy` is 422.
     pub refuse_sort_by: bool,
-    /// Lists refuse the parameter `fields` with 422 (§9 of the reference, conflict 6).
+    /// The parameter `fields` is 422 (reference, §9, conflict 6).
     pub refuse_fields: bool,
-    /// The ticket list takes `sortBy=modifiedTime`, which only one live connector reports (conflict 5).
+    /// The ticket list accepts `sortBy=modifiedTime`, which one live connector reports (conflict 5).
     pub tickets_sort_by_modified_time: bool,
-    /// After every so many ticket list pages a ticket is created or trashed; 0 switches it off.
+    /// Ticket list pages after which a ticket is created or trashed; 0: never.
     pub churn_every_pages: u32,
-    /// The probabilities of faults.
+    /// Faults of answers.
     pub faults: FaultSettings,
-    /// How webhooks are delivered.
+    /// Faults and form of webhook deliveries.
     pub webhooks: WebhookSettings,
 }
 
@@ -77,21 +77,21 @@ impl Default for Settings {
     }
 }
 
-/// The probabilities of faults, 0.0 to 1.0 each, tried in this order for every request.
+/// The plan of faults: a probability of 0.0 to 1.0 each, drawn in this order for every request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultSettings {
-    /// The plan's own seed; equal seeds hit equal requests.
+    /// The seed of the plan: equal seeds hit equal requests.
     pub seed: u64,
-    /// The access token is invalidated early: 401 `INVALID_OAUTH`.
+    /// The access token of the request is invalidated: 401 `INVALID_OAUTH`.
     pub invalid_token: f64,
-    /// How many tokens the plan may invalidate in all, because issuing them is throttled.
+    /// Tokens that the plan invalidates in total. Bounded, because issuing tokens is throttled.
     pub invalid_token_max: u32,
     /// 429 `TOO_MANY_REQUESTS`, without `Retry-After`.
     pub too_many_requests: f64,
     /// 429 `THRESHOLD_EXCEEDED`, with `Retry-After`.
     pub threshold_exceeded: f64,
-    /// What `Retry-After` says in such a fault, in seconds.
+    /// `Retry-After` of that fault, in seconds.
     pub retry_after_seconds: u64,
     /// 500 `INTERNAL_SERVER_ERROR`.
     pub internal_error: f64,
@@ -99,15 +99,15 @@ pub struct FaultSettings {
     pub bad_gateway: f64,
     /// The connection closes without an answer.
     pub dropped: f64,
-    /// The answer's body ends early.
+    /// The connection closes in the middle of the body.
     pub truncated: f64,
-    /// The body is complete but no JSON.
+    /// The body has its promised length and is not JSON.
     pub malformed: f64,
-    /// The answer is slow.
+    /// The answer is delayed.
     pub slow: f64,
-    /// The longest delay of a slow answer, in milliseconds.
+    /// Longest delay of an answer, in milliseconds.
     pub slow_ms_max: u64,
-    /// Most faults in a row for one URL, so that a client that retries gets through.
+    /// Most faults in a row for one URL, so that a client that retries succeeds. Delays do not count.
     pub in_a_row_max: u32,
 }
 
@@ -133,7 +133,7 @@ impl Default for FaultSettings {
 }
 
 impl FaultSettings {
-    /// A plan with a little of everything, decided by a seed.
+    /// The predefined plan: every fault with a small probability.
     pub fn seeded(seed: u64) -> FaultSettings {
         FaultSettings {
             seed,
@@ -151,35 +151,35 @@ impl FaultSettings {
     }
 }
 
-/// How webhooks are delivered. Probabilities are 0.0 to 1.0 for each event.
+/// Faults and form of webhook deliveries. Probabilities are 0.0 to 1.0 per event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookSettings {
-    /// Decides which events are hit.
+    /// The seed of the faults: equal seeds hit equal events.
     pub seed: u64,
-    /// The event is sent twice.
+    /// The event is delivered twice.
     pub duplicate: f64,
-    /// The event is never sent.
+    /// The event is not delivered.
     pub drop: f64,
-    /// The event, and those of its module behind it, wait before they are sent.
+    /// The event is delayed, and with it the later events of its module.
     pub delay: f64,
-    /// The longest such wait, in milliseconds. Waits differ per module, which reorders modules.
+    /// Longest delay in milliseconds. Delays differ per module, which reorders events of several modules.
     pub delay_ms_max: u64,
-    /// The event waits for followers of its module and they go out in one array.
+    /// The event waits `delay_ms_max` and is delivered in one array with the events queued meanwhile.
     pub batch: f64,
     /// Most events in one array.
     pub batch_max: usize,
-    /// Tries after a failed delivery. Not documented, so none.
+    /// Retries after a failed delivery. Retries are not documented; the default is none.
     pub retries: u32,
-    /// How long a receiver may take, in milliseconds (§6.1: 5 s).
+    /// Time that a receiver has to answer, in milliseconds (§6.1: 5 s).
     pub timeout_ms: u64,
     /// Life of a signature in seconds.
     pub signature_life_seconds: u64,
-    /// `iat` and `exp` are milliseconds, as the text of the documentation says.
+    /// `iat` and `exp` are milliseconds, as the documentation's text says; its example has seconds (§6.5).
     pub signature_in_milliseconds: bool,
-    /// A trashed ticket arrives as `Ticket_Update` with `isTrashed` instead of `Ticket_Delete`.
+    /// A deletion is delivered as `*_Update` with `isTrashed` in place of `*_Delete` (§7).
     pub delete_as_update: bool,
-    /// `eventTime` is ISO text instead of milliseconds.
+    /// `eventTime` is ISO 8601 text in place of milliseconds (§6.4).
     pub event_time_iso: bool,
 }
 

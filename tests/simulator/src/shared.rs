@@ -1,22 +1,22 @@
-//! All that one running simulator consists of, and the locks around it.
+//! The state of one running simulator, and its locks.
 //!
-//! Order of locks, where more than one is held: settings, accounts, world, webhooks.
+//! Lock order: settings, accounts, world, webhooks.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::http::faults::Plan;
-use crate::http::journal::Journal;
+use crate::http::faults::FaultPlan;
 use crate::http::meter::Meter;
+use crate::http::request_log::RequestLog;
 use crate::oauth::Accounts;
 use crate::options::Options;
-use crate::settings::Settings;
+use crate::settings::{FaultSettings, Settings};
 use crate::webhooks::Webhooks;
 use crate::world::World;
-use crate::world::change::{Event, Refused, Stamp};
+use crate::world::change::{ChangeError, Event, Stamp};
 
 /// One running simulator.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) clock: Clock,
     pub(crate) meter: Meter,
-    pub(crate) faults: Plan,
-    pub(crate) journal: Journal,
+    pub(crate) faults: FaultPlan,
+    pub(crate) request_log: RequestLog,
     pub(crate) webhooks: Webhooks,
-    /// Told when the server shall stop.
+    /// Notified to stop the server.
     pub(crate) stop: Notify,
     address: OnceLock<SocketAddr>,
     settings: RwLock<Arc<Settings>>,
@@ -45,8 +45,8 @@ impl Shared {
             settings: RwLock::new(Arc::new(options.settings.clone())),
             webhooks: Webhooks::new(&options),
             meter: Meter::default(),
-            faults: Plan::default(),
-            journal: Journal::default(),
+            faults: FaultPlan::default(),
+            request_log: RequestLog::default(),
             stop: Notify::new(),
             address: OnceLock::new(),
             clock,
@@ -54,29 +54,35 @@ impl Shared {
         }
     }
 
-    /// Where it listens, from now on.
+    /// Sets the address that the simulator listens on.
     pub(crate) fn set_address(&self, address: SocketAddr) {
-        // Set once, by the server.
+        // Called once, when the listener is bound.
         let _ = self.address.set(address);
     }
 
-    /// `http://127.0.0.1:PORT`; empty before it listens.
+    /// `http://127.0.0.1:PORT`; empty before [`Shared::set_address`].
     pub(crate) fn url(&self) -> String {
         self.address.get().map(|address| format!("http://{address}")).unwrap_or_default()
     }
 
-    /// The settings as they are now.
+    /// The current settings.
     pub(crate) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the settings.
+    /// Replaces the settings. A changed plan of faults starts from its beginning.
     pub(crate) fn set_settings(&self, settings: Settings) {
         let restart = settings.faults != self.settings().faults;
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         if restart {
             self.faults.restart();
         }
+    }
+
+    /// Disables all faults.
+    pub(crate) fn heal(&self) {
+        let settings = Settings { faults: FaultSettings::default(), ..(*self.settings()).clone() };
+        self.set_settings(settings);
     }
 
     /// The accounts host.
@@ -89,26 +95,22 @@ impl Shared {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The records, to write without telling webhooks.
-    pub(crate) fn world_mut(&self) -> RwLockWriteGuard<'_, World> {
-        self.world.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes records and tells the webhooks, in the order of the changes.
+    /// Changes records and publishes the events, which are queued in the order of the changes. `source_id` is
+    /// the `sourceId` of the request (§6.6).
     pub(crate) fn change<T>(
         &self,
         source_id: Option<&str>,
-        make: impl FnOnce(&mut World, Stamp) -> Result<(T, Vec<Event>), Refused>,
-    ) -> Result<T, Refused> {
+        make: impl FnOnce(&mut World, Stamp) -> Result<(T, Vec<Event>), ChangeError>,
+    ) -> Result<T, ChangeError> {
         let settings = self.settings();
         let stamp = Stamp::new(&self.clock, &settings);
-        let mut world = self.world_mut();
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
         let (value, events) = make(&mut world, stamp)?;
         self.webhooks.publish(&settings, events, source_id);
         Ok(value)
     }
 
-    /// Credits per day.
+    /// Credits per day: the setting, otherwise those of the edition.
     pub(crate) fn daily_credits(&self, settings: &Settings) -> u64 {
         let users = u64::from(self.options.sizes.agents.max(1));
         settings.daily_credits.unwrap_or_else(|| self.options.edition.daily_credits(users))

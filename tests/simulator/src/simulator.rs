@@ -1,9 +1,10 @@
-//! The handle of a running simulator, usable from synchronous code.
+//! The handle of a running simulator, for synchronous code.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -11,12 +12,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::admin::mutate::{self, Mutation};
 use crate::http::server;
+use crate::oauth::scopes::Scopes;
 use crate::options::Options;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::stats::stats;
 use crate::truth::{TruthQuery, lines};
 
-/// A running simulator; dropping it stops it.
+/// A running simulator. Dropping it stops it.
 #[derive(Debug)]
 pub struct Simulator {
     shared: Arc<Shared>,
@@ -25,7 +28,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Generates the data, listens on 127.0.0.1 and serves on a thread of its own.
+    /// Generates the data, listens on 127.0.0.1 and serves on a separate thread. The error is that of the
+    /// listener, the thread or the runtime.
     pub fn start(options: Options) -> io::Result<Simulator> {
         let runtime = runtime(options.threads)?;
         let port = options.port;
@@ -45,7 +49,7 @@ impl Simulator {
         Ok(Simulator { shared, address, thread: Some(thread) })
     }
 
-    /// `http://127.0.0.1:PORT`: accounts host and Desk host in one.
+    /// `http://127.0.0.1:PORT`, of accounts host and Desk host alike.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -55,25 +59,25 @@ impl Simulator {
         &self.shared.options
     }
 
-    /// The settings as they are now.
+    /// The current settings.
     pub fn settings(&self) -> Settings {
         Settings::clone(&self.shared.settings())
     }
 
-    /// Alters the settings.
+    /// Modifies the settings.
     pub fn set(&self, alter: impl FnOnce(&mut Settings)) {
         let mut settings = self.settings();
         alter(&mut settings);
         self.shared.set_settings(settings);
     }
 
-    /// Ends all faults.
+    /// Disables all faults.
     pub fn heal(&self) {
-        self.set(|settings| settings.faults = crate::settings::FaultSettings::default());
+        self.shared.heal();
     }
 
     /// Moves the clock forward, so that tokens expire without waiting.
-    pub fn advance(&self, by: std::time::Duration) {
+    pub fn advance(&self, by: Duration) {
         self.shared.clock.advance(by.as_millis() as i64);
     }
 
@@ -82,56 +86,56 @@ impl Simulator {
         self.shared.accounts().expire_all();
     }
 
-    /// Revokes every refresh token and what it issued.
+    /// Revokes every refresh token and the access tokens issued for it.
     pub fn revoke_tokens(&self) {
         self.shared.accounts().revoke(None);
     }
 
-    /// Gives all codes and tokens these scopes.
+    /// Replaces the scopes of all codes and tokens.
     pub fn set_scopes(&self, scopes: &[&str]) {
-        let scopes = crate::oauth::scopes::Scopes::from_list(scopes.iter().copied());
+        let scopes = Scopes::from_list(scopes.iter().copied());
         self.shared.accounts().set_scopes(scopes);
     }
 
-    /// One mutation, in the form that `POST /_admin/mutate` takes; gives what it answers. The error
-    /// says in words why nothing was done.
+    /// Makes a change, given as the body of `POST /_admin/mutate`, and gives the answer of that call. On an
+    /// error nothing was changed.
     pub fn mutate(&self, mutation: Value) -> Result<Value, String> {
         let mutation: Mutation = serde_json::from_value(mutation).map_err(|e| e.to_string())?;
         mutate::apply(&self.shared, mutation).map_err(|(_, message)| message)
     }
 
-    /// The lines of a table's truth; none for an unknown table.
+    /// The truth of a table, one line of JSON per row; none for an unknown table.
     pub fn truth(&self, table: &str, query: TruthQuery) -> Option<Vec<String>> {
         let mut next = lines(Arc::clone(&self.shared), table, query)?;
         let mut all = Vec::new();
-        while let Some(piece) = next() {
-            let text = String::from_utf8_lossy(&piece).into_owned();
+        while let Some(chunk) = next() {
+            let text = String::from_utf8_lossy(&chunk).into_owned();
             all.extend(text.lines().map(str::to_owned));
         }
         Some(all)
     }
 
-    /// Requests, credits, peak concurrency, tokens, deliveries.
+    /// The answer of `GET /_admin/stats`.
     pub fn stats(&self) -> Value {
-        crate::admin::stats(&self.shared)
+        stats(&self.shared)
     }
 
-    /// Waits until every queued webhook event was sent or dropped; false when that takes too long.
-    pub fn wait_for_deliveries(&self, at_most: std::time::Duration) -> bool {
-        let start = std::time::Instant::now();
-        while self.shared.webhooks.ledger.pending() > 0 {
+    /// Waits until every queued webhook event was delivered or dropped; false when `at_most` has passed.
+    pub fn wait_for_deliveries(&self, at_most: Duration) -> bool {
+        let start = Instant::now();
+        while self.shared.webhooks.log.pending() > 0 {
             if start.elapsed() > at_most {
                 return false;
             }
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
         true
     }
 
-    /// Waits until somebody stops it by `POST /_admin/shutdown`.
+    /// Blocks until `POST /_admin/shutdown` stops the simulator.
     pub fn wait(mut self) {
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so on stderr.
+            // The panic of a thread is on stderr already.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The words that generated records are made of. All people and firms are invented.
+//! The words that generated records consist of. All people and companies are invented.
 
 pub(crate) const FIRST_NAMES: &[&str] = &[
     "Aaliyah",
@@ -177,7 +177,7 @@ pub(crate) const SENTENCES: &[&str] = &[
     "I have attached a photo of the label; the serial number ends in {n}.",
     "Our colleague said: \"just restart it\", which did not help.",
     "The log says C:\\Program Files\\Agent\\error_{n}.log: access denied \\o/",
-    "Please call me back before noon, I am travelling afterwards ✈️.",
+    "Please call me back before noon, I am traveling afterwards ✈️.",
     "Die Lieferung kam unvollständig an, es fehlen {n} Teile.",
     "مرحباً، أواجه مشكلة في تسجيل الدخول منذ {n} أيام.",
     "שלום, המכשיר שלי אינו נדלק מאז אתמול.",

@@ -1,12 +1,12 @@
-//! Webhooks: who subscribed to what, and what goes out to whom (reference, §6).
+//! Webhooks: the registered ones, and the events queued for each (reference, §6).
 //!
-//! Each (webhook, module) pair is a lane: a queue with one task behind it. Order is kept within a
-//! lane and nowhere else, as the service has it.
+//! Each pair of webhook and module has a queue with a task ([`queue`]): order is kept within a module and
+//! not across modules, as §6.1 says.
 
-pub(crate) mod events;
-pub(crate) mod lane;
-pub(crate) mod ledger;
-pub(crate) mod outbound;
+mod delivery_log;
+mod events;
+pub(crate) mod http_client;
+mod queue;
 pub(crate) mod signature;
 pub(crate) mod subscription;
 
@@ -17,36 +17,59 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::clock::iso;
 use crate::ids::{self, Kind};
 use crate::options::Options;
 use crate::settings::{Settings, WebhookSettings};
 use crate::shared::Shared;
-use crate::webhooks::events::word;
-use crate::webhooks::lane::Queued;
-use crate::webhooks::ledger::Ledger;
-use crate::webhooks::outbound::Outbound;
-use crate::webhooks::signature::Signer;
+use crate::time::iso;
+use crate::webhooks::delivery_log::DeliveryLog;
+use crate::webhooks::events::module;
+use crate::webhooks::http_client::HttpClient;
+use crate::webhooks::queue::Queued;
+use crate::webhooks::signature::{Claims, Signer};
 use crate::webhooks::subscription::Subscription;
 use crate::world::change::Event;
+
+/// How a webhook was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// By `POST /webhooks`.
+    Api,
+    /// By `POST /_admin/webhooks`, in place of Desk's setup pages. The API does not list it.
+    Manual,
+}
 
 /// One registered webhook.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhook {
     pub(crate) id: u64,
     pub(crate) subscription: Subscription,
-    /// Set up in Desk's pages: the API does not list it.
-    pub(crate) is_manual: bool,
+    pub(crate) origin: Origin,
     pub(crate) created: i64,
     pub(crate) modified: i64,
 }
 
-/// All about webhooks of one simulator.
+impl Webhook {
+    /// The webhook as the API shows it.
+    pub(crate) fn to_json(&self, creator: &str) -> Value {
+        let mut object = self.subscription.sent.clone();
+        object.insert("id".to_owned(), self.id.to_string().into());
+        object.insert("url".to_owned(), self.subscription.url.clone().into());
+        object.insert("type".to_owned(), "CUSTOMER_WEBHOOK".into());
+        object.insert("isEnabled".to_owned(), self.subscription.is_enabled.into());
+        object.insert("createdBy".to_owned(), creator.into());
+        object.insert("createdTime".to_owned(), self.created.into());
+        object.insert("modifiedTime".to_owned(), self.modified.into());
+        Value::Object(object)
+    }
+}
+
+/// All webhooks of one simulator.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     pub(crate) signer: Signer,
-    pub(crate) ledger: Ledger,
-    pub(crate) outbound: Outbound,
+    pub(crate) log: DeliveryLog,
+    pub(crate) client: HttpClient,
     organization: String,
     seed: u64,
     server: OnceLock<(Handle, Weak<Shared>)>,
@@ -55,12 +78,13 @@ pub(crate) struct Webhooks {
 
 #[derive(Debug, Default)]
 struct State {
-    hooks: Vec<Webhook>,
-    /// Webhooks made so far.
-    made: u64,
-    /// Events published so far; decides which are hit by faults.
+    webhooks: Vec<Webhook>,
+    /// Webhooks registered so far, deleted ones included: the index of the next id.
+    registered: u64,
+    /// Events published so far: the number that decides the faults of the next one.
     published: u64,
-    lanes: BTreeMap<(u64, String), UnboundedSender<Queued>>,
+    /// By webhook and module.
+    queues: BTreeMap<(u64, String), UnboundedSender<Queued>>,
 }
 
 impl Webhooks {
@@ -68,8 +92,8 @@ impl Webhooks {
     pub(crate) fn new(options: &Options) -> Webhooks {
         Webhooks {
             signer: Signer::new(&options.organization_id),
-            ledger: Ledger::default(),
-            outbound: Outbound::new(),
+            log: DeliveryLog::default(),
+            client: HttpClient::new(),
             organization: options.organization_id.clone(),
             seed: options.seed,
             server: OnceLock::new(),
@@ -77,49 +101,49 @@ impl Webhooks {
         }
     }
 
-    /// From now on deliveries run on this runtime.
+    /// Sets the runtime that deliveries run on. Events published before are discarded.
     pub(crate) fn attach(&self, runtime: Handle, shared: Weak<Shared>) {
-        // Attached once, by the server.
+        // Called once, when the server starts.
         let _ = self.server.set((runtime, shared));
     }
 
-    /// Registers a webhook; gives its id.
-    pub(crate) fn add(&self, subscription: Subscription, is_manual: bool, now: i64) -> u64 {
+    /// Registers a webhook and gives its id.
+    pub(crate) fn add(&self, subscription: Subscription, origin: Origin, now: i64) -> u64 {
         let mut state = self.lock();
-        let id = ids::id(self.seed, Kind::Webhook, state.made);
-        state.made += 1;
-        state.hooks.push(Webhook { id, subscription, is_manual, created: now, modified: now });
+        let id = ids::id(self.seed, Kind::Webhook, state.registered);
+        state.registered += 1;
+        state.webhooks.push(Webhook { id, subscription, origin, created: now, modified: now });
         id
     }
 
-    /// Replaces what a webhook subscribes to.
+    /// Replaces the subscription of a webhook.
     pub(crate) fn replace(&self, id: u64, subscription: Subscription, now: i64) {
-        if let Some(hook) = self.lock().hooks.iter_mut().find(|hook| hook.id == id) {
-            hook.subscription = subscription;
-            hook.modified = now;
+        if let Some(webhook) = self.lock().webhooks.iter_mut().find(|webhook| webhook.id == id) {
+            webhook.subscription = subscription;
+            webhook.modified = now;
         }
     }
 
-    /// Removes a webhook; false when there is none.
+    /// Removes a webhook; false when there is none with this id.
     pub(crate) fn remove(&self, id: u64) -> bool {
         let mut state = self.lock();
-        let before = state.hooks.len();
-        state.hooks.retain(|hook| hook.id != id);
-        state.lanes.retain(|(hook, _), _| *hook != id);
-        state.hooks.len() < before
+        let before = state.webhooks.len();
+        state.webhooks.retain(|webhook| webhook.id != id);
+        state.queues.retain(|(webhook, _), _| *webhook != id);
+        state.webhooks.len() < before
     }
 
     /// All webhooks, oldest first.
     pub(crate) fn all(&self) -> Vec<Webhook> {
-        self.lock().hooks.clone()
+        self.lock().webhooks.clone()
     }
 
-    /// The webhook with an id, unless it was removed.
+    /// The webhook with this id unless it was removed.
     pub(crate) fn find(&self, id: u64) -> Option<Webhook> {
-        self.lock().hooks.iter().find(|hook| hook.id == id).cloned()
+        self.lock().webhooks.iter().find(|webhook| webhook.id == id).cloned()
     }
 
-    /// Queues events for the webhooks that want them, in the order given.
+    /// Queues events, in this order, for the webhooks that subscribe to them.
     pub(crate) fn publish(&self, settings: &Settings, events: Vec<Event>, source: Option<&str>) {
         if events.is_empty() {
             return;
@@ -129,38 +153,40 @@ impl Webhooks {
         let state = &mut *state;
         for event in &events {
             state.published += 1;
-            for hook in &state.hooks {
-                let Some(element) = self.element(&settings.webhooks, hook, event, source) else { continue };
+            for webhook in &state.webhooks {
+                let Some(element) = self.element(&settings.webhooks, webhook, event, source) else {
+                    continue;
+                };
                 let queued = Queued { element, number: state.published };
-                let lane = (hook.id, word(&event.kind).to_owned());
-                let sender = state.lanes.entry(lane).or_insert_with(|| {
+                let queue = (webhook.id, module(&event.kind).to_owned());
+                let sender = state.queues.entry(queue).or_insert_with(|| {
                     let (sender, receiver) = unbounded_channel();
-                    runtime.spawn(lane::run(shared.clone(), hook.id, receiver));
+                    runtime.spawn(queue::run(shared.clone(), webhook.id, receiver));
                     sender
                 });
-                self.ledger.queued();
-                // The receiver lives as long as the sender is in the map.
+                self.log.queued();
+                // The task holds the receiver for as long as the map holds the sender.
                 let _ = sender.send(queued);
             }
         }
     }
 
-    /// The element of the array that a webhook gets for an event; none when it does not want it.
+    /// The element of the delivery's array for an event; none when the webhook does not subscribe to it.
     fn element(
         &self,
         settings: &WebhookSettings,
-        hook: &Webhook,
+        webhook: &Webhook,
         event: &Event,
         source: Option<&str>,
     ) -> Option<Value> {
         let (mut kind, mut payload) = (event.kind.clone(), &event.payload);
         if settings.delete_as_update
-            && let (Some(record), Some(word)) = (&event.record, kind.strip_suffix("_Delete"))
+            && let (Some(record), Some(module)) = (&event.record, kind.strip_suffix("_Delete"))
         {
-            kind = format!("{word}_Update");
+            kind = format!("{module}_Update");
             payload = record;
         }
-        let filter = hook.subscription.wants(&kind, event, source)?;
+        let filter = webhook.subscription.filter(&kind, event, source)?;
         let previous = event.previous.as_ref().filter(|_| filter.include_previous);
         let time = if settings.event_time_iso { iso(event.at) } else { event.at.to_string() };
         Some(json!({
@@ -169,14 +195,9 @@ impl Webhooks {
         }))
     }
 
-    /// The key set of `/.well-known/jwks.json`.
-    pub(crate) fn keys(&self) -> Value {
-        self.signer.key_set()
-    }
-
-    /// Counts of deliveries.
-    pub(crate) fn stats(&self) -> Value {
-        self.ledger.report()
+    /// The signature of a delivery to a webhook at this time.
+    pub(crate) fn sign(&self, webhook: u64, now: i64, settings: &WebhookSettings) -> String {
+        self.signer.sign(&Claims::new(webhook, now, settings))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,41 +1,51 @@
-//! The truth: every record of the portal, as it is now.
+//! The records of the simulated Zoho Desk, as they are now.
 //!
-//! Knows nothing of HTTP. [`crate::api`] reads it, [`change`] alters it, [`crate::truth`] prints it.
+//! Knows no HTTP. [`crate::api`] renders them, the `change` files modify them, [`crate::truth`] prints them.
 
-pub(crate) mod catalog;
-pub(crate) mod change;
-pub(crate) mod change_row;
-pub(crate) mod change_talk;
-pub(crate) mod change_ticket;
-pub(crate) mod conversation;
-pub(crate) mod customers;
-pub(crate) mod departments;
-pub(crate) mod embedded;
-pub(crate) mod fields;
-pub(crate) mod pending;
-pub(crate) mod random;
-pub(crate) mod rendered;
-pub(crate) mod standard_fields;
+mod row_cache;
+mod search_index;
+mod selections;
 pub(crate) mod table;
+
+mod catalog;
+mod customers;
+mod departments;
+pub(crate) mod fields;
+mod population;
+mod standard_fields;
+mod status;
+
+pub(crate) mod conversation;
+mod conversation_row;
+mod embedded;
 pub(crate) mod ticket;
 pub(crate) mod ticket_fields;
-pub(crate) mod ticket_row;
-pub(crate) mod tickets;
-pub(crate) mod views;
+mod ticket_row;
+mod ticket_text;
+mod tickets;
 
-use crate::options::{Options, Sizes};
-use crate::world::catalog::Counts;
-use crate::world::departments::Status;
+pub(crate) mod change;
+mod change_conversation;
+mod change_field;
+mod change_row;
+mod change_ticket;
+mod churn;
+mod random;
+
+use serde_json::Value;
+
+use crate::options::Options;
 use crate::world::fields::Fields;
-use crate::world::table::{Document, Life, Row, Table};
-use crate::world::ticket::{Draw, Ticket};
-use crate::world::tickets::Tickets;
+use crate::world::population::Population;
+use crate::world::status::Status;
+use crate::world::table::{Object, Record, Row, Table};
+use crate::world::ticket::Ticket;
 
-/// Every record of the portal.
+/// Every record.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
-    pub(crate) draw: Draw,
+    pub(crate) population: Population,
     pub(crate) fields: Fields,
     pub(crate) departments: Table,
     pub(crate) agents: Table,
@@ -44,54 +54,45 @@ pub(crate) struct World {
     pub(crate) contracts: Table,
     pub(crate) contacts: Table,
     pub(crate) accounts: Table,
-    pub(crate) tickets: Tickets,
-    /// List pages served in churn mode.
-    churned: u64,
+    pub(crate) tickets: Table<Ticket>,
+    /// List pages served while churn was on.
+    churn_pages: u64,
     /// The statuses of each department, by its position.
     statuses: Vec<Vec<Status>>,
 }
 
 impl World {
-    /// The portal that options describe.
+    /// The generated records for these options.
     pub(crate) fn new(options: &Options) -> World {
         let (seed, sizes) = (options.seed, &options.sizes);
-        let draw = draw(seed, sizes);
-        let counts = Counts::of(&draw);
-        let statuses: Vec<Vec<Status>> = (0..draw.departments).map(departments::statuses).collect();
-        let mut all: Vec<(String, String)> = Vec::new();
-        for status in statuses.iter().flatten() {
-            if all.iter().all(|(name, _)| *name != status.name) {
-                all.push((status.name.clone(), status.kind.to_owned()));
-            }
-        }
-        let fields = Fields::new(seed, &all);
-        let people = (draw.contacts, draw.accounts, draw.agents);
-        let table = |module, rows: Vec<Row>| Table::new(module, seed, rows);
-        let department = |at| departments::department(seed, at, draw.agents);
-        let agent = |at| departments::agent(seed, at, draw.departments);
-        let team = |at| departments::team(seed, at, draw.agents);
-        let product = |at| catalog::product(seed, at, counts, &fields);
-        let contract = |at| catalog::contract(seed, at, counts, &fields);
-        let contact = |at| customers::contact(seed, at, people, &fields);
-        let account = |at| customers::account(seed, at, people, &fields);
+        let population = Population::new(seed, sizes);
+        let statuses: Vec<Vec<Status>> = (0..population.departments).map(status::statuses).collect();
+        let fields = Fields::new(seed, &status::distinct(&statuses));
+        let generate = |module, count: u32, row: &dyn Fn(u32) -> Row| {
+            Table::new(module, seed, (0..count).map(row).collect())
+        };
+        let Population { departments, agents, products, contracts, contacts, accounts, .. } = population;
+        let (people, all) = (&population, &fields);
         World {
             seed,
-            draw,
-            departments: table(&departments::DEPARTMENT, (0..draw.departments).map(department).collect()),
-            agents: table(&departments::AGENT, (0..draw.agents).map(agent).collect()),
-            teams: table(&departments::TEAM, (0..draw.departments).map(team).collect()),
-            products: table(&catalog::PRODUCT, (0..draw.products).map(product).collect()),
-            contracts: table(&catalog::CONTRACT, (0..sizes.contracts).map(contract).collect()),
-            contacts: table(&customers::CONTACT, (0..draw.contacts).map(contact).collect()),
-            accounts: table(&customers::ACCOUNT, (0..draw.accounts).map(account).collect()),
-            tickets: Tickets::new(&draw, sizes),
+            departments: generate(&departments::DEPARTMENT, departments, &|at| {
+                departments::department(people, at)
+            }),
+            agents: generate(&departments::AGENT, agents, &|at| departments::agent(people, at)),
+            teams: generate(&departments::TEAM, departments, &|at| departments::team(people, at)),
+            products: generate(&catalog::PRODUCT, products, &|at| catalog::product(people, all, at)),
+            contracts: generate(&catalog::CONTRACT, contracts, &|at| catalog::contract(people, all, at)),
+            contacts: generate(&customers::CONTACT, contacts, &|at| customers::contact(people, all, at)),
+            accounts: generate(&customers::ACCOUNT, accounts, &|at| customers::account(people, all, at)),
+            tickets: tickets::generate(people, sizes),
+            population,
             fields,
             statuses,
-            churned: 0,
+            churn_pages: 0,
         }
     }
 
-    /// The table of a name, as URLs use it.
+    /// The table of a module by its name in URLs; none for tickets, whose table has another type.
     pub(crate) fn table(&self, name: &str) -> Option<&Table> {
         Some(match name {
             "departments" => &self.departments,
@@ -105,7 +106,7 @@ impl World {
         })
     }
 
-    /// The same, to change it.
+    /// The same table, to be modified.
     pub(crate) fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
         Some(match name {
             "departments" => &mut self.departments,
@@ -130,39 +131,25 @@ impl World {
         statuses.get(usize::from(ticket.status)).unwrap_or(&statuses[0])
     }
 
-    /// A document as its detail call shows it.
-    pub(crate) fn detail(&self, table: &Table, row: &Row) -> Document {
-        let mut document = row.document.clone();
-        if let Some(serde_json::Value::Object(cf)) = row.document.get("cf")
+    /// A record as its detail endpoint shows it.
+    pub(crate) fn detail(&self, table: &Table, row: &Row) -> Object {
+        let mut detail = row.values.clone();
+        if let Some(Value::Object(cf)) = row.values.get("cf")
             && table.module.name != "agents"
         {
-            let labelled = self.fields.by_label(table.module.name, cf);
-            document.insert("customFields".to_owned(), labelled);
+            detail.insert("customFields".to_owned(), self.fields.by_label(table.module.name, cf));
         }
         if table.module.trash_key.is_some() {
-            document.insert("isDeleted".to_owned(), false.into());
-            document.insert("isTrashed".to_owned(), (row.life != Life::Live).into());
+            detail.insert("isDeleted".to_owned(), false.into());
+            detail.insert("isTrashed".to_owned(), (!row.is_live()).into());
         }
         if table.module.name == "contracts" {
-            document.insert("account".to_owned(), self.account_of_contract(row));
-            document.insert("product".to_owned(), self.product_of_contract(row));
+            detail.insert("account".to_owned(), self.account_of_contract(row));
+            detail.insert("product".to_owned(), self.product_of_contract(row));
         }
         if table.module.name == "accounts" {
-            document.insert("owner".to_owned(), self.owner(row));
+            detail.insert("owner".to_owned(), self.owner(row));
         }
-        document
-    }
-}
-
-fn draw(seed: u64, sizes: &Sizes) -> Draw {
-    Draw {
-        seed,
-        tickets: sizes.tickets + sizes.trashed_tickets + sizes.archived_tickets,
-        departments: sizes.departments.max(1),
-        agents: sizes.agents.max(1),
-        contacts: sizes.contacts.max(1),
-        accounts: sizes.accounts.max(1),
-        products: sizes.products,
-        conversations_max: sizes.conversations_max,
+        detail
     }
 }

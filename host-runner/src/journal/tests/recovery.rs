@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{append, delivery, open, pending, raw};
-use crate::journal::{Found, Journal, JournalLimits};
+use super::{append, delivery, give_up, open, pending, raw};
+use crate::journal::{Cause, Found, Journal, JournalLimits};
 
 /// The file with everything in it, no log beside it, and nobody who has it open.
 fn settle(folder: &Path) {
@@ -20,7 +20,7 @@ async fn fresh_and_whole_files_are_counted() {
     assert_eq!(found.to_string(), "0 deliveries pending, 0 dead letters");
     let seqs = append(&journal, "b", &["1", "2", "3"]).await;
     append(&journal, "a", &["1"]).await;
-    journal.bury("b", seqs[0], "data", "x").expect("buried");
+    give_up(&journal, "b", seqs[0], "data", "x").expect("given up");
     drop(journal);
     let (_journal, found) = open(folder.path());
     let summary: Vec<_> =
@@ -67,7 +67,7 @@ async fn a_damaged_record_becomes_a_dead_letter_at_start_up() {
     assert_eq!((found.corrupt, found.is_damaged()), (1, true));
     assert_eq!(pending(&journal, "a"), ["1", "3"]);
     let letters = journal.dead_letters(None, 0, 10).expect("listed");
-    assert_eq!((letters[0].kind.as_str(), letters[0].seq), ("corrupt", seqs[1]));
+    assert_eq!((letters[0].failure.cause, letters[0].seq), (Cause::Corrupt, seqs[1]));
     let shown = journal.dead_letter(letters[0].id).expect("read").expect("there");
     assert_eq!(shown.delivery.body, b"X", "a person can look at what is left");
     assert!(shown.corrupt.is_some());
@@ -111,7 +111,7 @@ async fn a_damaged_page_costs_the_records_on_it_and_the_rest_is_saved() {
     let (journal, _) = open(folder.path());
     let bodies: Vec<String> = (0..200).map(|number| format!("{number} {}", "x".repeat(1_000))).collect();
     let seqs = append(&journal, "a", &bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    journal.bury("a", seqs[0], "data", "kept too").expect("buried");
+    give_up(&journal, "a", seqs[0], "data", "kept too").expect("given up");
     drop(journal);
     // As if the file had been made with a clock an hour ahead.
     let ahead = seqs[199].cast_signed() + 3_600_000_000;
@@ -146,7 +146,7 @@ async fn a_kill_while_an_unreadable_file_is_saved_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     let seqs = append(&journal, "a", &["1", "2"]).await;
-    journal.bury("a", seqs[0], "data", "x").expect("buried");
+    give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
     // As the kill leaves it: file and log have their new name, and a fresh file may have begun.
     for (from, to) in [("journal.db", ""), ("journal.db-wal", "-wal")] {
         let to = folder.path().join(format!("journal.db.salvaging-123{to}"));

@@ -1,20 +1,26 @@
-//! Tests of the JSON lines sink: lines, exactly once in the file, foreign files.
+//! Behavior of the JSON lines sink alone: the form of lines, committed bytes, foreign files. The rest is in
+//! `conformance.rs`.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Jsonl;
+use super::{KIND, NAME_BYTES_MAX};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
-use crate::error::Error;
-use crate::sinks::{Commit, Counts, JOURNAL, Sink};
+use crate::error::Result;
+use crate::sinks::{Commit, Counts, Deletes, Location, Progress, Sink, SinkSettings};
 
 fn table() -> Table {
     Table { name: "things".into(), primary_key: vec!["id".into()], schema: "{}".into(), attributes: vec![] }
 }
 
-fn open(folder: &Path) -> Jsonl {
-    let mut sink = Jsonl::open(folder, "acme").expect("opened");
+fn try_open(folder: &Path, owner: &str) -> Result<Box<dyn Sink>> {
+    let location = Location::Path(folder.to_owned());
+    crate::sinks::open(&SinkSettings { kind: &KIND, location, deletes: Deletes::Soft, owner: owner.into() })
+}
+
+fn open(folder: &Path) -> Box<dyn Sink> {
+    let mut sink = try_open(folder, "acme").expect("opened");
     sink.prepare(&[table()]).expect("prepared");
     sink
 }
@@ -34,9 +40,10 @@ fn change(id: u32, after: Option<&str>) -> Change {
     }
 }
 
-fn commit(sink: &mut Jsonl, changes: &[Change], cursor: &str, complete: bool) -> Result<Counts, Error> {
-    let generation = Some(Generation { id: 7, as_of_ms: None, complete });
-    sink.commit(&Commit { table: "things", changes, cursor: Some(cursor), generation, as_of_ms: 9 })
+fn commit(sink: &mut dyn Sink, changes: &[Change], cursor: &str, complete: bool) -> Result<Counts> {
+    let generation = Some(Generation { id: 7, as_of_ms: Some(5), complete });
+    let progress = Progress::Table { name: "things", cursor, generation };
+    sink.commit(&Commit { changes, progress, as_of_ms: 9 })
 }
 
 fn lines(folder: &Path) -> Vec<Value> {
@@ -44,57 +51,80 @@ fn lines(folder: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
-#[test]
-fn one_line_per_change_whatever_the_document_looks_like() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut sink = open(folder.path());
-    let changes = [change(1, Some("{\n  \"id\": \"1\",\r\n \"a\": 1.50\n}")), change(2, None)];
-    let counts = commit(&mut sink, &changes, "c1", true).expect("committed");
-    assert_eq!((counts.read, counts.inserted, counts.deleted), (2, 1, 1));
-    let expected = json!({
-        "table": "things", "operation": "read", "key": {"id": "1"},
-        "source_updated_at": "1970-01-01T00:00:00.000Z", "id": "id \"1\"", "as_of_ms": 9, "generation": 7,
-        "change_source": "snapshot", "after": {"id": "1", "a": 1.5}
-    });
-    let lines = lines(folder.path());
-    assert_eq!(lines[0], expected);
-    assert_eq!(lines[1]["after"], Value::Null);
-    assert_eq!(lines[2], json!({"table": "things", "operation": "snapshot-complete", "generation": 7}));
-    assert_eq!(lines.len(), 3);
+fn cursor(sink: &dyn Sink) -> Option<String> {
+    sink.table_state("things").expect("a state").expect("a state").cursor
 }
 
 #[test]
-fn a_change_beside_a_snapshot_counts_as_shown_unless_it_is_older_than_the_snapshot() {
+fn every_change_is_one_line_and_a_complete_snapshot_is_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(folder.path());
+    let changes = [
+        change(1, Some("{\n  \"id\": \"1\",\r\n \"a\": 1.50\n}")),
+        Change {
+            partial: true,
+            source: ChangeSource::Webhook,
+            source_updated_at_ms: None,
+            ..change(2, Some("{}"))
+        },
+        change(3, None),
+    ];
+    let counts = commit(sink.as_mut(), &changes, "c1", true).expect("committed");
+    assert_eq!((counts.read, counts.inserted, counts.deleted), (3, 2, 1));
+    let text = std::fs::read_to_string(folder.path().join("things.jsonl")).expect("a file");
+    let expected = [
+        concat!(
+            r#"{"table":"things","operation":"read","key":{"id":"1"},"#,
+            r#""source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"1\"","as_of_ms":9,"#,
+            r#""generation":7,"change_source":"snapshot","after":{   "id": "1",   "a": 1.50 }}"#,
+        ),
+        concat!(
+            r#"{"table":"things","operation":"read","key":{"id":"2"},"source_updated_at":null,"#,
+            r#""id":"id \"2\"","as_of_ms":9,"generation":7,"change_source":"webhook","partial":true,"#,
+            r#""after":{}}"#,
+        ),
+        concat!(
+            r#"{"table":"things","operation":"delete","key":{"id":"3"},"#,
+            r#""source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"3\"","as_of_ms":9,"#,
+            r#""generation":null,"change_source":"snapshot","after":null}"#,
+        ),
+        r#"{"table":"things","operation":"snapshot-complete","generation":7,"as_of_ms":5}"#,
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_change_from_elsewhere_has_the_generation_of_the_newest_snapshot_unless_it_is_older() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());
     let generation = Some(Generation { id: 7, as_of_ms: Some(100), complete: false });
-    let begin = Commit { table: "things", changes: &[], cursor: Some("c"), generation, as_of_ms: 9 };
-    sink.commit(&begin).expect("committed");
-    let told = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
-    let beside = Commit { changes: &told, table: JOURNAL, cursor: Some("1"), generation: None, ..begin };
-    sink.commit(&beside).expect("committed");
-    let passes: Vec<Value> = lines(folder.path()).iter().map(|line| line["generation"].clone()).collect();
-    assert_eq!(passes, [Value::Null, Value::from(7)]);
+    let progress = Progress::Table { name: "things", cursor: "c", generation };
+    sink.commit(&Commit { changes: &[], progress, as_of_ms: 9 }).expect("committed");
+    let changes = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
+    let progress = Progress::Journal { through: 1 };
+    sink.commit(&Commit { changes: &changes, progress, as_of_ms: 9 }).expect("committed");
+    let lines = lines(folder.path());
+    let generations: Vec<&Value> = lines.iter().map(|line| &line["generation"]).collect();
+    assert_eq!(generations, [&Value::Null, &Value::from(7)]);
 }
 
 #[test]
-fn the_state_before_is_written_where_it_is_told() {
+fn the_state_before_is_written_where_the_source_sends_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());
-    let before = Some("{\"a\":\n1}".to_owned());
-    let told = Change { before, ..change(1, None) };
-    commit(&mut sink, &[told, change(2, Some("{}"))], "c1", false).expect("committed");
+    let first = Change { before: Some("{\"a\":\n1}".to_owned()), ..change(1, None) };
+    commit(sink.as_mut(), &[first, change(2, Some("{}"))], "c1", false).expect("committed");
     let lines = lines(folder.path());
     assert_eq!((&lines[0]["before"], &lines[0]["after"]), (&json!({"a": 1}), &Value::Null));
     assert!(lines[1].get("before").is_none(), "{}", lines[1]);
 }
 
 #[test]
-fn what_lies_behind_the_committed_bytes_is_cut_off_at_every_length() {
+fn bytes_after_the_committed_ones_are_cut_off_at_every_length() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("things.jsonl");
     let mut sink = open(folder.path());
-    commit(&mut sink, &[change(1, Some("{}"))], "c1", false).expect("committed");
+    commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
     drop(sink);
     let committed = std::fs::read(&file).expect("read");
     let line = b"{\"table\":\"things\",\"half\":1}\n";
@@ -102,12 +132,11 @@ fn what_lies_behind_the_committed_bytes_is_cut_off_at_every_length() {
         std::fs::write(&file, [&committed, &line[..length]].concat()).expect("written");
         let mut sink = open(folder.path());
         assert_eq!(std::fs::read(&file).expect("read"), committed, "{length}");
-        let position = sink.position("things").expect("asked").expect("a position");
-        assert_eq!(position.cursor.as_deref(), Some("c1"));
-        commit(&mut sink, &[], "c1", false).expect("committed");
+        assert_eq!(cursor(sink.as_ref()).as_deref(), Some("c1"));
+        commit(sink.as_mut(), &[], "c1", false).expect("committed");
     }
     let mut sink = open(folder.path());
-    commit(&mut sink, &[change(2, Some("{}"))], "c2", false).expect("committed");
+    commit(sink.as_mut(), &[change(2, Some("{}"))], "c2", false).expect("committed");
     assert_eq!(lines(folder.path()).len(), 2);
 }
 
@@ -116,54 +145,72 @@ fn a_shortened_or_foreign_file_is_not_touched() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("things.jsonl");
     std::fs::write(&file, "mine").expect("written");
-    let mut sink = Jsonl::open(folder.path(), "acme").expect("opened");
+    let mut sink = try_open(folder.path(), "acme").expect("opened");
     assert!(sink.prepare(&[table()]).is_err());
     assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");
     std::fs::remove_file(&file).expect("removed");
 
     let mut sink = open(folder.path());
-    commit(&mut sink, &[change(1, Some("{}"))], "c1", false).expect("committed");
+    commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
     drop(sink);
     std::fs::write(&file, "").expect("cut");
-    assert!(Jsonl::open(folder.path(), "acme").is_err());
+    let error = try_open(folder.path(), "acme").err().expect("opened a shortened file");
+    assert!(error.message.contains("things.jsonl: has 0 bytes, but"), "{error}");
 }
 
 #[test]
-fn a_bad_row_leaves_nothing_behind() {
+fn a_bad_row_leaves_no_line_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());
     let changes = [change(1, Some("{}")), change(2, Some("nope"))];
-    let error = commit(&mut sink, &changes, "c1", false).expect_err("took it");
-    assert_eq!(error.message, "table `things`: row {\"id\":\"2\"}: its document is not a JSON object");
-    commit(&mut sink, &changes[..1], "c1", false).expect("committed");
+    let error = commit(sink.as_mut(), &changes, "c1", false).expect_err("stored");
+    assert_eq!(error.message, "table `things`: row {\"id\":\"2\"}: is not a JSON object");
+    commit(sink.as_mut(), &changes[..1], "c1", false).expect("committed");
     assert_eq!(lines(folder.path()).len(), 1);
 }
 
 #[test]
-fn a_folder_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first() {
+fn a_folder_whose_owner_was_deleted_belongs_to_the_next_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());
-    commit(&mut sink, &[change(1, Some("{}"))], "c1", false).expect("committed");
+    commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
     drop(sink);
-    let error = Jsonl::open(folder.path(), "other").err().expect("opened for two");
-    let place = folder.path().display();
-    assert_eq!(error.message, format!("{place}: holds the rows of connection `acme`, not of `other`"));
-    assert!(error.hint.is_some_and(|hint| hint.contains("remove \"owner\"")));
+    let error = try_open(folder.path(), "other").err().expect("opened for two");
+    assert!(error.hint.is_some_and(|hint| hint.contains("delete \"owner\"")));
     let sidecar = folder.path().join("_sync_state.json");
     let text = std::fs::read_to_string(&sidecar).expect("read");
-    std::fs::write(&sidecar, text.replace("\"owner\": \"acme\",", "")).expect("made older");
-    let sink = Jsonl::open(folder.path(), "other").expect("nobody's");
-    let position = sink.position("things").expect("asked").expect("a position");
-    assert_eq!(position.cursor.as_deref(), Some("c1"));
-    assert!(Jsonl::open(folder.path(), "acme").is_err());
+    std::fs::write(&sidecar, text.replace("\"owner\": \"acme\",", "")).expect("released");
+    let sink = try_open(folder.path(), "other").expect("its own");
+    assert_eq!(cursor(sink.as_ref()).as_deref(), Some("c1"));
+    assert!(try_open(folder.path(), "acme").is_err());
 }
 
 #[test]
-fn names_that_leave_the_folder_are_refused() {
+fn a_folder_of_another_version_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut sink = Jsonl::open(folder.path(), "acme").expect("opened");
-    for name in ["../x", "a/b", "_sync_state", ".hidden", ""] {
+    drop(open(folder.path()));
+    let sidecar = folder.path().join("_sync_state.json");
+    let text = std::fs::read_to_string(&sidecar).expect("read");
+    for (version, writer) in [(1, "an older"), (99, "a newer")] {
+        let other = text.replace("\"version\": 2", &format!("\"version\": {version}"));
+        assert_ne!(other, text);
+        std::fs::write(&sidecar, &other).expect("changed");
+        let error = try_open(folder.path(), "acme").err().expect("opened another version");
+        assert!(error.message.ends_with(&format!("_sync_state.json: written by {writer} runner")), "{error}");
+        assert_eq!(std::fs::read_to_string(&sidecar).expect("read"), other);
+    }
+}
+
+#[test]
+fn names_that_leave_the_folder_or_are_too_long_are_refused_and_the_folder_still_opens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = try_open(folder.path(), "acme").expect("opened");
+    let long = "x".repeat(NAME_BYTES_MAX + 1);
+    for name in ["../x", "a/b", "_sync_state", ".hidden", "", &long] {
         let result = sink.prepare(&[Table { name: name.into(), ..table() }]);
         assert!(result.is_err(), "{name}");
     }
+    sink.prepare(&[Table { name: long[1..].into(), ..table() }]).expect("the longest name");
+    drop(sink);
+    open(folder.path());
 }

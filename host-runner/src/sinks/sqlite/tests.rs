@@ -1,17 +1,32 @@
-//! Tests of the SQLite sink: the order of changes, snapshots, deletes, schema changes.
+//! Behavior of the SQLite sink alone: typed columns, views, tombstones, names, versions. The rest is in
+//! `conformance.rs`.
 
 use rusqlite::Connection;
 
-use super::Sqlite;
+use super::{KIND, schema};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
-use crate::sinks::{Commit, Counts, Sink};
+use crate::error::Result;
+use crate::sinks::{Commit, Counts, Deletes, Location, Progress, Sink, SinkSettings};
 
-struct Target {
+struct Case {
     folder: tempfile::TempDir,
-    sink: Sqlite,
+    sink: Box<dyn Sink>,
 }
 
-fn schema(properties: &str) -> Table {
+fn settings(folder: &tempfile::TempDir, deletes: Deletes, owner: &str) -> SinkSettings {
+    SinkSettings {
+        kind: &KIND,
+        location: Location::path(folder.path(), "t.db"),
+        deletes,
+        owner: owner.into(),
+    }
+}
+
+fn open(folder: &tempfile::TempDir, owner: &str) -> Result<Box<dyn Sink>> {
+    crate::sinks::open(&settings(folder, Deletes::Soft, owner))
+}
+
+fn table(properties: &str) -> Table {
     Table {
         name: "things".into(),
         primary_key: vec!["id".into()],
@@ -20,14 +35,14 @@ fn schema(properties: &str) -> Table {
     }
 }
 
-fn target(hard_deletes: bool) -> Target {
+fn case(deletes: Deletes) -> Case {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut sink = Sqlite::open(&folder.path().join("t.db"), "acme", hard_deletes).expect("opened");
-    sink.prepare(&[schema(",\"n\":{\"type\":\"integer\"}")]).expect("prepared");
-    Target { folder, sink }
+    let mut sink = crate::sinks::open(&settings(&folder, deletes, "acme")).expect("opened");
+    sink.prepare(&[table(",\"n\":{\"type\":\"integer\"}")]).expect("prepared");
+    Case { folder, sink }
 }
 
-/// A row in a state, or gone when `n` is none.
+/// A row in a state, or its delete when `n` is none.
 fn change(id: &str, n: Option<i64>, as_of: u64) -> Change {
     Change {
         table: "things".into(),
@@ -43,355 +58,199 @@ fn change(id: &str, n: Option<i64>, as_of: u64) -> Change {
     }
 }
 
-impl Target {
-    fn commit(&mut self, changes: &[Change], generation: Option<(u64, bool)>) -> Counts {
-        let generation = generation.map(|(id, complete)| Generation { id, as_of_ms: Some(id), complete });
-        let commit = Commit {
-            table: "things",
-            changes,
-            cursor: generation.is_some().then_some("cursor"),
-            generation,
-            as_of_ms: 50,
-        };
+impl Case {
+    fn commit(&mut self, changes: &[Change]) -> Counts {
+        let commit = Commit { changes, progress: Progress::Journal { through: 1 }, as_of_ms: 50 };
         self.sink.commit(&commit).expect("committed")
     }
 
-    /// `id=n` of living rows, `id-` of marked ones, in order.
-    fn rows(&self) -> String {
-        self.query("SELECT id || CASE WHEN _deleted THEN '-' ELSE '=' || n END FROM things ORDER BY id")
+    fn snapshot(&mut self, id: u64, changes: &[Change]) -> Counts {
+        let generation = Some(Generation { id, as_of_ms: Some(id), complete: true });
+        let progress = Progress::Table { name: "things", cursor: "c", generation };
+        self.sink.commit(&Commit { changes, progress, as_of_ms: 50 }).expect("committed")
+    }
+
+    fn database(&self) -> Connection {
+        Connection::open(self.folder.path().join("t.db")).expect("opened")
     }
 
     fn query(&self, sql: &str) -> String {
-        let database = Connection::open(self.folder.path().join("t.db")).expect("opened");
+        let database = self.database();
         let mut select = database.prepare(sql).expect("prepared");
         let texts = select.query_map([], |row| row.get::<_, String>(0)).expect("queried");
         texts.collect::<Result<Vec<_>, _>>().expect("texts").join(" ")
     }
 }
 
-/// All orders of a few changes.
-fn permutations(changes: &[Change]) -> Vec<Vec<Change>> {
-    if changes.len() < 2 {
-        return vec![changes.to_vec()];
-    }
-    let mut all = Vec::new();
-    for index in 0..changes.len() {
-        let mut rest = changes.to_vec();
-        let first = rest.remove(index);
-        for mut tail in permutations(&rest) {
-            tail.insert(0, first.clone());
-            all.push(tail);
-        }
-    }
-    all
-}
-
 #[test]
-fn the_newest_state_wins_in_every_order_and_a_replay_changes_nothing() {
-    for hard in [false, true] {
-        for last in [Some(4), None] {
-            let history = [
-                change("a", Some(1), 10),
-                change("a", Some(2), 20),
-                change("a", None, 30),
-                change("a", last, 40),
-            ];
-            for order in permutations(&history) {
-                let mut target = target(hard);
-                for change in &order {
-                    target.commit(std::slice::from_ref(change), None);
-                }
-                let expected = match (last, hard) {
-                    (Some(_), _) => "a=4",
-                    (None, false) => "a-",
-                    (None, true) => "",
-                };
-                assert_eq!(target.rows(), expected, "{order:?}");
-                target.commit(&order, None);
-                assert_eq!(target.rows(), expected, "replayed {order:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn equal_times_apply_again_and_the_same_change_only_counts_as_seen() {
-    let mut target = target(false);
-    target.commit(&[change("a", Some(1), 10)], None);
-    let counts = target.commit(&[change("a", Some(2), 10)], None);
-    assert_eq!((counts.updated, counts.unchanged), (1, 0));
-    let counts = target.commit(&[change("a", Some(2), 10)], None);
-    assert_eq!((counts.updated, counts.unchanged), (0, 1));
-    let counts = target.commit(&[change("a", Some(1), 9)], None);
-    assert_eq!(counts.stale, 1);
-    assert_eq!(target.rows(), "a=2");
-}
-
-#[test]
-fn an_unchanged_row_still_advances_in_time() {
-    let mut target = target(false);
-    let mut seen = change("a", Some(1), 10);
-    target.commit(std::slice::from_ref(&seen), None);
-    seen.as_of_ms = Some(30);
-    target.commit(std::slice::from_ref(&seen), None);
-    // A change from between the two reads is older than what is known.
-    let counts = target.commit(&[change("a", Some(2), 20)], None);
-    assert_eq!(counts.stale, 1);
-    assert_eq!(target.rows(), "a=1");
-}
-
-#[test]
-fn a_change_without_a_time_counts_as_of_the_call() {
-    let mut target = target(false);
-    let mut timeless = change("a", Some(1), 0);
-    timeless.as_of_ms = None;
-    target.commit(&[timeless], None);
-    assert_eq!(target.commit(&[change("a", Some(2), 49)], None).stale, 1);
-    assert_eq!(target.commit(&[change("a", Some(3), 50)], None).updated, 1);
-}
-
-#[test]
-fn what_a_completed_pass_did_not_show_is_gone_and_comes_back_when_it_shows_again() {
-    for (hard, gone) in [(false, "a=1 b- c=3"), (true, "a=1 c=3")] {
-        let mut target = target(hard);
-        let first = [change("a", Some(1), 1), change("b", Some(2), 1), change("c", Some(3), 1)];
-        target.commit(&first, Some((100, true)));
-        // Unchanged rows count as shown; b is not shown.
-        target.commit(&[first[0].clone()], Some((200, false)));
-        assert_eq!(target.rows(), "a=1 b=2 c=3", "deleted before the generation was complete");
-        let counts = target.commit(&[first[2].clone()], Some((200, true)));
-        assert_eq!(counts.deleted, 1);
-        assert_eq!(target.rows(), gone);
-        // Older news of b does not bring it back; the row shown by a later snapshot does.
-        target.commit(&[change("b", Some(9), 150)], None);
-        assert_eq!(target.rows(), gone);
-        let mut again = first.to_vec();
-        again.iter_mut().for_each(|change| change.as_of_ms = Some(300));
-        target.commit(&again, Some((300, true)));
-        assert_eq!(target.rows(), "a=1 b=2 c=3");
-    }
-}
-
-#[test]
-fn a_row_written_during_a_pass_survives_it_and_a_delete_during_it_stays() {
-    let mut target = target(false);
-    target.commit(&[change("a", Some(1), 10), change("b", Some(1), 10)], Some((100, true)));
-    target.commit(&[change("a", Some(1), 210)], Some((200, false)));
-    // Learnt beside the snapshot: a new row that the snapshot may have overtaken, and a delete.
-    target.commit(&[change("new", Some(7), 220), change("b", None, 230)], None);
-    // The snapshot read b before it was deleted.
-    let counts = target.commit(&[change("b", Some(1), 215)], Some((200, true)));
-    assert_eq!(counts.stale, 1);
-    assert_eq!(target.rows(), "a=1 b- new=7");
-}
-
-#[test]
-fn a_change_from_before_the_pass_that_comes_late_does_not_hide_a_delete() {
-    for (hard, gone) in [(false, "a- b=1 new- same-"), (true, "b=1")] {
-        let mut target = target(hard);
-        let rows = [change("a", Some(1), 10), change("b", Some(1), 10), change("same", Some(1), 10)];
-        target.commit(&rows, Some((100, true)));
-        target.commit(&[], Some((200, false)));
-        // Deleted before the snapshot began; what was said of them before that arrives only now.
-        let mut same = rows[2].clone();
-        same.as_of_ms = Some(150);
-        target.commit(&[change("a", Some(2), 150), change("new", Some(7), 199), same], None);
-        assert!(target.rows().contains("a=2 b=1 new=7"), "{}", target.rows());
-        let counts = target.commit(&[change("b", Some(1), 210)], Some((200, true)));
-        assert_eq!((counts.deleted, target.rows().as_str()), (3, gone));
-        // Gone as of the snapshot: told once more, it stays so.
-        assert_eq!(target.commit(&[change("a", Some(2), 150)], None).updated, 0);
-        assert_eq!(target.rows(), gone);
-    }
-}
-
-#[test]
-fn a_row_that_a_pass_has_shown_stays_shown_whatever_comes_late() {
-    let mut target = target(false);
-    target.commit(&[change("a", Some(1), 10)], Some((100, true)));
-    let mut shown = change("a", Some(1), 10);
-    shown.as_of_ms = Some(120);
-    target.commit(&[shown], Some((200, false)));
-    target.commit(&[change("a", Some(2), 130)], None);
-    assert_eq!(target.commit(&[], Some((200, true))).deleted, 0);
-    assert_eq!(target.rows(), "a=2");
-}
-
-#[test]
-fn an_older_row_that_a_pass_shows_counts_as_shown() {
-    let mut target = target(false);
-    target.commit(&[change("a", Some(2), 500)], None);
-    let counts = target.commit(&[change("a", Some(1), 250)], Some((200, true)));
-    assert_eq!((counts.stale, counts.deleted), (1, 0));
-    assert_eq!(target.rows(), "a=2");
-}
-
-#[test]
-fn a_delete_that_overtakes_its_row_is_remembered() {
-    for hard in [false, true] {
-        let mut target = target(hard);
-        target.commit(&[change("a", None, 20)], None);
-        assert_eq!(target.commit(&[change("a", Some(1), 10)], None).stale, 1);
-        assert_eq!(target.query("SELECT id FROM things_live"), "");
-        target.commit(&[change("a", Some(3), 30)], None);
-        assert_eq!(target.rows(), "a=3");
-        assert_eq!(target.query("SELECT key FROM _sync_tombstones"), "");
-    }
-}
-
-#[test]
-fn partial_rows_replace_their_members_and_keep_the_rest() {
-    let mut target = target(false);
-    target.commit(&[change("a", Some(1), 10)], None);
-    let mut partial = change("a", Some(0), 20);
-    partial.after = Some("{\"n\":7}".into());
-    partial.partial = true;
-    target.commit(&[partial], None);
-    assert_eq!(target.rows(), "a=7");
-    assert_eq!(target.query("SELECT _raw FROM things"), "{\"id\":\"a\",\"n\":7,\"other\":true}");
-}
-
-#[test]
-fn new_columns_are_filled_from_the_documents_and_old_ones_stay() {
-    let mut target = target(false);
-    let rows: Vec<Change> = (0..2500).map(|n| change(&format!("{n:04}"), Some(n), 10)).collect();
-    target.commit(&rows, None);
-    target.commit(&[change("0007", None, 20)], None);
-    let wider = schema(",\"other\":{\"type\":\"boolean\"},\"late\":{\"type\":\"string\"}");
-    target.sink.prepare(&[wider]).expect("prepared");
-    assert_eq!(target.query("SELECT count(*) || '' FROM things WHERE other = 1"), "2500");
-    assert_eq!(target.query("SELECT n || '' FROM things WHERE id = '2499'"), "2499");
-    target.commit(&[change("x", Some(1), 10)], None);
-    assert_eq!(target.query("SELECT n || '/' || other FROM things WHERE id = 'x'"), "1/1");
-    assert_eq!(target.query("SELECT id FROM things_live WHERE other AND n = 2499"), "2499");
-}
-
-#[test]
-fn values_that_do_not_fit_are_counted_and_the_document_has_them() {
-    let mut target = target(false);
-    let mut odd = change("a", Some(1), 10);
-    odd.after = Some("{\"id\":\"a\",\"n\":\"many\"}".into());
-    let counts = target.commit(&[odd], None);
-    assert_eq!((counts.inserted, counts.unconverted), (1, 1));
-    assert_eq!(target.query("SELECT _raw FROM things WHERE n IS NULL"), "{\"id\":\"a\",\"n\":\"many\"}");
-}
-
-#[test]
-fn rows_and_cursor_are_stored_together_or_not_at_all() {
-    let mut target = target(false);
-    let mut bad = change("b", Some(1), 10);
-    bad.after = Some("[1]".into());
-    for bad in [bad.clone(), Change { key: "{}".into(), ..bad.clone() }] {
-        let changes = [change("a", Some(1), 10), bad];
-        let commit = Commit {
-            table: "things",
-            changes: &changes,
-            cursor: Some("never"),
-            generation: None,
-            as_of_ms: 0,
-        };
-        let error = target.sink.commit(&commit).expect_err("took it");
-        assert!(error.message.starts_with("table `things`: "), "{}", error.message);
-        assert_eq!(target.rows(), "");
-        assert_eq!(target.sink.position("things").expect("asked"), None);
-    }
-    target.commit(&[change("a", Some(1), 10)], Some((100, true)));
-    let position = target.sink.position("things").expect("asked").expect("a position");
+fn a_row_is_stored_with_its_json_its_columns_and_its_metadata() {
+    let mut case = case(Deletes::Soft);
+    case.snapshot(7, &[change("a", Some(1), 10)]);
+    let columns = "id || '|' || n || '|' || typeof(n) || '|' || _raw || '|' || _source_updated_at || '|' || \
+                   _deleted || '|' || _change_source || '|' || _as_of || '|' || _generation || '|' || \
+                   _change_id";
     assert_eq!(
-        (position.cursor.as_deref(), position.generation, position.complete),
-        (Some("cursor"), 100, true)
+        case.query(&format!("SELECT {columns} FROM things")),
+        "a|1|integer|{\"id\":\"a\",\"n\":\"1\",\"other\":true}|1970-01-01T00:00:00.005Z|\
+         0|snapshot|10|7|a:Some(1):10"
     );
 }
 
 #[test]
-fn a_reset_forgets_the_cursor_and_keeps_rows_and_snapshots() {
-    let mut target = target(false);
-    target.commit(&[change("a", Some(1), 10)], Some((100, true)));
-    assert!(target.sink.reset("things").expect("reset"));
-    assert!(!target.sink.reset("things").expect("reset again"));
-    let position = target.sink.position("things").expect("asked").expect("a position");
-    assert_eq!((position.cursor, position.generation), (None, 100));
-    assert_eq!(target.rows(), "a=1");
+fn a_partial_row_keeps_the_text_of_the_members_that_it_does_not_replace() {
+    let mut case = case(Deletes::Soft);
+    case.commit(&[change("a", Some(1), 10)]);
+    let partial = Change { partial: true, after: Some("{\"n\":7}".into()), ..change("a", Some(0), 20) };
+    case.commit(&[partial]);
+    assert_eq!(case.query("SELECT n || ' ' || _raw FROM things"), "7 {\"id\":\"a\",\"n\":7,\"other\":true}");
 }
 
 #[test]
-fn a_reopened_file_knows_its_tables() {
-    let target = target(true);
-    let Target { folder, sink } = target;
-    drop(sink);
-    let sink = Sqlite::open(&folder.path().join("t.db"), "acme", true).expect("opened");
-    let mut target = Target { folder, sink };
-    target.commit(&[change("a", Some(1), 10)], None);
-    assert_eq!(target.rows(), "a=1");
+fn a_deleted_row_keeps_its_json_and_leaves_the_view() {
+    let mut case = case(Deletes::Soft);
+    case.snapshot(100, &[change("a", Some(1), 10), change("b", Some(2), 10), change("c", Some(3), 10)]);
+    case.commit(&[
+        Change { source: ChangeSource::Webhook, ..change("a", None, 20) },
+        change("new", None, 20),
+    ]);
+    case.snapshot(200, &[change("c", Some(4), 210)]);
+    assert_eq!(
+        case.query(
+            "SELECT id || ':' || _change_source || (_raw IS NOT NULL) FROM things WHERE _deleted ORDER BY id"
+        ),
+        "a:webhook1 b:missing1 new:snapshot0"
+    );
+    assert_eq!(case.query("SELECT id FROM things_live"), "c");
 }
 
 #[test]
-fn a_file_of_an_older_runner_works_on_and_one_of_a_newer_is_left_alone() {
-    let Target { folder, mut sink } = target(false);
-    let path = folder.path().join("t.db");
-    let generation = Some(Generation { id: 100, as_of_ms: Some(100), complete: false });
-    let rows = [change("a", Some(1), 10), change("b", Some(1), 10)];
-    let commit = Commit { table: "things", changes: &rows, cursor: Some("c"), generation, as_of_ms: 50 };
+fn hard_deletes_leave_tombstones_that_a_newer_row_removes() {
+    let mut case = case(Deletes::Hard);
+    case.snapshot(100, &[change("a", Some(1), 10), change("b", Some(2), 10)]);
+    case.commit(&[change("a", None, 20), change("never", None, 20)]);
+    case.snapshot(200, &[]);
+    assert_eq!(case.query("SELECT count(*) || '' FROM things"), "0");
+    let tombstones = "SELECT key || as_of FROM _sync_tombstones ORDER BY key";
+    assert_eq!(case.query(tombstones), "[\"a\"]200 [\"b\"]200 [\"never\"]200");
+    case.commit(&[change("a", Some(3), 300)]);
+    assert_eq!(case.query(tombstones), "[\"b\"]200 [\"never\"]200");
+}
+
+#[test]
+fn rows_marked_before_hard_deletes_were_chosen_are_deleted_by_the_next_snapshot() {
+    let Case { folder, mut sink } = case(Deletes::Soft);
+    let commit = Commit {
+        changes: &[change("a", None, 20)],
+        progress: Progress::Journal { through: 1 },
+        as_of_ms: 50,
+    };
     sink.commit(&commit).expect("committed");
     drop(sink);
-    let older = "ALTER TABLE _sync_state DROP COLUMN generation_as_of; PRAGMA user_version = 1";
-    Connection::open(&path).expect("opened").execute_batch(older).expect("made older");
-    let sink = Sqlite::open(&path, "acme", false).expect("opened");
-    let mut target = Target { folder, sink };
-    let position = target.sink.position("things").expect("asked").expect("a position");
-    assert_eq!((position.cursor.as_deref(), position.generation), (Some("c"), 100));
-    target.commit(&[change("a", Some(2), 210)], Some((200, false)));
-    target.commit(&[change("b", Some(2), 150)], None);
-    assert_eq!(target.commit(&[], Some((200, true))).deleted, 1);
-    assert_eq!(target.rows(), "a=2 b-");
-
-    let newer = "PRAGMA user_version = 99";
-    Connection::open(&path).expect("opened").execute_batch(newer).expect("made newer");
-    let error = Sqlite::open(&path, "acme", false).err().expect("opened a newer one");
-    assert!(error.message.ends_with("written by a newer runner"), "{error}");
-    assert_eq!(target.query("SELECT user_version || '' FROM pragma_user_version"), "99");
+    let sink = crate::sinks::open(&settings(&folder, Deletes::Hard, "acme")).expect("opened");
+    let mut case = Case { folder, sink };
+    case.snapshot(100, &[]);
+    assert_eq!(case.query("SELECT count(*) || '' FROM things"), "0");
+    assert_eq!(case.commit(&[change("a", Some(1), 99)]).stale, 1);
 }
 
 #[test]
-fn a_file_belongs_to_one_connection_and_one_without_an_owner_to_who_asks_first() {
-    let Target { folder, sink } = target(false);
-    drop(sink);
-    let path = folder.path().join("t.db");
-    let error = Sqlite::open(&path, "other", false).err().expect("opened for two");
-    assert_eq!(
-        error.message,
-        format!("{}: holds the rows of connection `acme`, not of `other`", path.display())
-    );
-    assert!(error.hint.is_some_and(|hint| hint.contains("'DELETE FROM _sync_owner'")));
-    Sqlite::open(&path, "acme", false).expect("its own");
-    Connection::open(&path).expect("opened").execute_batch("DROP TABLE _sync_owner").expect("made older");
-    Sqlite::open(&path, "other", false).expect("nobody's");
-    assert!(Sqlite::open(&path, "acme", false).is_err());
+fn new_columns_are_filled_from_the_rows_json_and_old_ones_stay() {
+    let mut case = case(Deletes::Soft);
+    let rows: Vec<Change> = (0..2500).map(|n| change(&format!("{n:04}"), Some(n), 10)).collect();
+    case.commit(&rows);
+    case.commit(&[change("0007", None, 20)]);
+    let wider = table(",\"other\":{\"type\":\"boolean\"},\"late\":{\"type\":\"string\"}");
+    case.sink.prepare(&[wider]).expect("prepared");
+    assert_eq!(case.query("SELECT count(*) || '' FROM things WHERE other = 1"), "2500");
+    assert_eq!(case.query("SELECT n || '' FROM things WHERE id = '2499'"), "2499");
+    case.commit(&[change("x", Some(1), 10)]);
+    assert_eq!(case.query("SELECT n || '/' || other FROM things WHERE id = 'x'"), "1/1");
+    assert_eq!(case.query("SELECT id FROM things_live WHERE other AND n = 2499"), "2499");
 }
 
 #[test]
-fn names_that_sqlite_takes_for_one_are_refused_and_odd_names_are_quoted() {
-    let mut target = target(false);
-    let mut twin = schema("");
-    twin.name = "THINGS".into();
-    assert!(target.sink.prepare(&[twin]).is_err());
-    let mut odd = schema(",\"a\\\"b\":{\"type\":\"string\"},\"select\":{\"type\":\"string\"}");
-    odd.name = "x\"; DROP TABLE things; --".into();
-    odd.primary_key = vec!["order by".into()];
-    target.sink.prepare(&[odd]).expect("prepared");
-    assert_eq!(target.query("SELECT name FROM sqlite_master WHERE name = 'things'"), "things");
+fn a_property_that_changes_its_type_keeps_the_old_column_and_fills_a_second() {
+    let mut case = case(Deletes::Soft);
+    case.commit(&[change("a", Some(1), 10)]);
+    case.sink.prepare(&[table(",\"n\":{\"type\":\"string\"}")]).expect("prepared");
+    let columns = "SELECT typeof(n) || n || ' ' || typeof(n__2) || n__2 FROM things_live";
+    assert_eq!(case.query(columns), "integer1 text1");
+    case.commit(&[change("a", Some(2), 20)]);
+    assert_eq!(case.query(columns), "integer2 text2");
 }
 
 #[test]
-fn a_comparison_without_a_time_at_the_source_keeps_the_rows_own() {
-    for hard in [false, true] {
-        let mut target = target(hard);
-        target.commit(&[change("a", Some(1), 10)], Some((100, true)));
-        let generation = Some(Generation { id: 200, as_of_ms: None, complete: true });
-        let commit = Commit { table: "things", changes: &[], cursor: None, generation, as_of_ms: 5000 };
-        assert_eq!(target.sink.commit(&commit).expect("committed").deleted, 1);
-        assert_eq!(target.commit(&[change("a", Some(2), 9)], None).stale, 1);
-        target.commit(&[change("a", Some(3), 11)], None);
-        assert_eq!(target.rows(), "a=3");
+fn values_that_do_not_fit_are_counted_and_stay_in_the_rows_json() {
+    let mut case = case(Deletes::Soft);
+    let odd = Change { after: Some("{\"id\":\"a\",\"n\":\"many\"}".into()), ..change("a", Some(1), 10) };
+    let counts = case.commit(&[odd]);
+    assert_eq!((counts.inserted, counts.unconverted), (1, 1));
+    assert_eq!(case.query("SELECT _raw FROM things WHERE n IS NULL"), "{\"id\":\"a\",\"n\":\"many\"}");
+}
+
+#[test]
+fn a_key_without_one_of_its_members_is_refused() {
+    let mut case = case(Deletes::Soft);
+    for key in ["{}", "{\"id\":null}"] {
+        let bad = Change { key: key.into(), ..change("a", Some(1), 10) };
+        let commit = Commit { changes: &[bad], progress: Progress::Journal { through: 1 }, as_of_ms: 50 };
+        let error = case.sink.commit(&commit).expect_err("stored");
+        assert_eq!(error.message, format!("table `things`: key {key}: `id` is missing"));
     }
+}
+
+#[test]
+fn a_file_of_another_version_is_left_alone() {
+    let Case { folder, sink } = case(Deletes::Soft);
+    drop(sink);
+    let database = Connection::open(folder.path().join("t.db")).expect("opened");
+    for (version, writer) in [(1, "an older"), (99, "a newer")] {
+        database.pragma_update(None, "user_version", version).expect("changed");
+        let error = open(&folder, "acme").err().expect("opened another version");
+        assert!(error.message.ends_with(&format!("t.db: written by {writer} runner")), "{error}");
+        assert!(error.hint.is_some_and(|hint| hint.contains("move the file away")));
+        let found: i64 = database.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a version");
+        assert_eq!(found, version);
+    }
+}
+
+#[test]
+fn a_file_whose_owner_was_deleted_belongs_to_the_next_connection() {
+    let Case { folder, sink } = case(Deletes::Soft);
+    drop(sink);
+    let error = open(&folder, "other").err().expect("opened for two");
+    let hint = error.hint.expect("a hint");
+    let (_, release) = hint.split_once("'DELETE").expect("a statement");
+    let release = format!("DELETE{}", release.trim_end_matches('\''));
+    Connection::open(folder.path().join("t.db")).expect("opened").execute_batch(&release).expect("released");
+    open(&folder, "other").expect("its own");
+    assert!(open(&folder, "acme").is_err());
+}
+
+#[test]
+fn tables_that_sqlite_cannot_tell_apart_or_keeps_for_itself_are_refused() {
+    let mut case = case(Deletes::Soft);
+    for name in ["THINGS", "sqlite_x", "SQLITE_master"] {
+        let refused = case.sink.prepare(&[Table { name: name.into(), ..table("") }]);
+        let error = refused.expect_err("prepared");
+        assert!(error.message.starts_with(&format!("table `{name}`: ")), "{error}");
+    }
+}
+
+#[test]
+fn names_are_quoted() {
+    assert_eq!(schema::quote("a\"; DROP TABLE x; --"), "\"a\"\"; DROP TABLE x; --\"");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_with_its_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(
+        folder.path().join("t.db"),
+        "a text of some length that is not a database, of 100 bytes or more, \
+        because a shorter file could be one that is being written",
+    )
+    .expect("written");
+    let error = open(&folder, "acme").err().expect("opened a text");
+    assert!(error.message.ends_with("t.db: file is not a database"), "{error}");
 }

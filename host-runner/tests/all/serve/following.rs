@@ -1,9 +1,9 @@
-//! Connection files that change, or are away for a moment, beside others that go on.
+//! Connection files that change or are missing for a short time, next to others that keep running.
 
 use super::process::{Server, eventually};
 use crate::support::{Place, component};
 
-/// A second connection in the folder `connections`, with its secret in a file of its own.
+/// A second connection in the folder `connections`, with its secret in a separate file.
 fn add(place: &Place, name: &str) {
     let folder = place.path("connections");
     std::fs::create_dir_all(&folder).expect("made");
@@ -21,34 +21,34 @@ fn starts(server: &Server, name: &str) -> usize {
 }
 
 #[test]
-fn a_file_that_is_away_for_a_moment_removes_nothing() {
+fn a_file_that_is_missing_for_a_short_time_removes_nothing() {
     let place = Place::new("rows = 3");
     add(&place, "acme");
     let server = Server::start_with(&place, &["--connections", "connections"]);
-    let hook = server.hook_of(&place, "connections/acme.toml");
+    let hook = server.webhook_path_of(&place, "connections/acme.toml");
     let (file, aside) = (place.path("connections/acme.toml"), place.path("acme.aside"));
     std::fs::rename(&file, &aside).expect("moved");
-    // A look has happened when another one has come.
+    // The files were read again once another connection has started.
     add(&place, "other");
-    eventually("a look", || starts(&server, "other") == 1);
-    assert_eq!(server.request("POST", &hook, "[]").0, 200, "a source that is told 410 does not come back");
+    eventually("the files to be read again", || starts(&server, "other") == 1);
+    assert_eq!(server.request("POST", &hook, "[]").0, 200, "a source that gets 410 deletes its webhook");
     std::fs::rename(&aside, &file).expect("moved");
     add(&place, "third");
-    eventually("another look", || starts(&server, "third") == 1);
+    eventually("the files to be read once more", || starts(&server, "third") == 1);
     assert_eq!(
         (server.request("POST", &hook, "[]").0, starts(&server, "acme")),
         (200, 1),
         "{}",
         server.log()
     );
-    // Under another name it goes on without a wait.
+    // A renamed file moves the connection at once.
     let renamed = place.path("connections/renamed.toml");
     std::fs::rename(&file, &renamed).expect("renamed");
-    eventually("the other name", || starts(&server, "acme") == 2);
+    eventually("the new file name", || starts(&server, "acme") == 2);
     assert_eq!(server.request("POST", &hook, "[]").0, 200);
     std::fs::rename(&renamed, &file).expect("renamed");
-    eventually("the name before", || starts(&server, "acme") == 3);
-    // Away for good: at once, when somebody says so.
+    eventually("the first file name", || starts(&server, "acme") == 3);
+    // SIGHUP removes the connection of a missing file at once.
     std::fs::remove_file(&file).expect("removed");
     server.signal("-HUP");
     eventually("the removal", || server.request("GET", &hook, "").0 == 410);
@@ -56,7 +56,7 @@ fn a_file_that_is_away_for_a_moment_removes_nothing() {
 }
 
 #[test]
-fn a_signal_reads_again_what_a_file_leads_to_and_restarts_only_what_is_different() {
+fn sighup_reloads_referenced_files_and_restarts_only_changed_connections() {
     let place = Place::new("rows = 3");
     add(&place, "acme");
     add(&place, "other");

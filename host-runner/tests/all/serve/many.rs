@@ -1,4 +1,4 @@
-//! More connections than there are instances: they go round, and none is left out.
+//! More connections than component instances: every connection gets its turn.
 
 use super::process::{Server, eventually};
 use super::{event, later};
@@ -24,17 +24,17 @@ fn more_connections_than_instances_are_all_read_and_all_take_deliveries() {
     eventually("all first snapshots", || {
         let metrics = server.request("GET", "/-/metrics", "").1;
         let complete = |line: &&str| {
-            line.contains("snapshot_complete{") && line.contains("\"things\"") && line.ends_with(" 1")
+            line.contains("table_snapshot_complete{") && line.contains("\"things\"") && line.ends_with(" 1")
         };
         metrics.lines().filter(complete).count() == CONNECTIONS + 1
     });
     let base = later();
     for number in (0..CONNECTIONS).step_by(10) {
         let file = format!("connections/c{number}.toml");
-        let hook = server.hook_of(&place, &file);
+        let hook = server.webhook_path_of(&place, &file);
         assert_eq!(server.request("POST", &hook, &event("things", "9", "create", base).to_string()).0, 200);
     }
-    eventually("all deliveries", || server.metric("journal_deliveries") == Some(0.0));
+    eventually("all deliveries", || server.metric("delivery_queue_length") == Some(0.0));
     for number in (0..CONNECTIONS).step_by(10) {
         let database = rusqlite::Connection::open(folder.join(format!("c{number}.db"))).expect("opened");
         let rows: i64 =

@@ -1,4 +1,4 @@
-//! `serve` as a process: started, asked over plain HTTP, signalled, and heard.
+//! A `serve` process: starts it, sends it HTTP requests and signals, and reads its log.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::support::{FILE, Place};
 
-/// Longest wait for something to show; only a failure takes that long.
+/// Longest wait for a condition; only a failing test takes that long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server under way; killed when dropped.
+/// A running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
     /// Host and port.
@@ -31,17 +31,17 @@ impl Server {
         let mut command = place.command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
         let (log, pipe) = (Arc::new(Mutex::new(String::new())), child.stderr.take().expect("piped"));
-        let heard = Arc::clone(&log);
+        let written = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                heard.push_str(&line);
-                heard.push('\n');
+                let mut log = written.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
             }
         });
         let mut server = Self { child, address: String::new(), log };
-        eventually("its address", || {
-            assert!(server.ended().is_none(), "it ended:\n{}", server.log());
+        eventually("the address", || {
+            assert!(server.ended().is_none(), "the server exited:\n{}", server.log());
             let log = server.log();
             let url =
                 log.lines().find_map(|line| line.split_once("listening on ")).map(|(_, url)| url.trim());
@@ -54,14 +54,14 @@ impl Server {
         server
     }
 
-    /// What it has said so far.
+    /// Its log so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until it has said something.
+    /// Waits until its log contains a text.
     #[track_caller]
-    pub(crate) fn until_it_says(&self, text: &str) {
+    pub(crate) fn until_log_contains(&self, text: &str) {
         eventually(text, || self.log().contains(text));
     }
 
@@ -80,13 +80,13 @@ impl Server {
         (status, body.to_owned())
     }
 
-    /// The path of the connection's own URL.
-    pub(crate) fn hook(&self, place: &Place) -> String {
-        self.hook_of(place, FILE)
+    /// The path of the connection's webhook URL.
+    pub(crate) fn webhook_path(&self, place: &Place) -> String {
+        self.webhook_path_of(place, FILE)
     }
 
-    /// The path of the URL of a connection file.
-    pub(crate) fn hook_of(&self, place: &Place, file: &str) -> String {
+    /// The path of the webhook URL of a connection file.
+    pub(crate) fn webhook_path_of(&self, place: &Place, file: &str) -> String {
         let public = format!("http://{}", self.address);
         let arguments = ["webhook", "url", "--public-url", &public, "--json"];
         let ran = place.expect_of(file, &arguments, 0);
@@ -94,14 +94,16 @@ impl Server {
         answer["url"].as_str().and_then(|url| url.strip_prefix(&public)).expect("a URL").to_owned()
     }
 
-    /// Posts events to the connection's own URL.
+    /// Posts events to the connection's webhook URL.
     pub(crate) fn deliver(&self, place: &Place, events: &Value) {
-        assert_eq!(self.request("POST", &self.hook(place), &events.to_string()).0, 200);
+        assert_eq!(self.request("POST", &self.webhook_path(place), &events.to_string()).0, 200);
     }
 
+    /// The first sample of which name and labels begin with `start`, after `host_runner_`.
     pub(crate) fn metric(&self, start: &str) -> Option<f64> {
         let text = self.request("GET", "/-/metrics", "").1;
-        text.lines().find(|line| line.starts_with(start))?.rsplit(' ').next()?.parse().ok()
+        let mut samples = text.lines().filter_map(|line| line.strip_prefix("host_runner_"));
+        samples.find(|sample| sample.starts_with(start))?.rsplit(' ').next()?.parse().ok()
     }
 
     pub(crate) fn health(&self) -> Value {
@@ -115,7 +117,7 @@ impl Server {
         assert!(std::process::Command::new("kill").args([name, &id]).status().expect("kill").success());
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has exited.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("asked")
     }
@@ -137,7 +139,7 @@ impl Drop for Server {
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
+        assert!(Instant::now() < end, "timed out waiting for {what}");
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }

@@ -1,4 +1,4 @@
-//! Deliveries over TLS that ends in `serve`, by HTTP/1.1 and HTTP/2, and a certificate that is renewed while it runs.
+//! TLS termination in `serve` with HTTP/1.1 and HTTP/2, and a certificate that is renewed while it runs.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::support::Place;
 /// Deliveries at the same time on one connection.
 const AT_ONCE: u64 = 40;
 
-/// Writes a certificate of our own and its key where the server looks; the certificate.
+/// Writes a self-signed certificate and its key to the server's files; returns the certificate.
 fn certify(place: &Place) -> CertificateDer<'static> {
     let made = generate_simple_self_signed(vec!["localhost".to_owned()]);
     let CertifiedKey { cert, signing_key } = made.expect("a certificate");
@@ -33,7 +33,7 @@ fn start(place: &Place) -> Server {
     Server::start_with(place, &["--tls-cert", "cert.pem", "--tls-key", "key.pem"])
 }
 
-/// Connects and believes this certificate alone.
+/// Connects and trusts this certificate only.
 async fn connect(
     server: &Server,
     trusted: &CertificateDer<'static>,
@@ -50,7 +50,7 @@ async fn connect(
     let stream = TcpStream::connect(&server.address).await.expect("connected");
     let name = ServerName::try_from("localhost").expect("a name");
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol), "another protocol was agreed on");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol), "another protocol was negotiated");
     Ok(stream)
 }
 
@@ -77,23 +77,23 @@ async fn deliver(mut sender: Http2, path: String, id: u64) -> u16 {
     status
 }
 
-/// Waits until so many rows are there.
+/// Waits until the table has this many rows.
 fn until_rows(place: &Place, count: i64) {
     eventually("the rows", || {
         let database = rusqlite::Connection::open(place.path("tiny.db")).expect("opened");
-        // There is no table before the first look at the source.
+        // The table is created after the first discovery.
         database.query_row("SELECT count(*) FROM things_live", [], |row| row.get::<_, i64>(0)) == Ok(count)
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deliveries_over_tls_become_rows_by_either_protocol() {
+async fn deliveries_over_tls_become_rows_with_either_protocol() {
     let place = Place::new("rows = 3");
     let trusted = certify(&place);
     let server = start(&place);
     until_rows(&place, 3);
     assert!(server.log().contains("listening on https://"), "{}", server.log());
-    let path = server.hook(&place);
+    let path = server.webhook_path(&place);
 
     let stream = TokioIo::new(connect(&server, &trusted, b"http/1.1").await.expect("a handshake"));
     let (mut sender, connection) = http1::handshake(stream).await.expect("HTTP/1.1");
@@ -117,17 +117,17 @@ async fn deliveries_over_tls_become_rows_by_either_protocol() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewed_certificate_is_served_after_a_hangup_and_a_broken_one_is_not() {
+async fn sighup_loads_a_renewed_certificate_and_keeps_the_old_one_if_the_new_one_is_invalid() {
     let place = Place::new("rows = 3");
     let first = certify(&place);
     let server = start(&place);
     until_rows(&place, 3);
-    let path = server.hook(&place);
+    let path = server.webhook_path(&place);
     let before = http2(&server, &first).await;
     assert_eq!(deliver(before.clone(), path.clone(), 1_000).await, 200);
 
     let second = certify(&place);
-    assert!(connect(&server, &second, b"h2").await.is_err(), "taken before it was asked to");
+    assert!(connect(&server, &second, b"h2").await.is_err(), "loaded before SIGHUP");
     server.signal("-HUP");
     let mut tries = 0;
     while connect(&server, &second, b"h2").await.is_err() {
@@ -135,12 +135,12 @@ async fn a_renewed_certificate_is_served_after_a_hangup_and_a_broken_one_is_not(
         assert!(tries < 10_000, "the renewed certificate is not served: {}", server.log());
     }
     assert!(connect(&server, &first, b"h2").await.is_err(), "the old one is still served");
-    assert_eq!(deliver(before, path.clone(), 1_001).await, 200, "a connection of before was cut");
+    assert_eq!(deliver(before, path.clone(), 1_001).await, 200, "an open connection was closed");
 
-    // A certificate without its key: what was served stays, and it is said.
+    // An invalid key: the previous certificate stays in use, and a warning is printed.
     std::fs::write(place.path("key.pem"), "no key").expect("written");
     server.signal("-HUP");
-    server.until_it_says("warning: TLS: ");
+    server.until_log_contains("warning: TLS: ");
     assert_eq!(deliver(http2(&server, &second).await, path, 1_002).await, 200);
     until_rows(&place, 6);
     server.stop();

@@ -40,7 +40,7 @@ fn the_url_comes_with_the_steps_for_a_webhook_and_for_a_workflow_rule() {
     let ways = shown["setup"].as_array().expect("ways");
     for (way, parts) in ways.iter().zip([
         ["Developer Space > Webhooks", "tickets: Ticket_Add, Ticket_Update, Ticket_Delete"],
-        ["Automation > Workflows", "signature = \"off\" and read_back = \"always\""],
+        ["Automation > Workflows", "signature = \"off\" and refetch = \"always\""],
     ]) {
         let steps: Vec<&str> =
             way["steps"].as_array().expect("steps").iter().filter_map(Value::as_str).collect();

@@ -20,7 +20,7 @@ fn normal(setup: &Setup, text: &str) -> String {
     let url = setup.simulator.url();
     let own = url.trim_start_matches("http://");
     let mut text = text.replace(own, "127.0.0.1:N").replace(&setup.folder().display().to_string(), "DIR");
-    for before in ["127.0.0.1:", "wait_max_s = ", "in use by process "] {
+    for before in ["127.0.0.1:", "max_wait = \"", "in use by process "] {
         text = without_numbers(&text, before);
     }
     let is_log = |line: &&str| line.starts_with("20") && line.contains("Z  WARN ");
@@ -67,9 +67,9 @@ fn client_is_unknown(setup: &Setup) {
         &["authorize", "--code", GRANT_CODE],
         4,
         expect![[r#"
-        error: `client_id` is not known, says data centre `us` (http://127.0.0.1:N) (invalid_client)
+        error: `client_id` is not known, says data center `us` (http://127.0.0.1:N) (invalid_client)
 
-        hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data centre's API console
+        hint: the usual cause is the wrong `data_center`: use the one whose address you see in the browser when you open Zoho Desk (desk.zoho.eu is `eu`); otherwise copy the Client ID again from that data center's API console
     "#]],
     );
 }
@@ -82,9 +82,9 @@ fn code_is_refused(setup: &Setup) {
         &["authorize", "--code", GRANT_CODE],
         4,
         expect![[r#"
-        error: the generated code has expired, was used before, or is of another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
+        error: the generated code has expired, was used before, or is of another data center, says data center `us` (http://127.0.0.1:N) (invalid_code)
 
-        hint: a code works once and only for the minutes chosen when it was made: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
+        hint: a code works once and only for the minutes chosen when it was generated: generate a new one and run `authorize --code CODE` at once; if it is new, check `data_center`
     "#]],
     );
 }
@@ -121,9 +121,9 @@ fn a_wrong_client_secret_is_told_from_a_wrong_id() {
         &["authorize", "--code", GRANT_CODE],
         4,
         expect![[r#"
-        error: `client_secret` is wrong for this client, says data centre `us` (http://127.0.0.1:N) (invalid_client_secret)
+        error: `client_secret` is wrong for this client, says data center `us` (http://127.0.0.1:N) (invalid_client_secret)
 
-        hint: copy the Client Secret again from the API console; a client used in several data centres has one for each
+        hint: copy the Client Secret again from the API console; a client used in several data centers has one for each
     "#]],
     );
 }
@@ -158,7 +158,7 @@ fn a_connection_that_is_not_authorised_says_how() {
         &["sync"],
         4,
         expect![[r#"
-            error: not authorised yet: there is no refresh token
+            error: not authorized yet: there is no refresh token
 
             hint: generate a code at the Zoho API console and run `authorize --code CODE`
         "#]],
@@ -174,7 +174,7 @@ fn a_revoked_refresh_token_asks_to_authorise_again() {
         &["sync"],
         4,
         expect![[r#"
-            error: the refresh token was revoked, removed or belongs to another data centre, says data centre `us` (http://127.0.0.1:N) (invalid_code)
+            error: the refresh token was revoked, removed or belongs to another data center, says data center `us` (http://127.0.0.1:N) (invalid_code)
 
             hint: generate a new code at the API console and run `authorize --code CODE`
         "#]],
@@ -226,9 +226,9 @@ fn a_wrong_organisation_is_a_matter_of_configuration() {
         &["sync"],
         3,
         expect![[r#"
-            error: `organization_id` 600000000: the grant is not valid for this organisation (OAUTH_ORG_MISMATCH)
+            error: `organization_id` 600000000: the grant is not valid for this organization (OAUTH_ORG_MISMATCH)
 
-            hint: the grant belongs to another organisation: correct `organization_id`, or generate the code with the right portal selected
+            hint: the grant belongs to another organization: correct `organization_id`, or generate the code with the right portal selected
         "#]],
     );
 }
@@ -238,7 +238,7 @@ fn an_unreachable_host_is_named() {
     let closed = closed_port();
     let setup = Setup::with(small(), |file| {
         let file = file.config_text("desk_url", &format!("http://{closed}"));
-        file.allow(&closed).limit("attempts", 2)
+        file.allow(&closed).set("retry.max_attempts", 2)
     });
     setup.authorize();
     check(
@@ -246,7 +246,7 @@ fn an_unreachable_host_is_named() {
         &["sync"],
         8,
         expect![[r#"
-            error: http://127.0.0.1:N: cannot be reached: nobody listens there (attempt 2 of 2) (UNREACHABLE)
+            error: http://127.0.0.1:N: cannot be reached: the connection was refused (attempt 2 of 2) (UNREACHABLE)
 
             hint: check `data_center`, `desk_url`, `accounts_url`, and the network of this machine
         "#]],
@@ -272,16 +272,16 @@ fn a_host_that_the_operator_did_not_allow_is_refused() {
 #[test]
 fn a_throttled_token_endpoint_says_when_to_come_back() {
     let settings = Settings { token_throttle: 1, token_life_seconds: 60, ..Settings::default() };
-    let setup = Setup::with(Options { settings, ..small() }, |file| file.limit("wait_max_s", 60));
+    let setup = Setup::with(Options { settings, ..small() }, |file| file.set("retry.max_wait", "\"1m\""));
     setup.authorize();
     check(
         &setup,
         &["sync"],
         7,
         expect![[r#"
-            error: too many tokens were asked for, says data centre `us` (http://127.0.0.1:N); the source asks to wait 2 min (Access Denied)
+            error: too many tokens were asked for, says data center `us` (http://127.0.0.1:N); the source asks to wait 2 min (Access Denied)
 
-            hint: run it again in 2 min; or let it wait: wait_max_s = N under [limits] (now 60)
+            hint: run it again in 2 min; or let it wait: max_wait = "Nm" under [retry] (now "1m")
         "#]],
     );
 }
@@ -301,17 +301,17 @@ fn used_up_credits_say_when_they_are_renewed() {
         expect![[r#"
             error: table `organization_fields`: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
-            hint: run it again in 11 h 59 min; or let it wait: wait_max_s = N under [limits] (now 300)
-            warning: table `organization_fields`: the batch was cut short: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded. (THRESHOLD_EXCEEDED)
+            hint: run it again in 11 h 59 min; or let it wait: max_wait = "Nh" under [retry] (now "5m")
+            warning: table `organization_fields`: the batch ended early: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded. (THRESHOLD_EXCEEDED)
             error: table `products`: GET /api/v1/products: HTTP 429: The maximum number of API calls that can be made per day has been exceeded; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
-            hint: run it again in 11 h 59 min; or let it wait: wait_max_s = N under [limits] (now 300)
+            hint: run it again in 11 h 59 min; or let it wait: max_wait = "Nh" under [retry] (now "5m")
             error: table `contracts`: GET /api/v1/contracts: HTTP 429: The maximum number of API calls that can be made per day has been exceeded; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
-            hint: run it again in 11 h 59 min; or let it wait: wait_max_s = N under [limits] (now 300)
+            hint: run it again in 11 h 59 min; or let it wait: max_wait = "Nh" under [retry] (now "5m")
             error: table `tickets`: GET /api/v1/tickets: HTTP 429: The maximum number of API calls that can be made per day has been exceeded; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
 
-            hint: run it again in 11 h 59 min; or let it wait: wait_max_s = N under [limits] (now 300)
+            hint: run it again in 11 h 59 min; or let it wait: max_wait = "Nh" under [retry] (now "5m")
         "#]],
     );
 }
@@ -327,7 +327,7 @@ fn an_edition_without_contracts_reads_the_others() {
         expect![[r#"
         error: table `contracts`: GET /api/v1/contracts: HTTP 403: The license of this organization does not allow this operation. (LICENSE_ACCESS_LIMITED)
 
-        hint: the organisation's edition lacks this: leave the table out of `tables`
+        hint: the organization's edition lacks this: leave the table out of `tables`
     "#]],
     );
     assert_eq!(tables_read(&setup), ["departments", "organization_fields", "products", "tickets"]);
@@ -389,7 +389,13 @@ fn all_problems_of_a_configuration_come_at_once() {
         &["sync"],
         3,
         expect![[r#"
-        error: configuration: `data_center` must be one of us, eu, in, au, jp, cn, ca, sa, sg, ae, uk; `organization_id` is missing: the number shown under Setup > Developer Space > API; `tables` there is no table `cats`; there are departments, organization_fields, products, contracts, accounts, contacts, tickets, ticket_conversations; `ticket_detail` must be true or false, without quotes; `sort` must be one of newest, oldest; `colour` is not a configuration key
+        error: configuration: 6 problems
+          `data_center` must be one of us, eu, in, au, jp, cn, ca, sa, sg, ae, uk
+          `organization_id` is missing: the number shown under Setup > Developer Space > API
+          `tables` `cats` must be a table: departments, organization_fields, products, contracts, accounts, contacts, tickets, ticket_conversations
+          `ticket_detail` must be true or false, without quotes
+          `sort` must be one of oldest, newest
+          `colour` is not a configuration key
 
         hint: `spec` lists every key with its meaning
     "#]],
@@ -431,10 +437,10 @@ fn a_connection_file_that_is_missing_or_wrong_is_named_with_its_line() {
         hint: did you mean `config`?
     "#]],
     );
-    // The range is the hint.
-    setup.reconfigure(|file| file.limit("max_changes", 0));
+    // The range is in the message.
+    setup.reconfigure(|file| file.set("batch.max_rows", 0));
     let run = setup.host(&["sync"]).exits(3);
-    let said = "error: a.toml:16: limits.max_changes: 0 is not within 1 and 1000000\n";
+    let said = "error: a.toml:16: batch.max_rows: 0 is out of range, 1 to 1000000\n";
     assert_eq!(normal(&setup, &run.stderr), said);
     setup.reconfigure(|file| file.config_text("client_secret", "${E2E_NOT_SET}"));
     check_words(&setup, 3, "error: a.toml:");

@@ -114,7 +114,7 @@ fn rows_that_move_between_pages_are_not_lost_with_detail() {
 #[test]
 fn rows_trashed_in_bulk_during_the_read_do_not_hide_others() {
     let setup =
-        Setup::authorized_with(900, |file| file.config("ticket_detail", "false").limit("max_changes", 100));
+        Setup::authorized_with(900, |file| file.config("ticket_detail", "false").set("batch.max_rows", 100));
     let before = truth(&setup.simulator, "tickets", false);
     let ids: Vec<&String> = before.keys().collect();
     let mut running = setup.start(&["sync"]);

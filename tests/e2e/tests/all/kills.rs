@@ -19,7 +19,7 @@ const LOST_DETAILS_MAX: u64 = 300;
 fn portal(seed: u64, alter: impl FnOnce(ConnectionFile) -> ConnectionFile) -> Setup {
     let settings = Settings { latency_ms: 1, ..Settings::default() };
     let options = Options { seed, sizes: sizes(TICKETS), settings, ..Options::default() };
-    let setup = Setup::with(options, |file| alter(file.limit("max_changes", 60)));
+    let setup = Setup::with(options, |file| alter(file.set("batch.max_rows", 60)));
     setup.note(format!("E2E_SEED={seed} repeats these kills alone"));
     setup.authorize();
     setup

@@ -13,7 +13,7 @@ fn peak_of_requests(limit: Option<u64>) -> u64 {
     let settings = Settings { latency_ms: 5, ..Settings::default() };
     let setup =
         Setup::with(Options { sizes: sizes(80), settings, ..Options::default() }, |file| match limit {
-            Some(limit) => file.limit("requests", limit),
+            Some(limit) => file.set("sandbox.max_concurrent_requests", limit),
             None => file,
         });
     setup.authorize();
@@ -36,7 +36,7 @@ fn requests_at_a_time() {
 fn handles_of_many_requests() {
     let options = Options { sizes: sizes(10_200), ..Options::default() };
     // One attempt: an instance that is stopped fails the read.
-    let setup = Setup::with(options, |file| file.limit("attempts", 1));
+    let setup = Setup::with(options, |file| file.set("retry.max_attempts", 1));
     setup.authorize();
     setup.sync();
     let made = setup.simulator.stats()["requestsTotal"].as_u64().expect("a number");

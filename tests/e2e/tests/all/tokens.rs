@@ -32,7 +32,9 @@ fn a_token_near_its_end_is_renewed_before_it_is_refused() {
     // Tokens are renewed two minutes before their end: these after two seconds, while the read takes four.
     let settings = Settings { token_life_seconds: 122, latency_ms: 10, ..Settings::default() };
     let options = Options { sizes: sizes(800), settings, ..Options::default() };
-    let setup = Setup::with(options, |file| file.limit("requests", 2).limit("max_changes", 100));
+    let setup = Setup::with(options, |file| {
+        file.set("sandbox.max_concurrent_requests", 2).set("batch.max_rows", 100)
+    });
     setup.authorize();
     setup.sync();
     let tokens = issued(&setup);
@@ -44,7 +46,7 @@ fn a_token_near_its_end_is_renewed_before_it_is_refused() {
 fn tokens_that_end_during_the_read_are_renewed_once_for_all_requests_under_way() {
     let settings = Settings { latency_ms: 2, ..Settings::default() };
     let options = Options { sizes: sizes(1_200), settings, ..Options::default() };
-    let setup = Setup::with(options, |file| file.limit("max_changes", 100));
+    let setup = Setup::with(options, |file| file.set("batch.max_rows", 100));
     setup.authorize();
     let mut running = setup.start(&["sync"]);
     for expiry in 1..=3 {
@@ -72,7 +74,7 @@ fn a_session_that_lay_for_days_is_renewed_with_one_request() {
 
 #[test]
 fn a_renewed_token_is_kept_even_when_the_command_fails() {
-    let setup = Setup::authorized_with(60, |file| file.limit("attempts", 1));
+    let setup = Setup::authorized_with(60, |file| file.set("retry.max_attempts", 1));
     setup.simulator.expire_tokens();
     setup.simulator.set(|settings| settings.daily_credits = Some(20));
     setup.host(&["sync"]).exits(7);

@@ -78,7 +78,8 @@ impl Desk {
     /// Waits until every table was caught up after a moment.
     pub(crate) fn until_polled(&self, serve: &Serve, since: Instant) {
         eventually("all tables to be polled", || {
-            let behind = TABLES.map(|table| serve.metric_with("seconds_behind", &format!("\"{table}\"")));
+            let behind = TABLES
+                .map(|table| serve.metric_with("host_runner_table_lag_seconds", &format!("\"{table}\"")));
             let most = since.elapsed().as_secs_f64();
             if behind.iter().flatten().filter(|behind| **behind < most).count() == TABLES.len() {
                 return Ok(());
@@ -89,10 +90,7 @@ impl Desk {
 
     /// Waits until the first snapshot of every table is complete.
     pub(crate) fn until_read(&self) {
-        self.rows.until_number(
-            "SELECT count(*) FROM _sync_state WHERE complete AND \"table\" NOT LIKE '\\_%' ESCAPE '\\'",
-            TABLES.len() as i64,
-        );
+        self.rows.until_number("SELECT count(*) FROM _sync_state WHERE complete", TABLES.len() as i64);
     }
 
     /// Registers the URL at the simulator; gives the id there.
@@ -184,7 +182,7 @@ impl Desk {
 }
 
 /// The metric of deliveries that were answered and are not in the target yet.
-pub(crate) const DEPTH: &str = "journal_deliveries";
+pub(crate) const DEPTH: &str = "host_runner_delivery_queue_length";
 
 /// The truth of all eight tables.
 pub(crate) fn truths(simulator: &Simulator) -> BTreeMap<&'static str, Truth> {

@@ -57,9 +57,8 @@ fn what_was_answered_is_in_the_target_after_any_kill() {
     for seed in seeds(0..3) {
         let mut rng = Rng::new(seed);
         let options = Options { seed, sizes: sizes(10), ..Options::default() };
-        let desk = Desk::with(options, |file| {
-            file.config_text("signature", "off").config_text("read_back", "never")
-        });
+        let desk =
+            Desk::with(options, |file| file.config_text("signature", "off").config_text("refetch", "never"));
         desk.setup.note(format!("E2E_SEED={seed} repeats these kills alone"));
         let mut serve = desk.serve();
         desk.until_read();

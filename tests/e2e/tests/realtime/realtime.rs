@@ -160,8 +160,8 @@ fn unknown_events_are_counted_by_name_and_fail_nothing() {
         assert_eq!(desk.forge(&url, &hook, "valid", &body), 200, "{name}");
     }
     desk.settle(&serve);
-    assert_eq!(serve.metric_with("events_ignored_total", "Something_New"), Some(1.0));
-    assert_eq!(serve.metric("events_ignored_total"), Some(3.0));
+    assert_eq!(serve.metric_with("host_runner_events_ignored_total", "Something_New"), Some(1.0));
+    assert_eq!(serve.metric("host_runner_events_ignored_total"), Some(3.0));
     assert!(desk.dead_letters().is_empty());
     let id = &desk.live_ids("tickets")[0];
     desk.mutate(update("tickets", id, json!({"subject": "still served"})));
@@ -312,10 +312,10 @@ fn webhooks_alone_bring_every_creation_and_deletion() {
 #[test]
 fn polling_brings_what_no_webhook_brought_and_counts_it() {
     let options = Options { sizes: sizes(30), ..Options::default() };
-    let desk = Desk::with(options, |file| file.limit("poll_s", 1));
+    let desk = Desk::with(options, |file| file.set("serve.poll_interval", "\"1s\""));
     desk.setup.simulator.set(|settings| settings.webhooks.drop = 1.0);
     let serve = desk.live();
-    let before = serve.metric_with("repaired_total", "\"tickets\"").unwrap_or_default();
+    let before = serve.metric_with("host_runner_rows_repaired_total", "\"tickets\"").unwrap_or_default();
     let ids = desk.live_ids("tickets");
     for id in &ids[..5] {
         desk.mutate(update("tickets", id, json!({"subject": "found by polling"})));
@@ -323,7 +323,7 @@ fn polling_brings_what_no_webhook_brought_and_counts_it() {
     desk.mutate(moved("moveToTrash", "tickets", &ids[7]));
     desk.rows.until_number("SELECT count(*) FROM tickets_live WHERE subject = 'found by polling'", 5);
     until_deleted(&desk, "tickets", &ids[7], true);
-    let repaired = serve.metric_with("repaired_total", "\"tickets\"").unwrap_or_default();
+    let repaired = serve.metric_with("host_runner_rows_repaired_total", "\"tickets\"").unwrap_or_default();
     assert!(repaired >= before + 6.0, "{before}, then {repaired}");
     let said = serve.stop();
     assert!(said.contains("polling repaired"), "{said}");

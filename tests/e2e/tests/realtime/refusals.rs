@@ -96,7 +96,7 @@ fn deliveries_of_another_organisation_are_buried() {
     let mut body = target.says("a lie");
     body[0]["orgId"] = Value::from("60009999999");
     assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.buried_because("another organisation", Some("before"));
+    target.buried_because("another organization", Some("before"));
     // Signed by the right key, but for another portal.
     let organization_id = "60009999999".to_owned();
     let other = Options { sizes: sizes(1), organization_id, ..Options::default() };
@@ -105,7 +105,7 @@ fn deliveries_of_another_organisation_are_buried() {
     let forge = format!("{}/_admin/webhooks/forge", other.url());
     let answer = request("POST", &forge, &[], call.to_string().as_bytes());
     assert_eq!(answer.body, r#"{"status":200}"#);
-    target.buried_because("another organisation", Some("before"));
+    target.buried_because("another organization", Some("before"));
     target.goes_on("after");
 }
 
@@ -119,7 +119,7 @@ fn a_delivery_is_taken_whole_or_not_at_all() {
     foreign["orgId"] = Value::from("1");
     body.as_array_mut().expect("an array").push(foreign);
     assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.buried_because("another organisation", Some("before"));
+    target.buried_because("another organization", Some("before"));
     target.goes_on("after");
 }
 
@@ -201,7 +201,7 @@ fn a_new_signing_key_is_accepted_within_two_minutes() {
 fn a_record_without_bottom_harms_nobody() {
     let options = Options { sizes: sizes(5), ..Options::default() };
     let desk =
-        Desk::with(options, |file| file.config_text("signature", "off").config_text("read_back", "never"));
+        Desk::with(options, |file| file.config_text("signature", "off").config_text("refetch", "never"));
     let serve = desk.serve();
     desk.until_read();
     let url = desk.hook_url(&serve);

@@ -1,17 +1,17 @@
-//! One GET over wasi:http, the whole body at once; and what no host should allow.
+//! One GET over wasi:http with the complete body, and resource handles without end.
 
 use super::bindings::wasi::http::outgoing_handler::handle;
 use super::bindings::wasi::http::types::{Fields, OutgoingRequest, RequestOptions, Scheme};
 use super::bindings::wasi::io::streams::StreamError;
 use crate::config::Config;
 
-/// Largest piece asked for; a host gives less.
-const PIECE: u64 = 1 << 20;
+/// Bytes asked for in one read; a host returns less.
+const READ_BYTES: u64 = 1 << 20;
 
-/// Longest header; a host takes no larger one, whatever all of them may have.
-const HEADER: usize = 1 << 15;
+/// Bytes of one header: hosts refuse longer ones, whatever their limit on all headers together is.
+const HEADER_BYTES: usize = 1 << 15;
 
-/// Makes handles until it is stopped.
+/// Creates handles until the host stops it.
 pub(super) fn hoard() -> ! {
     let mut hoard = Vec::new();
     loop {
@@ -19,7 +19,7 @@ pub(super) fn hoard() -> ! {
     }
 }
 
-/// Status and body, or what went wrong.
+/// Status and body, or the failure as text.
 pub(super) fn get(url: &str, config: &Config) -> Result<(u16, Vec<u8>), String> {
     let (scheme, rest) = match url.split_once("://") {
         Some(("https", rest)) => (Scheme::Https, rest),
@@ -31,13 +31,13 @@ pub(super) fn get(url: &str, config: &Config) -> Result<(u16, Vec<u8>), String> 
         None => (rest, "/"),
     };
     let fields = Fields::new();
-    for (number, start) in (0..config.header_bytes).step_by(HEADER).enumerate() {
-        let value = vec![b'x'; HEADER.min(config.header_bytes - start)];
+    for (number, start) in (0..config.header_bytes).step_by(HEADER_BYTES).enumerate() {
+        let value = vec![b'x'; HEADER_BYTES.min(config.header_bytes - start)];
         fields.append(&format!("x-{number}"), &value).map_err(|error| format!("{error:?}"))?;
     }
     let options = RequestOptions::new();
-    let patience_ns = config.patience_ms.map(|ms| ms * 1_000_000);
-    options.set_between_bytes_timeout(patience_ns).map_err(|()| "no time-out between two pieces")?;
+    let timeout_ns = config.read_timeout_ms.map(|ms| ms * 1_000_000);
+    options.set_between_bytes_timeout(timeout_ns).map_err(|()| "no time-out between two reads")?;
     let request = OutgoingRequest::new(fields);
     let set = request
         .set_scheme(Some(&scheme))
@@ -52,7 +52,7 @@ pub(super) fn get(url: &str, config: &Config) -> Result<(u16, Vec<u8>), String> 
     let stream = body.stream().map_err(|()| "streamed twice")?;
     let mut bytes = Vec::new();
     loop {
-        match stream.blocking_read(PIECE) {
+        match stream.blocking_read(READ_BYTES) {
             Ok(piece) => bytes.extend(piece),
             Err(StreamError::Closed) => return Ok((response.status(), bytes)),
             Err(StreamError::LastOperationFailed(error)) => return Err(error.to_debug_string()),

@@ -1,4 +1,4 @@
-//! `POST /_admin/mutate`: changes that somebody makes in Desk's own pages.
+//! `POST /_admin/mutate`: changes as agents make them in Desk's own pages.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,15 +7,15 @@ use crate::admin::AdminError;
 use crate::rng::Rng;
 use crate::shared::Shared;
 use crate::world::World;
-use crate::world::change::{Event, Move, Refused, Stamp};
-use crate::world::conversation::Sort;
-use crate::world::table::Document;
+use crate::world::change::{ChangeError, Event, Stamp, Transition};
+use crate::world::conversation::ConversationKind;
+use crate::world::table::Object;
 
-/// Tables that random mutations touch unless told otherwise.
+/// The tables of random changes that name none; repeated names are drawn more often.
 const RANDOM_TABLES: &[&str] =
     &["tickets", "tickets", "tickets", "contacts", "accounts", "products", "contracts"];
 
-/// Either one change (`op`) or many random ones (`count`).
+/// One change (`op`) or many random ones (`count`).
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Mutation {
@@ -30,12 +30,12 @@ pub(crate) enum One {
     Create {
         table: String,
         #[serde(default)]
-        values: Document,
+        values: Object,
     },
     Update {
         table: String,
         id: String,
-        values: Document,
+        values: Object,
     },
     MoveToTrash {
         table: String,
@@ -97,14 +97,16 @@ pub(crate) struct Random {
     tables: Option<Vec<String>>,
 }
 
-/// Makes the changes; answers the id of what was made, or how many events came of it.
+/// Makes the changes. The answer has the id of a created record, or the number of events.
 pub(crate) fn apply(shared: &Shared, mutation: Mutation) -> Result<Value, AdminError> {
     match mutation {
         Mutation::One(one) => {
-            let made = shared.change(None, |world, stamp| change(world, one, stamp));
-            made.map_err(|refused| match refused {
-                Refused::Missing => (404, "no such record, or not in a state to do that".to_owned()),
-                Refused::Invalid(field) => (422, format!("{field}: the value is invalid")),
+            let changed = shared.change(None, |world, stamp| change(world, one, stamp));
+            changed.map_err(|error| match error {
+                ChangeError::NotFound => {
+                    (404, "record: not found, or not in a state that allows the change".to_owned())
+                }
+                ChangeError::Invalid(field) => (422, format!("{field}: the value is invalid")),
             })
         }
         Mutation::Random(random) => Ok(apply_random(shared, random)),
@@ -116,16 +118,16 @@ fn apply_random(shared: &Shared, random: Random) -> Value {
     let mut rng = Rng::new(random.seed, 81, 0);
     let mut total = 0;
     for _ in 0..random.count {
-        let made = shared.change(None, |world, stamp| {
+        let events = shared.change(None, |world, stamp| {
             let events = world.mutate_at_random(&mut rng, &tables, stamp);
             Ok((events.len(), events))
         });
-        total += made.unwrap_or(0);
+        total += events.unwrap_or(0);
     }
     json!({"mutations": random.count, "events": total})
 }
 
-fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event>), Refused> {
+fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event>), ChangeError> {
     let id = |id: u64| json!({"id": id.to_string()});
     let done = |events: Vec<Event>| Ok((json!({"events": events.len()}), events));
     match one {
@@ -135,19 +137,20 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
         }
         One::Create { table, values } => {
             let (at, events) = world.create_row(&table, &values, stamp)?;
-            let made = world.table(&table).map_or(0, |table| table.rows[at].id);
-            Ok((id(made), events))
+            let created = world.table(&table).map_or(0, |table| table.rows[at].id);
+            Ok((id(created), events))
         }
         One::Update { table, id, values } if table == "tickets" => {
             done(world.update_ticket(&id, &values, stamp)?)
         }
         One::Update { table, id, values } => done(world.update_row(&table, &id, &values, stamp)?),
-        One::MoveToTrash { table, id } => done(world.relocate(&table, &id, Move::Trash, stamp)?),
-        One::Restore { table, id } => done(world.relocate(&table, &id, Move::Restore, stamp)?),
-        One::Purge { table, id } => done(world.relocate(&table, &id, Move::Purge, stamp)?),
+        One::MoveToTrash { table, id } => done(world.transition(&table, &id, Transition::Trash, stamp)?),
+        One::Restore { table, id } => done(world.transition(&table, &id, Transition::Restore, stamp)?),
+        One::Purge { table, id } => done(world.transition(&table, &id, Transition::Purge, stamp)?),
         One::AddComment { ticket, content, public } => {
-            let (made, events) = world.add_talk(&ticket, Sort::Comment { public }, &content, stamp)?;
-            Ok((id(made), events))
+            let (created, events) =
+                world.add_conversation(&ticket, ConversationKind::Comment { public }, &content, stamp)?;
+            Ok((id(created), events))
         }
         One::UpdateComment { ticket, id, content } => {
             done(world.update_comment(&ticket, &id, &content, stamp)?)
@@ -157,17 +160,17 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
             done(Vec::new())
         }
         One::AddThread { ticket, content, outgoing } => {
-            let sort = Sort::Thread { incoming: !outgoing };
-            let (made, events) = world.add_talk(&ticket, sort, &content, stamp)?;
-            Ok((id(made), events))
+            let kind = ConversationKind::Thread { incoming: !outgoing };
+            let (created, events) = world.add_conversation(&ticket, kind, &content, stamp)?;
+            Ok((id(created), events))
         }
         One::RenameField { module, api_name, label } => {
             world.rename_field(&module, &api_name, &label)?;
             done(Vec::new())
         }
         One::AddField { module, api_name, label, kind, values } => {
-            let made = world.add_field(&module, &api_name, &label, &kind, &values)?;
-            Ok((id(made), Vec::new()))
+            let created = world.add_field(&module, &api_name, &label, &kind, &values)?;
+            Ok((id(created), Vec::new()))
         }
     }
 }

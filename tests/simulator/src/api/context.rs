@@ -1,4 +1,4 @@
-//! What a handler gets: the call, the settings, and the moves that every list makes.
+//! The context of a handler: the call, the settings, and the steps that all list handlers share.
 
 use std::sync::RwLockReadGuard;
 
@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::world::World;
 
-/// One call of one endpoint, its parameters checked.
+/// One call of one endpoint. Its parameters have been checked.
 pub(crate) struct Context<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) settings: &'a Settings,
@@ -51,8 +51,8 @@ impl<'a> Context<'a> {
         self.ids.get(at).map_or("", String::as_str)
     }
 
-    /// What of the query decides which rows are selected and how they are sorted.
-    pub(crate) fn selection(&self) -> String {
+    /// The part of the query that decides the selected rows and their order, as a cache key.
+    pub(crate) fn selection_key(&self) -> String {
         let skipped = ["from", "limit", "include", "fields", "orgId"];
         let mut pairs: Vec<String> = self
             .call
@@ -65,7 +65,7 @@ impl<'a> Context<'a> {
         format!("{}?{}", self.call.path, pairs.join("&"))
     }
 
-    /// The positions on the page that was asked for.
+    /// The part of the selection that is on the requested page.
     pub(crate) fn page<'v, T>(&self, selected: &'v [T]) -> &'v [T] {
         let (from, limit) = window(self.route.paging, self.call);
         let offset = match self.route.paging {
@@ -78,8 +78,9 @@ impl<'a> Context<'a> {
         &selected[start..end]
     }
 
-    /// The answer of a list whose rows were written, separated by commas; 204 when there are none.
-    pub(crate) fn rows(&self, rows: &[u8], count: Option<usize>) -> Answer {
+    /// The answer of a list with these rendered rows, separated by commas; 204 without rows. Searches have a
+    /// `count`.
+    pub(crate) fn list_answer(&self, rows: &[u8], count: Option<usize>) -> Answer {
         if rows.is_empty() && !self.settings.empty_list_as_200 {
             return Answer::empty(StatusCode::NO_CONTENT);
         }

@@ -1,13 +1,12 @@
-//! Contracts are an extra of the higher editions; where they are licensed they are like the rest.
+//! Contracts: the endpoints of the other modules, after a check of the license.
 
 use serde_json::json;
 
 use crate::api::context::Context;
-use crate::api::organizations::check_view;
-use crate::api::rows;
+use crate::api::{rows, views};
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::world::table::Life;
+use crate::world::table::Record;
 
 fn check_license(context: &Context<'_>) -> Result<(), ApiError> {
     let edition = context.shared.options.edition;
@@ -26,14 +25,14 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     rows::detail(context)
 }
 
-/// `GET /contracts/count`: the number is text here.
+/// `GET /contracts/count`, whose number is text.
 pub(crate) fn count(context: &Context<'_>) -> Result<Answer, ApiError> {
     check_license(context)?;
-    check_view(context, "contracts")?;
+    views::check(context, "contracts")?;
     let world = context.world();
     let meets = |name: &str, value: &str| context.get(name).is_none_or(|wanted| wanted == value);
     let counted = world.contracts.rows.iter().filter(|row| {
-        row.life == Life::Live
+        row.is_live()
             && meets("departmentId", row.text("departmentId"))
             && meets("ownerId", row.text("ownerId"))
     });

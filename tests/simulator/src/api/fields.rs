@@ -6,14 +6,14 @@ use crate::api::context::Context;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 
-/// `GET /organizationFields?module=`, all at once.
+/// `GET /organizationFields?module=`, without paging.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     let module = context.get("module").unwrap_or("");
     let names = context.list("apiNames");
     let wanted = |name: &str| names.is_empty() || names.contains(&name);
     let fields = world.fields.of(module).filter(|field| wanted(&field.api_name));
-    let rows: Vec<Value> = fields.map(|field| Value::Object(field.document())).collect();
+    let rows: Vec<Value> = fields.map(|field| Value::Object(field.to_json())).collect();
     Ok(Answer::value(&json!({"data": rows})))
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     let mut fields = world.fields.all().iter();
     let field = fields.find(|field| field.id.to_string() == context.id(0));
     let field = field.ok_or_else(ApiError::not_found)?;
-    Ok(Answer::value(&Value::Object(field.document())))
+    Ok(Answer::value(&Value::Object(field.to_json())))
 }
 
 /// `GET /customFieldCount?module=`.

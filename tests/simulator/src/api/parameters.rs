@@ -1,19 +1,19 @@
-//! What query parameters an endpoint takes, and the refusals when something else comes.
+//! The query parameters of endpoints, and their validation.
 //!
-//! The service is strict (reference, §3.4): an unknown parameter, a limit out of range or a sort
-//! that is not documented is 422, never ignored or clamped.
+//! Strict, as the API is (reference, §3.4): an unknown parameter, a limit out of range or an undocumented
+//! sort key is 422, and never ignored or clamped.
 
 use crate::api::routes::Route;
-use crate::clock::parse_iso;
 use crate::http::error::ApiError;
 use crate::http::request::Call;
 use crate::settings::Settings;
+use crate::time::parse_iso;
 
-/// Most names that `fields=` takes.
+/// Most names in `fields=` (§4.1).
 const FIELDS_MAX: usize = 30;
-/// Shortest text that searches take.
+/// Fewest characters of a text to search for (§3.4).
 const SEARCH_TEXT_MIN: usize = 3;
-/// How far a search goes.
+/// Rows that a search can reach (§3.2).
 pub(crate) const SEARCH_ROWS_MAX: u64 = 5_000;
 
 /// One query parameter.
@@ -24,22 +24,22 @@ pub(crate) struct Parameter {
     required: bool,
 }
 
-/// What a parameter's value must be.
+/// The values that a parameter accepts.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Text,
     /// Text to search for.
     Search,
     Id,
-    /// A comma-separated list of at most so many ids.
+    /// A comma-separated list of at most this many ids.
     Ids(usize),
     Flag,
     OneOf(&'static [&'static str]),
     /// A comma-separated list of these.
     SomeOf(&'static [&'static str]),
-    /// One of these, or one of these with a minus in front.
+    /// One of these, `-` in front for descending order.
     Sort(&'static [&'static str]),
-    /// `from,to`, both ISO times.
+    /// `from,to`, both ISO 8601 times.
     Range,
     Fields,
 }
@@ -48,13 +48,13 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Paging {
     None,
-    /// `from` counts from 1 and tolerates 0; `limit` lies in the range.
+    /// `from` is 1-based, and 0 equals 1; `limit` is between `min` and `max`.
     List {
         min: u64,
         max: u64,
         default: u64,
     },
-    /// `from` counts from 0 and ends at 4999.
+    /// `from` is 0-based and at most 4999.
     Search,
 }
 
@@ -63,12 +63,12 @@ pub(crate) const fn optional(name: &'static str, kind: Kind) -> Parameter {
     Parameter { name, kind, required: false }
 }
 
-/// A parameter that must be there.
+/// A required parameter.
 pub(crate) const fn required(name: &'static str, kind: Kind) -> Parameter {
     Parameter { name, kind, required: true }
 }
 
-/// Refuses a call whose parameters the endpoint does not take.
+/// Rejects a call whose parameters the endpoint does not accept.
 pub(crate) fn check(route: &Route, call: &Call, settings: &Settings) -> Result<(), ApiError> {
     for (name, value) in &call.query {
         check_one(route, name, value, settings)?;
@@ -88,7 +88,7 @@ pub(crate) fn check(route: &Route, call: &Call, settings: &Settings) -> Result<(
     Ok(())
 }
 
-/// `from` and `limit` as sent or by default, once they were checked.
+/// `from` and `limit`, as sent or by default. Both have been checked.
 pub(crate) fn window(paging: Paging, call: &Call) -> (u64, u64) {
     let number = |name: &str| call.get(name).and_then(|value| value.parse::<u64>().ok());
     let default = match paging {
@@ -109,14 +109,14 @@ fn check_one(route: &Route, name: &str, value: &str, settings: &Settings) -> Res
         ("limit", Paging::Search) => return whole(name, value, 1, 100),
         _ => {}
     }
-    let refused = match name {
+    let is_refused = match name {
         "include" => settings.refuse_include,
         "sortBy" => settings.refuse_sort_by,
         "fields" => settings.refuse_fields,
         _ => false,
     };
     match route.parameters.iter().find(|parameter| parameter.name == name) {
-        Some(parameter) if !refused => check_value(parameter, value),
+        Some(parameter) if !is_refused => check_value(parameter, value),
         _ => {
             let message = format!("Extra query parameter '{name}' is present in the input.");
             Err(ApiError::unprocessable(message))
@@ -140,16 +140,17 @@ fn check_value(parameter: &Parameter, value: &str) -> Result<(), ApiError> {
     let name = parameter.name;
     let is_id = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parts = || value.split(',').map(str::trim);
-    let fine = match parameter.kind {
+    let is_valid = match parameter.kind {
         Kind::Text => true,
         Kind::Search if value.chars().count() < SEARCH_TEXT_MIN => {
             return Err(ApiError::unprocessable(format!(
-                "The length of the value passed for field '{name}' is less than the specified minimum length of '3'."
+                "The length of the value passed for field '{name}' is less than the specified minimum length \
+                 of '{SEARCH_TEXT_MIN}'."
             )));
         }
         Kind::Search => true,
         Kind::Id => is_id(value),
-        Kind::Ids(most) => parts().count() <= most && parts().all(is_id),
+        Kind::Ids(max) => parts().count() <= max && parts().all(is_id),
         Kind::Flag => matches!(value, "true" | "false"),
         Kind::OneOf(allowed) => allowed.contains(&value),
         Kind::SomeOf(allowed) => parts().all(|part| allowed.contains(&part)),
@@ -157,13 +158,13 @@ fn check_value(parameter: &Parameter, value: &str) -> Result<(), ApiError> {
         Kind::Range => range(value).is_some(),
         Kind::Fields => parts().count() <= FIELDS_MAX,
     };
-    if fine {
+    if is_valid {
         return Ok(());
     }
     Err(ApiError::unprocessable(format!("The value passed for field '{name}' is invalid.")))
 }
 
-/// Both ends of a `from,to` range, in milliseconds, both included.
+/// Both ends of a `from,to` range in Unix milliseconds; none when one is not a time.
 pub(crate) fn range(value: &str) -> Option<(i64, i64)> {
     let (from, to) = value.split_once(',')?;
     Some((parse_iso(from.trim())?, parse_iso(to.trim())?))

@@ -1,21 +1,27 @@
 //! The recycle bin of all modules (reference, §7).
 
+use std::cmp::Reverse;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::api::context::Context;
+use crate::api::routes::DELETE_CREDITS;
 use crate::api::row_write::id_list;
-use crate::clock::iso;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
+use crate::time::iso;
 use crate::world::World;
-use crate::world::change::Move;
-use crate::world::table::Life;
+use crate::world::change::Transition;
+use crate::world::table::Lifecycle;
 use crate::world::ticket_fields::TicketField;
 
-/// One record in the bin.
-struct Binned {
-    table: &'static str,
+/// The modules besides tickets whose records can be trashed.
+const ROW_MODULES: [&str; 4] = ["contacts", "accounts", "products", "contracts"];
+
+/// One record in the recycle bin.
+struct Trashed {
+    module: &'static str,
     id: u64,
     title: String,
     department: Option<String>,
@@ -23,41 +29,42 @@ struct Binned {
     by: u64,
 }
 
-fn binned(world: &World) -> Vec<Binned> {
+/// All records in the recycle bin, the last deleted first.
+fn trashed(world: &World) -> Vec<Trashed> {
     let mut all = Vec::new();
     for ticket in &world.tickets.rows {
-        if let Life::Trashed { at, by } = ticket.life {
-            let title = world.ticket_search_text(ticket, TicketField::Subject).unwrap_or_default();
+        if let Lifecycle::Trashed { at, by } = ticket.lifecycle {
+            let title = world.ticket_text(ticket, TicketField::Subject).unwrap_or_default();
             let department = world.departments.rows.get(ticket.department as usize);
             let department = department.map(|row| row.id.to_string());
-            all.push(Binned { table: "tickets", id: ticket.id(world.seed), title, department, at, by });
+            all.push(Trashed { module: "tickets", id: ticket.id(world.seed), title, department, at, by });
         }
     }
-    for table in ["contacts", "accounts", "products", "contracts"] {
-        let Some(records) = world.table(table) else { continue };
-        for row in &records.rows {
-            if let Life::Trashed { at, by } = row.life {
-                let title = row.text(records.module.title).to_owned();
+    for module in ROW_MODULES {
+        let Some(table) = world.table(module) else { continue };
+        for row in &table.rows {
+            if let Lifecycle::Trashed { at, by } = row.lifecycle {
+                let title = row.text(table.module.title).to_owned();
                 let department = Some(row.text("departmentId").to_owned()).filter(|id| !id.is_empty());
-                all.push(Binned { table, id: row.id, title, department, at, by });
+                all.push(Trashed { module, id: row.id, title, department, at, by });
             }
         }
     }
-    all.sort_by_key(|record| (std::cmp::Reverse(record.at), record.id));
+    all.sort_by_key(|record| (Reverse(record.at), record.id));
     all
 }
 
 /// `GET /recycleBin`, the last deleted first.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
-    let mut all = binned(&world);
+    let mut all = trashed(&world);
     if let Some(wanted) = context.get("departmentId") {
         all.retain(|record| record.department.as_deref() == Some(wanted));
     }
     let included = context.list("include");
-    let row = |record: &Binned| {
+    let row = |record: &Trashed| {
         let mut row = json!({
-            "id": record.id.to_string(), "displayName": record.title, "type": capital(record.table),
+            "id": record.id.to_string(), "displayName": record.title, "type": capitalized(record.module),
             "departmentId": record.department, "deletedById": record.by.to_string(),
             "deletedTime": iso(record.at),
         });
@@ -73,58 +80,59 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
         row
     };
     let rows: Vec<String> = context.page(&all).iter().map(|record| row(record).to_string()).collect();
-    Ok(context.rows(rows.join(",").as_bytes(), None))
+    Ok(context.list_answer(rows.join(",").as_bytes(), None))
 }
 
-fn capital(table: &str) -> String {
-    let mut letters = table.chars();
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
 /// `POST /recycleBin/restore`.
 pub(crate) fn restore(context: &Context<'_>) -> Result<Answer, ApiError> {
     let ids = id_list(context, "ids")?;
-    move_out(context, Some(ids), Move::Restore, StatusCode::OK)
+    take_out(context, Some(ids), Transition::Restore, StatusCode::OK)
 }
 
 /// `POST /recycleBin/restoreAll`.
 pub(crate) fn restore_all(context: &Context<'_>) -> Result<Answer, ApiError> {
-    move_out(context, None, Move::Restore, StatusCode::ACCEPTED)
+    take_out(context, None, Transition::Restore, StatusCode::ACCEPTED)
 }
 
-/// `POST /recycleBin/delete`, for ever.
+/// `POST /recycleBin/delete`, permanently.
 pub(crate) fn delete(context: &Context<'_>) -> Result<Answer, ApiError> {
     let ids = id_list(context, "ids")?;
-    move_out(context, Some(ids), Move::Purge, StatusCode::OK)
+    take_out(context, Some(ids), Transition::Purge, StatusCode::OK)
 }
 
-/// `POST /recycleBin/deleteAll`, for ever.
+/// `POST /recycleBin/deleteAll`, permanently.
 pub(crate) fn delete_all(context: &Context<'_>) -> Result<Answer, ApiError> {
-    move_out(context, None, Move::Purge, StatusCode::ACCEPTED)
+    take_out(context, None, Transition::Purge, StatusCode::ACCEPTED)
 }
 
-fn move_out(
+/// Restores or deletes these records, or all; the answer has a result for each.
+fn take_out(
     context: &Context<'_>,
     ids: Option<Vec<String>>,
-    to: Move,
+    to: Transition,
     status: StatusCode,
 ) -> Result<Answer, ApiError> {
     let source = context.call.source_id.as_deref();
     let results = context.shared.change(source, |world, stamp| {
-        let bin: Vec<(String, &str)> =
-            binned(world).into_iter().map(|record| (record.id.to_string(), record.table)).collect();
-        let ids = ids.unwrap_or_else(|| bin.iter().map(|(id, _)| id.clone()).collect());
+        let trashed: Vec<(String, &str)> =
+            trashed(world).into_iter().map(|record| (record.id.to_string(), record.module)).collect();
+        let ids = ids.unwrap_or_else(|| trashed.iter().map(|(id, _)| id.clone()).collect());
         let (mut events, mut results) = (Vec::new(), Vec::new());
         for id in ids {
-            let table = bin.iter().find(|(known, _)| *known == id).map(|(_, table)| *table);
-            let moved = table.and_then(|table| world.relocate(table, &id, to, stamp).ok());
+            let module = trashed.iter().find(|(known, _)| *known == id).map(|(_, module)| *module);
+            let moved = module.and_then(|module| world.transition(module, &id, to, stamp).ok());
             results.push(json!({"id": id, "success": moved.is_some(), "errors": null}));
             events.extend(moved.into_iter().flatten());
         }
         Ok((results, events))
     })?;
-    let credits = 6 * results.len().max(1) as u64;
+    let credits = DELETE_CREDITS * results.len().max(1) as u64;
     let mut answer = Answer::value(&json!({"results": Value::Array(results)}));
     answer.status = status;
-    Ok(answer.costing(credits))
+    Ok(answer.with_weight(credits))
 }

@@ -1,74 +1,43 @@
-//! The endpoints about everything but tickets (reference, §4.3, §4.4, §4.8, §6.2, §7).
+//! The endpoints of every module but tickets (reference, §4.3, §4.4, §4.8, §6.2, §7).
 
 use crate::api::parameters::{Kind, Paging, Parameter, optional, required};
-use crate::api::routes::{Handler, Route, Weight, pages};
-use crate::api::{contracts, fields, organizations, recycle_bin, row_search, row_write, rows, webhooks};
-use crate::oauth::scopes::Demand;
+use crate::api::routes::{Route, count, delete, list, pages, search, single};
+use crate::api::{
+    contracts, fields, organizations, recycle_bin, row_search, row_write, rows, views, webhooks,
+};
+use crate::oauth::scopes::RequiredScopes;
 
-const BASIC: Demand = &[&["Desk.basic.READ", "Desk.settings.READ"]];
-const SETTINGS: Demand = &[&["Desk.settings.READ"]];
-const SETTINGS_UPDATE: Demand = &[&["Desk.settings.UPDATE"]];
-const CONTACTS: Demand = &[&["Desk.contacts.READ"]];
-const ACCOUNTS: Demand = &[&["Desk.contacts.READ", "Desk.accounts.READ"]];
-const CONTACTS_SEARCH: Demand = &[&["Desk.contacts.READ"], &["Desk.search.READ"]];
-const CONTACTS_DELETE: Demand = &[&["Desk.contacts.DELETE"]];
-const CONTACTS_UPDATE: Demand = &[&["Desk.contacts.UPDATE"]];
-const PRODUCTS: Demand = &[&["Desk.products.READ", "Desk.settings.READ"]];
-const PRODUCTS_SEARCH: Demand = &[&["Desk.products.READ", "Desk.settings.READ"], &["Desk.search.READ"]];
-const PRODUCTS_DELETE: Demand = &[&["Desk.products.DELETE", "Desk.settings.DELETE"]];
-const PRODUCTS_UPDATE: Demand = &[&["Desk.products.UPDATE", "Desk.settings.UPDATE"]];
-const CONTRACTS_DELETE: Demand = &[&["Desk.contracts.DELETE", "Desk.settings.DELETE"]];
-const CONTRACTS_UPDATE: Demand = &[&["Desk.contracts.UPDATE", "Desk.settings.UPDATE"]];
-const HOOKS_READ: Demand = &[&["Desk.webhooks.READ", "Desk.settings.READ", "Desk.events.READ"]];
-const HOOKS_CREATE: Demand = &[&["Desk.webhooks.CREATE", "Desk.settings.CREATE", "Desk.events.CREATE"]];
-const HOOKS_UPDATE: Demand = &[&["Desk.webhooks.UPDATE", "Desk.settings.UPDATE", "Desk.events.UPDATE"]];
-const HOOKS_DELETE: Demand = &[&["Desk.webhooks.DELETE", "Desk.settings.DELETE", "Desk.events.DELETE"]];
+const BASIC: RequiredScopes = &[&["Desk.basic.READ", "Desk.settings.READ"]];
+const SETTINGS: RequiredScopes = &[&["Desk.settings.READ"]];
+const SETTINGS_UPDATE: RequiredScopes = &[&["Desk.settings.UPDATE"]];
+const CONTACTS: RequiredScopes = &[&["Desk.contacts.READ"]];
+const ACCOUNTS: RequiredScopes = &[&["Desk.contacts.READ", "Desk.accounts.READ"]];
+const CONTACTS_SEARCH: RequiredScopes = &[&["Desk.contacts.READ"], &["Desk.search.READ"]];
+const CONTACTS_DELETE: RequiredScopes = &[&["Desk.contacts.DELETE"]];
+const CONTACTS_UPDATE: RequiredScopes = &[&["Desk.contacts.UPDATE"]];
+const PRODUCTS: RequiredScopes = &[&["Desk.products.READ", "Desk.settings.READ"]];
+const PRODUCTS_SEARCH: RequiredScopes =
+    &[&["Desk.products.READ", "Desk.settings.READ"], &["Desk.search.READ"]];
+const PRODUCTS_DELETE: RequiredScopes = &[&["Desk.products.DELETE", "Desk.settings.DELETE"]];
+const PRODUCTS_UPDATE: RequiredScopes = &[&["Desk.products.UPDATE", "Desk.settings.UPDATE"]];
+const CONTRACTS_DELETE: RequiredScopes = &[&["Desk.contracts.DELETE", "Desk.settings.DELETE"]];
+const CONTRACTS_UPDATE: RequiredScopes = &[&["Desk.contracts.UPDATE", "Desk.settings.UPDATE"]];
+const WEBHOOKS_READ: RequiredScopes = &[&["Desk.webhooks.READ", "Desk.settings.READ", "Desk.events.READ"]];
+const WEBHOOKS_CREATE: RequiredScopes =
+    &[&["Desk.webhooks.CREATE", "Desk.settings.CREATE", "Desk.events.CREATE"]];
+const WEBHOOKS_UPDATE: RequiredScopes =
+    &[&["Desk.webhooks.UPDATE", "Desk.settings.UPDATE", "Desk.events.UPDATE"]];
+const WEBHOOKS_DELETE: RequiredScopes =
+    &[&["Desk.webhooks.DELETE", "Desk.settings.DELETE", "Desk.events.DELETE"]];
 
 const FIELD_MODULES: Kind = Kind::OneOf(crate::world::fields::MODULES);
 const CREATED_RANGE: Parameter = optional("createdTimeRange", Kind::Range);
 const MODIFIED_RANGE: Parameter = optional("modifiedTimeRange", Kind::Range);
 
-const fn one(
-    name: &'static str,
-    scopes: Demand,
-    parameters: &'static [Parameter],
-    handler: Handler,
-) -> Route {
-    Route { name, scopes, paging: Paging::None, weight: Weight::Fixed(1), parameters, handler }
-}
-
-const fn count(
-    name: &'static str,
-    scopes: Demand,
-    parameters: &'static [Parameter],
-    handler: Handler,
-) -> Route {
-    Route { name, scopes, paging: Paging::None, weight: Weight::Fixed(3), parameters, handler }
-}
-
-const fn list(
-    name: &'static str,
-    scopes: Demand,
-    paging: Paging,
-    parameters: &'static [Parameter],
-    handler: Handler,
-) -> Route {
-    Route { name, scopes, paging, weight: Weight::ByOffset, parameters, handler }
-}
-
-const fn search(name: &'static str, scopes: Demand, parameters: &'static [Parameter]) -> Route {
-    list(name, scopes, Paging::Search, parameters, row_search::search)
-}
-
-const fn trash(name: &'static str, scopes: Demand) -> Route {
-    let (paging, weight, parameters) = (Paging::None, Weight::Fixed(6), &[]);
-    Route { name, scopes, paging, weight, parameters, handler: row_write::move_to_trash }
-}
-
 pub(crate) static ROUTES: &[Route] = &[
-    one("GET /organizations", BASIC, &[], organizations::list),
-    one("GET /organizations/{id}", BASIC, &[], organizations::detail),
-    one("GET /accessibleOrganizations", BASIC, &[], organizations::list),
+    single("GET /organizations", BASIC, &[], organizations::list),
+    single("GET /organizations/{id}", BASIC, &[], organizations::detail),
+    single("GET /accessibleOrganizations", BASIC, &[], organizations::list),
     list(
         "GET /departments",
         BASIC,
@@ -81,7 +50,7 @@ pub(crate) static ROUTES: &[Route] = &[
         rows::list,
     ),
     count("GET /departments/count", BASIC, &[], rows::count),
-    one("GET /departments/{id}", BASIC, &[], rows::detail),
+    single("GET /departments/{id}", BASIC, &[], rows::detail),
     list(
         "GET /agents",
         BASIC,
@@ -109,10 +78,15 @@ pub(crate) static ROUTES: &[Route] = &[
         rows::list,
     ),
     count("GET /agents/count", BASIC, &[], rows::count),
-    one("GET /agents/{id}", BASIC, &[optional("include", Kind::SomeOf(&["profile", "role"]))], rows::detail),
-    one("GET /myinfo", BASIC, &[], organizations::my_info),
+    single(
+        "GET /agents/{id}",
+        BASIC,
+        &[optional("include", Kind::SomeOf(&["profile", "role"]))],
+        rows::detail,
+    ),
+    single("GET /myinfo", BASIC, &[], organizations::my_info),
     list("GET /teams", BASIC, Paging::None, &[], organizations::teams),
-    one("GET /teams/{id}", BASIC, &[], rows::detail),
+    single("GET /teams/{id}", BASIC, &[], rows::detail),
     list(
         "GET /products",
         PRODUCTS,
@@ -145,15 +119,16 @@ pub(crate) static ROUTES: &[Route] = &[
             MODIFIED_RANGE,
             optional("sortBy", Kind::Sort(&["relevance", "modifiedTime", "createdTime", "productName"])),
         ],
+        row_search::search,
     ),
-    trash("POST /products/moveToTrash", PRODUCTS_DELETE),
-    one(
+    delete("POST /products/moveToTrash", PRODUCTS_DELETE, row_write::move_to_trash),
+    single(
         "GET /products/{id}",
         PRODUCTS,
         &[optional("include", Kind::SomeOf(&["departments", "owner"]))],
         rows::detail,
     ),
-    one("PATCH /products/{id}", PRODUCTS_UPDATE, &[], row_write::update),
+    single("PATCH /products/{id}", PRODUCTS_UPDATE, &[], row_write::update),
     list(
         "GET /contracts",
         SETTINGS,
@@ -186,9 +161,9 @@ pub(crate) static ROUTES: &[Route] = &[
         &[required("viewId", Kind::Id), required("departmentId", Kind::Id), optional("ownerId", Kind::Id)],
         contracts::count,
     ),
-    trash("POST /contracts/moveToTrash", CONTRACTS_DELETE),
-    one("GET /contracts/{id}", SETTINGS, &[], contracts::detail),
-    one("PATCH /contracts/{id}", CONTRACTS_UPDATE, &[], row_write::update),
+    delete("POST /contracts/moveToTrash", CONTRACTS_DELETE, row_write::move_to_trash),
+    single("GET /contracts/{id}", SETTINGS, &[], contracts::detail),
+    single("PATCH /contracts/{id}", CONTRACTS_UPDATE, &[], row_write::update),
     list(
         "GET /contacts",
         CONTACTS,
@@ -230,16 +205,17 @@ pub(crate) static ROUTES: &[Route] = &[
                 Kind::Sort(&["relevance", "modifiedTime", "createdTime", "lastName", "firstName"]),
             ),
         ],
+        row_search::search,
     ),
     count("GET /contacts/count", CONTACTS, &[required("viewId", Kind::Id)], rows::count),
-    trash("POST /contacts/moveToTrash", CONTACTS_DELETE),
-    one(
+    delete("POST /contacts/moveToTrash", CONTACTS_DELETE, row_write::move_to_trash),
+    single(
         "GET /contacts/{id}",
         CONTACTS,
         &[optional("include", Kind::SomeOf(&["accounts", "owner"]))],
         rows::detail,
     ),
-    one("PATCH /contacts/{id}", CONTACTS_UPDATE, &[], row_write::update),
+    single("PATCH /contacts/{id}", CONTACTS_UPDATE, &[], row_write::update),
     list(
         "GET /accounts",
         ACCOUNTS,
@@ -261,10 +237,11 @@ pub(crate) static ROUTES: &[Route] = &[
             MODIFIED_RANGE,
             optional("sortBy", Kind::Sort(&["relevance", "modifiedTime", "createdTime", "accountName"])),
         ],
+        row_search::search,
     ),
-    trash("POST /accounts/moveToTrash", CONTACTS_DELETE),
-    one("GET /accounts/{id}", ACCOUNTS, &[optional("include", Kind::SomeOf(&["owner"]))], rows::detail),
-    one("PATCH /accounts/{id}", CONTACTS_UPDATE, &[], row_write::update),
+    delete("POST /accounts/moveToTrash", CONTACTS_DELETE, row_write::move_to_trash),
+    single("GET /accounts/{id}", ACCOUNTS, &[optional("include", Kind::SomeOf(&["owner"]))], rows::detail),
+    single("PATCH /accounts/{id}", CONTACTS_UPDATE, &[], row_write::update),
     list(
         "GET /organizationFields",
         SETTINGS,
@@ -276,9 +253,9 @@ pub(crate) static ROUTES: &[Route] = &[
         ],
         fields::list,
     ),
-    one("GET /organizationFields/{id}", SETTINGS, &[], fields::detail),
+    single("GET /organizationFields/{id}", SETTINGS, &[], fields::detail),
     count("GET /customFieldCount", SETTINGS, &[required("module", FIELD_MODULES)], fields::count),
-    one(
+    single(
         "GET /views",
         BASIC,
         &[
@@ -298,7 +275,7 @@ pub(crate) static ROUTES: &[Route] = &[
             optional("departmentId", Kind::Id),
             optional("featureFlags", Kind::OneOf(&["createdBy"])),
         ],
-        organizations::views,
+        views::list,
     ),
     list(
         "GET /recycleBin",
@@ -311,13 +288,13 @@ pub(crate) static ROUTES: &[Route] = &[
         ],
         recycle_bin::list,
     ),
-    one("POST /recycleBin/restore", SETTINGS_UPDATE, &[], recycle_bin::restore),
-    one("POST /recycleBin/restoreAll", SETTINGS_UPDATE, &[], recycle_bin::restore_all),
-    one("POST /recycleBin/delete", SETTINGS_UPDATE, &[], recycle_bin::delete),
-    one("POST /recycleBin/deleteAll", SETTINGS_UPDATE, &[], recycle_bin::delete_all),
-    list("GET /webhooks", HOOKS_READ, Paging::None, &[], webhooks::list),
-    one("POST /webhooks", HOOKS_CREATE, &[], webhooks::create),
-    one("GET /webhooks/{id}", HOOKS_READ, &[], webhooks::detail),
-    one("PATCH /webhooks/{id}", HOOKS_UPDATE, &[], webhooks::update),
-    one("DELETE /webhooks/{id}", HOOKS_DELETE, &[], webhooks::delete),
+    single("POST /recycleBin/restore", SETTINGS_UPDATE, &[], recycle_bin::restore),
+    single("POST /recycleBin/restoreAll", SETTINGS_UPDATE, &[], recycle_bin::restore_all),
+    single("POST /recycleBin/delete", SETTINGS_UPDATE, &[], recycle_bin::delete),
+    single("POST /recycleBin/deleteAll", SETTINGS_UPDATE, &[], recycle_bin::delete_all),
+    list("GET /webhooks", WEBHOOKS_READ, Paging::None, &[], webhooks::list),
+    single("POST /webhooks", WEBHOOKS_CREATE, &[], webhooks::create),
+    single("GET /webhooks/{id}", WEBHOOKS_READ, &[], webhooks::detail),
+    single("PATCH /webhooks/{id}", WEBHOOKS_UPDATE, &[], webhooks::update),
+    single("DELETE /webhooks/{id}", WEBHOOKS_DELETE, &[], webhooks::delete),
 ];

@@ -1,18 +1,18 @@
-//! List, count and detail of every module but tickets: one shape for all.
+//! List, count and detail of every module but tickets, and the order of their rows.
 
 use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
 use crate::api::context::Context;
-use crate::api::organizations::{check_view, live};
+use crate::api::views;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::json;
 use crate::world::World;
-use crate::world::table::{Document, Life, Row, Table, project};
+use crate::world::table::{Object, Record, Row, Table, project};
 
-/// The module that a route's path begins with.
+/// The module of a route: the first segment of its path.
 pub(crate) fn module(context: &Context<'_>) -> &'static str {
     let path = context.route.name.split_once(" /").map_or("", |(_, path)| path);
     path.split('/').next().unwrap_or("")
@@ -21,65 +21,65 @@ pub(crate) fn module(context: &Context<'_>) -> &'static str {
 /// `GET /{module}`.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     let name = module(context);
-    check_view(context, name)?;
+    views::check(context, name)?;
     let world = context.world();
     let table = world.table(name).ok_or_else(ApiError::not_found)?;
-    let view = table.view(&context.selection(), || {
+    let selection = table.selection(&context.selection_key(), || {
         let matching = (0..table.rows.len() as u32).filter(|at| {
             let row = &table.rows[*at as usize];
-            row.life == Life::Live && is_wanted(context, row)
+            row.is_live() && is_match(context, row)
         });
         let mut selected: Vec<u32> = matching.collect();
         sort(&world, table, &mut selected, context.get("sortBy"));
         selected
     });
-    let page = context.page(&view);
+    let page = context.page(&selection);
     let included = context.list("include");
     let fields = context.list("fields");
     let mut out = Vec::with_capacity(page.len() * 700);
-    let slots = table.list_slots();
+    let cached = table.cached_list_rows();
     for at in page {
         if !out.is_empty() {
             out.push(b',');
         }
         let at = *at as usize;
         if included.is_empty() && fields.is_empty() {
-            table.list_row(&slots, at, &mut out);
+            table.list_row(&cached, at, &mut out);
         } else {
-            let mut document = list_document(table, &table.rows[at], &fields)?;
+            let mut document = list_object(table, &table.rows[at], &fields)?;
             include(&world, &table.rows[at], &included, &mut document);
             json::value(&mut out, &Value::Object(document));
         }
     }
-    Ok(context.rows(&out, None))
+    Ok(context.list_answer(&out, None))
 }
 
-fn list_document(table: &Table, row: &Row, fields: &[&str]) -> Result<Document, ApiError> {
+fn list_object(table: &Table, row: &Row, fields: &[&str]) -> Result<Object, ApiError> {
     let mut keys: Vec<&str> = table.module.list.to_vec();
     if !fields.is_empty() {
-        // As with tickets: the projection is replaced, an unknown name is 500.
+        // `fields` replaces the projection; an unknown name is 500 (§8, gotcha 9).
         keys = [&["id"], fields].concat();
-        if keys.iter().any(|key| !row.document.contains_key(*key)) {
+        if keys.iter().any(|key| !row.values.contains_key(*key)) {
             return Err(ApiError::internal());
         }
     }
-    let get = |key: &str| row.document.get(key).cloned().unwrap_or(Value::Null);
+    let get = |key: &str| row.values.get(key).cloned().unwrap_or(Value::Null);
     Ok(keys.into_iter().map(|key| (key.to_owned(), get(key))).collect())
 }
 
-/// Adds what `include` asks for.
-fn include(world: &World, row: &Row, included: &[&str], document: &mut Document) {
+/// Adds the objects that `include` names.
+fn include(world: &World, row: &Row, included: &[&str], document: &mut Object) {
     for name in included {
         let (key, value) = match *name {
             "owner" => ("owner", world.owner(row)),
             "accounts" => ("account", world.account_of_contact(row)),
             "products" => ("product", world.product_of_contract(row)),
-            "slas" => ("sla", row.document.get("sla").cloned().unwrap_or(Value::Null)),
-            "departments" if row.document.contains_key("departmentIds") => {
-                let ids = row.document.get("departmentIds").and_then(Value::as_array);
+            "slas" => ("sla", row.values.get("sla").cloned().unwrap_or(Value::Null)),
+            "departments" if row.values.contains_key("departmentIds") => {
+                let ids = row.values.get("departmentIds").and_then(Value::as_array);
                 let departments = ids.into_iter().flatten().filter_map(|id| {
                     let row = world.departments.find(id.as_str()?)?;
-                    Some(json!({"id": id, "name": row.document.get("name")}))
+                    Some(json!({"id": id, "name": row.values.get("name")}))
                 });
                 ("departments", departments.collect())
             }
@@ -92,12 +92,12 @@ fn include(world: &World, row: &Row, included: &[&str], document: &mut Document)
     }
 }
 
-/// `GET /{module}/count`, where it is a number.
+/// `GET /{module}/count` of the modules whose count is a number.
 pub(crate) fn count(context: &Context<'_>) -> Result<Answer, ApiError> {
-    check_view(context, module(context))?;
+    views::check(context, module(context))?;
     let world = context.world();
     let table = world.table(module(context)).ok_or_else(ApiError::not_found)?;
-    let count = live(table.rows.iter().map(|row| &row.life));
+    let count = table.live_count();
     Ok(Answer::value(&json!({"count": count})))
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     let table = world.table(name).ok_or_else(ApiError::not_found)?;
     let Some(row) = table.find(id) else {
-        // Accounts hide whether a numeric id exists (reference, §3.4).
+        // For accounts, an unknown numeric id is 403 (§3.4).
         let numeric = id.bytes().all(|byte| byte.is_ascii_digit());
         return Err(if name == "accounts" && numeric {
             ApiError::forbidden()
@@ -120,10 +120,10 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::value(&Value::Object(document)))
 }
 
-fn is_wanted(context: &Context<'_>, row: &Row) -> bool {
+fn is_match(context: &Context<'_>, row: &Row) -> bool {
     let query = &context.call.query;
     query.iter().all(|(name, value)| match name.as_str() {
-        "isEnabled" | "isConfirmed" => row.document.get(name) == Some(&json!(value == "true")),
+        "isEnabled" | "isConfirmed" => row.values.get(name) == Some(&json!(value == "true")),
         "chatStatus" | "status" | "rolePermissionType" | "ownerId" | "accountId" => row.text(name) == value,
         "searchStr" => {
             let text = format!("{} {}", row.text("name"), row.text("emailId"));
@@ -138,9 +138,9 @@ fn is_wanted(context: &Context<'_>, row: &Row) -> bool {
     })
 }
 
-/// Whether a record belongs to one of the departments; 0 means all.
+/// Whether a record belongs to one of the departments, given as comma-separated ids; 0 stands for all.
 fn is_in_department(row: &Row, wanted: &str) -> bool {
-    let lists = ["departmentIds", "associatedDepartmentIds"].iter().filter_map(|key| row.document.get(*key));
+    let lists = ["departmentIds", "associatedDepartmentIds"].iter().filter_map(|key| row.values.get(*key));
     let own: Vec<&str> = lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str).collect();
     wanted
         .split(',')
@@ -148,7 +148,7 @@ fn is_in_department(row: &Row, wanted: &str) -> bool {
         .any(|id| id == "0" || row.text("departmentId") == id || own.contains(&id))
 }
 
-/// Sorts positions by a documented key; equal ones stay in the order of their ids.
+/// Sorts positions by a documented key, `-` for descending. Equal keys ascend by id.
 pub(crate) fn sort(world: &World, table: &Table, selected: &mut [u32], by: Option<&str>) {
     let Some(by) = by else { return };
     let (key, descending) = by.strip_prefix('-').map_or((by, false), |key| (key, true));
@@ -182,9 +182,9 @@ fn account_name(world: &World, row: &Row) -> String {
         .to_lowercase()
 }
 
-/// Appends a row with chosen keys, for searches.
+/// Appends a search row.
 pub(crate) fn search_row(world: &World, table: &Table, row: &Row, out: &mut Vec<u8>) {
-    let mut document = row.document.clone();
+    let mut document = row.values.clone();
     if table.module.search_adds.contains(&"owner") {
         document.insert("owner".to_owned(), world.owner(row));
     }

@@ -1,17 +1,18 @@
-//! Which tickets a list or search takes, and in which order.
+//! The filters of ticket lists, and the order of tickets in lists and searches.
 
 use std::cmp::Reverse;
 
 use crate::api::context::Context;
-use crate::clock::DAY_MS;
+use crate::time::{DAY_MS, iso};
 use crate::vocabulary::{CHANNELS, PRIORITIES};
 use crate::world::World;
+use crate::world::table::Table;
 use crate::world::ticket::{NEVER, NONE, Ticket};
 
-/// One condition.
+/// One condition. References are positions in the tables of their modules.
 enum Condition {
     Departments(Vec<u32>),
-    /// Agents, by position; [`NONE`] for tickets without one.
+    /// [`NONE`] selects tickets without an agent.
     Assignees(Vec<u32>),
     Teams(Vec<u32>),
     Statuses(Vec<String>),
@@ -22,30 +23,32 @@ enum Condition {
     Closed(String),
 }
 
-/// All conditions of a list; a ticket must meet every one.
+/// A position that no record has, for unknown ids.
+const UNKNOWN: u32 = NONE - 1;
+
+/// The conditions of a list: a ticket must meet all.
 pub(crate) struct Filter(Vec<Condition>);
 
 impl Filter {
-    /// The conditions of `GET /tickets`.
+    /// The conditions in the query of a ticket list.
     pub(crate) fn of_list(context: &Context<'_>, world: &World) -> Filter {
         let mut conditions = Vec::new();
         for (name, value) in &context.call.query {
             let parts = || value.split(',').map(str::trim).filter(|part| !part.is_empty());
-            // An unknown id selects nothing; its place lies behind every table.
-            let places = |table: &crate::world::table::Table| -> Vec<u32> {
-                parts().map(|id| table.position(id).map_or(NONE - 1, |at| at as u32)).collect()
+            let positions = |table: &Table| -> Vec<u32> {
+                parts().map(|id| table.position(id).map_or(UNKNOWN, |at| at as u32)).collect()
             };
             conditions.push(match name.as_str() {
-                "departmentIds" | "departmentId" => Condition::Departments(places(&world.departments)),
+                "departmentIds" | "departmentId" => Condition::Departments(positions(&world.departments)),
                 "assignee" => Condition::Assignees(
                     parts()
                         .map(|part| match part {
                             "Unassigned" => NONE,
-                            id => world.agents.position(id).map_or(NONE - 1, |at| at as u32),
+                            id => world.agents.position(id).map_or(UNKNOWN, |at| at as u32),
                         })
                         .collect(),
                 ),
-                "teamIds" => Condition::Teams(places(&world.teams)),
+                "teamIds" => Condition::Teams(positions(&world.teams)),
                 "status" => Condition::Statuses(parts().map(str::to_owned).collect()),
                 "channel" => Condition::Channels(parts().map(channel).collect()),
                 "priority" => Condition::Priorities(parts().map(priority).collect()),
@@ -58,12 +61,12 @@ impl Filter {
         Filter(conditions)
     }
 
-    /// Whether a ticket meets every condition.
-    pub(crate) fn takes(&self, world: &World, ticket: &Ticket, now: i64) -> bool {
+    /// Whether a ticket meets all conditions.
+    pub(crate) fn matches(&self, world: &World, ticket: &Ticket, now: i64) -> bool {
         self.0.iter().all(|condition| match condition {
-            Condition::Departments(places) => places.contains(&ticket.department),
-            Condition::Assignees(places) => places.contains(&ticket.assignee),
-            Condition::Teams(places) => places.contains(&ticket.team),
+            Condition::Departments(positions) => positions.contains(&ticket.department),
+            Condition::Assignees(positions) => positions.contains(&ticket.assignee),
+            Condition::Teams(positions) => positions.contains(&ticket.team),
             Condition::Statuses(wanted) => has_status(world, ticket, wanted),
             Condition::Channels(wanted) => wanted.contains(&ticket.channel),
             Condition::Priorities(wanted) => wanted.contains(&ticket.priority),
@@ -74,17 +77,17 @@ impl Filter {
     }
 }
 
-/// The place of a channel; unknown names select nothing.
+/// The position of a channel; an unknown name gives one that no ticket has.
 pub(crate) fn channel(name: &str) -> u8 {
     CHANNELS.iter().position(|(known, _)| *known == name).map_or(u8::MAX - 1, |at| at as u8)
 }
 
-/// The place of a priority; unknown names select nothing.
+/// The position of a priority; an unknown name gives one that no ticket has.
 pub(crate) fn priority(name: &str) -> u8 {
     PRIORITIES.iter().position(|known| *known == name).map_or(u8::MAX - 1, |at| at as u8)
 }
 
-/// Whether a ticket's status is one of the names, or of the types `${OPEN}`, `${ONHOLD}`, `${CLOSED}`.
+/// Whether a ticket's status has one of the names, or one of the types `${OPEN}`, `${ONHOLD}`, `${CLOSED}`.
 pub(crate) fn has_status(world: &World, ticket: &Ticket, wanted: &[String]) -> bool {
     let status = world.status(ticket);
     wanted.iter().any(|name| match name.to_ascii_uppercase().as_str() {
@@ -105,7 +108,7 @@ fn is_due(due: i64, preset: &str, now: i64) -> bool {
         "today" => day == today,
         "tomorrow" => day == today + 1,
         "currentWeek" => (day + 3).div_euclid(7) == (today + 3).div_euclid(7),
-        _ => crate::clock::iso(due).get(..7) == crate::clock::iso(now).get(..7),
+        _ => iso(due).get(..7) == iso(now).get(..7),
     }
 }
 
@@ -118,7 +121,7 @@ fn was_closed(closed: i64, preset: &str, now: i64) -> bool {
         "today" => day == today,
         "yesterday" => day == today - 1,
         "currentWeek" => (day + 3).div_euclid(7) == (today + 3).div_euclid(7),
-        "currentMonth" => crate::clock::iso(closed).get(..7) == crate::clock::iso(now).get(..7),
+        "currentMonth" => iso(closed).get(..7) == iso(now).get(..7),
         other => {
             let days = other.trim_start_matches("last").trim_end_matches("days");
             day > today - days.parse().unwrap_or(0)
@@ -126,16 +129,16 @@ fn was_closed(closed: i64, preset: &str, now: i64) -> bool {
     }
 }
 
-/// The positions of the tickets that are taken, sorted; equal keys ascend by id.
-pub(crate) fn select(world: &World, by: &str, takes: impl Fn(&Ticket) -> bool) -> Vec<u32> {
+/// The positions of the matching tickets, sorted.
+pub(crate) fn select(world: &World, by: &str, is_match: impl Fn(&Ticket) -> bool) -> Vec<u32> {
     let rows = &world.tickets.rows;
     let positions = 0..rows.len() as u32;
-    let mut selected: Vec<u32> = positions.filter(|at| takes(&rows[*at as usize])).collect();
+    let mut selected: Vec<u32> = positions.filter(|at| is_match(&rows[*at as usize])).collect();
     sort(by, &mut selected, |at| &rows[at as usize]);
     selected
 }
 
-/// Sorts positions by a documented key.
+/// Sorts positions by a documented key, `-` for descending. Equal keys ascend by id.
 pub(crate) fn sort<'a>(by: &str, selected: &mut [u32], ticket: impl Fn(u32) -> &'a Ticket) {
     let (name, descending) = by.strip_prefix('-').map_or((by, false), |name| (name, true));
     let key = |ticket: &Ticket| match name {

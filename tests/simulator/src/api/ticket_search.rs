@@ -1,14 +1,17 @@
-//! `GET /tickets/search` and `GET /ticketsCount`: what searches see may be late.
+//! `GET /tickets/search` and `GET /ticketsCount`, which show changes after the search lag.
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::api::context::Context;
-use crate::api::row_search::{holds, in_range};
+use crate::api::criteria::{contains, in_range};
+use crate::api::parameters::range;
 use crate::api::ticket_filter::{channel, has_status, priority, sort};
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::world::World;
-use crate::world::table::{Life, Table};
+use crate::world::table::{Object, Record, Table};
 use crate::world::ticket::{NEVER, NONE, Ticket};
 use crate::world::ticket_fields::{self, TicketField};
 
@@ -16,48 +19,43 @@ use crate::world::ticket_fields::{self, TicketField};
 pub(crate) fn search(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     let now = context.shared.clock.now_ms();
-    let view = selected(context, &world, now);
-    let page = context.page(&view);
+    let selection = select(context, &world, now);
+    let page = context.page(&selection);
     let fields = ticket_fields::search();
     let mut out = Vec::with_capacity(page.len() * 4_000);
-    if world.tickets.pending.is_lagging(now) {
+    if world.tickets.is_search_lagging(now) {
         for at in page {
             if !out.is_empty() {
                 out.push(b',');
             }
-            world.ticket(&mut out, seen(&world, *at, now), &fields);
+            world.ticket(&mut out, visible(&world, *at, now), &fields);
         }
     } else {
         world.ticket_rows(&mut out, page, &fields);
     }
-    let answer = context.rows(&out, Some(view.len()));
-    Ok(if context.get("id").is_some() { answer.costing(1) } else { answer })
+    let answer = context.list_answer(&out, Some(selection.len()));
+    Ok(if context.get("id").is_some() { answer.with_weight(1) } else { answer })
 }
 
-/// `GET /ticketsCount`: a number, also when it is 0.
+/// `GET /ticketsCount`: 200 with a number, 0 included.
 pub(crate) fn count(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
-    let count = selected(context, &world, context.shared.clock.now_ms()).len();
+    let count = select(context, &world, context.shared.clock.now_ms()).len();
     Ok(Answer::json(format!("{{\"count\":{count}}}").into_bytes()))
 }
 
-fn seen(world: &World, at: u32, now: i64) -> &Ticket {
-    let current = &world.tickets.rows[at as usize];
-    world.tickets.pending.seen(now, at as usize, current).unwrap_or(current)
+fn visible(world: &World, at: u32, now: i64) -> &Ticket {
+    world.tickets.visible(now, at as usize).unwrap_or(&world.tickets.rows[at as usize])
 }
 
-fn selected(context: &Context<'_>, world: &World, now: i64) -> Arc<Vec<u32>> {
-    let select = || {
+fn select(context: &Context<'_>, world: &World, now: i64) -> Arc<Vec<u32>> {
+    world.tickets.search_selection(now, &context.selection_key(), || {
         let conditions: Vec<Condition<'_>> =
             context.call.query.iter().filter_map(|(name, value)| condition(world, name, value)).collect();
         let positions = 0..world.tickets.rows.len() as u32;
         let matching = positions.filter(|at| {
-            let current = &world.tickets.rows[*at as usize];
-            let seen = world.tickets.pending.seen(now, *at as usize, current);
-            seen.is_some_and(|ticket| {
-                ticket.life == Life::Live
-                    && !ticket.is_archived
-                    && conditions.iter().all(|takes| takes(ticket))
+            world.tickets.visible(now, *at as usize).is_some_and(|ticket| {
+                ticket.is_live() && !ticket.is_archived && conditions.iter().all(|is_met| is_met(ticket))
             })
         });
         let mut selected: Vec<u32> = matching.collect();
@@ -65,19 +63,15 @@ fn selected(context: &Context<'_>, world: &World, now: i64) -> Arc<Vec<u32>> {
             None | Some("relevance" | "-relevance") => "-modifiedTime",
             Some(by) => by,
         };
-        sort(by, &mut selected, |at| seen(world, at, now));
+        sort(by, &mut selected, |at| visible(world, at, now));
         selected
-    };
-    if world.tickets.pending.is_lagging(now) {
-        return Arc::new(select());
-    }
-    world.tickets.view(&context.selection(), select)
+    })
 }
 
 type Condition<'a> = Box<dyn Fn(&Ticket) -> bool + 'a>;
 
 fn condition<'a>(world: &'a World, name: &'a str, value: &'a str) -> Option<Condition<'a>> {
-    let range = crate::api::parameters::range(value);
+    let range = range(value);
     let ranged = move |at: i64| at != NEVER && in_range(range, at);
     let parts = || value.split(',').map(str::trim);
     Some(match name {
@@ -110,16 +104,16 @@ fn condition<'a>(world: &'a World, name: &'a str, value: &'a str) -> Option<Cond
         "contactName" => named(&world.contacts, value, "lastName", |ticket| ticket.contact),
         "accountName" => named(&world.accounts, value, "accountName", |ticket| ticket.account),
         "productName" => named(&world.products, value, "productName", |ticket| ticket.product),
-        // Tags are not simulated; tickets carry only a count.
+        // Not simulated: tickets have a number of tags, and no tags.
         "tag" => Box::new(|_| false),
         "_all" => Box::new(move |ticket| {
             let texts = [TicketField::Subject, TicketField::Description, TicketField::Email];
-            texts.iter().any(|field| text_holds(world, ticket, *field, value))
+            texts.iter().any(|field| text_contains(world, ticket, *field, value))
                 || ticket.number().to_string() == value
         }),
         _ if name.starts_with("customField") => {
             let (field, wanted) = value.split_once(':')?;
-            Box::new(move |ticket| custom_holds(world, ticket, field, wanted))
+            Box::new(move |ticket| custom_field_contains(world, ticket, field, wanted))
         }
         _ => {
             let field = TicketField::of(name)?;
@@ -134,20 +128,20 @@ fn condition<'a>(world: &'a World, name: &'a str, value: &'a str) -> Option<Cond
             if !text {
                 return None;
             }
-            Box::new(move |ticket| text_holds(world, ticket, field, value))
+            Box::new(move |ticket| text_contains(world, ticket, field, value))
         }
     })
 }
 
-fn text_holds(world: &World, ticket: &Ticket, field: TicketField, wanted: &str) -> bool {
-    holds(&world.ticket_search_text(ticket, field).unwrap_or_default(), wanted)
+fn text_contains(world: &World, ticket: &Ticket, field: TicketField, wanted: &str) -> bool {
+    contains(&world.ticket_text(ticket, field).unwrap_or_default(), wanted)
 }
 
-fn custom_holds(world: &World, ticket: &Ticket, field: &str, wanted: &str) -> bool {
+fn custom_field_contains(world: &World, ticket: &Ticket, field: &str, wanted: &str) -> bool {
     let mut out = Vec::new();
     world.chosen_custom_fields(&mut out, ticket, &[field.to_owned()]);
-    let cf: crate::world::table::Document = serde_json::from_slice(&out).unwrap_or_default();
-    holds(cf.get(field).and_then(serde_json::Value::as_str).unwrap_or(""), wanted)
+    let cf: Object = serde_json::from_slice(&out).unwrap_or_default();
+    contains(cf.get(field).and_then(Value::as_str).unwrap_or(""), wanted)
 }
 
 fn reference<'a>(table: &'a Table, value: &'a str, of: impl Fn(&Ticket) -> u32 + 'a) -> Condition<'a> {
@@ -168,5 +162,7 @@ fn named<'a>(
     key: &'static str,
     of: impl Fn(&Ticket) -> u32 + 'a,
 ) -> Condition<'a> {
-    Box::new(move |ticket| table.rows.get(of(ticket) as usize).is_some_and(|row| holds(row.text(key), value)))
+    Box::new(move |ticket| {
+        table.rows.get(of(ticket) as usize).is_some_and(|row| contains(row.text(key), value))
+    })
 }

@@ -1,4 +1,4 @@
-//! Writing tickets and comments.
+//! Creates, updates and trashes tickets, and writes comments.
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -8,11 +8,11 @@ use crate::api::context::Context;
 use crate::api::row_write::trash;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::world::conversation::Sort;
-use crate::world::table::Document;
+use crate::world::conversation::ConversationKind;
+use crate::world::table::Object;
 use crate::world::ticket_fields;
 
-/// A comment as it is sent.
+/// The body of a comment.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NewComment {
@@ -21,9 +21,9 @@ struct NewComment {
     is_public: bool,
 }
 
-/// `POST /tickets`: 200 with the record.
+/// `POST /tickets`: 200 with the detail.
 pub(crate) fn create(context: &Context<'_>) -> Result<Answer, ApiError> {
-    let values: Document = context.body()?;
+    let values: Object = context.body()?;
     for key in ["subject", "departmentId", "contactId"] {
         if !values.contains_key(key) {
             return Err(ApiError::invalid(key, "missing", "The value is missing."));
@@ -31,22 +31,22 @@ pub(crate) fn create(context: &Context<'_>) -> Result<Answer, ApiError> {
     }
     let source = context.call.source_id.as_deref();
     let at = context.shared.change(source, |world, stamp| world.create_ticket(&values, stamp))?;
-    Ok(record(context, at))
+    Ok(detail(context, at))
 }
 
-/// `PATCH /tickets/{id}`: 200 with the record.
+/// `PATCH /tickets/{id}`: 200 with the detail.
 pub(crate) fn update(context: &Context<'_>) -> Result<Answer, ApiError> {
-    let values: Document = context.body()?;
+    let values: Object = context.body()?;
     let source = context.call.source_id.as_deref();
     let id = context.id(0);
     let at = context.shared.change(source, |world, stamp| {
         let events = world.update_ticket(id, &values, stamp)?;
         Ok((world.tickets.position(id), events))
     })?;
-    at.map(|at| record(context, at)).ok_or_else(ApiError::not_found)
+    at.map(|at| detail(context, at)).ok_or_else(ApiError::not_found)
 }
 
-fn record(context: &Context<'_>, at: usize) -> Answer {
+fn detail(context: &Context<'_>, at: usize) -> Answer {
     let world = context.world();
     let mut out = Vec::new();
     world.ticket(&mut out, &world.tickets.rows[at], &ticket_fields::detail());
@@ -62,9 +62,10 @@ pub(crate) fn move_to_trash(context: &Context<'_>) -> Result<Answer, ApiError> {
 pub(crate) fn add_comment(context: &Context<'_>) -> Result<Answer, ApiError> {
     let new: NewComment = context.body()?;
     let (source, ticket) = (context.call.source_id.as_deref(), context.id(0));
-    let sort = Sort::Comment { public: new.is_public };
-    let id =
-        context.shared.change(source, |world, stamp| world.add_talk(ticket, sort, &new.content, stamp))?;
+    let kind = ConversationKind::Comment { public: new.is_public };
+    let id = context
+        .shared
+        .change(source, |world, stamp| world.add_conversation(ticket, kind, &new.content, stamp))?;
     comment(context, &id.to_string())
 }
 
@@ -82,8 +83,8 @@ pub(crate) fn update_comment(context: &Context<'_>) -> Result<Answer, ApiError> 
 fn comment(context: &Context<'_>, id: &str) -> Result<Answer, ApiError> {
     let world = context.world();
     let ticket = world.tickets.find(context.id(0)).ok_or_else(ApiError::not_found)?;
-    let talks = ticket.conversations(&world.draw);
-    let item = talks.iter().find(|item| item.id.to_string() == id).ok_or_else(ApiError::not_found)?;
+    let conversations = ticket.conversations(&world.population);
+    let item = conversations.iter().find(|item| item.id.to_string() == id).ok_or_else(ApiError::not_found)?;
     Ok(Answer::value(&Value::Object(world.comment(ticket, item))))
 }
 

@@ -1,18 +1,19 @@
-//! Ticket list, archived tickets and ticket detail.
+//! The ticket list, the list of archived tickets, and the ticket detail.
 
 use http::StatusCode;
 
 use crate::api::context::Context;
-use crate::api::organizations::check_view;
 use crate::api::ticket_filter::{self, Filter};
+use crate::api::views;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
-use crate::world::table::Life;
+use crate::world::World;
+use crate::world::table::Record;
 use crate::world::ticket_fields::{self, TicketField, included, is_selectable};
 
 /// `GET /tickets`.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
-    check_view(context, "tickets")?;
+    views::check(context, "tickets")?;
     let by = context.get("sortBy").unwrap_or("-createdTime");
     if by.ends_with("modifiedTime") && !context.settings.tickets_sort_by_modified_time {
         let message = "The value passed for field 'sortBy' is invalid.";
@@ -20,23 +21,23 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     }
     let answer = {
         let world = context.world();
-        let view = world.tickets.view(&context.selection(), || {
+        let selection = world.tickets.selection(&context.selection_key(), || {
             let filter = Filter::of_list(context, &world);
             let now = context.shared.clock.now_ms();
             ticket_filter::select(&world, by, |ticket| {
-                ticket.life == Life::Live && !ticket.is_archived && filter.takes(&world, ticket, now)
+                ticket.is_live() && !ticket.is_archived && filter.matches(&world, ticket, now)
             })
         });
-        let page = context.page(&view);
+        let page = context.page(&selection);
         let rows = match context.get("fields").filter(|names| !names.is_empty()) {
-            Some(names) => chosen(context, &world, page, names)?,
+            Some(names) => rows_with_fields(context, &world, page, names)?,
             None => {
                 let mut out = Vec::with_capacity(page.len() * 2_200);
                 world.ticket_rows(&mut out, page, &shape(context, &ticket_fields::list()));
                 out
             }
         };
-        context.rows(&rows, None)
+        context.list_answer(&rows, None)
     };
     churn(context, answer.status);
     Ok(answer)
@@ -45,18 +46,18 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
 /// `GET /tickets/archivedTickets`.
 pub(crate) fn archived(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
-    let view = world.tickets.view(&context.selection(), || {
+    let selection = world.tickets.selection(&context.selection_key(), || {
         let filter = Filter::of_list(context, &world);
         ticket_filter::select(&world, "-createdTime", |ticket| {
-            ticket.life == Life::Live && ticket.is_archived && filter.takes(&world, ticket, 0)
+            ticket.is_live() && ticket.is_archived && filter.matches(&world, ticket, 0)
         })
     });
     let mut out = Vec::new();
-    world.ticket_rows(&mut out, context.page(&view), &shape(context, &ticket_fields::list()));
-    Ok(context.rows(&out, None))
+    world.ticket_rows(&mut out, context.page(&selection), &shape(context, &ticket_fields::list()));
+    Ok(context.list_answer(&out, None))
 }
 
-/// `GET /tickets/{id}`, also of a ticket in the bin.
+/// `GET /tickets/{id}`, also of a ticket in the recycle bin.
 pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     let ticket = world.tickets.find(context.id(0)).ok_or_else(ApiError::not_found)?;
@@ -66,17 +67,17 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
 }
 
 fn shape(context: &Context<'_>, base: &[TicketField]) -> Vec<TicketField> {
-    // In an order of our own, so that one projection serves every order of the parameter.
+    // In the order of INCLUDABLE: every order of the parameter shares one projection in the cache.
     let wanted: Vec<TicketField> = context.list("include").into_iter().filter_map(included).collect();
     let mut fields = base.to_vec();
     fields.extend(ticket_fields::INCLUDABLE.iter().filter(|field| wanted.contains(field)));
     fields
 }
 
-/// Rows with `fields=`: the projection is replaced, `cf` itself is null, an unknown name is 500.
-fn chosen(
+/// Rows with `fields=`: it replaces the projection, `cf` is null, an unknown name is 500 (§8, gotcha 9).
+fn rows_with_fields(
     context: &Context<'_>,
-    world: &crate::world::World,
+    world: &World,
     page: &[u32],
     names: &str,
 ) -> Result<Vec<u8>, ApiError> {
@@ -114,12 +115,12 @@ fn chosen(
     Ok(out)
 }
 
-/// In churn mode every so many pages a ticket is created or trashed, so that the pages behind shift.
+/// Creates or trashes a ticket after every `churn_every_pages` pages.
 fn churn(context: &Context<'_>, status: StatusCode) {
     let every = u64::from(context.settings.churn_every_pages);
     if every == 0 || status != StatusCode::OK {
         return;
     }
-    // A churned portal is one whose tickets were too few to move; that is no error of the caller.
+    // Churn cannot fail: without a ticket to trash it does nothing.
     let _ = context.shared.change(None, |world, stamp| Ok(((), world.churn(every, stamp))));
 }

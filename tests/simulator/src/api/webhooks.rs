@@ -1,5 +1,5 @@
-//! The webhook endpoints (reference, §6.2). Whether a URL answers was found out before
-//! ([`check_endpoint`]), because handlers do not wait.
+//! The webhook endpoints (reference, §6.2). [`validate_url`] runs before the handlers, because handlers are
+//! synchronous.
 
 use http::Method;
 use serde_json::json;
@@ -9,18 +9,18 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::request::Call;
 use crate::shared::Shared;
-use crate::webhooks::Webhook;
 use crate::webhooks::subscription::Subscription;
-use crate::world::table::Document;
+use crate::webhooks::{Origin, Webhook};
+use crate::world::table::Object;
 
-/// Webhooks that may be configured, enabled or not (§6.1).
+/// Webhooks that can be configured, enabled or not (§6.1).
 const CONFIGURED_MAX: usize = 20;
 
-/// Before a webhook is made or changed: whether its URL answers 200 to a GET or else a POST. None
-/// when nothing is to be validated.
-pub(crate) async fn check_endpoint(shared: &Shared, call: &Call) -> Option<bool> {
+/// Whether the URL of a webhook that is about to be created or changed answers 200. None for every other
+/// call.
+pub(crate) async fn validate_url(shared: &Shared, call: &Call) -> Option<bool> {
     let rest = call.path.strip_prefix("/api/v1/webhooks")?;
-    let body: Document = serde_json::from_slice(&call.body).ok()?;
+    let body: Object = serde_json::from_slice(&call.body).ok()?;
     let token = call.token.as_ref()?;
     shared.accounts().scopes_of(token, shared.clock.now_ms())?;
     let wanted = match call.method {
@@ -36,7 +36,7 @@ pub(crate) async fn check_endpoint(shared: &Shared, call: &Call) -> Option<bool>
         _ => return None,
     };
     let timeout_ms = shared.settings().webhooks.timeout_ms;
-    Some(shared.webhooks.outbound.validates(&wanted.url, timeout_ms).await)
+    Some(shared.webhooks.client.validates(&wanted.url, timeout_ms).await)
 }
 
 fn creator(context: &Context<'_>) -> String {
@@ -45,25 +45,26 @@ fn creator(context: &Context<'_>) -> String {
 
 fn known(context: &Context<'_>) -> Result<Webhook, ApiError> {
     let id = context.id(0).parse().map_err(|_| ApiError::not_found())?;
-    let found = context.shared.webhooks.find(id).filter(|hook| !hook.is_manual);
+    let found = context.shared.webhooks.find(id).filter(|webhook| webhook.origin == Origin::Api);
     found.ok_or_else(ApiError::not_found)
 }
 
-/// Refuses one more enabled webhook than the edition allows, and the 21st of any.
-fn check_plan(context: &Context<'_>, but: Option<u64>, is_enabled: bool) -> Result<(), ApiError> {
+/// Rejects one enabled webhook more than the edition allows, and one configured webhook more than
+/// [`CONFIGURED_MAX`]. `own` is the webhook that is being changed.
+fn check_plan(context: &Context<'_>, own: Option<u64>, is_enabled: bool) -> Result<(), ApiError> {
     let edition = context.shared.options.edition;
     let mut others = context.shared.webhooks.all();
-    others.retain(|hook| Some(hook.id) != but);
-    let enabled = others.iter().filter(|hook| hook.subscription.is_enabled).count();
-    let most = edition.webhooks();
-    if others.len() >= CONFIGURED_MAX || (is_enabled && enabled >= most) {
-        return Err(ApiError::license("Webhooks", edition.name(), most));
+    others.retain(|webhook| Some(webhook.id) != own);
+    let enabled = others.iter().filter(|webhook| webhook.subscription.is_enabled).count();
+    let max = edition.webhooks();
+    if others.len() >= CONFIGURED_MAX || (is_enabled && enabled >= max) {
+        return Err(ApiError::license("Webhooks", edition.name(), max));
     }
     Ok(())
 }
 
-fn check_answer(context: &Context<'_>) -> Result<(), ApiError> {
-    if context.call.endpoint_answers == Some(false) {
+fn check_validation(context: &Context<'_>) -> Result<(), ApiError> {
+    if context.call.url_is_valid == Some(false) {
         return Err(ApiError::unprocessable(
             "Validation failed for the condition : The endpoint failed to respond with status code 200",
         ));
@@ -74,48 +75,48 @@ fn check_answer(context: &Context<'_>) -> Result<(), ApiError> {
 /// `GET /webhooks`.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     let creator = creator(context);
-    let hooks = context.shared.webhooks.all();
-    let listed = hooks.iter().filter(|hook| !hook.is_manual);
-    let rows: Vec<String> = listed.map(|hook| hook.document(&creator).to_string()).collect();
-    Ok(context.rows(rows.join(",").as_bytes(), None))
+    let all = context.shared.webhooks.all();
+    let listed = all.iter().filter(|webhook| webhook.origin == Origin::Api);
+    let rows: Vec<String> = listed.map(|webhook| webhook.to_json(&creator).to_string()).collect();
+    Ok(context.list_answer(rows.join(",").as_bytes(), None))
 }
 
 /// `POST /webhooks`.
 pub(crate) fn create(context: &Context<'_>) -> Result<Answer, ApiError> {
-    let body: Document = context.body()?;
+    let body: Object = context.body()?;
     let subscription = Subscription::create(&body)?;
     check_plan(context, None, subscription.is_enabled)?;
-    check_answer(context)?;
+    check_validation(context)?;
     let now = context.shared.clock.now_ms();
-    let id = context.shared.webhooks.add(subscription, false, now);
+    let id = context.shared.webhooks.add(subscription, Origin::Api, now);
     answer(context, id)
 }
 
 /// `GET /webhooks/{id}`.
 pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
-    let hook = known(context)?;
-    answer(context, hook.id)
+    let webhook = known(context)?;
+    answer(context, webhook.id)
 }
 
 /// `PATCH /webhooks/{id}`.
 pub(crate) fn update(context: &Context<'_>) -> Result<Answer, ApiError> {
-    let hook = known(context)?;
-    let body: Document = context.body()?;
-    let subscription = hook.subscription.update(&body)?;
-    check_plan(context, Some(hook.id), subscription.is_enabled)?;
-    check_answer(context)?;
-    context.shared.webhooks.replace(hook.id, subscription, context.shared.clock.now_ms());
-    answer(context, hook.id)
+    let webhook = known(context)?;
+    let body: Object = context.body()?;
+    let subscription = webhook.subscription.update(&body)?;
+    check_plan(context, Some(webhook.id), subscription.is_enabled)?;
+    check_validation(context)?;
+    context.shared.webhooks.replace(webhook.id, subscription, context.shared.clock.now_ms());
+    answer(context, webhook.id)
 }
 
-/// `DELETE /webhooks/{id}`: 200, as the OAS says.
+/// `DELETE /webhooks/{id}`: 200, as in the OAS.
 pub(crate) fn delete(context: &Context<'_>) -> Result<Answer, ApiError> {
-    let hook = known(context)?;
-    context.shared.webhooks.remove(hook.id);
-    Ok(Answer::value(&json!({"id": hook.id.to_string()})))
+    let webhook = known(context)?;
+    context.shared.webhooks.remove(webhook.id);
+    Ok(Answer::value(&json!({"id": webhook.id.to_string()})))
 }
 
 fn answer(context: &Context<'_>, id: u64) -> Result<Answer, ApiError> {
-    let hook = context.shared.webhooks.find(id).ok_or_else(ApiError::not_found)?;
-    Ok(Answer::value(&hook.document(&creator(context))))
+    let webhook = context.shared.webhooks.find(id).ok_or_else(ApiError::not_found)?;
+    Ok(Answer::value(&webhook.to_json(&creator(context))))
 }

@@ -1,4 +1,4 @@
-//! Answers, and bodies that may break off or be made piece by piece.
+//! Answers, and bodies that are complete, truncated on purpose, or rendered in chunks.
 
 use std::io;
 use std::pin::Pin;
@@ -15,16 +15,16 @@ use crate::http::meter::InFlight;
 /// The content type of every API answer.
 pub(crate) const JSON: &str = "application/json;charset=UTF-8";
 
-/// Makes the next piece of a body; none at the end.
-pub(crate) type Producer = Box<dyn FnMut() -> Option<Bytes> + Send>;
+/// Renders the next chunk of a body; none at its end.
+pub(crate) type Chunks = Box<dyn FnMut() -> Option<Bytes> + Send>;
 
-/// What goes back to the client, without the headers that every answer has.
+/// An answer without the headers that every answer has.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
-    /// Credits, where the handler knows better than the route.
+    /// Credits, when they differ from the route's weight.
     pub(crate) weight: Option<u64>,
     /// Seconds for `Retry-After`.
     pub(crate) retry_after: Option<u64>,
@@ -41,31 +41,31 @@ impl Answer {
         Answer::json(value.to_string().into_bytes())
     }
 
-    /// 204, or another status without a body.
+    /// A status without a body.
     pub(crate) fn empty(status: StatusCode) -> Answer {
         Answer::of(status, JSON, Vec::new())
     }
 
-    /// Any status with a body.
+    /// A status with a body.
     pub(crate) fn of(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
         Answer { status, content_type, body: body.into(), weight: None, retry_after: None }
     }
 
-    /// The same at another price.
-    pub(crate) fn costing(mut self, credits: u64) -> Answer {
+    /// The same answer with this many credits.
+    pub(crate) fn with_weight(mut self, credits: u64) -> Answer {
         self.weight = Some(credits);
         self
     }
 }
 
-/// How a body goes out.
+/// The body of a response.
 pub(crate) enum AnswerBody {
-    /// At once. The guard counts the request as in flight until the body is handed over.
+    /// The whole body. The guard counts the request as in flight until hyper has taken the body.
     Full(Option<Bytes>, #[expect(dead_code, reason = "held for its drop")] Option<InFlight>),
-    /// This much, then the connection breaks; the head promised more.
-    Cut(Option<Bytes>, u64),
-    /// Piece by piece.
-    Produced(Producer),
+    /// A part of the body, then an error that closes the connection. The second value is the promised length.
+    Truncated(Option<Bytes>, u64),
+    /// Chunk by chunk, without a promised length.
+    Chunks(Chunks),
 }
 
 impl Body for AnswerBody {
@@ -78,10 +78,10 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let next = match &mut *self {
             AnswerBody::Full(bytes, _) => bytes.take().filter(|bytes| !bytes.is_empty()).map(Ok),
-            AnswerBody::Cut(bytes, _) => {
+            AnswerBody::Truncated(bytes, _) => {
                 Some(bytes.take().ok_or_else(|| io::Error::other("truncated on purpose")))
             }
-            AnswerBody::Produced(produce) => produce().map(Ok),
+            AnswerBody::Chunks(next) => next().map(Ok),
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
     }
@@ -96,8 +96,8 @@ impl Body for AnswerBody {
             AnswerBody::Full(bytes, _) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            AnswerBody::Cut(_, promised) => SizeHint::with_exact(*promised),
-            AnswerBody::Produced(_) => SizeHint::default(),
+            AnswerBody::Truncated(_, promised) => SizeHint::with_exact(*promised),
+            AnswerBody::Chunks(_) => SizeHint::default(),
         }
     }
 }
@@ -116,15 +116,15 @@ pub(crate) fn response(
     response
 }
 
-/// Adds the headers that were seen on every answer (reference, §3.1).
+/// Adds the headers that live answers have (reference, §3.1).
 pub(crate) fn add_desk_headers(response: &mut Response<AnswerBody>) {
-    const SEEN: &[(&str, &str)] = &[
+    const HEADERS: &[(&str, &str)] = &[
         ("server", "ZGS"),
         ("content-disposition", "attachment;"),
         ("cache-control", "private,no-cache,no-store,max-age=0,must-revalidate"),
         ("set-cookie", "zalb_simulator=0123456789abcdef; Path=/; Secure; HttpOnly"),
     ];
-    for (name, value) in SEEN {
+    for (name, value) in HEADERS {
         let name = HeaderName::from_static(name);
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

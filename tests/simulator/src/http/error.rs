@@ -4,15 +4,15 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::http::answer::{Answer, JSON};
-use crate::world::change::Refused;
+use crate::world::change::ChangeError;
 
-/// An error as the API words it.
+/// An error of the API.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     message: String,
-    /// Further keys of the envelope; boxed to keep results small.
+    /// Further keys of the envelope. Boxed, to keep results small.
     more: Box<Map<String, Value>>,
     retry_after: Option<u64>,
 }
@@ -24,23 +24,23 @@ impl ApiError {
         ApiError { status, code, message: message.into(), more: Box::default(), retry_after: None }
     }
 
-    /// 401: no or unusable credentials.
+    /// 401: no access token.
     pub(crate) fn unauthorized() -> ApiError {
         ApiError::new(401, "UNAUTHORIZED", "You are not authenticated to perform this operation.")
     }
 
-    /// 401: a token that is unknown, expired or revoked.
+    /// 401: the access token is unknown, expired or revoked.
     pub(crate) fn invalid_oauth() -> ApiError {
         ApiError::new(401, "INVALID_OAUTH", "The OAuth Token you provided is invalid.")
     }
 
-    /// 403: the token lacks a scope.
+    /// 403: the access token lacks a scope.
     pub(crate) fn scope_mismatch() -> ApiError {
         let message = "The OAuth Token does not have the scope that this operation needs.";
         ApiError::new(403, "SCOPE_MISMATCH", message)
     }
 
-    /// 403: the token belongs to another organisation than the header names.
+    /// 403: the access token belongs to another organization than `orgId`.
     pub(crate) fn organization_mismatch() -> ApiError {
         let message = "The OAuth Token is not valid for the given organization.";
         ApiError::new(403, "OAUTH_ORG_MISMATCH", message)
@@ -51,12 +51,12 @@ impl ApiError {
         ApiError::new(403, "FORBIDDEN", "You do not have access to this resource.")
     }
 
-    /// 403: the edition lacks a feature or is at its limit.
-    pub(crate) fn license(feature: &str, edition: &str, most: usize) -> ApiError {
+    /// 403: the edition lacks the feature, or has at most `max` of it.
+    pub(crate) fn license(feature: &str, edition: &str, max: usize) -> ApiError {
         let message = "The license of this organization does not allow this operation.";
         let mut error = ApiError::new(403, "LICENSE_ACCESS_LIMITED", message);
         let more = json!({
-            "maxAllowedEntity": most, "unitName": feature, "feature": feature,
+            "maxAllowedEntity": max, "unitName": feature, "feature": feature,
             "editionType": edition, "isTrial": edition == "TRIAL",
         });
         if let Value::Object(more) = more {
@@ -85,7 +85,7 @@ impl ApiError {
         ApiError::new(422, "UNPROCESSABLE_ENTITY", message)
     }
 
-    /// 422 with `INVALID_DATA` about one field.
+    /// 422 with `INVALID_DATA` for one field.
     pub(crate) fn invalid(field: &str, kind: &str, message: &str) -> ApiError {
         let general = "The data does not comply to the validation restrictions defined.";
         let mut error = ApiError::new(422, "INVALID_DATA", general);
@@ -94,7 +94,7 @@ impl ApiError {
         error
     }
 
-    /// 429: the day's credits are used up; says when to come back.
+    /// 429: the credits of the day are used up. `Retry-After` has the seconds until the next day.
     pub(crate) fn threshold(retry_after: u64) -> ApiError {
         let message = "The maximum number of API calls that can be made per day has been exceeded.";
         let mut error = ApiError::new(429, "THRESHOLD_EXCEEDED", message);
@@ -102,7 +102,7 @@ impl ApiError {
         error
     }
 
-    /// 429: too many calls at the same time; does not say when to come back.
+    /// 429: too many concurrent calls, without `Retry-After`.
     pub(crate) fn too_many() -> ApiError {
         let message = "You have exceeded the number of Concurrent API Calls allowed.";
         ApiError::new(429, "TOO_MANY_REQUESTS", message)
@@ -124,11 +124,11 @@ impl ApiError {
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> ApiError {
-        match refused {
-            Refused::Missing => ApiError::not_found(),
-            Refused::Invalid(field) => ApiError::invalid(&field, "invalid", "The value is invalid."),
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> ApiError {
+        match error {
+            ChangeError::NotFound => ApiError::not_found(),
+            ChangeError::Invalid(field) => ApiError::invalid(&field, "invalid", "The value is invalid."),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Counts what is used: requests, credits of the day, calls at the same time.
+//! The meter: requests, credits of the day, concurrent calls.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::clock::DAY_MS;
+use crate::time::DAY_MS;
 
 /// Counters of one simulator.
 #[derive(Debug, Default)]
@@ -26,12 +26,12 @@ struct Counts {
     tokens: u64,
 }
 
-/// One call under way; over when dropped.
+/// One call in flight, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     count: Arc<AtomicU32>,
-    /// How many there are, this one included, at its beginning.
-    pub(crate) now: u32,
+    /// The calls in flight when it started, itself included.
+    pub(crate) concurrency: u32,
 }
 
 impl Drop for InFlight {
@@ -41,14 +41,14 @@ impl Drop for InFlight {
 }
 
 impl Meter {
-    /// Counts a call as under way.
+    /// Counts a call that starts.
     pub(crate) fn enter(&self) -> InFlight {
-        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peak.fetch_max(now, Ordering::Relaxed);
-        InFlight { count: Arc::clone(&self.in_flight), now }
+        let concurrency = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(concurrency, Ordering::Relaxed);
+        InFlight { count: Arc::clone(&self.in_flight), concurrency }
     }
 
-    /// Takes credits from the day's budget and gives what is left; none when they do not suffice.
+    /// Takes credits from the budget of the day and gives the rest; none when the rest does not suffice.
     pub(crate) fn charge(&self, now: i64, budget: u64, credits: u64) -> Option<u64> {
         let mut counts = self.lock();
         if counts.day != now / DAY_MS {
@@ -64,7 +64,7 @@ impl Meter {
         Some(budget - used)
     }
 
-    /// Credits left today.
+    /// The credits left today.
     pub(crate) fn left(&self, now: i64, budget: u64) -> u64 {
         let counts = self.lock();
         if counts.day == now / DAY_MS { budget.saturating_sub(counts.credits) } else { budget }
@@ -91,7 +91,7 @@ impl Meter {
         self.lock().tokens += 1;
     }
 
-    /// Forgets all counts but the day's credits.
+    /// Resets all counts except the credits of the day.
     pub(crate) fn reset(&self) {
         let mut counts = self.lock();
         counts.requests.clear();
@@ -101,7 +101,7 @@ impl Meter {
         self.peak.store(0, Ordering::Relaxed);
     }
 
-    /// All counts; `budget` is that of the day.
+    /// All counts. `budget` is that of the day.
     pub(crate) fn report(&self, now: i64, budget: u64) -> Value {
         let left = self.left(now, budget);
         let counts = self.lock();
@@ -115,16 +115,5 @@ impl Meter {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Credits of a list call by its offset (§5.2, the newer numbers).
-pub(crate) fn list_credits(from: u64) -> u64 {
-    match from {
-        0..=2_000 => 3,
-        2_001..=10_000 => 5,
-        10_001..=50_000 => 10,
-        50_001..=100_000 => 50,
-        _ => 100,
     }
 }

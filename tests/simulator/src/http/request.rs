@@ -1,4 +1,4 @@
-//! A request, read whole: path, decoded query, the headers that matter, body.
+//! A request, read whole: path, decoded query, used headers, body.
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-/// Largest body that is read, in bytes; no documented call needs more.
+/// Largest body that is accepted, in bytes. No documented call needs more.
 pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// A request as handlers see it.
@@ -17,19 +17,19 @@ pub(crate) struct Call {
     pub(crate) path: String,
     /// The query as sent.
     pub(crate) raw_query: String,
-    /// Names and values, decoded, in order.
+    /// The decoded names and values, in order.
     pub(crate) query: Vec<(String, String)>,
     /// The token of `Authorization: Zoho-oauthtoken …` or `Bearer …`.
     pub(crate) token: Option<String>,
     pub(crate) organization: Option<String>,
     pub(crate) source_id: Option<String>,
     pub(crate) body: Bytes,
-    /// For calls that register a URL: whether it answers. None: nothing to validate.
-    pub(crate) endpoint_answers: Option<bool>,
+    /// For calls that set the URL of a webhook: whether it answers 200.
+    pub(crate) url_is_valid: Option<bool>,
 }
 
 impl Call {
-    /// Reads a request; none when its body is too large or breaks off.
+    /// Reads a request; none when its body is too large or incomplete.
     pub(crate) async fn read(request: Request<Incoming>) -> Option<Call> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_BYTES_MAX).collect().await.ok()?.to_bytes();
@@ -43,17 +43,17 @@ impl Call {
             organization: header(&head.headers, "orgid"),
             source_id: header(&head.headers, "sourceid"),
             body,
-            endpoint_answers: None,
+            url_is_valid: None,
         })
     }
 
-    /// A parameter of the query.
+    /// A query parameter; the last one when it is repeated.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.query.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Decodes `a=b&c=d`, `+` as a space; what is no UTF-8 is replaced.
+/// Decodes `a=b&c=d`, with `+` as a space. Bytes that are not UTF-8 are replaced.
 pub(crate) fn decode(query: &str) -> Vec<(String, String)> {
     let text = |part: &str| {
         let part = part.replace('+', " ");

@@ -1,4 +1,5 @@
-//! Accepts connections and leads each request to the accounts host, the API or the admin API.
+//! Accepts connections, routes each request to the accounts host, the API or the admin API, and applies
+//! faults, limits and headers.
 
 use std::io;
 use std::sync::Arc;
@@ -15,23 +16,24 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::admin;
 use crate::api;
-use crate::clock::http_date;
 use crate::http::answer::{Answer, AnswerBody, JSON, add_desk_headers, add_number, response};
 use crate::http::error::ApiError;
 use crate::http::faults::Fault;
-use crate::http::journal::Entry;
+use crate::http::meter::InFlight;
 use crate::http::request::Call;
+use crate::http::request_log::Entry;
 use crate::oauth;
 use crate::shared::Shared;
+use crate::time::http_date;
 
-/// Serves until the simulator is told to stop.
+/// Serves until [`Shared::stop`] is notified.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shared.stop.notified() => return,
         };
-        // A connection that broke before it was accepted is the client's affair.
+        // An error concerns one connection, which its client closed before it was accepted.
         if let Ok((stream, _)) = stream {
             tokio::spawn(connection(Arc::clone(&shared), stream));
         }
@@ -39,12 +41,13 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
 }
 
 async fn connection(shared: Arc<Shared>, stream: TcpStream) {
-    // Without it answers wait for acknowledgements; with an unusual socket they may.
+    // Disables Nagle's algorithm, which would delay answers until the peer acknowledges. A failure costs time
+    // only.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| handle(Arc::clone(&shared), request));
     let mut server = http1::Builder::new();
     server.writev(true).half_close(true);
-    // An error here is a client that went away or a fault made on purpose.
+    // An error is a client that disconnected, or an injected fault.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -56,14 +59,14 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         return Ok(admin::answer(&shared, &call).await);
     }
     if call.path.starts_with("/api/v1/") {
-        call.endpoint_answers = api::webhooks::check_endpoint(&shared, &call).await;
+        call.url_is_valid = api::webhooks::validate_url(&shared, &call).await;
         return desk(&shared, &call).await;
     }
     if call.path.starts_with("/oauth/") {
         return accounts(&shared, &call).await;
     }
     if call.path == "/.well-known/jwks.json" {
-        return Ok(plain(Answer::value(&shared.webhooks.keys())));
+        return Ok(plain(Answer::value(&shared.webhooks.signer.key_set())));
     }
     Ok(plain(Answer::of(StatusCode::NOT_FOUND, "text/html", b"<html>404</html>".to_vec())))
 }
@@ -72,10 +75,10 @@ fn plain(answer: Answer) -> Response<AnswerBody> {
     response(answer.status, answer.content_type, AnswerBody::Full(Some(answer.body), None))
 }
 
-/// The accounts host, with the faults that make sense there.
+/// The accounts host, with the faults that apply to it.
 async fn accounts(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::Error> {
     let settings = shared.settings();
-    let fault = shared.faults.decide(&settings.faults, &call.path, false);
+    let fault = shared.faults.next(&settings.faults, &call.path, None);
     let answer = match fault {
         Some(Fault::Dropped) => return Err(dropped(shared, call, Fault::Dropped)),
         Some(Fault::BadGateway | Fault::InternalError) => bad_gateway(),
@@ -84,27 +87,27 @@ async fn accounts(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, 
             oauth::endpoints::answer(shared, call)
         }
     };
-    note(shared, call, &call.path, answer.status, 0, fault);
+    record(shared, call, &call.path, answer.status, 0, fault);
     Ok(plain(answer))
 }
 
-/// The Desk host: limits, faults, the API, and the headers that every answer has.
+/// The Desk host: concurrency limit, faults, the API, and the headers that every answer has.
 async fn desk(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::Error> {
     let settings = shared.settings();
     let in_flight = shared.meter.enter();
     let limit = settings.concurrency.unwrap_or_else(|| shared.options.edition.concurrency());
-    let is_crowded = limit > 0 && in_flight.now > limit;
-    if settings.latency_ms > 0 && !is_crowded {
+    let is_over_limit = limit > 0 && in_flight.concurrency > limit;
+    if settings.latency_ms > 0 && !is_over_limit {
         tokio::time::sleep(Duration::from_millis(settings.latency_ms)).await;
     } else {
-        // Lets requests that arrived at the same time be counted as such.
+        // Requests that arrived together are counted together: the others start before this one ends.
         tokio::task::yield_now().await;
     }
     let url = format!("{} {}?{}", call.method, call.path, call.raw_query);
-    let fault = shared.faults.decide(&settings.faults, &url, call.token.is_some());
+    let fault = shared.faults.next(&settings.faults, &url, call.token.as_deref());
     wait_if_slow(fault).await;
     let (endpoint, answer) = match fault {
-        _ if is_crowded => ("(concurrency)", ApiError::too_many().answer()),
+        _ if is_over_limit => ("(concurrency)", ApiError::too_many().answer()),
         Some(Fault::Dropped) => return Err(dropped(shared, call, Fault::Dropped)),
         Some(Fault::BadGateway) => ("(fault)", bad_gateway()),
         Some(Fault::InternalError) => ("(fault)", ApiError::internal().answer()),
@@ -122,7 +125,7 @@ async fn desk(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::
     let now = shared.clock.now_ms();
     let left = shared.meter.left(now, shared.daily_credits(&settings));
     let (status, credits) = (answer.status, answer.weight.unwrap_or(0));
-    note(shared, call, endpoint, status, credits, fault);
+    record(shared, call, endpoint, status, credits, fault);
     let body = body(answer.body, fault, in_flight);
     let mut response = response(status, answer.content_type, body);
     if answer.content_type == JSON {
@@ -139,10 +142,10 @@ async fn desk(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::
     Ok(response)
 }
 
-fn body(bytes: Bytes, fault: Option<Fault>, in_flight: crate::http::meter::InFlight) -> AnswerBody {
+fn body(bytes: Bytes, fault: Option<Fault>, in_flight: InFlight) -> AnswerBody {
     match fault {
         Some(Fault::Truncated) if !bytes.is_empty() => {
-            AnswerBody::Cut(Some(bytes.slice(..bytes.len() / 2)), bytes.len() as u64)
+            AnswerBody::Truncated(Some(bytes.slice(..bytes.len() / 2)), bytes.len() as u64)
         }
         Some(Fault::Malformed) if !bytes.is_empty() => {
             AnswerBody::Full(Some(bytes.slice(..bytes.len() - 1)), Some(in_flight))
@@ -163,11 +166,11 @@ fn bad_gateway() -> Answer {
 }
 
 fn dropped(shared: &Shared, call: &Call, fault: Fault) -> io::Error {
-    note(shared, call, "(fault)", StatusCode::BAD_GATEWAY, 0, Some(fault));
+    record(shared, call, "(fault)", StatusCode::BAD_GATEWAY, 0, Some(fault));
     io::Error::other("dropped on purpose")
 }
 
-fn note(
+fn record(
     shared: &Shared,
     call: &Call,
     endpoint: &str,
@@ -179,7 +182,7 @@ fn note(
     if let Some(fault) = fault {
         shared.meter.faulted(fault.name());
     }
-    // Queries of the accounts host hold secrets.
+    // Queries of the accounts host contain secrets.
     let query = if call.path.starts_with("/oauth/") { "" } else { call.raw_query.as_str() };
     let separator = if query.is_empty() { "" } else { "?" };
     let entry = Entry {
@@ -195,5 +198,5 @@ fn note(
         let Entry { method, url, status, credits, .. } = &entry;
         eprintln!("{method} {url} -> {status}, {credits} credits{fault}");
     }
-    shared.journal.add(entry);
+    shared.request_log.add(entry);
 }

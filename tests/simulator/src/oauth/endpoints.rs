@@ -1,4 +1,4 @@
-//! `/oauth/…`: token, revoke and server list, as HTTP.
+//! `/oauth/…`: token, revocation and server list. Errors are answered with HTTP 200, as §2.2 says.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -28,7 +28,9 @@ pub(crate) fn answer(shared: &Shared, call: &Call) -> Answer {
         }
         (&Method::GET, "/oauth/serverinfo") => Answer::value(&json!({
             "result": "success",
-            "locations": {"us": shared.url(), "eu": "https://accounts.zoho.eu", "in": "https://accounts.zoho.in"},
+            "locations": {
+                "us": shared.url(), "eu": "https://accounts.zoho.eu", "in": "https://accounts.zoho.in",
+            },
         })),
         (_, "/oauth/v2/token" | "/oauth/v2/token/revoke" | "/oauth/serverinfo") => {
             Answer::of(StatusCode::METHOD_NOT_ALLOWED, JSON, b"{\"error\":\"general_error\"}".to_vec())
@@ -37,7 +39,7 @@ pub(crate) fn answer(shared: &Shared, call: &Call) -> Answer {
     }
 }
 
-/// Parameters of the query and of a form body; both work.
+/// The parameters of the query and of a form body: both are accepted (§2.1).
 fn parameters(call: &Call) -> Vec<(String, String)> {
     let mut all = call.query.clone();
     all.extend(decode(&String::from_utf8_lossy(&call.body)));
@@ -65,7 +67,7 @@ fn token(shared: &Shared, call: &Call) -> Result<Grant, OauthError> {
     let grant = match grant_type {
         "authorization_code" => {
             let code = get("code").ok_or("invalid_code")?;
-            // A code of another data centre, by its name; see the README.
+            // Codes with this prefix stand for codes of another data center; see README.md.
             if code.starts_with("1000.otherdc.") {
                 return Err("invalid_client");
             }

@@ -1,8 +1,8 @@
-//! Scopes: which exist, what each grants, what an endpoint demands (reference, §2.5).
+//! Scopes: the names that exist, what each grants, and what an endpoint requires (reference, §2.5).
 
 use std::collections::BTreeSet;
 
-/// The modules that scopes name.
+/// The modules in scope names.
 const MODULES: &[&str] = &[
     "tickets",
     "contacts",
@@ -25,20 +25,20 @@ const MODULES: &[&str] = &[
 ];
 const OPERATIONS: &[&str] = &["READ", "CREATE", "UPDATE", "DELETE", "WRITE", "ALL"];
 
-/// All groups must be met, each by any of its scopes.
-pub(crate) type Demand = &'static [&'static [&'static str]];
+/// The scopes of an endpoint: one scope of each group is required.
+pub(crate) type RequiredScopes = &'static [&'static [&'static str]];
 
 /// A set of scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scopes(BTreeSet<String>);
 
 impl Scopes {
-    /// Every module's `ALL`.
+    /// `ALL` of every module.
     pub(crate) fn all() -> Scopes {
         Scopes(MODULES.iter().map(|module| format!("Desk.{module}.ALL")).collect())
     }
 
-    /// These scopes; unknown ones grant nothing.
+    /// These scopes; unknown ones are kept and grant nothing.
     pub(crate) fn from_list<'a>(list: impl Iterator<Item = &'a str>) -> Scopes {
         Scopes(list.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
     }
@@ -49,9 +49,9 @@ impl Scopes {
         (!scopes.0.is_empty() && scopes.0.iter().all(|name| is_known(name))).then_some(scopes)
     }
 
-    /// Whether these scopes meet a demand.
-    pub(crate) fn meet(&self, demand: Demand) -> bool {
-        demand.iter().all(|group| group.iter().any(|scope| self.grants(scope)))
+    /// Whether these scopes grant what an endpoint requires.
+    pub(crate) fn satisfy(&self, required: RequiredScopes) -> bool {
+        required.iter().all(|group| group.iter().any(|scope| self.grants(scope)))
     }
 
     fn grants(&self, scope: &str) -> bool {
@@ -63,7 +63,7 @@ impl Scopes {
 }
 
 impl std::fmt::Display for Scopes {
-    /// Separated by spaces, as token answers have it.
+    /// Separated by spaces, as in token answers (§2.2).
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.0.iter().map(String::as_str).collect();
         f.write_str(&names.join(" "))
@@ -81,11 +81,22 @@ mod tests {
     use super::Scopes;
 
     #[test]
-    fn all_grants_every_operation_and_unknown_scopes_are_refused() {
+    fn all_grants_every_operation_of_its_module_and_no_other() {
         let scopes = Scopes::parse("Desk.tickets.ALL, Desk.search.READ").expect("known");
-        assert!(scopes.meet(&[&["Desk.tickets.READ"], &["Desk.search.READ"]]));
-        assert!(scopes.meet(&[&["Desk.contacts.READ", "Desk.tickets.DELETE"]]));
-        assert!(!scopes.meet(&[&["Desk.search.UPDATE"]]));
+        assert!(scopes.satisfy(&[&["Desk.tickets.READ"], &["Desk.search.READ"]]));
+        assert!(scopes.satisfy(&[&["Desk.contacts.READ", "Desk.tickets.DELETE"]]));
+        assert!(!scopes.satisfy(&[&["Desk.search.UPDATE"]]));
+    }
+
+    #[test]
+    fn write_grants_create_and_update_and_not_read() {
+        let scopes = Scopes::parse("Desk.tickets.WRITE").expect("known");
+        assert!(scopes.satisfy(&[&["Desk.tickets.CREATE"], &["Desk.tickets.UPDATE"]]));
+        assert!(!scopes.satisfy(&[&["Desk.tickets.READ"]]));
+    }
+
+    #[test]
+    fn a_list_with_an_unknown_scope_or_without_a_scope_is_rejected() {
         assert_eq!(Scopes::parse("Desk.tickets.ALL,Desk.nothing.READ"), None);
         assert_eq!(Scopes::parse(""), None);
     }

@@ -1,11 +1,11 @@
-//! The events there are, and the filters each takes (reference, §6.3).
+//! The event types, and the filters that each accepts (reference, §6.3).
 
-/// What may stand under an event in `subscriptions`, beside null.
+/// The values that `subscriptions` accepts for an event besides null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filters {
-    /// Nothing: the value must be null.
+    /// None.
     Null,
-    /// An object with some of these keys.
+    /// An object with any of these keys.
     Keys(&'static [&'static str]),
 }
 
@@ -28,7 +28,7 @@ const PLAIN: &[&str] = &[
 /// Modules with `_Add{departmentIds}`, `_Update{departmentIds, includePrevState}` and `_Delete`.
 const BY_DEPARTMENT: &[&str] = &["Task", "Call", "Event"];
 
-/// The filters of an event; none when there is no such event.
+/// The filters of an event type; none when it does not exist.
 pub(crate) fn filters(event: &str) -> Option<Filters> {
     let own = match event {
         "Ticket_Add" | "Ticket_Comment_Add" | "Ticket_Comment_Update" => DEPARTMENTS,
@@ -61,8 +61,8 @@ fn general(event: &str) -> Option<Filters> {
     }
 }
 
-/// The module of an event, within which order is kept.
-pub(crate) fn word(event: &str) -> &str {
+/// The module of an event type. Order is kept within a module.
+pub(crate) fn module(event: &str) -> &str {
     event.split('_').next().unwrap_or(event)
 }
 
@@ -71,11 +71,19 @@ mod tests {
     use super::{Filters, filters};
 
     #[test]
-    fn there_are_no_events_of_products_contracts_and_deleted_departments() {
+    fn products_contracts_teams_and_deleted_departments_have_no_events() {
         for event in ["Product_Add", "Contract_Update", "Department_Delete", "Team_Add", "Ticket"] {
             assert_eq!(filters(event), None, "{event}");
         }
+    }
+
+    #[test]
+    fn an_event_accepts_the_filters_of_its_module_and_kind() {
+        let update = Filters::Keys(&["departmentIds", "departmentId", "fields", "includePrevState"]);
+        assert_eq!(filters("Ticket_Update"), Some(update));
         assert_eq!(filters("Ticket_Delete"), Some(Filters::Null));
-        assert!(filters("Contact_Update").is_some() && filters("KBSection_Delete").is_some());
+        assert_eq!(filters("Contact_Update"), Some(Filters::Keys(&["includePrevState"])));
+        assert_eq!(filters("KBSection_Delete"), Some(Filters::Null));
+        assert_eq!(filters("Task_Add"), Some(Filters::Keys(&["departmentIds", "departmentId"])));
     }
 }

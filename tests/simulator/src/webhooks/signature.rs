@@ -1,6 +1,6 @@
 //! `X-ZDesk-JWT` and the served key set (reference, §6.5).
 //!
-//! The two embedded keys are for tests and public; rotation alternates between them.
+//! The two embedded keys are public and for tests only; rotation alternates between them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,10 +14,12 @@ use rsa::signature::{SignatureEncoding, Signer as _};
 use rsa::traits::PublicKeyParts;
 use serde_json::{Value, json};
 
+use crate::settings::WebhookSettings;
+
 const PEMS: [&str; 2] =
     [include_str!("../keys/signing_key_a.pem"), include_str!("../keys/signing_key_b.pem")];
 
-/// What a token claims beside its issuer.
+/// The claims of a token besides its issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claims {
     pub(crate) audience: String,
@@ -25,7 +27,22 @@ pub(crate) struct Claims {
     pub(crate) expires: i64,
 }
 
-/// Signs, and knows which keys are served.
+impl Claims {
+    /// The claims of a delivery to a webhook at this time, in whole seconds.
+    pub(crate) fn new(webhook: u64, now_ms: i64, settings: &WebhookSettings) -> Claims {
+        let unit = if settings.signature_in_milliseconds { 1000 } else { 1 };
+        let now = now_ms / 1000;
+        let expires = now + settings.signature_life_seconds as i64;
+        Claims { audience: audience(webhook), issued_at: now * unit, expires: expires * unit }
+    }
+}
+
+/// The audience of a webhook's deliveries.
+pub(crate) fn audience(webhook: u64) -> String {
+    format!("webhookId:{webhook}")
+}
+
+/// Signs tokens and serves the public keys.
 pub(crate) struct Signer {
     issuer: String,
     keys: Vec<RsaPrivateKey>,
@@ -34,10 +51,10 @@ pub(crate) struct Signer {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How often the key was changed.
+    /// How often the key was rotated.
     rotations: u64,
     serves_previous: bool,
-    /// The last token for each audience: claims hold for a second, and signing is slow.
+    /// The last token of each audience: one token serves all deliveries of a second, because signing is slow.
     recent: Vec<(Claims, String)>,
 }
 
@@ -52,14 +69,14 @@ fn key_id(rotation: u64) -> String {
 }
 
 impl Signer {
-    /// Signs for an organisation.
+    /// A signer with the organization as issuer.
     pub(crate) fn new(organization: &str) -> Signer {
-        // The keys are part of the program: that they can be read is tested.
+        // The keys are compiled in; a test reads both.
         let keys = PEMS.iter().filter_map(|pem| RsaPrivateKey::from_pkcs8_pem(pem).ok()).collect();
         Signer { issuer: format!("orgId:{organization}"), keys, state: Mutex::default() }
     }
 
-    /// A token for these claims, by the key of now.
+    /// A token for these claims by the current key.
     pub(crate) fn sign(&self, claims: &Claims) -> String {
         let mut state = self.lock();
         if let Some((_, token)) = state.recent.iter().find(|(known, _)| known == claims) {
@@ -71,19 +88,19 @@ impl Signer {
         token
     }
 
-    /// The same without looking for one that was made before.
-    pub(crate) fn sign_anew(&self, claims: &Claims) -> String {
+    /// The same without the cache.
+    pub(crate) fn sign_uncached(&self, claims: &Claims) -> String {
         let rotations = self.lock().rotations;
         self.sign_as(claims, rotations, &key_id(rotations))
     }
 
-    /// A token by the other key under the name of the key of now: a forgery.
+    /// A forgery: a token by the other key with the `kid` of the current one.
     pub(crate) fn forge(&self, claims: &Claims) -> String {
         let rotations = self.lock().rotations;
         self.sign_as(claims, rotations + 1, &key_id(rotations))
     }
 
-    /// A token by the key of now under a name that no key set has.
+    /// A token by the current key with a `kid` that no key set has.
     pub(crate) fn sign_unknown(&self, claims: &Claims) -> String {
         let rotations = self.lock().rotations;
         self.sign_as(claims, rotations, "unknown-key")
@@ -107,7 +124,7 @@ impl Signer {
         self.keys.get(rotation as usize % self.keys.len().max(1))
     }
 
-    /// Signs with another key from now on; the key set may keep the one before.
+    /// Switches to the other key and gives its `kid`. `serves_previous` keeps the old key in the key set.
     pub(crate) fn rotate(&self, serves_previous: bool) -> String {
         let mut state = self.lock();
         state.rotations += 1;
@@ -143,16 +160,29 @@ impl Signer {
 mod tests {
     use super::{Claims, Signer};
 
+    fn kids(signer: &Signer) -> Vec<String> {
+        let keys = signer.key_set()["keys"].as_array().cloned().unwrap_or_default();
+        keys.iter().map(|key| key["kid"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
     #[test]
-    fn both_keys_can_be_read_and_rotation_changes_the_key_set() {
+    fn both_embedded_keys_can_be_read_and_differ() {
         let signer = Signer::new("1");
         assert_eq!(signer.keys.len(), 2);
+        assert_ne!(signer.keys[0], signer.keys[1]);
+    }
+
+    #[test]
+    fn a_rotation_changes_the_key_and_keeps_the_previous_one_in_the_key_set_if_asked() {
+        let signer = Signer::new("1");
         let claims = Claims { audience: "webhookId:1".to_owned(), issued_at: 1, expires: 2 };
-        let before = (signer.sign(&claims), signer.key_set());
-        assert_eq!(before.0, signer.sign(&claims));
+        let (token, modulus) = (signer.sign(&claims), signer.key_set()["keys"][0]["n"].clone());
+        assert_eq!(kids(&signer), ["simulator-key-0"]);
         signer.rotate(true);
-        assert_ne!(before.0, signer.sign(&claims));
-        assert_eq!(signer.key_set()["keys"].as_array().map(Vec::len), Some(2));
-        assert_ne!(before.0, signer.forge(&claims));
+        assert_ne!(signer.sign(&claims), token, "the cached token is of the old key");
+        assert_eq!(kids(&signer), ["simulator-key-1", "simulator-key-0"]);
+        assert_ne!(signer.key_set()["keys"][0]["n"], modulus);
+        signer.rotate(false);
+        assert_eq!(kids(&signer), ["simulator-key-2"]);
     }
 }

@@ -1,20 +1,21 @@
-//! What a webhook asks for: the body of `POST /webhooks`, checked (reference, §6.2 and §6.3).
+//! A subscription: the checked body of `POST /webhooks`, and the events it selects (reference, §6.2, §6.3).
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use crate::http::error::ApiError;
-use crate::webhooks::Webhook;
 use crate::webhooks::events::{Filters, filters};
 use crate::world::change::Event;
 
+// Limits of §6.2 and §6.3; that of the name is not documented.
 const NAME_CHARACTERS_MAX: usize = 200;
 const DESCRIPTION_CHARACTERS_MAX: usize = 3_000;
 const URL_CHARACTERS_MAX: usize = 500;
 const FIELDS_MAX: usize = 5;
+const UUID_CHARACTERS: usize = 36;
 
-/// What stands under one event.
+/// The filter of one event type.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct EventFilter {
     departments: Vec<String>,
@@ -31,7 +32,7 @@ pub(crate) struct Subscription {
     events: BTreeMap<String, EventFilter>,
     ignored_source: Option<String>,
     /// The keys as they were sent, for answers.
-    document: Map<String, Value>,
+    pub(crate) sent: Map<String, Value>,
 }
 
 fn invalid(field: &str, kind: &str) -> ApiError {
@@ -39,7 +40,7 @@ fn invalid(field: &str, kind: &str) -> ApiError {
 }
 
 impl Subscription {
-    /// Reads the body of a creation.
+    /// Parses the body of `POST /webhooks`.
     pub(crate) fn create(body: &Map<String, Value>) -> Result<Subscription, ApiError> {
         for key in ["subscriptions", "url"] {
             if !body.contains_key(key) {
@@ -50,7 +51,7 @@ impl Subscription {
         empty.merge(body)
     }
 
-    /// Reads the body of a change, which must have `subscriptions`.
+    /// Applies the body of `PATCH /webhooks/{id}`, in which `subscriptions` is required.
     pub(crate) fn update(&self, body: &Map<String, Value>) -> Result<Subscription, ApiError> {
         if !body.contains_key("subscriptions") {
             return Err(invalid("subscriptions", "missing"));
@@ -58,7 +59,7 @@ impl Subscription {
         self.clone().merge(body)
     }
 
-    /// Every event without filters, as the settings page has it.
+    /// These events without filters, as Desk's setup page subscribes; none when one of them does not exist.
     pub(crate) fn manual(url: &str, events: &[String], include_previous: bool) -> Option<Subscription> {
         let filter = EventFilter { include_previous, ..EventFilter::default() };
         let known = events.iter().all(|event| filters(event).is_some());
@@ -69,8 +70,8 @@ impl Subscription {
 
     fn merge(mut self, body: &Map<String, Value>) -> Result<Subscription, ApiError> {
         for (key, value) in body {
-            let text = |most: usize| {
-                let text = value.as_str().filter(|text| text.chars().count() <= most);
+            let text = |max: usize| {
+                let text = value.as_str().filter(|text| text.chars().count() <= max);
                 text.ok_or_else(|| invalid(key, "invalid"))
             };
             match key.as_str() {
@@ -83,9 +84,10 @@ impl Subscription {
                 }
                 "includeEventsFrom" if value == &json!(["AUTOMATION"]) || value == &json!([]) => {}
                 "ignoreSourceId" => {
-                    let id = text(36)?;
-                    let fine = id.is_empty() || (id.len() == 36 && id.matches('-').count() == 4);
-                    if !fine {
+                    let id = text(UUID_CHARACTERS)?;
+                    let is_valid =
+                        id.is_empty() || (id.len() == UUID_CHARACTERS && id.matches('-').count() == 4);
+                    if !is_valid {
                         return Err(invalid(key, "invalid"));
                     }
                     self.ignored_source = Some(id.to_owned()).filter(|id| !id.is_empty());
@@ -93,22 +95,22 @@ impl Subscription {
                 "subscriptions" => self.events = events(value)?,
                 _ => return Err(invalid(key, "invalid")),
             }
-            self.document.insert(key.clone(), value.clone());
+            self.sent.insert(key.clone(), value.clone());
         }
         Ok(self)
     }
 
-    /// The filter that lets an event through; none when it does not pass.
-    pub(crate) fn wants(&self, kind: &str, event: &Event, source: Option<&str>) -> Option<&EventFilter> {
+    /// The filter that selects an event; none when the event is not selected.
+    pub(crate) fn filter(&self, kind: &str, event: &Event, source: Option<&str>) -> Option<&EventFilter> {
         let filter = self.events.get(kind).filter(|_| self.is_enabled)?;
-        let ignored = self.ignored_source.as_deref().is_some_and(|ignored| source == Some(ignored));
+        let is_ignored = self.ignored_source.as_deref().is_some_and(|ignored| source == Some(ignored));
         let department = event.department.as_ref();
         let in_department =
             filter.departments.is_empty() || department.is_some_and(|id| filter.departments.contains(id));
-        let touched =
+        let is_touched =
             filter.fields.is_empty() || filter.fields.iter().any(|field| event.fields.contains(field));
-        let direction = filter.direction.is_none() || filter.direction.as_deref() == event.direction;
-        (!ignored && in_department && touched && direction).then_some(filter)
+        let has_direction = filter.direction.is_none() || filter.direction.as_deref() == event.direction;
+        (!is_ignored && in_department && is_touched && has_direction).then_some(filter)
     }
 }
 
@@ -133,43 +135,27 @@ fn events(value: &Value) -> Result<BTreeMap<String, EventFilter>, ApiError> {
 fn event_filter(path: &str, keys: &[&str], object: &Map<String, Value>) -> Result<EventFilter, ApiError> {
     let mut filter = EventFilter::default();
     for (key, value) in object {
-        let refused = || invalid(&format!("{path}/{key}"), "invalid");
+        let rejected = || invalid(&format!("{path}/{key}"), "invalid");
         if !keys.contains(&key.as_str()) {
-            return Err(refused());
+            return Err(rejected());
         }
         let texts = || -> Option<Vec<String>> {
             value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
         };
         match key.as_str() {
-            "departmentIds" => filter.departments = texts().ok_or_else(refused)?,
+            "departmentIds" => filter.departments = texts().ok_or_else(rejected)?,
             "departmentId" => {
-                filter.departments.push(value.as_str().ok_or_else(refused)?.to_owned());
+                filter.departments.push(value.as_str().ok_or_else(rejected)?.to_owned());
             }
             "fields" => {
-                filter.fields = texts().filter(|names| names.len() <= FIELDS_MAX).ok_or_else(refused)?;
+                filter.fields = texts().filter(|names| names.len() <= FIELDS_MAX).ok_or_else(rejected)?;
             }
             "direction" => {
                 let direction = value.as_str().filter(|text| matches!(*text, "in" | "out"));
-                filter.direction = Some(direction.ok_or_else(refused)?.to_owned());
+                filter.direction = Some(direction.ok_or_else(rejected)?.to_owned());
             }
-            _ => filter.include_previous = value.as_bool().ok_or_else(refused)?,
+            _ => filter.include_previous = value.as_bool().ok_or_else(rejected)?,
         }
     }
     Ok(filter)
-}
-
-impl Webhook {
-    /// The webhook as the API answers it.
-    pub(crate) fn document(&self, creator: &str) -> Value {
-        let mut document = self.subscription.document.clone();
-        let times = json!({
-            "id": self.id.to_string(), "url": self.subscription.url, "type": "CUSTOMER_WEBHOOK",
-            "isEnabled": self.subscription.is_enabled, "createdBy": creator,
-            "createdTime": self.created, "modifiedTime": self.modified,
-        });
-        if let Value::Object(times) = times {
-            document.extend(times);
-        }
-        Value::Object(document)
-    }
 }

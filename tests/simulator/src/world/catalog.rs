@@ -1,16 +1,16 @@
-//! Products and contracts: their shapes and their generated records.
+//! Products and contracts: their modules and their generated records.
 
 use serde_json::json;
 
-use crate::clock::{DATA_START_MS, DAY_MS, date, iso};
+use crate::clock::DATA_START_MS;
 use crate::ids::{self, Kind};
 use crate::prose;
 use crate::rng::Rng;
+use crate::time::{DAY_MS, date, iso};
 use crate::vocabulary::{PRODUCT_HEADS, PRODUCT_TAILS};
-use crate::world::departments::row;
 use crate::world::fields::Fields;
+use crate::world::population::Population;
 use crate::world::table::{Module, Row};
-use crate::world::ticket::Draw;
 
 pub(crate) static PRODUCT: Module = Module {
     name: "products",
@@ -44,43 +44,24 @@ pub(crate) static CONTRACT: Module = Module {
     trash_key: Some("contractIds"),
 };
 
-/// How many records of the other modules there are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Counts {
-    pub(crate) departments: u64,
-    pub(crate) agents: u64,
-    pub(crate) accounts: u64,
-    pub(crate) contacts: u64,
-    pub(crate) products: u64,
-}
-
-impl Counts {
-    /// As many as tickets are drawn from.
-    pub(crate) fn of(draw: &Draw) -> Counts {
-        Counts {
-            departments: draw.departments.into(),
-            agents: draw.agents.into(),
-            accounts: draw.accounts.into(),
-            contacts: draw.contacts.into(),
-            products: draw.products.into(),
-        }
-    }
-}
-
 /// The product at an index.
-pub(crate) fn product(seed: u64, index: u32, counts: Counts, fields: &Fields) -> Row {
+pub(crate) fn product(population: &Population, fields: &Fields, index: u32) -> Row {
+    let seed = population.seed;
     let mut rng = Rng::new(seed, Kind::Product as u64, u64::from(index));
     let id = ids::id(seed, Kind::Product, u64::from(index));
     let name = format!("{} {} {}", rng.pick(PRODUCT_HEADS), rng.pick(PRODUCT_TAILS), index + 1);
     let created = DATA_START_MS - 200 * DAY_MS + rng.below(900 * 86_400) as i64 * 1000;
     let modified = created + if rng.chance(300) { 0 } else { rng.below(100 * 86_400) as i64 * 1000 };
-    let departments: Vec<String> = (0..counts.departments)
-        .filter(|department| *department == u64::from(index) % counts.departments || rng.chance(300))
+    let departments: Vec<String> = (0..u64::from(population.departments))
+        .filter(|department| {
+            *department == u64::from(index) % u64::from(population.departments) || rng.chance(300)
+        })
         .map(|department| ids::id(seed, Kind::Department, department).to_string())
         .collect();
-    let owner = ids::id(seed, Kind::Agent, rng.below(counts.agents)).to_string();
+    let owner = ids::id(seed, Kind::Agent, rng.below(population.agents.into())).to_string();
+    let text = || prose::customer_text(&mut Rng::new(seed, 57, u64::from(index)));
     let price = format!("{}.{}", rng.below(5000), rng.below(10));
-    row(
+    Row::new(
         id,
         created,
         modified,
@@ -89,16 +70,17 @@ pub(crate) fn product(seed: u64, index: u32, counts: Counts, fields: &Fields) ->
             "productCode": rng.chance(800).then(|| format!("P/{index:05}")),
             "unitPrice": price, "departmentIds": departments, "createdTime": iso(created),
             "modifiedTime": iso(modified), "createdBy": owner, "modifiedBy": owner,
-            "description": rng.chance(500).then(|| prose::customer_text(&mut Rng::new(seed, 57, u64::from(index)))),
+            "description": rng.chance(500).then(text),
             "productCategory": rng.chance(600).then_some("Hardware"), "ownerId": owner,
             "layoutId": ids::id(seed, Kind::Layout, 2).to_string(),
-            "cf": fields.generate("products", Kind::Product, u64::from(index), counts.contacts),
+            "cf": fields.generate(population, "products", Kind::Product, index),
         }),
     )
 }
 
 /// The contract at an index. Its status is as of the end of the generated data.
-pub(crate) fn contract(seed: u64, index: u32, counts: Counts, fields: &Fields) -> Row {
+pub(crate) fn contract(population: &Population, fields: &Fields, index: u32) -> Row {
+    let seed = population.seed;
     let mut rng = Rng::new(seed, Kind::Contract as u64, u64::from(index));
     let id = ids::id(seed, Kind::Contract, u64::from(index));
     let created = DATA_START_MS - 100 * DAY_MS + rng.below(900 * 86_400) as i64 * 1000;
@@ -108,13 +90,14 @@ pub(crate) fn contract(seed: u64, index: u32, counts: Counts, fields: &Fields) -
         1 => ("FUTURE", DATA_START_MS + 1100 * DAY_MS, DATA_START_MS + 1500 * DAY_MS),
         _ => ("ACTIVE", created, created + 1200 * DAY_MS),
     };
-    let owner = ids::id(seed, Kind::Agent, rng.below(counts.agents)).to_string();
-    let account = rng.below(counts.accounts);
-    let product = (counts.products > 0 && rng.chance(700)).then(|| rng.below(counts.products));
+    let owner = ids::id(seed, Kind::Agent, rng.below(population.agents.into())).to_string();
+    let account = rng.below(population.accounts.into());
+    let product = (population.products > 0 && rng.chance(700)).then(|| rng.below(population.products.into()));
     let product = product.map(|at| ids::id(seed, Kind::Product, at).to_string());
+    let department = ids::id(seed, Kind::Department, rng.below(population.departments.into()));
     let sla = ids::id(seed, Kind::Sla, u64::from(index % 3)).to_string();
     let plan = ids::id(seed, Kind::SupportPlan, u64::from(index % 2)).to_string();
-    row(
+    Row::new(
         id,
         created,
         modified,
@@ -122,15 +105,14 @@ pub(crate) fn contract(seed: u64, index: u32, counts: Counts, fields: &Fields) -
             "id": id.to_string(), "contractName": format!("Contract «{}»", index + 1),
             "contractStatus": status,
             "accountId": ids::id(seed, Kind::Account, account).to_string(), "productId": product,
-            "departmentId": ids::id(seed, Kind::Department, rng.below(counts.departments)).to_string(),
-            "ownerId": owner, "associatedSLAId": sla,
+            "departmentId": department.to_string(), "ownerId": owner, "associatedSLAId": sla,
             "supportPlan": {"id": plan, "name": "Gold ☆", "status": "ACTIVE", "supportType": "TIMEBASED"},
             "startDate": date(start), "endDate": date(end), "contractNumber": format!("CN-{:06}", index + 1),
             "description": rng.chance(300).then_some("Renews \"silently\"\nunless cancelled"),
             "notifyBefore": (rng.below(30) + 1).to_string(), "notifyOn": date(end - 10 * DAY_MS),
             "notificationAgentIds": [owner], "createdTime": iso(created), "modifiedTime": iso(modified),
             "createdBy": owner, "modifiedBy": owner, "sla": {"id": sla, "name": "Standard SLA"},
-            "cf": fields.generate("contracts", Kind::Contract, u64::from(index), counts.contacts),
+            "cf": fields.generate(population, "contracts", Kind::Contract, index),
         }),
     )
 }

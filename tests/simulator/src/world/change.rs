@@ -1,23 +1,37 @@
-//! What a change is made with, what it gives, and the moves that all modules share: into the
-//! recycle bin, back, and away for ever.
+//! The vocabulary of changes: their time, their errors, the webhook events they cause, and the
+//! transitions that all modules share (into the recycle bin, out of it, permanent deletion).
 
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::settings::Settings;
 use crate::world::World;
-use crate::world::table::{Document, Life};
+use crate::world::table::{Lifecycle, Object, Record};
 
-/// The moment of a change, and what the settings say about changes.
+/// The time of a change, and the settings that changes depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
-    /// Exactly now.
     pub(crate) now: i64,
-    /// Now as records show it.
-    pub(crate) cut: i64,
-    pub(crate) lag_ms: u64,
-    pub(crate) thread_moves: bool,
-    pub(crate) comment_moves: bool,
+    /// `now` in the resolution of record times.
+    pub(crate) record_time: i64,
+    pub(crate) search_lag_ms: u64,
+    /// What a new thread does to its ticket's `modifiedTime`.
+    pub(crate) after_thread: ModifiedTime,
+    /// What a new, changed or deleted comment does to its ticket's `modifiedTime`.
+    pub(crate) after_comment: ModifiedTime,
+}
+
+/// What a change does to the `modifiedTime` of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModifiedTime {
+    Update,
+    Keep,
+}
+
+impl ModifiedTime {
+    fn update_if(condition: bool) -> ModifiedTime {
+        if condition { ModifiedTime::Update } else { ModifiedTime::Keep }
+    }
 }
 
 impl Stamp {
@@ -26,50 +40,51 @@ impl Stamp {
         let now = clock.now_ms();
         Stamp {
             now,
-            cut: now - now % i64::from(settings.time_resolution_ms.max(1)),
-            lag_ms: settings.search_lag_ms,
-            thread_moves: settings.thread_moves_modified_time,
-            comment_moves: settings.comment_moves_modified_time,
+            record_time: now - now % i64::from(settings.time_resolution_ms.max(1)),
+            search_lag_ms: settings.search_lag_ms,
+            after_thread: ModifiedTime::update_if(settings.thread_moves_modified_time),
+            after_comment: ModifiedTime::update_if(settings.comment_moves_modified_time),
         }
     }
 }
 
-/// Why a change was not made.
+/// Why a change was rejected. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// There is no such record.
-    Missing,
-    /// A value under this key cannot be used.
+pub(crate) enum ChangeError {
+    /// There is no such record, or its lifecycle does not allow the change.
+    NotFound,
+    /// The value under this key is invalid.
     Invalid(String),
 }
 
-/// What webhooks tell about a change.
+/// A webhook event that a change caused.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
-    /// For example `Ticket_Update`.
+    /// `eventType`, for example `Ticket_Update`.
     pub(crate) kind: String,
     pub(crate) payload: Value,
+    /// `prevState`: the payload before the change.
     pub(crate) previous: Option<Value>,
-    /// For deletions: the whole record as it lies in the bin.
+    /// For deletions: the complete record, which the payload lacks.
     pub(crate) record: Option<Value>,
     pub(crate) department: Option<String>,
     /// The keys that changed.
     pub(crate) fields: Vec<String>,
-    /// Of a thread: `in` or `out`.
+    /// `in` or `out` for a thread.
     pub(crate) direction: Option<&'static str>,
     pub(crate) at: i64,
 }
 
 impl Event {
-    /// An event about a record in a state.
-    pub(crate) fn new(kind: String, payload: Document, at: i64) -> Event {
+    /// An event whose payload is a record.
+    pub(crate) fn new(kind: String, payload: Object, at: i64) -> Event {
         let department = payload.get("departmentId").and_then(Value::as_str).map(str::to_owned);
         let (previous, record, fields, direction) = (None, None, Vec::new(), None);
         Event { kind, payload: Value::Object(payload), previous, record, department, fields, direction, at }
     }
 
-    /// The same with the state before.
-    pub(crate) fn since(mut self, before: Document) -> Event {
+    /// Adds the previous state, and the keys in which it differs.
+    pub(crate) fn since(mut self, before: Object) -> Event {
         if let Value::Object(after) = &self.payload {
             let changed = after.iter().filter(|(key, value)| before.get(*key) != Some(value));
             self.fields = changed.map(|(key, _)| key.clone()).collect();
@@ -78,57 +93,58 @@ impl Event {
         self
     }
 
-    /// A deletion: only the id is told.
-    fn deletion(word: &str, record: Document, at: i64) -> Event {
-        let mut event = Event::new(format!("{word}_Delete"), record, at);
+    /// A deletion: its payload holds the id alone.
+    fn deletion(module: &str, record: Object, at: i64) -> Event {
+        let mut event = Event::new(format!("{module}_Delete"), record, at);
         let id = event.payload.get("id").cloned();
         event.record = Some(std::mem::replace(&mut event.payload, json!({"id": id})));
         event
     }
 }
 
-/// A move of a record between the lists, the bin and nothing.
+/// A transition of a record's lifecycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Move {
+pub(crate) enum Transition {
     Trash,
     Restore,
     Purge,
 }
 
 impl World {
-    /// Moves a record. Refused when the move makes no sense from where the record is.
-    pub(crate) fn relocate(
+    /// Moves a record into the recycle bin or out of it, or deletes it permanently. Fails when the record's
+    /// lifecycle does not allow it.
+    pub(crate) fn transition(
         &mut self,
         table: &str,
         id: &str,
-        to: Move,
+        to: Transition,
         stamp: Stamp,
-    ) -> Result<Vec<Event>, Refused> {
+    ) -> Result<Vec<Event>, ChangeError> {
         let by = self.agents.rows[0].id;
-        let before = self.state(table, id).ok_or(Refused::Missing)?;
-        let (life, word) = self.life(table, id).ok_or(Refused::Missing)?;
-        let next = match (to, &life) {
-            (Move::Trash, Life::Live) => Life::Trashed { at: stamp.cut, by },
-            (Move::Restore, Life::Trashed { .. }) => Life::Live,
-            (Move::Purge, Life::Live | Life::Trashed { .. }) => Life::Purged,
-            _ => return Err(Refused::Missing),
+        let before = self.payload(table, id).ok_or(ChangeError::NotFound)?;
+        let (lifecycle, module) = self.lifecycle(table, id).ok_or(ChangeError::NotFound)?;
+        let next = match (to, &lifecycle) {
+            (Transition::Trash, Lifecycle::Live) => Lifecycle::Trashed { at: stamp.record_time, by },
+            (Transition::Restore, Lifecycle::Trashed { .. }) => Lifecycle::Live,
+            (Transition::Purge, Lifecycle::Live | Lifecycle::Trashed { .. }) => Lifecycle::Purged,
+            _ => return Err(ChangeError::NotFound),
         };
-        self.set_life(table, id, next, stamp);
-        let Some(word) = word else { return Ok(Vec::new()) };
-        let after = self.state(table, id);
-        Ok(match (to, life) {
-            (Move::Trash, _) => vec![Event::deletion(word, after.unwrap_or(before), stamp.now)],
-            (Move::Purge, Life::Live) => vec![Event::deletion(word, before, stamp.now)],
-            (Move::Restore, _) => {
+        self.set_lifecycle(table, id, next, stamp);
+        let Some(module) = module else { return Ok(Vec::new()) };
+        let after = self.payload(table, id);
+        Ok(match (to, lifecycle) {
+            (Transition::Trash, _) => vec![Event::deletion(module, after.unwrap_or(before), stamp.now)],
+            (Transition::Purge, Lifecycle::Live) => vec![Event::deletion(module, before, stamp.now)],
+            (Transition::Restore, _) => {
                 let after = after.unwrap_or_default();
-                vec![Event::new(format!("{word}_Update"), after, stamp.now).since(before)]
+                vec![Event::new(format!("{module}_Update"), after, stamp.now).since(before)]
             }
-            (Move::Purge, _) => Vec::new(),
+            (Transition::Purge, _) => Vec::new(),
         })
     }
 
-    /// A record as webhooks show it; none when it was purged or never was.
-    fn state(&self, table: &str, id: &str) -> Option<Document> {
+    /// A record as webhook payloads show it; none when it was purged or never existed.
+    fn payload(&self, table: &str, id: &str) -> Option<Object> {
         if table == "tickets" {
             return self.tickets.find(id).map(|ticket| self.ticket_payload(ticket));
         }
@@ -136,25 +152,26 @@ impl World {
         table.find(id).map(|row| self.detail(table, row))
     }
 
-    /// A record's life and the word its events begin with.
-    fn life(&self, table: &str, id: &str) -> Option<(Life, Option<&'static str>)> {
+    /// A record's lifecycle and the first part of its event types; none when it cannot be trashed.
+    fn lifecycle(&self, table: &str, id: &str) -> Option<(Lifecycle, Option<&'static str>)> {
         if table == "tickets" {
-            return self.tickets.find(id).map(|ticket| (ticket.life.clone(), Some("Ticket")));
+            let ticket = self.tickets.find(id)?;
+            return Some((ticket.lifecycle.clone(), self.tickets.module.event));
         }
         let table = self.table(table)?;
         table.module.trash_key?;
-        table.find(id).map(|row| (row.life.clone(), table.module.event))
+        table.find(id).map(|row| (row.lifecycle().clone(), table.module.event))
     }
 
-    fn set_life(&mut self, table: &str, id: &str, life: Life, stamp: Stamp) {
-        let restored = life == Life::Live;
+    fn set_lifecycle(&mut self, table: &str, id: &str, lifecycle: Lifecycle, stamp: Stamp) {
+        let modified = ModifiedTime::update_if(lifecycle == Lifecycle::Live);
         if table == "tickets" {
             if let Some(at) = self.tickets.position(id) {
-                self.edit_ticket(at, stamp, restored, |ticket| ticket.life = life);
+                self.edit_ticket(at, stamp, modified, |ticket| ticket.lifecycle = lifecycle);
             }
             return;
         }
         let Some(at) = self.table(table).and_then(|table| table.position(id)) else { return };
-        self.edit_row(table, at, stamp, restored, |row| row.life = life);
+        self.edit_row(table, at, stamp, modified, |row| row.lifecycle = lifecycle);
     }
 }

@@ -1,18 +1,18 @@
-//! Creating and updating tickets, with the checks that the service makes.
+//! Creates and updates tickets, with the checks of `POST /tickets` and `PATCH /tickets/{id}`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::clock::parse_iso;
+use crate::time::parse_iso;
 use crate::vocabulary::{CHANNELS, PRIORITIES};
 use crate::world::World;
-use crate::world::change::{Event, Refused, Stamp};
-use crate::world::conversation::{Author, Conversation, Sort, conversation_id};
+use crate::world::change::{ChangeError, Event, ModifiedTime, Stamp};
+use crate::world::conversation::{Author, Conversation, ConversationKind, conversation_id};
 use crate::world::customers::account_of;
-use crate::world::table::{Document, Life, Table};
+use crate::world::table::{Lifecycle, Object, Record, Table};
 use crate::world::ticket::{NEVER, NONE, Ticket};
-use crate::world::ticket_fields::{TicketField, payload};
+use crate::world::ticket_fields::payload;
 
-/// Texts that an update may set.
+/// The text fields that a request can set.
 const TEXTS: &[&str] = &[
     "subject",
     "description",
@@ -26,46 +26,71 @@ const TEXTS: &[&str] = &[
     "sentiment",
 ];
 
+/// The content of the first thread of a ticket that was created without a description.
+const EMPTY_DESCRIPTION: &str = "<div><br></div>";
+
 impl World {
-    /// A ticket as webhooks show it.
-    pub(crate) fn ticket_payload(&self, ticket: &Ticket) -> Document {
-        self.ticket_document(ticket, &payload())
+    /// A ticket as webhook payloads show it.
+    pub(crate) fn ticket_payload(&self, ticket: &Ticket) -> Object {
+        self.ticket_object(ticket, &payload())
     }
 
-    /// Alters a ticket and forgets what was worked out from it.
+    /// Modifies a ticket.
     pub(crate) fn edit_ticket(
         &mut self,
         at: usize,
         stamp: Stamp,
-        moves_modified_time: bool,
+        modified: ModifiedTime,
         edit: impl FnOnce(&mut Ticket),
     ) {
-        let before = self.tickets.rows[at].clone();
-        self.tickets.pending.keep(stamp.now, stamp.lag_ms, at, Some(before));
-        let ticket = &mut self.tickets.rows[at];
-        edit(ticket);
-        if moves_modified_time {
-            ticket.modified = ticket.modified.max(stamp.cut);
-        }
-        self.tickets.forget(at);
+        self.tickets.edit(at, stamp, |ticket| {
+            edit(ticket);
+            if modified == ModifiedTime::Update {
+                ticket.modified = ticket.modified.max(stamp.record_time);
+            }
+        });
     }
 
-    /// Creates a ticket from the keys of `POST /tickets`; gives its position.
+    /// Creates a ticket with one incoming thread and gives its position. The event contains the thread.
     pub(crate) fn create_ticket(
         &mut self,
-        values: &Document,
+        values: &Object,
         stamp: Stamp,
-    ) -> Result<(usize, Vec<Event>), Refused> {
+    ) -> Result<(usize, Vec<Event>), ChangeError> {
         let index = self.tickets.rows.len() as u32;
         let contact = match values.get("contactId") {
             Some(id) => reference(&self.contacts, "contactId", id)?,
-            None => index % self.draw.contacts,
+            None => index % self.population.contacts,
         };
+        let mut ticket = self.empty_ticket(index, contact, stamp);
+        self.set_ticket(&mut ticket, values, stamp)?;
+        let content = values.get("description").and_then(Value::as_str).unwrap_or(EMPTY_DESCRIPTION);
+        let kind = ConversationKind::Thread { incoming: true };
+        let first = Conversation {
+            id: conversation_id(self.seed, index, 0, kind),
+            kind,
+            author: Author::Contact(contact),
+            at: stamp.record_time,
+            modified: None,
+            first: true,
+            content: Some(content.to_owned()),
+        };
+        ticket.recount(std::slice::from_ref(&first));
+        ticket.extra_mut().conversations = Some(vec![first.clone()]);
+        let at = self.tickets.insert(ticket, stamp);
+        let ticket = &self.tickets.rows[at];
+        let mut payload = self.ticket_payload(ticket);
+        let thread = self.conversation_payload(ticket, &first);
+        payload.insert("firstThread".to_owned(), Value::Object(thread));
+        Ok((at, vec![Event::new("Ticket_Add".to_owned(), payload, stamp.now)]))
+    }
+
+    fn empty_ticket(&self, index: u32, contact: u32, stamp: Stamp) -> Ticket {
         let mut ticket = Ticket {
             index,
             department: 0,
             contact,
-            account: account_of(self.seed, contact, self.draw.accounts).unwrap_or(NONE),
+            account: account_of(&self.population, contact).unwrap_or(NONE),
             product: NONE,
             assignee: NONE,
             team: NONE,
@@ -79,67 +104,42 @@ impl World {
             is_read: false,
             is_archived: false,
             last_thread: None,
-            created: stamp.cut,
-            modified: stamp.cut,
+            created: stamp.record_time,
+            modified: stamp.record_time,
             due: NEVER,
             response_due: NEVER,
-            responded: stamp.cut,
+            responded: stamp.record_time,
             closed: NEVER,
             on_hold: NEVER,
             last_thread_at: NEVER,
-            life: Life::Live,
+            lifecycle: Lifecycle::Live,
             extra: None,
         };
         ticket.extra_mut().is_new = true;
-        self.set_ticket(&mut ticket, values, stamp)?;
-        let content = values.get("description").and_then(Value::as_str).unwrap_or("<div><br></div>");
-        let first = Conversation {
-            id: conversation_id(self.seed, index, 0, false),
-            sort: Sort::Thread { incoming: true },
-            author: Author::Contact(contact),
-            at: stamp.cut,
-            modified: None,
-            first: true,
-            content: Some(content.to_owned()),
-        };
-        let talks = vec![first];
-        ticket.recount(&talks);
-        ticket.extra_mut().conversations = Some(talks.clone());
-        let at = self.tickets.rows.len();
-        self.tickets.pending.keep(stamp.now, stamp.lag_ms, at, None);
-        self.tickets.push(ticket);
-        let ticket = &self.tickets.rows[at];
-        let mut payload = self.ticket_payload(ticket);
-        let mut thread = self.thread_detail(ticket, &talks[0]);
-        for absent in ["to", "cc", "bcc", "fromEmailAddress", "replyTo"] {
-            thread.remove(absent);
-        }
-        thread.insert("ticketId".to_owned(), json!(ticket.id(self.seed).to_string()));
-        payload.insert("firstThread".to_owned(), Value::Object(thread));
-        Ok((at, vec![Event::new("Ticket_Add".to_owned(), payload, stamp.now)]))
+        ticket
     }
 
-    /// Updates a ticket with the keys of `PATCH /tickets/{id}`.
+    /// Updates a ticket.
     pub(crate) fn update_ticket(
         &mut self,
         id: &str,
-        values: &Document,
+        values: &Object,
         stamp: Stamp,
-    ) -> Result<Vec<Event>, Refused> {
-        let at = self.tickets.position(id).ok_or(Refused::Missing)?;
+    ) -> Result<Vec<Event>, ChangeError> {
+        let at = self.tickets.position(id).ok_or(ChangeError::NotFound)?;
         let mut ticket = self.tickets.rows[at].clone();
-        if ticket.life != Life::Live {
-            return Err(Refused::Missing);
+        if !ticket.is_live() {
+            return Err(ChangeError::NotFound);
         }
         let before = self.ticket_payload(&ticket);
         self.set_ticket(&mut ticket, values, stamp)?;
-        self.edit_ticket(at, stamp, true, |kept| *kept = ticket);
+        self.edit_ticket(at, stamp, ModifiedTime::Update, |stored| *stored = ticket);
         let after = self.ticket_payload(&self.tickets.rows[at]);
         Ok(vec![Event::new("Ticket_Update".to_owned(), after, stamp.now).since(before)])
     }
 
-    fn set_ticket(&self, ticket: &mut Ticket, values: &Document, stamp: Stamp) -> Result<(), Refused> {
-        // The department comes first, because a status belongs to one.
+    fn set_ticket(&self, ticket: &mut Ticket, values: &Object, stamp: Stamp) -> Result<(), ChangeError> {
+        // The department is set first: the allowed statuses depend on it.
         if let Some(value) = values.get("departmentId") {
             let status = self.status(ticket).name.clone();
             ticket.department = reference(&self.departments, "departmentId", value)?;
@@ -158,8 +158,8 @@ impl World {
         key: &str,
         value: &Value,
         stamp: Stamp,
-    ) -> Result<(), Refused> {
-        let invalid = || Refused::Invalid(key.to_owned());
+    ) -> Result<(), ChangeError> {
+        let invalid = || ChangeError::Invalid(key.to_owned());
         let optional = |table: &Table| match value {
             Value::Null => Ok(NONE),
             value => reference(table, key, value),
@@ -176,8 +176,8 @@ impl World {
                 let known = statuses.iter().position(|s| value == s.name.as_str());
                 ticket.status = known.ok_or_else(invalid)? as u8;
                 let kind = self.status(ticket).kind;
-                ticket.closed = if kind == "Closed" { stamp.cut } else { NEVER };
-                ticket.on_hold = if kind == "On Hold" { stamp.cut } else { NEVER };
+                ticket.closed = if kind == "Closed" { stamp.record_time } else { NEVER };
+                ticket.on_hold = if kind == "On Hold" { stamp.record_time } else { NEVER };
             }
             "priority" if value.is_null() => ticket.priority = u8::MAX,
             "priority" => {
@@ -208,40 +208,13 @@ impl World {
         }
         Ok(())
     }
-
-    /// Custom field values as records show them: text or null. Refuses names that do not exist.
-    pub(crate) fn checked_custom_fields(&self, module: &str, cf: &Document) -> Result<Document, Refused> {
-        let mut checked = Document::new();
-        for (name, value) in cf {
-            if self.fields.custom(module).all(|field| field.api_name != *name) {
-                return Err(Refused::Invalid(format!("cf/{name}")));
-            }
-            let value = match value {
-                Value::Null | Value::String(_) => value.clone(),
-                Value::Number(_) | Value::Bool(_) => Value::String(value.to_string()),
-                Value::Array(_) | Value::Object(_) => {
-                    return Err(Refused::Invalid(format!("cf/{name}")));
-                }
-            };
-            checked.insert(name.clone(), value);
-        }
-        Ok(checked)
-    }
-
-    /// The text of a field as searches see it.
-    pub(crate) fn ticket_search_text(&self, ticket: &Ticket, field: TicketField) -> Option<String> {
-        match ticket.extra.as_ref().and_then(|extra| extra.values.get(field.name())) {
-            Some(value) => value.as_str().map(str::to_owned),
-            None => self.generated_text(ticket, field),
-        }
-    }
 }
 
-fn reference(table: &Table, key: &str, value: &Value) -> Result<u32, Refused> {
+fn reference(table: &Table, key: &str, value: &Value) -> Result<u32, ChangeError> {
     let id = match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     let found = table.find(&id).and_then(|_| table.position(&id));
-    found.map(|at| at as u32).ok_or_else(|| Refused::Invalid(key.to_owned()))
+    found.map(|at| at as u32).ok_or_else(|| ChangeError::Invalid(key.to_owned()))
 }

@@ -1,14 +1,15 @@
-//! Contacts and accounts: their shapes and their generated records.
+//! Contacts and accounts: their modules and their generated records.
 
 use serde_json::{Value, json};
 
-use crate::clock::{DATA_START_MS, DAY_MS, iso};
+use crate::clock::DATA_START_MS;
 use crate::ids::{self, Kind};
 use crate::prose;
 use crate::rng::Rng;
+use crate::time::{DAY_MS, iso};
 use crate::vocabulary::{CITIES, COMPANY_HEADS, COMPANY_TAILS, FIRST_NAMES, INDUSTRIES, LAST_NAMES};
-use crate::world::departments::row;
 use crate::world::fields::Fields;
+use crate::world::population::Population;
 use crate::world::table::{Module, Row};
 
 pub(crate) static CONTACT: Module = Module {
@@ -61,14 +62,14 @@ pub(crate) static ACCOUNT: Module = Module {
     trash_key: Some("accountIds"),
 };
 
-/// The account of a contact, by index; one contact in eight has none.
-pub(crate) fn account_of(seed: u64, contact: u32, accounts: u32) -> Option<u32> {
-    let mut rng = Rng::new(seed, 51, u64::from(contact));
-    (!rng.chance(125)).then(|| rng.below(u64::from(accounts)) as u32)
+/// The index of a contact's account; one contact in eight has none.
+pub(crate) fn account_of(population: &Population, contact: u32) -> Option<u32> {
+    let mut rng = Rng::new(population.seed, 51, u64::from(contact));
+    (!rng.chance(125)).then(|| rng.below(u64::from(population.accounts)) as u32)
 }
 
-fn moments(rng: &mut Rng) -> (i64, i64) {
-    // Bulk imports: every tenth record shares its moments with others.
+/// Creation and modification time. One record in ten has the creation time of a bulk import.
+fn times(rng: &mut Rng) -> (i64, i64) {
     let created = if rng.chance(100) {
         DATA_START_MS - 100 * DAY_MS
     } else {
@@ -87,20 +88,21 @@ fn happiness(rng: &mut Rng) -> Value {
 }
 
 /// The contact at an index.
-pub(crate) fn contact(seed: u64, index: u32, sizes: (u32, u32, u32), fields: &Fields) -> Row {
-    let (contacts, accounts, agents) = sizes;
+pub(crate) fn contact(population: &Population, fields: &Fields, index: u32) -> Row {
+    let seed = population.seed;
     let mut rng = Rng::new(seed, Kind::Contact as u64, u64::from(index));
     let (first, last) = (*rng.pick(FIRST_NAMES), *rng.pick(LAST_NAMES));
     let id = ids::id(seed, Kind::Contact, u64::from(index));
-    let account = account_of(seed, index, accounts)
+    let account = account_of(population, index)
         .map(|account| ids::id(seed, Kind::Account, u64::from(account)).to_string());
-    let (created, modified) = moments(&mut rng);
+    let (created, modified) = times(&mut rng);
     let (city, state, country, zip) = *rng.pick(CITIES);
     let email = (!rng.chance(60)).then(|| prose::email(first, last, u64::from(index)));
-    let owner = ids::id(seed, Kind::Agent, rng.below(u64::from(agents))).to_string();
+    let owner = ids::id(seed, Kind::Agent, rng.below(population.agents.into())).to_string();
     let layout = ids::id(seed, Kind::Layout, 1).to_string();
+    let text = || prose::customer_text(&mut Rng::new(seed, 54, u64::from(index)));
     let crm = rng.chance(80).then(|| json!({"id": (4_000_000 + index).to_string(), "type": "contacts"}));
-    row(
+    Row::new(
         id,
         created,
         modified,
@@ -118,25 +120,25 @@ pub(crate) fn contact(seed: u64, index: u32, sizes: (u32, u32, u32), fields: &Fi
             "customerHappiness": happiness(&mut rng), "street": format!("{} Main Street", index % 200 + 1),
             "city": city, "state": state, "country": country, "zip": zip,
             "title": rng.chance(300).then_some("Dr. h. c."),
-            "description": rng.chance(200).then(|| prose::customer_text(&mut Rng::new(seed, 54, u64::from(index)))),
+            "description": rng.chance(200).then(text),
             "facebook": null, "twitter": rng.chance(50).then(|| format!("@user{index}")),
             "language": rng.chance(500).then_some("English"), "layoutId": layout,
             "layoutDetails": {"id": layout, "layoutName": "Contact"}, "isFollowing": false,
-            "cf": fields.generate("contacts", Kind::Contact, u64::from(index), u64::from(contacts)),
+            "cf": fields.generate(population, "contacts", Kind::Contact, index),
         }),
     )
 }
 
 /// The account at an index.
-pub(crate) fn account(seed: u64, index: u32, sizes: (u32, u32, u32), fields: &Fields) -> Row {
-    let (contacts, _, agents) = sizes;
+pub(crate) fn account(population: &Population, fields: &Fields, index: u32) -> Row {
+    let seed = population.seed;
     let mut rng = Rng::new(seed, Kind::Account as u64, u64::from(index));
     let id = ids::id(seed, Kind::Account, u64::from(index));
     let (head, tail) = (rng.pick(COMPANY_HEADS), rng.pick(COMPANY_TAILS));
-    let (created, modified) = moments(&mut rng);
+    let (created, modified) = times(&mut rng);
     let (city, state, country, code) = *rng.pick(CITIES);
-    let owner = ids::id(seed, Kind::Agent, rng.below(u64::from(agents)));
-    row(
+    let owner = ids::id(seed, Kind::Agent, rng.below(population.agents.into()));
+    Row::new(
         id,
         created,
         modified,
@@ -154,7 +156,7 @@ pub(crate) fn account(seed: u64, index: u32, sizes: (u32, u32, u32), fields: &Fi
             "annualrevenue": rng.chance(300).then(|| format!("{}.0", index * 1000 + 17)),
             "description": null, "ownerId": owner.to_string(), "associatedSLAIds": [],
             "isFollowing": if rng.chance(100) { "true" } else { "false" },
-            "cf": fields.generate("accounts", Kind::Account, u64::from(index), u64::from(contacts)),
+            "cf": fields.generate(population, "accounts", Kind::Account, index),
         }),
     )
 }

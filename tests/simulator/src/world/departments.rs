@@ -1,13 +1,15 @@
-//! Departments, agents and teams, and the statuses each department has.
+//! Departments, agents and teams: their modules and their generated records.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::clock::{DATA_START_MS, DAY_MS, iso};
+use crate::clock::DATA_START_MS;
 use crate::ids::{self, Kind};
 use crate::prose;
 use crate::rng::Rng;
+use crate::time::{DAY_MS, iso};
 use crate::vocabulary::{DEPARTMENTS, FIRST_NAMES, LAST_NAMES};
-use crate::world::table::{Document, Life, Module, Row};
+use crate::world::population::Population;
+use crate::world::table::{Module, Row};
 
 pub(crate) static DEPARTMENT: Module = Module {
     name: "departments",
@@ -89,45 +91,19 @@ pub(crate) static TEAM: Module = Module {
     trash_key: None,
 };
 
-/// One status of a department: its display name and its type.
-#[derive(Clone, Debug)]
-pub(crate) struct Status {
-    pub(crate) name: String,
-    /// `Open`, `On Hold` or `Closed`.
-    pub(crate) kind: &'static str,
-}
-
-/// The statuses of a department: four that all share, and its own.
-pub(crate) fn statuses(department: u32) -> Vec<Status> {
-    let own: &[(&str, &str)] = match department % 4 {
-        0 => &[("Waiting on Customer", "On Hold"), ("Resolved ✅", "Closed")],
-        1 => &[("Refund \"pending\"", "On Hold"), ("In Prüfung", "Open"), ("Duplicate", "Closed")],
-        2 => &[("Ersatzteil bestellt", "On Hold")],
-        _ => &[("قيد المراجعة", "Open"), ("مغلق نهائياً", "Closed")],
-    };
-    let shared = [("Open", "Open"), ("On Hold", "On Hold"), ("Escalated", "Open"), ("Closed", "Closed")];
-    let all = shared.iter().chain(own);
-    all.map(|(name, kind)| Status { name: (*name).to_owned(), kind }).collect()
-}
-
-/// Turns a `json!` object into a record.
-pub(crate) fn row(id: u64, created: i64, modified: i64, value: Value) -> Row {
-    let document = if let Value::Object(document) = value { document } else { Document::new() };
-    Row { id, document, created, modified, life: Life::Live }
-}
-
 /// The department at an index.
-pub(crate) fn department(seed: u64, index: u32, agents: u32) -> Row {
+pub(crate) fn department(population: &Population, index: u32) -> Row {
+    let seed = population.seed;
     let id = ids::id(seed, Kind::Department, u64::from(index));
     let (base, text) = DEPARTMENTS[index as usize % DEPARTMENTS.len()];
     let round = index as usize / DEPARTMENTS.len();
     let name = if round == 0 { base.to_owned() } else { format!("{base} {}", round + 1) };
     let created = DATA_START_MS - 400 * DAY_MS + i64::from(index) * 3 * DAY_MS;
-    let members = (0..agents).filter(|agent| works_in(*agent, index));
+    let members = (0..population.agents).filter(|agent| works_in(*agent, index));
     let members: Vec<String> = members.map(|agent| agent_id(seed, agent)).collect();
     let sanitized: String =
         name.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-    row(
+    Row::new(
         id,
         created,
         created,
@@ -146,23 +122,24 @@ fn agent_id(seed: u64, index: u32) -> String {
     ids::id(seed, Kind::Agent, u64::from(index)).to_string()
 }
 
-/// Whether an agent works in a department: the first everywhere, the others in about two.
-pub(crate) fn works_in(agent: u32, department: u32) -> bool {
+/// Whether an agent works in a department: the first in all, the others in about two.
+fn works_in(agent: u32, department: u32) -> bool {
     agent == 0 || agent % 3 == department % 3 || agent % 5 == department
 }
 
 /// The agent at an index.
-pub(crate) fn agent(seed: u64, index: u32, departments: u32) -> Row {
+pub(crate) fn agent(population: &Population, index: u32) -> Row {
+    let seed = population.seed;
     let mut rng = Rng::new(seed, Kind::Agent as u64, u64::from(index));
     let (first, last) = (*rng.pick(FIRST_NAMES), *rng.pick(LAST_NAMES));
     let id = ids::id(seed, Kind::Agent, u64::from(index));
-    let departments = (0..departments).filter(|department| works_in(index, *department));
+    let departments = (0..population.departments).filter(|department| works_in(index, *department));
     let departments: Vec<String> = departments
         .map(|department| ids::id(seed, Kind::Department, u64::from(department)).to_string())
         .collect();
     let role = ids::id(seed, Kind::Role, u64::from(index.min(1)));
     let created = DATA_START_MS - 300 * DAY_MS;
-    row(
+    Row::new(
         id,
         created,
         created,
@@ -183,11 +160,14 @@ pub(crate) fn agent(seed: u64, index: u32, departments: u32) -> Row {
 }
 
 /// The team at an index; one per department.
-pub(crate) fn team(seed: u64, index: u32, agents: u32) -> Row {
+pub(crate) fn team(population: &Population, index: u32) -> Row {
+    let seed = population.seed;
     let id = ids::id(seed, Kind::Team, u64::from(index));
-    let members: Vec<String> =
-        (0..agents).filter(|agent| works_in(*agent, index)).map(|agent| agent_id(seed, agent)).collect();
-    row(
+    let members: Vec<String> = (0..population.agents)
+        .filter(|agent| works_in(*agent, index))
+        .map(|agent| agent_id(seed, agent))
+        .collect();
+    Row::new(
         id,
         DATA_START_MS,
         DATA_START_MS,

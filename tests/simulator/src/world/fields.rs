@@ -1,13 +1,15 @@
-//! The fields of every module, standard and custom, and the values of custom ones.
+//! The fields of every module, and the generated values of custom fields (reference, §4.8).
 
 use serde_json::{Value, json};
 
-use crate::clock::{DATA_START_MS, DAY_MS, date, iso};
+use crate::clock::DATA_START_MS;
 use crate::ids::{self, Kind};
 use crate::prose;
 use crate::rng::{Rng, hash, mix};
+use crate::time::{DAY_MS, date, iso};
+use crate::world::population::Population;
 use crate::world::standard_fields::{CUSTOM, STANDARD};
-use crate::world::table::Document;
+use crate::world::table::{Object, into_object};
 
 /// The modules that have fields, as `organizationFields?module=` names them.
 pub(crate) const MODULES: &[&str] =
@@ -21,18 +23,18 @@ pub(crate) struct Field {
     pub(crate) api_name: String,
     pub(crate) label: String,
     pub(crate) kind: String,
-    pub(crate) custom: bool,
-    pub(crate) mandatory: bool,
-    /// Picklist values, each with its status type if it is a status.
+    pub(crate) is_custom: bool,
+    pub(crate) is_mandatory: bool,
+    /// Picklist values, each with its type if it is a status.
     pub(crate) allowed: Vec<(String, Option<String>)>,
-    /// Records that were there before the field have no value in it.
-    pub(crate) added_later: bool,
+    /// Whether it was added while the simulator runs: generated records hold null in it.
+    is_added_later: bool,
     hash: u64,
 }
 
 impl Field {
     /// The row of `organizationFields`.
-    pub(crate) fn document(&self) -> Document {
+    pub(crate) fn to_json(&self) -> Object {
         let allowed: Vec<Value> = self
             .allowed
             .iter()
@@ -44,14 +46,11 @@ impl Field {
         let row = json!({
             "id": self.id.to_string(), "apiName": self.api_name, "name": self.api_name,
             "displayLabel": self.label, "i18NLabel": self.label, "type": self.kind,
-            "isCustomField": self.custom, "isMandatory": self.mandatory,
-            "maxLength": self.length_max(), "showToHelpCenter": self.mandatory,
+            "isCustomField": self.is_custom, "isMandatory": self.is_mandatory,
+            "maxLength": self.length_max(), "showToHelpCenter": self.is_mandatory,
             "isEncryptedField": false, "allowedValues": allowed,
         });
-        match row {
-            Value::Object(document) => document,
-            _ => Document::new(),
-        }
+        into_object(row)
     }
 
     fn length_max(&self) -> u32 {
@@ -67,16 +66,17 @@ impl Field {
         }
     }
 
-    /// Whether the layout of a department (or of the whole module: 0) has this custom field. Keys of
-    /// absent fields are missing in `cf`, not null.
-    pub(crate) fn in_layout(&self, department: u64) -> bool {
+    /// Whether the layout of a department (0: of the whole module) has this custom field. `cf` does not have
+    /// the keys of fields outside the layout.
+    pub(crate) fn is_in_layout(&self, department: u64) -> bool {
         !self.hash.wrapping_add(department).is_multiple_of(7)
     }
 
-    /// The generated value of a record in this custom field: text, or none for null.
-    pub(crate) fn generate(&self, seed: u64, kind: Kind, index: u64, contacts: u64) -> Option<String> {
-        let mut rng = Rng::new(mix(seed, self.hash, kind as u64), 40, index);
-        if self.added_later || rng.chance(350) {
+    /// The generated value of a record in this custom field; none for null.
+    pub(crate) fn generate(&self, population: &Population, kind: Kind, index: u32) -> Option<String> {
+        let seed = population.seed;
+        let mut rng = Rng::new(mix(seed, self.hash, kind as u64), 40, u64::from(index));
+        if self.is_added_later || rng.chance(350) {
             return None;
         }
         let day = DATA_START_MS + rng.below(1000) as i64 * DAY_MS;
@@ -92,7 +92,7 @@ impl Field {
             "phone" => prose::phone(&mut rng),
             "boolean" => rng.chance(500).to_string(),
             "url" => format!("https://example.com/r?id={}&q=%22a%22", rng.below(10_000)),
-            "lookup" => ids::id(seed, Kind::Contact, rng.below(contacts.max(1))).to_string(),
+            "lookup" => ids::id(seed, Kind::Contact, rng.below(population.contacts.into())).to_string(),
             "picklist" | "multiselect" if self.allowed.is_empty() => return None,
             "picklist" => rng.pick(&self.allowed).0.clone(),
             "multiselect" => {
@@ -109,7 +109,19 @@ impl Field {
     }
 }
 
-/// All fields of a portal.
+/// A field to be added.
+#[derive(Debug)]
+pub(crate) struct NewField<'a> {
+    pub(crate) module: &'static str,
+    pub(crate) api_name: &'a str,
+    pub(crate) label: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) is_custom: bool,
+    pub(crate) is_mandatory: bool,
+    pub(crate) allowed: Vec<(String, Option<String>)>,
+}
+
+/// The fields of all modules.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields {
     all: Vec<Field>,
@@ -117,56 +129,49 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// The fields that a portal begins with.
+    /// The fields that every simulator starts with. `statuses` are the allowed values of a ticket's `status`.
     pub(crate) fn new(seed: u64, statuses: &[(String, String)]) -> Fields {
         let mut fields = Fields { all: Vec::new(), seed };
         for module in MODULES {
-            for (owner, api_name, label, kind, mandatory, allowed) in STANDARD {
-                if owner == module {
-                    let mut values: Vec<(String, Option<String>)> =
-                        allowed.iter().map(|value| ((*value).to_owned(), None)).collect();
-                    if *api_name == "status" && *module == "tickets" {
-                        values = statuses.iter().map(|(n, t)| (n.clone(), Some(t.clone()))).collect();
-                    }
-                    fields.add(module, api_name, label, kind, false, values);
-                    if let Some(field) = fields.all.last_mut() {
-                        field.mandatory = *mandatory;
-                    }
+            for (owner, api_name, label, kind, is_mandatory, allowed) in STANDARD {
+                if owner != module {
+                    continue;
                 }
+                let is_status = *api_name == "status" && *module == "tickets";
+                let allowed = if is_status {
+                    statuses.iter().map(|(name, kind)| (name.clone(), Some(kind.clone()))).collect()
+                } else {
+                    untyped(allowed)
+                };
+                let is_mandatory = *is_mandatory;
+                let is_custom = false;
+                fields.add(NewField { module, api_name, label, kind, is_custom, is_mandatory, allowed });
             }
             for (api_name, label, kind, allowed) in CUSTOM {
-                let values = allowed.iter().map(|value| ((*value).to_owned(), None)).collect();
-                fields.add(module, api_name, label, kind, true, values);
+                let (is_custom, is_mandatory, allowed) = (true, false, untyped(allowed));
+                fields.add(NewField { module, api_name, label, kind, is_custom, is_mandatory, allowed });
             }
         }
         for field in &mut fields.all {
-            field.added_later = false;
+            field.is_added_later = false;
         }
         fields
     }
 
-    /// Adds a field; records that exist have no value in it.
-    pub(crate) fn add(
-        &mut self,
-        module: &'static str,
-        api_name: &str,
-        label: &str,
-        kind: &str,
-        custom: bool,
-        allowed: Vec<(String, Option<String>)>,
-    ) -> &Field {
+    /// Adds a field. Records generated before hold null in it.
+    pub(crate) fn add(&mut self, new: NewField<'_>) -> &Field {
         let at = self.all.len();
         self.all.push(Field {
             id: ids::id(self.seed, Kind::Field, at as u64),
-            module,
-            api_name: api_name.to_owned(),
-            label: label.to_owned(),
-            kind: kind.to_owned(),
-            custom,
-            mandatory: false,
-            allowed,
-            added_later: true,
-            hash: hash(format!("{module}/{api_name}").as_bytes()),
+            module: new.module,
+            api_name: new.api_name.to_owned(),
+            label: new.label.to_owned(),
+            kind: new.kind.to_owned(),
+            is_custom: new.is_custom,
+            is_mandatory: new.is_mandatory,
+            allowed: new.allowed,
+            is_added_later: true,
+            hash: hash(format!("{}/{}", new.module, new.api_name).as_bytes()),
         });
         &self.all[at]
     }
@@ -178,7 +183,7 @@ impl Fields {
 
     /// The custom fields of a module.
     pub(crate) fn custom<'a>(&'a self, module: &'a str) -> impl Iterator<Item = &'a Field> {
-        self.of(module).filter(|field| field.custom)
+        self.of(module).filter(|field| field.is_custom)
     }
 
     /// Every field of every module.
@@ -186,27 +191,32 @@ impl Fields {
         &self.all
     }
 
-    /// Gives the field with an api name another label.
+    /// Changes the label of a field; false when there is no such field.
     pub(crate) fn rename(&mut self, module: &str, api_name: &str, label: &str) -> bool {
         let mut fields = self.all.iter_mut();
         let found = fields.find(|field| field.module == module && field.api_name == api_name);
         found.map(|field| label.clone_into(&mut field.label)).is_some()
     }
 
-    /// The `cf` object of a generated document of a module.
-    pub(crate) fn generate(&self, module: &str, kind: Kind, index: u64, contacts: u64) -> Value {
-        let values = self.custom(module).filter(|field| field.in_layout(0)).map(|field| {
-            let value = field.generate(self.seed, kind, index, contacts);
+    /// The `cf` object of a generated record of a module, with the fields of the module's layout.
+    pub(crate) fn generate(&self, population: &Population, module: &str, kind: Kind, index: u32) -> Value {
+        let values = self.custom(module).filter(|field| field.is_in_layout(0)).map(|field| {
+            let value = field.generate(population, kind, index);
             (field.api_name.clone(), value.map_or(Value::Null, Value::String))
         });
         Value::Object(values.collect())
     }
 
-    /// `customFields` (by label) of a `cf` object (by api name).
-    pub(crate) fn by_label(&self, module: &str, cf: &Document) -> Value {
-        let labelled = self
+    /// `customFields`, keyed by label, of a `cf` object, keyed by API name.
+    pub(crate) fn by_label(&self, module: &str, cf: &Object) -> Value {
+        let labeled = self
             .custom(module)
             .filter_map(|field| cf.get(&field.api_name).map(|value| (field.label.clone(), value.clone())));
-        Value::Object(labelled.collect())
+        Value::Object(labeled.collect())
     }
+}
+
+/// Picklist values that are not statuses.
+fn untyped(values: &[&str]) -> Vec<(String, Option<String>)> {
+    values.iter().map(|value| ((*value).to_owned(), None)).collect()
 }

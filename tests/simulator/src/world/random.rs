@@ -1,26 +1,26 @@
-//! Random mutations: the same seed does the same things to the same portal.
+//! Random mutations: the same seed makes the same changes to the same data.
 
 use serde_json::{Value, json};
 
-use crate::clock::{DAY_MS, iso};
 use crate::prose;
 use crate::rng::Rng;
+use crate::time::{DAY_MS, iso};
 use crate::vocabulary::PRIORITIES;
 use crate::world::World;
-use crate::world::change::{Event, Move, Refused, Stamp};
-use crate::world::conversation::{Sort, object};
-use crate::world::table::Life;
+use crate::world::change::{ChangeError, Event, Stamp, Transition};
+use crate::world::conversation::ConversationKind;
+use crate::world::table::{Lifecycle, Row, into_object};
 
-/// How often a random record is looked for before a mutation is given up.
-const TRIES_MAX: u32 = 50;
+/// Attempts to find a record that can be changed before a mutation is skipped.
+const ATTEMPTS_MAX: u32 = 50;
 
 impl World {
-    /// One random mutation of one of the tables; events of what it did.
+    /// Makes one random change to one of the tables and gives its events; none when nothing could be changed.
     pub(crate) fn mutate_at_random(&mut self, rng: &mut Rng, tables: &[String], stamp: Stamp) -> Vec<Event> {
         if tables.is_empty() {
             return Vec::new();
         }
-        for _ in 0..TRIES_MAX {
+        for _ in 0..ATTEMPTS_MAX {
             let table = rng.pick(tables).clone();
             if let Ok(events) = self.try_random(rng, &table, stamp) {
                 return events;
@@ -29,10 +29,10 @@ impl World {
         Vec::new()
     }
 
-    fn try_random(&mut self, rng: &mut Rng, table: &str, stamp: Stamp) -> Result<Vec<Event>, Refused> {
+    fn try_random(&mut self, rng: &mut Rng, table: &str, stamp: Stamp) -> Result<Vec<Event>, ChangeError> {
         match table {
             "tickets" => self.random_ticket(rng, stamp),
-            "ticket_conversations" => self.random_talk(rng, stamp),
+            "ticket_conversations" => self.random_conversation(rng, stamp),
             "organization_fields" => {
                 let names: Vec<String> =
                     self.fields.custom("tickets").map(|field| field.api_name.clone()).collect();
@@ -44,14 +44,14 @@ impl World {
         }
     }
 
-    fn random_ticket(&mut self, rng: &mut Rng, stamp: Stamp) -> Result<Vec<Event>, Refused> {
+    fn random_ticket(&mut self, rng: &mut Rng, stamp: Stamp) -> Result<Vec<Event>, ChangeError> {
         let dice = rng.below(100);
         if dice < 15 || self.tickets.rows.is_empty() {
-            let contact = self.contacts.rows[rng.below(self.contacts.rows.len() as u64) as usize].id;
-            let department = self.departments.rows[rng.below(self.departments.rows.len() as u64) as usize].id;
-            let values = object(json!({
+            let (contact, department) =
+                (random_id(rng, &self.contacts.rows), random_id(rng, &self.departments.rows));
+            let values = into_object(json!({
                 "subject": prose::subject(rng), "description": prose::description(rng),
-                "contactId": contact.to_string(), "departmentId": department.to_string(),
+                "contactId": contact, "departmentId": department,
                 "email": format!("new{}@example.com", rng.below(10_000)),
                 "cf": {"cf_order_number": rng.below(1_000_000)},
             }));
@@ -61,30 +61,32 @@ impl World {
         let ticket = &self.tickets.rows[at];
         let id = ticket.id(self.seed).to_string();
         if ticket.is_archived {
-            return Err(Refused::Missing);
+            return Err(ChangeError::NotFound);
         }
-        match (&ticket.life, dice) {
-            (Life::Live, 15..=24) => self.relocate("tickets", &id, Move::Trash, stamp),
-            (Life::Live, 25..=39) => self.random_talk_of(rng, &id, stamp),
-            (Life::Live, _) => {
+        match (&ticket.lifecycle, dice) {
+            (Lifecycle::Live, 15..=24) => self.transition("tickets", &id, Transition::Trash, stamp),
+            (Lifecycle::Live, 25..=39) => self.random_conversation_of(rng, &id, stamp),
+            (Lifecycle::Live, _) => {
                 let values = self.random_values(rng, at);
-                self.update_ticket(&id, &object(values), stamp)
+                self.update_ticket(&id, &into_object(values), stamp)
             }
-            (Life::Trashed { .. }, 0..=59) => self.relocate("tickets", &id, Move::Restore, stamp),
-            (Life::Trashed { .. }, _) => self.relocate("tickets", &id, Move::Purge, stamp),
-            (Life::Purged, _) => Err(Refused::Missing),
+            (Lifecycle::Trashed { .. }, 0..=59) => {
+                self.transition("tickets", &id, Transition::Restore, stamp)
+            }
+            (Lifecycle::Trashed { .. }, _) => self.transition("tickets", &id, Transition::Purge, stamp),
+            (Lifecycle::Purged, _) => Err(ChangeError::NotFound),
         }
     }
 
     fn random_values(&self, rng: &mut Rng, at: usize) -> Value {
         let ticket = &self.tickets.rows[at];
-        let agent = self.agents.rows[rng.below(self.agents.rows.len() as u64) as usize].id;
+        let agent = random_id(rng, &self.agents.rows);
         match rng.below(7) {
             0 => json!({"status": rng.pick(self.statuses(ticket.department)).name}),
             1 => json!({"priority": rng.pick(PRIORITIES)}),
             2 => json!({"subject": prose::subject(rng)}),
             3 => json!({"description": prose::description(rng), "isRead": rng.chance(500)}),
-            4 => json!({"assigneeId": (!rng.chance(200)).then(|| agent.to_string())}),
+            4 => json!({"assigneeId": (!rng.chance(200)).then_some(agent)}),
             5 => {
                 let due = iso(ticket.created + rng.below(90) as i64 * DAY_MS);
                 json!({"dueDate": (!rng.chance(200)).then_some(due), "priority": null})
@@ -96,75 +98,59 @@ impl World {
         }
     }
 
-    fn random_talk(&mut self, rng: &mut Rng, stamp: Stamp) -> Result<Vec<Event>, Refused> {
+    fn random_conversation(&mut self, rng: &mut Rng, stamp: Stamp) -> Result<Vec<Event>, ChangeError> {
         let at = rng.below(self.tickets.rows.len() as u64) as usize;
-        let Some(ticket) = self.tickets.rows.get(at) else { return Err(Refused::Missing) };
+        let Some(ticket) = self.tickets.rows.get(at) else { return Err(ChangeError::NotFound) };
         let id = ticket.id(self.seed).to_string();
-        self.random_talk_of(rng, &id, stamp)
+        self.random_conversation_of(rng, &id, stamp)
     }
 
-    fn random_talk_of(&mut self, rng: &mut Rng, id: &str, stamp: Stamp) -> Result<Vec<Event>, Refused> {
+    fn random_conversation_of(
+        &mut self,
+        rng: &mut Rng,
+        id: &str,
+        stamp: Stamp,
+    ) -> Result<Vec<Event>, ChangeError> {
         let content = prose::agent_text(rng);
         let dice = rng.below(10);
         if dice < 2 {
-            let ticket = self.tickets.find(id).ok_or(Refused::Missing)?;
-            let talks = ticket.conversations(&self.draw);
-            if let Some(comment) = talks.iter().find(|item| !item.is_thread()) {
+            let ticket = self.tickets.find(id).ok_or(ChangeError::NotFound)?;
+            let conversations = ticket.conversations(&self.population);
+            if let Some(comment) = conversations.iter().find(|item| !item.is_thread()) {
                 return self.update_comment(id, &comment.id.to_string(), &content, stamp);
             }
         }
-        let sort = match dice {
-            0..=4 => Sort::Comment { public: rng.chance(500) },
-            _ => Sort::Thread { incoming: rng.chance(600) },
+        let kind = match dice {
+            0..=4 => ConversationKind::Comment { public: rng.chance(500) },
+            _ => ConversationKind::Thread { incoming: rng.chance(600) },
         };
-        Ok(self.add_talk(id, sort, &content, stamp)?.1)
+        Ok(self.add_conversation(id, kind, &content, stamp)?.1)
     }
 
-    fn random_row(&mut self, rng: &mut Rng, name: &str, stamp: Stamp) -> Result<Vec<Event>, Refused> {
-        let table = self.table(name).ok_or(Refused::Missing)?;
+    fn random_row(&mut self, rng: &mut Rng, name: &str, stamp: Stamp) -> Result<Vec<Event>, ChangeError> {
+        let table = self.table(name).ok_or(ChangeError::NotFound)?;
         let dice = rng.below(100);
-        let trashable = table.module.trash_key.is_some();
-        if table.rows.is_empty() || (dice < 15 && trashable) {
-            return Ok(self.create_row(name, &object(json!({})), stamp)?.1);
+        let can_be_trashed = table.module.trash_key.is_some();
+        if table.rows.is_empty() || (dice < 15 && can_be_trashed) {
+            return Ok(self.create_row(name, &into_object(json!({})), stamp)?.1);
         }
         let row = &table.rows[rng.below(table.rows.len() as u64) as usize];
-        let (id, life, title) = (row.id.to_string(), row.life.clone(), table.module.title);
-        match (life, dice) {
-            (Life::Live, 15..=24) if trashable => self.relocate(name, &id, Move::Trash, stamp),
-            (Life::Live, _) => {
-                let value = format!("{} {}", prose::subject(rng), rng.below(1000));
-                self.update_row(name, &id, &object(json!({title: value})), stamp)
+        let (id, lifecycle, title) = (row.id.to_string(), row.lifecycle.clone(), table.module.title);
+        match (lifecycle, dice) {
+            (Lifecycle::Live, 15..=24) if can_be_trashed => {
+                self.transition(name, &id, Transition::Trash, stamp)
             }
-            (Life::Trashed { .. }, 0..=59) => self.relocate(name, &id, Move::Restore, stamp),
-            (Life::Trashed { .. }, _) => self.relocate(name, &id, Move::Purge, stamp),
-            (Life::Purged, _) => Err(Refused::Missing),
+            (Lifecycle::Live, _) => {
+                let value = format!("{} {}", prose::subject(rng), rng.below(1000));
+                self.update_row(name, &id, &into_object(json!({title: value})), stamp)
+            }
+            (Lifecycle::Trashed { .. }, 0..=59) => self.transition(name, &id, Transition::Restore, stamp),
+            (Lifecycle::Trashed { .. }, _) => self.transition(name, &id, Transition::Purge, stamp),
+            (Lifecycle::Purged, _) => Err(ChangeError::NotFound),
         }
     }
 }
 
-impl World {
-    /// Churn between two list pages: in turn a ticket is created, and one in the middle is trashed.
-    /// Takes turns every `every` calls.
-    pub(crate) fn churn(&mut self, every: u64, stamp: Stamp) -> Vec<Event> {
-        self.churned += 1;
-        if !self.churned.is_multiple_of(every) {
-            return Vec::new();
-        }
-        let mut rng = Rng::new(self.seed, 80, self.churned);
-        if rng.chance(400) {
-            let values = object(json!({
-                "subject": prose::subject(&mut rng), "description": prose::description(&mut rng),
-            }));
-            return self.create_ticket(&values, stamp).map(|(_, events)| events).unwrap_or_default();
-        }
-        for _ in 0..TRIES_MAX {
-            let at = rng.below(self.tickets.rows.len() as u64) as usize;
-            let Some(ticket) = self.tickets.rows.get(at) else { break };
-            let id = ticket.id(self.seed).to_string();
-            if ticket.life == Life::Live && !ticket.is_archived {
-                return self.relocate("tickets", &id, Move::Trash, stamp).unwrap_or_default();
-            }
-        }
-        Vec::new()
-    }
+fn random_id(rng: &mut Rng, rows: &[Row]) -> String {
+    rows[rng.below(rows.len() as u64) as usize].id.to_string()
 }

@@ -1,11 +1,10 @@
-//! The names and types of standard fields, and the custom fields that every module begins with.
+//! The standard fields of each module, and the custom fields that every module starts with.
 //!
-//! Types are written with the unsteady capitals of the service, and `status` has a wrong one
-//! (reference, §4.8).
+//! As in the API, types differ in their capitals, and `status` has a wrong type (reference, §4.8).
 
-/// Module, api name, label, type, mandatory, picklist values.
+/// Module, API name, label, type, mandatory, picklist values.
 type Standard = (&'static str, &'static str, &'static str, &'static str, bool, &'static [&'static str]);
-/// Api name, label, type, picklist values.
+/// API name, label, type, picklist values.
 type Custom = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 const PRIORITIES: &[&str] = &["Low", "Medium", "High", "Urgent"];
@@ -86,7 +85,7 @@ pub(crate) const STANDARD: &[Standard] = &[
     ("timeEntry", "hoursSpent", "Hours", "Number", false, NONE),
 ];
 
-/// One of every type (§4.8), with labels that are no identifiers.
+/// One field of every type (§4.8). The labels are not identifiers.
 pub(crate) const CUSTOM: &[Custom] = &[
     ("cf_order_number", "Order Number", "Text", NONE),
     ("cf_internal_note", "Internal \"Note\"", "Textarea", NONE),

@@ -1,6 +1,7 @@
-//! A table of whole documents: every module but tickets.
+//! A table: the records of one module, with what is derived from them (selections, rendered rows,
+//! the lagging search index) and invalidated when a record changes.
 //!
-//! Knows which keys a list row shows, and nothing of what the keys mean.
+//! Knows which keys a list row has, and not what the keys mean.
 
 use std::sync::Arc;
 
@@ -8,18 +9,23 @@ use serde_json::{Map, Value};
 
 use crate::ids::{self, Kind};
 use crate::json;
-use crate::world::pending::Pending;
-use crate::world::rendered::{Rendered, Slots};
-use crate::world::views::Views;
+use crate::world::change::Stamp;
+use crate::world::row_cache::{CachedRows, RowCache};
+use crate::world::search_index::SearchIndex;
+use crate::world::selections::Selections;
 
 /// A JSON object.
-pub(crate) type Document = Map<String, Value>;
+pub(crate) type Object = Map<String, Value>;
 
-/// Whether a record is there, in the recycle bin, or gone for ever.
+/// Whether a record is listed, in the recycle bin, or permanently deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
+pub(crate) enum Lifecycle {
     Live,
-    Trashed { at: i64, by: u64 },
+    /// In the recycle bin since `at`, moved there by the agent with the id `by`.
+    Trashed {
+        at: i64,
+        by: u64,
+    },
     Purged,
 }
 
@@ -28,12 +34,12 @@ pub(crate) enum Life {
 pub(crate) struct Module {
     /// The name in URLs and in `/_admin/truth/`.
     pub(crate) name: &'static str,
-    /// The word that event types begin with; none where the service has no events.
+    /// The first part of its event types, for example `Ticket`; none where the API has no events.
     pub(crate) event: Option<&'static str>,
     pub(crate) kind: Kind,
-    /// The keys of a list row.
+    /// The keys of a list row; empty where rows are not rendered from stored values.
     pub(crate) list: &'static [&'static str],
-    /// The keys that a search row shows beyond those.
+    /// The keys that a search row has in addition.
     pub(crate) search_adds: &'static [&'static str],
     /// The key that the recycle bin shows as `displayName`.
     pub(crate) title: &'static str,
@@ -48,54 +54,77 @@ impl Module {
     }
 }
 
-/// One record.
+/// Anything that a table holds.
+pub(crate) trait Record: Clone {
+    fn lifecycle(&self) -> &Lifecycle;
+
+    /// Whether the record is neither in the recycle bin nor deleted.
+    fn is_live(&self) -> bool {
+        *self.lifecycle() == Lifecycle::Live
+    }
+}
+
+/// A record whose values are stored whole: every module but tickets.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) id: u64,
-    pub(crate) document: Document,
+    pub(crate) values: Object,
     pub(crate) created: i64,
     pub(crate) modified: i64,
-    pub(crate) life: Life,
+    pub(crate) lifecycle: Lifecycle,
 }
 
 impl Row {
-    /// The text under a key; empty when it is null, absent or something else.
+    /// A live record with the values of a `json!` object.
+    pub(crate) fn new(id: u64, created: i64, modified: i64, values: Value) -> Row {
+        Row { id, values: into_object(values), created, modified, lifecycle: Lifecycle::Live }
+    }
+
+    /// The text under a key; empty when it is null, absent or not text.
     pub(crate) fn text(&self, key: &str) -> &str {
-        self.document.get(key).and_then(Value::as_str).unwrap_or("")
+        self.values.get(key).and_then(Value::as_str).unwrap_or("")
     }
 }
 
-/// The projection under which list rows are kept.
+impl Record for Row {
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+}
+
+/// The projection under which list rows are cached.
 const LIST: u64 = 1;
-/// The projection under which objects embedded in other rows are kept.
+/// The projection under which objects embedded in other rows are cached.
 const EMBEDDED: u64 = 2;
+/// Bytes of cached rows per table of [`Row`]s: list rows and embedded objects of some 200,000 contacts.
+const CACHE_BYTES_MAX: u64 = 256 << 20;
 
 /// The records of one module.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct Table<R = Row> {
     pub(crate) module: &'static Module,
-    pub(crate) rows: Vec<Row>,
-    /// Earlier states that searches still see.
-    pub(crate) pending: Pending<Row>,
-    views: Views,
-    rendered: Rendered,
+    pub(crate) rows: Vec<R>,
+    search_index: SearchIndex<R>,
+    selections: Selections,
+    cache: RowCache,
     seed: u64,
 }
 
-impl Table {
-    pub(crate) fn new(module: &'static Module, seed: u64, rows: Vec<Row>) -> Table {
-        let (pending, views) = (Pending::default(), Views::default());
-        Table { module, rows, pending, views, rendered: Rendered::new(256 << 20), seed }
+impl<R: Record> Table<R> {
+    /// A table that caches at most `cache_bytes` of rendered rows.
+    pub(crate) fn with_cache(module: &'static Module, seed: u64, rows: Vec<R>, cache_bytes: u64) -> Table<R> {
+        let (search_index, selections) = (SearchIndex::default(), Selections::default());
+        Table { module, rows, search_index, selections, cache: RowCache::new(cache_bytes), seed }
     }
 
-    /// The position of the record with this id, whatever its life.
+    /// The position of the record with this id, in any lifecycle.
     pub(crate) fn position(&self, id: &str) -> Option<usize> {
         ids::index(self.seed, self.module.kind, id).filter(|at| *at < self.rows.len())
     }
 
     /// The record with this id unless it was purged.
-    pub(crate) fn find(&self, id: &str) -> Option<&Row> {
-        self.position(id).map(|at| &self.rows[at]).filter(|row| row.life != Life::Purged)
+    pub(crate) fn find(&self, id: &str) -> Option<&R> {
+        self.position(id).map(|at| &self.rows[at]).filter(|row| *row.lifecycle() != Lifecycle::Purged)
     }
 
     /// The id that the next record gets.
@@ -103,48 +132,92 @@ impl Table {
         ids::id(self.seed, self.module.kind, self.rows.len() as u64)
     }
 
-    /// The positions that a query selects, in its order; worked out once per state of the table.
-    pub(crate) fn view(&self, query: &str, select: impl FnOnce() -> Vec<u32>) -> Arc<Vec<u32>> {
-        self.views.get(query, select)
+    /// The number of live records.
+    pub(crate) fn live_count(&self) -> usize {
+        self.rows.iter().filter(|row| row.is_live()).count()
     }
 
-    /// The kept list rows.
-    pub(crate) fn list_slots(&self) -> Arc<Slots> {
-        self.rendered.slots(LIST, self.rows.len())
+    /// The positions that a query selects, in its order; computed once per state of the table.
+    pub(crate) fn selection(&self, query: &str, select: impl FnOnce() -> Vec<u32>) -> Arc<Vec<u32>> {
+        self.selections.get(query, select)
     }
 
-    /// The kept objects that other rows embed.
-    pub(crate) fn embedded_slots(&self) -> Arc<Slots> {
-        self.rendered.slots(EMBEDDED, self.rows.len())
+    /// The positions that a search selects; not cached while some change is invisible to searches.
+    pub(crate) fn search_selection(
+        &self,
+        now: i64,
+        query: &str,
+        select: impl FnOnce() -> Vec<u32>,
+    ) -> Arc<Vec<u32>> {
+        if self.is_search_lagging(now) { Arc::new(select()) } else { self.selection(query, select) }
     }
 
-    /// Appends a list row.
-    pub(crate) fn list_row(&self, slots: &Slots, at: usize, out: &mut Vec<u8>) {
-        slots.append(at, out, |out| {
-            project(out, &self.rows[at].document, self.module.list);
-        });
+    /// Whether some change is still invisible to searches.
+    pub(crate) fn is_search_lagging(&self, now: i64) -> bool {
+        self.search_index.is_lagging(now)
     }
 
-    /// Adds a record at the end.
-    pub(crate) fn push(&mut self, row: Row) {
-        self.rows.push(row);
-        self.forget(self.rows.len() - 1);
+    /// The state of a record that searches show; none when they do not show it.
+    pub(crate) fn visible(&self, now: i64, at: usize) -> Option<&R> {
+        self.search_index.visible(now, at, &self.rows[at])
     }
 
-    /// Forgets every rendered row, because something that rows embed changed.
-    pub(crate) fn forget_rows(&mut self) {
-        self.rendered.clear();
+    /// The cached rows of a projection.
+    pub(crate) fn cached_rows(&self, projection: u64) -> Arc<CachedRows> {
+        self.cache.rows(projection, self.rows.len())
     }
 
-    /// Forgets everything worked out from a record, because it changed.
-    pub(crate) fn forget(&mut self, at: usize) {
-        self.views.clear();
-        self.rendered.forget(at);
+    /// Adds a record and gives its position. Searches do not show it before the lag has passed.
+    pub(crate) fn insert(&mut self, record: R, stamp: Stamp) -> usize {
+        let at = self.rows.len();
+        self.search_index.delay(stamp, at, None);
+        self.rows.push(record);
+        self.invalidate(at);
+        at
+    }
+
+    /// Modifies a record. Searches show its earlier state until the lag has passed.
+    pub(crate) fn edit(&mut self, at: usize, stamp: Stamp, edit: impl FnOnce(&mut R)) {
+        self.search_index.delay(stamp, at, Some(self.rows[at].clone()));
+        edit(&mut self.rows[at]);
+        self.invalidate(at);
+    }
+
+    fn invalidate(&mut self, at: usize) {
+        self.selections.clear();
+        self.cache.remove(at);
+    }
+
+    /// Drops every rendered row, because a record that rows embed has changed.
+    pub(crate) fn invalidate_rows(&mut self) {
+        self.cache.clear();
     }
 }
 
-/// Appends an object with the chosen keys of a document; absent keys are null.
-pub(crate) fn project(out: &mut Vec<u8>, document: &Document, keys: &[&str]) {
+impl Table {
+    /// A table with these records.
+    pub(crate) fn new(module: &'static Module, seed: u64, rows: Vec<Row>) -> Table {
+        Table::with_cache(module, seed, rows, CACHE_BYTES_MAX)
+    }
+
+    /// The cached list rows.
+    pub(crate) fn cached_list_rows(&self) -> Arc<CachedRows> {
+        self.cached_rows(LIST)
+    }
+
+    /// The cached objects that other rows embed.
+    pub(crate) fn cached_embedded(&self) -> Arc<CachedRows> {
+        self.cached_rows(EMBEDDED)
+    }
+
+    /// Appends a list row.
+    pub(crate) fn list_row(&self, cached: &CachedRows, at: usize, out: &mut Vec<u8>) {
+        cached.append(at, out, |out| project(out, &self.rows[at].values, self.module.list));
+    }
+}
+
+/// Appends an object with the chosen keys; absent keys are null.
+pub(crate) fn project(out: &mut Vec<u8>, values: &Object, keys: &[&str]) {
     out.push(b'{');
     for (at, key) in keys.iter().enumerate() {
         if at > 0 {
@@ -152,7 +225,12 @@ pub(crate) fn project(out: &mut Vec<u8>, document: &Document, keys: &[&str]) {
         }
         json::text(out, key);
         out.push(b':');
-        json::value(out, document.get(*key).unwrap_or(&Value::Null));
+        json::value(out, values.get(*key).unwrap_or(&Value::Null));
     }
     out.push(b'}');
+}
+
+/// The object in a `json!` value; empty when it is not an object.
+pub(crate) fn into_object(value: Value) -> Object {
+    if let Value::Object(object) = value { object } else { Object::new() }
 }

@@ -1,36 +1,34 @@
-//! The core of a ticket: what queries filter and sort by, about 140 bytes each.
+//! A ticket: the values that queries filter and sort by, about 140 bytes, and what changes have set.
 //!
-//! Texts and custom fields are generated from (seed, index) whenever they are shown; only what a
-//! mutation sets is kept, so that a million tickets fit in memory.
+//! Texts and custom fields are generated from (seed, index) whenever they are rendered. Only what a
+//! change sets is stored, so that a million tickets fit in memory.
 
 use crate::clock::{DATA_END_MS, DATA_START_MS};
 use crate::ids::{self, Kind};
 use crate::rng::Rng;
 use crate::vocabulary::{CHANNELS, PRIORITIES};
-use crate::world::conversation::{self, Conversation};
+use crate::world::conversation::{self, Conversation, ConversationKind};
 use crate::world::customers::account_of;
-use crate::world::departments::statuses;
-use crate::world::table::{Document, Life};
+use crate::world::population::Population;
+use crate::world::status::statuses;
+use crate::world::table::{Lifecycle, Module, Object, Record};
 
-/// "Null" for a moment.
+/// A time that is null.
 pub(crate) const NEVER: i64 = i64::MIN;
-/// "Null" for a reference.
+/// A reference that is null.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// How many records of other modules tickets can refer to, and how they are drawn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Draw {
-    pub(crate) seed: u64,
-    pub(crate) tickets: u32,
-    pub(crate) departments: u32,
-    pub(crate) agents: u32,
-    pub(crate) contacts: u32,
-    pub(crate) accounts: u32,
-    pub(crate) products: u32,
-    pub(crate) conversations_max: u32,
-}
+pub(crate) static TICKET: Module = Module {
+    name: "tickets",
+    event: Some("Ticket"),
+    kind: Kind::Ticket,
+    list: &[],
+    search_adds: &[],
+    title: "subject",
+    trash_key: Some("ticketIds"),
+};
 
-/// One ticket.
+/// One ticket. References are positions in the tables of their modules, or [`NONE`].
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
     pub(crate) index: u32,
@@ -44,13 +42,15 @@ pub(crate) struct Ticket {
     pub(crate) modifier: u32,
     pub(crate) comments: u16,
     pub(crate) threads: u16,
+    /// Position in the statuses of the department.
     pub(crate) status: u8,
+    /// Position in [`CHANNELS`].
     pub(crate) channel: u8,
-    /// Position in [`PRIORITIES`]; beyond its end: null.
+    /// Position in [`PRIORITIES`]; null beyond its end.
     pub(crate) priority: u8,
     pub(crate) is_read: bool,
     pub(crate) is_archived: bool,
-    /// Of the last thread: none, or whether it came in.
+    /// Whether the last thread is incoming; none without a thread.
     pub(crate) last_thread: Option<bool>,
     pub(crate) created: i64,
     pub(crate) modified: i64,
@@ -60,51 +60,51 @@ pub(crate) struct Ticket {
     pub(crate) closed: i64,
     pub(crate) on_hold: i64,
     pub(crate) last_thread_at: i64,
-    pub(crate) life: Life,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
-/// What mutations set beyond the core.
+/// What changes have set beyond the values above.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
     /// Values by field name, in place of the generated ones.
-    pub(crate) values: Document,
-    /// Custom field values by api name, in place of the generated ones.
-    pub(crate) cf: Document,
+    pub(crate) values: Object,
+    /// Custom field values by API name, in place of the generated ones.
+    pub(crate) cf: Object,
     /// Threads and comments, once they differ from the generated ones.
     pub(crate) conversations: Option<Vec<Conversation>>,
-    /// Comments that were removed.
-    pub(crate) removed_talks: Vec<u64>,
-    /// The place of the next thread or comment, so that no id is used twice.
-    pub(crate) next_talk: usize,
-    /// Tickets created while the simulator runs have no generated texts.
+    /// The ids of deleted comments.
+    pub(crate) deleted_conversations: Vec<u64>,
+    /// The number of the next thread or comment, so that no id is used twice.
+    pub(crate) next_conversation: usize,
+    /// Set for tickets created while the simulator runs: they have no generated texts.
     pub(crate) is_new: bool,
+}
+
+impl Record for Ticket {
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
 }
 
 impl Ticket {
     /// The generated ticket at an index.
-    pub(crate) fn generate(draw: &Draw, index: u32) -> Ticket {
-        let mut rng = Rng::new(draw.seed, Kind::Ticket as u64, u64::from(index));
-        let department = rng.below(u64::from(draw.departments)) as u32;
-        let contact = rng.below(u64::from(draw.contacts)) as u32;
-        let product = draw.products > 0 && rng.chance(500);
-        let unassigned = rng.chance(150);
-        let agent = rng.below(u64::from(draw.agents)) as u32;
-        let (created, modified) = moments(draw, index, &mut rng);
+    pub(crate) fn generate(population: &Population, index: u32) -> Ticket {
+        let Draws { mut rng, department, contact, has_product, is_unassigned, agent, created, modified } =
+            Draws::new(population, index);
         let statuses = statuses(department);
         let status = rng.below(statuses.len() as u64) as u8;
         let kind = statuses[usize::from(status)].kind;
-        let sizes = (draw.conversations_max, draw.agents);
-        let talks = conversation::generate(draw.seed, index, (created, modified), contact, sizes);
+        let conversations = conversation::generate(population, index, (created, modified), contact);
         let mut ticket = Ticket {
             index,
             department,
             contact,
-            account: account_of(draw.seed, contact, draw.accounts).unwrap_or(NONE),
-            product: if product { rng.below(u64::from(draw.products)) as u32 } else { NONE },
-            assignee: if unassigned { NONE } else { agent },
+            account: account_of(population, contact).unwrap_or(NONE),
+            product: if has_product { rng.below(u64::from(population.products)) as u32 } else { NONE },
+            assignee: if is_unassigned { NONE } else { agent },
             team: if rng.chance(300) { department } else { NONE },
-            creator: rng.below(u64::from(draw.agents)) as u32,
+            creator: rng.below(u64::from(population.agents)) as u32,
             modifier: agent,
             comments: 0,
             threads: 0,
@@ -122,10 +122,10 @@ impl Ticket {
             closed: if kind == "Closed" { modified } else { NEVER },
             on_hold: if kind == "On Hold" { modified } else { NEVER },
             last_thread_at: NEVER,
-            life: Life::Live,
+            lifecycle: Lifecycle::Live,
             extra: None,
         };
-        ticket.recount(&talks);
+        ticket.recount(&conversations);
         ticket
     }
 
@@ -134,7 +134,7 @@ impl Ticket {
         ids::id(seed, Kind::Ticket, u64::from(self.index))
     }
 
-    /// The ticket's number, which people see.
+    /// `ticketNumber`.
     pub(crate) fn number(&self) -> u64 {
         u64::from(self.index) + 101
     }
@@ -144,76 +144,87 @@ impl Ticket {
         CHANNELS[usize::from(self.channel) % CHANNELS.len()].1
     }
 
-    /// Brings the counts and the last thread in line with the threads and comments.
-    pub(crate) fn recount(&mut self, talks: &[Conversation]) {
-        self.threads = talks.iter().filter(|item| item.is_thread()).count() as u16;
-        self.comments = talks.len() as u16 - self.threads;
-        let incoming = |item: &&Conversation| item.sort == conversation::Sort::Thread { incoming: true };
-        let last = talks.iter().rfind(|item| item.is_thread());
+    /// Derives the counts, the last thread and the response time from the threads and comments.
+    pub(crate) fn recount(&mut self, conversations: &[Conversation]) {
+        self.threads = conversations.iter().filter(|item| item.is_thread()).count() as u16;
+        self.comments = conversations.len() as u16 - self.threads;
+        let incoming = |item: &&Conversation| item.kind == ConversationKind::Thread { incoming: true };
+        let last = conversations.iter().rfind(|item| item.is_thread());
         self.last_thread = last.map(|item| incoming(&item));
         self.last_thread_at = last.map_or(NEVER, |item| item.at);
-        if let Some(reply) = talks.iter().rfind(incoming) {
+        if let Some(reply) = conversations.iter().rfind(incoming) {
             self.responded = reply.at;
         }
     }
 
     /// The threads and comments, oldest first.
-    pub(crate) fn conversations(&self, draw: &Draw) -> Vec<Conversation> {
+    pub(crate) fn conversations(&self, population: &Population) -> Vec<Conversation> {
         if let Some(extra) = &self.extra {
-            if let Some(kept) = &extra.conversations {
-                return kept.clone();
+            if let Some(stored) = &extra.conversations {
+                return stored.clone();
             }
             if extra.is_new {
                 return Vec::new();
             }
         }
-        // The span of the generated ones is that of the generated ticket.
-        let born = Rng::new(draw.seed, Kind::Ticket as u64, u64::from(self.index));
-        let span = generated_moments(draw, self.index, born);
-        let contact = generated_contact(draw, self.index);
-        conversation::generate(draw.seed, self.index, span, contact, (draw.conversations_max, draw.agents))
+        // Generated from the generated contact and times: a change may have replaced the current ones.
+        let draws = Draws::new(population, self.index);
+        conversation::generate(population, self.index, (draws.created, draws.modified), draws.contact)
     }
 
-    /// What mutations set, made ready to be written.
+    /// What changes have set, to be modified.
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }
-}
 
-/// Repeats the draws of [`Ticket::generate`] up to the contact.
-fn generated_contact(draw: &Draw, index: u32) -> u32 {
-    let mut rng = Rng::new(draw.seed, Kind::Ticket as u64, u64::from(index));
-    rng.below(u64::from(draw.departments));
-    rng.below(u64::from(draw.contacts)) as u32
-}
-
-/// Repeats the draws of [`Ticket::generate`] up to the moments.
-fn generated_moments(draw: &Draw, index: u32, mut rng: Rng) -> (i64, i64) {
-    rng.below(u64::from(draw.departments));
-    rng.below(u64::from(draw.contacts));
-    if draw.products > 0 {
-        rng.chance(500);
+    /// Whether the ticket was created while the simulator runs.
+    pub(crate) fn is_new(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.is_new)
     }
-    rng.chance(150);
-    rng.below(u64::from(draw.agents));
-    moments(draw, index, &mut rng)
 }
 
-fn hours(rng: &mut Rng, most: u64) -> i64 {
-    (rng.below(most) as i64 + 1) * 3_600_000
+/// The first values drawn for a ticket, which its conversations are generated from as well.
+struct Draws {
+    /// Draws the values after these.
+    rng: Rng,
+    department: u32,
+    contact: u32,
+    has_product: bool,
+    is_unassigned: bool,
+    agent: u32,
+    created: i64,
+    modified: i64,
 }
 
-/// When a ticket was created and last modified, whole seconds. Creation ascends with the index; some
-/// neighbours share their second, and bulk edits gave about a hundred tickets one modification moment.
-fn moments(draw: &Draw, index: u32, rng: &mut Rng) -> (i64, i64) {
+impl Draws {
+    fn new(population: &Population, index: u32) -> Draws {
+        let mut rng = Rng::new(population.seed, Kind::Ticket as u64, u64::from(index));
+        let department = rng.below(u64::from(population.departments)) as u32;
+        let contact = rng.below(u64::from(population.contacts)) as u32;
+        let has_product = population.products > 0 && rng.chance(500);
+        let is_unassigned = rng.chance(150);
+        let agent = rng.below(u64::from(population.agents)) as u32;
+        let (created, modified) = times(population, index, &mut rng);
+        Draws { rng, department, contact, has_product, is_unassigned, agent, created, modified }
+    }
+}
+
+fn hours(rng: &mut Rng, max: u64) -> i64 {
+    (rng.below(max) as i64 + 1) * 3_600_000
+}
+
+/// Creation and modification time in whole seconds. Creation ascends with the index; one ticket in
+/// seven shares the second of its predecessor, and one in twenty of each 2,000 has the modification time
+/// of a bulk edit.
+fn times(population: &Population, index: u32, rng: &mut Rng) -> (i64, i64) {
     let seconds = (DATA_END_MS - DATA_START_MS) / 1000 - 1;
-    let place = if index % 7 == 3 { index - 1 } else { index };
-    let at = seconds * i64::from(place) / i64::from(draw.tickets.max(1));
+    let position = if index % 7 == 3 { index - 1 } else { index };
+    let at = seconds * i64::from(position) / i64::from(population.tickets.max(1));
     let created = DATA_START_MS + at * 1000;
     let left = (DATA_END_MS - created) / 1000 - 1;
     let bulk = index - index % 2000 + 1999;
-    if rng.chance(50) && bulk < draw.tickets {
-        let at = seconds * i64::from(bulk) / i64::from(draw.tickets.max(1));
+    if rng.chance(50) && bulk < population.tickets {
+        let at = seconds * i64::from(bulk) / i64::from(population.tickets.max(1));
         return (created, DATA_START_MS + at * 1000);
     }
     let later = if rng.chance(150) { 0 } else { rng.below(60 * 86_400) as i64 };
@@ -222,27 +233,32 @@ fn moments(draw: &Draw, index: u32, rng: &mut Rng) -> (i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Draw, Ticket};
+    use super::Ticket;
+    use crate::options::Sizes;
+    use crate::world::population::Population;
 
     #[test]
-    fn counts_agree_with_the_conversations_made_on_demand() {
-        let draw = Draw {
-            seed: 3,
-            tickets: 3000,
-            departments: 5,
-            agents: 12,
-            contacts: 100,
-            accounts: 20,
-            products: 10,
-            conversations_max: 8,
-        };
-        for index in 0..3000 {
-            let ticket = Ticket::generate(&draw, index);
-            let mut again = ticket.clone();
-            again.recount(&ticket.conversations(&draw));
-            assert_eq!((again.threads, again.comments), (ticket.threads, ticket.comments));
-            assert_eq!(again.responded, ticket.responded);
-            assert!(ticket.created <= ticket.modified);
+    fn counts_and_response_time_agree_with_the_conversations_generated_on_demand() {
+        let population = Population::new(3, &Sizes { tickets: 3_000, ..Sizes::default() });
+        let (mut threads, mut comments) = (0, 0);
+        for index in 0..3_000 {
+            let ticket = Ticket::generate(&population, index);
+            let mut recounted = ticket.clone();
+            recounted.recount(&ticket.conversations(&population));
+            assert_eq!((recounted.threads, recounted.comments), (ticket.threads, ticket.comments), "{index}");
+            assert_eq!(recounted.responded, ticket.responded, "{index}");
+            threads += usize::from(ticket.threads);
+            comments += usize::from(ticket.comments);
+        }
+        assert!(threads > 3_000 && comments > 1_000, "{threads} threads, {comments} comments");
+    }
+
+    #[test]
+    fn no_generated_ticket_is_modified_before_it_is_created() {
+        let population = Population::new(3, &Sizes { tickets: 3_000, ..Sizes::default() });
+        for index in 0..3_000 {
+            let ticket = Ticket::generate(&population, index);
+            assert!(ticket.created <= ticket.modified, "{index}");
         }
     }
 }

@@ -1,6 +1,5 @@
-//! The keys of a ticket and which of them each kind of answer shows (reference, §4.1).
-//!
-//! List, detail and search differ: that is the main trap of this API.
+//! The keys of a ticket, and the sets of them that list, detail, search and webhooks show. The sets differ
+//! (reference, §4.1).
 
 macro_rules! fields {
     ($($name:ident = $text:literal,)*) => {
@@ -29,7 +28,7 @@ macro_rules! fields {
                 }
             }
 
-            /// The field of a name.
+            /// The field with this name.
             pub(crate) fn of(name: &str) -> Option<TicketField> {
                 match name { $($text => Some(TicketField::$name),)* _ => None }
             }
@@ -112,7 +111,7 @@ fields! {
 
 use TicketField as F;
 
-/// What list, detail and search all show.
+/// The keys of lists, details and searches.
 const COMMON: &[F] = &[
     F::Id,
     F::TicketNumber,
@@ -148,7 +147,7 @@ const COMMON: &[F] = &[
     F::WebUrl,
 ];
 
-/// What detail and search show beyond that; `isDeleted` and `isTrashed` are missing in the search.
+/// The further keys of details and searches.
 const DETAIL_AND_SEARCH: &[F] = &[
     F::SourceWithUuid,
     F::ModifiedTime,
@@ -177,39 +176,39 @@ const DETAIL_AND_SEARCH: &[F] = &[
     F::CustomFields,
 ];
 
-/// What every `include` of the list brings together.
+/// The keys that the `include` values of the list add.
 pub(crate) const INCLUDED: &[F] = &[F::Contact, F::Product, F::Department, F::Team, F::IsRead, F::Assignee];
 
-/// What every `include` of the detail brings together, those of the list first.
+/// The keys that the `include` values of the detail add, those of the list first.
 pub(crate) const INCLUDABLE: &[F] =
     &[F::Contact, F::Product, F::Department, F::Team, F::IsRead, F::Assignee, F::Contract, F::Skills];
 
-/// The list row: 35 keys, without `modifiedTime`, `description` and `cf`.
+/// The keys of a list row: 35, without `modifiedTime`, `description` and `cf`.
 pub(crate) fn list() -> Vec<F> {
     [COMMON, &[F::RelationshipType, F::LastThread, F::Source]].concat()
 }
 
-/// The detail: without `lastThread` and `relationshipType`.
+/// The keys of a detail, without `lastThread` and `relationshipType`.
 pub(crate) fn detail() -> Vec<F> {
     [COMMON, DETAIL_AND_SEARCH, &[F::IsDeleted, F::IsTrashed]].concat()
 }
 
-/// The search row.
+/// The keys of a search row, without `isDeleted` and `isTrashed`.
 pub(crate) fn search() -> Vec<F> {
     [COMMON, DETAIL_AND_SEARCH, INCLUDED, &[F::ChildTicketCount, F::LastThread]].concat()
 }
 
-/// The list row with all that it can include.
+/// The keys of a list row with every `include`.
 pub(crate) fn list_with_included() -> Vec<F> {
     [&list()[..], INCLUDED].concat()
 }
 
-/// What a connector holds that reads lists and details.
+/// The keys that a connector holds that reads lists with every `include`, and details.
 pub(crate) fn truth_of_detail() -> Vec<F> {
     [&detail()[..], INCLUDED, &[F::LastThread, F::RelationshipType]].concat()
 }
 
-/// A webhook's payload.
+/// The keys of a webhook payload.
 pub(crate) fn payload() -> Vec<F> {
     [&detail()[..], &[F::Contact, F::Assignee, F::Department]].concat()
 }
@@ -229,7 +228,7 @@ pub(crate) fn included(value: &str) -> Option<F> {
     })
 }
 
-/// Whether `fields=` takes a name; some are refused by name (§8, gotcha 9).
+/// Whether `fields=` accepts a key (§8, gotcha 9).
 pub(crate) fn is_selectable(field: F) -> bool {
     !matches!(
         field,
@@ -251,7 +250,7 @@ mod tests {
     use super::{F, detail, list, search};
 
     #[test]
-    fn the_shapes_differ_as_recorded() {
+    fn list_detail_and_search_have_the_recorded_keys() {
         assert_eq!(list().len(), 35);
         assert!(!list().contains(&F::ModifiedTime) && !list().contains(&F::Cf));
         assert!(!detail().contains(&F::LastThread) && !detail().contains(&F::RelationshipType));

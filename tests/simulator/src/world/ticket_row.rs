@@ -1,22 +1,30 @@
-//! Renders tickets: any set of keys, straight into JSON bytes.
+//! Renders tickets: any set of keys, directly as JSON bytes.
 
 use serde_json::Value;
 
-use crate::clock::{DATA_END_MS, iso_bytes};
+use crate::clock::DATA_END_MS;
 use crate::ids::{self, Kind};
 use crate::json;
-use crate::prose;
-use crate::rng::{Rng, mix};
-use crate::vocabulary::{
-    CATEGORIES, CHANNELS, CLASSIFICATIONS, LANGUAGES, PRIORITIES, SENTIMENTS, SUB_CATEGORIES,
-};
+use crate::rng::mix;
+use crate::time::iso_bytes;
+use crate::vocabulary::{CHANNELS, PRIORITIES};
 use crate::world::World;
-use crate::world::table::Document;
+use crate::world::fields::Field;
+use crate::world::table::{Object, Record};
 use crate::world::ticket::{NEVER, NONE, Ticket};
 use crate::world::ticket_fields::TicketField;
 
 const NULL: &[u8] = b"null";
 const WEB_URL: &str = "https://desk.zoho.com/support/simulator/ShowHomePage.do#Cases/dv/";
+
+/// The key of a custom field in an object.
+#[derive(Clone, Copy)]
+enum CustomKey {
+    /// `cf`.
+    ApiName,
+    /// `customFields`.
+    Label,
+}
 
 impl World {
     /// Appends a ticket as an object with the given keys.
@@ -32,8 +40,8 @@ impl World {
         out.push(b'}');
     }
 
-    /// The same as a tree.
-    pub(crate) fn ticket_document(&self, ticket: &Ticket, fields: &[TicketField]) -> Document {
+    /// A ticket as an object with the given keys.
+    pub(crate) fn ticket_object(&self, ticket: &Ticket, fields: &[TicketField]) -> Object {
         let mut out = Vec::new();
         self.ticket(&mut out, ticket, fields);
         serde_json::from_slice(&out).unwrap_or_default()
@@ -50,13 +58,13 @@ impl World {
             F::LayoutId => self.reference(out, Kind::Layout, 0),
             F::Status => json::text(out, &self.status(ticket).name),
             F::StatusType => json::text(out, self.status(ticket).kind),
-            F::CreatedTime => moment(out, ticket.created),
-            F::ModifiedTime => moment(out, ticket.modified),
-            F::DueDate => moment(out, ticket.due),
-            F::ResponseDueDate => moment(out, ticket.response_due),
-            F::ClosedTime => moment(out, ticket.closed),
-            F::OnholdTime => moment(out, ticket.on_hold),
-            F::CustomerResponseTime => moment(out, ticket.responded),
+            F::CreatedTime => time(out, ticket.created),
+            F::ModifiedTime => time(out, ticket.modified),
+            F::DueDate => time(out, ticket.due),
+            F::ResponseDueDate => time(out, ticket.response_due),
+            F::ClosedTime => time(out, ticket.closed),
+            F::OnholdTime => time(out, ticket.on_hold),
+            F::CustomerResponseTime => time(out, ticket.responded),
             F::Priority => optional(out, PRIORITIES.get(usize::from(ticket.priority)).copied()),
             F::Channel => json::text(out, CHANNELS[usize::from(ticket.channel) % CHANNELS.len()].0),
             F::CommentCount => json::quoted(out, u64::from(ticket.comments)),
@@ -71,13 +79,13 @@ impl World {
             F::CreatedBy => self.reference(out, Kind::Agent, ticket.creator),
             F::RelationshipType => out.extend_from_slice(b"\"None\""),
             F::LastThread => last_thread(out, ticket),
-            F::Source | F::SourceWithUuid => source(out, self.seed, ticket, field == F::SourceWithUuid),
+            F::Source | F::SourceWithUuid => source(out, self.seed, ticket, field),
             F::WebUrl => json::plain(out, format_args!("{WEB_URL}{}", ticket.id(self.seed))),
             F::IsOverDue => overdue(out, ticket, ticket.due),
             F::IsResponseOverdue => overdue(out, ticket, ticket.response_due),
             F::IsArchived => boolean(out, ticket.is_archived),
             F::IsRead => boolean(out, ticket.is_read),
-            F::IsTrashed => boolean(out, ticket.life != crate::world::table::Life::Live),
+            F::IsTrashed => boolean(out, !ticket.is_live()),
             F::IsEscalated => boolean(out, self.status(ticket).name == "Escalated"),
             F::IsFollowing | F::IsDeleted | F::IsSpam => boolean(out, false),
             F::AttachmentCount
@@ -98,8 +106,8 @@ impl World {
                 self.reference(out, Kind::Layout, 0);
                 out.extend_from_slice(b",\"layoutName\":\"Layout 1\"}");
             }
-            F::Cf => self.custom_fields(out, ticket, false),
-            F::CustomFields => self.custom_fields(out, ticket, true),
+            F::Cf => self.custom_fields(out, ticket, CustomKey::ApiName),
+            F::CustomFields => self.custom_fields(out, ticket, CustomKey::Label),
             F::Contact => self.embedded_contact(out, ticket.contact),
             F::Assignee => self.embedded(out, &self.agents, ticket.assignee),
             F::Department => self.embedded(out, &self.departments, ticket.department),
@@ -115,7 +123,7 @@ impl World {
             | F::Description
             | F::Resolution
             | F::Classification => {
-                self.ticket_text(out, ticket, field);
+                self.append_text(out, ticket, field);
             }
         }
     }
@@ -129,55 +137,37 @@ impl World {
 
     fn count(&self, out: &mut Vec<u8>, ticket: &Ticket, field: TicketField) {
         let hash = mix(self.seed, 71 + field as u64, u64::from(ticket.index));
-        json::quoted(out, if hash.is_multiple_of(5) && !is_new(ticket) { hash / 5 % 4 } else { 0 });
+        json::quoted(out, if hash.is_multiple_of(5) && !ticket.is_new() { hash / 5 % 4 } else { 0 });
     }
 
-    /// The generated text of a field; null when it has none.
-    pub(crate) fn generated_text(&self, ticket: &Ticket, field: TicketField) -> Option<String> {
-        use TicketField as F;
-        if is_new(ticket) {
-            return None;
-        }
-        let mut rng = Rng::new(self.seed, 200 + field as u64, u64::from(ticket.index));
-        let mut one_of =
-            |permille: u64, values: &[&str]| rng.chance(permille).then(|| (*rng.pick(values)).to_owned());
-        match field {
-            F::Category => one_of(700, CATEGORIES),
-            F::SubCategory => one_of(300, SUB_CATEGORIES),
-            F::Language => one_of(600, LANGUAGES),
-            F::Sentiment => one_of(500, SENTIMENTS),
-            F::Classification => one_of(500, CLASSIFICATIONS),
-            F::Subject => Some(prose::subject(&mut rng)),
-            F::Description => (!rng.chance(50)).then(|| prose::description(&mut rng)),
-            F::Resolution => rng.chance(200).then(|| prose::agent_text(&mut rng)),
-            F::Email => (!rng.chance(100)).then(|| format!("customer{}@example.com", rng.below(90_000))),
-            F::Phone => rng.chance(500).then(|| prose::phone(&mut rng)),
-            _ => None,
-        }
-    }
-
-    fn ticket_text(&self, out: &mut Vec<u8>, ticket: &Ticket, field: TicketField) {
+    fn append_text(&self, out: &mut Vec<u8>, ticket: &Ticket, field: TicketField) {
         match self.generated_text(ticket, field) {
-            // Some servers behind the API escape everything beyond ASCII; both forms are JSON.
+            // Every eighth ticket has escaped texts, so that clients meet both forms of JSON.
             Some(text) if ticket.index % 8 == 5 => json::text_ascii(out, &text),
             text => optional(out, text.as_deref()),
         }
     }
 
-    fn custom_fields(&self, out: &mut Vec<u8>, ticket: &Ticket, by_label: bool) {
+    fn custom_fields(&self, out: &mut Vec<u8>, ticket: &Ticket, key: CustomKey) {
         out.push(b'{');
         let start = out.len();
         let given = ticket.extra.as_ref().map(|extra| &extra.cf);
         let department = u64::from(ticket.department);
         for field in self.fields.custom("tickets") {
             let set = given.and_then(|cf| cf.get(&field.api_name));
-            if set.is_none() && !field.in_layout(department) {
+            if set.is_none() && !field.is_in_layout(department) {
                 continue;
             }
             if out.len() > start {
                 out.push(b',');
             }
-            json::text(out, if by_label { &field.label } else { &field.api_name });
+            json::text(
+                out,
+                match key {
+                    CustomKey::ApiName => &field.api_name,
+                    CustomKey::Label => &field.label,
+                },
+            );
             out.push(b':');
             match set {
                 Some(value) => json::value(out, value),
@@ -187,27 +177,21 @@ impl World {
         out.push(b'}');
     }
 
-    fn custom_value(&self, ticket: &Ticket, field: &crate::world::fields::Field) -> Option<String> {
-        let contacts = u64::from(self.draw.contacts);
-        let generate = || field.generate(self.seed, Kind::Ticket, u64::from(ticket.index), contacts);
-        if is_new(ticket) { None } else { generate() }
+    fn custom_value(&self, ticket: &Ticket, field: &Field) -> Option<String> {
+        if ticket.is_new() { None } else { field.generate(&self.population, Kind::Ticket, ticket.index) }
     }
 
-    /// Appends `cf` with chosen fields only, as `fields=cf_a,cf_b` does.
+    /// Appends `cf` with the named fields only, as `fields=cf_a,cf_b` shows it.
     pub(crate) fn chosen_custom_fields(&self, out: &mut Vec<u8>, ticket: &Ticket, names: &[String]) {
         let mut all = Vec::new();
-        self.custom_fields(&mut all, ticket, false);
-        let all: Document = serde_json::from_slice(&all).unwrap_or_default();
+        self.custom_fields(&mut all, ticket, CustomKey::ApiName);
+        let all: Object = serde_json::from_slice(&all).unwrap_or_default();
         let chosen = names.iter().map(|name| (name.clone(), all.get(name).cloned().unwrap_or(Value::Null)));
         json::value(out, &Value::Object(chosen.collect()));
     }
 }
 
-fn is_new(ticket: &Ticket) -> bool {
-    ticket.extra.as_ref().is_some_and(|extra| extra.is_new)
-}
-
-fn moment(out: &mut Vec<u8>, ms: i64) {
+fn time(out: &mut Vec<u8>, ms: i64) {
     if ms == NEVER {
         return out.extend_from_slice(NULL);
     }
@@ -227,7 +211,8 @@ fn boolean(out: &mut Vec<u8>, value: bool) {
     out.extend_from_slice(if value { b"true" } else { b"false" });
 }
 
-/// Late as of the end of the generated data, so that the answer does not hang on today.
+/// Appends whether a time has passed at the end of the generated data. Not compared with the clock, so that
+/// the truth does not change without a change of the record.
 fn overdue(out: &mut Vec<u8>, ticket: &Ticket, due: i64) {
     boolean(out, due != NEVER && due < DATA_END_MS && ticket.closed == NEVER);
 }
@@ -240,11 +225,11 @@ fn last_thread(out: &mut Vec<u8>, ticket: &Ticket) {
     out.extend_from_slice(if incoming { b"\"in\"}" } else { b"\"out\"}" });
 }
 
-fn source(out: &mut Vec<u8>, seed: u64, ticket: &Ticket, with_uuid: bool) {
+fn source(out: &mut Vec<u8>, seed: u64, ticket: &Ticket, field: TicketField) {
     out.extend_from_slice(
         b"{\"appName\":null,\"extId\":null,\"permalink\":null,\"type\":\"SYSTEM\",\"appPhotoURL\":null",
     );
-    if with_uuid {
+    if field == TicketField::SourceWithUuid {
         let high = mix(seed, 72, u64::from(ticket.index));
         let low = mix(seed, 73, u64::from(ticket.index)) >> 16;
         out.extend_from_slice(b",\"uuid\":");

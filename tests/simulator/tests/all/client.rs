@@ -1,4 +1,4 @@
-//! A small blocking HTTP client over one kept connection, independent of the simulator's own stack.
+//! A blocking HTTP/1.1 client over one connection, without the simulator's HTTP library.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,12 +14,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null when it is not JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// A header, by its name in small letters.
+    /// A header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
@@ -31,7 +31,7 @@ impl Reply {
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
     authority: String,
-    /// Sent with every request.
+    /// Headers of every request.
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -46,13 +46,18 @@ impl Client {
 
     /// Sends a request and reads the answer. An error is a broken connection or body.
     pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) -> io::Result<Reply> {
+        self.write(method, path, body)?;
+        self.read()
+    }
+
+    /// Sends a request without reading the answer.
+    pub(crate) fn write(&mut self, method: &str, path: &str, body: &str) -> io::Result<()> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.authority);
         for (name, value) in &self.headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        self.read()
+        self.stream.get_mut().write_all(request.as_bytes())
     }
 
     fn line(&mut self) -> io::Result<String> {

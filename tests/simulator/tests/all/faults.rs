@@ -1,53 +1,68 @@
-//! Faults: each kind, and that they end.
+//! Faults of answers: what each looks like, and that a client that retries gets through.
 
 use desk_simulator::FaultSettings;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::support::{by_id, start};
+use crate::support::{Fixture, INCLUDE, by_id, start};
 
-#[test]
-fn each_fault_looks_like_what_it_is() {
-    let mut fixture = start(20);
-    let set = |fixture: &crate::support::Fixture, alter: fn(&mut FaultSettings)| {
-        fixture.simulator.heal();
-        fixture.simulator.set(|settings| alter(&mut settings.faults));
-    };
-    set(&fixture, |faults| faults.too_many_requests = 1.0);
-    let reply = fixture.get("tickets");
-    assert_eq!((reply.status, reply.header("retry-after")), (429, None));
-    set(&fixture, |faults| faults.threshold_exceeded = 1.0);
-    assert_eq!(fixture.get("tickets").header("retry-after"), Some("1"));
-    set(&fixture, |faults| faults.internal_error = 1.0);
-    assert_eq!(fixture.refusal("tickets"), (500, "INTERNAL_SERVER_ERROR".to_owned()));
-    set(&fixture, |faults| faults.bad_gateway = 1.0);
-    let reply = fixture.get("tickets");
-    assert_eq!((reply.status, reply.header("content-type")), (502, Some("text/html")));
-    set(&fixture, |faults| faults.malformed = 1.0);
-    let reply = fixture.get("tickets");
-    assert!(reply.status == 200 && reply.json().is_null() && !reply.body.is_empty());
-    set(&fixture, |faults| faults.slow = 1.0);
-    assert_eq!(fixture.get("tickets").status, 200);
-    set(&fixture, |faults| faults.invalid_token = 1.0);
-    assert_eq!(fixture.refusal("tickets"), (401, "INVALID_OAUTH".to_owned()));
-    let counts = fixture.simulator.stats()["faults"].clone();
-    assert_eq!((&counts["slow"], &counts["malformed"]), (&json!(1), &json!(1)));
+/// Replaces the faults by those that `set` switches on.
+fn inject(fixture: &Fixture, set: impl FnOnce(&mut FaultSettings)) {
+    fixture.simulator.heal();
+    fixture.simulator.set(|settings| set(&mut settings.faults));
 }
 
 #[test]
-fn broken_connections_are_errors_and_a_third_try_succeeds() {
+fn each_fault_has_its_status_headers_and_body() {
+    let mut fixture = start(20);
+    inject(&fixture, |faults| faults.too_many_requests = 1.0);
+    let reply = fixture.get("tickets");
+    assert_eq!((reply.status, reply.header("retry-after")), (429, None));
+    assert_eq!(reply.json()["errorCode"], json!("TOO_MANY_REQUESTS"));
+    inject(&fixture, |faults| faults.threshold_exceeded = 1.0);
+    let reply = fixture.get("tickets");
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("1")));
+    assert_eq!(reply.json()["errorCode"], json!("THRESHOLD_EXCEEDED"));
+    inject(&fixture, |faults| faults.internal_error = 1.0);
+    assert_eq!(fixture.error("tickets"), (500, "INTERNAL_SERVER_ERROR".to_owned()));
+    inject(&fixture, |faults| faults.bad_gateway = 1.0);
+    let reply = fixture.get("tickets");
+    assert_eq!((reply.status, reply.header("content-type")), (502, Some("text/html")));
+    inject(&fixture, |faults| faults.malformed = 1.0);
+    let reply = fixture.get("tickets");
+    assert!(reply.status == 200 && reply.json().is_null() && !reply.body.is_empty());
+    inject(&fixture, |faults| faults.slow = 1.0);
+    assert_eq!(fixture.get("tickets").json()["data"].as_array().map(Vec::len), Some(20));
+    let counts = fixture.simulator.stats()["faults"].clone();
+    let once = json!({
+        "tooManyRequests": 1, "thresholdExceeded": 1, "internalError": 1, "badGateway": 1, "malformed": 1,
+        "slow": 1,
+    });
+    assert_eq!(counts, once);
+}
+
+#[test]
+fn an_invalidated_token_stays_invalid_after_the_fault() {
+    let mut fixture = start(20);
+    inject(&fixture, |faults| faults.invalid_token = 1.0);
+    assert_eq!(fixture.error("tickets"), (401, "INVALID_OAUTH".to_owned()));
+    fixture.simulator.heal();
+    assert_eq!(fixture.error("tickets"), (401, "INVALID_OAUTH".to_owned()));
+}
+
+#[test]
+fn dropped_and_truncated_answers_break_the_connection_and_the_third_attempt_succeeds() {
     let mut fixture = start(20);
     let headers = fixture.client.headers.clone();
-    for truncated in [false, true] {
-        fixture.simulator.set(|settings| {
-            settings.faults = FaultSettings::default();
-            settings.faults.dropped = if truncated { 0.0 } else { 1.0 };
-            settings.faults.truncated = if truncated { 1.0 } else { 0.0 };
+    for name in ["dropped", "truncated"] {
+        inject(&fixture, |faults| match name {
+            "dropped" => faults.dropped = 1.0,
+            _ => faults.truncated = 1.0,
         });
         for expected in [false, false, true] {
-            let mut client = Client::connect(&fixture.simulator.url()).expect("listens");
+            let mut client = Client::connect(&fixture.simulator.url()).expect("it listens");
             client.headers.clone_from(&headers);
-            assert_eq!(client.send("GET", "/api/v1/tickets?limit=7", "").is_ok(), expected);
+            assert_eq!(client.send("GET", "/api/v1/tickets?limit=7", "").is_ok(), expected, "{name}");
         }
     }
     fixture.simulator.heal();
@@ -55,7 +70,17 @@ fn broken_connections_are_errors_and_a_third_try_succeeds() {
 }
 
 #[test]
-fn a_client_that_retries_reads_the_truth_under_every_seed() {
+fn the_accounts_host_has_faults_as_well() {
+    let mut fixture = start(1);
+    inject(&fixture, |faults| faults.bad_gateway = 1.0);
+    let reply = fixture.client.send("POST", "/oauth/v2/token", "").expect("an answer");
+    assert_eq!((reply.status, reply.header("content-type")), (502, Some("text/html")));
+    inject(&fixture, |faults| faults.dropped = 1.0);
+    assert!(fixture.client.send("POST", "/oauth/v2/token", "").is_err());
+}
+
+#[test]
+fn a_client_that_retries_reads_the_truth_under_five_seeds_of_faults() {
     for seed in 0..5 {
         let mut fixture = start(600);
         fixture.simulator.set(|settings| {
@@ -66,7 +91,7 @@ fn a_client_that_retries_reads_the_truth_under_every_seed() {
         });
         let headers = fixture.client.headers.clone();
         let mut rows = Vec::new();
-        let path = format!("/api/v1/tickets?{}&limit=20", crate::support::INCLUDE);
+        let path = format!("/api/v1/tickets?{INCLUDE}&limit=20");
         while rows.len() < 600 {
             let from = rows.len() + 1;
             match fixture.client.send("GET", &format!("{path}&from={from}"), "") {
@@ -75,12 +100,13 @@ fn a_client_that_retries_reads_the_truth_under_every_seed() {
                 }
                 Ok(_) => {}
                 Err(_) => {
-                    fixture.client = Client::connect(&fixture.simulator.url()).expect("listens");
+                    fixture.client = Client::connect(&fixture.simulator.url()).expect("it listens");
                     fixture.client.headers.clone_from(&headers);
                 }
             }
         }
         assert_eq!(by_id(rows), by_id(fixture.truth("tickets", false)), "seed {seed}");
-        assert!(fixture.simulator.stats()["faults"].as_object().is_some_and(|all| !all.is_empty()));
+        let faults = fixture.simulator.stats()["faults"].clone();
+        assert!(faults.as_object().is_some_and(|faults| !faults.is_empty()), "seed {seed}: {faults}");
     }
 }

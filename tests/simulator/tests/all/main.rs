@@ -1,12 +1,18 @@
-//! Behaviour of the simulator, held against `zoho-desk-api.md`. One binary, a client of its own.
+//! The behavior of the simulator, tested against `zoho-desk-api.md` ("the reference") with a separate HTTP
+//! client and a second implementation of signatures.
 
-mod changes;
 mod client;
+mod receiver;
+mod support;
+
+mod admin;
+mod changes;
+mod deliveries;
 mod faults;
 mod limits;
 mod oauth;
 mod paging;
-mod receiver;
+mod program;
 mod shapes;
-mod support;
+mod signatures;
 mod webhooks;

@@ -1,7 +1,7 @@
 //! The connection file of a test, as a builder.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use desk_simulator::{Options, Simulator};
 
@@ -12,7 +12,7 @@ pub(crate) struct ConnectionFile {
     top: BTreeMap<String, String>,
     config: BTreeMap<String, String>,
     sink: BTreeMap<String, String>,
-    limits: BTreeMap<String, String>,
+    sections: BTreeMap<String, BTreeMap<String, String>>,
     allow: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl ConnectionFile {
             top: empty(),
             config: empty(),
             sink: empty(),
-            limits: empty(),
+            sections: BTreeMap::new(),
             allow: Vec::new(),
         };
         file.sink("sqlite", "out.db")
@@ -94,8 +94,11 @@ impl ConnectionFile {
         self.sink("jsonl", "rows")
     }
 
-    pub(crate) fn limit(mut self, key: &str, value: u64) -> Self {
-        self.limits.insert(key.to_owned(), value.to_string());
+    /// Sets a key of the runner, for example `batch.max_rows`.
+    pub(crate) fn set(mut self, key: &str, value: impl Display) -> Self {
+        let (section, name) = key.split_once('.').expect("section.key");
+        let section = self.sections.entry(section.to_owned()).or_default();
+        section.insert(name.to_owned(), value.to_string());
         self
     }
 
@@ -123,7 +126,7 @@ impl ConnectionFile {
         file.push_str(&section("", &self.top));
         file.push_str(&section("config", &self.config));
         file.push_str(&section("sink", &self.sink));
-        file.push_str(&section("limits", &self.limits));
+        self.sections.iter().for_each(|(title, keys)| file.push_str(&section(title, keys)));
         if !self.allow.is_empty() {
             let _infallible = write!(file, "\n[egress]\nallow = {:?}\n", self.allow);
         }

@@ -53,7 +53,7 @@ fn a_dead_letter_is_taken_once_its_cause_is_gone() {
     let tables = format!("{:?}", crate::desk::TABLES);
     target.desk.setup.reconfigure(|file| {
         let file = file.config("tables", &tables).config_text("signature", "off");
-        file.config_text("read_back", "never")
+        file.config_text("refetch", "never")
     });
     let serve = target.desk.serve_on(port);
     target.desk.setup.host(&["dead-letters", "replay", &dead[0]["id"].to_string()]).exits(0);

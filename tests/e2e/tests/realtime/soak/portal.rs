@@ -45,7 +45,7 @@ pub(super) fn open(seed: u64) -> Desk {
     let options = Options { seed, sizes, settings, ..Options::default() };
     Desk::with(
         options,
-        |file| if is_in_small_batches(seed) { file.limit("max_changes", BATCH) } else { file },
+        |file| if is_in_small_batches(seed) { file.set("batch.max_rows", BATCH) } else { file },
     )
 }
 

@@ -1,0 +1,125 @@
+//! The connector's values as the contract's, one function each.
+
+use super::bindings::exports::connector::source::source as contract;
+use super::bindings::exports::connector::source::{types, webhook};
+use crate::api::Usage;
+use crate::change::{Change, ChangeSource, Operation};
+use crate::check::{Item, Outcome};
+use crate::connection::Found;
+use crate::error::{Error, Kind};
+use crate::reader::Batch;
+use crate::webhook::Receipt;
+
+pub(super) fn to_receipt(receipt: Receipt) -> webhook::Receipt {
+    webhook::Receipt {
+        changes: receipt.changes.into_iter().map(to_change).collect(),
+        attributes: receipt.ignored.into_iter().map(|name| ("ignored".to_owned(), name)).collect(),
+    }
+}
+
+pub(super) fn to_error(error: Error, usage: Usage) -> types::Error {
+    let mut attributes = error.attributes;
+    attributes.extend(usage_attributes(&usage));
+    types::Error {
+        kind: to_kind(error.kind),
+        code: error.code.map(String::from),
+        message: error.message,
+        hint: error.hint,
+        retry_after_ms: error.retry_after_ms,
+        attributes,
+    }
+}
+
+fn to_kind(kind: Kind) -> types::ErrorKind {
+    match kind {
+        Kind::Config => types::ErrorKind::Config,
+        Kind::Auth => types::ErrorKind::Auth,
+        Kind::Permission => types::ErrorKind::Permission,
+        Kind::NotFound => types::ErrorKind::NotFound,
+        Kind::RateLimited => types::ErrorKind::RateLimited,
+        Kind::Unavailable => types::ErrorKind::Unavailable,
+        Kind::Data => types::ErrorKind::Data,
+        Kind::Unsupported => types::ErrorKind::Unsupported,
+        Kind::Internal => types::ErrorKind::Internal,
+    }
+}
+
+pub(super) fn usage_attributes(usage: &Usage) -> Vec<(String, String)> {
+    let mut attributes = vec![
+        ("requests".to_owned(), usage.requests.to_string()),
+        ("credits-used".to_owned(), usage.credits_used.to_string()),
+    ];
+    attributes.extend(usage.credits_left.map(|left| ("credits-left".to_owned(), left.to_string())));
+    attributes
+}
+
+pub(super) fn to_item(item: Item) -> contract::CheckItem {
+    contract::CheckItem {
+        name: item.name,
+        outcome: match item.outcome {
+            Outcome::Passed => contract::Outcome::Passed,
+            Outcome::Warning => contract::Outcome::Warning,
+            Outcome::Failed => contract::Outcome::Failed,
+            Outcome::Skipped => contract::Outcome::Skipped,
+        },
+        message: item.message,
+        hint: item.hint,
+        kind: item.kind.map(to_kind),
+    }
+}
+
+pub(super) fn to_table(found: Found) -> contract::Table {
+    let mut attributes = vec![("title".to_owned(), found.table.title.to_owned())];
+    if found.table.count.is_some() {
+        attributes.push(("count".to_owned(), "true".to_owned()));
+    }
+    contract::Table {
+        name: found.table.name.to_owned(),
+        primary_key: vec!["id".to_owned()],
+        schema: found.schema.to_string(),
+        attributes,
+    }
+}
+
+pub(super) fn to_batch(batch: Batch, usage: Usage) -> types::Batch {
+    let mut attributes = usage_attributes(&usage);
+    attributes.extend(batch.warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
+    types::Batch {
+        changes: batch.changes.into_iter().map(to_change).collect(),
+        cursor: batch.cursor,
+        generation: batch.generation.map(|generation| types::Generation {
+            id: generation.id,
+            as_of_ms: generation.as_of_ms,
+            complete: generation.complete,
+        }),
+        caught_up: batch.caught_up,
+        wait_ms: batch.wait_ms,
+        attributes,
+    }
+}
+
+fn to_change(change: Change) -> types::Change {
+    types::Change {
+        table: change.table.to_owned(),
+        operation: match change.operation {
+            Operation::Read => types::Operation::Read,
+            Operation::Create => types::Operation::Create,
+            Operation::Update => types::Operation::Update,
+            Operation::Delete => types::Operation::Delete,
+        },
+        key: change.key,
+        before: change.before,
+        after: change.after,
+        partial: change.partial,
+        source: match change.source {
+            ChangeSource::Snapshot => types::ChangeSource::Snapshot,
+            ChangeSource::Incremental => types::ChangeSource::Incremental,
+            ChangeSource::Webhook => types::ChangeSource::Webhook,
+            ChangeSource::Refetch => types::ChangeSource::Refetch,
+        },
+        source_updated_at_ms: change.source_updated_at_ms,
+        as_of_ms: change.as_of_ms,
+        id: change.id,
+        attributes: Vec::new(),
+    }
+}

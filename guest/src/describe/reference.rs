@@ -1,0 +1,65 @@
+//! `docs/configuration.md`: its table of this connector's keys is made from the schema, and compared here.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::document;
+
+/// Lines between which the table stands.
+const BEGIN: &str = "<!-- begin generated: keys of zoho-desk -->\n";
+const END: &str = "<!-- end generated -->\n";
+
+fn table() -> String {
+    let mut text = String::from("\n| key | default | values | meaning |\n|---|---|---|---|\n");
+    let configuration = &document()["configuration"];
+    let required = configuration["required"].as_array().unwrap();
+    for (name, schema) in configuration["properties"].as_object().unwrap() {
+        let default = match schema.get("default") {
+            _ if required.iter().any(|key| key == name) => "required".to_owned(),
+            Some(default) => format!("`{default}`"),
+            None => "–".to_owned(),
+        };
+        let words = |member: &str| schema[member].as_str().unwrap();
+        let (title, description) = (words("title"), words("description"));
+        text.push_str(&format!(
+            "| `{name}` | {default} | {} | **{title}.** {description} |\n",
+            values(schema)
+        ));
+    }
+    text.push('\n');
+    text
+}
+
+fn values(schema: &Value) -> String {
+    let at_most = schema.get("maxItems").map(|max| format!(", at most {max}")).unwrap_or_default();
+    match (schema["type"].as_str().unwrap(), schema.get("enum")) {
+        (_, Some(Value::Array(choices))) => {
+            choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ")
+        }
+        ("array", _) if schema["items"].get("enum").is_some() => "a list of table names".to_owned(),
+        ("array", _) => format!("a list of texts{at_most}"),
+        ("boolean", _) => "`true`, `false`".to_owned(),
+        _ if schema.get("format").is_some() => "a URL of scheme, host and port".to_owned(),
+        _ if schema["pattern"] == "^[0-9]+$" => "digits".to_owned(),
+        _ => "text".to_owned(),
+    }
+}
+
+#[test]
+fn the_page_lists_every_key_of_the_connector_as_it_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    let made = table();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
+    } else {
+        assert!(
+            written == made,
+            "docs/configuration.md differs from the keys. This rewrites it: \
+             UPDATE_DOCS=1 cargo test --release -p zoho-desk --lib the_page_lists\nIt should be:\n{made}"
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! Custom fields of rows that are read without their detail: from a projection of the same list page, or else
+//! from the detail.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::details::Listed;
+use super::output::Output;
+use crate::api::{Answer, Api};
+use crate::error::{Kind, Result};
+use crate::members::{Members, Writer};
+use crate::row;
+use crate::table::Table;
+use crate::transport::Transport;
+
+/// Writes the rows in order, each with the `cf` that `projection` has for it; a row without one gets it from
+/// its detail. Returns how many were processed; if fewer than all, `out.failure` says why.
+pub(super) fn read<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    listed: &[Listed<'_>],
+    projection: Result<Answer>,
+    out: &mut Output,
+) -> usize {
+    let keys = api.config().custom_field_keys.clone();
+    let projected = projection.ok().map(|answer| by_id(&answer, &keys)).unwrap_or_default();
+    let paths: Vec<String> = listed
+        .iter()
+        .filter(|row| !projected.contains_key(&row.meta.id))
+        .filter_map(|row| table.record_path(&row.meta.id))
+        .collect();
+    let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return 0 };
+    let mut details = answers.into_iter();
+    for (index, row) in listed.iter().enumerate() {
+        let cf = match projected.get(&row.meta.id) {
+            Some(cf) => Some(cf.clone()),
+            None => {
+                let Some(answer) = details.next() else { continue };
+                let Some(cf) = out.value_or_end(of_detail(answer, &keys)) else { return index };
+                cf
+            }
+        };
+        // None: deleted since it was listed.
+        let Some(cf) = cf else { continue };
+        let document = row::with_member(row.row, "cf", &cf).unwrap_or_else(|| row.row.to_owned());
+        out.row(table, row.meta, document, row.as_of_ms);
+    }
+    listed.len()
+}
+
+/// `cf` by row id, of a page projected to `keys`.
+fn by_id(answer: &Answer, keys: &[String]) -> BTreeMap<String, String> {
+    let Ok(rows) = answer.rows() else { return BTreeMap::new() };
+    rows.into_iter().filter_map(|raw| Some((row::meta(raw.get())?.id, of_row(raw.get(), keys)?))).collect()
+}
+
+/// `cf` of one detail with only `keys`; none when the record is deleted.
+fn of_detail(answer: Result<Answer>, keys: &[String]) -> Result<Option<String>> {
+    match answer {
+        Ok(answer) => {
+            let detail = answer.object()?.map_or("{}", RawValue::get);
+            Ok(Some(of_row(detail, keys).unwrap_or_else(|| "{}".to_owned())))
+        }
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `cf` with only `keys`, in alphabetical order, of a row that has them in `cf` or as members; none when it
+/// has none.
+fn of_row(raw: &str, keys: &[String]) -> Option<String> {
+    let members = Members::parse(raw)?;
+    let nested = members.get("cf").and_then(Members::parse);
+    let found: BTreeMap<&str, &str> = keys
+        .iter()
+        .filter_map(|key| {
+            let value = nested.as_ref().and_then(|nested| nested.get(key)).or_else(|| members.get(key));
+            Some((key.as_str(), value?))
+        })
+        .collect();
+    let mut writer = Writer::new(64 * found.len());
+    found.iter().for_each(|(key, value)| writer.member(key, value));
+    (!found.is_empty()).then(|| writer.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_row;
+
+    #[test]
+    fn custom_fields_are_taken_from_cf_first_and_only_those_asked_for() {
+        let keys = ["cf_b".to_owned(), "cf_a".to_owned(), "cf_none".to_owned()];
+        let nested = r#"{"id":"1","cf":{"cf_b":"2","cf_a":null,"cf_c":"3"},"cf_b":"other"}"#;
+        assert_eq!(of_row(nested, &keys).unwrap(), r#"{"cf_a":null,"cf_b":"2"}"#);
+        assert_eq!(of_row(r#"{"id":"1","cf":null,"cf_a":"1"}"#, &keys).unwrap(), r#"{"cf_a":"1"}"#);
+        assert_eq!(of_row(r#"{"id":"1","cf":{"cf_c":"3"}}"#, &keys), None);
+    }
+}

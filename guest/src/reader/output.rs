@@ -1,0 +1,116 @@
+//! The batch being filled: its changes, its bounds, its warnings, and why it ended early.
+
+use super::Limits;
+use crate::change::{Change, ChangeSource, Operation};
+use crate::error::{Error, Result};
+use crate::row::RowMeta;
+use crate::table::Table;
+
+/// The result of one step of a read.
+pub(super) enum Progress {
+    /// There may be more at the cursor.
+    More,
+    /// The phase is finished.
+    Done,
+}
+
+pub(super) struct Output {
+    /// Of every change in it: a batch never holds both a snapshot's and incremental changes.
+    pub(super) source: ChangeSource,
+    pub(super) changes: Vec<Change>,
+    bytes: usize,
+    pub(super) warnings: Vec<String>,
+    limits: Limits,
+    deadline_ms: u64,
+    /// The cursor moved, with or without changes: a failure ends the batch instead of the call.
+    pub(super) has_moved: bool,
+    /// A row was skipped that the sink may hold.
+    pub(super) incomplete: bool,
+    /// Why the batch ended early.
+    pub(super) failure: Option<Error>,
+}
+
+impl Output {
+    pub(super) fn new(source: ChangeSource, limits: Limits, ticks_ms: u64) -> Self {
+        Self {
+            source,
+            changes: Vec::new(),
+            bytes: 0,
+            warnings: Vec::new(),
+            limits,
+            deadline_ms: ticks_ms.saturating_add(u64::from(limits.max_ms)),
+            has_moved: false,
+            incomplete: false,
+            failure: None,
+        }
+    }
+
+    /// Adds a row as this read found it.
+    pub(super) fn row(&mut self, table: &'static Table, meta: &RowMeta, row: String, as_of_ms: Option<u64>) {
+        self.push(Change::of_row(table, Operation::Read, meta, row, as_of_ms, self.source));
+    }
+
+    /// Adds a row of which this user may not see the complete record: the sink keeps the other members it
+    /// holds.
+    pub(super) fn partial_row(
+        &mut self,
+        table: &'static Table,
+        meta: &RowMeta,
+        row: String,
+        as_of_ms: Option<u64>,
+    ) {
+        let change = Change::of_row(table, Operation::Read, meta, row, as_of_ms, self.source);
+        self.push(Change { partial: true, ..change });
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        table: &'static Table,
+        id: &str,
+        before: Option<String>,
+        as_of_ms: Option<u64>,
+    ) {
+        self.push(Change::delete(table, id, before, as_of_ms, self.source));
+    }
+
+    /// Adds a change. A row found incrementally was created or changed, and replaces only the members it has:
+    /// a list row of the snapshot may have members that neither search nor detail have.
+    pub(super) fn push(&mut self, mut change: Change) {
+        if change.operation == Operation::Read && self.source == ChangeSource::Incremental {
+            change.operation = Operation::Update;
+            change.partial = true;
+            // The search index lags, so a search row is only as recent as its modified time.
+            change.as_of_ms = change.as_of_ms.or(change.source_updated_at_ms);
+        }
+        self.bytes +=
+            change.after.as_ref().map_or(0, String::len) + change.before.as_ref().map_or(0, String::len);
+        self.changes.push(change);
+    }
+
+    /// Notes that rows are skipped that the sink may hold: the snapshot is incomplete.
+    pub(super) fn skip(&mut self, warning: String) {
+        self.incomplete = true;
+        self.warnings.push(warning);
+    }
+
+    /// The value, or none after storing the failure that ends the batch.
+    pub(super) fn value_or_end<V>(&mut self, result: Result<V>) -> Option<V> {
+        result.map_err(|error| self.failure = Some(error)).ok()
+    }
+
+    /// The result of a step that did not process its whole page: the failure, or the batch is full.
+    pub(super) fn interrupted(&mut self) -> Result<Progress> {
+        self.failure.take().map_or(Ok(Progress::More), Err)
+    }
+
+    pub(super) fn is_full(&self, ticks_ms: u64) -> bool {
+        self.changes.len() >= self.limits.max_changes as usize
+            || self.bytes >= self.limits.max_bytes as usize
+            || ticks_ms >= self.deadline_ms
+    }
+
+    /// Changes that still fit.
+    pub(super) fn room(&self) -> u64 {
+        u64::from(self.limits.max_changes).saturating_sub(self.changes.len() as u64)
+    }
+}

@@ -1,0 +1,74 @@
+//! Rows that incremental reading has processed, so that the overlap of two windows is not read twice. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::limits;
+use crate::row::{self, RowMeta};
+use crate::table::{Table, TimeField};
+
+/// A row as one window returns it.
+pub(super) struct SeenRow {
+    /// Its id and the counters of its children: other counters are another name.
+    name: String,
+    /// Its value of the window's time field.
+    at_ms: Option<u64>,
+    /// Name and time of the same state in a window of modified times, where the counters prove that no child
+    /// was added since.
+    modified: Option<(String, u64)>,
+}
+
+impl SeenRow {
+    /// A row of a window of `field`, the `index`th cursor field of the table.
+    pub(super) fn new(table: &Table, field: TimeField, index: usize, meta: &RowMeta, row: &str) -> Self {
+        let counts = table
+            .children
+            .and_then(|children| row::counts(row, children.kinds.iter().map(|kind| kind.count)));
+        let name = counts.as_ref().map_or_else(|| meta.id.clone(), |counts| format!("{}:{counts}", meta.id));
+        if index == 0 {
+            return Self { name, at_ms: meta.modified_time_ms, modified: None };
+        }
+        let modified = counts.and(meta.modified_time_ms).map(|modified_ms| (name.clone(), modified_ms));
+        Self { name: format!("{name}@{}", field.member), at_ms: row::time(row, field.member), modified }
+    }
+
+    /// True unless exactly this state was processed.
+    pub(super) fn is_new(&self, seen: &BTreeMap<String, u64>) -> bool {
+        let is_known = self.at_ms.is_some() && seen.get(&self.name).copied() == self.at_ms;
+        let is_known_as_modified =
+            self.modified.as_ref().is_some_and(|(name, at_ms)| seen.get(name) == Some(at_ms));
+        !is_known && !is_known_as_modified
+    }
+
+    /// Adds it to the processed rows. A row that changed just now may change again within the same second: it
+    /// is not added, so that the next window reads it once more.
+    pub(super) fn record(self, seen: &mut BTreeMap<String, u64>, source_now_ms: u64) {
+        if let Some(at_ms) = self.at_ms.filter(|ms| ms + limits::SETTLED_MS < source_now_ms) {
+            seen.insert(self.name, at_ms);
+        }
+    }
+}
+
+/// Removes rows before `horizon_ms`, which no window returns again, and the oldest above the limit.
+pub(super) fn evict(seen: &mut BTreeMap<String, u64>, horizon_ms: u64) {
+    seen.retain(|_, at_ms| *at_ms >= horizon_ms);
+    while seen.len() > limits::SEARCH_SEEN_MAX {
+        let oldest = seen.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(name, _)| name.clone());
+        let Some(oldest) = oldest else { break };
+        seen.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_before_the_horizon_and_the_oldest_above_the_limit_are_evicted() {
+        let most = limits::SEARCH_SEEN_MAX as u64;
+        let mut seen: BTreeMap<String, u64> =
+            (1..=most + 13).map(|at_ms| (at_ms.to_string(), at_ms)).collect();
+        evict(&mut seen, 4);
+        assert_eq!(seen.len() as u64, most);
+        assert_eq!(seen.values().min(), Some(&14));
+    }
+}

@@ -1,0 +1,224 @@
+//! Batches through a scripted transport: their rows, their bounds, and failed calls.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use zoho_desk::change::Operation;
+use zoho_desk::check::Outcome;
+use zoho_desk::error::Kind;
+use zoho_desk::reader::{Generation, Limits};
+
+use crate::desk::Desk;
+use crate::setup::{LIMITS, connect, read_all};
+
+#[test]
+fn tickets_with_detail_have_the_members_of_detail_and_list() {
+    let desk = Desk::with_tickets(250);
+    let (rows, _) = read_all(&mut connect(&desk, json!({})), "tickets", LIMITS);
+    assert_eq!(rows.len(), 250);
+    assert_eq!(rows[7]["description"], "text 8");
+    assert_eq!(rows[7]["isRead"], true);
+    assert_eq!(rows[7]["contact"]["id"], "c8");
+}
+
+#[test]
+fn tickets_without_detail_cost_a_hundredth_of_the_calls() {
+    let desk = Desk::with_tickets(250);
+    let (rows, _) = read_all(&mut connect(&desk, json!({"ticket_detail": false})), "Tickets", LIMITS);
+    assert_eq!(rows.len(), 250);
+    assert!(rows[0].get("description").is_none());
+    assert!(desk.calls() < 10, "{} calls", desk.calls());
+}
+
+#[test]
+fn custom_fields_without_detail_come_from_a_projection_or_else_the_detail() {
+    for refuse_fields in [false, true] {
+        let desk = Desk::with_tickets(5);
+        desk.set(|state| state.refuse_fields = refuse_fields);
+        let config = json!({"ticket_detail": false, "custom_field_keys": ["cf_region"]});
+        let (rows, _) = read_all(&mut connect(&desk, config), "tickets", LIMITS);
+        assert_eq!(rows.len(), 5);
+        assert_eq!(rows[2]["cf"], json!({"cf_region": "r3"}), "fields refused: {refuse_fields}");
+        assert_eq!(rows[2]["contact"]["id"], "c3");
+    }
+}
+
+#[test]
+fn a_failure_ends_the_batch_after_the_rows_before_it_and_the_cursor_continues_there() {
+    let desk = Desk::with_tickets(250);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_detail_of = Some("150".to_owned()));
+    let batch = connection.read("tickets", None, LIMITS).unwrap();
+    assert_eq!(batch.changes.len(), 149);
+    assert!(!batch.caught_up);
+    assert!(batch.warnings[0].contains("500"), "{:?}", batch.warnings);
+    assert_eq!(connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap_err().kind, Kind::Unavailable);
+    desk.set(|state| state.fail_detail_of = None);
+    let next = connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap();
+    assert_eq!(next.changes[0].key, r#"{"id":"150"}"#);
+    assert_eq!(next.changes.len(), 101);
+}
+
+#[test]
+fn a_deleted_record_is_skipped_and_a_hidden_one_has_only_the_members_of_the_list() {
+    let desk = Desk::with_tickets(5);
+    desk.set(|state| {
+        state.detail_status.insert("2".to_owned(), 404);
+        state.detail_status.insert("3".to_owned(), 403);
+    });
+    let (rows, _) = read_all(&mut connect(&desk, json!({})), "tickets", LIMITS);
+    let ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["1", "3", "4", "5"]);
+    assert_eq!(rows[1]["subject"], "s");
+    assert!(rows[1].get("description").is_none(), "the detail is hidden");
+}
+
+#[test]
+fn an_optional_parameter_that_a_portal_refuses_is_dropped_for_good() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| state.refuse_include = true);
+    let mut connection = connect(&desk, json!({"ticket_detail": false}));
+    assert_eq!(read_all(&mut connection, "tickets", LIMITS).0.len(), 3);
+    assert!(connection.session().contains("tickets.include"));
+}
+
+#[test]
+fn a_server_that_ignores_from_fails_the_read() {
+    let desk = Desk::with_tickets(300);
+    desk.set(|state| state.ignore_from = true);
+    let mut connection = connect(&desk, json!({"ticket_detail": false}));
+    let mut cursor = None;
+    for _ in 0..50 {
+        match connection.read("tickets", cursor.as_deref(), LIMITS) {
+            Ok(batch) => cursor = Some(batch.cursor),
+            Err(error) => {
+                assert_eq!(error.kind, Kind::Data);
+                assert!(error.message.contains("repeats the same rows"), "{error}");
+                return;
+            }
+        }
+    }
+    panic!("the read never fails");
+}
+
+#[test]
+fn a_refused_token_is_renewed_once_and_the_call_is_retried_once() {
+    let desk = Desk::with_tickets(3);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.token += 1);
+    assert_eq!(read_all(&mut connection, "tickets", LIMITS).0.len(), 3);
+    assert_eq!(desk.tokens(), 2);
+    desk.set(|state| state.refuse_every_token = true);
+    let error = connection.read("tickets", None, LIMITS).unwrap_err();
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::Unavailable, Some("INVALID_OAUTH")));
+    assert_eq!(desk.tokens(), 3, "one renewal, not one for each refusal");
+}
+
+#[test]
+fn a_batch_passes_max_changes_by_one_page_at_most_and_the_next_continues() {
+    let desk = Desk::with_tickets(450);
+    let mut connection = connect(&desk, json!({"ticket_detail": false}));
+    let small = Limits { max_changes: 120, ..LIMITS };
+    let (mut cursor, mut lengths, mut keys) = (None::<String>, Vec::new(), BTreeSet::new());
+    loop {
+        let batch = connection.read("tickets", cursor.as_deref(), small).unwrap();
+        lengths.push(batch.changes.len());
+        keys.extend(batch.changes.into_iter().map(|change| change.key));
+        cursor = Some(batch.cursor);
+        if batch.caught_up {
+            break;
+        }
+    }
+    assert!(lengths.len() > 2 && lengths.iter().all(|length| *length <= 220), "{lengths:?}");
+    assert_eq!(keys.len(), 450);
+}
+
+#[test]
+fn after_the_snapshot_only_changes_are_read() {
+    let desk = Desk::with_tickets(30);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| state.modify("17"));
+    desk.set(|state| state.delete("4"));
+    desk.advance_ms(90_000);
+    let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+    assert!(batch.caught_up && batch.generation.is_none());
+    let keys: Vec<(&str, Operation)> =
+        batch.changes.iter().map(|change| (change.key.as_str(), change.operation)).collect();
+    assert_eq!(keys, [(r#"{"id":"17"}"#, Operation::Update), (r#"{"id":"4"}"#, Operation::Delete)]);
+    desk.advance_ms(300_000);
+    let again = connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap();
+    assert!(again.changes.is_empty(), "the overlap returns row 17 again, and it is known");
+}
+
+#[test]
+fn children_of_a_page_of_parents_larger_than_a_batch_are_read_in_several_batches() {
+    let desk = Desk::with_tickets(160);
+    let mut connection = connect(&desk, json!({}));
+    let (rows, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    assert_eq!(rows.len(), 160);
+    assert_eq!((&rows[0]["kind"], &rows[0]["ticketId"]), (&json!("thread"), &json!("1")));
+    desk.advance_ms(60_000);
+    (1..=160).for_each(|id: u32| desk.set(|state| state.modify(&id.to_string())));
+    let small = Limits { max_changes: 50, ..LIMITS };
+    let mut seen = BTreeSet::new();
+    for _ in 0..20 {
+        let batch = connection.read("ticket_conversations", Some(&cursor), small).unwrap();
+        seen.extend(batch.changes.into_iter().map(|change| change.key));
+        assert_ne!(batch.cursor, cursor, "the cursor moves");
+        cursor = batch.cursor;
+        if batch.caught_up {
+            assert_eq!(seen.len(), 160);
+            return;
+        }
+    }
+    panic!("never caught up");
+}
+
+#[test]
+fn only_the_last_batch_of_a_snapshot_is_complete() {
+    let desk = Desk::with_tickets(150);
+    let mut connection = connect(&desk, json!({"ticket_detail": false}));
+    let first = connection.read("tickets", None, Limits { max_changes: 50, ..LIMITS }).unwrap();
+    let generation = first.generation.unwrap();
+    assert!(!generation.complete);
+    let last = connection.read("tickets", Some(&first.cursor), LIMITS).unwrap();
+    assert_eq!(last.generation, Some(Generation { complete: true, ..generation }));
+}
+
+#[test]
+fn fields_of_every_module_are_tagged_and_a_missing_module_is_skipped() {
+    let desk = Desk::with_tickets(0);
+    let mut connection = connect(&desk, json!({}));
+    let (rows, cursor) = read_all(&mut connection, "organization_fields", LIMITS);
+    let modules: Vec<&str> = rows.iter().map(|row| row["module"].as_str().unwrap()).collect();
+    assert!(modules.contains(&"tickets") && modules.contains(&"products"));
+    assert!(!modules.contains(&"timeEntry"), "the portal answers 422 for it");
+    assert!(cursor.contains(r#""phase":"idle""#), "{cursor}");
+}
+
+#[test]
+fn discovery_finds_custom_fields_with_path_and_type() {
+    let desk = Desk::with_tickets(0);
+    let found = connect(&desk, json!({"tables": ["tickets"]})).discover().unwrap();
+    let region = &found[0].schema["properties"]["cf_region"];
+    assert_eq!((&region["x-path"], &region["x-type"]), (&json!("/cf/cf_region"), &json!("text")));
+}
+
+#[test]
+fn the_connection_test_skips_items_that_depend_on_a_failed_one() {
+    let desk = Desk::with_tickets(2);
+    let outcomes = |more: Value| -> Vec<(String, Outcome)> {
+        connect(&desk, more).check().into_iter().map(|item| (item.name, item.outcome)).collect()
+    };
+    let good = outcomes(json!({"tables": ["tickets", "departments"]}));
+    let names: Vec<&str> = good.iter().map(|(name, _)| name.as_str()).collect();
+    let expected =
+        ["desk host", "accounts host", "token", "organization", "table departments", "table tickets"];
+    assert_eq!(names, expected);
+    assert!(good.iter().all(|(_, outcome)| *outcome == Outcome::Passed), "{good:?}");
+    let wrong = outcomes(json!({"tables": ["tickets"], "organization_id": "43"}));
+    assert_eq!(wrong[3], ("organization".to_owned(), Outcome::Failed));
+    assert_eq!(wrong[4], ("table tickets".to_owned(), Outcome::Skipped));
+}

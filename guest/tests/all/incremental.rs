@@ -1,0 +1,211 @@
+//! Incremental reading through a scripted transport: search windows, deletes, children, the recycle bin.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use zoho_desk::change::Operation;
+use zoho_desk::connection::Connection;
+use zoho_desk::reader::Batch;
+
+use crate::desk::Desk;
+use crate::setup::{LIMITS, connect, read_all};
+
+/// Reads from a cursor until caught up.
+fn read_changes(connection: &mut Connection<Desk>, table: &str, mut cursor: String) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    for _ in 0..300 {
+        let batch = connection.read(table, Some(&cursor), LIMITS).unwrap();
+        let done = batch.caught_up;
+        cursor.clone_from(&batch.cursor);
+        batches.push(batch);
+        if done {
+            return batches;
+        }
+    }
+    panic!("never caught up");
+}
+
+/// The keys of all changes, each once.
+fn keys(batches: &[Batch]) -> BTreeSet<&str> {
+    batches.iter().flat_map(|batch| &batch.changes).map(|change| change.key.as_str()).collect()
+}
+
+#[test]
+fn a_window_without_a_total_is_halved_at_the_search_cap_and_read_to_its_end() {
+    for same_second in [false, true] {
+        let desk = Desk::with_tickets(6_000);
+        desk.set(|state| state.count_of_page = true);
+        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+        desk.advance_ms(10 * 60_000);
+        for id in 1..=6_000 {
+            desk.set(|state| state.modify_at(id, if same_second { 300_000 } else { u64::from(id) * 90 }));
+        }
+        let batches = read_changes(&mut connection, "tickets", cursor);
+        let found = keys(&batches).len();
+        let warned = batches.iter().flat_map(|batch| &batch.warnings).any(|text| text.contains("one second"));
+        if same_second {
+            assert!((4_900..=5_000).contains(&found) && warned, "{found}, warned: {warned}");
+        } else {
+            assert!(found == 6_000 && !warned, "{found}, warned: {warned}");
+        }
+    }
+}
+
+#[test]
+fn deletes_found_by_404_are_dated_by_the_sources_clock_and_have_distinct_ids() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| state.ahead_ms = 600_000);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        desk.advance_ms(60_000);
+        desk.set(|state| {
+            state.modify("5");
+            state.detail_status.insert("5".to_owned(), 404);
+        });
+        desk.advance_ms(10_000);
+        let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+        let [change] = &batch.changes[..] else { panic!("{:?}", batch.changes) };
+        assert_eq!(change.operation, Operation::Delete);
+        assert_eq!(change.as_of_ms, Some((desk.now_ms() + 600_000) / 1000 * 1000 - 1000));
+        ids.push(change.id.clone());
+        cursor = batch.cursor;
+    }
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn conversations_of_a_ticket_in_the_recycle_bin_are_deleted_where_they_are_still_listed() {
+    let desk = Desk::with_tickets(60);
+    let mut connection = connect(&desk, json!({"department_ids": ["1"]}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.move_to(9, 2);
+        (5..=9).for_each(|id: u32| state.delete(&id.to_string()));
+    });
+    let deleted_ms = desk.now_ms();
+    desk.advance_ms(30_000);
+    let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    let expected: Vec<String> = (5..=8).map(|id| format!(r#"{{"id":"t{id}"}}"#)).collect();
+    assert_eq!(
+        batch.changes.iter().map(|change| &change.key).collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
+    assert!(batch.changes.iter().all(|change| change.operation == Operation::Delete));
+    assert_eq!(batch.changes[0].as_of_ms, Some(deleted_ms + 999));
+}
+
+#[test]
+fn conversations_of_tickets_in_the_recycle_bin_that_are_refused_cost_few_calls_and_no_warning() {
+    let desk = Desk::with_tickets(200);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        for id in 1..=150 {
+            state.delete(&id.to_string());
+            state.hidden.extend([format!("{id}/threads"), format!("{id}/comments")]);
+        }
+        state.asked.clear();
+    });
+    let batch = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    assert!(batch.changes.is_empty() && batch.warnings.is_empty(), "{:?}", batch.warnings);
+    desk.set(|state| assert!(state.asked.len() < 50, "{} calls", state.asked.len()));
+}
+
+/// The keys of the next batch.
+fn next(connection: &mut Connection<Desk>, table: &str, cursor: &mut String) -> Vec<String> {
+    let batch = connection.read(table, Some(cursor), LIMITS).unwrap();
+    assert!(batch.caught_up);
+    *cursor = batch.cursor;
+    batch.changes.into_iter().map(|change| change.key).collect()
+}
+
+#[test]
+fn a_ticket_is_read_once_for_a_customer_response_that_did_not_modify_it() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        state.modify("6");
+        state.respond_to(5);
+        state.respond_to(6);
+    });
+    desk.advance_ms(30_000);
+    let found = next(&mut connection, "ticket_conversations", &mut cursor);
+    assert_eq!(
+        found,
+        [r#"{"id":"t6"}"#, r#"{"id":"t5"}"#],
+        "by modified time, then by response time; none twice"
+    );
+    desk.advance_ms(60_000);
+    assert!(next(&mut connection, "ticket_conversations", &mut cursor).is_empty(), "both are known");
+    desk.set(|state| state.respond_to(6));
+    desk.advance_ms(30_000);
+    let again = next(&mut connection, "ticket_conversations", &mut cursor);
+    assert_eq!(again.len(), 0, "the same counts and modified time: nothing was added");
+}
+
+#[test]
+fn a_comment_on_a_ticket_in_the_overlap_is_found_by_its_count() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| state.modify("6"));
+    desk.advance_ms(30_000);
+    assert_eq!(next(&mut connection, "ticket_conversations", &mut cursor), [r#"{"id":"t6"}"#]);
+    desk.set(|state| state.comment_on(6));
+    desk.advance_ms(300_000);
+    let found = next(&mut connection, "ticket_conversations", &mut cursor);
+    assert_eq!(found, [r#"{"id":"t6"}"#, r#"{"id":"c6-0"}"#]);
+    desk.advance_ms(300_000);
+    assert!(next(&mut connection, "ticket_conversations", &mut cursor).is_empty());
+}
+
+#[test]
+fn a_portal_whose_search_takes_only_modified_times_is_asked_once_for_others() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| state.refuse_response_time = true);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    for _ in 0..2 {
+        desk.advance_ms(60_000);
+        desk.set(|state| state.modify("6"));
+        desk.advance_ms(30_000);
+        assert_eq!(next(&mut connection, "ticket_conversations", &mut cursor), [r#"{"id":"t6"}"#]);
+    }
+    let asked =
+        |state: &crate::desk::State| state.asked.iter().filter(|path| path.contains("customerRes")).count();
+    desk.set(|state| assert_eq!(asked(state), 1));
+}
+
+#[test]
+fn cursors_of_version_1_are_read() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let at = desk.now_ms();
+    desk.set(|state| state.modify("6"));
+    desk.advance_ms(30_000);
+    let snapshot = json!({"version": 1, "table": "tickets", "phase": "snapshot", "started_at_ms": at,
+        "source_started_at_ms": at, "partition": 0, "pages_at_once": 1,
+        "offset": {"from": 3, "last_ids": ["1", "2", "3"]}});
+    let search = json!({"version": 1, "table": "ticket_conversations", "phase": "search", "since_ms": at,
+        "window": {"from_ms": at - 60_000, "to_ms": at + 20_000, "end_ms": at + 20_000,
+            "source_now_ms": null, "offset": {"from": 1, "last_ids": []}},
+        "recycle_bin_since_ms": at, "seen": {"5": at}});
+    let idle = json!({"version": 1, "table": "departments", "phase": "idle",
+        "last_snapshot_ms": at - 7_200_000});
+    for (table, cursor, changes) in
+        [("tickets", snapshot, 6), ("ticket_conversations", search, 1), ("departments", idle, 1)]
+    {
+        let cursor = cursor.to_string();
+        let batch = connection.read(table, Some(&cursor), LIMITS).unwrap();
+        assert!(batch.caught_up, "{table}");
+        assert_eq!(batch.changes.len(), changes, "{table}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Checks a document against the table of keys and adds the defaults.
+//!
+//! Pure. Reports every problem at its key; knows nothing of what the values are used for.
+
+use serde_json::{Map, Value};
+
+use super::document::{Document, nearest};
+use super::keys::{CONFIG, DefaultValue, KEYS, Key, Kind};
+use crate::egress::policy::Target;
+use crate::limits::Limits;
+use crate::units::{UnitError, parse_bytes, parse_duration};
+
+/// Longest name of a connection; it is the name of a folder.
+const NAME_BYTES_MAX: usize = 64;
+/// Names that the data folder uses itself.
+const NAMES_RESERVED: [&str; 6] =
+    ["cache", "key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
+
+/// What is wrong with a value, and what to write instead.
+struct Refusal {
+    what: String,
+    hint: Option<String>,
+}
+
+/// Notes every unknown, missing or unusable key in the document.
+pub(super) fn check(document: &mut Document<'_>) {
+    let written: Vec<String> = document.values.keys().cloned().collect();
+    for name in &written {
+        if name == CONFIG || is_section(name) {
+            match document.get(name) {
+                Some(Value::Object(members)) if name != CONFIG => {
+                    let names: Vec<String> = members.keys().map(|key| format!("{name}.{key}")).collect();
+                    names.iter().for_each(|name| check_key(document, name));
+                }
+                Some(Value::Object(_)) => {}
+                _ => document.problem(name, format!("a section is required: [{name}]"), None),
+            }
+        } else {
+            check_key(document, name);
+        }
+    }
+    for key in &KEYS {
+        if matches!(key.default, DefaultValue::Required) && document.get(key.name).is_none() {
+            let hint = format!("add a line: {} = \"acme\"", key.name);
+            document.problem(key.name, "missing", Some(hint));
+        }
+    }
+}
+
+/// The value of `name`, if it is there and usable.
+pub(super) fn name(document: &Document<'_>) -> Option<String> {
+    let name = document.get("name")?;
+    accept(&Kind::Name, name).is_ok().then(|| name.as_str().map(str::to_owned))?
+}
+
+/// The values with the defaults of all keys that are not there.
+pub(super) fn with_defaults(mut values: Map<String, Value>) -> Map<String, Value> {
+    for key in &KEYS {
+        let members = match key.section() {
+            "" => &mut values,
+            section => {
+                let section = values.entry(section).or_insert_with(|| Value::Object(Map::new()));
+                let Value::Object(members) = section else { continue };
+                members
+            }
+        };
+        if let DefaultValue::Value(text) = key.default {
+            members.entry(key.short_name()).or_insert_with(|| key.kind.value(text));
+        }
+    }
+    values
+}
+
+impl Default for Limits {
+    /// The defaults of the table of keys.
+    fn default() -> Self {
+        let mut sections = with_defaults(Map::new());
+        sections.retain(|name, _| matches!(name.as_str(), "batch" | "retry" | "serve" | "sandbox"));
+        serde_json::from_value(Value::Object(sections)).expect("the table of keys and `Limits` agree")
+    }
+}
+
+fn is_section(name: &str) -> bool {
+    !name.is_empty() && KEYS.iter().any(|key| key.section() == name)
+}
+
+fn check_key(document: &mut Document<'_>, name: &str) {
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
+        return document.problem(name, "unknown key", Some(suggestion(name)));
+    };
+    let Some(value) = document.get(name) else { return };
+    if let Err(Refusal { what, hint }) = accept(&key.kind, value) {
+        document.problem(name, what, hint);
+    }
+}
+
+/// What to write instead of an unknown key.
+fn suggestion(name: &str) -> String {
+    let (section, short) = name.rsplit_once('.').unwrap_or(("", name));
+    let elsewhere = KEYS.iter().find(|key| key.short_name() == short);
+    if let Some(Key { name: full, .. }) = elsewhere {
+        return match full.split_once('.') {
+            Some((section, _)) => format!("`{short}` belongs under [{section}]"),
+            None => format!("`{short}` belongs at the top of the file, before the first [section]"),
+        };
+    }
+    let mut known: Vec<&str> =
+        KEYS.iter().filter(|key| key.section() == section).map(Key::short_name).collect();
+    if section.is_empty() {
+        known.push(CONFIG);
+        let sections = KEYS.iter().map(Key::section).filter(|section| !section.is_empty());
+        sections.for_each(|section| {
+            if !known.contains(&section) {
+                known.push(section);
+            }
+        });
+    }
+    match nearest(short, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known keys: {}", known.join(", ")),
+    }
+}
+
+fn accept(kind: &Kind, value: &Value) -> Result<(), Refusal> {
+    let refusal = |what: &str| Refusal { what: what.to_owned(), hint: None };
+    if value.is_null() {
+        // Its problem is noted already.
+        return Ok(());
+    }
+    let unit = |error: UnitError| Refusal { what: error.message, hint: Some(error.hint.to_owned()) };
+    let text = match (kind, value) {
+        (Kind::Count(range), _) => {
+            let number = value.as_u64().ok_or_else(|| refusal("a whole number is required"))?;
+            return within(range.contains(&number), kind, &number.to_string());
+        }
+        (Kind::Hosts, _) => return hosts(value),
+        (_, Value::String(text)) => text.clone(),
+        // A number without a unit is refused below, with an example.
+        (Kind::Bytes(_) | Kind::Duration(_), _) => value.to_string(),
+        _ => return Err(refusal("text in quotes is required")),
+    };
+    let text = text.as_str();
+    match kind {
+        Kind::Name => name_of_a_folder(text),
+        Kind::Choice(choices) if !choices.contains(&text) => Err(Refusal {
+            what: format!("`{text}` is not a known value"),
+            hint: Some(format!("use one of {}", kind.range())),
+        }),
+        Kind::Bytes(range) => {
+            let bytes = parse_bytes(text).map_err(unit)?;
+            within(range.contains(&bytes), kind, text)
+        }
+        Kind::Duration(range) => {
+            let ms = parse_duration(text).map_err(unit)?.as_millis();
+            within(u64::try_from(ms).is_ok_and(|ms| range.contains(&ms)), kind, text)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn within(is_within: bool, kind: &Kind, text: &str) -> Result<(), Refusal> {
+    if is_within {
+        return Ok(());
+    }
+    Err(Refusal { what: format!("{text} is out of range, {}", kind.range()), hint: None })
+}
+
+fn name_of_a_folder(name: &str) -> Result<(), Refusal> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_usable = !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(plain)
+        && !name.starts_with('.')
+        && !NAMES_RESERVED.contains(&name);
+    if is_usable {
+        return Ok(());
+    }
+    Err(Refusal {
+        what: format!("`{name}` cannot name a folder"),
+        hint: Some(format!(
+            "use up to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`, other than {}",
+            NAMES_RESERVED.join(", ")
+        )),
+    })
+}
+
+fn hosts(value: &Value) -> Result<(), Refusal> {
+    let items = value.as_array().map(|items| items.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    let Some(Some(items)) = items else {
+        return Err(Refusal { what: "a list of texts is required".to_owned(), hint: None });
+    };
+    match items.iter().find(|text| Target::parse(text).is_none()) {
+        None => Ok(()),
+        Some(text) => Err(Refusal {
+            what: format!("`{text}` is not host:port"),
+            hint: Some("write the port too, for example \"127.0.0.1:8080\"; no scheme, no path".to_owned()),
+        }),
+    }
+}

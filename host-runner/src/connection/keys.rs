@@ -1,0 +1,289 @@
+//! Every key of the connection file outside `[config]`: kind, bounds, default, the commands that honor it,
+//! and why.
+//!
+//! The parser, the commented file of `init` and `docs/configuration.md` are made from this table. A new key
+//! is a row here and a field where it is used. Knows nothing of files; [`super::document`] reads them.
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use crate::sinks::KIND_NAMES;
+
+use crate::units::{format_bytes, format_duration};
+
+/// A key.
+pub(crate) struct Key {
+    /// Section and name, as in messages: `batch.max_rows`.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: DefaultValue,
+    pub(crate) honored_by: HonoredBy,
+    /// What it does, and the reason for its default.
+    pub(crate) text: &'static str,
+}
+
+/// Which values a key takes.
+pub(crate) enum Kind {
+    /// The name of a connection.
+    Name,
+    /// A path, relative to the connection file.
+    Path,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number.
+    Count(RangeInclusive<u64>),
+    /// A size in bytes, written with its unit.
+    Bytes(RangeInclusive<u64>),
+    /// A duration in milliseconds, written with its unit.
+    Duration(RangeInclusive<u64>),
+    /// A list of `host:port`.
+    Hosts,
+}
+
+/// What holds when the file does not have the key.
+pub(crate) enum DefaultValue {
+    /// The file is refused.
+    Required,
+    /// This value, as it would be written.
+    Value(&'static str),
+    /// No value.
+    Absent {
+        /// What holds instead.
+        means: &'static str,
+        /// A value to start from, as it would be written.
+        example: &'static str,
+    },
+}
+
+/// Which commands act on a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HonoredBy {
+    /// Every command that uses the connection.
+    All,
+    /// The two that read tables.
+    SyncAndServe,
+    /// `serve` alone.
+    Serve,
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
+const DAY: u64 = 24 * HOUR;
+
+/// The keys, by section, in the order of the commented file.
+pub(crate) static KEYS: [Key; 19] = [
+    Key {
+        name: "name",
+        kind: Kind::Name,
+        default: DefaultValue::Required,
+        honored_by: HonoredBy::All,
+        text: "Names the connection in messages, metrics and webhook URLs, and the folder of its state.",
+    },
+    Key {
+        name: "component",
+        kind: Kind::Path,
+        default: DefaultValue::Absent {
+            means: "the only `*.wasm` next to the program",
+            example: "connector.wasm",
+        },
+        honored_by: HonoredBy::All,
+        text: "The connector, a WebAssembly component. `--component` overrides it.",
+    },
+    Key {
+        name: "sink.kind",
+        kind: Kind::Choice(&KIND_NAMES),
+        default: DefaultValue::Value("sqlite"),
+        honored_by: HonoredBy::All,
+        text: "Where rows go: `sqlite` is a database file with one table per table of the connector, \
+               `jsonl` a folder with one log of changes per table.",
+    },
+    Key {
+        name: "sink.path",
+        kind: Kind::Path,
+        default: DefaultValue::Absent {
+            means: "`NAME.db`, or the folder `NAME` for `jsonl`",
+            example: "rows.db",
+        },
+        honored_by: HonoredBy::All,
+        text: "The file or folder. It belongs to the first connection that uses it: two would apply each \
+               other's cursors and deletes.",
+    },
+    Key {
+        name: "sink.deletes",
+        kind: Kind::Choice(&["soft", "hard"]),
+        default: DefaultValue::Value("soft"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "What a deleted row becomes: `soft` keeps it, marked in `_deleted`; `hard` removes it and \
+               keeps a tombstone (`sqlite` only).",
+    },
+    Key {
+        name: "batch.max_rows",
+        kind: Kind::Count(1..=1_000_000),
+        default: DefaultValue::Value("2000"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Rows of one batch. Enough to make the cost of a commit small, few enough to lose little work \
+               when the process is killed.",
+    },
+    Key {
+        name: "batch.max_bytes",
+        kind: Kind::Bytes(64 * KIB..=GIB),
+        default: DefaultValue::Value("8MiB"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Bytes of one batch. Two batches are in memory at a time; the component needs about three \
+               times this under `sandbox.memory`.",
+    },
+    Key {
+        name: "batch.max_time",
+        kind: Kind::Duration(1..=HOUR),
+        default: DefaultValue::Value("20s"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Time after which a batch is committed with the rows it has, so that progress shows. `serve` \
+               uses `serve.max_batch_time` if that is shorter.",
+    },
+    Key {
+        name: "retry.max_attempts",
+        kind: Kind::Count(1..=1_000),
+        default: DefaultValue::Value("8"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Consecutive attempts of one call. `sync` then reports the failure; `serve` continues with \
+               long waits.",
+    },
+    Key {
+        name: "retry.max_wait",
+        kind: Kind::Duration(0..=DAY),
+        default: DefaultValue::Value("5m"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Longest single wait. When the source asks for a longer one, `sync` stops and says when to \
+               run again; `serve` waits as long as the source asks.",
+    },
+    Key {
+        name: "serve.poll_interval",
+        kind: Kind::Duration(SECOND..=DAY),
+        default: DefaultValue::Absent { means: "as often as the connector says, per table", example: "5m" },
+        honored_by: HonoredBy::Serve,
+        text: "Time between two polls of a table that is caught up.",
+    },
+    Key {
+        name: "serve.max_batch_time",
+        kind: Kind::Duration(1..=HOUR),
+        default: DefaultValue::Value("1s"),
+        honored_by: HonoredBy::Serve,
+        text: "Time of one batch while serving. Deliveries wait for the batch that is being read, so this \
+               bounds their latency.",
+    },
+    Key {
+        name: "sandbox.memory",
+        kind: Kind::Bytes(MIB..=4 * GIB),
+        default: DefaultValue::Value("256MiB"),
+        honored_by: HonoredBy::All,
+        text: "Linear memory of one component instance. A batch of 8MiB needs about three times its size \
+               (response body, scratch, output); the rest is room for wide rows. A 32-bit component has no \
+               more than 4GiB.",
+    },
+    Key {
+        name: "sandbox.call_timeout",
+        kind: Kind::Duration(SECOND..=HOUR),
+        default: DefaultValue::Value("2m"),
+        honored_by: HonoredBy::All,
+        text: "Wall-clock time of one call. Calls return after `batch.max_time`; this stops one that never \
+               returns.",
+    },
+    Key {
+        name: "sandbox.cpu_time",
+        kind: Kind::Duration(100..=HOUR),
+        default: DefaultValue::Value("30s"),
+        honored_by: HonoredBy::All,
+        text: "CPU time of one call. A batch takes milliseconds; an endless loop is stopped after this.",
+    },
+    Key {
+        name: "sandbox.max_response_bytes",
+        kind: Kind::Bytes(64 * KIB..=4 * GIB),
+        default: DefaultValue::Value("32MiB"),
+        honored_by: HonoredBy::All,
+        text: "Largest response body. `sandbox.memory` bounds it too; this limit fails earlier and names \
+               the host.",
+    },
+    Key {
+        name: "sandbox.max_concurrent_requests",
+        kind: Kind::Count(1..=1_024),
+        default: DefaultValue::Value("16"),
+        honored_by: HonoredBy::All,
+        text: "Concurrent requests of the connection. Sources count them against the account.",
+    },
+    Key {
+        name: "egress.allow",
+        kind: Kind::Hosts,
+        default: DefaultValue::Absent { means: "none", example: "127.0.0.1:8080" },
+        honored_by: HonoredBy::All,
+        text: "Hosts that the component may call in addition, by exact host and port. Without this it \
+               reaches the hosts that it declares, over https, at public addresses. Needed for a private \
+               address or plain http.",
+    },
+    Key {
+        name: "egress.ca_file",
+        kind: Kind::Path,
+        default: DefaultValue::Absent { means: "none", example: "ca.pem" },
+        honored_by: HonoredBy::All,
+        text: "Certificates (PEM) to trust in addition to the public ones, for a proxy or a private source.",
+    },
+];
+
+/// The section of the component's own keys.
+pub(crate) const CONFIG: &str = "config";
+
+impl Key {
+    /// The section, empty for a key at the top.
+    pub(crate) fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+
+    /// The name within its section.
+    pub(crate) fn short_name(&self) -> &'static str {
+        self.name.split_once('.').map_or(self.name, |(_, name)| name)
+    }
+}
+
+impl HonoredBy {
+    /// The commands, in words.
+    pub(crate) const fn commands(self) -> &'static str {
+        match self {
+            Self::All => "every command",
+            Self::SyncAndServe => "sync, serve",
+            Self::Serve => "serve",
+        }
+    }
+}
+
+impl Kind {
+    /// The JSON of a value that is written as this text.
+    pub(crate) fn value(&self, text: &str) -> Value {
+        match self {
+            Self::Count(_) => text.parse::<u64>().map_or(Value::Null, Value::from),
+            Self::Hosts => Value::from(vec![text]),
+            _ => Value::from(text),
+        }
+    }
+
+    /// The accepted values, in words.
+    pub(crate) fn range(&self) -> String {
+        let between = |low: String, high: String| format!("{low} to {high}");
+        match self {
+            Self::Name => "letters, digits, `-`, `_`, `.`".to_owned(),
+            Self::Path => "a path".to_owned(),
+            Self::Choice(choices) => {
+                choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ")
+            }
+            Self::Count(range) => between(range.start().to_string(), range.end().to_string()),
+            Self::Bytes(range) => between(format_bytes(*range.start()), format_bytes(*range.end())),
+            Self::Duration(range) => {
+                let text = |ms: &u64| format_duration(std::time::Duration::from_millis(*ms));
+                between(text(range.start()), text(range.end()))
+            }
+            Self::Hosts => "a list of \"host:port\"".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The metric families with a `connection` label, each declared once.
+//!
+//! To add a counter: an entry in `counters!`, and the line that counts. To add a gauge: an entry in [`GAUGES`]. Then
+//! `UPDATE_DOCS=1 cargo test --release -p host-runner --lib metrics_document` rewrites `docs/metrics.md`.
+//!
+//! Values of labels are names of tables, events and kinds that the component reports. Their number is bounded per
+//! counter and connection.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::{ConnectionStatus, State, TableStatus};
+
+/// Label sets of one counter of one connection; sources have some ten tables and fewer than a hundred kinds of events.
+/// Further label sets are counted together.
+const LABEL_SETS_MAX: usize = 200;
+/// The label value of what is counted together.
+const OTHER: &str = "other";
+
+/// Counts by the values of its labels. It only rises.
+#[derive(Clone, Debug, Default)]
+pub struct Counter<const LABELS: usize>(BTreeMap<[String; LABELS], u64>);
+
+impl<const LABELS: usize> Counter<LABELS> {
+    /// Adds `count`; 0 makes a label set appear before there is something to count.
+    pub fn add(&mut self, labels: [&str; LABELS], count: u64) {
+        let mut labels = labels.map(str::to_owned);
+        if self.0.len() >= LABEL_SETS_MAX && !self.0.contains_key(&labels) {
+            labels = std::array::from_fn(|_| OTHER.to_owned());
+        }
+        *self.0.entry(labels).or_default() += count;
+    }
+
+    /// The sum over all label sets.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    fn samples(&self) -> Vec<Sample<'_>> {
+        if LABELS == 0 {
+            return vec![Sample::of(Value::Integer(self.total()))];
+        }
+        let samples = self.0.iter().map(|(labels, count)| Sample {
+            labels: labels.each_ref().map(String::as_str).to_vec(),
+            value: Value::Integer(*count),
+        });
+        samples.collect()
+    }
+}
+
+/// What Prometheus reads of one family, and how its samples are computed.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    /// The labels after `connection`.
+    labels: &'static [&'static str],
+    /// The samples of one connection at a time in milliseconds since 1970.
+    samples: fn(&ConnectionStatus, u64) -> Vec<Sample<'_>>,
+}
+
+struct Sample<'a> {
+    /// Values of the labels after `connection`.
+    labels: Vec<&'a str>,
+    value: Value,
+}
+
+enum Value {
+    Integer(u64),
+    /// Exported in seconds, Prometheus' unit for time.
+    Milliseconds(u64),
+}
+
+impl Sample<'_> {
+    /// A sample without labels of its own.
+    fn of(value: Value) -> Self {
+        Self { labels: Vec::new(), value }
+    }
+}
+
+/// Declares counters: the help text, the name without `host_runner_` and `_total`, the labels after `connection`.
+macro_rules! counters {
+    ($(#[doc = $help:literal] $name:ident($($label:literal),*);)+) => {
+        /// The counters of one connection.
+        #[derive(Clone, Debug, Default)]
+        pub struct Counters {
+            $(#[doc = $help] pub $name: Counter<{ <[&str]>::len(&[$($label),*]) }>,)+
+        }
+
+        const COUNTERS: &[Family] = &[$(Family {
+            name: stringify!($name),
+            help: $help,
+            kind: MetricType::Counter,
+            labels: &[$($label),*],
+            samples: |one, _| one.readings.counters.$name.samples(),
+        }),+];
+    };
+}
+
+counters! {
+    /// Changes committed in the sink, by how each was found.
+    changes("table", "change_source");
+    /// Dead letters evicted because there was no room.
+    dead_letters_evicted();
+    /// Deliveries whose changes are committed in the sink.
+    deliveries_applied();
+    /// Deliveries that became dead letters.
+    deliveries_dead_lettered();
+    /// Failed calls and rejected deliveries, by kind of error.
+    errors("kind");
+    /// Events that belong to no table.
+    events_ignored("event");
+    /// Rows read by polling.
+    rows_read("table");
+    /// Rows that polling brought although a webhook should have.
+    rows_repaired("table");
+    /// Credits of the source's quota used.
+    source_credits_used();
+    /// Requests to the source.
+    source_requests();
+}
+
+const GAUGES: &[Family] = &[
+    gauge(
+        "connection_state",
+        "1 for the state the connection is in, 0 for the others.",
+        &["state"],
+        |one, _| {
+            let sample = |state: State| Sample {
+                labels: vec![state.name()],
+                value: Value::Integer(u64::from(state == one.readings.status.state)),
+            };
+            State::ALL.into_iter().map(sample).collect()
+        },
+    ),
+    gauge("dead_letters", "Dead letters stored.", &[], |one, _| {
+        vec![Sample::of(Value::Integer(one.queue.dead))]
+    }),
+    gauge(
+        "delivery_queue_blocked",
+        "1 while the first delivery of the queue fails and those behind it wait.",
+        &[],
+        |one, _| vec![Sample::of(Value::Integer(u64::from(one.readings.queue_blocked)))],
+    ),
+    gauge("delivery_queue_bytes", "Bytes of the queued deliveries.", &[], |one, _| {
+        vec![Sample::of(Value::Integer(one.queue.bytes))]
+    }),
+    gauge(
+        "delivery_queue_length",
+        "Deliveries answered 200 and not yet acknowledged by the sink.",
+        &[],
+        |one, _| vec![Sample::of(Value::Integer(one.queue.count))],
+    ),
+    gauge(
+        "delivery_queue_oldest_age_seconds",
+        "Age of the oldest queued delivery; 0 when none is queued.",
+        &[],
+        |one, now_ms| vec![Sample::of(Value::Milliseconds(one.oldest_age_ms(now_ms).unwrap_or(0)))],
+    ),
+    gauge(
+        "source_credits_left",
+        "Credits left of the source's quota; absent until the source reports them.",
+        &[],
+        |one, _| one.readings.credits_left.map(|left| Sample::of(Value::Integer(left))).into_iter().collect(),
+    ),
+    gauge(
+        "table_lag_seconds",
+        "Time since polling last caught up with the table; absent before.",
+        &["table"],
+        |one, now_ms| one.tables(|table| table.lag_ms(now_ms).map(Value::Milliseconds)),
+    ),
+    gauge(
+        "table_last_poll_timestamp_seconds",
+        "When the table was last read; absent before.",
+        &["table"],
+        |one, _| one.tables(|table| Some(table.polled_ms).filter(|at| *at > 0).map(Value::Milliseconds)),
+    ),
+    gauge(
+        "table_snapshot_complete",
+        "1 once a snapshot of the table is complete, 0 before.",
+        &["table"],
+        |one, _| one.tables(|table| Some(Value::Integer(u64::from(table.snapshot_complete)))),
+    ),
+];
+
+const fn gauge(
+    name: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    samples: fn(&ConnectionStatus, u64) -> Vec<Sample<'_>>,
+) -> Family {
+    Family { name, help, kind: MetricType::Gauge, labels, samples }
+}
+
+impl ConnectionStatus {
+    /// A sample for each table that has a value.
+    fn tables(&self, value: impl Fn(&TableStatus) -> Option<Value>) -> Vec<Sample<'_>> {
+        let tables = self.readings.tables.iter();
+        tables.filter_map(|(name, table)| Some(Sample { labels: vec![name], value: value(table)? })).collect()
+    }
+}
+
+/// Encodes the families of all connections; names get the prefix of the encoder.
+pub fn encode(mut encoder: DescriptorEncoder<'_>, all: &[ConnectionStatus], now_ms: u64) -> fmt::Result {
+    for family in COUNTERS.iter().chain(GAUGES) {
+        let mut metric = encoder.encode_descriptor(family.name, family.help.trim(), None, family.kind)?;
+        for one in all {
+            for sample in (family.samples)(one, now_ms) {
+                let named = family.labels.iter().copied().zip(sample.labels);
+                let labels: Vec<(&str, &str)> =
+                    std::iter::once(("connection", one.name.as_str())).chain(named).collect();
+                let mut metric = metric.encode_family(&labels)?;
+                match (family.kind, sample.value) {
+                    (MetricType::Counter, Value::Integer(count)) => {
+                        metric.encode_counter::<NoLabelSet, u64, f64>(&count, None)?;
+                    }
+                    (_, Value::Integer(value)) => metric.encode_gauge(&value)?,
+                    (_, Value::Milliseconds(ms)) => metric.encode_gauge(&(ms as f64 / 1e3))?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counter, LABEL_SETS_MAX};
+
+    #[test]
+    fn label_sets_are_bounded_and_the_rest_is_counted_together() {
+        let mut counter = Counter::<1>::default();
+        for event in 0..LABEL_SETS_MAX + 50 {
+            counter.add([&format!("event-{event}")], 1);
+        }
+        counter.add(["event-0"], 1);
+        assert_eq!(counter.0.len(), LABEL_SETS_MAX + 1);
+        assert_eq!(counter.0[&["other".to_owned()]], 50);
+        assert_eq!(counter.0[&["event-0".to_owned()]], 2);
+    }
+}

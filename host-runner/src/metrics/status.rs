@@ -1,0 +1,233 @@
+//! The status of connections: typed, and as the JSON of `/-/health`.
+
+use serde_json::{Value, json};
+
+use super::Readings;
+use crate::clock::rfc3339_ms;
+use crate::journal::Depth;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Its component is being opened, or its first call to the source has not succeeded yet.
+    #[default]
+    Starting,
+    /// Its actor polls and applies deliveries.
+    Running,
+    /// It waits before the next attempt.
+    Waiting,
+    /// It is stopped until its file or its session changes.
+    Stopped,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Starting, Self::Running, Self::Waiting, Self::Stopped];
+
+    /// The name in metrics and in health.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A state, since when, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What the connection is doing.
+    pub state: State,
+    /// Since when, in milliseconds since 1970; 0: since its start.
+    pub since_ms: u64,
+    /// Why it waits or is stopped.
+    pub reason: Option<String>,
+}
+
+impl Status {
+    /// Enters a state at a time. The same state again keeps its start.
+    pub(super) fn enter(&mut self, state: State, reason: Option<&str>, now_ms: u64) {
+        if self.state != state || self.since_ms == 0 {
+            self.since_ms = now_ms;
+        }
+        self.state = state;
+        self.reason = reason.map(str::to_owned);
+    }
+}
+
+/// The status of one table.
+#[derive(Clone, Debug, Default)]
+pub struct TableStatus {
+    /// When polling last caught up with it, in milliseconds since 1970; 0: never.
+    pub caught_up_ms: u64,
+    /// When it was last read.
+    pub polled_ms: u64,
+    /// Whether a snapshot of it is complete.
+    pub snapshot_complete: bool,
+}
+
+impl TableStatus {
+    /// Time since polling last caught up; none if it never did.
+    pub fn lag_ms(&self, now_ms: u64) -> Option<u64> {
+        (self.caught_up_ms > 0).then(|| now_ms.saturating_sub(self.caught_up_ms))
+    }
+}
+
+/// The status of one connection, with its queue.
+#[derive(Clone, Debug)]
+pub struct ConnectionStatus {
+    /// Its name.
+    pub name: String,
+    /// What its actor reports.
+    pub readings: Readings,
+    /// Its queue in the journal.
+    pub queue: Depth,
+}
+
+impl ConnectionStatus {
+    /// Age of the oldest queued delivery.
+    pub fn oldest_age_ms(&self, now_ms: u64) -> Option<u64> {
+        self.queue.oldest_ms.map(|oldest_ms| now_ms.saturating_sub(oldest_ms))
+    }
+
+    fn json(&self, now_ms: u64) -> Value {
+        let Readings { status, tables, queue_blocked, last_error, last_delivery_ms, .. } = &self.readings;
+        let table = |(name, table): (&String, &TableStatus)| {
+            json!({
+                "table": name,
+                "snapshot_complete": table.snapshot_complete,
+                "caught_up_at": time(table.caught_up_ms),
+                "lag_seconds": table.lag_ms(now_ms).map(|ms| ms / 1000),
+            })
+        };
+        json!({
+            "connection": self.name,
+            "state": status.state.name(),
+            "since": time(status.since_ms),
+            "reason": status.reason,
+            "queued_deliveries": self.queue.count,
+            "oldest_delivery_age_seconds": self.oldest_age_ms(now_ms).map(|ms| ms / 1000),
+            "queue_blocked": queue_blocked,
+            "dead_letters": self.queue.dead,
+            "last_delivery_at": time(*last_delivery_ms),
+            "last_error": last_error.as_ref().map(|(message, _)| message),
+            "last_error_at": last_error.as_ref().and_then(|(_, at_ms)| time(*at_ms)),
+            "tables": tables.iter().map(table).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A connection file that cannot be loaded.
+#[derive(Clone, Debug)]
+pub struct InvalidFile {
+    /// Its path.
+    pub file: String,
+    /// The message of the error.
+    pub error: String,
+}
+
+/// All connections and the invalid connection files as JSON; the caller redacts it.
+///
+/// `status` is `ok` while every connection is starting or running and every file is valid, else `degraded`.
+pub fn health(all: &[ConnectionStatus], invalid: &[InvalidFile], now_ms: u64) -> Value {
+    let is_well =
+        |one: &ConnectionStatus| matches!(one.readings.status.state, State::Starting | State::Running);
+    let is_ok = invalid.is_empty() && all.iter().all(is_well);
+    let invalid = invalid.iter().map(|one| json!({ "file": one.file, "error": one.error }));
+    json!({
+        "status": if is_ok { "ok" } else { "degraded" },
+        "connections": all.iter().map(|one| one.json(now_ms)).collect::<Vec<_>>(),
+        "invalid_files": invalid.collect::<Vec<_>>(),
+    })
+}
+
+/// A time as text; none for 0.
+fn time(ms: u64) -> Option<String> {
+    Some(ms).filter(|ms| *ms > 0).and_then(rfc3339_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{ConnectionStatus, InvalidFile, State, Status, health};
+    use crate::error::Error;
+    use crate::journal::Depth;
+    use crate::metrics::Meters;
+
+    fn status_of(meters: &Meters) -> ConnectionStatus {
+        let queue = Depth { count: 2, bytes: 10, oldest_ms: Some(1_500), dead: 1 };
+        ConnectionStatus { name: "acme".to_owned(), readings: meters.read(), queue }
+    }
+
+    #[test]
+    fn health_shows_state_queue_and_tables() {
+        let meters = Meters::default();
+        meters.count(|readings| {
+            readings.status.enter(State::Running, None, 500);
+            readings.table("things").snapshot_complete = true;
+            readings.table("things").caught_up_ms = 1_000;
+            readings.table("pairs");
+            readings.last_delivery_ms = 2_000;
+        });
+        assert_eq!(
+            health(&[status_of(&meters)], &[], 31_999),
+            json!({
+                "status": "ok",
+                "connections": [{
+                    "connection": "acme",
+                    "state": "running",
+                    "since": "1970-01-01T00:00:00.500Z",
+                    "reason": null,
+                    "queued_deliveries": 2,
+                    "oldest_delivery_age_seconds": 30,
+                    "queue_blocked": false,
+                    "dead_letters": 1,
+                    "last_delivery_at": "1970-01-01T00:00:02.000Z",
+                    "last_error": null,
+                    "last_error_at": null,
+                    "tables": [
+                        {
+                            "table": "pairs", "snapshot_complete": false,
+                            "caught_up_at": null, "lag_seconds": null,
+                        },
+                        {
+                            "table": "things", "snapshot_complete": true,
+                            "caught_up_at": "1970-01-01T00:00:01.000Z", "lag_seconds": 30,
+                        },
+                    ],
+                }],
+                "invalid_files": [],
+            })
+        );
+    }
+
+    #[test]
+    fn a_connection_that_waits_or_is_stopped_and_an_invalid_file_degrade_health() {
+        let meters = Meters::default();
+        let status = |invalid: &[InvalidFile]| health(&[status_of(&meters)], invalid, 0)["status"].clone();
+        assert_eq!(status(&[]), "ok");
+        let invalid = InvalidFile { file: "a.toml".to_owned(), error: "not TOML".to_owned() };
+        assert_eq!(status(&[invalid]), "degraded");
+        for state in [State::Waiting, State::Stopped] {
+            meters.failed(&Error::state("lost"));
+            meters.enter(state, Some("lost"));
+            assert_eq!(status(&[]), "degraded");
+            let health = health(&[status_of(&meters)], &[], 0);
+            assert_eq!(health["connections"][0]["last_error"], "lost");
+            assert_eq!(health["connections"][0]["reason"], "lost");
+        }
+    }
+
+    #[test]
+    fn a_state_keeps_its_start_until_another_one_is_entered() {
+        let mut status = Status::default();
+        status.enter(State::Waiting, Some("503"), 1_000);
+        status.enter(State::Waiting, Some("504"), 2_000);
+        assert_eq!(status, Status { state: State::Waiting, since_ms: 1_000, reason: Some("504".to_owned()) });
+        status.enter(State::Running, None, 3_000);
+        assert_eq!(status, Status { state: State::Running, since_ms: 3_000, reason: None });
+    }
+}

@@ -1,0 +1,64 @@
+//! The connection files of a folder, and which of them changed. Reads metadata, decides nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::error::{Error, Result};
+
+/// Differs between two contents of a file, without reading them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+}
+
+/// The stamp of a file; none if it does not exist.
+pub(super) fn stamp(file: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some(Stamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+}
+
+/// The connection files of a folder, sorted.
+pub(super) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+    let wrong = |error: std::io::Error| {
+        Error::usage(format!("connections {}: {error}", folder.display()))
+            .hint("--connections takes a folder with one connection file (*.toml) for each connection")
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{in_folder, stamp};
+
+    #[test]
+    fn only_visible_toml_files_are_connection_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["b.toml", "a.toml", ".c.toml", "d.toml~", "e.txt"] {
+            std::fs::write(path(name), "x").expect("written");
+        }
+        assert_eq!(in_folder(folder.path()).expect("listed"), [path("a.toml"), path("b.toml")]);
+        assert!(in_folder(&path("nope")).is_err());
+    }
+
+    #[test]
+    fn a_stamp_changes_with_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.toml");
+        assert_eq!(stamp(&file), None);
+        std::fs::write(&file, "x").expect("written");
+        let before = stamp(&file);
+        std::fs::write(&file, "longer").expect("written");
+        assert_ne!(stamp(&file), before);
+    }
+}

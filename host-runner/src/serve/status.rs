@@ -1,0 +1,106 @@
+//! The status of all connections, for the listener's pages.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+
+use crate::clock::now_ms;
+use crate::ingress::{self, Observe};
+use crate::journal::Journal;
+use crate::metrics::{self, ConnectionStatus, InvalidFile, Meters, State, health};
+use crate::secret::Redactor;
+
+/// See the file's header.
+pub(super) struct Overview {
+    connections: Arc<Connections>,
+    invalid_files: Mutex<Vec<InvalidFile>>,
+    invalid_count: Gauge,
+    registry: Registry,
+    redactor: Redactor,
+}
+
+/// The meters of each connection, by name.
+#[derive(Debug)]
+struct Connections {
+    journal: Journal,
+    meters: Mutex<BTreeMap<String, Meters>>,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Meters>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> Vec<ConnectionStatus> {
+        let meters = self.lock().clone();
+        let status = |(name, meters): (String, Meters)| ConnectionStatus {
+            readings: meters.read(),
+            // A journal that cannot be read counts as empty; its failures are logged where they happen.
+            queue: self.journal.depth(&name).unwrap_or_default(),
+            name,
+        };
+        meters.into_iter().map(status).collect()
+    }
+}
+
+impl Collector for Connections {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        metrics::encode(encoder, &self.read(), now_ms())
+    }
+}
+
+impl Overview {
+    pub(super) fn new(journal: Journal, redactor: Redactor, ingress: &ingress::Metrics) -> Self {
+        let connections = Arc::new(Connections { journal, meters: Mutex::default() });
+        let invalid_count = Gauge::default();
+        let mut registry = metrics::registry();
+        registry.register_collector(Box::new(Arc::clone(&connections)));
+        registry.register(
+            "connection_files_invalid",
+            "Connection files that cannot be loaded",
+            invalid_count.clone(),
+        );
+        ingress.register(&mut registry);
+        Self { connections, invalid_files: Mutex::default(), invalid_count, registry, redactor }
+    }
+
+    /// Adds a connection, or replaces its meters.
+    pub(super) fn add(&self, name: &str, meters: &Meters) {
+        self.connections.lock().insert(name.to_owned(), meters.clone());
+    }
+
+    /// Removes a connection.
+    pub(super) fn remove(&self, name: &str) {
+        self.connections.lock().remove(name);
+    }
+
+    /// Replaces the list of invalid connection files.
+    pub(super) fn set_invalid_files(&self, files: Vec<InvalidFile>) {
+        self.invalid_count.set(i64::try_from(files.len()).unwrap_or(i64::MAX));
+        *self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+}
+
+impl Observe for Overview {
+    fn metrics(&self) -> String {
+        self.redactor.redact(&metrics::text(&self.registry))
+    }
+
+    fn ready(&self) -> bool {
+        self.connections.lock().values().all(|meters| meters.state() != State::Starting)
+    }
+
+    fn health(&self) -> Value {
+        let invalid = self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.redactor.redact_value(&health(&self.connections.read(), &invalid, now_ms()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Supervises one connection: opens it, runs its actor, and restarts it with backoff after a failure.
+//!
+//! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session ends the
+//! wait, and a rotated URL takes effect at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::control;
+use crate::actor::{Actor, ActorConfig, Mode, Stopped};
+use crate::clock::random_unit;
+use crate::error::Result;
+use crate::journal::Journal;
+use crate::loaded::LoadedConnection;
+use crate::metrics::{Meters, State};
+use crate::paths::Paths;
+use crate::policy::{self, Budget};
+use crate::sinks;
+use crate::state::ConnectionStore;
+use crate::stop::Stop;
+use crate::webhook_url::{PublicUrl, UrlRegistry};
+
+/// After an actor ran this long, backoff starts at its first step again.
+const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(120);
+/// How often session and URL are checked for changes during backoff.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// Commands queued for an actor; the command line sends one at a time.
+const ASKS_MAX: usize = 16;
+
+/// Everything that a connection is run with.
+pub(super) struct Supervisor {
+    pub(super) loaded: LoadedConnection,
+    pub(super) store: ConnectionStore,
+    pub(super) paths: Paths,
+    pub(super) journal: Journal,
+    pub(super) registry: UrlRegistry,
+    pub(super) meters: Meters,
+    /// The public URL, if the connection's URL is to be subscribed at the source.
+    pub(super) subscribe: Option<PublicUrl>,
+    pub(super) stop: Stop,
+    /// Ends a wait.
+    pub(super) retry: Arc<Notify>,
+    /// Dropped once the connection is open, or has failed to open.
+    pub(super) opening: Option<Opening>,
+}
+
+/// A server waits at its start until all of these are dropped.
+pub(super) type Opening = mpsc::Sender<()>;
+
+impl Supervisor {
+    /// Runs the connection until a stop is requested.
+    pub(super) async fn run(mut self) {
+        let mut attempt = 0;
+        loop {
+            let started = Instant::now();
+            let ended = self.once().await;
+            self.opening = None;
+            let error = match ended {
+                Ok(Stopped::Requested | Stopped::Finished) => return,
+                Ok(Stopped::Failed(error)) => error,
+                Err(error) => {
+                    self.meters.failed(&error);
+                    error
+                }
+            };
+            attempt = if started.elapsed() > BACKOFF_RESET_AFTER { 1 } else { attempt + 1 };
+            let name = &self.loaded.connection.name;
+            let budget = Budget::endless(&self.loaded.connection.limits);
+            let wait = policy::backoff(&error, attempt, &budget, random_unit());
+            let hint = error.hint.as_deref().unwrap_or_default();
+            let state = match wait {
+                Some(wait) => {
+                    tracing::warn!(connection = %name, %error, hint, seconds = wait.as_secs(), "restarts");
+                    State::Waiting
+                }
+                None => {
+                    tracing::error!(
+                        connection = %name, %error, hint, "stopped until its file or its session changes, or SIGHUP"
+                    );
+                    State::Stopped
+                }
+            };
+            self.meters.enter(state, Some(&error.message));
+            tokio::select! {
+                () = elapsed(wait) => {}
+                () = session_changed(&self.store, &self.registry) => attempt = 0,
+                () = self.retry.notified() => attempt = 0,
+                () = self.stop.requested() => return,
+            }
+        }
+    }
+
+    /// Runs the actor once, until it stops or fails.
+    async fn once(&mut self) -> Result<Stopped> {
+        let connection = &self.loaded.connection;
+        let open = self.loaded.open(self.store.lock()?)?;
+        let (requests, commands) = mpsc::channel(ASKS_MAX);
+        let control = control::ControlServer {
+            store: self.store.clone(),
+            redactor: self.paths.redactor.clone(),
+            registry: self.registry.clone(),
+            commands: requests,
+        };
+        let guard = control.start(&self.paths.data);
+        self.opening = None;
+        // A command may have rotated the URL before the socket was open.
+        control::renew(&self.store, &self.registry)?;
+        let config = ActorConfig {
+            name: connection.name.clone(),
+            describe: self.loaded.describe.clone(),
+            sandbox: open.sandbox,
+            sink: sinks::open(&connection.sink)?,
+            store: open.store,
+            limits: connection.limits.clone(),
+            journal: Some(self.journal.clone()),
+            public_url: self.subscribe.clone(),
+            commands,
+            meters: self.meters.clone(),
+            stop: self.stop.clone(),
+        };
+        self.meters.enter(State::Starting, None);
+        let mut no_observer = ();
+        let end = Actor::new(config, Mode::Serve, &mut no_observer)?.run().await;
+        drop(guard);
+        Ok(end)
+    }
+}
+
+/// Waits; forever if there is no time to wait for.
+async fn elapsed(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when the connection has another session; applies rotated URLs meanwhile.
+async fn session_changed(store: &ConnectionStore, registry: &UrlRegistry) {
+    let connection = store.name();
+    let changed_at = || store.session_changed_at().unwrap_or_default();
+    let before = changed_at();
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        if let Err(error) = control::renew(store, registry) {
+            tracing::debug!(connection, %error, "its URL keeps its secret");
+        }
+        if changed_at() != before {
+            tracing::info!(connection, "its session changed");
+            return;
+        }
+    }
+}

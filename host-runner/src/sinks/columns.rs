@@ -1,0 +1,256 @@
+//! A table's columns: from the discovered schema to names and types that are added to and never dropped.
+//!
+//! Pure, and shared by every sink with typed columns. A database's rules for names are its [`Naming`];
+//! statements are the sinks' own. Knows nothing of rows.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::members::MemberPaths;
+use super::value::ColumnType;
+use crate::change::Table;
+use crate::error::{Error, Result};
+use crate::limits::COLUMNS_MAX;
+
+/// The columns that every table has, besides those of its key and its schema.
+pub(super) const METADATA_COLUMNS: [&str; 7] =
+    ["_raw", "_source_updated_at", "_deleted", "_change_source", "_as_of", "_generation", "_change_id"];
+
+/// The `_change_source` of rows that a complete snapshot did not contain.
+pub(super) const MISSING: &str = "missing";
+
+/// A database's rules for names.
+pub(super) struct Naming {
+    /// Names that no column can have, besides [`METADATA_COLUMNS`].
+    pub(super) reserved: &'static [&'static str],
+    /// Whether two names are one to it.
+    pub(super) is_same: fn(&str, &str) -> bool,
+}
+
+/// The columns of one table. Stored with the table, so that a column's name never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Layout {
+    pub(super) table: String,
+    pub(super) key: Vec<KeyColumn>,
+    pub(super) columns: Vec<Column>,
+}
+
+/// A column of the primary key, as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeyColumn {
+    /// The member of a change's key.
+    pub(super) member: String,
+    pub(super) name: String,
+}
+
+/// A typed column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Column {
+    /// The schema's property.
+    pub(super) property: String,
+    /// The members that lead to the value in a row.
+    pub(super) path: Vec<String>,
+    #[serde(rename = "type")]
+    pub(super) column_type: ColumnType,
+    pub(super) name: String,
+}
+
+impl Layout {
+    /// The layout of a new table, with the columns of its key alone.
+    pub(super) fn new(table: &Table, naming: &Naming) -> Result<Self> {
+        // Sinks' own tables start with an underscore.
+        if table.name.is_empty() || table.name.starts_with('_') || table.name.contains('\0') {
+            return Err(Error::data(format!("table `{}`: its name cannot be used", table.name)));
+        }
+        if table.primary_key.is_empty() {
+            return Err(Error::data(format!("table `{}`: has no primary key", table.name)));
+        }
+        let mut layout = Self { table: table.name.clone(), key: Vec::new(), columns: Vec::new() };
+        for member in &table.primary_key {
+            let name = layout.free_name(member, naming);
+            layout.key.push(KeyColumn { member: member.clone(), name });
+        }
+        Ok(layout)
+    }
+
+    /// Adds a column for each property that has none of its type yet. Returns how many.
+    ///
+    /// A property that changes its type gets a second column; the first keeps its values.
+    pub(super) fn extend(&mut self, table: &Table, naming: &Naming) -> Result<usize> {
+        if !self.key.iter().map(|column| &column.member).eq(&table.primary_key) {
+            return Err(Error::sink(format!("table `{}`: its primary key has changed", table.name))
+                .hint("move the sink's file or folder away and sync again from the start"));
+        }
+        let schema: Schema = serde_json::from_str(&table.schema).map_err(|error| {
+            Error::data(format!("table `{}`: its schema is not JSON Schema: {error}", table.name))
+        })?;
+        let before = self.columns.len();
+        for (property, description) in schema.properties {
+            if self.columns.len() >= COLUMNS_MAX {
+                tracing::warn!(table = %table.name, columns_max = COLUMNS_MAX,
+                    "more properties than columns; the rest is in `_raw` only");
+                break;
+            }
+            let path = path(&property, &description);
+            let column_type = column_type(&description);
+            let is_key = matches!(path.as_slice(), [member] if table.primary_key.contains(member));
+            let is_known = self.columns.iter().any(|column| {
+                column.property == property && column.column_type == column_type && column.path == path
+            });
+            if !is_key && !is_known {
+                let name = self.free_name(&property, naming);
+                self.columns.push(Column { property, path, column_type, name });
+            }
+        }
+        Ok(self.columns.len() - before)
+    }
+
+    /// The name itself, or `name__2`, `name__3` … when it is taken.
+    fn free_name(&self, wanted: &str, naming: &Naming) -> String {
+        let keys = self.key.iter().map(|column| column.name.as_str());
+        let columns = self.columns.iter().map(|column| column.name.as_str());
+        let reserved = METADATA_COLUMNS.iter().chain(naming.reserved).copied();
+        let taken: Vec<&str> = keys.chain(columns).chain(reserved).collect();
+        let wanted = wanted.replace('\0', "");
+        let is_free =
+            |name: &str| !name.is_empty() && !taken.iter().any(|other| (naming.is_same)(other, name));
+        if is_free(&wanted) {
+            return wanted;
+        }
+        let mut numbered = (2_usize..).map(|number| format!("{wanted}__{number}"));
+        numbered.find(|name| is_free(name)).unwrap_or(wanted)
+    }
+
+    /// Where the columns' values are in a row.
+    pub(super) fn paths(&self) -> MemberPaths {
+        MemberPaths::new(self.columns.iter().map(|column| column.path.as_slice()))
+    }
+
+    /// Where the key columns' values are in a key.
+    pub(super) fn key_paths(&self) -> MemberPaths {
+        MemberPaths::new(self.key.iter().map(|column| std::slice::from_ref(&column.member)))
+    }
+}
+
+/// The part of a JSON Schema that columns come from. Its map keeps the schema's order.
+#[derive(Deserialize)]
+struct Schema {
+    #[serde(default)]
+    properties: Map<String, Json>,
+}
+
+/// The type of a property's column.
+fn column_type(description: &Json) -> ColumnType {
+    let types = &description["type"];
+    let word = match types.as_array() {
+        Some(types) => types.iter().filter_map(Json::as_str).find(|word| *word != "null"),
+        None => types.as_str(),
+    };
+    match (word, description["format"].as_str()) {
+        (Some("string"), Some("date-time")) => ColumnType::Time,
+        (Some("integer"), _) => ColumnType::Integer,
+        (Some("number"), _) => ColumnType::Real,
+        (Some("boolean"), _) => ColumnType::Boolean,
+        (Some("object" | "array"), _) => ColumnType::Json,
+        _ => ColumnType::Text,
+    }
+}
+
+/// The members that lead to a property's value: its JSON pointer `x-path`, or its own name.
+fn path(property: &str, description: &Json) -> Vec<String> {
+    match description["x-path"].as_str().and_then(|pointer| pointer.strip_prefix('/')) {
+        Some(pointer) => pointer.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect(),
+        None => vec![property.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Layout, Naming};
+    use crate::change::Table;
+
+    const NAMING: Naming = Naming { reserved: &["rowid"], is_same: str::eq_ignore_ascii_case };
+
+    fn table(schema: &str) -> Table {
+        Table {
+            name: "things".into(),
+            primary_key: vec!["id".into()],
+            schema: schema.into(),
+            attributes: vec![],
+        }
+    }
+
+    fn columns(layout: &Layout) -> Vec<String> {
+        let shown = |column: &super::Column| {
+            format!("{} {:?} {}", column.name, column.column_type, column.path.join("/"))
+        };
+        layout.columns.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn columns_follow_the_schema_in_its_order() {
+        let table = table(
+            r#"{"properties": {"id": {"type": "string"}, "z": {"type": ["null", "integer"]},
+                "a": {"type": "string", "format": "date-time"}, "n": {"type": "number"},
+                "b": {"type": "boolean"}, "o": {"type": "object"}, "any": {}, "all": true,
+                "cf_x": {"type": "string", "x-path": "/cf/cf~1x"}}}"#,
+        );
+        let mut layout = Layout::new(&table, &NAMING).expect("a layout");
+        assert_eq!(layout.extend(&table, &NAMING).expect("extended"), 8);
+        assert_eq!(
+            columns(&layout),
+            [
+                "z Integer z",
+                "a Time a",
+                "n Real n",
+                "b Boolean b",
+                "o Json o",
+                "any Text any",
+                "all Text all",
+                "cf_x Text cf/cf/x"
+            ]
+        );
+        assert_eq!(layout.extend(&table, &NAMING).expect("extended again"), 0);
+    }
+
+    #[test]
+    fn names_that_clash_are_numbered_and_stay_so() {
+        let first = table(
+            r#"{"properties": {"Name": {"type": "string"}, "name": {"type": "string"},
+                "NAME": {"type": "string"}, "ID": {"type": "string"}, "_raw": {"type": "string"},
+                "_generation": {"type": "string"}, "rowid": {"type": "string"}}}"#,
+        );
+        let mut layout = Layout::new(&first, &NAMING).expect("a layout");
+        layout.extend(&first, &NAMING).expect("extended");
+        let names: Vec<&str> = layout.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["Name", "name__2", "NAME__3", "ID__2", "_raw__2", "_generation__2", "rowid__2"]);
+    }
+
+    #[test]
+    fn a_property_that_changes_its_type_gets_a_second_column() {
+        let text = table(r#"{"properties": {"a": {"type": "string"}}}"#);
+        let number = table(r#"{"properties": {"a": {"type": "integer"}}}"#);
+        let mut layout = Layout::new(&text, &NAMING).expect("a layout");
+        layout.extend(&text, &NAMING).expect("extended");
+        assert_eq!(layout.extend(&number, &NAMING).expect("extended"), 1);
+        assert_eq!(columns(&layout), ["a Text a", "a__2 Integer a"]);
+        assert_eq!(layout.extend(&text, &NAMING).expect("back again"), 0);
+    }
+
+    #[test]
+    fn tables_without_a_usable_name_key_or_schema_are_refused() {
+        for name in ["", "_sync_state", "a\0b"] {
+            let mut bad = table("{}");
+            bad.name = name.into();
+            assert!(Layout::new(&bad, &NAMING).is_err(), "{name}");
+        }
+        let mut keyless = table("{}");
+        keyless.primary_key.clear();
+        assert!(Layout::new(&keyless, &NAMING).is_err());
+        let mut layout = Layout::new(&table("{}"), &NAMING).expect("a layout");
+        let mut moved = table("{}");
+        moved.primary_key = vec!["other".into()];
+        assert!(layout.extend(&moved, &NAMING).is_err());
+        assert!(layout.extend(&table("nonsense"), &NAMING).is_err());
+    }
+}

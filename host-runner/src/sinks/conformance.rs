@@ -1,0 +1,30 @@
+//! One test suite for every kind of sink: the behavior that all have in common.
+//!
+//! Each test runs on every kind in the registry and on each way of deleting that the kind declares, and reads
+//! the rows back by the kind's documented rules. Behavior of a single kind is tested in its folder.
+
+mod case;
+mod concurrency;
+mod content;
+mod order;
+mod progress;
+mod schema;
+mod snapshots;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// A table as a reader sees it, by key (the texts of its members, joined by `/`).
+pub(super) type StoredRows = BTreeMap<String, State>;
+
+/// The state of a key, as a reader sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum State {
+    /// The row.
+    Live(Value),
+    /// A delete was the last change.
+    Deleted,
+    /// A complete snapshot did not contain it.
+    Missing,
+}

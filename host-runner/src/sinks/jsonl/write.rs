@@ -1,0 +1,84 @@
+//! A change, and the end of a snapshot, as a line.
+//!
+//! Pure. Members that are JSON already are copied and never parsed.
+
+use std::io::Write;
+
+use crate::change::{Change, Generation};
+use crate::clock::rfc3339_ms;
+use crate::error::{Error, Result};
+
+/// Appends the line of a change as of `as_of`, contained in `generation` (0: in none).
+pub(super) fn change(buffer: &mut Vec<u8>, change: &Change, as_of: i64, generation: i64) -> Result<()> {
+    let wrong =
+        |problem: &str| Error::data(format!("table `{}`: row {}: {problem}", change.table, change.key));
+    buffer.extend_from_slice(b"{\"table\":");
+    string(buffer, &change.table);
+    buffer.extend_from_slice(b",\"operation\":");
+    string(buffer, change.operation.name());
+    buffer.extend_from_slice(b",\"key\":");
+    object(buffer, &change.key).ok_or_else(|| wrong("its key is not a JSON object"))?;
+    buffer.extend_from_slice(b",\"source_updated_at\":");
+    match change.source_updated_at_ms.and_then(rfc3339_ms) {
+        Some(time) => string(buffer, &time),
+        None => buffer.extend_from_slice(b"null"),
+    }
+    buffer.extend_from_slice(b",\"id\":");
+    string(buffer, &change.id);
+    number(buffer, "as_of_ms", Some(as_of));
+    number(buffer, "generation", Some(generation).filter(|generation| *generation > 0));
+    buffer.extend_from_slice(b",\"change_source\":");
+    string(buffer, change.source.name());
+    if change.partial {
+        buffer.extend_from_slice(b",\"partial\":true");
+    }
+    if let Some(before) = &change.before {
+        buffer.extend_from_slice(b",\"before\":");
+        object(buffer, before).ok_or_else(|| wrong("its state before is not a JSON object"))?;
+    }
+    buffer.extend_from_slice(b",\"after\":");
+    match &change.after {
+        None => buffer.extend_from_slice(b"null"),
+        Some(row) => object(buffer, row).ok_or_else(|| wrong("is not a JSON object"))?,
+    }
+    buffer.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+/// Appends the line that ends a snapshot: keys of an older generation are deleted as of its start.
+pub(super) fn snapshot_complete(buffer: &mut Vec<u8>, table: &str, generation: Generation) {
+    buffer.extend_from_slice(b"{\"table\":");
+    string(buffer, table);
+    buffer.extend_from_slice(b",\"operation\":\"snapshot-complete\"");
+    number(buffer, "generation", Some(generation.id));
+    number(buffer, "as_of_ms", generation.as_of_ms);
+    buffer.extend_from_slice(b"}\n");
+}
+
+fn number(buffer: &mut Vec<u8>, name: &str, value: Option<impl std::fmt::Display>) {
+    // Writing to a vector cannot fail.
+    let _written = match value {
+        Some(value) => write!(buffer, ",\"{name}\":{value}"),
+        None => write!(buffer, ",\"{name}\":null"),
+    };
+}
+
+fn string(buffer: &mut Vec<u8>, text: &str) {
+    // Writing text to a vector cannot fail.
+    let _written = serde_json::to_writer(buffer, text);
+}
+
+/// Copies a JSON object onto one line: line breaks can only be between its tokens.
+fn object(buffer: &mut Vec<u8>, text: &str) -> Option<()> {
+    let text = text.trim();
+    if !(text.starts_with('{') && text.ends_with('}')) {
+        return None;
+    }
+    let start = buffer.len();
+    buffer.extend_from_slice(text.as_bytes());
+    let copied = buffer.get_mut(start..)?;
+    if copied.contains(&b'\n') || copied.contains(&b'\r') {
+        copied.iter_mut().filter(|b| matches!(b, b'\n' | b'\r')).for_each(|b| *b = b' ');
+    }
+    Some(())
+}

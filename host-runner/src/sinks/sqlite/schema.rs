@@ -1,0 +1,90 @@
+//! SQL text of tables, columns and views, and the binding of values.
+//!
+//! Names are quoted here and nowhere else. Knows nothing of rows.
+
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+use crate::change::Table;
+use crate::error::{Error, Result};
+use crate::sinks::columns::{Column, Layout, Naming};
+use crate::sinks::value::{ColumnType, Value};
+
+/// Names in SQLite: case does not count, and three mean a row's number.
+pub(super) const NAMING: Naming = Naming { reserved: &["rowid", "_rowid_", "oid"], is_same };
+
+/// Whether two names are one to SQLite, which compares ASCII letters without case.
+pub(super) fn is_same(left: &str, right: &str) -> bool {
+    left.eq_ignore_ascii_case(right)
+}
+
+/// A name as SQL writes it.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The layout of a new table.
+pub(super) fn new_layout(table: &Table) -> Result<Layout> {
+    // Names of this form are SQLite's own.
+    if table.name.to_ascii_lowercase().starts_with("sqlite_") {
+        return Err(Error::data(format!("table `{}`: its name cannot be used", table.name)));
+    }
+    Layout::new(table, &NAMING)
+}
+
+/// Creates a table with its key and the columns that every table has; `add_column` adds the others.
+pub(super) fn create_table(layout: &Layout) -> String {
+    let keys: Vec<String> = layout.key.iter().map(|column| quote(&column.name)).collect();
+    let definitions: Vec<String> = keys.iter().map(|name| format!("{name} TEXT NOT NULL")).collect();
+    format!(
+        "CREATE TABLE {} ({}, _raw TEXT, _source_updated_at TEXT, _deleted INTEGER NOT NULL DEFAULT 0, \
+         _change_source TEXT NOT NULL, _as_of INTEGER NOT NULL, _generation INTEGER NOT NULL, \
+         _change_id TEXT, PRIMARY KEY ({}))",
+        quote(&layout.table),
+        definitions.join(", "),
+        keys.join(", ")
+    )
+}
+
+pub(super) fn add_column(layout: &Layout, column: &Column) -> String {
+    let sql_type = match column.column_type {
+        ColumnType::Text | ColumnType::Time | ColumnType::Json => "TEXT",
+        ColumnType::Integer | ColumnType::Boolean => "INTEGER",
+        ColumnType::Real => "REAL",
+    };
+    format!("ALTER TABLE {} ADD COLUMN {} {sql_type}", quote(&layout.table), quote(&column.name))
+}
+
+/// The name of a table's view.
+pub(super) fn view(layout: &Layout) -> String {
+    format!("{}_live", layout.table)
+}
+
+pub(super) fn drop_view(layout: &Layout) -> String {
+    format!("DROP VIEW IF EXISTS {}", quote(&view(layout)))
+}
+
+/// Creates the view of rows that are not deleted, without the columns that only the runner needs.
+pub(super) fn create_view(layout: &Layout) -> String {
+    let keys = layout.key.iter().map(|column| quote(&column.name));
+    let columns = layout.columns.iter().map(|column| quote(&column.name));
+    let names: Vec<String> = keys.chain(columns).collect();
+    format!(
+        "CREATE VIEW {} AS SELECT {}, _raw, _source_updated_at, _change_source FROM {} WHERE NOT _deleted",
+        quote(&view(layout)),
+        names.join(", "),
+        quote(&layout.table)
+    )
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Real(value) => ValueRef::Real(*value),
+            Self::Boolean(value) => ValueRef::Integer(i64::from(*value)),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}

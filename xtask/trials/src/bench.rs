@@ -1,0 +1,58 @@
+//! Benchmarks: real programs against the simulator on this machine. Each writes its figures into
+//! `docs/benchmarks.md`.
+
+mod ingress;
+mod latency;
+mod read;
+mod report;
+mod sinks;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub(crate) enum Subject {
+    /// Measure a snapshot of tickets (list rows), next to a bare fetch of the same pages and native logic.
+    Read {
+        #[arg(long, default_value_t = 100_000)]
+        tickets: u32,
+        /// Runs of each subject; the median counts.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Also read a million tickets once, for the memory.
+        #[arg(long)]
+        million: bool,
+    },
+    /// Measure the time from a signed delivery to the row that another process sees.
+    Latency {
+        /// Seconds for each rate.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// Deliveries a second, one measurement each.
+        #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
+        rates: Vec<u32>,
+    },
+    /// Measure deliveries that the ingress stores durably before it answers.
+    Ingress {
+        /// Seconds for each load.
+        #[arg(long, default_value_t = 6)]
+        seconds: u32,
+        /// Idle connections during one of the loads. One process opens both ends: twice as many files.
+        #[arg(long, default_value_t = 9_700)]
+        idle: u32,
+    },
+    /// Measure rows into each kind of sink.
+    Sinks {
+        #[arg(long, default_value_t = 200_000)]
+        rows: u32,
+    },
+}
+
+pub(crate) fn run(subject: &Subject) -> Result<()> {
+    match subject {
+        Subject::Read { tickets, runs, million } => read::run(*tickets, *runs, *million),
+        Subject::Latency { seconds, rates } => latency::run(*seconds, rates),
+        Subject::Ingress { seconds, idle } => ingress::run(*seconds, *idle),
+        Subject::Sinks { rows } => sinks::run(*rows),
+    }
+}

@@ -1,0 +1,120 @@
+//! The live part of the demonstration: edits, deletes and restores tickets, and measures the time to their
+//! rows.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use super::Runner;
+use crate::processes::Simulator;
+
+/// Longest time for one row: many times the poll interval of webhooks, so that only a defect exceeds it.
+const ROW_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Tickets of each operation.
+const TICKETS: usize = 12;
+
+/// Starts `serve` with webhooks, changes tickets, and prints the time from each change to its row.
+pub(super) fn show(runner: &Runner<'_>, database: &Path, simulator: &Simulator) -> Result<()> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let address = format!("127.0.0.1:{port}");
+    println!("# live: webhooks and polling together");
+    println!("$ host-runner serve -c demo.toml --listen {address} --subscribe --public-url http://{address}");
+    let _server = Server::start(runner, &address)?;
+
+    let database = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    database.busy_timeout(Duration::from_secs(5))?;
+    let ids: Vec<String> = database
+        .prepare("select id from tickets where not _deleted order by id limit ?1")?
+        .query_map([TICKETS as u32], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+
+    for (name, operation, sql) in [
+        ("edited", "update", "select subject = 'edited while you watch' from tickets where id = ?1"),
+        ("deleted", "moveToTrash", "select _deleted from tickets where id = ?1"),
+        ("restored", "restore", "select not _deleted from tickets where id = ?1"),
+    ] {
+        let mut delays = Vec::new();
+        for id in &ids {
+            let mut mutation = json!({"op": operation, "table": "tickets", "id": id});
+            if operation == "update" {
+                mutation["values"] = json!({"subject": "edited while you watch"});
+            }
+            let posted = Instant::now();
+            post(simulator.authority(), "/_admin/mutate", &mutation)?;
+            while !database.query_row(sql, [id], |row| row.get::<_, bool>(0)).unwrap_or(false) {
+                if posted.elapsed() > ROW_TIME_MAX {
+                    bail!("ticket {id} was {name}, but its row did not change within {ROW_TIME_MAX:?}");
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            delays.push(posted.elapsed());
+        }
+        delays.sort();
+        println!(
+            "{:>2} tickets {name:<8}  the row followed after {:>4.0} ms (median), {:>4.0} ms (slowest)",
+            delays.len(),
+            delays[delays.len() / 2].as_secs_f64() * 1000.0,
+            delays[delays.len() - 1].as_secs_f64() * 1000.0,
+        );
+    }
+    println!();
+    Ok(())
+}
+
+/// The process `serve`; dropping it kills the process.
+struct Server(Child);
+
+impl Server {
+    /// Starts it and waits until the snapshot is complete and the webhooks are registered.
+    fn start(runner: &Runner<'_>, address: &str) -> Result<Self> {
+        let url = format!("http://{address}");
+        let mut child = runner
+            .command(&["serve", "--listen", address, "--subscribe", "--public-url", &url])
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", runner.program.display()))?;
+        let stderr = child.stderr.take().context("`serve` has no stderr")?;
+        let server = Self(child);
+        let mut log = String::new();
+        let mut lines = BufReader::new(stderr).lines();
+        for line in lines.by_ref() {
+            let line = line?;
+            log.push_str(&line);
+            log.push('\n');
+            if line.contains("subscribed") {
+                // Drains the pipe: a full one would block `serve`.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok(server);
+            }
+        }
+        bail!("`serve` stopped before it subscribed\n{log}")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// POSTs JSON to the simulator.
+fn post(authority: &str, path: &str, body: &Value) -> Result<()> {
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(authority)?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { bail!("{path}: {answer}") }
+}

@@ -1,0 +1,39 @@
+//! The demonstration and the benchmarks: they run the built programs against the simulator.
+//!
+//! `cargo xtask demo` and `cargo xtask bench` build everything and then run this program; it builds nothing.
+
+mod bench;
+mod demo;
+mod processes;
+mod tools;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    trial: Trial,
+}
+
+#[derive(Subcommand)]
+enum Trial {
+    /// Show a whole sync against the bundled simulator, then live changes.
+    Demo {
+        /// Tickets of the simulated organization.
+        #[arg(long, default_value_t = 2000)]
+        tickets: u32,
+    },
+    /// Measure, and write the figures into docs/benchmarks.md.
+    Bench {
+        #[command(subcommand)]
+        subject: bench::Subject,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().trial {
+        Trial::Demo { tickets } => demo::run(tickets),
+        Trial::Bench { subject } => bench::run(&subject),
+    }
+}

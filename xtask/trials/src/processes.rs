@@ -1,0 +1,141 @@
+//! Processes of the trials: the simulator, and commands whose time, CPU and memory are measured.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::tools;
+
+/// The organization, client and code that every simulator starts with.
+pub(crate) const ORGANIZATION_ID: &str = "60001280952";
+pub(crate) const CLIENT_ID: &str = "1000.SIMULATORCLIENTID0000000000";
+pub(crate) const CLIENT_SECRET: &str = "simsecret0123456789abcdef0123456789abcdef01";
+pub(crate) const CODE: &str = "1000.simcode.demo";
+
+/// A simulator of Zoho Desk on a free port; dropping it kills the process.
+pub(crate) struct Simulator {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Simulator {
+    /// Starts the simulator and waits for its address.
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self> {
+        let program = tools::release()?.join("desk-simulator");
+        let mut child = Command::new(&program)
+            .args(["--port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        match line.trim().strip_prefix("listening on ") {
+            Some(url) => Ok(Self { url: url.to_owned(), child }),
+            None => {
+                let _ = child.kill();
+                bail!("{} did not print its address, but `{}`", program.display(), line.trim())
+            }
+        }
+    }
+
+    /// `host:port`.
+    pub(crate) fn authority(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection file for `simulator`, with more lines of `[config]` and a sink.
+pub(crate) fn connection_file(
+    simulator: &Simulator,
+    name: &str,
+    config: &str,
+    kind: &str,
+    path: &Path,
+) -> String {
+    format!(
+        "name = \"{name}\"\n\n\
+         [config]\norganization_id = \"{ORGANIZATION_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
+         client_secret = \"{CLIENT_SECRET}\"\ndesk_url = \"{url}\"\naccounts_url = \"{url}\"\n{config}\n\
+         [sink]\nkind = \"{kind}\"\npath = \"{path}\"\n\n\
+         [egress]\nallow = [\"{authority}\"]\n",
+        url = simulator.url,
+        authority = simulator.authority(),
+        path = path.display(),
+    )
+}
+
+/// Time, CPU and memory of a finished command, and its output.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measured {
+    pub(crate) wall: Duration,
+    /// User and system time of the process, seconds.
+    pub(crate) cpu_s: f64,
+    /// Peak resident memory, KiB.
+    pub(crate) peak_kib: u64,
+    pub(crate) stdout: String,
+}
+
+/// Runs a command to its end. Reads CPU and memory from `/proc` every two milliseconds, because the kernel
+/// deletes the entry when the process is reaped.
+pub(crate) fn measure(command: &mut Command) -> Result<Measured> {
+    let line = tools::line(command);
+    let started = Instant::now();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .with_context(|| format!("cannot start: {line}"))?;
+    let stdout = child.stdout.take();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        if let Some(stdout) = stdout {
+            let _ = std::io::Read::read_to_string(&mut BufReader::new(stdout), &mut text);
+        }
+        text
+    });
+    let pid = child.id();
+    let mut measured = Measured::default();
+    let status = loop {
+        if let Some((cpu_s, peak_kib)) = usage(pid) {
+            measured.cpu_s = measured.cpu_s.max(cpu_s);
+            measured.peak_kib = measured.peak_kib.max(peak_kib);
+        }
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    measured.wall = started.elapsed();
+    measured.stdout = reader.join().unwrap_or_default();
+    if !status.success() {
+        bail!("failed ({status}): {line}\n{}", measured.stdout);
+    }
+    Ok(measured)
+}
+
+/// CPU seconds so far and peak memory in KiB of a running process, from `/proc`.
+pub(crate) fn usage(pid: u32) -> Option<(f64, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let peak_kib = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
+    // USER_HZ is 100 on every architecture that this project supports.
+    Some((ticks as f64 / 100.0, peak_kib))
+}
