@@ -1,4 +1,4 @@
-//! The one error of this crate: who failed, what the caller can do, the message for people, and its form as JSON.
+//! The one error of this crate: origin, kind, message, hint, and its form as JSON.
 //!
 //! Does not decide about retries; [`crate::policy`] does.
 
@@ -161,12 +161,12 @@ impl Error {
         Self::new(Origin::Host, Kind::Internal, message)
     }
 
-    /// The component broke the contract: what it sent cannot be used.
+    /// The component broke the contract: its data cannot be used.
     pub fn data(message: impl Into<String>) -> Self {
         Self::new(Origin::Component, Kind::Data, message)
     }
 
-    /// Adds what to try next.
+    /// Adds a hint: the command or the key to try.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

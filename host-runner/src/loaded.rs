@@ -1,7 +1,7 @@
 //! A connection file with its component, and the same connection locked and ready to call.
 //!
 //! Loading fails in the order in which a person can fix things: file, component, configuration, key, lock.
-//! Does not know what the connection is opened for.
+//! Does not know the commands.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

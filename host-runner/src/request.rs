@@ -1,6 +1,6 @@
 //! The requests of the command line to a connection's actor, and their answers: plain data, sent as JSON.
 //!
-//! Does not know who answers: the actor of a running server, or one that lives for a single request.
+//! Does not know the actor: that of a running server, or one that lives for a single request.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
 //! Requests to the actor of a server: executed between two batches, because only the actor may call the component and
-//! write to the sink. What a request changes is carried over into the schedule.
+//! write to the sink. The schedule then follows the changes.
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -27,7 +27,7 @@ impl Actor<'_> {
     pub(super) async fn answer(&mut self, command: Command) -> Result<(), Stopped> {
         self.settle().await?;
         let answer = self.execute(&command.request).await?;
-        // The counters show failures of the source, whoever asked.
+        // The counters show every failure of the source.
         if let Err(error) = &answer
             && matches!(error.origin, Origin::Component | Origin::Sandbox)
         {
@@ -37,7 +37,7 @@ impl Actor<'_> {
         Ok(())
     }
 
-    /// Executes a request and carries over what it changed.
+    /// Executes a request and carries its changes over into the schedule.
     pub(super) async fn execute(&mut self, request: &Request) -> Result<Answer, Stopped> {
         if matches!(request, Request::Discover) {
             return Ok(self.discover().await?.and_then(json));

@@ -1,7 +1,8 @@
 //! The Unix socket of a connection that a server has: the command line sends one request and gets one answer, a line of
 //! JSON each. The socket lies in the connection's folder, which only its owner may enter.
 //!
-//! Does not know what the requests mean, except those that change what the server itself keeps: URL and redactor.
+//! Knows the meaning of two requests, which change the server itself: the secret of the webhook URL, and a grant, which
+//! the redactor learns.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -214,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("x".repeat(150));
         std::fs::create_dir_all(data.join("acme")).expect("a folder");
-        assert!(connect(&data, "acme").is_err(), "nobody listens");
+        assert!(connect(&data, "acme").is_err(), "there is no listener");
         let _listener =
             at_short_path(&socket(&data, "acme"), |path| UnixListener::bind(path)).expect("bound");
         assert!(socket(&data, "acme").exists());

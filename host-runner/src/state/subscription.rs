@@ -1,4 +1,4 @@
-//! The subscription of a connection: what the component answered to `subscribe`, sealed. Needs no lock.
+//! The subscription of a connection: the component's answer to `subscribe`, sealed. Needs no lock.
 
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use super::{ConnectionStore, seal};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
 
-/// A subscription, and what the server needs to renew it.
+/// A subscription, with the public URL for its renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSubscription {
     /// The component's answer, opaque.
     pub subscription: String,
-    /// The public URL under which the source was told to deliver.
+    /// The public URL that is registered at the source.
     pub public_url: String,
 }
 

@@ -1,4 +1,4 @@
-//! The store on disk: locking, sealing, and what survives opening it again.
+//! The store on disk: locking, sealing, reopening.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

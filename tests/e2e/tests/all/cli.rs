@@ -359,6 +359,22 @@ fn a_reset_reads_from_the_start_and_keeps_the_rows() {
 }
 
 #[test]
+fn a_command_sends_the_source_no_requests_but_its_own() {
+    let setup = small();
+    let requests_of = |words: &[&str]| {
+        let before = setup.requests();
+        setup.host(words).exits(0);
+        setup.requests() - before
+    };
+    assert_eq!(requests_of(&["authorize", "--code", GRANT_CODE]), 1, "the exchange of the code");
+    let url = ["webhook", "url", "--rotate", "--grace", "1h"];
+    for words in [&["state", "show"][..], &["state", "reset"], &url, &["state", "reset", "--session"]] {
+        assert_eq!(requests_of(words), 0, "{words:?}");
+    }
+    assert!(!setup.path("out.db").exists(), "a sink was created");
+}
+
+#[test]
 fn original_table_names_are_accepted() {
     let setup = Setup::authorized(20);
     let aliases = ["Tickets", "Departments", "Products", "OrganizationFields", "Contracts"];
