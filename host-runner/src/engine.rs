@@ -253,7 +253,7 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
 }
 
 /// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -75,7 +75,7 @@ pub(super) struct LoadFailure {
 pub(super) struct RunningConnection {
     name: String,
     stamp: Option<Stamp>,
-    fingerprint: String,
+    fingerprint: [u8; 32],
     stopper: Stopper,
     retry: Arc<Wake>,
     task: JoinHandle<()>,

@@ -20,7 +20,7 @@ pub(super) struct Loaded {
     pub(super) file: PathBuf,
     pub(super) stamp: Option<Stamp>,
     /// Hash of the file, everything it refers to, and the component.
-    pub(super) fingerprint: String,
+    pub(super) fingerprint: [u8; 32],
     pub(super) loaded: LoadedConnection,
     pub(super) store: ConnectionStore,
     pub(super) subscribe: Option<PublicUrl>,
@@ -44,9 +44,9 @@ pub(super) fn name_in(file: &Path) -> Option<String> {
 }
 
 /// Hashed, because the connection holds secrets.
-fn fingerprint(loaded: &LoadedConnection) -> String {
+fn fingerprint(loaded: &LoadedConnection) -> [u8; 32] {
     let all = format!("{:?} {}", loaded.connection, loaded.component.sha256);
-    crate::engine::hex(&Sha256::digest(all))
+    Sha256::digest(all).into()
 }
 
 impl Loader {

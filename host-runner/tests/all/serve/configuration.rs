@@ -48,7 +48,7 @@ fn a_file_in_the_folder_whose_config_is_refused_is_reported_and_the_others_are_s
     assert!(log.contains(reported), "{log}");
     assert!(log.contains("good: into ") && !log.contains("bad: into "), "{log}");
     write(&place, "bad", "3");
-    server.until_it_says("bad: into ");
+    server.until_log_contains("bad: into ");
     server.stop();
 }
 
@@ -57,9 +57,9 @@ fn a_change_that_the_component_refuses_leaves_the_connection_as_it_was() {
     let place = Place::new("rows = 3");
     write(&place, "acme", "3");
     let server = Server::start_with(&place, &["--connections", "connections"]);
-    let hook = server.hook_of(&place, "connections/acme.toml");
+    let hook = server.webhook_path_of(&place, "connections/acme.toml");
     write(&place, "acme", "\"many\"");
-    server.until_it_says("connections/acme.toml: not served; ");
+    server.until_log_contains("connections/acme.toml: not served; ");
     eventually("a delivery is accepted", || server.request("POST", &hook, "[]").0 == 200);
     let starts = server.log().matches("acme: into ").count();
     assert_eq!(starts, 1, "{}", server.log());
