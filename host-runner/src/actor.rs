@@ -247,7 +247,7 @@ impl<'a> Actor<'a> {
             () = self.core.stop.requested() => Err(Stopped::Requested),
             () = until(due) => Ok(()),
             () = tokio::time::sleep_until(idle), if self.core.sandbox.is_live() => {
-                self.core.sandbox.rest();
+                self.core.sandbox.release();
                 Ok(())
             }
             Some(command) = self.commands.recv() => self.answer(command).await,

@@ -1,7 +1,7 @@
 //! Raw bindings to the contract, `wit/source.wit`. The only binding macro of this crate.
 //!
-//! [`crate::conv`] turns what they carry into the runner's own types; nothing else sees them but
-//! [`crate::engine`] and [`crate::sandbox`], which make the calls.
+//! [`crate::conv`] converts their types to the runner's. Only it, [`crate::engine`] and [`crate::sandbox`]
+//! use them.
 
 mod generated {
     wasmtime::component::bindgen!({

@@ -1,6 +1,6 @@
-//! What a component reports, in the runner's own words: changes, batches, tables, check items.
+//! The runner's types for the data of a component: changes, batches, tables, check items.
 //!
-//! Plain data. Knows neither the bindings it came through nor the sink it goes to.
+//! Plain data. Knows neither the bindings nor the sinks.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Kind;
 
-/// What happened to a row.
+/// The operation on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Found by reading.
+    /// Read, as it is now.
     Read,
     /// New at the source.
     Create,
     /// Changed at the source.
     Update,
-    /// Gone at the source.
+    /// Deleted at the source.
     Delete,
 }
 
@@ -38,7 +38,7 @@ impl Operation {
 pub enum ChangeSource {
     /// By a complete read of its table.
     Snapshot,
-    /// By reading what changed after the snapshot.
+    /// By reading only rows that changed after the snapshot.
     Incremental,
     /// In the body of a delivery.
     Webhook,
@@ -66,11 +66,11 @@ pub type Attributes = Vec<(String, String)>;
 pub struct Change {
     /// The table's name.
     pub table: String,
-    /// What happened.
+    /// The operation.
     pub operation: Operation,
     /// Primary key, a JSON object.
     pub key: String,
-    /// The row as it was before, a JSON object, where the source tells.
+    /// The row before the change, a JSON object, if the source reports it.
     pub before: Option<String>,
     /// The row, a JSON object.
     pub after: Option<String>,
@@ -78,9 +78,9 @@ pub struct Change {
     pub partial: bool,
     /// How it was found.
     pub source: ChangeSource,
-    /// When the row last changed by its own account.
+    /// When the row was last modified, by its own field.
     pub source_updated_at_ms: Option<u64>,
-    /// Orders changes of one key; none is the time of the call.
+    /// The as-of, which orders changes of one key; none means the time of the call.
     pub as_of_ms: Option<u64>,
     /// The same for every delivery of the same change.
     pub id: String,
@@ -89,39 +89,39 @@ pub struct Change {
 /// One complete read of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
-    /// When it began; later snapshots are greater.
+    /// Its number; later snapshots have greater ones.
     pub id: u64,
-    /// When it began by the source's clock; dates what a comparison finds gone.
+    /// When it started, by the source's clock: the as-of of rows that it no longer shows.
     pub as_of_ms: Option<u64>,
     /// True in its last batch.
     pub complete: bool,
 }
 
-/// What one call of `read` returned.
+/// The result of one call of `read`.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The rows.
     pub changes: Vec<Change>,
-    /// Where to go on.
+    /// Where the next call continues.
     pub cursor: String,
     /// The snapshot it belongs to, if any.
     pub generation: Option<Generation>,
     /// Nothing is left to read now.
     pub caught_up: bool,
-    /// Do not ask again sooner.
+    /// The shortest wait before the next call.
     pub wait_ms: Option<u64>,
     /// Costs and warnings.
     pub attributes: Attributes,
-    /// When the host made the call; orders changes that carry no time of their own.
+    /// When the host made the call: the as-of of changes without one.
     pub called_at_ms: u64,
 }
 
-/// What one delivery of a webhook meant.
+/// The component's result for one delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// The rows.
     pub changes: Vec<Change>,
-    /// `ignored`, and what it cost.
+    /// `ignored`, and costs.
     pub attributes: Attributes,
 }
 
@@ -155,15 +155,15 @@ pub enum Outcome {
 /// One line of `check`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CheckItem {
-    /// What was tested.
+    /// The name of the check.
     pub name: String,
     /// How it went.
     pub outcome: Outcome,
-    /// What was found.
+    /// The result, for a person.
     pub message: String,
     /// What to try.
     pub hint: Option<String>,
-    /// What to do about it, when it failed.
+    /// The kind of the error, if it failed.
     pub kind: Option<Kind>,
 }
 

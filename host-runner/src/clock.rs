@@ -1,39 +1,44 @@
-//! Time and randomness as the rest of the crate sees them, and times as text.
+//! The system's clock and randomness, and times as text.
 //!
-//! Knows nothing of what they are for. Pure code takes both as arguments.
+//! Knows nothing of their use. Pure code takes both as arguments.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970, now.
+/// The current time in milliseconds since 1970.
 pub fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// A number in `0.0..1.0`. Without a source of randomness it is the middle, which only makes waits even.
+/// A random number in `0.0..1.0`. If the system has no randomness it is 0.5: backoff is then without jitter.
 pub fn random_unit() -> f64 {
     let mut bytes = [0_u8; 4];
     match getrandom::fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+        Ok(()) => unit(bytes),
         Err(_) => 0.5,
     }
 }
 
-/// `YYYY-MM-DDTHH:MM:SS.sssZ`, or none for a time that no calendar has.
+/// Four bytes as a number in `0.0..1.0`.
+fn unit(bytes: [u8; 4]) -> f64 {
+    f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// `YYYY-MM-DDTHH:MM:SS.sssZ`, or none after the year 9999.
 pub fn rfc3339_ms(unix_ms: u64) -> Option<String> {
     let timestamp = jiff::Timestamp::from_millisecond(i64::try_from(unix_ms).ok()?).ok()?;
     Some(format!("{timestamp:.3}"))
 }
 
-/// The time that [`rfc3339_ms`] wrote.
+/// Milliseconds since 1970 of a time as [`rfc3339_ms`] writes it.
 pub fn ms_of_rfc3339(text: &str) -> Option<u64> {
     u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ms_of_rfc3339, random_unit, rfc3339_ms};
+    use super::{ms_of_rfc3339, rfc3339_ms, unit};
 
     #[test]
     fn times_have_three_decimals_and_a_z() {
@@ -45,9 +50,9 @@ mod tests {
     }
 
     #[test]
-    fn random_numbers_stay_below_one() {
-        for _ in 0..100 {
-            assert!((0.0..1.0).contains(&random_unit()));
-        }
+    fn bytes_map_to_zero_up_to_but_not_including_one() {
+        assert_eq!(unit([0; 4]), 0.0);
+        assert_eq!(unit([0, 0, 0, 0x80]), 0.5);
+        assert!(unit([0xff; 4]) < 1.0, "the largest number is rounded up to one");
     }
 }

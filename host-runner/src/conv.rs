@@ -1,12 +1,12 @@
-//! Wire types of the contract into the runner's own; strings are moved, never copied.
+//! Converts the contract's types to and from the runner's; strings are moved, not copied.
 //!
-//! Knows nothing of calls; a value goes in, a value comes out. Only moments are cut: none that orders changes may lie
-//! further ahead of our clock than [`CLOCK_AHEAD_MAX`].
+//! Pure. One value is changed on the way: a time that orders changes may be at most [`CLOCK_AHEAD_MAX`] ahead
+//! of this machine's clock. Knows nothing of calls.
 
 use crate::bindings::{source, types, webhook};
 use crate::change::{Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Receipt, Table};
+use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin};
-use crate::journal::Delivery;
 use crate::limits::CLOCK_AHEAD_MAX;
 
 impl From<types::ErrorKind> for Kind {
@@ -61,8 +61,8 @@ impl From<types::ChangeSource> for ChangeSource {
     }
 }
 
-/// A moment by the source's clock, as far as ours allows it.
-fn moment(source_ms: u64, now_ms: u64) -> u64 {
+/// A time by the source's clock, at most [`CLOCK_AHEAD_MAX`] after `now_ms`.
+fn bounded(source_ms: u64, now_ms: u64) -> u64 {
     let ahead_ms = u64::try_from(CLOCK_AHEAD_MAX.as_millis()).unwrap_or(u64::MAX);
     source_ms.min(now_ms.saturating_add(ahead_ms))
 }
@@ -77,17 +77,17 @@ fn changes(changes: Vec<types::Change>, now_ms: u64) -> Vec<Change> {
         partial: change.partial,
         source: change.source.into(),
         source_updated_at_ms: change.source_updated_at_ms,
-        as_of_ms: change.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),
+        as_of_ms: change.as_of_ms.map(|as_of_ms| bounded(as_of_ms, now_ms)),
         id: change.id,
     };
     changes.into_iter().map(change).collect()
 }
 
-/// A batch with the time at which the host asked for it; `now_ms` is when it was answered.
+/// A batch, called for at `called_at_ms` and returned at `now_ms`.
 pub(crate) fn batch(batch: types::Batch, called_at_ms: u64, now_ms: u64) -> Batch {
     let generation = |generation: types::Generation| Generation {
         id: generation.id,
-        as_of_ms: generation.as_of_ms.map(|as_of_ms| moment(as_of_ms, now_ms)),
+        as_of_ms: generation.as_of_ms.map(|as_of_ms| bounded(as_of_ms, now_ms)),
         complete: generation.complete,
     };
     Batch {
@@ -101,12 +101,12 @@ pub(crate) fn batch(batch: types::Batch, called_at_ms: u64, now_ms: u64) -> Batc
     }
 }
 
-/// A receipt; `now_ms` is when it was given.
+/// A receipt that was returned at `now_ms`.
 pub(crate) fn receipt(receipt: webhook::Receipt, now_ms: u64) -> Receipt {
     Receipt { changes: changes(receipt.changes, now_ms), attributes: receipt.attributes }
 }
 
-/// What arrived, without its place in the journal.
+/// A delivery for the component.
 pub(crate) fn delivery(delivery: Delivery) -> webhook::Delivery {
     webhook::Delivery {
         received_at_ms: delivery.received_at_ms,
@@ -176,17 +176,17 @@ mod tests {
         }
     }
 
-    fn moments(changes: &[Change]) -> Vec<Option<u64>> {
+    fn as_of(changes: &[Change]) -> Vec<Option<u64>> {
         changes.iter().map(|change| change.as_of_ms).collect()
     }
 
     #[test]
-    fn a_moment_far_ahead_of_our_clock_is_cut_whichever_way_it_comes() {
+    fn as_of_is_bounded_in_batches_receipts_and_generations() {
         let latest = NOW + u64::try_from(CLOCK_AHEAD_MAX.as_millis()).expect("small");
         let given = [None, Some(7), Some(NOW + 60_000), Some(latest + 1), Some(u64::MAX)];
         let wanted = [None, Some(7), Some(NOW + 60_000), Some(latest), Some(latest)];
         let pushed = webhook::Receipt { changes: given.map(change).to_vec(), attributes: Vec::new() };
-        assert_eq!(moments(&receipt(pushed, NOW).changes), wanted);
+        assert_eq!(as_of(&receipt(pushed, NOW).changes), wanted);
         let read = types::Batch {
             changes: given.map(change).to_vec(),
             cursor: String::new(),
@@ -196,7 +196,7 @@ mod tests {
             attributes: Vec::new(),
         };
         let read = batch(read, 0, NOW);
-        assert_eq!(moments(&read.changes), wanted);
+        assert_eq!(as_of(&read.changes), wanted);
         assert_eq!(read.generation.and_then(|generation| generation.as_of_ms), Some(latest));
     }
 }

@@ -1,7 +1,8 @@
-//! The way out: every request of a component passes here, and only here.
+//! Egress: the only path on which a component's requests reach the network.
 //!
-//! [`policy`] decides, [`dial`] connects to vetted addresses, [`body`] bounds what comes back,
-//! [`hooks`] is what wasmtime calls; [`probe()`] is the one request that the runner makes itself. No redirect is followed and no proxy setting is read.
+//! wasmtime calls [`hooks`], [`policy`] decides, [`dial`] connects to vetted addresses, [`body`] limits the
+//! response; [`probe()`] is the one request that the runner itself sends. Redirects are not followed, proxy
+//! settings are not read.
 
 pub mod policy;
 

@@ -1,13 +1,12 @@
-//! The engine and the components it has compiled: made once, checked against the contract, linked.
+//! The wasmtime engine and its components: compiled once, checked against the contract, linked.
 //!
-//! Gives a component wasi:http, wasi:io and wasi:clocks and nothing else. Knows nothing of
-//! connections; [`crate::sandbox`] makes instances.
+//! Provides wasi:http, wasi:io and wasi:clocks to a component and nothing else. Knows nothing of connections;
+//! [`crate::sandbox`] creates instances.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component as Code, HasData, Linker, ResourceTable};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -15,9 +14,10 @@ use wasmtime_wasi::clocks::WasiClocks;
 use wasmtime_wasi_http::WasiHttp;
 
 use crate::bindings::SourceConnectorPre;
+use crate::digest::sha256_hex;
 use crate::error::{Error, Kind, Result};
-use crate::guest::Guest;
 use crate::limits;
+use crate::store_data::Host;
 
 mod cache;
 
@@ -32,20 +32,20 @@ pub const IMPORTS_ALLOWED: [&str; 7] = [
     "wasi:io/streams",
 ];
 
-/// The WASI releases that are linked; a later 0.2 only adds to an earlier one.
+/// The WASI releases that are linked; each 0.2 release only adds to the earlier ones.
 const WASI_TRACK: &str = "0.2.";
 
-/// What a component must export to run here.
+/// The interface that a component must export, with the major and minor version.
 const CONTRACT: &str = "connector:source/source@0.1.";
 
-/// One per process.
+/// The engine; one per process.
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
-    linker: Arc<Linker<Guest>>,
-    seats: Arc<Semaphore>,
+    linker: Arc<Linker<Host>>,
+    permits: Arc<Semaphore>,
     cache: Option<PathBuf>,
-    /// The code of each file that was loaded, with its hash: connections of one component share it.
+    /// The compiled code of each loaded file, with its hash: connections of one component share it.
     loaded: Arc<Mutex<HashMap<PathBuf, (String, Code)>>>,
 }
 
@@ -53,11 +53,11 @@ pub struct Engine {
 pub struct Component {
     code: Code,
     engine: wasmtime::Engine,
-    linker: Arc<Linker<Guest>>,
-    seats: Arc<Semaphore>,
-    /// Where it was read.
+    linker: Arc<Linker<Host>>,
+    permits: Arc<Semaphore>,
+    /// The file.
     pub path: PathBuf,
-    /// Of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
     /// Bytes of the file.
     pub size: usize,
@@ -67,48 +67,48 @@ pub struct Component {
     pub exports: Vec<String>,
 }
 
-/// A component that may run.
+/// A component whose imports are linked.
 #[derive(Clone)]
 pub(crate) struct Linked {
     pub(crate) engine: wasmtime::Engine,
-    pub(crate) pre: SourceConnectorPre<Guest>,
-    seats: Arc<Semaphore>,
+    pub(crate) pre: SourceConnectorPre<Host>,
+    permits: Arc<Semaphore>,
 }
 
-/// The right to have an instance, for as long as it lives.
-pub(crate) struct Seat(#[expect(dead_code, reason = "held, then dropped")] OwnedSemaphorePermit);
+/// The right to hold one of the process's component instances.
+pub(crate) struct Permit(#[expect(dead_code, reason = "held, then dropped")] OwnedSemaphorePermit);
 
 impl Linked {
-    /// Waits for a seat; they are given in the order of asking.
-    pub(crate) async fn seat(&self) -> Result<Seat> {
-        let seat = Arc::clone(&self.seats).acquire_owned().await;
-        seat.map(Seat).map_err(|error| Error::host(format!("sandbox: {error}")))
+    /// Waits for a permit; waiters are served in order.
+    pub(crate) async fn permit(&self) -> Result<Permit> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        permit.map(Permit).map_err(|error| Error::host(format!("sandbox: {error}")))
     }
 
-    /// Whether another instance would have to wait: who has one should give it back.
+    /// Whether no permit is free, so that instances should be released after each call.
     pub(crate) fn is_full(&self) -> bool {
-        self.seats.available_permits() == 0
+        self.permits.available_permits() == 0
     }
 }
 
 impl Engine {
-    /// Makes the engine and its clock. Instances may have up to `memory_bytes` of memory; compiled
-    /// code is kept under `cache`.
+    /// Creates the engine and its epoch thread. Instances may have up to `memory_bytes` of memory; compiled
+    /// code is cached in the folder `cache`.
     pub fn new(memory_bytes: usize, cache: Option<PathBuf>) -> Result<Self> {
         let engine = wasmtime::Engine::new(&config(Some(memory_bytes)))
             .or_else(|error| {
-                tracing::debug!(%error, "no address space for pooled instances; on demand instead");
+                tracing::debug!(%error, "no address space for pooled instances; allocating on demand");
                 wasmtime::Engine::new(&config(None))
             })
-            .map_err(|error| Error::host(format!("sandbox: cannot be set up: {error:#}")))?;
+            .map_err(|error| Error::host(format!("sandbox: the engine cannot be created: {error:#}")))?;
         tick(&engine)?;
         let linker =
             link(&engine).map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
-        let seats = Arc::new(Semaphore::new(limits::POOL_INSTANCES as usize));
-        Ok(Self { engine, linker: Arc::new(linker), seats, cache, loaded: Arc::default() })
+        let permits = Arc::new(Semaphore::new(limits::POOL_INSTANCES as usize));
+        Ok(Self { engine, linker: Arc::new(linker), permits, cache, loaded: Arc::default() })
     }
 
-    /// Reads and compiles a component, or takes its code from the cache.
+    /// Reads a component and compiles it, or loads its code from the cache.
     pub fn load(&self, path: &Path) -> Result<Component> {
         let wasm = std::fs::read(path).map_err(|error| {
             Error::usage(format!("component {}: {error}", path.display()))
@@ -118,7 +118,7 @@ impl Engine {
             return Err(Error::usage(format!("component {}: not a WebAssembly file", path.display()))
                 .hint("give the component's file with --component FILE"));
         }
-        let sha256 = hex(&Sha256::digest(&wasm));
+        let sha256 = sha256_hex(&wasm);
         let code = self.code(path, &wasm, &sha256)?;
         let shape = code.component_type();
         let names = |name: &str| name.to_owned();
@@ -128,14 +128,14 @@ impl Engine {
             code,
             engine: self.engine.clone(),
             linker: Arc::clone(&self.linker),
-            seats: Arc::clone(&self.seats),
+            permits: Arc::clone(&self.permits),
             path: path.to_owned(),
             sha256,
             size: wasm.len(),
         })
     }
 
-    /// The code of a file: that of the connection before, if the file is the same.
+    /// The code of a file: shared with an earlier connection if the file has the same hash.
     fn code(&self, path: &Path, wasm: &[u8], sha256: &str) -> Result<Code> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, code)) = loaded.get(path).filter(|(known, _)| known == sha256) {
@@ -162,20 +162,20 @@ impl Engine {
         }
         let code = Code::new(&self.engine, wasm)?;
         if let Err(error) = cache::store(&code, folder, &file) {
-            tracing::warn!(file = %file.display(), %error, "compiled code was not kept");
+            tracing::warn!(file = %file.display(), %error, "compiled code was not cached");
         }
         Ok(code)
     }
 }
 
 impl Component {
-    /// Refuses, in words, what the sandbox does not give and what does not follow the contract.
+    /// Links the component; an error if it imports another interface or does not follow the contract.
     pub(crate) fn link(&self) -> Result<Linked> {
         let refuse = |what: String| {
             Error::sandbox(Kind::Unsupported, format!("component {}: {what}", self.path.display()))
         };
         if let Some(import) = self.imports.iter().find(|import| !is_allowed(import)) {
-            return Err(refuse(format!("imports `{import}`, which this sandbox does not give"))
+            return Err(refuse(format!("imports `{import}`, which this sandbox does not provide"))
                 .hint(format!("a connector may import {}", IMPORTS_ALLOWED.join(", "))));
         }
         if !self.exports.iter().any(|export| export.starts_with(CONTRACT)) {
@@ -184,7 +184,7 @@ impl Component {
         }
         let pre = self.linker.instantiate_pre(&self.code).and_then(SourceConnectorPre::new);
         let pre = pre.map_err(|error| refuse(format!("does not fit the contract: {error:#}")))?;
-        Ok(Linked { engine: self.engine.clone(), pre, seats: Arc::clone(&self.seats) })
+        Ok(Linked { engine: self.engine.clone(), pre, permits: Arc::clone(&self.permits) })
     }
 }
 
@@ -212,7 +212,7 @@ fn config(pool_memory_bytes: Option<usize>) -> Config {
     config
 }
 
-/// Counts epochs for as long as the engine lives.
+/// Starts the thread that counts epochs until the engine is dropped.
 fn tick(engine: &wasmtime::Engine) -> Result<()> {
     let weak = engine.weak();
     let count = move || {
@@ -226,35 +226,30 @@ fn tick(engine: &wasmtime::Engine) -> Result<()> {
         .name("epochs".into())
         .spawn(count)
         .map(drop)
-        .map_err(|error| Error::host(format!("sandbox: no thread for its clock: {error}")))
+        .map_err(|error| Error::host(format!("sandbox: no thread for its epochs: {error}")))
 }
 
-/// Says to the linker where the resources of wasi:io are.
+/// The location of the resources of wasi:io, for the linker.
 struct Io;
 
 impl HasData for Io {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
     use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
     use wasmtime_wasi::p2::bindings::io::{error, poll, streams};
     use wasmtime_wasi_http::p2::bindings::http::{outgoing_handler, types};
     let mut linker = Linker::new(engine);
     let l = &mut linker;
-    error::add_to_linker::<Guest, Io>(l, Guest::table)?;
-    poll::add_to_linker::<Guest, Io>(l, Guest::table)?;
-    streams::add_to_linker::<Guest, Io>(l, Guest::table)?;
-    wall_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;
-    monotonic_clock::add_to_linker::<Guest, WasiClocks>(l, Guest::clocks)?;
-    types::add_to_linker::<Guest, WasiHttp>(l, &types::LinkOptions::default(), Guest::http)?;
-    outgoing_handler::add_to_linker::<Guest, WasiHttp>(l, Guest::http)?;
+    error::add_to_linker::<Host, Io>(l, Host::table)?;
+    poll::add_to_linker::<Host, Io>(l, Host::table)?;
+    streams::add_to_linker::<Host, Io>(l, Host::table)?;
+    wall_clock::add_to_linker::<Host, WasiClocks>(l, Host::clocks)?;
+    monotonic_clock::add_to_linker::<Host, WasiClocks>(l, Host::clocks)?;
+    types::add_to_linker::<Host, WasiHttp>(l, &types::LinkOptions::default(), Host::http)?;
+    outgoing_handler::add_to_linker::<Host, WasiHttp>(l, Host::http)?;
     Ok(linker)
-}
-
-/// Bytes in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

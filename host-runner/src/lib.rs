@@ -1,45 +1,60 @@
 //! Runs source connectors that are WebAssembly components, sandboxed, into a database.
 //!
-//! Meets a component in `wit/` only and knows no source by name. Read in this order:
-//! [`connection`] (what a person wrote) → [`engine`], [`sandbox`], [`egress`] (the component at work)
-//! → [`actor`] (read, commit, repeat) → [`sinks`] (where rows go) → [`sync`], [`cli`] (how it is driven). For a
-//! server: [`ingress`] (accept deliveries) → [`journal`] (queue them) → [`actor`] (apply them) → [`serve`].
+//! Knows a component by the contract in `wit/` only, and no source by name. The modules are listed in reading
+//! order; [`sync`] and [`serve`] are the two ways to run a connection.
 //!
-//! The order that must never change: *take → commit rows and cursor together → ask for more*.
+//! The order that must never change: *read → commit rows and cursor together → read again*. For deliveries:
+//! *journal → answer 200 → receive → commit rows and position → acknowledge*.
 
-pub mod actor;
+// The data that the parts exchange.
 pub mod change;
-pub mod check;
-pub mod cli;
+pub mod delivery;
+pub mod error;
+pub mod limits;
+
+// Small helpers: time, numbers with units, hashes, secrets in text, the request to stop.
 pub mod clock;
+mod digest;
+pub mod secret;
+pub mod stop;
+pub mod units;
+
+// Configuration, and the stored state of a connection.
 pub mod connection;
+pub mod paths;
+pub mod state;
+
+// The component: compiled, linked, and called within limits.
+mod bindings;
+mod conv;
 pub mod describe;
 pub mod egress;
 pub mod engine;
-pub mod error;
-pub mod exit;
+pub mod sandbox;
+mod store_data;
+
+// Sinks: where rows are committed.
+pub mod sinks;
+
+// Deliveries: received, queued, and reported when missed.
 pub mod ingress;
 pub mod journal;
-pub mod limits;
-pub mod loaded;
-pub mod metrics;
 pub mod missed;
-pub mod paths;
-pub mod report;
-pub mod request;
-pub mod sandbox;
-pub mod secret;
-pub mod serve;
-pub mod sinks;
-pub mod state;
-pub mod stop;
-pub mod sync;
-pub mod telemetry;
-pub mod units;
 pub mod webhook_url;
 
-mod bindings;
-mod conv;
-mod guest;
+// The loop of one connection, and the policy for failures.
+pub mod actor;
+pub mod loaded;
 mod policy;
+pub mod request;
+
+// Commands, servers, and their output.
+pub mod check;
+pub mod cli;
+pub mod exit;
+pub mod metrics;
 mod progress;
+pub mod report;
+pub mod serve;
+pub mod sync;
+pub mod telemetry;

@@ -1,10 +1,10 @@
-//! One connection inside its sandbox: every call of the contract, bounded in time and CPU.
+//! The sandbox of one connection: every call of the contract, bounded in time and CPU.
 //!
-//! A trap, a time-out or a limit costs the instance and becomes an error; the next call gets a fresh
-//! one, opened with the same configuration and session. The session is handed to its keeper after
-//! every call in which it changed. Knows nothing of tables, files or retries.
+//! A trap, a timeout or a limit drops the instance and becomes an error; the next call creates another one
+//! with the same configuration and session. The session is saved after every call that changed it. Knows
+//! nothing of tables, files or retries.
 
-mod words;
+mod error;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,50 +13,71 @@ use tokio::time::timeout;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
-use self::words::{refused, stopped, timed_out};
+use self::error::{refused, stopped, timed_out};
 use crate::bindings::{SourceConnector, types};
 use crate::change::{Batch, CheckItem, Outcome, Receipt, Table};
 use crate::clock;
 use crate::conv;
+use crate::delivery::Delivery;
 use crate::describe::Describe;
 use crate::egress::policy::Policy;
 use crate::egress::{Client, Hooks, Meter};
-use crate::engine::{Component, Linked, Seat};
+use crate::engine::{Component, Linked, Permit};
 use crate::error::{Error, Kind, Result};
-use crate::guest::Guest;
-use crate::journal::Delivery;
 use crate::limits::{INSTANCE_REQUESTS_MAX, Limits};
+use crate::store_data::Host;
 
-/// Keeps sessions: tokens and other secrets of a component.
-pub trait SessionKeeper: Send {
-    /// Stores a changed session durably, before it is used again; none forgets it.
-    fn keep(&mut self, session: Option<&str>) -> Result<()>;
+/// Where the session of a connection is kept: tokens and other secrets of a component.
+pub trait SessionStore: Send {
+    /// Stores a changed session durably, before it is used again; none deletes it.
+    fn save(&mut self, session: Option<&str>) -> Result<()>;
 }
 
-/// A component at work for one connection.
+/// A component that runs for one connection.
 pub struct Sandbox {
     linked: Linked,
     config: String,
     session: Option<String>,
-    keeper: Box<dyn SessionKeeper>,
+    sessions: Box<dyn SessionStore>,
     client: Client,
     limits: Limits,
     meter: Arc<Meter>,
     live: Option<Live>,
 }
 
-/// An instance with its open connection. The store goes before the seat does.
+/// An instance with its open connection. Fields drop in order: the store before the permit.
 struct Live {
-    store: Store<Guest>,
+    store: Store<Host>,
     world: SourceConnector,
     connection: ResourceAny,
-    /// Requests that had gone out when it was made.
+    /// Requests that the connection had sent when the instance was created.
     requests_before: u64,
-    _seat: Seat,
+    _permit: Permit,
 }
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 type Calling<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
+
+/// One call of the contract as the closure that [`Sandbox::call`] takes. A macro, because the call borrows
+/// two fields of [`Live`], and because a bound cannot require that the future of an async closure is `Send`.
+macro_rules! export {
+    (source.$call:ident($($argument:expr),*) $($then:tt)*) => {
+        move |live| {
+            Box::pin(async move {
+                let source = live.world.connector_source_source().connection();
+                source.$call(&mut live.store, live.connection, $($argument),*).await$($then)*
+            })
+        }
+    };
+    (webhook.$call:ident($($argument:expr),*) $($then:tt)*) => {
+        move |live| {
+            Box::pin(async move {
+                let webhook = live.world.connector_source_webhook();
+                webhook.$call(&mut live.store, live.connection, $($argument),*).await$($then)*
+            })
+        }
+    };
+}
 
 impl Component {
     /// The component's `describe` document; the call has no network.
@@ -69,7 +90,7 @@ impl Component {
     }
 }
 
-/// Has a component parse its configuration; no network, and no session. The instance ends with this call.
+/// Lets a component parse its configuration, without network and session, in an instance for this call only.
 pub async fn validate(component: &Component, config: String, limits: &Limits) -> Result<()> {
     let opened = offline("open", component, limits, async |store, world| {
         world.connector_source_source().connection().call_open(store, &config, None).await
@@ -83,13 +104,13 @@ async fn offline<T>(
     name: &'static str,
     component: &Component,
     limits: &Limits,
-    call: impl AsyncFnOnce(&mut Store<Guest>, &SourceConnector) -> wasmtime::Result<T>,
+    call: impl AsyncFnOnce(&mut Store<Host>, &SourceConnector) -> wasmtime::Result<T>,
 ) -> Result<T> {
     let linked = component.link()?;
     let client = Client::new(Policy::default(), limits, None)?;
     let hooks = Hooks { client, meter: Arc::default() };
-    let _seat = linked.seat().await?;
-    let mut store = Guest::store(&linked.engine, limits, hooks);
+    let _permit = linked.permit().await?;
+    let mut store = Host::store(&linked.engine, limits, hooks);
     let calling = async {
         let world = linked.pre.instantiate_async(&mut store).await?;
         call(&mut store, &world).await
@@ -107,17 +128,17 @@ impl Sandbox {
         component: &Component,
         config: String,
         session: Option<String>,
-        keeper: Box<dyn SessionKeeper>,
+        sessions: Box<dyn SessionStore>,
         client: Client,
         limits: Limits,
     ) -> Result<Self> {
         let linked = component.link()?;
         let meter = Arc::default();
-        Ok(Self { linked, config, session, keeper, client, limits, meter, live: None })
+        Ok(Self { linked, config, session, sessions, client, limits, meter, live: None })
     }
 
-    /// Gives the instance back until the next call; nothing is lost by it.
-    pub fn rest(&mut self) {
+    /// Drops the instance and its permit until the next call; it holds no state that is not stored.
+    pub fn release(&mut self) {
         self.live = None;
     }
 
@@ -126,7 +147,7 @@ impl Sandbox {
         self.live.is_some()
     }
 
-    /// What went out to the network so far.
+    /// Requests sent so far, and the last one that was refused.
     pub fn meter(&self) -> &Meter {
         &self.meter
     }
@@ -138,20 +159,14 @@ impl Sandbox {
 
     /// Exchanges a grant for a session.
     pub async fn authorize(&mut self, grant: String) -> Result<()> {
-        self.call("authorize", |live| {
-            Box::pin(async move {
-                let source = live.world.connector_source_source().connection();
-                source.call_authorize(&mut live.store, live.connection, &grant).await
-            })
-        })
-        .await
+        self.call("authorize", export!(source.call_authorize(&grant))).await
     }
 
-    /// What works and what does not, and what the source says of a subscription; a refused request becomes an
-    /// item of its own.
+    /// Checks the connection, and its subscription if there is one. A request that the egress policy refused
+    /// becomes a separate item.
     pub async fn check(&mut self, subscription: Option<String>) -> Result<Vec<CheckItem>> {
         let mut items = self.check_connection().await?;
-        // Asking is of no use where nothing works.
+        // The subscription cannot be checked over a connection that failed.
         if let Some(subscription) = subscription
             && !items.iter().any(|item| item.outcome == Outcome::Failed)
         {
@@ -161,14 +176,7 @@ impl Sandbox {
     }
 
     async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
-        let items = self
-            .call("check", |live| {
-                Box::pin(async move {
-                    let source = live.world.connector_source_source().connection();
-                    source.call_check(&mut live.store, live.connection).await.map(Ok)
-                })
-            })
-            .await?;
+        let items = self.call("check", export!(source.call_check().map(Ok))).await?;
         let mut items: Vec<CheckItem> = items.into_iter().map(CheckItem::from).collect();
         if let Some(denial) = self.meter.take_denied() {
             let error = refused(&denial);
@@ -185,26 +193,13 @@ impl Sandbox {
 
     /// The tables with their schemas.
     pub async fn discover(&mut self) -> Result<Vec<Table>> {
-        let tables = self
-            .call("discover", |live| {
-                Box::pin(async move {
-                    let source = live.world.connector_source_source().connection();
-                    source.call_discover(&mut live.store, live.connection).await
-                })
-            })
-            .await?;
+        let tables = self.call("discover", export!(source.call_discover())).await?;
         Ok(tables.into_iter().map(Table::from).collect())
     }
 
     /// Rows of a table, where the source can count them.
     pub async fn count(&mut self, table: String) -> Result<Option<u64>> {
-        self.call("count", |live| {
-            Box::pin(async move {
-                let source = live.world.connector_source_source().connection();
-                source.call_count(&mut live.store, live.connection, &table).await
-            })
-        })
-        .await
+        self.call("count", export!(source.call_count(&table))).await
     }
 
     /// The next batch of a table.
@@ -215,72 +210,38 @@ impl Sandbox {
             max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
         };
         let called_at_ms = clock::now_ms();
-        let batch = self
-            .call("read", move |live| {
-                Box::pin(async move {
-                    let source = live.world.connector_source_source().connection();
-                    let cursor = cursor.as_ref();
-                    source.call_read(&mut live.store, live.connection, &table, cursor, limits).await
-                })
-            })
-            .await?;
+        let batch = self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits))).await?;
         Ok(conv::batch(batch, called_at_ms, clock::now_ms()))
     }
 
     /// A named action.
     pub async fn command(&mut self, name: String, arguments: String) -> Result<String> {
-        self.call("command", |live| {
-            Box::pin(async move {
-                let source = live.world.connector_source_source().connection();
-                source.call_command(&mut live.store, live.connection, &name, &arguments).await
-            })
-        })
-        .await
+        self.call("command", export!(source.call_command(&name, &arguments))).await
     }
 
-    /// Tells the source to call `url` about `tables`, all if it is empty; what it answers must be kept, and
-    /// is `current` the next time.
+    /// Registers `url` at the source for `tables`, all if it is empty. The returned subscription must be
+    /// kept, and is `current` in the next call.
     pub async fn subscribe(
         &mut self,
         url: String,
         tables: Vec<String>,
         current: Option<String>,
     ) -> Result<String> {
-        self.call("subscribe", |live| {
-            Box::pin(async move {
-                let webhook = live.world.connector_source_webhook();
-                let current = current.as_ref();
-                webhook.call_subscribe(&mut live.store, live.connection, &url, &tables, current).await
-            })
-        })
-        .await
+        self.call("subscribe", export!(webhook.call_subscribe(&url, &tables, current.as_ref()))).await
     }
 
     async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
-        let items = self
-            .call("check", |live| {
-                Box::pin(async move {
-                    let webhook = live.world.connector_source_webhook();
-                    webhook.call_check(&mut live.store, live.connection, &subscription).await.map(Ok)
-                })
-            })
-            .await?;
+        let items = self.call("check", export!(webhook.call_check(&subscription).map(Ok))).await?;
         Ok(items.into_iter().map(CheckItem::from).collect())
     }
 
-    /// Undoes a subscription.
+    /// Deletes a subscription at the source.
     pub async fn unsubscribe(&mut self, subscription: String) -> Result<()> {
-        self.call("unsubscribe", |live| {
-            Box::pin(async move {
-                let webhook = live.world.connector_source_webhook();
-                webhook.call_unsubscribe(&mut live.store, live.connection, &subscription).await
-            })
-        })
-        .await
+        self.call("unsubscribe", export!(webhook.call_unsubscribe(&subscription))).await
     }
 
-    /// Verifies and translates deliveries, in order, one answer each. Fails as a whole when the component
-    /// was stopped or the egress policy refused what it needed.
+    /// Verifies and translates deliveries, in order, one result each. Fails as a whole when the component was
+    /// stopped or the egress policy refused one of its requests.
     pub async fn receive(
         &mut self,
         subscription: Option<String>,
@@ -289,15 +250,7 @@ impl Sandbox {
         let expected = deliveries.len();
         let deliveries: Vec<_> = deliveries.into_iter().map(conv::delivery).collect();
         let receipts = self
-            .call("receive", |live| {
-                Box::pin(async move {
-                    let webhook = live.world.connector_source_webhook();
-                    let subscription = subscription.as_ref();
-                    let answer =
-                        webhook.call_receive(&mut live.store, live.connection, subscription, &deliveries);
-                    answer.await.map(Ok)
-                })
-            })
+            .call("receive", export!(webhook.call_receive(subscription.as_ref(), &deliveries).map(Ok)))
             .await?;
         if receipts.len() != expected {
             let answers = receipts.len();
@@ -312,11 +265,11 @@ impl Sandbox {
         Ok(receipts.into_iter().map(|answer| answer.map(receipt).map_err(Error::from)).collect())
     }
 
-    /// Makes one call with everything that belongs around it.
+    /// Runs one call within its limits, in the open instance or another one, and saves a changed session.
     async fn call<T: Send>(
         &mut self,
         name: &'static str,
-        make: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
+        export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
     ) -> Result<T> {
         let mut live = match self.live.take() {
             Some(live) => live,
@@ -325,16 +278,16 @@ impl Sandbox {
         self.meter.take_denied();
         live.store.data_mut().allow_cpu(self.limits.cpu_epochs());
         let calling = async {
-            let answer = make(&mut live).await?;
+            let answer = export(&mut live).await?;
             let source = live.world.connector_source_source().connection();
             let session = source.call_session(&mut live.store, live.connection).await?;
             Ok((answer, session))
         };
         let outcome = timeout(self.limits.sandbox.call_timeout, calling).await;
         let (answer, session) = self.finish(name, outcome)?;
-        // When others wait for an instance, everyone gets one for a call at a time.
-        let is_worn = self.meter.requests() - live.requests_before >= INSTANCE_REQUESTS_MAX;
-        self.live = Some(live).filter(|_| !is_worn && !self.linked.is_full());
+        // When no permit is free, each connection holds an instance for one call only.
+        let is_recycled = self.meter.requests() - live.requests_before >= INSTANCE_REQUESTS_MAX;
+        self.live = Some(live).filter(|_| !is_recycled && !self.linked.is_full());
         self.keep(session)?;
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),
@@ -342,11 +295,11 @@ impl Sandbox {
         })
     }
 
-    /// A fresh instance with an open connection.
+    /// Creates an instance and opens the connection in it.
     async fn open(&mut self) -> Result<Live> {
         let hooks = Hooks { client: self.client.clone(), meter: Arc::clone(&self.meter) };
-        let seat = self.linked.seat().await?;
-        let mut store = Guest::store(&self.linked.engine, &self.limits, hooks);
+        let permit = self.linked.permit().await?;
+        let mut store = Host::store(&self.linked.engine, &self.limits, hooks);
         let opening = async {
             let world = self.linked.pre.instantiate_async(&mut store).await?;
             let source = world.connector_source_source().connection();
@@ -357,7 +310,7 @@ impl Sandbox {
         let outcome = timeout(self.limits.sandbox.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
         let requests_before = self.meter.requests();
-        Ok(Live { store, world, connection: opened?, requests_before, _seat: seat })
+        Ok(Live { store, world, connection: opened?, requests_before, _permit: permit })
     }
 
     fn finish<T>(
@@ -376,7 +329,7 @@ impl Sandbox {
         if session == self.session {
             return Ok(());
         }
-        self.keeper.keep(session.as_deref())?;
+        self.sessions.save(session.as_deref())?;
         self.session = session;
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! Known secrets, and their removal from every text that leaves the process.
+//! The redactor: replaces known secrets in every text that is printed or stored.
 //!
-//! What the configuration holds is known for good; of sessions, whose tokens are renewed for as long as the process
-//! lives, the newest texts. Knows nothing of where secrets come from or where text goes.
+//! Secrets of the configuration are kept until the process ends. Of sessions, whose tokens are renewed again
+//! and again, only the newest are kept. Knows neither the origin of secrets nor the destination of text.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,15 +10,15 @@ use serde_json::Value;
 
 /// Shortest configured secret that is searched for; a shorter one would blank out ordinary words.
 const CONFIGURED_BYTES_MIN: usize = 4;
-/// Shortest text in a session that is taken for a secret: sessions also hold words like `Bearer`.
+/// Shortest text in a session that counts as a secret: sessions also hold words like `Bearer`.
 const SESSION_BYTES_MIN: usize = 8;
-/// Texts kept of a connection's sessions, besides those of the newest. A token that was replaced may work for an hour
-/// more; sources allow some ten new ones in ten minutes, and mostly one an hour is asked for.
+/// Texts kept of a connection's earlier sessions. A replaced token may be valid for another hour; a source
+/// allows about ten new tokens in ten minutes, and a component usually requests one in an hour.
 const FORMER_MAX: usize = 64;
-/// What is shown instead.
+/// The replacement of a secret.
 const MASK: &str = "[secret]";
 
-/// Removes known secrets from text. Clones share what they know.
+/// Removes known secrets from text. Clones share the secrets.
 #[derive(Clone, Default)]
 pub struct Redactor {
     known: Arc<RwLock<Known>>,
@@ -26,11 +26,11 @@ pub struct Redactor {
 
 #[derive(Default)]
 struct Known {
-    /// Of configurations.
-    lasting: Vec<String>,
-    /// Of sessions, by connection; the newest last.
-    passing: HashMap<String, VecDeque<String>>,
-    /// All of them in every spelling, longest first, so that a secret within another does not leave a piece of it.
+    /// Secrets of configurations.
+    permanent: Vec<String>,
+    /// Secrets of sessions, by connection; the newest last.
+    sessions: HashMap<String, VecDeque<String>>,
+    /// All of them in every encoding, longest first, so that no part is left around a secret within another.
     needles: Vec<String>,
 }
 
@@ -41,36 +41,35 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Remembers a secret of the configuration for good.
+    /// Adds a secret of the configuration, until the process ends.
     pub fn learn(&self, secret: &str) {
         if secret.len() >= CONFIGURED_BYTES_MIN {
-            self.change(|known| known.last(vec![secret.to_owned()]));
+            self.change(|known| known.add_permanent(vec![secret.to_owned()]));
         }
     }
 
-    /// Remembers what may be secret in a connection's newest session, however deep, and forgets what is older than
-    /// its last few. Plain origins such as `https://host` stay readable; every other text of some length may be one,
-    /// for all that is known here.
+    /// Adds the texts of a connection's newest session at any depth, and drops those of its oldest. Origins
+    /// such as `https://host` stay readable; every other text of some length may be a secret.
     pub fn learn_session(&self, connection: &str, session: &str) {
         let mut found = Vec::new();
         match serde_json::from_str::<Value>(session) {
             Ok(value) => texts(&value, SESSION_BYTES_MIN, &mut found),
             Err(_) => found.push(session.to_owned()),
         }
-        self.change(|known| known.pass(connection, found));
+        self.change(|known| known.add_session(connection, found));
     }
 
-    /// Remembers every text in a value of the configuration for good.
+    /// Adds every text in a value of the configuration, until the process ends.
     pub fn learn_config(&self, value: &Value) {
         let mut found = Vec::new();
         texts(value, CONFIGURED_BYTES_MIN, &mut found);
-        self.change(|known| known.last(found));
+        self.change(|known| known.add_permanent(found));
     }
 
     fn change(&self, change: impl FnOnce(&mut Known) -> bool) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if change(&mut known) {
-            known.spell();
+            known.encode();
         }
     }
 
@@ -86,8 +85,8 @@ impl Redactor {
         clean
     }
 
-    /// The value without the secrets in its texts only, so that one made of digits does not break the JSON
-    /// around it.
+    /// The value without the secrets in its texts. Numbers stay, so that a secret of digits does not break
+    /// the JSON.
     pub fn redact_value(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::from(self.redact(text)),
@@ -101,20 +100,20 @@ impl Redactor {
 }
 
 impl Known {
-    /// Adds secrets for good; true if one is new.
-    fn last(&mut self, found: Vec<String>) -> bool {
-        let before = self.lasting.len();
+    /// Adds permanent secrets; true if one is new.
+    fn add_permanent(&mut self, found: Vec<String>) -> bool {
+        let before = self.permanent.len();
         for text in found {
-            if !self.lasting.contains(&text) {
-                self.lasting.push(text);
+            if !self.permanent.contains(&text) {
+                self.permanent.push(text);
             }
         }
-        self.lasting.len() > before
+        self.permanent.len() > before
     }
 
-    /// Takes the texts of a connection's newest session; true if one is new.
-    fn pass(&mut self, connection: &str, found: Vec<String>) -> bool {
-        let texts = self.passing.entry(connection.to_owned()).or_default();
+    /// Adds the texts of a connection's newest session; true if one is new.
+    fn add_session(&mut self, connection: &str, found: Vec<String>) -> bool {
+        let texts = self.sessions.entry(connection.to_owned()).or_default();
         let is_new = found.iter().any(|text| !texts.contains(text));
         texts.retain(|text| !found.contains(text));
         let former = texts.len().saturating_sub(FORMER_MAX);
@@ -123,8 +122,9 @@ impl Known {
         is_new
     }
 
-    fn spell(&mut self) {
-        let all = self.lasting.iter().chain(self.passing.values().flatten());
+    /// Encodes all secrets as they may occur in text.
+    fn encode(&mut self) {
+        let all = self.permanent.iter().chain(self.sessions.values().flatten());
         let mut needles: Vec<String> =
             all.flat_map(|secret| [secret.clone(), percent_encoded(secret), json_escaped(secret)]).collect();
         needles.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
@@ -177,7 +177,7 @@ mod tests {
     use super::{FORMER_MAX, Redactor};
 
     #[test]
-    fn secrets_are_removed_in_every_spelling() {
+    fn secrets_are_removed_in_every_encoding() {
         let redactor = Redactor::default();
         redactor.learn("p/ss w\"rd");
         let text = r#"p/ss w"rd and p%2Fss%20w%22rd and {"k":"p/ss w\"rd"}"#;
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_searched_to_their_depth_but_hosts_stay() {
+    fn texts_at_any_depth_of_a_session_are_secrets_but_origins_are_not() {
         let redactor = Redactor::default();
         redactor.learn_session(
             "acme",
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_sessions_is_bounded_and_no_live_secret_is_ever_forgotten() {
+    fn the_texts_of_sessions_are_bounded_and_a_valid_secret_is_always_redacted() {
         let redactor = Redactor::default();
         redactor.learn("configured");
         let token = |number: usize| format!("1000.access-token-{number}.");
@@ -215,13 +215,13 @@ mod tests {
             assert_eq!(redactor.redact(&secret), "[secret]", "{secret}");
         }
         assert_eq!(redactor.redact(&token(17)), token(17), "replaced long ago");
-        // A session that lost everything, as after a reset, is not a reason to forget at once.
+        // The texts of the session before an empty one, as after a reset, stay secret.
         redactor.learn_session("acme", "{}");
         assert_eq!(redactor.redact("acme-refresh-1"), "[secret]");
     }
 
     #[test]
-    fn a_secret_within_another_leaves_nothing() {
+    fn a_secret_within_another_is_removed_with_it() {
         let redactor = Redactor::default();
         redactor.learn("abcd");
         redactor.learn("xxabcdxx");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn its_debug_form_holds_no_secret() {
+    fn the_debug_output_holds_no_secret() {
         let redactor = Redactor::default();
         redactor.learn("very secret");
         assert!(!format!("{redactor:?}").contains("secret\""));

@@ -13,13 +13,14 @@ use crate::journal::{DeadLetter, DeadRecord, Journal, JournalLimits};
 use crate::report::{columns, thousands};
 
 pub(super) const HELP: &str = "\
-Without -c, all connections of the data folder. A replayed delivery goes to the end of the queue; newer rows stay.
+Without -c, all connections of the data folder. A replayed delivery is appended to the queue; newer rows
+stay.
 
 Examples:
   host-runner dead-letters list -c acme.toml
   host-runner dead-letters show 17
   host-runner dead-letters replay 17 18
-  host-runner dead-letters replay --all -c acme.toml      once the cause is mended
+  host-runner dead-letters replay --all -c acme.toml      once the cause is fixed
   host-runner dead-letters drop 17";
 
 /// Letters read at a time.
@@ -89,12 +90,12 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
             show(context, &journal.dead_letter(*id)?.ok_or_else(|| unknown(*id))?);
         }
         DeadLetters::Replay(which) => {
-            let ids = chosen(which, &journal, name.as_deref())?;
+            let ids = selected(which, &journal, name.as_deref())?;
             journal.replay(&ids)?;
             done(context, "replayed", &ids);
         }
         DeadLetters::Drop(which) => {
-            let ids = chosen(which, &journal, name.as_deref())?;
+            let ids = selected(which, &journal, name.as_deref())?;
             journal.drop_dead(&ids)?;
             done(context, "dropped", &ids);
         }
@@ -120,15 +121,15 @@ fn all(journal: &Journal, name: Option<&str>) -> Result<Vec<DeadLetter>> {
     }
 }
 
-/// The numbers that were meant; each must exist.
-fn chosen(which: &Which, journal: &Journal, name: Option<&str>) -> Result<Vec<u64>> {
+/// The selected numbers; each must exist.
+fn selected(which: &Which, journal: &Journal, name: Option<&str>) -> Result<Vec<u64>> {
     if which.all {
         return Ok(all(journal, name)?.into_iter().map(|letter| letter.id).collect());
     }
     for id in &which.ids {
         let found = journal.dead_letter(*id)?;
-        let is_meant = found.is_some_and(|found| name.is_none_or(|name| found.letter.connection == name));
-        if !is_meant {
+        let is_selected = found.is_some_and(|found| name.is_none_or(|name| found.letter.connection == name));
+        if !is_selected {
             return Err(unknown(*id));
         }
     }
@@ -213,7 +214,7 @@ fn show(context: &Context, record: &DeadRecord) {
         text.push_str(&format!("hint: {hint}\n"));
     }
     text.push_str(&format!(
-        "received {}, failed first {}, given up {} after {} attempts\n",
+        "received {}, first failed {}, became a dead letter {} after {} attempts\n",
         time(letter.received_at_ms),
         time(failure.first_failed_at_ms),
         time(letter.dead_at_ms),

@@ -1,10 +1,10 @@
-//! Which addresses the public internet has, and which lead into somebody's own network.
+//! Which IP addresses are public, after the special-purpose registries of IANA (RFC 6890).
 //!
-//! Pure. Written out because an address that is forgotten here is a hole.
+//! Pure. The ranges are written out: a range that is missing here lets a component reach a private network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Why an address must not be dialled, or none if it is public.
+/// The kind of an address that must not be dialled; none if it is public.
 pub(super) fn prohibited(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => prohibited_v4(address),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_pass() {
+    fn public_addresses_are_allowed() {
         for address in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "192.0.1.1"] {
             assert_eq!(check(address), None, "{address}");
         }

@@ -1,6 +1,6 @@
-//! A response body that is bounded in bytes and in the time between two pieces.
+//! A response body with a limit on its bytes and on the time between two frames.
 //!
-//! Holds the permit of its request, so that the limit on requests under way covers bodies too.
+//! Holds the permit of its request, so that the limit on concurrent requests includes bodies.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::Error;
 
-/// What the guest reads from.
+/// The body that the component reads.
 pub(super) struct Bounded {
     inner: Incoming,
     bytes_left: usize,
@@ -55,8 +55,8 @@ impl Body for Bounded {
             }
             Poll::Ready(Some(Err(error))) => {
                 let short = error.is_incomplete_message() || error.is_body_write_aborted();
-                let told = if short { Error::HttpResponseIncomplete } else { error.into() };
-                Poll::Ready(Some(Err(told)))
+                let error = if short { Error::HttpResponseIncomplete } else { error.into() };
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => match this.timer.as_mut().poll(context) {
@@ -91,21 +91,21 @@ mod tests {
     use super::Bounded;
     use crate::limits::BETWEEN_BYTES_TIMEOUT;
 
-    /// Pieces that come just in time, before nothing comes any more.
-    const PIECES: u32 = 3;
+    /// Frames that arrive just in time, before the body stalls.
+    const FRAMES: u32 = 3;
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_may_drip_but_not_stall() {
+    async fn a_slow_body_is_read_and_a_stalled_one_times_out() {
         let drip = BETWEEN_BYTES_TIMEOUT * 9 / 10;
         let (ours, mut theirs) = duplex(1 << 10);
         tokio::spawn(async move {
             let _request = theirs.read(&mut [0; 1 << 10]).await;
             theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await.expect("written");
-            for _ in 0..PIECES {
+            for _ in 0..FRAMES {
                 sleep(drip).await;
                 theirs.write_all(b"x").await.expect("written");
             }
-            // It stays open and silent.
+            // The connection stays open, without data.
             pending::<()>().await;
         });
         let (mut sender, connection) =
@@ -116,15 +116,15 @@ mod tests {
         let permit = Arc::clone(&permits).acquire_owned().await.expect("a permit");
         let started = Instant::now();
         let mut body = Bounded::new(answer.into_body(), 100, BETWEEN_BYTES_TIMEOUT, permit);
-        for _ in 0..PIECES {
-            let piece = body.frame().await.expect("a piece").expect("in time");
-            assert_eq!(piece.into_data().ok().as_deref(), Some(b"x".as_slice()));
+        for _ in 0..FRAMES {
+            let frame = body.frame().await.expect("a frame").expect("in time");
+            assert_eq!(frame.into_data().ok().as_deref(), Some(b"x".as_slice()));
         }
-        let stalled = body.frame().await.expect("not the end").expect_err("nothing came");
+        let stalled = body.frame().await.expect("not the end").expect_err("stalled");
         assert!(matches!(stalled, Error::ConnectionReadTimeout), "{stalled}");
-        let waited = (started.elapsed() - drip * PIECES).as_secs_f64();
-        assert!((waited - BETWEEN_BYTES_TIMEOUT.as_secs_f64()).abs() < 0.1, "given up after {waited} s");
-        assert_eq!(permits.available_permits(), 0, "others may begin while this one is still held");
+        let waited = (started.elapsed() - drip * FRAMES).as_secs_f64();
+        assert!((waited - BETWEEN_BYTES_TIMEOUT.as_secs_f64()).abs() < 0.1, "timed out after {waited} s");
+        assert_eq!(permits.available_permits(), 0, "the permit is released before the body");
         drop(body);
         assert_eq!(permits.available_permits(), 1);
     }

@@ -1,6 +1,6 @@
-//! The pooled HTTP client of one connection: HTTP/1.1 and HTTP/2, its own pool and its own TLS state.
+//! The pooled HTTP client of one connection, for HTTP/1.1 and HTTP/2.
 //!
-//! One per connection, so that no tenant's sockets or TLS tickets serve another. Knows nothing of wasm.
+//! One per connection, so that connections share neither sockets nor TLS tickets. Knows nothing of wasm.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client under a policy; `ca_file` adds roots to those that browsers trust.
+    /// A client under a policy; `ca_file` adds root certificates to those that browsers trust.
     pub fn new(policy: Policy, limits: &Limits, ca_file: Option<&Path>) -> Result<Self> {
         let policy = Arc::new(policy);
         let https = HttpsConnectorBuilder::new()
@@ -67,8 +67,8 @@ impl Client {
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(file) = ca_file {
-        let wrong = |what: &dyn std::fmt::Display| {
-            Error::configuration(format!("egress.ca_file {}: {what}", file.display()))
+        let wrong = |reason: &dyn std::fmt::Display| {
+            Error::configuration(format!("egress.ca_file {}: {reason}", file.display()))
                 .hint("a file of PEM certificates is needed")
         };
         let certificates = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
@@ -88,7 +88,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The connector with a bound on its time, TLS handshake included.
+/// The connector with a timeout, TLS handshake included.
 #[derive(Clone)]
 pub(super) struct Timed(HttpsConnector<Dialer>);
 

@@ -1,6 +1,6 @@
-//! Connects to a host: resolves it, vets every address, dials only vetted ones.
+//! Connects to a host: resolves its name, checks every address, dials only allowed ones.
 //!
-//! Literal addresses take the same way as names. Knows nothing of TLS or HTTP.
+//! Literal addresses are checked like names. Knows nothing of TLS or HTTP.
 
 use std::fmt;
 use std::io;
@@ -19,13 +19,13 @@ use super::policy::{Denial, Policy, Target};
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum DialError {
-    /// The policy says no.
+    /// The policy refuses it.
     Denied(Denial),
     /// The name does not resolve.
     Name(io::Error),
     /// No address answered.
     Connect(io::Error),
-    /// It took too long.
+    /// The timeout passed.
     TimedOut,
 }
 
@@ -71,7 +71,7 @@ async fn dial(policy: &Policy, uri: &Uri) -> Result<TcpStream, DialError> {
     connect(&vetted(policy, &target, found)?).await
 }
 
-/// The addresses that may be dialled; an error if there is none.
+/// The addresses that may be dialled; an error if there are none.
 fn vetted(
     policy: &Policy,
     target: &Target,

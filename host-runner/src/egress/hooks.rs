@@ -1,7 +1,7 @@
-//! What wasmtime calls when a component sends a request: policy, client, bounds, and a record of both.
+//! The hooks that wasmtime calls when a component sends a request: policy, client, limits, and a meter.
 //!
-//! Turns every failure into the error code that tells the guest what happened. The host learns of
-//! refusals from [`Meter`], whatever the guest makes of them.
+//! Maps every failure to an error code of wasi:http for the component. The host reads refusals from
+//! [`Meter`], independent of how the component handles them.
 
 use std::error::Error as StdError;
 use std::io;
@@ -22,7 +22,7 @@ use crate::limits;
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(Response<WasiBody>, Finished), Error>> + Send>;
 
-/// What went out, as the host counts it.
+/// Counts requests and records refusals, for the host.
 #[derive(Debug, Default)]
 pub struct Meter {
     requests: AtomicU64,
@@ -35,7 +35,7 @@ impl Meter {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The last refusal since it was last asked for.
+    /// The last refusal since the previous call.
     pub fn take_denied(&self) -> Option<Denial> {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -54,7 +54,7 @@ pub(crate) struct Hooks {
 }
 
 impl WasiHttpHooks for Hooks {
-    /// The pooled client sets it itself for HTTP/1.1; beside `:authority` it would be an error.
+    /// The pooled client sets it for HTTP/1.1; in HTTP/2, together with `:authority`, it is an error.
     fn set_host_header(&mut self) -> bool {
         false
     }
@@ -110,18 +110,18 @@ async fn send(
     }
 }
 
-/// wasmtime bounds the headers that a guest makes; those of an answer are ours to bound.
+/// Bytes of response headers. wasmtime limits only the headers that a component creates.
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// Takes what the guest still writes, so that it sees the refusal and not a broken stream.
+/// Reads the rest of a request body, so that the component gets the refusal and not a broken stream.
 async fn drain(mut body: WasiBody) {
     let all = async { while let Some(Ok(_)) = body.frame().await {} };
     let _done_or_late = timeout(limits::BETWEEN_BYTES_TIMEOUT, all).await;
 }
 
-/// Finds what went wrong in a chain of errors.
+/// The error code for the first known cause in a chain of errors.
 fn explain(meter: &Meter, error: &hyper_util::client::legacy::Error) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(current) = cause {
@@ -137,7 +137,7 @@ fn explain(meter: &Meter, error: &hyper_util::client::legacy::Error) -> Error {
             return Error::ConnectionTerminated;
         }
         if let Some(io) = current.downcast_ref::<io::Error>() {
-            // An I/O error hides what it wraps from `source`; look inside it.
+            // `source` of an I/O error skips the error that it wraps.
             match io.get_ref() {
                 Some(inner) => {
                     cause = Some(inner);
@@ -205,11 +205,11 @@ mod tests {
     use crate::limits::{FIRST_BYTE_TIMEOUT, Limits};
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_waits_for_its_turn_but_not_for_ever() {
+    async fn a_request_waits_for_a_permit_up_to_its_timeout() {
         let mut limits = Limits::default();
         limits.sandbox.max_concurrent_requests = 2;
-        let nobody = Target::parse("127.0.0.1:1").expect("a target");
-        let client = Client::new(Policy::new(vec![], vec![nobody]), &limits, None).expect("a client");
+        let closed = Target::parse("127.0.0.1:1").expect("a target");
+        let client = Client::new(Policy::new(vec![], vec![closed]), &limits, None).expect("a client");
         let meter = Meter::default();
         let request = || {
             let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
@@ -217,13 +217,13 @@ mod tests {
         };
         let under_way = client.permits.acquire_many(2).await.expect("both");
         let started = Instant::now();
-        let refused = send(&client, &meter, request(), None).await.expect_err("it is not its turn");
+        let refused = send(&client, &meter, request(), None).await.expect_err("no permit is free");
         assert!(matches!(refused, Error::ConnectionLimitReached), "{refused}");
         assert_eq!(started.elapsed().as_secs(), FIRST_BYTE_TIMEOUT.as_secs());
-        assert_eq!(meter.requests(), 0, "it went out");
+        assert_eq!(meter.requests(), 0, "the request was sent");
         drop(under_way);
-        // Nobody listens, which is found out by asking.
-        let refused = send(&client, &meter, request(), None).await.expect_err("nobody listens");
+        // With a permit it is sent, to a port without a listener.
+        let refused = send(&client, &meter, request(), None).await.expect_err("no listener");
         assert!(!matches!(refused, Error::ConnectionLimitReached), "{refused}");
         assert_eq!(meter.requests(), 1);
     }

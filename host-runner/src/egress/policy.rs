@@ -1,7 +1,7 @@
-//! Whether a request may go out: the hosts the component declared for this configuration, over https
-//! and to public addresses, and what the operator allowed by exact `host:port`.
+//! The egress policy: a request may go to hosts that the component declared for this configuration, over
+//! https and to public addresses, and to each exact `host:port` that the operator allowed.
 //!
-//! Pure: decides on names and addresses it is given; [`super::dial`] resolves and connects.
+//! Pure. [`super::dial`] resolves and connects.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ impl Target {
         Some(Self { host: plain(authority.host()), port: authority.port_u16()? })
     }
 
-    /// Where a URL leads. None if it has no host, holds user information or is neither http nor https.
+    /// The host and port of a URL. None if it has no host, has user information or is neither http nor https.
     pub fn of(uri: &Uri) -> Option<Self> {
         let authority = uri.authority()?;
         let port = match (authority.port(), uri.scheme_str()?) {
@@ -73,7 +73,7 @@ pub enum Denial {
 }
 
 impl Denial {
-    /// The line for the connection file that would allow it, if one would.
+    /// The line for the connection file that would allow it, if there is one.
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Malformed => None,
@@ -117,12 +117,12 @@ impl Policy {
         &self.declared
     }
 
-    /// What the operator added.
+    /// Hosts the operator allowed.
     pub fn allowed(&self) -> &[Target] {
         &self.allowed
     }
 
-    /// Decides on a URL, before anything is resolved.
+    /// Decides on a URL, before its host is resolved.
     pub fn admit(&self, uri: &Uri) -> Result<Target, Denial> {
         let target = Target::of(uri).ok_or(Denial::Malformed)?;
         if self.allowed.contains(&target) {
@@ -137,7 +137,7 @@ impl Policy {
         Ok(target)
     }
 
-    /// Decides on an address that a target led to.
+    /// Decides on an address to which a target resolved.
     pub fn admit_address(&self, target: &Target, address: IpAddr) -> Result<(), Denial> {
         if self.allowed.contains(target) {
             return Ok(());

@@ -1,6 +1,6 @@
-//! One request by the runner itself: whether a URL of ours can be reached from this machine.
+//! One request by the runner itself: whether its webhook URL can be reached from this machine.
 //!
-//! No component is involved, so nothing was declared; the policy allows exactly the host and port that a person gave.
+//! No component is involved, so no host is declared: the policy allows exactly the host and port of the URL.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use super::policy::{Policy, Target};
 use crate::error::Result;
 use crate::limits::Limits;
 
-/// Sources wait for seconds; who takes longer is not there for them.
+/// Time for the response. Sources wait for some seconds only: a slower URL is out of reach for them.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// The status with which a URL answers GET, or in words why it does not; they never name the URL, which may hold a
-/// secret.
+/// The status of the response to GET, or why there is none, as text. It does not contain the URL, which may
+/// hold a secret.
 pub async fn probe(url: &str, ca_file: Option<&Path>) -> Result<Result<u16, String>> {
     let Ok(uri) = url.parse::<Uri>() else { return Ok(Err("it is not a URL".to_owned())) };
     let policy = Policy::new(Vec::new(), Target::of(&uri).into_iter().collect());
@@ -28,7 +28,7 @@ pub async fn probe(url: &str, ca_file: Option<&Path>) -> Result<Result<u16, Stri
     Ok(match tokio::time::timeout(ANSWER_WITHIN, client.pool.request(request)).await {
         Ok(Ok(response)) => Ok(response.status().as_u16()),
         Ok(Err(error)) => {
-            // What lies deepest says what happened.
+            // The innermost error is the cause.
             let mut cause: &dyn std::error::Error = &error;
             while let Some(deeper) = cause.source() {
                 cause = deeper;

@@ -1,7 +1,7 @@
 //! Compiled code on disk, so that a component is compiled once and not at every start.
 //!
-//! A cached file is native code: the folder is ours alone (0700), files appear whole (rename), and the
-//! name covers the component, the engine's settings and wasmtime's version.
+//! A cached file is native code: only this user has access to the folder (0700), files are renamed into
+//! place, and their names cover the component, the engine's settings and wasmtime's version.
 
 use std::fs::{DirBuilder, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,20 +20,20 @@ pub(super) fn name(engine: &Engine, sha256: &str) -> String {
     format!("{sha256}-{settings:016x}.cwasm")
 }
 
-/// The code, if a file of ours holds it and the engine takes it.
+/// The code, if the file is in a private folder and the engine accepts it.
 pub(super) fn load(engine: &Engine, file: &Path) -> Option<Component> {
     let folder = file.parent()?;
     if !file.is_file() || !is_private(folder) {
         return None;
     }
     #[expect(unsafe_code, reason = "loading native code is what a code cache is")]
-    // SAFETY: the folder can be written by this user only and `store` is what writes there; the engine
-    // checks that the file was made by this version with these settings.
+    // SAFETY: only this user can write to the folder, and only `store` does; the engine checks that the file
+    // was written by this version with these settings.
     let loaded = unsafe { Component::deserialize_file(engine, file) };
-    loaded.inspect_err(|error| tracing::debug!(file = %file.display(), %error, "cached code refused")).ok()
+    loaded.inspect_err(|error| tracing::debug!(file = %file.display(), %error, "cached code rejected")).ok()
 }
 
-/// Writes the code so that it appears whole or not at all.
+/// Writes the code to a temporary file and renames it, so that no reader sees a part of it.
 pub(super) fn store(code: &Component, folder: &Path, file: &Path) -> Result<()> {
     if !folder.is_dir() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -49,11 +49,11 @@ pub(super) fn store(code: &Component, folder: &Path, file: &Path) -> Result<()> 
         output.sync_all()?;
         std::fs::rename(&temporary, file)
     };
-    // A disk that is full is not to be filled for ever.
+    // A full disk must not fill with temporary files.
     write().inspect_err(|_| drop(std::fs::remove_file(&temporary)))
 }
 
-/// Whether only the owner may change the folder, and the owner is who owns our own process's files.
+/// Whether only its owner has access to the folder, and the owner is the user of this process.
 fn is_private(folder: &Path) -> bool {
     let Ok(metadata) = std::fs::metadata(folder) else {
         return false;
@@ -65,19 +65,35 @@ fn is_private(folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::path::PathBuf;
 
+    use tempfile::TempDir;
     use wasmtime::Engine;
     use wasmtime::component::Component;
 
     use super::{load, name, store};
 
-    #[test]
-    fn code_is_loaded_from_a_private_folder_only() {
+    struct Fixture {
+        _folder: TempDir,
+        cache: PathBuf,
+        engine: Engine,
+        code: Component,
+        file: PathBuf,
+    }
+
+    /// An empty component, and the file in which the cache stores it.
+    fn fixture() -> Fixture {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
         let engine = Engine::default();
         let code = Component::new(&engine, b"\0asm\x0d\0\x01\0").expect("an empty component");
         let file = cache.join(name(&engine, "00"));
+        Fixture { _folder: folder, cache, engine, code, file }
+    }
+
+    #[test]
+    fn code_is_stored_in_and_loaded_from_a_private_folder_only() {
+        let Fixture { _folder, cache, engine, code, file } = fixture();
         store(&code, &cache, &file).expect("stored");
         assert!(load(&engine, &file).is_some());
 
@@ -87,12 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_stored_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = folder.path().join("cache");
-        let engine = Engine::default();
-        let code = Component::new(&engine, b"\0asm\x0d\0\x01\0").expect("an empty component");
-        let file = cache.join(name(&engine, "00"));
+    fn a_failed_store_leaves_no_temporary_file() {
+        let Fixture { _folder, cache, engine: _, code, file } = fixture();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&file).expect("something in its place");
         assert!(store(&code, &cache, &file).is_err());
         assert_eq!(std::fs::read_dir(&cache).expect("listed").count(), 1);
@@ -100,11 +112,7 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_not_loaded() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = folder.path().join("cache");
-        let engine = Engine::default();
-        let code = Component::new(&engine, b"\0asm\x0d\0\x01\0").expect("an empty component");
-        let file = cache.join(name(&engine, "00"));
+        let Fixture { _folder, cache, engine, code, file } = fixture();
         store(&code, &cache, &file).expect("stored");
         std::fs::write(&file, b"not code").expect("damaged");
         assert!(load(&engine, &file).is_none());

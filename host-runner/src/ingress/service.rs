@@ -23,7 +23,8 @@ use super::headers;
 use super::limits::{IngressLimits, RETRY_AFTER_S};
 use super::metrics::{Metrics, Rejected};
 use super::phase::HttpPhase;
-use crate::journal::{AppendError, Delivery, Journal};
+use crate::delivery::Delivery;
+use crate::journal::{AppendError, Journal};
 use crate::webhook_url::{Access, PREFIX, UrlRegistry};
 
 type Answer = Response<Full<Bytes>>;
@@ -97,7 +98,8 @@ impl Service {
             return not_allowed("GET, HEAD");
         }
         let (observe, page) = (Arc::clone(&self.inner.observe), page.to_owned());
-        // On a thread for blocking work: with many connections, reading all queues takes milliseconds of disk time.
+        // On a thread for blocking work: with many connections, reading all queues takes milliseconds of disk
+        // time.
         let rendered = tokio::task::spawn_blocking(move || match page.as_str() {
             // 200 for every status: the process serves. Monitors read the member `status`.
             "health" => (StatusCode::OK, JSON, format!("{}\n", observe.health())),

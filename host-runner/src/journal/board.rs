@@ -1,6 +1,6 @@
-//! What everyone may know without asking the database: depth and the last `seq`, per connection.
+//! Queue length and last `seq` per connection, read without a query.
 //!
-//! Written by the writer after each commit; never ahead of the disk.
+//! The writer publishes them after each commit; they are never ahead of the disk.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use super::ledger::{Account, Ledger, Tally};
 use crate::missed::MissedDeliveries;
 
-/// See the file's header.
+/// The published state of all connections.
 #[derive(Default)]
 pub(super) struct Board {
     entries: Mutex<HashMap<String, Entry>>,
-    /// What the writer rejects or moves to the dead letters.
+    /// Deliveries that the writer rejects or moves to the dead letters.
     pub(super) missed: MissedDeliveries,
 }
 
@@ -31,7 +31,7 @@ impl Default for Entry {
 }
 
 impl Board {
-    /// Shows an account; wakes its readers if there is more to read.
+    /// Publishes an account; wakes its readers if there is more to read.
     pub(super) fn publish(&self, connection: &str, account: &Account) {
         let mut entries = self.lock();
         if !entries.contains_key(connection) {
@@ -47,7 +47,7 @@ impl Board {
         });
     }
 
-    /// Shows all accounts, and nothing for the others.
+    /// Publishes all accounts, and zero for connections without one.
     pub(super) fn publish_all(&self, ledger: &Ledger) {
         for (connection, entry) in self.lock().iter_mut() {
             if ledger.account(connection).is_none() {
@@ -64,7 +64,7 @@ impl Board {
         self.lock().get(connection).map(|entry| (entry.pending, entry.dead)).unwrap_or_default()
     }
 
-    /// Follows the last `seq`.
+    /// Watches the last `seq`.
     pub(super) fn arrivals(&self, connection: &str) -> watch::Receiver<u64> {
         self.lock().entry(connection.to_owned()).or_default().last.subscribe()
     }

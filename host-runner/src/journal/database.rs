@@ -1,6 +1,6 @@
-//! The journal's file: how it is opened, its tables, and what its failures mean.
+//! The journal's file: its tables, how it is opened, and which of its failures are damage.
 //!
-//! Knows nothing of what is done with them.
+//! Knows nothing of commands or recovery.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,11 +11,11 @@ use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
 use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT};
 use crate::error::{Error, Result};
 
-/// "hrjl": this file is a journal of this program.
+/// "hrjl", as SQLite's `application_id`: a journal of this program.
 const APPLICATION: i64 = 0x6872_6a6c;
-/// The layout below.
+/// The version of the tables below, as SQLite's `user_version`.
 const LAYOUT: i64 = 2;
-/// Bytes of a page; a delivery of a few KiB fits into one.
+/// Bytes of a page, so that a delivery of a few KiB fits into one.
 const PAGE_BYTES: u32 = 8_192;
 
 const TABLES: &str = "
@@ -55,21 +55,21 @@ const TABLES: &str = "
     );
     CREATE INDEX dead_letters_in_order ON dead_letters (connection, id, bytes);
 ";
-/// Finds the dead letters that make room. Files from before it get it when they are opened.
+/// Finds the dead letters to evict. A file without it gets it when it is opened.
 const BY_KIND: &str =
     "CREATE INDEX IF NOT EXISTS dead_letters_by_kind ON dead_letters (connection, kind, id)";
 
 /// Why the file could not be opened.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// Its content is damaged; says how.
+    /// Its content is damaged, with SQLite's message.
     Unreadable(String),
-    /// It is not ours, is in use, or the disk failed: it stays as it is.
+    /// It belongs to another program, is in use, or the disk failed: it stays as it is.
     Other(Error),
 }
 
-/// Opens the file for writing, and makes file and tables if they are missing.
-pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trouble> {
+/// Opens the file for writing. Creates file and tables if they are missing; numbers start at `now_ms`.
+pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Database, Trouble> {
     let io =
         |error: std::io::Error| Trouble::Other(Error::state(format!("journal {}: {error}", path.display())));
     // Bodies are personal data: only the owner may read them. SQLite gives its other files the same mode.
@@ -77,14 +77,14 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trou
     let failed = |error: rusqlite::Error| trouble(path, &error);
     let mut database = Database::open(path).map_err(failed)?;
     database.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    // Whose it is comes before any setting: some of them change the file.
+    // The owner is checked before any setting: some of them change the file.
     let identity = identity(&database).map_err(failed)?;
     let place = format!("journal {}", path.display());
     match identity {
         (0, 0) | (APPLICATION, LAYOUT) => {}
         (APPLICATION, layout) => {
             let error =
-                Error::state(format!("{place}: layout {layout} is of another version of this program"));
+                Error::state(format!("{place}: layout {layout} belongs to another version of this program"));
             return Err(Trouble::Other(
                 error.hint("use the program that wrote it, at least until the journal is empty"),
             ));
@@ -99,8 +99,8 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trou
         return Err(Trouble::Other(error.hint("put the data folder on a local disk")));
     }
     if identity == (0, 0) {
-        make(&mut database).map_err(failed)?;
-        // The file is no use after a loss of power if its folder does not know it.
+        create(&mut database, now_ms).map_err(failed)?;
+        // Without it, the directory entry may be lost at a power failure.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(io)?;
     }
@@ -109,7 +109,7 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Database, Trou
     {
         return Err(failed(error));
     }
-    // A full disk leaves the file without the index: slower, and no reason not to open it.
+    // On a full disk the file stays without the index: slower, but usable.
     Ok(database)
 }
 
@@ -122,7 +122,7 @@ pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Database> {
     Ok(database)
 }
 
-/// What a failure of the database says about the file.
+/// Whether a failure of the database is damage of the file.
 pub(super) fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
     if is_damage(error) {
         Trouble::Unreadable(error.to_string())
@@ -131,12 +131,12 @@ pub(super) fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
     }
 }
 
-/// Whether the content of the file is at fault.
+/// Whether the content of the file is damaged.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// A failure of the database in words.
+/// A failure of the database as an error.
 pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Error {
     Error::state(format!("journal {}: {error}", path.display()))
 }
@@ -146,7 +146,7 @@ pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get(column).map(i64::cast_unsigned)
 }
 
-/// True if the file is as safe as promised.
+/// Applies the settings; true if write-ahead log and full sync are in force.
 fn settle(database: &Database, limits: &JournalLimits) -> rusqlite::Result<bool> {
     database.set_prepared_statement_cache_capacity(64);
     database.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -169,16 +169,16 @@ fn identity(database: &Database) -> rusqlite::Result<(i64, i64)> {
     let application = database.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let layout = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = database.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    // Somebody's tables without a mark: not an empty file.
+    // Tables without an `application_id` belong to another program; the file is not empty.
     Ok(if tables > 0 && application == 0 { (-1, layout) } else { (application, layout) })
 }
 
-fn make(database: &mut Database) -> rusqlite::Result<()> {
+fn create(database: &mut Database, now_ms: u64) -> rusqlite::Result<()> {
     let transaction = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    // Two processes that start at once: the second finds it made.
+    // When two processes start at once, the second finds the tables.
     if identity(&transaction)? == (0, 0) {
         transaction.execute_batch(TABLES)?;
-        let first = i64::try_from(crate::clock::now_ms()).unwrap_or(0).saturating_mul(1_000);
+        let first = i64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000);
         transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('deliveries', ?1)", [first])?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", LAYOUT)?;

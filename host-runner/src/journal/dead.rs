@@ -1,15 +1,17 @@
-//! Dead letters: deliveries that are given up, with the cause and the failure that led to it.
+//! Dead letters: deliveries that cannot be applied, kept with the cause and the last failure.
 //!
-//! | cause | leads to it | decided in | what to do |
-//! |---|---|---|---|
-//! | `refused` | the component rejects the delivery: forged, unusable, not permitted | `actor/triage.rs` | read the failure; `drop`, or mend it at the source and `replay` |
-//! | `unusable` | the sink cannot store its rows | `actor/webhooks.rs` | report it: a defect of the component |
-//! | `defect` | the component trapped, ran out of time or memory, or failed internally, three times | `actor/webhooks.rs` | report it; `replay` with a newer component |
-//! | `alone` | it failed for ten minutes while the source answered other calls | `actor/head_of_line.rs` | `replay` once the source returns the record; polling brings its row |
-//! | `expired` | it waited for seven days | `journal/transaction.rs` | find out why the queue was blocked; `replay` |
-//! | `corrupt` | its checksum does not match what is on disk | `journal.rs`, `journal/recovery.rs` | check the disk; it cannot be replayed |
+//! | cause | reason | decided in |
+//! |---|---|---|
+//! | `refused` | the component rejects the delivery: forged, unusable, not permitted | `actor/triage.rs` |
+//! | `unusable` | the sink cannot store its rows | `actor/webhooks.rs` |
+//! | `defect` | the component trapped or failed internally, three times | `actor/webhooks.rs` |
+//! | `alone` | it failed for ten minutes while other calls succeeded | `actor/head_of_line.rs` |
+//! | `expired` | it was queued for seven days | `journal/transaction.rs` |
+//! | `corrupt` | its checksum does not match | `journal.rs`, `journal/recovery.rs` |
+//!
+//! [`Cause::explanation`] says what to do about each.
 
-use super::Delivery;
+use crate::delivery::Delivery;
 use crate::error::{Error, Kind};
 
 /// Why a delivery was given up. The table is in the header of this file.
@@ -19,11 +21,11 @@ pub enum Cause {
     Refused,
     /// The sink cannot store its rows.
     Unusable,
-    /// It stopped the component, or failed by a defect, each time.
+    /// The component trapped, ran out of time or memory, or failed internally, at every attempt.
     Defect,
     /// It failed while the source answered other calls.
     Alone,
-    /// It waited too long.
+    /// It was queued for too long.
     Expired,
     /// It is damaged on disk.
     Corrupt,
@@ -46,40 +48,40 @@ impl Cause {
         }
     }
 
-    /// What happened, and what to do about it.
+    /// The reason, and the remedy, for a person.
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::Refused => "the component rejected it; drop it, or mend the cause and replay it",
+            Self::Refused => "the component rejected it; drop it, or fix the cause and replay it",
             Self::Unusable => "the sink could not store its rows; a defect of the component",
             Self::Defect => "it stopped the component each time; replay it with a newer component",
             Self::Alone => "it failed while the source answered other calls; polling brings its row",
-            Self::Expired => "it waited too long in a blocked queue; replay it once the queue moves",
+            Self::Expired => "it was queued for too long; replay it once the queue is not blocked",
             Self::Corrupt => "it is damaged on disk; it cannot be replayed",
         }
     }
 }
 
-/// The failure that made a delivery a dead letter.
+/// The failure after which a delivery became a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Why it was given up.
+    /// Why the delivery cannot be applied.
     pub cause: Cause,
     /// The kind of the last error, by the contract's name.
     pub kind: String,
     /// The source's own code.
     pub code: Option<String>,
-    /// What happened, for a person.
+    /// The last error's message, for a person.
     pub reason: String,
     /// What to try.
     pub hint: Option<String>,
     /// How often the delivery was attempted.
     pub attempts: u32,
-    /// When it failed first, in milliseconds since 1970.
+    /// When it first failed, in milliseconds since 1970.
     pub first_failed_at_ms: u64,
 }
 
 impl Failure {
-    /// The failure of a delivery that `attempts` attempts since `first_failed_at_ms` did not apply.
+    /// The failure of a delivery after `attempts` attempts, the first at `first_failed_at_ms`.
     pub fn of(cause: Cause, error: &Error, attempts: u32, first_failed_at_ms: u64) -> Self {
         Self {
             cause,
@@ -105,8 +107,8 @@ impl Failure {
         }
     }
 
-    /// Whether the sender was not proved, so that it is evicted first when dead letters are full: a sender that only
-    /// knows the URL cannot crowd out the others.
+    /// Whether the sender was not proved. Such letters are evicted first when dead letters are full, so that
+    /// a sender that only knows the URL cannot evict the others.
     pub(super) fn is_unproved(&self) -> bool {
         self.kind == UNPROVED
     }
@@ -124,11 +126,11 @@ pub struct DeadLetter {
     pub seq: u64,
     /// Its connection.
     pub connection: String,
-    /// Why it is one.
+    /// The cause and the last failure.
     pub failure: Failure,
     /// When it became one, in milliseconds since 1970.
     pub dead_at_ms: u64,
-    /// When it arrived.
+    /// When it was received, in milliseconds since 1970.
     pub received_at_ms: u64,
     /// Its bytes on disk.
     pub bytes: u64,
@@ -141,7 +143,7 @@ pub struct DeadRecord {
     pub letter: DeadLetter,
     /// The delivery as it is on disk.
     pub delivery: Delivery,
-    /// How it is damaged on disk. Such a letter can be shown, not replayed.
+    /// Its damage on disk. Such a letter can be shown, not replayed.
     pub corrupt: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! How much each connection has in the journal, so that its bounds are checked without asking the database.
+//! Count and bytes of each connection in the journal, so that limits are checked without a query.
 //!
-//! Belongs to the writer. It is changed within a transaction; after a rollback it is loaded anew.
+//! Owned by the writer. It changes within a transaction; after a rollback it is loaded again.
 
 use std::collections::HashMap;
 
@@ -26,13 +26,13 @@ impl Tally {
         self.bytes = self.bytes.saturating_sub(other.bytes);
     }
 
-    /// Whether `other` more stay within the bounds.
+    /// Whether `other` more stay within the limits.
     pub(super) fn has_room(self, other: Self, count_max: u64, bytes_max: u64) -> bool {
         self.count + other.count <= count_max && self.bytes + other.bytes <= bytes_max
     }
 }
 
-/// What one connection has.
+/// The records of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) id: i64,
@@ -46,12 +46,12 @@ pub(super) struct Account {
 pub(super) struct Ledger {
     accounts: HashMap<String, Account>,
     names: HashMap<i64, String>,
-    /// The database's own count of changes by others, as of when this was loaded.
+    /// SQLite's `data_version` when this was loaded: it changes with commits of other database connections.
     pub(super) version: i64,
 }
 
 impl Ledger {
-    /// Adds up what is in the database.
+    /// Adds up the records in the database.
     pub(super) fn load(database: &Database) -> rusqlite::Result<Self> {
         let mut ledger = Self { version: version(database)?, ..Self::default() };
         let mut names = database.prepare_cached("SELECT id, name FROM connections")?;
@@ -74,7 +74,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The account of a connection, made if it has none.
+    /// The account of a connection; created if it has none.
     pub(super) fn open(&mut self, database: &Database, connection: &str) -> rusqlite::Result<&mut Account> {
         if !self.accounts.contains_key(connection) {
             let mut insert = database.prepare_cached("INSERT INTO connections (name) VALUES (?1)")?;

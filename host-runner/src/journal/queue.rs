@@ -1,4 +1,4 @@
-//! Who waits for the writer: bounded, taken all at once, closed once.
+//! Commands that wait for the writer: bounded, taken in batches, closed once.
 //!
 //! Knows nothing of the database.
 
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::AppendError;
 use super::dead::Failure;
+use super::delivery::AppendError;
 use super::limits::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, QUEUE_MAX};
 use super::record::Record;
 use crate::error::Result;
 
-/// Something to be done in a transaction, and who waits for it.
+/// A step of a transaction, and where its answer goes.
 pub(super) enum Command {
     Append { connection: String, record: Record, reply: oneshot::Sender<Result<u64, AppendError>> },
     Change { change: Change, reply: SyncSender<Result<Vec<u64>>> },
 }
 
-/// Everything but an append. Answers the `seq`s or ids concerned where they matter.
+/// Every command but an append. Answers the `seq`s or ids concerned where the caller needs them.
 pub(super) enum Change {
     Acknowledge { connection: String, through: u64 },
     DeadLetter { connection: String, seq: u64, failure: Box<Failure> },
@@ -30,11 +30,11 @@ pub(super) enum Change {
     Expire { now_ms: u64 },
 }
 
-/// A command was not taken.
+/// The queue is full or closed.
 #[derive(Debug)]
 pub(super) struct Refused;
 
-/// See the file's header.
+/// The queue between the callers of the journal and its writer.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -57,7 +57,7 @@ impl Command {
 }
 
 impl Queue {
-    /// Adds a command, unless too many wait or the writer is gone.
+    /// Adds a command, unless the queue is full or closed.
     pub(super) fn push(&self, command: Command) -> Result<(), Refused> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed || state.waiting.len() >= QUEUE_MAX {
@@ -72,7 +72,8 @@ impl Queue {
         Ok(())
     }
 
-    /// All who wait, within the bounds of a transaction; empty after `timeout`; none once closed and empty.
+    /// The queued commands within the limits of a transaction; empty after `timeout`; none once closed and
+    /// empty.
     pub(super) fn take(&self, timeout: Duration) -> Option<Vec<Command>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
@@ -92,13 +93,14 @@ impl Queue {
         Some(state.waiting.drain(..count).collect())
     }
 
-    /// Refuses further commands; those that wait are still served.
+    /// Rejects further commands; queued ones are still executed.
     pub(super) fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.changed.notify_all();
     }
 
-    /// Refuses further commands and lets go of those that wait: the writer is gone.
+    /// Rejects further commands and drops the queued ones, for when the writer has ended: callers get an
+    /// error.
     pub(super) fn abandon(&self) {
         self.close();
         let waiting = {
@@ -114,7 +116,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, Change, Command, QUEUE_MAX, Queue};
-    use crate::journal::Delivery;
+    use crate::delivery::Delivery;
     use crate::journal::record::Record;
 
     fn change() -> Command {
@@ -135,19 +137,19 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_taken_in_pieces() {
+    fn commands_are_bounded_and_taken_in_batches() {
         let queue = Queue::default();
         for _ in 0..QUEUE_MAX {
             assert!(queue.push(change()).is_ok());
         }
-        assert!(queue.push(change()).is_err(), "the bound does not hold");
+        assert!(queue.push(change()).is_err(), "the limit does not hold");
         let taken = queue.take(Duration::ZERO).expect("open");
         assert_eq!(taken.len(), BATCH_COUNT_MAX);
         assert!(queue.push(change()).is_ok(), "there is room again");
     }
 
     #[test]
-    fn a_transaction_is_bounded_in_bytes_but_takes_one_of_any_size() {
+    fn a_batch_is_bounded_in_bytes_and_a_larger_command_is_a_batch() {
         let queue = Queue::default();
         for bytes in [BATCH_BYTES_MAX + 1, BATCH_BYTES_MAX / 2, BATCH_BYTES_MAX / 2, 1] {
             assert!(queue.push(append(bytes)).is_ok());
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn once_closed_it_serves_those_who_wait_and_refuses_others() {
+    fn a_closed_queue_yields_its_commands_and_rejects_others() {
         let queue = Queue::default();
         assert!(queue.push(change()).is_ok());
         queue.close();

@@ -1,15 +1,15 @@
-//! Reading pending deliveries and dead letters, beside the writer and without waiting for it.
+//! Reads queued deliveries and dead letters concurrently with the writer, without waiting for it.
 //!
-//! Verifies every checksum; what to do about a wrong one is the caller's business.
+//! Verifies every checksum; the caller decides about damaged records.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection as Database, OptionalExtension, Row, params};
 
-use super::Stored;
 use super::database::{failure, number, open_for_reading};
 use super::dead::{Cause, DeadLetter, DeadRecord, Failure};
+use super::delivery::Stored;
 use super::ledger::Tally;
 use super::limits::READERS_KEPT;
 use super::record::Raw;
@@ -22,16 +22,18 @@ const OLDEST: &str = "
     SELECT received_at_ms FROM deliveries
     WHERE connection = (SELECT id FROM connections WHERE name = ?1) ORDER BY seq LIMIT 1";
 const LETTERS: &str = "
-    SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms
-    FROM dead_letters d
-    JOIN connections c ON c.id = d.connection
+    SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts,
+        first_failed_at_ms, dead_at_ms
+    FROM dead_letters d JOIN connections c ON c.id = d.connection
     WHERE d.id > ?1 AND (?2 IS NULL OR c.name = ?2) ORDER BY d.id LIMIT ?3";
 const LAST_LETTER: &str = "
-    SELECT d.id, d.seq, c.name, kind, reason, buried_at_ms, received_at_ms, bytes FROM dead_letters d
-    JOIN connections c ON c.id = d.connection WHERE c.name = ?1 ORDER BY d.id DESC LIMIT 1";
+    SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts,
+        first_failed_at_ms, dead_at_ms
+    FROM dead_letters d JOIN connections c ON c.id = d.connection
+    WHERE c.name = ?1 ORDER BY d.id DESC LIMIT 1";
 const LETTER: &str = "
-    SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms,
-        checksum, method, path, headers, body
+    SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts,
+        first_failed_at_ms, dead_at_ms, checksum, method, path, headers, body
     FROM dead_letters d JOIN connections c ON c.id = d.connection WHERE d.id = ?1";
 
 /// Database connections for reading.
@@ -40,7 +42,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Database>>,
 }
 
-/// Deliveries in their order, and the ones between them that cannot be used.
+/// Deliveries in their order, and the damaged records between them.
 #[derive(Default)]
 pub(super) struct Page {
     pub(super) stored: Vec<Stored>,
@@ -98,7 +100,7 @@ impl Readers {
         self.read(|database| database.prepare_cached(LAST_LETTER)?.query_row([connection], letter).optional())
     }
 
-    /// Pending deliveries and dead letters of a connection.
+    /// Queued deliveries and dead letters of a connection.
     pub(super) fn tallies(&self, connection: &str) -> Result<(Tally, Tally)> {
         let tally = |database: &Database, table: &str| {
             let sql = format!(
@@ -131,7 +133,7 @@ impl Readers {
             None => open_for_reading(&self.path),
         };
         let done = database.and_then(|database| work(&database).map(|value| (database, value)));
-        // After a failure the database connection is not used again.
+        // A database connection that failed is closed.
         let (database, value) = done.map_err(|error| failure(&self.path, &error))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < READERS_KEPT {
@@ -143,7 +145,7 @@ impl Readers {
 
 /// Columns `checksum, method, path, headers, body` from `first` on, and the time in `received`.
 ///
-/// A damaged text column is still to be seen by a person, so it is not refused here.
+/// A damaged text column is no error, so that `dead-letters show` can print it.
 pub(super) fn raw(row: &Row<'_>, received: usize, first: usize) -> rusqlite::Result<Raw> {
     let text = |column| -> rusqlite::Result<String> {
         Ok(String::from_utf8_lossy(bytes(row, column)?).into_owned())
@@ -159,11 +161,11 @@ pub(super) fn raw(row: &Row<'_>, received: usize, first: usize) -> rusqlite::Res
 }
 
 fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
-    // Whatever type it claims to have.
+    // A damaged column may have another type.
     row.get_ref(column).map(|value| value.as_bytes().unwrap_or_default())
 }
 
-/// The cause of that name; a name that this version does not know is a failure of the file.
+/// The cause of that name. Every name was written by this layout: another one is damage.
 fn cause(name: &str) -> Cause {
     Cause::ALL.into_iter().find(|cause| cause.name() == name).unwrap_or(Cause::Corrupt)
 }

@@ -1,13 +1,13 @@
-//! A delivery as it lies on disk: encoded headers, size, checksum.
+//! A delivery as it is on disk: encoded headers, size, checksum.
 //!
 //! Headers: for each, name length (u16), name, value length (u32), value; numbers little-endian.
-//! Checksum: XXH3-64 over the connection's name, the time, and every field with its length in front.
+//! Checksum: XXH3-64 over the time, then the connection's name and every field, each after its length.
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::Delivery;
+use crate::delivery::Delivery;
 
-/// What every record costs besides its content: the row, its index entry, half-filled pages.
+/// Bytes of a record besides its content: the row, its index entry, half-filled pages.
 const OVERHEAD_BYTES: usize = 64;
 
 /// A delivery ready to be written.
@@ -32,7 +32,7 @@ impl Record {
     }
 }
 
-/// Columns read back, headers still encoded.
+/// The columns of a record, headers still encoded.
 pub(super) struct Raw {
     pub(super) received_at_ms: u64,
     pub(super) method: String,
@@ -43,7 +43,7 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// The delivery, with what is wrong with it if its checksum does not fit.
+    /// The delivery, and its damage if the checksum does not match.
     pub(super) fn decode(self, connection: &str) -> (Delivery, Option<String>) {
         let Self { received_at_ms, method, path_with_query, headers: encoded, body, checksum: expected } =
             self;
@@ -67,7 +67,7 @@ fn encode(headers: &[(String, Vec<u8>)]) -> Vec<u8> {
     let bytes = headers.iter().map(|(name, value)| 6 + name.len() + value.len()).sum();
     let mut encoded = Vec::with_capacity(bytes);
     for (name, value) in headers {
-        // Longer ones do not exist: the ingress bounds all headers together.
+        // Longer ones do not occur: the ingress limits the bytes of all headers together.
         let (Ok(name_bytes), Ok(value_bytes)) = (u16::try_from(name.len()), u32::try_from(value.len()))
         else {
             continue;
@@ -110,7 +110,8 @@ fn checksum(connection: &str, delivery: &Delivery, headers: &[u8]) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Delivery, Raw, Record};
+    use super::{Raw, Record};
+    use crate::delivery::Delivery;
 
     fn delivery() -> Delivery {
         Delivery {
@@ -134,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_decoded_record_equals_the_delivery() {
         let (back, wrong) = raw(Record::new("acme", delivery())).decode("acme");
         assert_eq!((back, wrong), (delivery(), None));
     }
 
     #[test]
-    fn a_changed_field_or_another_connection_is_noticed() {
+    fn the_checksum_covers_every_field_and_the_connection() {
         type Spoil = fn(&mut Raw);
         let spoils: [Spoil; 6] = [
             |raw| raw.received_at_ms += 1,
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_moved_between_fields_are_noticed() {
+    fn the_checksum_covers_the_borders_of_fields() {
         let mut moved = raw(Record::new("acme", delivery()));
         moved.method.push(moved.path_with_query.remove(0));
         assert!(moved.decode("acme").1.is_some());

@@ -1,19 +1,19 @@
-//! What happens to the file at start-up: a table of cases, each with its label.
+//! Opens the file at start-up and repairs it, by a table of cases.
 //!
-//! | case | found | done |
+//! | case | state of the file | action |
 //! |---|---|---|
-//! | fresh | no file, or an empty one | made |
-//! | whole | every record fits its checksum | counted |
-//! | torn tail | a transaction that never returned | SQLite leaves it out; nobody was answered |
-//! | damaged record | a checksum that does not fit | moved to the dead letters, kind `corrupt` |
-//! | unreadable | not a database, or damaged beyond a record | set aside; what can be read moves into a fresh one |
-//! | half saved | a start-up that was killed at the above | saved again; what comes twice does no harm |
-//! | shared | another process holds it | opened as it is; that process has repaired it |
-//! | foreign, newer, no access | – | an error; the file stays as it is |
+//! | fresh | no file, or an empty one | is created |
+//! | whole | every record matches its checksum | records are counted |
+//! | torn tail | a transaction that was not committed | SQLite ignores it; no delivery in it was answered |
+//! | damaged record | a checksum that does not match | becomes a dead letter, cause `corrupt` |
+//! | unreadable | no database, or damaged beyond a record | is set aside; its readable records are copied |
+//! | half copied | a start-up was killed in the case above | is copied again; duplicates do no harm |
+//! | shared | another process has it open | is opened as it is; that process has repaired it |
+//! | foreign, other layout, no access | – | an error; the file stays as it is |
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection as Database;
 
@@ -22,29 +22,29 @@ use super::database::{self, Trouble, failure, number, trouble};
 use super::dead::{Cause, Failure};
 use super::ledger::{Ledger, Tally};
 use super::reader::raw;
-use super::salvage;
+use super::salvage::{self, Replaced};
 use super::transaction::move_to_dead;
 use crate::error::{Error, Kind, Result};
 
-/// What start-up found, for the log; whether it is reason to stop is the caller's decision.
+/// The result of a start-up. The caller decides whether damage is a reason to stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Every connection that has something in the journal, by name.
+    /// Connections with queued deliveries or dead letters, by name.
     pub connections: Vec<FoundConnection>,
-    /// Records that failed their checksum and are dead letters now.
+    /// Records that failed their checksum and became dead letters.
     pub corrupt: u64,
-    /// The file could not be read and was replaced.
+    /// Set if the file could not be read and was replaced.
     pub replaced: Option<Replaced>,
     /// Another process has the journal open; nothing was verified.
     pub shared: bool,
 }
 
-/// What a connection has in the journal.
+/// The records of a connection in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundConnection {
     /// Its name.
     pub name: String,
-    /// Deliveries waiting.
+    /// Queued deliveries.
     pub pending: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -52,23 +52,8 @@ pub struct FoundConnection {
     pub dead: u64,
 }
 
-/// A journal that had to make way for a fresh one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replaced {
-    /// Where it is now.
-    pub moved_to: PathBuf,
-    /// What is wrong with it.
-    pub reason: String,
-    /// Deliveries saved out of it.
-    pub saved: u64,
-    /// Dead letters saved out of it.
-    pub saved_dead: u64,
-    /// Records that were seen in it and could not be saved; there may be more that cannot be seen.
-    pub lost: u64,
-}
-
 impl Found {
-    /// Whether something may be lost or waits for a person because of damage.
+    /// Whether deliveries may be lost or became dead letters because of damage.
     pub fn is_damaged(&self) -> bool {
         self.corrupt > 0 || self.replaced.is_some()
     }
@@ -80,11 +65,11 @@ impl std::fmt::Display for Found {
         let (pending, dead) = (sum(|found| found.pending), sum(|found| found.dead));
         write!(f, "{pending} deliveries pending, {dead} dead letters")?;
         if self.corrupt > 0 {
-            write!(f, ", {} of them found damaged on disk just now", self.corrupt)?;
+            write!(f, ", {} of them new, damaged on disk", self.corrupt)?;
         }
         if let Some(replaced) = &self.replaced {
             let (path, reason) = (replaced.moved_to.display(), &replaced.reason);
-            write!(f, "; the former file could not be read ({reason}) and is now {path}: ")?;
+            write!(f, "; the former file could not be read ({reason}) and was moved to {path}: ")?;
             let Replaced { saved, saved_dead, lost, .. } = replaced;
             write!(f, "saved {saved} deliveries and {saved_dead} dead letters, lost at least {lost}")?;
         }
@@ -103,14 +88,15 @@ pub(super) struct Opened {
     pub(super) owner: Option<File>,
 }
 
-pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Opened> {
+/// Opens the file and repairs it, unless another process has it open.
+pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opened> {
     let owner = own(path)?;
     if owner.is_none() {
-        return open_shared(path, limits);
+        return open_shared(path, limits, now_ms);
     }
     let mut found = Found::default();
-    let first = database::open(path, limits)
-        .and_then(|database| verify(database).map_err(|error| trouble(path, &error)));
+    let first = database::open(path, limits, now_ms)
+        .and_then(|database| verify(database, now_ms).map_err(|error| trouble(path, &error)));
     let mut database = match first {
         Ok((database, corrupt)) => {
             found.corrupt = corrupt;
@@ -118,7 +104,7 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Opened> {
         }
         Err(Trouble::Other(error)) => return Err(error),
         Err(Trouble::Unreadable(reason)) => {
-            let (replaced, database) = salvage::replace(path, limits, reason)?;
+            let (replaced, database) = salvage::replace(path, limits, reason, now_ms)?;
             found.replaced = Some(replaced);
             database
         }
@@ -131,7 +117,7 @@ pub(super) fn open(path: &Path, limits: &JournalLimits) -> Result<Opened> {
     Ok(Opened { database, ledger, found, owner })
 }
 
-/// The right to repair, for as long as the file is held; none if another process has it.
+/// Locks the journal for repair until the file is closed; none if another process has the lock.
 fn own(path: &Path) -> Result<Option<File>> {
     let path = path.with_extension("lock");
     let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
@@ -144,11 +130,11 @@ fn own(path: &Path) -> Result<Option<File>> {
     }
 }
 
-fn open_shared(path: &Path, limits: &JournalLimits) -> Result<Opened> {
-    let database = database::open(path, limits).map_err(|trouble| match trouble {
+fn open_shared(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opened> {
+    let database = database::open(path, limits, now_ms).map_err(|trouble| match trouble {
         Trouble::Unreadable(reason) => {
             Error::state(format!("journal {}: unreadable: {reason}", path.display()))
-                .hint("restart the process that has it open: the journal is then repaired")
+                .hint("restart the process that has it open: it then repairs the journal")
         }
         Trouble::Other(error) => error,
     })?;
@@ -171,8 +157,8 @@ fn connections(ledger: &Ledger) -> Vec<FoundConnection> {
     found
 }
 
-/// Reads every pending record; moves the damaged ones aside and counts them.
-fn verify(mut database: Database) -> rusqlite::Result<(Database, u64)> {
+/// Reads every queued record; moves damaged ones to the dead letters and counts them.
+fn verify(mut database: Database, now_ms: u64) -> rusqlite::Result<(Database, u64)> {
     let transaction = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut ledger = Ledger::load(&transaction)?;
     let mut damaged: Vec<(u64, String, u64, String)> = Vec::new();
@@ -186,7 +172,6 @@ fn verify(mut database: Database) -> rusqlite::Result<(Database, u64)> {
             }
         }
     }
-    let now_ms = crate::clock::now_ms();
     for (seq, name, bytes, wrong) in &damaged {
         let account = ledger.open(&transaction, name)?;
         let one = Tally { count: 1, bytes: *bytes };

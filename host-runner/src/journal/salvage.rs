@@ -1,8 +1,8 @@
-//! A journal that cannot be read: set aside, replaced, and what can be read of it copied over.
+//! Replaces a journal that cannot be read: sets it aside and copies its readable records into a fresh one.
 //!
-//! A kill in the middle loses nothing: the file is named `….salvaging-<time>` until its content is committed
-//! to the fresh one, and a start-up that finds that name copies again. What is copied twice is delivered twice,
-//! which does no harm. Then it is `….unreadable-<time>`, for a person.
+//! A kill in between loses nothing: the file is named `….salvaging-<time>` until its records are committed to
+//! the fresh one, and a start-up that finds that name copies them again. Records copied twice are applied
+//! twice, which changes nothing. Then the file is named `….unreadable-<time>` and kept.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,6 @@ use super::database::{self, Trouble, failure};
 use super::ledger::Ledger;
 use super::reader::raw;
 use super::record::Raw;
-use super::recovery::Replaced;
 use crate::error::{Error, Result};
 
 const UNDER_WAY: &str = ".salvaging-";
@@ -36,6 +35,21 @@ const APPEND_DEAD: &str = "
         bytes, seq, cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
+/// A journal that was replaced by a fresh one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Its new path.
+    pub moved_to: PathBuf,
+    /// Why it could not be read.
+    pub reason: String,
+    /// Deliveries copied into the fresh one.
+    pub saved: u64,
+    /// Dead letters copied into the fresh one.
+    pub saved_dead: u64,
+    /// Records that were found but could not be copied; others may be lost without being found.
+    pub lost: u64,
+}
+
 #[derive(Clone, Copy, Default)]
 struct Saved {
     pending: u64,
@@ -43,19 +57,24 @@ struct Saved {
     lost: u64,
 }
 
-/// Sets an unreadable file aside, makes a fresh one, and copies what can be read.
-pub(super) fn replace(path: &Path, limits: &JournalLimits, reason: String) -> Result<(Replaced, Database)> {
-    let aside = suffixed(path, &format!("{UNDER_WAY}{}", crate::clock::now_ms()));
+/// Sets an unreadable file aside, creates a fresh one, and copies the readable records.
+pub(super) fn replace(
+    path: &Path,
+    limits: &JournalLimits,
+    reason: String,
+    now_ms: u64,
+) -> Result<(Replaced, Database)> {
+    let aside = suffixed(path, &format!("{UNDER_WAY}{now_ms}"));
     let failed = |error: std::io::Error| {
         Error::state(format!("journal {}: unreadable, and cannot be set aside: {error}", path.display()))
     };
-    // The log has both names until the file has its new one: neither is ever without the other.
+    // The log has both names until the file is renamed, so that a kill never separates file and log.
     if_there(std::fs::hard_link(suffixed(path, "-wal"), suffixed(&aside, "-wal"))).map_err(failed)?;
     std::fs::rename(path, &aside).map_err(failed)?;
     for suffix in ["-wal", "-shm"] {
         if_there(std::fs::remove_file(suffixed(path, suffix))).map_err(failed)?;
     }
-    let mut database = database::open(path, limits).map_err(|trouble| match trouble {
+    let mut database = database::open(path, limits, now_ms).map_err(|trouble| match trouble {
         Trouble::Unreadable(reason) => Error::state(format!("journal {}: {reason}", path.display())),
         Trouble::Other(error) => error,
     })?;
@@ -63,7 +82,7 @@ pub(super) fn replace(path: &Path, limits: &JournalLimits, reason: String) -> Re
     Ok((replaced, database))
 }
 
-/// Finishes what a kill interrupted: none if there is nothing of the kind.
+/// Finishes a replacement that a kill interrupted; none if there is no such file.
 pub(super) fn resume(path: &Path, database: &mut Database) -> Result<Option<Replaced>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!("{name}{UNDER_WAY}");
@@ -73,7 +92,7 @@ pub(super) fn resume(path: &Path, database: &mut Database) -> Result<Option<Repl
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
         let is_one = |time: &str| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
         if name.strip_prefix(&prefix).is_some_and(is_one) {
-            let reason = "found out before, and stopped while it was saved".to_owned();
+            let reason = "an earlier start-up ended while it copied the file".to_owned();
             return finish(path, &folder.join(name), database, reason).map(Some);
         }
     }
@@ -83,9 +102,9 @@ pub(super) fn resume(path: &Path, database: &mut Database) -> Result<Option<Repl
 fn finish(path: &Path, aside: &Path, database: &mut Database, reason: String) -> Result<Replaced> {
     let saved = match copy(aside, database) {
         Ok(saved) => saved,
-        // Nothing in it can be read: the fresh one starts empty.
+        // No table can be read: the fresh one starts empty.
         Err(error) if database::is_damage(&error) => Saved::default(),
-        // The fresh one cannot be written: the copy stays under its name, for the next start.
+        // The fresh one cannot be written: the file keeps its name, for the next start-up.
         Err(error) => return Err(failure(path, &error)),
     };
     let name = aside.file_name().unwrap_or_default().to_string_lossy().replace(UNDER_WAY, DONE);
@@ -108,12 +127,12 @@ fn if_there(done: std::io::Result<()>) -> std::io::Result<()> {
     done.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-/// Copies what can be read.
+/// Copies the readable records.
 fn copy(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
     let from = database::open_for_reading(from)?;
     let mut saved = Saved::default();
     let transaction = into.transaction()?;
-    // A clock that went back must not make the fresh file use numbers of the former one.
+    // If the clock was set back, the fresh file must not use numbers of the former one.
     let last = "SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'";
     if let Ok(last) = from.query_row(last, [], |row| row.get::<_, i64>(0)) {
         let raise = "UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'deliveries'";
@@ -156,7 +175,7 @@ fn copy(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
     Ok(saved)
 }
 
-/// A record of either table: what is verified, then the columns that differ.
+/// A record of either table: the verified columns, then the columns that differ.
 struct Copied {
     connection: String,
     raw: Raw,

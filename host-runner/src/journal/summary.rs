@@ -1,11 +1,13 @@
-//! How much the journal holds of a connection, for `check`. Reads the file without the writer, so that it works next to
-//! any process that has the journal open, and changes nothing.
+//! Queue and dead letters of one connection, for `check`.
+//!
+//! Reads the file without a writer: works while another process has the journal open, and changes nothing.
 
 use std::path::Path;
 
+use super::dead::DeadLetter;
+use super::delivery::Depth;
 use super::limits::JournalLimits;
 use super::reader::Readers;
-use super::{DeadLetter, Depth};
 use crate::error::Result;
 
 /// The queue and the dead letters of one connection.
@@ -19,7 +21,7 @@ pub struct Summary {
     pub dead_percent: u64,
 }
 
-/// Reads a journal with these limits; one that does not exist is empty.
+/// Reads a journal with these limits; a missing file is an empty journal.
 pub fn summary(path: &Path, connection: &str, limits: &JournalLimits) -> Result<Summary> {
     if !path.exists() {
         return Ok(Summary::default());

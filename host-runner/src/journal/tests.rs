@@ -1,11 +1,12 @@
-//! Tests of the module above.
+//! Tests of the journal as its users see it; `tests/recovery.rs` has the cases of start-up.
 
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::Connection as Database;
 
-use super::{AppendError, Cause, Delivery, Failure, Found, Journal, JournalLimits, Stored, summary};
+use super::{AppendError, Cause, Failure, Found, Journal, JournalLimits, Stored, summary};
+use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
 
 mod recovery;
@@ -20,9 +21,9 @@ fn delivery(body: &str) -> Delivery {
     }
 }
 
-/// Gives a delivery up that the component refused with this kind.
+/// Moves a delivery that the component rejected with this kind to the dead letters.
 fn give_up(journal: &Journal, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<usize> {
-    let kind = serde_json::from_value::<Kind>(kind.into()).expect("a kind");
+    let kind = serde_json::from_value(kind.into()).expect("a kind");
     let error = Error::new(Origin::Component, kind, reason);
     journal.give_up(connection, seq, Failure::of(Cause::Refused, &error, 3, 1_700_000_000_500))
 }
@@ -56,7 +57,7 @@ fn pending(journal: &Journal, connection: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_appended_is_read_in_order_and_per_connection() {
+async fn deliveries_are_read_in_order_and_per_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, found) = open(folder.path());
     assert_eq!(found, Found::default());
@@ -68,14 +69,14 @@ async fn what_is_appended_is_read_in_order_and_per_connection() {
     assert_eq!(stored[0], Stored { seq: a[0], delivery: delivery("a1") });
     assert_eq!(bodies(&stored), ["a1", "a2", "a3"]);
     assert_eq!(pending(&journal, "b"), ["b1"]);
-    assert_eq!(pending(&journal, "nobody"), [""; 0]);
+    assert_eq!(pending(&journal, "unknown"), [""; 0]);
     assert_eq!(bodies(&journal.next("a", a[0], 10, usize::MAX).expect("read")), ["a2", "a3"]);
     assert_eq!(bodies(&journal.next("a", 0, 2, usize::MAX).expect("read")), ["a1", "a2"]);
     assert_eq!(bodies(&journal.next("a", 0, 10, 1).expect("read")), ["a1"], "one of any size");
 }
 
 #[tokio::test]
-async fn acknowledged_deliveries_go_and_others_stay() {
+async fn acknowledged_deliveries_are_deleted_and_others_stay() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     let a = append(&journal, "a", &["a1", "a2", "a3"]).await;
@@ -84,7 +85,7 @@ async fn acknowledged_deliveries_go_and_others_stay() {
     assert_eq!((full.count, full.oldest_ms, full.dead), (3, Some(1_700_000_000_000), 0));
     journal.acknowledge("a", a[1]).expect("acknowledged");
     journal.acknowledge("a", a[0]).expect("again does no harm");
-    journal.acknowledge("nobody", 7).expect("nor for an unknown connection");
+    journal.acknowledge("unknown", 7).expect("nor for an unknown connection");
     assert_eq!(pending(&journal, "a"), ["a3"]);
     assert_eq!(pending(&journal, "b"), ["b1"]);
     let depth = journal.depth("a").expect("depth");
@@ -94,23 +95,28 @@ async fn acknowledged_deliveries_go_and_others_stay() {
 #[tokio::test]
 async fn a_seq_is_never_used_twice_not_even_by_another_file() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (journal, _) = open(folder.path());
+    let open = |now_ms: u64| {
+        let path = folder.path().join("journal.db");
+        Journal::open_at(&path, JournalLimits::default(), now_ms).expect("opened").0
+    };
+    let journal = open(1_700_000_000_000);
     let last = append(&journal, "a", &["1", "2"]).await[1];
+    assert_eq!(last, 1_700_000_000_000_002, "microseconds of the file's creation, plus two");
     journal.acknowledge("a", last).expect("acknowledged");
     drop(journal);
-    let (journal, _) = open(folder.path());
+    let journal = open(1_700_000_000_001);
     let next = append(&journal, "a", &["3"]).await[0];
-    assert_eq!(next, last + 1);
+    assert_eq!(next, last + 1, "numbers continue when the file exists");
     drop(journal);
     for suffix in ["", "-wal", "-shm"] {
         let _missing = std::fs::remove_file(folder.path().join(format!("journal.db{suffix}")));
     }
-    let (journal, _) = open(folder.path());
-    assert!(append(&journal, "a", &["4"]).await[0] > next, "a new file began anew");
+    let journal = open(1_700_000_000_001);
+    assert!(append(&journal, "a", &["4"]).await[0] > next, "a new file used numbers of the former one");
 }
 
 #[tokio::test]
-async fn a_full_connection_refuses_forgets_nothing_and_leaves_others_alone() {
+async fn a_full_queue_rejects_keeps_its_deliveries_and_does_not_affect_others() {
     let by_count = JournalLimits { count: 2, ..JournalLimits::default() };
     let by_bytes = JournalLimits { bytes: 400, ..JournalLimits::default() };
     for limits in [by_count, by_bytes] {
@@ -136,7 +142,7 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
     give_up(&journal, "a", seqs[0], "permission", "no access to `x`").expect("given up");
     give_up(&journal, "a", seqs[1], "data", "not JSON").expect("given up");
     give_up(&journal, "a", seqs[1], "data", "twice does no harm").expect("given up");
-    give_up(&journal, "b", seqs[2], "data", "somebody else's").expect("nothing to give up");
+    give_up(&journal, "b", seqs[2], "data", "of another connection").expect("nothing to give up");
     assert_eq!(pending(&journal, "a"), ["3"]);
     let depth = journal.depth("a").expect("depth");
     assert_eq!((depth.count, depth.dead), (1, 2));
@@ -158,7 +164,7 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
     arrivals.mark_unchanged();
     let again = journal.replay(&[letters[0].id]).expect("replayed");
     assert!(again[0] > seqs[2]);
-    assert!(arrivals.has_changed().expect("open"), "nobody is told of the replay");
+    assert!(arrivals.has_changed().expect("open"), "readers are not woken by the replay");
     assert_eq!(pending(&journal, "a"), ["3", "1"]);
     let error = journal.replay(&[letters[1].id, letters[0].id]).expect_err("replayed twice");
     assert_eq!(error.kind, Kind::NotFound);
@@ -171,7 +177,7 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
 }
 
 #[tokio::test]
-async fn replays_respect_the_bounds_of_their_connection() {
+async fn replays_respect_the_limits_of_their_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { count: 1, ..JournalLimits::default() });
     let seqs = append(&journal, "a", &["1"]).await;
@@ -184,26 +190,26 @@ async fn replays_respect_the_bounds_of_their_connection() {
 }
 
 #[tokio::test]
-async fn full_dead_letters_keep_a_delivery_where_it_is() {
+async fn a_delivery_stays_queued_while_dead_letters_are_full() {
     let folder = tempfile::tempdir().expect("a folder");
-    let limits = JournalLimits { dead_count: 1, age: Duration::ZERO, ..JournalLimits::default() };
-    let (journal, _) = open_with(folder.path(), JournalLimits { age: Duration::from_secs(60), ..limits });
+    let limits = JournalLimits { dead_count: 1, age: Duration::from_secs(60), ..JournalLimits::default() };
+    let (journal, _) = open_with(folder.path(), limits);
     let seqs = append(&journal, "a", &["1", "2"]).await;
     give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
     let error = give_up(&journal, "a", seqs[1], "data", "x").expect_err("full");
     assert_eq!(error.message, "connection `a`: its dead letters are full");
     assert_eq!(journal.expire(u64::MAX).expect("looked"), 0);
-    assert_eq!(pending(&journal, "a"), ["2"], "forgotten");
+    assert_eq!(pending(&journal, "a"), ["2"], "deleted");
 }
 
 #[tokio::test]
-async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() {
+async fn unproved_dead_letters_are_evicted_first_and_an_unproved_delivery_without_room_is_deleted() {
     let folder = tempfile::tempdir().expect("a folder");
     let limits = JournalLimits { dead_count: 2, ..JournalLimits::default() };
     let (journal, _) = open_with(folder.path(), limits.clone());
     let seqs = append(&journal, "a", &["1", "2", "3", "4", "5", "6", "7"]).await;
     append(&journal, "b", &["b"]).await;
-    let bury = |index: usize, kind: &str| give_up(&journal, "a", seqs[index], kind, "x");
+    let reject = |index: usize, kind: &str| give_up(&journal, "a", seqs[index], kind, "x");
     let kinds = || -> Vec<String> {
         let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
         letters
@@ -211,24 +217,28 @@ async fn what_nobody_proved_makes_room_and_is_forgotten_when_that_does_not_do() 
             .map(|letter| format!("{} {}", letter.seq - seqs[0] + 1, letter.failure.kind))
             .collect()
     };
-    assert_eq!(bury(0, "permission"), Ok(0));
-    assert_eq!(bury(1, "permission"), Ok(0));
+    assert_eq!(reject(0, "permission"), Ok(0));
+    assert_eq!(reject(1, "permission"), Ok(0));
     let summary = summary(journal.path(), "a", &limits).expect("read next to the writer");
     assert_eq!((summary.dead_percent, summary.depth), (100, journal.depth("a").expect("known")));
     assert_eq!(summary.last_dead.map(|letter| letter.seq), Some(seqs[1]));
-    assert_eq!(bury(2, "permission"), Ok(1), "the oldest goes");
+    assert_eq!(reject(2, "permission"), Ok(1), "the oldest is evicted");
     assert_eq!(kinds(), ["2 permission", "3 permission"]);
-    assert_eq!((bury(3, "data"), bury(4, "data")), (Ok(1), Ok(1)), "they make room for others");
+    assert_eq!(
+        (reject(3, "data"), reject(4, "data")),
+        (Ok(1), Ok(1)),
+        "unproved ones are evicted for others"
+    );
     assert_eq!(kinds(), ["4 data", "5 data"]);
-    assert_eq!(bury(5, "permission"), Ok(1), "and none for themselves");
+    assert_eq!(reject(5, "permission"), Ok(1), "and others are not evicted for them");
     assert_eq!(kinds(), ["4 data", "5 data"]);
-    let error = bury(6, "data").expect_err("full");
+    let error = reject(6, "data").expect_err("full");
     assert_eq!(error.kind, Kind::Unavailable);
     assert!(error.hint.is_some_and(|hint| hint.contains("dead-letters drop")));
     assert_eq!(pending(&journal, "a"), ["7"]);
     let depth = journal.depth("a").expect("depth");
     assert_eq!((depth.count, depth.dead), (1, 2));
-    assert_eq!(pending(&journal, "b"), ["b"], "of nobody else");
+    assert_eq!(pending(&journal, "b"), ["b"], "another connection is not affected");
     drop(journal);
     let (journal, found) = open(folder.path());
     assert_eq!((found.connections[0].pending, found.connections[0].dead), (1, 2), "counted as on disk");
@@ -247,7 +257,7 @@ async fn a_delivery_that_is_rejected_or_not_applied_is_reported_as_missed() {
     assert_eq!(journal.append("a", delivery("3")).await, Err(AppendError::Full));
     assert_eq!(next(), Some("the journal is full"));
     give_up(&journal, "a", seqs[0], "permission", "forged").expect("given up");
-    assert_eq!(next(), None, "a forgery is missed by nobody");
+    assert_eq!(next(), None, "a forgery is not a missed delivery");
     give_up(&journal, "a", seqs[1], "data", "not JSON").expect("given up");
     assert_eq!(next(), Some("a delivery could not be applied"));
     append(&journal, "a", &["4"]).await;
@@ -261,7 +271,7 @@ async fn a_delivery_that_is_rejected_or_not_applied_is_reported_as_missed() {
 }
 
 #[tokio::test]
-async fn what_waits_too_long_becomes_a_dead_letter() {
+async fn a_delivery_queued_for_too_long_becomes_a_dead_letter() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     append(&journal, "a", &["1", "2"]).await;
@@ -273,7 +283,7 @@ async fn what_waits_too_long_becomes_a_dead_letter() {
     let letters = journal.dead_letters(Some("a"), 0, 10).expect("listed");
     assert_eq!(letters[1].failure.cause, Cause::Expired);
     assert_eq!(letters[1].failure.reason, "queued for longer than 604800 s");
-    // A replayed one begins to wait anew.
+    // The age of a replayed delivery counts from its replay.
     journal.replay(&[letters[0].id]).expect("replayed");
     assert_eq!(journal.expire(now_ms + 60_000).expect("looked"), 0);
 }
@@ -284,7 +294,7 @@ async fn a_connection_whose_dead_letters_are_full_does_not_keep_others_from_expi
     let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 1, ..JournalLimits::default() });
     let seqs = append(&journal, "full", &["1"]).await;
     give_up(&journal, "full", seqs[0], "data", "x").expect("given up");
-    // More than one look goes through.
+    // More deliveries than one transaction expires.
     let tasks: Vec<_> = (0..super::limits::EXPIRE_COUNT_MAX + 1)
         .map(|number| {
             let journal = journal.clone();
@@ -319,7 +329,7 @@ async fn readers_are_woken_by_each_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_at_once_each_get_a_place_of_their_own() {
+async fn concurrent_appends_each_get_their_own_number() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     let tasks: Vec<_> = (0..2_000)
@@ -340,7 +350,7 @@ async fn many_at_once_each_get_a_place_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_full_file_is_an_answer_acknowledging_makes_room_and_it_goes_on() {
+async fn a_full_file_rejects_appends_until_an_acknowledgment_frees_space() {
     let folder = tempfile::tempdir().expect("a folder");
     let limits = JournalLimits { file_bytes: 512 * 1024, ..JournalLimits::default() };
     let (journal, _) = open_with(folder.path(), limits);
@@ -355,7 +365,7 @@ async fn a_full_file_is_an_answer_acknowledging_makes_room_and_it_goes_on() {
     let AppendError::Failed(reason) = error else { panic!("{error:?}") };
     assert!(reason.contains("full"), "{reason}");
     let depth = journal.depth("a").expect("depth");
-    assert_eq!(pending(&journal, "a").len() as u64, depth.count, "what was answered is there");
+    assert_eq!(pending(&journal, "a").len() as u64, depth.count, "an answered delivery is missing");
     assert!(journal.append("a", delivery(&long)).await.is_err());
     journal.acknowledge("a", last).expect("acknowledged although appends fail");
     assert_eq!(journal.depth("a").expect("depth").count, 0);
@@ -364,7 +374,7 @@ async fn a_full_file_is_an_answer_acknowledging_makes_room_and_it_goes_on() {
 }
 
 #[tokio::test]
-async fn what_another_process_does_is_noticed() {
+async fn changes_by_another_process_are_noticed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (server, _) = open(folder.path());
     let seq = append(&server, "a", &["1"]).await[0];
@@ -389,7 +399,7 @@ async fn what_another_process_does_is_noticed() {
 }
 
 #[tokio::test]
-async fn once_closed_nobody_waits() {
+async fn a_closed_journal_answers_with_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     journal.inner.queue.abandon();
@@ -398,7 +408,7 @@ async fn once_closed_nobody_waits() {
 }
 
 #[test]
-fn only_its_owner_may_read_it() {
+fn only_the_owner_may_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let (_journal, _) = open(folder.path());

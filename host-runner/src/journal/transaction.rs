@@ -1,29 +1,32 @@
-//! What a batch of commands does to the tables and the ledger, within one transaction.
+//! Executes a batch of commands on the tables and the ledger, within one transaction.
 //!
-//! A refusal (full, unknown) is an outcome of its command alone; an error of the database ends them all.
+//! A rejection (full, unknown) concerns its command only; an error of the database fails the whole batch.
 
 use rusqlite::{Connection as Database, OptionalExtension, params};
 
 use super::database::number;
 use super::dead::{Cause, Failure, UNPROVED};
+use super::delivery::AppendError;
 use super::ledger::{Account, Ledger, Tally};
-use super::limits::EXPIRE_COUNT_MAX;
+use super::limits::{EXPIRE_COUNT_MAX, JournalLimits};
 use super::queue::{Change, Command};
 use super::reader::raw;
 use super::record::Record;
-use super::{AppendError, JournalLimits};
 use crate::error::{Error, Kind, Origin, Result};
 
 const APPEND: &str = "
-    INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path, headers, body)
+    INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path,
+        headers, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const MOVE: &str = "
     INSERT INTO dead_letters (seq, connection, cause, kind, code, reason, hint, attempts, first_failed_at_ms,
         dead_at_ms, bytes, received_at_ms, checksum, method, path, headers, body)
-    SELECT seq, connection, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, bytes, received_at_ms, checksum, method, path, headers, body
+    SELECT seq, connection, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, bytes, received_at_ms, checksum, method, path,
+        headers, body
     FROM deliveries WHERE seq = ?1";
 const REPLAY: &str = "
-    INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path, headers, body)
+    INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path,
+        headers, body)
     SELECT connection, bytes, ?2, received_at_ms, checksum, method, path, headers, body
     FROM dead_letters WHERE id = ?1";
 const MAKE_ROOM: &str = "
@@ -31,32 +34,33 @@ const MAKE_ROOM: &str = "
         SELECT id FROM dead_letters WHERE connection = ?1 AND kind = ?2 ORDER BY id LIMIT 1)
     RETURNING id, bytes";
 const LETTER: &str = "
-    SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body FROM dead_letters WHERE id = ?1";
+    SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body
+    FROM dead_letters WHERE id = ?1";
 const OLD: &str = "
     SELECT seq, appended_at_ms FROM deliveries WHERE connection = ?1 ORDER BY seq LIMIT ?2";
 const TALLY: &str = "
     SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_in_order
     WHERE connection = ?1 AND seq <= ?2";
 
-/// A transaction under way.
-pub(super) struct Work<'a> {
+/// The open transaction.
+pub(super) struct Transaction<'a> {
     pub(super) database: &'a Database,
     pub(super) ledger: &'a mut Ledger,
     pub(super) limits: &'a JournalLimits,
     pub(super) now_ms: u64,
     /// Connections whose account changed.
     pub(super) touched: &'a mut Vec<String>,
-    /// Connections for which something that arrived is not going to be applied, and why.
+    /// Connections with a missed delivery, and the reason.
     pub(super) missed: &'a mut Vec<(String, &'static str)>,
 }
 
-/// The answer to a command, to be given once the transaction is committed.
+/// The answer to a command, sent after the commit.
 pub(super) enum Outcome {
     Append(Result<u64, AppendError>),
     Change(Result<Vec<u64>>),
 }
 
-impl Work<'_> {
+impl Transaction<'_> {
     pub(super) fn run(&mut self, command: &Command) -> rusqlite::Result<Outcome> {
         match command {
             Command::Append { connection, record, .. } => {
@@ -104,17 +108,18 @@ impl Work<'_> {
     fn acknowledge(&mut self, connection: &str, through: u64) -> rusqlite::Result<Vec<u64>> {
         let Some(account) = self.ledger.account_mut(connection) else { return Ok(Vec::new()) };
         let through = i64::try_from(through).unwrap_or(i64::MAX);
-        let gone = self.database.prepare_cached(TALLY)?.query_row(params![account.id, through], |row| {
-            Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
-        })?;
+        let deleted =
+            self.database.prepare_cached(TALLY)?.query_row(params![account.id, through], |row| {
+                Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
+            })?;
         let sql = "DELETE FROM deliveries WHERE connection = ?1 AND seq <= ?2";
         self.database.prepare_cached(sql)?.execute(params![account.id, through])?;
-        account.pending.subtract(gone);
+        account.pending.subtract(deleted);
         self.touch(connection);
         Ok(Vec::new())
     }
 
-    /// Answers what was evicted: ids of dead letters, or the delivery itself.
+    /// Returns the evicted: ids of dead letters, or the `seq` of the delivery itself.
     fn dead_letter(
         &mut self,
         connection: &str,
@@ -126,12 +131,12 @@ impl Work<'_> {
         let mut find = self.database.prepare_cached(sql)?;
         let bytes = find.query_row(params![seq.cast_signed(), id], |row| number(row, 0)).optional()?;
         let Some(bytes) = bytes else {
-            // Moved or acknowledged before: the same command twice changes nothing.
+            // It was moved or acknowledged before: the command is idempotent.
             return Ok(Ok(Vec::new()));
         };
         let one = Tally { count: 1, bytes };
         let Some(account) = self.ledger.account_mut(connection) else { return Ok(Ok(Vec::new())) };
-        // A damaged record leaves the queue even beyond the bound: the queue could not move otherwise.
+        // A damaged record becomes a dead letter even beyond the limit: otherwise it would block the queue.
         let (mut evicted, has_room) = match failure.cause {
             Cause::Corrupt => (Vec::new(), true),
             _ => make_room(self.database, account, one, self.limits)?,
@@ -159,7 +164,7 @@ impl Work<'_> {
     }
 
     fn replay(&mut self, ids: &[u64]) -> rusqlite::Result<Result<Vec<u64>>> {
-        // All are looked at before the first is moved.
+        // All are checked before the first is moved.
         let mut moves: Vec<(u64, String, Tally)> = Vec::with_capacity(ids.len());
         for id in ids {
             let mut find = self.database.prepare_cached(LETTER)?;
@@ -205,8 +210,8 @@ impl Work<'_> {
         for id in ids {
             let sql = "DELETE FROM dead_letters WHERE id = ?1 RETURNING connection, bytes";
             let mut delete = self.database.prepare_cached(sql)?;
-            let gone = delete.query_row([id.cast_signed()], |row| Ok((row.get(0)?, number(row, 1)?)));
-            let Some((connection, bytes)) = gone.optional()? else { continue };
+            let deleted = delete.query_row([id.cast_signed()], |row| Ok((row.get(0)?, number(row, 1)?)));
+            let Some((connection, bytes)) = deleted.optional()? else { continue };
             dropped.push(*id);
             let Some(name) = self.ledger.name(connection).map(str::to_owned) else { continue };
             if let Some(account) = self.ledger.account_mut(&name) {
@@ -236,7 +241,7 @@ impl Work<'_> {
             for (seq, _) in old {
                 match self.dead_letter(&name, seq, &failure)? {
                     Ok(_) => expired.push(seq),
-                    // No room: it stays where it is, and its connection fills up; the others go on.
+                    // No room: it stays queued, and this connection's queue fills; others are not affected.
                     Err(_full) => break,
                 }
             }
@@ -251,26 +256,26 @@ impl Work<'_> {
     }
 }
 
-/// Drops dead letters that were not allowed, oldest first, until one more fits; false if that does not do.
+/// Evicts unproved dead letters, oldest first, until one more fits; false if there is still no room.
 fn make_room(
     database: &Database,
     account: &mut Account,
     one: Tally,
     limits: &JournalLimits,
 ) -> rusqlite::Result<(Vec<u64>, bool)> {
-    let mut dropped = Vec::new();
+    let mut evicted = Vec::new();
     while !account.dead.has_room(one, limits.dead_count, limits.dead_bytes) {
         let mut oldest = database.prepare_cached(MAKE_ROOM)?;
-        let gone =
+        let found =
             oldest.query_row(params![account.id, UNPROVED], |row| Ok((number(row, 0)?, number(row, 1)?)));
-        let Some((id, bytes)) = gone.optional()? else { return Ok((dropped, false)) };
+        let Some((id, bytes)) = found.optional()? else { return Ok((evicted, false)) };
         account.dead.subtract(Tally { count: 1, bytes });
-        dropped.push(id);
+        evicted.push(id);
     }
-    Ok((dropped, true))
+    Ok((evicted, true))
 }
 
-/// Moves a record within the file.
+/// Moves a record from the queue to the dead letters.
 pub(super) fn move_to_dead(
     database: &Database,
     account: &mut Account,
@@ -302,7 +307,10 @@ fn dead_letters_full(connection: &str) -> Error {
         Kind::Unavailable,
         format!("connection `{connection}`: its dead letters are full"),
     )
-    .hint("webhooks wait until there is room, polling goes on; look at them with: dead-letters list; then: dead-letters drop")
+    .hint(
+        "webhooks wait until there is room, polling continues; \
+         see `dead-letters list`, then `dead-letters drop`",
+    )
 }
 
 fn journal_full(connection: &str) -> Error {
@@ -311,11 +319,11 @@ fn journal_full(connection: &str) -> Error {
 }
 
 fn unknown(id: u64) -> Error {
-    Error::new(Origin::State, Kind::NotFound, format!("dead letter {id}: there is none"))
-        .hint("see: dead-letters list")
+    Error::new(Origin::State, Kind::NotFound, format!("dead letter {id}: there is none with this number"))
+        .hint("`dead-letters list` shows them")
 }
 
 fn damaged(id: u64, wrong: &str) -> Error {
     Error::new(Origin::State, Kind::Data, format!("dead letter {id}: damaged on disk: {wrong}"))
-        .hint("it can be looked at and dropped, not replayed")
+        .hint("it can be shown and dropped, not replayed")
 }

@@ -1,7 +1,7 @@
-//! The one thread that writes: everyone who waits, in one transaction, answered after `COMMIT` returned.
+//! The thread that writes: commits queued commands in one transaction and answers after `COMMIT` returned.
 //!
-//! A failure is answered to those who waited and costs the database connection, which is opened anew for
-//! the next batch: a full or failing disk is an answer, and the end of it is noticed without a restart.
+//! A failure is the answer to the commands of its batch and closes the database connection. The next batch
+//! opens another one, so that the writer recovers from a full or failing disk without a restart.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use rusqlite::{Connection as Database, TransactionBehavior};
 
 use super::board::Board;
 use super::database::{self, Trouble, failure};
+use super::delivery::AppendError;
 use super::ledger::{Ledger, version};
-use super::limits::TICK;
+use super::limits::{JournalLimits, TICK};
 use super::queue::{Change, Command, Queue};
-use super::transaction::{Outcome, Work};
-use super::{AppendError, JournalLimits};
+use super::transaction::{Outcome, Transaction};
 use crate::error::{Error, Result};
 
-/// See the file's header.
+/// The writer's state: file, limits, and the open database with its ledger.
 pub(super) struct Writer {
     path: PathBuf,
     limits: JournalLimits,
@@ -28,7 +28,7 @@ pub(super) struct Writer {
     board: Arc<Board>,
 }
 
-/// Lets go of those who wait if the thread ends, however it ends.
+/// Abandons the queue when the thread ends, also by a panic.
 struct Abandon(Arc<Queue>);
 
 impl Drop for Abandon {
@@ -70,7 +70,7 @@ impl Writer {
         }
     }
 
-    /// A defect costs one batch, whose senders are told to come again, not the journal.
+    /// A panic fails one batch, whose senders must send again, and not the journal.
     fn guarded(&mut self, batch: Vec<Command>) {
         let done =
             catch_unwind(AssertUnwindSafe(
@@ -89,7 +89,7 @@ impl Writer {
             Err(error) => error,
         };
         tracing::error!(error = %error, waiting = batch.len(), "the journal cannot be written");
-        // What does not append frees space: it must not fail because appends do.
+        // The other commands free space: they must not fail because appends do.
         let is_append = |command: &Command| matches!(command, Command::Append { .. });
         let (appends, changes): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_append);
         let retry = !appends.is_empty() && !changes.is_empty();
@@ -106,22 +106,21 @@ impl Writer {
     }
 
     fn attempt(&mut self, batch: &[Command]) -> Result<Vec<Outcome>> {
-        // Not put back unless all went well.
+        // Stored again only after a commit: a failure closes it.
         let (mut database, mut ledger) = match self.open.take() {
             Some(open) => open,
             None => self.reopen()?,
         };
         let failed = |error: rusqlite::Error| failure(&self.path, &error);
         let (mut touched, mut missed, mut all) = (Vec::new(), Vec::new(), false);
-        let transaction =
-            database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        if version(&transaction).map_err(failed)? != ledger.version {
-            ledger = Ledger::load(&transaction).map_err(failed)?;
+        let open = database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        if version(&open).map_err(failed)? != ledger.version {
+            ledger = Ledger::load(&open).map_err(failed)?;
             all = true;
         }
         let now_ms = crate::clock::now_ms();
-        let mut work = Work {
-            database: &transaction,
+        let mut transaction = Transaction {
+            database: &open,
             ledger: &mut ledger,
             limits: &self.limits,
             now_ms,
@@ -129,9 +128,9 @@ impl Writer {
             missed: &mut missed,
         };
         let outcomes: rusqlite::Result<Vec<Outcome>> =
-            batch.iter().map(|command| work.run(command)).collect();
+            batch.iter().map(|command| transaction.run(command)).collect();
         let outcomes = outcomes.map_err(failed)?;
-        transaction.commit().map_err(failed)?;
+        open.commit().map_err(failed)?;
         if all {
             self.board.publish_all(&ledger);
         }
@@ -148,10 +147,11 @@ impl Writer {
     }
 
     fn reopen(&self) -> Result<(Database, Ledger)> {
-        let database = database::open(&self.path, &self.limits).map_err(|trouble| match trouble {
+        let now_ms = crate::clock::now_ms();
+        let database = database::open(&self.path, &self.limits, now_ms).map_err(|trouble| match trouble {
             Trouble::Unreadable(reason) => {
                 Error::state(format!("journal {}: unreadable: {reason}", self.path.display()))
-                    .hint("restart: it is then set aside and what can be read is saved")
+                    .hint("restart: the file is then set aside and its readable records are copied")
             }
             Trouble::Other(error) => error,
         })?;
@@ -160,7 +160,7 @@ impl Writer {
         Ok((database, ledger))
     }
 
-    /// Moves what is too old, and notices what another process did.
+    /// Expires old deliveries, and notices changes by another process.
     fn tick(&mut self) {
         let now_ms = crate::clock::now_ms();
         if let Some((database, ledger)) = &self.open {
@@ -183,14 +183,14 @@ impl Writer {
         if let Ok(Ok(expired)) = answer.try_recv()
             && !expired.is_empty()
         {
-            tracing::warn!(count = expired.len(), "deliveries waited too long and are dead letters now");
+            tracing::warn!(count = expired.len(), "deliveries waited too long and became dead letters");
         }
     }
 }
 
 fn answer(batch: Vec<Command>, outcomes: Vec<Outcome>) {
     for (command, outcome) in batch.into_iter().zip(outcomes) {
-        // Who no longer waits has gone; what was written stays.
+        // A caller that no longer waits does not undo the commit.
         match (command, outcome) {
             (Command::Append { reply, .. }, Outcome::Append(answer)) => drop(reply.send(answer)),
             (Command::Change { reply, .. }, Outcome::Change(answer)) => drop(reply.send(answer)),

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::connection_files::{self, Stamp};
 use crate::connection;
 use crate::connection::Connection;
@@ -20,7 +18,7 @@ pub(super) struct Loaded {
     pub(super) file: PathBuf,
     pub(super) stamp: Option<Stamp>,
     /// Hash of the file, everything it refers to, and the component.
-    pub(super) fingerprint: [u8; 32],
+    pub(super) fingerprint: String,
     pub(super) loaded: LoadedConnection,
     pub(super) store: ConnectionStore,
     pub(super) subscribe: Option<PublicUrl>,
@@ -44,9 +42,9 @@ pub(super) fn name_in(file: &Path) -> Option<String> {
 }
 
 /// Hashed, because the connection holds secrets.
-fn fingerprint(loaded: &LoadedConnection) -> [u8; 32] {
+fn fingerprint(loaded: &LoadedConnection) -> String {
     let all = format!("{:?} {}", loaded.connection, loaded.component.sha256);
-    Sha256::digest(all).into()
+    crate::digest::sha256_hex(all.as_bytes())
 }
 
 impl Loader {

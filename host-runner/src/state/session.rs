@@ -6,7 +6,7 @@ use super::seal::Purpose;
 use super::{ConnectionStore, LockedStore, seal};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
-use crate::sandbox::SessionKeeper;
+use crate::sandbox::SessionStore;
 
 impl ConnectionStore {
     /// The stored session; the redactor learns its secrets.
@@ -33,8 +33,8 @@ impl LockedStore {
     }
 }
 
-impl SessionKeeper for LockedStore {
-    fn keep(&mut self, session: Option<&str>) -> Result<()> {
+impl SessionStore for LockedStore {
+    fn save(&mut self, session: Option<&str>) -> Result<()> {
         let Some(session) = session else { return self.delete_session().map(drop) };
         self.0.redactor.learn_session(self.name(), session);
         let sealed = seal::seal(&self.0.key, self.name(), Purpose::Session, session)?;

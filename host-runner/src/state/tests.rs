@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{ConnectionStore, StoredSubscription, stored_webhook_urls};
 use crate::clock::now_ms;
 use crate::paths::Paths;
-use crate::sandbox::SessionKeeper;
+use crate::sandbox::SessionStore;
 use crate::secret::Redactor;
 
 const SESSION: &str = r#"{"refresh":"1000.very-secret-token"}"#;
@@ -43,7 +43,7 @@ fn a_session_opens_with_the_same_key_only_and_is_sealed_on_disk() {
     let data = tempfile::tempdir().expect("a folder");
     let store = open(data.path(), 1);
     assert_eq!(store.session().expect("loaded"), None);
-    store.lock().expect("free").keep(Some(SESSION)).expect("kept");
+    store.lock().expect("free").save(Some(SESSION)).expect("saved");
     assert_eq!(store.session().expect("loaded").as_deref(), Some(SESSION));
     assert_eq!(store.0.redactor.redact("1000.very-secret-token"), "[secret]");
     drop(store);
@@ -81,7 +81,7 @@ fn a_subscription_opens_with_the_same_key_only() {
 fn a_sealed_session_does_not_open_as_a_subscription() {
     let data = tempfile::tempdir().expect("a folder");
     let store = open(data.path(), 1);
-    store.lock().expect("free").keep(Some(SESSION)).expect("kept");
+    store.lock().expect("free").save(Some(SESSION)).expect("saved");
     let copied = store.execute("INSERT INTO subscription SELECT * FROM session", []);
     assert_eq!(copied.expect("copied"), 1);
     assert!(store.subscription().is_err());

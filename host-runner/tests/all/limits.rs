@@ -1,10 +1,10 @@
-//! Bounds that no setting moves, each crossed: a word that says which, the other table read all the same, no row lost.
+//! Limits without a key, each crossed: the error names the limit, the other table is read, no row is lost.
 
 use crate::sandbox::misbehaves;
 use crate::server::Server;
 use crate::support::Place;
 
-/// A connection that makes its first row of what a server answers, once, and whatever else it is told.
+/// A connection whose first row is the response of a server, with further configuration; no retries.
 fn calls(server: &Server, config: &str) -> String {
     format!(
         "behavior = \"http\"\nurl = \"http://{0}\"\n{config}\n[egress]\nallow = [\"{0}\"]\n[retry]\nmax_attempts = 1",
@@ -12,7 +12,7 @@ fn calls(server: &Server, config: &str) -> String {
     )
 }
 
-/// An answer with so many headers of 4 KiB.
+/// A server whose response has this many headers of 4 KiB.
 fn wordy(headers: usize) -> Server {
     let header = |number| format!("x-{number}: {}\r\n", "x".repeat(4 << 10));
     let headers: String = (0..headers).map(header).collect();
@@ -20,7 +20,7 @@ fn wordy(headers: usize) -> Server {
 }
 
 #[test]
-fn handles() {
+fn a_component_with_too_many_handles_is_stopped() {
     misbehaves(
         "behavior = \"hoard\"\n[retry]\nmax_attempts = 1",
         11,
@@ -29,7 +29,7 @@ fn handles() {
 }
 
 #[test]
-fn header_bytes_of_a_request() {
+fn a_request_with_too_many_header_bytes_is_not_sent() {
     let server = Server::ok(b"ok");
     let place = Place::new(&calls(&server, "rows = 1\nheader_bytes = 120000"));
     place.expect(&["sync"], 0);
@@ -40,11 +40,11 @@ fn header_bytes_of_a_request() {
         11,
         &["error: table `things`: read: wanted more than 128 KiB of headers in one message; stopped"],
     );
-    assert_eq!(server.requests(), before, "it was sent all the same");
+    assert_eq!(server.requests(), before, "the request was sent");
 }
 
 #[test]
-fn header_bytes_of_an_answer() {
+fn a_response_with_too_many_header_bytes_is_an_error() {
     let place = Place::new(&calls(&wordy(30), "rows = 1"));
     place.expect(&["sync"], 0);
     assert_eq!(place.query("SELECT name FROM things"), "200 2");
@@ -52,7 +52,7 @@ fn header_bytes_of_an_answer() {
 }
 
 #[test]
-fn the_next_piece_of_an_answer_is_waited_for_as_long_as_the_component_says() {
+fn a_stalled_response_ends_after_the_read_timeout_of_the_component() {
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec();
     let server = Server::new(Some(half));
     misbehaves(
@@ -64,11 +64,11 @@ fn the_next_piece_of_an_answer_is_waited_for_as_long_as_the_component_says() {
 }
 
 #[test]
-fn columns() {
+fn members_beyond_the_limit_of_columns_stay_in_the_raw_row() {
     let place = Place::new("rows = 3\ncolumns = 2500");
     let ran = place.expect(&["sync"], 0);
     assert!(ran.stderr.contains("more properties than columns"), "{ran:#?}");
-    // Nine columns of its own come first; the key and seven of the runner's are not counted.
+    // Nine other columns come first; the key and seven columns of the runner are not counted.
     let named = |name: &str| {
         place.query(&format!(
             "SELECT count(*) || '' FROM pragma_table_info('things') WHERE name LIKE '{name}'"
@@ -78,7 +78,7 @@ fn columns() {
     assert_eq!(named("%"), (1_900 + 8).to_string());
     assert_eq!(place.query("SELECT more1890 || '' FROM things_live WHERE id = '2'"), "2");
     let last = "SELECT json_extract(_raw, '$.more2499') || '' FROM things_live WHERE id = '2'";
-    assert_eq!(place.query(last), "2", "the document lacks what has no column");
+    assert_eq!(place.query(last), "2", "the raw row lacks a member without a column");
     let again = place.json(&["sync", "--full-refresh"], 0);
     assert_eq!(again["tables"][0]["rows"]["unchanged"], 3, "{again}");
 }

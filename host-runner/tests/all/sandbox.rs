@@ -1,10 +1,10 @@
-//! Every way in which a component goes wrong: a message that names it, an exit code, and the other
-//! tables read all the same.
+//! Failures of a component: the error names the cause, the exit code fits, and the other table is read.
 
 use crate::server::Server;
 use crate::support::{Place, Ran, component};
 
-/// Runs `sync` with a behavior and expects the code, the words, and the other table untouched by it.
+/// Runs `sync` with a behavior and expects the exit code, the words in the error, and the rows of the other
+/// table.
 pub(crate) fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
     let place = Place::new(config);
     let ran = place.expect(&["sync"], code);
@@ -16,7 +16,7 @@ pub(crate) fn misbehaves(config: &str, code: i32, words: &[&str]) -> Ran {
 }
 
 #[test]
-fn trap() {
+fn a_trap_is_an_error_of_the_sandbox() {
     misbehaves(
         "behavior = \"trap\"\n[retry]\nmax_attempts = 1",
         11,
@@ -28,12 +28,12 @@ fn trap() {
 }
 
 #[test]
-fn a_trap_is_tried_again_and_then_reported() {
+fn a_trap_is_retried_and_then_reported() {
     misbehaves("behavior = \"trap\"\n[retry]\nmax_attempts = 2", 11, &["(attempt 2 of 2)"]);
 }
 
 #[test]
-fn spin() {
+fn a_busy_loop_is_stopped_by_the_limit_of_cpu_time() {
     misbehaves(
         "behavior = \"spin\"\n[retry]\nmax_attempts = 1\n[sandbox]\ncpu_time = \"1s\"",
         11,
@@ -42,7 +42,7 @@ fn spin() {
 }
 
 #[test]
-fn spin_against_the_clock() {
+fn a_busy_loop_is_stopped_by_the_call_timeout() {
     misbehaves(
         "behavior = \"spin\"\n[retry]\nmax_attempts = 1\n[sandbox]\ncall_timeout = \"1s\"",
         11,
@@ -51,7 +51,7 @@ fn spin_against_the_clock() {
 }
 
 #[test]
-fn allocate() {
+fn a_component_beyond_its_memory_is_stopped() {
     misbehaves(
         "behavior = \"allocate\"\n[retry]\nmax_attempts = 1\n[sandbox]\nmemory = \"16MiB\"",
         11,
@@ -60,7 +60,7 @@ fn allocate() {
 }
 
 #[test]
-fn big_batch() {
+fn a_batch_larger_than_a_call_may_pass_is_stopped() {
     misbehaves(
         "behavior = \"big-batch\"\n[retry]\nmax_attempts = 1\n[sandbox]\nmemory = \"1GiB\"",
         11,
@@ -69,7 +69,7 @@ fn big_batch() {
 }
 
 #[test]
-fn forbidden_host() {
+fn an_undeclared_host_is_refused_with_the_line_that_allows_it() {
     let ran = misbehaves(
         "behavior = \"forbidden-host\"",
         11,
@@ -82,12 +82,12 @@ fn forbidden_host() {
 }
 
 #[test]
-fn stuck_cursor() {
+fn a_cursor_that_does_not_move_is_an_error() {
     misbehaves("behavior = \"stuck-cursor\"", 9, &["did not move the cursor"]);
 }
 
 #[test]
-fn bad_json() {
+fn a_row_that_is_not_json_is_an_error() {
     misbehaves(
         "behavior = \"bad-json\"",
         9,
@@ -96,12 +96,12 @@ fn bad_json() {
 }
 
 #[test]
-fn bad_key() {
+fn a_key_that_is_not_an_object_is_an_error() {
     misbehaves("behavior = \"bad-key\"", 9, &["table `things`: key []"]);
 }
 
 #[test]
-fn wrong_table() {
+fn a_row_of_an_undiscovered_table_is_an_error() {
     misbehaves("behavior = \"wrong-table\"", 9, &["a row of a table that was not discovered"]);
 }
 
@@ -140,7 +140,7 @@ fn a_host_that_never_answers_costs_one_call() {
 }
 
 #[test]
-fn a_body_larger_than_the_limit_is_cut_off() {
+fn a_response_body_beyond_the_limit_is_an_error() {
     let server = Server::ok(&vec![b'x'; 2 << 20]);
     misbehaves(
         &format!(
@@ -184,7 +184,7 @@ fn a_host_that_is_down_is_unavailable() {
 }
 
 #[test]
-fn a_component_that_imports_more_is_refused_in_words() {
+fn a_component_with_another_import_or_without_the_contract_is_refused() {
     let place = Place::new("");
     let import = b"wasi:filesystem/types@0.2.12";
     let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
@@ -197,7 +197,7 @@ fn a_component_that_imports_more_is_refused_in_words() {
     let greedy = file.to_str().expect("a path");
     let ran = place.expect(&["check", "--component", greedy], 11);
     assert!(
-        ran.stderr.contains("imports `wasi:filesystem/types@0.2.12`, which this sandbox does not give"),
+        ran.stderr.contains("imports `wasi:filesystem/types@0.2.12`, which this sandbox does not provide"),
         "{ran:#?}"
     );
 
@@ -209,7 +209,7 @@ fn a_component_that_imports_more_is_refused_in_words() {
 }
 
 #[test]
-fn compiled_code_is_kept_and_used_again() {
+fn compiled_code_is_loaded_from_the_cache() {
     let place = Place::new("");
     place.expect(&["inspect"], 0);
     let cached = || {

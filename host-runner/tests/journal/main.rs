@@ -1,18 +1,53 @@
-//! The journal under a process that dies or runs out of disk: what was answered is there afterwards.
+//! The journal in a process that is killed or has a full disk: every answered delivery is there afterwards.
 //!
-//! The journal runs in a child: this very binary, asked for the one test that appends when told to.
+//! The journal runs in a child process, which is this binary with [`FOLDER`] set. That is why it has no test
+//! harness: the child is not a test.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use host_runner::journal::{Delivery, Journal, JournalLimits};
+use host_runner::delivery::Delivery;
+use host_runner::journal::{Journal, JournalLimits};
 
+/// Environment variable with the folder of the child's journal.
 const FOLDER: &str = "JOURNAL_TEST_FOLDER";
 const CONNECTIONS: [&str; 3] = ["a", "b", "c"];
 /// Kills; each after another number of answers.
 const ROUNDS: u64 = 30;
+const TESTS: [(&str, fn()); 2] = [
+    ("an_answered_delivery_survives_a_kill_at_any_time", an_answered_delivery_survives_a_kill_at_any_time),
+    ("a_full_disk_rejects_appends_until_there_is_space", a_full_disk_rejects_appends_until_there_is_space),
+];
+/// Options of the standard harness that are followed by a value, which is not the name of a test.
+const OPTIONS_WITH_VALUE: [&str; 5] = ["--color", "--format", "--logfile", "--skip", "--test-threads"];
+
+/// Runs the child, or the tests whose name contains one of the arguments, as the standard harness does.
+fn main() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        return runtime.expect("a runtime").block_on(child(Path::new(&folder)));
+    }
+    let arguments: Vec<String> = std::env::args().collect();
+    let is_name =
+        |pair: &&[String]| !pair[1].starts_with('-') && !OPTIONS_WITH_VALUE.contains(&pair[0].as_str());
+    let names: Vec<&String> = arguments.windows(2).filter(is_name).map(|pair| &pair[1]).collect();
+    let is_list = arguments.iter().any(|argument| argument == "--list");
+    for (name, test) in TESTS {
+        if !names.is_empty() && !names.iter().any(|part| name.contains(part.as_str())) {
+            continue;
+        }
+        if is_list {
+            println!("{name}: test");
+            continue;
+        }
+        println!("test {name} ...");
+        // A failed assertion ends the process with exit code 101.
+        test();
+        println!("test {name} ... ok");
+    }
+}
 
 fn delivery(connection: &str, number: u64) -> Delivery {
     Delivery {
@@ -25,22 +60,20 @@ fn delivery(connection: &str, number: u64) -> Delivery {
     }
 }
 
-/// Appends for ever to every connection, acknowledges now and then, and says so on standard output.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let path = Path::new(&folder).join("journal.db");
-    let (journal, _) = Journal::open(path, JournalLimits::default()).expect("opened");
+/// Appends to every connection until it is killed, acknowledges every twenty deliveries, and reports both on
+/// standard output.
+async fn child(folder: &Path) {
+    let (journal, _) = Journal::open(folder.join("journal.db"), JournalLimits::default()).expect("opened");
     let tasks = CONNECTIONS.map(|connection| {
         let journal = journal.clone();
         tokio::spawn(async move {
             let mut failing = false;
             for number in 1.. {
                 match journal.append(connection, delivery(connection, number)).await {
-                    Ok(seq) => say(&format!("{connection} {seq} {number}")),
+                    Ok(seq) => report(&format!("{connection} {seq} {number}")),
                     Err(error) if !failing => {
                         failing = true;
-                        say(&format!("{connection} failed {error}"));
+                        report(&format!("{connection} failed {error}"));
                     }
                     Err(_) => {}
                 }
@@ -48,8 +81,8 @@ async fn child() {
                     && let Ok(stored) = journal.next(connection, 0, 15, usize::MAX)
                     && let Some(last) = stored.last()
                 {
-                    // Said before it is done: once it is under way, either outcome is right.
-                    say(&format!("{connection} through {}", last.seq));
+                    // Reported before the call: after a kill in between, either outcome is right.
+                    report(&format!("{connection} through {}", last.seq));
                     let (journal, seq) = (journal.clone(), last.seq);
                     let done = tokio::task::spawn_blocking(move || journal.acknowledge(connection, seq));
                     let _when_full = done.await.expect("no panic");
@@ -62,59 +95,53 @@ async fn child() {
     }
 }
 
-fn say(line: &str) {
+fn report(line: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "= {line}").and_then(|()| out.flush()).expect("said");
+    writeln!(out, "= {line}").and_then(|()| out.flush()).expect("reported");
 }
 
-/// What a child said: `= connection word rest`.
-struct Said {
+/// The reports of a child: `= connection word rest`.
+struct Reports {
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Said {
+impl Reports {
     fn next(&mut self) -> Option<Vec<String>> {
         loop {
-            // A line that was cut off by the kill was not said.
+            // A line that was cut off by the kill is not a report.
             let line = self.lines.next()?.ok()?;
-            if let Some((_, said)) = line.split_once("= ") {
-                return Some(said.splitn(3, ' ').map(str::to_owned).collect());
+            if let Some((_, report)) = line.split_once("= ") {
+                return Some(report.splitn(3, ' ').map(str::to_owned).collect());
             }
         }
     }
 }
 
-fn start(command: &mut Command, folder: &Path) -> (Child, Said) {
+fn start(command: &mut Command, folder: &Path) -> (Child, Reports) {
     let mut child =
         command.env(FOLDER, folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    (child, Said { lines })
+    (child, Reports { lines })
 }
 
-fn this() -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this binary"));
-    command.args(["--exact", "child", "--nocapture"]);
-    command
-}
-
-#[test]
-fn what_was_answered_survives_a_kill_at_any_moment() {
+fn an_answered_delivery_survives_a_kill_at_any_time() {
+    let this = std::env::current_exe().expect("this binary");
     let folder = tempfile::tempdir().expect("a folder");
     let mut known: HashMap<(String, u64), u64> = HashMap::new();
     let mut through: HashMap<String, u64> = HashMap::new();
     for round in 0..ROUNDS {
-        let (mut child, mut said) = start(&mut this(), folder.path());
-        // Any spread will do; this one needs no randomness to be repeated.
+        let (mut child, mut reports) = start(&mut Command::new(&this), folder.path());
+        // Spread over the run without randomness, so that a failure can be repeated.
         let kill_after = (round * round * 31) % 500;
-        let mut heard = 0;
+        let mut count = 0;
         let mut killed = false;
         loop {
-            if heard >= kill_after && !killed {
+            if count >= kill_after && !killed {
                 child.kill().expect("killed");
                 killed = true;
             }
-            let Some(words) = said.next() else { break };
-            heard += 1;
+            let Some(words) = reports.next() else { break };
+            count += 1;
             let [connection, word, rest] = words.as_slice() else { continue };
             if word == "through" {
                 through.insert(connection.clone(), rest.parse().expect("a seq"));
@@ -149,19 +176,18 @@ fn verify(folder: &Path, known: &HashMap<(String, u64), u64>, through: &HashMap<
     }
 }
 
-#[test]
-fn a_disk_that_fills_up_is_an_answer_and_it_goes_on_when_there_is_space() {
+fn a_full_disk_rejects_appends_until_there_is_space() {
     let folder = tempfile::tempdir().expect("a folder");
-    // No file of the child may grow beyond 3 MiB, which for a program looks like a full disk.
+    // No file of the child may grow beyond 3 MiB; to the child it is a full disk.
     let mut limited = Command::new("sh");
     let this = std::env::current_exe().expect("this binary");
-    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 6144; exec \"$0\" --exact child --nocapture"]).arg(this);
-    let (mut child, mut said) = start(&mut limited, folder.path());
+    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 6144; exec \"$0\""]).arg(this);
+    let (mut child, mut reports) = start(&mut limited, folder.path());
     let mut known: HashMap<(String, u64), u64> = HashMap::new();
     let mut failed = false;
     let mut after = 0;
     while after < 100 {
-        let words = said.next().expect("the process ended on a full disk");
+        let words = reports.next().expect("the process ended on a full disk");
         let [connection, word, rest] = words.as_slice() else { continue };
         if word == "failed" && !failed {
             failed = true;
@@ -174,7 +200,7 @@ fn a_disk_that_fills_up_is_an_answer_and_it_goes_on_when_there_is_space() {
         }
     }
     child.kill().expect("killed");
-    while let Some(words) = said.next() {
+    while let Some(words) = reports.next() {
         if let [connection, word, rest] = words.as_slice()
             && let (Ok(seq), Ok(number)) = (word.parse(), rest.parse())
         {
@@ -190,7 +216,7 @@ fn a_disk_that_fills_up_is_an_answer_and_it_goes_on_when_there_is_space() {
         let first = stored.first().map_or(u64::MAX, |stored| stored.seq);
         for ((_, seq), number) in known.iter().filter(|((name, _), _)| name == connection) {
             let found = stored.iter().find(|stored| stored.seq == *seq);
-            // Those before the first were acknowledged.
+            // Deliveries before the first one were acknowledged.
             assert!(found.is_some() || *seq < first, "{connection} {seq} is lost");
             if let Some(found) = found {
                 assert_eq!(found.delivery, delivery(connection, *number));

@@ -1,4 +1,4 @@
-//! Measures how many list pages of 100 tickets the simulator serves per second of its own CPU time.
+//! Measures the list pages of 100 tickets that the simulator serves per second of its CPU time.
 //!
 //! `cargo run --release -p desk-simulator --example measure -- [TICKETS]`
 
@@ -21,13 +21,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let simulator = Simulator::start(options)?;
     println!("{tickets} tickets generated in {:.2?}", start.elapsed());
     let mut client = Client::connect(&simulator.url())?;
-    let path = format!(
-        "/oauth/v2/token?grant_type=authorization_code&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}&code={GRANT_CODE}"
-    );
+    let credentials = format!("client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}&code={GRANT_CODE}");
+    let path = format!("/oauth/v2/token?grant_type=authorization_code&{credentials}");
     let token = client.send("POST", &path, "")?.json()["access_token"].clone();
     let token = token.as_str().ok_or("no token")?;
     client.headers.push(("authorization".to_owned(), format!("Zoho-oauthtoken {token}")));
-    for round in ["first read, rows are rendered", "second read, rows are kept"] {
+    for round in ["first read, rows are rendered", "second read, rows are cached"] {
         let (wall, cpu) = (Instant::now(), server_cpu()?);
         let (mut pages, mut bytes) = (0u64, 0u64);
         for from in (1..=tickets).step_by(100) {
@@ -41,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let (wall, cpu) = (wall.elapsed().as_secs_f64(), server_cpu()? - cpu);
         println!(
-            "{round}: {pages} pages, {:.0} MB, {:.0} pages/s by the clock, {:.0} pages per CPU second of the server",
+            "{round}: {pages} pages, {:.0} MB, {:.0} pages/s by the clock, {:.0} pages per CPU second",
             bytes as f64 / 1e6,
             pages as f64 / wall,
             pages as f64 / cpu,
@@ -61,16 +60,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (wall, cpu) = (wall.elapsed().as_secs_f64(), server_cpu()? - cpu);
     let calls = ids.len() as f64 * 100.0;
-    println!(
-        "details: {:.0} calls/s by the clock, {:.0} calls per CPU second of the server",
-        calls / wall,
-        calls / cpu,
-    );
+    println!("details: {:.0} calls/s by the clock, {:.0} calls per CPU second", calls / wall, calls / cpu,);
     println!("resident memory: {}", resident()?);
     Ok(())
 }
 
-/// Seconds of CPU that the simulator's thread has used.
+/// CPU time of the simulator's thread, in seconds.
 fn server_cpu() -> std::io::Result<f64> {
     for task in std::fs::read_dir("/proc/self/task")? {
         let path = task?.path();

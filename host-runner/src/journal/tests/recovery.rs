@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{append, delivery, give_up, open, pending, raw};
+use super::{append, give_up, open, pending, raw};
 use crate::journal::{Cause, Found, Journal, JournalLimits};
 
-/// The file with everything in it, no log beside it, and nobody who has it open.
+/// Moves the write-ahead log into the file. No process may have it open.
 fn settle(folder: &Path) {
     let database = raw(folder);
     let busy: i64 =
@@ -34,7 +34,7 @@ async fn fresh_and_whole_files_are_counted() {
 async fn a_torn_tail_loses_only_what_was_not_committed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
-    // Each in a transaction of its own.
+    // Each in a separate transaction.
     append(&journal, "a", &["0", "1", "2", "3", "4", "5"]).await;
     let [file, log] =
         ["journal.db", "journal.db-wal"].map(|name| std::fs::read(folder.path().join(name)).expect("read"));
@@ -61,15 +61,15 @@ async fn a_damaged_record_becomes_a_dead_letter_at_start_up() {
     let (journal, _) = open(folder.path());
     let seqs = append(&journal, "a", &["1", "2", "3"]).await;
     drop(journal);
-    let spoil = "UPDATE deliveries SET body = 'X' WHERE seq = ?1";
-    raw(folder.path()).execute(spoil, [seqs[1].cast_signed()]).expect("spoilt");
+    let damage = "UPDATE deliveries SET body = 'X' WHERE seq = ?1";
+    raw(folder.path()).execute(damage, [seqs[1].cast_signed()]).expect("damaged");
     let (journal, found) = open(folder.path());
     assert_eq!((found.corrupt, found.is_damaged()), (1, true));
     assert_eq!(pending(&journal, "a"), ["1", "3"]);
     let letters = journal.dead_letters(None, 0, 10).expect("listed");
     assert_eq!((letters[0].failure.cause, letters[0].seq), (Cause::Corrupt, seqs[1]));
     let shown = journal.dead_letter(letters[0].id).expect("read").expect("there");
-    assert_eq!(shown.delivery.body, b"X", "a person can look at what is left");
+    assert_eq!(shown.delivery.body, b"X", "the damaged body can be shown");
     assert!(shown.corrupt.is_some());
     let error = journal.replay(&[letters[0].id]).expect_err("replayed a damaged letter");
     assert!(error.message.contains("damaged on disk"), "{}", error.message);
@@ -79,13 +79,13 @@ async fn a_damaged_record_becomes_a_dead_letter_at_start_up() {
 }
 
 #[tokio::test]
-async fn a_record_damaged_while_it_waits_is_left_out_when_read() {
+async fn a_record_damaged_while_queued_becomes_a_dead_letter_when_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     let seqs = append(&journal, "a", &["1", "2", "3"]).await;
-    // Not even text where text belongs.
-    let spoil = "UPDATE deliveries SET method = x'ff00', headers = 7 WHERE seq = ?1";
-    raw(folder.path()).execute(spoil, [seqs[0].cast_signed()]).expect("spoilt");
+    // Other types in these columns.
+    let damage = "UPDATE deliveries SET method = x'ff00', headers = 7 WHERE seq = ?1";
+    raw(folder.path()).execute(damage, [seqs[0].cast_signed()]).expect("damaged");
     assert_eq!(pending(&journal, "a"), ["2", "3"]);
     let depth = journal.depth("a").expect("depth");
     assert_eq!((depth.count, depth.dead), (2, 1));
@@ -95,7 +95,7 @@ async fn a_record_damaged_while_it_waits_is_left_out_when_read() {
 async fn a_file_that_is_no_database_is_set_aside() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.db");
-    std::fs::write(&path, "this is not a database, it is a poem about one").expect("written");
+    std::fs::write(&path, "this is not a database").expect("written");
     let (journal, found) = open(folder.path());
     let replaced = found.replaced.expect("replaced");
     let kept = std::fs::read_to_string(&replaced.moved_to).expect("read");
@@ -106,14 +106,14 @@ async fn a_file_that_is_no_database_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_costs_the_records_on_it_and_the_rest_is_saved() {
+async fn a_damaged_page_loses_its_records_and_the_others_are_copied() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     let bodies: Vec<String> = (0..200).map(|number| format!("{number} {}", "x".repeat(1_000))).collect();
     let seqs = append(&journal, "a", &bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
     give_up(&journal, "a", seqs[0], "data", "kept too").expect("given up");
     drop(journal);
-    // As if the file had been made with a clock an hour ahead.
+    // As if the file had been created with a clock an hour ahead.
     let ahead = seqs[199].cast_signed() + 3_600_000_000;
     raw(folder.path()).execute("UPDATE sqlite_sequence SET seq = ?1", [ahead]).expect("set");
     settle(folder.path());
@@ -142,12 +142,12 @@ async fn a_damaged_page_costs_the_records_on_it_and_the_rest_is_saved() {
 }
 
 #[tokio::test]
-async fn a_kill_while_an_unreadable_file_is_saved_loses_nothing() {
+async fn a_kill_while_an_unreadable_file_is_copied_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     let seqs = append(&journal, "a", &["1", "2"]).await;
     give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
-    // As the kill leaves it: file and log have their new name, and a fresh file may have begun.
+    // The state after the kill: file and log have their new name, and a fresh file may exist.
     for (from, to) in [("journal.db", ""), ("journal.db-wal", "-wal")] {
         let to = folder.path().join(format!("journal.db.salvaging-123{to}"));
         std::fs::copy(folder.path().join(from), to).expect("copied");
@@ -167,11 +167,11 @@ async fn a_kill_while_an_unreadable_file_is_saved_loses_nothing() {
     assert_eq!(journal.depth("a").expect("depth").dead, 2);
     drop(journal);
     let (_journal, found) = open(folder.path());
-    assert_eq!(found.replaced, None, "saved once more");
+    assert_eq!(found.replaced, None, "copied once more");
 }
 
 #[tokio::test]
-async fn a_log_without_its_file_is_not_taken_for_another_files() {
+async fn a_log_without_its_file_is_not_applied_to_a_new_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     append(&journal, "a", &["1"]).await;
@@ -186,30 +186,34 @@ async fn a_log_without_its_file_is_not_taken_for_another_files() {
 }
 
 #[test]
-fn another_programs_database_and_a_newer_layout_are_left_alone() {
-    for spoil in ["CREATE TABLE theirs (x)", "PRAGMA user_version = 1", "PRAGMA application_id = 77"] {
+fn a_database_of_another_program_or_layout_is_an_error_and_stays_as_it_is() {
+    for change in ["CREATE TABLE theirs (x)", "PRAGMA user_version = 1", "PRAGMA application_id = 77"] {
         let folder = tempfile::tempdir().expect("a folder");
-        raw(folder.path()).execute_batch(spoil).expect("made");
+        raw(folder.path()).execute_batch(change).expect("created");
         let before = std::fs::read(folder.path().join("journal.db")).expect("read");
         let error = Journal::open(folder.path().join("journal.db"), JournalLimits::default())
-            .expect_err("took over a database of somebody else");
+            .expect_err("opened a database of another program");
         assert!(error.message.ends_with("a database of another program"), "{}", error.message);
         let after = std::fs::read(folder.path().join("journal.db")).expect("read");
-        assert!(before == after, "{spoil}: changed");
+        assert!(before == after, "{change}: changed");
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    drop(open(folder.path()));
-    raw(folder.path()).execute_batch("PRAGMA user_version = 2").expect("set");
-    let error = Journal::open(folder.path().join("journal.db"), JournalLimits::default()).expect_err("newer");
-    assert!(error.message.ends_with("layout 2 is newer than this program"), "{}", error.message);
+    for layout in [1, 3] {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(open(folder.path()));
+        raw(folder.path()).execute_batch(&format!("PRAGMA user_version = {layout}")).expect("set");
+        let error =
+            Journal::open(folder.path().join("journal.db"), JournalLimits::default()).expect_err("opened");
+        let expected = format!("layout {layout} belongs to another version of this program");
+        assert!(error.message.ends_with(&expected), "{}", error.message);
+    }
 }
 
 #[tokio::test]
-async fn beside_another_process_nothing_is_repaired() {
+async fn a_file_that_another_process_has_open_is_not_repaired() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     append(&journal, "a", &["1"]).await;
-    raw(folder.path()).execute("UPDATE deliveries SET body = 'X'", []).expect("spoilt");
+    raw(folder.path()).execute("UPDATE deliveries SET body = 'X'", []).expect("damaged");
     let (other, found) = open(folder.path());
     assert_eq!(Found { connections: Vec::new(), ..found }, Found { shared: true, ..Found::default() });
     drop(other);
@@ -219,10 +223,9 @@ async fn beside_another_process_nothing_is_repaired() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error_in_words() {
+fn a_missing_folder_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("missing").join("journal.db");
-    let error = Journal::open(&path, JournalLimits::default()).expect_err("made a folder");
+    let error = Journal::open(&path, JournalLimits::default()).expect_err("created a folder");
     assert!(error.message.contains("missing"), "{}", error.message);
-    let _unused = delivery("");
 }

@@ -9,9 +9,10 @@ use tempfile::TempDir;
 
 use super::Overview;
 use crate::change::ChangeSource;
+use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::ingress::{self, Observe};
-use crate::journal::{Delivery, Journal, JournalLimits};
+use crate::journal::{Journal, JournalLimits};
 use crate::metrics::{InvalidFile, Meters, State};
 use crate::secret::Redactor;
 

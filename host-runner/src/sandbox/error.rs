@@ -1,4 +1,4 @@
-//! What a sandbox says when it had to stop a component, and what to do about it. Pure.
+//! Errors of the sandbox: the message and the hint for each way in which a component is stopped. Pure.
 
 use wasmtime::Trap;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Origin};
 use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, Limits};
 use crate::units::{format_bytes, format_duration};
 
-/// A request that the egress policy refused, and the line that would allow it.
+/// A request that the egress policy refused, with the line that would allow it.
 pub(super) fn refused(denial: &Denial) -> Error {
     let error = Error::sandbox(Kind::Permission, format!("egress: {denial}"));
     match denial.remedy() {
@@ -23,10 +23,10 @@ pub(super) fn timed_out(call: &str, limits: &Limits) -> Error {
         .hint("raise call_timeout under [sandbox] if the source is slow")
 }
 
-/// What wasmtime says when an export has another type than the contract's; it looks when instantiating.
+/// wasmtime's message when an export has another type than the contract's; it checks at instantiation.
 const CONTRACT_MISMATCH: &str = "failed to convert function to given type";
 
-/// What stopped an instance.
+/// A trap or a limit that stopped an instance.
 pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
     tracing::debug!(call, trap = %format!("{trap:#}"), "instance stopped");
     let root = trap.root_cause().to_string();
@@ -65,8 +65,8 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
             "a defect of the component; please report it",
         )
     } else {
-        let what = root.strip_prefix("wasm trap: ").unwrap_or(&root);
-        (format!("the component trapped: {what}"), "a defect of the component; please report it")
+        let cause = root.strip_prefix("wasm trap: ").unwrap_or(&root);
+        (format!("the component trapped: {cause}"), "a defect of the component; please report it")
     };
     Error::sandbox(Kind::Internal, format!("{call}: {message}")).hint(hint)
 }
@@ -79,7 +79,7 @@ mod tests {
     use crate::limits::Limits;
 
     #[test]
-    fn a_component_of_another_contract_is_told_from_one_that_traps() {
+    fn a_component_of_another_contract_is_unsupported_and_a_trap_is_a_sandbox_error() {
         let other = wasmtime::format_err!("expected record of 3 fields, found 2 fields");
         let error = stopped("describe", &other.context(CONTRACT_MISMATCH), &Limits::default());
         assert_eq!(

@@ -1,6 +1,6 @@
-//! What belongs to one instance of a component: its resources, its limits, its way to the network.
+//! The host's data in the store of one component instance: resources, limits, and hooks for HTTP requests.
 //!
-//! Knows nothing of calls; [`crate::sandbox`] makes them.
+//! Knows nothing of the contract's calls; they are in [`crate::sandbox`].
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
@@ -11,8 +11,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::egress::Hooks;
 use crate::limits::{self, Limits};
 
-/// The data of one store.
-pub(crate) struct Guest {
+/// The host's data in one store.
+pub(crate) struct Host {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
@@ -21,8 +21,8 @@ pub(crate) struct Guest {
     epochs_left: u64,
 }
 
-impl Guest {
-    /// A store with every limit in place; it runs for `limits.cpu` until [`Guest::allow_cpu`].
+impl Host {
+    /// A store with all limits in force; its CPU time is `limits.sandbox.cpu_time` until [`Host::allow_cpu`].
     pub(crate) fn store(engine: &wasmtime::Engine, limits: &Limits, hooks: Hooks) -> Store<Self> {
         let memory = StoreLimitsBuilder::new()
             .memory_size(limits.sandbox.memory)
@@ -38,16 +38,16 @@ impl Guest {
         table.set_max_capacity(limits::HANDLES_MAX);
         let wasi = WasiCtx::builder().build();
         let epochs_left = limits.cpu_epochs();
-        let guest = Self { wasi, http, table, hooks, memory, epochs_left };
-        let mut store = Store::new(engine, guest);
-        store.limiter(|guest| &mut guest.memory);
+        let host = Self { wasi, http, table, hooks, memory, epochs_left };
+        let mut store = Store::new(engine, host);
+        store.limiter(|host| &mut host.memory);
         store.set_hostcall_fuel(limits.hostcall_bytes());
         store.set_max_component_handles(limits::HANDLES_MAX);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| {
-            let guest = store.data_mut();
-            guest.epochs_left = guest.epochs_left.saturating_sub(1);
-            if guest.epochs_left == 0 {
+            let host = store.data_mut();
+            host.epochs_left = host.epochs_left.saturating_sub(1);
+            if host.epochs_left == 0 {
                 return Ok(UpdateDeadline::Interrupt);
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -55,7 +55,7 @@ impl Guest {
         store
     }
 
-    /// Begins a call: its CPU time.
+    /// Sets the CPU time of the next call, in epochs.
     pub(crate) fn allow_cpu(&mut self, epochs: u64) {
         self.epochs_left = epochs;
     }
@@ -73,13 +73,13 @@ impl Guest {
     }
 }
 
-impl WasiView for Guest {
+impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-impl WasiHttpView for Guest {
+impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }

@@ -1,0 +1,18 @@
+//! SHA-256 as text: names of cached code and fingerprints of configurations.
+
+use sha2::{Digest, Sha256};
+
+/// The SHA-256 of the bytes in hexadecimal, lower case.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sha256_hex;
+
+    #[test]
+    fn the_digest_of_abc_is_that_of_fips_180_2() {
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}
