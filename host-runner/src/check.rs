@@ -1,5 +1,5 @@
-//! The runner's own items of `check`: subscription, deliveries, dead letters, public URL. Pure; the connection's actor
-//! provides the facts.
+//! The runner's own items of `check`: subscription, deliveries, dead letters, public URL. Pure; the
+//! connection's actor provides the facts.
 
 use crate::change::{CheckItem, Outcome};
 use crate::clock::rfc3339_ms;

@@ -1,7 +1,7 @@
 //! The command line: global flags, subcommands, help, and one file per command.
 //!
-//! Turns signals into a stop request and errors into exit codes. A command that only the connection's actor may execute
-//! is a [`Request`], see [`Context::request`].
+//! Turns signals into a stop request and errors into exit codes. A command that only the connection's actor
+//! may execute is a [`Request`], see [`Context::request`].
 
 mod authorize;
 mod check;
@@ -78,8 +78,8 @@ struct Global {
     /// Folder for sessions, locks and compiled code
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     data: PathBuf,
-    /// Key that seals sessions, 32 bytes in base64 or hex; default: $HOST_RUNNER_KEY, else DATA/key (generated at
-    /// first use)
+    /// Key that seals sessions, 32 bytes in base64 or hex; default: $HOST_RUNNER_KEY, else DATA/key
+    /// (generated at first use)
     #[arg(long, global = true, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Print JSON on stdout, and nothing else there
@@ -187,8 +187,8 @@ impl Context {
         Ok(self.loaded().await?.describe)
     }
 
-    /// Has the connection's actor execute a request: that of the server that has the connection, else one in this
-    /// process that lives for this request.
+    /// Has the connection's actor execute a request: that of the server that has the connection, else one in
+    /// this process that lives for this request.
     async fn request<T: DeserializeOwned>(&self, connection: &Connection, request: Request) -> Result<T> {
         let (data, name, sent) = (self.paths.data.clone(), connection.name.clone(), request.clone());
         let asking = tokio::task::spawn_blocking(move || control::request(&data, &name, &sent));
@@ -237,7 +237,8 @@ pub fn main() -> Exit {
     exit
 }
 
-/// Requests a stop at the first SIGINT or SIGTERM and returns at the second; none if signals cannot be received.
+/// Requests a stop at the first SIGINT or SIGTERM and returns at the second; none if signals cannot be
+/// received.
 async fn listen_for_stops(stopper: &Stopper) -> Option<()> {
     use tokio::signal::unix::{SignalKind, signal};
     // Both handlers exist before the first signal, so that two signals in a row count as two.

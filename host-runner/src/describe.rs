@@ -12,9 +12,6 @@ use crate::change::Table;
 use crate::egress::policy::Target;
 use crate::error::{Error, Kind, Origin, Result};
 
-/// Groups of configuration properties in the order in which a person needs them; other groups follow.
-const GROUPS: [&str; 4] = ["basic", "reading", "realtime", "advanced"];
-
 /// The members of the document that the runner uses; the others stay in `document`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Describe {

@@ -1,4 +1,5 @@
-//! The files that the command line names: data folder, component, key. Knows where each file of the data folder lies.
+//! The files that the command line names: data folder, component, key. Knows where each file of the data
+//! folder lies.
 //!
 //! Does not know what the files hold.
 
@@ -58,7 +59,8 @@ impl Paths {
         self.data.join("cache")
     }
 
-    /// The component's file: the one given by the flag, by the connection file, or the only one next to this program.
+    /// The component's file: the one given by the flag, by the connection file, or the only one next to this
+    /// program.
     pub fn component(&self, in_connection_file: Option<&Path>) -> Result<PathBuf> {
         if let Some(path) = self.component.as_deref().or(in_connection_file) {
             return Ok(path.to_owned());

@@ -1,6 +1,7 @@
 //! The only printer: data to stdout, everything else to stderr, without secrets and control characters.
 //!
-//! A closed pipe ends the program quietly. Also the forms that people read: errors, aligned columns, numbers, times.
+//! A closed pipe ends the program quietly. Also the forms that people read: errors, aligned columns, numbers,
+//! times.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};

@@ -34,7 +34,8 @@ pub enum Request {
     },
     /// Show how far the tables are. Answer: a [`ConnectionState`].
     State,
-    /// Delete cursors, so that the next read of their tables is a new snapshot. Answer: the names of these tables.
+    /// Delete cursors, so that the next read of their tables is a new snapshot. Answer: the names of these
+    /// tables.
     Reset {
         /// Names or aliases; empty for all tables.
         tables: Vec<String>,
@@ -53,7 +54,8 @@ pub enum Request {
         /// How long the previous secret stays valid, in milliseconds.
         grace_ms: u64,
     },
-    /// Register the webhook URL again, because its secret has changed; sent to an actor by its server. Answer: nothing.
+    /// Register the webhook URL again, because its secret has changed; sent to an actor by its server.
+    /// Answer: nothing.
     UrlChanged,
 }
 

@@ -1,9 +1,9 @@
 //! What the runner keeps of a connection in its data folder: session, subscription, webhook URL, lock.
 //!
 //! Layout: `<data>/key` (0600), `<data>/cache/`, `<data>/<name>/lock`, `<data>/<name>/state.db`.
-//! [`ConnectionStore`] is opened once per connection. Subscription and webhook URL may be changed without the lock:
-//! each is one row, written in one statement, and a running server reads them again. The session may be written
-//! through a [`LockedStore`] only, because two processes would invalidate each other's tokens.
+//! [`ConnectionStore`] is opened once per connection. Subscription and webhook URL may be changed without the
+//! lock: each is one row, written in one statement, and a running server reads them again. The session may be
+//! written through a [`LockedStore`] only, because two processes would invalidate each other's tokens.
 //!
 //! Cursors are not here: the sink stores them in one transaction with the rows.
 
@@ -69,7 +69,8 @@ struct Inner {
     database: Mutex<Database>,
 }
 
-/// The state of a connection that this process has locked. Clones share the lock; dropping the last one releases it.
+/// The state of a connection that this process has locked. Clones share the lock; dropping the last one
+/// releases it.
 #[derive(Clone)]
 pub struct LockedStore {
     store: ConnectionStore,

@@ -1,4 +1,5 @@
-//! `webhook`: shows and rotates the URL that a source calls, registers it at the source, and removes the registration.
+//! `webhook`: shows and rotates the URL that a source calls, registers it at the source, and removes the
+//! registration.
 
 use std::time::Duration;
 

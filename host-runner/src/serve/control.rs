@@ -1,8 +1,8 @@
-//! The Unix socket of a connection that a server has: the command line sends one request and gets one answer, a line of
-//! JSON each. The socket lies in the connection's folder, which only its owner may enter.
+//! The Unix socket of a connection that a server has: the command line sends one request and gets one answer,
+//! a line of JSON each. The socket lies in the connection's folder, which only its owner may enter.
 //!
-//! Knows the meaning of two requests, which change the server itself: the secret of the webhook URL, and a grant, which
-//! the redactor learns.
+//! Knows the meaning of two requests, which change the server itself: the secret of the webhook URL, and a
+//! grant, which the redactor learns.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -42,7 +42,8 @@ pub fn socket(data: &Path, name: &str) -> PathBuf {
 /// Longest path of a socket on every system; `sun_path` holds 104 to 108 bytes.
 const PATH_BYTES_MAX: usize = 100;
 
-/// Calls with a path of the socket that is short enough: a deeper folder is named by its open file descriptor.
+/// Calls with a path of the socket that is short enough: a deeper folder is named by its open file
+/// descriptor.
 fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else { return call(socket) };
     if socket.as_os_str().len() <= PATH_BYTES_MAX {

@@ -37,7 +37,8 @@ impl Key {
         &self.0
     }
 
-    /// The key of this installation: the variable's, else the file's, else `<data>/key`, generated if missing.
+    /// The key of this installation: the variable's, else the file's, else `<data>/key`, generated if
+    /// missing.
     pub fn find(variable: Option<&str>, file: Option<&Path>, data: &Path) -> Result<Self> {
         if let Some(text) = variable {
             return parse(text).ok_or_else(|| wrong(VARIABLE));

@@ -1,4 +1,5 @@
-//! Sealing: XChaCha20-Poly1305, a fresh random nonce in front, bound to the connection's name and the purpose.
+//! Sealing: XChaCha20-Poly1305, a fresh random nonce in front, bound to the connection's name and the
+//! purpose.
 //!
 //! Layout of sealed bytes: version (1), nonce (24), ciphertext with tag.
 

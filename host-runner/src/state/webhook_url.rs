@@ -1,5 +1,5 @@
-//! The webhook URL of a connection: the hashes of its secret, the file a server last had the connection from, and
-//! whether the connection was removed since. Needs no lock.
+//! The webhook URL of a connection: the hashes of its secret, the file a server last had the connection from,
+//! and whether the connection was removed since. Needs no lock.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

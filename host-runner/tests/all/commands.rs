@@ -1,5 +1,5 @@
-//! Commands are requests to the connection's actor: the answers are the same from a server and from an actor that lives
-//! for one request, which asks the source for nothing else and creates nothing.
+//! Commands are requests to the connection's actor: the answers are the same from a server and from an actor
+//! that lives for one request, which asks the source for nothing else and creates nothing.
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn every_command_answers_the_same_with_and_without_a_server() {
     let server = Server::start(&served);
     until_read(&server);
     eventually("the other table", || {
-        server.metric("snapshot_complete{connection=\"tiny\",table=\"pairs\"}") == Some(1.0)
+        server.metric("table_snapshot_complete{connection=\"tiny\",table=\"pairs\"}") == Some(1.0)
     });
     let answers = run(&alone).into_iter().zip(run(&served)).zip(COMMANDS);
     for ((alone, served), (arguments, _)) in answers {
