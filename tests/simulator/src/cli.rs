@@ -11,7 +11,7 @@ use desk_simulator::{
 /// Prints `listening on http://127.0.0.1:PORT` to stdout and serves until ctrl-c or
 /// POST /_admin/shutdown. Equal seeds and sizes give equal data.
 #[derive(Debug, Parser)]
-#[command(version, verbatim_doc_comment, after_help = SHORT_EXAMPLES, after_long_help = EXAMPLES)]
+#[command(version, verbatim_doc_comment, term_width = 0, after_help = SHORT_EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
