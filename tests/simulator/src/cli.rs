@@ -11,7 +11,8 @@ use desk_simulator::{
 /// Prints `listening on http://127.0.0.1:PORT` to stdout and serves until ctrl-c or
 /// POST /_admin/shutdown. Equal seeds and sizes give equal data.
 #[derive(Debug, Parser)]
-#[command(version, verbatim_doc_comment, after_help = SHORT_EXAMPLES, after_long_help = EXAMPLES)]
+#[command(version, verbatim_doc_comment, term_width = 0)]
+#[command(after_help = SHORT_EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
@@ -92,13 +93,15 @@ pub(crate) struct Arguments {
     wrong_data_center: bool,
 
     /// Edition: decides credits, concurrency, webhooks and contracts
+    ///
+    /// FREE, TRIAL, EXPRESS, STANDARD; with contracts: PROFESSIONAL (5 webhooks), ENTERPRISE (10)
     #[arg(
         long,
         value_enum,
         default_value = "ENTERPRISE",
         ignore_case = true,
         hide_possible_values = true,
-        value_name = "FREE|TRIAL|EXPRESS|STANDARD|PROFESSIONAL|ENTERPRISE",
+        value_name = "EDITION",
         help_heading = "Limits"
     )]
     edition: Edition,

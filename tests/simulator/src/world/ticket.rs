@@ -1,4 +1,4 @@
-//! A ticket: the values that queries filter and sort by, about 140 bytes, and what changes have set.
+//! A ticket: the values that queries filter and sort by, about 140 bytes, and the values set by changes.
 //!
 //! Texts and custom fields are generated from (seed, index) whenever they are rendered. Only what a
 //! change sets is stored, so that a million tickets fit in memory.
@@ -64,7 +64,7 @@ pub(crate) struct Ticket {
     pub(crate) extra: Option<Box<Extra>>,
 }
 
-/// What changes have set beyond the values above.
+/// Further values, set by changes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
     /// Values by field name, in place of the generated ones.
@@ -172,7 +172,7 @@ impl Ticket {
         conversation::generate(population, self.index, (draws.created, draws.modified), draws.contact)
     }
 
-    /// What changes have set, to be modified.
+    /// The further values, to be modified.
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }

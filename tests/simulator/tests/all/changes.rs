@@ -1,4 +1,4 @@
-//! Changes and what shows them: lists, details, searches, the recycle bin and the truth (reference, §3.5, §7).
+//! Changes in lists, details, searches, the recycle bin and the truth (reference, §3.5, §7).
 
 use std::time::Duration;
 

@@ -92,7 +92,7 @@ fn after_a_rotation_old_signatures_verify_only_if_the_previous_key_is_served() {
 }
 
 #[test]
-fn a_replay_is_signed_anew_or_with_its_original_signature() {
+fn a_replay_has_a_new_signature_or_its_original_one() {
     let (mut fixture, receiver, _) = subscribed();
     let original = next_signature(&fixture, &receiver);
     fixture.admin("POST", "webhooks/rotate", &json!({"serve_previous": false}));
