@@ -60,11 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (wall, cpu) = (wall.elapsed().as_secs_f64(), server_cpu()? - cpu);
     let calls = ids.len() as f64 * 100.0;
-    println!(
-        "details: {:.0} calls/s by the clock, {:.0} calls per CPU second",
-        calls / wall,
-        calls / cpu,
-    );
+    println!("details: {:.0} calls/s by the clock, {:.0} calls per CPU second", calls / wall, calls / cpu,);
     println!("resident memory: {}", resident()?);
     Ok(())
 }
