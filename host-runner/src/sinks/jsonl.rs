@@ -32,7 +32,6 @@ use crate::error::{Error, Result};
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
     name: "jsonl",
-    location_key: "path",
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false },
     locate: |path, folder, connection| Ok(Location::path(folder, path.unwrap_or(connection))),
     exists: |location| Ok(location.as_path()?.join(SIDECAR).exists()),

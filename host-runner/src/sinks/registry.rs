@@ -29,11 +29,9 @@ pub const KIND_NAMES: [&str; KINDS.len()] = {
 pub struct SinkKind {
     /// `kind` under `[sink]`.
     pub name: &'static str,
-    /// The key under `[sink]` that holds the location.
-    pub location_key: &'static str,
     /// Its capabilities.
     pub capabilities: Capabilities,
-    /// The location from the value of `location_key`, or the default.
+    /// The location from the value of `path` under `[sink]`, or the default.
     pub(super) locate: fn(value: Option<&str>, folder: &Path, connection: &str) -> Result<Location>,
     /// Whether there is something at the location that opening would not have to create.
     pub(super) exists: fn(&Location) -> Result<bool>,
@@ -173,12 +171,10 @@ pub fn open_existing(settings: &SinkSettings) -> Result<Option<Box<dyn Sink>>> {
 
 /// The refusal of a sink that another connection owns; `release` says how its owner is deleted.
 pub(super) fn owned_by_another(settings: &SinkSettings, other: &str, release: &str) -> Error {
-    let SinkSettings { kind, location, owner, .. } = settings;
+    let SinkSettings { location, owner, .. } = settings;
     let message = format!("{location}: holds the rows of connection `{other}`, not of `{owner}`");
     Error::new(Origin::Configuration, Kind::Config, message).hint(format!(
-        "give each connection its own sink: {} under [sink]; \
-         if `{other}` was renamed to `{owner}`: {release}",
-        kind.location_key
+        "give each connection its own sink: path under [sink]; if `{other}` was renamed to `{owner}`: {release}"
     ))
 }
 

@@ -46,7 +46,6 @@ const STATEMENTS: usize = 512;
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
     name: "sqlite",
-    location_key: "path",
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
     locate: |path, folder, connection| {
         Ok(match path {
