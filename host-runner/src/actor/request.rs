@@ -1,5 +1,5 @@
-//! Requests to the actor of a server: executed between two batches, because only the actor may call the component and
-//! write to the sink. The schedule then follows the changes.
+//! Requests to the actor of a server: executed between two batches, because only the actor may call the
+//! component and write to the sink. The schedule then follows the changes.
 
 use serde_json::Value;
 use tokio::sync::oneshot;

@@ -1,8 +1,8 @@
 //! Answers requests with the parts of a connection that need no schedule: component, store, sink, journal.
 //!
-//! The same code answers for the actor of a server, before and after its first discovery, and for a single request of
-//! the command line ([`answer_once`]), so that the answers cannot differ. It calls the component for nothing but the
-//! request, and creates neither sink nor journal.
+//! The same code answers for the actor of a server, before and after its first discovery, and for a single
+//! request of the command line ([`answer_once`]), so that the answers cannot differ. It calls the component
+//! for nothing but the request, and creates neither sink nor journal.
 
 use std::path::Path;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub async fn answer_once(connection: Connection, paths: &Paths, request: &Reques
     responder.answer(request).await
 }
 
-/// Generates another secret for the webhook URL. `registered` is the answer if a URL is registered at the source.
+/// Generates another secret for the webhook URL. `registered` is the answer if the source has a registration.
 pub(crate) fn rotate_url(
     store: &ConnectionStore,
     grace_ms: u64,
