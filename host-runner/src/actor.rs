@@ -1,12 +1,14 @@
-//! Event loop of one connection: apply queued deliveries, read one batch of the next due table, serve a command,
-//! wait. `sync` and `serve` run the same loop: until every table is caught up, or until it is stopped.
+//! Event loop of one connection: apply queued deliveries, read one batch of the next due table, serve a
+//! command, wait. `sync` and `serve` run the same loop: until every table is caught up, or until it is
+//! stopped.
 //!
-//! Each concern owns its state and answers what it found; this file connects them: [`discovery`] (which tables),
-//! [`schedule`] (which one next), [`poll`] (read and commit), [`webhooks`] (deliveries), [`subscription`] (webhooks
-//! at the source), [`request`] (commands). [`schedule`], [`head_of_line`], [`triage`] and [`crate::policy`] are pure.
+//! Each concern owns its state and returns an outcome; this file connects them: [`discovery`] (which tables),
+//! [`schedule`] (which one next), [`poll`] (read and commit), [`webhooks`] (deliveries), [`subscription`]
+//! (the webhook URL at the source), [`request`] and [`respond`] (commands). [`schedule`], [`subscription`],
+//! [`triage`], [`head_of_line`] and [`crate::policy`] are pure.
 //!
-//! Alone the actor calls the component and writes to the sink, so a session is renewed once and commits come in
-//! the order of the calls. It ends with a failure of the whole connection; [`crate::serve`] restarts it.
+//! Only the actor calls the component and writes to the sink, so a session is renewed once and commits come
+//! in the order of the calls. It ends with a failure of the whole connection; [`crate::serve`] restarts it.
 
 mod core;
 mod discovery;
@@ -60,7 +62,7 @@ pub struct ActorConfig {
     pub sink: Box<dyn Sink>,
     /// The connection's limits.
     pub limits: Limits,
-    /// Where deliveries are queued; none: they are left alone.
+    /// The queue of deliveries; none under `sync`.
     pub journal: Option<Journal>,
     /// The connection's state; holds the lock.
     pub store: LockedStore,
@@ -74,7 +76,7 @@ pub struct ActorConfig {
     pub stop: Stop,
 }
 
-/// How long an actor runs, and what it reads.
+/// How long an actor runs, and the tables that it reads.
 #[derive(Clone, Debug)]
 pub enum Mode {
     /// All tables as they are due, webhooks and commands, until it is stopped.
@@ -111,9 +113,9 @@ pub trait Observer: Send {
     fn discovered(&mut self, _tables: &[String]) {}
     /// A table is about to be read.
     fn reading(&mut self, _table: &str) {}
-    /// A call that read a table has ended; the attributes hold what it cost.
+    /// A call that read a table has ended; the attributes hold its cost.
     fn called(&mut self, _table: &str, _requests: u64, _attributes: &[(String, String)]) {}
-    /// The source warns; answers whether that is worth a line of the log.
+    /// The source warns. True if the warning is to be logged.
     fn warned(&mut self, _table: &str, _warning: &str) -> bool {
         true
     }
@@ -142,7 +144,7 @@ pub struct Actor<'a> {
 }
 
 impl<'a> Actor<'a> {
-    /// An actor that has not made a call yet.
+    /// An actor before its first call.
     pub fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Result<Self> {
         let now = Instant::now();
         let (order, tables, budget) = match mode {
@@ -322,7 +324,7 @@ impl<'a> Actor<'a> {
         Ok(())
     }
 
-    /// Waits for the commit under way, which comes before whatever else touches the sink.
+    /// Waits for the commit under way, before anything else uses the sink.
     async fn settle(&mut self) -> Result<(), Stopped> {
         let expects_webhooks = self.expects_webhooks();
         if self.poll.settle(&mut self.core, expects_webhooks).await?.has_repaired {

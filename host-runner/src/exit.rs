@@ -1,4 +1,4 @@
-//! Exit codes: one enum and its table for `--help`. Which failure leads to which code is in [`crate::policy`].
+//! Exit codes: one enum and its table for `--help`. The code of a failure is a column of [`crate::policy`].
 //!
 //! Knows nothing of printing.
 

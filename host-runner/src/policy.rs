@@ -34,7 +34,7 @@ const MIN: Duration = Duration::from_millis(50);
 pub(crate) enum Backoff {
     /// Passes by itself: short for as many attempts as the budget has, then long.
     Short,
-    /// A trap or a defect: short for [`TRAP_ATTEMPTS_MAX`] attempts, because the same input mostly fails again.
+    /// A trap or a defect: short for [`TRAP_ATTEMPTS_MAX`] attempts; the same input mostly fails again.
     Defect,
     /// Stays until something changes at the source.
     Long,
@@ -53,7 +53,7 @@ pub(crate) enum Scope {
     Connection,
 }
 
-/// What becomes of one delivery that failed.
+/// The treatment of one delivery that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// It becomes a dead letter at once: it would fail again.
@@ -66,7 +66,7 @@ pub(crate) enum Disposition {
     RetryOrGiveUp,
 }
 
-/// What a call of several deliveries that failed as a whole says about one of them.
+/// Whether one of several deliveries may be the cause of a call that failed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Batch {
     /// One of them may be the cause: they are taken one by one, and the [`Disposition`] applies to each.
@@ -124,7 +124,7 @@ pub(crate) const fn policy(origin: Origin, kind: Kind) -> Policy {
             (Backoff::Short, Scope::Call, Disposition::Suspect, Batch::OneByOne)
         }
         (Origin::Sandbox, _) => (Backoff::Defect, Scope::Call, Disposition::Suspect, Batch::OneByOne),
-        // Dead letters are full, or the journal is busy: only a delivery that would become a dead letter waits.
+        // Dead letters are full, or the journal is busy: only deliveries that would become dead letters wait.
         (Origin::State, Kind::Unavailable) => {
             (Backoff::Short, Scope::Call, Disposition::Retry, Batch::OneByOne)
         }

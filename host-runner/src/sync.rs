@@ -1,6 +1,6 @@
-//! `sync`: runs an actor until every table is caught up, and reports what it did.
+//! `sync`: runs an actor until every table is caught up, and writes its report.
 //!
-//! Accounting only: what is read, retried and given up is decided by [`crate::actor`].
+//! Accounting only: [`crate::actor`] decides about reading, retries and failures.
 
 mod report;
 

@@ -1,4 +1,4 @@
-//! What every part of an actor works with: the component, the sink, the counters, and the end of all of it.
+//! The parts that every concern of an actor shares: component, sink, store, counters, and the signal to stop.
 //!
 //! Failures are counted, logged and decided here, by [`crate::policy`]. Knows neither tables nor deliveries.
 
@@ -38,7 +38,7 @@ pub(super) struct Core<'a> {
 }
 
 impl Core<'_> {
-    /// Decides after the `attempt`-th failure in a row of what `what` names.
+    /// Decides after the `attempt`-th failure in a row; `what` names the call in the log.
     pub(super) fn decide(&self, what: &str, error: Error, attempt: u32, budget: &Budget) -> Decision {
         self.meters.failed(&error);
         let (kind, origin, message) = (error.kind, error.origin, error.message.clone());
@@ -86,7 +86,7 @@ impl Core<'_> {
     }
 }
 
-/// Makes a call. After a stop it may finish within [`STOP_GRACE`], and its outcome is dropped.
+/// Waits for a call. After a stop it may finish within [`STOP_GRACE`], and its outcome is dropped.
 pub(super) async fn until_stopped<T>(stop: &mut Stop, call: impl Future<Output = T>) -> Result<T, Stopped> {
     let mut call = std::pin::pin!(call);
     tokio::select! {

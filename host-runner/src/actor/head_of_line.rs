@@ -1,9 +1,9 @@
-//! Head-of-line blocking: when the first delivery of the queue, which fails again and again, is given up so that
-//! the queue can move. Pure: times are arguments.
+//! Head-of-line blocking: when the first delivery of the queue, which fails again and again, is given up so
+//! that the queue can move. Pure: times are arguments.
 //!
-//! An outage blocks the queue, ends by itself, and no delivery is given up for it. A delivery that fails several
-//! times, each time after the source has answered another call, fails alone: it becomes a dead letter, and
-//! polling brings its row.
+//! An outage blocks the queue, ends by itself, and no delivery is given up for it. A delivery that fails
+//! several times, each time after the source has answered another call, fails alone: it becomes a dead
+//! letter, and polling brings its row.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 /// Failed attempts since each of which the source has answered another call. One or two may be bad luck.
 const ALONE_MAX: u32 = 3;
-/// Shortest time before a delivery is given up. Most faults of a source with one record pass within it; webhooks
-/// are late by as much.
+/// Shortest time before a delivery is given up. Most faults of a source with one record pass within it;
+/// webhooks are late by as much.
 const BLOCKED_MIN: Duration = Duration::from_secs(10 * 60);
 /// Blocked for longer, webhooks are late: their tables are polled early.
 const LATE: Duration = Duration::from_secs(60);
@@ -61,7 +61,8 @@ impl HeadOfLine {
         self.answered = true;
     }
 
-    /// An attempt at the first delivery failed. `may_give_up`: for a reason that may concern this delivery alone.
+    /// An attempt at the first delivery failed. `may_give_up`: for a reason that may concern this delivery
+    /// alone.
     pub(super) fn failed(&mut self, seq: u64, may_give_up: bool, now: Instant) -> Next {
         let answered = std::mem::take(&mut self.answered);
         let blocked = match &mut self.blocked {

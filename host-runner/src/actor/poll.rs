@@ -1,7 +1,7 @@
 //! Reads tables batch by batch, and commits each batch with its cursor while the next one is read.
 //!
-//! Two batches are in memory at most. A batch is committed before the next one starts its commit; a batch that
-//! was read behind one whose commit failed is dropped and read again from the sink's cursor.
+//! Two batches are in memory at most. A batch is committed before the next one starts its commit; a batch
+//! that was read behind one whose commit failed is dropped and read again from the sink's cursor.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -38,7 +38,7 @@ struct Committing {
     commit: Pin<Box<dyn Future<Output = Result<Counts>> + Send>>,
 }
 
-/// What one turn of reading showed.
+/// The outcome of one poll.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Polled {
     /// The source answered.
@@ -47,7 +47,7 @@ pub(super) struct Polled {
     pub(super) has_repaired: bool,
 }
 
-/// What became of the commit under way.
+/// The outcome of the commit under way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settled {
     /// Rows came that a webhook should have brought.
@@ -61,7 +61,8 @@ impl Poll {
         Self { schedule, budget, committing: None }
     }
 
-    /// Reads one batch of a table. `expects_webhooks`: the rows of a complete table should have come by webhook.
+    /// Reads one batch of a table. `expects_webhooks`: webhooks should have brought the rows of a complete
+    /// table.
     pub(super) async fn poll(
         &mut self,
         core: &mut Core<'_>,
@@ -232,7 +233,7 @@ fn commit(core: &Core<'_>, table: String, batch: Batch) -> Committing {
     Committing { table, cursor, completes_snapshot, caught_up, asked, attributes, changes, commit }
 }
 
-/// Rows that a poll brought although webhooks should have; none where the sink cannot tell.
+/// Rows that a poll brought although webhooks should have; 0 where the sink does not compare rows.
 fn repaired(core: &Core<'_>, table: &str, counts: &Counts) -> u64 {
     let rows = counts.inserted + counts.updated + counts.deleted;
     if rows == 0 || !core.compares || !core.has_webhooks(table) {

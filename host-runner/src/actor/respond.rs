@@ -70,8 +70,7 @@ pub async fn answer_once(connection: Connection, paths: &Paths, request: &Reques
     responder.answer(request).await
 }
 
-/// Generates another secret for the webhook URL. `registered` is the answer if a URL is registered at the
-/// source.
+/// Generates another secret for the webhook URL. `registered` is the answer if the source has a registration.
 pub(crate) fn rotate_url(
     store: &ConnectionStore,
     grace_ms: u64,

@@ -1,8 +1,9 @@
 //! Which table is read next, from which cursor, and when. Pure: times are arguments.
 //!
 //! `serve` reads tables as they are due. Snapshots run in the order of the tables; tables with a complete
-//! snapshot are polled. Where both have something to read they take turns, so that neither a long snapshot nor a
-//! table that never catches up starves the other. `sync` reads one table after another, each until it ends.
+//! snapshot are polled. Where both have something to read they take turns, so that neither a long snapshot
+//! nor a table that never catches up starves the other. `sync` reads one table after another, each until it
+//! ends.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::sinks::TableState;
 
 /// Between two polls when the connector does not say.
 const POLL: Duration = Duration::from_secs(300);
-/// Between two early polls: a sender who causes missed deliveries on purpose must not spend the source's quota.
+/// Between two early polls: refused deliveries, which any sender can cause, must not use up the credits.
 const MISSED_REST: Duration = Duration::from_secs(300);
 
 /// The order of tables.
@@ -180,7 +181,7 @@ impl Schedule {
         }
     }
 
-    /// A read or a commit failed: the next read continues from the sink's cursor. Answers the failures in a row.
+    /// A read or a commit failed: the next read continues from the sink's cursor. The failures in a row.
     pub(super) fn failed(&mut self, table: &str) -> u32 {
         let Some(entry) = self.entry(table) else { return 1 };
         entry.cursor.clone_from(&entry.stored);
@@ -209,8 +210,8 @@ impl Schedule {
         }
     }
 
-    /// Deliveries were missed: these tables are polled early, now or [`MISSED_REST`] after the last early poll.
-    /// False if that is planned already.
+    /// Deliveries were missed: these tables are polled early, now or [`MISSED_REST`] after the last early
+    /// poll. False if that is planned already.
     pub(super) fn missed(&mut self, tables: &[String], now: Instant) -> bool {
         if self.early_at.is_some_and(|at| at > now) {
             return false;

@@ -1,4 +1,5 @@
-//! When the registration of the connection's webhook URL is renewed: at the start, every six hours, and after changes.
+//! When the registration of the connection's webhook URL is renewed: at the start, every six hours, and after
+//! a change.
 //!
 //! Pure: times are arguments. [`super::respond`] calls the component.
 
@@ -58,7 +59,7 @@ impl Subscription {
         Some(Request::Subscribe { public_url })
     }
 
-    /// Takes over what a request has stored; none ends it. True if the source was told something new.
+    /// Takes over the stored subscription; none ends it. True if the registration at the source changed.
     pub(super) fn renewed(&mut self, stored: Option<StoredSubscription>, now: Instant) -> bool {
         let former = self.document.take();
         *self = Self::new(stored, None, now);

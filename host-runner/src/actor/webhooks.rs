@@ -1,8 +1,8 @@
 //! Applies queued deliveries: take → translate → commit rows and sequence number together → acknowledge.
 //!
-//! A delivery is settled once its sequence number is committed; the journal may hold it for longer, and it is not
-//! taken again. A batch that stops the component, or whose rows the sink cannot use, is taken again one by one,
-//! so that only the delivery at fault becomes a dead letter.
+//! A delivery is settled once its sequence number is committed; the journal may hold it for longer, and it is
+//! not taken again. A batch that stops the component, or whose rows the sink cannot use, is taken again one
+//! by one, so that only the delivery at fault becomes a dead letter.
 
 use std::time::Duration;
 
@@ -92,8 +92,8 @@ impl Queue {
         }
     }
 
-    /// The deliveries through `applied` are in the sink. A crash between a commit and its acknowledgment leaves
-    /// them in the journal.
+    /// The deliveries through `applied` are in the sink. A crash between a commit and its acknowledgment
+    /// leaves them in the journal.
     pub(super) fn resume(&mut self, applied: u64) {
         if self.applied == 0 {
             self.applied = applied;
@@ -184,7 +184,7 @@ impl Queue {
         blocking(move || journal.next(&name, after, count, BYTES_MAX)).await
     }
 
-    /// Stores the rows of received deliveries; the actor's other commits are settled. True if webhooks are late.
+    /// Stores the rows of received deliveries; other commits are settled. True if webhooks are late.
     pub(super) async fn store(&mut self, core: &mut Core<'_>, received: Received) -> Result<bool, Stopped> {
         let Received { seqs, called_at_ms, answers } = received;
         let outcome = match answers {
@@ -205,7 +205,7 @@ impl Queue {
         Ok(false)
     }
 
-    /// Commits what triage found; answers the delivery that blocks the queue.
+    /// Commits the outcome of triage; answers the delivery that blocks the queue.
     async fn commit(
         &mut self,
         core: &mut Core<'_>,
@@ -254,7 +254,8 @@ impl Queue {
             Batch::Whole => self.dispose(core, *first, error, Disposition::Retry).await,
             Batch::OneByOne if seqs.len() == 1 => self.dispose(core, *first, error, policy.delivery).await,
             Batch::OneByOne => {
-                tracing::info!(connection = %self.name, deliveries = seqs.len(), %error, "taken again one by one");
+                let (connection, deliveries) = (&self.name, seqs.len());
+                tracing::info!(%connection, deliveries, %error, "taken again one by one");
                 core.meters.failed(&error);
                 self.singles_through = *last;
                 Ok(false)
@@ -271,7 +272,7 @@ impl Queue {
         disposition: Disposition,
     ) -> Result<bool, Stopped> {
         let cause = match disposition {
-            // The component's own rejections are dead letters already: these are rows that the sink cannot store.
+            // Triage took the deliveries that the component refused: the sink cannot store these rows.
             Disposition::DeadLetter => Some(Cause::Unusable),
             Disposition::Suspect if self.is_suspect_exhausted(seq) => Some(Cause::Defect),
             _ => None,
@@ -301,7 +302,7 @@ impl Queue {
         attempts >= TRAP_ATTEMPTS_MAX
     }
 
-    /// Makes one delivery a dead letter and continues behind it.
+    /// Turns one delivery into a dead letter and continues behind it.
     async fn dead_letter(
         &mut self,
         core: &mut Core<'_>,

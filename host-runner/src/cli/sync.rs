@@ -85,7 +85,8 @@ fn with_a_server(command: &Sync, context: &Context) -> String {
     let file = context.file().map(|file| file.display().to_string()).unwrap_or_default();
     let tables: String = command.table.iter().map(|table| format!(" --table {table}")).collect();
     format!(
-        "a server keeps this connection up to date; for a new snapshot: host-runner state reset -c {file}{tables}"
+        "a server keeps this connection up to date; for a new snapshot: \
+         host-runner state reset -c {file}{tables}"
     )
 }
 
@@ -104,7 +105,8 @@ fn show(context: &Context, connection: &Connection, report: &SyncReport) {
         }
         if table.counts.unconverted > 0 {
             context.printer.note(&format!(
-                "warning: table `{}`: {} values did not fit the type of their column; the column `_raw` has them",
+                "warning: table `{}`: {} values did not fit the type of their column; \
+                 the column `_raw` has them",
                 table.table,
                 thousands(table.counts.unconverted)
             ));
