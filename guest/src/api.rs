@@ -89,8 +89,7 @@ impl<T: Transport> Api<T> {
 
     /// GETs one path (with query) of the API.
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
-        let mut answers = self.get_all(std::slice::from_ref(&path.to_owned()), 1)?;
-        answers.pop().unwrap_or_else(|| Err(no_answer()))
+        self.call(Method::Get, path, None)
     }
 
     /// GETs all paths, at most `at_once` in flight; one result each, in order. The outer error is about the
@@ -110,7 +109,7 @@ impl<T: Transport> Api<T> {
         self.get_all(paths, at_once)
     }
 
-    /// Sends one call that changes something at the source.
+    /// Sends one call.
     pub(crate) fn call(
         &mut self,
         method: Method,

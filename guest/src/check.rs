@@ -22,7 +22,7 @@ pub struct Item {
     pub outcome: Outcome,
     pub message: String,
     pub hint: Option<String>,
-    /// What to do about it, when it failed.
+    /// Of the failure.
     pub kind: Option<Kind>,
 }
 

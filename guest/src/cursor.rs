@@ -19,7 +19,7 @@ pub(crate) struct Cursor {
     pub(crate) phase: Phase,
 }
 
-/// What the read does next.
+/// The phase of the read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub(crate) enum Phase {
@@ -70,7 +70,7 @@ pub(crate) struct Search {
     #[serde(default)]
     pub(crate) recycle_bin_since_ms: u64,
     /// Rows of the overlap that have been read, with their times: the next window returns them again. Named
-    /// by id, and by what else tells two states of a row apart.
+    /// as in `reader/seen.rs`.
     #[serde(default)]
     pub(crate) seen: BTreeMap<String, u64>,
 }
@@ -80,7 +80,7 @@ pub(crate) struct Search {
 pub(crate) struct Window {
     pub(crate) from_ms: u64,
     pub(crate) to_ms: u64,
-    /// End of the whole range that this window is a part of.
+    /// End of the range that this window is a part of.
     pub(crate) end_ms: u64,
     /// Index into the table's cursor fields.
     #[serde(default, skip_serializing_if = "is_zero")]

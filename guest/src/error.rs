@@ -1,10 +1,10 @@
-//! Errors in the contract's terms: a kind that tells the caller what to do, the source's own code, a message
-//! and a hint for a person. Knows no HTTP; [`crate::api`] turns answers into these.
+//! Errors in the contract's terms: a kind for the caller's reaction, the source's own code, and a message and
+//! a hint for a person. Knows no HTTP; [`crate::api`] converts refusals to errors.
 
 use std::fmt;
 use std::num::NonZeroU64;
 
-/// What the caller can do about a failure; the same cases as `error-kind` in `wit/source.wit`.
+/// Decides the caller's reaction to a failure; the same cases as `error-kind` in `wit/source.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Config,
@@ -25,9 +25,9 @@ pub struct Error {
     /// The source's own code, for example `INVALID_OAUTH`. Boxed, as `as_of` is packed, to keep results
     /// small.
     pub code: Option<Box<str>>,
-    /// The thing first, then what happened. Never holds a secret.
+    /// The subject first, then the failure. Never holds a secret.
     pub message: String,
-    /// What to try next.
+    /// The next step to try.
     pub hint: Option<String>,
     /// Milliseconds to wait before the next attempt, where the source says so.
     pub retry_after_ms: Option<u64>,

@@ -8,8 +8,8 @@ pub const CUSTOM_FIELD_KEYS_MAX: usize = 30;
 /// time-out.
 pub const TOKEN_MARGIN_MS: u64 = 120_000;
 
-/// An access token is never trusted for longer than Zoho's documented hour, whatever `expires_in` says (§2.2:
-/// one old variant gives milliseconds where seconds are meant).
+/// An access token is never trusted for longer than Zoho's documented hour, even if `expires_in` is longer
+/// (§2.2: one old variant gives milliseconds where seconds are meant).
 pub const TOKEN_LIFE_MAX_MS: u64 = 3_600_000;
 
 /// Wait after the token endpoint answered "Access Denied": Zoho counts ten tokens in ten minutes (§2.3).
@@ -21,7 +21,7 @@ pub const RETRY_AFTER_MAX_MS: u64 = 86_400_000;
 /// List pages in flight. Pages of 100 rows are large; four hide the latency of one.
 pub const LIST_PAGES_AT_ONCE: usize = 4;
 
-/// Ids kept of the rows before a page boundary, to find the boundary again after rows moved.
+/// Stored ids of the rows before a page boundary, to find the boundary again after rows moved.
 pub const LAST_IDS_MAX: usize = 12;
 
 /// Consecutive full pages without a new row before a read fails: the server ignores `from`.
@@ -30,7 +30,8 @@ pub const STALE_PAGES_MAX: u32 = 4;
 /// The body of one answer, in bytes: a page of 200 rows with long descriptions stays well below.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
 
-/// Calls in flight when the edition is not known: what the smallest edition allows, less one for other users.
+/// Calls in flight when the edition is not known: the limit of the smallest edition, less one for other
+/// users.
 pub const CONCURRENCY_UNKNOWN: usize = 4;
 
 /// Text of the source that is quoted in an error, in characters.
@@ -39,7 +40,7 @@ pub const QUOTE_CHARS_MAX: usize = 200;
 /// Rows a search can page through (`zoho-desk-api.md` §3.2); a page that reaches beyond is refused.
 pub const SEARCH_ROWS_MAX: u64 = 5000;
 
-/// A window that holds more rows is split. Below the cap by what may be added while the window is read.
+/// A window that holds more rows is split. Below the cap, because rows may be added while the window is read.
 pub const SEARCH_WINDOW_ROWS_MAX: u64 = 4500;
 
 /// Overlap of two search windows: the search index lags behind writes (§3.5: half an hour is used in

@@ -27,7 +27,7 @@ pub(crate) struct Grant {
     refresh_token: Option<String>,
 }
 
-/// What an access token is asked for with; decides what `invalid_code` means.
+/// The credential of a token request; decides the meaning of `invalid_code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential {
     Code,
@@ -189,7 +189,7 @@ fn refused(config: &Config, response: &Response, code: Option<String>, credentia
         ),
         "Access Denied" | "access_denied" => (
             Kind::RateLimited,
-            "too many tokens were asked for",
+            "too many tokens were requested",
             "Zoho gives 10 access tokens in 10 minutes for one refresh token: wait, and give each connection \
              its own client",
         ),

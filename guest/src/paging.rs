@@ -27,7 +27,7 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// What a page brings.
+/// The result of accepting a page.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PageOutcome {
     /// The rows from this index on are new.
@@ -36,7 +36,7 @@ pub(crate) enum PageOutcome {
     AskAgain,
     /// The list ends here.
     End,
-    /// The server returns the same rows whatever `from` is asked.
+    /// The server returns the same rows for every `from`.
     Repeating,
 }
 

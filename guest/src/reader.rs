@@ -37,7 +37,7 @@ pub struct Limits {
 }
 
 /// The contract's `batch`, with warnings for its attributes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     pub changes: Vec<Change>,
     pub cursor: String,
@@ -70,7 +70,8 @@ pub(crate) fn read<T: Transport>(
     };
     if let Phase::Idle { last_snapshot_ms } = cursor.phase {
         if let Some(wait_ms) = remaining_wait_ms(table, last_snapshot_ms, now_ms) {
-            return Ok(idle_batch(&cursor, wait_ms));
+            let cursor = cursor.to_json();
+            return Ok(Batch { cursor, caught_up: true, wait_ms: Some(wait_ms), ..Batch::default() });
         }
         // Ids of generations rise, also when the clock was set back.
         cursor = Cursor::start(table, now_ms.max(last_snapshot_ms + 1));
@@ -108,39 +109,23 @@ fn remaining_wait_ms(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Optio
     every_ms.checked_sub(since_ms).filter(|wait_ms| *wait_ms > limits::FULL_REFRESH_EARLY_MS)
 }
 
-/// The empty batch of a table whose full refresh is not due.
-fn idle_batch(cursor: &Cursor, wait_ms: u64) -> Batch {
-    Batch {
-        changes: Vec::new(),
-        cursor: cursor.to_json(),
-        generation: None,
-        caught_up: true,
-        wait_ms: Some(wait_ms),
-        warnings: Vec::new(),
-    }
-}
-
 /// The batch, with the cursor of the next phase where this one is done.
 fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
     let is_done = matches!(progress, Progress::Done);
     let mut warnings = out.warnings;
     let (generation, next) = match cursor.phase {
-        Phase::Snapshot(Snapshot { started_at_ms, source_started_at_ms, incomplete, .. }) if is_done => {
-            if incomplete {
+        Phase::Snapshot(Snapshot {
+            started_at_ms: id, source_started_at_ms: as_of_ms, incomplete, ..
+        }) => {
+            if is_done && incomplete {
                 warnings.push(format!(
                     "the snapshot of `{}` is incomplete: deletes are not looked for this time",
                     table.name
                 ));
             }
-            let generation =
-                Generation { id: started_at_ms, as_of_ms: source_started_at_ms, complete: !incomplete };
-            let next = after_snapshot(table, started_at_ms, source_started_at_ms);
-            (Some(generation), Cursor::new(table, next))
-        }
-        Phase::Snapshot(Snapshot { started_at_ms, source_started_at_ms, .. }) => {
-            let generation =
-                Generation { id: started_at_ms, as_of_ms: source_started_at_ms, complete: false };
-            (Some(generation), cursor)
+            let complete = is_done && !incomplete;
+            let next = if is_done { Cursor::new(table, after_snapshot(table, id, as_of_ms)) } else { cursor };
+            (Some(Generation { id, as_of_ms, complete }), next)
         }
         Phase::Search(_) | Phase::Idle { .. } => (None, cursor),
     };
@@ -199,6 +184,6 @@ fn explain(table: &Table, mut error: Error) -> Error {
 
 /// The error about a server that ignores `from`.
 fn repeating(path: &str) -> Error {
-    Error::new(Kind::Data, format!("{path} repeats the same rows whatever `from` is asked"))
+    Error::new(Kind::Data, format!("{path} repeats the same rows for every `from`"))
         .hint("this server does not page as Zoho Desk does: check `desk_url`")
 }

@@ -1,5 +1,5 @@
-//! Rows as raw JSON: what the reader must know of a row, and how two answers about one record become one row.
-//! No tree is built. Pure.
+//! Rows as raw JSON: the members that the reader uses, and the merge of two answers about one record. No tree
+//! is built. Pure.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use crate::members::{Members, Writer, unquoted};
 use crate::table::ChildKind;
 use crate::time;
 
-/// What the reader must know of a row.
+/// The members of a row that the reader uses.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RowMeta {
     pub(crate) id: String,

@@ -1,4 +1,5 @@
-//! What the host keeps in secret between calls: tokens, signing keys, and facts about the portal.
+//! The session: tokens, signing keys and facts about the portal, which the host stores in secret between
+//! calls.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,9 +1,7 @@
-//! What a table is, as data: the one reader, the one schema and the registry's test work from it. Knows no
-//! API calls.
-//!
-//! A table's file declares what differs from `DEFAULT`.
+//! Tables as data, for the one reader, the one schema and the test of the registry. A table's file declares
+//! the members that differ from `DEFAULT`. Knows no calls.
 
-/// The type of a column; decides its JSON Schema and what a sink converts to.
+/// The type of a column; decides its JSON Schema and the type in a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// An identifier: digits in a string, beyond 2^53, never a number.
@@ -69,8 +67,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// What a table does not declare. The registry's test refuses a table without name, path, scopes and
-    /// columns.
+    /// The values of members that a table does not declare. The registry's test refuses a table without name,
+    /// path, scopes and columns.
     pub(crate) const DEFAULT: Self = Self {
         name: "",
         alias: "",
@@ -164,7 +162,7 @@ pub struct Children {
     /// The member of a child that holds its parent's id.
     pub parent_key: &'static str,
     pub kinds: &'static [ChildKind],
-    /// Prefixes of events about what is attached to a parent without being a row: they touch the parent only.
+    /// Prefixes of events about attachments of a parent that are no rows: the parent alone may have changed.
     pub touch_events: &'static [&'static str],
 }
 
@@ -211,7 +209,7 @@ impl ChildKind {
 pub struct Mapping {
     pub from: &'static str,
     pub to: &'static str,
-    /// Raw values with what replaces them; others are copied.
+    /// Raw values with their replacements; others are copied.
     pub values: &'static [(&'static str, &'static str)],
 }
 

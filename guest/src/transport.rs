@@ -21,7 +21,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// One HTTP answer with its whole body.
+/// One HTTP answer with its complete body.
 #[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,

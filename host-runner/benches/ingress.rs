@@ -1,10 +1,13 @@
-//! Durable deliveries per second through real sockets, and how long each waits for its answer.
+//! Durable deliveries per second over TCP, and the latency of their answers.
 //!
-//! `INGRESS_BENCH_SECONDS=10 cargo bench -p host-runner --bench ingress`, which `cargo xtask bench ingress` runs; the
-//! default is smoke size. Prints a line of JSON. Server, reader and load generator share this machine's cores. With `INGRESS_BENCH_URL=http://127.0.0.1:8080/hooks/…`
-//! the load goes to a server that runs already. `INGRESS_BENCH_CONNECTIONS` and `INGRESS_BENCH_BYTES` set
-//! how many keep-alive connections send, and how large a body is; `INGRESS_BENCH_RATE` paces all of them
-//! together to so many per second; `INGRESS_BENCH_IDLE` opens so many idle ones beside and says what they cost.
+//! `cargo xtask bench ingress` runs it; by hand:
+//! `INGRESS_BENCH_SECONDS=10 cargo bench -p host-runner --bench ingress`. The default is a smoke test of one second.
+//! Prints a line of JSON. Server, reader and load generator share the cores of the machine.
+//!
+//! - `INGRESS_BENCH_URL`: sends to a server that runs already, for example `http://127.0.0.1:8080/hooks/…`
+//! - `INGRESS_BENCH_CONNECTIONS`, `INGRESS_BENCH_BYTES`: keep-alive connections that send, and the size of a body
+//! - `INGRESS_BENCH_RATE`: deliveries per second of all connections together
+//! - `INGRESS_BENCH_IDLE`: idle connections to open first; their memory is reported
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const KEY: [u8; 32] = [1; 32];
-/// What the reader takes at a time, as the runner does.
+/// Deliveries that the reader takes at a time.
 const BATCH: usize = 2_000;
 
 fn setting(name: &str, default: usize) -> usize {
@@ -53,7 +56,7 @@ fn main() {
         format!("{head}x-signature: {}\r\ncontent-length: {}\r\n\r\n{body}", "s".repeat(600), body.len())
             .into();
 
-    // One thread for all senders: the generator must not take the server's cores.
+    // One thread for all senders, so that the generator leaves cores to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let before = resident_kib();
@@ -62,7 +65,7 @@ fn main() {
             waiting.push(TcpStream::connect(address).await.expect("connected"));
         }
         if idle > 0 {
-            // The server accepts in order: once this one is served, it has all the others.
+            // The server accepts in order: once this connection is served, all others are accepted.
             let mut last = TcpStream::connect(address).await.expect("connected");
             last.write_all(b"GET /-/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
                 .await
@@ -142,7 +145,7 @@ async fn send(
     waits_us
 }
 
-/// A server with a reader that keeps pace, in this process.
+/// An ingress and a reader that acknowledges deliveries, in this process.
 struct Server {
     address: SocketAddr,
     path: String,

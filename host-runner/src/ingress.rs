@@ -1,8 +1,8 @@
 //! The HTTP listener for webhooks: *authorize the URL → limit → append → sync → answer*, in this order.
 //!
-//! Deliveries are applied later by the connection's actor. The ingress calls no component, so none can delay an
-//! answer. Next to webhook URLs it serves `/-/health`, `/-/ready` and `/-/metrics`; put a proxy in front that passes
-//! on `/hooks/` only, or protect the three pages in another way.
+//! Deliveries are applied later by the connection's actor. The ingress calls no component, so none can delay
+//! an answer. Next to webhook URLs it serves `/-/health`, `/-/ready` and `/-/metrics`; put a proxy in front
+//! that passes on `/hooks/` only, or protect the three pages in another way.
 //!
 //! Does not know the content of a body.
 
@@ -35,7 +35,8 @@ use crate::journal::Journal;
 use crate::stop::Stop;
 use crate::webhook_url::UrlRegistry;
 
-/// The content of the pages for operators. May read files: the ingress calls it on a thread for blocking work.
+/// The content of the pages for operators. May read files: the ingress calls it on a thread for blocking
+/// work.
 pub trait Observe: Send + Sync + 'static {
     /// All metrics, those of the ingress included, in the Prometheus text format.
     fn metrics(&self) -> String;
@@ -112,7 +113,8 @@ impl std::fmt::Display for Warning {
         match self {
             Self::OpenFiles { files, connections } => write!(
                 f,
-                "this process may open {files} files, so {connections} connections are served at a time; raise it with ulimit -n"
+                "this process may open {files} files, so {connections} connections are served at a time; raise \
+                 it with ulimit -n"
             ),
         }
     }
@@ -210,7 +212,8 @@ async fn accept(
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(connections).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _peer) = listener.accept().await?;
-    // Disables Nagle's algorithm: answers are smaller than one segment and would wait for the peer's acknowledgment.
+    // Disables Nagle's algorithm: answers are smaller than one segment and would wait for the peer's
+    // acknowledgment.
     stream.set_nodelay(true)?;
     Ok((stream, permit))
 }

@@ -1,8 +1,8 @@
 //! What `serve` knows of each connection: its status, and counters that only rise.
 //!
-//! Supervisor and actor write through [`Meters`], under one lock per connection. The listener's pages read copies:
-//! [`families`] encodes them for Prometheus, [`status`] for `/-/health` and `/-/ready`. Does not know HTTP. The
-//! ingress has its own families.
+//! Supervisor and actor write through [`Meters`], under one lock per connection. The listener's pages read
+//! copies: [`families`] encodes them for Prometheus, [`status`] for `/-/health` and `/-/ready`. Does not know
+//! HTTP. The ingress has its own families.
 
 mod families;
 mod status;

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 pub struct MissedDeliveries(Arc<Mutex<HashMap<String, watch::Sender<&'static str>>>>);
 
 impl MissedDeliveries {
-    /// Reports that a delivery of a connection was missed, and why; ignored when nothing subscribed to the connection.
+    /// Reports that a delivery of a connection was missed, and why; ignored when nothing subscribed to the
+    /// connection.
     pub fn report(&self, connection: &str, why: &'static str) {
         let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = senders.get(connection) {

@@ -1,9 +1,9 @@
 //! `serve`: many connections in one process, each with its actor, behind one listener for webhooks.
 //!
-//! Validates connection files before it listens. Connections are added, changed and removed without touching the
-//! others ([`connections`]). A supervisor restarts a failed actor with backoff, or stops it until its file or its
-//! session changes ([`supervisor`]). Commands run inside the connection's actor, reached through a Unix socket
-//! ([`control`]). The URL of a connection that does not run keeps answering ([`webhook_urls`]).
+//! Validates connection files before it listens. Connections are added, changed and removed without touching
+//! the others ([`connections`]). A supervisor restarts a failed actor with backoff, or stops it until its
+//! file or its session changes ([`supervisor`]). Commands run inside the connection's actor, reached through
+//! a Unix socket ([`control`]). The URL of a connection that does not run keeps answering ([`webhook_urls`]).
 
 mod connection_files;
 mod connections;
@@ -132,6 +132,7 @@ fn print_recovery(found: &Found, notify: &(dyn Fn(&str) + Sync)) {
         notify(&format!("warning: journal: {} corrupt deliveries became dead letters", found.corrupt));
     }
     for one in found.connections.iter().filter(|one| one.pending > 0) {
-        tracing::info!(connection = %one.name, deliveries = one.pending, bytes = one.bytes, "queued in the journal");
+        let (deliveries, bytes) = (one.pending, one.bytes);
+        tracing::info!(connection = %one.name, deliveries, bytes, "queued in the journal");
     }
 }

@@ -32,7 +32,8 @@ pub fn start(verbose: u8, format: LogFormat, redactor: &Redactor) {
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    // A library's warning also reaches the user as the error of the call; the log repeats it for debugging only.
+    // A library's warning also reaches the user as the error of the call; the log repeats it for debugging
+    // only.
     let others = if verbose >= 2 { LevelFilter::WARN } else { LevelFilter::ERROR };
     let filter = Targets::new().with_target("host_runner", own).with_default(others);
     let registry = tracing_subscriber::registry().with(filter);

@@ -1,9 +1,9 @@
 //! The secrets in webhook URLs: derived, shown on request, rotated with a grace period, compared.
 //!
-//! A URL is `<public>/hooks/<connection>/<secret>`, the secret 256 bits in base64url. The secret is not stored: it is
-//! HMAC-SHA256 of the installation's key over connection and generation, so that the holder of the key file can
-//! derive it again. Stored are the generation and the secret's SHA-256. A generation is the millisecond of its
-//! creation: a state that is lost and created again never brings a rotated secret back.
+//! A URL is `<public>/hooks/<connection>/<secret>`, the secret 256 bits in base64url. The secret is not
+//! stored: it is HMAC-SHA256 of the installation's key over connection and generation, so that the holder of
+//! the key file can derive it again. Stored are the generation and the secret's SHA-256. A generation is the
+//! millisecond of its creation: a state that is lost and created again never brings a rotated secret back.
 //!
 //! Does not know HTTP, nor where [`UrlSecrets`] is stored.
 

@@ -185,7 +185,7 @@ pub(super) fn organizations(answer: &Answer) -> Result<Vec<Organization>> {
         .collect()
 }
 
-/// Success or an error, from the whole response. `label` is method and path.
+/// Success or an error, from the complete response. `label` is method and path.
 pub(super) fn read(label: &str, response: Response) -> Result<Answer> {
     match response.status {
         200..=299 => {

@@ -4,6 +4,7 @@
 use super::details::{self, Listed};
 use super::output::Output;
 use crate::api::{Answer, Api};
+use crate::change::{Change, Operation};
 use crate::error::{Kind, Result};
 use crate::limits;
 use crate::row::{self, RowMeta};
@@ -23,7 +24,7 @@ struct Child {
     partial: bool,
 }
 
-/// What is written for each child.
+/// The change that is written for each child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
     Row,
@@ -65,11 +66,8 @@ pub(super) fn read<T: Transport>(
 
 fn push(table: &'static Table, children: &Children, parent: &str, child: Child, out: &mut Output) {
     let Some(row) = row::as_child(&child.row, children.parent_key, parent, child.kind) else { return };
-    if child.partial {
-        out.partial_row(table, &child.meta, row, child.as_of_ms);
-    } else {
-        out.row(table, &child.meta, row, child.as_of_ms);
-    }
+    let change = Change::of_row(table, Operation::Read, &child.meta, row, child.as_of_ms, out.source);
+    out.push(Change { partial: child.partial, ..change });
 }
 
 /// All children of a few parents, as the lists return them.

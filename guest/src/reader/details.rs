@@ -18,21 +18,6 @@ pub(super) struct Listed<'a> {
     pub(super) as_of_ms: Option<u64>,
 }
 
-/// What to do about a listed record that turns out to be deleted, or moved to another department.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OnMissing {
-    /// A snapshot does not contain it, so that the sink deletes it when the snapshot is complete.
-    Ignore,
-    /// Incremental reading reports the delete.
-    Delete,
-}
-
-impl OnMissing {
-    fn of(source: ChangeSource) -> Self {
-        if source == ChangeSource::Snapshot { Self::Ignore } else { Self::Delete }
-    }
-}
-
 /// True when rows of `table` are completed by one call each.
 pub(super) fn reads_details<T: Transport>(api: &Api<T>, table: &Table) -> bool {
     table.detail.is_some_and(|detail| !detail.optional || api.config().ticket_detail)
@@ -68,7 +53,8 @@ pub(super) fn read<T: Transport>(
     listed.len()
 }
 
-/// Writes one row from its detail.
+/// Writes one row from its detail. Of a record that is deleted, or moved to another department, since it was
+/// listed, incremental reading reports the delete; in a snapshot its absence does.
 fn complete(
     config: &Config,
     table: &'static Table,
@@ -76,11 +62,11 @@ fn complete(
     answer: Result<Answer>,
     out: &mut Output,
 ) -> Result<()> {
-    let on_missing = OnMissing::of(out.source);
+    let is_incremental = out.source == ChangeSource::Incremental;
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
-            if on_missing == OnMissing::Delete {
+            if is_incremental {
                 out.push(deleted_since(table, listed, error.as_of_ms(), out.source));
             }
             return Ok(());
@@ -102,7 +88,7 @@ fn complete(
         .hint("this is no answer of Zoho Desk: check `desk_url`")
     })?;
     if meta.deleted || !config.selects(table, detail) {
-        if on_missing == OnMissing::Delete {
+        if is_incremental {
             // A record that was moved since it was listed belongs to a department that is not selected: its
             // members stay out.
             let before = meta.deleted.then(|| detail.to_owned());
@@ -111,7 +97,7 @@ fn complete(
         return Ok(());
     }
     let list_only = table.detail.map_or(&[][..], |detail| detail.list_only_fields);
-    let wanted = |name: &str| on_missing == OnMissing::Ignore || list_only.contains(&name);
+    let wanted = |name: &str| !is_incremental || list_only.contains(&name);
     let document = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
         Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, meta.id))
     })?;

@@ -50,19 +50,6 @@ impl Output {
         self.push(Change::of_row(table, Operation::Read, meta, row, as_of_ms, self.source));
     }
 
-    /// Adds a row of which this user may not see the complete record: the sink keeps the other members it
-    /// holds.
-    pub(super) fn partial_row(
-        &mut self,
-        table: &'static Table,
-        meta: &RowMeta,
-        row: String,
-        as_of_ms: Option<u64>,
-    ) {
-        let change = Change::of_row(table, Operation::Read, meta, row, as_of_ms, self.source);
-        self.push(Change { partial: true, ..change });
-    }
-
     pub(super) fn delete(
         &mut self,
         table: &'static Table,
@@ -112,5 +99,43 @@ impl Output {
     /// Changes that still fit.
     pub(super) fn room(&self) -> u64 {
         u64::from(self.limits.max_changes).saturating_sub(self.changes.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables;
+
+    const LIMITS: Limits = Limits { max_changes: 2, max_bytes: 100, max_ms: 10 };
+
+    /// The change of a row modified at 3, as a read of this kind writes it.
+    fn row(source: ChangeSource, as_of_ms: Option<u64>) -> Change {
+        let mut out = Output::new(source, LIMITS, 0);
+        let meta = RowMeta { id: "1".to_owned(), modified_time_ms: Some(3), deleted: false };
+        out.row(tables::ALL[0], &meta, "{}".to_owned(), as_of_ms);
+        out.changes.remove(0)
+    }
+
+    #[test]
+    fn a_row_is_complete_in_a_snapshot_and_a_partial_update_in_incremental_reading() {
+        let found = row(ChangeSource::Snapshot, None);
+        assert_eq!((found.operation, found.partial, found.as_of_ms), (Operation::Read, false, None));
+        let found = row(ChangeSource::Incremental, None);
+        assert_eq!((found.operation, found.partial, found.as_of_ms), (Operation::Update, true, Some(3)));
+        assert_eq!(row(ChangeSource::Incremental, Some(7)).as_of_ms, Some(7));
+    }
+
+    #[test]
+    fn a_batch_is_full_at_each_of_its_bounds() {
+        let mut out = Output::new(ChangeSource::Snapshot, LIMITS, 5);
+        assert!(!out.is_full(14) && out.is_full(15), "time");
+        out.delete(tables::ALL[0], "1", Some("x".repeat(99)), None);
+        assert!(!out.is_full(5));
+        out.delete(tables::ALL[0], "2", None, None);
+        assert!(out.is_full(5), "changes");
+        let mut out = Output::new(ChangeSource::Snapshot, LIMITS, 5);
+        out.delete(tables::ALL[0], "1", Some("x".repeat(100)), None);
+        assert!(out.is_full(5), "bytes");
     }
 }

@@ -1,4 +1,4 @@
-//! Deletes that no webhook reported: a scan of what was moved to the recycle bin since the last scan.
+//! Deletes that no webhook reported: a scan of the records moved to the recycle bin since the last scan.
 //!
 //! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order, so pages are
 //! read until one has no new record. A record that was purged before the scan is found by the next snapshot.

@@ -1,7 +1,7 @@
 //! Deliveries to changes, in three steps: verify, plan, complete with refetched records.
 //!
-//! Zoho signs who sent a delivery and to whom, not its body (`zoho-desk-api.md` §6.5). How far a body is
-//! trusted is set by `signature` and `refetch` of the configuration.
+//! Zoho signs the sender and the addressee of a delivery, not its body (`zoho-desk-api.md` §6.5). The
+//! settings `signature` and `refetch` decide how far a body is trusted.
 
 use super::events;
 use super::keys::Keys;
@@ -64,8 +64,7 @@ fn plan<T: Transport>(
     if events.as_ref().is_ok_and(Vec::is_empty) {
         return Ok(Plan::default());
     }
-    // Before errors of the body are reported: a delivery that is not Zoho's is refused for that, whatever it
-    // holds.
+    // Before errors of the body are reported: a delivery that is not from Zoho is refused as such.
     let is_verified = verify(api, keys, subscription, delivery)?;
     let refused = |what: String| Error::new(Kind::Data, format!("webhook delivery: {what}"));
     plan::new(api.config(), &events.map_err(refused)?, delivery.received_at_ms, is_verified)

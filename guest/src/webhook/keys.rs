@@ -17,7 +17,7 @@ use rsa::{BoxedUint, PublicKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Bits of a key's modulus: at least what RFC 7518 §3.3 asks for, at most what is quick to verify.
+/// Bits of a key's modulus: at least the minimum of RFC 7518 §3.3, at most a size that is quick to verify.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// Prepared keys by their `kid`.

@@ -26,7 +26,7 @@ pub(super) enum Step {
     Refetch(Lookup),
 }
 
-/// A record to be refetched, with what its event says about it.
+/// A record to be refetched, with the facts of its event.
 #[derive(Debug)]
 pub(super) struct Lookup {
     pub(super) table: &'static Table,
@@ -39,15 +39,6 @@ pub(super) struct Lookup {
     pub(super) event_ms: u64,
     /// The event says that the record is deleted.
     pub(super) is_deleted: bool,
-}
-
-/// When an event counts and how far it is trusted.
-#[derive(Clone, Copy)]
-struct Context<'a> {
-    config: &'a Config,
-    /// Proved to be from Zoho.
-    is_verified: bool,
-    event_ms: u64,
 }
 
 /// Plans a delivery that arrived at `received_at_ms`; `is_verified` when it is proved to be from Zoho.
@@ -67,14 +58,13 @@ pub(super) fn new(
         // The body is not signed: its time may be anything.
         let latest_ms = received_at_ms.saturating_add(limits::EVENT_SKEW_MS);
         let event_ms = event.time_ms.unwrap_or(received_at_ms).min(latest_ms);
-        let context = Context { config, is_verified, event_ms };
         let is_known = match events::route(&event.name) {
             Route::Record(table, operation) if config.tables.contains(&table) => {
-                plan.steps.extend(record(context, table, operation, event)?);
+                plan.steps.extend(record(config, table, operation, event, event_ms, is_verified)?);
                 true
             }
             Route::Touch { table, key, child } if config.refetch != Refetch::Never => {
-                let steps = touch(context, table, key, child, event)?;
+                let steps = touch(config, table, key, child, event, event_ms)?;
                 let is_known = !steps.is_empty();
                 plan.steps.extend(steps);
                 is_known
@@ -107,12 +97,13 @@ fn check_organization(config: &Config, event: &Event<'_>, is_verified: bool) -> 
 /// The step of an event whose payload is the record; none for a record that was never of a selected
 /// department.
 fn record(
-    context: Context<'_>,
+    config: &Config,
     table: &'static Table,
     operation: Operation,
     event: &Event<'_>,
+    event_ms: u64,
+    is_verified: bool,
 ) -> Result<Option<Step>> {
-    let Context { config, is_verified, event_ms } = context;
     let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
     let meta = row::meta(payload).ok_or_else(|| unusable(event))?;
     let is_deleted = operation == Operation::Delete || meta.deleted;
@@ -143,13 +134,13 @@ fn record(
 /// The steps of an event about something attached to a row: the row is refetched, and the child, where the
 /// payload is one. The payload is never used as a row. Empty when neither table is read.
 fn touch(
-    context: Context<'_>,
+    config: &Config,
     table: &'static Table,
     key: &str,
     child: Option<(&'static Table, &'static ChildKind)>,
     event: &Event<'_>,
+    event_ms: u64,
 ) -> Result<Vec<Step>> {
-    let Context { config, event_ms, .. } = context;
     let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
     let parent = member_id(payload, key).ok_or_else(|| unusable(event))?;
     let refetch = |table, id, child| {

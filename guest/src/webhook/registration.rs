@@ -146,7 +146,7 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned).or_else(|| value.as_u64().map(|number| number.to_string()))
 }
 
-/// Adds what refusals mean for webhooks.
+/// Adds hints to refusals of webhook calls.
 fn explain(error: Error) -> Error {
     let hint = match (error.kind, error.code.as_deref()) {
         (Kind::Data, Some("UNPROCESSABLE_ENTITY")) => {

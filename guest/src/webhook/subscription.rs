@@ -12,7 +12,7 @@ use crate::transport::Transport;
 
 const VERSION: u32 = 1;
 
-/// What the host keeps to verify deliveries and to delete the webhook.
+/// Stored by the host, to verify deliveries and to delete the webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Subscription {
     version: u32,

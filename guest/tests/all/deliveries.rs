@@ -192,7 +192,7 @@ fn an_unsigned_event_is_refetched_and_one_that_no_table_declares_is_ignored() {
 }
 
 #[test]
-fn an_event_of_the_far_future_is_dated_by_its_arrival() {
+fn an_event_of_the_far_future_is_dated_shortly_after_its_arrival_at_most() {
     for refetch in ["always", "never"] {
         let desk = Desk::with_tickets(3);
         let mut connection = connect(&desk, json!({"refetch": refetch}));

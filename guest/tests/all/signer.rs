@@ -21,7 +21,7 @@ pub(crate) fn jwk(kid: &str) -> Value {
     json!({"kid": kid, "kty": "RSA", "alg": "RS256", "n": text(key.n()), "e": text(key.e())})
 }
 
-/// A token with this header and these claims, signed with RS256 whatever the header says.
+/// A token with this header and these claims, signed with RS256 for any `alg` in the header.
 pub(crate) fn signed(header: &Value, claims: &Value) -> String {
     let text = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let content = format!("{}.{}", text(header), text(claims));

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::request::Answer;
 use crate::change::{CheckItem, Table};
 use crate::check::Webhooks;
-use crate::connection::{Connection, SinkSettings};
+use crate::connection::Connection;
 use crate::describe::Describe;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::journal::{self, JournalLimits, Summary};
@@ -20,7 +20,7 @@ use crate::loaded::LoadedConnection;
 use crate::paths::Paths;
 use crate::request::{ConnectionState, Registration, Request, RowCount};
 use crate::sandbox::Sandbox;
-use crate::sinks::{self, SinkHandle};
+use crate::sinks::{self, SinkHandle, SinkSettings};
 use crate::state::{ConnectionStore, LockedStore, StoredSubscription};
 use crate::webhook_url::{self, PublicUrl};
 

@@ -93,7 +93,7 @@ mod tests {
             let ids: Vec<&str> = triage.changes.iter().map(|change| change.id.as_str()).collect();
             assert_eq!(ids, ["a", "b"], "{kind:?}");
             assert_eq!((triage.applied, triage.through), (2, Some(12)));
-            assert_eq!(triage.dead.first().map(|(seq, _)| *seq), Some(11));
+            assert_eq!(triage.dead.first().map(|(seq, _, _)| *seq), Some(11));
             assert_eq!(triage.ignored, ["event-a", "event-b"]);
         }
     }

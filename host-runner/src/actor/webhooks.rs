@@ -407,7 +407,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{COUNT_FIRST, COUNT_MAX, QUEUE_TURN, Queue};
+    use super::{Attempts, COUNT_FIRST, COUNT_MAX, QUEUE_TURN, Queue};
     use crate::journal::{Journal, JournalLimits};
 
     /// A queue over an empty journal.

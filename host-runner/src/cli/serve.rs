@@ -13,10 +13,10 @@ use crate::serve::{self, Options};
 use crate::webhook_url::PublicUrl;
 
 pub(super) const HELP: &str = "\
-Reads a snapshot of every table once, then keeps it in sync: webhooks are applied within seconds, and polling repairs
-what they miss. SIGHUP, or a change in the folder of --connections, adds, changes and removes connections without
-touching the others. SIGTERM or Ctrl-C stops it after the requests in progress, a second one at once. No delivery
-that was answered 200 is lost, however it stops.
+Reads a snapshot of every table once, then keeps it in sync: webhooks are applied within seconds, and polling
+repairs what they miss. SIGHUP, or a change in the folder of --connections, adds, changes and removes connections
+without touching the others. SIGTERM or Ctrl-C stops it after the requests in progress, a second one at once. No
+delivery that was answered 200 is lost, however it stops.
 
 It listens on this machine only by default; put a proxy with TLS in front that passes on /hooks/ alone.
 /-/metrics (Prometheus), /-/ready and /-/health are for operators.
@@ -29,8 +29,8 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Serve {
-    /// Folder with one connection file (*.toml) for each connection, in addition to those given with -c; checked for
-    /// changes every 2 seconds
+    /// Folder with one connection file (*.toml) for each connection, in addition to those given with -c;
+    /// checked for changes every 2 seconds
     #[arg(long, value_name = "DIR")]
     connections: Option<PathBuf>,
     /// Address and port to listen on; port 0 takes a free one

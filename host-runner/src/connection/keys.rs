@@ -9,7 +9,6 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use crate::sinks::KIND_NAMES;
-
 use crate::units::{format_bytes, format_duration};
 
 /// A key.
@@ -149,16 +148,17 @@ pub(crate) static KEYS: [Key; 19] = [
         kind: Kind::Count(1..=1_000),
         default: DefaultValue::Value("8"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "Consecutive attempts of one call. `sync` then reports the failure; `serve` continues with \
-               long waits.",
+        text: "Consecutive failures of one call that are retried soon, after 0.5 s doubling up to 1 min. \
+               After the last, `sync` reports the failure, and `serve` retries the table after 30 s \
+               doubling up to 15 min.",
     },
     Key {
         name: "retry.max_wait",
         kind: Kind::Duration(0..=DAY),
         default: DefaultValue::Value("5m"),
         honored_by: HonoredBy::SyncAndServe,
-        text: "Longest single wait. When the source asks for a longer one, `sync` stops and says when to \
-               run again; `serve` waits as long as the source asks.",
+        text: "Longest wait that the source did not ask for. When the source asks for a longer one, `sync` \
+               stops and says when to run again; `serve` waits as long as the source asks, up to 6 h.",
     },
     Key {
         name: "serve.poll_interval",

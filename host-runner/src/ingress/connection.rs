@@ -1,7 +1,7 @@
 //! One TCP connection from accept to close: handshake, requests, time-outs, shutdown.
 //!
-//! Drives hyper by hand: its single header time-out also covers idle time, and cannot be replaced by two. Does not
-//! know requests or answers.
+//! Drives hyper by hand: its single header time-out also covers idle time, and cannot be replaced by two.
+//! Does not know requests or answers.
 
 use std::future::poll_fn;
 use std::io;
@@ -93,7 +93,8 @@ where
     shared.service.metrics().closed(closed);
 }
 
-/// Reads what a rejected sender still sends, so that closing does not reset the connection and lose the answer.
+/// Reads what a rejected sender still sends, so that closing does not reset the connection and lose the
+/// answer.
 async fn discard(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut buffer = vec![0; LINGER_BUFFER_BYTES];
     let mut left = LINGER_BYTES;

@@ -4,7 +4,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to `wanted`, or to the hard limit if that is lower; returns the new limit, at most `wanted`.
+/// Raises the soft limit to `wanted`, or to the hard limit if that is lower; returns the new limit, at most
+/// `wanted`.
 pub(super) fn allow(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted_files = u64::try_from(wanted).unwrap_or(u64::MAX);

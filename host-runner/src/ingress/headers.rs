@@ -1,6 +1,7 @@
 //! The headers that are stored with a delivery.
 //!
-//! End-to-end headers only, and none that holds the URL's secret: some proxies add the original path as a header.
+//! End-to-end headers only, and none that holds the URL's secret: some proxies add the original path as a
+//! header.
 
 use http::header::{self, HeaderMap, HeaderName};
 
@@ -37,7 +38,8 @@ pub(super) fn kept(headers: &HeaderMap, secret: &str) -> Vec<(String, Vec<u8>)> 
 }
 
 pub(super) fn contains(text: &[u8], part: &[u8]) -> bool {
-    // Compares the first byte before the rest: a comparison of slices at each offset is measurable per request.
+    // Compares the first byte before the rest: a comparison of slices at each offset is measurable per
+    // request.
     part.first()
         .is_some_and(|first| text.windows(part.len()).any(|window| window[0] == *first && window == part))
 }

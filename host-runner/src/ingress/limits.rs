@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Largest body. Sources send records of some KiB, one or a hundred at a time; attachments are sent as links.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
-/// Bytes of all bodies that are being read or appended. Counted as they arrive, so that announcing a large body
-/// reserves nothing.
+/// Bytes of all bodies that are being read or appended. Counted as they arrive, so that announcing a large
+/// body reserves nothing.
 pub const BODIES_BYTES_MAX: usize = 256 << 20;
 /// Connections at a time: ten thousand slow ones leave as many for other senders.
 pub const CONNECTIONS_MAX: usize = 20_000;
@@ -13,8 +13,8 @@ pub const CONNECTIONS_MAX: usize = 20_000;
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the end of the headers to the end of the body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two requests. Longer than the 60 s after which common proxies close, so that the proxy closes first and
-/// sends no request on a connection that is being closed.
+/// Between two requests. Longer than the 60 s after which common proxies close, so that the proxy closes
+/// first and sends no request on a connection that is being closed.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// For an append to the journal. Senders give up after 5 to 30 seconds; a disk that takes longer is failing.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,8 +37,8 @@ pub(super) const FILES_RESERVED: usize = 256;
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// `Retry-After` of a 503, in seconds.
 pub(super) const RETRY_AFTER_S: &str = "10";
-/// How long, and how many bytes, are read from a rejected sender that still sends: closing at once would reset the
-/// connection, and the sender would lose the answer.
+/// How long, and how many bytes, are read from a rejected sender that still sends: closing at once would
+/// reset the connection, and the sender would lose the answer.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 pub(super) const LINGER_BYTES: usize = 64 << 20;
 /// Bytes read at a time and discarded. Small, because thousands of slow connections time out together.

@@ -1,7 +1,7 @@
 //! The metric families of the ingress, each declared once.
 //!
-//! To add one: a field, its registration in [`Metrics::register`], and the line that counts. No label holds text
-//! that a sender chose, but for the name of a connection whose URL the sender knows.
+//! To add one: a field, its registration in [`Metrics::register`], and the line that counts. No label holds
+//! text that a sender chose, but for the name of a connection whose URL the sender knows.
 
 use std::time::Duration;
 
@@ -116,7 +116,8 @@ impl Default for Metrics {
             requests: Family::default(),
             requests_rejected: Family::default(),
         };
-        // Exported as 0 from the start: Prometheus does not see the first increase of a series that appears with 1.
+        // Exported as 0 from the start: Prometheus does not see the first increase of a series that appears
+        // with 1.
         for status in STATUSES {
             drop(metrics.requests.get_or_create(&[("status", status)]));
         }

@@ -1,7 +1,7 @@
 //! The phase of an HTTP connection between two requests, and its deadline.
 //!
-//! Written by the connection's input and its requests, read by [`super::connection`], all in one task; atomics only
-//! because the compiler cannot know that. A request that is being served has separate time-outs.
+//! Written by the connection's input and its requests, read by [`super::connection`], all in one task;
+//! atomics only because the compiler cannot know that. A request that is being served has separate time-outs.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

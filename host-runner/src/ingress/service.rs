@@ -98,7 +98,8 @@ impl Service {
             return not_allowed("GET, HEAD");
         }
         let (observe, page) = (Arc::clone(&self.inner.observe), page.to_owned());
-        // On a thread for blocking work: with many connections, reading all queues takes milliseconds of disk time.
+        // On a thread for blocking work: with many connections, reading all queues takes milliseconds of disk
+        // time.
         let rendered = tokio::task::spawn_blocking(move || match page.as_str() {
             // 200 for every status: the process serves. Monitors read the member `status`.
             "health" => (StatusCode::OK, JSON, format!("{}\n", observe.health())),

@@ -23,7 +23,7 @@ fn delivery(body: &str) -> Delivery {
 
 /// Moves a delivery that the component rejected with this kind to the dead letters.
 fn give_up(journal: &Journal, connection: &str, seq: u64, kind: &str, reason: &str) -> Result<usize> {
-    let kind = Kind::named(kind).expect("a kind");
+    let kind = serde_json::from_value(kind.into()).expect("a kind");
     let error = Error::new(Origin::Component, kind, reason);
     journal.give_up(connection, seq, Failure::of(Cause::Refused, &error, 3, 1_700_000_000_500))
 }

@@ -1,10 +1,11 @@
 //! The metric families with a `connection` label, each declared once.
 //!
-//! To add a counter: an entry in `counters!`, and the line that counts. To add a gauge: an entry in [`GAUGES`]. Then
-//! `UPDATE_DOCS=1 cargo test --release -p host-runner --lib metrics_document` rewrites `docs/metrics.md`.
+//! To add a counter: an entry in `counters!`, and the line that counts. To add a gauge: an entry in
+//! [`GAUGES`]. Then `UPDATE_DOCS=1 cargo test --release -p host-runner --lib metrics_document` rewrites
+//! `docs/metrics.md`.
 //!
-//! Values of labels are names of tables, events and kinds that the component reports. Their number is bounded per
-//! counter and connection.
+//! Values of labels are names of tables, events and kinds that the component reports. Their number is bounded
+//! per counter and connection.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,8 +15,8 @@ use prometheus_client::metrics::MetricType;
 
 use super::{ConnectionStatus, State, TableStatus};
 
-/// Label sets of one counter of one connection; sources have some ten tables and fewer than a hundred kinds of events.
-/// Further label sets are counted together.
+/// Label sets of one counter of one connection; sources have some ten tables and fewer than a hundred kinds
+/// of events. Further label sets are counted together.
 const LABEL_SETS_MAX: usize = 200;
 /// The label value of what is counted together.
 const OTHER: &str = "other";
@@ -81,7 +82,8 @@ impl Sample<'_> {
     }
 }
 
-/// Declares counters: the help text, the name without `host_runner_` and `_total`, the labels after `connection`.
+/// Declares counters: the help text, the name without `host_runner_` and `_total`, the labels after
+/// `connection`.
 macro_rules! counters {
     ($(#[doc = $help:literal] $name:ident($($label:literal),*);)+) => {
         /// The counters of one connection.

@@ -24,8 +24,8 @@ use crate::webhook_url::UrlRegistry;
 
 /// How often an invalid file is loaded again: the cause may be outside of the file.
 const RELOAD_INVALID_EVERY: Duration = Duration::from_secs(30);
-/// How long a file must be missing before its connection is removed, which a source does not forget. Editors and
-/// deployments delete a file and create it again. SIGHUP removes at once.
+/// How long a file must be missing before its connection is removed, which a source does not forget. Editors
+/// and deployments delete a file and create it again. SIGHUP removes at once.
 const REMOVE_AFTER: Duration = Duration::from_secs(10);
 /// Longest wait at the start until commands reach every connection; it takes milliseconds.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
@@ -38,8 +38,8 @@ pub(super) type Notify<'a> = &'a (dyn Fn(&str) + Sync);
 pub(super) enum Reload {
     /// Files whose stamp changed.
     ChangedFiles,
-    /// Every file and all that it refers to, such as components and files of secrets. Connections that wait after a
-    /// failure try at once, and missing files are removed at once.
+    /// Every file and all that it refers to, such as components and files of secrets. Connections that wait
+    /// after a failure try at once, and missing files are removed at once.
     Everything,
 }
 
@@ -109,8 +109,8 @@ impl Connections {
         }
     }
 
-    /// Loads every connection. A file of the command line must be valid; an invalid file of the folder is reported,
-    /// and the others are served.
+    /// Loads every connection. A file of the command line must be valid; an invalid file of the folder is
+    /// reported, and the others are served.
     pub(super) async fn load_all(&mut self, notify: Notify<'_>) -> Result<Vec<Loaded>> {
         let mut loaded: Vec<Loaded> = Vec::new();
         for file in self.all_files()? {
@@ -182,7 +182,8 @@ impl Connections {
                 self.apply(&file, notify).await;
             }
         }
-        // Nothing announces that a command rotated the URL of a connection that does not run: read those each time.
+        // Nothing announces that a command rotated the URL of a connection that does not run: read those each
+        // time.
         if is_changed || !self.accepting.is_empty() {
             let names: Vec<String> = self.running.values().map(|running| running.name.clone()).collect();
             self.update_webhook_urls(&names, notify);
@@ -216,8 +217,8 @@ impl Connections {
         }
     }
 
-    /// Loads a file that is new or may have changed. What runs under it keeps running if the file is invalid or
-    /// declares the same.
+    /// Loads a file that is new or may have changed. What runs under it keeps running if the file is invalid
+    /// or declares the same.
     async fn apply(&mut self, file: &Path, notify: Notify<'_>) {
         let others: Vec<(String, PathBuf)> = self
             .running
@@ -253,8 +254,8 @@ impl Connections {
         self.start(loaded, None, notify);
     }
 
-    /// Stops what runs under a file that was removed. [`Self::update_webhook_urls`] decides whether the connection
-    /// was removed as well, after all files were read: another file may declare it.
+    /// Stops what runs under a file that was removed. [`Self::update_webhook_urls`] decides whether the
+    /// connection was removed as well, after all files were read: another file may declare it.
     async fn stop_removed(&mut self, file: &Path, files: &[PathBuf]) {
         let Some(running) = self.running.remove(file) else { return };
         let name = running.name.clone();
@@ -286,7 +287,7 @@ impl Connections {
         let name = loaded.connection.name.clone();
         let absolute = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
         if let Err(error) = store.webhook_url().set_served(&absolute) {
-            tracing::warn!(connection = %name, %error, "its file is not stored: after a restart a removal is not detected");
+            tracing::warn!(connection = %name, %error, "file not stored: after a restart its removal is not seen");
         }
         let meters = Meters::default();
         self.overview.add(&name, &meters);

@@ -1,7 +1,7 @@
 //! Supervises one connection: opens it, runs its actor, and restarts it with backoff after a failure.
 //!
-//! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session ends the
-//! wait, and a rotated URL takes effect at once.
+//! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session
+//! ends the wait, and a rotated URL takes effect at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(120);
 /// How often session and URL are checked for changes during backoff.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Commands queued for an actor; the command line sends one at a time.
-const ASKS_MAX: usize = 16;
+const COMMANDS_MAX: usize = 16;
 
 /// Everything that a connection is run with.
 pub(super) struct Supervisor {
@@ -77,9 +77,7 @@ impl Supervisor {
                     State::Waiting
                 }
                 None => {
-                    tracing::error!(
-                        connection = %name, %error, hint, "stopped until its file or its session changes, or SIGHUP"
-                    );
+                    tracing::error!(connection = %name, %error, hint, "stopped until its file or session changes");
                     State::Stopped
                 }
             };
@@ -97,7 +95,7 @@ impl Supervisor {
     async fn once(&mut self) -> Result<Stopped> {
         let connection = &self.loaded.connection;
         let open = self.loaded.open(self.store.lock()?)?;
-        let (requests, commands) = mpsc::channel(ASKS_MAX);
+        let (requests, commands) = mpsc::channel(COMMANDS_MAX);
         let control = control::ControlServer {
             store: self.store.clone(),
             redactor: self.paths.redactor.clone(),

@@ -50,7 +50,7 @@ impl Connections {
         let noted =
             ConnectionStore::open(&self.paths, name).and_then(|store| store.webhook_url().set_removed());
         if let Err(error) = noted {
-            tracing::warn!(connection = %name, %error, "removal not stored: after a restart its URL answers 404");
+            tracing::warn!(connection = %name, %error, "removal not stored: after a restart it answers 404");
         }
         notify(&format!("{name}: removed"));
     }

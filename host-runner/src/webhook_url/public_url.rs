@@ -36,7 +36,7 @@ impl PublicUrl {
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |what: &str| {
             Err(Error::usage(format!("public URL `{text}`: {what}"))
-                .hint("give the URL under which the source reaches this server, for example https://hooks.example.com"))
+                .hint("give the URL that the source calls, for example https://hooks.example.com"))
         };
         let Ok(uri) = text.parse::<http::Uri>() else { return wrong("not a URL") };
         let default = match uri.scheme_str() {

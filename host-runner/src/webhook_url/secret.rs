@@ -16,7 +16,8 @@ impl std::fmt::Debug for UrlSecret {
 }
 
 impl UrlSecret {
-    /// The same for the same key, connection and generation in every version: URLs at the source depend on it.
+    /// The same for the same key, connection and generation in every version: URLs at the source depend on
+    /// it.
     pub(super) fn derive(key: &[u8; 32], connection: &str, generation: u64) -> Self {
         // The label separates this use of the key from others; the length separates names from numbers.
         let mut block = [0_u8; 64]; // HMAC pads a key with zeros to the block size of the hash.

@@ -78,12 +78,13 @@ fn full_dead_letters_block_the_queue_and_not_polling_until_some_are_dropped() {
     // Fills the dead letters of the connection up to their limit.
     let journal = place.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with("journal.db"));
     let database = rusqlite::Connection::open(journal.expect("a journal")).expect("opened");
-    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
-        INSERT INTO dead_letters (seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, received_at_ms, checksum,
-            method, path, headers, body)
-        SELECT seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, received_at_ms, checksum,
-            method, path, headers, body FROM dead_letters JOIN n";
-    assert_eq!(database.execute(many, []).expect("filled"), 99_999);
+    let columns = "seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, \
+         received_at_ms, checksum, method, path, headers, body";
+    let many = format!(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
+        INSERT INTO dead_letters ({columns}) SELECT {columns} FROM dead_letters JOIN n"
+    );
+    assert_eq!(database.execute(&many, []).expect("filled"), 99_999);
     drop(database);
     let server = Server::start(&place);
     until_read(&server);

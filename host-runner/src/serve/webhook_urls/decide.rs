@@ -1,8 +1,8 @@
 //! Decides what the URL of a connection answers that does not run. Pure.
 //!
-//! A wrong 410 is the worst error: a source that gets it deletes its webhook. So a connection counts as removed only
-//! when its file is known and was deleted. While a file exists that may declare the connection, its URL accepts
-//! deliveries.
+//! A wrong 410 is the worst error: a source that gets it deletes its webhook. So a connection counts as
+//! removed only when its file is known and was deleted. While a file exists that may declare the connection,
+//! its URL accepts deliveries.
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,8 @@ pub(in crate::serve) struct UnservedFile {
     pub(in crate::serve) name: Option<String>,
 }
 
-/// The answer for a connection that does not run; none if this server does not know it. `folder` is that of the
-/// connection files, absolute.
+/// The answer for a connection that does not run; none if this server does not know it. `folder` is that of
+/// the connection files, absolute.
 pub(in crate::serve) fn answer(
     stored: &StoredWebhookUrl,
     unserved: &[UnservedFile],

@@ -58,8 +58,8 @@ fn members_may_have_any_name() {
         names.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
     on_every_sink(|case| {
         let wide = table_with(TABLE, &serde_json::Value::Object(properties.clone()).to_string());
-        case.sink().prepare(&[wide.clone()]).expect("prepared");
-        case.sink().prepare(&[wide]).expect("prepared again");
+        case.sink().prepare(std::slice::from_ref(&wide)).expect("prepared");
+        case.sink().prepare(std::slice::from_ref(&wide)).expect("prepared again");
         let mut row: serde_json::Map<_, _> =
             names.iter().map(|name| ((*name).to_owned(), json!(format!("<{name}>")))).collect();
         row.insert("id".into(), "a".into());

@@ -1,4 +1,5 @@
-//! `[config]` that the component refuses: found before the server listens, or before a changed file takes effect.
+//! `[config]` that the component refuses: found before the server listens, or before a changed file takes
+//! effect.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -44,11 +45,11 @@ fn a_file_in_the_folder_whose_config_is_refused_is_reported_and_the_others_are_s
     let server = Server::start_with(&place, &["--connections", "connections"]);
     let log = server.log();
     let reported =
-        "connections/bad.toml: not served: error: connections/bad.toml: configuration: invalid type";
+        "connections/bad.toml: not loaded: error: connections/bad.toml: configuration: invalid type";
     assert!(log.contains(reported), "{log}");
     assert!(log.contains("good: into ") && !log.contains("bad: into "), "{log}");
     write(&place, "bad", "3");
-    server.until_it_says("bad: into ");
+    server.until_log_contains("bad: into ");
     server.stop();
 }
 
@@ -57,10 +58,10 @@ fn a_change_that_the_component_refuses_leaves_the_connection_as_it_was() {
     let place = Place::new("rows = 3");
     write(&place, "acme", "3");
     let server = Server::start_with(&place, &["--connections", "connections"]);
-    let hook = server.hook_of(&place, "connections/acme.toml");
+    let path = server.webhook_path_of(&place, "connections/acme.toml");
     write(&place, "acme", "\"many\"");
-    server.until_it_says("connections/acme.toml: not served; ");
-    eventually("a delivery is accepted", || server.request("POST", &hook, "[]").0 == 200);
+    server.until_log_contains("connections/acme.toml: not loaded; ");
+    eventually("a delivery is accepted", || server.request("POST", &path, "[]").0 == 200);
     let starts = server.log().matches("acme: into ").count();
     assert_eq!(starts, 1, "{}", server.log());
     server.stop();

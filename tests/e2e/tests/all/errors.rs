@@ -279,7 +279,7 @@ fn a_throttled_token_endpoint_says_when_to_come_back() {
         &["sync"],
         7,
         expect![[r#"
-            error: too many tokens were asked for, says data center `us` (http://127.0.0.1:N); the source asks to wait 2 min (Access Denied)
+            error: too many tokens were requested, says data center `us` (http://127.0.0.1:N); the source asks to wait 2 min (Access Denied)
 
             hint: run it again in 2 min; or let it wait: max_wait = "Nm" under [retry] (now "1m")
         "#]],

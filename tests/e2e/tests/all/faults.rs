@@ -152,7 +152,7 @@ fn with_settings(alter: impl FnOnce(&mut Settings)) -> Setup {
 fn a_server_that_ignores_from_is_refused_and_not_read_for_ever() {
     let setup = with_settings(|settings| settings.ignore_from = true);
     let run = setup.host(&["sync", "--table", "tickets"]).exits(9);
-    assert!(run.stderr.contains("/api/v1/tickets repeats the same rows whatever `from` is asked"), "{run}");
+    assert!(run.stderr.contains("/api/v1/tickets repeats the same rows for every `from`"), "{run}");
     assert!(run.stderr.contains("hint: "), "{run}");
     let pages = setup.requests_to("GET /tickets");
     assert!(pages < 40, "{pages} pages of a table with four");
