@@ -121,19 +121,23 @@ fn all(journal: &Journal, name: Option<&str>) -> Result<Vec<DeadLetter>> {
     }
 }
 
-/// The selected numbers; each must exist.
+/// The selected numbers, each once; each must exist.
 fn selected(which: &Which, journal: &Journal, name: Option<&str>) -> Result<Vec<u64>> {
     if which.all {
         return Ok(all(journal, name)?.into_iter().map(|letter| letter.id).collect());
     }
+    let mut ids = Vec::new();
     for id in &which.ids {
         let found = journal.dead_letter(*id)?;
         let is_selected = found.is_some_and(|found| name.is_none_or(|name| found.letter.connection == name));
         if !is_selected {
             return Err(unknown(*id));
         }
+        if !ids.contains(id) {
+            ids.push(*id);
+        }
     }
-    Ok(which.ids.clone())
+    Ok(ids)
 }
 
 fn letter_json(letter: &DeadLetter) -> Value {

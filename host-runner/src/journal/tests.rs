@@ -177,6 +177,17 @@ async fn dead_letters_are_listed_shown_replayed_at_the_end_and_dropped() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_named_twice_is_replayed_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["1"]).await;
+    give_up(&journal, "a", seqs[0], "data", "x").expect("given up");
+    let id = journal.dead_letters(None, 0, 10).expect("listed")[0].id;
+    assert_eq!(journal.replay(&[id, id]).expect("replayed").len(), 1);
+    assert_eq!(pending(&journal, "a"), ["1"]);
+}
+
+#[tokio::test]
 async fn replays_respect_the_limits_of_their_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { count: 1, ..JournalLimits::default() });

@@ -2,6 +2,8 @@
 //!
 //! A rejection (full, unknown) concerns its command only; an error of the database fails the whole batch.
 
+use std::collections::{BTreeMap, HashSet};
+
 use rusqlite::{Connection as Database, OptionalExtension, params};
 
 use super::database::number;
@@ -166,7 +168,8 @@ impl Transaction<'_> {
     fn replay(&mut self, ids: &[u64]) -> rusqlite::Result<Result<Vec<u64>>> {
         // All are checked before the first is moved.
         let mut moves: Vec<(u64, String, Tally)> = Vec::with_capacity(ids.len());
-        for id in ids {
+        let mut seen = HashSet::new();
+        for id in ids.iter().filter(|id| seen.insert(**id)) {
             let mut find = self.database.prepare_cached(LETTER)?;
             let found = find.query_row([id.cast_signed()], |row| {
                 let connection = self.ledger.name(row.get(0)?).unwrap_or_default().to_owned();
@@ -179,12 +182,13 @@ impl Transaction<'_> {
                 Some((connection, bytes, None)) => moves.push((*id, connection, Tally { count: 1, bytes })),
             }
         }
-        for (_, connection, _) in &moves {
-            let of_it = moves.iter().filter(|(_, other, _)| other == connection);
-            let mut all = Tally::default();
-            of_it.for_each(|(_, _, one)| all.add(*one));
+        let mut totals: BTreeMap<&str, Tally> = BTreeMap::new();
+        for (_, connection, one) in &moves {
+            totals.entry(connection).or_default().add(*one);
+        }
+        for (connection, total) in totals {
             let pending = self.ledger.account(connection).map(|account| account.pending).unwrap_or_default();
-            if !pending.has_room(all, self.limits.count, self.limits.bytes) {
+            if !pending.has_room(total, self.limits.count, self.limits.bytes) {
                 return Ok(Err(journal_full(connection)));
             }
         }
