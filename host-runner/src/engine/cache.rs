@@ -104,11 +104,7 @@ mod tests {
 
     #[test]
     fn a_failed_store_leaves_no_temporary_file() {
-<<<<<<< HEAD
-        let Fixture { _folder, cache, engine: _, code, file } = fixture();
-=======
         let Fixture { _folder, cache, code, file, .. } = fixture();
->>>>>>> lane-journal
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&file).expect("something in its place");
         assert!(store(&code, &cache, &file).is_err());
         assert_eq!(std::fs::read_dir(&cache).expect("listed").count(), 1);
