@@ -149,8 +149,8 @@ pub(crate) static KEYS: [Key; 19] = [
         default: DefaultValue::Value("8"),
         honored_by: HonoredBy::SyncAndServe,
         text: "Consecutive failures of one call that are retried soon, after 0.5 s doubling up to 1 min. \
-               After the last, `sync` reports the failure, and `serve` retries the table after 30 s \
-               doubling up to 15 min.",
+               After the last, `sync` reports the failure, and `serve` retries the table after 30 s, \
+               doubling up to `max_wait`, 15 min at most.",
     },
     Key {
         name: "retry.max_wait",
