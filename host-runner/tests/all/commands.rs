@@ -74,7 +74,7 @@ fn every_command_answers_the_same_with_and_without_a_server() {
 #[test]
 fn a_command_calls_for_nothing_but_its_request_and_creates_neither_sink_nor_journal() {
     // Listing the tables fails, so a command that succeeds has not tried to.
-    let place = Place::new("rows = 5\nlists_nothing = true\nkind = \"unavailable\"");
+    let place = Place::new("rows = 5\nfails_discover = true\nkind = \"unavailable\"");
     let commands: [(&[&str], i32); 12] = [
         (&["state", "show"], 0),
         (&["check"], 4),

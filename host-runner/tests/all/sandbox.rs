@@ -91,7 +91,7 @@ fn a_row_that_is_not_json_is_an_error() {
     misbehaves(
         "behavior = \"bad-json\"",
         9,
-        &["table `things`: row {\"id\":\"0\"}: its document is not a JSON object"],
+        &["table `things`: row {\"id\":\"0\"}: is not a JSON object"],
     );
 }
 
@@ -102,7 +102,7 @@ fn a_key_that_is_not_an_object_is_an_error() {
 
 #[test]
 fn a_row_of_an_undiscovered_table_is_an_error() {
-    misbehaves("behavior = \"wrong-table\"", 9, &["a row of a table that was not discovered"]);
+    misbehaves("behavior = \"wrong-table\"", 9, &["table `elsewhere`: was not discovered, so the sink has no place for its rows"]);
 }
 
 #[test]

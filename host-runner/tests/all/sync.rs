@@ -121,7 +121,7 @@ fn json_lines_hold_every_row_once() {
     let text = std::fs::read_to_string(place.path("out/things.jsonl")).expect("a file");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 101);
-    assert_eq!(lines[7]["_raw"]["id"], "7");
+    assert_eq!(lines[7]["after"]["id"], "7");
     assert_eq!(lines[100]["operation"], "snapshot-complete");
 }
 
@@ -154,7 +154,7 @@ fn a_killed_run_into_json_lines_leaves_every_row_once() {
         .lines()
         .filter_map(|line| {
             let line: Value = serde_json::from_str(line).expect("JSON");
-            line["_raw"]["id"].as_str()?.parse().ok()
+            line["after"]["id"].as_str()?.parse().ok()
         })
         .collect();
     ids.sort_unstable();

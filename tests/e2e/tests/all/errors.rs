@@ -518,7 +518,7 @@ fn a_session_sealed_with_another_key_is_refused() {
         expect![[r#"
         error: connection `demo`: its session does not open with this key
 
-        hint: use the key it was made with (HOST_RUNNER_KEY, --key-file or <data>/key), or authorize again after: state reset --session
+        hint: use the key it was sealed with (HOST_RUNNER_KEY, --key-file or <data>/key), or authorize again after: state reset --session
     "#]],
     );
 }
