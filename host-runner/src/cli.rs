@@ -119,7 +119,7 @@ enum Command {
     /// Read tables into the sink until they are caught up
     #[command(after_help = sync::HELP)]
     Sync(sync::Sync),
-    /// Keep connections up to date: apply webhooks, poll for what they miss
+    /// Keep connections up to date: apply webhooks, poll for missed changes
     #[command(after_help = serve::HELP)]
     Serve(serve::Serve),
     /// Show the webhook URL, register it at the source, remove the registration

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 
-/// Who failed.
+/// The part that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
@@ -97,11 +97,11 @@ impl fmt::Display for Kind {
 /// A failure, for people and for [`crate::policy`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Error {
-    /// Who failed.
+    /// The part that failed.
     pub origin: Origin,
     /// What the caller can do.
     pub kind: Kind,
-    /// The thing first, then what happened; lower case, no full stop.
+    /// The thing first, then the failure; lower case, no full stop.
     pub message: String,
     /// What to try next.
     pub hint: Option<String>,

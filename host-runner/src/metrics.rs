@@ -1,4 +1,4 @@
-//! What `serve` knows of each connection: its status, and counters that only rise.
+//! Status and counters of each connection under `serve`. Counters only rise.
 //!
 //! Supervisor and actor write through [`Meters`], under one lock per connection. The listener's pages read
 //! copies: [`families`] encodes them for Prometheus, [`status`] for `/-/health` and `/-/ready`. Does not know
@@ -36,14 +36,14 @@ pub fn text(registry: &Registry) -> String {
     text
 }
 
-/// What is known of one connection.
+/// Status and counters of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Readings {
-    /// What it is doing.
+    /// Its status.
     pub status: Status,
     /// Its tables.
     pub tables: BTreeMap<String, TableStatus>,
-    /// What it has done.
+    /// Its counters.
     pub counters: Counters,
     /// Whether the first delivery of the queue fails and those behind it wait.
     pub queue_blocked: bool,

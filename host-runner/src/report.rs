@@ -108,8 +108,8 @@ pub fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
         for (column, cell) in row.iter().enumerate() {
             let pad = width(column).saturating_sub(cell.chars().count());
             let (before, after) = if right.contains(&column) { (pad, 0) } else { (0, pad) };
-            let gap = if column > 0 { 2 } else { 0 };
-            line.extend(std::iter::repeat_n(' ', gap + before));
+            let space = if column > 0 { 2 } else { 0 };
+            line.extend(std::iter::repeat_n(' ', space + before));
             line.push_str(cell);
             line.extend(std::iter::repeat_n(' ', after));
         }

@@ -117,7 +117,7 @@ async fn received(signal: &mut Signal) {
     }
 }
 
-/// Reports what start-up recovered from the journal.
+/// Reports the recovery of the journal.
 fn print_recovery(found: &Found, notify: &(dyn Fn(&str) + Sync)) {
     if let Some(replaced) = &found.replaced {
         notify(&format!(

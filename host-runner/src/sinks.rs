@@ -60,7 +60,7 @@ pub trait Sink: Send {
 /// never for a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Compares a change with the stored row: [`Counts`] tells new, changed and equal rows apart.
+    /// Compares a change with the stored row: [`Counts`] separates new, changed and equal rows.
     pub compares_rows: bool,
     /// Can delete rows instead of marking them.
     pub hard_deletes: bool,

@@ -18,9 +18,9 @@ const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB"
 /// Why a text is not a duration or a size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
-    /// The text and what it should be.
+    /// The text and the expected form.
     pub message: String,
-    /// What is accepted, with examples.
+    /// Accepted forms, with examples.
     pub hint: &'static str,
 }
 

@@ -35,7 +35,7 @@ pub enum Kind {
     Origin,
 }
 
-/// What every text of a key must be.
+/// The rule for every text of a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Digits,

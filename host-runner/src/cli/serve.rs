@@ -18,7 +18,7 @@ repairs what they miss. SIGHUP, or a change in the folder of --connections, adds
 without touching the others. SIGTERM or Ctrl-C stops it after the requests in progress, a second one at once. No
 delivery that was answered 200 is lost, however it stops.
 
-It listens on this machine only by default; put a proxy with TLS in front that passes on /hooks/ alone.
+It listens on this machine only by default; put a proxy with TLS in front that forwards /hooks/ only.
 /-/metrics (Prometheus), /-/ready and /-/health are for operators.
 
 Examples:

@@ -16,7 +16,7 @@ const NAME_BYTES_MAX: usize = 64;
 const NAMES_RESERVED: [&str; 6] =
     ["cache", "key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
 
-/// What is wrong with a value, and what to write instead.
+/// The fault of a value, and its correction.
 struct Refusal {
     what: String,
     hint: Option<String>,

@@ -45,7 +45,7 @@ impl<'a> Document<'a> {
         Ok(Self::of(path, text, table.get_ref(), environment))
     }
 
-    /// Parses what it can of a text, for its `name` alone. None if the text before the name is broken,
+    /// Parses the sound part of a text, for its `name` alone. None if the text before the name is broken,
     /// because the name may then be half of another one.
     pub(super) fn parse_for_name(path: &'a Path, text: &str, environment: Environment<'_>) -> Option<Self> {
         let (table, errors) = DeTable::parse_recoverable(text);

@@ -18,7 +18,7 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     pub(crate) default: DefaultValue,
     pub(crate) honored_by: HonoredBy,
-    /// What it does, and the reason for its default.
+    /// Its effect, and the reason for its default.
     pub(crate) text: &'static str,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Kind {
     Hosts,
 }
 
-/// What holds when the file does not have the key.
+/// The value when the file does not have the key.
 pub(crate) enum DefaultValue {
     /// The file is refused.
     Required,
@@ -48,7 +48,7 @@ pub(crate) enum DefaultValue {
     Value(&'static str),
     /// No value.
     Absent {
-        /// What holds instead.
+        /// The behavior without a value.
         means: &'static str,
         /// A value to start from, as it would be written.
         example: &'static str,

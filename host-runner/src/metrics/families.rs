@@ -18,7 +18,7 @@ use super::{ConnectionStatus, State, TableStatus};
 /// Label sets of one counter of one connection; sources have some ten tables and fewer than a hundred kinds
 /// of events. Further label sets are counted together.
 const LABEL_SETS_MAX: usize = 200;
-/// The label value of what is counted together.
+/// The label value of label sets beyond the limit.
 const OTHER: &str = "other";
 
 /// Counts by the values of its labels. It only rises.
@@ -26,7 +26,7 @@ const OTHER: &str = "other";
 pub struct Counter<const LABELS: usize>(BTreeMap<[String; LABELS], u64>);
 
 impl<const LABELS: usize> Counter<LABELS> {
-    /// Adds `count`; 0 makes a label set appear before there is something to count.
+    /// Adds `count`; 0 exports a label set before its first count.
     pub fn add(&mut self, labels: [&str; LABELS], count: u64) {
         let mut labels = labels.map(str::to_owned);
         if self.0.len() >= LABEL_SETS_MAX && !self.0.contains_key(&labels) {
@@ -52,7 +52,7 @@ impl<const LABELS: usize> Counter<LABELS> {
     }
 }
 
-/// What Prometheus reads of one family, and how its samples are computed.
+/// Metadata of one family, and how its samples are computed.
 struct Family {
     name: &'static str,
     help: &'static str,
@@ -76,7 +76,7 @@ enum Value {
 }
 
 impl Sample<'_> {
-    /// A sample without labels of its own.
+    /// A sample without further labels.
     fn of(value: Value) -> Self {
         Self { labels: Vec::new(), value }
     }

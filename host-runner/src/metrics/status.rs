@@ -80,7 +80,7 @@ impl TableStatus {
 pub struct ConnectionStatus {
     /// Its name.
     pub name: String,
-    /// What its actor reports.
+    /// The report of its actor.
     pub readings: Readings,
     /// Its queue in the journal.
     pub queue: Depth,

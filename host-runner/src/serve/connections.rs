@@ -33,7 +33,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// Gets lines for the operator.
 pub(super) type Notify<'a> = &'a (dyn Fn(&str) + Sync);
 
-/// What [`Connections::reconcile`] reads again.
+/// The scope of [`Connections::reconcile`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reload {
     /// Files whose stamp changed.
@@ -137,7 +137,7 @@ impl Connections {
         Ok(loaded)
     }
 
-    /// Starts what was loaded; returns once commands reach each connection, or it has failed.
+    /// Starts the loaded connections; returns once commands reach each connection, or it has failed.
     pub(super) async fn start_all(&mut self, loaded: Vec<Loaded>, notify: Notify<'_>) {
         let (opening, mut opened) = mpsc::channel(1);
         for one in loaded {
@@ -148,7 +148,7 @@ impl Connections {
         let _too_slow = tokio::time::timeout(OPEN_WITHIN, opened.recv()).await;
     }
 
-    /// Makes what runs equal to what the files declare.
+    /// Starts, restarts and stops connections until they match their files.
     pub(super) async fn reconcile(&mut self, reload: Reload, notify: Notify<'_>) {
         let files = match self.all_files() {
             Ok(files) => files,
@@ -217,7 +217,7 @@ impl Connections {
         }
     }
 
-    /// Loads a file that is new or may have changed. What runs under it keeps running if the file is invalid
+    /// Loads a file that is new or may have changed. Its connection keeps running if the file is invalid
     /// or declares the same.
     async fn apply(&mut self, file: &Path, notify: Notify<'_>) {
         let others: Vec<(String, PathBuf)> = self
@@ -254,7 +254,7 @@ impl Connections {
         self.start(loaded, None, notify);
     }
 
-    /// Stops what runs under a file that was removed. [`Self::update_webhook_urls`] decides whether the
+    /// Stops the connection of a removed file. [`Self::update_webhook_urls`] decides whether the
     /// connection was removed as well, after all files were read: another file may declare it.
     async fn stop_removed(&mut self, file: &Path, files: &[PathBuf]) {
         let Some(running) = self.running.remove(file) else { return };

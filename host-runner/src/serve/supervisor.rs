@@ -127,7 +127,7 @@ impl Supervisor {
     }
 }
 
-/// Waits; forever if there is no time to wait for.
+/// Waits; without end if there is no time to wait for.
 async fn elapsed(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,

@@ -1,4 +1,4 @@
-//! The URLs of connections that do not run: applies what [`decide`] decides.
+//! The URLs of connections that do not run: applies the answers of [`decide`].
 
 mod decide;
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
 
-/// What is sealed: one kind of sealed text does not open in place of another.
+/// The purpose of a sealed text: one kind of sealed text does not open in place of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Tokens.

@@ -27,7 +27,7 @@ impl ConnectionStore {
 }
 
 impl LockedStore {
-    /// Deletes the session, whatever key it was sealed with. True if there was one.
+    /// Deletes the session, also one sealed with another key. True if there was one.
     pub fn delete_session(&self) -> Result<bool> {
         self.execute("DELETE FROM session", []).map(|rows| rows > 0)
     }

@@ -29,7 +29,7 @@ impl ConnectionStore {
         })
     }
 
-    /// Whether a subscription is stored, whatever key it was sealed with.
+    /// Whether a subscription is stored, also one sealed with another key.
     pub fn has_subscription(&self) -> Result<bool> {
         self.value::<i64>("SELECT id FROM subscription").map(|row| row.is_some())
     }

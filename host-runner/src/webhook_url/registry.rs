@@ -89,7 +89,7 @@ impl UrlRegistry {
         });
     }
 
-    /// What `connection` and `secret` of a URL give access to now.
+    /// The current access of a URL with this `connection` and `secret`.
     pub fn authorize(&self, connection: &str, secret: &str, now_ms: u64) -> Access {
         let urls = Arc::clone(&self.urls.read().unwrap_or_else(PoisonError::into_inner));
         let hash = Hash::of(secret);

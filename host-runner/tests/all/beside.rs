@@ -1,4 +1,4 @@
-//! Commands beside a server: they answer as they do alone, whatever the server is doing.
+//! Commands while a server runs: the same answers as without it, also during its backoff.
 
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ fn health_tells_what_each_connection_does_without_secrets() {
     let server = Server::start(&place);
     until_read(&server);
     server.deliver(&place, &event("things", "9", "create", later()));
-    // Counted when its rows are stored; the journal forgets it a moment later.
+    // Counted when its rows are stored; the journal drops it afterwards.
     let is_done = || server.metric("deliveries_applied_total") == Some(1.0);
     eventually("the delivery", || is_done() && server.metric("delivery_queue_length") == Some(0.0));
     let health = server.health();

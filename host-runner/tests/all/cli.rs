@@ -49,7 +49,7 @@ fn commands_answer_json_and_take_it_from_stdin() {
 }
 
 #[test]
-fn a_connection_is_authorised_checked_and_remembered() {
+fn a_connection_is_authorized_checked_and_remembered() {
     let place = Place::new("");
     let items = place.json(&["check"], 4);
     assert_eq!(items["items"][0]["outcome"], "failed");
@@ -112,9 +112,9 @@ fn init_writes_a_file_that_works_and_does_not_overwrite() {
 
 #[test]
 fn mistakes_in_the_file_are_named_with_their_line() {
-    let place = Place::new("colour = \"red\"");
+    let place = Place::new("color = \"red\"");
     let ran = place.expect(&["check"], 3);
-    assert!(ran.stderr.contains("unknown field `colour`"), "{ran:#?}");
+    assert!(ran.stderr.contains("unknown field `color`"), "{ran:#?}");
     place.configure("[bacth]");
     let ran = place.expect(&["check"], 3);
     assert_eq!(ran.stderr, "error: tiny.toml:5: bacth: unknown key\n\nhint: did you mean `batch`?\n");

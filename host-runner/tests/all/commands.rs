@@ -35,7 +35,7 @@ const COMMANDS: [(&[&str], i32); 22] = [
     (&["check"], 4),
 ];
 
-/// What differs between two connections, or from one moment to the next.
+/// Members that differ between two connections or over time.
 fn masked(value: Value) -> Value {
     match value {
         Value::Object(members) => {

@@ -88,11 +88,7 @@ fn a_cursor_that_does_not_move_is_an_error() {
 
 #[test]
 fn a_row_that_is_not_json_is_an_error() {
-    misbehaves(
-        "behavior = \"bad-json\"",
-        9,
-        &["table `things`: row {\"id\":\"0\"}: is not a JSON object"],
-    );
+    misbehaves("behavior = \"bad-json\"", 9, &["table `things`: row {\"id\":\"0\"}: is not a JSON object"]);
 }
 
 #[test]
@@ -102,7 +98,11 @@ fn a_key_that_is_not_an_object_is_an_error() {
 
 #[test]
 fn a_row_of_an_undiscovered_table_is_an_error() {
-    misbehaves("behavior = \"wrong-table\"", 9, &["table `elsewhere`: was not discovered, so the sink has no place for its rows"]);
+    misbehaves(
+        "behavior = \"wrong-table\"",
+        9,
+        &["table `elsewhere`: was not discovered, so the sink has no place for its rows"],
+    );
 }
 
 #[test]

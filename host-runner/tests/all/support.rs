@@ -12,7 +12,7 @@ pub(crate) const SECRET: &str = "planted-secret-7f3a";
 /// The connection file of a place.
 pub(crate) const FILE: &str = "tiny.toml";
 
-/// A connection of its own.
+/// A separate connection.
 pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
@@ -36,14 +36,14 @@ pub(crate) fn component() -> PathBuf {
 }
 
 impl Place {
-    /// A connection with these lines under `[config]`, and whatever sections follow them.
+    /// A connection with these lines under `[config]`, and further sections after them.
     pub(crate) fn new(config: &str) -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder") };
         place.configure(config);
         place
     }
 
-    /// Writes the connection file anew.
+    /// Rewrites the connection file.
     pub(crate) fn configure(&self, config: &str) {
         let component = component();
         let text = format!(
@@ -91,7 +91,7 @@ impl Place {
         ran
     }
 
-    /// Runs with `--json` and expects an exit code; the answer is what stdout holds.
+    /// Runs with `--json` and expects an exit code; returns stdout.
     pub(crate) fn json(&self, arguments: &[&str], code: i32) -> Value {
         let ran = self.expect(&[arguments, &["--json"]].concat(), code);
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:#?}"))
@@ -139,7 +139,7 @@ impl Place {
             seen += usize::from(line.contains(text));
             all.push_str(&line);
         }
-        // What follows is read away, so that the run does not wait for us.
+        // Drains the rest, so that the process does not block on a full pipe.
         std::thread::spawn(move || {
             let mut rest = Vec::new();
             let _ended = log.read_to_end(&mut rest);

@@ -62,7 +62,7 @@ fn changes_follow_the_snapshot() {
 }
 
 #[test]
-fn a_full_read_finds_what_is_gone_and_keeps_known_deletes() {
+fn a_full_refresh_finds_deletes_and_keeps_known_deletes() {
     let place = Place::new("rows = 10");
     place.expect(&["sync"], 0);
     place.configure("rows = 10\ndeleted = [3, 4]");

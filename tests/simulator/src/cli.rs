@@ -166,7 +166,7 @@ Change and observe it while it runs (tests/simulator/README.md documents every c
 
 Exit codes: 0 stopped by POST /_admin/shutdown, 1 cannot listen, 2 wrong flags"#;
 
-/// More than any day can use, and still within what clients parse.
+/// More than any day can use, and still within the range of clients.
 const UNLIMITED_CREDITS: u64 = 1_000_000_000_000;
 
 /// `--faults`: a seed, or none for `off`.

@@ -97,7 +97,7 @@ impl Simulator {
         self.shared.accounts().set_scopes(scopes);
     }
 
-    /// Makes a change, given as the body of `POST /_admin/mutate`, and gives the answer of that call. On an
+    /// Applies a change, given as the body of `POST /_admin/mutate`, and gives the answer of that call. On an
     /// error nothing was changed.
     pub fn mutate(&self, mutation: Value) -> Result<Value, String> {
         let mutation: Mutation = serde_json::from_value(mutation).map_err(|e| e.to_string())?;

@@ -16,7 +16,7 @@ use crate::journal::{Journal, JournalLimits};
 use crate::metrics::{InvalidFile, Meters, State};
 use crate::secret::Redactor;
 
-/// An overview of the connection `acme`, with what it reads.
+/// An overview of the connection `acme`, with its readings.
 struct Fixture {
     overview: Overview,
     meters: Meters,
@@ -88,7 +88,7 @@ impl Fixture {
 async fn no_counter_falls_while_an_acknowledgment_is_in_progress() {
     let fixture = Fixture::new();
     let seq = fixture.append().await;
-    // In the actor's order: the sink has committed, and the journal is told afterwards.
+    // In the actor's order: the sink has committed, and the journal is acknowledged afterwards.
     fixture.meters.count(|readings| readings.counters.deliveries_applied.add([], 1));
     let before = fixture.samples();
     fixture.journal.acknowledge("acme", seq).expect("acknowledged");

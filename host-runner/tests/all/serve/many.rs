@@ -36,7 +36,8 @@ fn more_connections_than_instances_are_all_read_and_all_take_deliveries() {
     }
     eventually("all deliveries", || {
         let metrics = server.request("GET", "/-/metrics", "").1;
-        let mut queues = metrics.lines().filter(|line| line.starts_with("host_runner_delivery_queue_length{"));
+        let mut queues =
+            metrics.lines().filter(|line| line.starts_with("host_runner_delivery_queue_length{"));
         queues.all(|line| line.ends_with(" 0"))
     });
     for number in (0..CONNECTIONS).step_by(10) {

@@ -279,7 +279,7 @@ fn inspect_shows_exactly_what_the_component_may_touch() {
         names
     };
     assert_eq!(names("imports"), IMPORTS);
-    // Without overrides the hosts are those of the data centre, and no other.
+    // Without overrides the hosts are those of the data center, and no other.
     setup.reconfigure(|file| {
         file.without("desk_url").without("accounts_url").deny_all().config_text("data_center", "eu")
     });

@@ -1,4 +1,4 @@
-//! What the artefacts are: their imports, their description, and that the runner knows no product.
+//! What the artifacts are: their imports, their description, and that the runner knows no product.
 
 use std::path::Path;
 

@@ -108,7 +108,7 @@ fn closed_port() -> String {
 }
 
 #[test]
-fn a_wrong_client_id_is_named_with_the_data_centre() {
+fn a_wrong_client_id_is_named_with_the_data_center() {
     let setup = Setup::with(small(), |file| file.config_text("client_id", "1000.NOBODY"));
     client_is_unknown(&setup);
 }
@@ -144,14 +144,14 @@ fn a_used_code_asks_for_a_new_one() {
 }
 
 #[test]
-fn the_wrong_data_centre_is_said_to_be_the_usual_cause() {
+fn the_wrong_data_center_is_said_to_be_the_usual_cause() {
     let setup = Setup::new(small());
     setup.simulator.set(|settings| settings.wrong_data_center = true);
     client_is_unknown(&setup);
 }
 
 #[test]
-fn a_connection_that_is_not_authorised_says_how() {
+fn a_connection_that_is_not_authorized_says_how() {
     let setup = Setup::new(small());
     check(
         &setup,
@@ -166,7 +166,7 @@ fn a_connection_that_is_not_authorised_says_how() {
 }
 
 #[test]
-fn a_revoked_refresh_token_asks_to_authorise_again() {
+fn a_revoked_refresh_token_asks_to_authorize_again() {
     let setup = Setup::authorized(5);
     setup.simulator.revoke_tokens();
     check(
@@ -218,7 +218,7 @@ fn scopes_that_are_missing_in_check_name_their_tables() {
 }
 
 #[test]
-fn a_wrong_organisation_is_a_matter_of_configuration() {
+fn a_wrong_organization_is_a_matter_of_configuration() {
     let setup = Setup::with(small(), |file| file.config_text("organization_id", "600000000"));
     setup.authorize();
     check(
@@ -381,7 +381,7 @@ fn all_problems_of_a_configuration_come_at_once() {
         let file =
             file.without("organization_id").config_text("data_center", "mars").config_text("sort", "random");
         file.config("tables", "[\"Tickets\", \"cats\"]")
-            .config("colour", "1")
+            .config("color", "1")
             .config("ticket_detail", "\"yes\"")
     });
     check(
@@ -395,7 +395,7 @@ fn all_problems_of_a_configuration_come_at_once() {
           `tables` `cats` must be a table: departments, organization_fields, products, contracts, accounts, contacts, tickets, ticket_conversations
           `ticket_detail` must be true or false, without quotes
           `sort` must be one of oldest, newest
-          `colour` is not a configuration key
+          `color` is not a configuration key
 
         hint: `spec` lists every key with its meaning
     "#]],

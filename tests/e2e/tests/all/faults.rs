@@ -180,7 +180,7 @@ fn an_empty_portal_is_read_to_its_end() {
 }
 
 #[test]
-fn lists_of_exactly_one_page_and_its_neighbours_are_whole() {
+fn lists_of_exactly_one_page_and_its_neighbors_are_whole() {
     for tickets in [1, 99, 100, 101, 198, 199, 200, 201] {
         let setup = Setup::authorized(tickets);
         setup.sync();

@@ -76,7 +76,7 @@ fn a_run_after_a_kill_does_not_begin_again() {
 }
 
 #[test]
-fn killed_during_a_full_read_known_rows_stay_until_the_pass_is_complete() {
+fn killed_during_a_full_refresh_known_rows_stay_until_the_snapshot_is_complete() {
     for seed in seeds(20..22) {
         let setup = portal(seed, |file| file);
         setup.sync();
@@ -156,7 +156,7 @@ fn killed_while_it_authorizes_the_session_is_whole_or_absent() {
         wait_until("the moment of the kill", || Instant::now() >= then);
         running.kill();
         setup.remember(running.wait());
-        // Either nothing was kept, and a person authorises again, or all was.
+        // Either nothing was kept, and a person authorizes again, or all was.
         let code = setup.host(&["sync"]).code();
         assert!([0, 4].contains(&code), "seed {seed}: exit code {code}");
         setup.authorize();

@@ -1,4 +1,4 @@
-//! The same artefact in another host: PyPI `wasmtime`, WASI HTTP and the contract, nothing of ours.
+//! The same artifact in another host: PyPI `wasmtime`, WASI HTTP and the contract, nothing of ours.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -38,7 +38,7 @@ fn make_environment() -> PathBuf {
     python
 }
 
-/// Runs the Python host on a simulator; `code` authorises.
+/// Runs the Python host on a simulator; `code` authorizes.
 fn connector_host(setup: &Setup, config: &Value, arguments: &[&str]) -> Run {
     setup.write("config.json", &config.to_string());
     let mut command = Command::new(python());
@@ -104,7 +104,7 @@ fn another_host_is_told_errors_in_the_words_of_the_contract() {
     let run = connector_host(&setup, &config, &["--code", GRANT_CODE]).exits(1);
     assert!(run.stderr.contains("error: `client_secret` is wrong for this client"), "{run}");
     assert!(run.stderr.contains("hint: copy the Client Secret again"), "{run}");
-    config["colour"] = 1.into();
+    config["color"] = 1.into();
     let run = connector_host(&setup, &config, &[]).exits(1);
-    assert!(run.stderr.contains("colour"), "{run}");
+    assert!(run.stderr.contains("color"), "{run}");
 }

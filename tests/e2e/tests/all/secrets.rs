@@ -110,7 +110,7 @@ fn no_secret_is_written_anywhere() {
     setup.write("a.toml", &file(&|file| file));
     setup.write("lines.toml", &file(&|file| file.named("lines").jsonl()));
     setup.write("wrong.toml", &file(&|file| file.named("wrong").config_text("client_id", "1000.NOBODY")));
-    setup.write("bad.toml", &file(&|file| file.named("bad").config("colour", "1")));
+    setup.write("bad.toml", &file(&|file| file.named("bad").config("color", "1")));
     setup.write("closed.toml", &file(&|file| file.named("closed").deny_all()));
     setup.write("env.toml", &file(&|file| file.named("env").config_text("client_secret", "${E2E_SECRET}x")));
     let second = "1000.simcode.second";

@@ -13,7 +13,7 @@ use crate::support::{ConnectionFile, Run, Setup, sizes};
 
 const NONE_KNOWN: BTreeMap<&str, Truth> = BTreeMap::new();
 
-/// A portal of 5,000 tickets, authorised and read once.
+/// A portal of 5,000 tickets, authorized and read once.
 fn read_five_thousand(alter: impl FnOnce(ConnectionFile) -> ConnectionFile) -> Setup {
     let sizes = Sizes { trashed_tickets: 20, archived_tickets: 20, ..Sizes::default() };
     let setup = Setup::with(Options { sizes, ..Options::default() }, alter);

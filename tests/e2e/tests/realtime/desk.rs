@@ -35,7 +35,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// A portal of so many tickets, authorised.
+    /// A portal of so many tickets, authorized.
     pub(crate) fn new(tickets: u32) -> Desk {
         Desk::with(Options { sizes: sizes(tickets), ..Options::default() }, |file| file)
     }

@@ -57,7 +57,7 @@ impl Target {
 
     /// The only dead letter has this reason, and nothing was changed by it.
     #[track_caller]
-    fn buried_because(&self, reason: &str, before: Option<&str>) {
+    fn dead_because(&self, reason: &str, before: Option<&str>) {
         self.desk.settle(&self.serve);
         let dead = self.desk.dead_letters();
         assert_eq!(dead.len(), 1, "{reason}: {dead:?}");
@@ -71,7 +71,7 @@ impl Target {
 }
 
 #[test]
-fn forged_signatures_are_buried_with_their_reason() {
+fn forged_signatures_become_dead_letters_with_their_reason() {
     let target = Target::new();
     target.goes_on("before");
     for (signature, reason) in [
@@ -84,19 +84,19 @@ fn forged_signatures_are_buried_with_their_reason() {
     ] {
         let status = target.desk.forge(&target.url, &target.hook, signature, &target.says(signature));
         assert_eq!(status, 200, "{signature}: the door does not tell a forger what it thinks");
-        target.buried_because(reason, Some("before"));
+        target.dead_because(reason, Some("before"));
     }
     target.goes_on("after");
 }
 
 #[test]
-fn deliveries_of_another_organisation_are_buried() {
+fn deliveries_of_another_organization_become_dead_letters() {
     let target = Target::new();
     target.goes_on("before");
     let mut body = target.says("a lie");
     body[0]["orgId"] = Value::from("60009999999");
     assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.buried_because("another organization", Some("before"));
+    target.dead_because("another organization", Some("before"));
     // Signed by the right key, but for another portal.
     let organization_id = "60009999999".to_owned();
     let other = Options { sizes: sizes(1), organization_id, ..Options::default() };
@@ -105,7 +105,7 @@ fn deliveries_of_another_organisation_are_buried() {
     let forge = format!("{}/_admin/webhooks/forge", other.url());
     let answer = request("POST", &forge, &[], call.to_string().as_bytes());
     assert_eq!(answer.body, r#"{"status":200}"#);
-    target.buried_because("another organization", Some("before"));
+    target.dead_because("another organization", Some("before"));
     target.goes_on("after");
 }
 
@@ -119,12 +119,12 @@ fn a_delivery_is_taken_whole_or_not_at_all() {
     foreign["orgId"] = Value::from("1");
     body.as_array_mut().expect("an array").push(foreign);
     assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.buried_because("another organization", Some("before"));
+    target.dead_because("another organization", Some("before"));
     target.goes_on("after");
 }
 
 #[test]
-fn bodies_that_cannot_be_read_are_buried() {
+fn bodies_that_cannot_be_read_become_dead_letters() {
     let target = Target::new();
     target.goes_on("before");
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
@@ -148,10 +148,10 @@ fn bodies_that_cannot_be_read_are_buried() {
         let token = target.desk.tokens(&target.hook, 1).remove(0);
         let signed = request("POST", &target.url, &[("x-zdesk-jwt", &token)], body);
         assert_eq!(signed.status, 200, "{shown}");
-        target.buried_because(reason, Some("before"));
+        target.dead_because(reason, Some("before"));
         // Of what a stranger sent, no more is said than that.
         assert_eq!(request("POST", &target.url, &[], body).status, 200, "{shown}");
-        target.buried_because("X-ZDesk-JWT is missing", Some("before"));
+        target.dead_because("X-ZDesk-JWT is missing", Some("before"));
     }
     target.goes_on("after");
 }

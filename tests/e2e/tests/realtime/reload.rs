@@ -10,24 +10,24 @@ use crate::serve::Serve;
 use crate::support::{ConnectionFile, sizes};
 
 /// Connections of one portal, each with a file in `connections` and rows of its own.
-struct Tenants {
+struct Connections {
     desk: Desk,
 }
 
-impl Tenants {
-    fn new(names: &[&str]) -> Tenants {
+impl Connections {
+    fn new(names: &[&str]) -> Connections {
         let options = Options { sizes: sizes(15), grant_code_reusable: true, ..Options::default() };
-        let tenants = Tenants { desk: Desk::with(options, |file| file) };
-        std::fs::create_dir(tenants.desk.setup.path("connections")).expect("a folder");
-        names.iter().for_each(|name| tenants.add(name));
-        tenants
+        let connections = Connections { desk: Desk::with(options, |file| file) };
+        std::fs::create_dir(connections.desk.setup.path("connections")).expect("a folder");
+        names.iter().for_each(|name| connections.add(name));
+        connections
     }
 
     fn file(&self, name: &str) -> String {
         format!("connections/{name}.toml")
     }
 
-    /// Writes the file of a connection, authorised.
+    /// Writes the file of a connection, authorized.
     fn add(&self, name: &str) {
         let target = self.desk.setup.path(&format!("{name}.db"));
         let file = ConnectionFile::of(&self.desk.setup.simulator).named(name);
@@ -98,29 +98,29 @@ fn until_status(url: &str, status: u16) {
 
 #[test]
 fn connections_come_and_go_without_touching_the_others() {
-    let tenants = Tenants::new(&["alpha", "beta"]);
-    let serve = tenants.serve(0);
-    tenants.until_read("alpha");
-    tenants.until_read("beta");
-    let (alpha, beta) = (tenants.hook(&serve, "alpha"), tenants.hook(&serve, "beta"));
-    tenants.follow("two", &["alpha", "beta"]);
-    let requests_of_one = tenants.desk.setup.requests();
-    tenants.add("gamma");
+    let connections = Connections::new(&["alpha", "beta"]);
+    let serve = connections.serve(0);
+    connections.until_read("alpha");
+    connections.until_read("beta");
+    let (alpha, beta) = (connections.hook(&serve, "alpha"), connections.hook(&serve, "beta"));
+    connections.follow("two", &["alpha", "beta"]);
+    let requests_of_one = connections.desk.setup.requests();
+    connections.add("gamma");
     serve.signal("HUP");
-    tenants.until_read("gamma");
-    let gamma = tenants.hook(&serve, "gamma");
+    connections.until_read("gamma");
+    let gamma = connections.hook(&serve, "gamma");
     until_status(&gamma, 200);
-    tenants.follow("three", &["alpha", "beta", "gamma"]);
+    connections.follow("three", &["alpha", "beta", "gamma"]);
     // Only the new one was read.
-    let requests = tenants.desk.setup.requests() - requests_of_one;
+    let requests = connections.desk.setup.requests() - requests_of_one;
     assert!(requests < requests_of_one, "{requests} requests after {requests_of_one}");
-    tenants.remove("beta");
+    connections.remove("beta");
     serve.signal("HUP");
     until_status(&beta, 410);
     assert_eq!(request("POST", &beta, &[], b"[{}]").status, 410);
     until_status(&alpha, 200);
-    tenants.follow("two again", &["alpha", "gamma"]);
-    let hooks = tenants.desk.admin("GET", "webhooks", &json!({}));
+    connections.follow("two again", &["alpha", "gamma"]);
+    let hooks = connections.desk.admin("GET", "webhooks", &json!({}));
     let still =
         hooks["webhooks"].as_array().expect("webhooks").iter().filter(|hook| hook["url"] == beta.as_str());
     assert_eq!(still.count(), 0, "410 ends the subscription at the source");
@@ -129,67 +129,67 @@ fn connections_come_and_go_without_touching_the_others() {
 
 #[test]
 fn a_file_that_cannot_be_used_leaves_what_runs() {
-    let tenants = Tenants::new(&["alpha"]);
-    let serve = tenants.serve(0);
-    tenants.until_read("alpha");
-    let alpha = tenants.hook(&serve, "alpha");
-    tenants.desk.setup.write(&tenants.file("broken"), "name = \"broken\"\n[config\n");
+    let connections = Connections::new(&["alpha"]);
+    let serve = connections.serve(0);
+    connections.until_read("alpha");
+    let alpha = connections.hook(&serve, "alpha");
+    connections.desk.setup.write(&connections.file("broken"), "name = \"broken\"\n[config\n");
     serve.signal("HUP");
     eventually("a word about the broken file", || {
         let said = serve.said();
         if said.contains("broken.toml") { Ok(()) } else { Err(said) }
     });
     until_status(&alpha, 200);
-    tenants.follow("still", &["alpha"]);
+    connections.follow("still", &["alpha"]);
     serve.stop();
 }
 
 #[test]
 fn ended_in_the_middle_it_goes_on_where_it_was() {
-    let tenants = Tenants::new(&["alpha", "beta"]);
-    let serve = tenants.serve(0);
+    let connections = Connections::new(&["alpha", "beta"]);
+    let serve = connections.serve(0);
     for name in ["alpha", "beta"] {
-        tenants.until_read(name);
-        tenants.hook(&serve, name);
+        connections.until_read(name);
+        connections.hook(&serve, name);
     }
     let port = serve.port();
-    let ids = tenants.desk.live_ids("tickets");
+    let ids = connections.desk.live_ids("tickets");
     for round in 0..20 {
         for id in &ids {
             let values = json!({"subject": format!("round {round}")});
-            tenants.desk.mutate(json!({"op": "update", "table": "tickets", "id": id, "values": values}));
+            connections.desk.mutate(json!({"op": "update", "table": "tickets", "id": id, "values": values}));
         }
     }
-    assert!(tenants.desk.setup.simulator.wait_for_deliveries(std::time::Duration::from_secs(60)));
+    assert!(connections.desk.setup.simulator.wait_for_deliveries(std::time::Duration::from_secs(60)));
     serve.stop();
-    let before = tenants.desk.setup.requests_to("GET /tickets");
-    let serve = tenants.serve(port);
+    let before = connections.desk.setup.requests_to("GET /tickets");
+    let serve = connections.serve(port);
     for name in ["alpha", "beta"] {
         let last = "SELECT count(*) FROM tickets_live WHERE subject = 'round 19'";
-        tenants.rows(name).until_number(last, ids.len() as i64);
+        connections.rows(name).until_number(last, ids.len() as i64);
     }
-    assert_eq!(tenants.desk.setup.requests_to("GET /tickets"), before, "the lists are not read again");
-    tenants.follow("after", &["alpha", "beta"]);
+    assert_eq!(connections.desk.setup.requests_to("GET /tickets"), before, "the lists are not read again");
+    connections.follow("after", &["alpha", "beta"]);
     serve.stop();
 }
 
 #[test]
 fn a_removed_connection_says_so_after_a_restart_too() {
-    let tenants = Tenants::new(&["alpha", "beta", "gamma", "delta"]);
-    let serve = tenants.serve(0);
+    let connections = Connections::new(&["alpha", "beta", "gamma", "delta"]);
+    let serve = connections.serve(0);
     let port = serve.port();
-    let urls = ["alpha", "beta", "gamma", "delta"].map(|name| tenants.hook(&serve, name));
+    let urls = ["alpha", "beta", "gamma", "delta"].map(|name| connections.hook(&serve, name));
     let [alpha, beta, gamma, delta] = &urls;
-    tenants.remove("beta");
+    connections.remove("beta");
     serve.signal("HUP");
     until_status(beta, 410);
     serve.stop();
     // Removed while nobody looks; but somebody works with one of them.
-    tenants.remove("gamma");
-    tenants.remove("delta");
-    let lock = std::fs::File::open(tenants.desk.setup.path("D/delta/lock")).expect("a lock");
+    connections.remove("gamma");
+    connections.remove("delta");
+    let lock = std::fs::File::open(connections.desk.setup.path("D/delta/lock")).expect("a lock");
     lock.try_lock().expect("nobody has it");
-    let serve = tenants.serve(port);
+    let serve = connections.serve(port);
     let statuses = urls.each_ref().map(|url| request("GET", url, &[], b"").status);
     assert_eq!(statuses, [200, 410, 410, 404]);
     assert_eq!(request("POST", beta, &[], b"[{}]").status, 410);
@@ -201,14 +201,14 @@ fn a_removed_connection_says_so_after_a_restart_too() {
     );
     drop(lock);
     // It comes back, with the same URL.
-    tenants.add("beta");
+    connections.add("beta");
     serve.signal("HUP");
     until_status(beta, 200);
     until_status(delta, 410);
     serve.stop();
     // Without a folder, nothing is inferred from files that are not there; what is known stays known.
-    tenants.remove("beta");
-    let serve = Serve::start(tenants.desk.setup.folder(), port, &["-c", "connections/alpha.toml"]);
+    connections.remove("beta");
+    let serve = Serve::start(connections.desk.setup.folder(), port, &["-c", "connections/alpha.toml"]);
     let statuses = [alpha, beta, gamma, delta].map(|url| request("GET", url, &[], b"").status);
     assert_eq!(statuses, [200, 404, 410, 410]);
     serve.stop();
@@ -216,27 +216,27 @@ fn a_removed_connection_says_so_after_a_restart_too() {
 
 #[test]
 fn a_broken_file_loses_nothing_and_its_deliveries_are_applied_once_it_is_mended() {
-    let tenants = Tenants::new(&["alpha", "beta"]);
-    let serve = tenants.serve(0);
+    let connections = Connections::new(&["alpha", "beta"]);
+    let serve = connections.serve(0);
     let port = serve.port();
     for name in ["alpha", "beta"] {
-        tenants.until_read(name);
+        connections.until_read(name);
     }
-    let beta = tenants.hook(&serve, "beta");
+    let beta = connections.hook(&serve, "beta");
     serve.stop();
-    let id = &tenants.desk.live_ids("tickets")[0];
+    let id = &connections.desk.live_ids("tickets")[0];
     for (subject, text) in [
         ("no end", "name = \"beta\"\n[config\n"),
         ("no name", "name = \"be"),
         ("no component", "name = \"beta\"\ncomponent = \"nowhere.wasm\"\n"),
     ] {
-        tenants.damage("beta", text);
-        let serve = tenants.serve(port);
+        connections.damage("beta", text);
+        let serve = connections.serve(port);
         assert!(serve.said().contains("connections/beta.toml: not loaded"), "{}", serve.said());
         assert_eq!(request("GET", &beta, &[], b"").status, 200, "{subject}");
         let values = json!({"subject": subject});
-        tenants.desk.mutate(json!({"op": "update", "table": "tickets", "id": id, "values": values}));
-        assert!(tenants.desk.setup.simulator.wait_for_deliveries(std::time::Duration::from_secs(60)));
+        connections.desk.mutate(json!({"op": "update", "table": "tickets", "id": id, "values": values}));
+        assert!(connections.desk.setup.simulator.wait_for_deliveries(std::time::Duration::from_secs(60)));
         assert_eq!(
             serve.metric_with("host_runner_delivery_queue_length", "\"beta\""),
             Some(1.0),
@@ -246,25 +246,25 @@ fn a_broken_file_loses_nothing_and_its_deliveries_are_applied_once_it_is_mended(
         let health: serde_json::Value = serde_json::from_str(&health.body).expect("JSON");
         assert_eq!(health["status"], "degraded", "{health}");
         assert_eq!(health["invalid_files"][0]["file"], "connections/beta.toml", "{health}");
-        tenants.add("beta");
+        connections.add("beta");
         let applied = || serve.metric_with("host_runner_deliveries_applied_total", "\"beta\"");
         eventually("the delivery", || match applied() {
             Some(1.0) => Ok(()),
             applied => Err(format!("{applied:?}")),
         });
         let row = format!("SELECT subject FROM tickets WHERE id = '{id}'");
-        assert_eq!(tenants.rows("beta").text(&row).as_deref(), Some(subject));
+        assert_eq!(connections.rows("beta").text(&row).as_deref(), Some(subject));
         serve.stop();
     }
 }
 
 #[test]
 fn a_file_that_is_renamed_or_gone_with_all_others_is_no_removal() {
-    let tenants = Tenants::new(&["alpha"]);
-    let serve = tenants.serve(0);
-    tenants.until_read("alpha");
-    let alpha = tenants.hook(&serve, "alpha");
-    let path = |name: &str| tenants.desk.setup.path(&tenants.file(name));
+    let connections = Connections::new(&["alpha"]);
+    let serve = connections.serve(0);
+    connections.until_read("alpha");
+    let alpha = connections.hook(&serve, "alpha");
+    let path = |name: &str| connections.desk.setup.path(&connections.file(name));
     std::fs::rename(path("alpha"), path("omega")).expect("a move");
     serve.signal("HUP");
     // Asked all the while: the source would forget the webhook at a single 410.
@@ -273,17 +273,17 @@ fn a_file_that_is_renamed_or_gone_with_all_others_is_no_removal() {
         let said = serve.said();
         if said.matches("alpha: into").count() == 2 { Ok(()) } else { Err(said) }
     });
-    tenants.follow("renamed", &["alpha"]);
+    connections.follow("renamed", &["alpha"]);
     // An empty folder may be one that is not mounted.
-    std::fs::rename(path("omega"), tenants.desk.setup.path("aside")).expect("a move");
+    std::fs::rename(path("omega"), connections.desk.setup.path("aside")).expect("a move");
     serve.signal("HUP");
     eventually("a word about the file", || {
         assert_eq!(request("GET", &alpha, &[], b"").status, 200);
         let said = serve.said();
         if said.contains("alpha: stopped") { Ok(()) } else { Err(said) }
     });
-    std::fs::rename(tenants.desk.setup.path("aside"), path("alpha")).expect("a move");
-    tenants.follow("back", &["alpha"]);
+    std::fs::rename(connections.desk.setup.path("aside"), path("alpha")).expect("a move");
+    connections.follow("back", &["alpha"]);
     assert!(!serve.said().contains("alpha: removed"));
     serve.stop();
 }

@@ -8,7 +8,7 @@ use crate::config::Config;
 /// Bytes asked for in one read; a host returns less.
 const READ_BYTES: u64 = 1 << 20;
 
-/// Bytes of one header: hosts refuse longer ones, whatever their limit on all headers together is.
+/// Bytes of one header: hosts refuse longer ones, independent of their limit on all headers.
 const HEADER_BYTES: usize = 1 << 15;
 
 /// Creates handles until the host stops it.

@@ -1,4 +1,4 @@
-//! The endpoints: what one consists of, what each kind costs, and how a path is matched to one.
+//! The endpoints: their parts, the cost of each kind, and how a path is matched to one.
 
 use http::Method;
 

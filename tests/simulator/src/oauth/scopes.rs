@@ -1,4 +1,4 @@
-//! Scopes: the names that exist, what each grants, and what an endpoint requires (reference, §2.5).
+//! Scopes: existing names, their grants, and the requirement of an endpoint (reference, §2.5).
 
 use std::collections::BTreeSet;
 

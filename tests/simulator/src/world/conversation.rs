@@ -15,7 +15,7 @@ pub(crate) enum Author {
     Agent(u32),
 }
 
-/// What distinguishes a thread from a comment.
+/// The difference between a thread and a comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConversationKind {
     /// A message; `incoming` when the contact wrote it.

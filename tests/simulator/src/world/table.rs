@@ -1,4 +1,4 @@
-//! A table: the records of one module, with what is derived from them (selections, rendered rows,
+//! A table: the records of one module, with data derived from them (selections, rendered rows,
 //! the lagging search index) and invalidated when a record changes.
 //!
 //! Knows which keys a list row has, and not what the keys mean.
@@ -29,7 +29,7 @@ pub(crate) enum Lifecycle {
     Purged,
 }
 
-/// What distinguishes one module from another.
+/// The differences between modules.
 #[derive(Debug)]
 pub(crate) struct Module {
     /// The name in URLs and in `/_admin/truth/`.

@@ -61,7 +61,7 @@ fn properties(setup: &Setup) -> BTreeMap<String, Vec<Property>> {
     tables.collect()
 }
 
-/// The tables of the truth against those of `out.db`. Rows of `known` must be there, buried when gone.
+/// The tables of the truth against those of `out.db`. Rows of `known` must exist, marked when deleted.
 #[track_caller]
 pub(crate) fn check_sqlite(setup: &Setup, truths: &BTreeMap<&str, Truth>, known: &BTreeMap<&str, Truth>) {
     let properties = properties(setup);

@@ -27,7 +27,7 @@ pub(crate) fn sizes(tickets: u32) -> Sizes {
 }
 
 impl Setup {
-    /// A simulator and a connection file that works with it; not authorised yet.
+    /// A simulator and a connection file that works with it; not authorized yet.
     pub(crate) fn new(options: Options) -> Setup {
         Setup::with(options, |file| file)
     }
@@ -44,7 +44,7 @@ impl Setup {
         setup
     }
 
-    /// A simulator of `tickets` tickets, authorised.
+    /// A simulator of `tickets` tickets, authorized.
     pub(crate) fn authorized(tickets: u32) -> Setup {
         Setup::authorized_with(tickets, |file| file)
     }
