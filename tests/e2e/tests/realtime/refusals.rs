@@ -137,7 +137,7 @@ fn bodies_that_cannot_be_read_become_dead_letters() {
         (b"not JSON at all".as_slice(), "the body is"),
         (b"<xml/>", "the body is"),
         (b"42", "neither an array nor an object"),
-        (b"[{\"eventType\":", "usable JSON"),
+        (b"[{\"eventType\":", "not JSON of events"),
         (b"\xff\xfe[{}]", "not UTF-8"),
         (b"[{\"eventType\":\"Ticket_Update\",\"payload\":{\"id\":\"\xc3\x28\"}}]", "not UTF-8"),
         (deep.as_bytes(), "webhook delivery: "),
