@@ -4,7 +4,7 @@ mod dead_letters;
 mod door;
 mod slow;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use desk_simulator::{Options, Simulator};
 use serde_json::{Value, json};
