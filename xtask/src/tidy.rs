@@ -13,13 +13,13 @@ use sources::{Part, Source};
 
 /// Phrases of the dialect per 1,000 lines of comments and documents, in the four classes that the review of
 /// issue 7 counted.
-const DIALECT_MAX: f64 = 12.0;
+const DIALECT_MAX: f64 = 6.0;
 /// The same for single words that the review named.
-const WORDS_MAX: f64 = 3.6;
+const WORDS_MAX: f64 = 3.0;
 /// Lines that are too long.
-const LONG_LINES_MAX: usize = 90;
+const LONG_LINES_MAX: usize = 89;
 /// Names that the glossary replaced, and British spellings.
-const NAMES_MAX: usize = 4;
+const NAMES_MAX: usize = 3;
 
 /// Last column of a line of code, comment or document, as in rustfmt.toml.
 const COLUMN_MAX: usize = 110;

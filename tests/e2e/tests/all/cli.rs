@@ -204,7 +204,7 @@ fn what_init_writes_works_once_it_is_filled_in() {
     for key in ["organization_id", "client_id", "client_secret", "ticket_detail", "data_center", "desk_url"] {
         assert!(written.contains(key), "{key} is not explained");
     }
-    // A person fills in what is required and the address of the simulator.
+    // A person fills in the required keys and the address of the simulator.
     let options = setup.simulator.options().clone();
     let (url, mut filled) = (setup.simulator.url(), String::new());
     for line in written.lines() {

@@ -1,6 +1,6 @@
 //! The checker: what the target holds against the simulator's truth, row by row and field by field.
 //!
-//! Shares no code with the runner: conversions are worked out anew from the discovered schema.
+//! Shares no code with the runner: conversions are derived again from the discovered schema.
 
 mod cell;
 mod expected;

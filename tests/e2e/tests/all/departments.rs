@@ -1,4 +1,4 @@
-//! `department_ids` end to end: what is moved in appears, what is moved out leaves, conversations too.
+//! `department_ids` end to end: tickets that move in appear, tickets that move out leave, with their conversations.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Every failure a person meets: the thing is named, what happened is said, the hint says what to do, the code is its own.
+//! Every failure a person meets: the thing, the failure, a hint, and a separate exit code.
 //!
 //! `UPDATE_EXPECT=1` rewrites the expected texts.
 
@@ -15,7 +15,7 @@ fn small() -> Options {
     Options { sizes: sizes(5), ..Options::default() }
 }
 
-/// What the runner says to a person, without what differs from run to run.
+/// The runner's messages, without the parts that differ between runs.
 fn normal(setup: &Setup, text: &str) -> String {
     let url = setup.simulator.url();
     let own = url.trim_start_matches("http://");
@@ -49,7 +49,7 @@ fn check(setup: &Setup, words: &[&str], code: i32, expected: Expect) {
     assert!(said.contains("error: ") && said.contains("hint: "), "no error or no hint: {said}");
 }
 
-/// A `sync` that must fail with this code and begin with these words; the hint is there, whatever it says.
+/// A `sync` that must fail with this code and begin with these words; a hint is required, its text is not compared.
 #[track_caller]
 fn check_words(setup: &Setup, code: i32, words: &str) {
     let run = setup.host(&["sync"]).exits(code);
@@ -59,7 +59,7 @@ fn check_words(setup: &Setup, code: i32, words: &str) {
     assert_eq!(said.lines().count(), 3, "an error is one line and a hint: {said}");
 }
 
-/// `authorize` is told that nobody knows the client.
+/// The accounts server rejects the client of `authorize`.
 #[track_caller]
 fn client_is_unknown(setup: &Setup) {
     check(
@@ -74,7 +74,7 @@ fn client_is_unknown(setup: &Setup) {
     );
 }
 
-/// `authorize` is told that the code is of no use.
+/// The accounts server rejects the code of `authorize`.
 #[track_caller]
 fn code_is_refused(setup: &Setup) {
     check(
@@ -101,7 +101,7 @@ fn tables_read(setup: &Setup) -> Vec<String> {
     database.texts("SELECT \"table\" FROM _sync_state WHERE complete ORDER BY \"table\"")
 }
 
-/// An address at which nobody listens.
+/// An address without a listener.
 fn closed_port() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").to_string()

@@ -1,4 +1,4 @@
-//! SIGKILL at any moment: started again, the runner goes on from its last commit and ends equal to the truth.
+//! SIGKILL at any time: after a restart the runner continues from its last commit and ends equal to the truth.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -87,7 +87,7 @@ fn killed_during_a_full_refresh_known_rows_stay_until_the_snapshot_is_complete()
         }
         let kills = kill_until_tired(&setup, &mut Rng::new(seed), 3, &["sync", "--full-refresh"]);
         assert!(kills > 0, "no kill hit");
-        // The snapshot goes on where it was killed, or begins once more.
+        // The snapshot continues where it was killed, or starts again.
         let words: &[&str] = if seed % 2 == 0 { &["sync"] } else { &["sync", "--full-refresh"] };
         setup.host(words).exits(0);
         check_sqlite(&setup, &truths(&setup.simulator, true), &known);

@@ -31,7 +31,7 @@ fn requests_at_a_time() {
     }
 }
 
-/// More requests than an instance may have handles: whatever is forgotten with each must not add up.
+/// More requests than an instance may have handles: handles that leak with each must not add up.
 #[test]
 fn handles_of_many_requests() {
     let options = Options { sizes: sizes(10_200), ..Options::default() };

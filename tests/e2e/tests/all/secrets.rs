@@ -21,7 +21,7 @@ fn exchange(simulator: &Simulator, request: &str) -> String {
     answer
 }
 
-/// A proxy that passes everything on and keeps what went through, so that the tokens become known.
+/// A proxy that forwards and records everything, so that the test knows the tokens.
 mod wire {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};

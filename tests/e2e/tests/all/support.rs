@@ -1,4 +1,4 @@
-//! What every test stands on: binaries, a simulator, a folder of its own, processes that cannot hang.
+//! Shared by every test: binaries, a simulator, a separate folder, processes with a time limit.
 
 pub(crate) mod binaries;
 pub(crate) mod connection_file;

@@ -153,7 +153,7 @@ fn a_plain_sync_brings_what_was_updated_created_and_restored() {
     mutate(&setup, json!({"op": "update", "table": "products", "id": products[0], "values": values}));
     let before = setup.requests_to("GET /tickets/{id}");
     setup.sync();
-    // What changed is found by search and completed by its detail. Neither shows `relationshipType`, which
+    // A search finds the changed rows, and their details complete them. Neither shows `relationshipType`, which
     // only lists have; a search adds `childTicketCount`.
     let database = rusqlite::Connection::open(setup.path("out.db")).expect("the target");
     let unlisted = "UPDATE tickets SET relationshipType = 'None', _raw = \

@@ -11,7 +11,7 @@ use crate::http::request;
 /// Rows of one list page.
 const PAGE: usize = 100;
 
-/// An access token of our own.
+/// A separate access token.
 fn token(simulator: &Simulator) -> String {
     let (url, options) = (simulator.url(), simulator.options());
     let code = json!({"code": "1000.truth", "reusable": true}).to_string();
@@ -51,7 +51,7 @@ fn accounts(simulator: &Simulator) -> BTreeMap<String, Value> {
     found
 }
 
-/// Contacts: details with what `include=accounts` adds.
+/// Contacts: details with the members of `include=accounts`.
 pub(crate) fn truth_of_contacts(simulator: &Simulator) -> Truth {
     let mut accounts = accounts(simulator);
     let mut contacts = truth(simulator, "contacts", true);

@@ -70,7 +70,7 @@ impl Desk {
         self.until_read();
         let since = Instant::now();
         let hook = self.subscribe(&serve);
-        // What changed before it was registered was told to nobody: all tables are read once more.
+        // No webhook covered the changes before the registration: all tables are read again.
         self.until_polled(&serve, since);
         (serve, hook)
     }
@@ -143,7 +143,7 @@ impl Desk {
         tokens
     }
 
-    /// One mutation that must succeed; the id of what it made.
+    /// One mutation that must succeed; returns the id of its record.
     #[track_caller]
     pub(crate) fn mutate(&self, mutation: Value) -> String {
         let said = self.setup.simulator.mutate(mutation.clone());
@@ -174,7 +174,7 @@ impl Desk {
         });
     }
 
-    /// What lies in the dead letters, as `dead-letters list --json` tells.
+    /// The dead letters, from `dead-letters list --json`.
     pub(crate) fn dead_letters(&self) -> Vec<Value> {
         let said = self.setup.host(&["dead-letters", "list", "--json"]).exits(0).json();
         said["dead_letters"].as_array().unwrap_or_else(|| panic!("{said}")).clone()

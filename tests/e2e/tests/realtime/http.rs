@@ -27,7 +27,7 @@ pub(crate) fn split(url: &str) -> (&str, &str) {
 }
 
 impl Client {
-    /// Connects to the host of a URL, where somebody must listen.
+    /// Connects to the host of a URL, which must have a listener.
     #[track_caller]
     pub(crate) fn connect(url: &str) -> Client {
         Client::try_connect(url).unwrap_or_else(|error| panic!("{url}: {error}"))
@@ -81,7 +81,7 @@ impl Client {
         self.answer(method != "HEAD")
     }
 
-    /// The answer to what was written.
+    /// The answer to the request.
     pub(crate) fn answer(&mut self, has_body: bool) -> std::io::Result<Answer> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;

@@ -1,4 +1,4 @@
-//! What was answered with 200 is never lost, whenever the runner is killed: nothing reads it again from the source.
+//! No delivery that was answered 200 is lost by a kill: polling does not run, so nothing else could bring it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -27,7 +27,7 @@ fn makes(template: &Value, organization: &str, id: u64) -> String {
     json!([event]).to_string()
 }
 
-/// Posts one delivery after the other until told to stop; keeps the ids of those that were answered with 200.
+/// Posts one delivery after the other until stopped; keeps the ids of those answered 200.
 fn post_all(url: &str, first: u64, body: impl Fn(u64) -> String, stop: &AtomicBool, kept: &Mutex<Vec<u64>>) {
     let (_, path) = split(url);
     let mut client = None;
@@ -36,7 +36,7 @@ fn post_all(url: &str, first: u64, body: impl Fn(u64) -> String, stop: &AtomicBo
             if stop.load(Ordering::Relaxed) {
                 return;
             }
-            // Between a kill and the next start nobody listens.
+            // Between a kill and the next start there is no listener.
             match client.take().map_or_else(|| Client::try_connect(url), Ok) {
                 Ok(connected) => break client.insert(connected),
                 Err(_) => std::thread::park_timeout(Duration::from_millis(2)),

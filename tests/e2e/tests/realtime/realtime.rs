@@ -1,4 +1,4 @@
-//! What happens at the source shows in the target, through webhooks alone: polling is not due for minutes.
+//! Changes at the source reach the sink through webhooks alone: polling is not due for minutes.
 
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ fn change_in_bulk(desk: &Desk, serve: &Serve) {
         for id in &ids {
             desk.mutate(update("tickets", id, json!({"subject": format!("round {round}")})));
         }
-        // Two states of one record within a millisecond cannot be told apart.
+        // Two states of one record within a millisecond cannot be distinguished.
         desk.setup.simulator.advance(Duration::from_millis(2));
     }
     desk.settle(serve);

@@ -1,4 +1,4 @@
-//! What is refused: at the door with a status, or behind it as a dead letter with its reason. Neither stops the runner.
+//! Rejected requests get a status, rejected deliveries become dead letters. Neither stops the runner.
 
 mod dead_letters;
 mod door;

@@ -1,4 +1,4 @@
-//! The truth as the simulator tells it.
+//! The truth as the simulator reports it.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub(crate) fn truth_with_custom_fields(simulator: &Simulator, keys: &[&str]) -> 
     listed
 }
 
-/// Contacts: details with what `include=accounts` adds.
+/// Contacts: details with the members of `include=accounts`.
 pub(crate) fn truth_of_contacts(simulator: &Simulator) -> Truth {
     let accounts = truth(simulator, "accounts", true);
     let mut contacts = truth(simulator, "contacts", true);
@@ -62,7 +62,7 @@ pub(crate) fn truth_of_contacts(simulator: &Simulator) -> Truth {
     contacts
 }
 
-/// Threads and comments, with what the connector adds to make one table of the two.
+/// Threads and comments, with the members that the connector adds so that both fit one table.
 pub(crate) fn truth_of_conversations(simulator: &Simulator) -> Truth {
     let mut talks = truth(simulator, "ticket_conversations", true);
     for row in talks.values_mut().flatten() {

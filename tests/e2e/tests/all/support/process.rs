@@ -67,7 +67,7 @@ pub(crate) struct Running {
 fn drain(mut pipe: impl Read + Send + 'static, closed: std::sync::mpsc::Sender<()>) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What was read before a broken pipe still counts.
+        // Bytes read before a broken pipe count.
         let _ = pipe.read_to_end(&mut bytes);
         let _ = closed.send(());
         bytes

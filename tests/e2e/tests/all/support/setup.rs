@@ -142,7 +142,7 @@ impl Setup {
         self.simulator.stats()["requestsTotal"].as_u64().expect("requestsTotal")
     }
 
-    /// Requests to one endpoint, whatever their answer.
+    /// Requests to one endpoint, with any answer.
     pub(crate) fn requests_to(&self, endpoint: &str) -> u64 {
         let stats = self.simulator.stats();
         let answers = stats["requests"][endpoint].as_object();
