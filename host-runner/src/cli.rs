@@ -24,7 +24,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::de::DeserializeOwned;
 
 use crate::actor::answer_once;
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::describe::Describe;
 use crate::engine::Component;
 use crate::error::{Error, Result};
@@ -166,7 +166,7 @@ impl Context {
 
     /// The connection file, without its component.
     fn connection(&self) -> Result<Connection> {
-        Connection::load(self.file()?, &|name: &str| std::env::var(name).ok())
+        Connection::load(self.file()?, &connection::environment)
     }
 
     /// The connection file with its component.

@@ -169,6 +169,11 @@ impl Connection {
     }
 }
 
+/// A variable of this process's environment.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The name in a file that is not usable, as far as it can be read.
 pub fn name_in(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;

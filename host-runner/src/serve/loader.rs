@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::connection_files::{self, Stamp};
-use crate::connection;
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::loaded::{Engines, LoadedConnection};
@@ -38,7 +37,7 @@ pub(super) struct Loader {
 
 /// The connection's name in a file, as far as it can be read.
 pub(super) fn name_in(file: &Path) -> Option<String> {
-    connection::name_in(file, &|name: &str| std::env::var(name).ok())
+    connection::name_in(file, &connection::environment)
 }
 
 /// Hashed, because the connection holds secrets.
@@ -55,7 +54,7 @@ impl Loader {
         taken: &(dyn Fn(&str) -> Option<PathBuf> + Sync),
     ) -> Result<Loaded> {
         let stamp = connection_files::stamp(file);
-        let connection = Connection::load(file, &|name: &str| std::env::var(name).ok())?;
+        let connection = Connection::load(file, &connection::environment)?;
         let mut loaded = LoadedConnection::load_in(&self.engines, connection, &self.paths).await?;
         // Before its URL accepts deliveries: a configuration that the component rejects.
         validate(&loaded.component, loaded.connection.config_text(), &loaded.connection.limits)
