@@ -32,7 +32,7 @@ mod transaction;
 mod queue;
 mod writer;
 
-mod board;
+mod notifier;
 mod reader;
 mod summary;
 
@@ -42,14 +42,14 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
-use self::board::Board;
 pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
 pub use self::delivery::{AppendError, Depth, Stored};
 pub use self::limits::JournalLimits;
+use self::notifier::Notifier;
 use self::queue::{Change, Command, Queue};
 use self::reader::Readers;
 use self::record::Record;
-pub use self::recovery::{Found, FoundConnection};
+pub use self::recovery::{RecoveredConnection, RecoveryReport};
 pub use self::salvage::Replaced;
 pub use self::summary::{Summary, summary};
 use crate::delivery::Delivery;
@@ -65,7 +65,7 @@ pub struct Journal {
 struct Inner {
     path: PathBuf,
     queue: Arc<Queue>,
-    board: Arc<Board>,
+    notifier: Arc<Notifier>,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
     /// The lock of the process that repairs the file at start-up.
@@ -89,22 +89,22 @@ impl Drop for Inner {
 
 impl Journal {
     /// Opens or creates the journal, verifies every record, and reports the result.
-    pub fn open(path: impl AsRef<Path>, limits: JournalLimits) -> Result<(Self, Found)> {
+    pub fn open(path: impl AsRef<Path>, limits: JournalLimits) -> Result<(Self, RecoveryReport)> {
         Self::open_at(path.as_ref(), limits, crate::clock::now_ms())
     }
 
     /// [`Self::open`] with the time at which a new file starts to number its deliveries.
-    fn open_at(path: &Path, limits: JournalLimits, now_ms: u64) -> Result<(Self, Found)> {
+    fn open_at(path: &Path, limits: JournalLimits, now_ms: u64) -> Result<(Self, RecoveryReport)> {
         let path = path.to_owned();
-        let recovery::Opened { database, ledger, found, owner } = recovery::open(&path, &limits, now_ms)?;
+        let recovery::Opened { database, ledger, report, owner } = recovery::open(&path, &limits, now_ms)?;
         let queue = Arc::new(Queue::default());
-        let board = Arc::new(Board::default());
-        board.publish_all(&ledger);
-        let writer = writer::Writer::new(path.clone(), limits, database, ledger, Arc::clone(&board));
+        let notifier = Arc::new(Notifier::default());
+        notifier.publish_all(&ledger);
+        let writer = writer::Writer::new(path.clone(), limits, database, ledger, Arc::clone(&notifier));
         let writer = writer.spawn(Arc::clone(&queue))?;
         let readers = Readers::new(path.clone());
-        let inner = Inner { path, queue, board, readers, writer: Some(writer), _owner: owner };
-        Ok((Self { inner: Arc::new(inner) }, found))
+        let inner = Inner { path, queue, notifier, readers, writer: Some(writer), _owner: owner };
+        Ok((Self { inner: Arc::new(inner) }, report))
     }
 
     /// The journal's file.
@@ -150,19 +150,19 @@ impl Journal {
 
     /// The length of a connection's queue.
     pub fn depth(&self, connection: &str) -> Result<Depth> {
-        let (pending, dead) = self.inner.board.depth(connection);
+        let (pending, dead) = self.inner.notifier.depth(connection);
         let oldest_ms = if pending.count == 0 { None } else { self.inner.readers.oldest(connection)? };
         Ok(Depth { count: pending.count, bytes: pending.bytes, oldest_ms, dead: dead.count })
     }
 
     /// The last `seq` of a connection; changes with every commit that adds to it.
     pub fn arrivals(&self, connection: &str) -> watch::Receiver<u64> {
-        self.inner.board.arrivals(connection)
+        self.inner.notifier.arrivals(connection)
     }
 
     /// The signal for deliveries that were rejected or will not be applied.
     pub fn missed_deliveries(&self) -> &MissedDeliveries {
-        &self.inner.board.missed
+        &self.inner.notifier.missed
     }
 
     /// Dead letters with an id greater than `after`, oldest first, of one connection or of all.

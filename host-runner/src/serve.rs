@@ -24,7 +24,7 @@ use self::connections::{Connections, Reload};
 use self::status::Overview;
 use crate::error::{Error, Result};
 use crate::ingress::{self, Ingress, TlsFiles};
-use crate::journal::{Found, Journal, JournalLimits};
+use crate::journal::{Journal, JournalLimits, RecoveryReport};
 use crate::paths::Paths;
 use crate::stop::Stop;
 use crate::webhook_url::{PublicUrl, UrlRegistry};
@@ -118,8 +118,8 @@ async fn received(signal: &mut Signal) {
 }
 
 /// Reports the recovery of the journal.
-fn print_recovery(found: &Found, notify: &(dyn Fn(&str) + Sync)) {
-    if let Some(replaced) = &found.replaced {
+fn print_recovery(report: &RecoveryReport, notify: &(dyn Fn(&str) + Sync)) {
+    if let Some(replaced) = &report.replaced {
         notify(&format!(
             "warning: journal: could not be read ({}); moved to {}, {} deliveries recovered, {} lost",
             replaced.reason,
@@ -128,10 +128,10 @@ fn print_recovery(found: &Found, notify: &(dyn Fn(&str) + Sync)) {
             replaced.lost
         ));
     }
-    if found.corrupt > 0 {
-        notify(&format!("warning: journal: {} corrupt deliveries became dead letters", found.corrupt));
+    if report.corrupt > 0 {
+        notify(&format!("warning: journal: {} corrupt deliveries became dead letters", report.corrupt));
     }
-    for one in found.connections.iter().filter(|one| one.pending > 0) {
+    for one in report.connections.iter().filter(|one| one.pending > 0) {
         let (deliveries, bytes) = (one.pending, one.bytes);
         tracing::info!(connection = %one.name, deliveries, bytes, "queued in the journal");
     }

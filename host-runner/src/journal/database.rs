@@ -138,6 +138,11 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// A failure of the database as an error.
 pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Error {
+    let error: &dyn std::fmt::Display = match error {
+        // The reader's own message, without the number of a column.
+        rusqlite::Error::FromSqlConversionFailure(_, _, message) => message,
+        other => other,
+    };
     Error::state(format!("journal {}: {error}", path.display()))
 }
 

@@ -53,6 +53,13 @@ pub struct JournalLimits {
     pub file_bytes: u64,
 }
 
+impl JournalLimits {
+    /// Whether a delivery that was appended at that time has been queued for too long.
+    pub(super) fn is_expired(&self, appended_at_ms: u64, now_ms: u64) -> bool {
+        u128::from(now_ms.saturating_sub(appended_at_ms)) >= self.age.as_millis()
+    }
+}
+
 impl Default for JournalLimits {
     fn default() -> Self {
         Self {

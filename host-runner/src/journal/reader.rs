@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use rusqlite::types::Type;
 use rusqlite::{Connection as Database, OptionalExtension, Row, params};
 
 use super::database::{failure, number, open_for_reading};
@@ -165,9 +166,13 @@ fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
     row.get_ref(column).map(|value| value.as_bytes().unwrap_or_default())
 }
 
-/// The cause of that name. Every name was written by this layout: another one is damage.
-fn cause(name: &str) -> Cause {
-    Cause::ALL.into_iter().find(|cause| cause.name() == name).unwrap_or(Cause::Corrupt)
+/// The cause in a column. Another version of this program may have written an unknown name.
+fn cause(row: &Row<'_>, column: usize) -> rusqlite::Result<Cause> {
+    let name: String = row.get(column)?;
+    Cause::ALL.into_iter().find(|cause| cause.name() == name).ok_or_else(|| {
+        let unknown = format!("unknown cause `{name}` of a dead letter; another version may know it");
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, unknown.into())
+    })
 }
 
 fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
@@ -178,7 +183,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         received_at_ms: number(row, 3)?,
         bytes: number(row, 4)?,
         failure: Failure {
-            cause: cause(&row.get::<_, String>(5)?),
+            cause: cause(row, 5)?,
             kind: row.get(6)?,
             code: row.get(7)?,
             reason: row.get(8)?,

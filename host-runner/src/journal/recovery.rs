@@ -28,9 +28,9 @@ use crate::error::{Error, Kind, Result};
 
 /// The result of a start-up. The caller decides whether damage is a reason to stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct RecoveryReport {
     /// Connections with queued deliveries or dead letters, by name.
-    pub connections: Vec<FoundConnection>,
+    pub connections: Vec<RecoveredConnection>,
     /// Records that failed their checksum and became dead letters.
     pub corrupt: u64,
     /// Set if the file could not be read and was replaced.
@@ -41,7 +41,7 @@ pub struct Found {
 
 /// The records of a connection in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundConnection {
+pub struct RecoveredConnection {
     /// Its name.
     pub name: String,
     /// Queued deliveries.
@@ -52,17 +52,17 @@ pub struct FoundConnection {
     pub dead: u64,
 }
 
-impl Found {
+impl RecoveryReport {
     /// Whether deliveries may be lost or became dead letters because of damage.
     pub fn is_damaged(&self) -> bool {
         self.corrupt > 0 || self.replaced.is_some()
     }
 }
 
-impl std::fmt::Display for Found {
+impl std::fmt::Display for RecoveryReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sum = |of: fn(&FoundConnection) -> u64| self.connections.iter().map(of).sum::<u64>();
-        let (pending, dead) = (sum(|found| found.pending), sum(|found| found.dead));
+        let sum = |of: fn(&RecoveredConnection) -> u64| self.connections.iter().map(of).sum::<u64>();
+        let (pending, dead) = (sum(|one| one.pending), sum(|one| one.dead));
         write!(f, "{pending} deliveries pending, {dead} dead letters")?;
         if self.corrupt > 0 {
             write!(f, ", {} of them new, damaged on disk", self.corrupt)?;
@@ -84,7 +84,7 @@ impl std::fmt::Display for Found {
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) ledger: Ledger,
-    pub(super) found: Found,
+    pub(super) report: RecoveryReport,
     pub(super) owner: Option<File>,
 }
 
@@ -94,27 +94,27 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<O
     if owner.is_none() {
         return open_shared(path, limits, now_ms);
     }
-    let mut found = Found::default();
+    let mut report = RecoveryReport::default();
     let first = database::open(path, limits, now_ms)
         .and_then(|database| verify(database, now_ms).map_err(|error| trouble(path, &error)));
     let mut database = match first {
         Ok((database, corrupt)) => {
-            found.corrupt = corrupt;
+            report.corrupt = corrupt;
             database
         }
         Err(Trouble::Other(error)) => return Err(error),
         Err(Trouble::Unreadable(reason)) => {
             let (replaced, database) = salvage::replace(path, limits, reason, now_ms)?;
-            found.replaced = Some(replaced);
+            report.replaced = Some(replaced);
             database
         }
     };
     while let Some(replaced) = salvage::resume(path, &mut database)? {
-        found.replaced = Some(replaced);
+        report.replaced = Some(replaced);
     }
     let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
-    found.connections = connections(&ledger);
-    Ok(Opened { database, ledger, found, owner })
+    report.connections = connections(&ledger);
+    Ok(Opened { database, ledger, report, owner })
 }
 
 /// Locks the journal for repair until the file is closed; none if another process has the lock.
@@ -139,22 +139,23 @@ fn open_shared(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opene
         Trouble::Other(error) => error,
     })?;
     let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
-    let found = Found { connections: connections(&ledger), shared: true, ..Found::default() };
-    Ok(Opened { database, ledger, found, owner: None })
+    let report =
+        RecoveryReport { connections: connections(&ledger), shared: true, ..RecoveryReport::default() };
+    Ok(Opened { database, ledger, report, owner: None })
 }
 
-fn connections(ledger: &Ledger) -> Vec<FoundConnection> {
+fn connections(ledger: &Ledger) -> Vec<RecoveredConnection> {
     let used = ledger.accounts().filter(|(_, account)| account.pending.count + account.dead.count > 0);
-    let mut found: Vec<FoundConnection> = used
-        .map(|(name, account)| FoundConnection {
+    let mut recovered: Vec<RecoveredConnection> = used
+        .map(|(name, account)| RecoveredConnection {
             name: name.clone(),
             pending: account.pending.count,
             bytes: account.pending.bytes,
             dead: account.dead.count,
         })
         .collect();
-    found.sort_by(|one, other| one.name.cmp(&other.name));
-    found
+    recovered.sort_by(|one, other| one.name.cmp(&other.name));
+    recovered
 }
 
 /// Reads every queued record; moves damaged ones to the dead letters and counts them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection as Database;
 
-use super::{AppendError, Cause, Failure, Found, Journal, JournalLimits, Stored, summary};
+use super::{AppendError, Cause, Failure, Journal, JournalLimits, RecoveryReport, Stored, summary};
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
 
@@ -28,11 +28,11 @@ fn give_up(journal: &Journal, connection: &str, seq: u64, kind: &str, reason: &s
     journal.give_up(connection, seq, Failure::of(Cause::Refused, &error, 3, 1_700_000_000_500))
 }
 
-fn open_with(folder: &Path, limits: JournalLimits) -> (Journal, Found) {
+fn open_with(folder: &Path, limits: JournalLimits) -> (Journal, RecoveryReport) {
     Journal::open(folder.join("journal.db"), limits).expect("opened")
 }
 
-fn open(folder: &Path) -> (Journal, Found) {
+fn open(folder: &Path) -> (Journal, RecoveryReport) {
     open_with(folder, JournalLimits::default())
 }
 
@@ -60,7 +60,7 @@ fn pending(journal: &Journal, connection: &str) -> Vec<String> {
 async fn deliveries_are_read_in_order_and_per_connection() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, found) = open(folder.path());
-    assert_eq!(found, Found::default());
+    assert_eq!(found, RecoveryReport::default());
     let a = append(&journal, "a", &["a1", "a2"]).await;
     let b = append(&journal, "b", &["b1"]).await;
     append(&journal, "a", &["a3"]).await;
@@ -90,6 +90,19 @@ async fn acknowledged_deliveries_are_deleted_and_others_stay() {
     assert_eq!(pending(&journal, "b"), ["b1"]);
     let depth = journal.depth("a").expect("depth");
     assert_eq!((depth.count, depth.bytes), (1, full.bytes / 3));
+}
+
+#[tokio::test]
+async fn a_dead_letter_with_an_unknown_cause_is_an_error_and_no_corrupt_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["1"]).await;
+    give_up(&journal, "a", seqs[0], "data", "not JSON").expect("given up");
+    raw(folder.path()).execute("UPDATE dead_letters SET cause = 'newer'", []).expect("updated");
+    let error = journal.dead_letters(None, 0, 10).expect_err("unknown");
+    let expected = ": unknown cause `newer` of a dead letter; another version may know it";
+    assert!(error.message.ends_with(expected) && error.origin == Origin::State, "{error}");
+    assert_eq!(journal.depth("a").expect("depth").dead, 1, "it stays");
 }
 
 #[tokio::test]

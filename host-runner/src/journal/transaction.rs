@@ -227,7 +227,6 @@ impl Transaction<'_> {
     }
 
     fn expire(&mut self, now_ms: u64) -> rusqlite::Result<Vec<u64>> {
-        let age_ms = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
         let reason = format!("queued for longer than {} s", self.limits.age.as_secs());
         let failure = Failure::of_the_journal(Cause::Expired, Kind::Unavailable, reason, self.now_ms);
         let waiting = self.ledger.accounts().filter(|(_, account)| account.pending.count > 0);
@@ -238,9 +237,9 @@ impl Transaction<'_> {
             let mut find = self.database.prepare_cached(OLD)?;
             let all =
                 find.query_map(params![id, most as i64], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
-            let is_old = |appended_at_ms: u64| appended_at_ms.saturating_add(age_ms) <= now_ms;
+            let limits = self.limits;
             let old = all
-                .take_while(|row| row.as_ref().map_or(true, |(_, appended_at_ms)| is_old(*appended_at_ms)));
+                .take_while(|row| row.as_ref().map_or(true, |(_, at_ms)| limits.is_expired(*at_ms, now_ms)));
             let old: Vec<(u64, u64)> = old.collect::<rusqlite::Result<_>>()?;
             for (seq, _) in old {
                 match self.dead_letter(&name, seq, &failure)? {

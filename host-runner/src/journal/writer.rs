@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use rusqlite::{Connection as Database, TransactionBehavior};
 
-use super::board::Board;
 use super::database::{self, Trouble, failure};
 use super::delivery::AppendError;
 use super::ledger::{Ledger, version};
 use super::limits::{JournalLimits, TICK};
+use super::notifier::Notifier;
 use super::queue::{Change, Command, Queue};
 use super::transaction::{Outcome, Transaction};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) struct Writer {
     path: PathBuf,
     limits: JournalLimits,
     open: Option<(Database, Ledger)>,
-    board: Arc<Board>,
+    notifier: Arc<Notifier>,
 }
 
 /// Abandons the queue when the thread ends, also by a panic.
@@ -43,9 +43,9 @@ impl Writer {
         limits: JournalLimits,
         database: Database,
         ledger: Ledger,
-        board: Arc<Board>,
+        notifier: Arc<Notifier>,
     ) -> Self {
-        Self { path, limits, open: Some((database, ledger)), board }
+        Self { path, limits, open: Some((database, ledger)), notifier }
     }
 
     pub(super) fn spawn(mut self, queue: Arc<Queue>) -> Result<JoinHandle<()>> {
@@ -95,7 +95,7 @@ impl Writer {
         let retry = !appends.is_empty() && !changes.is_empty();
         for append in &appends {
             if let Command::Append { connection, .. } = append {
-                self.board.missed.report(connection, "the journal could not be written");
+                self.notifier.missed.report(connection, "the journal could not be written");
             }
         }
         refuse(appends, &error);
@@ -132,16 +132,16 @@ impl Writer {
         let outcomes = outcomes.map_err(failed)?;
         open.commit().map_err(failed)?;
         if all {
-            self.board.publish_all(&ledger);
+            self.notifier.publish_all(&ledger);
         }
         touched.sort_unstable();
         touched.dedup();
         for connection in &touched {
             if let Some(account) = ledger.account(connection) {
-                self.board.publish(connection, account);
+                self.notifier.publish(connection, account);
             }
         }
-        missed.iter().for_each(|(connection, why)| self.board.missed.report(connection, why));
+        missed.iter().for_each(|(connection, why)| self.notifier.missed.report(connection, why));
         self.open = Some((database, ledger));
         Ok(outcomes)
     }
@@ -156,7 +156,7 @@ impl Writer {
             Trouble::Other(error) => error,
         })?;
         let ledger = Ledger::load(&database).map_err(|error| failure(&self.path, &error))?;
-        self.board.publish_all(&ledger);
+        self.notifier.publish_all(&ledger);
         Ok((database, ledger))
     }
 
@@ -164,15 +164,13 @@ impl Writer {
     fn tick(&mut self) {
         let now_ms = crate::clock::now_ms();
         if let Some((database, ledger)) = &self.open {
-            let age_ms = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
             let oldest = "SELECT appended_at_ms FROM deliveries ORDER BY seq LIMIT 1";
             let oldest = database
                 .prepare_cached(oldest)
                 .and_then(|mut find| find.query_map([], |row| database::number(row, 0))?.next().transpose());
             let changed = version(database).map(|version| version != ledger.version);
-            let is_old = |oldest: u64| oldest.saturating_add(age_ms) <= now_ms;
             if let (Ok(oldest), Ok(false)) = (oldest, changed)
-                && !oldest.is_some_and(is_old)
+                && !oldest.is_some_and(|at_ms| self.limits.is_expired(at_ms, now_ms))
             {
                 return;
             }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{append, give_up, open, pending, raw};
-use crate::journal::{Cause, Found, Journal, JournalLimits};
+use crate::journal::{Cause, Journal, JournalLimits, RecoveryReport};
 
 /// Moves the write-ahead log into the file. No process may have it open.
 fn settle(folder: &Path) {
@@ -180,7 +180,7 @@ async fn a_log_without_its_file_is_not_applied_to_a_new_file() {
     std::fs::remove_file(folder.path().join("journal.db")).expect("removed");
     std::fs::write(folder.path().join("journal.db-wal"), log).expect("written");
     let (journal, found) = open(folder.path());
-    assert_eq!(found, Found::default());
+    assert_eq!(found, RecoveryReport::default());
     append(&journal, "a", &["2"]).await;
     assert_eq!(pending(&journal, "a"), ["2"]);
 }
@@ -215,7 +215,10 @@ async fn a_file_that_another_process_has_open_is_not_repaired() {
     append(&journal, "a", &["1"]).await;
     raw(folder.path()).execute("UPDATE deliveries SET body = 'X'", []).expect("damaged");
     let (other, found) = open(folder.path());
-    assert_eq!(Found { connections: Vec::new(), ..found }, Found { shared: true, ..Found::default() });
+    assert_eq!(
+        RecoveryReport { connections: Vec::new(), ..found },
+        RecoveryReport { shared: true, ..RecoveryReport::default() }
+    );
     drop(other);
     drop(journal);
     let (_journal, found) = open(folder.path());

@@ -1,4 +1,4 @@
-//! Queue length and last `seq` per connection, read without a query.
+//! Notifies readers of commits: queue length and last `seq` per connection, read without a query.
 //!
 //! The writer publishes them after each commit; they are never ahead of the disk.
 
@@ -12,7 +12,7 @@ use crate::missed::MissedDeliveries;
 
 /// The published state of all connections.
 #[derive(Default)]
-pub(super) struct Board {
+pub(super) struct Notifier {
     entries: Mutex<HashMap<String, Entry>>,
     /// Deliveries that the writer rejects or moves to the dead letters.
     pub(super) missed: MissedDeliveries,
@@ -30,7 +30,7 @@ impl Default for Entry {
     }
 }
 
-impl Board {
+impl Notifier {
     /// Publishes an account; wakes its readers if there is more to read.
     pub(super) fn publish(&self, connection: &str, account: &Account) {
         let mut entries = self.lock();
