@@ -5,11 +5,12 @@
 //! Each concern owns its state and returns an outcome; this file connects them: [`discovery`] (which tables),
 //! [`schedule`] (which one next), [`poll`] (read and commit), [`webhooks`] (deliveries), [`subscription`]
 //! (the webhook URL at the source), [`request`] and [`respond`] (commands). [`schedule`], [`subscription`],
-//! [`triage`], [`head_of_line`] and [`crate::policy`] are pure.
+//! [`triage`], [`batch_size`], [`head_of_line`] and [`crate::policy`] are pure.
 //!
 //! Only the actor calls the component and writes to the sink, so a session is renewed once and commits come
 //! in the order of the calls. It ends with a failure of the whole connection; [`crate::serve`] restarts it.
 
+mod batch_size;
 mod core;
 mod discovery;
 mod head_of_line;
@@ -34,15 +35,13 @@ use self::subscription::Subscription;
 use self::webhooks::Queue;
 use crate::change::Table;
 use crate::clock::ms_of_rfc3339;
-use crate::describe::Describe;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::limits::{INSTANCE_IDLE, Limits};
+use crate::limits::INSTANCE_IDLE;
+use crate::loaded::OpenConnection;
 use crate::metrics::{Meters, State};
 use crate::policy::Budget;
-use crate::sandbox::Sandbox;
 use crate::sinks::{Counts, JournalState, Sink, SinkHandle};
-use crate::state::LockedStore;
 use crate::stop::Stop;
 use crate::webhook_url::PublicUrl;
 
@@ -52,20 +51,12 @@ pub(crate) use self::respond::rotate_url;
 
 /// Everything that an actor is given.
 pub struct ActorConfig {
-    /// The connection's name.
-    pub name: String,
-    /// What the component declares.
-    pub describe: Describe,
-    /// The component.
-    pub sandbox: Sandbox,
+    /// The connection; holds the lock.
+    pub connection: OpenConnection,
     /// Where rows go.
     pub sink: Box<dyn Sink>,
-    /// The connection's limits.
-    pub limits: Limits,
     /// The queue of deliveries; none under `sync`.
     pub journal: Option<Journal>,
-    /// The connection's state; holds the lock.
-    pub store: LockedStore,
     /// The outside name under which the webhook URL is to be registered.
     pub public_url: Option<PublicUrl>,
     /// Requests of the command line.
@@ -146,35 +137,23 @@ pub struct Actor<'a> {
 impl<'a> Actor<'a> {
     /// An actor before its first call.
     pub fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Result<Self> {
-        let now = Instant::now();
+        let ActorConfig { connection, sink, journal, public_url, commands, meters, stop } = config;
+        let (now, limits) = (Instant::now(), &connection.limits);
         let (order, tables, budget) = match mode {
             Mode::Serve => {
-                let order = Order::InTurn { poll: config.limits.serve.poll_interval };
-                (order, Budget::table(&config.limits), Budget::endless(&config.limits))
+                let order = Order::InTurn { poll: limits.serve.poll_interval };
+                (order, Budget::table(limits), Budget::endless(limits))
             }
-            Mode::Sync { .. } => {
-                let budget = Budget::run(&config.limits);
-                (Order::OneByOne, budget, budget)
-            }
+            Mode::Sync { .. } => (Order::OneByOne, Budget::run(limits), Budget::run(limits)),
         };
-        let queue = config.journal.map(|journal| Queue::new(journal, &config.name, now));
-        let subscription = Subscription::new(config.store.subscription()?, config.public_url, now);
-        let core = Core {
-            name: config.name,
-            describe: config.describe,
-            sandbox: config.sandbox,
-            store: config.store,
-            compares: config.sink.capabilities().compares_rows,
-            sink: SinkHandle::new(config.sink),
-            meters: config.meters,
-            stop: config.stop,
-            budget,
-            observer,
-            requests_counted: 0,
-        };
+        let queue = journal.map(|journal| Queue::new(journal, &connection.name, now));
+        let subscription = Subscription::new(connection.store.subscription()?, public_url, now);
+        let compares = sink.capabilities().compares_rows;
+        let sink = SinkHandle::new(sink);
+        let core = Core { connection, sink, compares, meters, stop, budget, observer, requests_counted: 0 };
         Ok(Self {
             core,
-            commands: config.commands,
+            commands,
             discovery: Discovery::new(mode.clone(), now),
             poll: Poll::new(Schedule::new(order), tables),
             queue,
@@ -248,8 +227,8 @@ impl<'a> Actor<'a> {
         tokio::select! {
             () = self.core.stop.requested() => Err(Stopped::Requested),
             () = until(due) => Ok(()),
-            () = tokio::time::sleep_until(idle), if self.core.sandbox.is_live() => {
-                self.core.sandbox.release();
+            () = tokio::time::sleep_until(idle), if self.core.connection.sandbox.is_live() => {
+                self.core.connection.sandbox.release();
                 Ok(())
             }
             Some(command) = self.commands.recv() => self.answer(command).await,
@@ -282,7 +261,7 @@ impl<'a> Actor<'a> {
         let names: Vec<String> = self.discovery.tables().iter().map(|table| table.name.clone()).collect();
         if !was_running || !self.poll.schedule.has_tables(&names) {
             let now = Instant::now();
-            tracing::info!(connection = %self.core.name, tables = names.join(","), "tables discovered");
+            tracing::info!(connection = %self.core.connection.name, tables = names.join(","), "tables discovered");
             self.poll.schedule.set_tables(&names, &states, now);
             self.core.observer.discovered(&names);
             self.core.meters.count(|readings| readings.tables.retain(|table, _| names.contains(table)));
@@ -308,7 +287,7 @@ impl<'a> Actor<'a> {
         if let Some(queue) = &mut self.queue {
             queue.resume(applied);
         }
-        tracing::info!(connection = %self.core.name, applied, "running");
+        tracing::info!(connection = %self.core.connection.name, applied, "running");
     }
 
     /// Reads one batch of a table.
@@ -355,9 +334,9 @@ impl<'a> Actor<'a> {
 
     /// Deliveries were missed or are late: the tables of webhooks are polled early.
     fn poll_early(&mut self, why: &str) {
-        let tables = self.core.describe.subscribable(self.discovery.tables()).unwrap_or_default();
+        let tables = self.core.connection.describe.subscribable(self.discovery.tables()).unwrap_or_default();
         if self.poll.schedule.missed(&tables, Instant::now()) {
-            tracing::info!(connection = %self.core.name, why, "missed deliveries: polled early");
+            tracing::info!(connection = %self.core.connection.name, why, "missed deliveries: polled early");
         }
     }
 

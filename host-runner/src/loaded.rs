@@ -33,6 +33,12 @@ pub struct LoadedConnection {
 
 /// A locked connection, ready for calls.
 pub struct OpenConnection {
+    /// Its name.
+    pub name: String,
+    /// Its limits.
+    pub limits: Limits,
+    /// What the component declares.
+    pub describe: Describe,
     /// Calls the component.
     pub sandbox: Sandbox,
     /// Its state; holds the lock.
@@ -70,7 +76,13 @@ impl LoadedConnection {
             client,
             connection.limits.clone(),
         )?;
-        Ok(OpenConnection { sandbox, store })
+        Ok(OpenConnection {
+            name: connection.name.clone(),
+            limits: connection.limits.clone(),
+            describe: self.describe.clone(),
+            sandbox,
+            store,
+        })
     }
 }
 

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use super::{Observer, Stopped};
 use crate::clock::random_unit;
-use crate::describe::Describe;
 use crate::error::Error;
+use crate::loaded::OpenConnection;
 use crate::metrics::Meters;
 use crate::policy::{self, Budget, Decision};
-use crate::sandbox::Sandbox;
 use crate::sinks::SinkHandle;
-use crate::state::LockedStore;
 use crate::stop::Stop;
 
 /// Time that a call under way gets after a stop, so that a session that it renewed is not lost.
@@ -20,10 +18,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// See the file's header.
 pub(super) struct Core<'a> {
-    pub(super) name: String,
-    pub(super) describe: Describe,
-    pub(super) sandbox: Sandbox,
-    pub(super) store: LockedStore,
+    pub(super) connection: OpenConnection,
     /// Commits must come in the order of the calls that produced them: [`super::poll::Poll::settle`] first.
     pub(super) sink: SinkHandle,
     /// Whether the sink compares rows, so that it counts those that a poll repaired.
@@ -48,7 +43,7 @@ impl Core<'_> {
             Decision::GiveUp(_) | Decision::Stop(_) => 0,
         };
         // The report of a run ends with its failures; a server has its log alone.
-        let connection = &self.name;
+        let connection = &self.connection.name;
         if budget.gives_up {
             tracing::info!(%connection, what, %kind, %origin, attempt, error = message, wait_ms, "failed");
         } else {
@@ -71,13 +66,13 @@ impl Core<'_> {
 
     /// Whether webhooks can bring the rows of a table.
     pub(super) fn has_webhooks(&self, table: &str) -> bool {
-        let mut tables = self.describe.tables.iter();
+        let mut tables = self.connection.describe.tables.iter();
         tables.any(|info| info.name == table && info.capabilities.iter().any(|name| name == "webhook"))
     }
 
     /// Adds the requests since the last time to the counters.
     pub(super) fn count_requests(&mut self) {
-        let requests = self.sandbox.meter().requests();
+        let requests = self.connection.sandbox.meter().requests();
         let more = requests - self.requests_counted;
         if more > 0 {
             self.requests_counted = requests;

@@ -51,7 +51,7 @@ impl Discovery {
         &mut self,
         core: &mut Core<'_>,
     ) -> Result<Result<(Vec<TableState>, Option<JournalState>)>, Stopped> {
-        let found = until_stopped(&mut core.stop, core.sandbox.discover()).await?;
+        let found = until_stopped(&mut core.stop, core.connection.sandbox.discover()).await?;
         let tables = match found.and_then(|tables| self.mode.pick(tables)) {
             Ok(tables) => tables,
             Err(error) => return Ok(Err(error)),

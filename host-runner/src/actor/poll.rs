@@ -69,9 +69,9 @@ impl Poll {
         (table, cursor): (String, Option<String>),
         expects_webhooks: bool,
     ) -> Result<Polled, Stopped> {
-        let requests = core.sandbox.meter().requests();
+        let requests = core.connection.sandbox.meter().requests();
         let outcome = read(core, &table, cursor).await?;
-        let is_answered = outcome.is_ok() && core.sandbox.meter().requests() > requests;
+        let is_answered = outcome.is_ok() && core.connection.sandbox.meter().requests() > requests;
         let settled = self.settle(core, expects_webhooks).await?;
         let mut polled = Polled { is_answered, has_repaired: settled.has_repaired };
         if settled.failed.as_ref() == Some(&table) {
@@ -142,7 +142,7 @@ impl Poll {
                 table.caught_up_ms = now_ms();
             }
         });
-        let (connection, caught_up) = (&core.name, batch.caught_up);
+        let (connection, caught_up) = (&core.connection.name, batch.caught_up);
         tracing::debug!(%connection, table, rows = counts.read, caught_up, "batch stored");
         core.observer.committed(table, counts);
         if batch.caught_up {
@@ -199,10 +199,10 @@ impl Poll {
 /// One call of `read`.
 async fn read(core: &mut Core<'_>, table: &str, cursor: Option<String>) -> Result<Result<Batch>, Stopped> {
     core.observer.reading(table);
-    let (before, started) = (core.sandbox.meter().requests(), Instant::now());
-    let call = core.sandbox.read(table.to_owned(), cursor);
+    let (before, started) = (core.connection.sandbox.meter().requests(), Instant::now());
+    let call = core.connection.sandbox.read(table.to_owned(), cursor);
     let outcome = until_stopped(&mut core.stop, call).await;
-    let requests = core.sandbox.meter().requests() - before;
+    let requests = core.connection.sandbox.meter().requests() - before;
     let attributes = match &outcome {
         Ok(Ok(batch)) => batch.attributes.as_slice(),
         Ok(Err(error)) => error.attributes.as_slice(),
@@ -212,12 +212,12 @@ async fn read(core: &mut Core<'_>, table: &str, cursor: Option<String>) -> Resul
     if let Ok(Ok(batch)) = &outcome {
         for (_, warning) in attributes.iter().filter(|(name, _)| name == "warning") {
             if core.observer.warned(table, warning) {
-                tracing::warn!(connection = %core.name, table, warning, "the source warns");
+                tracing::warn!(connection = %core.connection.name, table, warning, "the source warns");
             }
         }
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (rows, caught_up) = (batch.changes.len(), batch.caught_up);
-        tracing::debug!(connection = %core.name, table, rows, requests, elapsed_ms, caught_up, "batch read");
+        tracing::debug!(connection = %core.connection.name, table, rows, requests, elapsed_ms, caught_up, "batch read");
     }
     outcome
 }
@@ -240,7 +240,7 @@ fn repaired(core: &Core<'_>, table: &str, counts: &Counts) -> u64 {
         return 0;
     }
     tracing::info!(
-        connection = %core.name, table, rows, inserted = counts.inserted, updated = counts.updated,
+        connection = %core.connection.name, table, rows, inserted = counts.inserted, updated = counts.updated,
         deleted = counts.deleted, "polling repaired rows that no webhook brought"
     );
     rows

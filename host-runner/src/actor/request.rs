@@ -43,9 +43,7 @@ impl Actor<'_> {
             return Ok(self.discover().await?.and_then(json));
         }
         let mut responder = Responder {
-            describe: &self.core.describe,
-            sandbox: &mut self.core.sandbox,
-            store: &self.core.store,
+            connection: &mut self.core.connection,
             sink: SinkAccess::Open(&self.core.sink),
             journal: self.queue.as_ref().map(|queue| queue.journal().path()),
             tables: self.discovery.is_done().then(|| self.discovery.tables()),
@@ -59,7 +57,7 @@ impl Actor<'_> {
 
     fn carry_over(&mut self, request: &Request, answer: &Value) -> Result<()> {
         let now = Instant::now();
-        let connection = &self.core.name;
+        let connection = &self.core.connection.name;
         match request {
             Request::Reset { .. } => {
                 let tables = answer.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -70,7 +68,7 @@ impl Actor<'_> {
                 }
             }
             Request::Subscribe { .. } | Request::Unsubscribe => {
-                if self.subscription.renewed(self.core.store.subscription()?, now) {
+                if self.subscription.renewed(self.core.connection.store.subscription()?, now) {
                     tracing::info!(%connection, "subscribed");
                     // No webhook brought the changes from before the registration.
                     self.poll.schedule.all_due(now);

@@ -13,22 +13,18 @@ use super::request::Answer;
 use crate::change::{CheckItem, Table};
 use crate::check::Webhooks;
 use crate::connection::Connection;
-use crate::describe::Describe;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::journal::{self, JournalLimits, Summary};
-use crate::loaded::LoadedConnection;
+use crate::loaded::{LoadedConnection, OpenConnection};
 use crate::paths::Paths;
 use crate::request::{ConnectionState, Registration, Request, RowCount};
-use crate::sandbox::Sandbox;
 use crate::sinks::{self, SinkHandle, SinkSettings};
-use crate::state::{ConnectionStore, LockedStore, StoredSubscription};
+use crate::state::{ConnectionStore, StoredSubscription};
 use crate::webhook_url::{self, PublicUrl};
 
 /// The parts of a connection that answer requests.
 pub(super) struct Responder<'a> {
-    pub(super) describe: &'a Describe,
-    pub(super) sandbox: &'a mut Sandbox,
-    pub(super) store: &'a LockedStore,
+    pub(super) connection: &'a mut OpenConnection,
     pub(super) sink: SinkAccess<'a>,
     /// The journal's file, if the connection has one.
     pub(super) journal: Option<&'a Path>,
@@ -60,9 +56,7 @@ pub async fn answer_once(connection: Connection, paths: &Paths, request: &Reques
     let store = ConnectionStore::open(paths, &loaded.connection.name)?;
     let mut open = loaded.open(store.lock()?)?;
     let mut responder = Responder {
-        describe: &loaded.describe,
-        sandbox: &mut open.sandbox,
-        store: &open.store,
+        connection: &mut open,
         sink: SinkAccess::Closed(&loaded.connection.sink),
         journal: Some(&paths.journal()),
         tables: None,
@@ -99,37 +93,37 @@ impl Responder<'_> {
     /// Answers a request.
     pub(super) async fn answer(&mut self, request: &Request) -> Answer {
         match request {
-            Request::Authorize { grant } => json(self.sandbox.authorize(grant.clone()).await?),
+            Request::Authorize { grant } => json(self.connection.sandbox.authorize(grant.clone()).await?),
             Request::Check => json(self.check().await?),
-            Request::Discover => json(self.sandbox.discover().await?),
+            Request::Discover => json(self.connection.sandbox.discover().await?),
             Request::Count { tables } => json(self.count(tables).await?),
             Request::Invoke { name, arguments } => self.invoke(name, arguments).await,
             Request::State => json(self.state().await?),
             Request::Reset { tables } => json(self.reset(tables).await?),
             Request::ForgetSession => {
-                let was_there = self.store.delete_session()?;
-                self.sandbox.forget_session();
+                let was_there = self.connection.store.delete_session()?;
+                self.connection.sandbox.forget_session();
                 json(was_there)
             }
             Request::Subscribe { public_url } => json(self.subscribe(&PublicUrl::parse(public_url)?).await?),
             Request::Unsubscribe => json(self.unsubscribe().await?),
             Request::RotateUrl { grace_ms } => {
-                json(rotate_url(self.store, *grace_ms, Registration::Renewing)?)
+                json(rotate_url(&self.connection.store, *grace_ms, Registration::Renewing)?)
             }
             Request::UrlChanged => json(()),
         }
     }
 
     async fn check(&mut self) -> Result<Vec<CheckItem>> {
-        let subscription = self.store.subscription()?;
+        let subscription = self.connection.store.subscription()?;
         let is_subscribed = subscription.is_some();
-        let mut items = self.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
+        let mut items = self.connection.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
         let applied_at = match self.sink.existing()? {
             Some(sink) => sink.run(|sink| sink.journal_state()).await?.map(|journal| journal.updated_at),
             None => None,
         };
         let journal = match self.journal {
-            Some(path) => journal::summary(path, self.store.name(), &JournalLimits::default())?,
+            Some(path) => journal::summary(path, self.connection.store.name(), &JournalLimits::default())?,
             None => Summary::default(),
         };
         items.extend(Webhooks { is_subscribed, applied_at, journal }.items());
@@ -139,13 +133,13 @@ impl Responder<'_> {
     /// Counts rows; a table that fails does not stop the others.
     async fn count(&mut self, wanted: &[String]) -> Result<Vec<RowCount>> {
         let tables: Vec<String> = if wanted.is_empty() {
-            self.sandbox.discover().await?.into_iter().map(|table| table.name).collect()
+            self.connection.sandbox.discover().await?.into_iter().map(|table| table.name).collect()
         } else {
-            wanted.iter().map(|name| self.describe.table_name(name)).collect()
+            wanted.iter().map(|name| self.connection.describe.table_name(name)).collect()
         };
         let mut counts = Vec::new();
         for table in tables {
-            let (rows, error) = match self.sandbox.count(table.clone()).await {
+            let (rows, error) = match self.connection.sandbox.count(table.clone()).await {
                 Ok(rows) => (rows, None),
                 Err(error) => (None, Some(error.about(format_args!("table `{table}`")))),
             };
@@ -155,13 +149,13 @@ impl Responder<'_> {
     }
 
     async fn invoke(&mut self, name: &str, arguments: &str) -> Answer {
-        let answer = self.sandbox.command(name.to_owned(), arguments.to_owned()).await?;
+        let answer = self.connection.sandbox.command(name.to_owned(), arguments.to_owned()).await?;
         serde_json::from_str(&answer)
             .map_err(|error| Error::data(format!("command `{name}`: its answer is not JSON: {error}")))
     }
 
     async fn state(&mut self) -> Result<ConnectionState> {
-        let authorized = self.store.session()?.is_some();
+        let authorized = self.connection.store.session()?.is_some();
         let tables = match self.sink.existing()? {
             Some(sink) => sink.run(|sink| sink.table_states()).await?,
             None => Vec::new(),
@@ -170,7 +164,8 @@ impl Responder<'_> {
     }
 
     async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
-        let wanted: Vec<String> = tables.iter().map(|name| self.describe.table_name(name)).collect();
+        let wanted: Vec<String> =
+            tables.iter().map(|name| self.connection.describe.table_name(name)).collect();
         match (self.sink.existing()?, wanted.first()) {
             (Some(sink), _) => sink.run(move |sink| sinks::reset(sink, &wanted)).await,
             (None, None) => Ok(Vec::new()),
@@ -187,29 +182,33 @@ impl Responder<'_> {
         let tables = match self.tables {
             Some(tables) => tables,
             None => {
-                discovered = self.sandbox.discover().await?;
+                discovered = self.connection.sandbox.discover().await?;
                 &discovered
             }
         };
-        let tables = self.describe.subscribable(tables)?;
-        let url = webhook_url::url(public_url, self.store.name(), &self.store.webhook_url().secret()?);
-        let former = self.store.subscription()?.map(|stored| stored.subscription);
-        let subscription = self.sandbox.subscribe(url, tables, former).await.map_err(|error| {
+        let tables = self.connection.describe.subscribable(tables)?;
+        let url = webhook_url::url(
+            public_url,
+            self.connection.store.name(),
+            &self.connection.store.webhook_url().secret()?,
+        );
+        let former = self.connection.store.subscription()?.map(|stored| stored.subscription);
+        let subscription = self.connection.sandbox.subscribe(url, tables, former).await.map_err(|error| {
             let hint =
                 "sources try the URL before they accept it: `serve` must be running and reachable under it";
             if error.hint.is_none() { error.hint(hint) } else { error }
         })?;
         let stored = StoredSubscription { subscription, public_url: public_url.to_string() };
-        self.store.set_subscription(Some(&stored))
+        self.connection.store.set_subscription(Some(&stored))
     }
 
     async fn unsubscribe(&mut self) -> Result<()> {
-        let Some(stored) = self.store.subscription()? else {
-            let message = format!("connection `{}`: no subscription is known", self.store.name());
+        let Some(stored) = self.connection.store.subscription()? else {
+            let message = format!("connection `{}`: no subscription is known", self.connection.store.name());
             return Err(Error::new(Origin::Host, Kind::NotFound, message)
                 .hint("a webhook that was registered by hand is removed by hand, at the source"));
         };
-        self.sandbox.unsubscribe(stored.subscription).await?;
-        self.store.set_subscription(None)
+        self.connection.sandbox.unsubscribe(stored.subscription).await?;
+        self.connection.store.set_subscription(None)
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
 use super::Stopped;
+use super::batch_size::BatchSize;
 use super::core::{Core, until_stopped};
 use super::head_of_line::{HeadOfLine, Next};
 use super::triage::Triage;
@@ -19,20 +20,11 @@ use crate::clock::now_ms;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
 use crate::journal::{Cause, Failure, Journal, Stored};
-use crate::limits::TRAP_ATTEMPTS_MAX;
 use crate::policy::{self, Batch, Disposition};
 use crate::sinks::{Commit, Progress};
 
-/// Deliveries of the first call: a record that must be refetched costs one request each.
-const COUNT_FIRST: usize = 32;
-/// Most deliveries of one call, when the component is quick.
-const COUNT_MAX: usize = 512;
 /// Bytes of one call; a single delivery may pass it.
 const BYTES_MAX: usize = 4 << 20;
-/// After a slower call the next one is smaller, so that the first delivery does not wait for the last.
-const CALL_SLOW: Duration = Duration::from_millis(500);
-/// After a quicker call the next one is larger.
-const CALL_QUICK: Duration = Duration::from_millis(100);
 /// Time that a queue that is never empty takes before a table that is due gets a batch.
 const QUEUE_TURN: Duration = Duration::from_secs(3);
 
@@ -50,17 +42,10 @@ pub(super) struct Queue {
     due: Instant,
     /// Since when it was never empty.
     busy_since: Option<Instant>,
-    /// Deliveries of the next call.
-    count: usize,
-    /// Through this one, deliveries are taken one by one.
-    singles_through: u64,
+    batch_size: BatchSize,
     /// Failures in a row.
     failures: u32,
     head: HeadOfLine,
-    /// A delivery that may be a defect's cause, and its attempts.
-    suspect: Option<(u64, u32)>,
-    /// Failed attempts at the first delivery.
-    attempts: Attempts,
     acknowledging: Option<JoinHandle<()>>,
 }
 
@@ -82,12 +67,9 @@ impl Queue {
             applied: 0,
             due: now,
             busy_since: None,
-            count: COUNT_FIRST,
-            singles_through: 0,
+            batch_size: BatchSize::default(),
             failures: 0,
             head: HeadOfLine::default(),
-            suspect: None,
-            attempts: Attempts::default(),
             acknowledging: None,
         }
     }
@@ -164,10 +146,10 @@ impl Queue {
         let seqs: Vec<u64> = stored.iter().map(|stored| stored.seq).collect();
         let deliveries: Vec<Delivery> = stored.into_iter().map(|stored| stored.delivery).collect();
         let (called_at_ms, started) = (now_ms(), Instant::now());
-        let call = core.sandbox.receive(subscription, deliveries);
+        let call = core.connection.sandbox.receive(subscription, deliveries);
         let answers = until_stopped(&mut core.stop, call).await?;
         if let Ok(answers) = &answers {
-            self.pace(started.elapsed(), seqs.len());
+            self.batch_size.called(seqs.len(), started.elapsed());
             core.meters.count(|readings| {
                 answers.iter().flatten().for_each(|receipt| readings.spent(&receipt.attributes));
             });
@@ -179,8 +161,7 @@ impl Queue {
     async fn take(&self) -> Result<Vec<Stored>> {
         let (journal, name, after) = (self.journal.clone(), self.name.clone(), self.applied);
         // Those behind a delivery that fails would be translated in vain each time.
-        let is_single = after < self.singles_through || self.head.is_blocked();
-        let count = if is_single { 1 } else { self.count };
+        let count = if self.head.is_blocked() { 1 } else { self.batch_size.after(after) };
         blocking(move || journal.next(&name, after, count, BYTES_MAX)).await
     }
 
@@ -257,7 +238,7 @@ impl Queue {
                 let (connection, deliveries) = (&self.name, seqs.len());
                 tracing::info!(%connection, deliveries, %error, "taken again one by one");
                 core.meters.failed(&error);
-                self.singles_through = *last;
+                self.batch_size.split(*last);
                 Ok(false)
             }
         }
@@ -271,50 +252,16 @@ impl Queue {
         error: Error,
         disposition: Disposition,
     ) -> Result<bool, Stopped> {
-        let cause = match disposition {
-            // Triage took the deliveries that the component refused: the sink cannot store these rows.
-            Disposition::DeadLetter => Some(Cause::Unusable),
-            Disposition::Suspect if self.is_suspect_exhausted(seq) => Some(Cause::Defect),
-            _ => None,
-        };
-        if let Some(cause) = cause {
-            self.dead_letter(core, seq, cause, error).await?;
-            return Ok(false);
-        }
-        self.attempts.failed(seq, now_ms());
-        let may_give_up = disposition == Disposition::RetryOrGiveUp;
-        let next = self.head.failed(seq, may_give_up, Instant::now());
-        if next == Next::GiveUp {
-            self.dead_letter(core, seq, Cause::Alone, error).await?;
-        } else {
+        let next = self.head.failed(seq, disposition, Instant::now(), now_ms());
+        let Next::GiveUp(cause) = next else {
             self.back_off(core, error)?;
-        }
-        Ok(next == Next::RetryAndPoll)
-    }
-
-    /// Counts a defect that one delivery may cause; true when its attempts are used up.
-    fn is_suspect_exhausted(&mut self, seq: u64) -> bool {
-        let attempts = match self.suspect {
-            Some((suspect, attempts)) if suspect == seq => attempts + 1,
-            _ => 1,
+            return Ok(next == Next::RetryAndPoll);
         };
-        self.suspect = Some((seq, attempts));
-        attempts >= TRAP_ATTEMPTS_MAX
-    }
-
-    /// Turns one delivery into a dead letter and continues behind it.
-    async fn dead_letter(
-        &mut self,
-        core: &mut Core<'_>,
-        seq: u64,
-        cause: Cause,
-        error: Error,
-    ) -> Result<(), Stopped> {
         match self.commit(core, Triage::dead_letter(seq, cause, error), now_ms()).await {
             Ok(_) => self.passed(core),
             Err(error) => self.back_off(core, error)?,
         }
-        Ok(())
+        Ok(false)
     }
 
     fn passed(&mut self, core: &Core<'_>) {
@@ -333,7 +280,7 @@ impl Queue {
 
     async fn give_up(&self, core: &mut Core<'_>, seq: u64, cause: Cause, error: Error) -> Result<()> {
         let (journal, name) = (self.journal.clone(), self.name.clone());
-        let (attempts, first_failed_at_ms) = self.attempts.with_this_one(seq, now_ms());
+        let (attempts, first_failed_at_ms) = self.head.attempts(seq, now_ms());
         let failure = Failure::of(cause, &error, attempts, first_failed_at_ms);
         let evicted = blocking(move || journal.give_up(&name, seq, failure)).await?;
         let (cause, kind) = (cause.name(), error.kind);
@@ -365,36 +312,6 @@ impl Queue {
             let _panicked = acknowledging.await;
         }
     }
-
-    /// Fits the size of the next call to the time that this one took.
-    fn pace(&mut self, took: Duration, count: usize) {
-        if took > CALL_SLOW {
-            self.count = (count / 2).max(1);
-        } else if took < CALL_QUICK && count >= self.count {
-            self.count = (self.count * 2).min(COUNT_MAX);
-        }
-    }
-}
-
-/// The failed attempts at one delivery, for the record of a dead letter.
-#[derive(Debug, Default)]
-struct Attempts {
-    seq: u64,
-    count: u32,
-    first_failed_at_ms: u64,
-}
-
-impl Attempts {
-    /// An attempt failed, and another one follows.
-    fn failed(&mut self, seq: u64, now_ms: u64) {
-        let (count, first_failed_at_ms) = self.with_this_one(seq, now_ms);
-        *self = Self { seq, count, first_failed_at_ms };
-    }
-
-    /// How many attempts failed, this one included, and when the first did.
-    fn with_this_one(&self, seq: u64, now_ms: u64) -> (u32, u64) {
-        if self.seq == seq { (self.count.saturating_add(1), self.first_failed_at_ms) } else { (1, now_ms) }
-    }
 }
 
 /// Runs work on the journal on a thread that may block.
@@ -404,59 +321,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::Instant;
 
-    use super::{Attempts, COUNT_FIRST, COUNT_MAX, QUEUE_TURN, Queue};
+    use super::{QUEUE_TURN, Queue};
     use crate::journal::{Journal, JournalLimits};
-
-    /// A queue over an empty journal.
-    fn queue(now: Instant) -> (tempfile::TempDir, Queue) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let journal = Journal::open(folder.path().join("journal.db"), JournalLimits::default());
-        let queue = Queue::new(journal.expect("a journal").0, "acme", now);
-        (folder, queue)
-    }
-
-    #[test]
-    fn calls_grow_while_they_are_quick_and_shrink_when_they_are_slow() {
-        let (_folder, mut queue) = queue(Instant::now());
-        queue.pace(Duration::from_millis(1), 1);
-        assert_eq!(queue.count, COUNT_FIRST, "a small batch says nothing");
-        for _ in 0..20 {
-            queue.pace(Duration::from_millis(1), queue.count);
-        }
-        assert_eq!(queue.count, COUNT_MAX);
-        for _ in 0..20 {
-            queue.pace(Duration::from_secs(2), queue.count);
-        }
-        assert_eq!(queue.count, 1);
-    }
-
-    #[test]
-    fn attempts_count_the_failures_of_one_delivery_since_its_first() {
-        let mut attempts = Attempts::default();
-        assert_eq!(attempts.with_this_one(7, 100), (1, 100));
-        attempts.failed(7, 100);
-        attempts.failed(7, 200);
-        assert_eq!(attempts.with_this_one(7, 300), (3, 100));
-        assert_eq!(attempts.with_this_one(8, 300), (1, 300));
-    }
-
-    #[test]
-    fn a_suspect_delivery_has_three_attempts_in_a_row() {
-        let (_folder, mut queue) = queue(Instant::now());
-        assert_eq!(
-            [7, 7, 8, 7, 7, 7].map(|seq| queue.is_suspect_exhausted(seq)),
-            [false, false, false, false, false, true]
-        );
-    }
 
     #[test]
     fn a_queue_that_is_never_empty_leaves_a_due_table_its_turn() {
         let now = Instant::now();
-        let (_folder, mut queue) = queue(now);
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Journal::open(folder.path().join("journal.db"), JournalLimits::default());
+        let mut queue = Queue::new(journal.expect("a journal").0, "acme", now);
         queue.busy_since = Some(now);
         assert!(queue.is_due(now + QUEUE_TURN, true));
         let later = now + QUEUE_TURN * 2;

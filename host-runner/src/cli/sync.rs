@@ -56,15 +56,10 @@ pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
             error
         }
     })?;
-    let open = loaded.open(store)?;
     let (_no_one, commands) = tokio::sync::mpsc::channel(1);
     let config = ActorConfig {
-        name: connection.name.clone(),
-        describe: loaded.describe.clone(),
-        sandbox: open.sandbox,
-        store: open.store,
+        connection: loaded.open(store)?,
         sink: sinks::open(&settings)?,
-        limits: connection.limits.clone(),
         journal: None,
         public_url: None,
         commands,

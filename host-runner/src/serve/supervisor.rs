@@ -93,8 +93,7 @@ impl Supervisor {
 
     /// Runs the actor once, until it stops or fails.
     async fn once(&mut self) -> Result<Stopped> {
-        let connection = &self.loaded.connection;
-        let open = self.loaded.open(self.store.lock()?)?;
+        let connection = self.loaded.open(self.store.lock()?)?;
         let (requests, commands) = mpsc::channel(COMMANDS_MAX);
         let control = control::ControlServer {
             store: self.store.clone(),
@@ -107,12 +106,8 @@ impl Supervisor {
         // A command may have rotated the URL before the socket was open.
         control::renew(&self.store, &self.registry)?;
         let config = ActorConfig {
-            name: connection.name.clone(),
-            describe: self.loaded.describe.clone(),
-            sandbox: open.sandbox,
-            sink: sinks::open(&connection.sink)?,
-            store: open.store,
-            limits: connection.limits.clone(),
+            connection,
+            sink: sinks::open(&self.loaded.connection.sink)?,
             journal: Some(self.journal.clone()),
             public_url: self.subscribe.clone(),
             commands,
