@@ -45,12 +45,12 @@ use crate::sinks::{Counts, JournalState, Sink, SinkHandle};
 use crate::stop::Stop;
 use crate::webhook_url::PublicUrl;
 
-pub use self::request::{Answer, Command};
-pub use self::respond::answer_once;
+pub(crate) use self::request::{Answer, Command};
+pub(crate) use self::respond::answer_once;
 pub(crate) use self::respond::rotate_url;
 
 /// Everything that an actor is given.
-pub struct ActorConfig {
+pub(crate) struct ActorConfig {
     /// The connection; holds the lock.
     pub connection: OpenConnection,
     /// Where rows go.
@@ -69,7 +69,7 @@ pub struct ActorConfig {
 
 /// How long an actor runs, and the tables that it reads.
 #[derive(Clone, Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// All tables as they are due, webhooks and commands, until it is stopped.
     Serve,
     /// Some tables one after another, each until it is caught up.
@@ -83,7 +83,7 @@ pub enum Mode {
 
 /// Why an actor ended.
 #[derive(Debug)]
-pub enum Stopped {
+pub(crate) enum Stopped {
     /// It was asked to stop.
     Requested,
     /// Every table of [`Mode::Sync`] has ended.
@@ -99,7 +99,7 @@ impl From<Error> for Stopped {
 }
 
 /// Follows the reading of tables. Every method may do nothing.
-pub trait Observer: Send {
+pub(crate) trait Observer: Send {
     /// The tables that will be read, in their order.
     fn discovered(&mut self, _tables: &[String]) {}
     /// A table is about to be read.
@@ -124,7 +124,7 @@ pub trait Observer: Send {
 impl Observer for () {}
 
 /// A running actor.
-pub struct Actor<'a> {
+pub(crate) struct Actor<'a> {
     core: Core<'a>,
     mode: Mode,
     commands: mpsc::Receiver<Command>,
@@ -136,7 +136,7 @@ pub struct Actor<'a> {
 
 impl<'a> Actor<'a> {
     /// An actor before its first call.
-    pub fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Result<Self> {
+    pub(crate) fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Result<Self> {
         let ActorConfig { connection, sink, journal, public_url, commands, meters, stop } = config;
         let (now, limits) = (Instant::now(), &connection.limits);
         let (order, tables, budget) = match mode {
@@ -163,7 +163,7 @@ impl<'a> Actor<'a> {
     }
 
     /// Runs until it ends; the commit and the acknowledgment under way are waited for.
-    pub async fn run(mut self) -> Stopped {
+    pub(crate) async fn run(mut self) -> Stopped {
         let stopped = loop {
             if let Err(stopped) = self.turn().await {
                 break stopped;

@@ -9,7 +9,7 @@ use crate::report::thousands;
 
 /// The facts about a connection's webhooks.
 #[derive(Clone, Debug, Default)]
-pub struct Webhooks {
+pub(crate) struct Webhooks {
     /// This runner has registered the URL at the source.
     pub is_subscribed: bool,
     /// When a delivery was last applied.
@@ -20,7 +20,7 @@ pub struct Webhooks {
 
 impl Webhooks {
     /// The items; none for a connection that never had a webhook.
-    pub fn items(self) -> Vec<CheckItem> {
+    pub(crate) fn items(self) -> Vec<CheckItem> {
         let Self { is_subscribed, applied_at, journal } = self;
         if !is_subscribed && applied_at.is_none() && journal.depth == Depth::default() {
             return Vec::new();
@@ -34,7 +34,7 @@ impl Webhooks {
 }
 
 /// The item for the status that the public URL answered to a request from this machine, or why it did not.
-pub fn public_url(answered: &Result<u16, String>) -> CheckItem {
+pub(crate) fn public_url(answered: &Result<u16, String>) -> CheckItem {
     let name = "webhook-url";
     let failed = |message: String, hint: &str| {
         let item = item(name, Outcome::Failed, message, Some(hint));

@@ -17,7 +17,7 @@ pub mod clock;
 mod digest;
 pub mod secret;
 pub mod stop;
-pub mod units;
+mod units;
 
 // Configuration, and the stored state of a connection.
 pub mod connection;
@@ -43,18 +43,18 @@ pub mod missed;
 pub mod webhook_url;
 
 // The loop of one connection, and the policy for failures.
-pub mod actor;
+mod actor;
 pub mod loaded;
 mod policy;
-pub mod request;
+mod request;
 
 // Commands, servers, and their output.
-pub mod check;
+mod check;
 pub mod cli;
 pub mod exit;
 pub mod metrics;
 mod progress;
-pub mod report;
+mod report;
 pub mod serve;
-pub mod sync;
+mod sync;
 pub mod telemetry;

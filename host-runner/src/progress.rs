@@ -12,7 +12,7 @@ use crate::sync::TableReport;
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// The line.
-pub struct Progress {
+pub(crate) struct Progress {
     terminal: bool,
     drawn: Option<Instant>,
     table: String,

@@ -15,7 +15,7 @@ use crate::secret::Redactor;
 
 /// Prints for one command.
 #[derive(Clone, Debug)]
-pub struct Printer {
+pub(crate) struct Printer {
     /// Print JSON on stdout.
     pub json: bool,
     /// Removes secrets from everything printed.
@@ -24,28 +24,28 @@ pub struct Printer {
 
 impl Printer {
     /// Prints text for people to stdout.
-    pub fn text(&self, text: &str) {
+    pub(crate) fn text(&self, text: &str) {
         let clean = escaped(&self.redactor.redact(text));
         stdout(clean.trim_end_matches('\n'));
     }
 
     /// Prints a value to stdout, as JSON on one line.
-    pub fn value(&self, value: &Value) {
+    pub(crate) fn value(&self, value: &Value) {
         stdout(&self.redactor.redact_value(value).to_string());
     }
 
     /// Prints the content of a file to stdout, control characters included.
-    pub fn raw(&self, text: &str) {
+    pub(crate) fn raw(&self, text: &str) {
         stdout(self.redactor.redact(text).trim_end_matches('\n'));
     }
 
     /// Prints a remark to stderr.
-    pub fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         stderr(&escaped(&self.redactor.redact(text)));
     }
 
     /// Prints an error once: as JSON to stdout, or as text to stderr.
-    pub fn error(&self, error: &Error) -> Exit {
+    pub(crate) fn error(&self, error: &Error) -> Exit {
         if self.json {
             self.value(&json!({ "error": error.json() }));
         } else {
@@ -56,7 +56,7 @@ impl Printer {
 }
 
 /// The error as text: the message with the source's code, a blank line, the hint.
-pub fn render_error(error: &Error) -> String {
+pub(crate) fn render_error(error: &Error) -> String {
     let mut text = format!("error: {}", error.message);
     if let Some(code) = error.code.as_deref().filter(|code| !error.message.contains(code)) {
         let _infallible = write!(text, " ({code})");
@@ -68,7 +68,7 @@ pub fn render_error(error: &Error) -> String {
 }
 
 /// Escapes characters that move the cursor, clear the screen or reorder text.
-pub fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let hidden = |c: char| {
         (c.is_control() && c != '\n' && c != '\t')
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
@@ -97,7 +97,7 @@ fn stderr(text: &str) {
 }
 
 /// Rows of text as aligned columns; the columns `right` are aligned to the right.
-pub fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
+pub(crate) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -120,7 +120,7 @@ pub fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
 }
 
 /// A number with thousands separators: `1,234`.
-pub fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -133,7 +133,7 @@ pub fn thousands(number: u64) -> String {
 }
 
 /// The time that something took, in milliseconds: `0.8 s`, `3 min 20 s`.
-pub fn elapsed(ms: u64) -> String {
+pub(crate) fn elapsed(ms: u64) -> String {
     match ms / 1000 {
         seconds @ 0..60 => format!("{seconds}.{} s", ms % 1000 / 100),
         seconds => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -141,7 +141,7 @@ pub fn elapsed(ms: u64) -> String {
 }
 
 /// A time to wait, rounded up: `45 s`, `12 min`, `3 h 5 min`.
-pub fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     match (seconds / 3600, seconds % 3600 / 60) {
         (0, 0) => format!("{seconds} s"),

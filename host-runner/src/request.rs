@@ -10,7 +10,7 @@ use crate::sinks::TableState;
 /// A request to the actor of one connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Request {
+pub(crate) enum Request {
     /// Exchange a grant for a session. Answer: nothing.
     Authorize {
         /// The grant, a JSON text; secret.
@@ -61,7 +61,7 @@ pub enum Request {
 
 /// The rows of a table at the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RowCount {
+pub(crate) struct RowCount {
     /// The table.
     pub table: String,
     /// None if the source cannot count them, or failed.
@@ -73,7 +73,7 @@ pub struct RowCount {
 
 /// How far a connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnectionState {
+pub(crate) struct ConnectionState {
     /// Whether it has a session.
     pub authorized: bool,
     /// Its tables.
@@ -83,7 +83,7 @@ pub struct ConnectionState {
 /// Where a rotated webhook URL stands at the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Registration {
+pub(crate) enum Registration {
     /// This runner has registered no URL.
     None,
     /// The source delivers to the previous URL until `webhook subscribe` runs.

@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sinks::Counts;
 
-pub use report::{Ending, SyncReport, TableReport};
+pub(crate) use report::{Ending, SyncReport, TableReport};
 
 /// Reads the tables of `mode` until they are caught up.
-pub async fn sync(config: ActorConfig, mode: Mode, progress: Progress) -> Result<SyncReport> {
+pub(crate) async fn sync(config: ActorConfig, mode: Mode, progress: Progress) -> Result<SyncReport> {
     let (started, meters) = (Instant::now(), config.meters.clone());
     let mut recorder = Recorder { progress, report: SyncReport::default(), table_started: started };
     let stopped = Actor::new(config, mode, &mut recorder)?.run().await;

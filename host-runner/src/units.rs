@@ -17,7 +17,7 @@ const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB"
 
 /// Why a text is not a duration or a size.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnitError {
+pub(crate) struct UnitError {
     /// The text and the expected form.
     pub message: String,
     /// Accepted forms, with examples.
@@ -33,7 +33,7 @@ impl fmt::Display for UnitError {
 impl std::error::Error for UnitError {}
 
 /// Parses `500ms`, `30s`, `5m`, `72h` or `7d`.
-pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     parse(text, &TIME_UNITS).map(Duration::from_millis).ok_or_else(|| UnitError {
         message: format!("`{text}` is not a duration"),
         hint: "write a whole number and a unit (ms, s, m, h, d), for example \"30s\" or \"5m\"",
@@ -41,7 +41,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 }
 
 /// Parses `512B`, `64KiB`, `8MiB` or `1GiB`.
-pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     parse(text, &SIZE_UNITS).ok_or_else(|| UnitError {
         message: format!("`{text}` is not a size"),
         hint: "write a whole number and a unit (B, KiB, MiB, GiB), for example \"64KiB\" or \"8MiB\"",
@@ -49,12 +49,12 @@ pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
 }
 
 /// The text of a duration, in whole milliseconds.
-pub fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &TIME_UNITS, "s")
 }
 
 /// The text of a size.
-pub fn format_bytes(bytes: u64) -> String {
+pub(crate) fn format_bytes(bytes: u64) -> String {
     format(bytes, &SIZE_UNITS, "B")
 }
 

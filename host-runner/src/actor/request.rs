@@ -12,10 +12,10 @@ use crate::error::{Origin, Result};
 use crate::request::Request;
 
 /// The answer to a request, as JSON.
-pub type Answer = Result<Value>;
+pub(crate) type Answer = Result<Value>;
 
 /// A request with the channel for its answer.
-pub struct Command {
+pub(crate) struct Command {
     /// The request.
     pub request: Request,
     /// Takes the answer.

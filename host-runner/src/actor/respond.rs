@@ -39,7 +39,7 @@ pub(super) enum SinkAccess<'a> {
 }
 
 /// Answers a request of a connection that no server has, and releases the connection again.
-pub async fn answer_once(connection: Connection, paths: &Paths, request: &Request) -> Answer {
+pub(crate) async fn answer_once(connection: Connection, paths: &Paths, request: &Request) -> Answer {
     match request {
         // Takes no lock: another process may be reading tables for hours.
         Request::RotateUrl { grace_ms } => {

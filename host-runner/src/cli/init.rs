@@ -69,7 +69,7 @@ fn file(describe: &Describe, name: &str) -> String {
          # A key behind # shows its default or an example. Check the file with: host-runner check -c FILE\n",
     );
     let mut section = "";
-    for key in &KEYS {
+    for key in KEYS {
         if key.section() != section {
             if section.is_empty() {
                 text.push_str(&config(describe));

@@ -39,7 +39,7 @@ pub(super) fn check(document: &mut Document<'_>) {
             check_key(document, name);
         }
     }
-    for key in &KEYS {
+    for key in KEYS {
         if matches!(key.default, DefaultValue::Required) && document.get(key.name).is_none() {
             let hint = format!("add a line: {} = \"acme\"", key.name);
             document.problem(key.name, "missing", Some(hint));
@@ -55,7 +55,7 @@ pub(super) fn name(document: &Document<'_>) -> Option<String> {
 
 /// The values with the defaults of all keys that are not there.
 pub(super) fn with_defaults(mut values: Map<String, Value>) -> Map<String, Value> {
-    for key in &KEYS {
+    for key in KEYS {
         let members = match key.section() {
             "" => &mut values,
             section => {

@@ -74,7 +74,7 @@ const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 
 /// The keys, by section, in the order of the commented file.
-pub(crate) static KEYS: [Key; 19] = [
+pub(crate) static KEYS: &[Key] = &[
     Key {
         name: "name",
         kind: Kind::Name,

@@ -11,7 +11,7 @@ const END: &str = "<!-- end generated -->\n";
 fn table() -> String {
     let mut text = String::new();
     let mut section = None;
-    for key in &KEYS {
+    for key in KEYS {
         if section != Some(key.section()) {
             section = Some(key.section());
             let heading = if key.section().is_empty() {

@@ -162,7 +162,7 @@ fn a_quoted_key_with_a_dot_is_not_a_key_of_a_section() {
 
 #[test]
 fn every_default_and_example_is_accepted_by_its_own_key() {
-    for key in &KEYS {
+    for key in KEYS {
         let text = match key.default {
             DefaultValue::Required => continue,
             DefaultValue::Value(text) | DefaultValue::Absent { example: text, .. } => text,

@@ -174,7 +174,7 @@ pub fn is_served(data: &Path, name: &str) -> bool {
 }
 
 /// The answer of the server that has the connection; none if no server has it.
-pub fn request(data: &Path, name: &str, request: &Request) -> Option<Answer> {
+pub(crate) fn request(data: &Path, name: &str, request: &Request) -> Option<Answer> {
     let stream = connect(data, name).ok()?;
     let failed = |error: std::io::Error| {
         let what = match error.kind() {

@@ -10,7 +10,7 @@ use crate::sinks::Counts;
 
 /// How a table ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Not started: the run ended before it.
     Skipped,
     /// It has not ended yet.
@@ -38,7 +38,7 @@ impl Ending {
 
 /// One table.
 #[derive(Clone, Debug)]
-pub struct TableReport {
+pub(crate) struct TableReport {
     /// The table's name.
     pub table: String,
     /// Rows.
@@ -61,7 +61,7 @@ pub struct TableReport {
 
 /// All tables.
 #[derive(Clone, Debug, Default)]
-pub struct SyncReport {
+pub(crate) struct SyncReport {
     /// In the order of reading.
     pub tables: Vec<TableReport>,
     /// Including discovery.
@@ -74,7 +74,7 @@ pub struct SyncReport {
 
 impl TableReport {
     /// A table that was not started.
-    pub fn new(table: &str) -> Self {
+    pub(crate) fn new(table: &str) -> Self {
         Self {
             table: table.to_owned(),
             counts: Counts::default(),
@@ -89,7 +89,7 @@ impl TableReport {
     }
 
     /// Its error, if it failed.
-    pub fn error(&self) -> Option<&Error> {
+    pub(crate) fn error(&self) -> Option<&Error> {
         match &self.ending {
             Ending::Failed(error) => Some(error),
             _ => None,
@@ -117,7 +117,7 @@ impl TableReport {
 
 impl SyncReport {
     /// The sum over tables.
-    pub fn total(&self) -> TableReport {
+    pub(crate) fn total(&self) -> TableReport {
         let mut total = TableReport::new("total");
         for table in &self.tables {
             total.counts += table.counts;
@@ -131,7 +131,7 @@ impl SyncReport {
     }
 
     /// The exit code.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         if self.interrupted {
             return Exit::Interrupted;
         }
@@ -139,7 +139,7 @@ impl SyncReport {
     }
 
     /// One object, for `--json`.
-    pub fn json(&self, connection: &str) -> Value {
+    pub(crate) fn json(&self, connection: &str) -> Value {
         let total = self.total();
         json!({
             "connection": connection,
