@@ -150,7 +150,17 @@ impl<'a> Actor<'a> {
         let subscription = Subscription::new(connection.store.subscription()?, public_url, now);
         let compares = sink.capabilities().compares_rows;
         let sink = SinkHandle::new(sink);
-        let core = Core { connection, sink, compares, meters, stop, budget, observer, requests_counted: 0 };
+        let core = Core {
+            connection,
+            sink,
+            compares,
+            meters,
+            stop,
+            expects_webhooks: false,
+            budget,
+            observer,
+            requests_counted: 0,
+        };
         Ok(Self {
             core,
             commands,
@@ -186,6 +196,9 @@ impl<'a> Actor<'a> {
             self.answer(command).await?;
         }
         self.core.count_requests();
+        let has_received = self.queue.as_ref().map(Queue::has_received);
+        let is_subscribed = self.subscription.document().is_some();
+        self.core.expects_webhooks = has_received.is_some_and(|received| received || is_subscribed);
         let now = Instant::now();
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
         if !self.discovery.is_done() {
@@ -292,12 +305,9 @@ impl<'a> Actor<'a> {
 
     /// Reads one batch of a table.
     async fn read(&mut self, next: (String, Option<String>)) -> Result<(), Stopped> {
-        let expects_webhooks = self.expects_webhooks();
-        let polled = self.poll.poll(&mut self.core, next, expects_webhooks).await?;
-        if polled.has_repaired {
-            self.subscription.repaired(Instant::now());
-        }
-        if let Some(queue) = self.queue.as_mut().filter(|_| polled.is_answered) {
+        let is_answered = self.poll.poll(&mut self.core, next).await?;
+        self.note_repairs();
+        if let Some(queue) = self.queue.as_mut().filter(|_| is_answered) {
             queue.answered();
         }
         Ok(())
@@ -305,18 +315,16 @@ impl<'a> Actor<'a> {
 
     /// Waits for the commit under way, before anything else uses the sink.
     async fn settle(&mut self) -> Result<(), Stopped> {
-        let expects_webhooks = self.expects_webhooks();
-        if self.poll.settle(&mut self.core, expects_webhooks).await?.has_repaired {
-            self.subscription.repaired(Instant::now());
-        }
+        self.poll.settle(&mut self.core).await?;
+        self.note_repairs();
         Ok(())
     }
 
-    /// Whether changes should come by webhook, so that a poll which brings them repairs.
-    fn expects_webhooks(&self) -> bool {
-        self.queue
-            .as_ref()
-            .is_some_and(|queue| queue.has_received() || self.subscription.document().is_some())
+    /// Checks the subscription soon if a poll repaired rows.
+    fn note_repairs(&mut self) {
+        if self.poll.take_repaired() {
+            self.subscription.repaired(Instant::now());
+        }
     }
 
     /// Applies queued deliveries; false if there are none.

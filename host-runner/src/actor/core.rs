@@ -25,6 +25,8 @@ pub(super) struct Core<'a> {
     pub(super) compares: bool,
     pub(super) meters: Meters,
     pub(super) stop: Stop,
+    /// Whether changes should come by webhook, so that a poll which brings them repairs.
+    pub(super) expects_webhooks: bool,
     /// For everything but reading tables.
     pub(super) budget: Budget,
     pub(super) observer: &'a mut dyn Observer,

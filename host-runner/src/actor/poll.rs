@@ -23,6 +23,8 @@ pub(super) struct Poll {
     pub(super) schedule: Schedule,
     budget: Budget,
     committing: Option<Committing>,
+    /// Rows came that a webhook should have brought.
+    has_repaired: bool,
 }
 
 /// A batch on its way into the sink.
@@ -38,44 +40,27 @@ struct Committing {
     commit: Pin<Box<dyn Future<Output = Result<Counts>> + Send>>,
 }
 
-/// The outcome of one poll.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Polled {
-    /// The source answered.
-    pub(super) is_answered: bool,
-    /// Rows came that a webhook should have brought.
-    pub(super) has_repaired: bool,
-}
-
-/// The outcome of the commit under way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Settled {
-    /// Rows came that a webhook should have brought.
-    pub(super) has_repaired: bool,
-    /// The table whose commit failed.
-    failed: Option<String>,
-}
-
 impl Poll {
     pub(super) fn new(schedule: Schedule, budget: Budget) -> Self {
-        Self { schedule, budget, committing: None }
+        Self { schedule, budget, committing: None, has_repaired: false }
     }
 
-    /// Reads one batch of a table. `expects_webhooks`: webhooks should have brought the rows of a complete
-    /// table.
+    /// Whether polling brought rows that a webhook should have, once.
+    pub(super) fn take_repaired(&mut self) -> bool {
+        std::mem::take(&mut self.has_repaired)
+    }
+
+    /// Reads one batch of a table. True if the source answered.
     pub(super) async fn poll(
         &mut self,
         core: &mut Core<'_>,
         (table, cursor): (String, Option<String>),
-        expects_webhooks: bool,
-    ) -> Result<Polled, Stopped> {
+    ) -> Result<bool, Stopped> {
         let requests = core.connection.sandbox.meter().requests();
         let outcome = read(core, &table, cursor).await?;
         let is_answered = outcome.is_ok() && core.connection.sandbox.meter().requests() > requests;
-        let settled = self.settle(core, expects_webhooks).await?;
-        let mut polled = Polled { is_answered, has_repaired: settled.has_repaired };
-        if settled.failed.as_ref() == Some(&table) {
-            return Ok(polled);
+        if self.settle(core).await?.as_ref() == Some(&table) {
+            return Ok(is_answered);
         }
         let moved = outcome.and_then(|batch| {
             self.schedule.read(&table, &batch.cursor, batch.caught_up, Instant::now())?;
@@ -85,47 +70,38 @@ impl Poll {
             Ok(batch) => batch,
             Err(error) => {
                 self.failed(core, &table, error)?;
-                return Ok(polled);
+                return Ok(is_answered);
             }
         };
         let is_last_for_now = batch.caught_up || batch.wait_ms.is_some_and(|wait| wait > 0);
         self.committing = Some(commit(core, table, batch));
         if is_last_for_now {
-            polled.has_repaired |= self.settle(core, expects_webhooks).await?.has_repaired;
+            self.settle(core).await?;
         }
-        Ok(polled)
+        Ok(is_answered)
     }
 
-    /// Waits for the commit under way, if there is one.
-    pub(super) async fn settle(
-        &mut self,
-        core: &mut Core<'_>,
-        expects_webhooks: bool,
-    ) -> Result<Settled, Stopped> {
-        let Some(mut committing) = self.committing.take() else { return Ok(Settled::default()) };
+    /// Waits for the commit under way, if there is one; the table whose commit failed.
+    pub(super) async fn settle(&mut self, core: &mut Core<'_>) -> Result<Option<String>, Stopped> {
+        let Some(mut committing) = self.committing.take() else { return Ok(None) };
         match committing.commit.as_mut().await {
             Ok(counts) => {
-                let has_repaired = self.stored(core, &committing, &counts, expects_webhooks);
-                Ok(Settled { has_repaired, failed: None })
+                self.stored(core, &committing, &counts);
+                Ok(None)
             }
             Err(error) => {
                 self.failed(core, &committing.table, error)?;
-                Ok(Settled { has_repaired: false, failed: Some(committing.table) })
+                Ok(Some(committing.table))
             }
         }
     }
 
-    /// Counts a committed batch and plans the next read. True if it brought rows that a webhook should have.
-    fn stored(
-        &mut self,
-        core: &mut Core<'_>,
-        batch: &Committing,
-        counts: &Counts,
-        expects_webhooks: bool,
-    ) -> bool {
+    /// Counts a committed batch and plans the next read.
+    fn stored(&mut self, core: &mut Core<'_>, batch: &Committing, counts: &Counts) {
         let table = batch.table.as_str();
-        let is_follow_up = self.schedule.is_complete(table) && expects_webhooks;
+        let is_follow_up = self.schedule.is_complete(table) && core.expects_webhooks;
         let repaired = if is_follow_up { repaired(core, table, counts) } else { 0 };
+        self.has_repaired |= repaired > 0;
         self.schedule.stored(table, &batch.cursor, batch.completes_snapshot);
         let is_complete = self.schedule.is_complete(table);
         core.meters.count(|readings| {
@@ -151,7 +127,6 @@ impl Poll {
         } else if let Some(asked) = batch.asked.filter(|asked| !asked.is_zero()) {
             self.rest(core, table, asked);
         }
-        repaired > 0
     }
 
     /// The connector asks for a pause before the next batch.
