@@ -198,6 +198,7 @@ mod tests {
 
     use super::file;
     use crate::connection::Connection;
+    use crate::connection::keys::KEYS;
     use crate::describe::Describe;
 
     fn describe() -> Describe {
@@ -245,7 +246,8 @@ mod tests {
             })
         };
         let open: Vec<&str> = text.lines().map(|line| if is_key(line) { &line[2..] } else { line }).collect();
-        assert_eq!(open.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(), 23);
+        let keys = open.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
+        assert_eq!(keys, KEYS.len() + 4, "every key of the runner, and the component's four");
         let folder = tempfile::tempdir().expect("a folder");
         for text in [open.join("\n"), text.clone()] {
             let path = folder.path().join("acme.toml");
