@@ -1,11 +1,11 @@
 //! Durable deliveries per second over TCP, and the latency of their answers.
 //!
-//! `cargo xtask bench ingress` runs it; by hand:
-//! `INGRESS_BENCH_SECONDS=10 cargo bench -p host-runner --bench ingress`. The default is a smoke test of one second.
-//! Prints a line of JSON. Server, reader and load generator share the cores of the machine.
+//! `cargo xtask bench ingress` runs it; by hand: `INGRESS_BENCH_SECONDS=10 cargo bench -p host-runner --bench
+//! ingress`. The default is a smoke test of one second. Prints a line of JSON. Server, reader and load
+//! generator share the cores of the machine.
 //!
 //! - `INGRESS_BENCH_URL`: sends to a server that runs already, for example `http://127.0.0.1:8080/hooks/…`
-//! - `INGRESS_BENCH_CONNECTIONS`, `INGRESS_BENCH_BYTES`: keep-alive connections that send, and the size of a body
+//! - `INGRESS_BENCH_CONNECTIONS`, `INGRESS_BENCH_BYTES`: keep-alive connections that send, the size of a body
 //! - `INGRESS_BENCH_RATE`: deliveries per second of all connections together
 //! - `INGRESS_BENCH_IDLE`: idle connections to open first; their memory is reported
 

@@ -24,8 +24,8 @@ async fn a_post_is_in_the_journal_when_it_is_answered_and_the_secret_of_its_url_
     let mut stream = server.connect().await;
     let before = now_ms();
     let text = format!(
-        "POST {}?a=1&b=%20 HTTP/1.1\r\nHost: x\r\nX-Signature: abc\r\nConnection: keep-alive, x-hop\r\nX-Hop: 1\r\n\
-         X-Original-URI: {}\r\nContent-Length: 4\r\n\r\n[{{}}]",
+        "POST {}?a=1&b=%20 HTTP/1.1\r\nHost: x\r\nX-Signature: abc\r\n\
+         Connection: keep-alive, x-hop\r\nX-Hop: 1\r\nX-Original-URI: {}\r\nContent-Length: 4\r\n\r\n[{{}}]",
         server.path(),
         server.path()
     );

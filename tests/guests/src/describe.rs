@@ -15,15 +15,21 @@ pub fn document() -> Value {
             "additionalProperties": false,
             "required": ["secret"],
             "properties": {
-                "secret": {"type": "string", "writeOnly": true, "title": "Secret", "x-group": "basic", "x-order": 1},
-                "rows": {"type": "integer", "default": 100, "title": "Rows", "x-group": "reading", "x-order": 1},
+                "secret": {
+                    "type": "string", "writeOnly": true, "title": "Secret", "x-group": "basic", "x-order": 1,
+                },
+                "rows": {
+                    "type": "integer", "default": 100, "title": "Rows", "x-group": "reading", "x-order": 1,
+                },
                 "page": {"type": "integer", "default": 30, "x-group": "reading", "x-order": 2},
                 "behavior": {"type": "string", "default": "rows", "x-group": "advanced", "x-order": 1},
                 "url": {"type": "string", "title": "URL", "x-group": "advanced", "x-order": 2}
             }
         },
         "grant": {"type": "object", "properties": {"code": {"type": "string", "writeOnly": true}}},
-        "authorization": {"scopes": ["things.read"], "scope_text": "things.read", "steps": "1. Invent a code."},
+        "authorization": {
+            "scopes": ["things.read"], "scope_text": "things.read", "steps": "1. Invent a code.",
+        },
         "hosts": [{"name": "api", "key": "url", "urls": {}}],
         "tables": [
             {"name": "things", "aliases": ["Things"], "title": "Things", "primary_key": ["id"],

@@ -13,7 +13,8 @@ fn write(place: &Place, name: &str, rows: &str) {
     std::fs::create_dir_all(&folder).expect("a folder");
     let component = component();
     let text = format!(
-        "name = \"{name}\"\ncomponent = {component:?}\n[config]\nsecret = \"${{TINY_SECRET}}\"\nrows = {rows}\n"
+        "name = \"{name}\"\ncomponent = {component:?}\n\
+         [config]\nsecret = \"${{TINY_SECRET}}\"\nrows = {rows}\n"
     );
     std::fs::write(folder.join(format!("{name}.toml")), text).expect("written");
 }

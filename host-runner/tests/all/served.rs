@@ -1,52 +1,48 @@
-//! Commands while a server runs: the same answers as without it, also during its backoff.
+//! Commands while a server has the connection, in each of its states, and its own reports: health, metrics.
 
 use serde_json::{Value, json};
 
+use crate::commands::QUESTIONS;
 use crate::serve::{Server, event, eventually, later, until_read};
 use crate::support::{Place, SECRET};
 
-/// Commands that ask the component, with their exit codes.
-const ASKING: [(&[&str], i32); 6] = [
-    (&["check"], 0),
-    (&["discover"], 0),
-    (&["count"], 0),
-    (&["count", "--table", "Things"], 0),
-    (&["invoke", "echo", "{\"a\": [1]}"], 0),
-    (&["invoke", "fail", "{\"kind\": \"permission\"}"], 5),
-];
-
+/// Each answer as text and as JSON.
 fn answers(place: &Place) -> Vec<(String, String, Value)> {
     let answer = |(arguments, code): &(&[&str], i32)| {
         let plain = place.expect(arguments, *code);
         (plain.stdout, plain.stderr, place.json(arguments, *code))
     };
-    ASKING.iter().map(answer).collect()
+    QUESTIONS.iter().map(answer).collect()
 }
 
 #[test]
-fn commands_answer_beside_a_server_as_they_do_alone() {
+fn answers_are_the_same_before_while_and_after_a_server_runs() {
     let place = Place::new("rows = 12");
     place.expect(&["authorize", "--code", "good-code"], 0);
     let alone = answers(&place);
     let server = Server::start(&place);
-    assert_eq!(answers(&place), alone, "while it begins");
+    assert_eq!(answers(&place), alone, "while the server starts");
     until_read(&server);
-    assert_eq!(answers(&place), alone, "while it is at work");
+    assert_eq!(answers(&place), alone, "while the server runs");
     place.expect(&["authorize", "--code", "expired-code"], 4);
     place.expect(&["authorize", "--code", "another-code"], 0);
     let shown = place.json(&["state", "show"], 0);
     assert_eq!((&shown["authorized"], shown["tables"].as_array().map(Vec::len)), (&json!(true), Some(2)));
     server.stop();
-    assert_eq!(place.json(&["state", "show"], 0)["tables"], shown["tables"], "it is the same alone");
-    assert_eq!(answers(&place), alone, "after it");
+    assert_eq!(
+        place.json(&["state", "show"], 0)["tables"],
+        shown["tables"],
+        "the tables after the server stopped"
+    );
+    assert_eq!(answers(&place), alone, "after the server stopped");
 }
 
 #[test]
-fn what_a_server_knows_of_its_webhooks_is_in_check() {
+fn check_reports_the_webhooks_of_a_server() {
     let place = Place::new("rows = 3");
     place.expect(&["authorize", "--code", "good-code"], 0);
     let server = Server::start(&place);
-    // At once: it said that it listens when commands could reach it.
+    // At once: the server reports its address after commands can reach it.
     let public = format!("http://{}", server.address);
     place.expect(&["webhook", "subscribe", "--public-url", &public], 0);
     server.deliver(&place, &event("things", "9", "create", later()));
@@ -54,9 +50,9 @@ fn what_a_server_knows_of_its_webhooks_is_in_check() {
     eventually("both deliveries", || {
         server.metric("deliveries_dead_lettered_total{connection=\"tiny\"}") == Some(1.0)
     });
-    let beside = place.json(&["check"], 0);
+    let served = place.json(&["check"], 0);
     let names: Vec<&str> =
-        beside["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect();
+        served["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect();
     assert_eq!(names, ["session", "webhook-subscription", "webhook-deliveries", "webhook-dead-letters"]);
     let last = |code| {
         let items = place.json(&["check", "--public-url", &public], code)["items"].clone();
@@ -65,12 +61,12 @@ fn what_a_server_knows_of_its_webhooks_is_in_check() {
     let url = last(0);
     assert_eq!((&url["name"], &url["outcome"]), (&json!("webhook-url"), &json!("passed")));
     server.stop();
-    assert_eq!(place.json(&["check"], 0), beside);
+    assert_eq!(place.json(&["check"], 0), served);
     assert!(last(8)["message"].as_str().is_some_and(|said| said.contains("onnect")), "{}", last(8));
 }
 
 #[test]
-fn a_table_is_read_again_from_the_start_beside_a_server() {
+fn a_reset_table_is_read_again_while_a_server_runs() {
     let place = Place::new("rows = 7");
     let server = Server::start(&place);
     until_read(&server);
@@ -86,7 +82,7 @@ fn a_table_is_read_again_from_the_start_beside_a_server() {
 }
 
 #[test]
-fn while_the_source_does_not_answer_commands_do() {
+fn commands_answer_while_the_source_does_not() {
     let place =
         Place::new("rows = 5\nfails_discover = true\nkind = \"unavailable\"\nretry_after_ms = 3600000");
     place.expect(&["authorize", "--code", "good-code"], 0);
@@ -101,7 +97,7 @@ fn while_the_source_does_not_answer_commands_do() {
 }
 
 #[test]
-fn a_connection_that_waits_for_a_person_leaves_room_for_commands_and_sees_a_new_session() {
+fn a_connection_that_waits_for_authorization_answers_commands_and_uses_a_new_session() {
     let place = Place::new("behavior = \"fail\"\nkind = \"auth\"\nrows = 5");
     let server = Server::start(&place);
     let failures = || server.metric("errors_total{connection=\"tiny\",kind=\"auth\"}");
@@ -110,7 +106,7 @@ fn a_connection_that_waits_for_a_person_leaves_room_for_commands_and_sees_a_new_
     assert_eq!(server.health()["status"], "degraded");
     place.expect(&["check"], 4);
     assert_eq!(place.json(&["count", "--table", "things"], 0)["tables"][0]["rows"], 5);
-    // It would wait for minutes otherwise.
+    // Without a new session the backoff would last minutes.
     place.expect(&["authorize", "--code", "good-code"], 0);
     eventually("another attempt", || failures() > before);
     let url = |words: &[&str]| place.json(&[&["webhook", "url"], words].concat(), 0)["url"].clone();
@@ -121,7 +117,7 @@ fn a_connection_that_waits_for_a_person_leaves_room_for_commands_and_sees_a_new_
 }
 
 #[test]
-fn tables_that_come_or_go_need_no_restart() {
+fn tables_that_appear_or_disappear_need_no_restart() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
@@ -135,18 +131,18 @@ fn tables_that_come_or_go_need_no_restart() {
     place.expect(&["discover"], 0);
     eventually("the table to be read again", || pairs() == Some(1.0));
     let read = "rows_read_total{connection=\"tiny\",table=\"pairs\"}";
-    assert_eq!(server.metric(read), Some(6.0), "it is read again, and counters only rise");
+    assert_eq!(server.metric(read), Some(6.0), "the table was read again, and counters only rise");
     assert_eq!(server.metric("rows_read_total{connection=\"tiny\",table=\"things\"}"), Some(3.0));
     server.stop();
 }
 
 #[test]
-fn health_tells_what_each_connection_does_without_secrets() {
+fn health_reports_each_connection_without_secrets() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
     server.deliver(&place, &event("things", "9", "create", later()));
-    // Counted when its rows are stored; the journal drops it afterwards.
+    // Counted when its rows are committed; acknowledged afterwards.
     let is_done = || server.metric("deliveries_applied_total") == Some(1.0);
     eventually("the delivery", || is_done() && server.metric("delivery_queue_length") == Some(0.0));
     let health = server.health();
