@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::compare::{TABLES, check_sqlite, truths};
 use crate::component::IMPORTS;
-use crate::support::{Setup, binaries, sizes};
+use crate::support::{Setup, binaries, sizes, tables_as_toml};
 
 const COMMANDS: [&[&str]; 13] = [
     &[],
@@ -310,10 +310,9 @@ fn the_scopes_that_spec_prints_suffice_and_the_others_fail_without_them() {
     let spec = small().raw(&["spec", "--json", "--data", "D"]).exits(0).json();
     let text = spec["authorization"]["scope_text"].as_str().expect("scope_text").to_owned();
     let all: Vec<String> = text.split(',').map(str::to_owned).collect();
-    let every = r#"["departments", "organization_fields", "products", "contracts", "accounts", "contacts", "tickets", "ticket_conversations"]"#;
     let outcome = |scopes: Vec<String>| {
         let options = Options { sizes: sizes(5), scopes: Some(scopes), ..Options::default() };
-        let setup = Setup::with(options, |file| file.config("tables", every));
+        let setup = Setup::with(options, |file| file.config("tables", &tables_as_toml()));
         setup.authorize();
         // The second sync follows changes, which is what the search scope is for.
         setup.host(&["sync"]).code().max(setup.host(&["sync"]).code())

@@ -3,13 +3,12 @@
 //! Shares no code with the runner: conversions are derived again from the discovered schema.
 
 mod cell;
+mod contacts;
 mod expected;
 mod jsonl;
 mod sqlite;
 
-pub(crate) use expected::{
-    TABLES, Truth, truth, truth_of_contacts, truth_of_conversations, truth_with_custom_fields, truths,
-};
+pub(crate) use expected::{TABLES, Truth, truth, truth_of_all, truth_with_custom_fields, truths};
 pub(crate) use jsonl::read_log;
 pub(crate) use sqlite::{Database, check_sqlite};
 

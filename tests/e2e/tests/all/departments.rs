@@ -1,4 +1,5 @@
-//! `department_ids` end to end: tickets that move in appear, tickets that move out leave, with their conversations.
+//! `department_ids` end to end: tickets that move in appear, tickets that move out leave, with their
+//! conversations.
 
 use serde_json::json;
 

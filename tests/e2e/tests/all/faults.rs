@@ -1,4 +1,5 @@
-//! A source on a bad day: seeded faults, rows that move between pages, answers the documentation does not promise.
+//! A source on a bad day: seeded faults, rows that move between pages, answers the documentation does not
+//! promise.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use crate::support::{Setup, sizes};
 /// Most runs until a sync under faults ends well; each gets further than the one before.
 const RUNS_MAX: usize = 10;
 
-/// Runs `sync` until it succeeds. Only failures that faults may cause are forgiven: over a quota, unavailable,
-/// and a token refused twice in one call.
+/// Runs `sync` until it succeeds. Only failures that faults may cause are forgiven: over a quota,
+/// unavailable, and a token refused twice in one call.
 fn sync_until_done(setup: &Setup) -> usize {
     for run in 1..=RUNS_MAX {
         let code = setup.host(&["sync"]).code();

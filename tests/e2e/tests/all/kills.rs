@@ -1,4 +1,5 @@
-//! SIGKILL at any time: after a restart the runner continues from its last commit and ends equal to the truth.
+//! SIGKILL at any time: after a restart the runner continues from its last commit and ends equal to the
+//! truth.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! What a connection file bounds, seen from the source: never more than asked for, and everything arrives all the same.
+//! What a connection file bounds, seen from the source: never more than asked for, and everything arrives all
+//! the same.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use desk_simulator::{Options, Settings};
 use crate::compare::{check_sqlite, truths};
 use crate::support::{Setup, sizes};
 
-/// The most requests that the source saw at a time during a read of everything, which must end equal to the truth.
+/// The most requests that the source saw at a time during a read of everything, which must end equal to the
+/// truth.
 fn peak_of_requests(limit: Option<u64>) -> u64 {
     // Slow enough for requests to meet.
     let settings = Settings { latency_ms: 5, ..Settings::default() };

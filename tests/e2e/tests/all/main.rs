@@ -1,7 +1,8 @@
 //! Tests through the real programs: the runner as a process, the simulator beside it, the truth at the end.
 //!
 //! `cargo xtask build` makes what they run. A failing test prints the commands it ran, what they said, the
-//! folder it leaves behind, and the command that repeats it. `E2E_SEED=n` runs seeded tests with that seed only.
+//! folder it leaves behind, and the command that repeats it. `E2E_SEED=n` runs seeded tests with that seed
+//! only.
 
 mod cli;
 mod compare;
@@ -14,5 +15,6 @@ mod limits;
 mod python;
 mod secrets;
 mod support;
+mod tables_page;
 mod tokens;
 mod truth;

@@ -2,13 +2,17 @@
 
 pub(crate) mod binaries;
 pub(crate) mod connection_file;
+#[allow(dead_code, reason = "the other binary of tests uses the rest")]
+pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod rng;
 pub(crate) mod setup;
+pub(crate) mod tables;
 
 pub(crate) use connection_file::ConnectionFile;
 pub(crate) use process::Run;
 pub(crate) use setup::{Setup, sizes};
+pub(crate) use tables::{spec, tables, tables_as_toml};
 
 /// Waits for something that another thread or process brings about; gives up loudly.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

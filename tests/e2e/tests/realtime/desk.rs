@@ -1,29 +1,15 @@
 //! A portal with one connection that `serve` keeps up to date: subscribe, change, look, compare.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use desk_simulator::{Options, Simulator};
+use desk_simulator::Options;
 use serde_json::{Value, json};
 
-use crate::compare::{Truth, truth, truth_of_conversations};
-use crate::contacts::truth_of_contacts;
-use crate::http::request;
+use crate::compare::truth;
 use crate::rows::{Rows, eventually};
 use crate::serve::Serve;
-use crate::support::{ConnectionFile, Setup, sizes};
-
-/// The tables of the connector.
-pub(crate) const TABLES: [&str; 8] = [
-    "departments",
-    "organization_fields",
-    "products",
-    "contracts",
-    "accounts",
-    "contacts",
-    "tickets",
-    "ticket_conversations",
-];
+use crate::support::http::request;
+use crate::support::{ConnectionFile, Setup, sizes, tables, tables_as_toml};
 
 /// Signatures made in one call: each takes the simulator a millisecond or two.
 const TOKENS_AT_ONCE: usize = 1_000;
@@ -42,8 +28,7 @@ impl Desk {
 
     /// The same with other options and another connection file.
     pub(crate) fn with(options: Options, alter: impl FnOnce(ConnectionFile) -> ConnectionFile) -> Desk {
-        let tables = format!("{TABLES:?}");
-        let setup = Setup::with(options, |file| alter(file.config("tables", &tables)));
+        let setup = Setup::with(options, |file| alter(file.config("tables", &tables_as_toml())));
         setup.authorize();
         let rows = Rows::at(&setup.path("out.db"));
         Desk { setup, rows }
@@ -59,7 +44,7 @@ impl Desk {
         Serve::start(self.setup.folder(), port, &["-c", "a.toml"])
     }
 
-    /// Starts `serve`, lets it read everything, subscribes; from now on only webhooks bring something, for minutes.
+    /// Starts `serve`, waits for the snapshots, subscribes. Only webhooks bring changes in the minutes after.
     pub(crate) fn live(&self) -> Serve {
         self.live_with_hook().0
     }
@@ -78,19 +63,18 @@ impl Desk {
     /// Waits until every table was caught up after a moment.
     pub(crate) fn until_polled(&self, serve: &Serve, since: Instant) {
         eventually("all tables to be polled", || {
-            let behind = TABLES
-                .map(|table| serve.metric_with("host_runner_table_lag_seconds", &format!("\"{table}\"")));
+            let lag =
+                |table: &&str| serve.metric_with("host_runner_table_lag_seconds", &format!("\"{table}\""));
+            let lags: Vec<_> = tables().iter().map(lag).collect();
             let most = since.elapsed().as_secs_f64();
-            if behind.iter().flatten().filter(|behind| **behind < most).count() == TABLES.len() {
-                return Ok(());
-            }
-            Err(format!("{behind:?}"))
+            let are_polled = lags.iter().all(|lag| lag.is_some_and(|lag| lag < most));
+            if are_polled { Ok(()) } else { Err(format!("{lags:?}")) }
         });
     }
 
     /// Waits until the first snapshot of every table is complete.
     pub(crate) fn until_read(&self) {
-        self.rows.until_number("SELECT count(*) FROM _sync_state WHERE complete", TABLES.len() as i64);
+        self.rows.until_number("SELECT count(*) FROM _sync_state WHERE complete", tables().len() as i64);
     }
 
     /// Registers the URL at the simulator; gives the id there.
@@ -131,7 +115,7 @@ impl Desk {
         answer["status"].as_u64().unwrap_or_else(|| panic!("no answer from {url}"))
     }
 
-    /// So many signatures for deliveries of a webhook that a test makes itself; each delivery has its own, as the source's have.
+    /// Signatures for deliveries that a test makes itself. Each delivery needs another, as at the source.
     pub(crate) fn tokens(&self, hook: &str, count: u64) -> Vec<String> {
         let mut tokens = Vec::new();
         for first in (0..count).step_by(TOKENS_AT_ONCE) {
@@ -183,13 +167,3 @@ impl Desk {
 
 /// The metric of deliveries that were answered and are not in the target yet.
 pub(crate) const DEPTH: &str = "host_runner_delivery_queue_length";
-
-/// The truth of all eight tables.
-pub(crate) fn truths(simulator: &Simulator) -> BTreeMap<&'static str, Truth> {
-    let of = |table| match table {
-        "contacts" => truth_of_contacts(simulator),
-        "ticket_conversations" => truth_of_conversations(simulator),
-        _ => truth(simulator, table, true),
-    };
-    TABLES.into_iter().map(|table| (table, of(table))).collect()
-}

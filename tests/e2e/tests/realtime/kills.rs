@@ -8,8 +8,8 @@ use desk_simulator::Options;
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
-use crate::http::{Client, split};
 use crate::rows::eventually;
+use crate::support::http::{Client, split};
 use crate::support::rng::{Rng, seeds};
 use crate::support::sizes;
 

@@ -1,10 +1,10 @@
-//! From the POST to the visible row: median and 99th percentile, at given rates.
+//! Deliveries at given rates: each becomes a row. As a measurement, also the time from the POST to the row.
 //!
-//! A test of one second at 100 deliveries a second; as a measurement, which prints a line of JSON for each rate:
-//! `E2E_LATENCY_RATES=100,1000 E2E_LATENCY_SECONDS=20 cargo test --release -p e2e --test realtime -- --exact
-//! latency::from_post_to_row --nocapture`, which `cargo xtask bench latency` runs. Each delivery has a signature of its own,
-//! which is verified, and brings a whole row, so that none is read back. Time counts from the moment at which a delivery was due,
-//! whether or not the sender was ready by then, until another process sees the row in SQLite.
+//! The test sends for one second at 100 deliveries a second and asserts nothing about time. The measurement
+//! prints a line of JSON for each rate; `cargo xtask bench latency` runs it with `E2E_LATENCY_RATES` and
+//! `E2E_LATENCY_SECONDS`. Each delivery has a separate signature, which the component verifies, and brings a
+//! whole row, so that none is refetched. The time is from the scheduled start of the POST, whether or not
+//! the sender was ready by then, until another process reads the row from SQLite.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
-use crate::http::{Client, split};
+use crate::support::http::{Client, split};
 
 /// Connections that deliveries are spread over.
 const SENDERS: usize = 16;
@@ -23,8 +23,6 @@ const SENDERS: usize = 16;
 const FIRST: u64 = 7_000_000_000_000;
 /// Longest that the last row may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Generous bound of the test, on a machine that does other things as well; a measurement has none.
-const MEDIAN_MAX: Duration = Duration::from_secs(1);
 
 fn setting(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
@@ -37,7 +35,8 @@ struct Due {
     token: String,
 }
 
-/// Sends its share of the deliveries, each at its moment or as soon after it as it can; gives when the last was answered.
+/// Sends a share of the deliveries, each at its time or as soon after it as possible; gives when the last one
+/// was answered.
 fn send(url: &str, share: &[&Due], body: impl Fn(u64) -> String) -> Instant {
     let (_, path) = split(url);
     let mut client = Client::connect(url);
@@ -52,7 +51,7 @@ fn send(url: &str, share: &[&Due], body: impl Fn(u64) -> String) -> Instant {
     Instant::now()
 }
 
-/// Looks for new rows until all are there; gives when each was seen first.
+/// Polls for new rows until all are there; gives when each was seen first.
 fn watch(path: &Path, count: u64, ready: &Sender<()>) -> BTreeMap<u64, Instant> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the target");
     let mut newest = connection
@@ -86,7 +85,7 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// Measures one rate for some seconds.
-fn measure(rate: u64, seconds: u64) -> (Duration, Value) {
+fn measure(rate: u64, seconds: u64) -> Value {
     let desk = Desk::new(50);
     let (serve, hook) = desk.live_with_hook();
     let url = desk.hook_url(&serve);
@@ -131,16 +130,13 @@ fn measure(rate: u64, seconds: u64) -> (Duration, Value) {
         "medianMs": milliseconds(at(0.5)), "p99Ms": milliseconds(at(0.99)), "maxMs": milliseconds(at(1.0)),
     });
     assert!(desk.dead_letters().is_empty());
-    (at(0.5), report)
+    report
 }
 
 #[test]
-fn from_post_to_row() {
+fn every_delivery_becomes_a_row() {
     let seconds = setting("E2E_LATENCY_SECONDS", "1").parse().expect("E2E_LATENCY_SECONDS is a number");
     for rate in setting("E2E_LATENCY_RATES", "100").split(',') {
-        let (median, report) = measure(rate.trim().parse().expect("E2E_LATENCY_RATES are numbers"), seconds);
-        println!("{report}");
-        let is_test = std::env::var_os("E2E_LATENCY_RATES").is_none();
-        assert!(!is_test || median < MEDIAN_MAX, "{report}");
+        println!("{}", measure(rate.trim().parse().expect("E2E_LATENCY_RATES are numbers"), seconds));
     }
 }

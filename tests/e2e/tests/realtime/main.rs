@@ -1,6 +1,7 @@
-//! Real time: `serve` as a process, deliveries from the simulator, kills, refusals, reloads; the truth at the end.
+//! Real time: `serve` as a process, deliveries from the simulator, kills, refusals, reloads; the truth at the
+//! end.
 //!
-//! Seeds: `E2E_SOAK_SEEDS=n` and `E2E_SOAK_FROM=n` choose those of the soak. Latency: see `latency.rs`.
+//! Seeds: `E2E_SEED=n` runs the seeded tests with that seed only; see `soak.rs`.
 
 #[path = "../all"]
 #[allow(dead_code, unused_imports, reason = "the other binary of tests uses the rest")]
@@ -9,9 +10,7 @@ mod shared {
     pub(crate) mod support;
 }
 
-mod contacts;
 mod desk;
-mod http;
 mod kills;
 mod latency;
 mod realtime;

@@ -6,8 +6,8 @@ use desk_simulator::{Options, Sizes};
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
-use crate::http::request;
 use crate::serve::Serve;
+use crate::support::http::request;
 use crate::support::sizes;
 
 fn column(table: &str, id: &str, column: &str) -> String {
@@ -147,7 +147,8 @@ fn the_state_before_is_asked_for_and_never_becomes_the_row() {
 fn event(desk: &Desk, name: &str, payload: Value) -> Value {
     let organization = &desk.setup.simulator.options().organization_id;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
-    json!([{"eventType": name, "payload": payload, "eventTime": now.as_millis().to_string(), "orgId": organization}])
+    let time = now.as_millis().to_string();
+    json!([{"eventType": name, "payload": payload, "eventTime": time, "orgId": organization}])
 }
 
 #[test]

@@ -10,8 +10,8 @@ use desk_simulator::{Options, Simulator};
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
-use crate::http::request;
 use crate::serve::Serve;
+use crate::support::http::request;
 use crate::support::sizes;
 
 /// A served and subscribed connection with all that a forger needs to know.
@@ -101,7 +101,8 @@ fn deliveries_of_another_organization_become_dead_letters() {
     let organization_id = "60009999999".to_owned();
     let other = Options { sizes: sizes(1), organization_id, ..Options::default() };
     let other = Simulator::start(other).expect("a simulator");
-    let call = json!({"url": target.url, "webhook_id": target.hook, "signature": "valid", "body": target.says("a lie")});
+    let body = target.says("a lie");
+    let call = json!({"url": target.url, "webhook_id": target.hook, "signature": "valid", "body": body});
     let forge = format!("{}/_admin/webhooks/forge", other.url());
     let answer = request("POST", &forge, &[], call.to_string().as_bytes());
     assert_eq!(answer.body, r#"{"status":200}"#);
@@ -185,7 +186,7 @@ fn the_first_delivery_signed_with_a_new_key_is_applied_and_none_becomes_a_dead_l
     assert!(target.desk.dead_letters().is_empty());
 }
 
-/// Believed as it is: the policy is off, and nothing is read back.
+/// Applied as received: signatures are off, and no record is refetched.
 #[test]
 fn a_record_without_bottom_harms_nobody() {
     let options = Options { sizes: sizes(5), ..Options::default() };

@@ -3,11 +3,11 @@
 use desk_simulator::{GRANT_CODE, Options};
 use serde_json::json;
 
-use crate::desk::{Desk, TABLES};
-use crate::http::request;
+use crate::desk::Desk;
 use crate::rows::{Rows, eventually};
 use crate::serve::Serve;
-use crate::support::{ConnectionFile, sizes};
+use crate::support::http::request;
+use crate::support::{ConnectionFile, sizes, tables, tables_as_toml};
 
 /// Connections of one portal, each with a file in `connections` and rows of its own.
 struct Connections {
@@ -31,8 +31,7 @@ impl Connections {
     fn add(&self, name: &str) {
         let target = self.desk.setup.path(&format!("{name}.db"));
         let file = ConnectionFile::of(&self.desk.setup.simulator).named(name);
-        let file =
-            file.config("tables", &format!("{TABLES:?}")).sink("sqlite", &target.display().to_string());
+        let file = file.config("tables", &tables_as_toml()).sink("sqlite", &target.display().to_string());
         let aside = format!("{name}.toml");
         self.desk.setup.write(&aside, &file.render());
         let words = ["authorize", "--code", GRANT_CODE, "-c", &aside, "--data", "D"];
@@ -60,7 +59,7 @@ impl Connections {
 
     fn until_read(&self, name: &str) {
         let complete = "SELECT count(*) FROM _sync_state WHERE complete";
-        self.rows(name).until_number(complete, TABLES.len() as i64);
+        self.rows(name).until_number(complete, tables().len() as i64);
     }
 
     /// The URL of a connection, registered at the portal by hand.

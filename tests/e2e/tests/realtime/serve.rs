@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::http::request;
 use crate::rows::eventually;
 use crate::support::binaries;
+use crate::support::http::request;
 
 /// Longest wait for its end.
 const PATIENCE: Duration = Duration::from_secs(30);

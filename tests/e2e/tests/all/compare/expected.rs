@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use desk_simulator::{Simulator, TruthQuery};
 use serde_json::{Map, Value};
 
-/// The tables that most tests read; the connection file names them.
+use super::contacts::truth_of_contacts;
+use crate::support::tables;
+
+/// The tables that most tests of this folder read, because they take few requests. A new table need not be
+/// here: [`truth_of_all`] has every table of the connector.
 pub(crate) const TABLES: [&str; 5] =
     ["departments", "organization_fields", "products", "contracts", "tickets"];
 
@@ -27,9 +31,19 @@ pub(crate) fn truth(simulator: &Simulator, table: &str, detail: bool) -> Truth {
     lines.iter().map(parse).collect()
 }
 
-/// The truth of all tables.
+/// The truth of [`TABLES`].
 pub(crate) fn truths(simulator: &Simulator, ticket_detail: bool) -> BTreeMap<&'static str, Truth> {
     TABLES.into_iter().map(|table| (table, truth(simulator, table, ticket_detail))).collect()
+}
+
+/// The truth of every table of the connector, tickets with detail.
+pub(crate) fn truth_of_all(simulator: &Simulator) -> BTreeMap<&'static str, Truth> {
+    let of = |table| match table {
+        "contacts" => truth_of_contacts(simulator),
+        "ticket_conversations" => truth_of_conversations(simulator),
+        _ => truth(simulator, table, true),
+    };
+    tables().iter().map(|table| (*table, of(table))).collect()
 }
 
 /// Tickets as the list shows them, with some custom fields of their details; a field that a ticket's layout
@@ -47,23 +61,8 @@ pub(crate) fn truth_with_custom_fields(simulator: &Simulator, keys: &[&str]) -> 
     listed
 }
 
-/// Contacts: details with the members of `include=accounts`.
-pub(crate) fn truth_of_contacts(simulator: &Simulator) -> Truth {
-    let accounts = truth(simulator, "accounts", true);
-    let mut contacts = truth(simulator, "contacts", true);
-    for row in contacts.values_mut().flatten() {
-        let id = row["accountId"].as_str().unwrap_or_default();
-        let account = accounts.get(id).and_then(Option::as_ref).map(|account| {
-            let members = ["id", "accountName", "website"];
-            members.map(|key| (key.to_owned(), account[key].clone())).into_iter().collect()
-        });
-        row.insert("account".to_owned(), account.map_or(Value::Null, Value::Object));
-    }
-    contacts
-}
-
 /// Threads and comments, with the members that the connector adds so that both fit one table.
-pub(crate) fn truth_of_conversations(simulator: &Simulator) -> Truth {
+fn truth_of_conversations(simulator: &Simulator) -> Truth {
     let mut talks = truth(simulator, "ticket_conversations", true);
     for row in talks.values_mut().flatten() {
         let Some(commenter) = row.get("commenter").cloned() else {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Target;
+use crate::support::tables_as_toml;
 
 #[test]
 fn a_dead_letter_can_be_shown_dropped_and_taken_again() {
@@ -26,7 +27,7 @@ fn a_dead_letter_can_be_shown_dropped_and_taken_again() {
     assert_eq!(target.desk.dead_letters().len(), 1);
     // Taken again, it is refused again, under a new number.
     target.desk.setup.host(&["dead-letters", "replay", &ids[1]]).exits(0);
-    crate::rows::eventually("the letter to be buried again", || {
+    crate::rows::eventually("the delivery to be a dead letter again", || {
         let dead = target.desk.dead_letters();
         let is_again = dead.len() == 1 && id(&dead[0]) != ids[1];
         if is_again { Ok(()) } else { Err(format!("{dead:?}")) }
@@ -50,9 +51,8 @@ fn a_dead_letter_is_taken_once_its_cause_is_gone() {
     assert_eq!(dead.len(), 1, "{dead:?}");
     let port = target.serve.port();
     target.serve.stop();
-    let tables = format!("{:?}", crate::desk::TABLES);
     target.desk.setup.reconfigure(|file| {
-        let file = file.config("tables", &tables).config_text("signature", "off");
+        let file = file.config("tables", &tables_as_toml()).config_text("signature", "off");
         file.config_text("refetch", "never")
     });
     let serve = target.desk.serve_on(port);

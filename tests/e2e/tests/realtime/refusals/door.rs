@@ -1,7 +1,7 @@
 //! At the door: wrong URLs, huge bodies.
 
 use super::Target;
-use crate::http::{Client, request, split};
+use crate::support::http::{Client, request, split};
 
 /// A body that no delivery has.
 const HUGE: usize = 50 << 20;

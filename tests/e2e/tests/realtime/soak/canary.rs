@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::plan::Plan;
 use super::portal::{change, compare, open, reconcile_and_compare};
 
 #[test]
 fn without_the_repair_the_check_sees_what_was_lost() {
-    let desk = open(4_711);
+    let desk = open(&Plan::new(4_711));
     let serve = desk.live();
     // Lossless, the webhooked tables follow; what has no webhook is not touched here.
     desk.setup.simulator.set(|settings| settings.webhooks.drop = 0.5);
@@ -26,7 +27,7 @@ fn without_the_repair_the_check_sees_what_was_lost() {
 
 #[test]
 fn without_the_reconcile_rows_that_have_no_webhook_are_behind() {
-    let desk = open(4_712);
+    let desk = open(&Plan::new(4_712));
     let serve = desk.live();
     change(&desk, 1, 200);
     desk.settle(&serve);

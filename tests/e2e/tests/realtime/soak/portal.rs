@@ -1,4 +1,4 @@
-//! The portal of a soak: its size, its manners, how it is left alone at the end.
+//! The portal of a soak: its size, its faults, and the comparison at the end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,8 +6,10 @@ use std::time::Duration;
 use desk_simulator::{FaultSettings, Options, Settings, Sizes, WebhookSettings};
 use serde_json::{Value, json};
 
-use crate::compare::{Truth, check_sqlite};
-use crate::desk::{Desk, TABLES, truths};
+use super::plan::Plan;
+use crate::compare::{Truth, check_sqlite, truth_of_all};
+use crate::desk::Desk;
+use crate::support::tables;
 
 /// Tables that random mutations touch, some more often than others.
 const TOUCHED: [&str; 9] = [
@@ -25,12 +27,13 @@ const TOUCHED: [&str; 9] = [
 /// Rows of a small batch: fewer than a page of the source has.
 const BATCH: u64 = 50;
 
-/// Answers are dated by whole seconds, less one: a reconcile within the same two seconds as a change may lose against its
-/// webhook, and rightly so.
+/// Answers are dated by whole seconds, less one: a full refresh within the same two seconds as a change may
+/// rightly lose against its webhook.
 const REST: Duration = Duration::from_secs(5);
 
 /// A portal of a few hundred rows, slow enough to be changed while it is read.
-pub(super) fn open(seed: u64) -> Desk {
+pub(super) fn open(plan: &Plan) -> Desk {
+    let Plan { seed, is_in_small_batches, .. } = *plan;
     let sizes = Sizes {
         tickets: 160,
         trashed_tickets: 6,
@@ -43,20 +46,12 @@ pub(super) fn open(seed: u64) -> Desk {
     };
     let settings = Settings { latency_ms: 1, search_lag_ms: 40, ..Settings::default() };
     let options = Options { seed, sizes, settings, ..Options::default() };
-    Desk::with(
-        options,
-        |file| if is_in_small_batches(seed) { file.set("batch.max_rows", BATCH) } else { file },
-    )
+    Desk::with(options, |file| if is_in_small_batches { file.set("batch.max_rows", BATCH) } else { file })
 }
 
-/// Whether a seed reads in small batches: a snapshot then takes many commits, and a kill falls between two of them. Three seeds
-/// in seven, so that it goes with every other thing that hangs on the seed.
-pub(super) fn is_in_small_batches(seed: u64) -> bool {
-    matches!(seed % 7, 1 | 3 | 5)
-}
-
-/// Faults of the API and bad manners of the webhooks, from now on.
-pub(super) fn misbehave(desk: &Desk, seed: u64) {
+/// Faults of the API and of the webhooks, from now on.
+pub(super) fn misbehave(desk: &Desk, plan: &Plan) {
+    let seed = plan.seed;
     // One request in a hundred: each costs the runner a wait.
     let faults = FaultSettings {
         invalid_token: 0.000_5,
@@ -80,9 +75,9 @@ pub(super) fn misbehave(desk: &Desk, seed: u64) {
         delay_ms_max: 8,
         batch: 0.2,
         batch_max: 40,
-        delete_as_update: seed.is_multiple_of(3),
-        event_time_iso: seed % 4 == 1,
-        signature_in_milliseconds: seed % 5 == 2,
+        delete_as_update: plan.delete_as_update,
+        event_time_iso: plan.event_time_iso,
+        signature_in_milliseconds: plan.signature_in_milliseconds,
         ..WebhookSettings::default()
     };
     desk.setup.simulator.set(|settings| {
@@ -91,12 +86,13 @@ pub(super) fn misbehave(desk: &Desk, seed: u64) {
     });
 }
 
-/// Everything well again.
+/// No more faults.
 pub(super) fn behave(desk: &Desk) {
     desk.setup.simulator.set(|settings| *settings = Settings::default());
 }
 
-/// So many random changes, the same for the same seed, a millisecond apart: nothing could order two of one record within one.
+/// So many random changes, the same for the same seed, a millisecond apart: nothing could order two changes
+/// of one record within one.
 pub(super) fn change(desk: &Desk, seed: u64, count: u64) {
     for number in 0..count {
         desk.mutate(json!({"seed": seed * 1_000 + number, "count": 1, "tables": TOUCHED}));
@@ -111,12 +107,12 @@ pub(super) fn reconcile_and_compare(desk: &Desk) -> u64 {
     desk.setup.host(&["sync", "--full-refresh"]).exits(0);
     compare(desk, &known);
     let dead = |table: &str| desk.rows.number(&format!("SELECT count(*) FROM {table} WHERE _deleted"));
-    TABLES.iter().filter_map(|table| dead(table)).map(i64::unsigned_abs).sum()
+    tables().iter().filter_map(|table| dead(table)).map(i64::unsigned_abs).sum()
 }
 
 /// The target against the truth of now.
 pub(super) fn compare(desk: &Desk, known: &BTreeMap<&str, Truth>) {
-    check_sqlite(&desk.setup, &truths(&desk.setup.simulator), known);
+    check_sqlite(&desk.setup, &truth_of_all(&desk.setup.simulator), known);
 }
 
 /// Ids in the target.
@@ -126,7 +122,7 @@ pub(super) fn known(desk: &Desk) -> BTreeMap<&'static str, Truth> {
         let id = |row: &String| row.chars().filter(char::is_ascii_digit).collect::<String>();
         ids.iter().map(|row| (id(row), Some(serde_json::Map::default()))).collect()
     };
-    TABLES.into_iter().map(|table| (table, ids(table))).collect()
+    tables().iter().map(|table| (*table, ids(table))).collect()
 }
 
 /// A count of the simulator's report.

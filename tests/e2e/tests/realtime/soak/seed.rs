@@ -1,50 +1,39 @@
-//! One seed: changes while the snapshot runs, faults, lost and doubled deliveries, kills; then rest, one reconcile,
-//! the comparison, and every delivery once more.
+//! One seed: changes while the snapshot runs, faults, lost and doubled deliveries, kills; then a full
+//! refresh, the comparison, and every delivery once more.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::portal::{behave, change, is_in_small_batches, misbehave, open, reconcile_and_compare, stat};
-use super::{Trials, command};
-use crate::desk::{Desk, TABLES};
-use crate::support::rng::Rng;
+use super::plan::{CHANGES, Kill, Plan};
+use super::portal::{behave, change, misbehave, open, reconcile_and_compare, stat};
+use super::{Trials, report};
+use crate::desk::Desk;
+use crate::support::tables;
 
-/// Changes come in this many chunks of this size.
-const CHUNKS: u64 = 20;
-const CHUNK: u64 = 100;
-/// Chance in a hundred that the runner is killed after a chunk.
-const KILL: u64 = 18;
-/// Most kills, for the time they take.
-const KILLS_MAX: u64 = 4;
 /// Nothing happens for this long: there is nothing to wait for.
 const QUIET: Duration = Duration::from_millis(15);
 
-pub(super) fn run(seed: u64) -> Trials {
-    let desk = open(seed);
-    desk.setup.note(command(seed));
-    let mut rng = Rng::new(seed);
-    let mut trials = Trials { in_small_batches: is_in_small_batches(seed), ..Trials::default() };
+pub(super) fn run(plan: &Plan) -> Trials {
+    let desk = open(plan);
+    desk.setup.note(report(plan));
+    let kills = plan.kills() as u64;
+    let mut trials = Trials { kills, is_in_small_batches: plan.is_in_small_batches, ..Trials::default() };
     let mut serve = desk.serve();
     let port = serve.port();
     desk.subscribe(&serve);
-    misbehave(&desk, seed);
-    for chunk in 0..CHUNKS {
-        change(&desk, seed * 1_000 + chunk, CHUNK);
-        let least = rng.within(1, 80);
-        something_happens(&desk, least);
-        if trials.kills < KILLS_MAX && rng.within(0, 100) < KILL {
-            desk.setup.note(format!("killed after chunk {chunk}"));
-            serve.kill();
-            trials.kills += 1;
-            if rng.within(0, 2) == 0 {
-                // Nobody listens: these deliveries are lost.
-                change(&desk, seed * 1_000 + 500 + chunk, CHUNK / 2);
-                something_happens(&desk, 20);
-            }
-            serve = desk.serve_on(port);
+    misbehave(&desk, plan);
+    for step in &plan.steps {
+        change(&desk, step.changes, CHANGES);
+        something_happens(&desk, step.activity);
+        let Some(kill) = step.kill else { continue };
+        serve.kill();
+        if let Kill::LoseDeliveries { changes } = kill {
+            change(&desk, changes, CHANGES / 2);
+            something_happens(&desk, 20);
         }
+        serve = desk.serve_on(port);
     }
     let stats = desk.setup.simulator.stats();
     behave(&desk);
@@ -85,18 +74,19 @@ fn something_happens(desk: &Desk, least: u64) {
 type AllRows = BTreeMap<&'static str, BTreeMap<String, (bool, Value)>>;
 
 fn rows(desk: &Desk) -> AllRows {
-    TABLES.into_iter().map(|table| (table, desk.rows.documents(table))).collect()
+    tables().iter().map(|table| (*table, desk.rows.documents(table))).collect()
 }
 
 /// How each deleted row was found to be gone, for the report of a failure.
 fn note_tombstones(desk: &Desk) {
-    for table in TABLES {
+    for table in tables() {
         let sql = format!("SELECT id, _as_of, _change_source FROM {table} WHERE _deleted");
         desk.setup.note(format!("{table} deleted before the replay: {}", desk.rows.dump(&sql).join(" ")));
     }
 }
 
-/// Makes every delivery again that was answered with 200, as far as the simulator remembers, newly signed, in its order.
+/// Makes every delivery again that was answered with 200, as far as the simulator remembers, newly signed, in
+/// its order.
 fn replay(desk: &Desk) {
     let made = desk.admin("GET", "webhooks/deliveries", &json!({}));
     let made = made["deliveries"].as_array().expect("deliveries");
@@ -131,7 +121,8 @@ fn replay_changes_nothing(desk: &Desk, port: u16) {
     }
 }
 
-/// Following after a reconcile brings tombstones of rows that lived too shortly to be seen, and what only a search shows.
+/// Following after a reconcile brings tombstones of rows that lived too shortly to be seen, and what only a
+/// search shows.
 fn looked_around(before: &AllRows, after: &AllRows) {
     for (table, before) in before {
         let after = &after[table];

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use desk_simulator::Simulator;
 use serde_json::{Value, json};
 
-use crate::compare::{Truth, truth};
-use crate::http::request;
+use super::expected::{Truth, truth};
+use crate::support::http::request;
 
 /// Rows of one list page.
 const PAGE: usize = 100;
@@ -52,7 +52,7 @@ fn accounts(simulator: &Simulator) -> BTreeMap<String, Value> {
 }
 
 /// Contacts: details with the members of `include=accounts`.
-pub(crate) fn truth_of_contacts(simulator: &Simulator) -> Truth {
+pub(super) fn truth_of_contacts(simulator: &Simulator) -> Truth {
     let mut accounts = accounts(simulator);
     let mut contacts = truth(simulator, "contacts", true);
     for (id, row) in &mut contacts {

@@ -1,4 +1,5 @@
-//! A client of HTTP/1.1 that is small enough to misbehave on purpose: half requests, raw bytes, kept connections.
+//! A client of HTTP/1.1 that is small enough to misbehave on purpose: half requests, raw bytes, kept
+//! connections.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
