@@ -6,43 +6,43 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::tools;
+use crate::{lint, tools};
 
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+const TARGET: &str = "wasm32-unknown-unknown";
 /// The crates that become components.
-pub(crate) const COMPONENTS: [&str; 4] = ["-p", "zoho-desk", "-p", "tiny-connector"];
+const COMPONENTS: [&str; 4] = ["-p", "zoho-desk", "-p", "tiny-connector"];
 
 /// The programs and the components.
 pub(crate) fn programs() -> Result<(), String> {
     eprintln!(
         "building the component and the runner; the first time takes some minutes, mostly for wasmtime"
     );
-    native(&["--bins"])
+    native(|| Ok(tools::cargo()), &["--bins"])
 }
 
-/// The programs, the components and the tests.
-pub(crate) fn for_tests() -> Result<(), String> {
-    native(&["--lib", "--bins", "--tests"])
+/// Everything, as [`everything`]; fails at a warning of rustc or Clippy.
+pub(crate) fn everything_linted() -> Result<(), String> {
+    native(lint::cargo, &["--all-targets"])
 }
 
 /// The programs, the components, the tests and the benchmarks.
 pub(crate) fn everything() -> Result<(), String> {
-    native(&["--all-targets"])
+    native(|| Ok(tools::cargo()), &["--all-targets"])
 }
 
 /// The components alone; prints the connector's path. Compiles a fraction of the workspace: no wasmtime.
 pub(crate) fn component_only() -> Result<(), String> {
     ensure_target()?;
     tools::run(tools::cargo().args(["build", "--release", "-p", "componentize"]))?;
-    components()?;
+    components(tools::cargo())?;
     println!("{}", connector().display());
     Ok(())
 }
 
-fn native(targets: &[&str]) -> Result<(), String> {
+fn native(cargo: fn() -> Result<Command, String>, targets: &[&str]) -> Result<(), String> {
     ensure_target()?;
-    tools::run(tools::cargo().args(["build", "--release", "--workspace"]).args(targets))?;
-    components()?;
+    tools::run(cargo()?.args(["build", "--release", "--workspace"]).args(targets))?;
+    components(cargo()?)?;
     let runner = tools::release().join("host-runner");
     let size = std::fs::metadata(&runner).map_or(0, |found| found.len());
     eprintln!("{}  {} KiB", runner.display(), size / 1024);
@@ -54,8 +54,8 @@ fn connector() -> std::path::PathBuf {
 }
 
 /// Compiles the core modules and encodes them as components with the program `componentize`.
-fn components() -> Result<(), String> {
-    tools::run(tools::cargo().args(["build", "--profile", "wasm", "--target", TARGET]).args(COMPONENTS))?;
+fn components(mut cargo: Command) -> Result<(), String> {
+    tools::run(cargo.args(["build", "--profile", "wasm", "--target", TARGET]).args(COMPONENTS))?;
     let cores = tools::target().join(TARGET).join("wasm");
     let componentize = |core: &str, component: &Path, options: &[&str]| {
         let mut command = tools::program("componentize");
@@ -67,7 +67,7 @@ fn components() -> Result<(), String> {
 }
 
 /// Adds the wasm target with rustup when the toolchain lacks its standard library.
-pub(crate) fn ensure_target() -> Result<(), String> {
+fn ensure_target() -> Result<(), String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let folder = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", TARGET])

@@ -5,6 +5,7 @@
 //! progress visible.
 
 mod build;
+mod lint;
 mod python;
 mod test;
 mod tidy;
@@ -43,6 +44,9 @@ Usage: cargo xtask COMMAND
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if lint::is_rustc(&arguments) {
+        return lint::run(&arguments);
+    }
     if arguments.is_empty() || arguments.iter().any(|one| one == "--help" || one == "-h" || one == "help") {
         print!("{HELP}");
         return ExitCode::SUCCESS;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{build, python, tidy, tools, vendor};
+use crate::{build, lint, python, tidy, tools, vendor};
 
 /// Runs each step; the first failure ends it.
 pub(crate) fn run() -> Result<(), String> {
@@ -10,17 +10,11 @@ pub(crate) fn run() -> Result<(), String> {
     step("tidy", || tidy::run(&tidy::Options::default()))?;
     let python = step("python", python::environment)?;
     step("vendored WIT", vendor::check)?;
-    step("lints", || lint(&["--release", "--workspace", "--all-targets"]))?;
-    step("lints of the components", || {
-        build::ensure_target()?;
-        lint(&[&["--profile", "wasm", "--target", build::TARGET], &build::COMPONENTS[..]].concat())
-    })?;
-    step("build", build::for_tests)?;
-    // The same packages and kinds of targets as in the build: others would get other features of their
-    // dependencies, and compile them again.
+    step("build and lints", build::everything_linted)?;
+    // The same packages and the same wrapper of rustc as in the build: with others cargo compiles again.
     let test = |targets: &[&str]| {
         tools::run(
-            tools::cargo()
+            lint::cargo()?
                 .args(["test", "--release", "--workspace", "--no-fail-fast"])
                 .args(targets)
                 .env("E2E_BIN_DIR", tools::release())
@@ -29,10 +23,6 @@ pub(crate) fn run() -> Result<(), String> {
     };
     step("unit tests", || test(&["--lib", "--bins"]))?;
     step("tests of whole programs", || test(&["--test", "*"]))
-}
-
-fn lint(selection: &[&str]) -> Result<(), String> {
-    tools::run(tools::cargo().arg("clippy").args(selection).args(["--", "-D", "warnings"]))
 }
 
 /// Announces a step and reports its time.

@@ -12,7 +12,7 @@ pub(crate) fn run(seconds: u32, rates: &[u32]) -> Result<()> {
     let mut measurement = tools::cargo()?;
     measurement
         .args(["test", "--quiet", "--release", "--workspace", "--test", "realtime", "--", "--nocapture"])
-        .args(["--exact", "latency::from_post_to_row"])
+        .args(["--exact", "latency::every_delivery_becomes_a_row"])
         .env("E2E_BIN_DIR", tools::release()?)
         .env("E2E_LATENCY_RATES", &rates)
         .env("E2E_LATENCY_SECONDS", seconds.to_string());
