@@ -20,6 +20,8 @@ pub(crate) enum Part {
     Code,
     Comment,
     Document,
+    /// A text that a test expects a program to print, in `expect![[r#"`.
+    Expected,
 }
 
 impl Source {
@@ -42,12 +44,16 @@ impl Source {
     /// The lines with their number, counted from 1. A comment after code counts as code.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, Part, &str)> {
         let document = self.is_document();
+        let mut is_expected = false;
         self.text.lines().enumerate().map(move |(index, line)| {
+            is_expected &= !line.trim_start().starts_with("\"#]]");
             let part = match line.trim_start().starts_with("//") {
                 _ if document => Part::Document,
+                _ if is_expected => Part::Expected,
                 true => Part::Comment,
                 false => Part::Code,
             };
+            is_expected |= line.ends_with("expect![[r#\"");
             (index + 1, part, line)
         })
     }
