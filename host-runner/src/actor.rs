@@ -291,7 +291,7 @@ impl<'a> Actor<'a> {
 
     /// The tables are known for the first time: the queue continues where it was.
     fn resume(&mut self, journal: Option<&JournalState>) {
-        let applied = journal.map_or(0, |journal| journal.applied_seq);
+        let applied = journal.map_or(0, |journal| journal.position.through);
         let delivered = journal.and_then(|journal| ms_of_rfc3339(&journal.updated_at));
         self.core.meters.enter(State::Running, None);
         self.core.meters.count(|readings| {

@@ -94,11 +94,8 @@ pub enum Progress<'a> {
         /// The snapshot that the batch belongs to, if any.
         generation: Option<Generation>,
     },
-    /// The deliveries of the journal up to and including this sequence number.
-    Journal {
-        /// The sequence number.
-        through: u64,
-    },
+    /// The deliveries of the journal up to and including this position.
+    Journal(&'a InboxPosition),
 }
 
 impl<'a> Commit<'a> {
@@ -132,11 +129,20 @@ pub struct TableState {
     pub updated_at: String,
 }
 
+/// A position in a journal. Sequence numbers of different journals cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxPosition {
+    /// The journal's identity; empty if it has none.
+    pub journal: String,
+    /// The sequence number of the last delivery.
+    pub through: u64,
+}
+
 /// How far the journal is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalState {
-    /// The sequence number of the last delivery that is in the sink.
-    pub applied_seq: u64,
+    /// The last delivery that is in the sink.
+    pub position: InboxPosition,
     /// When it was committed, RFC 3339.
     pub updated_at: String,
 }

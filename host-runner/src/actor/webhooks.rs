@@ -21,7 +21,7 @@ use crate::delivery::Delivery;
 use crate::error::{Error, Result};
 use crate::journal::{Cause, Failure, Journal, Stored};
 use crate::policy::{self, Batch, Disposition};
-use crate::sinks::{Commit, Progress};
+use crate::sinks::{Commit, InboxPosition, Progress};
 
 /// Bytes of one call; a single delivery may pass it.
 const BYTES_MAX: usize = 4 << 20;
@@ -202,7 +202,8 @@ impl Queue {
         let by_table = tally(&triage.changes);
         let changes = triage.changes;
         let commit = core.sink.run(move |sink| {
-            let progress = Progress::Journal { through };
+            let position = InboxPosition { journal: String::new(), through };
+            let progress = Progress::Journal(&position);
             sink.commit(&Commit { changes: &changes, progress, as_of_ms: called_at_ms })
         });
         let counts = commit.await?;

@@ -181,7 +181,7 @@ fn decide_on_row(row: StoredRow<'_>, change: &Change, as_of: i64, generation: i6
 mod tests {
     use super::{Action, Containing, Decision, NewestSnapshot, Outcome, Stored, StoredRow, decide};
     use crate::change::{Change, ChangeSource, Generation, Operation};
-    use crate::sinks::{Commit, Progress};
+    use crate::sinks::{Commit, InboxPosition, Progress};
 
     #[derive(Clone, Copy, Debug)]
     enum Form {
@@ -286,7 +286,8 @@ mod tests {
         for generation in [Some(own), None] {
             assert_eq!(of(generation, Some(50), Form::Delete, 60), 0);
         }
-        let journal = Commit { changes: &[], progress: Progress::Journal { through: 1 }, as_of_ms: 0 };
+        let position = InboxPosition { journal: String::new(), through: 1 };
+        let journal = Commit { changes: &[], progress: Progress::Journal(&position), as_of_ms: 0 };
         let containing = Containing::new(&journal, "things", NewestSnapshot::default());
         assert_eq!(containing.generation(&change(Form::Row, "new"), 1), 0, "before the first snapshot");
     }

@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::{State, StoredRows};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
-use crate::sinks::{Commit, Counts, Deletes, KINDS, Progress, Sink, SinkKind, SinkSettings, open};
+use crate::sinks::{
+    Commit, Counts, Deletes, InboxPosition, KINDS, Progress, Sink, SinkKind, SinkSettings, open,
+};
 
 /// The table of most tests.
 pub(super) const TABLE: &str = "things";
@@ -76,6 +78,11 @@ pub(super) fn partial(id: &str, members: &str, as_of: u64) -> Change {
     Change { partial: true, after: Some(members.into()), id: format!("{members}:{as_of}"), ..change }
 }
 
+/// A position in the journal of most tests.
+pub(super) fn position(through: u64) -> InboxPosition {
+    InboxPosition { journal: "journal 1".into(), through }
+}
+
 impl Case {
     fn new(kind: &'static SinkKind, deletes: Deletes) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -115,7 +122,8 @@ impl Case {
     /// Commits the changes of the next delivery.
     pub(super) fn deliver(&mut self, changes: &[Change]) -> Counts {
         self.applied += 1;
-        let progress = Progress::Journal { through: self.applied };
+        let position = position(self.applied);
+        let progress = Progress::Journal(&position);
         let commit = Commit { changes, progress, as_of_ms: CALLED_AT_MS };
         self.sink().commit(&commit).expect("committed")
     }

@@ -1,6 +1,6 @@
 //! One sink, several tasks: commits of polls and deliveries interleave in any order.
 
-use super::case::{TABLE, change, on_every_sink};
+use super::case::{TABLE, change, on_every_sink, position};
 use crate::sinks::{Commit, Progress, SinkHandle, open};
 
 /// Commits of each task.
@@ -32,7 +32,8 @@ fn polls_and_deliveries_that_interleave_end_in_the_newest_state() {
                 for n in 0..COMMITS {
                     let received = handle.run(move |sink| {
                         let changes = [change("a", Some(2), 100 + n), change("b", None, 2 * n + 1)];
-                        let progress = Progress::Journal { through: n };
+                        let position = position(n);
+                        let progress = Progress::Journal(&position);
                         sink.commit(&Commit { changes: &changes, progress, as_of_ms: 0 })
                     });
                     assert_eq!(received.await.expect("committed").read, 2);
@@ -47,7 +48,7 @@ fn polls_and_deliveries_that_interleave_end_in_the_newest_state() {
         drop(handle);
         let sink = open(&case.settings).expect("opened again");
         let cursor = sink.table_state(TABLE).expect("a state").expect("a state").cursor;
-        let applied = sink.journal_state().expect("a state").expect("a state").applied_seq;
+        let applied = sink.journal_state().expect("a state").expect("a state").position.through;
         assert_eq!((cursor, applied), (Some("19".to_owned()), COMMITS - 1));
         case.expect("a=2 b-");
     });

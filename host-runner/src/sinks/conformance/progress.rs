@@ -1,8 +1,8 @@
 //! Progress: cursors and the journal's position, together with rows or not at all; and the owner of a sink.
 
-use super::case::{Case, TABLE, change, on_every_sink, table, table_with};
+use super::case::{Case, TABLE, change, on_every_sink, position, table, table_with};
 use crate::change::{Change, Generation};
-use crate::sinks::{Commit, Progress, SinkSettings, open, open_existing, reset};
+use crate::sinks::{Commit, InboxPosition, Progress, SinkSettings, open, open_existing, reset};
 
 /// Cursor, generation and completeness of the table.
 fn state(case: &mut Case) -> Option<(Option<String>, u64, bool)> {
@@ -10,8 +10,8 @@ fn state(case: &mut Case) -> Option<(Option<String>, u64, bool)> {
     state.map(|state| (state.cursor, state.generation, state.complete))
 }
 
-fn applied(case: &mut Case) -> Option<u64> {
-    case.sink().journal_state().expect("a state").map(|state| state.applied_seq)
+fn applied(case: &mut Case) -> Option<InboxPosition> {
+    case.sink().journal_state().expect("a state").map(|state| state.position)
 }
 
 #[test]
@@ -74,22 +74,24 @@ fn the_journals_position_is_stored_with_rows_and_apart_from_tables() {
     on_every_sink(|case| {
         assert_eq!(applied(case), None);
         case.deliver(&[change("a", Some(1), 10)]);
-        let commit =
-            Commit { changes: &[], progress: Progress::Journal { through: u64::MAX >> 1 }, as_of_ms: 0 };
+        // Another journal, as after a move to another machine.
+        let far = InboxPosition { journal: "journal 2".into(), through: u64::MAX >> 1 };
+        let commit = Commit { changes: &[], progress: Progress::Journal(&far), as_of_ms: 0 };
         case.sink().commit(&commit).expect("committed");
         case.reopen();
-        assert_eq!(applied(case), Some(u64::MAX >> 1));
+        assert_eq!(applied(case), Some(far.clone()));
         case.expect("a=1");
         assert_eq!(case.sink().table_states().expect("states"), []);
         let updated_at = case.sink().journal_state().expect("a state").expect("a state").updated_at;
         assert!(updated_at.ends_with('Z'), "{updated_at}");
         case.poll(&[]);
         assert_eq!(reset(case.sink(), &[]).expect("reset"), [TABLE]);
-        assert_eq!(applied(case), Some(u64::MAX >> 1), "a reset is about tables");
+        assert_eq!(applied(case), Some(far.clone()), "a reset is about tables");
         let bad = Change { after: Some("[]".into()), ..change("a", Some(2), 20) };
-        let commit = Commit { changes: &[bad], progress: Progress::Journal { through: 3 }, as_of_ms: 0 };
+        let near = position(3);
+        let commit = Commit { changes: &[bad], progress: Progress::Journal(&near), as_of_ms: 0 };
         case.sink().commit(&commit).expect_err("stored");
-        assert_eq!(applied(case), Some(u64::MAX >> 1));
+        assert_eq!(applied(case), Some(far.clone()));
     });
 }
 

@@ -18,7 +18,7 @@ use crate::sinks::{JournalState, Progress, TableState};
 
 pub(super) const SIDECAR: &str = "_sync_state.json";
 /// The version of the sidecar and of the lines.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sidecar {
@@ -115,8 +115,8 @@ impl Sidecar {
                     (table.generation, table.generation_as_of_ms) = (generation.id, generation.as_of_ms);
                 }
             }
-            Progress::Journal { through } => {
-                self.journal = Some(JournalState { applied_seq: through, updated_at });
+            Progress::Journal(position) => {
+                self.journal = Some(JournalState { position: position.clone(), updated_at });
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{KIND, NAME_BYTES_MAX};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
-use crate::sinks::{Commit, Counts, Deletes, Location, Progress, Sink, SinkSettings};
+use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Location, Progress, Sink, SinkSettings};
 
 fn table() -> Table {
     Table { name: "things".into(), primary_key: vec!["id".into()], schema: "{}".into(), attributes: vec![] }
@@ -101,7 +101,7 @@ fn a_change_from_elsewhere_has_the_generation_of_the_newest_snapshot_unless_it_i
     let progress = Progress::Table { name: "things", cursor: "c", generation };
     sink.commit(&Commit { changes: &[], progress, as_of_ms: 9 }).expect("committed");
     let changes = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
-    let progress = Progress::Journal { through: 1 };
+    let progress = Progress::Journal(&InboxPosition { journal: "j".into(), through: 1 });
     sink.commit(&Commit { changes: &changes, progress, as_of_ms: 9 }).expect("committed");
     let lines = lines(folder.path());
     let generations: Vec<&Value> = lines.iter().map(|line| &line["generation"]).collect();
@@ -192,7 +192,7 @@ fn a_folder_of_another_version_is_left_alone() {
     let sidecar = folder.path().join("_sync_state.json");
     let text = std::fs::read_to_string(&sidecar).expect("read");
     for (version, writer) in [(1, "an older"), (99, "a newer")] {
-        let other = text.replace("\"version\": 2", &format!("\"version\": {version}"));
+        let other = text.replace("\"version\": 3", &format!("\"version\": {version}"));
         assert_ne!(other, text);
         std::fs::write(&sidecar, &other).expect("changed");
         let error = try_open(folder.path(), "acme").err().expect("opened another version");

@@ -12,10 +12,10 @@ use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
 use crate::sinks::columns::Layout;
 use crate::sinks::order::{NewestSnapshot, signed};
-use crate::sinks::{JournalState, Progress, TableState};
+use crate::sinks::{InboxPosition, JournalState, Progress, TableState};
 
 /// The version of the tables below and of the columns that every table has.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const TABLES: &str = r#"
 CREATE TABLE IF NOT EXISTS _sync_owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL);
@@ -23,8 +23,8 @@ CREATE TABLE IF NOT EXISTS _sync_columns ("table" TEXT PRIMARY KEY, layout TEXT 
     updated_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _sync_state ("table" TEXT PRIMARY KEY, cursor TEXT, generation INTEGER NOT NULL,
     generation_as_of INTEGER, complete INTEGER NOT NULL, updated_at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS _sync_journal (id INTEGER PRIMARY KEY CHECK (id = 1), applied_seq INTEGER NOT NULL,
-    updated_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _sync_journal (id INTEGER PRIMARY KEY CHECK (id = 1), journal TEXT NOT NULL,
+    applied_seq INTEGER NOT NULL, updated_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _sync_tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
     PRIMARY KEY ("table", key)) WITHOUT ROWID;
 "#;
@@ -94,9 +94,10 @@ pub(super) fn table_states(database: &Connection) -> rusqlite::Result<Vec<TableS
 }
 
 pub(super) fn journal_state(database: &Connection) -> rusqlite::Result<Option<JournalState>> {
-    let sql = "SELECT applied_seq, updated_at FROM _sync_journal";
+    let sql = "SELECT journal, applied_seq, updated_at FROM _sync_journal";
     let state = database.query_row(sql, [], |row| {
-        Ok(JournalState { applied_seq: unsigned(row, 0)?, updated_at: row.get(1)? })
+        let position = InboxPosition { journal: row.get(0)?, through: unsigned(row, 1)? };
+        Ok(JournalState { position, updated_at: row.get(2)? })
     });
     state.optional()
 }
@@ -126,9 +127,9 @@ pub(super) fn advance(database: &Connection, progress: Progress<'_>) -> rusqlite
             let mut upsert = database.prepare_cached(sql)?;
             upsert.execute(params![name, cursor, newest.generation, newest.as_of, complete, now()]).map(drop)
         }
-        Progress::Journal { through } => {
-            let sql = "INSERT OR REPLACE INTO _sync_journal VALUES (1, ?1, ?2)";
-            database.prepare_cached(sql)?.execute(params![signed(through), now()]).map(drop)
+        Progress::Journal(InboxPosition { journal, through }) => {
+            let sql = "INSERT OR REPLACE INTO _sync_journal VALUES (1, ?1, ?2, ?3)";
+            database.prepare_cached(sql)?.execute(params![journal, signed(*through), now()]).map(drop)
         }
     }
 }

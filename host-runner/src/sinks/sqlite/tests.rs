@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::{KIND, schema};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
-use crate::sinks::{Commit, Counts, Deletes, Location, Progress, Sink, SinkSettings};
+use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Location, Progress, Sink, SinkSettings};
 
 struct Case {
     folder: tempfile::TempDir,
@@ -58,9 +58,13 @@ fn change(id: &str, n: Option<i64>, as_of: u64) -> Change {
     }
 }
 
+fn position() -> InboxPosition {
+    InboxPosition { journal: "a journal".into(), through: 1 }
+}
+
 impl Case {
     fn commit(&mut self, changes: &[Change]) -> Counts {
-        let commit = Commit { changes, progress: Progress::Journal { through: 1 }, as_of_ms: 50 };
+        let commit = Commit { changes, progress: Progress::Journal(&position()), as_of_ms: 50 };
         self.sink.commit(&commit).expect("committed")
     }
 
@@ -139,11 +143,8 @@ fn hard_deletes_leave_tombstones_that_a_newer_row_removes() {
 #[test]
 fn rows_marked_before_hard_deletes_were_chosen_are_deleted_by_the_next_snapshot() {
     let Case { folder, mut sink } = case(Deletes::Soft);
-    let commit = Commit {
-        changes: &[change("a", None, 20)],
-        progress: Progress::Journal { through: 1 },
-        as_of_ms: 50,
-    };
+    let commit =
+        Commit { changes: &[change("a", None, 20)], progress: Progress::Journal(&position()), as_of_ms: 50 };
     sink.commit(&commit).expect("committed");
     drop(sink);
     let sink = crate::sinks::open(&settings(&folder, Deletes::Hard, "acme")).expect("opened");
@@ -193,7 +194,7 @@ fn a_key_without_one_of_its_members_is_refused() {
     let mut case = case(Deletes::Soft);
     for key in ["{}", "{\"id\":null}"] {
         let bad = Change { key: key.into(), ..change("a", Some(1), 10) };
-        let commit = Commit { changes: &[bad], progress: Progress::Journal { through: 1 }, as_of_ms: 50 };
+        let commit = Commit { changes: &[bad], progress: Progress::Journal(&position()), as_of_ms: 50 };
         let error = case.sink.commit(&commit).expect_err("stored");
         assert_eq!(error.message, format!("table `things`: key {key}: `id` is missing"));
     }
