@@ -1,9 +1,11 @@
-//! The Desk API client: signs requests, renews a refused token once, counts credits, and turns answers into
+//! The Desk API client: signs requests, renews a refused token once, compares clocks, counts credits, and turns answers into
 //! values or errors. Owns the session; knows no table.
 
 mod answer;
 
 pub(crate) use answer::Answer;
+#[cfg(test)]
+pub(crate) use answer::answer_of;
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -12,6 +14,7 @@ use crate::oauth::{self, Credential, Grant};
 use crate::session::{KeySet, Session};
 use crate::transport::{Failure, Method, Request, Response, Transport};
 use crate::url::Origin;
+use crate::webhook::Trust;
 
 /// The cost of the calls since the last [`Api::take_usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +52,16 @@ impl<T: Transport> Api<T> {
         &mut self.session.signing_keys
     }
 
+    /// The same, of what deliveries proved.
+    pub(crate) fn trust(&mut self) -> &mut Trust {
+        &mut self.session.webhook_trust
+    }
+
+    /// A time of the host's clock, by the source's clock.
+    pub(crate) fn source_time_ms(&self, host_ms: u64) -> u64 {
+        host_ms.saturating_add_signed(self.session.clock_offset_ms)
+    }
+
     pub(crate) fn transport(&self) -> &T {
         &self.transport
     }
@@ -61,6 +74,9 @@ impl<T: Transport> Api<T> {
     pub(crate) fn authorize(&mut self, grant: &Grant) -> Result<()> {
         let mut session = Session::parse(None, &self.config.client_id)?;
         session.refresh_token = grant.refresh_token().map(str::to_owned);
+        // Another grant changes neither clocks nor webhooks.
+        session.clock_offset_ms = self.session.clock_offset_ms;
+        session.webhook_trust = self.session.webhook_trust.clone();
         let request = oauth::exchange(&self.config, grant);
         let response = self.send_unsigned(&request)?;
         let now_ms = self.transport.now_ms();
@@ -191,15 +207,23 @@ impl<T: Transport> Api<T> {
         self.ensure_token()?;
         let requests: Vec<Request> = calls.iter().map(|call| self.sign(call)).collect();
         let mut answers = self.send(calls, &requests, at_once);
-        let stale: Vec<usize> = (0..answers.len())
-            .filter(|&index| matches!(&answers[index], Err(error) if is_token_refusal(error)))
-            .collect();
+        let now_ms = self.transport.now_ms();
+        let is_stale = |answer: &Result<Answer>| {
+            answer.as_ref().is_err_and(|error| oauth::renews(&self.session, error, now_ms))
+        };
+        let stale: Vec<usize> = (0..answers.len()).filter(|&index| is_stale(&answers[index])).collect();
         if !stale.is_empty() {
             self.renew_token()?;
+            self.session.access_token_is_replacement = true;
             let again: Vec<Call> = stale.iter().map(|&index| calls[index].clone()).collect();
             let requests: Vec<Request> = again.iter().map(|call| self.sign(call)).collect();
             for (index, answer) in stale.into_iter().zip(self.send(&again, &requests, at_once)) {
-                answers[index] = answer.map_err(refused_new_token);
+                answers[index] = answer;
+            }
+        }
+        for answer in &mut answers {
+            if let Err(error) = answer {
+                oauth::explain_refusal(error);
             }
         }
         Ok(answers)
@@ -208,6 +232,7 @@ impl<T: Transport> Api<T> {
     fn send(&mut self, calls: &[Call], requests: &[Request], at_once: usize) -> Vec<Result<Answer>> {
         let responses = self.transport.send(requests, at_once.max(1));
         self.usage.requests += responses.len() as u64;
+        self.compare_clocks(&responses);
         calls
             .iter()
             .zip(responses)
@@ -217,6 +242,16 @@ impl<T: Transport> Api<T> {
                 answer::read(&call.label(), response).map_err(|error| self.name_organization(error))
             })
             .collect()
+    }
+
+    /// Notes how far the source's clock is ahead of ours, by its latest answer.
+    fn compare_clocks(&mut self, responses: &[std::result::Result<Response, Failure>]) {
+        let Some(source_ms) = responses.iter().flatten().filter_map(answer::date_ms).max() else { return };
+        let offset_ms = source_ms.cast_signed().saturating_sub(self.transport.now_ms().cast_signed());
+        let is_new = offset_ms.abs_diff(self.session.clock_offset_ms) > limits::CLOCK_OFFSET_STEP_MS;
+        if is_new && offset_ms.unsigned_abs() <= limits::CLOCK_OFFSET_MAX_MS {
+            self.session.clock_offset_ms = offset_ms;
+        }
     }
 
     /// Names the organization that the grant does not belong to.
@@ -292,26 +327,6 @@ impl Call {
 
 fn no_answer() -> Error {
     Error::new(Kind::Internal, "the transport gave no answer")
-}
-
-fn is_token_refusal(error: &Error) -> bool {
-    error.kind == Kind::Auth && matches!(error.code.as_deref(), Some("INVALID_OAUTH" | "UNAUTHORIZED"))
-}
-
-/// A refusal of a token that the accounts server has just issued: the API's fault, and temporary.
-fn refused_new_token(error: Error) -> Error {
-    if !is_token_refusal(&error) {
-        return error;
-    }
-    Error {
-        kind: Kind::Unavailable,
-        hint: Some(
-            "a new token was refused at once: try again; if that does not help, check `data_center` and \
-             `desk_url`"
-                .to_owned(),
-        ),
-        ..error
-    }
 }
 
 fn failed(host: &str, failure: Failure) -> Error {

@@ -1,9 +1,10 @@
 //! The connection test: one item for each thing that must work. An item passes only after it was tried.
 
-use crate::api::Api;
+use crate::api::{Answer, Api};
 use crate::error::{Error, Kind, Result};
 use crate::row;
 use crate::table::{Incremental, Table};
+use crate::tables;
 use crate::transport::Transport;
 use crate::url::{Origin, Path};
 
@@ -26,8 +27,8 @@ pub struct Item {
     pub kind: Option<Kind>,
 }
 
-/// Tries both hosts, the token, the organization and every configured table, in this order. An item that
-/// depends on a failed one is skipped.
+/// Tries both hosts, the token, the organization, every configured table and the webhooks of the
+/// organization, in this order. An item that depends on a failed one is skipped.
 pub(crate) fn run<T: Transport>(api: &mut Api<T>) -> Vec<Item> {
     let desk = api.get_public("/api/v1/organizations").map(|answer| answer.status);
     let accounts = api.probe_accounts("/oauth/serverinfo");
@@ -53,6 +54,9 @@ pub(crate) fn run<T: Transport>(api: &mut Api<T>) -> Vec<Item> {
             Some(why) => skipped(name, why),
             None => self::table(api, table, name),
         });
+    }
+    if tables_skipped.is_none() {
+        items.push(webhooks(api));
     }
     items
 }
@@ -104,11 +108,12 @@ fn organization<T: Transport>(api: &mut Api<T>) -> Item {
     }
 }
 
-/// One row of the list, its detail where the table has one, and the search of incremental reading.
+/// What reading a table needs: one row of the list, its detail and children where it has some, and the search
+/// of incremental reading. Without the others it is read, but lacks columns or deletes.
 fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) -> Item {
     match try_table(api, table) {
-        Ok(None) => passed(name, "readable".to_owned()),
-        Ok(Some(warning)) => Item { outcome: Outcome::Warning, ..passed(name, warning) },
+        Ok(warnings) if warnings.is_empty() => passed(name, "readable".to_owned()),
+        Ok(warnings) => Item { outcome: Outcome::Warning, ..passed(name, warnings.join("; ")) },
         Err(error) => {
             let hint = (error.code.as_deref() == Some("SCOPE_MISMATCH"))
                 .then(|| format!("generate a new code with {} among its scopes", table.scopes.join(" and ")));
@@ -118,7 +123,8 @@ fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) ->
     }
 }
 
-fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Option<String>> {
+/// The warnings of a table that can be read.
+fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Vec<String>> {
     let mut path = Path::new(table.list.path);
     if table.list.limit > 0 {
         path = path.with("from", 1).with("limit", 1);
@@ -129,21 +135,80 @@ fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Op
     let answer = api.get(&path.into_string())?;
     let rows = answer.rows()?;
     let first = rows.first().and_then(|raw| row::meta(raw.get()));
-    if let (Some(meta), Some(_)) = (&first, table.detail)
-        && let Some(path) = table.record_path(&meta.id)
-    {
-        match api.get(&path) {
-            Ok(_) => {}
-            // Deleted since it was listed.
-            Err(error) if error.kind == Kind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+    let mut warnings = Vec::new();
+    match &first {
+        Some(first) => try_record(api, table, &first.id)?,
+        None => warnings.push("readable, but has no rows: empty, or hidden from this user".to_owned()),
     }
     if let Incremental::Search { path, .. } = table.incremental {
         let path = Path::new(path).with("from", 0).with("limit", 1).with("sortBy", "modifiedTime");
         api.get(&path.into_string())?;
     }
-    Ok(first.is_none().then(|| "readable, but has no rows: empty, or hidden from this user".to_owned()))
+    if let Some(module) = table.fields_module {
+        let path = Path::new("/api/v1/organizationFields").with("module", module);
+        let lacks = "its custom fields get no columns";
+        warnings.extend(optional(lacks, api.get(&path.into_string()))?);
+    }
+    let owner = table.children.and_then(|children| tables::find(children.parent)).unwrap_or(table);
+    if owner.recycle_bin.is_some() {
+        let path = Path::new("/api/v1/recycleBin").with("from", 1).with("limit", 1);
+        let lacks = "its deletes are found by snapshots only";
+        warnings.extend(optional(lacks, api.get(&path.into_string()))?);
+    }
+    Ok(warnings)
+}
+
+/// Tries the detail of the first row, or its children with the record of one of each kind.
+fn try_record<T: Transport>(api: &mut Api<T>, table: &'static Table, id: &str) -> Result<()> {
+    if table.detail.is_some()
+        && let Some(path) = table.record_path(id)
+    {
+        unless_deleted(api.get(&path))?;
+    }
+    for kind in table.children.map_or(&[][..], |children| children.kinds) {
+        let path = Path::new(&kind.list.replace("{parent}", id)).with("from", 1).with("limit", 1);
+        let Some(answer) = unless_deleted(api.get(&path.into_string()))? else { continue };
+        let rows = answer.rows()?;
+        let Some(child) = rows.first().and_then(|raw| row::meta(raw.get())) else { continue };
+        if !kind.list_is_complete {
+            unless_deleted(api.get(&kind.record_path(id, &child.id)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The answer about a record; none when it was deleted since it was listed.
+fn unless_deleted(answer: Result<Answer>) -> Result<Option<Answer>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The warning of a call that reading does without when it is refused.
+fn optional(lacks: &str, answer: Result<Answer>) -> Result<Option<String>> {
+    match answer {
+        Ok(_) => Ok(None),
+        Err(error) if matches!(error.kind, Kind::Permission | Kind::NotFound | Kind::Data) => {
+            Ok(Some(format!("{lacks}: {error}")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether webhooks can be registered through the API. Polling and a webhook that was registered by hand do
+/// without it.
+fn webhooks<T: Transport>(api: &mut Api<T>) -> Item {
+    let name = "webhooks";
+    match api.get("/api/v1/webhooks") {
+        Ok(_) => passed(name, "can be listed".to_owned()),
+        Err(error) if error.kind == Kind::Permission => {
+            let message = format!("cannot be registered by `webhook subscribe`: {error}");
+            Item { outcome: Outcome::Skipped, ..passed(name, message) }
+        }
+        Err(error) => Item { outcome: Outcome::Warning, ..failed(name, error) },
+    }
 }
 
 fn passed(name: impl Into<String>, message: String) -> Item {

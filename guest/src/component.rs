@@ -155,15 +155,20 @@ impl webhook::Guest for Component {
             .collect();
         match handle.call(|connection| Ok(connection.receive(subscription.as_deref(), &deliveries))) {
             Ok((receipts, usage)) => {
+                // The cost of the call is reported once, with its first receipt or refusal.
+                let mut usage = Some(usage);
                 let convert = |receipt: crate::error::Result<_>| {
-                    receipt.map(to_receipt).map_err(|error| to_error(error, Usage::default()))
+                    let usage = usage.take();
+                    match receipt {
+                        Ok(receipt) => {
+                            let mut receipt = to_receipt(receipt);
+                            receipt.attributes.extend(usage.iter().flat_map(usage_attributes));
+                            Ok(receipt)
+                        }
+                        Err(error) => Err(to_error(error, usage.unwrap_or_default())),
+                    }
                 };
-                let mut receipts: Vec<_> = receipts.into_iter().map(convert).collect();
-                // The cost of the call is reported once, with its first receipt.
-                if let Some(Ok(first)) = receipts.first_mut() {
-                    first.attributes.extend(usage_attributes(&usage));
-                }
-                receipts
+                receipts.into_iter().map(convert).collect()
             }
             Err(error) => deliveries.iter().map(|_| Err(error.clone())).collect(),
         }

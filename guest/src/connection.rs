@@ -7,6 +7,7 @@ use crate::api::{Api, Usage};
 use crate::check::{self, Item};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::limits;
 use crate::oauth::Grant;
 use crate::reader::{self, Batch, Limits};
 use crate::schema::{self, Field};
@@ -15,12 +16,15 @@ use crate::table::Table;
 use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
-use crate::webhook::{self, Delivery, Receipt, SigningKeys};
+use crate::webhook::{self, Delivery, Receipt, Receiver};
+
+/// Departments of one page (`zoho-desk-api.md` §3.2).
+const DEPARTMENTS_PAGE: u64 = 200;
 
 /// A configured connection; its state is in its configuration and session only.
 pub struct Connection<T> {
     api: Api<T>,
-    signing_keys: SigningKeys,
+    receiver: Receiver,
 }
 
 /// One table as `discover` finds it.
@@ -28,6 +32,8 @@ pub struct Connection<T> {
 pub struct Found {
     pub table: &'static Table,
     pub schema: Value,
+    /// What the schema lacks, and why.
+    pub warning: Option<String>,
 }
 
 impl<T: Transport> Connection<T> {
@@ -35,7 +41,7 @@ impl<T: Transport> Connection<T> {
     pub fn open(transport: T, config: &str, session: Option<&str>) -> Result<Self> {
         let config = Config::parse(config)?;
         let session = Session::parse(session, &config.client_id)?;
-        Ok(Self { api: Api::new(transport, config, session), signing_keys: SigningKeys::default() })
+        Ok(Self { api: Api::new(transport, config, session), receiver: Receiver::default() })
     }
 
     /// For the next `open`.
@@ -60,16 +66,15 @@ impl<T: Transport> Connection<T> {
     /// The configured tables with the schema of their rows.
     pub fn discover(&mut self) -> Result<Vec<Found>> {
         let tables = self.api.config().tables.clone();
-        tables
-            .into_iter()
-            .map(|table| {
-                let fields = match table.fields_module {
-                    Some(module) => self.fields(module)?,
-                    None => Vec::new(),
-                };
-                Ok(Found { table, schema: schema::of(table, &fields) })
-            })
-            .collect()
+        let mut found = Vec::with_capacity(tables.len());
+        for table in tables {
+            let (fields, warning) = match table.fields_module {
+                Some(module) => self.fields(module)?,
+                None => (Vec::new(), None),
+            };
+            found.push(Found { table, schema: schema::of(table, &fields), warning });
+        }
+        Ok(found)
     }
 
     /// Rows of a table; none where the API cannot count them.
@@ -99,7 +104,7 @@ impl<T: Transport> Connection<T> {
             }
             "list-departments" => {
                 let NoArguments {} = parse_arguments(name, arguments)?;
-                self.api.get(&Path::new("/api/v1/departments").with("limit", 200).into_string())?.json()
+                self.list_departments()
             }
             "refresh-token" => {
                 let NoArguments {} = parse_arguments(name, arguments)?;
@@ -127,28 +132,49 @@ impl<T: Transport> Connection<T> {
 
     /// Verifies and translates deliveries, in order, one result each.
     pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
-        webhook::receive(&mut self.api, &mut self.signing_keys, subscription, deliveries)
+        self.receiver.receive(&mut self.api, subscription, deliveries)
     }
 
     fn list_fields(&mut self, module: &str) -> Result<Value> {
         self.api.get(&fields_path(module))?.json()
     }
 
-    /// The fields of a module; none where the portal or the edition does not have it.
-    fn fields(&mut self, module: &str) -> Result<Vec<Field>> {
+    /// The fields of a module. None where the portal or the edition does not have it, and, with a warning,
+    /// where this user may not see them: its rows may well be readable.
+    fn fields(&mut self, module: &str) -> Result<(Vec<Field>, Option<String>)> {
         let answer = match self.api.get(&fields_path(module)) {
             Ok(answer) => answer,
-            Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => return Ok(Vec::new()),
-            Err(error) if error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED") => return Ok(Vec::new()),
-            Err(mut error) => {
-                // Failures of other kinds concern the connection, not this module.
-                if error.kind == Kind::Permission {
-                    error.message = format!("custom fields of `{module}`: {}", error.message);
-                }
-                return Err(error);
+            Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => return Ok((Vec::new(), None)),
+            Err(error) if error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED") => {
+                return Ok((Vec::new(), None));
             }
+            Err(error) if error.kind == Kind::Permission => {
+                let warning = format!("no columns for the custom fields of `{module}`: {error}");
+                return Ok((Vec::new(), Some(warning)));
+            }
+            // Failures of other kinds concern the connection, not this module.
+            Err(error) => return Err(error),
         };
-        Ok(answer.rows()?.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect())
+        let fields = answer.rows()?.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok());
+        Ok((fields.collect(), None))
+    }
+
+    /// Every department, as the pages list them.
+    fn list_departments(&mut self) -> Result<Value> {
+        let mut departments = Vec::new();
+        for page in 0..limits::DEPARTMENT_PAGES_MAX {
+            let from = 1 + page * DEPARTMENTS_PAGE;
+            let path = Path::new("/api/v1/departments").with("from", from).with("limit", DEPARTMENTS_PAGE);
+            let answer = self.api.get(&path.into_string())?;
+            let rows: Vec<Value> =
+                answer.rows()?.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect();
+            let is_last = (rows.len() as u64) < DEPARTMENTS_PAGE;
+            departments.extend(rows);
+            if is_last {
+                break;
+            }
+        }
+        Ok(json!({"data": departments}))
     }
 
     /// A table by name or original name, whether or not it is among the configured ones.

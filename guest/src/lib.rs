@@ -26,6 +26,7 @@ mod paging;
 pub mod change;
 
 mod members;
+mod record;
 mod row;
 
 pub mod webhook;

@@ -12,6 +12,9 @@ pub const TOKEN_MARGIN_MS: u64 = 120_000;
 /// (§2.2: one old variant gives milliseconds where seconds are meant).
 pub const TOKEN_LIFE_MAX_MS: u64 = 3_600_000;
 
+/// A token that was issued less than this ago is not the reason for a refusal: the call is.
+pub const TOKEN_YOUNG_MS: u64 = 60 * 1000;
+
 /// Wait after the token endpoint answered "Access Denied": Zoho counts ten tokens in ten minutes (§2.3).
 pub const TOKEN_THROTTLE_WAIT_MS: u64 = 120_000;
 
@@ -61,6 +64,9 @@ pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
 /// whole interval by a difference of clocks.
 pub const FULL_REFRESH_EARLY_MS: u64 = 5 * 60 * 1000;
 
+/// Pages of 200 departments that `list-departments` reads at most.
+pub const DEPARTMENT_PAGES_MAX: u64 = 25;
+
 /// Departments in `department_ids`: Zoho takes at most 20 (§4.1).
 pub const DEPARTMENT_IDS_MAX: usize = 20;
 
@@ -75,12 +81,40 @@ pub const EVENT_SKEW_MS: u64 = 60 * 1000;
 /// Events of one delivery. Zoho sends one or a few; each may cost a call.
 pub const EVENTS_MAX: usize = 1000;
 
+/// Records that one call reads for deliveries, so that it ends in time: two hundred take 30 s with three calls
+/// at once of half a second each. A single delivery may need more.
+pub const REFETCHES_MAX: usize = 200;
+
+/// Records that unsigned deliveries may have read in [`UNSIGNED_WINDOW_MS`]: whoever knows the URL spends the
+/// organization's credits with them.
+pub const UNSIGNED_READS_MAX: u64 = 200;
+
+/// See [`UNSIGNED_READS_MAX`].
+pub const UNSIGNED_WINDOW_MS: u64 = 60 * 60 * 1000;
+
+/// How long after its first delivery a token may come with another body. Tokens have times in whole seconds:
+/// deliveries of the same second have the same token, and arrive within this.
+pub const TOKEN_SHARED_MS: u64 = 10 * 1000;
+
+/// Tokens that are remembered with their bodies: about an hour of a busy webhook.
+pub const TOKENS_SEEN_MAX: usize = 1024;
+
+/// Largest difference of the source's clock to ours that arrival times are corrected by. TLS fails when it is
+/// larger.
+pub const CLOCK_OFFSET_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A difference of clocks that changed by less is not noted again: an answer takes time to arrive.
+pub const CLOCK_OFFSET_STEP_MS: u64 = 15 * 1000;
+
 /// Signing keys are fetched again after this long, so that a withdrawn key is not trusted any longer.
 pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Shortest time between two fetches that unknown key ids cause: any sender who knows the URL can send one. A
 /// delivery signed by a key newer than the known keys, and those behind it, wait this long at most.
 pub const SIGNING_KEYS_INTERVAL_MS: u64 = 1000;
+
+/// Shortest time between two fetches while they fail: each may take as long as a time-out.
+pub const SIGNING_KEYS_RETRY_MS: u64 = 60 * 1000;
 
 /// Shortest time between two fetches for an unknown key id when the known keys are newer than its delivery.
 pub const SIGNING_KEYS_RECHECK_MS: u64 = 60 * 1000;

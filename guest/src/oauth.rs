@@ -39,8 +39,15 @@ impl Grant {
         let grant: Self = serde_json::from_str(json).map_err(|error| {
             Error::new(Kind::Config, format!("grant: {error}")).hint(r#"pass {"code": "1000.…"}"#)
         })?;
-        let filled = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.trim().is_empty());
-        if filled(&grant.code) == filled(&grant.refresh_token) {
+        let filled =
+            |field: Option<String>| field.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let Self { code, redirect_uri, refresh_token } = grant;
+        let grant = Self {
+            code: filled(code),
+            redirect_uri: filled(redirect_uri),
+            refresh_token: filled(refresh_token),
+        };
+        if grant.code.is_some() == grant.refresh_token.is_some() {
             return Err(Error::new(Kind::Config, "grant: give either a code or a refresh token").hint(
                 "generate a code at the Zoho API console, tab Generate Code, and pass it before it expires",
             ));
@@ -49,12 +56,12 @@ impl Grant {
     }
 
     pub(crate) fn credential(&self) -> Credential {
-        if self.refresh_token().is_some() { Credential::RefreshToken } else { Credential::Code }
+        if self.refresh_token.is_some() { Credential::RefreshToken } else { Credential::Code }
     }
 
     /// The refresh token, when the grant is one.
     pub(crate) fn refresh_token(&self) -> Option<&str> {
-        self.refresh_token.as_deref().map(str::trim).filter(|token| !token.is_empty())
+        self.refresh_token.as_deref()
     }
 }
 
@@ -63,17 +70,53 @@ pub(crate) fn is_fresh(session: &Session, now_ms: u64) -> bool {
     session.access_token.is_some() && session.access_token_ends_ms > now_ms + limits::TOKEN_MARGIN_MS
 }
 
+/// The code of a 401 that is about the token; others may be about the call (`zoho-desk-api.md` §5.1).
+const TOKEN_REFUSED: &str = "INVALID_OAUTH";
+
+fn is_about_token(error: &Error) -> bool {
+    error.code.as_deref() == Some(TOKEN_REFUSED)
+}
+
+/// True when a refused call is worth a new token: at most one each minute, because Zoho gives ten in ten
+/// minutes.
+pub(crate) fn renews(session: &Session, error: &Error, now_ms: u64) -> bool {
+    let is_young = now_ms.abs_diff(session.access_token_since_ms) < limits::TOKEN_YOUNG_MS;
+    let may_be_revoked = is_about_token(error) && !session.access_token_is_replacement;
+    error.kind == Kind::Auth && (!is_young || may_be_revoked)
+}
+
+/// Turns a 401 for a token that is not renewed into what it means: a young token was refused, which passes, or
+/// this user may not make the call.
+pub(crate) fn explain_refusal(error: &mut Error) {
+    if error.kind != Kind::Auth {
+        return;
+    }
+    let (kind, hint) = match is_about_token(error) {
+        true => (
+            Kind::Unavailable,
+            "a new token was refused at once: try again; if that does not help, check `data_center` and \
+             `desk_url`",
+        ),
+        false => (
+            Kind::Permission,
+            "the user who generated the code may not do this: generate it as an administrator",
+        ),
+    };
+    error.kind = kind;
+    error.hint = Some(hint.to_owned());
+}
+
 /// The request that exchanges `grant`.
 pub(crate) fn exchange(config: &Config, grant: &Grant) -> Request {
     match (&grant.code, &grant.refresh_token) {
         (Some(code), _) => {
-            let mut pairs = vec![("grant_type", "authorization_code"), ("code", code.trim())];
+            let mut pairs = vec![("grant_type", "authorization_code"), ("code", code)];
             if let Some(redirect_uri) = &grant.redirect_uri {
                 pairs.push(("redirect_uri", redirect_uri));
             }
             token_request(config, &pairs)
         }
-        (None, refresh_token) => renew(config, refresh_token.as_deref().unwrap_or_default().trim()),
+        (None, refresh_token) => renew(config, refresh_token.as_deref().unwrap_or_default()),
     }
 }
 
@@ -113,6 +156,8 @@ pub(crate) fn accept(
     };
     session.access_token = Some(access_token);
     session.access_token_ends_ms = now_ms.saturating_add(life_ms(&answer));
+    session.access_token_since_ms = now_ms;
+    session.access_token_is_replacement = false;
     if let Some(refresh_token) = text("refresh_token") {
         session.refresh_token = Some(refresh_token);
     }
@@ -141,12 +186,16 @@ fn life_ms(answer: &Value) -> u64 {
 fn refused(config: &Config, response: &Response, code: Option<String>, credential: Credential) -> Error {
     let place = format!("data center `{}` ({})", config.data_center, config.accounts);
     let Some(code) = code else {
-        let kind =
-            if response.status >= 500 || response.status < 400 { Kind::Unavailable } else { Kind::Auth };
+        let (kind, wait_ms) = match response.status {
+            429 => (Kind::RateLimited, Some(limits::TOKEN_THROTTLE_WAIT_MS)),
+            408 | ..400 | 500.. => (Kind::Unavailable, None),
+            _ => (Kind::Auth, None),
+        };
         return Error::new(
             kind,
             format!("{}: HTTP {} and no token in the answer", config.accounts, response.status),
         )
+        .retry_after_ms(wait_ms)
         .hint("try again later; if that does not help, check `data_center` and `accounts_url`");
     };
     let (kind, what, hint) = match code.as_str() {
@@ -250,6 +299,52 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_code_says_whether_to_wait_or_to_authorize() {
+        for (status, kind, wait_ms) in [
+            (429, Kind::RateLimited, Some(limits::TOKEN_THROTTLE_WAIT_MS)),
+            (408, Kind::Unavailable, None),
+            (200, Kind::Unavailable, None),
+            (503, Kind::Unavailable, None),
+            (403, Kind::Auth, None),
+        ] {
+            let response = Response { status, ..answer("<html>") };
+            let error = accept(&config(), &mut Session::default(), &response, 0, RefreshToken).unwrap_err();
+            assert_eq!((error.kind, error.retry_after_ms), (kind, wait_ms), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_refused_call_renews_a_token_that_may_be_the_reason_and_no_other() {
+        let about_token = Error::new(Kind::Auth, "m").code("INVALID_OAUTH");
+        let about_call = Error::new(Kind::Auth, "m").code("UNAUTHORIZED");
+        let session = |is_replacement| {
+            let mut session = Session::default();
+            session.access_token_since_ms = 1_000;
+            session.access_token_is_replacement = is_replacement;
+            session
+        };
+        let old_ms = 1_000 + limits::TOKEN_YOUNG_MS;
+        for (error, is_replacement, now_ms, expected) in [
+            (&about_call, false, old_ms, true),
+            (&Error::new(Kind::Auth, "no code"), false, old_ms, true),
+            (&about_call, false, old_ms - 1, false),
+            (&about_token, false, old_ms - 1, true),
+            (&about_token, true, old_ms - 1, false),
+            (&about_token, true, old_ms, true),
+            (&Error::new(Kind::Permission, "m"), false, old_ms, false),
+        ] {
+            assert_eq!(renews(&session(is_replacement), error, now_ms), expected, "{error:?} {now_ms}");
+        }
+        let explained = |error: &Error| {
+            let mut error = error.clone();
+            explain_refusal(&mut error);
+            error.kind
+        };
+        assert_eq!(explained(&about_call), Kind::Permission);
+        assert_eq!(explained(&about_token), Kind::Unavailable);
+    }
+
+    #[test]
     fn secrets_are_in_the_body_only() {
         let request = exchange(&config(), &Grant::parse(r#"{"code":"1000.x"}"#).unwrap());
         assert_eq!(request.path_with_query, "/oauth/v2/token");
@@ -259,6 +354,9 @@ mod tests {
 
     #[test]
     fn a_grant_is_a_code_or_a_refresh_token() {
+        let grant = Grant::parse(r#"{"code":" ","refresh_token":" 1000.x "}"#).unwrap();
+        let body = String::from_utf8(exchange(&config(), &grant).body).unwrap();
+        assert!(body.ends_with("grant_type=refresh_token&refresh_token=1000.x"), "{body}");
         for bad in ["{}", r#"{"code":""}"#, r#"{"code":"a","refresh_token":"b"}"#, r#"{"cod":"a"}"#] {
             assert_eq!(Grant::parse(bad).err().unwrap().kind, Kind::Config, "{bad}");
         }

@@ -95,6 +95,15 @@ pub(crate) fn with_member(row: &str, name: &str, value: &str) -> Option<String> 
     Some(writer.end())
 }
 
+/// The row without the members `names`; none when it is no object.
+pub(crate) fn without(row: &str, names: &[&str]) -> Option<String> {
+    let mut writer = Writer::new(row.len());
+    for (name, value) in Members::parse(row)?.iter().filter(|(name, _)| !names.contains(name)) {
+        writer.member(name, value);
+    }
+    Some(writer.end())
+}
+
 /// The row of one child: the API's members, its parent's id, its kind, and the members its kind maps.
 pub(crate) fn as_child(row: &str, parent_key: &str, parent: &str, kind: &ChildKind) -> Option<String> {
     let members = Members::parse(row)?;

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
+use crate::webhook::Trust;
 
 const VERSION: u32 = 1;
 
@@ -21,6 +22,12 @@ pub(crate) struct Session {
     pub(crate) access_token: Option<String>,
     /// When the access token expires, Unix milliseconds by the host's clock.
     pub(crate) access_token_ends_ms: u64,
+    /// When the access token was issued, by the host's clock.
+    pub(crate) access_token_since_ms: u64,
+    /// The access token replaced one that the API had refused.
+    pub(crate) access_token_is_replacement: bool,
+    /// How far the source's clock is ahead of the host's.
+    pub(crate) clock_offset_ms: i64,
     /// The organization's edition in capitals, as `GET /organizations` names it.
     pub(crate) edition: Option<String>,
     /// Optional parameters this portal refused, as `table.parameter`; not sent again.
@@ -31,6 +38,8 @@ pub(crate) struct Session {
     pub(crate) partitions: BTreeMap<String, bool>,
     #[serde(skip_serializing_if = "KeySet::is_empty")]
     pub(crate) signing_keys: KeySet,
+    #[serde(skip_serializing_if = "Trust::is_empty")]
+    pub(crate) webhook_trust: Trust,
 }
 
 /// Zoho's public keys for webhook signatures.
@@ -41,6 +50,8 @@ pub(crate) struct KeySet {
     pub(crate) jwks: Vec<serde_json::Value>,
     /// When they were asked for, Unix milliseconds.
     pub(crate) fetched_at_ms: u64,
+    /// The last attempt, Unix milliseconds.
+    pub(crate) tried_at_ms: u64,
     /// Since when fetching fails; 0: the last fetch succeeded.
     pub(crate) failing_since_ms: u64,
 }

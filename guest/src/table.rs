@@ -49,6 +49,8 @@ pub struct Table {
     /// The path of one complete record, with `{id}` for its id; none where the API has no such path.
     pub record: Option<&'static str>,
     pub detail: Option<Detail>,
+    /// A deleted record answers 403, as one that this user may not see does (`zoho-desk-api.md` §3.4).
+    pub hides_deleted: bool,
     /// Set when the rows are the children of the rows that `list` returns.
     pub children: Option<Children>,
     /// The path that counts the rows, where there is one that needs no further parameter.
@@ -77,6 +79,7 @@ impl Table {
         list: List::DEFAULT,
         record: None,
         detail: None,
+        hides_deleted: false,
         children: None,
         count: None,
         incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },

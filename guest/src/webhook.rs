@@ -8,13 +8,14 @@ mod delivery;
 mod events;
 mod plan;
 mod refetch;
+mod trust;
 
 pub mod signature;
 
 pub mod keys;
 mod signing_keys;
 
-pub(crate) use delivery::receive;
+pub(crate) use delivery::Receiver;
 pub use delivery::{Delivery, Receipt};
-pub(crate) use signing_keys::SigningKeys;
 pub(crate) use subscription::{check, subscribe, unsubscribe};
+pub(crate) use trust::Trust;

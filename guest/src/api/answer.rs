@@ -197,9 +197,20 @@ pub(super) fn read(label: &str, response: Response) -> Result<Answer> {
     }
 }
 
+/// The source's clock when it answered, in whole seconds.
+pub(super) fn date_ms(response: &Response) -> Option<u64> {
+    response.header("date").and_then(time::parse_http_date)
+}
+
 /// See [`Answer::as_of_ms`].
 fn as_of_ms(response: &Response) -> Option<u64> {
-    response.header("date").and_then(time::parse_http_date).map(|ms| ms.saturating_sub(1000))
+    date_ms(response).map(|ms| ms.saturating_sub(1000))
+}
+
+/// The answer of a response, for tests.
+#[cfg(test)]
+pub(crate) fn answer_of(status: u16, body: &str) -> Result<Answer> {
+    read("GET /x", Response { status, headers: Vec::new(), body: body.into() })
 }
 
 fn refusal(label: &str, status: u16, response: &Response) -> Error {

@@ -73,6 +73,7 @@ pub(super) fn to_table(found: Found) -> contract::Table {
     if found.table.count.is_some() {
         attributes.push(("count".to_owned(), "true".to_owned()));
     }
+    attributes.extend(found.warning.map(|warning| ("warning".to_owned(), warning)));
     contract::Table {
         name: found.table.name.to_owned(),
         primary_key: vec!["id".to_owned()],

@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = Table {
     name: "accounts",
     alias: "Accounts",
     title: "Accounts",
-    scopes: &["Desk.contacts.READ", "Desk.search.READ"],
+    scopes: &["Desk.contacts.READ", "Desk.search.READ", "Desk.settings.READ"],
     list: List {
         path: "/api/v1/accounts",
         limit: 99,
@@ -18,6 +18,7 @@ pub(super) const TABLE: Table = Table {
     },
     record: Some("/api/v1/accounts/{id}"),
     detail: Some(Detail::DEFAULT),
+    hides_deleted: true,
     incremental: Incremental::Search { path: "/api/v1/accounts/search", cursor_fields: &[MODIFIED] },
     recycle_bin: Some("Accounts"),
     events: EVENTS,

@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = Table {
     name: "contacts",
     alias: "Contacts",
     title: "Contacts",
-    scopes: &["Desk.contacts.READ", "Desk.search.READ"],
+    scopes: &["Desk.contacts.READ", "Desk.search.READ", "Desk.settings.READ"],
     list: List {
         path: "/api/v1/contacts",
         limit: 99,

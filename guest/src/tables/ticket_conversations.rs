@@ -14,7 +14,7 @@ pub(super) const TABLE: Table = Table {
     name: "ticket_conversations",
     alias: "TicketConversations",
     title: "Ticket conversations",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ"],
+    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
     list: List {
         path: "/api/v1/tickets",
         limit: 100,

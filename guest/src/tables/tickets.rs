@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = Table {
     name: "tickets",
     alias: "Tickets",
     title: "Tickets",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ"],
+    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
     list: List {
         path: "/api/v1/tickets",
         limit: 100,

@@ -5,15 +5,17 @@
 
 use super::events;
 use super::keys::Keys;
-use super::plan::{self, Lookup, Plan, Step};
-use super::refetch::Records;
+use super::plan::{self, Plan, Step};
+use super::refetch::{Answers, Reads, Records};
 use super::signature::{self, Refusal};
 use super::signing_keys::SigningKeys;
 use super::subscription::Subscription;
+use super::trust::{Proof, Tokens};
 use crate::api::Api;
 use crate::change::Change;
 use crate::config::{Config, Signature};
 use crate::error::{Error, Kind, Result};
+use crate::limits;
 use crate::transport::Transport;
 
 /// One HTTP request to the webhook URL; the contract's `delivery`.
@@ -28,57 +30,131 @@ pub struct Delivery {
 #[derive(Debug, Default)]
 pub struct Receipt {
     pub changes: Vec<Change>,
-    /// Names of events that belong to no table that is read.
+    /// Names of events that belong to no table that is read, or cannot be used.
     pub ignored: Vec<String>,
 }
 
-/// Verifies and translates deliveries, in order, one result each.
-pub(crate) fn receive<T: Transport>(
-    api: &mut Api<T>,
-    keys: &mut SigningKeys,
-    subscription: Option<&str>,
-    deliveries: &[Delivery],
-) -> Vec<Result<Receipt>> {
-    let subscription = match subscription.map(Subscription::parse).transpose() {
-        Ok(subscription) => subscription,
-        Err(error) => return deliveries.iter().map(|_| Err(error.clone())).collect(),
-    };
-    let plans: Vec<Result<Plan>> =
-        deliveries.iter().map(|delivery| plan(api, keys, subscription.as_ref(), delivery)).collect();
-    let records = Records::read(api, plans.iter().flatten().flat_map(lookups));
-    plans.into_iter().map(|plan| complete(api.config(), plan?, &records)).collect()
+/// Verifies and translates the deliveries of one connection.
+#[derive(Default)]
+pub(crate) struct Receiver {
+    keys: SigningKeys,
+    tokens: Tokens,
+    /// Of the records that the last call read.
+    answers: Answers,
 }
 
-/// Verifies a delivery, then plans its events.
-fn plan<T: Transport>(
-    api: &mut Api<T>,
-    keys: &mut SigningKeys,
-    subscription: Option<&Subscription>,
-    delivery: &Delivery,
-) -> Result<Plan> {
-    // Zoho validates a new URL with GET, and with a POST without events.
-    if !delivery.method.eq_ignore_ascii_case("POST") {
-        return Ok(Plan::default());
-    }
-    let events = events::parse(&delivery.body);
-    if events.as_ref().is_ok_and(Vec::is_empty) {
-        return Ok(Plan::default());
-    }
-    // Before errors of the body are reported: a delivery that is not from Zoho is refused as such.
-    let is_verified = verify(api, keys, subscription, delivery)?;
-    let refused = |what: String| Error::new(Kind::Data, format!("webhook delivery: {what}"));
-    plan::new(api.config(), &events.map_err(refused)?, delivery.received_at_ms, is_verified)
+/// Who may deliver, as the stored subscription says.
+struct Expected {
+    is_subscribed: bool,
+    webhook_id: Option<String>,
 }
 
-fn lookups(plan: &Plan) -> impl Iterator<Item = &Lookup> {
-    plan.steps.iter().filter_map(|step| match step {
-        Step::Refetch(lookup) => Some(lookup),
-        Step::Apply(_) => None,
-    })
+impl Expected {
+    /// A subscription that cannot be read, for example of a newer version, is one whose id is not known.
+    fn new(subscription: Option<&str>) -> Self {
+        let known = subscription.and_then(|json| Subscription::parse(json).ok());
+        Self { is_subscribed: subscription.is_some(), webhook_id: known.and_then(|known| known.webhook_id) }
+    }
+}
+
+impl Receiver {
+    /// Verifies and translates deliveries, in order, one result each. Deliveries that need more records than
+    /// one call reads are `unavailable` for now, with all behind them.
+    pub(crate) fn receive<T: Transport>(
+        &mut self,
+        api: &mut Api<T>,
+        subscription: Option<&str>,
+        deliveries: &[Delivery],
+    ) -> Vec<Result<Receipt>> {
+        let expected = Expected::new(subscription);
+        let mut reads = Reads::default();
+        let mut plans: Vec<Result<Plan>> = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let plan = if reads.is_full() { Err(later()) } else { self.plan(api, &expected, delivery) };
+            plans.push(plan.and_then(|plan| self.admit(api, plan, &mut reads)));
+        }
+        let records = Records::read(api, reads, &mut self.answers);
+        plans.into_iter().map(|plan| complete(api.config(), plan?, &records)).collect()
+    }
+
+    /// Verifies a delivery, then plans its events.
+    fn plan<T: Transport>(
+        &mut self,
+        api: &mut Api<T>,
+        expected: &Expected,
+        delivery: &Delivery,
+    ) -> Result<Plan> {
+        // Zoho validates a new URL with GET, and with a POST without events.
+        if !delivery.method.eq_ignore_ascii_case("POST") {
+            return Ok(Plan::default());
+        }
+        let events = events::parse(&delivery.body);
+        if events.as_ref().is_ok_and(Vec::is_empty) {
+            return Ok(Plan::default());
+        }
+        // Before errors of the body are reported: a delivery that is not from Zoho is refused as such.
+        let proof = self.verify(api, expected, delivery)?;
+        let refused = |what: String| Error::new(Kind::Data, format!("webhook delivery: {what}"));
+        let arrival = plan::Arrival {
+            at_ms: delivery.received_at_ms,
+            source_at_ms: api.source_time_ms(delivery.received_at_ms),
+            proof,
+        };
+        plan::new(api.config(), &events.map_err(refused)?, arrival)
+    }
+
+    /// Adds the records that a plan needs to `reads`, or refuses the plan because they are too many.
+    fn admit<T: Transport>(&self, api: &mut Api<T>, plan: Plan, reads: &mut Reads) -> Result<Plan> {
+        let new = reads.missing(api.config(), plan.lookups(), &self.answers);
+        if !reads.has_room(&new) {
+            return Err(later());
+        }
+        // `off` is the decision to trust whoever knows the URL.
+        let has_budget = plan.proof != Proof::Unsigned || api.config().signature == Signature::Off;
+        let now_ms = api.transport().now_ms();
+        if !has_budget && !api.trust().spend(new.len(), now_ms) {
+            return Err(too_many_unsigned());
+        }
+        reads.add(new);
+        Ok(plan)
+    }
+
+    /// How far the delivery is proved to be from Zoho; an error when it must be and is not.
+    fn verify<T: Transport>(
+        &mut self,
+        api: &mut Api<T>,
+        expected: &Expected,
+        delivery: &Delivery,
+    ) -> Result<Proof> {
+        let is_required = match api.config().signature {
+            Signature::Off => return Ok(Proof::Unsigned),
+            Signature::Required => true,
+            Signature::WhenPresent => false,
+            Signature::Auto => expected.is_subscribed || api.trust().is_signed,
+        };
+        let is_signature = |(name, _): &&(String, Vec<u8>)| name.eq_ignore_ascii_case(signature::HEADER);
+        let Some((_, token)) = delivery.headers.iter().find(is_signature) else {
+            let missing = || Err(unproved("the header X-ZDesk-JWT is missing"));
+            return if is_required { missing() } else { Ok(Proof::Unsigned) };
+        };
+        let token = String::from_utf8_lossy(token);
+        let webhook_id = expected.webhook_id.as_deref();
+        let organization_id = api.config().organization_id.clone();
+        let at_ms = api.source_time_ms(delivery.received_at_ms);
+        let verify = |keys: &Keys| signature::verify(&token, keys, &organization_id, webhook_id, at_ms);
+        let mut outcome = verify(self.keys.known(api)?);
+        if let Err(Refusal::UnknownKey(_)) = outcome {
+            outcome = verify(self.keys.newer_than(api, delivery.received_at_ms)?);
+        }
+        outcome.map_err(|refusal| unproved(&refusal.message()))?;
+        api.trust().is_signed = true;
+        let is_first = self.tokens.accept(&token, &delivery.body, delivery.received_at_ms);
+        Ok(if is_first && webhook_id.is_some() { Proof::Webhook } else { Proof::Organization })
+    }
 }
 
 /// The changes of a plan's steps, in their order.
-fn complete(config: &Config, plan: Plan, records: &Result<Records>) -> Result<Receipt> {
+fn complete(config: &Config, plan: Plan, records: &Result<Records<'_>>) -> Result<Receipt> {
     let mut changes = Vec::with_capacity(plan.steps.len());
     for step in plan.steps {
         match step {
@@ -92,38 +168,26 @@ fn complete(config: &Config, plan: Plan, records: &Result<Records>) -> Result<Re
     Ok(Receipt { changes, ignored: plan.ignored })
 }
 
-/// True when the delivery is proved to be from Zoho; an error when it must be and is not.
-fn verify<T: Transport>(
-    api: &mut Api<T>,
-    keys: &mut SigningKeys,
-    subscription: Option<&Subscription>,
-    delivery: &Delivery,
-) -> Result<bool> {
-    let is_required = match api.config().signature {
-        Signature::Off => return Ok(false),
-        Signature::Required => true,
-        Signature::WhenPresent => false,
-        Signature::Auto => subscription.is_some(),
-    };
-    let is_signature = |(name, _): &&(String, Vec<u8>)| name.eq_ignore_ascii_case(signature::HEADER);
-    let Some((_, token)) = delivery.headers.iter().find(is_signature) else {
-        let missing = || Err(unproved("the header X-ZDesk-JWT is missing"));
-        return if is_required { missing() } else { Ok(false) };
-    };
-    let token = String::from_utf8_lossy(token);
-    let webhook_id = subscription.and_then(|subscription| subscription.webhook_id.as_deref());
-    let organization_id = api.config().organization_id.clone();
-    let at_ms = delivery.received_at_ms;
-    let verify = |keys: &Keys| signature::verify(&token, keys, &organization_id, webhook_id, at_ms);
-    let mut outcome = verify(keys.known(api)?);
-    if let Err(Refusal::UnknownKey(_)) = outcome {
-        outcome = verify(keys.newer_than(api, at_ms)?);
-    }
-    outcome.map(|()| true).map_err(|refusal| unproved(&refusal.message()))
-}
-
 fn unproved(what: &str) -> Error {
     Error::new(Kind::Permission, format!("webhook delivery: {what}"))
         .code("SIGNATURE")
         .hint("another sender knows this URL: change it with `webhook url --rotate` and register the new one")
+}
+
+fn later() -> Error {
+    let message = format!("webhook delivery: one call refetches {} records", limits::REFETCHES_MAX);
+    Error::new(Kind::Unavailable, message).retry_after_ms(Some(0))
+}
+
+fn too_many_unsigned() -> Error {
+    let most = limits::UNSIGNED_READS_MAX;
+    Error::new(
+        Kind::Permission,
+        format!("webhook delivery: unsigned deliveries named more than {most} records in an hour"),
+    )
+    .code("UNSIGNED")
+    .hint(
+        "polling finds the changes; register the webhook with `webhook subscribe`, which makes Zoho sign, or \
+         set `signature` to \"off\" if everyone who knows the URL is trusted",
+    )
 }

@@ -27,15 +27,30 @@ pub(super) struct Event<'a> {
 pub(super) enum Route {
     /// The payload is the record itself.
     Record(&'static Table, Operation),
-    /// The payload is attached to a row of `table`, names it in `key`, and may have changed it. Where the
-    /// payload is a row of a table of children: that table and its kind.
-    Touch { table: &'static Table, key: &'static str, child: Option<(&'static Table, &'static ChildKind)> },
+    /// The payload is attached to a row of `table`, names it in `key`, and may have changed it. Where it may
+    /// have changed a row of a table of children too: that table, its kind, and where its id is.
+    Touch {
+        table: &'static Table,
+        key: &'static str,
+        child: Option<(&'static Table, &'static ChildKind, ChildId)>,
+    },
     /// No table of this connector.
     Ignored,
 }
 
-/// Routes an event by its name. An event counts only if a table declares it: a forged `Department_Delete`,
-/// which Zoho does not have, deletes nothing.
+/// Where a payload has the id of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChildId {
+    /// The payload is the child.
+    Own,
+    /// In a member that is named after the kind, for example `commentId`: the payload is attached to the
+    /// child.
+    Named,
+}
+
+/// Routes an event by its name. An event about a record counts only if a table declares it: a forged
+/// `Department_Delete`, which Zoho does not have, deletes nothing. Events about what is attached to a record
+/// are routed by prefix: they cause reads only.
 pub(super) fn route(name: &str) -> Route {
     if let Some(touch) = touch(name) {
         return touch;
@@ -60,9 +75,12 @@ fn touch(name: &str) -> Option<Route> {
         if kind.is_none() && !is_other() {
             return None;
         }
-        // Zoho has no events for deleted children.
-        let is_row = name.ends_with("_Add") || name.ends_with("_Update");
-        let child = kind.filter(|_| is_row).map(|kind| (table, kind));
+        let child = kind.and_then(|kind| match name.strip_prefix(kind.event_prefix) {
+            Some("Add" | "Update") => Some((table, kind, ChildId::Own)),
+            // Zoho has no events for deleted children.
+            Some("Delete") | None => None,
+            Some(_) => Some((table, kind, ChildId::Named)),
+        });
         Some(Route::Touch { table: tables::find(children.parent)?, key: children.parent_key, child })
     })
 }
@@ -179,8 +197,10 @@ mod tests {
             assert_eq!((found.name, of), (expected, operation), "{name}");
         }
         for (name, kind) in [
-            ("Ticket_Thread_Add", Some("thread")),
-            ("Ticket_Comment_Update", Some("comment")),
+            ("Ticket_Thread_Add", Some(("thread", ChildId::Own))),
+            ("Ticket_Comment_Update", Some(("comment", ChildId::Own))),
+            ("Ticket_Comment_Attachment_Add", Some(("comment", ChildId::Named))),
+            ("Ticket_Comment_Delete", None),
             ("Ticket_Attachment_Trashed", None),
             ("Ticket_Approval_Add", None),
         ] {
@@ -188,7 +208,7 @@ mod tests {
                 panic!("{name}")
             };
             assert_eq!(parent.name, "tickets", "{name}");
-            assert_eq!(child.map(|(_, kind)| kind.name), kind, "{name}");
+            assert_eq!(child.map(|(_, kind, id)| (kind.name, id)), kind, "{name}");
         }
         for other in [
             "Department_Delete",

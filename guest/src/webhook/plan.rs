@@ -2,21 +2,52 @@
 
 use serde_json::value::RawValue;
 
-use super::events::{self, Event, Route};
+use super::events::{self, ChildId, Event, Route};
+use super::trust::Proof;
 use crate::change::{Change, ChangeSource, Operation};
 use crate::config::{Config, Refetch};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::members::Members;
+use crate::members::{Members, unquoted};
+use crate::record;
 use crate::row;
 use crate::table::{ChildKind, Table};
 
+/// Members of a payload that no row has: the first thread of a new ticket is a row of its own.
+const FOREIGN_MEMBERS: [&str; 1] = ["firstThread"];
+
+/// When a delivery arrived, and how far it is proved.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// By our clock.
+    pub(super) at_ms: u64,
+    /// By the source's clock.
+    pub(super) source_at_ms: u64,
+    pub(super) proof: Proof,
+}
+
 /// The steps of one delivery, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
-    /// Names of events that belong to no table that is read.
+    /// Names of events that belong to no table that is read, or cannot be used.
     pub(super) ignored: Vec<String>,
+    pub(super) proof: Proof,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { steps: Vec::new(), ignored: Vec::new(), proof: Proof::Unsigned }
+    }
+}
+
+impl Plan {
+    pub(super) fn lookups(&self) -> impl Iterator<Item = &Lookup> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Refetch(lookup) => Some(lookup),
+            Step::Apply(_) => None,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -35,55 +66,66 @@ pub(super) struct Lookup {
     pub(super) child: Option<(&'static ChildKind, String)>,
     /// The row before the change.
     pub(super) previous: Option<String>,
-    /// When the event happened.
+    /// When the event happened, by the source's clock.
     pub(super) event_ms: u64,
+    /// When its delivery arrived, by our clock.
+    pub(super) arrived_ms: u64,
     /// The event says that the record is deleted.
     pub(super) is_deleted: bool,
+    pub(super) proof: Proof,
 }
 
-/// Plans a delivery that arrived at `received_at_ms`; `is_verified` when it is proved to be from Zoho.
-pub(super) fn new(
-    config: &Config,
-    events: &[Event<'_>],
-    received_at_ms: u64,
-    is_verified: bool,
-) -> Result<Plan> {
+/// Plans a delivery. An event that cannot be used is ignored; the delivery is refused when all are such.
+pub(super) fn new(config: &Config, events: &[Event<'_>], arrival: Arrival) -> Result<Plan> {
     if events.len() > limits::EVENTS_MAX {
         let message = format!("webhook delivery: {} events, more than {}", events.len(), limits::EVENTS_MAX);
         return Err(Error::new(Kind::Data, message));
     }
-    let mut plan = Plan::default();
+    let mut plan = Plan { proof: arrival.proof, ..Plan::default() };
+    let (mut used, mut refused) = (0, None);
     for event in events {
-        check_organization(config, event, is_verified)?;
-        // The body is not signed: its time may be anything.
-        let latest_ms = received_at_ms.saturating_add(limits::EVENT_SKEW_MS);
-        let event_ms = event.time_ms.unwrap_or(received_at_ms).min(latest_ms);
-        let is_known = match events::route(&event.name) {
-            Route::Record(table, operation) if config.tables.contains(&table) => {
-                plan.steps.extend(record(config, table, operation, event, event_ms, is_verified)?);
-                true
+        let steps = steps(config, event, arrival);
+        used += usize::from(steps.is_ok());
+        match steps {
+            Ok(Some(steps)) => plan.steps.extend(steps),
+            Ok(None) => plan.ignored.push(printable(&event.name)),
+            Err(error) => {
+                plan.ignored.push(printable(&event.name));
+                refused.get_or_insert(error);
             }
-            Route::Touch { table, key, child } if config.refetch != Refetch::Never => {
-                let steps = touch(config, table, key, child, event, event_ms)?;
-                let is_known = !steps.is_empty();
-                plan.steps.extend(steps);
-                is_known
-            }
-            _ => false,
-        };
-        if !is_known {
-            plan.ignored.push(printable(&event.name));
         }
     }
-    Ok(plan)
+    match refused {
+        Some(error) if used == 0 => Err(error),
+        _ => Ok(plan),
+    }
+}
+
+/// The steps of one event; none when it belongs to no table that is read.
+fn steps(config: &Config, event: &Event<'_>, arrival: Arrival) -> Result<Option<Vec<Step>>> {
+    check_organization(config, event, arrival.proof)?;
+    // The body is not signed: its time may be anything.
+    let latest_ms = arrival.source_at_ms.saturating_add(limits::EVENT_SKEW_MS);
+    let event_ms = event.time_ms.unwrap_or(arrival.source_at_ms).min(latest_ms);
+    match events::route(&event.name) {
+        Route::Record(table, operation) if config.tables.contains(&table) => {
+            let step = of_record(config, table, operation, event, event_ms, arrival)?;
+            Ok(Some(step.into_iter().collect()))
+        }
+        Route::Touch { table, key, child } if config.refetch != Refetch::Never => {
+            let steps = touch(config, table, key, child, event, event_ms, arrival)?;
+            Ok(Some(steps).filter(|steps| !steps.is_empty()))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Refuses an event of another organization. One that names none must be proved, or refetched with this
 /// organization's token.
-fn check_organization(config: &Config, event: &Event<'_>, is_verified: bool) -> Result<()> {
+fn check_organization(config: &Config, event: &Event<'_>, proof: Proof) -> Result<()> {
     let (what, hint) = match event.organization_id.as_deref() {
         Some(id) if id == config.organization_id => return Ok(()),
-        None if is_verified || config.refetch != Refetch::Never => return Ok(()),
+        None if proof != Proof::Unsigned || config.refetch != Refetch::Never => return Ok(()),
         Some(_) => (
             "is of another organization",
             "this URL is registered in the wrong portal: remove the webhook there",
@@ -96,13 +138,13 @@ fn check_organization(config: &Config, event: &Event<'_>, is_verified: bool) -> 
 
 /// The step of an event whose payload is the record; none for a record that was never of a selected
 /// department.
-fn record(
+fn of_record(
     config: &Config,
     table: &'static Table,
     operation: Operation,
     event: &Event<'_>,
     event_ms: u64,
-    is_verified: bool,
+    arrival: Arrival,
 ) -> Result<Option<Step>> {
     let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
     let meta = row::meta(payload).ok_or_else(|| unusable(event))?;
@@ -116,43 +158,71 @@ fn record(
         && match config.refetch {
             Refetch::Always => true,
             Refetch::Never => false,
-            Refetch::Auto => !is_verified || (!is_deleted && lacks_members(table, payload)),
+            // Polling repairs a change that is a lie, and a delete that is one only by a full refresh.
+            Refetch::Auto => {
+                let is_gone = is_deleted || !is_selected;
+                arrival.proof != Proof::Webhook || is_gone || lacks_members(table, payload)
+            }
         };
     let previous = event.previous.map(|state| state.get().to_owned());
     Ok(Some(if needs_refetch {
-        Step::Refetch(Lookup { table, id: meta.id, child: None, previous, event_ms, is_deleted })
+        let lookup = Lookup {
+            table,
+            id: meta.id,
+            child: None,
+            previous,
+            event_ms,
+            arrived_ms: arrival.at_ms,
+            is_deleted,
+            proof: arrival.proof,
+        };
+        Step::Refetch(lookup)
     } else if is_deleted || !is_selected {
         // A record that left the selected departments is deleted in the sink.
         Step::Apply(Change::delete(table, &meta.id, previous, Some(event_ms), ChangeSource::Webhook))
     } else {
-        let row = payload.to_owned();
+        let own = row::without(payload, &FOREIGN_MEMBERS);
+        let row = own.and_then(|own| record::row(table, &own, None)).ok_or_else(|| unusable(event))?;
         let change = Change::of_row(table, operation, &meta, row, Some(event_ms), ChangeSource::Webhook);
         Step::Apply(Change { before: previous, partial: true, ..change })
     }))
 }
 
 /// The steps of an event about something attached to a row: the row is refetched, and the child, where the
-/// payload is one. The payload is never used as a row. Empty when neither table is read.
+/// payload is one or names one. The payload is never used as a row. Empty when neither table is read.
 fn touch(
     config: &Config,
     table: &'static Table,
     key: &str,
-    child: Option<(&'static Table, &'static ChildKind)>,
+    child: Option<(&'static Table, &'static ChildKind, ChildId)>,
     event: &Event<'_>,
     event_ms: u64,
+    arrival: Arrival,
 ) -> Result<Vec<Step>> {
     let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
     let parent = member_id(payload, key).ok_or_else(|| unusable(event))?;
     let refetch = |table, id, child| {
-        Step::Refetch(Lookup { table, id, child, previous: None, event_ms, is_deleted: false })
+        Step::Refetch(Lookup {
+            table,
+            id,
+            child,
+            previous: None,
+            event_ms,
+            arrived_ms: arrival.at_ms,
+            is_deleted: false,
+            proof: arrival.proof,
+        })
     };
     let mut steps = Vec::new();
     if config.tables.contains(&table) {
         steps.push(refetch(table, parent.clone(), None));
     }
-    if let Some((table, kind)) = child.filter(|(table, _)| config.tables.contains(table)) {
-        let meta = row::meta(payload).ok_or_else(|| unusable(event))?;
-        steps.push(refetch(table, meta.id, Some((kind, parent))));
+    if let Some((table, kind, id)) = child.filter(|(table, ..)| config.tables.contains(table)) {
+        let id = match id {
+            ChildId::Own => Some(row::meta(payload).ok_or_else(|| unusable(event))?.id),
+            ChildId::Named => member_id(payload, &format!("{}Id", kind.name)),
+        };
+        steps.extend(id.map(|id| refetch(table, id, Some((kind, parent)))));
     }
     Ok(steps)
 }
@@ -165,9 +235,9 @@ fn lacks_members(table: &Table, payload: &str) -> bool {
     always.chain(table.fields_module.map(|_| "cf")).any(|name| !members.has(name))
 }
 
-/// The id in a member of a payload: digits in a string.
+/// The id in a member of a payload: digits, in a string or not.
 fn member_id(payload: &str, name: &str) -> Option<String> {
-    let id = Members::parse(payload)?.get(name)?.strip_prefix('"')?.strip_suffix('"')?;
+    let id = unquoted(Members::parse(payload)?.get(name)?);
     (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then(|| id.to_owned())
 }
 

@@ -1,14 +1,16 @@
-//! Refetches the records that deliveries name: each record once for all deliveries of a call, concurrently.
+//! Refetches the records that deliveries name: each record once for all deliveries of a call, concurrently,
+//! and a bounded number of them.
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-
 use super::plan::Lookup;
+use super::trust::Proof;
 use crate::api::{Answer, Api};
 use crate::change::{Change, ChangeSource, Operation};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::limits;
+use crate::record::{self, Record};
 use crate::row;
 use crate::table::Table;
 use crate::tables;
@@ -18,60 +20,154 @@ use crate::url::Path;
 /// The session's name for `include` of details, which some portals refuse.
 const DETAIL_INCLUDE: &str = "detail.include";
 
-/// The API's answers about some records, by their paths.
-pub(super) struct Records(BTreeMap<String, Result<Answer>>);
+/// Records to be read, by their paths.
+type Paths = BTreeMap<String, &'static Table>;
 
-impl Records {
-    /// Reads the records. The outer error is about the token: nothing could be read.
-    pub(super) fn read<'a, T: Transport>(
-        api: &mut Api<T>,
+/// The records that the deliveries of one call need.
+#[derive(Default)]
+pub(super) struct Reads {
+    paths: Paths,
+    is_full: bool,
+}
+
+impl Reads {
+    /// The records of `lookups` that are neither wanted yet nor answered.
+    pub(super) fn missing<'a>(
+        &self,
+        config: &Config,
         lookups: impl Iterator<Item = &'a Lookup>,
-    ) -> Result<Self> {
-        let mut distinct: BTreeMap<String, &'static Table> = BTreeMap::new();
+        answers: &Answers,
+    ) -> Paths {
+        let mut missing = Paths::new();
         for lookup in lookups {
-            distinct.insert(path(lookup), lookup.table);
-            if let Some((parent, path)) = parent_check(api.config(), lookup) {
-                distinct.insert(path, parent);
-            }
-        }
-        let mut records = BTreeMap::new();
-        let mut left: Vec<(String, &'static Table)> = distinct.into_iter().collect();
-        while !left.is_empty() {
-            let paths: Vec<String> =
-                left.iter().map(|(path, table)| with_include(api, path, table)).collect();
-            let answers = api.get_each(&paths)?;
-            let mut again = Vec::new();
-            for (((path, table), sent), answer) in left.into_iter().zip(&paths).zip(answers) {
-                match answer {
-                    Err(error) if *sent != path && refuses_include(&error) => {
-                        api.remember_unsupported(table.name, DETAIL_INCLUDE);
-                        again.push((path, table));
-                    }
-                    answer => drop(records.insert(path, answer)),
+            let itself = (path(lookup), lookup.table);
+            let parent = parent_check(config, lookup).map(|(parent, path)| (path, parent));
+            for (path, table) in [Some(itself), parent].into_iter().flatten() {
+                if !self.paths.contains_key(&path) && answers.since(&path, lookup.arrived_ms).is_none() {
+                    missing.insert(path, table);
                 }
             }
-            left = again;
         }
-        Ok(Self(records))
+        missing
+    }
+
+    /// True when `more` fit into the call. One delivery alone always does.
+    pub(super) fn has_room(&mut self, more: &Paths) -> bool {
+        let count = self.paths.len() + more.len();
+        self.is_full |= !self.paths.is_empty() && count > limits::REFETCHES_MAX;
+        !self.is_full
+    }
+
+    /// True once a delivery had no room: those behind it wait, so that changes stay in order.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    pub(super) fn add(&mut self, more: Paths) {
+        self.paths.extend(more);
+    }
+}
+
+/// The records of the last call that read some. A delivery that arrived before one was read needs no other
+/// answer: that happens when many deliveries are about one record.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// When the calls were sent.
+    read_at_ms: u64,
+    by_path: BTreeMap<String, Result<Answer>>,
+}
+
+impl Answers {
+    /// The answer that was read after `arrived_ms`.
+    fn since(&self, path: &str, arrived_ms: u64) -> Option<&Result<Answer>> {
+        self.by_path.get(path).filter(|answer| answer.is_ok() && self.read_at_ms > arrived_ms)
+    }
+}
+
+/// The API's answers about the records of one call.
+pub(super) struct Records<'a> {
+    /// Of this call, or of the last one that read records.
+    answers: &'a Answers,
+    /// Of the last call, where this one read others.
+    earlier: Answers,
+}
+
+impl<'a> Records<'a> {
+    /// Reads the records. The outer error is about the token: nothing could be read.
+    pub(super) fn read<T: Transport>(
+        api: &mut Api<T>,
+        reads: Reads,
+        answers: &'a mut Answers,
+    ) -> Result<Self> {
+        if reads.paths.is_empty() {
+            return Ok(Self { answers, earlier: Answers::default() });
+        }
+        let read_at_ms = api.transport().now_ms();
+        let by_path = read(api, reads.paths)?;
+        let earlier = std::mem::replace(answers, Answers { read_at_ms, by_path });
+        Ok(Self { answers, earlier })
     }
 
     /// The change to the state of a record; none when there is nothing to apply or this user may not see it.
     pub(super) fn change(&self, config: &Config, lookup: &Lookup) -> Result<Option<Change>> {
-        if let Some((parent, path)) = parent_check(config, lookup) {
-            match self.0.get(&path) {
-                Some(Ok(answer)) if config.selects(parent, answer.object()?.map_or("{}", RawValue::get)) => {}
-                Some(Err(error)) if !matches!(error.kind, Kind::NotFound | Kind::Permission) => {
-                    return Err(error.clone());
-                }
-                _ => return Ok(None),
+        if let Some((parent, path)) = parent_check(config, lookup)
+            && !self.is_selected(config, parent, &path, lookup)?
+        {
+            return Ok(None);
+        }
+        let answer = self.answer(&path(lookup), lookup)?;
+        match &lookup.child {
+            Some((kind, parent)) => {
+                let Some(row) = child(answer)? else { return Ok(None) };
+                let parent_key = lookup.table.children.map_or("", |children| children.parent_key);
+                let row = row::as_child(row, parent_key, parent, kind);
+                present(lookup, answer, row).map(Some)
+            }
+            None => {
+                let record = record::judge(config, lookup.table, &lookup.id, answer)?;
+                changed(lookup, answer, record)
             }
         }
-        match self.0.get(&path(lookup)) {
-            Some(Ok(answer)) => found(config, lookup, answer),
-            Some(Err(error)) => not_found(lookup, error),
-            None => Err(Error::new(Kind::Internal, "webhook delivery: a record was not read")),
+    }
+
+    fn is_selected(&self, config: &Config, table: &Table, path: &str, lookup: &Lookup) -> Result<bool> {
+        match self.answer(path, lookup)? {
+            Ok(answer) => Ok(config.selects(table, answer.object()?.map_or("{}", |raw| raw.get()))),
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Permission) => Ok(false),
+            Err(error) => Err(error.clone()),
         }
     }
+
+    fn answer(&self, path: &str, lookup: &Lookup) -> Result<&Result<Answer>> {
+        let of_earlier = || self.earlier.since(path, lookup.arrived_ms);
+        self.answers
+            .by_path
+            .get(path)
+            .or_else(of_earlier)
+            .ok_or_else(|| Error::new(Kind::Internal, "webhook delivery: a record was not read"))
+    }
+}
+
+/// GETs each path, with its `include` unless the portal refuses it.
+fn read<T: Transport>(api: &mut Api<T>, paths: Paths) -> Result<BTreeMap<String, Result<Answer>>> {
+    let mut records = BTreeMap::new();
+    let mut left: Vec<(String, &'static Table)> = paths.into_iter().collect();
+    while !left.is_empty() {
+        let sent: Vec<String> = left.iter().map(|(path, table)| with_include(api, path, table)).collect();
+        let answers = api.get_each(&sent)?;
+        let mut again = Vec::new();
+        for (((path, table), sent), answer) in left.into_iter().zip(&sent).zip(answers) {
+            match answer {
+                Err(error) if *sent != path && refuses_include(&error) => {
+                    api.remember_unsupported(table.name, DETAIL_INCLUDE);
+                    again.push((path, table));
+                }
+                answer => drop(records.insert(path, answer)),
+            }
+        }
+        left = again;
+    }
+    Ok(records)
 }
 
 fn path(lookup: &Lookup) -> String {
@@ -101,43 +197,50 @@ fn refuses_include(error: &Error) -> bool {
     error.kind == Kind::Data && error.message.contains("include")
 }
 
-fn found(config: &Config, lookup: &Lookup, answer: &Answer) -> Result<Option<Change>> {
-    let Lookup { table, id, .. } = lookup;
-    let record = answer.object()?.map_or("{}", RawValue::get);
-    let meta = row::meta(record).filter(|meta| meta.id == *id).ok_or_else(|| {
-        Error::new(Kind::Data, format!("`{}` {id}: the detail is of another record", table.name))
-    })?;
-    // The record was read after the event, so its state is at least as new.
-    let as_of_ms = answer.as_of_ms.unwrap_or(0).max(lookup.event_ms);
-    // A record of a department that is not selected has left the selected ones: it is deleted in the sink.
-    if lookup.child.is_none() && (meta.deleted || !config.selects(table, record)) {
-        return Ok(Some(delete(lookup, as_of_ms)));
+/// The record of a child; none when it is deleted, which is found when its parent's children are read, or
+/// hidden.
+fn child(answer: &Result<Answer>) -> Result<Option<&str>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer.object()?.map_or("{}", |raw| raw.get()))),
+        Err(error) if matches!(error.kind, Kind::NotFound | Kind::Permission) => Ok(None),
+        Err(error) => Err(error.clone()),
     }
-    let row = match (&lookup.child, table.children) {
-        (Some((kind, parent)), Some(children)) => row::as_child(record, children.parent_key, parent, kind)
-            .ok_or_else(|| Error::new(Kind::Data, format!("`{}` {id}: the row is no object", table.name)))?,
-        _ => record.to_owned(),
-    };
-    let change = Change::of_row(table, Operation::Update, &meta, row, Some(as_of_ms), ChangeSource::Refetch);
-    Ok(Some(Change { before: lookup.previous.clone(), partial: true, ..change }))
 }
 
-/// The change of a record that the API refuses.
-fn not_found(lookup: &Lookup, error: &Error) -> Result<Option<Change>> {
-    let is_deleted = match (error.kind, error.code.as_deref()) {
-        // A deleted child is found when its parent's children are read.
-        (Kind::NotFound | Kind::Permission, _) if lookup.child.is_some() => false,
-        (Kind::NotFound, _) => true,
-        // A deleted account answers 403, not 404 (§3.4), and so does a record that this user may not see.
-        (Kind::Permission, Some("FORBIDDEN")) => lookup.is_deleted,
-        _ => return Err(error.clone()),
+/// The change of a record that is no child.
+fn changed(lookup: &Lookup, answer: &Result<Answer>, record: Record<'_>) -> Result<Option<Change>> {
+    let is_deleted = match record {
+        Record::Present { detail, .. } => {
+            return present(lookup, answer, record::row(lookup.table, detail, None)).map(Some);
+        }
+        // A record that left the selected departments is deleted in the sink.
+        Record::Trashed { .. } | Record::Foreign | Record::Missing => true,
+        // It may be hidden only: then the event alone says that it is deleted.
+        Record::Hidden => lookup.is_deleted && lookup.proof == Proof::Webhook && lookup.table.hides_deleted,
     };
-    // The record was asked for after the event, so it was deleted at least as late.
-    let as_of_ms = error.as_of_ms().unwrap_or(0).max(lookup.event_ms);
-    Ok(is_deleted.then(|| delete(lookup, as_of_ms)))
+    let previous = lookup.previous.clone();
+    let as_of_ms = Some(as_of_ms(lookup, answer));
+    let change = Change::delete(lookup.table, &lookup.id, previous, as_of_ms, ChangeSource::Refetch);
+    Ok(is_deleted.then_some(change))
 }
 
-fn delete(lookup: &Lookup, as_of_ms: u64) -> Change {
-    let Lookup { table, id, previous, .. } = lookup;
-    Change::delete(table, id, previous.clone(), Some(as_of_ms), ChangeSource::Refetch)
+/// The change of a record that exists.
+fn present(lookup: &Lookup, answer: &Result<Answer>, row: Option<String>) -> Result<Change> {
+    let Lookup { table, id, .. } = lookup;
+    let no_row = |what: &str| Error::new(Kind::Data, format!("`{}` {id}: {what}", table.name));
+    let row = row.ok_or_else(|| no_row("the row is no object"))?;
+    let meta = row::meta(&row).filter(|meta| meta.id == *id);
+    let meta = meta.ok_or_else(|| no_row("the detail is of another record"))?;
+    let as_of_ms = Some(as_of_ms(lookup, answer));
+    let change = Change::of_row(table, Operation::Update, &meta, row, as_of_ms, ChangeSource::Refetch);
+    Ok(Change { before: lookup.previous.clone(), partial: true, ..change })
+}
+
+/// The record was read after the event, so its state is at least as new.
+fn as_of_ms(lookup: &Lookup, answer: &Result<Answer>) -> u64 {
+    let of_answer = match answer {
+        Ok(answer) => answer.as_of_ms,
+        Err(error) => error.as_of_ms(),
+    };
+    of_answer.unwrap_or(0).max(lookup.event_ms)
 }

@@ -4,6 +4,7 @@ use super::keys::Keys;
 use crate::api::Api;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
+use crate::session::KeySet;
 use crate::transport::Transport;
 
 const PATH: &str = "/.well-known/jwks.json";
@@ -13,7 +14,7 @@ const PATH: &str = "/.well-known/jwks.json";
 pub(crate) struct SigningKeys(Option<Keys>);
 
 impl SigningKeys {
-    /// The known keys, fetched when there are none or they are old.
+    /// The known keys, fetched when there are none or they are old; at most once a minute while that fails.
     pub(super) fn known<T: Transport>(&mut self, api: &mut Api<T>) -> Result<&Keys> {
         self.get(api, None)
     }
@@ -35,30 +36,34 @@ impl SigningKeys {
         let may_lack_it = arrived_ms.is_some_and(|arrived_ms| {
             known.fetched_at_ms <= arrived_ms || age_ms > limits::SIGNING_KEYS_RECHECK_MS
         });
-        if may_lack_it && !are_old && age_ms < limits::SIGNING_KEYS_INTERVAL_MS {
-            let message = "webhook delivery: its signing key is not known yet";
-            let wait_ms = limits::SIGNING_KEYS_INTERVAL_MS - age_ms;
-            return Err(Error::new(Kind::Unavailable, message).retry_after_ms(Some(wait_ms)));
-        }
+        let interval_ms = match known.failing_since_ms {
+            0 => limits::SIGNING_KEYS_INTERVAL_MS,
+            _ => limits::SIGNING_KEYS_RETRY_MS,
+        };
+        let since_ms = now_ms.saturating_sub(known.tried_at_ms.max(known.fetched_at_ms));
+        let is_early = since_ms < interval_ms;
         if are_old || may_lack_it {
-            match fetch(api) {
+            let fetched = if is_early { Err(not_yet(interval_ms - since_ms)) } else { fetch(api) };
+            let known = api.signing_keys();
+            if !is_early {
+                // The time of the request: a key published after it is not decided by these.
+                known.tried_at_ms = now_ms;
+            }
+            match fetched {
                 Ok(jwks) => {
-                    let known = api.signing_keys();
-                    known.jwks = jwks;
-                    // The time of the request: a key published after it is not decided by these.
-                    known.fetched_at_ms = now_ms;
-                    known.failing_since_ms = 0;
+                    *known = KeySet { jwks, fetched_at_ms: now_ms, tried_at_ms: now_ms, failing_since_ms: 0 };
                     self.0 = None;
                 }
                 Err(error) => {
-                    let known = api.signing_keys();
-                    if known.failing_since_ms == 0 {
+                    if !is_early && known.failing_since_ms == 0 {
                         known.failing_since_ms = now_ms;
                     }
+                    let is_failing = known.failing_since_ms != 0;
                     let failing_ms = now_ms.saturating_sub(known.failing_since_ms);
                     // An unknown key must not block deliveries that the known keys prove for as long as keys
                     // cannot be fetched.
-                    let has_waited = arrived_ms.is_none() || failing_ms > limits::SIGNING_KEYS_OUTAGE_MS;
+                    let is_outage = is_failing && failing_ms > limits::SIGNING_KEYS_OUTAGE_MS;
+                    let has_waited = arrived_ms.is_none() || is_outage;
                     let is_usable = !known.jwks.is_empty() && age_ms < limits::SIGNING_KEYS_STALE_MS;
                     if !(has_waited && is_usable) {
                         return Err(error);
@@ -70,11 +75,16 @@ impl SigningKeys {
     }
 }
 
+fn not_yet(wait_ms: u64) -> Error {
+    let message = "webhook delivery: its signing key is not known yet, and keys were fetched a moment ago";
+    Error::new(Kind::Unavailable, message).retry_after_ms(Some(wait_ms))
+}
+
 fn fetch<T: Transport>(api: &mut Api<T>) -> Result<Vec<serde_json::Value>> {
     let response = api.get_public(PATH)?;
     let mut found: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
     match found.get_mut("keys").map(serde_json::Value::take) {
-        Some(serde_json::Value::Array(jwks)) => Ok(jwks),
+        Some(serde_json::Value::Array(jwks)) if !jwks.is_empty() => Ok(jwks),
         _ => {
             let desk = &api.config().desk;
             let message = format!("{desk}{PATH}: HTTP {} and no keys in the answer", response.status);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use zoho_desk::change::Operation;
 use zoho_desk::check::Outcome;
 use zoho_desk::error::Kind;
+use zoho_desk::limits::TOKEN_YOUNG_MS;
 use zoho_desk::reader::{Generation, Limits};
 
 use crate::desk::Desk;
@@ -108,6 +109,7 @@ fn a_refused_token_is_renewed_once_and_the_call_is_retried_once() {
     desk.set(|state| state.token += 1);
     assert_eq!(read_all(&mut connection, "tickets", LIMITS).0.len(), 3);
     assert_eq!(desk.tokens(), 2);
+    desk.advance_ms(TOKEN_YOUNG_MS);
     desk.set(|state| state.refuse_every_token = true);
     let error = connection.read("tickets", None, LIMITS).unwrap_err();
     assert_eq!((error.kind, error.code.as_deref()), (Kind::Unavailable, Some("INVALID_OAUTH")));
@@ -214,8 +216,15 @@ fn the_connection_test_skips_items_that_depend_on_a_failed_one() {
     };
     let good = outcomes(json!({"tables": ["tickets", "departments"]}));
     let names: Vec<&str> = good.iter().map(|(name, _)| name.as_str()).collect();
-    let expected =
-        ["desk host", "accounts host", "token", "organization", "table departments", "table tickets"];
+    let expected = [
+        "desk host",
+        "accounts host",
+        "token",
+        "organization",
+        "table departments",
+        "table tickets",
+        "webhooks",
+    ];
     assert_eq!(names, expected);
     assert!(good.iter().all(|(_, outcome)| *outcome == Outcome::Passed), "{good:?}");
     let wrong = outcomes(json!({"tables": ["tickets"], "organization_id": "43"}));

@@ -15,8 +15,13 @@ pub(crate) struct Desk(Rc<RefCell<State>>);
 #[derive(Default)]
 pub(crate) struct State {
     now_ms: u64,
-    /// How far the server's clock is ahead of the host's.
+    /// How far the server's clock is ahead of the host's, or behind it.
     pub ahead_ms: u64,
+    pub behind_ms: u64,
+    /// Status and code of paths that are refused.
+    refused: BTreeMap<&'static str, (u16, &'static str)>,
+    /// Departments of the list beyond the first.
+    pub more_departments: usize,
     tickets: Vec<u32>,
     modified: BTreeMap<u32, u64>,
     /// When customers responded.
@@ -83,6 +88,11 @@ impl State {
     pub(crate) fn move_to(&mut self, id: u32, department: u32) {
         self.departments.insert(id, department);
         self.modified.insert(id, self.now_ms);
+    }
+
+    /// Answers this status and code to every call of a path.
+    pub(crate) fn refuse(&mut self, path: &'static str, status: u16, code: &'static str) {
+        self.refused.insert(path, (status, code));
     }
 
     fn department(&self, id: u32) -> String {
@@ -183,6 +193,9 @@ impl State {
         if self.refuse_every_token || given.is_none_or(|(_, value)| *value != wanted) {
             return self.respond(401, &json!({"errorCode": "INVALID_OAUTH", "message": "m"}));
         }
+        if let Some((status, code)) = self.refused.get(path) {
+            return self.respond(*status, &json!({"errorCode": code, "message": "m"}));
+        }
         match path.strip_prefix("/api/v1/webhooks") {
             Some(rest) => self.webhook(request, rest.trim_start_matches('/')),
             None => self.route(path, &query),
@@ -232,7 +245,18 @@ impl State {
                 self.respond(200, &json!({"data": rows}))
             }
             "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
-            "/api/v1/departments" => self.respond(200, &json!({"data": [{"id": "1", "name": "D"}]})),
+            "/api/v1/departments" => {
+                let number = |name: &str, default| query.get(name).map_or(default, |n| n.parse().unwrap());
+                let ids = (1..=1 + self.more_departments).skip(number("from", 1usize) - 1);
+                let rows: Vec<Value> = ids
+                    .take(number("limit", 10))
+                    .map(|id| json!({"id": id.to_string(), "name": "D"}))
+                    .collect();
+                match rows.is_empty() {
+                    true => self.respond(204, &Value::Null),
+                    false => self.respond(200, &json!({"data": rows})),
+                }
+            }
             "/api/v1/ticketsCount" if self.count_status == 0 => {
                 self.respond(200, &json!({"count": self.counted}))
             }
@@ -350,6 +374,7 @@ impl State {
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
             }
+            [_, "comments", id] => self.respond(200, &json!({"id": id, "content": "c"})),
             [ticket, "comments"] => {
                 let count = self.comments.get(&ticket.parse().unwrap()).copied().unwrap_or(0);
                 let rows: Vec<Value> =
@@ -389,7 +414,7 @@ impl State {
         let headers = vec![
             ("x-rate-limit-request-weight-v3".to_owned(), "1".to_owned()),
             ("x-rate-limit-remaining-v3".to_owned(), "99".to_owned()),
-            ("date".to_owned(), http_date(self.now_ms + self.ahead_ms)),
+            ("date".to_owned(), http_date(self.now_ms + self.ahead_ms - self.behind_ms)),
         ];
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         Response { status, headers, body }

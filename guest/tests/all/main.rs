@@ -10,5 +10,10 @@ mod snapshots;
 mod departments;
 mod incremental;
 
+mod bounds;
 mod deliveries;
+mod events;
 mod subscription;
+mod trust;
+
+mod access;

@@ -9,6 +9,7 @@ use rsa::signature::{SignatureEncoding, Signer};
 use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, PrivateKey};
 use serde_json::{Value, json};
+use zoho_desk::webhook::Delivery;
 
 fn private() -> PrivateKey {
     PrivateKey::from_pkcs8_pem(include_str!("key.pem")).unwrap()
@@ -32,4 +33,15 @@ pub(crate) fn signed(header: &Value, claims: &Value) -> String {
 /// A token as Zoho signs it.
 pub(crate) fn token(kid: &str, iss: &str, aud: &str, exp: u64) -> String {
     signed(&json!({"alg": "RS256", "kid": kid}), &json!({"iss": iss, "aud": aud, "exp": exp}))
+}
+
+/// A delivery, signed with this token.
+pub(crate) fn delivery(received_at_ms: u64, token: Option<&str>, body: &Value) -> Delivery {
+    let headers = token.map(|token| ("X-ZDesk-JWT".to_owned(), token.as_bytes().to_vec()));
+    Delivery {
+        received_at_ms,
+        method: "POST".to_owned(),
+        headers: headers.into_iter().collect(),
+        body: body.to_string().into_bytes(),
+    }
 }

@@ -1,0 +1,106 @@
+//! What deliveries may cost: records of one call, records of unsigned deliveries, and no record twice.
+
+use serde_json::{Value, json};
+use zoho_desk::connection::Connection;
+use zoho_desk::error::{Error, Kind};
+use zoho_desk::limits::{REFETCHES_MAX, UNSIGNED_READS_MAX, UNSIGNED_WINDOW_MS};
+use zoho_desk::webhook::Receipt;
+
+use crate::desk::Desk;
+use crate::setup::connect;
+use crate::signer::delivery;
+
+fn update(id: usize) -> Value {
+    json!({"eventType": "Ticket_Update", "payload": {"id": id.to_string()}, "orgId": "42"})
+}
+
+fn receive(
+    connection: &mut Connection<Desk>,
+    at_ms: u64,
+    bodies: impl IntoIterator<Item = Value>,
+) -> Vec<Result<Receipt, Error>> {
+    let deliveries: Vec<_> = bodies.into_iter().map(|body| delivery(at_ms, None, &body)).collect();
+    connection.receive(None, &deliveries)
+}
+
+fn connect_to(desk: &Desk) -> Connection<Desk> {
+    connect(desk, json!({"signature": "off"}))
+}
+
+#[test]
+fn one_call_reads_a_bounded_number_of_records_and_those_behind_wait_in_order() {
+    let desk = Desk::with_tickets(3 * REFETCHES_MAX as u32);
+    let mut connection = connect_to(&desk);
+    let ids: Vec<usize> = (1..=2 * REFETCHES_MAX + 10).collect();
+    let mut left = &ids[..];
+    let mut calls = 0;
+    while !left.is_empty() {
+        let before = desk.calls();
+        let receipts = receive(&mut connection, desk.now_ms(), left.iter().map(|id| update(*id)));
+        assert!(desk.calls() - before <= REFETCHES_MAX + 1, "{}", desk.calls() - before);
+        let done = receipts.iter().take_while(|receipt| receipt.is_ok()).count();
+        assert!(done > 0);
+        for waiting in &receipts[done..] {
+            let error = waiting.as_ref().unwrap_err();
+            assert_eq!((error.kind, error.retry_after_ms), (Kind::Unavailable, Some(0)));
+        }
+        left = &left[done..];
+        calls += 1;
+    }
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn a_delivery_that_needs_more_records_than_a_call_is_read_alone() {
+    let desk = Desk::with_tickets(1000);
+    let mut connection = connect_to(&desk);
+    let large = Value::from((1..=REFETCHES_MAX + 50).map(update).collect::<Vec<_>>());
+    let receipts = receive(&mut connection, desk.now_ms(), [update(900), large.clone(), update(901)]);
+    assert!(receipts[0].is_ok() && receipts[1].is_err() && receipts[2].is_err());
+    let receipts = receive(&mut connection, desk.now_ms(), [large, update(901)]);
+    assert_eq!(receipts[0].as_ref().unwrap().changes.len(), REFETCHES_MAX + 50);
+    assert!(receipts[1].is_err());
+}
+
+#[test]
+fn unsigned_deliveries_may_have_a_bounded_number_of_records_read_in_an_hour() {
+    let desk = Desk::with_tickets(1000);
+    let mut connection = connect(&desk, json!({}));
+    let most = UNSIGNED_READS_MAX as usize;
+    let at_ms = desk.now_ms();
+    let receipts = receive(&mut connection, at_ms, (1..=most).map(update));
+    assert!(receipts.iter().all(Result::is_ok));
+    let before = desk.calls();
+    let refused = receive(&mut connection, at_ms, [update(most + 1)]).remove(0).unwrap_err();
+    assert_eq!((refused.kind, refused.code.as_deref()), (Kind::Permission, Some("UNSIGNED")));
+    assert_eq!(desk.calls(), before);
+    desk.advance_ms(UNSIGNED_WINDOW_MS);
+    assert!(receive(&mut connection, desk.now_ms(), [update(most + 1)])[0].is_ok());
+}
+
+#[test]
+fn with_signatures_off_unsigned_deliveries_have_no_such_bound() {
+    let desk = Desk::with_tickets(1000);
+    let mut connection = connect_to(&desk);
+    for start in [1, 201, 401] {
+        let ids = start..start + REFETCHES_MAX;
+        assert!(receive(&mut connection, desk.now_ms(), ids.map(update)).iter().all(Result::is_ok));
+    }
+}
+
+#[test]
+fn a_record_that_was_read_after_a_delivery_arrived_is_not_read_for_it_again() {
+    let desk = Desk::with_tickets(3);
+    let mut connection = connect_to(&desk);
+    let arrived_ms = desk.now_ms();
+    desk.advance_ms(5);
+    let mut reads_of = |at_ms: u64| {
+        let before = desk.calls();
+        let receipts = receive(&mut connection, at_ms, [update(2)]);
+        assert_eq!(receipts[0].as_ref().unwrap().changes.len(), 1, "each has its change");
+        desk.calls() - before
+    };
+    assert_eq!(reads_of(arrived_ms), 1);
+    assert_eq!(reads_of(arrived_ms + 1), 0);
+    assert_eq!(reads_of(desk.now_ms()), 1, "it may have changed since");
+}
