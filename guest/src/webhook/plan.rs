@@ -84,6 +84,8 @@ pub(super) fn new(config: &Config, events: &[Event<'_>], arrival: Arrival) -> Re
     let mut plan = Plan { proof: arrival.proof, ..Plan::default() };
     let (mut used, mut refused) = (0, None);
     for event in events {
+        // A delivery of another organization is not for this URL, whatever else is in it.
+        check_organization(config, event, arrival.proof)?;
         let steps = steps(config, event, arrival);
         used += usize::from(steps.is_ok());
         match steps {
@@ -103,7 +105,6 @@ pub(super) fn new(config: &Config, events: &[Event<'_>], arrival: Arrival) -> Re
 
 /// The steps of one event; none when it belongs to no table that is read.
 fn steps(config: &Config, event: &Event<'_>, arrival: Arrival) -> Result<Option<Vec<Step>>> {
-    check_organization(config, event, arrival.proof)?;
     // The body is not signed: its time may be anything.
     let latest_ms = arrival.source_at_ms.saturating_add(limits::EVENT_SKEW_MS);
     let event_ms = event.time_ms.unwrap_or(arrival.source_at_ms).min(latest_ms);

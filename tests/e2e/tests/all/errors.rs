@@ -194,7 +194,7 @@ fn a_scope_that_is_missing_stops_its_table_only() {
         expect![[r#"
         error: table `tickets`: GET /api/v1/tickets: HTTP 403: The OAuth Token does not have the scope that this operation needs. (SCOPE_MISMATCH)
 
-        hint: the grant lacks a scope; this table needs Desk.tickets.READ and Desk.search.READ: generate a new code with the scope list that `spec` prints and run `authorize` again
+        hint: the grant lacks a scope; this table needs Desk.tickets.READ and Desk.search.READ and Desk.settings.READ: generate a new code with the scope list that `spec` prints and run `authorize` again
     "#]],
     );
     assert_eq!(tables_read(&setup), ["contracts", "departments", "organization_fields", "products"]);
@@ -215,7 +215,8 @@ fn scopes_that_are_missing_in_check_name_their_tables() {
         ok      table products             readable
         ok      table contracts            readable
         FAILED  table tickets              GET /api/v1/tickets: HTTP 403: The OAuth Token does not have the scope that this operation needs. (SCOPE_MISMATCH)
-                                           hint: generate a new code with Desk.tickets.READ and Desk.search.READ among its scopes
+                                           hint: generate a new code with Desk.tickets.READ and Desk.search.READ and Desk.settings.READ among its scopes
+        skipped  webhooks                  cannot be registered by `webhook subscribe`: GET /api/v1/webhooks: HTTP 403: The OAuth Token does not have the scope that this operation needs. (SCOPE_MISMATCH)
     "#]].assert_eq(&normal(&setup, &run.stdout));
 }
 
