@@ -1,5 +1,5 @@
-//! The Desk API client: signs requests, renews a refused token once, compares clocks, counts credits, and turns answers into
-//! values or errors. Owns the session; knows no table.
+//! The Desk API client: signs requests, renews a refused token once, compares clocks, counts credits, and
+//! turns answers into values or errors. Owns the session; knows no table.
 
 mod answer;
 
@@ -52,13 +52,13 @@ impl<T: Transport> Api<T> {
         &mut self.session.signing_keys
     }
 
-    /// The same, of what deliveries proved.
+    /// The proofs of earlier deliveries, which [`crate::webhook`] keeps.
     pub(crate) fn trust(&mut self) -> &mut Trust {
         &mut self.session.webhook_trust
     }
 
     /// A time of the host's clock, by the source's clock.
-    pub(crate) fn source_time_ms(&self, host_ms: u64) -> u64 {
+    pub(crate) fn to_source_clock(&self, host_ms: u64) -> u64 {
         host_ms.saturating_add_signed(self.session.clock_offset_ms)
     }
 

@@ -85,8 +85,8 @@ pub(crate) fn renews(session: &Session, error: &Error, now_ms: u64) -> bool {
     error.kind == Kind::Auth && (!is_young || may_be_revoked)
 }
 
-/// Turns a 401 for a token that is not renewed into what it means: a young token was refused, which passes, or
-/// this user may not make the call.
+/// Gives a 401 that renewed no token its meaning: a young token was refused, which passes, or this user may
+/// not make the call.
 pub(crate) fn explain_refusal(error: &mut Error) {
     if error.kind != Kind::Auth {
         return;

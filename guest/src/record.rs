@@ -1,4 +1,4 @@
-//! What the answer to a record's detail says about the record, and the row made from it: one decision for
+//! The state of a record by the answer to its detail, and the row of that detail: one decision for
 //! polling and for webhooks. Pure.
 
 use serde_json::value::RawValue;
@@ -57,9 +57,9 @@ pub(crate) fn is_hidden(error: &Error) -> bool {
     error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
 }
 
-/// The row of a detail. It has the members of the table's `list_only_fields` from `listed`, the list or search
-/// row, or from the detail itself where it was asked for with `include`: both ways give the same text. None
-/// when either is no object.
+/// The row of a detail. The members of the table's `list_only_fields` are from `listed`, the list or search
+/// row, or from a detail that was requested with `include`: both ways give the same text. None when either is
+/// no object.
 pub(crate) fn row(table: &Table, detail: &str, listed: Option<&str>) -> Option<String> {
     let list_only = table.detail.map_or(&[][..], |detail| detail.list_only_fields);
     let members = Members::parse(detail)?;

@@ -43,7 +43,7 @@ pub(crate) struct Receiver {
     answers: Answers,
 }
 
-/// Who may deliver, as the stored subscription says.
+/// The sender of deliveries, by the stored subscription.
 struct Expected {
     is_subscribed: bool,
     webhook_id: Option<String>,
@@ -97,7 +97,7 @@ impl Receiver {
         let refused = |what: String| Error::new(Kind::Data, format!("webhook delivery: {what}"));
         let arrival = plan::Arrival {
             at_ms: delivery.received_at_ms,
-            source_at_ms: api.source_time_ms(delivery.received_at_ms),
+            source_at_ms: api.to_source_clock(delivery.received_at_ms),
             proof,
         };
         plan::new(api.config(), &events.map_err(refused)?, arrival)
@@ -109,7 +109,7 @@ impl Receiver {
         if !reads.has_room(&new) {
             return Err(later());
         }
-        // `off` is the decision to trust whoever knows the URL.
+        // `off` is the decision to trust every sender with the URL.
         let has_budget = plan.proof != Proof::Unsigned || api.config().signature == Signature::Off;
         let now_ms = api.transport().now_ms();
         if !has_budget && !api.trust().spend(new.len(), now_ms) {
@@ -140,7 +140,7 @@ impl Receiver {
         let token = String::from_utf8_lossy(token);
         let webhook_id = expected.webhook_id.as_deref();
         let organization_id = api.config().organization_id.clone();
-        let at_ms = api.source_time_ms(delivery.received_at_ms);
+        let at_ms = api.to_source_clock(delivery.received_at_ms);
         let verify = |keys: &Keys| signature::verify(&token, keys, &organization_id, webhook_id, at_ms);
         let mut outcome = verify(self.keys.known(api)?);
         if let Err(Refusal::UnknownKey(_)) = outcome {
@@ -188,6 +188,6 @@ fn too_many_unsigned() -> Error {
     .code("UNSIGNED")
     .hint(
         "polling finds the changes; register the webhook with `webhook subscribe`, which makes Zoho sign, or \
-         set `signature` to \"off\" if everyone who knows the URL is trusted",
+         set `signature` to \"off\" if every sender with the URL is trusted",
     )
 }

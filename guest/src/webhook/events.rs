@@ -49,7 +49,7 @@ pub(super) enum ChildId {
 }
 
 /// Routes an event by its name. An event about a record counts only if a table declares it: a forged
-/// `Department_Delete`, which Zoho does not have, deletes nothing. Events about what is attached to a record
+/// `Department_Delete`, which Zoho does not have, deletes nothing. Events about an attachment of a record
 /// are routed by prefix: they cause reads only.
 pub(super) fn route(name: &str) -> Route {
     if let Some(touch) = touch(name) {

@@ -13,7 +13,7 @@ use crate::record;
 use crate::row;
 use crate::table::{ChildKind, Table};
 
-/// Members of a payload that no row has: the first thread of a new ticket is a row of its own.
+/// Members of a payload that no row has: the first thread of a new ticket is a row of another table.
 const FOREIGN_MEMBERS: [&str; 1] = ["firstThread"];
 
 /// When a delivery arrived, and how far it is proved.
@@ -84,7 +84,7 @@ pub(super) fn new(config: &Config, events: &[Event<'_>], arrival: Arrival) -> Re
     let mut plan = Plan { proof: arrival.proof, ..Plan::default() };
     let (mut used, mut refused) = (0, None);
     for event in events {
-        // A delivery of another organization is not for this URL, whatever else is in it.
+        // A delivery of another organization is not for this URL, with all its events.
         check_organization(config, event, arrival.proof)?;
         let steps = steps(config, event, arrival);
         used += usize::from(steps.is_ok());

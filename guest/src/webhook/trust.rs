@@ -1,5 +1,5 @@
-//! What earlier deliveries of a connection say about the next one: whether Zoho signs them, which token came
-//! with which body, and how many records unsigned ones had read. Pure; knows no signature.
+//! The record of earlier deliveries of a connection, by which the next one is judged: whether Zoho signs
+//! them, the body of each token, and the records that unsigned ones had read. Pure; knows no signature.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What this user and grant may do: refused calls, the connection test, schemas, departments.
+//! The permissions of user and grant: refused calls, the connection test, schemas, departments.
 
 use serde_json::json;
 use zoho_desk::check::{Item, Outcome};

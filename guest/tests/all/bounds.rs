@@ -1,4 +1,4 @@
-//! What deliveries may cost: records of one call, records of unsigned deliveries, and no record twice.
+//! The cost of deliveries: records of one call, records of unsigned deliveries, and no record twice.
 
 use serde_json::{Value, json};
 use zoho_desk::connection::Connection;

@@ -1,4 +1,4 @@
-//! How far deliveries are believed: first use, tokens, deletes, clocks, and keys that cannot be fetched.
+//! How far deliveries are trusted: first use, tokens, deletes, clocks, and keys that cannot be fetched.
 
 use serde_json::{Value, json};
 use zoho_desk::change::{Change, ChangeSource, Operation};
