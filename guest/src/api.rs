@@ -338,7 +338,8 @@ fn failed(host: &str, failure: Failure) -> Error {
             Kind::Config,
             "HTTP_REQUEST_DENIED",
             "the runner does not allow it".to_owned(),
-            "allow this host and port in the runner's egress settings, or correct `desk_url` / `accounts_url`",
+            "allow this host and port in the runner's egress settings, or correct `desk_url` / \
+             `accounts_url`",
         ),
         Failure::Unreachable(what) => error(
             Kind::Unavailable,

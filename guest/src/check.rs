@@ -109,7 +109,7 @@ fn organization<T: Transport>(api: &mut Api<T>) -> Item {
 }
 
 /// The calls that reading a table makes: one row of the list, its detail and children where it has some, and
-/// the search of incremental reading. Without fields and recycle bin it is read, but lacks columns or deletes.
+/// the search of incremental reading. Refused fields cost columns, a refused recycle bin deletes.
 fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) -> Item {
     match try_table(api, table) {
         Ok(warnings) if warnings.is_empty() => passed(name, "readable".to_owned()),

@@ -81,8 +81,8 @@ pub const EVENT_SKEW_MS: u64 = 60 * 1000;
 /// Events of one delivery. Zoho sends one or a few; each may cost a call.
 pub const EVENTS_MAX: usize = 1000;
 
-/// Records that one call reads for deliveries, so that it ends in time: two hundred take 30 s with three calls
-/// at once of half a second each. A single delivery may need more.
+/// Records that one call reads for deliveries, so that it ends in time: two hundred take 33 s with three
+/// calls at once of half a second each. A single delivery may need more.
 pub const REFETCHES_MAX: usize = 200;
 
 /// Records that unsigned deliveries may have read in [`UNSIGNED_WINDOW_MS`]: whoever knows the URL spends the
