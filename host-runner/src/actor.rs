@@ -274,7 +274,8 @@ impl<'a> Actor<'a> {
         let names: Vec<String> = self.discovery.tables().iter().map(|table| table.name.clone()).collect();
         if !was_running || !self.poll.schedule.has_tables(&names) {
             let now = Instant::now();
-            tracing::info!(connection = %self.core.connection.name, tables = names.join(","), "tables discovered");
+            let connection = &self.core.connection.name;
+            tracing::info!(%connection, tables = names.join(","), "tables discovered");
             self.poll.schedule.set_tables(&names, &states, now);
             self.core.observer.discovered(&names);
             self.core.meters.count(|readings| readings.tables.retain(|table, _| names.contains(table)));

@@ -4,7 +4,7 @@
 //! order; [`sync`] and [`serve`] are the two ways to run a connection.
 //!
 //! The order that must never change: *read → commit rows and cursor together → read again*. For deliveries:
-//! *journal → answer 200 → receive → commit rows and position → acknowledge*.
+//! *journal → answer 200 → receive → commit rows and the journal position → acknowledge*.
 
 // The data that the parts exchange.
 pub mod change;

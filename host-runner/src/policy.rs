@@ -2,7 +2,7 @@
 //! code, and the arithmetic of waiting.
 //!
 //! Pure: the attempt, the budget and a random number are arguments. A component classifies its failures and
-//! never waits; no other module of the runner decides by origin or kind.
+//! never waits. No other module decides what a failure stops, by its origin or kind.
 
 use std::time::Duration;
 
@@ -93,7 +93,8 @@ pub(crate) const fn of(error: &Error) -> Policy {
 /// The table: the first row that matches.
 #[rustfmt::skip]
 pub(crate) const fn policy(origin: Origin, kind: Kind) -> Policy {
-    use self::Kind::{Auth, Config, Data, Internal, NotFound, Permission, RateLimited, Unavailable, Unsupported};
+    use self::Kind::{Auth, Config, Data, Internal, NotFound};
+    use self::Kind::{Permission, RateLimited, Unavailable, Unsupported};
     use self::Origin::{Component, Configuration, Host, Sandbox, Sink, State, Usage};
     use Backoff::{Credentials, Defect, Long, Manual, Short};
     use Batch::{OneByOne, Whole};
@@ -234,10 +235,12 @@ pub(crate) fn backoff(error: &Error, attempt: u32, budget: &Budget, random: f64)
     let doubled =
         |first: Duration, failures: u32| first.saturating_mul(2_u32.saturating_pow(failures.min(30)));
     let short = budget.short_attempts(class);
+    // A budget without end would spin without a wait.
+    let max_wait = if budget.gives_up { budget.max_wait } else { budget.max_wait.max(SHORT) };
     let wait = if attempt < short {
-        doubled(SHORT, attempt.saturating_sub(1)).min(SHORT_MAX).min(budget.max_wait)
+        doubled(SHORT, attempt.saturating_sub(1)).min(SHORT_MAX).min(max_wait)
     } else {
-        doubled(LONG, attempt - short).min(LONG_MAX).min(budget.max_wait.max(LONG))
+        doubled(LONG, attempt - short).min(LONG_MAX).min(max_wait.max(LONG))
     };
     // Spread over its second half, so that many connections do not return together.
     Some(wait.mul_f64(0.5 + random / 2.0).max(MIN))

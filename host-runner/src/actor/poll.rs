@@ -192,7 +192,8 @@ async fn read(core: &mut Core<'_>, table: &str, cursor: Option<String>) -> Resul
         }
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (rows, caught_up) = (batch.changes.len(), batch.caught_up);
-        tracing::debug!(connection = %core.connection.name, table, rows, requests, elapsed_ms, caught_up, "batch read");
+        let connection = &core.connection.name;
+        tracing::debug!(%connection, table, rows, requests, elapsed_ms, caught_up, "batch read");
     }
     outcome
 }

@@ -48,13 +48,13 @@ struct Entry {
 }
 
 impl Entry {
-    /// A table at its position, due now.
-    fn new(table: &str, position: Option<&TableState>, now: Instant) -> Self {
-        let cursor = position.and_then(|position| position.cursor.clone());
+    /// A table at its cursor, due now.
+    fn new(table: &str, state: Option<&TableState>, now: Instant) -> Self {
+        let cursor = state.and_then(|state| state.cursor.clone());
         Self {
             name: table.to_owned(),
             stored: cursor.clone(),
-            is_complete: cursor.is_some() && position.is_some_and(|position| position.complete),
+            is_complete: cursor.is_some() && state.is_some_and(|state| state.complete),
             cursor,
             due: now,
             failures: 0,
@@ -82,11 +82,11 @@ impl Schedule {
     }
 
     /// Replaces the tables: known ones keep their place, new ones are due at once.
-    pub(super) fn set_tables(&mut self, tables: &[String], positions: &[TableState], now: Instant) {
+    pub(super) fn set_tables(&mut self, tables: &[String], states: &[TableState], now: Instant) {
         let mut known = std::mem::take(&mut self.entries);
         let entry = |table: &String| match known.iter().position(|entry| entry.name == *table) {
             Some(at) => known.swap_remove(at),
-            None => Entry::new(table, positions.iter().find(|position| position.table == *table), now),
+            None => Entry::new(table, states.iter().find(|state| state.table == *table), now),
         };
         self.entries = tables.iter().map(entry).collect();
     }
@@ -240,16 +240,16 @@ mod tests {
     const TABLES: [&str; 3] = ["a", "b", "c"];
 
     fn with_order(now: Instant, complete: &[&str], order: Order) -> Schedule {
-        let position = |name: &&str| TableState {
+        let state = |name: &&str| TableState {
             table: (*name).to_owned(),
             cursor: Some("{}".to_owned()),
             generation: 1,
             complete: true,
             updated_at: String::new(),
         };
-        let positions: Vec<TableState> = complete.iter().map(position).collect();
+        let states: Vec<TableState> = complete.iter().map(state).collect();
         let mut schedule = Schedule::new(order);
-        schedule.set_tables(&TABLES.map(str::to_owned), &positions, now);
+        schedule.set_tables(&TABLES.map(str::to_owned), &states, now);
         schedule
     }
 

@@ -26,7 +26,7 @@ Examples:
   host-runner webhook subscribe -c acme.toml --public-url https://hooks.example.com
   host-runner webhook unsubscribe -c acme.toml";
 
-/// [`hooks::GRACE`] as text.
+/// How long the previous URL works after `--rotate`.
 const DEFAULT_GRACE: &str = "3d";
 
 /// Replaces the public URL when it is not given.
@@ -127,7 +127,10 @@ async fn url(
         }
     }
     if setup.is_empty() {
-        notes.push_str("\nBy hand: enter it where the source asks for the URL of a webhook, with method POST and a JSON body.\n");
+        notes.push_str(
+            "\nBy hand: enter it where the source asks for the URL of a webhook, with method POST and a JSON \
+             body.\n",
+        );
     }
     if let Some(grace) = grace {
         notes.push_str(&format!("\nThe previous URL stays valid for {}.\n", format_duration(grace)));

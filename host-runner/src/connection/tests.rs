@@ -126,7 +126,8 @@ fn every_problem_names_file_line_and_key() {
     );
     fails(
         "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",
-        "conf/acme.toml:4: sink.deletes: sink `jsonl` cannot delete rows, it can only record that they were deleted",
+        "conf/acme.toml:4: sink.deletes: sink `jsonl` cannot delete rows, it can only record that they were \
+         deleted",
         None,
     );
     fails(

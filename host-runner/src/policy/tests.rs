@@ -10,27 +10,6 @@ use super::{
 use crate::error::{Error, Kind, Origin};
 use crate::limits::Limits;
 
-const ORIGINS: [Origin; 7] = [
-    Origin::Component,
-    Origin::Sandbox,
-    Origin::Sink,
-    Origin::State,
-    Origin::Host,
-    Origin::Configuration,
-    Origin::Usage,
-];
-const KINDS: [Kind; 9] = [
-    Kind::Unavailable,
-    Kind::RateLimited,
-    Kind::Permission,
-    Kind::NotFound,
-    Kind::Unsupported,
-    Kind::Data,
-    Kind::Internal,
-    Kind::Auth,
-    Kind::Config,
-];
-
 /// Every pair with its row. A change of any cell shows here.
 const TABLE: &str = "\
 component     unavailable  Short       Call       RetryOrGiveUp Whole     8
@@ -99,7 +78,7 @@ usage         config       Manual      Connection Retry         Whole     2
 ";
 
 fn pairs() -> impl Iterator<Item = (Origin, Kind)> {
-    ORIGINS.into_iter().flat_map(|origin| KINDS.into_iter().map(move |kind| (origin, kind)))
+    Origin::ALL.into_iter().flat_map(|origin| Kind::ALL.into_iter().map(move |kind| (origin, kind)))
 }
 
 fn error(kind: Kind) -> Error {
@@ -172,7 +151,7 @@ fn a_configuration_waits_for_a_person_and_stops_the_connection() {
 
 #[test]
 fn an_outage_never_makes_a_dead_letter_and_stops_nothing_else() {
-    for origin in ORIGINS.into_iter().filter(|origin| *origin != Origin::Sandbox) {
+    for origin in Origin::ALL.into_iter().filter(|origin| *origin != Origin::Sandbox) {
         let row = policy(origin, Kind::Unavailable);
         let kept = matches!(row.delivery, Disposition::Retry | Disposition::RetryOrGiveUp);
         assert!(kept, "{origin:?}");

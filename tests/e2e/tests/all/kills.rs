@@ -134,7 +134,7 @@ fn what_a_kill_left_behind_the_committed_bytes_is_cut_off() {
 }
 
 #[test]
-fn a_log_that_somebody_cut_is_refused_in_words() {
+fn a_truncated_log_is_refused() {
     let setup = Setup::authorized_with(60, ConnectionFile::jsonl);
     setup.sync();
     let path = setup.path("rows/tickets.jsonl");

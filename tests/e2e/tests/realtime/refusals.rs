@@ -1,7 +1,7 @@
 //! Rejected requests get a status, rejected deliveries become dead letters. Neither stops the runner.
 
 mod dead_letters;
-mod door;
+mod requests;
 mod slow;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -83,7 +83,7 @@ fn forged_signatures_become_dead_letters_with_their_reason() {
         ("expired", "has expired"),
     ] {
         let status = target.desk.forge(&target.url, &target.hook, signature, &target.says(signature));
-        assert_eq!(status, 200, "{signature}: the door does not tell a forger what it thinks");
+        assert_eq!(status, 200, "{signature}: the answer tells a forger nothing");
         target.dead_because(reason, Some("before"));
     }
     target.goes_on("after");
@@ -188,7 +188,7 @@ fn the_first_delivery_signed_with_a_new_key_is_applied_and_none_becomes_a_dead_l
 
 /// Applied as received: signatures are off, and no record is refetched.
 #[test]
-fn a_record_without_bottom_harms_nobody() {
+fn a_deeply_nested_record_does_no_harm() {
     let options = Options { sizes: sizes(5), ..Options::default() };
     let desk =
         Desk::with(options, |file| file.config_text("signature", "off").config_text("refetch", "never"));

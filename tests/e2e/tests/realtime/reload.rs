@@ -144,7 +144,7 @@ fn a_file_that_cannot_be_used_leaves_what_runs() {
 }
 
 #[test]
-fn ended_in_the_middle_it_goes_on_where_it_was() {
+fn a_server_that_ended_in_the_middle_continues() {
     let connections = Connections::new(&["alpha", "beta"]);
     let serve = connections.serve(0);
     for name in ["alpha", "beta"] {

@@ -15,7 +15,7 @@ use crate::world::table::{Lifecycle, Row, into_object};
 const ATTEMPTS_MAX: u32 = 50;
 
 impl World {
-    /// Applies one random change to one of the tables and gives its events; none when nothing could be changed.
+    /// Applies one random change to one of the tables and gives its events; none when nothing could change.
     pub(crate) fn mutate_at_random(&mut self, rng: &mut Rng, tables: &[String], stamp: Stamp) -> Vec<Event> {
         if tables.is_empty() {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! At the door: wrong URLs, huge bodies.
+//! Requests that the ingress refuses: wrong URLs, huge bodies.
 
 use super::Target;
 use crate::support::http::{Client, request, split};
@@ -69,7 +69,7 @@ fn a_body_of_fifty_megabytes_is_refused_before_it_is_read() {
     let head = client.head("POST", path, &[], Some(HUGE));
     assert!(client.write(head.as_bytes()));
     assert_eq!(client.answer(true).expect("an answer").status, 413);
-    // Not announced: in pieces, until the door closes.
+    // Not announced: in pieces, until the ingress closes the connection.
     let mut client = Client::connect(&target.url);
     let head = client.head("POST", path, &[("transfer-encoding", "chunked")], None);
     assert!(client.write(head.as_bytes()));
