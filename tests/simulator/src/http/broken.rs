@@ -39,6 +39,8 @@ pub(crate) async fn answer(
         RuleAnswer::Status(status) => refusal(shared, settings, call, rule, status),
         RuleAnswer::Broken(Broken::Hang | Broken::Dropped | Broken::Reset) => {
             record(shared, call, &endpoint(call), StatusCode::BAD_GATEWAY, 0, Some(name));
+            // Ends here as a call in flight: the client that gives up cannot be told from one that waits.
+            drop(in_flight);
             return Err(closed(settings, call, rule.answer).await);
         }
         RuleAnswer::Broken(Broken::Html) => {
