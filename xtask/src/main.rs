@@ -42,6 +42,7 @@ Usage: cargo xtask COMMAND
     --tickets N            [default: 2000]
     --updates N            of the day [default: 5000]
     --rounds N             of five minutes that stand for the day [default: 24]
+    --label TEXT           keep the figures of other labels [default: now]
   vendor-wit               Copy the WASI packages of the wasmtime release in use into wit/deps
     --check                only compare
 ";

@@ -80,7 +80,7 @@ fn dispatch(shared: &Arc<Shared>, call: &Call, path: &str) -> Result<Value, Admi
             shared.heal();
             Ok(json!({}))
         }
-        ("POST", "clock") => Ok(set_clock(shared, body(call)?)),
+        ("POST", "clock") => set_clock(shared, body(call)?),
         ("POST", "codes") => add_code(shared, body(call)?),
         ("POST", "scopes") => {
             let ScopeBody { scope } = body(call)?;
@@ -113,25 +113,27 @@ fn body<T: DeserializeOwned>(call: &Call) -> Result<T, AdminError> {
     serde_json::from_slice(bytes).map_err(|error| (422, format!("body: {error}")))
 }
 
-/// What happens to the clock, in this order; every key is optional.
+/// Changes of the clock, in this order; one key suffices.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClockBody {
     offset_ms: Option<i64>,
-    #[serde(default)]
-    advance_ms: i64,
+    advance_ms: Option<i64>,
     speed: Option<f64>,
 }
 
-fn set_clock(shared: &Shared, body: ClockBody) -> Value {
+fn set_clock(shared: &Shared, body: ClockBody) -> Result<Value, AdminError> {
+    if body.offset_ms.is_none() && body.advance_ms.is_none() && body.speed.is_none() {
+        return Err((422, "offset_ms, advance_ms or speed: missing".to_owned()));
+    }
     if let Some(ms) = body.offset_ms {
         shared.clock.set_offset(ms);
     }
-    shared.clock.advance(body.advance_ms);
+    shared.clock.advance(body.advance_ms.unwrap_or(0));
     if let Some(speed) = body.speed {
         shared.clock.set_speed(speed);
     }
-    json!({"nowMs": shared.clock.now_ms()})
+    Ok(json!({"nowMs": shared.clock.now_ms()}))
 }
 
 #[derive(Deserialize)]

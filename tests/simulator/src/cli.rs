@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     /// Contracts
     #[arg(long, default_value_t = 200, value_name = "N", help_heading = "Data")]
     contracts: u32,
-    /// Memory for rendered ticket rows; 1900 holds those of a million tickets
+    /// Memory for rendered ticket rows
     #[arg(long, default_value_t = 128, value_name = "MIB", help_heading = "Data")]
     cache_mib: u64,
     /// Render all ticket list rows before listening, for benchmarks of a client
@@ -137,9 +137,9 @@ pub(crate) struct Arguments {
     /// Refuse calls with a body and without Content-Length (411)
     #[arg(long, help_heading = "Faults and delays")]
     require_content_length: bool,
-    /// Any setting as JSON, after the flags: a path with dots, `=`, a value. May be repeated
+    /// Any setting: a path with dots, `=`, JSON or text; may be repeated
     ///
-    /// README.md and GET /_admin/settings list the settings; text needs no quotes
+    /// Applied after the flags. README.md and GET /_admin/settings list the settings
     #[arg(long, value_parser = setting, value_name = "NAME=VALUE", help_heading = "Faults and delays")]
     set: Vec<Patch>,
 }

@@ -63,7 +63,7 @@ pub struct Settings {
     pub hidden_make_pages_short: bool,
     /// Added to the time in `Date`, as by a host whose clock is wrong.
     pub date_skew_ms: i64,
-    /// What other users of the organization use up.
+    /// Credits and calls of other users of the organization.
     pub others: OtherUsers,
     /// The other reading of each conflict of the reference.
     pub readings: Readings,

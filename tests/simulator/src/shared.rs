@@ -73,13 +73,18 @@ impl Shared {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the settings. A changed plan of faults starts from its beginning.
+    /// Replaces the settings. A changed plan of faults starts from its beginning, and so do rules, unless the
+    /// change only appends others.
     pub(crate) fn set_settings(&self, settings: Settings) {
-        let restart = settings.faults != self.settings().faults;
+        let current = self.settings();
+        let (old, new) = (&current.faults, &settings.faults);
+        let restart = old != new;
+        if !new.rules.starts_with(&old.rules) {
+            self.rules.restart();
+        }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         if restart {
             self.faults.restart();
-            self.rules.restart();
         }
     }
 

@@ -52,6 +52,9 @@ pub(crate) enum Subject {
         /// Rounds that stand for the day; a divisor of 288.
         #[arg(long, default_value_t = 24)]
         rounds: u32,
+        /// Keeps the figures of other labels, for a comparison.
+        #[arg(long, default_value = "now")]
+        label: String,
     },
     /// Measure rows into each kind of sink.
     Sinks {
@@ -65,7 +68,9 @@ pub(crate) fn run(subject: &Subject) -> Result<()> {
         Subject::Read { tickets, runs, million } => read::run(*tickets, *runs, *million),
         Subject::Latency { seconds, rates } => latency::run(*seconds, rates),
         Subject::Ingress { seconds, idle } => ingress::run(*seconds, *idle),
-        Subject::Credits { tickets, updates, rounds } => credits::run(*tickets, *updates, *rounds),
+        Subject::Credits { tickets, updates, rounds, label } => {
+            credits::run(*tickets, *updates, *rounds, label)
+        }
         Subject::Sinks { rows } => sinks::run(*rows),
     }
 }

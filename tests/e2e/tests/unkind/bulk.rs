@@ -64,14 +64,37 @@ fn sixty_thousand_changes_in_half_an_hour_are_read_to_the_end() {
     equals_truth(&setup, &["contacts"]);
 }
 
-#[test]
-#[ignore = "guest.md H4"]
-fn a_ticket_with_300_threads_of_200_kb_is_read() {
+/// One ticket among twenty with many long mails is read.
+fn ticket_with_threads(count: u32) {
     let setup = large_world(options(20), &["ticket_conversations"]);
     let id = crate::compare::truth(&setup.simulator, "tickets", true).into_keys().nth(3).expect("a ticket");
-    change(&setup, json!({"op": "addThreads", "ticket": id, "count": 300, "bytes": 200_000}));
+    change(&setup, json!({"op": "addThreads", "ticket": id, "count": count, "bytes": 200_000}));
     within(&setup, &["sync"], 1_500).exits(0);
     equals_truth(&setup, &["ticket_conversations"]);
+}
+
+#[test]
+fn a_ticket_with_300_threads_of_200_kb_is_read() {
+    ticket_with_threads(300);
+}
+
+#[test]
+#[ignore = "guest.md H4"]
+fn a_ticket_with_400_threads_of_200_kb_is_read() {
+    ticket_with_threads(400);
+}
+
+#[test]
+#[ignore = "guest.md H4"]
+fn short_batches_fetch_no_page_of_parents_again() {
+    let tables = ["ticket_conversations"];
+    let setup =
+        Setup::with(options(90), |own| crate::world::file(own, &tables).set("batch.max_time", "\"1ms\""));
+    setup.authorize();
+    within(&setup, &["sync"], 1_500).exits(0);
+    equals_truth(&setup, &tables);
+    let pages = setup.requests_to("GET /tickets");
+    assert!(pages <= 3, "{pages} pages for 90 tickets");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Clocks that are wrong: the source's is slow, fast, or jumps. What is read is the truth.
+//! Wrong clocks: the source's is slow, fast, or jumps. The target equals the truth.
 
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use desk_simulator::{Edition, Options};
 use crate::support::Setup;
 use crate::world::{HOUR_MS, TABLES, calls_of, equals_truth, file, options, within, world, world_since};
 
-/// A world whose calls take a moment, so that they are in flight together.
+/// A world whose calls take three milliseconds, so that they are in flight together.
 fn slow(tickets: u32) -> Options {
     let mut options = options(tickets);
     options.settings.latency_ms = 3;

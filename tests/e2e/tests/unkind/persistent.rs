@@ -1,5 +1,5 @@
-//! Every endpoint, with every refusal that does not pass: the calls are bounded, other tables go on, a person is
-//! told, and once it passes nothing was lost.
+//! Every endpoint, with every persistent refusal: the calls are bounded, the other tables continue, the error
+//! names table and call, and after the refusal no row is lost.
 
 use desk_simulator::{Broken, Rule};
 

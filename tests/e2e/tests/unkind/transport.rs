@@ -1,5 +1,4 @@
-//! What happens between two servers: lengths that are required, connections that reset, bodies that drip or are
-//! too large.
+//! Faults of transport: required lengths, resets of connections, bodies that drip or are too large.
 
 use desk_simulator::{Broken, Rule};
 

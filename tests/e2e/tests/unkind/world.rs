@@ -103,7 +103,7 @@ pub(crate) fn calls_of(setup: &Setup, words: &[&str]) -> u64 {
     setup.requests() - before
 }
 
-/// No failure, or one that names the table and the call. What to try is the subject of a test of its own.
+/// No failure, or one that names the table and the call. Another test concerns hints.
 #[track_caller]
 pub(crate) fn is_for_a_person(run: &Run, table: &str, place: &str) {
     let said = &run.stderr;
@@ -147,7 +147,7 @@ pub(crate) fn has_the_rows(setup: &Setup, table: &str) {
     assert_eq!((missing, extra), (0, 0), "{table}: rows missing, rows too many");
 }
 
-/// The target shows each live row as it was modified last, and no row that is gone.
+/// The target shows each live row as it was modified last, and no deleted row.
 #[track_caller]
 pub(crate) fn shows_the_changes(setup: &Setup, table: &str) {
     has_the_rows(setup, table);

@@ -64,7 +64,8 @@ impl<'a> Context<'a> {
             .collect();
         pairs.sort();
         let hidden = self.settings.hidden_departments.join(",");
-        format!("{}?{} {hidden}", self.call.path, pairs.join("&"))
+        let is_after = self.settings.hidden_make_pages_short;
+        format!("{}?{} {hidden} {is_after}", self.call.path, pairs.join("&"))
     }
 
     /// The part of the selection that is on the requested page.

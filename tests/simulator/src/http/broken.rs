@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::api;
-use crate::http::answer::{Answer, AnswerBody, Drip};
+use crate::http::answer::{Answer, AnswerBody, Drip, add_number};
 use crate::http::meter::InFlight;
 use crate::http::request::Call;
 use crate::http::rules;
@@ -39,7 +39,7 @@ pub(crate) async fn answer(
         RuleAnswer::Status(status) => refusal(shared, settings, call, rule, status),
         RuleAnswer::Broken(Broken::Hang | Broken::Dropped | Broken::Reset) => {
             record(shared, call, &endpoint(call), StatusCode::BAD_GATEWAY, 0, Some(name));
-            // Ends here as a call in flight: the client that gives up cannot be told from one that waits.
+            // Ends here as a call in flight: a client that gave up looks like one that waits.
             drop(in_flight);
             return Err(closed(settings, call, rule.answer).await);
         }
@@ -55,7 +55,11 @@ pub(crate) async fn answer(
     record(shared, call, &endpoint, answer.status, answer.weight.unwrap_or(0), Some(name));
     let body = body(rule.answer, answer.body.clone(), settings, in_flight);
     if !is_desk {
+        let retry_after = answer.retry_after;
         let mut response = plain(answer);
+        if let Some(seconds) = retry_after {
+            add_number(&mut response, "retry-after", seconds);
+        }
         *response.body_mut() = body;
         return Ok(response);
     }

@@ -1,4 +1,4 @@
-//! Which rule applies to a call, and what it answers.
+//! Selects the rule that applies to a call, and renders its error.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

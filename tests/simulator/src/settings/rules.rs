@@ -1,4 +1,4 @@
-//! Rules: what chosen calls are answered with in place of the right answer, once, a few times or always.
+//! Rules: wrong answers to chosen calls, once, a few times or always.
 
 use serde::{Deserialize, Serialize};
 

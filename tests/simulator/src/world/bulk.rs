@@ -19,13 +19,13 @@ pub(crate) struct Bulk {
     /// For updates: the values of every record; none only updates `modifiedTime`.
     #[serde(default)]
     values: Object,
-    /// The changes were made one after the other during this time, up to now. 0: all at once, which gives
+    /// The times of the changes are spread over this time, up to now. 0: all at once, which gives
     /// equal times.
     #[serde(default)]
     spread_ms: i64,
 }
 
-/// What happens to each record.
+/// The change of each record.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 enum BulkChange {

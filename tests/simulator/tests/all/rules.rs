@@ -91,12 +91,12 @@ fn a_sticky_fraction_fails_the_same_records_every_time() {
     let mut fixture = start(60);
     fixture.simulator.add_rule(Rule::new("/tickets/{id}", 403).sticky(0.3, 1));
     let all = ids(&fixture.rows("tickets?limit=60"));
-    let mut pass =
+    let mut statuses =
         || -> Vec<u16> { all.iter().map(|id| fixture.get(&format!("tickets/{id}")).status).collect() };
-    let first = pass();
+    let first = statuses();
     let hidden = first.iter().filter(|status| **status == 403).count();
     assert!((8..=28).contains(&hidden), "{hidden} of 60");
-    assert_eq!(pass(), first);
+    assert_eq!(statuses(), first);
 }
 
 #[test]

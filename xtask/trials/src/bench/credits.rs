@@ -1,8 +1,7 @@
-//! The credits benchmark: what reading costs at the source, by the simulator's credit account.
+//! The credits benchmark: the price of reading, by the simulator's credit account.
 //!
-//! A first read, a quiet day, and a day of updates. A day is scaled down: a few rounds of five minutes stand for
-//! all of them. Calls that a `sync` makes only because it is a process of its own (discovery) count four times a
-//! day, as `serve` makes them.
+//! A first read, a quiet day, and a day of updates. A day is scaled down: a few rounds of five minutes stand
+//! for all of them. Discovery, which each `sync` repeats, counts four times a day, as `serve` makes it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,7 +33,7 @@ type Cost = (u64, u64);
 /// Costs by group of endpoints.
 type Account = BTreeMap<&'static str, Cost>;
 
-pub(crate) fn run(tickets: u32, updates: u32, rounds: u32) -> Result<()> {
+pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Result<()> {
     let machine = report::machine("the simulator");
     let world = World::start(tickets)?;
     world.sync(&[])?;
@@ -45,13 +44,13 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32) -> Result<()> {
     let busy = world.busy(updates, rounds)?;
     let busy = day(&busy, ROUNDS_PER_DAY / u64::from(rounds), &world.refreshes(&round)?);
     let mut text = format!(
-        "## Credits\n\n\
-         `cargo xtask bench credits --tickets {tickets} --updates {updates} --rounds {rounds}`; {machine}. \
-         {tickets} tickets with up to 8 threads and comments, {} contacts, {} accounts, 100 products and contracts. \
-         A day has {ROUNDS_PER_DAY} polls of each table that is followed by search; the day of {updates} updates \
-         was measured in {rounds} rounds. Half of the updates change a ticket, a quarter are replies or comments, \
-         a quarter change contacts. No webhooks.\n\n\
-         | | first read: calls | credits | quiet day: calls | credits | {updates} updates: calls | credits |\n\
+        "## Credits ({label})\n\n\
+         `cargo xtask bench credits --tickets {tickets} --updates {updates} --rounds {rounds} --label \
+         {label}`; {machine}. {tickets} tickets with up to 8 threads and comments, {} contacts, {} accounts, \
+         100 products and contracts. A day has {ROUNDS_PER_DAY} polls of each table that is followed by \
+         search; the day of {updates} updates was measured in {rounds} rounds. Half of the updates change a \
+         ticket, a quarter are replies or comments, a quarter change contacts. No webhooks.\n\n\
+         | calls, credits | first read | | quiet day | | {updates} updates | |\n\
          |---|---:|---:|---:|---:|---:|---:|\n",
         contacts(tickets),
         accounts(tickets),
@@ -66,7 +65,7 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32) -> Result<()> {
     let ((a, b), (c, d), (e, f)) = (sum(&first), sum(&quiet), sum(&busy));
     let _ = writeln!(text, "| **sum** | {a} | {b} | {c} | {d} | {e} | {f} |\n");
     print!("{text}");
-    report::write("credits", &text)
+    report::write(&format!("credits-{label}"), &text)
 }
 
 fn contacts(tickets: u32) -> u32 {
@@ -160,7 +159,7 @@ impl World {
         tools::run(self.runner(&words)?.stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
-    /// What was spent since the last call of this.
+    /// The account since the last call of this function.
     fn account(&self) -> Result<Account> {
         let credits = self.admin("GET", "credits", &json!({}))?;
         let mut account = Account::new();
