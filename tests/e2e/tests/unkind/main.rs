@@ -10,6 +10,7 @@ mod shared {
     pub(crate) mod support;
 }
 
+mod truth;
 mod world;
 
 mod bulk;

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use desk_simulator::{GRANT_CODE, Options, Simulator};
+use desk_simulator::{GRANT_CODE, Options};
 use serde_json::{Value, json};
 
-use crate::compare::{Database, Truth, check_sqlite, truth, truth_of_contacts, truth_of_conversations};
+use crate::compare::{Database, check_sqlite, truth};
+use crate::support::http::request;
 use crate::support::{ConnectionFile, Run, Setup, sizes};
+use crate::truth::truth_of;
 
 /// The tables of most tests.
 pub(crate) const TABLES: [&str; 3] = ["tickets", "contacts", "products"];
@@ -58,23 +60,10 @@ pub(crate) fn world_since(behind_ms: u64, mut options: Options, tables: &[&str])
 /// The same world authorized again: rules may have made the session refuse or forget things.
 pub(crate) fn authorize_again(setup: &Setup) {
     let code = format!("{GRANT_CODE}.{}", setup.requests());
-    let url = setup.simulator.url();
-    admin(&url, "codes", &json!({"code": code}));
+    let url = format!("{}/_admin/codes", setup.simulator.url());
+    let body = json!({"code": code}).to_string();
+    assert_eq!(request("POST", &url, &[], body.as_bytes()).status, 200);
     setup.host(&["authorize", "--code", &code]).exits(0);
-}
-
-/// A call of the simulator's control API.
-pub(crate) fn admin(url: &str, path: &str, body: &Value) {
-    use std::io::{Read, Write};
-    let authority = url.trim_start_matches("http://");
-    let mut stream = std::net::TcpStream::connect(authority).expect("the simulator");
-    let body = body.to_string();
-    let head = format!("POST /_admin/{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n");
-    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(request.as_bytes()).expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
 }
 
 /// Runs a command that makes at most `most` calls; more end the run and the test.
@@ -111,15 +100,6 @@ pub(crate) fn is_for_a_person(run: &Run, table: &str, place: &str) {
     if run.code() != 0 {
         let names_the_table = said.contains(&format!("table `{table}`"));
         assert!(said.contains("error: ") && names_the_table, "{place}\n{run}");
-    }
-}
-
-/// The truth of a table as the target should hold it.
-pub(crate) fn truth_of(simulator: &Simulator, table: &str) -> Truth {
-    match table {
-        "contacts" => truth_of_contacts(simulator),
-        "ticket_conversations" => truth_of_conversations(simulator),
-        table => truth(simulator, table, true),
     }
 }
 
