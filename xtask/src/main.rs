@@ -38,6 +38,11 @@ Usage: cargo xtask COMMAND
     --idle N               idle connections during one of the loads [default: 9700]
   bench sinks              Measure rows into each kind of sink
     --rows N               [default: 200000]
+  bench credits            Measure calls and credits of a first read, a quiet day and a day of updates
+    --tickets N            [default: 2000]
+    --updates N            of the day [default: 5000]
+    --rounds N             of five minutes that stand for the day [default: 24]
+    --label TEXT           keep the figures of other labels [default: now]
   vendor-wit               Copy the WASI packages of the wasmtime release in use into wit/deps
     --check                only compare
 ";
@@ -71,7 +76,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         }
         ["test"] => test::run(),
         ["tidy", ..] => tidy::run(&tidy::Options::parse(&arguments[1..])?),
-        ["bench", "read" | "latency" | "ingress" | "sinks", ..] => {
+        ["bench", "read" | "latency" | "ingress" | "sinks" | "credits", ..] => {
             build::everything()?;
             tools::run(tools::program("trials").args(arguments))
         }

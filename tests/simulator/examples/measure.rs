@@ -1,6 +1,6 @@
 //! Measures the list pages of 100 tickets that the simulator serves per second of its CPU time.
 //!
-//! `cargo run --release -p desk-simulator --example measure -- [TICKETS]`
+//! `cargo run --release -p desk-simulator --example measure -- [TICKETS [CACHE_MIB]]`
 
 #[path = "../tests/all/client.rs"]
 mod client;
@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = Options::default();
     options.sizes.tickets = tickets;
     options.settings.daily_credits = Some(1 << 40);
+    options.cache_mib = std::env::args().nth(2).map_or(Ok(1_900), |text| text.parse())?;
     let start = Instant::now();
     let simulator = Simulator::start(options)?;
     println!("{tickets} tickets generated in {:.2?}", start.elapsed());

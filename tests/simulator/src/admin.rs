@@ -16,9 +16,9 @@ use crate::http::answer::{Answer, AnswerBody, JSON, response};
 use crate::http::request::Call;
 use crate::oauth::NewCode;
 use crate::oauth::scopes::Scopes;
-use crate::settings::{FaultSettings, Settings};
+use crate::settings::{FaultSettings, merge};
 use crate::shared::Shared;
-use crate::stats::stats;
+use crate::stats::{credits, stats};
 use crate::truth::{TABLES, TruthQuery, lines};
 
 /// The status and the message of a rejected admin call.
@@ -66,6 +66,12 @@ fn dispatch(shared: &Arc<Shared>, call: &Call, path: &str) -> Result<Value, Admi
             shared.meter.reset();
             Ok(json!({}))
         }
+        ("GET", "credits") => Ok(credits(shared)),
+        ("POST", "credits") => {
+            let UsedBody { used } = body(call)?;
+            shared.meter.set_used(shared.clock.now_ms(), used);
+            Ok(credits(shared))
+        }
         ("GET", "log") => Ok(json!({"requests": shared.request_log.entries()})),
         ("GET", "settings") => Ok(json!(*shared.settings())),
         ("PATCH", "settings") => patch_settings(shared, body(call)?),
@@ -74,11 +80,7 @@ fn dispatch(shared: &Arc<Shared>, call: &Call, path: &str) -> Result<Value, Admi
             shared.heal();
             Ok(json!({}))
         }
-        ("POST", "clock") => {
-            let Advance { advance_ms } = body(call)?;
-            shared.clock.advance(advance_ms);
-            Ok(json!({"nowMs": shared.clock.now_ms()}))
-        }
+        ("POST", "clock") => set_clock(shared, body(call)?),
         ("POST", "codes") => add_code(shared, body(call)?),
         ("POST", "scopes") => {
             let ScopeBody { scope } = body(call)?;
@@ -111,10 +113,33 @@ fn body<T: DeserializeOwned>(call: &Call) -> Result<T, AdminError> {
     serde_json::from_slice(bytes).map_err(|error| (422, format!("body: {error}")))
 }
 
+/// Changes of the clock, in this order; one key suffices.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Advance {
-    advance_ms: i64,
+struct ClockBody {
+    offset_ms: Option<i64>,
+    advance_ms: Option<i64>,
+    speed: Option<f64>,
+}
+
+fn set_clock(shared: &Shared, body: ClockBody) -> Result<Value, AdminError> {
+    if body.offset_ms.is_none() && body.advance_ms.is_none() && body.speed.is_none() {
+        return Err((422, "offset_ms, advance_ms or speed: missing".to_owned()));
+    }
+    if let Some(ms) = body.offset_ms {
+        shared.clock.set_offset(ms);
+    }
+    shared.clock.advance(body.advance_ms.unwrap_or(0));
+    if let Some(speed) = body.speed {
+        shared.clock.set_speed(speed);
+    }
+    Ok(json!({"nowMs": shared.clock.now_ms()}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsedBody {
+    used: u64,
 }
 
 #[derive(Deserialize)]
@@ -147,25 +172,11 @@ fn add_code(shared: &Shared, body: CodeBody) -> Result<Value, AdminError> {
     Ok(json!({"code": code}))
 }
 
-/// Merges an object into the settings, and objects inside it into the objects there.
+/// Merges an object into the settings.
 fn patch_settings(shared: &Shared, patch: Value) -> Result<Value, AdminError> {
-    let mut settings = json!(*shared.settings());
-    merge(&mut settings, patch);
-    let settings: Settings =
-        serde_json::from_value(settings).map_err(|error| (422, format!("settings: {error}")))?;
+    let settings = shared.settings().merged(patch).map_err(|error| (422, format!("settings: {error}")))?;
     shared.set_settings(settings);
     Ok(json!(*shared.settings()))
-}
-
-fn merge(target: &mut Value, patch: Value) {
-    match (target, patch) {
-        (Value::Object(target), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (target, patch) => *target = patch,
-    }
 }
 
 /// `{"seed": 7}` selects the predefined plan of faults; probabilities in the body replace those of the plan.

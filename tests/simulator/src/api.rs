@@ -8,6 +8,7 @@ mod criteria;
 mod fields;
 mod organizations;
 mod parameters;
+mod readings;
 mod recycle_bin;
 mod routes;
 mod routes_records;
@@ -47,8 +48,8 @@ pub(crate) fn answer(shared: &Shared, settings: &Settings, call: &Call) -> (&'st
         Ok(found) => found,
         Err(error) => return ("(unknown)", error.answer()),
     };
-    let weight = route.weight.credits(call);
-    let budget = shared.daily_credits(settings);
+    let weight = route.weight.credits(call, settings);
+    let budget = shared.own_credits(settings);
     let Some(_) = shared.meter.charge(now, budget, weight) else {
         let seconds = (DAY_MS - now % DAY_MS) / 1000 + 1;
         return (route.name, ApiError::threshold(seconds as u64).answer());
@@ -58,9 +59,27 @@ pub(crate) fn answer(shared: &Shared, settings: &Settings, call: &Call) -> (&'st
     }
     let context = Context { shared, settings, call, route, ids: &ids };
     let result = check(route, call, settings).and_then(|()| (route.handler)(&context));
-    let answer = result.unwrap_or_else(|error| error.answer());
+    let mut answer = result.unwrap_or_else(|error| error.answer());
+    if settings.readings.ids_as_numbers {
+        answer.body = readings::ids_as_numbers(&answer.body).into();
+    }
     // Handlers that delete several records set a higher weight; the difference is charged here.
     let credits = answer.weight.unwrap_or(weight);
     shared.meter.charge(now, budget, credits.saturating_sub(weight));
     (route.name, answer.with_weight(credits))
+}
+
+/// The name of the endpoint of a call; none for an unknown path.
+pub(crate) fn endpoint(call: &Call) -> Option<&'static str> {
+    let path = call.path.strip_prefix("/api/v1")?;
+    routes::find(&call.method, path).ok().map(|(route, _)| route.name)
+}
+
+/// Charges the credits of a call that is refused, as far as there are any, and gives them.
+pub(crate) fn charge(shared: &Shared, settings: &Settings, call: &Call) -> u64 {
+    let path = call.path.strip_prefix("/api/v1").unwrap_or(&call.path);
+    let Ok((route, _)) = routes::find(&call.method, path) else { return 0 };
+    let weight = route.weight.credits(call, settings);
+    let charged = shared.meter.charge(shared.clock.now_ms(), shared.own_credits(settings), weight);
+    charged.map_or(0, |_| weight)
 }

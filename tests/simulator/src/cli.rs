@@ -5,6 +5,7 @@ use desk_simulator::{
     CLIENT_ID, CLIENT_SECRET, Edition, FaultSettings, GRANT_CODE, ORGANIZATION_ID, Options, Settings,
     Simulator, Sizes,
 };
+use serde_json::{Value, json};
 
 /// Simulates Zoho Desk on 127.0.0.1: accounts host (OAuth), REST API v1 and webhooks on one port
 ///
@@ -57,6 +58,9 @@ pub(crate) struct Arguments {
     /// Contracts
     #[arg(long, default_value_t = 200, value_name = "N", help_heading = "Data")]
     contracts: u32,
+    /// Memory for rendered ticket rows
+    #[arg(long, default_value_t = 128, value_name = "MIB", help_heading = "Data")]
+    cache_mib: u64,
     /// Render all ticket list rows before listening, for benchmarks of a client
     #[arg(long, help_heading = "Data")]
     warm: bool,
@@ -130,6 +134,27 @@ pub(crate) struct Arguments {
     /// Ticket list pages per created or trashed ticket; 0 for never
     #[arg(long, default_value_t = 0, value_name = "PAGES", help_heading = "Faults and delays")]
     churn_every_pages: u32,
+    /// Refuse calls with a body and without Content-Length (411)
+    #[arg(long, help_heading = "Faults and delays")]
+    require_content_length: bool,
+    /// Any setting: a path with dots, `=`, JSON or text; may be repeated
+    ///
+    /// Applied after the flags. README.md and GET /_admin/settings list the settings
+    #[arg(long, value_parser = setting, value_name = "NAME=VALUE", help_heading = "Faults and delays")]
+    set: Vec<Patch>,
+}
+
+/// `--set`: settings to merge.
+#[derive(Clone, Debug)]
+struct Patch(Value);
+
+fn setting(text: &str) -> Result<Patch, String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    let patch = name.rsplit('.').fold(value, |value, key| json!({ key: value }));
+    // Unknown names and wrong types are refused here, with the others' defaults.
+    Settings::default().merged(patch.clone()).map_err(|error| error.to_string())?;
+    Ok(Patch(patch))
 }
 
 const SHORT_EXAMPLES: &str = "\
@@ -148,6 +173,9 @@ const EXAMPLES: &str = r#"Examples:
     desk-simulator --port 8123 --edition professional --trashed-tickets 50 --archived-tickets 200
   A million tickets for a benchmark:
     desk-simulator --port 8123 --tickets 1000000 --daily-credits unlimited --concurrency 0 --warm
+  A busy organization, where one ticket always fails and the recycle bin is refused:
+    desk-simulator --set concurrency=4 --set others.concurrency=2 --set readings.list_rows_max=5000
+    desk-simulator --set faults.rules=[{"path":"/recycleBin","answer":422}]
 
 Call it by hand, in another terminal:
   URL=http://127.0.0.1:8123
@@ -168,6 +196,9 @@ Exit codes: 0 stopped by POST /_admin/shutdown, 1 cannot listen, 2 wrong flags"#
 
 /// More than any day can use, and still within the range of clients.
 const UNLIMITED_CREDITS: u64 = 1_000_000_000_000;
+
+/// Holds the list rows of a million tickets with every `include`.
+const WARM_CACHE_MIB: u64 = 1_900;
 
 /// `--faults`: a seed, or none for `off`.
 #[derive(Clone, Copy, Debug)]
@@ -200,9 +231,14 @@ impl Arguments {
             latency_ms: self.latency_ms,
             search_lag_ms: self.search_lag_ms,
             churn_every_pages: self.churn_every_pages,
+            require_content_length: self.require_content_length,
             faults,
             ..Settings::default()
         };
+        for Patch(patch) in self.set {
+            // Each patch was checked when it was parsed.
+            settings = settings.merged(patch).unwrap_or_default();
+        }
         settings.webhooks.seed = self.seed;
         Options {
             seed: self.seed,
@@ -227,6 +263,7 @@ impl Arguments {
             grant_code_life_ms: self.code_life_seconds.map(|seconds| seconds * 1000),
             grant_code_reusable: self.code_reusable,
             scopes: self.scopes,
+            cache_mib: if self.warm { self.cache_mib.max(WARM_CACHE_MIB) } else { self.cache_mib },
             warm: self.warm,
             threads: self.threads,
             verbose: self.verbose,
@@ -266,7 +303,7 @@ mod tests {
     fn every_example_in_the_help_is_accepted() {
         let examples = EXAMPLES.lines().chain(SHORT_EXAMPLES.lines()).map(str::trim);
         let examples: Vec<&str> = examples.filter(|line| line.starts_with("desk-simulator ")).collect();
-        assert_eq!(examples.len(), 6);
+        assert_eq!(examples.len(), 8);
         for example in examples {
             let parsed = Arguments::try_parse_from(example.split(' '));
             assert!(parsed.is_ok(), "{example}: {parsed:?}");

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     View = 26,
     Thread = 31,
     Comment = 32,
+    /// A thread or comment whose number is too high for the ids of the others.
+    FarConversation = 33,
     Attachment = 35,
 }
 
@@ -37,6 +39,7 @@ impl Kind {
     /// The ids per index: fewer for kinds with many records.
     fn step(self) -> u64 {
         match self {
+            Kind::FarConversation => 1,
             Kind::Thread | Kind::Comment | Kind::Attachment => 100,
             _ => 1000,
         }

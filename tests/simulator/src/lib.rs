@@ -30,6 +30,8 @@ mod rng;
 mod time;
 
 pub use crate::options::{CLIENT_ID, CLIENT_SECRET, Edition, GRANT_CODE, ORGANIZATION_ID, Options, Sizes};
-pub use crate::settings::{FaultSettings, Settings, WebhookSettings};
+pub use crate::settings::{
+    Broken, FaultSettings, OtherUsers, Readings, Rule, RuleAnswer, Settings, WebhookSettings,
+};
 pub use crate::simulator::Simulator;
 pub use crate::truth::TruthQuery;

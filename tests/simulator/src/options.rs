@@ -150,6 +150,8 @@ pub struct Options {
     pub grant_code_reusable: bool,
     /// Scopes of the tokens; none: all scopes.
     pub scopes: Option<Vec<String>>,
+    /// Memory for rendered ticket rows, in MiB. Beyond it a row is rendered at each request.
+    pub cache_mib: u64,
     /// Whether to render all ticket list rows before listening, for benchmarks.
     pub warm: bool,
     /// Worker threads of the server.
@@ -174,6 +176,7 @@ impl Default for Options {
             grant_code_life_ms: None,
             grant_code_reusable: false,
             scopes: None,
+            cache_mib: 128,
             warm: false,
             threads: 1,
             verbose: false,

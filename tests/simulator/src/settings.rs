@@ -2,7 +2,18 @@
 //!
 //! The defaults are the documented behavior without faults, lag and latency.
 
+mod faults;
+mod others;
+mod readings;
+mod rules;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use self::faults::FaultSettings;
+pub use self::others::OtherUsers;
+pub use self::readings::Readings;
+pub use self::rules::{Broken, Rule, RuleAnswer};
 
 /// Switchable behavior. Unknown names are rejected, so that a typo is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,10 +55,44 @@ pub struct Settings {
     pub tickets_sort_by_modified_time: bool,
     /// Ticket list pages after which a ticket is created or trashed; 0: never.
     pub churn_every_pages: u32,
+    /// Calls with a body and without `Content-Length` are 411, as many servers in front of an API answer.
+    pub require_content_length: bool,
+    /// Ids of departments that the authorizing agent may not see.
+    pub hidden_departments: Vec<String>,
+    /// Hidden tickets are taken from a list page after paging, which makes the page short, or 204.
+    pub hidden_make_pages_short: bool,
+    /// Added to the time in `Date`, as by a host whose clock is wrong.
+    pub date_skew_ms: i64,
+    /// Credits and calls of other users of the organization.
+    pub others: OtherUsers,
+    /// The other reading of each conflict of the reference.
+    pub readings: Readings,
     /// Faults of answers.
     pub faults: FaultSettings,
     /// Faults and form of webhook deliveries.
     pub webhooks: WebhookSettings,
+}
+
+impl Settings {
+    /// These settings with an object merged into them, and objects inside it into the objects there. An
+    /// unknown name is an error.
+    pub fn merged(&self, patch: Value) -> Result<Settings, serde_json::Error> {
+        let mut settings = json!(self);
+        merge(&mut settings, patch);
+        serde_json::from_value(settings)
+    }
+}
+
+/// Merges a value into another: objects by key, everything else replaces.
+pub(crate) fn merge(target: &mut Value, patch: Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (target, patch) => *target = patch,
+    }
 }
 
 impl Default for Settings {
@@ -71,82 +116,14 @@ impl Default for Settings {
             refuse_fields: false,
             tickets_sort_by_modified_time: false,
             churn_every_pages: 0,
+            require_content_length: false,
+            hidden_departments: Vec::new(),
+            hidden_make_pages_short: false,
+            date_skew_ms: 0,
+            others: OtherUsers::default(),
+            readings: Readings::default(),
             faults: FaultSettings::default(),
             webhooks: WebhookSettings::default(),
-        }
-    }
-}
-
-/// The plan of faults: a probability of 0.0 to 1.0 each, drawn in this order for every request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FaultSettings {
-    /// The seed of the plan: equal seeds hit equal requests.
-    pub seed: u64,
-    /// The access token of the request is invalidated: 401 `INVALID_OAUTH`.
-    pub invalid_token: f64,
-    /// Tokens that the plan invalidates in total. Bounded, because issuing tokens is throttled.
-    pub invalid_token_max: u32,
-    /// 429 `TOO_MANY_REQUESTS`, without `Retry-After`.
-    pub too_many_requests: f64,
-    /// 429 `THRESHOLD_EXCEEDED`, with `Retry-After`.
-    pub threshold_exceeded: f64,
-    /// `Retry-After` of that fault, in seconds.
-    pub retry_after_seconds: u64,
-    /// 500 `INTERNAL_SERVER_ERROR`.
-    pub internal_error: f64,
-    /// 502 with an HTML body.
-    pub bad_gateway: f64,
-    /// The connection closes without an answer.
-    pub dropped: f64,
-    /// The connection closes in the middle of the body.
-    pub truncated: f64,
-    /// The body has its promised length and is not JSON.
-    pub malformed: f64,
-    /// The answer is delayed.
-    pub slow: f64,
-    /// Longest delay of an answer, in milliseconds.
-    pub slow_ms_max: u64,
-    /// Most faults in a row for one URL, so that a client that retries succeeds. Delays do not count.
-    pub in_a_row_max: u32,
-}
-
-impl Default for FaultSettings {
-    fn default() -> FaultSettings {
-        FaultSettings {
-            seed: 0,
-            invalid_token: 0.0,
-            invalid_token_max: 3,
-            too_many_requests: 0.0,
-            threshold_exceeded: 0.0,
-            retry_after_seconds: 1,
-            internal_error: 0.0,
-            bad_gateway: 0.0,
-            dropped: 0.0,
-            truncated: 0.0,
-            malformed: 0.0,
-            slow: 0.0,
-            slow_ms_max: 50,
-            in_a_row_max: 2,
-        }
-    }
-}
-
-impl FaultSettings {
-    /// The predefined plan: every fault with a small probability.
-    pub fn seeded(seed: u64) -> FaultSettings {
-        FaultSettings {
-            seed,
-            invalid_token: 0.003,
-            too_many_requests: 0.02,
-            threshold_exceeded: 0.002,
-            internal_error: 0.01,
-            bad_gateway: 0.01,
-            dropped: 0.01,
-            truncated: 0.01,
-            malformed: 0.003,
-            slow: 0.03,
-            ..FaultSettings::default()
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::http::faults::FaultPlan;
 use crate::http::meter::Meter;
 use crate::http::request_log::RequestLog;
+use crate::http::rules::RuleCounts;
 use crate::oauth::Accounts;
 use crate::options::Options;
 use crate::settings::{FaultSettings, Settings};
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) meter: Meter,
     pub(crate) faults: FaultPlan,
+    pub(crate) rules: RuleCounts,
     pub(crate) request_log: RequestLog,
     pub(crate) webhooks: Webhooks,
     /// Notified to stop the server.
@@ -46,6 +48,7 @@ impl Shared {
             webhooks: Webhooks::new(&options),
             meter: Meter::default(),
             faults: FaultPlan::default(),
+            rules: RuleCounts::default(),
             request_log: RequestLog::default(),
             stop: Notify::new(),
             address: OnceLock::new(),
@@ -70,9 +73,15 @@ impl Shared {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the settings. A changed plan of faults starts from its beginning.
+    /// Replaces the settings. A changed plan of faults starts from its beginning, and so do rules, unless the
+    /// change only appends others.
     pub(crate) fn set_settings(&self, settings: Settings) {
-        let restart = settings.faults != self.settings().faults;
+        let current = self.settings();
+        let (old, new) = (&current.faults, &settings.faults);
+        let restart = old != new;
+        if !new.rules.starts_with(&old.rules) {
+            self.rules.restart();
+        }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         if restart {
             self.faults.restart();
@@ -114,5 +123,16 @@ impl Shared {
     pub(crate) fn daily_credits(&self, settings: &Settings) -> u64 {
         let users = u64::from(self.options.sizes.agents.max(1));
         settings.daily_credits.unwrap_or_else(|| self.options.edition.daily_credits(users))
+    }
+
+    /// Credits of the day that other users leave to the client.
+    pub(crate) fn own_credits(&self, settings: &Settings) -> u64 {
+        self.daily_credits(settings).saturating_sub(settings.others.used(self.clock.now_ms()))
+    }
+
+    /// Concurrent calls that the organization and other users leave to the client; none: no limit.
+    pub(crate) fn own_concurrency(&self, settings: &Settings) -> Option<u32> {
+        let limit = settings.concurrency.unwrap_or_else(|| self.options.edition.concurrency());
+        (limit > 0).then(|| limit.saturating_sub(settings.others.concurrency))
     }
 }

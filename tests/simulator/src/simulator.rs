@@ -14,9 +14,9 @@ use crate::admin::mutate::{self, Mutation};
 use crate::http::server;
 use crate::oauth::scopes::Scopes;
 use crate::options::Options;
-use crate::settings::Settings;
+use crate::settings::{Rule, Settings};
 use crate::shared::Shared;
-use crate::stats::stats;
+use crate::stats::{credits, stats};
 use crate::truth::{TruthQuery, lines};
 
 /// A running simulator. Dropping it stops it.
@@ -79,6 +79,36 @@ impl Simulator {
     /// Moves the clock forward, so that tokens expire without waiting.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.advance(by.as_millis() as i64);
+    }
+
+    /// Sets the distance of the clock from the machine's: a jump, forward or back.
+    pub fn set_clock_offset_ms(&self, ms: i64) {
+        self.shared.clock.set_offset(ms);
+    }
+
+    /// Lets the clock run at another speed from now on.
+    pub fn set_clock_speed(&self, speed: f64) {
+        self.shared.clock.set_speed(speed);
+    }
+
+    /// Adds a rule of faults.
+    pub fn add_rule(&self, rule: Rule) {
+        self.set(|settings| settings.faults.rules.push(rule));
+    }
+
+    /// The answer of `GET /_admin/credits`.
+    pub fn credits(&self) -> Value {
+        credits(&self.shared)
+    }
+
+    /// Resets all counts except the credits of the day.
+    pub fn reset_stats(&self) {
+        self.shared.meter.reset();
+    }
+
+    /// The last 2,000 requests, as `GET /_admin/log` shows them.
+    pub fn log(&self) -> Vec<Value> {
+        self.shared.request_log.entries().iter().map(|entry| serde_json::json!(entry)).collect()
     }
 
     /// Invalidates every access token.

@@ -4,9 +4,19 @@ use serde_json::{Value, json};
 
 use crate::shared::Shared;
 
+/// The credit account: of the day, and of each endpoint since the last reset.
+pub(crate) fn credits(shared: &Shared) -> Value {
+    let (settings, now) = (shared.settings(), shared.clock.now_ms());
+    let mut credits = shared.meter.credits(now);
+    credits["budget"] = shared.daily_credits(&settings).into();
+    credits["others"] = settings.others.used(now).into();
+    credits["left"] = shared.meter.left(now, shared.own_credits(&settings)).into();
+    credits
+}
+
 /// Requests by endpoint and status, faults, credits, peak concurrency, tokens, deliveries and live rows.
 pub(crate) fn stats(shared: &Shared) -> Value {
-    let budget = shared.daily_credits(&shared.settings());
+    let budget = shared.own_credits(&shared.settings());
     let mut stats = shared.meter.report(shared.clock.now_ms(), budget);
     stats["webhooks"] = shared.webhooks.log.report();
     let world = shared.world();

@@ -24,6 +24,7 @@ mod ticket_row;
 mod ticket_text;
 mod tickets;
 
+pub(crate) mod bulk;
 pub(crate) mod change;
 mod change_conversation;
 mod change_field;
@@ -84,7 +85,7 @@ impl World {
             contracts: generate(&catalog::CONTRACT, contracts, &|at| catalog::contract(people, all, at)),
             contacts: generate(&customers::CONTACT, contacts, &|at| customers::contact(people, all, at)),
             accounts: generate(&customers::ACCOUNT, accounts, &|at| customers::account(people, all, at)),
-            tickets: tickets::generate(people, sizes),
+            tickets: tickets::generate(people, sizes, options.cache_mib << 20),
             population,
             fields,
             statuses,

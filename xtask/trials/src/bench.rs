@@ -1,6 +1,7 @@
 //! Benchmarks: real programs against the simulator on this machine. Each writes its figures into
 //! `docs/benchmarks.md`.
 
+mod credits;
 mod ingress;
 mod latency;
 mod read;
@@ -41,6 +42,20 @@ pub(crate) enum Subject {
         #[arg(long, default_value_t = 9_700)]
         idle: u32,
     },
+    /// Measure calls and credits of a first read, a quiet day and a day of updates.
+    Credits {
+        #[arg(long, default_value_t = 2_000)]
+        tickets: u32,
+        /// Updates of the busy day.
+        #[arg(long, default_value_t = 5_000)]
+        updates: u32,
+        /// Rounds that stand for the day; a divisor of 288.
+        #[arg(long, default_value_t = 24)]
+        rounds: u32,
+        /// Keeps the figures of other labels, for a comparison.
+        #[arg(long, default_value = "now")]
+        label: String,
+    },
     /// Measure rows into each kind of sink.
     Sinks {
         #[arg(long, default_value_t = 200_000)]
@@ -53,6 +68,9 @@ pub(crate) fn run(subject: &Subject) -> Result<()> {
         Subject::Read { tickets, runs, million } => read::run(*tickets, *runs, *million),
         Subject::Latency { seconds, rates } => latency::run(*seconds, rates),
         Subject::Ingress { seconds, idle } => ingress::run(*seconds, *idle),
+        Subject::Credits { tickets, updates, rounds, label } => {
+            credits::run(*tickets, *updates, *rounds, label)
+        }
         Subject::Sinks { rows } => sinks::run(*rows),
     }
 }

@@ -7,6 +7,7 @@ use crate::admin::AdminError;
 use crate::rng::Rng;
 use crate::shared::Shared;
 use crate::world::World;
+use crate::world::bulk::Bulk;
 use crate::world::change::{ChangeError, Event, Stamp, Transition};
 use crate::world::conversation::ConversationKind;
 use crate::world::table::Object;
@@ -70,6 +71,14 @@ pub(crate) enum One {
         #[serde(default)]
         outgoing: bool,
     },
+    /// Many threads of this size, in one change without events.
+    AddThreads {
+        ticket: String,
+        count: usize,
+        bytes: usize,
+    },
+    /// One change of many records, without events.
+    Bulk(Bulk),
     RenameField {
         module: String,
         #[serde(rename = "apiName")]
@@ -163,6 +172,14 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
             let kind = ConversationKind::Thread { incoming: !outgoing };
             let (created, events) = world.add_conversation(&ticket, kind, &content, stamp)?;
             Ok((id(created), events))
+        }
+        One::AddThreads { ticket, count, bytes } => {
+            world.add_threads(&ticket, count, bytes, stamp)?;
+            done(Vec::new())
+        }
+        One::Bulk(bulk) => {
+            let changed = world.change_in_bulk(&bulk, stamp)?;
+            Ok((json!({"changed": changed}), Vec::new()))
         }
         One::RenameField { module, api_name, label } => {
             world.rename_field(&module, &api_name, &label)?;

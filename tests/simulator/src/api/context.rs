@@ -13,6 +13,7 @@ use crate::http::request::Call;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::world::World;
+use crate::world::ticket::Ticket;
 
 /// One call of one endpoint. Its parameters have been checked.
 pub(crate) struct Context<'a> {
@@ -62,20 +63,48 @@ impl<'a> Context<'a> {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         pairs.sort();
-        format!("{}?{}", self.call.path, pairs.join("&"))
+        let hidden = self.settings.hidden_departments.join(",");
+        let is_after = self.settings.hidden_make_pages_short;
+        format!("{}?{} {hidden} {is_after}", self.call.path, pairs.join("&"))
     }
 
     /// The part of the selection that is on the requested page.
     pub(crate) fn page<'v, T>(&self, selected: &'v [T]) -> &'v [T] {
-        let (from, limit) = window(self.route.paging, self.call);
+        let (from, limit) = window(self.route, self.call, self.settings);
+        let readings = &self.settings.readings;
+        let is_child = self.route.name.contains("{id}/");
         let offset = match self.route.paging {
             _ if self.settings.ignore_from => 0,
+            Paging::List { .. } if is_child && readings.children_from_zero => from,
             Paging::List { .. } => from.max(1) - 1,
             Paging::Search | Paging::None => from,
         };
-        let start = (offset as usize).min(selected.len());
-        let end = (start + limit as usize).min(selected.len());
+        let cap = match (self.route.paging, readings.list_rows_max) {
+            (Paging::List { .. }, Some(max)) => selected.len().min(max as usize),
+            _ => selected.len(),
+        };
+        let start = (offset as usize).min(cap);
+        let end = (start + limit as usize).min(cap);
         &selected[start..end]
+    }
+
+    /// Whether the agent may see the records of a department.
+    pub(crate) fn is_hidden(&self, department: &str) -> bool {
+        self.settings.hidden_departments.iter().any(|hidden| hidden == department)
+    }
+
+    /// Whether the agent may not see a ticket.
+    pub(crate) fn is_hidden_ticket(&self, world: &World, ticket: &Ticket) -> bool {
+        if self.settings.hidden_departments.is_empty() {
+            return false;
+        }
+        let department = world.departments.rows.get(ticket.department as usize);
+        department.is_some_and(|row| self.is_hidden(&row.id.to_string()))
+    }
+
+    /// `count` of a search: all matches, or those on the page.
+    pub(crate) fn search_count(&self, all: usize, on_page: usize) -> Option<usize> {
+        Some(if self.settings.readings.search_count_of_page { on_page } else { all })
     }
 
     /// The answer of a list with these rendered rows, separated by commas; 204 without rows. Searches have a
@@ -89,7 +118,8 @@ impl<'a> Context<'a> {
         body.extend_from_slice(rows);
         body.push(b']');
         if let Some(count) = count {
-            body.extend_from_slice(format!(",\"count\":{count}").as_bytes());
+            let quote = if self.settings.readings.search_count_as_text { "\"" } else { "" };
+            body.extend_from_slice(format!(",\"count\":{quote}{count}{quote}").as_bytes());
         }
         body.push(b'}');
         Answer::json(body)

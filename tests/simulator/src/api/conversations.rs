@@ -12,7 +12,8 @@ use crate::world::ticket::Ticket;
 
 fn live_ticket<'w>(context: &Context<'_>, world: &'w World) -> Result<&'w Ticket, ApiError> {
     let ticket = world.tickets.find(context.id(0)).filter(|ticket| ticket.is_live());
-    ticket.ok_or_else(ApiError::not_found)
+    let ticket = ticket.ok_or_else(ApiError::not_found)?;
+    if context.is_hidden_ticket(world, ticket) { Err(ApiError::forbidden()) } else { Ok(ticket) }
 }
 
 /// `GET /tickets/{id}/conversations`, newest first. An unknown ticket has an empty list: 200, not 404.

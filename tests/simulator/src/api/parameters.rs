@@ -13,6 +13,10 @@ use crate::time::parse_iso;
 const FIELDS_MAX: usize = 30;
 /// Fewest characters of a text to search for (§3.4).
 const SEARCH_TEXT_MIN: usize = 3;
+/// The list whose largest limit is in conflict (§9, conflict 4).
+const RECYCLE_BIN: &str = "GET /recycleBin";
+/// Largest limit of a search (§3.2).
+const SEARCH_LIMIT_MAX: u64 = 100;
 /// Rows that a search can reach (§3.2).
 pub(crate) const SEARCH_ROWS_MAX: u64 = 5_000;
 
@@ -79,8 +83,16 @@ pub(crate) fn check(route: &Route, call: &Call, settings: &Settings) -> Result<(
             return Err(ApiError::unprocessable(format!("The query parameter '{name}' is missing.")));
         }
     }
+    if let (Paging::List { .. }, Some(max)) = (route.paging, settings.readings.list_rows_max) {
+        let (from, _) = window(route, call, settings);
+        if from > max {
+            let range = format!("0-{}", max.saturating_sub(1));
+            let message = format!("The value passed for field 'from' exceeds the range of '{range}'.");
+            return Err(ApiError::unprocessable(message));
+        }
+    }
     if let Paging::Search = route.paging {
-        let (from, limit) = window(route.paging, call);
+        let (from, limit) = window(route, call, settings);
         if from == SEARCH_ROWS_MAX - 1 || from + limit > SEARCH_ROWS_MAX {
             return Err(ApiError::unprocessable("Max search result iterable is 5000"));
         }
@@ -88,14 +100,25 @@ pub(crate) fn check(route: &Route, call: &Call, settings: &Settings) -> Result<(
     Ok(())
 }
 
-/// `from` and `limit`, as sent or by default. Both have been checked.
-pub(crate) fn window(paging: Paging, call: &Call) -> (u64, u64) {
+/// `from` and `limit`, as sent or by default, cut to the largest. Both have been checked.
+pub(crate) fn window(route: &Route, call: &Call, settings: &Settings) -> (u64, u64) {
     let number = |name: &str| call.get(name).and_then(|value| value.parse::<u64>().ok());
-    let default = match paging {
+    let default = match route.paging {
         Paging::List { default, .. } => default,
         Paging::Search | Paging::None => 10,
     };
-    (number("from").unwrap_or(0), number("limit").unwrap_or(default))
+    let limit = number("limit").unwrap_or(default);
+    (number("from").unwrap_or(0), limit.min(limit_max(route, settings)))
+}
+
+/// The largest limit: the documented one, or a smaller one of the settings.
+fn limit_max(route: &Route, settings: &Settings) -> u64 {
+    let documented = match route.paging {
+        Paging::List { .. } if route.name == RECYCLE_BIN && settings.readings.recycle_bin_limit_100 => 100,
+        Paging::List { max, .. } => max,
+        Paging::Search | Paging::None => SEARCH_LIMIT_MAX,
+    };
+    settings.readings.limit_max.map_or(documented, |max| max.min(documented))
 }
 
 fn check_one(route: &Route, name: &str, value: &str, settings: &Settings) -> Result<(), ApiError> {
@@ -105,8 +128,12 @@ fn check_one(route: &Route, name: &str, value: &str, settings: &Settings) -> Res
     match (name, route.paging) {
         ("from", Paging::List { .. }) => return whole(name, value, 0, u64::MAX >> 1),
         ("from", Paging::Search) => return whole(name, value, 0, SEARCH_ROWS_MAX - 1),
-        ("limit", Paging::List { min, max, .. }) => return whole(name, value, min, max),
-        ("limit", Paging::Search) => return whole(name, value, 1, 100),
+        ("limit", Paging::List { .. } | Paging::Search) => {
+            let min = if let Paging::List { min, .. } = route.paging { min } else { 1 };
+            let is_clamped = settings.readings.limit_is_clamped;
+            let max = if is_clamped { u64::MAX >> 1 } else { limit_max(route, settings) };
+            return whole(name, value, min, max);
+        }
         _ => {}
     }
     let is_refused = match name {

@@ -54,12 +54,16 @@ fn trashed(world: &World) -> Vec<Trashed> {
     all
 }
 
-/// `GET /recycleBin`, the last deleted first.
+/// `GET /recycleBin`, the last deleted first unless a setting reverses it.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     let mut all = trashed(&world);
     if let Some(wanted) = context.get("departmentId") {
         all.retain(|record| record.department.as_deref() == Some(wanted));
+    }
+    let readings = &context.settings.readings;
+    if readings.recycle_bin_oldest_first {
+        all.reverse();
     }
     let included = context.list("include");
     let row = |record: &Trashed| {
@@ -68,6 +72,9 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
             "departmentId": record.department, "deletedById": record.by.to_string(),
             "deletedTime": iso(record.at),
         });
+        if readings.recycle_bin_epoch_times {
+            row["deletedTime"] = record.at.into();
+        }
         if included.contains(&"deletedBy") {
             let by = world.agents.find(&record.by.to_string());
             row["deletedBy"] = json!({"id": record.by.to_string(), "name": by.map(|row| row.text("name"))});

@@ -9,6 +9,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::request::Call;
 use crate::oauth::scopes::RequiredScopes;
+use crate::settings::Settings;
 
 /// Credits of a call about one record.
 const SINGLE_CREDITS: u64 = 1;
@@ -28,20 +29,23 @@ pub(crate) enum Weight {
 
 impl Weight {
     /// The credits of a call.
-    pub(crate) fn credits(self, call: &Call) -> u64 {
+    pub(crate) fn credits(self, call: &Call, settings: &Settings) -> u64 {
         match self {
             Weight::Fixed(credits) => credits,
             Weight::ByOffset => {
-                list_credits(call.get("from").and_then(|from| from.parse().ok()).unwrap_or(0))
+                let from = call.get("from").and_then(|from| from.parse().ok()).unwrap_or(0);
+                list_credits(from, settings.readings.older_prices)
             }
         }
     }
 }
 
-/// Credits of a list by its offset (§5.2, the newer numbers).
-fn list_credits(from: u64) -> u64 {
+/// Credits of a list by its offset (§5.2): the newer numbers, or the older ones.
+fn list_credits(from: u64, is_older: bool) -> u64 {
     match from {
         0..=2_000 => 3,
+        2_001..=10_000 if is_older => 10,
+        10_001..=50_000 if is_older => 50,
         2_001..=10_000 => 5,
         10_001..=50_000 => 10,
         50_001..=100_000 => 50,
@@ -155,7 +159,8 @@ mod tests {
     #[test]
     fn the_credits_of_a_list_rise_after_each_documented_offset() {
         let offsets = [0, 2_000, 2_001, 10_000, 10_001, 50_000, 50_001, 100_000, 100_001];
-        assert_eq!(offsets.map(list_credits), [3, 3, 5, 5, 10, 10, 50, 50, 100]);
+        assert_eq!(offsets.map(|from| list_credits(from, false)), [3, 3, 5, 5, 10, 10, 50, 50, 100]);
+        assert_eq!(offsets.map(|from| list_credits(from, true)), [3, 3, 10, 10, 50, 50, 50, 50, 100]);
     }
 
     #[test]

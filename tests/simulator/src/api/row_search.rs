@@ -25,7 +25,8 @@ pub(crate) fn search(context: &Context<'_>) -> Result<Answer, ApiError> {
     };
     let selection = table.search_selection(now, &context.selection_key(), select);
     let mut out = Vec::new();
-    for at in context.page(&selection) {
+    let page = context.page(&selection);
+    for at in page {
         if let Some(row) = table.visible(now, *at as usize) {
             if !out.is_empty() {
                 out.push(b',');
@@ -33,7 +34,7 @@ pub(crate) fn search(context: &Context<'_>) -> Result<Answer, ApiError> {
             search_row(&world, table, row, &mut out);
         }
     }
-    let answer = context.list_answer(&out, Some(selection.len()));
+    let answer = context.list_answer(&out, context.search_count(selection.len(), page.len()));
     // A search by unique id costs as much as a detail (§5.2).
     Ok(if context.get("id").is_some() { answer.with_weight(1) } else { answer })
 }

@@ -33,7 +33,7 @@ pub(crate) fn search(context: &Context<'_>) -> Result<Answer, ApiError> {
     } else {
         world.ticket_rows(&mut out, page, &fields);
     }
-    let answer = context.list_answer(&out, Some(selection.len()));
+    let answer = context.list_answer(&out, context.search_count(selection.len(), page.len()));
     Ok(if context.get("id").is_some() { answer.with_weight(1) } else { answer })
 }
 
@@ -55,7 +55,10 @@ fn select(context: &Context<'_>, world: &World, now: i64) -> Arc<Vec<u32>> {
         let positions = 0..world.tickets.rows.len() as u32;
         let matching = positions.filter(|at| {
             world.tickets.visible(now, *at as usize).is_some_and(|ticket| {
-                ticket.is_live() && !ticket.is_archived && conditions.iter().all(|is_met| is_met(ticket))
+                ticket.is_live()
+                    && !ticket.is_archived
+                    && !context.is_hidden_ticket(world, ticket)
+                    && conditions.iter().all(|is_met| is_met(ticket))
             })
         });
         let mut selected: Vec<u32> = matching.collect();

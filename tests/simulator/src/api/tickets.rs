@@ -9,6 +9,7 @@ use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::world::World;
 use crate::world::table::Record;
+use crate::world::ticket::Ticket;
 use crate::world::ticket_fields::{self, TicketField, included, is_selectable};
 
 /// `GET /tickets`.
@@ -24,11 +25,19 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
         let selection = world.tickets.selection(&context.selection_key(), || {
             let filter = Filter::of_list(context, &world);
             let now = context.shared.clock.now_ms();
+            let is_hidden = |ticket: &Ticket| {
+                !context.settings.hidden_make_pages_short && context.is_hidden_ticket(&world, ticket)
+            };
             ticket_filter::select(&world, by, |ticket| {
-                ticket.is_live() && !ticket.is_archived && filter.matches(&world, ticket, now)
+                ticket.is_live()
+                    && !ticket.is_archived
+                    && !is_hidden(ticket)
+                    && filter.matches(&world, ticket, now)
             })
         });
-        let page = context.page(&selection);
+        let mut page = context.page(&selection).to_vec();
+        page.retain(|at| !context.is_hidden_ticket(&world, &world.tickets.rows[*at as usize]));
+        let page = &page[..];
         let rows = match context.get("fields").filter(|names| !names.is_empty()) {
             Some(names) => rows_with_fields(context, &world, page, names)?,
             None => {
@@ -61,6 +70,9 @@ pub(crate) fn archived(context: &Context<'_>) -> Result<Answer, ApiError> {
 pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     let ticket = world.tickets.find(context.id(0)).ok_or_else(ApiError::not_found)?;
+    if context.is_hidden_ticket(&world, ticket) {
+        return Err(ApiError::forbidden());
+    }
     let mut out = Vec::with_capacity(4_096);
     world.ticket(&mut out, ticket, &shape(context, &ticket_fields::detail()));
     Ok(Answer::json(out))
@@ -88,7 +100,9 @@ fn rows_with_fields(
             Some(TicketField::Cf) => null_cf = true,
             Some(TicketField::Id) => {}
             Some(field) => fields.push(field),
-            None if world.fields.custom("tickets").any(|field| field.api_name == name) => {
+            None if !context.settings.readings.no_custom_fields_by_name
+                && world.fields.custom("tickets").any(|field| field.api_name == name) =>
+            {
                 custom.push(name.to_owned());
             }
             None => return Err(ApiError::internal()),

@@ -1,14 +1,17 @@
 //! Answers, and bodies that are complete, truncated on purpose, or rendered in chunks.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 use serde_json::Value;
+use tokio::time::{Instant, Sleep};
 
 use crate::http::meter::InFlight;
 
@@ -66,6 +69,36 @@ pub(crate) enum AnswerBody {
     Truncated(Option<Bytes>, u64),
     /// Chunk by chunk, without a promised length.
     Chunks(Chunks),
+    /// In small pieces, with a pause before each.
+    Drip(Box<Drip>),
+}
+
+/// A body that arrives slowly.
+pub(crate) struct Drip {
+    bytes: Bytes,
+    piece: usize,
+    pause: Duration,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Drip {
+    /// A body in this many pieces.
+    pub(crate) fn new(bytes: Bytes, pieces: usize, pause: Duration) -> Drip {
+        let piece = bytes.len().div_ceil(pieces.max(1)).max(1);
+        Drip { bytes, piece, pause, sleep: Box::pin(tokio::time::sleep(pause)) }
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        if self.sleep.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.sleep.as_mut().reset(Instant::now() + self.pause);
+        let piece = self.piece.min(self.bytes.len());
+        Poll::Ready(Some(self.bytes.split_to(piece)))
+    }
 }
 
 impl Body for AnswerBody {
@@ -74,7 +107,7 @@ impl Body for AnswerBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let next = match &mut *self {
             AnswerBody::Full(bytes, _) => bytes.take().filter(|bytes| !bytes.is_empty()).map(Ok),
@@ -82,6 +115,10 @@ impl Body for AnswerBody {
                 Some(bytes.take().ok_or_else(|| io::Error::other("truncated on purpose")))
             }
             AnswerBody::Chunks(next) => next().map(Ok),
+            AnswerBody::Drip(drip) => match drip.poll_piece(context) {
+                Poll::Ready(piece) => piece.map(Ok),
+                Poll::Pending => return Poll::Pending,
+            },
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
     }
@@ -98,6 +135,7 @@ impl Body for AnswerBody {
             }
             AnswerBody::Truncated(_, promised) => SizeHint::with_exact(*promised),
             AnswerBody::Chunks(_) => SizeHint::default(),
+            AnswerBody::Drip(drip) => SizeHint::with_exact(drip.bytes.len() as u64),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The API's errors: status, code, message, and the envelope of §5.1.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -10,7 +12,7 @@ use crate::world::change::ChangeError;
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     message: String,
     /// Further keys of the envelope. Boxed, to keep results small.
     more: Box<Map<String, Value>>,
@@ -21,7 +23,13 @@ impl ApiError {
     /// An error with a message.
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> ApiError {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        ApiError { status, code, message: message.into(), more: Box::default(), retry_after: None }
+        ApiError {
+            status,
+            code: code.into(),
+            message: message.into(),
+            more: Box::default(),
+            retry_after: None,
+        }
     }
 
     /// 401: no access token.
@@ -113,10 +121,25 @@ impl ApiError {
         ApiError::new(500, "INTERNAL_SERVER_ERROR", "An internal server error has occurred.")
     }
 
+    /// Replaces code and message, where given.
+    pub(crate) fn set_text(&mut self, code: Option<&str>, message: Option<&str>) {
+        if let Some(code) = code {
+            self.code = code.to_owned().into();
+        }
+        if let Some(message) = message {
+            message.clone_into(&mut self.message);
+        }
+    }
+
+    /// Sets `Retry-After`; none removes it.
+    pub(crate) fn set_retry_after(&mut self, seconds: Option<u64>) {
+        self.retry_after = seconds;
+    }
+
     /// The answer that carries this error.
     pub(crate) fn answer(&self) -> Answer {
         let mut body = Map::clone(&self.more);
-        body.insert("errorCode".to_owned(), self.code.into());
+        body.insert("errorCode".to_owned(), self.code.clone().into());
         body.insert("message".to_owned(), self.message.clone().into());
         let mut answer = Answer::of(self.status, JSON, Value::Object(body).to_string().into_bytes());
         answer.retry_after = self.retry_after;

@@ -22,6 +22,8 @@ struct Counts {
     credits: u64,
     credits_total: u64,
     requests: BTreeMap<String, BTreeMap<u16, u64>>,
+    /// Calls and credits since the last reset.
+    accounts: BTreeMap<String, (u64, u64)>,
     faults: BTreeMap<&'static str, u64>,
     tokens: u64,
 }
@@ -81,6 +83,36 @@ impl Meter {
         }
     }
 
+    /// Books a call and its credits on its endpoint.
+    pub(crate) fn account(&self, endpoint: &str, credits: u64) {
+        let mut counts = self.lock();
+        if !counts.accounts.contains_key(endpoint) {
+            counts.accounts.insert(endpoint.to_owned(), (0, 0));
+        }
+        if let Some((calls, sum)) = counts.accounts.get_mut(endpoint) {
+            *calls += 1;
+            *sum += credits;
+        }
+    }
+
+    /// Sets the credits used on the day of this time.
+    pub(crate) fn set_used(&self, now: i64, credits: u64) {
+        let mut counts = self.lock();
+        counts.day = now / DAY_MS;
+        counts.credits = credits;
+    }
+
+    /// Calls and credits of each endpoint since the last reset, and credits used today.
+    pub(crate) fn credits(&self, now: i64) -> Value {
+        let counts = self.lock();
+        let account = |(name, (calls, credits)): (&String, &(u64, u64))| {
+            (name.clone(), json!({"calls": calls, "credits": credits}))
+        };
+        let endpoints: serde_json::Map<String, Value> = counts.accounts.iter().map(account).collect();
+        let used = if counts.day == now / DAY_MS { counts.credits } else { 0 };
+        json!({"endpoints": endpoints, "total": counts.credits_total, "usedToday": used})
+    }
+
     /// Counts a fault.
     pub(crate) fn faulted(&self, name: &'static str) {
         *self.lock().faults.entry(name).or_default() += 1;
@@ -95,6 +127,7 @@ impl Meter {
     pub(crate) fn reset(&self) {
         let mut counts = self.lock();
         counts.requests.clear();
+        counts.accounts.clear();
         counts.faults.clear();
         counts.credits_total = 0;
         counts.tokens = 0;

@@ -1,5 +1,8 @@
 //! A request, read whole: path, decoded query, used headers, body.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request};
@@ -24,13 +27,15 @@ pub(crate) struct Call {
     pub(crate) organization: Option<String>,
     pub(crate) source_id: Option<String>,
     pub(crate) body: Bytes,
+    /// Set when the connection is to be reset.
+    pub(crate) reset: Arc<AtomicBool>,
     /// For calls that set the URL of a webhook: whether it answers 200.
     pub(crate) url_is_valid: Option<bool>,
 }
 
 impl Call {
     /// Reads a request; none when its body is too large or incomplete.
-    pub(crate) async fn read(request: Request<Incoming>) -> Option<Call> {
+    pub(crate) async fn read(request: Request<Incoming>, reset: Arc<AtomicBool>) -> Option<Call> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_BYTES_MAX).collect().await.ok()?.to_bytes();
         let raw_query = head.uri.query().unwrap_or("").to_owned();
@@ -43,6 +48,7 @@ impl Call {
             organization: header(&head.headers, "orgid"),
             source_id: header(&head.headers, "sourceid"),
             body,
+            reset,
             url_is_valid: None,
         })
     }

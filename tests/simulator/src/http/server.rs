@@ -2,12 +2,14 @@
 //! faults, limits and headers.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::DATE;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, DATE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,12 +19,14 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::admin;
 use crate::api;
 use crate::http::answer::{Answer, AnswerBody, JSON, add_desk_headers, add_number, response};
+use crate::http::broken;
 use crate::http::error::ApiError;
 use crate::http::faults::Fault;
 use crate::http::meter::InFlight;
 use crate::http::request::Call;
 use crate::http::request_log::Entry;
 use crate::oauth;
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::time::http_date;
 
@@ -44,15 +48,31 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
     // Disables Nagle's algorithm, which would delay answers until the peer acknowledges. A failure costs time
     // only.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| handle(Arc::clone(&shared), request));
+    let is_reset = Arc::new(AtomicBool::new(false));
+    let reset = Arc::clone(&is_reset);
+    let service = service_fn(move |request| handle(Arc::clone(&shared), request, Arc::clone(&reset)));
     let mut server = http1::Builder::new();
     server.writev(true).half_close(true);
+    let mut served = server.serve_connection(TokioIo::new(stream), service);
     // An error is a client that disconnected, or an injected fault.
-    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+    let result = Pin::new(&mut served).await;
+    if result.is_err() && is_reset.load(Ordering::Relaxed) {
+        // A socket that does not linger is closed with RST. A failure closes it with FIN, as `dropped`.
+        let _ = served.into_parts().io.into_inner().set_zero_linger();
+    }
 }
 
-async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<AnswerBody>, io::Error> {
-    let Some(mut call) = Call::read(request).await else {
+async fn handle(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    reset: Arc<AtomicBool>,
+) -> Result<Response<AnswerBody>, io::Error> {
+    if lacks_length(&shared, &request) {
+        shared.meter.answered("(length)", StatusCode::LENGTH_REQUIRED.as_u16());
+        let body = b"<html><head><title>411 Length Required</title></head></html>".to_vec();
+        return Ok(plain(Answer::of(StatusCode::LENGTH_REQUIRED, "text/html", body)));
+    }
+    let Some(mut call) = Call::read(request, reset).await else {
         return Ok(plain(ApiError::too_large().answer()));
     };
     if call.path.starts_with("/_admin/") {
@@ -71,13 +91,26 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     Ok(plain(Answer::of(StatusCode::NOT_FOUND, "text/html", b"<html>404</html>".to_vec())))
 }
 
-fn plain(answer: Answer) -> Response<AnswerBody> {
+/// Whether a call that is to have a body does not say how long it is, and the settings require that.
+fn lacks_length(shared: &Shared, request: &Request<Incoming>) -> bool {
+    let has_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let is_admin = request.uri().path().starts_with("/_admin/");
+    has_body
+        && !is_admin
+        && !request.headers().contains_key(CONTENT_LENGTH)
+        && shared.settings().require_content_length
+}
+
+pub(crate) fn plain(answer: Answer) -> Response<AnswerBody> {
     response(answer.status, answer.content_type, AnswerBody::Full(Some(answer.body), None))
 }
 
 /// The accounts host, with the faults that apply to it.
 async fn accounts(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::Error> {
     let settings = shared.settings();
+    if let Some(rule) = shared.rules.next(&settings.faults.rules, call) {
+        return broken::answer(shared, &settings, call, rule, None).await;
+    }
     let fault = shared.faults.next(&settings.faults, &call.path, None);
     let answer = match fault {
         Some(Fault::Dropped) => return Err(dropped(shared, call, Fault::Dropped)),
@@ -87,7 +120,7 @@ async fn accounts(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, 
             oauth::endpoints::answer(shared, call)
         }
     };
-    record(shared, call, &call.path, answer.status, 0, fault);
+    record(shared, call, &call.path, answer.status, 0, fault.map(Fault::name));
     Ok(plain(answer))
 }
 
@@ -95,13 +128,15 @@ async fn accounts(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, 
 async fn desk(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::Error> {
     let settings = shared.settings();
     let in_flight = shared.meter.enter();
-    let limit = settings.concurrency.unwrap_or_else(|| shared.options.edition.concurrency());
-    let is_over_limit = limit > 0 && in_flight.concurrency > limit;
+    let is_over_limit = shared.own_concurrency(&settings).is_some_and(|limit| in_flight.concurrency > limit);
     if settings.latency_ms > 0 && !is_over_limit {
         tokio::time::sleep(Duration::from_millis(settings.latency_ms)).await;
     } else {
         // Requests that arrived together are counted together: the others start before this one ends.
         tokio::task::yield_now().await;
+    }
+    if !is_over_limit && let Some(rule) = shared.rules.next(&settings.faults.rules, call) {
+        return broken::answer(shared, &settings, call, rule, Some(in_flight)).await;
     }
     let url = format!("{} {}?{}", call.method, call.path, call.raw_query);
     let fault = shared.faults.next(&settings.faults, &url, call.token.as_deref());
@@ -122,24 +157,34 @@ async fn desk(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::
             api::answer(shared, &settings, call)
         }
     };
-    let now = shared.clock.now_ms();
-    let left = shared.meter.left(now, shared.daily_credits(&settings));
     let (status, credits) = (answer.status, answer.weight.unwrap_or(0));
-    record(shared, call, endpoint, status, credits, fault);
-    let body = body(answer.body, fault, in_flight);
-    let mut response = response(status, answer.content_type, body);
+    record(shared, call, endpoint, status, credits, fault.map(Fault::name));
+    let body = body(answer.body.clone(), fault, in_flight);
+    Ok(desk_response(shared, &settings, &answer, body))
+}
+
+/// A response of the Desk host: the headers that every answer has, and credits.
+pub(crate) fn desk_response(
+    shared: &Shared,
+    settings: &Settings,
+    answer: &Answer,
+    body: AnswerBody,
+) -> Response<AnswerBody> {
+    let now = shared.clock.now_ms();
+    let left = shared.meter.left(now, shared.own_credits(settings));
+    let mut response = response(answer.status, answer.content_type, body);
     if answer.content_type == JSON {
         add_desk_headers(&mut response);
     }
-    if let Ok(date) = HeaderValue::from_str(&http_date(now)) {
+    if let Ok(date) = HeaderValue::from_str(&http_date(now + settings.date_skew_ms)) {
         response.headers_mut().insert(DATE, date);
     }
-    add_number(&mut response, "x-rate-limit-request-weight-v3", credits);
+    add_number(&mut response, "x-rate-limit-request-weight-v3", answer.weight.unwrap_or(0));
     add_number(&mut response, "x-rate-limit-remaining-v3", left);
     if let Some(seconds) = answer.retry_after {
         add_number(&mut response, "retry-after", seconds);
     }
-    Ok(response)
+    response
 }
 
 fn body(bytes: Bytes, fault: Option<Fault>, in_flight: InFlight) -> AnswerBody {
@@ -166,21 +211,23 @@ fn bad_gateway() -> Answer {
 }
 
 fn dropped(shared: &Shared, call: &Call, fault: Fault) -> io::Error {
-    record(shared, call, "(fault)", StatusCode::BAD_GATEWAY, 0, Some(fault));
+    record(shared, call, "(fault)", StatusCode::BAD_GATEWAY, 0, Some(fault.name()));
     io::Error::other("dropped on purpose")
 }
 
-fn record(
+/// Counts a call and writes it into the log.
+pub(crate) fn record(
     shared: &Shared,
     call: &Call,
     endpoint: &str,
     status: StatusCode,
     credits: u64,
-    fault: Option<Fault>,
+    fault: Option<&'static str>,
 ) {
     shared.meter.answered(endpoint, status.as_u16());
+    shared.meter.account(endpoint, credits);
     if let Some(fault) = fault {
-        shared.meter.faulted(fault.name());
+        shared.meter.faulted(fault);
     }
     // Queries of the accounts host contain secrets.
     let query = if call.path.starts_with("/oauth/") { "" } else { call.raw_query.as_str() };
@@ -191,7 +238,7 @@ fn record(
         url: format!("{}{separator}{query}", call.path),
         status: status.as_u16(),
         credits,
-        fault: fault.map(Fault::name),
+        fault,
     };
     if shared.options.verbose {
         let fault = entry.fault.map(|name| format!(" fault {name}")).unwrap_or_default();

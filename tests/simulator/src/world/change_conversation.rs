@@ -1,5 +1,7 @@
 //! Adds threads and comments to a ticket, changes and deletes comments.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::world::World;
@@ -8,6 +10,9 @@ use crate::world::conversation::{
     Author, CONVERSATIONS_MAX, Conversation, ConversationKind, conversation_id,
 };
 use crate::world::table::Record;
+
+/// The content of threads that are added in bulk, repeated to their size.
+const QUOTED: &str = "<blockquote>&gt; On Monday somebody wrote:</blockquote> ";
 
 impl World {
     /// Adds a thread or comment to a live ticket and gives its id.
@@ -33,7 +38,8 @@ impl World {
             at: stamp.record_time,
             modified: None,
             first: conversations.is_empty() && matches!(kind, ConversationKind::Thread { .. }),
-            content: Some(content.to_owned()),
+            content: Some(content.into()),
+            number: number as u16,
         };
         let (id, is_thread) = (item.id, item.is_thread());
         conversations.push(item);
@@ -42,6 +48,39 @@ impl World {
         let mut event = self.conversation_event(at, id, "Add", stamp.now).ok_or(ChangeError::NotFound)?;
         event.direction = is_thread.then_some(if is_incoming { "in" } else { "out" });
         Ok((id, vec![event]))
+    }
+
+    /// Adds many threads to a live ticket, all with the same content, in one change without events.
+    pub(crate) fn add_threads(
+        &mut self,
+        ticket_id: &str,
+        count: usize,
+        bytes: usize,
+        stamp: Stamp,
+    ) -> Result<(), ChangeError> {
+        let (at, mut conversations) = self.conversations_of(ticket_id)?;
+        let ticket = &self.tickets.rows[at];
+        let reserved = ticket.extra.as_ref().map_or(0, |extra| extra.next_conversation);
+        let start = next_number(&conversations).max(reserved);
+        if start + count > CONVERSATIONS_MAX {
+            return Err(ChangeError::Invalid("count".to_owned()));
+        }
+        let content: Arc<str> = QUOTED.repeat(bytes.div_ceil(QUOTED.len())).into();
+        let kind = ConversationKind::Thread { incoming: true };
+        for number in start..start + count {
+            conversations.push(Conversation {
+                id: conversation_id(self.seed, ticket.index, number, kind),
+                kind,
+                author: Author::Contact(ticket.contact),
+                at: stamp.record_time,
+                modified: None,
+                first: conversations.is_empty(),
+                content: Some(Arc::clone(&content)),
+                number: number as u16,
+            });
+        }
+        self.set_conversations(at, conversations, stamp, stamp.after_thread);
+        Ok(())
     }
 
     /// Replaces the content of a comment.
@@ -55,7 +94,7 @@ impl World {
         let (at, mut conversations) = self.conversations_of(ticket_id)?;
         let found = conversations.iter_mut().find(|c| !c.is_thread() && c.id.to_string() == comment_id);
         let comment = found.ok_or(ChangeError::NotFound)?;
-        comment.content = Some(content.to_owned());
+        comment.content = Some(content.into());
         comment.modified = Some(stamp.record_time.max(comment.at));
         let id = comment.id;
         self.set_conversations(at, conversations, stamp, stamp.after_comment);

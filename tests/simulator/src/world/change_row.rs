@@ -92,7 +92,7 @@ impl World {
         Some(event)
     }
 
-    fn set_values(&self, name: &str, row: &mut Row, values: &Object) -> Result<(), ChangeError> {
+    pub(crate) fn set_values(&self, name: &str, row: &mut Row, values: &Object) -> Result<(), ChangeError> {
         for (key, value) in values {
             if READ_ONLY.contains(&key.as_str()) || !row.values.contains_key(key) {
                 return Err(ChangeError::Invalid(key.clone()));

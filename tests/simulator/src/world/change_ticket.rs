@@ -73,7 +73,8 @@ impl World {
             at: stamp.record_time,
             modified: None,
             first: true,
-            content: Some(content.to_owned()),
+            content: Some(content.into()),
+            number: 0,
         };
         ticket.recount(std::slice::from_ref(&first));
         ticket.extra_mut().conversations = Some(vec![first.clone()]);
@@ -138,7 +139,12 @@ impl World {
         Ok(vec![Event::new("Ticket_Update".to_owned(), after, stamp.now).since(before)])
     }
 
-    fn set_ticket(&self, ticket: &mut Ticket, values: &Object, stamp: Stamp) -> Result<(), ChangeError> {
+    pub(crate) fn set_ticket(
+        &self,
+        ticket: &mut Ticket,
+        values: &Object,
+        stamp: Stamp,
+    ) -> Result<(), ChangeError> {
         // The department is set first: the allowed statuses depend on it.
         if let Some(value) = values.get("departmentId") {
             let status = self.status(ticket).name.clone();

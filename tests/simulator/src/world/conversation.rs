@@ -1,12 +1,16 @@
 //! A thread or comment of a ticket, and the generated ones. They are generated on demand and stored
 //! only once a change has touched them.
 
+use std::sync::Arc;
+
 use crate::ids::{self, Kind};
 use crate::rng::Rng;
 use crate::world::population::Population;
 
-/// Most threads and comments of one ticket; an id has room for this many.
-pub(crate) const CONVERSATIONS_MAX: usize = 64;
+/// Most threads and comments of one ticket: an id has room for this many.
+pub(crate) const CONVERSATIONS_MAX: usize = 4_096;
+/// Numbers with ids of the usual kinds; ids of those above are of another kind with more room.
+const NEAR_MAX: usize = 64;
 
 /// The position of the author in the table of contacts or agents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,9 @@ pub(crate) struct Conversation {
     /// Whether it is the thread that holds the ticket's description.
     pub(crate) first: bool,
     /// The content that a change has set; none: generated from the id.
-    pub(crate) content: Option<String>,
+    pub(crate) content: Option<Arc<str>>,
+    /// The position among all threads and comments that the ticket ever had; the id is made from it.
+    pub(crate) number: u16,
 }
 
 impl Conversation {
@@ -51,7 +57,7 @@ impl Conversation {
 
     /// The number after the one that the id was made from.
     pub(crate) fn next_number(&self) -> usize {
-        (self.id / 100 % CONVERSATIONS_MAX as u64) as usize + 1
+        usize::from(self.number) + 1
     }
 }
 
@@ -64,7 +70,7 @@ pub(crate) fn generate(
 ) -> Vec<Conversation> {
     let mut rng = Rng::new(population.seed, 60, u64::from(index));
     let most = u64::from(population.conversations_max);
-    let count = rng.below(most + 1).min(CONVERSATIONS_MAX as u64 / 2);
+    let count = rng.below(most + 1).min(NEAR_MAX as u64 / 2);
     let span = (modified - created).max(0) / 1000;
     let mut all = Vec::with_capacity(count as usize);
     for number in 0..count {
@@ -86,6 +92,7 @@ pub(crate) fn generate(
             modified: is_edited.then_some(at + 60_000),
             first: number == 0,
             content: None,
+            number: number as u16,
         });
     }
     all
@@ -93,9 +100,13 @@ pub(crate) fn generate(
 
 /// The id of a ticket's thread or comment with this number.
 pub(crate) fn conversation_id(seed: u64, ticket: u32, number: usize, kind: ConversationKind) -> u64 {
+    if number >= NEAR_MAX {
+        let index = u64::from(ticket) * CONVERSATIONS_MAX as u64 + number as u64;
+        return ids::id(seed, Kind::FarConversation, index);
+    }
     let kind = match kind {
         ConversationKind::Thread { .. } => Kind::Thread,
         ConversationKind::Comment { .. } => Kind::Comment,
     };
-    ids::id(seed, kind, u64::from(ticket) * CONVERSATIONS_MAX as u64 + number as u64)
+    ids::id(seed, kind, u64::from(ticket) * NEAR_MAX as u64 + number as u64)
 }

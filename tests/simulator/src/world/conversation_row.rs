@@ -33,7 +33,7 @@ impl World {
     /// The content: HTML for threads and for two comments in three, plain text for the third.
     fn content(&self, item: &Conversation) -> String {
         if let Some(content) = &item.content {
-            return content.clone();
+            return content.to_string();
         }
         let mut rng = Rng::new(self.seed, 61, item.id);
         let text = match item.author {
@@ -45,8 +45,9 @@ impl World {
 
     /// The row of `GET /tickets/{id}/threads`, without the content.
     pub(crate) fn thread_row(&self, ticket: &Ticket, item: &Conversation) -> Object {
-        let content = self.content(item).replace(['<', '>'], " ");
-        let summary: String = content.chars().take(SUMMARY_CHARACTERS).collect();
+        let content = self.content(item);
+        let plain = content.chars().map(|letter| if matches!(letter, '<' | '>') { ' ' } else { letter });
+        let summary: String = plain.take(SUMMARY_CHARACTERS).collect();
         into_object(json!({
             "id": item.id.to_string(), "channel": ticket.channel_code(), "canReply": true,
             "contentType": "text/html", "hasAttach": has_attachment(item),

@@ -9,14 +9,12 @@ use crate::world::table::{Lifecycle, Table};
 use crate::world::ticket::{TICKET, Ticket};
 use crate::world::ticket_fields::{TicketField, list_with_included};
 
-/// Bytes of cached rows: the list rows of a million tickets with every `include`, and little more.
-const CACHE_BYTES_MAX: u64 = 1_900 << 20;
-
 /// Tickets rendered at a time when the cache is filled.
 const WARM_ROWS: usize = 1_000;
 
 /// The generated tickets; archived and trashed ones are spread evenly among the others.
-pub(crate) fn generate(population: &Population, sizes: &Sizes) -> Table<Ticket> {
+/// At most `cache_bytes` of rendered rows are kept.
+pub(crate) fn generate(population: &Population, sizes: &Sizes, cache_bytes: u64) -> Table<Ticket> {
     let seed = population.seed;
     let mut rows: Vec<Ticket> =
         (0..population.tickets).map(|index| Ticket::generate(population, index)).collect();
@@ -31,7 +29,7 @@ pub(crate) fn generate(population: &Population, sizes: &Sizes) -> Table<Ticket> 
             ticket.lifecycle = Lifecycle::Trashed { at: ticket.modified, by };
         }
     }
-    Table::with_cache(&TICKET, seed, rows, CACHE_BYTES_MAX)
+    Table::with_cache(&TICKET, seed, rows, cache_bytes)
 }
 
 impl World {

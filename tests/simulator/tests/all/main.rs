@@ -6,13 +6,17 @@ mod receiver;
 mod support;
 
 mod admin;
+mod bulk;
 mod changes;
 mod deliveries;
 mod faults;
 mod limits;
 mod oauth;
+mod others;
 mod paging;
 mod program;
+mod readings;
+mod rules;
 mod shapes;
 mod signatures;
 mod webhooks;

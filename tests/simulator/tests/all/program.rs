@@ -60,8 +60,35 @@ fn a_port_in_use_ends_with_code_1_and_a_hint() {
 
 #[test]
 fn wrong_flags_end_with_code_2() {
-    for flags in [["--no-such-flag", "1"], ["--faults", "many"], ["--daily-credits", "none"]] {
+    let wrong = [
+        ["--no-such-flag", "1"],
+        ["--faults", "many"],
+        ["--daily-credits", "none"],
+        ["--set", "no.such.setting=1"],
+        ["--set", "concurrency"],
+    ];
+    for flags in wrong {
         let output = command().args(flags).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
     }
+}
+
+#[test]
+fn set_changes_any_setting() {
+    let flags = [
+        "--set",
+        "readings.list_rows_max=7",
+        "--set",
+        "faults.rules=[{\"path\":\"/agents\",\"answer\":403}]",
+    ];
+    let mut program = Program(command().args(["--tickets", "3"]).args(flags).spawn().expect("it starts"));
+    let mut line = String::new();
+    BufReader::new(program.0.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    let url = line.trim().strip_prefix("listening on ").expect("the URL").to_owned();
+    let mut client = Client::connect(&url).expect("it listens");
+    let settings = client.send("GET", "/_admin/settings", "").expect("an answer").json();
+    assert_eq!(settings["readings"]["list_rows_max"], json!(7));
+    assert_eq!(settings["faults"]["rules"][0]["answer"], json!(403));
+    client.send("POST", "/_admin/shutdown", "").expect("an answer");
+    assert_eq!(program.0.wait().expect("an end").code(), Some(0));
 }

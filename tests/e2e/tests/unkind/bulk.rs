@@ -1,0 +1,150 @@
+//! Many records at once: one second with more rows than a search reaches, imports, deletes, huge tickets.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::Setup;
+use crate::world::{
+    HOUR_MS, calls_of, equals_truth, has_the_rows, large_world, options, shows_the_changes, within, world,
+    world_since,
+};
+
+fn change(setup: &Setup, mutation: Value) {
+    setup.simulator.mutate(mutation).expect("a change");
+}
+
+#[test]
+#[ignore = "guest.md M8"]
+fn six_thousand_rows_of_one_second_are_all_found() {
+    let mut options = options(5);
+    options.sizes.contacts = 6_000;
+    let setup = large_world(options, &["contacts"]);
+    setup.sync();
+    let values = json!({"lastName": "one second"});
+    change(
+        &setup,
+        json!({"op": "bulk", "table": "contacts", "change": "update", "count": 6_000, "values": values}),
+    );
+    within(&setup, &["sync"], 8_000).exits(0);
+    equals_truth(&setup, &["contacts"]);
+}
+
+#[test]
+#[ignore = "guest.md H2"]
+fn a_macro_over_4000_tickets_is_read_once() {
+    let setup = world_since(HOUR_MS, options(4_000), &["tickets"]);
+    setup.sync();
+    change(&setup, json!({"op": "bulk", "table": "tickets", "change": "update", "count": 4_000}));
+    let mut calls = 0;
+    for _ in 0..4 {
+        setup.simulator.advance(Duration::from_secs(300));
+        calls += calls_of(&setup, &["sync"]);
+    }
+    assert!(calls <= 4_000 * 11 / 10 + 100, "{calls} calls for 4,000 changed rows");
+    equals_truth(&setup, &["tickets"]);
+}
+
+#[test]
+#[ignore = "guest.md H2"]
+fn sixty_thousand_changes_in_half_an_hour_are_read_to_the_end() {
+    let mut options = options(5);
+    options.sizes.contacts = 60_000;
+    options.settings.daily_credits = Some(10_000_000);
+    let setup = large_world(options, &["contacts"]);
+    setup.sync();
+    let half_hour = 30 * 60 * 1_000;
+    change(
+        &setup,
+        json!({
+            "op": "bulk", "table": "contacts", "change": "update", "count": 60_000, "spread_ms": half_hour,
+        }),
+    );
+    within(&setup, &["sync"], 70_000).exits(0);
+    equals_truth(&setup, &["contacts"]);
+}
+
+/// One ticket among twenty with many long mails is read.
+fn ticket_with_threads(count: u32) {
+    let setup = large_world(options(20), &["ticket_conversations"]);
+    let id = crate::compare::truth(&setup.simulator, "tickets", true).into_keys().nth(3).expect("a ticket");
+    change(&setup, json!({"op": "addThreads", "ticket": id, "count": count, "bytes": 200_000}));
+    within(&setup, &["sync"], 1_500).exits(0);
+    equals_truth(&setup, &["ticket_conversations"]);
+}
+
+#[test]
+fn a_ticket_with_300_threads_of_200_kb_is_read() {
+    ticket_with_threads(300);
+}
+
+#[test]
+#[ignore = "guest.md H4"]
+fn a_ticket_with_400_threads_of_200_kb_is_read() {
+    ticket_with_threads(400);
+}
+
+#[test]
+#[ignore = "guest.md H4"]
+fn short_batches_fetch_no_page_of_parents_again() {
+    let tables = ["ticket_conversations"];
+    let setup =
+        Setup::with(options(90), |own| crate::world::file(own, &tables).set("batch.max_time", "\"1ms\""));
+    setup.authorize();
+    within(&setup, &["sync"], 1_500).exits(0);
+    equals_truth(&setup, &tables);
+    let pages = setup.requests_to("GET /tickets");
+    assert!(pages <= 3, "{pages} pages for 90 tickets");
+}
+
+#[test]
+#[ignore = "guest.md M7"]
+fn rows_deleted_at_a_page_boundary_do_not_restart_a_snapshot() {
+    let usual = calls_of(&world(options(1_500), &["tickets"]), &["sync"]);
+    let setup = world(options(1_500), &["tickets"]);
+    let stop = desk_simulator::Rule { after: 12, ..desk_simulator::Rule::new("/tickets", 500) };
+    setup.simulator.add_rule(stop);
+    let before = setup.requests();
+    setup.host(&["sync"]);
+    setup.simulator.heal();
+    let read = crate::world::live_ids(&setup, "tickets").len();
+    assert!((300..1_400).contains(&read), "{read} rows before the delete");
+    let from = read - 13;
+    change(
+        &setup,
+        json!({"op": "bulk", "table": "tickets", "change": "moveToTrash", "from": from, "count": 26}),
+    );
+    within(&setup, &["sync"], usual).exits(0);
+    let calls = setup.requests() - before;
+    assert!(calls <= usual * 12 / 10, "{calls} calls, {usual} without the delete");
+    setup.sync();
+    has_the_rows(&setup, "tickets");
+}
+
+#[test]
+fn tickets_that_move_between_departments_follow() {
+    let setup = world(options(200), &["tickets"]);
+    setup.sync();
+    let department = crate::compare::truth(&setup.simulator, "departments", true).into_keys().next_back();
+    let values = json!({"departmentId": department.expect("a department")});
+    change(
+        &setup,
+        json!({"op": "bulk", "table": "tickets", "change": "update", "count": 90, "values": values}),
+    );
+    within(&setup, &["sync"], 400).exits(0);
+    equals_truth(&setup, &["tickets"]);
+}
+
+#[test]
+fn an_import_of_one_second_is_read() {
+    let setup = large_world(options(50), &["tickets", "contacts"]);
+    setup.sync();
+    let import =
+        |table: &str, count: u32| json!({"op": "bulk", "table": table, "change": "create", "count": count});
+    change(&setup, import("tickets", 700));
+    change(&setup, import("contacts", 400));
+    within(&setup, &["sync"], 1_400).exits(0);
+    // A search row lacks members that only a list shows: the rows are compared, not their members.
+    shows_the_changes(&setup, "tickets");
+    shows_the_changes(&setup, "contacts");
+}

@@ -1,0 +1,36 @@
+//! Conflicts of the reference (§9, §3.2, §8): each switch turns on the reading that is not the default.
+//!
+//! Further switches of the same kind are older and stay where they were: `refuse_fields`, `refuse_include`,
+//! `refuse_sort_by`, `empty_list_as_200`, `tickets_sort_by_modified_time`.
+
+use serde::{Deserialize, Serialize};
+
+/// The other readings. All off by default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Readings {
+    /// The recycle bin lists the first deleted first; no order is documented (§7).
+    pub recycle_bin_oldest_first: bool,
+    /// The recycle bin accepts a limit of 100, as its text says, in place of 50 (conflict 4).
+    pub recycle_bin_limit_100: bool,
+    /// `deletedTime` is epoch milliseconds in place of ISO 8601 (§3.3).
+    pub recycle_bin_epoch_times: bool,
+    /// Each `id` is a JSON number: the OAS accepts both (§3.3).
+    pub ids_as_numbers: bool,
+    /// Plain lists end at this row, as one connector reports: 422 beyond (§3.2). None: no cap.
+    pub list_rows_max: Option<u64>,
+    /// The largest `limit` of any list and search, where it is below the documented one. None: as documented.
+    pub limit_max: Option<u64>,
+    /// A `limit` above the largest is cut to it in place of 422.
+    pub limit_is_clamped: bool,
+    /// Lists below a record (threads, comments, conversations) start at `from=0`: `from=1` skips a row.
+    pub children_from_zero: bool,
+    /// `count` of a search is the number of rows on the page in place of all matches (conflict 8).
+    pub search_count_of_page: bool,
+    /// `count` of a search is text in place of a number (conflict 8).
+    pub search_count_as_text: bool,
+    /// A custom field in `fields` is an unknown name: 500 (§8, gotcha 9).
+    pub no_custom_fields_by_name: bool,
+    /// The older prices of lists: 10 and 50 credits beyond 2,000 and 10,000 rows (conflict 10).
+    pub older_prices: bool,
+}

@@ -1,0 +1,234 @@
+//! The credits benchmark: the price of reading, by the simulator's credit account.
+//!
+//! A first read, a quiet day, and a day of updates. A day is scaled down: a few rounds of five minutes stand
+//! for all of them. Discovery, which each `sync` repeats, counts four times a day, as `serve` makes it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::report;
+use crate::processes::{CODE, Simulator, connection_file};
+use crate::tools;
+
+/// Polls of a table that is followed by search, in a day: one every five minutes.
+const ROUNDS_PER_DAY: u64 = 288;
+const ROUND_MS: i64 = 300_000;
+/// Rounds before the measurement, so that the overlap of half an hour is full.
+const WARM_UP: u32 = 7;
+/// Discoveries of `serve` in a day.
+const DISCOVERIES_PER_DAY: u64 = 4;
+/// Tables that are read by full refresh, and how often in a day, as their declarations say.
+const REFRESHES: [(&str, u64); 3] = [("departments", 96), ("organization_fields", 24), ("contracts", 24)];
+const DISCOVERY: &str = "discovery";
+
+/// Calls and credits.
+type Cost = (u64, u64);
+/// Costs by group of endpoints.
+type Account = BTreeMap<&'static str, Cost>;
+
+pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Result<()> {
+    let machine = report::machine("the simulator");
+    let world = World::start(tickets)?;
+    world.sync(&[])?;
+    let first = world.account()?;
+    world.sync(&[])?;
+    let round = world.account()?;
+    let quiet = day(&round, ROUNDS_PER_DAY, &world.refreshes(&round)?);
+    let busy = world.busy(updates, rounds)?;
+    let busy = day(&busy, ROUNDS_PER_DAY / u64::from(rounds), &world.refreshes(&round)?);
+    let mut text = format!(
+        "## Credits ({label})\n\n\
+         `cargo xtask bench credits --tickets {tickets} --updates {updates} --rounds {rounds} --label \
+         {label}`; {machine}. {tickets} tickets with up to 8 threads and comments, {} contacts, {} accounts, \
+         100 products and contracts. A day has {ROUNDS_PER_DAY} polls of each table that is followed by \
+         search; the day of {updates} updates was measured in {rounds} rounds. Half of the updates change a \
+         ticket, a quarter are replies or comments, a quarter change contacts. No webhooks.\n\n\
+         | calls, credits | first read | | quiet day | | {updates} updates | |\n\
+         |---|---:|---:|---:|---:|---:|---:|\n",
+        contacts(tickets),
+        accounts(tickets),
+    );
+    let groups: std::collections::BTreeSet<&str> =
+        first.keys().chain(quiet.keys()).chain(busy.keys()).copied().collect();
+    for group in groups {
+        let cell = |account: &Account| account.get(group).copied().unwrap_or_default();
+        let ((a, b), (c, d), (e, f)) = (cell(&first), cell(&quiet), cell(&busy));
+        let _ = writeln!(text, "| {group} | {a} | {b} | {c} | {d} | {e} | {f} |");
+    }
+    let ((a, b), (c, d), (e, f)) = (sum(&first), sum(&quiet), sum(&busy));
+    let _ = writeln!(text, "| **sum** | {a} | {b} | {c} | {d} | {e} | {f} |\n");
+    print!("{text}");
+    report::write(&format!("credits-{label}"), &text)
+}
+
+fn contacts(tickets: u32) -> u32 {
+    tickets / 5
+}
+
+fn accounts(tickets: u32) -> u32 {
+    tickets / 20
+}
+
+/// A day of as many rounds as `times` this one, with the full refreshes of a day.
+fn day(round: &Account, times: u64, refreshes: &Account) -> Account {
+    let mut day = refreshes.clone();
+    for (group, (calls, credits)) in round {
+        let times = if *group == DISCOVERY { DISCOVERIES_PER_DAY } else { times };
+        let entry = day.entry(group).or_default();
+        *entry = (entry.0 + calls * times, entry.1 + credits * times);
+    }
+    day
+}
+
+fn sum(account: &Account) -> Cost {
+    account.values().fold((0, 0), |sum, cost| (sum.0 + cost.0, sum.1 + cost.1))
+}
+
+/// The table, or the shared part, that an endpoint belongs to.
+fn group(endpoint: &str) -> &'static str {
+    let path = endpoint.split_once(" /").map_or(endpoint, |(_, path)| path);
+    match path.split('/').next().unwrap_or_default() {
+        "tickets" if path.contains("{id}/") => "ticket_conversations: threads, comments",
+        "tickets" | "ticketsCount" => "tickets: lists, searches, details",
+        "contacts" => "contacts",
+        "accounts" => "accounts",
+        "products" => "products",
+        "contracts" => "contracts",
+        "departments" => "departments",
+        "recycleBin" => "recycle bin",
+        _ => DISCOVERY,
+    }
+}
+
+/// A simulator, and a connection that is authorized.
+struct World {
+    simulator: Simulator,
+    folder: PathBuf,
+}
+
+impl World {
+    fn start(tickets: u32) -> Result<World> {
+        let folder = tools::fresh_folder("bench-credits")?;
+        let number = |value: u32| value.to_string();
+        let simulator = Simulator::start(&[
+            "--tickets",
+            &number(tickets),
+            "--contacts",
+            &number(contacts(tickets)),
+            "--accounts",
+            &number(accounts(tickets)),
+            "--products",
+            "100",
+            "--contracts",
+            "100",
+            "--token-throttle",
+            "0",
+            "--token-life-seconds",
+            "1000000",
+            "--daily-credits",
+            "unlimited",
+            "--concurrency",
+            "0",
+        ])?;
+        let file = connection_file(&simulator, "credits", "", "sqlite", &folder.join("rows.db"));
+        std::fs::write(folder.join("credits.toml"), file)?;
+        let world = World { simulator, folder };
+        // The source's clock ends at ours: the connector reads no window beyond its own time.
+        world.admin("POST", "clock", &json!({"offset_ms": -6 * 3_600_000}))?;
+        tools::run(world.runner(&["authorize", "--code", CODE])?.stdout(Stdio::null()))?;
+        world.admin("POST", "stats/reset", &json!({}))?;
+        Ok(world)
+    }
+
+    fn runner(&self, words: &[&str]) -> Result<Command> {
+        let mut command = Command::new(tools::release()?.join("host-runner"));
+        command.args(words).arg("--connection").arg(self.folder.join("credits.toml"));
+        command.arg("--data").arg(self.folder.join("data"));
+        Ok(command)
+    }
+
+    fn sync(&self, more: &[&str]) -> Result<()> {
+        let words = [&["sync"], more].concat();
+        tools::run(self.runner(&words)?.stdout(Stdio::null()).stderr(Stdio::null()))
+    }
+
+    /// The account since the last call of this function.
+    fn account(&self) -> Result<Account> {
+        let credits = self.admin("GET", "credits", &json!({}))?;
+        let mut account = Account::new();
+        for (endpoint, cost) in credits["endpoints"].as_object().context("no account")? {
+            let number = |key: &str| cost[key].as_u64().unwrap_or_default();
+            let entry = account.entry(group(endpoint)).or_default();
+            *entry = (entry.0 + number("calls"), entry.1 + number("credits"));
+        }
+        self.admin("POST", "stats/reset", &json!({}))?;
+        Ok(account)
+    }
+
+    /// The full refreshes of a day, without the discovery that each process makes.
+    fn refreshes(&self, round: &Account) -> Result<Account> {
+        let discovery = round.get(DISCOVERY).copied().unwrap_or_default();
+        let mut day = Account::new();
+        for (table, times) in REFRESHES {
+            self.sync(&["--full-refresh", "--table", table])?;
+            for (group, (calls, credits)) in self.account()? {
+                let (calls, credits) = if group == DISCOVERY {
+                    (calls.saturating_sub(discovery.0), credits.saturating_sub(discovery.1))
+                } else {
+                    (calls, credits)
+                };
+                let group = if group == DISCOVERY { "organization_fields" } else { group };
+                let entry = day.entry(group).or_default();
+                *entry = (entry.0 + calls * times, entry.1 + credits * times);
+            }
+        }
+        day.retain(|_, cost| *cost != (0, 0));
+        Ok(day)
+    }
+
+    /// Rounds of a day with this many updates; the account of all of them together.
+    fn busy(&self, updates: u32, rounds: u32) -> Result<Account> {
+        let each = u64::from(updates) / ROUNDS_PER_DAY;
+        let tables = ["tickets", "tickets", "ticket_conversations", "contacts"];
+        for round in 0..WARM_UP + rounds {
+            if round == WARM_UP {
+                self.account()?;
+            }
+            self.admin("POST", "clock", &json!({"advance_ms": ROUND_MS}))?;
+            self.admin("POST", "mutate", &json!({"seed": round, "count": each, "tables": tables}))?;
+            self.sync(&[])?;
+        }
+        let mut account = self.account()?;
+        if let Some(discovery) = account.get_mut(DISCOVERY) {
+            *discovery = (discovery.0 / u64::from(rounds), discovery.1 / u64::from(rounds));
+        }
+        Ok(account)
+    }
+
+    /// A call of the simulator's control API.
+    fn admin(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let authority = self.simulator.authority();
+        let mut stream = TcpStream::connect(authority)?;
+        let body = body.to_string();
+        write!(
+            stream,
+            "{method} /_admin/{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let Some((head, body)) = answer.split_once("\r\n\r\n") else { bail!("{path}: {answer}") };
+        if !head.starts_with("HTTP/1.1 200") {
+            bail!("{path}: {answer}");
+        }
+        Ok(serde_json::from_str(body)?)
+    }
+}
