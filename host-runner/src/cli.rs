@@ -37,7 +37,7 @@ use crate::request::Request;
 use crate::secret::Redactor;
 use crate::serve::control;
 use crate::stop::{self, Stop, Stopper};
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, LogFormat, Output};
 
 const ABOUT: &str =
     "Runs a source connector (a sandboxed WebAssembly component) and stores its rows in a database";
@@ -215,7 +215,8 @@ pub fn main() -> Exit {
     let redactor = Redactor::default();
     // The log is a server's only output, so `serve` logs one level more.
     let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));
-    telemetry::start(verbose, cli.global.log_format, &redactor);
+    let output = if matches!(cli.command, Command::Serve(_)) { Output::Queued } else { Output::Direct };
+    telemetry::start(verbose, cli.global.log_format, &redactor, output);
     let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
     let paths = Paths::new(cli.global.data, cli.global.component, cli.global.key_file, redactor);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -231,6 +232,8 @@ pub fn main() -> Exit {
     });
     let context = Context { printer, paths, connections: cli.global.connection, stop };
     let outcome = runtime.block_on(run(cli.command, &context));
+    // The log's last lines come before the error.
+    telemetry::flush();
     let exit = outcome.unwrap_or_else(|error| context.printer.error(&error));
     // Does not wait for blocking calls, such as a name lookup.
     runtime.shutdown_background();

@@ -149,16 +149,16 @@ impl Connection {
             })?;
             let text = text.strip_suffix('\n').unwrap_or(&text);
             let text = text.strip_suffix('\r').unwrap_or(text);
-            redactor.learn(text);
+            redactor.learn(&self.name, text);
             self.config.insert(key.to_owned(), Value::from(text));
         }
         for key in describe.keys().iter().filter(|key| key.is_secret()) {
             if let Some(value) = self.config.get(key.name) {
-                redactor.learn_config(value);
+                redactor.learn_config(&self.name, value);
             }
         }
         if let Some(secret) = self.sink.location.secret() {
-            redactor.learn(secret);
+            redactor.learn(&self.name, secret);
         }
         Ok(())
     }

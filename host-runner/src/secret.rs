@@ -1,20 +1,25 @@
 //! The redactor: replaces known secrets in every text that is printed or stored.
 //!
-//! Secrets of the configuration are kept until the process ends. Of sessions, whose tokens are renewed again
-//! and again, only the newest are kept. Knows neither the origin of secrets nor the destination of text.
+//! Secrets belong to a connection and are forgotten with it. Of its sessions, whose tokens are renewed again
+//! and again, the newest is kept, and a few texts of those before. Knows neither the origin of secrets nor the
+//! destination of text.
 
-use std::collections::{HashMap, VecDeque};
+mod search;
+
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use self::search::Search;
 
 /// Shortest configured secret that is searched for; a shorter one would blank out ordinary words.
 const CONFIGURED_BYTES_MIN: usize = 4;
 /// Shortest text in a session that counts as a secret: sessions also hold words like `Bearer`.
 const SESSION_BYTES_MIN: usize = 8;
-/// Texts kept of a connection's earlier sessions. A replaced token may be valid for another hour; a source
-/// allows about ten new tokens in ten minutes, and a component usually requests one in an hour.
-const FORMER_MAX: usize = 64;
+/// Texts kept of a connection's earlier sessions. A replaced token may be valid for another hour, and a
+/// component usually requests one in an hour; more are kept because a restart requests one early.
+const FORMER_MAX: usize = 8;
 /// The replacement of a secret.
 const MASK: &str = "[secret]";
 
@@ -26,12 +31,20 @@ pub struct Redactor {
 
 #[derive(Default)]
 struct Known {
-    /// Secrets of configurations.
-    permanent: Vec<String>,
-    /// Secrets of sessions, by connection; the newest last.
-    sessions: HashMap<String, VecDeque<String>>,
-    /// All of them in every encoding, longest first, so that no part is left around a secret within another.
-    needles: Vec<String>,
+    /// By the name of the connection.
+    connections: HashMap<String, Secrets>,
+    search: Search,
+}
+
+/// The secrets of one connection.
+#[derive(Default)]
+struct Secrets {
+    /// Of the connection file, of grants, and of the webhook URL.
+    configured: HashSet<String>,
+    /// Of the newest session.
+    session: Vec<String>,
+    /// Of earlier sessions, the newest last.
+    former: VecDeque<String>,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -41,47 +54,67 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Adds a secret of the configuration, until the process ends.
-    pub fn learn(&self, secret: &str) {
+    /// Adds a secret of a connection's configuration.
+    pub fn learn(&self, connection: &str, secret: &str) {
         if secret.len() >= CONFIGURED_BYTES_MIN {
-            self.change(|known| known.add_permanent(vec![secret.to_owned()]));
+            self.learn_all(connection, vec![secret.to_owned()]);
         }
     }
 
+    /// Adds every text in a value of a connection's configuration.
+    pub fn learn_config(&self, connection: &str, value: &Value) {
+        let mut found = Vec::new();
+        texts(value, CONFIGURED_BYTES_MIN, &mut found);
+        self.learn_all(connection, found);
+    }
+
     /// Adds the texts of a connection's newest session at any depth, and drops those of its oldest. Origins
-    /// such as `https://host` stay readable; every other text of some length may be a secret.
+    /// such as `https://host` and public keys stay readable; every other text of some length may be a secret.
     pub fn learn_session(&self, connection: &str, session: &str) {
         let mut found = Vec::new();
         match serde_json::from_str::<Value>(session) {
             Ok(value) => texts(&value, SESSION_BYTES_MIN, &mut found),
-            Err(_) => found.push(session.to_owned()),
+            Err(_) if session.len() >= SESSION_BYTES_MIN => found.push(session.to_owned()),
+            Err(_) => {}
         }
-        self.change(|known| known.add_session(connection, found));
+        self.change(connection, |secrets| secrets.renew(found));
     }
 
-    /// Adds every text in a value of the configuration, until the process ends.
-    pub fn learn_config(&self, value: &Value) {
-        let mut found = Vec::new();
-        texts(value, CONFIGURED_BYTES_MIN, &mut found);
-        self.change(|known| known.add_permanent(found));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Known) -> bool) {
+    /// Drops the secrets of a connection that was removed.
+    pub fn forget(&self, connection: &str) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if change(&mut known) {
-            known.encode();
+        // They are searched for until the next build.
+        known.connections.remove(connection);
+    }
+
+    fn learn_all(&self, connection: &str, found: Vec<String>) {
+        self.change(connection, |secrets| {
+            found.into_iter().filter(|text| secrets.configured.insert(text.clone())).collect()
+        });
+    }
+
+    /// Changes the secrets of a connection; `change` returns the new ones.
+    fn change(&self, connection: &str, change: impl FnOnce(&mut Secrets) -> Vec<String>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let new = change(known.connections.entry(connection.to_owned()).or_default());
+        new.iter().flat_map(|secret| spellings(secret)).for_each(|text| known.search.add(text));
+        if known.search.is_stale() {
+            let all: HashSet<&String> = known.connections.values().flat_map(Secrets::all).collect();
+            let all = all.into_iter().flat_map(|secret| spellings(secret)).collect();
+            known.search.rebuild(all);
         }
     }
 
     /// The text without the secrets.
     pub fn redact(&self, text: &str) -> String {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut clean = text.to_owned();
-        for needle in &known.needles {
-            if clean.contains(needle.as_str()) {
-                clean = clean.replace(needle.as_str(), MASK);
-            }
+        let (mut clean, mut end) = (String::with_capacity(text.len()), 0);
+        for found in known.search.find(text) {
+            clean.push_str(&text[end..found.start]);
+            clean.push_str(MASK);
+            end = found.end;
         }
+        clean.push_str(&text[end..]);
         clean
     }
 
@@ -99,38 +132,30 @@ impl Redactor {
     }
 }
 
-impl Known {
-    /// Adds permanent secrets; true if one is new.
-    fn add_permanent(&mut self, found: Vec<String>) -> bool {
-        let before = self.permanent.len();
-        for text in found {
-            if !self.permanent.contains(&text) {
-                self.permanent.push(text);
-            }
-        }
-        self.permanent.len() > before
+impl Secrets {
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.configured.iter().chain(&self.session).chain(&self.former)
     }
 
-    /// Adds the texts of a connection's newest session; true if one is new.
-    fn add_session(&mut self, connection: &str, found: Vec<String>) -> bool {
-        let texts = self.sessions.entry(connection.to_owned()).or_default();
-        let is_new = found.iter().any(|text| !texts.contains(text));
-        texts.retain(|text| !found.contains(text));
-        let former = texts.len().saturating_sub(FORMER_MAX);
-        texts.drain(..former);
-        texts.extend(found);
-        is_new
+    /// Replaces the texts of the session; returns those that are new.
+    fn renew(&mut self, session: Vec<String>) -> Vec<String> {
+        let is_known = |text: &&String| !self.session.contains(text) && !self.former.contains(text);
+        let new = session.iter().filter(is_known).cloned().collect();
+        let before = std::mem::replace(&mut self.session, session);
+        self.former.extend(before.into_iter().filter(|text| !self.session.contains(text)));
+        self.former.retain(|text| !self.session.contains(text));
+        let excess = self.former.len().saturating_sub(FORMER_MAX);
+        self.former.drain(..excess);
+        new
     }
+}
 
-    /// Encodes all secrets as they may occur in text.
-    fn encode(&mut self) {
-        let all = self.permanent.iter().chain(self.sessions.values().flatten());
-        let mut needles: Vec<String> =
-            all.flat_map(|secret| [secret.clone(), percent_encoded(secret), json_escaped(secret)]).collect();
-        needles.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-        needles.dedup();
-        self.needles = needles;
-    }
+/// A secret in every encoding in which it may occur in text.
+fn spellings(secret: &str) -> Vec<String> {
+    let mut all = vec![secret.to_owned(), percent_encoded(secret), json_escaped(secret)];
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Every text in a value that is long enough.
@@ -140,11 +165,16 @@ fn texts(value: &Value, bytes_min: usize, found: &mut Vec<String>) {
             found.push(text.clone());
         }
         Value::Array(items) => items.iter().for_each(|item| texts(item, bytes_min, found)),
-        Value::Object(members) => {
+        Value::Object(members) if !is_public_key(members) => {
             members.values().for_each(|item| texts(item, bytes_min, found));
         }
         _ => {}
     }
+}
+
+/// A public key in JSON (RFC 7517). Private ones and shared secrets have the member `d` or `k`.
+fn is_public_key(members: &Map<String, Value>) -> bool {
+    members.contains_key("kty") && !members.contains_key("d") && !members.contains_key("k")
 }
 
 fn is_origin(text: &str) -> bool {
@@ -174,64 +204,86 @@ fn json_escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{FORMER_MAX, Redactor};
 
     #[test]
     fn secrets_are_removed_in_every_encoding() {
         let redactor = Redactor::default();
-        redactor.learn("p/ss w\"rd");
+        redactor.learn("acme", "p/ss w\"rd");
         let text = r#"p/ss w"rd and p%2Fss%20w%22rd and {"k":"p/ss w\"rd"}"#;
         let clean = redactor.redact(text);
         assert_eq!(clean, r#"[secret] and [secret] and {"k":"[secret]"}"#);
     }
 
     #[test]
-    fn texts_at_any_depth_of_a_session_are_secrets_but_origins_are_not() {
+    fn texts_at_any_depth_of_a_session_are_secrets_but_origins_and_public_keys_are_not() {
         let redactor = Redactor::default();
-        redactor.learn_session(
-            "acme",
-            r#"{"v":1,"type":"Bearer","tokens":[{"access":"1000.abcdef"}],"api":"https://api.example.com"}"#,
-        );
+        let public = json!({ "kty": "RSA", "kid": "key-number-one", "n": "modulus-of-many-digits" });
+        let private = json!({ "kty": "RSA", "kid": "key-number-two", "d": "private-exponent" });
+        let session = json!({
+            "v": 1, "type": "Bearer", "tokens": [{ "access": "1000.abcdef" }], "api": "https://api.example.com",
+            "keys": [public, private],
+        });
+        redactor.learn_session("acme", &session.to_string());
         let clean = redactor.redact("1000.abcdef Bearer https://api.example.com/x");
         assert_eq!(clean, "[secret] Bearer https://api.example.com/x");
+        let clean = redactor.redact("key-number-one modulus-of-many-digits private-exponent");
+        assert_eq!(clean, "key-number-one modulus-of-many-digits [secret]");
     }
 
     #[test]
     fn the_texts_of_sessions_are_bounded_and_a_valid_secret_is_always_redacted() {
         let redactor = Redactor::default();
-        redactor.learn("configured");
+        redactor.learn("acme", "configured");
         let token = |number: usize| format!("1000.access-token-{number}.");
         let renew = |connection: &str, number: usize| {
-            let session =
-                serde_json::json!({ "refresh": format!("{connection}-refresh-1"), "access": token(number) });
+            let session = json!({ "refresh": format!("{connection}-refresh-1"), "access": token(number) });
             redactor.learn_session(connection, &session.to_string());
         };
         renew("other", 1_000_000);
         (0..10_000).for_each(|number| renew("acme", number));
-        let count = redactor.known.read().expect("read").needles.len();
-        assert!(count <= FORMER_MAX + 10, "{count} are known");
         let live = ["configured", "acme-refresh-1", "other-refresh-1", &token(1_000_000)];
         for secret in live.into_iter().map(str::to_owned).chain((10_000 - FORMER_MAX..10_000).map(token)) {
             assert_eq!(redactor.redact(&secret), "[secret]", "{secret}");
         }
         assert_eq!(redactor.redact(&token(17)), token(17), "replaced long ago");
+        let built = redactor.known.read().expect("read").search.built();
+        assert!(built <= FORMER_MAX + 10, "{built} are searched for");
         // The texts of the session before an empty one, as after a reset, stay secret.
         redactor.learn_session("acme", "{}");
         assert_eq!(redactor.redact("acme-refresh-1"), "[secret]");
     }
 
     #[test]
-    fn a_secret_within_another_is_removed_with_it() {
+    fn the_secrets_of_a_removed_connection_are_dropped_and_those_of_others_are_kept() {
         let redactor = Redactor::default();
-        redactor.learn("abcd");
-        redactor.learn("xxabcdxx");
-        assert_eq!(redactor.redact("xxabcdxx abcd"), "[secret] [secret]");
+        redactor.learn("acme", "shared-by-both");
+        redactor.learn("acme", "of-acme-alone");
+        redactor.learn("other", "shared-by-both");
+        redactor.forget("acme");
+        // Enough to build the automaton again.
+        (0..1_000).for_each(|number| redactor.learn("other", &format!("secret-number-{number}")));
+        assert_eq!(redactor.redact("shared-by-both"), "[secret]");
+        assert_eq!(redactor.redact("of-acme-alone"), "of-acme-alone");
+        assert_eq!(redactor.redact("secret-number-999 secret-number-0"), "[secret] [secret]");
+    }
+
+    #[test]
+    fn secrets_that_overlap_are_removed_together_also_if_one_is_new() {
+        let redactor = Redactor::default();
+        redactor.learn("acme", "abcd");
+        (0..1_000).for_each(|number| redactor.learn("other", &format!("secret-number-{number}")));
+        redactor.learn("acme", "xxabcdxx");
+        redactor.learn("acme", "cdxxyy");
+        assert_eq!(redactor.redact("xxabcdxx abcd abcdxxyy"), "[secret] [secret] [secret]");
     }
 
     #[test]
     fn the_debug_output_holds_no_secret() {
         let redactor = Redactor::default();
-        redactor.learn("very secret");
+        redactor.learn("acme", "very secret");
         assert!(!format!("{redactor:?}").contains("secret\""));
         assert!(!format!("{redactor:?}").contains("very"));
     }

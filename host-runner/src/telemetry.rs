@@ -1,9 +1,15 @@
 //! Logs: structured, on stderr, with secrets removed from each line.
 //!
+//! Under `serve` a thread of its own writes them: a reader of stderr that stalls stalls nothing else. Lines
+//! beyond a bound are dropped and counted then ([`queue`]).
+//!
 //! Stable field names: `table`, `rows`, `requests`, `elapsed_ms`, `attempt`, `wait_ms`, `kind`, `origin`,
 //! `error`, `denial`, `remedy`. Does not know what is logged.
 
+mod queue;
+
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -12,7 +18,41 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::queue::Queue;
 use crate::secret::Redactor;
+
+/// Writes the lines of a server; none for other commands.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// How lines reach stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// At once, by the thread that logs: lines and errors of a command stay in their order.
+    Direct,
+    /// By a thread of its own.
+    Queued,
+}
+
+/// Writes to stderr, or hands over to the thread that does.
+#[derive(Clone, Copy)]
+enum Sink {
+    Stderr,
+    Queue,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match (self, QUEUE.get()) {
+            (Self::Queue, Some(queue)) => queue.push(bytes.to_vec()),
+            _ => std::io::stderr().write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 /// The format of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -25,7 +65,7 @@ pub enum LogFormat {
 }
 
 /// Starts logging; `verbose` counts `-v`.
-pub fn start(verbose: u8, format: LogFormat, redactor: &Redactor) {
+pub fn start(verbose: u8, format: LogFormat, redactor: &Redactor, output: Output) {
     let own = match verbose {
         0 => Level::WARN,
         1 => Level::INFO,
@@ -37,13 +77,32 @@ pub fn start(verbose: u8, format: LogFormat, redactor: &Redactor) {
     let others = if verbose >= 2 { LevelFilter::WARN } else { LevelFilter::ERROR };
     let filter = Targets::new().with_target("host_runner", own).with_default(others);
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = Lines::new(redactor, std::io::stderr().is_terminal(), std::io::stderr);
+    let sink = match output {
+        Output::Direct => Sink::Stderr,
+        Output::Queued => {
+            QUEUE.get_or_init(|| Queue::start(std::io::stderr()));
+            Sink::Queue
+        }
+    };
+    let lines = Lines::new(redactor, std::io::stderr().is_terminal(), move || sink);
     let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
     // Only the first start of a process counts; tests start several times.
     let _already = match format {
         LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
+}
+
+/// Writes a line for the operator, in its order among the lines of the log.
+pub fn line(text: &str) {
+    let _closed = Sink::Queue.write_all(format!("{text}\n").as_bytes());
+}
+
+/// Waits until all lines are written; a reader that stalls ends the wait.
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush();
+    }
 }
 
 /// Creates one [`Line`] per event.
@@ -106,7 +165,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_written_in_two_pieces_is_redacted() {
         let redactor = Redactor::default();
-        redactor.learn("very-secret");
+        redactor.learn("acme", "very-secret");
         let lines = Lines::new(&redactor, false, Mutex::new(Vec::new()));
         let mut line = lines.make_writer();
         line.write_all(b"token=very-").expect("written");

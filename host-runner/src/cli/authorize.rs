@@ -40,8 +40,8 @@ pub(super) async fn run(authorize: &Authorize, context: &Context) -> Result<Exit
         (.., Some(grant)) => input::json("--grant", &input::text(grant)?)?,
         (None, None, None) => json!({}),
     };
-    context.paths.redactor.learn_config(&grant);
     let connection = context.connection()?;
+    context.paths.redactor.learn_config(&connection.name, &grant);
     let () = context.request(&connection, Request::Authorize { grant: grant.to_string() }).await?;
     if context.printer.json {
         context.printer.value(&json!({ "connection": connection.name, "authorized": true }));

@@ -138,7 +138,7 @@ impl ControlServer {
             }
             Request::Authorize { ref grant } => {
                 let grant = serde_json::from_str(grant).unwrap_or_else(|_| Value::from(grant.as_str()));
-                self.redactor.learn_config(&grant);
+                self.redactor.learn_config(self.store.name(), &grant);
             }
             _ => {}
         }

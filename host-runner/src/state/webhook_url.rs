@@ -79,7 +79,7 @@ impl WebhookUrl<'_> {
     /// The secret, hidden from all output: the redactor learns it.
     pub fn secret(&self) -> Result<UrlSecret> {
         let secret = self.reveal()?;
-        self.0.0.redactor.learn(secret.reveal());
+        self.0.0.redactor.learn(self.0.name(), secret.reveal());
         Ok(secret)
     }
 

@@ -122,7 +122,7 @@ fn counters_without_labels_start_at_zero() {
 #[test]
 fn label_values_are_escaped_and_redacted() {
     let fixture = Fixture::new();
-    fixture.redactor.learn("very-secret");
+    fixture.redactor.learn("acme", "very-secret");
     fixture.meters.count(|readings| {
         readings.ignored("a\"b\\c\nd");
         readings.ignored("very-secret");

@@ -1,0 +1,113 @@
+//! Lines on their way to a thread that writes them. Never blocks who logs: beyond its bounds it drops lines,
+//! and the thread writes how many.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Lines that wait: a few MiB, and many seconds of a busy log.
+const LINES_MAX: usize = 8_192;
+/// Longest wait for the last lines when the program ends.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+enum Entry {
+    Line(Vec<u8>),
+    /// Answered once every line before it is written.
+    Flush(SyncSender<()>),
+}
+
+/// See the file's header.
+pub(super) struct Queue {
+    entries: SyncSender<Entry>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Queue {
+    /// Starts the thread. Without one, lines are dropped once the queue is full.
+    pub(super) fn start(output: impl Write + Send + 'static) -> Self {
+        let (entries, receiver) = sync_channel(LINES_MAX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
+        let _no_thread = std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write(&receiver, &counted, output));
+        Self { entries, dropped }
+    }
+
+    /// Hands over a line.
+    pub(super) fn push(&self, line: Vec<u8>) {
+        if let Err(TrySendError::Full(_)) = self.entries.try_send(Entry::Line(line)) {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Waits until the lines so far are written, at most [`FLUSH_WITHIN`].
+    pub(super) fn flush(&self) {
+        let (written, wait) = sync_channel(1);
+        if self.entries.try_send(Entry::Flush(written)).is_ok() {
+            let _too_slow = wait.recv_timeout(FLUSH_WITHIN);
+        }
+    }
+}
+
+fn write(entries: &Receiver<Entry>, dropped: &AtomicU64, mut output: impl Write) {
+    for entry in entries {
+        let missing = dropped.swap(0, Relaxed);
+        if missing > 0 {
+            let text = format!("{missing} lines of the log were dropped: they were not read in time\n");
+            let _closed = output.write_all(text.as_bytes());
+        }
+        match entry {
+            // A closed pipe ends the lines, not the program.
+            Entry::Line(line) => drop(output.write_all(&line)),
+            Entry::Flush(written) => drop(written.send(())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::{LINES_MAX, Queue};
+
+    /// Writes a line each time it is told to.
+    struct Stalling {
+        go: Receiver<()>,
+        written: Sender<String>,
+    }
+
+    impl Write for Stalling {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ended = self.go.recv();
+            let _nobody_reads = self.written.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_stalls_blocks_nobody_and_dropped_lines_are_counted() {
+        let ((tell, go), (written, lines)) = (channel(), channel());
+        let queue = Queue::start(Stalling { go, written });
+        // Would block here if the output could.
+        for number in 0..LINES_MAX + 100 {
+            queue.push(format!("line {number}\n").into_bytes());
+        }
+        for _ in 0..2 * LINES_MAX {
+            let _closed = tell.send(());
+        }
+        queue.push(b"last\n".to_vec());
+        queue.flush();
+        let lines: Vec<String> = lines.try_iter().collect();
+        assert_eq!(lines.first().map(String::as_str), Some("line 0\n"));
+        let dropped = lines.iter().find(|line| line.contains("lines of the log were dropped"));
+        assert!(dropped.is_some(), "{} lines, the last: {:?}", lines.len(), lines.last());
+    }
+}
