@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use host_runner::clock::now_ms;
-use host_runner::ingress::{Ingress, Options};
+use host_runner::ingress::{Ingress, Listener, Options};
 use host_runner::journal::{Journal, JournalLimits};
 use host_runner::stop::{Stopper, channel};
 use host_runner::webhook_url::{UrlRegistry, UrlSecrets};
@@ -67,9 +67,7 @@ fn main() {
         if idle > 0 {
             // The server accepts in order: once this connection is served, all others are accepted.
             let mut last = TcpStream::connect(address).await.expect("connected");
-            last.write_all(b"GET /-/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-                .await
-                .expect("sent");
+            last.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("sent");
             last.read_to_end(&mut Vec::new()).await.expect("an answer");
         }
         let idle_kib = resident_kib() - before;
@@ -177,8 +175,8 @@ impl Server {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let options = Options::new(([127, 0, 0, 1], 0).into());
-                let ingress = Ingress::bind(options, registry, of_server).expect("bound");
+                let listener = Listener::bind("--listen", ([127, 0, 0, 1], 0).into()).expect("bound");
+                let ingress = Ingress::new(listener, Options::default(), registry, of_server).expect("made");
                 tell.send(ingress.local_addr).expect("told");
                 ingress.run(stop).await;
             });

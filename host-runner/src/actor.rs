@@ -217,6 +217,9 @@ impl<'a> Actor<'a> {
         if is_due(self.discovery.due()) {
             return self.rediscover().await;
         }
+        if is_table_due && !self.may_read().await? {
+            return Ok(());
+        }
         if let Some(next) = self.poll.schedule.next(now) {
             return self.read(next).await;
         }
@@ -226,9 +229,21 @@ impl<'a> Actor<'a> {
         self.wait().await
     }
 
+    /// Waits for a permit to read; false if a delivery or a command came first.
+    async fn may_read(&mut self) -> Result<bool, Stopped> {
+        tokio::select! {
+            biased;
+            () = self.core.stop.requested() => Err(Stopped::Requested),
+            reserved = self.core.connection.sandbox.reserve_read() => Ok(reserved.map(|()| true)?),
+            Some(command) = self.commands.recv() => self.answer(command).await.map(|()| false),
+            () = changed(&mut self.queue) => Ok(false),
+        }
+    }
+
     /// Waits for a delivery, a command, a stop, or the time at which something is due.
     async fn wait(&mut self) -> Result<(), Stopped> {
         self.settle().await?;
+        self.core.connection.sandbox.unreserve();
         let (now, is_running) = (Instant::now(), self.discovery.is_done());
         let mut due = self.discovery.due();
         if is_running {

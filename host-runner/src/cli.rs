@@ -30,7 +30,7 @@ use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::limits::Limits;
-use crate::loaded::{Engines, LoadedConnection};
+use crate::loaded::{LoadedConnection, SharedEngine};
 use crate::paths::Paths;
 use crate::report::Printer;
 use crate::request::Request;
@@ -176,7 +176,7 @@ impl Context {
 
     /// The component that a flag names, or the only one next to this program.
     fn component(&self) -> Result<Component> {
-        Engines::default().component(&self.paths.component(None)?, &Limits::default(), &self.paths)
+        SharedEngine::default().component(&self.paths.component(None)?, &self.paths)
     }
 
     /// The `describe` document of the component that the flags or the connection file name.

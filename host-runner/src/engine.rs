@@ -6,20 +6,24 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OnceCell;
 use wasmtime::component::{Component as Code, HasData, Linker, ResourceTable};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::clocks::WasiClocks;
 use wasmtime_wasi_http::WasiHttp;
 
+use self::permits::Permits;
 use crate::bindings::SourceConnectorPre;
+use crate::describe::Describe;
 use crate::digest::sha256_hex;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::store_data::Host;
 
 mod cache;
+pub(crate) mod permits;
 
 /// The interfaces a component may import, without their version.
 pub const IMPORTS_ALLOWED: [&str; 7] = [
@@ -43,10 +47,20 @@ const CONTRACT: &str = "connector:source/source@0.1.";
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Host>>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     cache: Option<PathBuf>,
-    /// The compiled code of each loaded file, with its hash: connections of one component share it.
-    loaded: Arc<Mutex<HashMap<PathBuf, (String, Code)>>>,
+    /// What is known of each loaded file: connections of one component share it.
+    loaded: Arc<Mutex<HashMap<PathBuf, Loaded>>>,
+}
+
+/// A compiled file. It is read again once its stamp differs.
+#[derive(Clone)]
+struct Loaded {
+    stamp: Option<(SystemTime, u64)>,
+    sha256: String,
+    size: usize,
+    code: Code,
+    described: Arc<OnceCell<Describe>>,
 }
 
 /// A component on disk: compiled, not yet allowed to run.
@@ -54,7 +68,9 @@ pub struct Component {
     code: Code,
     engine: wasmtime::Engine,
     linker: Arc<Linker<Host>>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
+    /// Its `describe` document, once it was called.
+    pub(crate) described: Arc<OnceCell<Describe>>,
     /// The file.
     pub path: PathBuf,
     /// SHA-256 of the file, in hexadecimal.
@@ -72,30 +88,15 @@ pub struct Component {
 pub(crate) struct Linked {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) pre: SourceConnectorPre<Host>,
-    permits: Arc<Semaphore>,
-}
-
-/// The right to hold one of the process's component instances.
-pub(crate) struct Permit(#[expect(dead_code, reason = "held, then dropped")] OwnedSemaphorePermit);
-
-impl Linked {
-    /// Waits for a permit; waiters are served in order.
-    pub(crate) async fn permit(&self) -> Result<Permit> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        permit.map(Permit).map_err(|error| Error::host(format!("sandbox: {error}")))
-    }
-
-    /// Whether no permit is free, so that instances should be released after each call.
-    pub(crate) fn is_full(&self) -> bool {
-        self.permits.available_permits() == 0
-    }
+    pub(crate) permits: Permits,
 }
 
 impl Engine {
-    /// Creates the engine and its epoch thread. Instances may have up to `memory_bytes` of memory; compiled
-    /// code is cached in the folder `cache`.
-    pub fn new(memory_bytes: usize, cache: Option<PathBuf>) -> Result<Self> {
-        let engine = wasmtime::Engine::new(&config(Some(memory_bytes)))
+    /// Creates the engine and its epoch thread, for `instances` calls at a time; compiled code is cached in
+    /// the folder `cache`. Each instance has the limits of its connection.
+    pub fn new(instances: u32, cache: Option<PathBuf>) -> Result<Self> {
+        let slots = instances.saturating_add(limits::OFFLINE_INSTANCES);
+        let engine = wasmtime::Engine::new(&config(Some(slots)))
             .or_else(|error| {
                 tracing::debug!(%error, "no address space for pooled instances; allocating on demand");
                 wasmtime::Engine::new(&config(None))
@@ -104,12 +105,36 @@ impl Engine {
         tick(&engine)?;
         let linker =
             link(&engine).map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
-        let permits = Arc::new(Semaphore::new(limits::POOL_INSTANCES as usize));
+        let permits = Permits::new(instances as usize, limits::OFFLINE_INSTANCES as usize);
         Ok(Self { engine, linker: Arc::new(linker), permits, cache, loaded: Arc::default() })
     }
 
     /// Reads a component and compiles it, or loads its code from the cache.
     pub fn load(&self, path: &Path) -> Result<Component> {
+        let Loaded { sha256, size, code, described, .. } = self.loaded(path)?;
+        let shape = code.component_type();
+        let names = |name: &str| name.to_owned();
+        Ok(Component {
+            imports: shape.imports(&self.engine).map(|(name, _)| names(name)).collect(),
+            exports: shape.exports(&self.engine).map(|(name, _)| names(name)).collect(),
+            code,
+            engine: self.engine.clone(),
+            linker: Arc::clone(&self.linker),
+            permits: self.permits.clone(),
+            described,
+            path: path.to_owned(),
+            sha256,
+            size,
+        })
+    }
+
+    /// A file as an earlier connection loaded it, unless it changed since. Others wait while it is compiled.
+    fn loaded(&self, path: &Path) -> Result<Loaded> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = std::fs::metadata(path).and_then(|file| Ok((file.modified()?, file.len()))).ok();
+        if let Some(known) = loaded.get(path).filter(|known| stamp.is_some() && known.stamp == stamp) {
+            return Ok(known.clone());
+        }
         let wasm = std::fs::read(path).map_err(|error| {
             Error::usage(format!("component {}: {error}", path.display()))
                 .hint("give the component's file with --component FILE")
@@ -119,37 +144,20 @@ impl Engine {
                 .hint("give the component's file with --component FILE"));
         }
         let sha256 = sha256_hex(&wasm);
-        let code = self.code(path, &wasm, &sha256)?;
-        let shape = code.component_type();
-        let names = |name: &str| name.to_owned();
-        Ok(Component {
-            imports: shape.imports(&self.engine).map(|(name, _)| names(name)).collect(),
-            exports: shape.exports(&self.engine).map(|(name, _)| names(name)).collect(),
-            code,
-            engine: self.engine.clone(),
-            linker: Arc::clone(&self.linker),
-            permits: Arc::clone(&self.permits),
-            path: path.to_owned(),
-            sha256,
-            size: wasm.len(),
-        })
-    }
-
-    /// The code of a file: shared with an earlier connection if the file has the same hash.
-    fn code(&self, path: &Path, wasm: &[u8], sha256: &str) -> Result<Code> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, code)) = loaded.get(path).filter(|(known, _)| known == sha256) {
-            return Ok(code.clone());
+        if let Some(known) = loaded.get_mut(path).filter(|known| known.sha256 == sha256) {
+            known.stamp = stamp;
+            return Ok(known.clone());
         }
-        let code = self.compile(wasm, sha256).map_err(|error| {
+        let code = self.compile(&wasm, &sha256).map_err(|error| {
             Error::sandbox(
                 Kind::Unsupported,
                 format!("component {}: not a usable component: {error:#}", path.display()),
             )
             .hint("a WebAssembly component that exports connector:source is needed")
         })?;
-        loaded.insert(path.to_owned(), (sha256.to_owned(), code.clone()));
-        Ok(code)
+        let new = Loaded { stamp, sha256, size: wasm.len(), code, described: Arc::default() };
+        loaded.insert(path.to_owned(), new.clone());
+        Ok(new)
     }
 
     fn compile(&self, wasm: &[u8], sha256: &str) -> wasmtime::Result<Code> {
@@ -184,7 +192,7 @@ impl Component {
         }
         let pre = self.linker.instantiate_pre(&self.code).and_then(SourceConnectorPre::new);
         let pre = pre.map_err(|error| refuse(format!("does not fit the contract: {error:#}")))?;
-        Ok(Linked { engine: self.engine.clone(), pre, permits: Arc::clone(&self.permits) })
+        Ok(Linked { engine: self.engine.clone(), pre, permits: self.permits.clone() })
     }
 }
 
@@ -194,18 +202,19 @@ fn is_allowed(import: &str) -> bool {
         .is_some_and(|(name, version)| IMPORTS_ALLOWED.contains(&name) && version.starts_with(WASI_TRACK))
 }
 
-fn config(pool_memory_bytes: Option<usize>) -> Config {
+fn config(pool_slots: Option<u32>) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    if let Some(memory_bytes) = pool_memory_bytes {
+    if let Some(slots) = pool_slots {
         let mut pool = PoolingAllocationConfig::new();
-        let cores = limits::POOL_INSTANCES * 4;
-        pool.total_component_instances(limits::POOL_INSTANCES)
+        let cores = slots * 4;
+        // A slot is address space; its store limits the memory that it commits.
+        pool.total_component_instances(slots)
             .total_core_instances(cores)
-            .total_memories(limits::POOL_INSTANCES)
+            .total_memories(slots)
             .total_tables(cores)
-            .total_stacks(limits::POOL_INSTANCES)
-            .max_memory_size(memory_bytes)
+            .total_stacks(slots)
+            .max_memory_size(limits::MEMORY_BYTES_MAX)
             .table_elements(limits::TABLE_ELEMENTS_MAX);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }

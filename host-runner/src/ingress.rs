@@ -1,8 +1,8 @@
 //! The HTTP listener for webhooks: *authorize the URL → limit → append → sync → answer*, in this order.
 //!
-//! Deliveries are applied later by the connection's actor. The ingress calls no component, so none can delay
-//! an answer. Next to webhook URLs it serves `/-/health`, `/-/ready` and `/-/metrics`; put a proxy in front
-//! that passes on `/hooks/` only, or protect the three pages in another way.
+//! Deliveries are applied later by the connection's actor. The ingress calls no component and has a separate
+//! thread ([`Ingress::start`]), so that nothing else in the process delays an answer. With
+//! [`Options::pages`] it serves `/-/health`, `/-/ready` and `/-/metrics` instead, on another address.
 //!
 //! Does not know the content of a body.
 
@@ -13,20 +13,21 @@ mod connection;
 mod files;
 mod headers;
 mod metrics;
+mod pages;
 mod phase;
 mod service;
+mod shares;
 mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use prometheus_client::registry::Registry;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use self::limits::IngressLimits;
-use self::limits::{ACCEPT_PAUSE, BACKLOG, FILES_RESERVED};
+use self::limits::{ACCEPT_PAUSE, BACKLOG, FILES_RESERVED, PAGES_CONNECTIONS};
 pub use self::metrics::Metrics;
 use self::service::Service;
 pub use self::tls::{Tls, TlsFiles};
@@ -40,47 +41,19 @@ use crate::webhook_url::UrlRegistry;
 pub trait Observe: Send + Sync + 'static {
     /// All metrics, those of the ingress included, in the Prometheus text format.
     fn metrics(&self) -> String;
-    /// Whether every connection has started.
+    /// Whether every connection has started, and deliveries are taken.
     fn ready(&self) -> bool;
     /// The status of each connection, as JSON without secrets.
     fn health(&self) -> Value;
 }
 
-/// An ingress without connections to report on: its own metrics, always ready.
-#[derive(Debug)]
-pub struct Alone(Registry);
-
-impl Alone {
-    fn new(metrics: &Metrics) -> Self {
-        let mut registry = crate::metrics::registry();
-        metrics.register(&mut registry);
-        Self(registry)
-    }
-}
-
-impl Observe for Alone {
-    fn metrics(&self) -> String {
-        crate::metrics::text(&self.0)
-    }
-
-    fn ready(&self) -> bool {
-        true
-    }
-
-    fn health(&self) -> Value {
-        json!({ "status": "ok" })
-    }
-}
-
 /// How to listen.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Options {
-    /// Address and port; port 0 takes a free one.
-    pub listen: SocketAddr,
     /// Certificate and key, if TLS ends here.
-    pub tls: Option<TlsFiles>,
-    /// For `/-/health`, `/-/ready` and `/-/metrics`.
-    pub observe: Arc<dyn Observe>,
+    pub tls: Option<Tls>,
+    /// The content of the pages for operators; without it they are unknown.
+    pub observe: Option<Arc<dyn Observe>>,
     /// Where the ingress counts.
     pub metrics: Metrics,
     /// The limits.
@@ -88,11 +61,30 @@ pub struct Options {
 }
 
 impl Options {
-    /// Plain HTTP with the default limits and no connections to report on.
-    pub fn new(listen: SocketAddr) -> Self {
-        let metrics = Metrics::default();
-        let observe = Arc::new(Alone::new(&metrics));
-        Self { listen, tls: None, observe, metrics, limits: IngressLimits::default() }
+    /// Pages for operators, and limits for a few clients.
+    pub fn pages(observe: Arc<dyn Observe>) -> Self {
+        let limits = IngressLimits { connections: PAGES_CONNECTIONS, ..IngressLimits::default() };
+        Self { observe: Some(observe), limits, ..Self::default() }
+    }
+}
+
+/// A bound address. The kernel queues connections until an [`Ingress`] accepts them.
+pub struct Listener {
+    listener: std::net::TcpListener,
+    local_addr: SocketAddr,
+}
+
+impl Listener {
+    /// Binds; `flag` is named in the error. Needs a tokio runtime.
+    pub fn bind(flag: &str, listen: SocketAddr) -> Result<Self> {
+        let bound = listener(listen).and_then(|listener| {
+            let local_addr = listener.local_addr()?;
+            Ok(Self { listener: listener.into_std()?, local_addr })
+        });
+        bound.map_err(|error| {
+            Error::usage(format!("{flag} {listen}: {error}"))
+                .hint("give an address of this machine and a free port; port 0 takes any")
+        })
     }
 }
 
@@ -126,7 +118,7 @@ pub struct Ingress {
     pub local_addr: SocketAddr,
     /// What to report to the operator.
     pub warnings: Vec<Warning>,
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     shared: Arc<Shared>,
 }
 
@@ -139,23 +131,22 @@ struct Shared {
 }
 
 impl Ingress {
-    /// Binds, after every option was checked and certificates were read. Needs a tokio runtime.
-    pub fn bind(options: Options, registry: UrlRegistry, journal: Journal) -> Result<Self> {
-        let Options { listen, tls, observe, metrics, mut limits } = options;
-        let tls = tls.map(Tls::open).transpose()?;
-        let files = files::allow(limits.connections.saturating_add(FILES_RESERVED));
+    /// An ingress on a bound address; raises the limit of open files as far as it may be.
+    pub fn new(
+        listener: Listener,
+        options: Options,
+        registry: UrlRegistry,
+        journal: Journal,
+    ) -> Result<Self> {
+        let Listener { listener, local_addr } = listener;
+        let Options { tls, observe, metrics, mut limits } = options;
+        let files = files::allow();
         let possible = files.saturating_sub(FILES_RESERVED).max(1);
         let mut warnings = Vec::new();
         if possible < limits.connections {
             limits.connections = possible;
             warnings.push(Warning::OpenFiles { files, connections: possible });
         }
-        let refused = |error: std::io::Error| {
-            Error::usage(format!("--listen {listen}: {error}"))
-                .hint("give an address of this machine and a free port; port 0 takes any")
-        };
-        let listener = listener(listen).map_err(refused)?;
-        let local_addr = listener.local_addr().map_err(refused)?;
         let connections = Arc::new(Semaphore::new(limits.connections));
         let service = Service::new(registry, journal, observe, metrics, limits.clone());
         let shared = Shared { service, tls, limits, connections };
@@ -168,14 +159,28 @@ impl Ingress {
         format!("{scheme}://{}", self.local_addr)
     }
 
-    /// Certificate and key, to be reloaded, if TLS ends here.
-    pub fn tls(&self) -> Option<Tls> {
-        self.shared.tls.clone()
+    /// Serves on a separate thread until a stop is requested. The receiver is closed when it has ended.
+    pub fn start(self, stop: Stop) -> Result<watch::Receiver<()>> {
+        let failed = |error: std::io::Error| Error::host(format!("ingress: no thread: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (runs, ended) = watch::channel(());
+        let serve = move || {
+            let _runs = runs;
+            runtime.block_on(self.run(stop));
+            // Does not wait for requests that outlive the grace period.
+            runtime.shutdown_background();
+        };
+        std::thread::Builder::new().name("ingress".into()).spawn(serve).map_err(failed)?;
+        Ok(ended)
     }
 
     /// Serves until a stop is requested, then finishes the requests in progress within the grace period.
     pub async fn run(self, mut stop: Stop) {
         let Self { listener, shared, .. } = self;
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "the listener cannot be used"),
+        };
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&listener, &shared.connections) => accepted,

@@ -62,10 +62,20 @@ pub struct Journal {
     inner: Arc<Inner>,
 }
 
+/// What of a connection is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Full {
+    /// Deliveries are rejected until some are applied.
+    pub queue: bool,
+    /// Deliveries that cannot be applied block the queue.
+    pub dead_letters: bool,
+}
+
 struct Inner {
     path: PathBuf,
     queue: Arc<Queue>,
     notifier: Arc<Notifier>,
+    limits: JournalLimits,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
     /// The lock of the process that repairs the file at start-up.
@@ -100,10 +110,11 @@ impl Journal {
         let queue = Arc::new(Queue::default());
         let notifier = Arc::new(Notifier::default());
         notifier.publish_all(&ledger);
-        let writer = writer::Writer::new(path.clone(), limits, database, ledger, Arc::clone(&notifier));
+        let writer =
+            writer::Writer::new(path.clone(), limits.clone(), database, ledger, Arc::clone(&notifier));
         let writer = writer.spawn(Arc::clone(&queue))?;
         let readers = Readers::new(path.clone());
-        let inner = Inner { path, queue, notifier, readers, writer: Some(writer), _owner: owner };
+        let inner = Inner { path, queue, notifier, limits, readers, writer: Some(writer), _owner: owner };
         Ok((Self { inner: Arc::new(inner) }, report))
     }
 
@@ -146,6 +157,16 @@ impl Journal {
     pub fn give_up(&self, connection: &str, seq: u64, failure: Failure) -> Result<usize> {
         let (connection, failure) = (connection.to_owned(), Box::new(failure));
         self.change(Change::DeadLetter { connection, seq, failure }).map(|evicted| evicted.len())
+    }
+
+    /// What of a connection is full. Reads memory alone.
+    pub fn full(&self, connection: &str) -> Full {
+        let (pending, dead) = self.inner.notifier.depth(connection);
+        let limits = &self.inner.limits;
+        Full {
+            queue: pending.count >= limits.count || pending.bytes >= limits.bytes,
+            dead_letters: dead.count >= limits.dead_count || dead.bytes >= limits.dead_bytes,
+        }
     }
 
     /// The length of a connection's queue.

@@ -32,10 +32,18 @@ pub const INSTANCE_REQUESTS_MAX: u64 = 4_000;
 pub const INSTANCES_MAX: usize = 32;
 /// Elements of a function table. A large connector has a few thousand functions.
 pub const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Concurrent instances in one process, for any number of connections: an idle connection has none, and when
-/// all are taken, connections wait for a permit. Far more than cores, because a call mostly waits for the
-/// source.
-pub const POOL_INSTANCES: u32 = 64;
+/// Calls at a time of a server, for any number of connections (`serve --instances`). Far more than cores,
+/// because a call mostly waits for the source.
+pub const SERVE_INSTANCES: u32 = 256;
+/// Most that `serve --instances` accepts: slots of 4 GiB each, an eighth of the address space of a process.
+pub const PROCESS_INSTANCES_MAX: u32 = 4_096;
+/// Calls at a time of any other command, which has one connection.
+pub const COMMAND_INSTANCES: u32 = 8;
+/// Calls at a time that reach no host, in addition: `describe`, and the check of a configuration. They take
+/// milliseconds, and never wait for a source.
+pub const OFFLINE_INSTANCES: u32 = 4;
+/// Linear memory of an instance, at most: a 32-bit component cannot address more.
+pub const MEMORY_BYTES_MAX: usize = 4096 * MIB;
 /// How long an idle connection keeps its instance. Creating one takes less than a millisecond.
 pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
 /// Header bytes of one request or response, as held in memory.

@@ -3,18 +3,18 @@
 //! Loading fails in the order in which a person can fix things: file, component, configuration, key, lock.
 //! Does not know the commands.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::spawn_blocking;
 
 use crate::connection::Connection;
 use crate::describe::Describe;
 use crate::egress::Client;
 use crate::egress::policy::Policy;
 use crate::engine::{Component, Engine};
-use crate::error::Result;
-use crate::limits::Limits;
+use crate::error::{Error, Result};
+use crate::limits::{COMMAND_INSTANCES, Limits};
 use crate::paths::Paths;
 use crate::sandbox::Sandbox;
 use crate::state::LockedStore;
@@ -48,15 +48,18 @@ pub struct OpenConnection {
 impl LoadedConnection {
     /// Loads the component of a connection file, with an engine for this connection alone.
     pub async fn load(connection: Connection, paths: &Paths) -> Result<Self> {
-        Self::load_in(&Engines::default(), connection, paths).await
+        let path = paths.component(connection.component.as_deref())?;
+        Self::with(SharedEngine::default().component(&path, paths)?, connection, paths).await
     }
 
-    /// Loads the component of a connection file, with an engine that other connections share.
-    pub async fn load_in(engines: &Engines, mut connection: Connection, paths: &Paths) -> Result<Self> {
-        let path = paths.component(connection.component.as_deref())?;
-        let component = engines.component(&path, &connection.limits, paths)?;
+    /// A connection file with its component, which other connections may share.
+    pub async fn with(component: Component, mut connection: Connection, paths: &Paths) -> Result<Self> {
         let describe = component.describe(&connection.limits).await?;
-        connection.resolve_secrets(&describe, &paths.redactor)?;
+        let (described, redactor) = (describe.clone(), paths.redactor.clone());
+        // Reads files, which may lie on a network.
+        let reading =
+            spawn_blocking(move || connection.resolve_secrets(&described, &redactor).map(|()| connection));
+        let connection = reading.await.map_err(|error| Error::host(format!("stopped: {error}")))??;
         let place = connection.path.display().to_string();
         let declared = describe.targets(&connection.config).map_err(|error| error.about(&place))?;
         let policy = Policy::new(declared, connection.allow.clone());
@@ -72,7 +75,8 @@ impl LoadedConnection {
             &self.component,
             connection.config_text(),
             session,
-            Box::new(store.clone()),
+            Arc::new(store.clone()),
+            store.redactor().clone(),
             client,
             connection.limits.clone(),
         )?;
@@ -86,18 +90,32 @@ impl LoadedConnection {
     }
 }
 
-/// Engines that connections share: one for each amount of memory that instances may have.
-#[derive(Default)]
-pub struct Engines(Mutex<HashMap<usize, Engine>>);
+/// The engine that connections share, created at first use.
+pub struct SharedEngine {
+    instances: u32,
+    engine: Mutex<Option<Engine>>,
+}
 
-impl Engines {
+impl Default for SharedEngine {
+    fn default() -> Self {
+        Self::new(COMMAND_INSTANCES)
+    }
+}
+
+impl SharedEngine {
+    /// An engine for so many calls at a time.
+    pub fn new(instances: u32) -> Self {
+        Self { instances, engine: Mutex::default() }
+    }
+
     /// Compiles a component, or takes it from the cache in the data folder.
-    pub fn component(&self, path: &Path, limits: &Limits, paths: &Paths) -> Result<Component> {
-        let mut engines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = match engines.entry(limits.sandbox.memory) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Engine::new(limits.sandbox.memory, Some(paths.cache()))?),
+    pub fn component(&self, path: &Path, paths: &Paths) -> Result<Component> {
+        let mut shared = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = match &*shared {
+            Some(engine) => engine.clone(),
+            None => shared.insert(Engine::new(self.instances, Some(paths.cache()))?).clone(),
         };
+        drop(shared);
         engine.load(path)
     }
 }

@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::error::Error;
 
 pub use families::{Counter, Counters, encode};
-pub use status::{ConnectionStatus, InvalidFile, State, Status, TableStatus, health};
+pub use status::{ConnectionStatus, InvalidFile, ServerStatus, State, Status, TableStatus, health};
 
 /// The first words of the name of every metric.
 const PREFIX: &str = "host_runner";

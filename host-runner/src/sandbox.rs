@@ -5,32 +5,38 @@
 //! nothing of tables, files or retries.
 
 mod error;
+mod instance;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use wasmtime::Store;
-use wasmtime::component::ResourceAny;
 
 use self::error::{refused, stopped, timed_out};
+use self::instance::{Live, Slot};
 use crate::bindings::{SourceConnector, types};
-use crate::change::{Batch, CheckItem, Outcome, Receipt, Table};
+use crate::change::{Attributes, Batch, CheckItem, Outcome, Receipt, Table};
 use crate::clock;
 use crate::conv;
 use crate::delivery::Delivery;
 use crate::describe::Describe;
 use crate::egress::policy::Policy;
 use crate::egress::{Client, Hooks, Meter};
-use crate::engine::{Component, Linked, Permit};
+use crate::engine::permits::{Class, Origin, Permit};
+use crate::engine::{Component, Linked};
 use crate::error::{Error, Kind, Result};
 use crate::limits::{INSTANCE_REQUESTS_MAX, Limits};
+use crate::secret::Redactor;
 use crate::store_data::Host;
 
 /// Where the session of a connection is kept: tokens and other secrets of a component.
-pub trait SessionStore: Send {
-    /// Stores a changed session durably, before it is used again; none deletes it.
-    fn save(&mut self, session: Option<&str>) -> Result<()>;
+pub trait SessionStore: Send + Sync {
+    /// Stores a changed session durably; none deletes it. May block.
+    fn save(&self, session: Option<&str>) -> Result<()>;
+    /// Whether the last [`Self::save`] succeeded.
+    fn is_saved(&self) -> bool;
 }
 
 /// A component that runs for one connection.
@@ -38,21 +44,19 @@ pub struct Sandbox {
     linked: Linked,
     config: String,
     session: Option<String>,
-    sessions: Box<dyn SessionStore>,
+    /// Whether the store has the session.
+    is_saved: bool,
+    sessions: Arc<dyn SessionStore>,
+    redactor: Redactor,
     client: Client,
     limits: Limits,
     meter: Arc<Meter>,
-    live: Option<Live>,
-}
-
-/// An instance with its open connection. Fields drop in order: the store before the permit.
-struct Live {
-    store: Store<Host>,
-    world: SourceConnector,
-    connection: ResourceAny,
-    /// Requests that the connection had sent when the instance was created.
-    requests_before: u64,
-    _permit: Permit,
+    /// The host that it calls first of all.
+    origin: Option<Arc<Origin>>,
+    instance: Arc<Slot>,
+    /// Waits for the permit of the next read.
+    reserving: JoinSet<Result<Permit>>,
+    reserved: Option<Permit>,
 }
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
@@ -80,13 +84,15 @@ macro_rules! export {
 }
 
 impl Component {
-    /// The component's `describe` document; the call has no network.
+    /// The component's `describe` document; the call has no network. One call for all connections.
     pub async fn describe(&self, limits: &Limits) -> Result<Describe> {
-        let document = offline("describe", self, limits, async |store, world| {
-            world.connector_source_metadata().call_describe(store).await
-        })
-        .await?;
-        Describe::parse(&document)
+        let call = async || {
+            let document = offline("describe", self, limits, async |store, world| {
+                world.connector_source_metadata().call_describe(store).await
+            });
+            Describe::parse(&document.await?)
+        };
+        self.described.get_or_try_init(call).await.cloned()
     }
 }
 
@@ -109,7 +115,7 @@ async fn offline<T>(
     let linked = component.link()?;
     let client = Client::new(Policy::default(), limits, None)?;
     let hooks = Hooks { client, meter: Arc::default() };
-    let _permit = linked.permit().await?;
+    let _permit = linked.permits.acquire_offline().await?;
     let mut store = Host::store(&linked.engine, limits, hooks);
     let calling = async {
         let world = linked.pre.instantiate_async(&mut store).await?;
@@ -128,23 +134,63 @@ impl Sandbox {
         component: &Component,
         config: String,
         session: Option<String>,
-        sessions: Box<dyn SessionStore>,
+        sessions: Arc<dyn SessionStore>,
+        redactor: Redactor,
         client: Client,
         limits: Limits,
     ) -> Result<Self> {
         let linked = component.link()?;
-        let meter = Arc::default();
-        Ok(Self { linked, config, session, sessions, client, limits, meter, live: None })
+        let (meter, is_saved) = (Arc::default(), sessions.is_saved());
+        let origin = client.policy().declared().first().map(|host| linked.permits.origin(&host.to_string()));
+        let instance = Slot::new(&linked.permits);
+        let (reserving, reserved) = (JoinSet::new(), None);
+        Ok(Self {
+            linked,
+            config,
+            session,
+            is_saved,
+            sessions,
+            redactor,
+            client,
+            limits,
+            meter,
+            origin,
+            instance,
+            reserving,
+            reserved,
+        })
     }
 
-    /// Drops the instance and its permit until the next call; it holds no state that is not stored.
+    /// Drops the instance until the next call; it holds no state that is not stored.
     pub fn release(&mut self) {
-        self.live = None;
+        drop(self.instance.take());
+    }
+
+    /// Waits for the permit of a read. May be canceled, to apply a delivery first; it keeps its place in the
+    /// queue until [`Self::unreserve`].
+    pub async fn reserve_read(&mut self) -> Result<()> {
+        if self.reserved.is_none() {
+            if self.reserving.is_empty() {
+                let (permits, origin) = (self.linked.permits.clone(), self.origin.clone());
+                self.reserving.spawn(async move { permits.acquire(Class::Read, origin.as_deref()).await });
+            }
+            if let Some(permit) = self.reserving.join_next().await {
+                let permit = permit.map_err(|error| Error::host(format!("sandbox: {error}")))?;
+                self.reserved = Some(permit?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the place, or the permit, to others: nothing is to be read now.
+    pub fn unreserve(&mut self) {
+        self.reserving = JoinSet::new();
+        self.reserved = None;
     }
 
     /// Whether there is an instance.
     pub fn is_live(&self) -> bool {
-        self.live.is_some()
+        self.instance.is_live()
     }
 
     /// Requests sent so far, and the last one that was refused.
@@ -154,7 +200,8 @@ impl Sandbox {
 
     /// Continues without a session, which the caller has deleted.
     pub fn forget_session(&mut self) {
-        (self.live, self.session) = (None, None);
+        self.release();
+        (self.session, self.is_saved) = (None, true);
     }
 
     /// Exchanges a grant for a session.
@@ -261,19 +308,44 @@ impl Sandbox {
             return Err(refused(&denial));
         }
         let now_ms = clock::now_ms();
-        let receipt = |receipt| conv::receipt(receipt, now_ms);
-        Ok(receipts.into_iter().map(|answer| answer.map(receipt).map_err(Error::from)).collect())
+        let receipt = |receipt| {
+            let mut receipt: Receipt = conv::receipt(receipt, now_ms);
+            self.redact(&mut receipt.attributes);
+            receipt
+        };
+        let answer = |answer: std::result::Result<_, _>| match answer {
+            Ok(one) => Ok(receipt(one)),
+            Err(error) => Err(self.redacted(error)),
+        };
+        Ok(receipts.into_iter().map(answer).collect())
     }
 
-    /// Runs one call within its limits, in the open instance or another one, and saves a changed session.
+    /// Runs one call within its limits, in the open instance or another one, and saves a changed session. The
+    /// session is saved before the next call starts: a token that works once would be lost.
     async fn call<T: Send>(
         &mut self,
         name: &'static str,
         export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
     ) -> Result<T> {
-        let mut live = match self.live.take() {
+        self.save().await?;
+        let class = match name {
+            "read" | "subscribe" => Class::Read,
+            // Deliveries are not applied before the tables are discovered.
+            _ => Class::Prompt,
+        };
+        let permit = match self.reserved.take() {
+            Some(permit) => permit,
+            // The permit that is being reserved counts as well: this call would wait for it in vain.
+            None => tokio::select! {
+                permit = self.linked.permits.acquire(class, self.origin.as_deref()) => permit?,
+                Some(permit) = self.reserving.join_next() => {
+                    permit.map_err(|error| Error::host(format!("sandbox: {error}")))??
+                }
+            },
+        };
+        let mut live = match self.instance.take() {
             Some(live) => live,
-            None => self.open().await?,
+            None => self.open(&permit).await?,
         };
         self.meter.take_denied();
         live.store.data_mut().allow_cpu(self.limits.cpu_epochs());
@@ -285,20 +357,27 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.sandbox.call_timeout, calling).await;
         let (answer, session) = self.finish(name, outcome)?;
-        // When no permit is free, each connection holds an instance for one call only.
-        let is_recycled = self.meter.requests() - live.requests_before >= INSTANCE_REQUESTS_MAX;
-        self.live = Some(live).filter(|_| !is_recycled && !self.linked.is_full());
-        self.keep(session)?;
+        if self.meter.requests() - live.requests_before < INSTANCE_REQUESTS_MAX {
+            self.instance.park(live);
+        } else {
+            drop(live);
+        }
+        // The last use of the instance came before: the next holder of the permit may take its room.
+        drop(permit);
+        if session != self.session {
+            (self.session, self.is_saved) = (session, false);
+            self.save().await?;
+        }
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),
-            None => error.into(),
+            None => self.redacted(error),
         })
     }
 
     /// Creates an instance and opens the connection in it.
-    async fn open(&mut self) -> Result<Live> {
+    async fn open(&self, _permit: &Permit) -> Result<Live> {
         let hooks = Hooks { client: self.client.clone(), meter: Arc::clone(&self.meter) };
-        let permit = self.linked.permit().await?;
+        let room = self.linked.permits.room();
         let mut store = Host::store(&self.linked.engine, &self.limits, hooks);
         let opening = async {
             let world = self.linked.pre.instantiate_async(&mut store).await?;
@@ -309,8 +388,9 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.sandbox.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
+        let connection = opened.map_err(|error| self.redacted(error))?;
         let requests_before = self.meter.requests();
-        Ok(Live { store, world, connection: opened?, requests_before, _permit: permit })
+        Ok(Live { store, world, connection, requests_before, _room: room })
     }
 
     fn finish<T>(
@@ -325,12 +405,30 @@ impl Sandbox {
         }
     }
 
-    fn keep(&mut self, session: Option<String>) -> Result<()> {
-        if session == self.session {
+    /// Saves the session, unless it is saved. It is kept after a failure, and saved before the next call.
+    async fn save(&mut self) -> Result<()> {
+        if self.is_saved {
             return Ok(());
         }
-        self.sessions.save(session.as_deref())?;
-        self.session = session;
+        let (sessions, session) = (Arc::clone(&self.sessions), self.session.clone());
+        let saving = spawn_blocking(move || sessions.save(session.as_deref()));
+        saving.await.map_err(|error| Error::state(format!("session: stopped: {error}")))??;
+        self.is_saved = true;
         Ok(())
+    }
+
+    /// An error of the component without the secrets that it may quote.
+    fn redacted(&self, error: types::Error) -> Error {
+        let mut error = Error::from(error);
+        error.message = self.redactor.redact(&error.message);
+        error.hint = error.hint.map(|hint| self.redactor.redact(&hint));
+        error.code = error.code.map(|code| self.redactor.redact(&code));
+        self.redact(&mut error.attributes);
+        error
+    }
+
+    /// Values become labels of metrics.
+    fn redact(&self, attributes: &mut Attributes) {
+        attributes.iter_mut().for_each(|(_, value)| *value = self.redactor.redact(value));
     }
 }

@@ -1,8 +1,8 @@
 //! The redactor: replaces known secrets in every text that is printed or stored.
 //!
 //! Secrets belong to a connection and are forgotten with it. Of its sessions, whose tokens are renewed again
-//! and again, the newest is kept, and a few texts of those before. Knows neither the origin of secrets nor the
-//! destination of text.
+//! and again, the newest is kept, and a few texts of former ones. Knows neither the origin of secrets nor
+//! the destination of text.
 
 mod search;
 

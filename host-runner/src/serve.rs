@@ -1,17 +1,21 @@
 //! `serve`: many connections in one process, each with its actor, behind one listener for webhooks.
 //!
-//! Validates connection files before it listens. Connections are added, changed and removed without touching
-//! the others ([`connections`]). A supervisor restarts a failed actor with backoff, or stops it until its
-//! file or its session changes ([`supervisor`]). Commands run inside the connection's actor, reached through
-//! a Unix socket ([`control`]). The URL of a connection that does not run keeps answering ([`webhook_urls`]).
+//! The port opens first, on a separate thread: state and journal hold all that a delivery needs. Meanwhile
+//! connections are loaded, then added, changed and removed without touching the others ([`plan`] decides,
+//! [`connections`] executes). A supervisor restarts a failed actor with backoff, or stops it until its file or
+//! its session changes ([`supervisor`]). Commands run inside the connection's actor, reached through a Unix
+//! socket ([`control`]).
 
 mod connection_files;
 mod connections;
 pub mod control;
+mod ended;
 mod loader;
+mod plan;
+mod scan;
 mod status;
 mod supervisor;
-mod webhook_urls;
+mod url_answer;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,11 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
-use self::connections::{Connections, Reload};
+use self::connections::{Connections, Notify};
+use self::plan::Reload;
 use self::status::Overview;
 use crate::error::{Error, Result};
-use crate::ingress::{self, Ingress, TlsFiles};
+use crate::ingress::{self, Ingress, Listener, Tls, TlsFiles};
 use crate::journal::{Journal, JournalLimits, RecoveryReport};
 use crate::paths::Paths;
 use crate::stop::Stop;
@@ -41,8 +48,12 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// A folder of connection files, checked for changes.
     pub folder: Option<PathBuf>,
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen for deliveries; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to listen for operators.
+    pub admin: SocketAddr,
+    /// Calls of components at a time.
+    pub instances: u32,
     /// Certificate and key, if TLS ends here.
     pub tls: Option<TlsFiles>,
     /// The URL under which the source reaches the listener.
@@ -60,24 +71,25 @@ pub async fn run(
 ) -> Result<()> {
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::host(format!("no signals: {error}")))?;
+    // Bound first: senders wait in the kernel's queue while the journal is verified.
+    let listener = Listener::bind("--listen", options.listen)?;
+    let admin = Listener::bind("--admin", options.admin)?;
+    let tls = options.tls.clone().map(Tls::open).transpose()?;
     crate::state::private_folder(&paths.data)?;
-    let (journal, found) = Journal::open(paths.journal(), JournalLimits::default())?;
+    let file = paths.journal();
+    let opening = spawn_blocking(move || Journal::open(file, JournalLimits::default()));
+    let (journal, found) = opening.await.map_err(|error| Error::host(format!("journal: {error}")))??;
     print_recovery(&found, notify);
     let registry = UrlRegistry::default();
     let metrics = ingress::Metrics::default();
     let overview = Arc::new(Overview::new(journal.clone(), paths.redactor.clone(), &metrics));
     let mut connections =
         Connections::new(&options, paths, journal.clone(), registry.clone(), Arc::clone(&overview));
-    // Before the listener: an invalid file must fail before any URL answers.
-    let loaded = connections.load_all(notify).await?;
-    let settings = ingress::Options {
-        tls: options.tls.clone(),
-        observe: overview,
-        metrics,
-        ..ingress::Options::new(options.listen)
-    };
-    let ingress = Ingress::bind(settings, registry, journal)?;
-    let tls = ingress.tls();
+    connections.begin(notify).await?;
+    let settings = ingress::Options { tls: tls.clone(), metrics, ..ingress::Options::default() };
+    let ingress = Ingress::new(listener, settings, registry, journal.clone())?;
+    let pages = ingress::Options::pages(overview);
+    let admin = Ingress::new(admin, pages, UrlRegistry::default(), journal)?;
     for warning in &ingress.warnings {
         notify(&format!("warning: {warning}"));
     }
@@ -85,30 +97,59 @@ pub async fn run(
         notify(&format!("warning: {warning}"));
     }
     let url = ingress.url();
-    let listening = tokio::spawn(ingress.run(stop.clone()));
-    connections.start_all(loaded, notify).await;
-    // Last: from this line on, every command reaches the server.
-    notify(&format!("listening on {url}"));
+    notify(&format!("pages for operators on {}/-/health", admin.url()));
+    notify(&format!("deliveries are taken on {url}; loading connections"));
+    let admin = tokio::spawn(admin.run(stop.clone()));
+    let mut listening = ingress.start(stop.clone())?;
+    let mut ended = None;
+    if connections.finish_start(&mut stop, notify).await? {
+        // Last: from this line on, every command reaches the server.
+        notify(&format!("listening on {url}"));
+        ended = follow(&mut connections, &mut listening, &mut hangup, &mut stop, (tls, notify)).await;
+    }
+    tracing::info!("stopping");
+    let stopped = async {
+        connections.stop_all().await;
+        // Ended already, if that is why the server stops.
+        let _both = (listening.changed().await, admin.await);
+    };
+    if ended.is_none() && tokio::time::timeout(STOP_WITHIN, stopped).await.is_err() {
+        tracing::warn!(seconds = STOP_WITHIN.as_secs(), "did not stop in time; no delivery is lost");
+    }
+    ended.map_or(Ok(()), Err)
+}
+
+/// Follows files and signals until a stop is requested; an error if the listener ended before.
+async fn follow(
+    connections: &mut Connections,
+    listening: &mut watch::Receiver<()>,
+    hangup: &mut Signal,
+    stop: &mut Stop,
+    (tls, notify): (Option<Tls>, Notify<'_>),
+) -> Option<Error> {
     let mut check = tokio::time::interval(CHECK_EVERY);
     check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = stop.requested() => break,
-            () = received(&mut hangup) => {
-                connections.reconcile(Reload::Everything, notify).await;
-                if let Some(Err(error)) = tls.as_ref().map(ingress::Tls::reload) {
+            () = stop.requested() => return None,
+            _ = listening.changed() => {
+                if stop.is_requested() {
+                    return None;
+                }
+                return Some(Error::host("the listener for deliveries ended").hint("a defect; see the log"));
+            }
+            () = received(hangup) => {
+                connections.look(Reload::Everything);
+                if let Some(tls) = tls.clone()
+                    && let Ok(Err(error)) = spawn_blocking(move || tls.reload()).await
+                {
                     notify(&format!("warning: {error}"));
                 }
             }
-            _ = check.tick() => connections.reconcile(Reload::ChangedFiles, notify).await,
+            _ = check.tick() => connections.look(Reload::ChangedFiles),
+            event = connections.next() => connections.handle(event, notify),
         }
     }
-    tracing::info!("stopping");
-    let stopped = async { tokio::join!(connections.stop_all(), listening) };
-    if tokio::time::timeout(STOP_WITHIN, stopped).await.is_err() {
-        tracing::warn!(seconds = STOP_WITHIN.as_secs(), "did not stop in time; no delivery is lost");
-    }
-    Ok(())
 }
 
 async fn received(signal: &mut Signal) {

@@ -1,9 +1,12 @@
 //! What the runner keeps of a connection in its data folder: session, subscription, webhook URL, lock.
 //!
 //! Layout: `<data>/key` (0600), `<data>/cache/`, `<data>/<name>/lock`, `<data>/<name>/state.db`.
-//! [`ConnectionStore`] is opened once per connection. Subscription and webhook URL may be changed without the
-//! lock: each is one row, written in one statement, and a running server reads them again. The session may be
-//! written through a [`LockedStore`] only, because two processes would invalidate each other's tokens.
+//! Subscription and webhook URL may be changed without the lock: each is one row, written in one statement,
+//! and a running server reads them again. The session may be written through a [`LockedStore`] only, because
+//! two processes would invalidate each other's tokens.
+//!
+//! A few rows that change once an hour: the file is open during one statement, so that connections cost
+//! neither file descriptors nor memory. Every method blocks.
 //!
 //! Cursors are not here: the sink stores them in one transaction with the rows.
 
@@ -19,19 +22,19 @@ use std::io::{Read, Seek, Write};
 use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use rusqlite::types::FromSql;
-use rusqlite::{Connection as Database, OptionalExtension, Params};
+use rusqlite::{Connection as Database, OpenFlags, OptionalExtension, Params};
 
 use self::key::Key;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::paths::Paths;
 use crate::secret::Redactor;
 
 pub use self::subscription::StoredSubscription;
-pub use self::webhook_url::{StoredWebhookUrl, WebhookUrl, stored_webhook_urls};
+pub use self::webhook_url::{StoredWebhookUrl, StoredWebhookUrls, WebhookUrl};
 
 /// How long a statement waits for another process that holds the file, for example a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,7 +60,7 @@ const TABLES: &str = "
         removed_at_ms INTEGER
     );";
 
-/// The state of one connection. Clones share one database connection.
+/// The state of one connection. Clones share the session that could not be stored.
 #[derive(Clone)]
 pub struct ConnectionStore(Arc<Inner>);
 
@@ -66,7 +69,14 @@ struct Inner {
     folder: PathBuf,
     key: Key,
     redactor: Redactor,
-    database: Mutex<Database>,
+    memory: Mutex<session::Memory>,
+}
+
+/// Differs between two contents of the file, without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    modified: SystemTime,
+    bytes: u64,
 }
 
 /// The state of a connection that this process has locked. Clones share the lock; dropping the last one
@@ -92,27 +102,30 @@ impl ConnectionStore {
         let folder = paths.connection(name);
         private_folder(&folder)?;
         let path = folder.join("state.db");
-        let open = || -> rusqlite::Result<Database> {
-            let database = Database::open(&path)?;
-            database.busy_timeout(BUSY_TIMEOUT)?;
-            database.pragma_update(None, "journal_mode", "WAL")?;
-            database.pragma_update(None, "synchronous", "FULL")?;
-            database.execute_batch(TABLES)?;
-            Ok(database)
+        let create = || -> rusqlite::Result<()> {
+            let database = open(&path, OpenFlags::default())?;
+            // One file, and no others while it is open. Rows are few: readers do not wait for long.
+            database.pragma_update(None, "journal_mode", "DELETE")?;
+            database.execute_batch(TABLES)
         };
-        let database = open().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
-        let (name, redactor, database) = (name.to_owned(), paths.redactor.clone(), Mutex::new(database));
-        Ok(Self(Arc::new(Inner { name, folder, key, redactor, database })))
-    }
-
-    /// Whether a connection has state; creates nothing.
-    fn exists(paths: &Paths, name: &str) -> bool {
-        paths.connection(name).join("state.db").is_file()
+        create().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
+        let (name, redactor) = (name.to_owned(), paths.redactor.clone());
+        Ok(Self(Arc::new(Inner { name, folder, key, redactor, memory: Mutex::default() })))
     }
 
     /// The connection's name.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Knows the secrets of the connection.
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
+    }
+
+    /// Another stamp means that a process changed the state; none if there is no file.
+    pub fn stamp(&self) -> Option<Stamp> {
+        stamp(&self.0.folder.join("state.db"))
     }
 
     /// Locks the connection; fails with the process that holds it.
@@ -140,13 +153,25 @@ impl ConnectionStore {
     }
 
     fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
-        let database = self.0.database.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&database).map_err(|error| self.failed(&error))
+        let work = || work(&open(&self.0.folder.join("state.db"), OpenFlags::SQLITE_OPEN_READ_WRITE)?);
+        work().map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Error {
         Error::state(format!("connection `{}`: its state cannot be used: {error}", self.name()))
     }
+}
+
+fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Database> {
+    let database = Database::open_with_flags(path, flags)?;
+    database.busy_timeout(BUSY_TIMEOUT)?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    Ok(database)
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(Stamp { modified: metadata.modified().ok()?, bytes: metadata.len() })
 }
 
 /// Creates a folder that only its owner may enter.
@@ -180,7 +205,8 @@ fn lock(folder: &Path, name: &str) -> Result<File> {
                 "" => "another process".to_owned(),
                 process => format!("process {process}"),
             };
-            return Err(Error::state(format!("connection `{name}`: in use by {holder}"))
+            let message = format!("connection `{name}`: in use by {holder}");
+            return Err(Error::new(Origin::State, Kind::Unavailable, message)
                 .hint("wait until it ends; two processes must not refresh one connection's tokens"));
         }
     }

@@ -1,6 +1,6 @@
 //! Logs: structured, on stderr, with secrets removed from each line.
 //!
-//! Under `serve` a thread of its own writes them: a reader of stderr that stalls stalls nothing else. Lines
+//! Under `serve` a separate thread writes them: a reader of stderr that stalls stalls nothing else. Lines
 //! beyond a bound are dropped and counted then ([`queue`]).
 //!
 //! Stable field names: `table`, `rows`, `requests`, `elapsed_ms`, `attempt`, `wait_ms`, `kind`, `origin`,
@@ -29,7 +29,7 @@ static QUEUE: OnceLock<Queue> = OnceLock::new();
 pub enum Output {
     /// At once, by the thread that logs: lines and errors of a command stay in their order.
     Direct,
-    /// By a thread of its own.
+    /// By a separate thread.
     Queued,
 }
 

@@ -36,6 +36,8 @@ Usage: cargo xtask COMMAND
   bench ingress            Measure deliveries that the ingress stores durably before it answers
     --seconds N            for each load [default: 6]
     --idle N               idle connections during one of the loads [default: 9700]
+  bench connections [N]    Measure what an idle connection of a server costs [default: 1000]
+    --active N             connections that poll every second beside each other [default: 1000]
   bench sinks              Measure rows into each kind of sink
     --rows N               [default: 200000]
   bench credits            Measure calls and credits of a first read, a quiet day and a day of updates
@@ -76,7 +78,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
         }
         ["test"] => test::run(),
         ["tidy", ..] => tidy::run(&tidy::Options::parse(&arguments[1..])?),
-        ["bench", "read" | "latency" | "ingress" | "sinks" | "credits", ..] => {
+        ["bench", "connections" | "credits" | "read" | "latency" | "ingress" | "sinks", ..] => {
             build::everything()?;
             tools::run(tools::program("trials").args(arguments))
         }

@@ -9,7 +9,10 @@ use super::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::ingress::TlsFiles;
+use crate::limits::{PROCESS_INSTANCES_MAX, SERVE_INSTANCES};
+use crate::report::escaped;
 use crate::serve::{self, Options};
+use crate::telemetry;
 use crate::webhook_url::PublicUrl;
 
 pub(super) const HELP: &str = "\
@@ -18,8 +21,8 @@ repairs what they miss. SIGHUP, or a change in the folder of --connections, adds
 without touching the others. SIGTERM or Ctrl-C stops it after the requests in progress, a second one at once. No
 delivery that was answered 200 is lost, however it stops.
 
-It listens on this machine only by default; put a proxy with TLS in front that forwards /hooks/ only.
-/-/metrics (Prometheus), /-/ready and /-/health are for operators.
+It listens on this machine only by default; put a proxy with TLS in front that forwards /hooks/. The pages
+/-/metrics (Prometheus), /-/ready and /-/health are on another address, see --admin.
 
 Examples:
   host-runner serve -c acme.toml
@@ -36,6 +39,13 @@ pub(super) struct Serve {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Address and port of the pages for operators; default: 127.0.0.1 and the port after that of --listen
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Calls of components at a time; connections beyond wait for their turn
+    #[arg(long, value_name = "N", default_value_t = SERVE_INSTANCES,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(PROCESS_INSTANCES_MAX)))]
+    instances: u32,
     /// URL under which the source reaches this server
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -50,6 +60,12 @@ pub(super) struct Serve {
     tls_key: Option<PathBuf>,
 }
 
+/// On this machine alone: the pages name connections and show their errors.
+fn default_admin(listen: SocketAddr) -> SocketAddr {
+    let port = if listen.port() == 0 { 0 } else { listen.port().checked_add(1).unwrap_or(0) };
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
 pub(super) async fn run(serve: &Serve, context: &Context) -> Result<Exit> {
     if context.connections.is_empty() && serve.connections.is_none() {
         return Err(Error::usage("no connection given").hint("add -c FILE, or --connections DIR"));
@@ -59,12 +75,14 @@ pub(super) async fn run(serve: &Serve, context: &Context) -> Result<Exit> {
         files: context.connections.clone(),
         folder: serve.connections.clone(),
         listen: serve.listen,
+        admin: serve.admin.unwrap_or_else(|| default_admin(serve.listen)),
+        instances: serve.instances,
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
         public_url: serve.public_url.as_deref().map(PublicUrl::parse).transpose()?,
         subscribe: serve.subscribe,
     };
-    let printer = context.printer.clone();
-    let notify = move |line: &str| printer.note(line);
+    let redactor = context.printer.redactor.clone();
+    let notify = move |line: &str| telemetry::line(&escaped(&redactor.redact(line)));
     serve::run(options, context.paths.clone(), context.stop.clone(), &notify).await?;
     Ok(Exit::Success)
 }

@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::describe::Setup;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::loaded::Engines;
+use crate::loaded::SharedEngine;
 use crate::request::{Registration, Request};
 use crate::state::ConnectionStore;
 use crate::units::{format_duration, parse_duration};
@@ -142,7 +142,7 @@ async fn url(
 /// The connector's steps to set up a webhook by hand, with this URL.
 async fn setup(context: &Context, connection: &Connection, url: &str) -> Result<Vec<Setup>> {
     let path = context.paths.component(connection.component.as_deref())?;
-    let component = Engines::default().component(&path, &connection.limits, &context.paths)?;
+    let component = SharedEngine::default().component(&path, &context.paths)?;
     let describe = component.describe(&connection.limits).await?;
     Ok(describe.webhook.setup.iter().map(|way| way.with_url(url)).collect())
 }

@@ -2,36 +2,35 @@
 //!
 //! Counts bytes as they arrive: a body that is announced and not sent takes no memory.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::metrics::Rejected;
+use super::shares::{Share, Taken};
 
 /// A complete body, with its share of the memory until it is dropped.
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    pub(super) _share: Option<OwnedSemaphorePermit>,
+    pub(super) taken: Taken,
 }
 
 pub(super) async fn read(
     body: Incoming,
     bytes_max: usize,
-    memory: &Arc<Semaphore>,
+    share: &Share,
     time: Duration,
 ) -> Result<Whole, Rejected> {
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(Rejected::TooLarge);
     }
-    timeout(time, collect(body, bytes_max, memory)).await.unwrap_or(Err(Rejected::SlowBody))
+    timeout(time, collect(body, bytes_max, share)).await.unwrap_or(Err(Rejected::SlowBody))
 }
 
-async fn collect(mut body: Incoming, bytes_max: usize, memory: &Arc<Semaphore>) -> Result<Whole, Rejected> {
-    let mut whole = Whole { bytes: Vec::new(), _share: None };
+async fn collect(mut body: Incoming, bytes_max: usize, share: &Share) -> Result<Whole, Rejected> {
+    let mut whole = Whole { bytes: Vec::new(), taken: Taken::default() };
     while let Some(frame) = body.frame().await {
         // Trailers are ignored.
         let Ok(data) = frame.map_err(|_| Rejected::Aborted)?.into_data() else { continue };
@@ -42,10 +41,8 @@ async fn collect(mut body: Incoming, bytes_max: usize, memory: &Arc<Semaphore>) 
             return Err(Rejected::TooLarge);
         }
         let bytes = u32::try_from(data.len()).map_err(|_| Rejected::TooLarge)?;
-        let permit = Arc::clone(memory).try_acquire_many_owned(bytes).map_err(|_| Rejected::NoRoom)?;
-        match &mut whole._share {
-            Some(share) => share.merge(permit),
-            none => *none = Some(permit),
+        if !share.take(&mut whole.taken, bytes) {
+            return Err(Rejected::NoRoom);
         }
         whole.bytes.extend_from_slice(&data);
     }

@@ -31,8 +31,16 @@ pub(super) const STREAMS_MAX: u32 = 100;
 pub(super) const WINDOW_BYTES: u32 = 256 << 10;
 /// Connections that the kernel queues before they are accepted; `net.core.somaxconn` may lower it.
 pub(super) const BACKLOG: u32 = 4_096;
-/// Files that the rest of the process needs: databases, egress, the component cache.
+/// Files that the rest of the process needs, at least: the journal, the component cache, the databases and
+/// sockets of twenty connections.
 pub(super) const FILES_RESERVED: usize = 256;
+/// Clients of the pages for operators at a time.
+pub(super) const PAGES_CONNECTIONS: usize = 64;
+/// One connection's part of the memory for bodies, and of the deliveries that are appended at a time: a flood
+/// of one URL leaves three quarters to the others.
+pub(super) const CONNECTION_SHARE: usize = 4;
+/// Deliveries that are appended at a time, of all connections.
+pub(super) const DELIVERIES_MAX: usize = 16_384;
 /// After a failed accept, whose most likely cause is the limit of open files.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// `Retry-After` of a 503, in seconds.

@@ -3,6 +3,8 @@
 //! To add one: a field, its registration in [`Metrics::register`], and the line that counts. No label holds
 //! text that a sender chose, but for the name of a connection whose URL the sender knows.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -15,6 +17,9 @@ use prometheus_client::registry::Registry;
 const APPEND_SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 /// The statuses with which requests are answered.
 const STATUSES: [u16; 9] = [200, 400, 404, 405, 408, 410, 413, 500, 503];
+
+/// How long a failed append counts, unless one succeeds before.
+const FAILURE_COUNTS_MS: u64 = 30_000;
 
 /// Why a request was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +107,8 @@ pub struct Metrics {
     connections_closed: Family<Reason, Counter>,
     requests: Family<Status, Counter>,
     requests_rejected: Family<Reason, Counter>,
+    /// When an append last failed, in milliseconds since 1970; 0 once one has succeeded since.
+    append_failed_ms: Arc<AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -115,6 +122,7 @@ impl Default for Metrics {
             connections_closed: Family::default(),
             requests: Family::default(),
             requests_rejected: Family::default(),
+            append_failed_ms: Arc::default(),
         };
         // Exported as 0 from the start: Prometheus does not see the first increase of a series that appears
         // with 1.
@@ -191,7 +199,18 @@ impl Metrics {
         self.requests.get_or_create(&[("status", status)]).inc();
     }
 
+    /// Whether the last delivery could not be stored, not long ago.
+    pub fn is_failing(&self, now_ms: u64) -> bool {
+        let failed_ms = self.append_failed_ms.load(Relaxed);
+        failed_ms > 0 && now_ms < failed_ms.saturating_add(FAILURE_COUNTS_MS)
+    }
+
+    pub(crate) fn append_failed(&self, now_ms: u64) {
+        self.append_failed_ms.store(now_ms, Relaxed);
+    }
+
     pub(crate) fn appended(&self, connection: &str, bytes: usize, took: Duration) {
+        self.append_failed_ms.store(0, Relaxed);
         let labels = [("connection", connection.to_owned())];
         self.appended.get_or_create(&labels).inc();
         self.appended_bytes.get_or_create(&labels).inc_by(bytes as u64);

@@ -13,8 +13,6 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, H
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
-use prometheus_client::encoding::prometheus_text;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Observe;
@@ -22,15 +20,14 @@ use super::body;
 use super::headers;
 use super::limits::{IngressLimits, RETRY_AFTER_S};
 use super::metrics::{Metrics, Rejected};
+use super::pages::{Page, Pages};
 use super::phase::HttpPhase;
+use super::shares::Shares;
 use crate::delivery::Delivery;
 use crate::journal::{AppendError, Journal};
 use crate::webhook_url::{Access, PREFIX, UrlRegistry};
 
 type Answer = Response<Full<Bytes>>;
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
 
 /// Shared by all connections.
 #[derive(Clone)]
@@ -41,10 +38,9 @@ pub(super) struct Service {
 struct Inner {
     registry: UrlRegistry,
     journal: Journal,
-    observe: Arc<dyn Observe>,
+    pages: Option<Pages>,
     limits: IngressLimits,
-    /// Bytes that all bodies may take.
-    memory: Arc<Semaphore>,
+    shares: Shares,
     metrics: Metrics,
 }
 
@@ -52,12 +48,12 @@ impl Service {
     pub(super) fn new(
         registry: UrlRegistry,
         journal: Journal,
-        observe: Arc<dyn Observe>,
+        observe: Option<Arc<dyn Observe>>,
         metrics: Metrics,
         limits: IngressLimits,
     ) -> Self {
-        let memory = Arc::new(Semaphore::new(limits.bodies_bytes.min(Semaphore::MAX_PERMITS)));
-        Self { inner: Arc::new(Inner { registry, journal, observe, limits, memory, metrics }) }
+        let (pages, shares) = (observe.map(Pages::new), Shares::new(&limits));
+        Self { inner: Arc::new(Inner { registry, journal, pages, limits, shares, metrics }) }
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -90,29 +86,22 @@ impl Service {
         answer
     }
 
-    async fn page(&self, method: &Method, page: &str) -> Answer {
-        if !matches!(page, "health" | "ready" | "metrics") {
+    async fn page(&self, method: &Method, name: &str) -> Answer {
+        let (Some(pages), Some(page)) = (&self.inner.pages, Page::of(name)) else {
             return self.reject(Rejected::UnknownUrl);
-        }
+        };
         if !is_read(method) {
             return not_allowed("GET, HEAD");
         }
-        let (observe, page) = (Arc::clone(&self.inner.observe), page.to_owned());
-        // On a thread for blocking work: with many connections, reading all queues takes milliseconds of disk
-        // time.
-        let rendered = tokio::task::spawn_blocking(move || match page.as_str() {
-            // 200 for every status: the process serves. Monitors read the member `status`.
-            "health" => (StatusCode::OK, JSON, format!("{}\n", observe.health())),
-            "metrics" => (StatusCode::OK, prometheus_text::CONTENT_TYPE, observe.metrics()),
-            _ if observe.ready() => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n".to_owned()),
-        });
-        let Ok((status, kind, text)) = rendered.await else {
+        let Some(rendered) = pages.get(page).await else {
             return empty(StatusCode::INTERNAL_SERVER_ERROR);
         };
-        let mut answer = Response::new(Full::from(text));
-        *answer.status_mut() = status;
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let mut answer = Response::new(Full::new(rendered.text));
+        // The status of health is always 200: the process serves. Monitors read its member `status`.
+        if !rendered.is_well {
+            *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.content_type()));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
@@ -141,15 +130,26 @@ impl Service {
         secret: &str,
         received_at_ms: u64,
     ) -> Result<(), Rejected> {
-        let Inner { limits, memory, journal, metrics, .. } = &*self.inner;
+        let Inner { limits, shares, journal, metrics, .. } = &*self.inner;
         let (head, body) = request.into_parts();
-        let whole = body::read(body, limits.body_bytes, memory, limits.body_timeout).await;
-        let whole = whole.inspect_err(|why| {
+        // Before the body is read: a connection whose queue is full takes nothing from the others.
+        if journal.full(connection).queue {
+            journal.missed_deliveries().report(connection, "the journal is full");
+            return Err(Rejected::JournalFull);
+        }
+        let missed = || journal.missed_deliveries().report(connection, "too many deliveries at once");
+        let share = shares.of(connection);
+        let whole = body::read(body, limits.body_bytes, &share, limits.body_timeout).await;
+        let body::Whole { bytes: body, taken: _taken } = whole.inspect_err(|why| {
             if *why == Rejected::NoRoom {
-                journal.missed_deliveries().report(connection, "too many deliveries at once");
+                missed();
             }
         })?;
-        let bytes = whole.bytes.len();
+        let Some(_place) = share.place() else {
+            missed();
+            return Err(Rejected::NoRoom);
+        };
+        let bytes = body.len();
         let delivery = Delivery {
             received_at_ms,
             method: head.method.as_str().to_owned(),
@@ -160,7 +160,7 @@ impl Service {
                 _ => format!("{PREFIX}{connection}"),
             },
             headers: headers::kept(&head.headers, secret),
-            body: whole.bytes,
+            body,
         };
         let started = Instant::now();
         match timeout(limits.append_timeout, journal.append(connection, delivery)).await {
@@ -170,7 +170,10 @@ impl Service {
             }
             Ok(Err(AppendError::Full)) => Err(Rejected::JournalFull),
             // It may still be written. The sender then delivers it twice, which changes nothing.
-            Ok(Err(AppendError::Failed(_))) | Err(_) => Err(Rejected::JournalFailed),
+            Ok(Err(AppendError::Failed(_))) | Err(_) => {
+                metrics.append_failed(crate::clock::now_ms());
+                Err(Rejected::JournalFailed)
+            }
         }
     }
 

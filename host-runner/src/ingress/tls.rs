@@ -35,7 +35,8 @@ pub struct Tls {
 }
 
 impl Tls {
-    pub(super) fn open(files: TlsFiles) -> Result<Self> {
+    /// Reads the files.
+    pub fn open(files: TlsFiles) -> Result<Self> {
         let acceptor = Arc::new(RwLock::new(load(&files)?));
         Ok(Self { files, acceptor })
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Readings;
 use crate::clock::rfc3339_ms;
-use crate::journal::Depth;
+use crate::journal::{Depth, Full};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,12 +84,47 @@ pub struct ConnectionStatus {
     pub readings: Readings,
     /// Its queue in the journal.
     pub queue: Depth,
+    /// What of it is full.
+    pub full: Full,
+}
+
+/// Reasons listed in health, at most: a person reads the first ones.
+const REASONS_MAX: usize = 50;
+
+/// What concerns the server as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct ServerStatus {
+    /// Connection files that cannot be loaded.
+    pub invalid: Vec<InvalidFile>,
+    /// Connection files that are being loaded.
+    pub loading: usize,
+    /// The last delivery could not be stored.
+    pub journal_fails: bool,
 }
 
 impl ConnectionStatus {
     /// Age of the oldest queued delivery.
     pub fn oldest_age_ms(&self, now_ms: u64) -> Option<u64> {
         self.queue.oldest_ms.map(|oldest_ms| now_ms.saturating_sub(oldest_ms))
+    }
+
+    /// Why this connection degrades the server's health.
+    fn reasons(&self) -> Vec<String> {
+        let Status { state, reason, .. } = &self.readings.status;
+        let mut reasons = Vec::new();
+        if matches!(state, State::Waiting | State::Stopped) {
+            let why = reason.as_deref().unwrap_or("unknown");
+            reasons.push(format!("connection `{}` is {}: {why}", self.name, state.name()));
+        }
+        let mut add = |is_so: bool, what: &str| {
+            if is_so {
+                reasons.push(format!("connection `{}`: {what}", self.name));
+            }
+        };
+        add(self.readings.queue_blocked, "its deliveries are not applied: the first one fails");
+        add(self.full.queue, "its queue is full: deliveries are rejected");
+        add(self.full.dead_letters, "its dead letters are full");
+        reasons
     }
 
     fn json(&self, now_ms: u64) -> Value {
@@ -128,18 +163,23 @@ pub struct InvalidFile {
     pub error: String,
 }
 
-/// All connections and the invalid connection files as JSON; the caller redacts it.
-///
-/// `status` is `ok` while every connection is starting or running and every file is valid, else `degraded`.
-pub fn health(all: &[ConnectionStatus], invalid: &[InvalidFile], now_ms: u64) -> Value {
-    let is_well =
-        |one: &ConnectionStatus| matches!(one.readings.status.state, State::Starting | State::Running);
-    let is_ok = invalid.is_empty() && all.iter().all(is_well);
-    let invalid = invalid.iter().map(|one| json!({ "file": one.file, "error": one.error }));
+/// All connections and the server as JSON; the caller redacts it. `status` is `ok`, or `degraded` with
+/// `reasons`.
+pub fn health(all: &[ConnectionStatus], server: &ServerStatus, now_ms: u64) -> Value {
+    let mut reasons = Vec::new();
+    if server.journal_fails {
+        reasons.push("deliveries cannot be stored: the journal fails".to_owned());
+    }
+    let invalid = server.invalid.iter();
+    reasons.extend(invalid.clone().map(|one| format!("file {} cannot be loaded", one.file)));
+    reasons.extend(all.iter().flat_map(ConnectionStatus::reasons).take(REASONS_MAX));
     json!({
-        "status": if is_ok { "ok" } else { "degraded" },
+        "status": if reasons.is_empty() { "ok" } else { "degraded" },
+        "reasons": reasons,
+        "loading_files": server.loading,
         "connections": all.iter().map(|one| one.json(now_ms)).collect::<Vec<_>>(),
-        "invalid_files": invalid.collect::<Vec<_>>(),
+        "invalid_files":
+            invalid.map(|one| json!({ "file": one.file, "error": one.error })).collect::<Vec<_>>(),
     })
 }
 
@@ -152,14 +192,15 @@ fn time(ms: u64) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::{ConnectionStatus, InvalidFile, State, Status, health};
+    use super::{ConnectionStatus, InvalidFile, ServerStatus, State, Status, health};
     use crate::error::Error;
-    use crate::journal::Depth;
+    use crate::journal::{Depth, Full};
     use crate::metrics::Meters;
 
     fn status_of(meters: &Meters) -> ConnectionStatus {
         let queue = Depth { count: 2, bytes: 10, oldest_ms: Some(1_500), dead: 1 };
-        ConnectionStatus { name: "acme".to_owned(), readings: meters.read(), queue }
+        let full = Full::default();
+        ConnectionStatus { name: "acme".to_owned(), readings: meters.read(), queue, full }
     }
 
     #[test]
@@ -173,9 +214,11 @@ mod tests {
             readings.last_delivery_ms = 2_000;
         });
         assert_eq!(
-            health(&[status_of(&meters)], &[], 31_999),
+            health(&[status_of(&meters)], &ServerStatus::default(), 31_999),
             json!({
                 "status": "ok",
+                "reasons": [],
+                "loading_files": 0,
                 "connections": [{
                     "connection": "acme",
                     "state": "running",
@@ -204,21 +247,53 @@ mod tests {
         );
     }
 
+    /// Status and reasons of a server with one connection.
+    fn judged(one: &ConnectionStatus, server: &ServerStatus) -> (String, String) {
+        let health = health(std::slice::from_ref(one), server, 0);
+        (health["status"].as_str().expect("text").to_owned(), health["reasons"].to_string())
+    }
+
     #[test]
-    fn a_connection_that_waits_or_is_stopped_and_an_invalid_file_degrade_health() {
+    fn whatever_keeps_deliveries_or_rows_from_arriving_degrades_health_and_is_named() {
         let meters = Meters::default();
-        let status = |invalid: &[InvalidFile]| health(&[status_of(&meters)], invalid, 0)["status"].clone();
-        assert_eq!(status(&[]), "ok");
-        let invalid = InvalidFile { file: "a.toml".to_owned(), error: "not TOML".to_owned() };
-        assert_eq!(status(&[invalid]), "degraded");
-        for state in [State::Waiting, State::Stopped] {
-            meters.failed(&Error::state("lost"));
+        let (well, server) = (status_of(&meters), ServerStatus::default());
+        assert_eq!(judged(&well, &server).0, "ok");
+        let full =
+            |queue, dead_letters| ConnectionStatus { full: Full { queue, dead_letters }, ..well.clone() };
+        let blocked = {
+            let meters = Meters::default();
+            meters.count(|readings| readings.queue_blocked = true);
+            status_of(&meters)
+        };
+        let in_state = |state| {
+            let meters = Meters::default();
             meters.enter(state, Some("lost"));
-            assert_eq!(status(&[]), "degraded");
-            let health = health(&[status_of(&meters)], &[], 0);
-            assert_eq!(health["connections"][0]["last_error"], "lost");
-            assert_eq!(health["connections"][0]["reason"], "lost");
+            status_of(&meters)
+        };
+        let invalid = vec![InvalidFile { file: "a.toml".to_owned(), error: "not TOML".to_owned() }];
+        for (one, server, reason) in [
+            (well.clone(), ServerStatus { invalid, ..server.clone() }, "a.toml cannot be loaded"),
+            (well.clone(), ServerStatus { journal_fails: true, ..server.clone() }, "the journal fails"),
+            (full(true, false), server.clone(), "its queue is full"),
+            (full(false, true), server.clone(), "its dead letters are full"),
+            (blocked, server.clone(), "the first one fails"),
+            (in_state(State::Waiting), server.clone(), "is waiting: lost"),
+            (in_state(State::Stopped), server.clone(), "is stopped: lost"),
+        ] {
+            let (status, reasons) = judged(&one, &server);
+            assert_eq!(status, "degraded", "{reason}");
+            assert!(reasons.contains(reason), "{reason}: {reasons}");
         }
+    }
+
+    #[test]
+    fn health_shows_the_last_error_and_why_a_connection_waits() {
+        let meters = Meters::default();
+        meters.failed(&Error::state("lost"));
+        meters.enter(State::Waiting, Some("503"));
+        let health = health(&[status_of(&meters)], &ServerStatus::default(), 0);
+        assert_eq!(health["connections"][0]["last_error"], "lost");
+        assert_eq!(health["connections"][0]["reason"], "503");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 /// Differs between two contents of a file, without reading them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
+    pub(super) modified: Option<SystemTime>,
+    pub(super) bytes: u64,
 }
 
 /// The stamp of a file; none if it does not exist.

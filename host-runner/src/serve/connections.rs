@@ -1,84 +1,109 @@
-//! The connections of a server: loads, starts, changes and removes each without touching the others.
+//! The connections of a server: executes the actions of [`plan`] concurrently.
+//!
+//! Owned by the server's loop, which never waits in here: slow work is a task, and its end is an [`Event`]. A connection starts once its predecessor has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify as Wake, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify as Wake, Semaphore, mpsc};
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::Options;
 use super::connection_files::{self, Stamp};
-use super::loader::{Loaded, Loader, name_in};
+use super::ended::Ended;
+use super::loader::{Loaded, Loader};
+use super::plan::{self, Action, Has, Reload, RunningFile, Seen};
+use super::scan::Scan;
 use super::status::Overview;
 use super::supervisor::{Opening, Supervisor};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::journal::Journal;
-use crate::loaded::Engines;
-use crate::metrics::Meters;
+use crate::loaded::SharedEngine;
+use crate::metrics::{InvalidFile, Meters, State};
 use crate::paths::Paths;
 use crate::report::render_error;
-use crate::stop::{self, Stopper};
-use crate::webhook_url::UrlRegistry;
+use crate::state::{ConnectionStore, StoredWebhookUrl, StoredWebhookUrls};
+use crate::stop::{self, Stop, Stopper};
+use crate::webhook_url::{UrlRegistry, UrlSecrets};
 
-/// How often an invalid file is loaded again: the cause may be outside of the file.
-const RELOAD_INVALID_EVERY: Duration = Duration::from_secs(30);
-/// How long a file must be missing before its connection is removed, which a source does not forget. Editors
-/// and deployments delete a file and create it again. SIGHUP removes at once.
-const REMOVE_AFTER: Duration = Duration::from_secs(10);
+/// Files that are loaded at a time: each waits for the disk, and for a component's check of its
+/// configuration.
+const LOADS_MAX: usize = 8;
 /// Longest wait at the start until commands reach every connection; it takes milliseconds.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Gets lines for the operator.
 pub(super) type Notify<'a> = &'a (dyn Fn(&str) + Sync);
 
-/// The scope of [`Connections::reconcile`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reload {
-    /// Files whose stamp changed.
-    ChangedFiles,
-    /// Every file and all that it refers to, such as components and files of secrets. Connections that wait
-    /// after a failure try at once, and missing files are removed at once.
-    Everything,
-}
-
 /// See the file's header.
 pub(super) struct Connections {
-    files: Vec<PathBuf>,
-    pub(super) folder: Option<PathBuf>,
-    loader: Loader,
-    pub(super) paths: Paths,
+    named: Vec<PathBuf>,
+    folder: Option<PathBuf>,
+    loader: Arc<Loader>,
+    loads: Arc<Semaphore>,
+    paths: Paths,
     journal: Journal,
-    pub(super) registry: UrlRegistry,
-    pub(super) overview: Arc<Overview>,
+    registry: UrlRegistry,
+    overview: Arc<Overview>,
     /// By file.
-    pub(super) running: BTreeMap<PathBuf, RunningConnection>,
-    /// Files that could not be loaded.
-    pub(super) invalid: BTreeMap<PathBuf, LoadFailure>,
+    running: BTreeMap<PathBuf, RunningConnection>,
+    /// The file of each name that runs.
+    names: BTreeMap<String, PathBuf>,
+    /// Connections that are stopping.
+    stopping: BTreeMap<String, Ended>,
+    loading: BTreeSet<PathBuf>,
+    invalid: BTreeMap<PathBuf, LoadFailure>,
     /// Files that are missing, since when; their connections keep running.
     missing: BTreeMap<PathBuf, Instant>,
     /// Connections that do not run and whose URLs accept deliveries.
-    pub(super) accepting: BTreeSet<String>,
+    accepting: BTreeMap<String, Accepting>,
+    /// Connections that were removed, or are being removed, since this server started.
+    removing: BTreeSet<String>,
+    urls: Arc<Mutex<StoredWebhookUrls>>,
+    tasks: JoinSet<Event>,
+    is_scanning: bool,
+    /// A scan that was asked for during another one.
+    next_scan: Option<Reload>,
+    is_starting: bool,
+    /// Held by connections that are being opened, at the start of the server.
+    opening: Option<Opening>,
 }
 
 /// The last failure to load a file.
-pub(super) struct LoadFailure {
+struct LoadFailure {
     stamp: Option<Stamp>,
-    /// The connection's name in the file, as far as it can be read.
-    pub(super) name: Option<String>,
-    pub(super) error: Error,
+    error: Error,
     at: Instant,
 }
 
 /// A connection with its supervisor.
-pub(super) struct RunningConnection {
+struct RunningConnection {
     name: String,
     stamp: Option<Stamp>,
     fingerprint: String,
     stopper: Stopper,
     retry: Arc<Wake>,
-    task: JoinHandle<()>,
+    ended: Ended,
+}
+
+/// A URL that accepts deliveries for a connection that does not run.
+struct Accepting {
+    secrets: UrlSecrets,
+    /// Whether it was reported to the operator; not while files are being loaded.
+    is_reported: bool,
+}
+
+/// The end of a task.
+pub(super) enum Event {
+    Seen(Result<Seen>),
+    Loaded(PathBuf, Box<Result<Loaded>>),
+    /// A connection has stopped.
+    Ended(String),
+    Removed(String, UrlSecrets, Result<()>),
+    /// A task panicked, or there is none.
+    Nothing,
 }
 
 impl Connections {
@@ -89,186 +114,264 @@ impl Connections {
         registry: UrlRegistry,
         overview: Arc<Overview>,
     ) -> Self {
+        let loader = Loader {
+            subscribe: options.public_url.clone().filter(|_| options.subscribe),
+            engine: SharedEngine::new(options.instances),
+            paths: paths.clone(),
+            journal: journal.clone(),
+            stores: Mutex::default(),
+        };
         Self {
-            files: options.files.clone(),
+            named: options.files.clone(),
             folder: options.folder.clone(),
-            loader: Loader {
-                subscribe: options.public_url.clone().filter(|_| options.subscribe),
-                engines: Engines::default(),
-                paths: paths.clone(),
-                journal: journal.clone(),
-            },
+            loader: Arc::new(loader),
+            loads: Arc::new(Semaphore::new(LOADS_MAX)),
             paths,
             journal,
             registry,
             overview,
             running: BTreeMap::new(),
+            names: BTreeMap::new(),
+            stopping: BTreeMap::new(),
+            loading: BTreeSet::new(),
             invalid: BTreeMap::new(),
             missing: BTreeMap::new(),
-            accepting: BTreeSet::new(),
+            accepting: BTreeMap::new(),
+            removing: BTreeSet::new(),
+            urls: Arc::default(),
+            tasks: JoinSet::new(),
+            is_scanning: false,
+            next_scan: None,
+            is_starting: true,
+            opening: None,
         }
     }
 
-    /// Loads every connection. A file of the command line must be valid; an invalid file of the folder is
-    /// reported, and the others are served.
-    pub(super) async fn load_all(&mut self, notify: Notify<'_>) -> Result<Vec<Loaded>> {
-        let mut loaded: Vec<Loaded> = Vec::new();
-        for file in self.all_files()? {
-            let is_named = self.files.contains(&file);
-            let taken = |name: &str| {
-                loaded.iter().find(|one| one.loaded.connection.name == name).map(|one| one.file.clone())
+    /// Sees the files for the first time and starts loading them. When it returns, every known URL is
+    /// answered: deliveries are journaled while their connections are being loaded.
+    pub(super) async fn begin(&mut self, notify: Notify<'_>) -> Result<()> {
+        let scan = self.scan(Reload::ChangedFiles);
+        let seen = spawn_blocking(scan).await.map_err(|error| Error::host(format!("stopped: {error}")))??;
+        self.reconcile(&seen, notify);
+        self.overview.set_loading(self.loading.len());
+        Ok(())
+    }
+
+    /// Waits until every file was loaded, and commands reach each connection or it has failed. A file of the
+    /// command line must be valid, and its connection free; an invalid file of the folder is reported, the
+    /// others are served. False if a stop was requested.
+    pub(super) async fn finish_start(&mut self, stop: &mut Stop, notify: Notify<'_>) -> Result<bool> {
+        let (opening, mut opened) = mpsc::channel(1);
+        self.opening = Some(opening);
+        while !self.loading.is_empty() {
+            self.overview.set_loading(self.loading.len());
+            let event = tokio::select! {
+                event = self.next() => event,
+                () = stop.requested() => return Ok(false),
             };
-            match self.loader.load(&file, &taken).await {
-                Ok(one) => loaded.push(one),
-                Err(error) if is_named => return Err(error),
-                Err(error) => self.load_failed(&file, error, notify),
+            match event {
+                Event::Loaded(file, loaded) if self.named.contains(&file) => match *loaded {
+                    Ok(loaded) => self.loaded(&file, Ok(loaded), notify),
+                    Err(error) => return Err(error),
+                },
+                event => self.handle(event, notify),
+            }
+            if let Some(failure) = self.named.iter().find_map(|file| self.invalid.get(file)) {
+                return Err(failure.error.clone());
             }
         }
-        if loaded.is_empty() {
+        self.overview.set_loading(0);
+        if self.running.is_empty() {
             notify("warning: no connection to serve yet");
         }
-        for one in &loaded {
-            // Fails now if another process holds the lock; the supervisor takes it again and keeps it.
-            one.store.lock()?;
-            self.registry.set(&one.loaded.connection.name, one.secrets.clone());
-        }
-        let names: Vec<String> = loaded.iter().map(|one| one.loaded.connection.name.clone()).collect();
-        self.update_webhook_urls(&names, notify);
-        Ok(loaded)
-    }
-
-    /// Starts the loaded connections; returns once commands reach each connection, or it has failed.
-    pub(super) async fn start_all(&mut self, loaded: Vec<Loaded>, notify: Notify<'_>) {
-        let (opening, mut opened) = mpsc::channel(1);
-        for one in loaded {
-            self.start(one, Some(opening.clone()), notify);
-        }
-        drop(opening);
+        (self.is_starting, self.opening) = (false, None);
         // Nothing is sent: the channel closes when the last supervisor drops its sender.
         let _too_slow = tokio::time::timeout(OPEN_WITHIN, opened.recv()).await;
+        Ok(true)
     }
 
-    /// Starts, restarts and stops connections until they match their files.
-    pub(super) async fn reconcile(&mut self, reload: Reload, notify: Notify<'_>) {
-        let files = match self.all_files() {
-            Ok(files) => files,
-            Err(error) => {
-                // An unreadable folder does not mean that its files were deleted.
-                tracing::warn!(%error, "connections stay as they are");
-                return;
-            }
+    /// Starts a scan of the files; [`Self::next`] returns its result.
+    pub(super) fn look(&mut self, reload: Reload) {
+        if self.is_scanning {
+            let is_more = self.next_scan != Some(Reload::Everything);
+            self.next_scan = if is_more { Some(reload) } else { self.next_scan };
+            return;
+        }
+        let scan = self.scan(reload);
+        self.is_scanning = true;
+        self.tasks.spawn_blocking(move || Event::Seen(scan()));
+    }
+
+    fn scan(&self, reload: Reload) -> impl FnOnce() -> Result<Seen> + Send + 'static {
+        let scan = Scan {
+            reload,
+            named: self.named.clone(),
+            folder: self.folder.clone(),
+            running: self.running.iter().map(|(file, one)| (file.clone(), one.name.clone())).collect(),
+            paths: self.paths.clone(),
         };
-        let removed = self.removed_files(&files, reload);
-        let mut is_changed = !removed.is_empty();
-        for file in removed {
-            self.stop_removed(&file, &files).await;
-        }
-        let before = self.invalid.len();
-        self.invalid.retain(|file, _| files.contains(file));
-        is_changed |= self.invalid.len() != before;
-        for file in files {
-            let stamp = connection_files::stamp(&file);
-            let is_due = match self.invalid.get(&file) {
-                _ if reload == Reload::Everything => true,
-                Some(failure) => failure.stamp != stamp || failure.at.elapsed() > RELOAD_INVALID_EVERY,
-                // A supervisor ends by itself only by a panic: it is started again.
-                None => !self
-                    .running
-                    .get(&file)
-                    .is_some_and(|running| running.stamp == stamp && !running.task.is_finished()),
-            };
-            if is_due {
-                is_changed = true;
-                self.apply(&file, notify).await;
+        let urls = Arc::clone(&self.urls);
+        move || scan.run(&mut urls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next event; waits without end while there is no task.
+    pub(super) async fn next(&mut self) -> Event {
+        match self.tasks.join_next().await {
+            Some(Ok(event)) => event,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a task of the server ended");
+                self.is_scanning = false;
+                Event::Nothing
             }
-        }
-        // Nothing announces that a command rotated the URL of a connection that does not run: read those each
-        // time.
-        if is_changed || !self.accepting.is_empty() {
-            let names: Vec<String> = self.running.values().map(|running| running.name.clone()).collect();
-            self.update_webhook_urls(&names, notify);
-        }
-        if reload == Reload::Everything {
-            self.running.values().for_each(|running| running.retry.notify_one());
+            None => std::future::pending().await,
         }
     }
 
-    /// Files of running connections that were deleted or renamed.
-    fn removed_files(&mut self, files: &[PathBuf], reload: Reload) -> Vec<PathBuf> {
-        let is_missing = |file: &PathBuf| !files.contains(file);
-        self.missing.retain(|file, _| is_missing(file));
-        let mut removed = Vec::new();
-        for (file, running) in self.running.iter().filter(|(file, _)| is_missing(file)) {
-            let since = *self.missing.entry(file.clone()).or_insert_with(Instant::now);
-            let mut idle = files.iter().filter(|file| !self.running.contains_key(*file));
-            let is_renamed = idle.any(|file| name_in(file).as_ref() == Some(&running.name));
-            if reload == Reload::Everything || is_renamed || since.elapsed() >= REMOVE_AFTER {
-                removed.push(file.clone());
+    /// Continues where a task ended.
+    pub(super) fn handle(&mut self, event: Event, notify: Notify<'_>) {
+        match event {
+            Event::Seen(seen) => {
+                self.is_scanning = false;
+                match seen {
+                    Ok(seen) => self.reconcile(&seen, notify),
+                    // An unreadable folder does not mean that its files were deleted.
+                    Err(error) => tracing::warn!(%error, "connections stay as they are"),
+                }
+                if let Some(reload) = self.next_scan.take() {
+                    self.look(reload);
+                }
             }
+            Event::Loaded(file, loaded) => self.loaded(&file, *loaded, notify),
+            Event::Ended(name) => {
+                self.stopping.retain(|_, ended| !ended.has_ended());
+                if !self.names.contains_key(&name) {
+                    self.look(Reload::ChangedFiles);
+                }
+            }
+            Event::Removed(name, secrets, outcome) => self.removed(&name, secrets, outcome, notify),
+            Event::Nothing => {}
         }
-        removed
     }
 
     /// Stops all connections and waits for them.
     pub(super) async fn stop_all(&mut self) {
+        self.tasks.abort_all();
         self.running.values().for_each(|running| running.stopper.stop());
-        for (_, running) in std::mem::take(&mut self.running) {
-            let _panicked = running.task.await;
+        let running = std::mem::take(&mut self.running).into_values().map(|running| running.ended);
+        for ended in running.chain(std::mem::take(&mut self.stopping).into_values()) {
+            ended.wait().await;
         }
     }
 
-    /// Loads a file that is new or may have changed. Its connection keeps running if the file is invalid
-    /// or declares the same.
-    async fn apply(&mut self, file: &Path, notify: Notify<'_>) {
-        let others: Vec<(String, PathBuf)> = self
-            .running
-            .iter()
-            .filter(|(other, _)| other.as_path() != file)
-            .map(|(other, running)| (running.name.clone(), other.clone()))
-            .collect();
-        let taken = |name: &str| others.iter().find(|(other, _)| other == name).map(|(_, file)| file.clone());
-        let loaded = match self.loader.load(file, &taken).await {
+    /// Executes the plan for the files and URLs that were seen.
+    fn reconcile(&mut self, seen: &Seen, notify: Notify<'_>) {
+        let files: BTreeSet<&Path> = seen.files.iter().map(|seen| seen.file.as_path()).collect();
+        self.missing.retain(|file, _| !files.contains(file.as_path()));
+        for file in self.running.keys().filter(|file| !files.contains(file.as_path())) {
+            self.missing.entry(file.clone()).or_insert_with(Instant::now);
+        }
+        self.invalid.retain(|file, _| files.contains(file.as_path()));
+        let urls: BTreeMap<&str, &StoredWebhookUrl> =
+            seen.urls.iter().map(|url| (url.name.as_str(), url)).collect();
+        for action in plan::plan(seen, &self.has()) {
+            match action {
+                Action::Load(file) => self.load(file),
+                Action::Stop(file) => {
+                    if let Some(running) = self.running.remove(&file) {
+                        self.overview.remove(&running.name);
+                        self.stop(running);
+                    }
+                }
+                Action::Accept(name) => {
+                    urls.get(name.as_str()).into_iter().for_each(|url| self.accept(url, notify))
+                }
+                Action::Remove(name) => urls.get(name.as_str()).into_iter().for_each(|url| self.remove(url)),
+                Action::Forget(name) => {
+                    self.accepting.remove(&name);
+                    self.overview.remove(&name);
+                    self.registry.forget(&name);
+                }
+            }
+        }
+        if seen.reload == Reload::Everything {
+            self.running.values().for_each(|running| running.retry.notify_one());
+        }
+        self.publish_invalid_files();
+    }
+
+    fn has(&self) -> Has {
+        let running = |(file, one): (&PathBuf, &RunningConnection)| RunningFile {
+            file: file.clone(),
+            name: one.name.clone(),
+            stamp: one.stamp,
+            has_ended: one.ended.has_ended(),
+            missing_for: self.missing.get(file).map(Instant::elapsed),
+        };
+        let invalid = |(file, failure): (&PathBuf, &LoadFailure)| plan::InvalidFile {
+            file: file.clone(),
+            stamp: failure.stamp,
+            age: failure.at.elapsed(),
+        };
+        Has {
+            running: self.running.iter().map(running).collect(),
+            invalid: self.invalid.iter().map(invalid).collect(),
+            loading: self.loading.clone(),
+            accepting: self.accepting.keys().cloned().collect(),
+            removing: self.removing.clone(),
+        }
+    }
+
+    fn load(&mut self, file: PathBuf) {
+        let (loader, loads) = (Arc::clone(&self.loader), Arc::clone(&self.loads));
+        // A server that starts must not take a connection from another process. Later it waits for it.
+        let must_be_free = self.is_starting && self.named.contains(&file);
+        self.loading.insert(file.clone());
+        self.tasks.spawn(async move {
+            let _turn = loads.acquire_owned().await;
+            let loaded = loader.load(&file, must_be_free).await;
+            Event::Loaded(file, Box::new(loaded))
+        });
+    }
+
+    /// A file was loaded. Its connection keeps running if the file is invalid or declares the same.
+    fn loaded(&mut self, file: &Path, loaded: Result<Loaded>, notify: Notify<'_>) {
+        self.loading.remove(file);
+        let loaded = loaded.and_then(|loaded| self.with_a_free_name(file, loaded));
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => return self.load_failed(file, error, notify),
         };
-        self.invalid.remove(file);
+        let is_mended = self.invalid.remove(file).is_some();
+        let name = loaded.loaded.connection.name.clone();
         if let Some(running) = self.running.get_mut(file)
             && running.fingerprint == loaded.fingerprint
-            && !running.task.is_finished()
+            && !running.ended.has_ended()
         {
             running.stamp = loaded.stamp;
-            return;
-        }
-        if let Some(running) = self.running.remove(file) {
-            let is_same = running.name == loaded.loaded.connection.name;
-            let name = running.name.clone();
-            if !is_same {
-                self.registry.remove(&name);
+        } else {
+            if let Some(running) = self.running.remove(file) {
+                if running.name != name {
+                    // The URL first: a delivery that arrives from now on would not be applied.
+                    self.registry.remove(&running.name);
+                    self.overview.remove(&running.name);
+                }
+                self.stop(running);
             }
-            running.stop().await;
-            if !is_same {
-                self.remove(&name, notify);
-            }
+            self.start(loaded, notify);
         }
-        self.registry.set(&loaded.loaded.connection.name, loaded.secrets.clone());
-        self.start(loaded, None, notify);
+        if is_mended {
+            self.publish_invalid_files();
+        }
     }
 
-    /// Stops the connection of a removed file. [`Self::update_webhook_urls`] decides whether the
-    /// connection was removed as well, after all files were read: another file may declare it.
-    async fn stop_removed(&mut self, file: &Path, files: &[PathBuf]) {
-        let Some(running) = self.running.remove(file) else { return };
-        let name = running.name.clone();
-        let mut others =
-            files.iter().filter(|file| !self.running.contains_key(*file)).map(|file| name_in(file));
-        let may_return =
-            others.any(|found| found.is_none_or(|found| found == name)) || self.has_empty_folder();
-        if !may_return {
-            // The URL first: a delivery that arrives from now on would not be applied.
-            self.registry.remove(&name);
-        }
-        running.stop().await;
-        self.overview.remove(&name);
+    /// The same, unless another file declares a connection of this name.
+    fn with_a_free_name(&self, file: &Path, loaded: Loaded) -> Result<Loaded> {
+        let name = &loaded.loaded.connection.name;
+        let Some(other) = self.names.get(name).filter(|other| other.as_path() != file) else {
+            return Ok(loaded);
+        };
+        let message = format!("{}: name `{name}` is already used in {}", file.display(), other.display());
+        Err(Error::configuration(message).hint("give each connection a different name"))
     }
 
     /// Records that a file could not be loaded, and reports it if the error is new.
@@ -278,23 +381,23 @@ impl Connections {
             let keeps = if self.running.contains_key(file) { "; its connection runs unchanged" } else { "" };
             notify(&format!("{}: not loaded{keeps}: {}", file.display(), render_error(&error)));
         }
-        let name = name_in(file);
-        self.invalid.insert(file.to_owned(), LoadFailure { stamp, name, error, at: Instant::now() });
+        self.invalid.insert(file.to_owned(), LoadFailure { stamp, error, at: Instant::now() });
+        self.publish_invalid_files();
     }
 
-    fn start(&mut self, loaded: Loaded, opening: Option<Opening>, notify: Notify<'_>) {
-        let Loaded { file, stamp, fingerprint, loaded, store, subscribe, summary, .. } = loaded;
+    fn start(&mut self, loaded: Loaded, notify: Notify<'_>) {
+        let Loaded { file, stamp, fingerprint, loaded, store, subscribe, secrets, summary } = loaded;
         let name = loaded.connection.name.clone();
-        let absolute = std::path::absolute(&file).unwrap_or_else(|_| file.clone());
-        if let Err(error) = store.webhook_url().set_served(&absolute) {
-            tracing::warn!(connection = %name, %error, "file not stored: after a restart its removal is not seen");
-        }
+        self.registry.set(&name, secrets);
+        self.accepting.remove(&name);
+        self.removing.remove(&name);
         let meters = Meters::default();
         self.overview.add(&name, &meters);
         let (stopper, stop) = stop::channel();
         let retry = Arc::new(Wake::new());
         let supervisor = Supervisor {
-            loaded,
+            file: file.clone(),
+            loaded: Arc::new(loaded),
             store,
             paths: self.paths.clone(),
             journal: self.journal.clone(),
@@ -303,31 +406,105 @@ impl Connections {
             subscribe,
             stop,
             retry: Arc::clone(&retry),
-            opening,
+            opening: self.opening.clone(),
         };
         notify(&summary);
-        let task = tokio::spawn(supervisor.run());
-        self.running.insert(file, RunningConnection { name, stamp, fingerprint, stopper, retry, task });
-    }
-
-    /// The files of the command line and those of the folder.
-    fn all_files(&self) -> Result<Vec<PathBuf>> {
-        let mut files = self.files.clone();
-        if let Some(folder) = &self.folder {
-            for file in connection_files::in_folder(folder)? {
-                if !files.contains(&file) {
-                    files.push(file);
-                }
+        let before = self.stopping.get(&name).cloned();
+        let ended = Ended::of(async move {
+            if let Some(before) = before {
+                before.wait().await;
             }
-        }
-        Ok(files)
+            supervisor.run().await;
+        });
+        self.names.insert(name.clone(), file.clone());
+        self.running.insert(file, RunningConnection { name, stamp, fingerprint, stopper, retry, ended });
     }
-}
 
-impl RunningConnection {
-    /// Stops it and waits until it has stopped.
-    async fn stop(self) {
-        self.stopper.stop();
-        let _panicked = self.task.await;
+    /// Stops a connection.
+    fn stop(&mut self, running: RunningConnection) {
+        let RunningConnection { name, stopper, ended, .. } = running;
+        stopper.stop();
+        self.names.remove(&name);
+        self.stopping.insert(name.clone(), ended.clone());
+        self.tasks.spawn(async move {
+            ended.wait().await;
+            Event::Ended(name)
+        });
+    }
+
+    /// The URL of a connection that does not run accepts deliveries.
+    fn accept(&mut self, url: &StoredWebhookUrl, notify: Notify<'_>) {
+        let is_reported = self.accepting.get(&url.name).is_some_and(|accepting| accepting.is_reported);
+        if self.accepting.get(&url.name).is_none_or(|accepting| accepting.secrets != url.secrets) {
+            self.registry.set(&url.name, url.secrets.clone());
+        }
+        let reports = !is_reported && self.loading.is_empty() && !self.stopping.contains_key(&url.name);
+        let accepting = Accepting { secrets: url.secrets.clone(), is_reported: is_reported || reports };
+        self.accepting.insert(url.name.clone(), accepting);
+        if reports {
+            let meters = Meters::default();
+            meters.enter(State::Stopped, Some("its connection file is invalid or missing"));
+            self.overview.add(&url.name, &meters);
+            let name = &url.name;
+            notify(&format!("{name}: stopped; deliveries are journaled until its connection file is valid"));
+        }
+    }
+
+    /// The URL answers 410 from now on, also after a restart.
+    fn remove(&mut self, url: &StoredWebhookUrl) {
+        let (name, secrets) = (url.name.clone(), url.secrets.clone());
+        self.removing.insert(name.clone());
+        let own = self.stopping.get(&name).cloned();
+        if url.is_removed || own.is_some() {
+            self.registry.set_removed(&name, secrets.clone());
+        }
+        if url.is_removed {
+            return;
+        }
+        let paths = self.paths.clone();
+        self.tasks.spawn(async move {
+            if let Some(ended) = own {
+                ended.wait().await;
+            }
+            let removed = name.clone();
+            let removing = spawn_blocking(move || {
+                let store = ConnectionStore::open(&paths, &removed)?;
+                // A process that holds the lock uses the connection: it was not removed.
+                let _unused = store.lock()?;
+                store.webhook_url().set_removed()
+            });
+            let outcome =
+                removing.await.unwrap_or_else(|error| Err(Error::host(format!("stopped: {error}"))));
+            Event::Removed(name, secrets, outcome)
+        });
+    }
+
+    fn removed(&mut self, name: &str, secrets: UrlSecrets, outcome: Result<()>, notify: Notify<'_>) {
+        if self.names.contains_key(name) {
+            return;
+        }
+        match outcome {
+            Err(error) if error.kind == Kind::Unavailable => {
+                self.removing.remove(name);
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(connection = %name, %error, "removal not stored: 404 after a restart");
+            }
+            Ok(()) => {}
+        }
+        self.registry.set_removed(name, secrets);
+        self.accepting.remove(name);
+        self.overview.remove(name);
+        self.loader.forget(name);
+        notify(&format!("{name}: removed"));
+    }
+
+    fn publish_invalid_files(&self) {
+        let invalid = self.invalid.iter().map(|(file, invalid)| InvalidFile {
+            file: file.display().to_string(),
+            error: invalid.error.message.clone(),
+        });
+        self.overview.set_invalid_files(invalid.collect());
     }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader as AsyncReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::actor::{Answer, Command, rotate_url};
 use crate::error::{Error, Kind, Origin, Result};
@@ -129,8 +129,13 @@ impl ControlServer {
     async fn answer(&self, request: Request) -> Answer {
         match request {
             Request::RotateUrl { grace_ms } => {
-                let registration = rotate_url(&self.store, grace_ms, Registration::Renewing)?;
-                renew(&self.store, &self.registry)?;
+                let (store, registry) = (self.store.clone(), self.registry.clone());
+                let rotating = spawn_blocking(move || {
+                    let registration = rotate_url(&store, grace_ms, Registration::Renewing)?;
+                    renew(&store, &registry).map(|()| registration)
+                });
+                let registration =
+                    rotating.await.map_err(|error| Error::host(format!("stopped: {error}")))??;
                 // The new URL is valid now; the client does not wait until the source knows it.
                 let commands = self.commands.clone();
                 tokio::spawn(async move { send(&commands, Request::UrlChanged).await });

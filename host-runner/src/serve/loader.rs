@@ -1,12 +1,17 @@
 //! Loads a connection file, its component and the secret of its URL.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::spawn_blocking;
 
 use super::connection_files::{self, Stamp};
 use crate::connection::{self, Connection};
+use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::loaded::{Engines, LoadedConnection};
+use crate::loaded::{LoadedConnection, SharedEngine};
 use crate::paths::Paths;
 use crate::sandbox::validate;
 use crate::state::ConnectionStore;
@@ -30,9 +35,11 @@ pub(super) struct Loaded {
 pub(super) struct Loader {
     /// The public URL, if webhook URLs are to be subscribed at the source.
     pub(super) subscribe: Option<PublicUrl>,
-    pub(super) engines: Engines,
+    pub(super) engine: SharedEngine,
     pub(super) paths: Paths,
     pub(super) journal: Journal,
+    /// By name: a session that could not be stored outlives a reload.
+    pub(super) stores: Mutex<HashMap<String, ConnectionStore>>,
 }
 
 /// The connection's name in a file, as far as it can be read.
@@ -46,28 +53,67 @@ fn fingerprint(loaded: &LoadedConnection) -> String {
     crate::digest::sha256_hex(all.as_bytes())
 }
 
+/// The result of work on another thread.
+fn joined<T>(outcome: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    outcome.unwrap_or_else(|error| Err(Error::host(format!("stopped: {error}"))))
+}
+
 impl Loader {
-    /// Loads a file; `taken` returns the file in which another connection has a name.
-    pub(super) async fn load(
-        &self,
-        file: &Path,
-        taken: &(dyn Fn(&str) -> Option<PathBuf> + Sync),
-    ) -> Result<Loaded> {
-        let stamp = connection_files::stamp(file);
-        let connection = Connection::load(file, &connection::environment)?;
-        let mut loaded = LoadedConnection::load_in(&self.engines, connection, &self.paths).await?;
+    /// Loads a file; fails if it `must_be_free` and another process has the connection.
+    pub(super) async fn load(self: &Arc<Self>, file: &Path, must_be_free: bool) -> Result<Loaded> {
+        let (this, path) = (Arc::clone(self), file.to_owned());
+        let reading = spawn_blocking(move || this.read(&path));
+        let (stamp, connection, component) = joined(reading.await)?;
+        let mut loaded = LoadedConnection::with(component, connection, &self.paths).await?;
         // Before its URL accepts deliveries: a configuration that the component rejects.
         validate(&loaded.component, loaded.connection.config_text(), &loaded.connection.limits)
             .await
             .map_err(|error| error.about(file.display()))?;
         let limits = &mut loaded.connection.limits;
         limits.batch.max_time = limits.batch.max_time.min(limits.serve.max_batch_time);
-        let name = &loaded.connection.name;
-        if let Some(other) = taken(name) {
-            let message = format!("{}: name `{name}` is already used in {}", file.display(), other.display());
-            return Err(Error::configuration(message).hint("give each connection a different name"));
+        let (this, file) = (Arc::clone(self), file.to_owned());
+        joined(spawn_blocking(move || this.complete(file, stamp, loaded, must_be_free)).await)
+    }
+
+    /// Forgets a connection that was removed.
+    pub(super) fn forget(&self, name: &str) {
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.paths.redactor.forget(name);
+    }
+
+    /// Reads a file and its component. Blocks.
+    fn read(&self, file: &Path) -> Result<(Option<Stamp>, Connection, Component)> {
+        let stamp = connection_files::stamp(file);
+        let connection = Connection::load(file, &connection::environment)?;
+        let path = self.paths.component(connection.component.as_deref())?;
+        let component = self.engine.component(&path, &self.paths)?;
+        Ok((stamp, connection, component))
+    }
+
+    fn store(&self, name: &str) -> Result<ConnectionStore> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores.get(name) {
+            return Ok(store.clone());
         }
         let store = ConnectionStore::open(&self.paths, name)?;
+        stores.insert(name.to_owned(), store.clone());
+        Ok(store)
+    }
+
+    /// Reads the state of a connection. Blocks.
+    fn complete(
+        &self,
+        file: PathBuf,
+        stamp: Option<Stamp>,
+        loaded: LoadedConnection,
+        must_be_free: bool,
+    ) -> Result<Loaded> {
+        let name = &loaded.connection.name;
+        let store = self.store(name)?;
+        if must_be_free {
+            // The supervisor takes it again and keeps it.
+            store.lock()?;
+        }
         let secrets = store.webhook_url().secrets()?;
         let revealed = store.webhook_url().secret();
         if let Err(error) = &revealed {
@@ -89,6 +135,6 @@ impl Loader {
             loaded.connection.sink.location
         );
         let fingerprint = fingerprint(&loaded);
-        Ok(Loaded { file: file.to_owned(), stamp, fingerprint, loaded, store, subscribe, secrets, summary })
+        Ok(Loaded { file, stamp, fingerprint, loaded, store, subscribe, secrets, summary })
     }
 }

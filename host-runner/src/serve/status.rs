@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
@@ -13,14 +14,16 @@ use serde_json::Value;
 use crate::clock::now_ms;
 use crate::ingress::{self, Observe};
 use crate::journal::Journal;
-use crate::metrics::{self, ConnectionStatus, InvalidFile, Meters, State, health};
+use crate::metrics::{self, ConnectionStatus, InvalidFile, Meters, ServerStatus, State, health};
 use crate::secret::Redactor;
 
 /// See the file's header.
 pub(super) struct Overview {
     connections: Arc<Connections>,
     invalid_files: Mutex<Vec<InvalidFile>>,
+    loading: AtomicUsize,
     invalid_count: Gauge,
+    ingress: ingress::Metrics,
     registry: Registry,
     redactor: Redactor,
 }
@@ -43,6 +46,7 @@ impl Connections {
             readings: meters.read(),
             // A journal that cannot be read counts as empty; its failures are logged where they happen.
             queue: self.journal.depth(&name).unwrap_or_default(),
+            full: self.journal.full(&name),
             name,
         };
         meters.into_iter().map(status).collect()
@@ -67,7 +71,15 @@ impl Overview {
             invalid_count.clone(),
         );
         ingress.register(&mut registry);
-        Self { connections, invalid_files: Mutex::default(), invalid_count, registry, redactor }
+        Self {
+            connections,
+            invalid_files: Mutex::default(),
+            loading: AtomicUsize::new(0),
+            invalid_count,
+            ingress: ingress.clone(),
+            registry,
+            redactor,
+        }
     }
 
     /// Adds a connection, or replaces its meters.
@@ -80,6 +92,11 @@ impl Overview {
         self.connections.lock().remove(name);
     }
 
+    /// Sets how many connection files are being loaded at the start of the server.
+    pub(super) fn set_loading(&self, files: usize) {
+        self.loading.store(files, Relaxed);
+    }
+
     /// Replaces the list of invalid connection files.
     pub(super) fn set_invalid_files(&self, files: Vec<InvalidFile>) {
         self.invalid_count.set(i64::try_from(files.len()).unwrap_or(i64::MAX));
@@ -89,16 +106,25 @@ impl Overview {
 
 impl Observe for Overview {
     fn metrics(&self) -> String {
-        self.redactor.redact(&metrics::text(&self.registry))
+        // Not redacted: the sandbox has taken secrets out of the values of labels.
+        metrics::text(&self.registry)
     }
 
     fn ready(&self) -> bool {
+        if self.loading.load(Relaxed) > 0 || self.ingress.is_failing(now_ms()) {
+            return false;
+        }
         self.connections.lock().values().all(|meters| meters.state() != State::Starting)
     }
 
     fn health(&self) -> Value {
-        let invalid = self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.redactor.redact_value(&health(&self.connections.read(), &invalid, now_ms()))
+        let now_ms = now_ms();
+        let server = ServerStatus {
+            invalid: self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            loading: self.loading.load(Relaxed),
+            journal_fails: self.ingress.is_failing(now_ms),
+        };
+        self.redactor.redact_value(&health(&self.connections.read(), &server, now_ms))
     }
 }
 

@@ -3,23 +3,25 @@
 //! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session
 //! ends the wait, and a rotated URL takes effect at once.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::control;
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::random_unit;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::loaded::LoadedConnection;
+use crate::loaded::{LoadedConnection, OpenConnection};
 use crate::metrics::{Meters, State};
 use crate::paths::Paths;
 use crate::policy::{self, Budget};
-use crate::sinks;
-use crate::state::ConnectionStore;
+use crate::sinks::{self, Sink};
+use crate::state::{ConnectionStore, LockedStore};
 use crate::stop::Stop;
 use crate::webhook_url::{PublicUrl, UrlRegistry};
 
@@ -32,7 +34,9 @@ const COMMANDS_MAX: usize = 16;
 
 /// Everything that a connection is run with.
 pub(super) struct Supervisor {
-    pub(super) loaded: LoadedConnection,
+    /// The connection file.
+    pub(super) file: PathBuf,
+    pub(super) loaded: Arc<LoadedConnection>,
     pub(super) store: ConnectionStore,
     pub(super) paths: Paths,
     pub(super) journal: Journal,
@@ -93,7 +97,10 @@ impl Supervisor {
 
     /// Runs the actor once, until it stops or fails.
     async fn once(&mut self) -> Result<Stopped> {
-        let connection = self.loaded.open(self.store.lock()?)?;
+        let (store, file) = (self.store.clone(), self.file.clone());
+        let Some(lock) = self.unless_stopped(move || lock(&store, &file)).await? else {
+            return Ok(Stopped::Requested);
+        };
         let (requests, commands) = mpsc::channel(COMMANDS_MAX);
         let control = control::ControlServer {
             store: self.store.clone(),
@@ -104,10 +111,19 @@ impl Supervisor {
         let guard = control.start(&self.paths.data);
         self.opening = None;
         // A command may have rotated the URL before the socket was open.
-        control::renew(&self.store, &self.registry)?;
+        let (store, registry, loaded) = (self.store.clone(), self.registry.clone(), Arc::clone(&self.loaded));
+        let opening = move || {
+            control::renew(&store, &registry)?;
+            Ok((loaded.open(lock)?, sinks::open(&loaded.connection.sink)?))
+        };
+        let Some((connection, sink)) =
+            self.unless_stopped::<(OpenConnection, Box<dyn Sink>)>(opening).await?
+        else {
+            return Ok(Stopped::Requested);
+        };
         let config = ActorConfig {
             connection,
-            sink: sinks::open(&self.loaded.connection.sink)?,
+            sink,
             journal: Some(self.journal.clone()),
             public_url: self.subscribe.clone(),
             commands,
@@ -120,6 +136,31 @@ impl Supervisor {
         drop(guard);
         Ok(end)
     }
+
+    /// Runs work that may block for long, for example because another program has locked a file; none if a
+    /// stop is requested before it ends. The work then ends in the background.
+    async fn unless_stopped<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<Option<T>> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            done = spawn_blocking(work) => {
+                done.unwrap_or_else(|error| Err(Error::host(format!("stopped: {error}")))).map(Some)
+            }
+            () = stop.requested() => Ok(None),
+        }
+    }
+}
+
+/// Locks a connection and records that this server has it, from this file.
+fn lock(store: &ConnectionStore, file: &Path) -> Result<LockedStore> {
+    let lock = store.lock()?;
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    if let Err(error) = store.webhook_url().set_served(&absolute) {
+        tracing::warn!(connection = store.name(), %error, "file not stored: after a restart its removal is not seen");
+    }
+    Ok(lock)
 }
 
 /// Waits; without end if there is no time to wait for.
@@ -130,19 +171,29 @@ async fn elapsed(wait: Option<Duration>) {
     }
 }
 
-/// Returns when the connection has another session; applies rotated URLs meanwhile.
+/// Returns when the connection has another session; applies rotated URLs meanwhile. Looks at the file's stamp
+/// alone until it changes, so that connections that wait cost next to nothing.
 async fn session_changed(store: &ConnectionStore, registry: &UrlRegistry) {
     let connection = store.name();
-    let changed_at = || store.session_changed_at().unwrap_or_default();
-    let before = changed_at();
+    let mut seen = None;
+    let mut before = None;
     loop {
+        let stamp = store.stamp();
+        if stamp != seen {
+            let (store, registry) = (store.clone(), registry.clone());
+            let reading = spawn_blocking(move || {
+                if let Err(error) = control::renew(&store, &registry) {
+                    tracing::debug!(connection = store.name(), %error, "its URL keeps its secret");
+                }
+                store.session_changed_at().unwrap_or_default()
+            });
+            let now = reading.await.unwrap_or_default();
+            if *before.get_or_insert(now) != now {
+                tracing::info!(connection, "its session changed");
+                return;
+            }
+            seen = stamp;
+        }
         tokio::time::sleep(CHECK_EVERY).await;
-        if let Err(error) = control::renew(store, registry) {
-            tracing::debug!(connection, %error, "its URL keeps its secret");
-        }
-        if changed_at() != before {
-            tracing::info!(connection, "its session changed");
-            return;
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ConnectionStore, StoredSubscription, stored_webhook_urls};
+use super::{ConnectionStore, StoredSubscription, StoredWebhookUrls};
 use crate::clock::now_ms;
 use crate::paths::Paths;
 use crate::sandbox::SessionStore;
@@ -108,10 +108,12 @@ fn a_rotated_secret_stays_valid_for_its_grace_period() {
 fn a_removed_connection_stays_removed_until_it_is_served_again() {
     let data = tempfile::tempdir().expect("a folder");
     let paths = paths(data.path(), 1);
-    let stored = || {
-        let found = stored_webhook_urls(&paths).expect("read").into_iter();
-        found.map(|(_, one)| (one.name, one.file, one.is_removed)).collect::<Vec<_>>()
+    let mut urls = StoredWebhookUrls::default();
+    let mut stored = || {
+        let found = urls.read(&paths, |name| name != "running").expect("read").into_iter();
+        found.map(|one| (one.name, one.file, one.is_removed)).collect::<Vec<_>>()
     };
+    ConnectionStore::open(&paths, "running").expect("opened").webhook_url().reveal().expect("generated");
     ConnectionStore::open(&paths, "without-a-url").expect("opened");
     std::fs::create_dir(data.path().join("cache")).expect("a folder");
     assert_eq!(stored(), []);
@@ -127,4 +129,56 @@ fn a_removed_connection_stays_removed_until_it_is_served_again() {
         url.set_removed().expect("recorded");
         assert_eq!(stored(), [("acme".to_owned(), Some(file.clone()), true)]);
     }
+}
+
+#[test]
+fn a_session_that_cannot_be_stored_is_kept_until_it_can_be() {
+    let data = tempfile::tempdir().expect("a folder");
+    let locked = open(data.path(), 1).lock().expect("free");
+    locked.save(Some(r#"{"refresh":"first-of-all"}"#)).expect("saved");
+    // Another program holds the file for longer than a statement waits, or the disk is full.
+    let folder = data.path().join("acme");
+    std::fs::rename(folder.join("state.db"), folder.join("aside")).expect("moved");
+    locked.save(Some(SESSION)).expect_err("there is no file");
+    assert!(!locked.is_saved());
+    std::fs::rename(folder.join("aside"), folder.join("state.db")).expect("moved");
+    assert_eq!(
+        locked.session().expect("loaded").as_deref(),
+        Some(SESSION),
+        "the first token is worth nothing"
+    );
+    locked.save(Some(SESSION)).expect("saved");
+    assert!(locked.is_saved());
+    assert_eq!(open(data.path(), 1).session().expect("loaded").as_deref(), Some(SESSION));
+}
+
+#[test]
+fn a_session_of_another_process_replaces_one_that_could_not_be_stored() {
+    let data = tempfile::tempdir().expect("a folder");
+    let locked = open(data.path(), 1).lock().expect("free");
+    let folder = data.path().join("acme");
+    std::fs::rename(folder.join("state.db"), folder.join("aside")).expect("moved");
+    locked.save(Some(SESSION)).expect_err("there is no file");
+    std::fs::rename(folder.join("aside"), folder.join("state.db")).expect("moved");
+    let store = locked.store.clone();
+    drop(locked);
+    let newer = r#"{"refresh":"of-another-process"}"#;
+    open(data.path(), 1).lock().expect("free").save(Some(newer)).expect("saved");
+    assert_eq!(store.session().expect("loaded").as_deref(), Some(newer));
+    assert!(store.lock().expect("free").is_saved());
+}
+
+#[test]
+fn the_files_of_a_connection_are_closed_between_two_statements() {
+    let data = tempfile::tempdir().expect("a folder");
+    let store = open(data.path(), 1);
+    store.webhook_url().secrets().expect("generated");
+    let folder = std::fs::canonicalize(data.path().join("acme")).expect("a folder");
+    let open_files = std::fs::read_dir("/proc/self/fd").expect("listed").filter_map(|entry| {
+        std::fs::read_link(entry.ok()?.path()).ok().filter(|file| file.starts_with(&folder))
+    });
+    assert_eq!(open_files.collect::<Vec<_>>(), Vec::<PathBuf>::new());
+    let names: Vec<_> =
+        std::fs::read_dir(&folder).expect("listed").map(|one| one.expect("read").file_name()).collect();
+    assert_eq!(names, ["state.db"]);
 }

@@ -1,12 +1,13 @@
 //! The webhook URL of a connection: the hashes of its secret, the file a server last had the connection from,
 //! and whether the connection was removed since. Needs no lock.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::params;
 
-use super::ConnectionStore;
+use super::{ConnectionStore, Stamp, stamp};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
@@ -29,24 +30,37 @@ pub struct StoredWebhookUrl {
     pub is_removed: bool,
 }
 
-/// The connections of a data folder that have a webhook URL. Logs and skips those whose state cannot be read.
-pub fn stored_webhook_urls(paths: &Paths) -> Result<Vec<(ConnectionStore, StoredWebhookUrl)>> {
-    let data = &paths.data;
-    let wrong = |error: std::io::Error| Error::state(format!("folder {}: {error}", data.display()));
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(data).map_err(wrong)? {
-        let name = entry.map_err(wrong)?.file_name().to_string_lossy().into_owned();
-        if !ConnectionStore::exists(paths, &name) {
-            continue;
+/// The connections of a data folder that have a webhook URL. Each is read again once its state changed.
+#[derive(Default)]
+pub struct StoredWebhookUrls(HashMap<String, (Stamp, Option<StoredWebhookUrl>)>);
+
+impl StoredWebhookUrls {
+    /// Those that are `wanted` by their name. Logs and skips those whose state cannot be read.
+    pub fn read(&mut self, paths: &Paths, wanted: impl Fn(&str) -> bool) -> Result<Vec<StoredWebhookUrl>> {
+        let data = &paths.data;
+        let wrong = |error: std::io::Error| Error::state(format!("folder {}: {error}", data.display()));
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(data).map_err(wrong)? {
+            let name = entry.map_err(wrong)?.file_name().to_string_lossy().into_owned();
+            if !wanted(&name) {
+                continue;
+            }
+            let Some(now) = stamp(&paths.connection(&name).join("state.db")) else { continue };
+            if let Some((_, known)) = self.0.get(&name).filter(|(then, _)| *then == now) {
+                all.extend(known.clone());
+                continue;
+            }
+            let stored = ConnectionStore::open(paths, &name).and_then(|store| store.webhook_url().stored());
+            match stored {
+                Ok(stored) => {
+                    all.extend(stored.clone());
+                    self.0.insert(name, (now, stored));
+                }
+                Err(error) => tracing::warn!(connection = %name, %error, "its webhook URL cannot be read"),
+            }
         }
-        let stored = ConnectionStore::open(paths, &name)
-            .and_then(|store| Ok(store.webhook_url().stored()?.map(|stored| (store, stored))));
-        match stored {
-            Ok(stored) => all.extend(stored),
-            Err(error) => tracing::warn!(connection = %name, %error, "its webhook URL cannot be read"),
-        }
+        Ok(all)
     }
-    Ok(all)
 }
 
 impl ConnectionStore {

@@ -7,6 +7,7 @@ mod process;
 mod retries;
 mod stopping;
 mod tls;
+mod unblocked;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

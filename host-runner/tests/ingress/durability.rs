@@ -16,7 +16,7 @@ use host_runner::webhook_url::{UrlRegistry, UrlSecrets};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::{KEY, loopback, request, secret};
+use crate::support::{KEY, bind, request, secret};
 
 const FOLDER: &str = "INGRESS_TEST_FOLDER";
 const GENERATION: u64 = 1_700_000_000_000;
@@ -31,7 +31,7 @@ async fn child() {
     let (journal, _) = Journal::open(path, JournalLimits::default()).expect("opened");
     let registry = UrlRegistry::default();
     registry.set("acme", UrlSecrets::generate(&KEY, "acme", GENERATION));
-    let ingress = Ingress::bind(Options::new(loopback()), registry, journal).expect("bound");
+    let ingress = Ingress::new(bind(), Options::default(), registry, journal).expect("made");
     eprintln!("listening on {}", ingress.local_addr);
     let (_stopper, stop) = channel();
     ingress.run(stop).await;

@@ -1,10 +1,12 @@
 //! Overload: slow, large and idle requests do not block others.
 
+use host_runner::clock::now_ms;
 use host_runner::ingress::{IngressLimits, Options};
 use host_runner::journal::JournalLimits;
+use host_runner::webhook_url::UrlSecrets;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{PATIENCE, Server, answer, loopback, request};
+use crate::support::{KEY, PATIENCE, Server, answer, request, secret};
 
 /// Connections that fit into the limit of open files, which counts both ends; at most 2,000.
 fn many() -> usize {
@@ -41,7 +43,7 @@ async fn thousands_of_slow_connections_do_not_block_others() {
 #[tokio::test]
 async fn announced_bodies_take_no_memory_and_sent_bodies_do() {
     let limits = IngressLimits { bodies_bytes: 100_000, ..IngressLimits::default() };
-    let server = Server::start_with(Options { limits, ..Options::new(loopback()) }, JournalLimits::default());
+    let server = Server::start_with(Options { limits, ..Options::default() }, JournalLimits::default());
     let mut announced = Vec::new();
     for _ in 0..100 {
         let mut stream = server.connect().await;
@@ -59,9 +61,9 @@ async fn announced_bodies_take_no_memory_and_sent_bodies_do() {
 #[tokio::test]
 async fn a_connection_above_the_limit_waits_until_another_one_is_closed() {
     let limits = IngressLimits { connections: 2, ..IngressLimits::default() };
-    let server = Server::start_with(Options { limits, ..Options::new(loopback()) }, JournalLimits::default());
+    let server = Server::start_with(Options { limits, ..Options::default() }, JournalLimits::default());
     let (mut one, two) = (server.connect().await, server.connect().await);
-    one.write_all(request("GET", "/-/health", "").as_bytes()).await.expect("sent");
+    one.write_all(request("GET", &server.path(), "").as_bytes()).await.expect("sent");
     assert_eq!(answer(&mut one, "GET").await.status, 200);
     let mut three = server.connect().await;
     three.write_all(request("POST", &server.path(), "x").as_bytes()).await.expect("sent");
@@ -99,4 +101,25 @@ async fn concurrent_deliveries_are_each_appended_once_and_in_order() {
         let own: Vec<&str> = bodies.iter().filter_map(|body| body.strip_prefix(&prefix)).collect();
         assert_eq!(own, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"], "sender {sender}");
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_one_url_leaves_room_to_the_others() {
+    let limits = IngressLimits { bodies_bytes: 400_000, body_bytes: 100_000, ..IngressLimits::default() };
+    let server = Server::start_with(Options { limits, ..Options::default() }, JournalLimits::default());
+    let other = UrlSecrets::generate(&KEY, "other", now_ms());
+    server.registry.set("other", other.clone());
+    // Bodies that are complete but for a byte, until the connection has taken its share.
+    let text = request("POST", &server.path(), &"x".repeat(90_000));
+    let mut flood = Vec::new();
+    for _ in 0..4 {
+        let mut stream = server.connect().await;
+        stream.write_all(&text.as_bytes()[..text.len() - 1]).await.expect("sent");
+        flood.push(stream);
+    }
+    while !server.counted().contains("requests_rejected_total{reason=\"no-room\"} 3") {
+        tokio::task::yield_now().await;
+    }
+    let path = format!("/hooks/other/{}", secret(&other, "other"));
+    assert_eq!(server.send("POST", &path, &"x".repeat(90_000)).await.status, 200);
 }

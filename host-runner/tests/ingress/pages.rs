@@ -7,7 +7,7 @@ use host_runner::ingress::{Observe, Options};
 use host_runner::journal::JournalLimits;
 use serde_json::{Value, json};
 
-use crate::support::{Server, loopback};
+use crate::support::Server;
 
 struct Fake(AtomicBool);
 
@@ -26,9 +26,9 @@ impl Observe for Fake {
 }
 
 #[tokio::test]
-async fn health_readiness_and_metrics_are_on_the_same_port() {
+async fn an_address_for_operators_serves_health_readiness_and_metrics() {
     let observe = Arc::new(Fake(AtomicBool::new(true)));
-    let options = Options { observe: Arc::<Fake>::clone(&observe), ..Options::new(loopback()) };
+    let options = Options::pages(Arc::<Fake>::clone(&observe));
     let server = Server::start_with(options, JournalLimits::default());
     let health = server.send("GET", "/-/health", "").await;
     assert_eq!(health.body, "{\"status\":\"ok\"}\n");
@@ -45,11 +45,19 @@ async fn health_readiness_and_metrics_are_on_the_same_port() {
 }
 
 #[tokio::test]
+async fn the_address_for_deliveries_serves_no_pages() {
+    let server = Server::start();
+    for page in ["health", "ready", "metrics"] {
+        assert_eq!(server.send("GET", &format!("/-/{page}"), "").await.status, 404, "{page}");
+    }
+}
+
+#[tokio::test]
 async fn the_ingress_counts_requests_and_deliveries() {
     let server = Server::start();
     server.post("12345").await;
     server.send("POST", "/hooks/acme/wrong", "x").await;
-    let metrics = server.send("GET", "/-/metrics", "").await.body;
+    let metrics = server.counted();
     for line in [
         "host_runner_ingress_requests_total{status=\"404\"} 1",
         "host_runner_ingress_requests_rejected_total{reason=\"unknown-url\"} 1",

@@ -7,10 +7,10 @@ use host_runner::journal::JournalLimits;
 use host_runner::webhook_url::WebhookUrls;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Server, answer, loopback, request, secret, until_closed};
+use crate::support::{Server, answer, request, secret, until_closed};
 
 fn with(limits: IngressLimits) -> Server {
-    Server::start_with(Options { limits, ..Options::new(loopback()) }, JournalLimits::default())
+    Server::start_with(Options { limits, ..Options::default() }, JournalLimits::default())
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn an_idle_connection_is_closed_without_an_answer() {
     idle.write_all(request("POST", &server.path(), "x").as_bytes()).await.expect("sent");
     assert_eq!(answer(&mut idle, "POST").await.status, 200);
     assert_eq!(until_closed(&mut idle).await, "");
-    let metrics = server.send("GET", "/-/metrics", "").await.body;
+    let metrics = server.counted();
     assert!(metrics.contains("host_runner_ingress_connections_closed_total{reason=\"idle\"} 1"), "{metrics}");
 }
 
@@ -186,7 +186,7 @@ async fn a_silent_connection_is_closed_without_an_answer() {
 #[tokio::test]
 async fn with_a_full_journal_deliveries_get_503_until_there_is_room() {
     let limits = JournalLimits { count: 2, ..JournalLimits::default() };
-    let server = Server::start_with(Options::new(loopback()), limits);
+    let server = Server::start_with(Options::default(), limits);
     assert_eq!((server.post("1").await, server.post("2").await), (200, 200));
     let refused = server.send("POST", &server.path(), "3").await;
     assert_eq!(refused.status, 503);
@@ -202,7 +202,7 @@ async fn with_a_full_journal_deliveries_get_503_until_there_is_room() {
 #[tokio::test]
 async fn while_the_journal_cannot_be_written_deliveries_get_503() {
     let limits = JournalLimits { file_bytes: 256 << 10, ..JournalLimits::default() };
-    let server = Server::start_with(Options::new(loopback()), limits);
+    let server = Server::start_with(Options::default(), limits);
     let body = "x".repeat(20_000);
     let mut taken = 0;
     let refused = loop {

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use host_runner::clock::now_ms;
-use host_runner::ingress::{Ingress, Metrics, Options, Tls};
+use host_runner::ingress::{Ingress, Listener, Metrics, Options, Tls};
 use host_runner::journal::{Journal, JournalLimits};
+use host_runner::metrics;
 use host_runner::stop::{Stopper, channel};
 use host_runner::webhook_url::{UrlRegistry, UrlSecrets};
 use tempfile::TempDir;
@@ -40,14 +41,15 @@ pub(crate) fn secret(secrets: &UrlSecrets, connection: &str) -> String {
     secrets.reveal(&KEY, connection).expect("this key").reveal().to_owned()
 }
 
-pub(crate) fn loopback() -> SocketAddr {
-    ([127, 0, 0, 1], 0).into()
+/// A free port of this machine.
+pub(crate) fn bind() -> Listener {
+    Listener::bind("--listen", ([127, 0, 0, 1], 0).into()).expect("bound")
 }
 
 impl Server {
     /// An ingress with the connection `acme` and the default limits.
     pub(crate) fn start() -> Self {
-        Self::start_with(Options::new(loopback()), JournalLimits::default())
+        Self::start_with(Options::default(), JournalLimits::default())
     }
 
     pub(crate) fn start_with(options: Options, limits: JournalLimits) -> Self {
@@ -56,9 +58,9 @@ impl Server {
         let secrets = UrlSecrets::generate(&KEY, "acme", now_ms());
         let registry = UrlRegistry::default();
         registry.set("acme", secrets.clone());
-        let metrics = options.metrics.clone();
-        let ingress = Ingress::bind(options, registry.clone(), journal.clone()).expect("bound");
-        let (address, tls) = (ingress.local_addr, ingress.tls());
+        let (metrics, tls) = (options.metrics.clone(), options.tls.clone());
+        let ingress = Ingress::new(bind(), options, registry.clone(), journal.clone()).expect("made");
+        let address = ingress.local_addr;
         let (stopper, stop) = channel();
         let running = tokio::spawn(ingress.run(stop));
         Self { address, journal, registry, secrets, folder, stopper, running, metrics, tls }
@@ -82,6 +84,13 @@ impl Server {
 
     pub(crate) async fn post(&self, body: &str) -> u16 {
         self.send("POST", &self.path(), body).await.status
+    }
+
+    /// What it counted, in the Prometheus text format.
+    pub(crate) fn counted(&self) -> String {
+        let mut registry = metrics::registry();
+        self.metrics.register(&mut registry);
+        metrics::text(&registry)
     }
 
     /// The bodies in the journal, in order.

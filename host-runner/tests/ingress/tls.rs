@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use host_runner::ingress::{Ingress, IngressLimits, Options, TlsFiles};
-use host_runner::journal::{Journal, JournalLimits};
+use host_runner::ingress::{IngressLimits, Options, Tls, TlsFiles};
+use host_runner::journal::JournalLimits;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{PATIENCE, Server, answer, loopback, request, until_closed};
+use crate::support::{PATIENCE, Server, answer, request, until_closed};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ingress").join(name)
@@ -24,7 +24,7 @@ fn file(name: &str) -> PathBuf {
 
 fn options() -> Options {
     let tls = TlsFiles { cert: file("cert.pem"), key: file("key.pem") };
-    Options { tls: Some(tls), ..Options::new(loopback()) }
+    Options { tls: Some(Tls::open(tls).expect("read")), ..Options::default() }
 }
 
 async fn connect(server: &Server, protocol: &[u8]) -> TlsStream<TcpStream> {
@@ -103,8 +103,8 @@ async fn certificates_are_reloaded_and_invalid_ones_are_refused_with_the_reason(
     let files = TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
     std::fs::copy(file("cert.pem"), &files.cert).expect("copied");
     std::fs::copy(file("key.pem"), &files.key).expect("copied");
-    let options = Options { tls: Some(files.clone()), ..Options::new(loopback()) };
-    let server = Server::start_with(options.clone(), JournalLimits::default());
+    let tls = Some(Tls::open(files.clone()).expect("read"));
+    let server = Server::start_with(Options { tls, ..Options::default() }, JournalLimits::default());
     let tls = server.tls.as_ref().expect("TLS");
     tls.reload().expect("reloaded");
     std::fs::copy(file("other-key.pem"), &files.key).expect("copied");
@@ -113,10 +113,6 @@ async fn certificates_are_reloaded_and_invalid_ones_are_refused_with_the_reason(
     connect(&server, b"http/1.1").await;
 
     std::fs::write(&files.cert, "no certificate").expect("written");
-    let (journal, _) =
-        Journal::open(folder.path().join("journal.db"), JournalLimits::default()).expect("opened");
-    let error = Ingress::bind(options, server.registry.clone(), journal)
-        .err()
-        .expect("a listener without a certificate");
+    let error = Tls::open(files).err().expect("there is no certificate");
     assert!(error.message.ends_with("no certificate in it"), "{}", error.message);
 }

@@ -1,6 +1,7 @@
 //! Benchmarks: real programs against the simulator on this machine. Each writes its figures into
 //! `docs/benchmarks.md`.
 
+mod connections;
 mod credits;
 mod ingress;
 mod latency;
@@ -56,6 +57,15 @@ pub(crate) enum Subject {
         #[arg(long, default_value = "now")]
         label: String,
     },
+    /// Measure what an idle connection of a server costs, and how active ones share it.
+    Connections {
+        /// Idle connections.
+        #[arg(default_value_t = 1_000)]
+        idle: usize,
+        /// Connections that poll every second.
+        #[arg(long, default_value_t = 1_000)]
+        active: usize,
+    },
     /// Measure rows into each kind of sink.
     Sinks {
         #[arg(long, default_value_t = 200_000)]
@@ -71,6 +81,7 @@ pub(crate) fn run(subject: &Subject) -> Result<()> {
         Subject::Credits { tickets, updates, rounds, label } => {
             credits::run(*tickets, *updates, *rounds, label)
         }
+        Subject::Connections { idle, active } => connections::run(*idle, *active),
         Subject::Sinks { rows } => sinks::run(*rows),
     }
 }

@@ -120,21 +120,31 @@ fn counters_without_labels_start_at_zero() {
 }
 
 #[test]
-fn label_values_are_escaped_and_redacted() {
+fn label_values_are_escaped() {
+    let fixture = Fixture::new();
+    fixture.meters.count(|readings| readings.ignored("a\"b\\c\nd"));
+    let text = fixture.overview.metrics();
+    let line = r#"host_runner_events_ignored_total{connection="acme",event="a\"b\\c\nd"} 1"#;
+    assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+}
+
+#[test]
+fn health_is_redacted_and_a_failing_journal_degrades_it_and_readiness() {
     let fixture = Fixture::new();
     fixture.redactor.learn("acme", "very-secret");
-    fixture.meters.count(|readings| {
-        readings.ignored("a\"b\\c\nd");
-        readings.ignored("very-secret");
-    });
-    let text = fixture.overview.metrics();
-    for line in [
-        r#"host_runner_events_ignored_total{connection="acme",event="a\"b\\c\nd"} 1"#,
-        r#"host_runner_events_ignored_total{connection="acme",event="[secret]"} 1"#,
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-    }
-    assert!(!text.contains("very-secret"), "{text}");
+    fixture.meters.enter(State::Running, None);
+    fixture.meters.failed(&Error::state("very-secret was refused"));
+    assert!(fixture.overview.ready());
+    assert!(!fixture.overview.health().to_string().contains("very-secret"));
+    fixture.ingress.append_failed(crate::clock::now_ms());
+    assert!(!fixture.overview.ready());
+    assert_eq!(fixture.overview.health()["status"], "degraded");
+    fixture.ingress.appended("acme", 1, Duration::from_millis(1));
+    assert!(fixture.overview.ready(), "a delivery was stored since");
+    fixture.ingress.append_failed(1);
+    assert!(fixture.overview.ready(), "long ago");
+    fixture.overview.set_loading(1);
+    assert!(!fixture.overview.ready());
 }
 
 #[tokio::test]

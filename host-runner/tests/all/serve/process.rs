@@ -18,6 +18,8 @@ pub(crate) struct Server {
     child: Child,
     /// Host and port.
     pub(crate) address: String,
+    /// Those of the pages for operators.
+    admin: String,
     log: Arc<Mutex<String>>,
 }
 
@@ -26,8 +28,13 @@ impl Server {
         Self::start_with(place, &[])
     }
 
-    /// Starts it with more flags and waits for its address.
+    /// Starts it with more flags and waits until it has started.
     pub(crate) fn start_with(place: &Place, flags: &[&str]) -> Self {
+        Self::start_until(place, flags, "listening on ")
+    }
+
+    /// Starts it and waits for the words before its address: deliveries are taken before it has started.
+    pub(crate) fn start_until(place: &Place, flags: &[&str], words: &str) -> Self {
         let mut command = place.command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
         let (log, pipe) = (Arc::new(Mutex::new(String::new())), child.stderr.take().expect("piped"));
@@ -39,17 +46,19 @@ impl Server {
                 log.push('\n');
             }
         });
-        let mut server = Self { child, address: String::new(), log };
+        let mut server = Self { child, address: String::new(), admin: String::new(), log };
         eventually("the address", || {
             assert!(server.ended().is_none(), "the server exited:\n{}", server.log());
             let log = server.log();
-            let url =
-                log.lines().find_map(|line| line.split_once("listening on ")).map(|(_, url)| url.trim());
-            let address = url.and_then(|url| url.split_once("://")).map(|(_, address)| address.to_owned());
-            address.is_some_and(|address| {
-                server.address = address;
-                true
-            })
+            let after = |words: &str| {
+                let url = log.lines().find_map(|line| line.split_once(words))?.1.split_once("://")?.1;
+                Some(url.split(['/', ';']).next()?.trim().to_owned())
+            };
+            let (Some(address), Some(admin)) = (after(words), after("pages for operators on ")) else {
+                return false;
+            };
+            (server.address, server.admin) = (address, admin);
+            true
         });
         server
     }
@@ -65,8 +74,10 @@ impl Server {
         eventually(text, || self.log().contains(text));
     }
 
+    /// Requests a page for operators, which are on an address of their own, or any other path.
     pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).expect("connected");
+        let address = if path.starts_with("/-/") { &self.admin } else { &self.address };
+        let mut stream = TcpStream::connect(address).expect("connected");
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -110,6 +121,23 @@ impl Server {
         let (status, body) = self.request("GET", "/-/health", "");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// The files that it has open.
+    pub(crate) fn open_files(&self) -> Vec<String> {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let links = std::fs::read_dir(folder).expect("listed").map(|one| one.expect("an entry").path());
+        // A file may be closed while they are listed.
+        let files = links.filter_map(|link| std::fs::read_link(link).ok());
+        files.map(|file| file.to_string_lossy().into_owned()).collect()
+    }
+
+    /// The limit of open files, soft and hard.
+    pub(crate) fn limits_of_files(&self) -> (String, String) {
+        let text = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).expect("read");
+        let line = text.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().expect("soft"), words.next().expect("hard"))
     }
 
     pub(crate) fn signal(&self, name: &str) {

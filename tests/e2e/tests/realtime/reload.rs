@@ -241,7 +241,7 @@ fn a_broken_file_loses_nothing_and_its_deliveries_are_applied_once_it_is_mended(
             Some(1.0),
             "{subject}"
         );
-        let health = request("GET", &format!("{}/-/health", serve.url), &[], b"");
+        let health = request("GET", &format!("{}/-/health", serve.admin), &[], b"");
         let health: serde_json::Value = serde_json::from_str(&health.body).expect("JSON");
         assert_eq!(health["status"], "degraded", "{health}");
         assert_eq!(health["invalid_files"][0]["file"], "connections/beta.toml", "{health}");

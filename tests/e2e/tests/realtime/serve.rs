@@ -16,12 +16,16 @@ use crate::support::http::request;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What precedes its address on stderr.
 const LISTENING: &str = "listening on ";
+/// What precedes the address of its pages for operators.
+const PAGES: &str = "pages for operators on ";
 
 /// A `serve` under way; killed when dropped.
 pub(crate) struct Serve {
     child: Child,
     /// `http://127.0.0.1:PORT`.
     pub(crate) url: String,
+    /// The same for the pages for operators.
+    pub(crate) admin: String,
     said: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -44,6 +48,8 @@ impl Serve {
         command.args(["serve", "-v"]).args(words).args([
             "--listen",
             &format!("127.0.0.1:{port}"),
+            "--admin",
+            "127.0.0.1:0",
             "--data",
             "D",
         ]);
@@ -55,13 +61,16 @@ impl Serve {
             listen(child.stderr.take().expect("stderr"), &said),
             listen(child.stdout.take().expect("stdout"), &said),
         ];
-        let mut serve = Serve { child, url: String::new(), said, readers };
+        let mut serve = Serve { child, url: String::new(), admin: String::new(), said, readers };
         serve.url = eventually("the address of serve", || {
             let said = serve.said();
             assert!(!serve.has_ended(), "serve ended: {said}");
             let line = said.lines().find_map(|line| line.split_once(LISTENING)).ok_or(said.clone())?;
             Ok(line.1.trim().to_owned())
         });
+        let said = serve.said();
+        let pages = said.lines().find_map(|line| line.split_once(PAGES)).expect("its pages").1;
+        serve.admin = pages.trim().trim_end_matches("/-/health").to_owned();
         serve
     }
 
@@ -140,7 +149,7 @@ impl Serve {
 
     /// The same over the lines that contain a text.
     pub(crate) fn metric_with(&self, name: &str, label: &str) -> Option<f64> {
-        let text = request("GET", &format!("{}/-/metrics", self.url), &[], b"").body;
+        let text = request("GET", &format!("{}/-/metrics", self.admin), &[], b"").body;
         let lines = text.lines().filter(|line| {
             let rest = line.strip_prefix(name);
             rest.is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label)

@@ -112,7 +112,7 @@ fn deliveries_overtake_ten_thousand_slow_connections() {
         let body = target.says(&format!("subject {number}")).to_string();
         let answer = request("POST", &target.url, &[("x-zdesk-jwt", token)], body.as_bytes());
         assert_eq!(answer.status, 200, "delivery {number}");
-        assert_eq!(request("GET", &format!("{}/-/ready", target.serve.url), &[], b"").status, 200);
+        assert_eq!(request("GET", &format!("{}/-/ready", target.serve.admin), &[], b"").status, 200);
         assert!(is_open(&witness), "delivery {number} waited for a slow connection");
         crowd.push(witness);
     }

@@ -10,7 +10,7 @@ use crate::state::StoredWebhookUrl;
 
 /// What the URL of a connection answers that does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum UrlAnswer {
+pub(super) enum UrlAnswer {
     /// 200: deliveries are journaled until the connection's file is valid again.
     Accept,
     /// 410: the connection was removed.
@@ -19,15 +19,15 @@ pub(in crate::serve) enum UrlAnswer {
 
 /// A file that exists and under which nothing runs; absolute.
 #[derive(Clone, Debug)]
-pub(in crate::serve) struct UnservedFile {
-    pub(in crate::serve) file: PathBuf,
+pub(super) struct UnservedFile {
+    pub(super) file: PathBuf,
     /// The connection's name in it, as far as it can be read.
-    pub(in crate::serve) name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 /// The answer for a connection that does not run; none if this server does not know it. `folder` is that of
 /// the connection files, absolute.
-pub(in crate::serve) fn answer(
+pub(super) fn answer(
     stored: &StoredWebhookUrl,
     unserved: &[UnservedFile],
     folder: Option<&Path>,

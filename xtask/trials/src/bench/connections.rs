@@ -1,0 +1,208 @@
+//! The benchmark of many connections in one `serve`: what an idle one costs, and how active ones share.
+//!
+//! The tiny connector of `tests/guests` generates its rows, so that the figures are the runner's. Active
+//! connections call the simulator with every poll.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::report;
+use crate::processes::{Simulator, usage};
+use crate::tools;
+
+/// How long idle connections, and active ones, are watched.
+const WATCHED: Duration = Duration::from_secs(20);
+/// Longest wait for a server to start.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Scrapes that are timed; the slowest counts.
+const SCRAPES: usize = 5;
+
+pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
+    let machine = report::machine("server, source and observer");
+    let folder = tools::fresh_folder("bench-connections")?;
+    let mut text = format!(
+        "## Many connections\n\n`cargo xtask bench connections {idle} --active {active}`; {machine}. One `serve` with \
+         the tiny connector and SQLite sinks.\n\n\
+         | {idle} idle connections | |\n|---|---:|\n"
+    );
+    let idle_folder = folder.join("idle");
+    write_files(&idle_folder, idle, "")?;
+    let mut row = |name: &str, value: String| text.push_str(&format!("| {name} | {value} |\n"));
+    for start in ["first", "second"] {
+        let server = Server::start(&idle_folder, idle)?;
+        row(&format!("{start} start: until deliveries are taken, s"), format!("{:.2}", server.taken_s));
+        row(&format!("{start} start: until all are read, s"), format!("{:.2}", server.complete_s));
+        if start == "second" {
+            let before = server.cpu_s()?;
+            std::thread::sleep(WATCHED);
+            let cores = (server.cpu_s()? - before) / WATCHED.as_secs_f64();
+            row("resident memory, MiB", format!("{:.0}", server.memory_mib()?));
+            row("open files", server.open_files()?.to_string());
+            let mut slowest = 0_f64;
+            let mut bytes = 0;
+            for _ in 0..SCRAPES {
+                let started = Instant::now();
+                bytes = server.get("/-/metrics")?.len();
+                slowest = slowest.max(started.elapsed().as_secs_f64() * 1e3);
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            row("slowest of 5 scrapes, ms", format!("{slowest:.0}"));
+            row("size of the metrics page, KiB", (bytes / 1024).to_string());
+            row("cores used while idle", format!("{cores:.3}"));
+        }
+        row(&format!("{start} start: until it stopped, s"), format!("{:.2}", server.stop()?));
+    }
+    text.push('\n');
+    let simulator = Simulator::start(&["--tickets", "10"])?;
+    let active_folder = folder.join("active");
+    let authority = simulator.authority();
+    let config = format!(
+        "behavior = \"http\"\nurl = \"{}\"\n[egress]\nallow = [\"{authority}\"]\n[serve]\npoll_interval = \"1s\"\n",
+        simulator.url
+    );
+    write_files(&active_folder, active, &config)?;
+    let server = Server::start(&active_folder, active)?;
+    let (before, cpu) = (server.requests()?, server.cpu_s()?);
+    std::thread::sleep(WATCHED);
+    let after = server.requests()?;
+    let cores = (server.cpu_s()? - cpu) / WATCHED.as_secs_f64();
+    let mut polls: Vec<f64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+    polls.sort_by(f64::total_cmp);
+    let at = |share: f64| polls.get((polls.len().saturating_sub(1) as f64 * share) as usize).copied();
+    text.push_str(&format!(
+        "{active} active connections that poll every second, watched for {} s: requests of one connection {:.0} at \
+         least, {:.0} in the median, {:.0} at most; {:.2} cores.\n\n",
+        WATCHED.as_secs(),
+        at(0.0).unwrap_or_default(),
+        at(0.5).unwrap_or_default(),
+        at(1.0).unwrap_or_default(),
+        cores,
+    ));
+    server.stop()?;
+    print!("{text}");
+    report::write("connections", &text)
+}
+
+/// A folder of connection files; `config` follows the lines under `[config]`.
+fn write_files(folder: &Path, connections: usize, config: &str) -> Result<()> {
+    let component = tools::release()?.join("tests/tiny_connector.wasm");
+    let files = folder.join("connections");
+    std::fs::create_dir_all(&files)?;
+    for number in 0..connections {
+        let text = format!(
+            "name = \"c{number}\"\ncomponent = {component:?}\n[sink]\npath = \"c{number}.db\"\n[config]\n\
+             secret = \"secret-number-{number}\"\nrows = 3\n{config}"
+        );
+        std::fs::write(files.join(format!("c{number}.toml")), text)?;
+    }
+    Ok(())
+}
+
+struct Server {
+    child: Child,
+    admin: String,
+    /// From the start of the process until deliveries are taken.
+    taken_s: f64,
+    /// Until every table of every connection is read.
+    complete_s: f64,
+}
+
+impl Server {
+    fn start(folder: &Path, connections: usize) -> Result<Self> {
+        let started = Instant::now();
+        let log = folder.join("log");
+        let mut child = Command::new(tools::release()?.join("host-runner"))
+            .args(["serve", "--connections", "connections", "--listen", "127.0.0.1:0"])
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start host-runner")?;
+        let mut lines = BufReader::new(child.stderr.take().context("no pipe")?);
+        let mut server = Self { child, admin: String::new(), taken_s: 0.0, complete_s: 0.0 };
+        let mut line = String::new();
+        while server.taken_s == 0.0 {
+            line.clear();
+            if lines.read_line(&mut line)? == 0 {
+                bail!("host-runner ended");
+            }
+            if let Some((_, url)) = line.split_once("pages for operators on http://") {
+                server.admin = url.trim().trim_end_matches("/-/health").to_owned();
+            }
+            if line.contains("deliveries are taken on ") {
+                server.taken_s = started.elapsed().as_secs_f64();
+            }
+        }
+        // Read on, so that the pipe is never full.
+        std::thread::spawn(move || {
+            let mut log = File::create(log)?;
+            std::io::copy(&mut lines, &mut log)
+        });
+        loop {
+            let text = server.get("/-/metrics")?;
+            let is_complete = |line: &&str| line.contains("table_snapshot_complete{") && line.ends_with(" 1");
+            // Two tables each.
+            if text.lines().filter(is_complete).count() >= 2 * connections {
+                break;
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("not every table was read within {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server.complete_s = started.elapsed().as_secs_f64();
+        Ok(server)
+    }
+
+    fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(&self.admin)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Requests to the source so far, by connection in the order of the page.
+    fn requests(&self) -> Result<Vec<f64>> {
+        let text = self.get("/-/metrics")?;
+        let samples = text.lines().filter(|line| line.starts_with("host_runner_source_requests_total{"));
+        Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect())
+    }
+
+    fn cpu_s(&self) -> Result<f64> {
+        Ok(usage(self.child.id()).context("host-runner ended")?.0)
+    }
+
+    fn memory_mib(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    }
+
+    fn open_files(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    /// Asks it to stop; the seconds that it took.
+    fn stop(mut self) -> Result<f64> {
+        let started = Instant::now();
+        tools::run(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;
+        self.child.wait()?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
