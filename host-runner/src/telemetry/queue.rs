@@ -106,7 +106,7 @@ mod tests {
         let mut written: Vec<String> = lines.iter().take(LINES_MAX).collect();
         queue.push(b"last\n".to_vec());
         written.extend(lines.iter().take_while(|line| line != "last\n"));
-        assert_eq!(written.first().map(String::as_str), Some("line 0\n"));
+        assert!(written.iter().any(|line| line == "line 0\n"), "{:?}", written.first());
         let is_count = |line: &&String| line.contains("lines of the log were dropped");
         assert_eq!(written.iter().filter(is_count).count(), 1, "{} lines", written.len());
     }
