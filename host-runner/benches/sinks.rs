@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use host_runner::change::{Change, ChangeSource, Generation, Operation, Table};
-use host_runner::sinks::{Commit, Deletes, KINDS, Progress, SinkKind, SinkSettings, open};
+use host_runner::sinks::{Commit, Deletes, KINDS, Load, Progress, SinkKind, SinkSettings, open};
 
 /// Rows of one commit; as many as the runner asks a component for.
 const BATCH: u64 = 2_000;
@@ -25,7 +25,8 @@ fn main() {
 
 fn run(kind: &'static SinkKind, folder: &Path, rows: u64) {
     let location = kind.locate(None, folder, "bench").expect("a location");
-    let settings = SinkSettings { kind, location, deletes: Deletes::Soft, owner: "bench".to_owned() };
+    let settings =
+        SinkSettings { kind, location, deletes: Deletes::Soft, load: Load::Bulk, owner: "bench".to_owned() };
     let mut sink = open(&settings).expect("opened");
     sink.prepare(&[table()]).expect("prepared");
     for (kind_of_rows, generation) in [("new", 1), ("unchanged", 2)] {
@@ -40,7 +41,7 @@ fn run(kind: &'static SinkKind, folder: &Path, rows: u64) {
             let complete = first + BATCH >= rows;
             let generation = Some(Generation { id: generation, as_of_ms: None, complete });
             let progress = Progress::Table { name: "things", cursor: "cursor", generation };
-            let commit = Commit { changes: &changes, progress, as_of_ms };
+            let commit = Commit { changes: &changes, progress, as_of_ms, epoch: 0 };
             sink.commit(&commit).expect("committed");
             wall += started.elapsed().as_secs_f64();
         }

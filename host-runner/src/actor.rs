@@ -257,6 +257,11 @@ impl<'a> Actor<'a> {
             () = until(due) => Ok(()),
             () = tokio::time::sleep_until(idle), if self.core.connection.sandbox.is_live() => {
                 self.core.connection.sandbox.release();
+                let rest = self.core.sink.run(|sink| {
+                    sink.rest();
+                    Ok(())
+                });
+                rest.await?;
                 Ok(())
             }
             Some(command) = self.commands.recv() => self.answer(command).await,

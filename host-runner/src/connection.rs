@@ -19,7 +19,7 @@ use crate::egress::policy::Target;
 use crate::error::{Error, Result};
 use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
-use crate::sinks::{Deletes, KINDS, SinkKind, SinkSettings};
+use crate::sinks::{Deletes, KINDS, Load, SinkKind, SinkSettings};
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -114,6 +114,7 @@ impl Connection {
                 kind,
                 location: kind.locate(sink.path.as_deref(), folder, &name)?,
                 deletes: sink.deletes,
+                load: Load::Live,
                 owner: name.clone(),
             },
             limits: Limits { batch, retry, serve, sandbox },

@@ -28,27 +28,45 @@ use crate::change::{Batch, Change, Generation, Table};
 use crate::error::{Error, Kind, Origin, Result};
 
 pub use handle::SinkHandle;
-pub use registry::{Deletes, KIND_NAMES, KINDS, Location, SinkKind, SinkSettings, open, open_existing};
+pub use registry::{
+    Deletes, KIND_NAMES, KINDS, Load, Location, SinkKind, SinkSettings, inspect, open, open_existing,
+};
 
 /// A place that stores rows and how far they reach.
 ///
 /// Every sink stores rows and progress in one transaction, keeps the order of changes ([`order`]) or writes
-/// the lines from which a reader keeps it, and belongs to one connection. `conformance.rs` tests all of this
-/// on every kind.
+/// the lines from which a reader keeps it, belongs to one connection, and while it is open keeps other
+/// writers out. `conformance.rs` tests all of this on every kind.
+///
+/// Methods block; [`SinkHandle`] runs them on a thread that may. A failure that passes by itself, for example
+/// a full disk, is of the kind `unavailable` and leaves the sink usable.
 pub trait Sink: Send {
     /// The capabilities of this kind of sink.
     fn capabilities(&self) -> Capabilities;
     /// Creates tables and columns for the discovered tables. Columns are added, never dropped.
     fn prepare(&mut self, tables: &[Table]) -> Result<()>;
-    /// The state of every table that was committed, by name.
-    fn table_states(&self) -> Result<Vec<TableState>>;
-    /// How far the journal is applied; none before the first delivery.
-    fn journal_state(&self) -> Result<Option<JournalState>>;
-    /// Stores rows and progress, both or neither.
+    /// How far the rows reach.
+    fn progress(&self) -> Result<SinkProgress>;
+    /// Stores rows and progress, both or neither. An error means neither: a sink that cannot know, because a
+    /// connection broke while it committed, reads its progress again before it answers. Should rows be stored
+    /// in spite of an error (a power cut in that moment), the repetition of the commit changes nothing.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
     /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
     /// cursor.
     fn reset(&mut self, table: &str) -> Result<bool>;
+
+    /// Gives memory back that the next commit can do without; for a sink that is idle.
+    fn rest(&mut self) {}
+
+    /// The state of every table that was committed, by name.
+    fn table_states(&self) -> Result<Vec<TableState>> {
+        Ok(self.progress()?.tables)
+    }
+
+    /// How far the journal is applied; none before the first delivery.
+    fn journal_state(&self) -> Result<Option<JournalState>> {
+        Ok(self.progress()?.journal)
+    }
 
     /// The state of one table; none if it was never committed.
     fn table_state(&self, table: &str) -> Result<Option<TableState>> {
@@ -80,6 +98,9 @@ pub struct Commit<'a> {
     pub progress: Progress<'a>,
     /// Orders changes that carry no time.
     pub as_of_ms: u64,
+    /// The epoch of the lease under which the runner writes, 0 without one. A commit of an older epoch than
+    /// the newest that committed is refused: another runner has taken the connection over.
+    pub epoch: u64,
 }
 
 /// The work that a commit completes.
@@ -102,7 +123,7 @@ impl<'a> Commit<'a> {
     /// A batch as it was read.
     pub fn of(table: &'a str, batch: &'a Batch) -> Self {
         let progress = Progress::Table { name: table, cursor: &batch.cursor, generation: batch.generation };
-        Self { changes: &batch.changes, progress, as_of_ms: batch.called_at_ms }
+        Self { changes: &batch.changes, progress, as_of_ms: batch.called_at_ms, epoch: 0 }
     }
 
     /// The snapshot in which changes of a table were read.
@@ -114,6 +135,17 @@ impl<'a> Commit<'a> {
     }
 }
 
+/// How far the rows of a sink reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkProgress {
+    /// Every table that was committed, by name.
+    pub tables: Vec<TableState>,
+    /// How far the journal is applied; none before the first delivery.
+    pub journal: Option<JournalState>,
+    /// The newest epoch that committed.
+    pub epoch: u64,
+}
+
 /// How far a table is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableState {
@@ -121,7 +153,7 @@ pub struct TableState {
     pub table: String,
     /// Where the next read continues; none after a reset.
     pub cursor: Option<String>,
-    /// The newest snapshot that was started, 0 if none was.
+    /// The number of the newest snapshot that was started, 0 if none was.
     pub generation: u64,
     /// Whether that snapshot is complete.
     pub complete: bool,
@@ -193,6 +225,13 @@ pub fn reset(sink: &mut dyn Sink, wanted: &[String]) -> Result<Vec<String>> {
         }
     }
     Ok(reset)
+}
+
+/// The refusal of a commit under an older lease than the newest one that committed.
+fn fenced(epoch: u64, newest: u64) -> Error {
+    let message = format!("lease {epoch} is over: lease {newest} has committed");
+    Error::new(Origin::Sink, Kind::Internal, message)
+        .hint("another runner has taken the connection over; stop one of them")
 }
 
 /// The error for a commit that names a table the sink did not prepare.

@@ -18,7 +18,7 @@ use crate::journal::{self, JournalLimits, Summary};
 use crate::loaded::{LoadedConnection, OpenConnection};
 use crate::paths::Paths;
 use crate::request::{ConnectionState, Registration, Request, RowCount};
-use crate::sinks::{self, SinkHandle, SinkSettings};
+use crate::sinks::{self, SinkHandle, SinkProgress, SinkSettings};
 use crate::state::{ConnectionStore, StoredSubscription};
 use crate::webhook_url::{self, PublicUrl};
 
@@ -80,7 +80,15 @@ pub(super) fn json<T: Serialize>(value: T) -> Answer {
 }
 
 impl SinkAccess<'_> {
-    /// The sink, if it exists.
+    /// The sink's progress, if it exists.
+    async fn progress(&self) -> Result<Option<SinkProgress>> {
+        match self {
+            Self::Open(sink) => sink.run(|sink| sink.progress()).await.map(Some),
+            Self::Closed(settings) => sinks::inspect(settings),
+        }
+    }
+
+    /// The sink, if it exists, to write to.
     fn existing(&self) -> Result<Option<SinkHandle>> {
         match self {
             Self::Open(sink) => Ok(Some((*sink).clone())),
@@ -118,10 +126,8 @@ impl Responder<'_> {
         let subscription = self.connection.store.subscription()?;
         let is_subscribed = subscription.is_some();
         let mut items = self.connection.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
-        let applied_at = match self.sink.existing()? {
-            Some(sink) => sink.run(|sink| sink.journal_state()).await?.map(|journal| journal.updated_at),
-            None => None,
-        };
+        let progress = self.sink.progress().await?.unwrap_or_default();
+        let applied_at = progress.journal.map(|journal| journal.updated_at);
         let journal = match self.journal {
             Some(path) => journal::summary(path, self.connection.store.name(), &JournalLimits::default())?,
             None => Summary::default(),
@@ -156,10 +162,7 @@ impl Responder<'_> {
 
     async fn state(&mut self) -> Result<ConnectionState> {
         let authorized = self.connection.store.session()?.is_some();
-        let tables = match self.sink.existing()? {
-            Some(sink) => sink.run(|sink| sink.table_states()).await?,
-            None => Vec::new(),
-        };
+        let tables = self.sink.progress().await?.unwrap_or_default().tables;
         Ok(ConnectionState { authorized, tables })
     }
 

@@ -204,7 +204,8 @@ impl Queue {
         let commit = core.sink.run(move |sink| {
             let position = InboxPosition { journal: String::new(), through };
             let progress = Progress::Journal(&position);
-            sink.commit(&Commit { changes: &changes, progress, as_of_ms: called_at_ms })
+            let commit = Commit { changes: &changes, progress, as_of_ms: called_at_ms, epoch: 0 };
+            sink.commit(&commit)
         });
         let counts = commit.await?;
         let (deliveries, rows) = (triage.applied, counts.read);

@@ -11,7 +11,7 @@ use crate::metrics::Meters;
 use crate::progress::Progress;
 use crate::report::{columns, elapsed, thousands};
 use crate::serve::control;
-use crate::sinks::{self, Deletes};
+use crate::sinks::{self, Deletes, Load, SinkSettings};
 use crate::state::ConnectionStore;
 use crate::sync::{Ending, SyncReport, TableReport, sync};
 
@@ -42,7 +42,7 @@ pub(super) struct Sync {
 pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
     let loaded = context.loaded().await?;
     let (connection, paths) = (&loaded.connection, &context.paths);
-    let mut settings = connection.sink.clone();
+    let mut settings = SinkSettings { load: Load::Bulk, ..connection.sink.clone() };
     if command.hard_deletes {
         if let Some(why) = settings.kind.refuses(Deletes::Hard) {
             return Err(Error::usage(format!("--hard-deletes: {why}")));

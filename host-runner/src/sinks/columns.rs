@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::limits::COLUMNS_MAX;
 
 /// The columns that every table has, besides those of its key and its schema.
-pub(super) const METADATA_COLUMNS: [&str; 7] =
-    ["_raw", "_source_updated_at", "_deleted", "_change_source", "_as_of", "_generation", "_change_id"];
+pub(super) const METADATA_COLUMNS: [&str; 5] =
+    ["_row", "_raw", "_source_updated_at", "_deleted", "_change_source"];
 
 /// The `_change_source` of rows that a complete snapshot did not contain.
 pub(super) const MISSING: &str = "missing";
@@ -218,12 +218,12 @@ mod tests {
         let first = table(
             r#"{"properties": {"Name": {"type": "string"}, "name": {"type": "string"},
                 "NAME": {"type": "string"}, "ID": {"type": "string"}, "_raw": {"type": "string"},
-                "_generation": {"type": "string"}, "rowid": {"type": "string"}}}"#,
+                "_row": {"type": "string"}, "rowid": {"type": "string"}}}"#,
         );
         let mut layout = Layout::new(&first, &NAMING).expect("a layout");
         layout.extend(&first, &NAMING).expect("extended");
         let names: Vec<&str> = layout.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["Name", "name__2", "NAME__3", "ID__2", "_raw__2", "_generation__2", "rowid__2"]);
+        assert_eq!(names, ["Name", "name__2", "NAME__3", "ID__2", "_raw__2", "_row__2", "rowid__2"]);
     }
 
     #[test]

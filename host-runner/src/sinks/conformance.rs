@@ -8,6 +8,7 @@ mod concurrency;
 mod content;
 mod order;
 mod progress;
+mod random;
 mod schema;
 mod snapshots;
 

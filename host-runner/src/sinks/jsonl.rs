@@ -1,12 +1,12 @@
-//! The JSON lines sink: one folder per connection, one file per table, one line per change, each exactly
-//! once.
+//! The JSON lines sink: one folder per connection, in it a folder of segments per table, one line per change,
+//! each exactly once.
 //!
-//! [`metadata`] is the sidecar that says how many bytes of each file are committed, [`write`] writes the
-//! lines. Bytes after the committed ones are cut off when the sink is opened. Rows pass through unread, so
-//! the lines carry the times and generations from which a reader keeps the order of changes and finds missing
-//! rows.
+//! [`log`] is the commit log that says how many bytes of each table are committed, [`segments`] are the
+//! tables' files, [`write`] writes the lines. Rows pass through unread, so the lines carry the times and
+//! generations from which a reader keeps the order of changes and finds missing rows.
 
-mod metadata;
+mod log;
+mod segments;
 mod write;
 
 #[cfg(test)]
@@ -15,27 +15,30 @@ mod stored;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use self::metadata::{SIDECAR, Sidecar};
+use self::log::{LOG, Log, Record, Segment};
+use self::segments::Rotation;
 use super::order::{Containing, as_of};
-use super::registry::owned_by_another;
+use super::registry::{owned_by_another, written_by_another};
 use super::{
-    Capabilities, Commit, Counts, JournalState, Location, Progress, Sink, SinkKind, SinkSettings, TableState,
+    Capabilities, Commit, Counts, Location, Progress, Sink, SinkKind, SinkProgress, SinkSettings, fenced,
     undiscovered,
 };
 use crate::change::Table;
-use crate::error::{Error, Result};
+use crate::clock::now_ms;
+use crate::error::{Error, Kind, Origin, Result};
 
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
     name: "jsonl",
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false },
     locate: |path, folder, connection| Ok(Location::path(folder, path.unwrap_or(connection))),
-    exists: |location| Ok(location.as_path()?.join(SIDECAR).exists()),
+    exists: |location| Ok(location.as_path()?.join(LOG).exists()),
     open: |settings| Ok(Box::new(Jsonl::open(settings)?)),
+    inspect,
     #[cfg(test)]
     stored_rows: stored::rows,
 };
@@ -46,81 +49,45 @@ const NAME_BYTES_MAX: usize = 200;
 /// An open folder.
 struct Jsonl {
     folder: PathBuf,
-    sidecar: Sidecar,
-    files: BTreeMap<String, File>,
+    log: Log,
+    owner: String,
+    rotation: Rotation,
+    /// Keeps other writers out until it is closed.
+    _lock: File,
 }
 
 /// Lines of a commit, by table.
 type Lines<'a> = BTreeMap<&'a str, Vec<u8>>;
 
 impl Jsonl {
-    /// Opens or creates the folder of a connection and cuts every file to its committed bytes.
+    /// Opens the folder of a connection, or creates an empty one. Changes no file in it.
     fn open(settings: &SinkSettings) -> Result<Self> {
         let folder = settings.location.as_path()?;
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-        // Until this returns, so that two connections that open it at once see one owner.
         let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
-        lock.lock().map_err(|error| failed(folder, &error))?;
-        let mut sidecar = Sidecar::load(folder)?;
-        match &sidecar.owner {
-            Some(owner) if *owner == settings.owner => {}
-            Some(owner) => {
-                let release = format!("delete \"owner\" from {}", folder.join(SIDECAR).display());
-                return Err(owned_by_another(settings, owner, &release));
-            }
-            None => {
-                sidecar.owner = Some(settings.owner.clone());
-                sidecar.store(folder)?;
-            }
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => written_by_another(settings),
+            TryLockError::Error(error) => failed(folder, &error),
+        })?;
+        let log = Log::open(folder)?;
+        check_owner(settings, &log.state)?;
+        for (table, segment) in &log.state.segments {
+            segments::check(folder, table, *segment)?;
         }
-        let mut sink = Self { folder: folder.to_owned(), sidecar, files: BTreeMap::new() };
-        let tables: Vec<String> = sink.sidecar.tables.keys().cloned().collect();
-        for table in tables {
-            sink.recover(&table)?;
-        }
-        Ok(sink)
+        let (folder, owner) = (folder.to_owned(), settings.owner.clone());
+        Ok(Self { folder, log, owner, rotation: Rotation::DEFAULT, _lock: lock })
     }
 
-    /// Opens a table's file and cuts off uncommitted bytes.
-    fn recover(&mut self, table: &str) -> Result<()> {
-        let path = path(&self.folder, table);
-        let committed = self.sidecar.tables.get(table).map_or(0, |table| table.bytes);
-        let wrong = |error: std::io::Error| failed(&path, &error);
-        let mut options = OpenOptions::new();
-        options.create(true).read(true).write(true).truncate(false);
-        let mut file = options.open(&path).map_err(wrong)?;
-        let length = file.metadata().map_err(wrong)?.len();
-        if length < committed {
-            let message = format!("{}: has {length} bytes, but {committed} were committed", path.display());
-            return Err(Error::sink(message)
-                .hint("restore the file, or move the folder away and sync again from the start"));
-        }
-        if length > committed {
-            tracing::info!(table, bytes = length - committed, "uncommitted bytes cut off");
-            file.set_len(committed).map_err(wrong)?;
-        }
-        file.seek(SeekFrom::Start(committed)).map_err(wrong)?;
-        self.files.insert(table.to_owned(), file);
-        Ok(())
-    }
-
-    /// Appends lines after the committed bytes, and makes them durable.
-    fn append(&mut self, sidecar: &mut Sidecar, lines: &Lines<'_>) -> Result<()> {
+    /// Appends lines after the committed bytes of their tables. Returns the segments with them.
+    fn append(&self, lines: &Lines<'_>) -> Result<BTreeMap<String, Segment>> {
+        let now_ms = now_ms();
+        let mut segments = BTreeMap::new();
         for (table, lines) in lines.iter().filter(|(_, lines)| !lines.is_empty()) {
-            let (Some(file), Some(state)) = (self.files.get_mut(*table), sidecar.tables.get_mut(*table))
-            else {
-                return Err(undiscovered(table));
-            };
-            // An earlier commit may have failed half-way; its bytes do not count.
-            let written = file
-                .set_len(state.bytes)
-                .and_then(|()| file.seek(SeekFrom::Start(state.bytes)))
-                .and_then(|_| file.write_all(lines))
-                .and_then(|()| file.sync_data());
-            written.map_err(|error| failed(&path(&self.folder, table), &error))?;
-            state.bytes += lines.len() as u64;
+            let segment = *self.log.state.segments.get(*table).ok_or_else(|| undiscovered(table))?;
+            let segment = segments::append(&self.folder, table, segment, lines, self.rotation, now_ms)?;
+            segments.insert((*table).to_owned(), segment);
         }
-        Ok(())
+        Ok(segments)
     }
 
     /// The lines of a commit, and how they count.
@@ -128,8 +95,10 @@ impl Jsonl {
         let (mut lines, mut counts) = (Lines::new(), Counts::default());
         for run in commit.changes.chunk_by(|left, right| left.table == right.table) {
             let Some(name) = run.first().map(|change| change.table.as_str()) else { continue };
-            let table = self.sidecar.tables.get(name).ok_or_else(|| undiscovered(name))?;
-            let containing = Containing::new(commit, name, table.newest_snapshot());
+            if !self.log.state.segments.contains_key(name) {
+                return Err(undiscovered(name));
+            }
+            let containing = Containing::new(commit, name, self.log.state.newest_snapshot(name));
             let buffer = lines.entry(name).or_default();
             for change in run {
                 let as_of = as_of(change, commit);
@@ -139,11 +108,12 @@ impl Jsonl {
             }
         }
         if let Progress::Table { name, generation, .. } = commit.progress {
-            if !self.sidecar.tables.contains_key(name) {
+            if !self.log.state.segments.contains_key(name) {
                 return Err(undiscovered(name));
             }
             if let Some(generation) = generation.filter(|generation| generation.complete) {
-                write::snapshot_complete(lines.entry(name).or_default(), name, generation);
+                let snapshot = self.log.state.newest_snapshot(name).after(generation);
+                write::snapshot_complete(lines.entry(name).or_default(), name, snapshot);
             }
         }
         Ok((lines, counts))
@@ -157,12 +127,49 @@ fn is_file_name(table: &str) -> bool {
         && table.bytes().all(is_plain)
 }
 
-fn path(folder: &Path, table: &str) -> PathBuf {
-    folder.join(format!("{table}.jsonl"))
+/// Reads the progress of a folder, which another process may be writing to.
+fn inspect(settings: &SinkSettings) -> Result<Option<SinkProgress>> {
+    let Some((state, _)) = log::load(settings.location.as_path()?)? else { return Ok(None) };
+    check_owner(settings, &state)?;
+    Ok(Some(state.progress()))
 }
 
+fn check_owner(settings: &SinkSettings, state: &Record) -> Result<()> {
+    match &state.owner {
+        Some(owner) if *owner != settings.owner => {
+            let log = settings.location.as_path()?.join(LOG);
+            let release =
+                format!("append the line {{\"owner\":\"{}\"}} to {}", settings.owner, log.display());
+            Err(owned_by_another(settings, owner, &release))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The failure of a file. What passes without a change to the connection file is `unavailable`.
 fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error::sink(format!("{}: {error}", path.display()))
+    /// `EIO`, `ENFILE`, `EMFILE`.
+    const PASSING: [i32; 3] = [5, 23, 24];
+    let passes = matches!(
+        error.kind(),
+        ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::ResourceBusy
+            | ErrorKind::TimedOut
+            | ErrorKind::Interrupted
+            | ErrorKind::StaleNetworkFileHandle
+            | ErrorKind::OutOfMemory
+    ) || error.raw_os_error().is_some_and(|code| PASSING.contains(&code));
+    let kind = if passes { Kind::Unavailable } else { Kind::Internal };
+    Error::new(Origin::Sink, kind, format!("{}: {error}", path.display()))
+}
+
+/// A file without all of its committed bytes.
+fn shortened(path: &Path, bytes: u64, committed: u64) -> Error {
+    Error::sink(format!("{}: has {bytes} bytes, but {committed} were committed", path.display())).hint(
+        "somebody cut, moved or deleted it; only sealed segments may be deleted. Restore the file, or move \
+         the folder away and sync again from the start",
+    )
 }
 
 impl Sink for Jsonl {
@@ -171,58 +178,48 @@ impl Sink for Jsonl {
     }
 
     fn prepare(&mut self, tables: &[Table]) -> Result<()> {
-        let mut sidecar = self.sidecar.clone();
+        let mut record = Record::default();
         for table in tables {
             if !is_file_name(&table.name) {
                 return Err(Error::data(format!("table `{}`: its name cannot name a file", table.name)));
             }
-            if sidecar.tables.contains_key(&table.name) {
+            if self.log.state.segments.contains_key(&table.name) {
                 continue;
             }
-            let path = path(&self.folder, &table.name);
-            if path.exists() {
-                return Err(Error::sink(format!("{}: not written by this sink", path.display()))
-                    .hint("give the sink its own folder: path under [sink]"));
-            }
-            sidecar.tables.insert(table.name.clone(), metadata::Table::default());
+            segments::check_unused(&self.folder, &table.name)?;
+            record.segments.insert(table.name.clone(), Segment { number: 1, bytes: 0, since_ms: 0 });
         }
-        // The sidecar names a file before the file exists, so that no file is of unknown origin after a
-        // crash.
-        sidecar.store(&self.folder)?;
-        self.sidecar = sidecar;
-        for table in tables {
-            if !self.files.contains_key(&table.name) {
-                self.recover(&table.name)?;
-            }
+        if self.log.state.owner.is_none() {
+            record.owner = Some(self.owner.clone());
+        }
+        // The log names a file before the file exists, so that no file is of unknown origin after a crash.
+        if record.owner.is_some() || !record.segments.is_empty() {
+            self.log.commit(record)?;
         }
         Ok(())
     }
 
-    fn table_states(&self) -> Result<Vec<TableState>> {
-        Ok(self.sidecar.table_states())
-    }
-
-    fn journal_state(&self) -> Result<Option<JournalState>> {
-        Ok(self.sidecar.journal.clone())
+    fn progress(&self) -> Result<SinkProgress> {
+        Ok(self.log.state.progress())
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        let newest = self.log.state.epoch.unwrap_or(0);
+        if commit.epoch < newest {
+            return Err(fenced(commit.epoch, newest));
+        }
         let (lines, counts) = self.lines(commit)?;
-        let mut sidecar = self.sidecar.clone();
-        self.append(&mut sidecar, &lines)?;
-        sidecar.advance(commit.progress);
-        sidecar.store(&self.folder)?;
-        self.sidecar = sidecar;
+        let mut record = Record::advance(&self.log.state, commit.progress);
+        record.epoch = (commit.epoch > newest).then_some(commit.epoch);
+        record.segments = self.append(&lines)?;
+        self.log.commit(record)?;
         Ok(counts)
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {
-        let mut sidecar = self.sidecar.clone();
-        let had_cursor = sidecar.reset(table);
-        if had_cursor {
-            sidecar.store(&self.folder)?;
-            self.sidecar = sidecar;
-        }
+        let record = Record::reset(&self.log.state, table);
+        let had_cursor = record.is_some();
+        record.map_or(Ok(()), |record| self.log.commit(record))?;
         Ok(had_cursor)
     }
 }

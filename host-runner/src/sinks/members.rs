@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::fmt;
 
 use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Which members of a row go to which slots: a tree of member names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MemberPaths {
-    index: HashMap<String, usize>,
+    /// The names are the schema's; those of rows are only looked up, so that they cannot make it slow.
+    index: HashMap<String, usize, FxBuildHasher>,
     nodes: Vec<Node>,
 }
 
@@ -106,7 +108,7 @@ impl<'de> Visitor<'de> for Scan<'_, '_, 'de> {
 }
 
 /// Looks a member's name up without copying it.
-struct Find<'p>(&'p HashMap<String, usize>);
+struct Find<'p>(&'p HashMap<String, usize, FxBuildHasher>);
 
 impl<'de> DeserializeSeed<'de> for Find<'_> {
     type Value = Option<usize>;

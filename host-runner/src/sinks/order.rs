@@ -4,8 +4,10 @@
 //! that its readers come to the same rows. Knows nothing of columns or statements. The rules are in
 //! `docs/CONTRACT.md`, Reading.
 //!
-//! Times are Unix milliseconds and generations are ids, both as `i64`: databases have no unsigned integer of
-//! 64 bits.
+//! Times are Unix milliseconds, both they and the connector's ids of snapshots are `i64` here: databases have
+//! no unsigned integer of 64 bits.
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Commit, Counts};
 use crate::change::{Change, Generation};
@@ -21,23 +23,27 @@ pub(super) fn as_of(change: &Change, commit: &Commit<'_>) -> i64 {
 }
 
 /// The newest snapshot of a table that was started.
-#[derive(Clone, Copy, Debug, Default)]
+///
+/// Its generation is a number that the sink gives: 1, 2, 3. The connector's id only tells whether a batch
+/// belongs to the same snapshot as the batch before, so that ids made from a clock may go backward.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct NewestSnapshot {
-    /// Its id; 0 if none was started.
+    /// Its number; 0 if none was started.
     pub(super) generation: i64,
-    /// When it started, by the source's clock.
+    /// Its id by the connector; none after a reset.
+    pub(super) id: Option<i64>,
+    /// When it started, by the source's clock, as its first batch said.
     pub(super) as_of: Option<i64>,
 }
 
 impl NewestSnapshot {
-    /// The newest snapshot after a commit of `generation`.
+    /// The newest snapshot once a batch of `generation` is stored.
     pub(super) fn after(self, generation: Generation) -> Self {
-        let id = signed(generation.id);
-        if id < self.generation {
-            self
-        } else {
-            Self { generation: id, as_of: generation.as_of_ms.map(signed) }
+        let id = Some(signed(generation.id));
+        if self.id == id {
+            return self;
         }
+        Self { generation: self.generation + 1, id, as_of: generation.as_of_ms.map(signed) }
     }
 }
 
@@ -45,13 +51,15 @@ impl NewestSnapshot {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Containing {
     newest: NewestSnapshot,
-    own: Option<Generation>,
+    /// The number of the snapshot that the commit is a batch of.
+    own: Option<i64>,
 }
 
 impl Containing {
     /// `newest` is the newest snapshot of `table` before the commit.
     pub(super) fn new(commit: &Commit<'_>, table: &str, newest: NewestSnapshot) -> Self {
-        Self { newest, own: commit.snapshot_of(table) }
+        let own = commit.snapshot_of(table).map(|generation| newest.after(generation).generation);
+        Self { newest, own }
     }
 
     /// The generation that a change gives its row, 0 for none.
@@ -61,32 +69,64 @@ impl Containing {
     /// and the snapshot may have passed its place before. An older one says nothing about whether the row
     /// still exists, and neither does a delete.
     pub(super) fn generation(&self, change: &Change, as_of: i64) -> i64 {
-        let NewestSnapshot { generation, as_of: started } = self.newest;
+        let NewestSnapshot { generation, as_of: started, .. } = self.newest;
         match self.own {
             _ if change.after.is_none() => 0,
-            Some(own) => signed(own.id).max(generation),
+            Some(own) => own,
             None if started.is_none_or(|started| as_of >= started) => generation,
             None => 0,
         }
     }
 }
 
+/// What a stored row remembers of the change that wrote it: a hash of its id, and whether it was partial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChangeMark(i64);
+
+impl ChangeMark {
+    /// The bit that marks a partial change.
+    const PARTIAL: i64 = 1;
+
+    pub(super) fn of(change: &Change) -> Self {
+        let hash = xxh3_64(change.id.as_bytes()).cast_signed() & !Self::PARTIAL;
+        Self(if change.partial { hash | Self::PARTIAL } else { hash })
+    }
+
+    /// A mark as it was stored.
+    pub(super) fn stored(value: i64) -> Self {
+        Self(value)
+    }
+
+    pub(super) fn value(self) -> i64 {
+        self.0
+    }
+
+    /// Whether a change repeats the one that wrote the row.
+    ///
+    /// A whole row that has the text of the last partial change is none: the source may have removed members
+    /// that the partial change left in place.
+    fn is_repeated_by(self, change: &Change) -> bool {
+        let was_whole = self.0 & Self::PARTIAL == 0;
+        (was_whole || change.partial) && self.0 | Self::PARTIAL == Self::of(change).0 | Self::PARTIAL
+    }
+}
+
 /// A stored row, as far as the order of changes needs it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StoredRow<'a> {
+pub(super) struct StoredRow {
     pub(super) as_of: i64,
     pub(super) generation: i64,
     /// The change that wrote it; none if a comparison did.
-    pub(super) change_id: Option<&'a str>,
+    pub(super) mark: Option<ChangeMark>,
     pub(super) is_deleted: bool,
 }
 
 /// The entry that a sink has stored for the key of a change.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Stored<'a> {
+pub(super) enum Stored {
     Nothing,
     /// The row, possibly marked as deleted.
-    Row(StoredRow<'a>),
+    Row(StoredRow),
     /// When the row was deleted.
     Tombstone(i64),
 }
@@ -146,7 +186,7 @@ impl Counts {
 ///
 /// A newer change applies, and one of the same time applies again. An older one is ignored. A repetition of
 /// the change that wrote the row only advances the row's time. Deletes are ordered like every other state.
-pub(super) fn decide(stored: Stored<'_>, change: &Change, as_of: i64, generation: i64) -> Decision {
+pub(super) fn decide(stored: Stored, change: &Change, as_of: i64, generation: i64) -> Decision {
     let is_delete = change.after.is_none();
     let (action, outcome) = match stored {
         Stored::Row(row) => return decide_on_row(row, change, as_of, generation),
@@ -158,9 +198,9 @@ pub(super) fn decide(stored: Stored<'_>, change: &Change, as_of: i64, generation
     Decision { action, outcome, as_of, generation }
 }
 
-fn decide_on_row(row: StoredRow<'_>, change: &Change, as_of: i64, generation: i64) -> Decision {
+fn decide_on_row(row: StoredRow, change: &Change, as_of: i64, generation: i64) -> Decision {
     let generation = generation.max(row.generation);
-    let is_repetition = row.change_id == Some(change.id.as_str());
+    let is_repetition = row.mark.is_some_and(|mark| mark.is_repeated_by(change));
     if is_repetition || as_of < row.as_of {
         let as_of = as_of.max(row.as_of);
         let is_known = (as_of, generation) == (row.as_of, row.generation);
@@ -179,7 +219,9 @@ fn decide_on_row(row: StoredRow<'_>, change: &Change, as_of: i64, generation: i6
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Containing, Decision, NewestSnapshot, Outcome, Stored, StoredRow, decide};
+    use super::{
+        Action, ChangeMark, Containing, Decision, NewestSnapshot, Outcome, Stored, StoredRow, decide,
+    };
     use crate::change::{Change, ChangeSource, Generation, Operation};
     use crate::sinks::{Commit, InboxPosition, Progress};
 
@@ -206,17 +248,47 @@ mod tests {
         }
     }
 
+    /// The mark of a change with the id `stored`.
+    fn mark(form: Form) -> Option<ChangeMark> {
+        Some(ChangeMark::of(&change(form, "stored")))
+    }
+
+    #[test]
+    fn a_whole_row_with_the_text_of_the_last_partial_change_is_no_repetition_of_it() {
+        for (stored, new, outcome) in [
+            (Form::Row, Form::Row, Outcome::Unchanged),
+            (Form::Row, Form::Partial, Outcome::Unchanged),
+            (Form::Partial, Form::Partial, Outcome::Unchanged),
+            (Form::Partial, Form::Row, Outcome::Updated),
+        ] {
+            let row = StoredRow { as_of: 10, generation: 5, mark: mark(stored), is_deleted: false };
+            let decision = decide(Stored::Row(row), &change(new, "stored"), 11, 5);
+            assert_eq!(decision.outcome, outcome, "{stored:?} {new:?}");
+        }
+    }
+
+    #[test]
+    fn snapshots_are_numbered_by_the_sink_whatever_ids_they_have() {
+        let batch = |id, as_of_ms| Generation { id, as_of_ms: Some(as_of_ms), complete: false };
+        let first = NewestSnapshot::default().after(batch(2_000_000, 10));
+        assert_eq!(first, NewestSnapshot { generation: 1, id: Some(2_000_000), as_of: Some(10) });
+        assert_eq!(first.after(batch(2_000_000, 99)), first, "its first batch says when it started");
+        // The clock went back.
+        let second = first.after(batch(5, 20));
+        assert_eq!((second.generation, second.as_of), (2, Some(20)));
+    }
+
     #[test]
     fn every_state_and_change_has_one_decision() {
         let row = |is_deleted| {
-            Stored::Row(StoredRow { as_of: 10, generation: 5, change_id: Some("stored"), is_deleted })
+            Stored::Row(StoredRow { as_of: 10, generation: 5, mark: mark(Form::Row), is_deleted })
         };
         let (live, marked, tombstone) = (row(false), row(true), Stored::Tombstone(10));
         use {Action::*, Form as F, Outcome::*};
         // The stored entry (as of 10, generation 5); the change, its id and time; the decision and the row's
         // time.
         #[rustfmt::skip]
-        let table: &[(Stored<'_>, Form, &str, i64, Action, Outcome, i64)] = &[
+        let table: &[(Stored, Form, &str, i64, Action, Outcome, i64)] = &[
             (Stored::Nothing, F::Row,     "new",    1,  Insert,  Inserted,  1),
             (Stored::Nothing, F::Partial, "new",    1,  Insert,  Inserted,  1),
             (Stored::Nothing, F::Delete,  "new",    1,  Delete,  Deleted,   1),
@@ -256,7 +328,7 @@ mod tests {
 
     #[test]
     fn an_ignored_change_still_gives_its_row_a_newer_generation() {
-        let row = StoredRow { as_of: 10, generation: 5, change_id: Some("stored"), is_deleted: false };
+        let row = StoredRow { as_of: 10, generation: 5, mark: mark(Form::Row), is_deleted: false };
         for (id, outcome) in [("stored", Outcome::Unchanged), ("new", Outcome::Stale)] {
             let expected = Decision { action: Action::Touch, outcome, as_of: 10, generation: 6 };
             assert_eq!(decide(Stored::Row(row), &change(Form::Row, id), 9, 6), expected, "{id}");
@@ -267,19 +339,16 @@ mod tests {
 
     #[test]
     fn a_snapshot_contains_what_it_read_and_what_is_not_older_but_never_a_delete() {
-        let own = Generation { id: 7, as_of_ms: Some(100), complete: false };
+        let own = Generation { id: 70, as_of_ms: Some(100), complete: false };
         let of = |generation, started, form, as_of| {
             let progress = Progress::Table { name: "things", cursor: "", generation };
-            let commit = Commit { changes: &[], progress, as_of_ms: 0 };
-            let newest = NewestSnapshot { generation: 6, as_of: started };
+            let commit = Commit { changes: &[], progress, as_of_ms: 0, epoch: 0 };
+            let newest = NewestSnapshot { generation: 6, id: Some(60), as_of: started };
             Containing::new(&commit, "things", newest).generation(&change(form, "new"), as_of)
         };
-        assert_eq!(of(Some(own), Some(50), Form::Row, 1), 7, "read by the snapshot, however old");
-        assert_eq!(
-            of(Some(Generation { id: 5, ..own }), Some(50), Form::Row, 1),
-            6,
-            "by an earlier snapshot"
-        );
+        assert_eq!(of(Some(own), Some(50), Form::Row, 1), 7, "read by a new snapshot, however old");
+        let newest = Some(Generation { id: 60, ..own });
+        assert_eq!(of(newest, Some(50), Form::Row, 1), 6, "read by the newest snapshot, however old");
         assert_eq!(of(None, Some(50), Form::Partial, 50), 6);
         assert_eq!(of(None, Some(50), Form::Row, 49), 0, "older than the newest snapshot");
         assert_eq!(of(None, None, Form::Row, 1), 6, "a snapshot without a time");
@@ -287,7 +356,7 @@ mod tests {
             assert_eq!(of(generation, Some(50), Form::Delete, 60), 0);
         }
         let position = InboxPosition { journal: String::new(), through: 1 };
-        let journal = Commit { changes: &[], progress: Progress::Journal(&position), as_of_ms: 0 };
+        let journal = Commit { changes: &[], progress: Progress::Journal(&position), as_of_ms: 0, epoch: 0 };
         let containing = Containing::new(&journal, "things", NewestSnapshot::default());
         assert_eq!(containing.generation(&change(Form::Row, "new"), 1), 0, "before the first snapshot");
     }

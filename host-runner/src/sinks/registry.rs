@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Capabilities, Sink, jsonl, sqlite};
+use super::{Capabilities, Sink, SinkProgress, jsonl, sqlite};
 use crate::error::{Error, Kind, Origin, Result};
 
 /// Every kind; the first is the default.
@@ -37,6 +37,8 @@ pub struct SinkKind {
     pub(super) exists: fn(&Location) -> Result<bool>,
     /// Opens or creates it.
     pub(super) open: fn(&SinkSettings) -> Result<Box<dyn Sink>>,
+    /// Reads the progress of an existing one without changing anything, also beside a writer.
+    pub(super) inspect: fn(&SinkSettings) -> Result<Option<SinkProgress>>,
     /// Reads a table back by the kind's documented rules.
     #[cfg(test)]
     pub(super) stored_rows: fn(&Location, table: &str) -> super::conformance::StoredRows,
@@ -84,6 +86,15 @@ pub enum Deletes {
     Soft,
     /// The row is deleted; a tombstone with its key and time stays.
     Hard,
+}
+
+/// The load that a sink is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// A run that reads whole tables and ends: memory and the first reading matter.
+    Bulk,
+    /// One of many connections of a server, beside readers of the rows.
+    Live,
 }
 
 /// Where a sink keeps its rows.
@@ -154,6 +165,8 @@ pub struct SinkSettings {
     pub location: Location,
     /// How deletes are stored.
     pub deletes: Deletes,
+    /// The load that it is opened for.
+    pub load: Load,
     /// The connection that owns the rows. Two connections in one sink would overwrite each other's cursors
     /// and delete each other's rows.
     pub owner: String,
@@ -167,6 +180,18 @@ pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {
 /// Opens a sink without creating one; none if there is none.
 pub fn open_existing(settings: &SinkSettings) -> Result<Option<Box<dyn Sink>>> {
     if (settings.kind.exists)(&settings.location)? { open(settings).map(Some) } else { Ok(None) }
+}
+
+/// Reads the progress of a sink, which may be open elsewhere; none if there is no sink. Changes nothing.
+pub fn inspect(settings: &SinkSettings) -> Result<Option<SinkProgress>> {
+    if (settings.kind.exists)(&settings.location)? { (settings.kind.inspect)(settings) } else { Ok(None) }
+}
+
+/// The refusal of a sink that is open elsewhere.
+pub(super) fn written_by_another(settings: &SinkSettings) -> Error {
+    let message = format!("{}: another process is writing to it", settings.location);
+    Error::new(Origin::Sink, Kind::Unavailable, message)
+        .hint("one process at a time writes to a sink: wait for the other one, or stop it")
 }
 
 /// The refusal of a sink that another connection owns; `release` says how its owner is deleted.

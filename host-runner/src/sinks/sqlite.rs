@@ -3,7 +3,9 @@
 //!
 //! [`schema`] writes SQL for columns, [`metadata`] has the sink's own tables, [`statements`] prepares a
 //! table, [`write`] applies changes and [`missing`] deletes rows that a complete snapshot did not contain.
+//! [`inspect`] reads the progress of a file beside its writer.
 
+mod inspect;
 mod metadata;
 mod missing;
 mod schema;
@@ -16,30 +18,38 @@ mod stored;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection as Database, Transaction, TransactionBehavior};
+use rusqlite::{Connection as Database, ErrorCode, Transaction, TransactionBehavior};
 
 use self::schema::NAMING;
 use self::statements::PreparedTable;
 use self::write::Writer;
 use super::columns::Layout;
 use super::order::Containing;
-use super::registry::owned_by_another;
+use super::registry::{owned_by_another, written_by_another};
 use super::{
-    Capabilities, Commit, Counts, Deletes, JournalState, Location, Progress, Sink, SinkKind, SinkSettings,
-    TableState, undiscovered,
+    Capabilities, Commit, Counts, Deletes, Load, Location, Progress, Sink, SinkKind, SinkProgress,
+    SinkSettings, fenced, undiscovered,
 };
-use crate::change::{Generation, Table};
-use crate::error::{Error, Result};
+use crate::change::{Change, Table};
+use crate::error::{Error, Kind, Origin, Result};
 
-/// How long to wait for a reader that holds the file.
+/// How long a commit waits for somebody who holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same while the file is opened, which may hold up more than its own connection.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Larger than SQLite's default of 4 KiB: rows of some kilobytes share pages instead of filling one each.
 const PAGE_BYTES: u32 = 16 * 1024;
-/// Pages kept in memory, in KiB.
-const CACHE_KIB: i64 = 64 * 1024;
+/// Pages kept in memory while whole tables are read, in KiB: a batch of the largest size fits twice.
+const BULK_CACHE_KIB: i64 = 16 * 1024;
+/// The same for one of many connections.
+const LIVE_CACHE_KIB: i64 = 8 * 1024;
+/// A WAL that a long reader let grow is cut to this size once it is empty.
+const WAL_BYTES_MAX: i64 = 16 << 20;
 /// Prepared statements kept: five per table of a large connector.
 const STATEMENTS: usize = 512;
 
@@ -55,6 +65,7 @@ pub(super) const KIND: SinkKind = SinkKind {
     },
     exists: |location| Ok(location.as_path()?.exists()),
     open: |settings| Ok(Box::new(Sqlite::open(settings)?)),
+    inspect: inspect::inspect,
     #[cfg(test)]
     stored_rows: stored::rows,
 };
@@ -64,6 +75,10 @@ struct Sqlite {
     database: Database,
     tables: HashMap<String, PreparedTable>,
     hard_deletes: bool,
+    /// Writes past the WAL until it is closed.
+    is_filling: bool,
+    /// Keeps other writers out until it is closed.
+    _lock: File,
 }
 
 impl Sqlite {
@@ -74,17 +89,14 @@ impl Sqlite {
             std::fs::create_dir_all(folder)
                 .map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
         }
-        let wrong = |error: rusqlite::Error| {
-            Error::sink(format!("{}: {error}", path.display())).hint(
-                "`path` under [sink] must be a SQLite file of this runner, or a file that does not exist yet",
-            )
-        };
-        let mut database = connect(path).map_err(wrong)?;
+        let lock = lock(settings, path)?;
+        let wrong = |error: rusqlite::Error| unusable(path, &error);
+        let is_new = !path.exists();
+        let mut database = connect(path, settings.load).map_err(wrong)?;
         metadata::create(&mut database).map_err(wrong)?.check(path)?;
         let owner = metadata::claim(&database, &settings.owner).map_err(wrong)?;
         if owner != settings.owner {
-            let release = format!("sqlite3 {} 'DELETE FROM _sync_owner'", path.display());
-            return Err(owned_by_another(settings, &owner, &release));
+            return Err(owned_by_another(settings, &owner, &release(path)));
         }
         let mut tables = HashMap::new();
         for (table, layout) in metadata::layouts(&database).map_err(wrong)? {
@@ -92,7 +104,15 @@ impl Sqlite {
                 .map_err(|error| Error::sink(format!("_sync_columns: `{table}`: {error}")))?;
             tables.insert(table, PreparedTable::new(layout));
         }
-        Ok(Self { database, tables, hard_deletes: settings.deletes == Deletes::Hard })
+        if is_new {
+            let folder = folder(path);
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
+        }
+        let is_filling = settings.load == Load::Bulk && fill(&database).map_err(wrong)?;
+        database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
+        let hard_deletes = settings.deletes == Deletes::Hard;
+        Ok(Self { database, tables, hard_deletes, is_filling, _lock: lock })
     }
 
     /// The layout of a table if it is new or has new columns.
@@ -114,13 +134,58 @@ impl Sqlite {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Database> {
+/// Keeps other writers out. The lock is on a file beside the database, as SQLite forgets its own locks when
+/// the process closes any other handle of the database file.
+fn lock(settings: &SinkSettings, path: &Path) -> Result<File> {
+    let path = lock_path(path);
+    let failed = |error: std::io::Error| Error::sink(format!("{}: {error}", path.display()));
+    let mut options = File::options();
+    let file = options.create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(written_by_another(settings)),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push("-lock");
+    PathBuf::from(name)
+}
+
+/// The folder of a file; a bare name is in the working directory.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+/// How a person releases a file from its owner.
+fn release(path: &Path) -> String {
+    format!("sqlite3 {} 'DELETE FROM _sync_owner'", path.display())
+}
+
+/// Leaves the WAL for a database that is filled for the first time: its pages are written once, instead of to
+/// the WAL, read back, and to the file. False if somebody else has the file open, or if it has rows.
+fn fill(database: &Database) -> rusqlite::Result<bool> {
+    if metadata::has_snapshot(database)? {
+        return Ok(false);
+    }
+    match database.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |row| row.get(0)) {
+        Ok::<String, _>(mode) => Ok(mode == "truncate"),
+        Err(error) if kind(&error) == Kind::Unavailable => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path, load: Load) -> rusqlite::Result<Database> {
     let database = Database::open(path)?;
-    database.busy_timeout(BUSY_TIMEOUT)?;
+    database.busy_timeout(OPEN_TIMEOUT)?;
     database.pragma_update(None, "page_size", PAGE_BYTES)?;
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.pragma_update(None, "synchronous", "FULL")?;
-    database.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    let cache_kib = if load == Load::Bulk { BULK_CACHE_KIB } else { LIVE_CACHE_KIB };
+    database.pragma_update(None, "cache_size", -cache_kib)?;
+    database.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
     database.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(database)
 }
@@ -129,8 +194,46 @@ fn begin(database: &mut Database) -> rusqlite::Result<Transaction<'_>> {
     database.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
+/// What passes by itself, or when somebody frees the disk or the lock, is `unavailable`.
+fn kind(error: &rusqlite::Error) -> Kind {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::OutOfMemory,
+        ) => Kind::Unavailable,
+        _ => Kind::Internal,
+    }
+}
+
+/// What to try after a failure that passes.
+fn hint(error: &rusqlite::Error) -> Option<&'static str> {
+    Some(match error.sqlite_error_code()? {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            "another program holds the database: end its transaction"
+        }
+        ErrorCode::DiskFull => "free space on the disk",
+        ErrorCode::SystemIoFailure => "the disk failed: look into the system's log",
+        _ => return None,
+    })
+}
+
 fn failed(table: &str, error: &rusqlite::Error) -> Error {
-    Error::sink(format!("table `{table}`: SQLite: {error}"))
+    let failed = Error::new(Origin::Sink, kind(error), format!("table `{table}`: SQLite: {error}"));
+    match hint(error) {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// The failure of a whole file.
+fn unusable(path: &Path, error: &rusqlite::Error) -> Error {
+    Error::new(Origin::Sink, kind(error), format!("{}: {error}", path.display())).hint(hint(error).unwrap_or(
+        "`path` under [sink] must be a SQLite file of this runner, or a file that does not exist yet",
+    ))
 }
 
 impl Sink for Sqlite {
@@ -158,18 +261,25 @@ impl Sink for Sqlite {
         Ok(())
     }
 
-    fn table_states(&self) -> Result<Vec<TableState>> {
-        metadata::table_states(&self.database).map_err(|error| failed("_sync_state", &error))
-    }
-
-    fn journal_state(&self) -> Result<Option<JournalState>> {
-        metadata::journal_state(&self.database).map_err(|error| failed("_sync_journal", &error))
+    fn progress(&self) -> Result<SinkProgress> {
+        metadata::progress(&self.database).map_err(|error| failed("_sync_state", &error))
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
-        let tx = begin(&mut self.database).map_err(|error| failed("_sync_state", &error))?;
+        let wrong = |error: rusqlite::Error| failed("_sync_state", &error);
+        let tx = begin(&mut self.database).map_err(wrong)?;
+        let newest = metadata::epoch(&tx).map_err(wrong)?;
+        if commit.epoch < newest {
+            return Err(fenced(commit.epoch, newest));
+        }
+        if commit.epoch > newest {
+            metadata::set_epoch(&tx, commit.epoch).map_err(wrong)?;
+        }
+        // Deliveries mix tables: one writer for each, and the order within a table stays.
+        let mut changes: Vec<&Change> = commit.changes.iter().collect();
+        changes.sort_by(|left, right| left.table.cmp(&right.table));
         let mut counts = Counts::default();
-        for run in commit.changes.chunk_by(|left, right| left.table == right.table) {
+        for run in changes.chunk_by(|left, right| left.table == right.table) {
             let Some(name) = run.first().map(|change| change.table.as_str()) else { continue };
             let table = self.tables.get(name).ok_or_else(|| undiscovered(name))?;
             let wrong = |error: rusqlite::Error| failed(name, &error);
@@ -182,18 +292,36 @@ impl Sink for Sqlite {
         }
         if let Progress::Table { name, generation, .. } = commit.progress {
             let table = self.tables.get(name).ok_or_else(|| undiscovered(name))?;
-            if let Some(generation @ Generation { complete: true, .. }) = generation {
-                let deleted = missing::delete(&tx, &table.layout, generation, self.hard_deletes);
-                counts.deleted += deleted.map_err(|error| failed(name, &error))?;
+            if let Some(generation) = generation.filter(|generation| generation.complete) {
+                let wrong = |error: rusqlite::Error| failed(name, &error);
+                let snapshot = metadata::newest_snapshot(&tx, name).map_err(wrong)?.after(generation);
+                let deleted = missing::delete(&tx, &table.layout, snapshot, self.hard_deletes);
+                counts.deleted += deleted.map_err(wrong)?;
             }
         }
-        let wrong = |error: rusqlite::Error| failed("_sync_state", &error);
         metadata::advance(&tx, commit.progress).map_err(wrong)?;
         tx.commit().map_err(wrong)?;
         Ok(counts)
     }
 
+    fn rest(&mut self) {
+        if let Err(error) = self.database.execute_batch("PRAGMA shrink_memory") {
+            tracing::debug!(%error, "its page cache stays");
+        }
+    }
+
     fn reset(&mut self, table: &str) -> Result<bool> {
         metadata::reset(&self.database, table).map_err(|error| failed("_sync_state", &error))
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        // Whoever opens it next, to read or to write, finds a database with a WAL.
+        if self.is_filling
+            && let Err(error) = self.database.pragma_update(None, "journal_mode", "WAL")
+        {
+            tracing::debug!(%error, "the next writer changes the mode of the journal");
+        }
     }
 }

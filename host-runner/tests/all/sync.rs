@@ -118,7 +118,7 @@ fn json_lines_hold_every_row_once() {
     let place = Place::new("rows = 100\n[sink]\nkind = \"jsonl\"\npath = \"out\"");
     place.expect(&["sync"], 0);
     place.expect(&["sync"], 0);
-    let text = std::fs::read_to_string(place.path("out/things.jsonl")).expect("a file");
+    let text = std::fs::read_to_string(place.path("out/things/000001.jsonl")).expect("a file");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 101);
     assert_eq!(lines[7]["after"]["id"], "7");
@@ -149,7 +149,7 @@ fn a_killed_run_into_json_lines_leaves_every_row_once() {
         place.start_until(&["sync"], "batch read", batches).kill();
     }
     place.expect(&["sync"], 0);
-    let text = std::fs::read_to_string(place.path("out/things.jsonl")).expect("a file");
+    let text = std::fs::read_to_string(place.path("out/things/000001.jsonl")).expect("a file");
     let mut ids: Vec<u64> = text
         .lines()
         .filter_map(|line| {

@@ -6,7 +6,7 @@ use super::{State, StoredRows};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
 use crate::sinks::{
-    Commit, Counts, Deletes, InboxPosition, KINDS, Progress, Sink, SinkKind, SinkSettings, open,
+    Commit, Counts, Deletes, InboxPosition, KINDS, Load, Progress, Sink, SinkKind, SinkSettings, open,
 };
 
 /// The table of most tests.
@@ -29,9 +29,11 @@ pub(super) fn on_every_sink(test: impl Fn(&mut Case)) {
     for kind in KINDS {
         for deletes in [Deletes::Soft, Deletes::Hard] {
             if kind.refuses(deletes).is_none() {
-                // Shown when the test fails.
-                println!("sink `{}`, deletes {deletes:?}", kind.name);
-                test(&mut Case::new(kind, deletes));
+                for load in [Load::Live, Load::Bulk] {
+                    // Shown when the test fails.
+                    println!("sink `{}`, deletes {deletes:?}, {load:?}", kind.name);
+                    test(&mut Case::new(kind, deletes, load));
+                }
             }
         }
     }
@@ -84,10 +86,10 @@ pub(super) fn position(through: u64) -> InboxPosition {
 }
 
 impl Case {
-    fn new(kind: &'static SinkKind, deletes: Deletes) -> Self {
+    pub(super) fn new(kind: &'static SinkKind, deletes: Deletes, load: Load) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let location = kind.locate(Some("rows"), folder.path(), "acme").expect("a location");
-        let settings = SinkSettings { kind, location, deletes, owner: "acme".into() };
+        let settings = SinkSettings { kind, location, deletes, load, owner: "acme".into() };
         let mut sink = open(&settings).expect("opened");
         sink.prepare(&[table()]).expect("prepared");
         Self { settings, sink: Some(sink), applied: 0, _folder: folder }
@@ -105,7 +107,7 @@ impl Case {
     /// Commits a batch of the table.
     pub(super) fn try_read(&mut self, changes: &[Change], generation: Option<Generation>) -> Result<Counts> {
         let progress = Progress::Table { name: TABLE, cursor: "cursor", generation };
-        self.sink().commit(&Commit { changes, progress, as_of_ms: CALLED_AT_MS })
+        self.sink().commit(&Commit { changes, progress, as_of_ms: CALLED_AT_MS, epoch: 0 })
     }
 
     /// Commits a batch of a snapshot that started at the time that is its id.
@@ -124,7 +126,7 @@ impl Case {
         self.applied += 1;
         let position = position(self.applied);
         let progress = Progress::Journal(&position);
-        let commit = Commit { changes, progress, as_of_ms: CALLED_AT_MS };
+        let commit = Commit { changes, progress, as_of_ms: CALLED_AT_MS, epoch: 0 };
         self.sink().commit(&commit).expect("committed")
     }
 

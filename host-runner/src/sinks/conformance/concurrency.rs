@@ -20,7 +20,7 @@ fn polls_and_deliveries_that_interleave_end_in_the_newest_state() {
                         let changes = [change("a", Some(0), n), change("b", Some(1), 2 * n)];
                         let cursor = n.to_string();
                         let progress = Progress::Table { name: TABLE, cursor: &cursor, generation: None };
-                        sink.commit(&Commit { changes: &changes, progress, as_of_ms: 0 })
+                        sink.commit(&Commit { changes: &changes, progress, as_of_ms: 0, epoch: 0 })
                     });
                     assert_eq!(read.await.expect("committed").read, 2);
                 }
@@ -34,7 +34,7 @@ fn polls_and_deliveries_that_interleave_end_in_the_newest_state() {
                         let changes = [change("a", Some(2), 100 + n), change("b", None, 2 * n + 1)];
                         let position = position(n);
                         let progress = Progress::Journal(&position);
-                        sink.commit(&Commit { changes: &changes, progress, as_of_ms: 0 })
+                        sink.commit(&Commit { changes: &changes, progress, as_of_ms: 0, epoch: 0 })
                     });
                     assert_eq!(received.await.expect("committed").read, 2);
                 }

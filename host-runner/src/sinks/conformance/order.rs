@@ -144,3 +144,25 @@ fn a_delete_that_is_repeated_counts_once() {
         case.expect("a-");
     });
 }
+
+#[test]
+fn a_whole_row_removes_members_that_a_partial_row_of_the_same_text_left() {
+    on_every_sink(|case| {
+        case.poll(&[change("a", Some(1), 10)]);
+        let text = "{\"id\":\"a\",\"n\":\"1\"}";
+        let shown = Change { id: "text".into(), ..partial("a", text, 20) };
+        case.poll(std::slice::from_ref(&shown));
+        let with_other = serde_json::json!({ "id": "a", "n": "1", "other": true });
+        assert_eq!(case.stored("things")["a"], super::State::Live(with_other));
+        // The complete row of the next snapshot has the same text and the same id.
+        let whole = Change { partial: false, as_of_ms: Some(30), ..shown.clone() };
+        case.snapshot(100, true, std::slice::from_ref(&whole));
+        let expected = super::State::Live(serde_json::json!({ "id": "a", "n": "1" }));
+        assert_eq!(case.stored("things")["a"], expected);
+        let counts = [case.poll(&[still(&shown, 40)]), case.poll(&[still(&whole, 50)])];
+        if case.compares_rows() {
+            assert_eq!(counts.map(|counts| counts.unchanged), [1, 1]);
+        }
+        assert_eq!(case.stored("things")["a"], expected);
+    });
+}

@@ -2,7 +2,8 @@
 
 use super::case::{Case, TABLE, change, on_every_sink, position, table, table_with};
 use crate::change::{Change, Generation};
-use crate::sinks::{Commit, InboxPosition, Progress, SinkSettings, open, open_existing, reset};
+use crate::error::Kind;
+use crate::sinks::{Commit, InboxPosition, Progress, SinkSettings, inspect, open, open_existing, reset};
 
 /// Cursor, generation and completeness of the table.
 fn state(case: &mut Case) -> Option<(Option<String>, u64, bool)> {
@@ -21,12 +22,12 @@ fn rows_and_cursor_are_stored_together() {
         case.snapshot(100, false, &[change("a", Some(1), 10)]);
         case.reopen();
         case.expect("a=1");
-        assert_eq!(state(case), Some((Some("cursor".into()), 100, false)));
+        assert_eq!(state(case), Some((Some("cursor".into()), 1, false)));
         case.snapshot(100, true, &[]);
         case.poll(&[change("a", Some(2), 20)]);
         case.reopen();
         case.expect("a=2");
-        assert_eq!(state(case), Some((Some("cursor".into()), 100, true)));
+        assert_eq!(state(case), Some((Some("cursor".into()), 1, true)));
     });
 }
 
@@ -76,7 +77,7 @@ fn the_journals_position_is_stored_with_rows_and_apart_from_tables() {
         case.deliver(&[change("a", Some(1), 10)]);
         // Another journal, as after a move to another machine.
         let far = InboxPosition { journal: "journal 2".into(), through: u64::MAX >> 1 };
-        let commit = Commit { changes: &[], progress: Progress::Journal(&far), as_of_ms: 0 };
+        let commit = Commit { changes: &[], progress: Progress::Journal(&far), as_of_ms: 0, epoch: 0 };
         case.sink().commit(&commit).expect("committed");
         case.reopen();
         assert_eq!(applied(case), Some(far.clone()));
@@ -89,7 +90,7 @@ fn the_journals_position_is_stored_with_rows_and_apart_from_tables() {
         assert_eq!(applied(case), Some(far.clone()), "a reset is about tables");
         let bad = Change { after: Some("[]".into()), ..change("a", Some(2), 20) };
         let near = position(3);
-        let commit = Commit { changes: &[bad], progress: Progress::Journal(&near), as_of_ms: 0 };
+        let commit = Commit { changes: &[bad], progress: Progress::Journal(&near), as_of_ms: 0, epoch: 0 };
         case.sink().commit(&commit).expect_err("stored");
         assert_eq!(applied(case), Some(far.clone()));
     });
@@ -120,7 +121,7 @@ fn a_reset_deletes_the_cursor_and_keeps_rows_and_generation() {
         assert!(!case.sink().reset(TABLE).expect("reset again"));
         assert!(!case.sink().reset("unknown").expect("no such table"));
         case.reopen();
-        assert_eq!(state(case), Some((None, 100, false)));
+        assert_eq!(state(case), Some((None, 1, false)));
         case.expect("a=1");
         let error = reset(case.sink(), &["unknown".into()]).expect_err("reset");
         assert_eq!(error.message, "table `unknown`: has no cursor");
@@ -134,7 +135,7 @@ fn a_table_that_was_not_discovered_takes_neither_rows_nor_a_cursor() {
         let error = case.try_read(&[change("b", Some(1), 10), row], None).expect_err("stored");
         assert!(error.message.starts_with("table `unknown`: was not discovered"), "{error}");
         let progress = Progress::Table { name: "unknown", cursor: "c", generation: None };
-        let commit = Commit { changes: &[change("b", Some(1), 10)], progress, as_of_ms: 0 };
+        let commit = Commit { changes: &[change("b", Some(1), 10)], progress, as_of_ms: 0, epoch: 0 };
         let error = case.sink().commit(&commit).expect_err("stored");
         assert!(error.message.starts_with("table `unknown`: was not discovered"), "{error}");
         assert_eq!(case.rows(), "");
@@ -160,8 +161,64 @@ fn a_sink_belongs_to_the_connection_that_used_it_first() {
 }
 
 #[test]
+fn one_writer_at_a_time_and_anybody_may_inspect() {
+    on_every_sink(|case| {
+        case.snapshot(100, true, &[change("a", Some(1), 10)]);
+        let error = open(&case.settings).err().expect("opened twice");
+        let location = &case.settings.location;
+        assert_eq!(error.message, format!("{location}: another process is writing to it"));
+        assert_eq!(error.kind, Kind::Unavailable);
+        let found = inspect(&case.settings).expect("inspected").expect("a sink");
+        assert_eq!(found, case.sink().progress().expect("progress"));
+        assert_eq!(found.tables[0].cursor.as_deref(), Some("cursor"));
+        case.poll(&[change("a", Some(2), 20)]);
+        drop(case.take());
+        assert_eq!(inspect(&case.settings).expect("inspected").expect("a sink").tables.len(), 1);
+        let other = SinkSettings { owner: "other".into(), ..case.settings.clone() };
+        assert!(inspect(&other).is_err(), "it is another connection's");
+        case.reopen();
+        case.expect("a=2");
+    });
+}
+
+#[test]
+fn a_commit_under_an_older_lease_is_refused() {
+    on_every_sink(|case| {
+        let progress = Progress::Table { name: TABLE, cursor: "c", generation: None };
+        let (old, new) = ([change("a", Some(1), 10)], [change("a", Some(2), 20)]);
+        let commit = |changes, epoch| Commit { changes, progress, as_of_ms: 0, epoch };
+        case.sink().commit(&commit(&old, 3)).expect("committed");
+        case.sink().commit(&commit(&new, 4)).expect("committed by a successor");
+        case.reopen();
+        let late = [change("a", Some(3), 30)];
+        let error = case.sink().commit(&commit(&late, 3)).expect_err("stored");
+        assert_eq!(error.message, "lease 3 is over: lease 4 has committed");
+        assert_eq!(case.sink().progress().expect("progress").epoch, 4);
+        case.expect("a=2");
+    });
+}
+
+#[test]
+fn generations_are_numbered_by_the_sink_although_the_clock_of_the_ids_goes_back() {
+    on_every_sink(|case| {
+        case.snapshot(4_000_000, true, &[change("a", Some(1), 10), change("b", Some(1), 10)]);
+        let generation = |id, complete| Generation { id, as_of_ms: Some(300), complete };
+        let row = change("a", Some(1), 10);
+        case.try_read(std::slice::from_ref(&row), Some(generation(2_000, false))).expect("committed");
+        case.try_read(&[], Some(generation(2_000, true))).expect("committed");
+        case.expect("a=1 b?");
+        assert_eq!(state(case), Some((Some("cursor".into()), 2, true)));
+        // The same id after a reset is another snapshot.
+        reset(case.sink(), &[]).expect("reset");
+        case.try_read(&[], Some(generation(2_000, true))).expect("committed");
+        case.expect("a? b?");
+    });
+}
+
+#[test]
 fn looking_for_a_sink_creates_none() {
     on_every_sink(|case| {
+        drop(case.take());
         let found = open_existing(&case.settings).expect("looked");
         assert!(found.is_some(), "{}", case.settings.location);
         let folder = tempfile::tempdir().expect("a folder");
@@ -169,6 +226,7 @@ fn looking_for_a_sink_creates_none() {
         let location = kind.locate(None, folder.path(), "acme").expect("a location");
         let settings = SinkSettings { location, ..case.settings.clone() };
         assert!(open_existing(&settings).expect("looked").is_none());
+        assert!(inspect(&settings).expect("inspected").is_none());
         assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 0);
     });
 }

@@ -1,10 +1,11 @@
 //! Reads a file back for the conformance suite, by the rules that the documentation gives to readers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::path;
+use super::{log, segments};
 use crate::sinks::Location;
 use crate::sinks::conformance::{State, StoredRows};
 
@@ -17,7 +18,7 @@ struct Row {
 }
 
 pub(super) fn rows(location: &Location, table: &str) -> StoredRows {
-    let text = std::fs::read_to_string(path(location.as_path().expect("a path"), table)).expect("read");
+    let text = committed(location.as_path().expect("a path"), table);
     assert!(text.is_empty() || text.ends_with('\n'), "ends within a line");
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for line in text.lines() {
@@ -55,4 +56,23 @@ pub(super) fn rows(location: &Location, table: &str) -> StoredRows {
         row.state = State::Live(row.row.clone());
     }
     rows.into_iter().map(|(key, row)| (key, row.state)).collect()
+}
+
+/// The segments of a table one after the other, the last one up to its committed bytes.
+pub(super) fn committed(folder: &Path, table: &str) -> String {
+    let (state, _) = log::load(folder).expect("a log").expect("a log");
+    let last = state.segments[table];
+    let mut text = String::new();
+    for number in 1..=last.number {
+        match std::fs::read(segments::path(folder, table, number)) {
+            Ok(bytes) if number == last.number => {
+                let bytes = &bytes[..usize::try_from(last.bytes).expect("a size")];
+                text.push_str(std::str::from_utf8(bytes).expect("UTF-8"));
+            }
+            Ok(bytes) => text.push_str(std::str::from_utf8(&bytes).expect("UTF-8")),
+            // A reader may delete sealed segments, and the last one has no file before its first line.
+            Err(error) => assert!(number < last.number || last.bytes == 0, "segment {number}: {error}"),
+        }
+    }
+    text
 }

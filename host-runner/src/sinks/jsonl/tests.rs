@@ -1,22 +1,30 @@
-//! Behavior of the JSON lines sink alone: the form of lines, committed bytes, foreign files. The rest is in
-//! `conformance.rs`.
+//! Behavior of the JSON lines sink alone: the form of lines, committed bytes, segments, the commit log,
+//! foreign files. The rest is in `conformance.rs`.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{KIND, NAME_BYTES_MAX};
+use super::log::LOG;
+use super::segments::Rotation;
+use super::stored::committed;
+use super::{Jsonl, KIND, NAME_BYTES_MAX};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
-use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Location, Progress, Sink, SinkSettings};
+use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Load, Location, Progress, Sink, SinkSettings};
 
 fn table() -> Table {
     Table { name: "things".into(), primary_key: vec!["id".into()], schema: "{}".into(), attributes: vec![] }
 }
 
-fn try_open(folder: &Path, owner: &str) -> Result<Box<dyn Sink>> {
+fn settings(folder: &Path, owner: &str) -> SinkSettings {
     let location = Location::Path(folder.to_owned());
-    crate::sinks::open(&SinkSettings { kind: &KIND, location, deletes: Deletes::Soft, owner: owner.into() })
+    SinkSettings { kind: &KIND, location, deletes: Deletes::Soft, load: Load::Live, owner: owner.into() }
+}
+
+fn try_open(folder: &Path, owner: &str) -> Result<Box<dyn Sink>> {
+    crate::sinks::open(&settings(folder, owner))
 }
 
 fn open(folder: &Path) -> Box<dyn Sink> {
@@ -43,11 +51,16 @@ fn change(id: u32, after: Option<&str>) -> Change {
 fn commit(sink: &mut dyn Sink, changes: &[Change], cursor: &str, complete: bool) -> Result<Counts> {
     let generation = Some(Generation { id: 7, as_of_ms: Some(5), complete });
     let progress = Progress::Table { name: "things", cursor, generation };
-    sink.commit(&Commit { changes, progress, as_of_ms: 9 })
+    sink.commit(&Commit { changes, progress, as_of_ms: 9, epoch: 0 })
+}
+
+/// The first segment of the table.
+fn segment(folder: &Path) -> PathBuf {
+    folder.join("things/000001.jsonl")
 }
 
 fn lines(folder: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(folder.join("things.jsonl")).expect("a file");
+    let text = committed(folder, "things");
     text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
@@ -71,16 +84,16 @@ fn every_change_is_one_line_and_a_complete_snapshot_is_another() {
     ];
     let counts = commit(sink.as_mut(), &changes, "c1", true).expect("committed");
     assert_eq!((counts.read, counts.inserted, counts.deleted), (3, 2, 1));
-    let text = std::fs::read_to_string(folder.path().join("things.jsonl")).expect("a file");
+    let text = std::fs::read_to_string(segment(folder.path())).expect("a file");
     let expected = [
         concat!(
             r#"{"table":"things","operation":"read","key":{"id":"1"},"#,
             r#""source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"1\"","as_of_ms":9,"#,
-            r#""generation":7,"change_source":"snapshot","after":{   "id": "1",   "a": 1.50 }}"#,
+            r#""generation":1,"change_source":"snapshot","after":{   "id": "1",   "a": 1.50 }}"#,
         ),
         concat!(
             r#"{"table":"things","operation":"read","key":{"id":"2"},"source_updated_at":null,"#,
-            r#""id":"id \"2\"","as_of_ms":9,"generation":7,"change_source":"webhook","partial":true,"#,
+            r#""id":"id \"2\"","as_of_ms":9,"generation":1,"change_source":"webhook","partial":true,"#,
             r#""after":{}}"#,
         ),
         concat!(
@@ -88,7 +101,7 @@ fn every_change_is_one_line_and_a_complete_snapshot_is_another() {
             r#""source_updated_at":"1970-01-01T00:00:00.000Z","id":"id \"3\"","as_of_ms":9,"#,
             r#""generation":null,"change_source":"snapshot","after":null}"#,
         ),
-        r#"{"table":"things","operation":"snapshot-complete","generation":7,"as_of_ms":5}"#,
+        r#"{"table":"things","operation":"snapshot-complete","generation":1,"as_of_ms":5}"#,
     ];
     assert_eq!(text.lines().collect::<Vec<_>>(), expected);
 }
@@ -99,13 +112,13 @@ fn a_change_from_elsewhere_has_the_generation_of_the_newest_snapshot_unless_it_i
     let mut sink = open(folder.path());
     let generation = Some(Generation { id: 7, as_of_ms: Some(100), complete: false });
     let progress = Progress::Table { name: "things", cursor: "c", generation };
-    sink.commit(&Commit { changes: &[], progress, as_of_ms: 9 }).expect("committed");
+    sink.commit(&Commit { changes: &[], progress, as_of_ms: 9, epoch: 0 }).expect("committed");
     let changes = [99, 100].map(|as_of| Change { as_of_ms: Some(as_of), ..change(1, Some("{}")) });
     let progress = Progress::Journal(&InboxPosition { journal: "j".into(), through: 1 });
-    sink.commit(&Commit { changes: &changes, progress, as_of_ms: 9 }).expect("committed");
+    sink.commit(&Commit { changes: &changes, progress, as_of_ms: 9, epoch: 0 }).expect("committed");
     let lines = lines(folder.path());
     let generations: Vec<&Value> = lines.iter().map(|line| &line["generation"]).collect();
-    assert_eq!(generations, [&Value::Null, &Value::from(7)]);
+    assert_eq!(generations, [&Value::Null, &Value::from(1)]);
 }
 
 #[test]
@@ -120,42 +133,168 @@ fn the_state_before_is_written_where_the_source_sends_it() {
 }
 
 #[test]
-fn bytes_after_the_committed_ones_are_cut_off_at_every_length() {
+fn bytes_after_the_committed_ones_are_replaced_by_the_next_commit_at_every_length() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("things.jsonl");
+    let file = segment(folder.path());
     let mut sink = open(folder.path());
     commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
     drop(sink);
-    let committed = std::fs::read(&file).expect("read");
     let line = b"{\"table\":\"things\",\"half\":1}\n";
     for length in 0..=line.len() {
-        std::fs::write(&file, [&committed, &line[..length]].concat()).expect("written");
+        let before = lines(folder.path()).len();
+        let bytes = std::fs::read(&file).expect("read");
+        std::fs::write(&file, [&bytes, &line[..length]].concat()).expect("written");
+        assert_eq!(lines(folder.path()).len(), before, "a reader stops at the committed bytes");
         let mut sink = open(folder.path());
-        assert_eq!(std::fs::read(&file).expect("read"), committed, "{length}");
         assert_eq!(cursor(sink.as_ref()).as_deref(), Some("c1"));
-        commit(sink.as_mut(), &[], "c1", false).expect("committed");
+        commit(sink.as_mut(), &[change(2, Some("{}"))], "c1", false).expect("committed");
+        assert_eq!(lines(folder.path()).len(), before + 1);
+        let text = std::fs::read_to_string(&file).expect("read");
+        assert!(!text.contains("half") && text.ends_with('\n'), "{text}");
     }
-    let mut sink = open(folder.path());
-    commit(sink.as_mut(), &[change(2, Some("{}"))], "c2", false).expect("committed");
-    assert_eq!(lines(folder.path()).len(), 2);
 }
 
 #[test]
-fn a_shortened_or_foreign_file_is_not_touched() {
+fn opening_and_inspecting_change_no_byte() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("things.jsonl");
+    let mut sink = open(folder.path());
+    commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
+    drop(sink);
+    for file in [segment(folder.path()), folder.path().join(LOG)] {
+        let mut file = std::fs::OpenOptions::new().append(true).open(file).expect("opened");
+        file.write_all(b"{\"not yet").expect("written");
+    }
+    let before = contents(folder.path());
+    let sink = try_open(folder.path(), "acme").expect("opened");
+    let settings = settings(folder.path(), "acme");
+    let found = crate::sinks::inspect(&settings).expect("inspected").expect("a sink");
+    assert_eq!(found, sink.progress().expect("progress"));
+    drop(sink);
+    assert_eq!(contents(folder.path()), before);
+}
+
+/// Every file below a folder.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("read") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            let bytes = std::fs::read(&path).expect("read");
+            found.push((path, bytes));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_segment_or_log_that_is_cut_moved_or_deleted_while_it_is_open_is_refused_in_words() {
+    let damages: [fn(&Path); 3] = [
+        |path| std::fs::write(path, "").expect("cut"),
+        |path| std::fs::rename(path, path.with_extension("1")).expect("moved"),
+        |path| std::fs::remove_file(path).expect("deleted"),
+    ];
+    for name in ["things/000001.jsonl", LOG] {
+        for damage in damages {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join(name);
+            let mut sink = open(folder.path());
+            commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
+            damage(&path);
+            let error = commit(sink.as_mut(), &[change(2, Some("{}"))], "c2", false).expect_err("stored");
+            assert!(error.message.contains(name), "{error}");
+            let bytes = std::fs::read(segment(folder.path())).unwrap_or_default();
+            assert!(!bytes.contains(&0), "filled with zeros");
+            drop(sink);
+            if name != LOG {
+                let error = try_open(folder.path(), "acme").err().expect("opened");
+                assert!(error.message.contains("but"), "{error}");
+                assert!(error.hint.is_some_and(|hint| hint.contains("only sealed segments")));
+            }
+        }
+    }
+}
+
+#[test]
+fn segments_are_sealed_by_size_and_by_age_and_a_reader_may_delete_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path(), "acme");
+    let mut sink = Jsonl::open(&settings).expect("opened");
+    sink.prepare(&[table()]).expect("prepared");
+    let row = change(1, Some("{\"text\":\"of some length, one of twelve lines\"}"));
+    let mut line = Vec::new();
+    super::write::change(&mut line, &row, 9, 1).expect("a line");
+    for (rotation, expected) in [
+        (Rotation { bytes: 2 * line.len() as u64, age_ms: u64::MAX }, 2),
+        (Rotation { bytes: u64::MAX, age_ms: 0 }, 6),
+        (Rotation { bytes: u64::MAX, age_ms: u64::MAX }, 6),
+    ] {
+        sink.rotation = rotation;
+        for _ in 0..4 {
+            // A clock of milliseconds must move on before a segment has an age.
+            let now = crate::clock::now_ms();
+            while rotation.age_ms == 0 && crate::clock::now_ms() == now {}
+            commit(&mut sink, std::slice::from_ref(&row), "c", false).expect("committed");
+        }
+        assert_eq!(sink.log.state.segments["things"].number, expected);
+    }
+    assert_eq!(lines(folder.path()).len(), 12);
+    std::fs::remove_file(segment(folder.path())).expect("deleted");
+    drop(sink);
+    let mut sink = open(folder.path());
+    commit(sink.as_mut(), &[row], "c", false).expect("committed");
+    assert!(lines(folder.path()).len() < 13);
+}
+
+#[test]
+fn a_commit_of_deliveries_writes_no_cursor_and_the_log_stays_small() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join(LOG);
+    let size = || std::fs::metadata(&log).expect("a log").len();
+    let mut sink = open(folder.path());
+    let long = "c".repeat(80_000);
+    commit(sink.as_mut(), &[], &long, false).expect("committed");
+    let before = size();
+    let position = InboxPosition { journal: "j".into(), through: 1 };
+    let progress = Progress::Journal(&position);
+    sink.commit(&Commit { changes: &[change(1, Some("{}"))], progress, as_of_ms: 9, epoch: 0 })
+        .expect("committed");
+    assert!(size() - before < 300, "{} bytes", size() - before);
+    for _ in 0..40 {
+        commit(sink.as_mut(), &[change(1, Some("{}"))], &long, false).expect("committed");
+        assert!(size() < 1_200_000, "{} bytes", size());
+    }
+    drop(sink);
+    let sink = open(folder.path());
+    assert_eq!(cursor(sink.as_ref()), Some(long));
+    assert_eq!(sink.journal_state().expect("a state").expect("a state").position, position);
+    assert_eq!(lines(folder.path()).len(), 41);
+}
+
+#[test]
+fn a_log_that_is_damaged_before_its_last_line_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(folder.path());
+    commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
+    drop(sink);
+    let log = folder.path().join(LOG);
+    let text = std::fs::read_to_string(&log).expect("read");
+    std::fs::write(&log, format!("{text}nonsense\n{text}")).expect("damaged");
+    let error = try_open(folder.path(), "acme").err().expect("opened");
+    assert!(error.message.contains("_sync_commits.jsonl: damaged after"), "{error}");
+}
+
+#[test]
+fn a_foreign_file_is_not_touched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = segment(folder.path());
+    std::fs::create_dir(file.parent().expect("a folder")).expect("created");
     std::fs::write(&file, "mine").expect("written");
     let mut sink = try_open(folder.path(), "acme").expect("opened");
     assert!(sink.prepare(&[table()]).is_err());
     assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");
-    std::fs::remove_file(&file).expect("removed");
-
-    let mut sink = open(folder.path());
-    commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
-    drop(sink);
-    std::fs::write(&file, "").expect("cut");
-    let error = try_open(folder.path(), "acme").err().expect("opened a shortened file");
-    assert!(error.message.contains("things.jsonl: has 0 bytes, but"), "{error}");
 }
 
 #[test]
@@ -170,18 +309,20 @@ fn a_bad_row_leaves_no_line_behind() {
 }
 
 #[test]
-fn a_folder_whose_owner_was_deleted_belongs_to_the_next_connection() {
+fn a_folder_that_is_given_to_another_connection_belongs_to_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());
     commit(sink.as_mut(), &[change(1, Some("{}"))], "c1", false).expect("committed");
     drop(sink);
     let error = try_open(folder.path(), "other").err().expect("opened for two");
-    assert!(error.hint.is_some_and(|hint| hint.contains("delete \"owner\"")));
-    let sidecar = folder.path().join("_sync_state.json");
-    let text = std::fs::read_to_string(&sidecar).expect("read");
-    std::fs::write(&sidecar, text.replace("\"owner\": \"acme\",", "")).expect("released");
+    let hint = error.hint.expect("a hint");
+    let line = "{\"owner\":\"other\"}";
+    assert!(hint.contains(&format!("append the line {line} to")), "{hint}");
+    let mut log = std::fs::OpenOptions::new().append(true).open(folder.path().join(LOG)).expect("opened");
+    writeln!(log, "{line}").expect("given away");
     let sink = try_open(folder.path(), "other").expect("its own");
     assert_eq!(cursor(sink.as_ref()).as_deref(), Some("c1"));
+    drop(sink);
     assert!(try_open(folder.path(), "acme").is_err());
 }
 
@@ -189,16 +330,23 @@ fn a_folder_whose_owner_was_deleted_belongs_to_the_next_connection() {
 fn a_folder_of_another_version_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(open(folder.path()));
-    let sidecar = folder.path().join("_sync_state.json");
-    let text = std::fs::read_to_string(&sidecar).expect("read");
+    let log = folder.path().join(LOG);
+    let text = std::fs::read_to_string(&log).expect("read");
     for (version, writer) in [(1, "an older"), (99, "a newer")] {
-        let other = text.replace("\"version\": 3", &format!("\"version\": {version}"));
+        let other = text.replace("\"version\":4", &format!("\"version\":{version}"));
         assert_ne!(other, text);
-        std::fs::write(&sidecar, &other).expect("changed");
+        std::fs::write(&log, &other).expect("changed");
         let error = try_open(folder.path(), "acme").err().expect("opened another version");
-        assert!(error.message.ends_with(&format!("_sync_state.json: written by {writer} runner")), "{error}");
-        assert_eq!(std::fs::read_to_string(&sidecar).expect("read"), other);
+        assert!(
+            error.message.ends_with(&format!("_sync_commits.jsonl: written by {writer} runner")),
+            "{error}"
+        );
+        assert_eq!(std::fs::read_to_string(&log).expect("read"), other);
     }
+    std::fs::remove_file(&log).expect("removed");
+    std::fs::write(folder.path().join("_sync_state.json"), "{\"version\":3}").expect("written");
+    let error = try_open(folder.path(), "acme").err().expect("opened another version");
+    assert!(error.message.ends_with("_sync_state.json: written by an older runner"), "{error}");
 }
 
 #[test]

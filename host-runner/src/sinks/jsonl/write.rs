@@ -4,9 +4,10 @@
 
 use std::io::Write;
 
-use crate::change::{Change, Generation};
+use crate::change::Change;
 use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
+use crate::sinks::order::NewestSnapshot;
 
 /// Appends the line of a change as of `as_of`, contained in `generation` (0: in none).
 pub(super) fn change(buffer: &mut Vec<u8>, change: &Change, as_of: i64, generation: i64) -> Result<()> {
@@ -46,12 +47,12 @@ pub(super) fn change(buffer: &mut Vec<u8>, change: &Change, as_of: i64, generati
 }
 
 /// Appends the line that ends a snapshot: keys of an older generation are deleted as of its start.
-pub(super) fn snapshot_complete(buffer: &mut Vec<u8>, table: &str, generation: Generation) {
+pub(super) fn snapshot_complete(buffer: &mut Vec<u8>, table: &str, snapshot: NewestSnapshot) {
     buffer.extend_from_slice(b"{\"table\":");
     string(buffer, table);
     buffer.extend_from_slice(b",\"operation\":\"snapshot-complete\"");
-    number(buffer, "generation", Some(generation.id));
-    number(buffer, "as_of_ms", generation.as_of_ms);
+    number(buffer, "generation", Some(snapshot.generation));
+    number(buffer, "as_of_ms", snapshot.as_of);
     buffer.extend_from_slice(b"}\n");
 }
 

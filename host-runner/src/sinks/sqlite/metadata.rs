@@ -12,17 +12,18 @@ use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
 use crate::sinks::columns::Layout;
 use crate::sinks::order::{NewestSnapshot, signed};
-use crate::sinks::{InboxPosition, JournalState, Progress, TableState};
+use crate::sinks::{InboxPosition, JournalState, Progress, SinkProgress, TableState};
 
 /// The version of the tables below and of the columns that every table has.
 const VERSION: i64 = 4;
 
 const TABLES: &str = r#"
-CREATE TABLE IF NOT EXISTS _sync_owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _sync_owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS _sync_columns ("table" TEXT PRIMARY KEY, layout TEXT NOT NULL,
     updated_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _sync_state ("table" TEXT PRIMARY KEY, cursor TEXT, generation INTEGER NOT NULL,
-    generation_as_of INTEGER, complete INTEGER NOT NULL, updated_at TEXT NOT NULL);
+    generation_id INTEGER, generation_as_of INTEGER, complete INTEGER NOT NULL, updated_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _sync_journal (id INTEGER PRIMARY KEY CHECK (id = 1), journal TEXT NOT NULL,
     applied_seq INTEGER NOT NULL, updated_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _sync_tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
@@ -58,9 +59,19 @@ pub(super) fn create(database: &mut Connection) -> rusqlite::Result<Version> {
     Ok(Version(VERSION))
 }
 
+/// The version of a file.
+pub(super) fn version(database: &Connection) -> rusqlite::Result<Version> {
+    database.query_row("PRAGMA user_version", [], |row| row.get(0)).map(Version)
+}
+
+/// The owner of the file, if it has one.
+pub(super) fn owner(database: &Connection) -> rusqlite::Result<Option<String>> {
+    database.query_row("SELECT connection FROM _sync_owner", [], |row| row.get(0)).optional()
+}
+
 /// The owner of the file, which is `connection` from now on if there was none.
 pub(super) fn claim(database: &Connection, connection: &str) -> rusqlite::Result<String> {
-    database.execute("INSERT OR IGNORE INTO _sync_owner VALUES (1, ?1)", [connection])?;
+    database.execute("INSERT OR IGNORE INTO _sync_owner (id, connection) VALUES (1, ?1)", [connection])?;
     database.query_row("SELECT connection FROM _sync_owner", [], |row| row.get(0))
 }
 
@@ -77,7 +88,15 @@ pub(super) fn store_layout(database: &Connection, layout: &Layout) -> rusqlite::
     database.execute(sql, params![layout.table, text, now()]).map(drop)
 }
 
-pub(super) fn table_states(database: &Connection) -> rusqlite::Result<Vec<TableState>> {
+pub(super) fn progress(database: &Connection) -> rusqlite::Result<SinkProgress> {
+    Ok(SinkProgress {
+        tables: table_states(database)?,
+        journal: journal_state(database)?,
+        epoch: epoch(database)?,
+    })
+}
+
+fn table_states(database: &Connection) -> rusqlite::Result<Vec<TableState>> {
     let mut select = database.prepare(
         "SELECT \"table\", cursor, generation, complete, updated_at FROM _sync_state ORDER BY \"table\"",
     )?;
@@ -93,7 +112,7 @@ pub(super) fn table_states(database: &Connection) -> rusqlite::Result<Vec<TableS
     states.collect()
 }
 
-pub(super) fn journal_state(database: &Connection) -> rusqlite::Result<Option<JournalState>> {
+fn journal_state(database: &Connection) -> rusqlite::Result<Option<JournalState>> {
     let sql = "SELECT journal, applied_seq, updated_at FROM _sync_journal";
     let state = database.query_row(sql, [], |row| {
         let position = InboxPosition { journal: row.get(0)?, through: unsigned(row, 1)? };
@@ -103,11 +122,28 @@ pub(super) fn journal_state(database: &Connection) -> rusqlite::Result<Option<Jo
 }
 
 pub(super) fn newest_snapshot(database: &Connection, table: &str) -> rusqlite::Result<NewestSnapshot> {
-    let sql = "SELECT generation, generation_as_of FROM _sync_state WHERE \"table\" = ?1";
-    let newest = database
-        .prepare_cached(sql)?
-        .query_row([table], |row| Ok(NewestSnapshot { generation: row.get(0)?, as_of: row.get(1)? }));
+    let sql = "SELECT generation, generation_id, generation_as_of FROM _sync_state WHERE \"table\" = ?1";
+    let newest = database.prepare_cached(sql)?.query_row([table], |row| {
+        Ok(NewestSnapshot { generation: row.get(0)?, id: row.get(1)?, as_of: row.get(2)? })
+    });
     Ok(newest.optional()?.unwrap_or_default())
+}
+
+/// The newest epoch that committed.
+pub(super) fn epoch(database: &Connection) -> rusqlite::Result<u64> {
+    let select = "SELECT epoch FROM _sync_owner";
+    let epoch = database.prepare_cached(select)?.query_row([], |row| unsigned(row, 0));
+    Ok(epoch.optional()?.unwrap_or(0))
+}
+
+pub(super) fn set_epoch(database: &Connection, epoch: u64) -> rusqlite::Result<()> {
+    database.execute("UPDATE _sync_owner SET epoch = ?1", [signed(epoch)]).map(drop)
+}
+
+/// Whether a table has been read to its end.
+pub(super) fn has_snapshot(database: &Connection) -> rusqlite::Result<bool> {
+    let select = "SELECT EXISTS (SELECT 1 FROM _sync_state WHERE complete OR generation > 1)";
+    database.query_row(select, [], |row| row.get(0))
 }
 
 /// Stores a commit's progress.
@@ -120,12 +156,13 @@ pub(super) fn advance(database: &Connection, progress: Progress<'_>) -> rusqlite
             }
             let complete = generation.map(|generation| generation.complete);
             let sql = "INSERT INTO _sync_state \
-                       (\"table\", cursor, generation, generation_as_of, complete, updated_at) \
-                       VALUES (?1, ?2, ?3, ?4, coalesce(?5, 0), ?6) ON CONFLICT DO UPDATE SET cursor = ?2, \
-                       generation = ?3, generation_as_of = ?4, complete = coalesce(?5, complete), \
-                       updated_at = ?6";
+                       (\"table\", cursor, generation, generation_id, generation_as_of, complete, \
+                       updated_at) VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, 0), ?7) \
+                       ON CONFLICT DO UPDATE SET cursor = ?2, generation = ?3, generation_id = ?4, \
+                       generation_as_of = ?5, complete = coalesce(?6, complete), updated_at = ?7";
+            let NewestSnapshot { generation, id, as_of } = newest;
             let mut upsert = database.prepare_cached(sql)?;
-            upsert.execute(params![name, cursor, newest.generation, newest.as_of, complete, now()]).map(drop)
+            upsert.execute(params![name, cursor, generation, id, as_of, complete, now()]).map(drop)
         }
         Progress::Journal(InboxPosition { journal, through }) => {
             let sql = "INSERT OR REPLACE INTO _sync_journal VALUES (1, ?1, ?2, ?3)";
@@ -136,7 +173,7 @@ pub(super) fn advance(database: &Connection, progress: Progress<'_>) -> rusqlite
 
 /// Deletes a cursor; true if there was one.
 pub(super) fn reset(database: &Connection, table: &str) -> rusqlite::Result<bool> {
-    let sql = "UPDATE _sync_state SET cursor = NULL, complete = 0, updated_at = ?2 \
+    let sql = "UPDATE _sync_state SET cursor = NULL, complete = 0, generation_id = NULL, updated_at = ?2 \
                WHERE \"table\" = ?1 AND cursor IS NOT NULL";
     database.execute(sql, params![table, now()]).map(|rows| rows > 0)
 }

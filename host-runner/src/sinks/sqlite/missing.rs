@@ -5,10 +5,9 @@
 use rusqlite::{Transaction, params_from_iter};
 
 use super::metadata::{advance_tombstones, put_tombstone};
-use super::schema::quote;
-use crate::change::Generation;
+use super::schema::{order_table, quote};
 use crate::sinks::columns::{Layout, MISSING};
-use crate::sinks::order::signed;
+use crate::sinks::order::NewestSnapshot;
 
 /// Marks or deletes the rows of an older generation, as of the start of the snapshot. Returns how many.
 ///
@@ -18,30 +17,44 @@ use crate::sinks::order::signed;
 pub(super) fn delete(
     tx: &Transaction<'_>,
     layout: &Layout,
-    generation: Generation,
+    snapshot: NewestSnapshot,
     hard_deletes: bool,
 ) -> rusqlite::Result<u64> {
-    let (id, as_of) = (signed(generation.id), generation.as_of_ms.map_or(i64::MIN, signed));
-    let table = quote(&layout.table);
+    let (generation, as_of) = (snapshot.generation, snapshot.as_of.unwrap_or(i64::MIN));
+    let (table, order) = (quote(&layout.table), order_table(layout));
     advance_tombstones(tx, &layout.table, as_of)?;
+    let missing = format!("SELECT _row FROM {order} WHERE generation < ?1 AND NOT deleted");
     if !hard_deletes {
         let advance =
-            format!("UPDATE {table} SET _as_of = ?2 WHERE _generation < ?1 AND _deleted AND _as_of < ?2");
-        tx.execute(&advance, [id, as_of])?;
+            format!("UPDATE {order} SET as_of = ?2 WHERE generation < ?1 AND deleted AND as_of < ?2");
+        tx.execute(&advance, [generation, as_of])?;
         let mark = format!(
-            "UPDATE {table} SET _deleted = 1, _change_source = '{MISSING}', _as_of = max(_as_of, ?2), \
-             _generation = ?1, _change_id = NULL WHERE _generation < ?1 AND NOT _deleted"
+            "UPDATE {table} SET _deleted = 1, _change_source = '{MISSING}' WHERE _row IN ({missing})"
         );
-        return Ok(tx.execute(&mark, [id, as_of])? as u64);
+        let deleted = tx.execute(&mark, [generation])?;
+        let mark = format!(
+            "UPDATE {order} SET deleted = 1, as_of = max(as_of, ?2), generation = ?1, change = NULL \
+             WHERE generation < ?1 AND NOT deleted"
+        );
+        tx.execute(&mark, [generation, as_of])?;
+        return Ok(deleted as u64);
     }
     let names: Vec<String> = layout.key.iter().map(|column| quote(&column.name)).collect();
-    let select = format!("SELECT max(_as_of, ?2), {} FROM {table} WHERE _generation < ?1", names.join(", "));
+    let select = format!(
+        "SELECT max(as_of, ?2), {} FROM {order} CROSS JOIN {table} USING (_row) WHERE generation < ?1",
+        names.join(", ")
+    );
     let mut select = tx.prepare(&select)?;
-    let mut rows = select.query(params_from_iter([id, as_of]))?;
+    let mut rows = select.query(params_from_iter([generation, as_of]))?;
     while let Some(row) = rows.next()? {
         let key = (1..=names.len()).map(|index| row.get_ref(index)?.as_str().map_err(Into::into));
         let key: Vec<&str> = key.collect::<rusqlite::Result<_>>()?;
         put_tombstone(tx, &layout.table, &key, row.get(0)?)?;
     }
-    Ok(tx.execute(&format!("DELETE FROM {table} WHERE _generation < ?1"), [id])? as u64)
+    // Marked rows too: they are from before hard deletes were chosen.
+    let delete =
+        format!("DELETE FROM {table} WHERE _row IN (SELECT _row FROM {order} WHERE generation < ?1)");
+    let deleted = tx.execute(&delete, [generation])?;
+    tx.execute(&format!("DELETE FROM {order} WHERE generation < ?1"), [generation])?;
+    Ok(deleted as u64)
 }

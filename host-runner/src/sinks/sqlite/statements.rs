@@ -8,21 +8,25 @@ use std::ops::Range;
 
 use rusqlite::{Statement, Transaction};
 
-use super::schema::quote;
+use super::schema::{order_table, quote};
 use super::{metadata, schema};
 use crate::change::Change;
 use crate::error::{Error, Result};
-use crate::sinks::columns::{Column, Layout, METADATA_COLUMNS};
+use crate::sinks::columns::{Column, Layout};
 use crate::sinks::members::{MemberPaths, scan};
 use crate::sinks::value::{Value, convert, text};
 
 /// Rows read at a time to fill new columns.
 const FILL_ROWS: usize = 1_000;
 
+/// The columns that `insert` and `update` write before the typed ones.
+pub(super) const ROW_COLUMNS: [&str; 4] = ["_raw", "_source_updated_at", "_deleted", "_change_source"];
+
 /// A table with everything that is the same for all its rows.
 ///
-/// The parameters of `insert` and `update` are [`METADATA_COLUMNS`], the typed columns, and then the key or
-/// the rowid.
+/// The parameters of `insert` and `update` are [`ROW_COLUMNS`], the typed columns, and then the key or
+/// `_row`; those of `insert_order` and `update_order` are `_row`, time, generation, mark and whether the row
+/// is deleted.
 pub(super) struct PreparedTable {
     pub(super) layout: Layout,
     pub(super) paths: MemberPaths,
@@ -30,35 +34,42 @@ pub(super) struct PreparedTable {
     pub(super) find: String,
     pub(super) insert: String,
     pub(super) update: String,
+    pub(super) insert_order: String,
+    pub(super) update_order: String,
     pub(super) touch: String,
     pub(super) mark_deleted: String,
     pub(super) delete: String,
+    pub(super) delete_order: String,
     pub(super) raw: String,
 }
 
 impl PreparedTable {
     pub(super) fn new(layout: Layout) -> Self {
-        let table = quote(&layout.table);
+        let (table, order) = (quote(&layout.table), order_table(&layout));
         let keys: Vec<String> = layout.key.iter().map(|column| quote(&column.name)).collect();
         let columns = layout.columns.iter().map(|column| quote(&column.name));
-        let values: Vec<String> = METADATA_COLUMNS.map(quote).into_iter().chain(columns).collect();
+        let values: Vec<String> = ROW_COLUMNS.map(quote).into_iter().chain(columns).collect();
         let names: Vec<&str> = values.iter().chain(&keys).map(String::as_str).collect();
         let marks = vec!["?"; names.len()].join(", ");
         let equal = |names: &[String]| names.iter().map(|name| format!("{name} = ?")).collect::<Vec<_>>();
         Self {
             find: format!(
-                "SELECT rowid, _as_of, _generation, _change_id, _deleted FROM {table} WHERE {}",
+                "SELECT _row, as_of, generation, change, deleted FROM {table} CROSS JOIN {order} \
+                 USING (_row) WHERE {}",
                 equal(&keys).join(" AND ")
             ),
             insert: format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", ")),
-            update: format!("UPDATE {table} SET {} WHERE rowid = ?", equal(&values).join(", ")),
-            touch: format!("UPDATE {table} SET _as_of = ?2, _generation = ?3 WHERE rowid = ?1"),
-            mark_deleted: format!(
-                "UPDATE {table} SET _as_of = ?2, _generation = ?3, _deleted = 1, _change_source = ?4, \
-                 _change_id = ?5 WHERE rowid = ?1"
+            update: format!("UPDATE {table} SET {} WHERE _row = ?", equal(&values).join(", ")),
+            // Replaces the entry of a row that somebody deleted by hand.
+            insert_order: format!("INSERT OR REPLACE INTO {order} VALUES (?, ?, ?, ?, ?)"),
+            update_order: format!(
+                "UPDATE {order} SET as_of = ?2, generation = ?3, change = ?4, deleted = ?5 WHERE _row = ?1"
             ),
-            delete: format!("DELETE FROM {table} WHERE rowid = ?1"),
-            raw: format!("SELECT _raw FROM {table} WHERE rowid = ?1"),
+            touch: format!("UPDATE {order} SET as_of = ?2, generation = ?3 WHERE _row = ?1"),
+            mark_deleted: format!("UPDATE {table} SET _deleted = 1, _change_source = ?2 WHERE _row = ?1"),
+            delete: format!("DELETE FROM {table} WHERE _row = ?1"),
+            delete_order: format!("DELETE FROM {order} WHERE _row = ?1"),
+            raw: format!("SELECT _raw FROM {table} WHERE _row = ?1"),
             paths: layout.paths(),
             key_paths: layout.key_paths(),
             layout,
@@ -91,11 +102,11 @@ impl PreparedTable {
         if known.is_none() {
             tx.execute_batch(&schema::create_table(layout))?;
         }
-        let new = known.unwrap_or(0)..layout.columns.len();
-        for column in layout.columns.get(new.clone()).unwrap_or_default() {
-            tx.execute_batch(&schema::add_column(layout, column))?;
-        }
-        if known.is_some() {
+        if let Some(known) = known {
+            let new = known..layout.columns.len();
+            for column in layout.columns.get(new.clone()).unwrap_or_default() {
+                tx.execute_batch(&schema::add_column(layout, column))?;
+            }
             tracing::info!(table = %layout.table, columns = new.len(), "columns added");
             self.fill(tx, new)?;
         }
@@ -110,11 +121,11 @@ impl PreparedTable {
         let Some(columns) = self.layout.columns.get(new.clone()) else { return Ok(()) };
         let table = quote(&self.layout.table);
         let sets: Vec<String> = columns.iter().map(|column| format!("{} = ?", quote(&column.name))).collect();
-        let update = format!("UPDATE {table} SET {} WHERE rowid = ?", sets.join(", "));
+        let update = format!("UPDATE {table} SET {} WHERE _row = ?", sets.join(", "));
         let mut update = tx.prepare(&update)?;
         let mut select = tx.prepare(&format!(
-            "SELECT rowid, _raw FROM {table} WHERE rowid > ?1 AND _raw IS NOT NULL \
-             ORDER BY rowid LIMIT {FILL_ROWS}"
+            "SELECT _row, _raw FROM {table} WHERE _row > ?1 AND _raw IS NOT NULL \
+             ORDER BY _row LIMIT {FILL_ROWS}"
         ))?;
         let mut last = i64::MIN;
         loop {

@@ -4,16 +4,15 @@ use rusqlite::{Connection, Row};
 
 use super::schema::quote;
 use crate::sinks::Location;
-use crate::sinks::columns::MISSING;
+use crate::sinks::columns::{Layout, MISSING};
 use crate::sinks::conformance::{State, StoredRows};
 
 pub(super) fn rows(location: &Location, table: &str) -> StoredRows {
     let database = Connection::open(location.as_path().expect("a path")).expect("opened");
-    let mut select = database
-        .prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
-        .expect("prepared");
-    let keys = select.query_map([table], |row| row.get::<_, String>(0)).expect("queried");
-    let keys: Vec<String> = keys.collect::<Result<_, _>>().expect("names");
+    let sql = "SELECT layout FROM _sync_columns WHERE \"table\" = ?1";
+    let layout: String = database.query_row(sql, [table], |row| row.get(0)).expect("a layout");
+    let layout: Layout = serde_json::from_str(&layout).expect("a layout");
+    let keys: Vec<String> = layout.key.into_iter().map(|column| column.name).collect();
     let mut select = database.prepare(&format!("SELECT * FROM {}", quote(table))).expect("prepared");
     let read = |row: &Row<'_>| {
         let key: Vec<String> =

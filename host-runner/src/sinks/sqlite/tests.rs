@@ -1,12 +1,14 @@
 //! Behavior of the SQLite sink alone: typed columns, views, tombstones, names, versions. The rest is in
 //! `conformance.rs`.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
-use super::{KIND, schema};
+use super::{KIND, Sqlite, schema};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
-use crate::error::Result;
-use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Location, Progress, Sink, SinkSettings};
+use crate::error::{Kind, Origin, Result};
+use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Load, Location, Progress, Sink, SinkSettings};
 
 struct Case {
     folder: tempfile::TempDir,
@@ -18,6 +20,7 @@ fn settings(folder: &tempfile::TempDir, deletes: Deletes, owner: &str) -> SinkSe
         kind: &KIND,
         location: Location::path(folder.path(), "t.db"),
         deletes,
+        load: Load::Live,
         owner: owner.into(),
     }
 }
@@ -64,14 +67,14 @@ fn position() -> InboxPosition {
 
 impl Case {
     fn commit(&mut self, changes: &[Change]) -> Counts {
-        let commit = Commit { changes, progress: Progress::Journal(&position()), as_of_ms: 50 };
+        let commit = Commit { changes, progress: Progress::Journal(&position()), as_of_ms: 50, epoch: 0 };
         self.sink.commit(&commit).expect("committed")
     }
 
     fn snapshot(&mut self, id: u64, changes: &[Change]) -> Counts {
         let generation = Some(Generation { id, as_of_ms: Some(id), complete: true });
         let progress = Progress::Table { name: "things", cursor: "c", generation };
-        self.sink.commit(&Commit { changes, progress, as_of_ms: 50 }).expect("committed")
+        self.sink.commit(&Commit { changes, progress, as_of_ms: 50, epoch: 0 }).expect("committed")
     }
 
     fn database(&self) -> Connection {
@@ -91,13 +94,69 @@ fn a_row_is_stored_with_its_json_its_columns_and_its_metadata() {
     let mut case = case(Deletes::Soft);
     case.snapshot(7, &[change("a", Some(1), 10)]);
     let columns = "id || '|' || n || '|' || typeof(n) || '|' || _raw || '|' || _source_updated_at || '|' || \
-                   _deleted || '|' || _change_source || '|' || _as_of || '|' || _generation || '|' || \
-                   _change_id";
+                   _deleted || '|' || _change_source || '|' || as_of || '|' || generation";
     assert_eq!(
-        case.query(&format!("SELECT {columns} FROM things")),
+        case.query(&format!("SELECT {columns} FROM things JOIN _sync_rows_things USING (_row)")),
         "a|1|integer|{\"id\":\"a\",\"n\":\"1\",\"other\":true}|1970-01-01T00:00:00.005Z|\
-         0|snapshot|10|7|a:Some(1):10"
+         0|snapshot|10|1"
     );
+}
+
+#[test]
+fn the_document_is_the_last_column_so_that_typed_columns_do_not_lie_behind_it() {
+    let case = case(Deletes::Soft);
+    let columns = case.query("SELECT name FROM pragma_table_info('things')");
+    assert_eq!(columns, "_row id _source_updated_at _deleted _change_source n _raw");
+}
+
+#[test]
+fn rows_keep_their_state_after_a_vacuum() {
+    let mut case = case(Deletes::Soft);
+    let rows: Vec<Change> = (0..50).map(|n| change(&n.to_string(), Some(n), 10)).collect();
+    case.snapshot(100, &rows);
+    let database = case.database();
+    // A hole, so that rows would get other numbers.
+    database.execute("DELETE FROM things WHERE id = '0'", []).expect("deleted");
+    database.execute_batch("VACUUM").expect("vacuumed");
+    assert_eq!(case.snapshot(200, &rows).unchanged, 49);
+    assert_eq!(case.commit(&[change("7", Some(8), 9)]).stale, 1);
+}
+
+#[test]
+fn an_unchanged_snapshot_writes_a_fraction_of_the_database() {
+    let mut case = case(Deletes::Soft);
+    // A ticket of a list is as large: 3 KiB, half of it in typed columns.
+    case.sink
+        .prepare(&[table(",\"n\":{\"type\":\"integer\"},\"text\":{\"type\":\"string\"}")])
+        .expect("prepared");
+    let filler = "x".repeat(1_500);
+    let row = |n: i64| Change {
+        after: Some(format!("{{\"id\":\"{n}\",\"n\":{n},\"text\":\"{filler}\"}}")),
+        ..change(&n.to_string(), Some(n), 10)
+    };
+    let rows: Vec<Change> = (0..20_000).map(row).collect();
+    let read = |case: &mut Case, id| {
+        for batch in rows.chunks(2_000) {
+            let complete = batch.last().map(|change| &change.id) == rows.last().map(|change| &change.id);
+            let generation = Some(Generation { id, as_of_ms: Some(id), complete });
+            let progress = Progress::Table { name: "things", cursor: "c", generation };
+            let commit = Commit { changes: batch, progress, as_of_ms: id, epoch: 0 };
+            case.sink.commit(&commit).expect("committed");
+        }
+    };
+    read(&mut case, 100);
+    let database = case.database();
+    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("checkpointed");
+    let file = std::fs::metadata(case.folder.path().join("t.db")).expect("a file").len();
+    let page =
+        |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number").unsigned_abs();
+    let page_bytes = page("PRAGMA page_size");
+    read(&mut case, 200);
+    // Every page that was written is in the WAL, and goes to the file once more at most.
+    let wal = std::fs::metadata(case.folder.path().join("t.db-wal")).expect("a WAL").len();
+    assert!(wal >= page_bytes, "the WAL was emptied meanwhile");
+    let written = 2 * wal;
+    assert!(written * 100 <= file * 5, "{written} bytes written, the database has {file}");
 }
 
 #[test]
@@ -143,8 +202,12 @@ fn hard_deletes_leave_tombstones_that_a_newer_row_removes() {
 #[test]
 fn rows_marked_before_hard_deletes_were_chosen_are_deleted_by_the_next_snapshot() {
     let Case { folder, mut sink } = case(Deletes::Soft);
-    let commit =
-        Commit { changes: &[change("a", None, 20)], progress: Progress::Journal(&position()), as_of_ms: 50 };
+    let commit = Commit {
+        changes: &[change("a", None, 20)],
+        progress: Progress::Journal(&position()),
+        as_of_ms: 50,
+        epoch: 0,
+    };
     sink.commit(&commit).expect("committed");
     drop(sink);
     let sink = crate::sinks::open(&settings(&folder, Deletes::Hard, "acme")).expect("opened");
@@ -194,7 +257,8 @@ fn a_key_without_one_of_its_members_is_refused() {
     let mut case = case(Deletes::Soft);
     for key in ["{}", "{\"id\":null}"] {
         let bad = Change { key: key.into(), ..change("a", Some(1), 10) };
-        let commit = Commit { changes: &[bad], progress: Progress::Journal(&position()), as_of_ms: 50 };
+        let commit =
+            Commit { changes: &[bad], progress: Progress::Journal(&position()), as_of_ms: 50, epoch: 0 };
         let error = case.sink.commit(&commit).expect_err("stored");
         assert_eq!(error.message, format!("table `things`: key {key}: `id` is missing"));
     }
@@ -236,6 +300,86 @@ fn tables_that_sqlite_cannot_tell_apart_or_keeps_for_itself_are_refused() {
         let error = refused.expect_err("prepared");
         assert!(error.message.starts_with(&format!("table `{name}`: ")), "{error}");
     }
+}
+
+#[test]
+fn a_database_that_somebody_holds_or_that_is_full_is_unavailable_and_the_sink_lives() {
+    let mut case = case(Deletes::Soft);
+    let position = position();
+    let rows: Vec<Change> = (0..200).map(|n| change(&n.to_string(), Some(n), 10)).collect();
+    let commit = Commit { changes: &rows, progress: Progress::Journal(&position), as_of_ms: 50, epoch: 0 };
+    // A page more than it has.
+    let sink = Sqlite::open(&settings(&case.folder, Deletes::Soft, "acme"));
+    assert!(sink.is_err_and(|error| error.kind == Kind::Unavailable), "two writers");
+    drop(case.sink);
+    let mut sink = Sqlite::open(&settings(&case.folder, Deletes::Soft, "acme")).expect("opened");
+    let pages: i64 = sink.database.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a count");
+    let limit = |sink: &Sqlite, pages: i64| {
+        let set = sink.database.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        set.expect("limited");
+    };
+    limit(&sink, pages + 1);
+    let error = sink.commit(&commit).expect_err("stored");
+    assert_eq!((error.origin, error.kind), (Origin::Sink, Kind::Unavailable), "{error}");
+    assert_eq!(error.hint.as_deref(), Some("free space on the disk"));
+    limit(&sink, 1_000_000);
+
+    let other = Connection::open(case.folder.path().join("t.db")).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("begun");
+    sink.database.busy_timeout(std::time::Duration::ZERO).expect("set");
+    let error = sink.commit(&commit).expect_err("stored");
+    assert_eq!((error.origin, error.kind), (Origin::Sink, Kind::Unavailable), "{error}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("another program holds the database")));
+    other.execute_batch("ROLLBACK").expect("ended");
+    assert_eq!(sink.commit(&commit).expect("committed").inserted, 200);
+    case.sink = Box::new(sink);
+    assert_eq!(case.query("SELECT count(*) || '' FROM things_live"), "200");
+}
+
+#[test]
+fn a_first_bulk_read_leaves_a_database_with_a_wal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bulk = SinkSettings { load: Load::Bulk, ..settings(&folder, Deletes::Soft, "acme") };
+    let mode = || -> String {
+        let database = Connection::open(folder.path().join("t.db")).expect("opened");
+        database.query_row("PRAGMA journal_mode", [], |row| row.get(0)).expect("a mode")
+    };
+    let mut sink = Sqlite::open(&bulk).expect("opened");
+    assert!(sink.is_filling);
+    sink.prepare(&[table("")]).expect("prepared");
+    assert_eq!(mode(), "delete", "no WAL while it is filled");
+    let generation = Some(Generation { id: 1, as_of_ms: Some(1), complete: true });
+    let progress = Progress::Table { name: "things", cursor: "c", generation };
+    let commit = Commit { changes: &[change("a", Some(1), 10)], progress, as_of_ms: 50, epoch: 0 };
+    sink.commit(&commit).expect("committed");
+    drop(sink);
+    assert_eq!(mode(), "wal");
+    assert!(!Sqlite::open(&bulk).expect("opened").is_filling, "it has rows");
+}
+
+#[test]
+fn inspecting_leaves_no_file_behind() {
+    let Case { folder, sink } = case(Deletes::Soft);
+    drop(sink);
+    let names = || {
+        let entries = std::fs::read_dir(folder.path()).expect("read");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = (names(), std::fs::read(folder.path().join("t.db")).expect("read"));
+    let settings = settings(&folder, Deletes::Soft, "acme");
+    crate::sinks::inspect(&settings).expect("inspected").expect("a sink");
+    assert_eq!((names(), std::fs::read(folder.path().join("t.db")).expect("read")), before);
+    let writer = Sqlite::open(&settings).expect("opened");
+    crate::sinks::inspect(&settings).expect("inspected beside a writer").expect("a sink");
+    drop(writer);
+}
+
+#[test]
+fn a_bare_file_name_is_in_the_working_directory() {
+    assert_eq!(super::folder(Path::new("rows.db")), Path::new("."));
+    assert_eq!(super::folder(Path::new("data/rows.db")), Path::new("data"));
 }
 
 #[test]

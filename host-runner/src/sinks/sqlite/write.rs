@@ -8,13 +8,12 @@ use rusqlite::{CachedStatement, ToSql, Transaction, params};
 
 use super::failed;
 use super::metadata;
-use super::statements::{PreparedTable, bind_columns};
+use super::statements::{PreparedTable, ROW_COLUMNS, bind_columns};
 use crate::change::Change;
 use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
-use crate::sinks::columns::METADATA_COLUMNS;
 use crate::sinks::members::{merge, scan};
-use crate::sinks::order::{Action, Containing, Decision, Stored, StoredRow, as_of, decide};
+use crate::sinks::order::{Action, ChangeMark, Containing, Decision, Stored, StoredRow, as_of, decide};
 use crate::sinks::{Commit, Counts};
 
 /// Applies changes of one table within a transaction.
@@ -28,13 +27,15 @@ pub(super) struct Writer<'t> {
     find: CachedStatement<'t>,
     insert: CachedStatement<'t>,
     update: CachedStatement<'t>,
+    insert_order: CachedStatement<'t>,
+    update_order: CachedStatement<'t>,
     touch: CachedStatement<'t>,
 }
 
-/// The key of a row, and its place if it is stored.
+/// The key of a row, and its `_row` if it is stored.
 struct Place<'k> {
     key: Vec<Cow<'k, str>>,
-    rowid: Option<i64>,
+    row: Option<i64>,
     has_tombstone: bool,
 }
 
@@ -66,6 +67,8 @@ impl<'t> Writer<'t> {
             find: tx.prepare_cached(&table.find)?,
             insert: tx.prepare_cached(&table.insert)?,
             update: tx.prepare_cached(&table.update)?,
+            insert_order: tx.prepare_cached(&table.insert_order)?,
+            update_order: tx.prepare_cached(&table.update_order)?,
             touch: tx.prepare_cached(&table.touch)?,
             has_tombstones: metadata::has_tombstones(tx, &table.layout.table)?,
             table,
@@ -107,11 +110,11 @@ impl<'t> Writer<'t> {
             let stored = StoredRow {
                 as_of: row.get(1)?,
                 generation: row.get(2)?,
-                change_id: row.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?,
+                mark: row.get::<_, Option<i64>>(3)?.map(ChangeMark::stored),
                 is_deleted: row.get(4)?,
             };
             let decision = decide(Stored::Row(stored), change, as_of, generation);
-            return Ok((Place { key, rowid: Some(row.get(0)?), has_tombstone: false }, decision));
+            return Ok((Place { key, row: Some(row.get(0)?), has_tombstone: false }, decision));
         }
         drop(rows);
         let tombstone = match self.has_tombstones {
@@ -119,7 +122,7 @@ impl<'t> Writer<'t> {
             false => None,
         };
         let stored = tombstone.map_or(Stored::Nothing, Stored::Tombstone);
-        let place = Place { key, rowid: None, has_tombstone: tombstone.is_some() };
+        let place = Place { key, row: None, has_tombstone: tombstone.is_some() };
         Ok((place, decide(stored, change, as_of, generation)))
     }
 
@@ -131,16 +134,16 @@ impl<'t> Writer<'t> {
         decision: Decision,
     ) -> std::result::Result<u64, Problem> {
         let raw = change.after.as_deref();
-        match (decision.action, place.rowid) {
+        match (decision.action, place.row) {
             (Action::Ignore, _) | (Action::Touch, None) => Ok(0),
-            (Action::Touch, Some(rowid)) => {
-                self.touch.execute(params![rowid, decision.as_of, decision.generation])?;
+            (Action::Touch, Some(row)) => {
+                self.touch.execute(params![row, decision.as_of, decision.generation])?;
                 Ok(0)
             }
             (Action::Delete, _) => self.delete(place, change, decision),
-            (Action::Merge, Some(rowid)) => {
+            (Action::Merge, Some(row)) => {
                 let stored: Option<String> =
-                    self.tx.prepare_cached(&self.table.raw)?.query_row([rowid], |row| row.get(0))?;
+                    self.tx.prepare_cached(&self.table.raw)?.query_row([row], |row| row.get(0))?;
                 let merged = match (&stored, raw) {
                     (Some(stored), Some(raw)) => Some(merge(stored, raw)?),
                     _ => None,
@@ -162,22 +165,40 @@ impl<'t> Writer<'t> {
         change: &Change,
         decision: Decision,
     ) -> std::result::Result<u64, Problem> {
-        let Decision { as_of, generation, .. } = decision;
         if self.hard_deletes || place.has_tombstone {
-            if let Some(rowid) = place.rowid {
-                self.tx.prepare_cached(&self.table.delete)?.execute([rowid])?;
+            if let Some(row) = place.row {
+                self.tx.prepare_cached(&self.table.delete)?.execute([row])?;
+                self.tx.prepare_cached(&self.table.delete_order)?.execute([row])?;
             }
-            metadata::put_tombstone(self.tx, &self.table.layout.table, &texts(&place.key), as_of)?;
+            let key = texts(&place.key);
+            metadata::put_tombstone(self.tx, &self.table.layout.table, &key, decision.as_of)?;
             self.has_tombstones = true;
             return Ok(0);
         }
-        let Some(rowid) = place.rowid else {
+        let Some(row) = place.row else {
             // The delete came before its row: a marked row without values keeps the row from coming back.
             return self.write(place, None, change, decision);
         };
         let mut mark = self.tx.prepare_cached(&self.table.mark_deleted)?;
-        mark.execute(params![rowid, as_of, generation, change.source.name(), change.id])?;
+        mark.execute(params![row, change.source.name()])?;
+        self.write_order(place, change, decision)?;
         Ok(0)
+    }
+
+    /// Writes the row's time, generation and mark; after the row, whose number a new one takes.
+    fn write_order(
+        &mut self,
+        place: &Place<'_>,
+        change: &Change,
+        decision: Decision,
+    ) -> rusqlite::Result<()> {
+        let Decision { as_of, generation, .. } = decision;
+        let (mark, is_deleted) = (ChangeMark::of(change).value(), change.after.is_none());
+        let (statement, row) = match place.row {
+            Some(row) => (&mut self.update_order, row),
+            None => (&mut self.insert_order, self.tx.last_insert_rowid()),
+        };
+        statement.execute(params![row, as_of, generation, mark, is_deleted]).map(drop)
     }
 
     /// Writes a whole row, marked as deleted when there is no `raw`. Returns how many values did not convert.
@@ -193,24 +214,17 @@ impl<'t> Writer<'t> {
         if let Some(raw) = raw {
             scan(raw, &self.table.paths, &mut slots)?;
         }
-        let statement = if place.rowid.is_some() { &mut self.update } else { &mut self.insert };
+        let statement = if place.row.is_some() { &mut self.update } else { &mut self.insert };
         let source_updated_at = change.source_updated_at_ms.and_then(rfc3339_ms);
-        let metadata: [&dyn ToSql; METADATA_COLUMNS.len()] = [
-            &raw,
-            &source_updated_at,
-            &raw.is_none(),
-            &change.source.name(),
-            &decision.as_of,
-            &decision.generation,
-            &change.id,
-        ];
+        let metadata: [&dyn ToSql; ROW_COLUMNS.len()] =
+            [&raw, &source_updated_at, &raw.is_none(), &change.source.name()];
         for (index, value) in metadata.into_iter().enumerate() {
             statement.raw_bind_parameter(index + 1, value)?;
         }
-        let unconverted = bind_columns(statement, METADATA_COLUMNS.len(), &slots, columns)?;
-        let first = METADATA_COLUMNS.len() + columns.len() + 1;
-        match place.rowid {
-            Some(rowid) => statement.raw_bind_parameter(first, rowid)?,
+        let unconverted = bind_columns(statement, ROW_COLUMNS.len(), &slots, columns)?;
+        let first = ROW_COLUMNS.len() + columns.len() + 1;
+        match place.row {
+            Some(row) => statement.raw_bind_parameter(first, row)?,
             None => {
                 for (index, value) in place.key.iter().enumerate() {
                     statement.raw_bind_parameter(first + index, value.as_ref())?;
@@ -218,6 +232,7 @@ impl<'t> Writer<'t> {
             }
         }
         statement.raw_execute()?;
+        self.write_order(place, change, decision)?;
         Ok(unconverted)
     }
 }

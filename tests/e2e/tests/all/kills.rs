@@ -121,7 +121,7 @@ fn what_a_kill_left_behind_the_committed_bytes_is_cut_off() {
     use std::io::Write;
     let setup = Setup::authorized_with(150, ConnectionFile::jsonl);
     setup.sync();
-    let path = setup.path("rows/tickets.jsonl");
+    let path = setup.path("rows/tickets/000001.jsonl");
     let mut file = std::fs::OpenOptions::new().append(true).open(&path).expect("the log");
     file.write_all(br#"{"table":"tickets","operation":"upsert","key":{"id":"1"#).expect("half a line");
     drop(file);
@@ -137,11 +137,11 @@ fn what_a_kill_left_behind_the_committed_bytes_is_cut_off() {
 fn a_truncated_log_is_refused() {
     let setup = Setup::authorized_with(60, ConnectionFile::jsonl);
     setup.sync();
-    let path = setup.path("rows/tickets.jsonl");
+    let path = setup.path("rows/tickets/000001.jsonl");
     let file = std::fs::OpenOptions::new().write(true).open(&path).expect("the log");
     file.set_len(100).expect("a cut");
     let run = setup.host(&["sync"]).exits(12);
-    assert!(run.stderr.contains("tickets.jsonl: has 100 bytes, but"), "{run}");
+    assert!(run.stderr.contains("tickets/000001.jsonl: has 100 bytes, but"), "{run}");
     assert!(run.stderr.contains("hint: "), "{run}");
 }
 

@@ -1,4 +1,4 @@
-//! The log of JSON lines as its documentation says it is to be read.
+//! The log of JSON lines as `README.md` says it is to be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,11 +8,21 @@ use serde_json::Value;
 use super::sqlite::unlike;
 use super::{Differences, Truth};
 
+/// The state of a key.
+#[derive(Debug, Default)]
+struct Entry {
+    as_of: Option<i64>,
+    /// The largest of its lines.
+    generation: u64,
+    /// The newest row, with the members of partial lines laid over it; kept when the key is deleted.
+    row: Value,
+    is_deleted: bool,
+}
+
 /// A table's log, read to its end.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// The last line of each key: its snapshot, and its document unless it is gone.
-    rows: BTreeMap<String, (u64, Option<Value>)>,
+    rows: BTreeMap<String, Entry>,
     /// Lines of rows.
     pub(crate) lines: usize,
     /// Lines that an earlier line repeats to the letter.
@@ -21,39 +31,99 @@ pub(crate) struct Log {
     pub(crate) snapshots: usize,
 }
 
+/// The segment that each table writes to, and its committed bytes: the last that the commit log says. A last
+/// line without a line break does not count.
+fn segments(folder: &Path) -> BTreeMap<String, (u64, usize)> {
+    let path = folder.join("_sync_commits.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut segments = BTreeMap::new();
+    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let commit: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        for (table, segment) in commit["segments"].as_object().into_iter().flatten() {
+            let number = segment["number"].as_u64().expect("a number");
+            let bytes = segment["bytes"].as_u64().and_then(|bytes| bytes.try_into().ok()).expect("bytes");
+            segments.insert(table.clone(), (number, bytes));
+        }
+    }
+    segments
+}
+
+/// The committed lines of a table.
+fn committed(folder: &Path, table: &str) -> String {
+    let (last, bytes) = segments(folder)[table];
+    let mut text = String::new();
+    for number in 1..=last {
+        let path = folder.join(format!("{table}/{number:06}.jsonl"));
+        if number == last && bytes == 0 {
+            break;
+        }
+        let mut segment = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if number == last {
+            segment.truncate(bytes);
+            assert_eq!(segment.len(), bytes, "{}: is shorter than committed", path.display());
+        }
+        text.push_str(std::str::from_utf8(&segment).expect("UTF-8"));
+    }
+    assert!(text.is_empty() || text.ends_with('\n'), "{table}: ends within a line");
+    text
+}
+
 /// Reads the log of a table.
 pub(crate) fn read_log(folder: &Path, table: &str) -> Log {
-    let path = folder.join(format!("{table}.jsonl"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert!(text.is_empty() || text.ends_with('\n'), "{}: ends within a line", path.display());
+    let text = committed(folder, table);
     let mut log = Log::default();
     let mut seen = BTreeSet::new();
     for line in text.lines() {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(value["table"], table, "{line}");
-        let generation = value["generation"].as_u64();
         if value["operation"] == "snapshot-complete" {
             log.snapshots += 1;
-            let generation = generation.expect("a generation");
-            log.rows.values_mut().filter(|(newest, _)| *newest < generation).for_each(|(_, row)| *row = None);
+            log.complete(value["generation"].as_u64().expect("a generation"), value["as_of_ms"].as_i64());
             continue;
         }
         log.lines += 1;
         log.repeated += usize::from(!seen.insert(line));
-        let id = value["key"]["id"].as_str().expect("a key").to_owned();
-        let gone = value["operation"] == "delete";
-        assert_eq!(gone, value["after"].is_null(), "{line}");
-        let document = (!gone).then(|| value["after"].clone());
-        let newest = log.rows.get(&id).map_or(0, |(newest, _)| *newest);
-        log.rows.insert(id, (generation.unwrap_or(newest).max(newest), document));
+        assert_eq!(value["operation"] == "delete", value["after"].is_null(), "{line}");
+        log.apply(&value);
     }
     log
 }
 
 impl Log {
+    /// A line of a row.
+    fn apply(&mut self, line: &Value) {
+        let id = line["key"]["id"].as_str().expect("a key").to_owned();
+        let as_of = line["as_of_ms"].as_i64().expect("a time");
+        let entry = self.rows.entry(id).or_default();
+        entry.generation = entry.generation.max(line["generation"].as_u64().unwrap_or(0));
+        if entry.as_of.is_some_and(|newest| as_of < newest) {
+            return;
+        }
+        entry.as_of = Some(as_of);
+        entry.is_deleted = line["after"].is_null();
+        match (entry.row.as_object_mut(), line["after"].as_object()) {
+            (_, None) => {}
+            (Some(row), Some(members)) if line["partial"] == true => row.extend(members.clone()),
+            (_, Some(_)) => entry.row = line["after"].clone(),
+        }
+    }
+
+    /// The line that ends a snapshot.
+    fn complete(&mut self, generation: u64, as_of: Option<i64>) {
+        for entry in self.rows.values_mut().filter(|entry| entry.generation < generation) {
+            entry.is_deleted = true;
+            entry.as_of = entry.as_of.max(as_of);
+        }
+    }
+
+    /// The newest row of each key, none if it is deleted.
+    fn newest(&self) -> impl Iterator<Item = (&String, Option<&Value>)> {
+        self.rows.iter().map(|(id, entry)| (id, (!entry.is_deleted).then_some(&entry.row)))
+    }
+
     /// The rows that live against the truth.
     pub(crate) fn check(&self, table: &str, truth: &Truth, differences: &mut Differences) {
-        for (id, (_, row)) in &self.rows {
+        for (id, row) in self.newest() {
             match (row, truth.get(id)) {
                 (_, None) => differences.add(format!("{table} {id}: never existed")),
                 (Some(_), Some(None)) => differences.add(format!("{table} {id}: gone, but not in the log")),
@@ -74,7 +144,6 @@ impl Log {
 
     /// Documents by key.
     pub(crate) fn documents(&self) -> BTreeMap<String, Value> {
-        let rows = self.rows.iter().filter_map(|(id, (_, row))| Some((id.clone(), row.clone()?)));
-        rows.collect()
+        self.newest().filter_map(|(id, row)| Some((id.clone(), row?.clone()))).collect()
     }
 }

@@ -80,7 +80,9 @@ fn rows(desk: &Desk) -> AllRows {
 /// How each deleted row was found to be gone, for the report of a failure.
 fn note_tombstones(desk: &Desk) {
     for table in tables() {
-        let sql = format!("SELECT id, _as_of, _change_source FROM {table} WHERE _deleted");
+        let order = format!("_sync_rows_{table}");
+        let sql =
+            format!("SELECT id, as_of, _change_source FROM {table} JOIN {order} USING (_row) WHERE _deleted");
         desk.setup.note(format!("{table} deleted before the replay: {}", desk.rows.dump(&sql).join(" ")));
     }
 }

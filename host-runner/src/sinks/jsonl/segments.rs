@@ -1,0 +1,117 @@
+//! The files of a table: `<table>/000001.jsonl`, `000002.jsonl` and so on.
+//!
+//! Lines are appended to the last one. A segment that is large or old is sealed: it is never opened again,
+//! and a reader may delete it. Knows neither lines nor commits.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::log::Segment;
+use super::{failed, shortened};
+use crate::error::{Error, Result};
+
+/// When a segment is sealed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rotation {
+    /// Beyond this size.
+    pub(super) bytes: u64,
+    /// After this age, when a line comes.
+    pub(super) age_ms: u64,
+}
+
+impl Rotation {
+    /// Large enough that ten million rows are some dozens of files; old enough that a quiet table has one a
+    /// day.
+    pub(super) const DEFAULT: Self = Self { bytes: 256 << 20, age_ms: 24 * 3600 * 1000 };
+
+    fn is_due(&self, segment: Segment, new_bytes: u64, now_ms: u64) -> bool {
+        let Segment { bytes, since_ms, .. } = segment;
+        bytes > 0 && (bytes + new_bytes > self.bytes || now_ms.saturating_sub(since_ms) > self.age_ms)
+    }
+}
+
+/// The files of a table are in a folder of its name.
+pub(super) fn folder(sink: &Path, table: &str) -> PathBuf {
+    sink.join(table)
+}
+
+pub(super) fn path(sink: &Path, table: &str, number: u64) -> PathBuf {
+    folder(sink, table).join(format!("{number:06}.jsonl"))
+}
+
+/// Refuses a folder that has files of somebody else.
+pub(super) fn check_unused(sink: &Path, table: &str) -> Result<()> {
+    let folder = folder(sink, table);
+    let is_unused = match std::fs::read_dir(&folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    };
+    match is_unused {
+        true => Ok(()),
+        false => Err(Error::sink(format!("{}: not written by this sink", folder.display()))
+            .hint("give the sink its own folder: path under [sink]")),
+    }
+}
+
+/// Refuses a table whose committed bytes are not there. Changes nothing.
+pub(super) fn check(sink: &Path, table: &str, segment: Segment) -> Result<()> {
+    let path = path(sink, table, segment.number);
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.len() >= segment.bytes => Ok(()),
+        Ok(metadata) => Err(shortened(&path, metadata.len(), segment.bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => match segment.bytes {
+            0 => Ok(()),
+            bytes => Err(shortened(&path, 0, bytes)),
+        },
+        Err(error) => Err(failed(&path, &error)),
+    }
+}
+
+/// Appends lines after the committed bytes, and makes them durable. Returns the segment with them.
+pub(super) fn append(
+    sink: &Path,
+    table: &str,
+    segment: Segment,
+    lines: &[u8],
+    rotation: Rotation,
+    now_ms: u64,
+) -> Result<Segment> {
+    check(sink, table, segment)?;
+    let mut segment = segment;
+    if rotation.is_due(segment, lines.len() as u64, now_ms) {
+        seal(&path(sink, table, segment.number), segment.bytes)?;
+        segment = Segment { number: segment.number + 1, bytes: 0, since_ms: now_ms };
+    }
+    if segment.bytes == 0 {
+        segment.since_ms = now_ms;
+    }
+    let path = path(sink, table, segment.number);
+    write(sink, &folder(sink, table), &path, segment.bytes, lines).map_err(|error| failed(&path, &error))?;
+    Ok(Segment { bytes: segment.bytes + lines.len() as u64, ..segment })
+}
+
+/// Cuts off what an earlier commit left half-way, for the file is complete from now on.
+fn seal(path: &Path, bytes: u64) -> Result<()> {
+    let wrong = |error: std::io::Error| failed(path, &error);
+    let file = OpenOptions::new().write(true).open(path).map_err(wrong)?;
+    if file.metadata().map_err(wrong)?.len() > bytes {
+        file.set_len(bytes).and_then(|()| file.sync_all()).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+fn write(sink: &Path, folder: &Path, path: &Path, committed: u64, lines: &[u8]) -> std::io::Result<()> {
+    if committed == 0 && !folder.exists() {
+        std::fs::create_dir_all(folder)?;
+        File::open(sink)?.sync_all()?;
+    }
+    let is_new = committed == 0;
+    let mut file = OpenOptions::new().write(true).create(is_new).truncate(false).open(path)?;
+    // An earlier commit may have failed half-way; its bytes do not count.
+    file.set_len(committed)?;
+    file.seek(SeekFrom::Start(committed))?;
+    file.write_all(lines)?;
+    file.sync_data()?;
+    if is_new { File::open(folder)?.sync_all() } else { Ok(()) }
+}
