@@ -1,7 +1,7 @@
 //! One `read` call: continues from a cursor until a bound is reached or nothing is left, and returns the next
 //! cursor.
 //!
-//! A failure ends the batch after the last complete row. The rows before it are returned, and the failure is
+//! A failure ends the batch. What was read until then is returned, with the time to wait; the failure is
 //! reported by the next call if it persists.
 
 mod snapshot;
@@ -14,9 +14,11 @@ mod custom_fields;
 mod details;
 mod recycle_bin;
 
+mod count;
 mod output;
 
-use std::collections::BTreeMap;
+pub(crate) use count::count;
+pub(crate) use recycle_bin::RecycleBin;
 
 use output::{Output, Progress};
 
@@ -46,6 +48,8 @@ pub struct Batch {
     pub caught_up: bool,
     pub wait_ms: Option<u64>,
     pub warnings: Vec<String>,
+    /// Rows that have only the members of the list, because their details cannot be read.
+    pub partial_rows: u64,
 }
 
 /// The contract's `generation`.
@@ -75,6 +79,13 @@ pub(crate) fn read<T: Transport>(
         }
         // Ids of generations rise, also when the clock was set back.
         cursor = Cursor::start(table, now_ms.max(last_snapshot_ms + 1));
+    }
+    if let (Phase::Search(search), Incremental::FullRefresh { .. }) = (&cursor.phase, table.incremental) {
+        // A cursor of a version that read this table by search.
+        cursor = Cursor::start(table, now_ms.max(search.since_ms + 1));
+    }
+    if let Phase::Snapshot(snapshot) = &mut cursor.phase {
+        snapshot::prepare(api, table, snapshot);
     }
     let source = match cursor.phase {
         Phase::Snapshot(_) => ChangeSource::Snapshot,
@@ -110,9 +121,9 @@ fn remaining_wait_ms(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Optio
 }
 
 /// The batch, with the cursor of the next phase where this one is done.
-fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
+fn conclude(table: &Table, cursor: Cursor, progress: Progress, mut out: Output) -> Batch {
     let is_done = matches!(progress, Progress::Done);
-    let mut warnings = out.warnings;
+    let mut warnings = out.take_warnings();
     let (generation, next) = match cursor.phase {
         Phase::Snapshot(Snapshot {
             started_at_ms: id, source_started_at_ms: as_of_ms, incomplete, ..
@@ -133,14 +144,18 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
         Incremental::Search { .. } => limits::SEARCH_WAIT_MS,
         Incremental::FullRefresh { every_ms } => every_ms,
     };
+    let cut_short_ms = out.failure.as_ref().map(|error| {
+        error.retry_after_ms.unwrap_or_default().max(limits::CUT_SHORT_WAIT_MS)
+    });
     warnings.extend(out.failure.map(|error| format!("the batch ended early: {error}")));
     Batch {
         changes: out.changes,
         cursor: next.to_json(),
         generation,
         caught_up: is_done,
-        wait_ms: is_done.then_some(wait_ms),
+        wait_ms: if is_done { Some(wait_ms) } else { cut_short_ms },
         warnings,
+        partial_rows: out.partial_rows,
     }
 }
 
@@ -150,12 +165,7 @@ fn after_snapshot(table: &Table, started_at_ms: u64, source_started_at_ms: Optio
         Incremental::Search { .. } => {
             let since_ms =
                 source_started_at_ms.unwrap_or(started_at_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
-            Phase::Search(Search {
-                since_ms,
-                window: None,
-                recycle_bin_since_ms: since_ms,
-                seen: BTreeMap::new(),
-            })
+            Phase::Search(Search::since(since_ms))
         }
         Incremental::FullRefresh { .. } => Phase::Idle { last_snapshot_ms: started_at_ms },
     }
@@ -180,6 +190,31 @@ fn explain(table: &Table, mut error: Error) -> Error {
         ));
     }
     error
+}
+
+/// True when a record that failed is given up, because it failed before and the others of the call do not
+/// fail; `failed` and `read` count the records of the call.
+fn gives_up<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    (id, error): (&str, &Error),
+    (failed, read): (usize, usize),
+) -> bool {
+    let is_own = match error.kind {
+        Kind::Unavailable => error.code.as_deref() != Some("UNREACHABLE"),
+        Kind::Data => true,
+        _ => false,
+    };
+    let (with_others, alone) = limits::FAILED_RECORD_CALLS;
+    let calls = if read >= failed { with_others } else { alone };
+    if !is_own || (read < failed && failed > limits::FAILED_RECORDS_ALONE) {
+        return false;
+    }
+    let gives_up = api.gives_up(table.name, id, calls);
+    if gives_up {
+        api.forget_failures(table.name, id);
+    }
+    gives_up
 }
 
 /// The error about a server that ignores `from`.

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::change::{Change, ChangeSource};
@@ -28,55 +29,91 @@ pub(super) fn is_hidden(error: &Error) -> bool {
     error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
 }
 
-/// Writes the rows in order, each completed by its detail where the table has one. Returns how many were
-/// processed; if fewer than all, `out.failure` says why.
+/// The state of a listed row, by its detail.
+enum Detail {
+    Whole(RowMeta, String, Option<u64>),
+    /// This user may not see it.
+    Hidden(Error),
+    /// Deleted, or moved to another department, since it was listed.
+    Gone(Change),
+}
+
+/// Writes the rows in order, each completed by its detail where the table has one. A row whose detail fails is
+/// left out; one that keeps failing while others can be read is written with the members of the list. True for
+/// each row that was processed; where some were not, `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     listed: &[Listed<'_>],
     out: &mut Output,
-) -> usize {
+) -> Vec<bool> {
     if !reads_details(api, table) {
         for row in listed {
             out.row(table, row.meta, row.row.to_owned(), row.as_of_ms);
         }
-        return listed.len();
+        return vec![true; listed.len()];
     }
     let paths: Vec<String> = listed.iter().filter_map(|row| table.record_path(&row.meta.id)).collect();
-    let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return 0 };
-    for (index, (row, answer)) in listed.iter().zip(answers).enumerate() {
-        let result = complete(api.config(), table, row, answer, out);
-        if out.value_or_end(result).is_none() {
-            return index;
-        }
-    }
-    listed.len()
+    let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return vec![false; listed.len()] };
+    let details: Vec<Result<Detail>> = listed
+        .iter()
+        .zip(answers)
+        .map(|(row, answer)| judge(api.config(), table, row, answer, out.source))
+        .collect();
+    let failed = details.iter().filter(|detail| detail.is_err()).count();
+    let counts = (failed, listed.len() - failed);
+    listed.iter().zip(details).map(|(row, detail)| write(api, table, row, detail, counts, out)).collect()
 }
 
-/// Writes one row from its detail. Of a record that is deleted, or moved to another department, since it was
-/// listed, incremental reading reports the delete; in a snapshot its absence does.
-fn complete(
+/// Writes one row. False when its detail failed.
+fn write<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    listed: &Listed<'_>,
+    detail: Result<Detail>,
+    counts: (usize, usize),
+    out: &mut Output,
+) -> bool {
+    let id = &listed.meta.id;
+    match detail {
+        Ok(Detail::Whole(meta, row, as_of_ms)) => {
+            api.forget_failures(table.name, id);
+            out.row(table, &meta, row, as_of_ms);
+        }
+        // In a snapshot its absence says so.
+        Ok(Detail::Gone(change)) if out.source == ChangeSource::Incremental => out.push(change),
+        Ok(Detail::Gone(_)) => {}
+        Ok(Detail::Hidden(error)) => {
+            out.partial_row(|| format!("`{}` {id}", table.name), &error);
+            out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+        }
+        Err(error) if gives_up(api, table, (id, &error), counts) => {
+            out.incomplete = true;
+            out.partial_row(|| format!("`{}` {id}", table.name), &error);
+            out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+        }
+        Err(error) => {
+            out.failure.get_or_insert(error);
+            return false;
+        }
+    }
+    true
+}
+
+/// What a detail says about a listed row. Pure.
+fn judge(
     config: &Config,
     table: &'static Table,
     listed: &Listed<'_>,
     answer: Result<Answer>,
-    out: &mut Output,
-) -> Result<()> {
-    let is_incremental = out.source == ChangeSource::Incremental;
+    source: ChangeSource,
+) -> Result<Detail> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => {
-            if is_incremental {
-                out.push(deleted_since(table, listed, error.as_of_ms(), out.source));
-            }
-            return Ok(());
+            return Ok(Detail::Gone(deleted_since(table, listed, error.as_of_ms(), source)));
         }
-        Err(error) if is_hidden(&error) => {
-            let id = &listed.meta.id;
-            out.warnings.push(format!("`{}` {id}: only the members of the list: {error}", table.name));
-            out.row(table, listed.meta, listed.row.to_owned(), listed.as_of_ms);
-            return Ok(());
-        }
+        Err(error) if is_hidden(&error) => return Ok(Detail::Hidden(error)),
         Err(error) => return Err(error),
     };
     let detail = answer.object()?.map_or("{}", RawValue::get);
@@ -88,21 +125,17 @@ fn complete(
         .hint("this is no answer of Zoho Desk: check `desk_url`")
     })?;
     if meta.deleted || !config.selects(table, detail) {
-        if is_incremental {
-            // A record that was moved since it was listed belongs to a department that is not selected: its
-            // members stay out.
-            let before = meta.deleted.then(|| detail.to_owned());
-            out.delete(table, &meta.id, before, answer.as_of_ms);
-        }
-        return Ok(());
+        // A record that was moved since it was listed belongs to a department that is not selected: its
+        // members stay out.
+        let before = meta.deleted.then(|| detail.to_owned());
+        return Ok(Detail::Gone(Change::delete(table, &meta.id, before, answer.as_of_ms, source)));
     }
     let list_only = table.detail.map_or(&[][..], |detail| detail.list_only_fields);
-    let wanted = |name: &str| !is_incremental || list_only.contains(&name);
-    let document = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
+    let wanted = |name: &str| source != ChangeSource::Incremental || list_only.contains(&name);
+    let row = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
         Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, meta.id))
     })?;
-    out.row(table, &meta, document, answer.as_of_ms);
-    Ok(())
+    Ok(Detail::Whole(meta, row, answer.as_of_ms))
 }
 
 /// The delete of a listed row that the API answered 404 for. Without the source's clock its id is made from

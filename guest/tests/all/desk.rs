@@ -46,6 +46,14 @@ pub(crate) struct State {
     /// The search's `count` is that of the page (reference, conflict 8).
     pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// Refusals of parameters do not name them.
+    pub vague: bool,
+    /// The answer of the list of tickets; 0: its rows.
+    pub list_status: u16,
+    /// When all threads were sent.
+    pub threads_at_ms: Option<u64>,
+    /// Every detail answers 500.
+    pub fail_details: bool,
     /// The answer of `ticketsCount`: a count, or a status.
     pub counted: u64,
     pub count_status: u16,
@@ -273,7 +281,7 @@ impl State {
                 self.respond(200, &json!({"data": [field]}))
             }
             _ => match path.strip_prefix("/api/v1/tickets/") {
-                Some(path) if path.contains('/') => self.conversations(path),
+                Some(path) if path.contains('/') => self.conversations(path, query),
                 Some(id) => self.detail(id),
                 None => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": path})),
             },
@@ -283,8 +291,12 @@ impl State {
     fn list(&self, query: &BTreeMap<&str, &str>) -> Response {
         let extra = |name: &str| {
             let message = format!("Extra query parameter '{name}' is present in the input.");
+            let message = if self.vague { "The input is invalid." } else { &message };
             self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}))
         };
+        if self.list_status != 0 {
+            return self.respond(self.list_status, &json!({"errorCode": "INVALID_DATA", "message": "m"}));
+        }
         if self.refuse_include && query.contains_key("include") {
             return extra("include");
         }
@@ -360,25 +372,37 @@ impl State {
     }
 
     /// Every ticket has one thread, and the comments it was given.
-    fn conversations(&self, path: &str) -> Response {
+    fn conversations(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
         if self.hidden.iter().any(|hidden| hidden == path) {
             return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
         }
         let parts: Vec<&str> = path.split('/').collect();
         match parts[..] {
             [ticket, "threads"] if self.endless.as_deref() == Some(ticket) => {
-                let rows: Vec<Value> = (0..100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
+                let from: u32 = query["from"].parse().unwrap();
+                let rows: Vec<Value> =
+                    (from..from + 100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
                 self.respond(200, &json!({"data": rows}))
             }
-            [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
+            [ticket, "threads"] => {
+                let mut thread = json!({"id": format!("t{ticket}")});
+                if let Some(at_ms) = self.threads_at_ms {
+                    thread["createdTime"] = time::format(at_ms).into();
+                    thread["status"] = "SUCCESS".into();
+                }
+                self.respond(200, &json!({"data": [thread]}))
+            }
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
             }
             [_, "comments", id] => self.respond(200, &json!({"id": id, "content": "c"})),
             [ticket, "comments"] => {
                 let count = self.comments.get(&ticket.parse().unwrap()).copied().unwrap_or(0);
-                let rows: Vec<Value> =
-                    (0..count).map(|id| json!({"id": format!("c{ticket}-{id}")})).collect();
+                let from: u32 = query["from"].parse().unwrap();
+                let limit: u32 = query["limit"].parse().unwrap();
+                let rows: Vec<Value> = (from - 1..count.min(from - 1 + limit))
+                    .map(|id| json!({"id": format!("c{ticket}-{id}")}))
+                    .collect();
                 if rows.is_empty() {
                     self.respond(204, &Value::Null)
                 } else {
@@ -390,7 +414,7 @@ impl State {
     }
 
     fn detail(&self, id: &str) -> Response {
-        if self.fail_detail_of.as_deref() == Some(id) {
+        if self.fail_details || self.fail_detail_of.as_deref() == Some(id) {
             return self.respond(500, &json!({"errorCode": "INTERNAL_SERVER_ERROR", "message": "m"}));
         }
         match self.detail_status.get(id) {

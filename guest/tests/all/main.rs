@@ -5,10 +5,12 @@ mod setup;
 mod signer;
 
 mod batches;
+mod lists;
 mod snapshots;
 
 mod departments;
 mod incremental;
+mod outages;
 
 mod bounds;
 mod deliveries;
