@@ -430,9 +430,9 @@ fn may_pass(error: &Error) -> bool {
     }
 }
 
-/// True for a failure that other calls share as a rule.
+/// True for a failure that other calls share as a rule; a record may be deleted or hidden by itself.
 fn concerns_all(error: &Error) -> bool {
-    matches!(error.kind, Kind::Unavailable | Kind::RateLimited | Kind::Auth | Kind::Config)
+    error.kind != Kind::NotFound && error.code.as_deref() != Some("FORBIDDEN")
 }
 
 fn failed(host: &str, failure: Failure) -> Error {

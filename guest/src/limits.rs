@@ -197,5 +197,6 @@ pub const FAILED_RECORDS_ALONE: usize = 3;
 /// Failing records that the session holds.
 pub const FAILED_RECORDS_MAX: usize = 1000;
 
-/// A token younger than this is not the cause of a refusal that also has another meaning.
-pub const TOKEN_NEW_MS: u64 = 60 * 1000;
+/// A token younger than this is not the cause of a refusal that also has another meaning. Renewed this often
+/// by a call that is always refused, it stays far below ten tokens in ten minutes.
+pub const TOKEN_NEW_MS: u64 = 10 * 60 * 1000;

@@ -153,7 +153,7 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, mut out: Output) 
         cursor: next.to_json(),
         generation,
         caught_up: is_done,
-        wait_ms: if is_done { Some(wait_ms) } else { cut_short_ms },
+        wait_ms: if is_done { Some(wait_ms.max(out.wait_ms.unwrap_or_default())) } else { cut_short_ms },
         warnings,
         partial_rows: out.partial_rows,
     }

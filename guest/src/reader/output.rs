@@ -28,6 +28,8 @@ pub(super) struct Output {
     pub(super) incomplete: bool,
     /// Why the batch ended early.
     pub(super) failure: Option<Error>,
+    /// Shortest wait that the source asked for without ending the batch.
+    pub(super) wait_ms: Option<u64>,
     /// What comes next belongs to another snapshot: the batch ends before it.
     pub(super) is_ended: bool,
     /// Rows written with only the members of the list, and the first of them with its cause.
@@ -47,6 +49,7 @@ impl Output {
             has_moved: false,
             incomplete: false,
             failure: None,
+            wait_ms: None,
             is_ended: false,
             partial_rows: 0,
             first_partial: None,

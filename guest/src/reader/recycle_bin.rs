@@ -74,9 +74,10 @@ pub(super) fn scan<T: Transport>(
     let horizon_ms = search.recycle_bin_since_ms.saturating_sub(limits::RECYCLE_BIN_OVERLAP_MS);
     let scan = match shared(api, table, horizon_ms) {
         Ok(scan) => scan,
-        // Quotas and credentials are the connection's: the scan is repeated when it works again.
-        Err(error) if matches!(error.kind, Kind::RateLimited | Kind::Auth | Kind::Config) => return Err(error),
+        // Credentials are the connection's: the scan is repeated when they work again.
+        Err(error) if matches!(error.kind, Kind::Auth | Kind::Config) => return Err(error),
         Err(error) => {
+            out.wait_ms = error.retry_after_ms;
             out.warnings.push(format!("the recycle bin cannot be read, deletes may be found late: {error}"));
             return Ok(end(search, search.recycle_bin_since_ms));
         }
