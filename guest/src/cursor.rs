@@ -56,12 +56,35 @@ pub(crate) struct Snapshot {
     /// The place within the first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) child: Option<ChildPlace>,
+    /// How a long list goes on; none while it is read as a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rest: Option<Rest>,
+    /// `createdTime` of the last row of the list so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_created_ms: Option<u64>,
     /// A row was skipped that the sink may hold: the snapshot ends without a comparison.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
     /// Pages to ask for at once: doubled while pages are full, one after a short page.
     #[serde(default = "one")]
     pub(crate) pages_at_once: usize,
+}
+
+/// The rest of a list whose pages have become dear: by search windows over the created time, of which the
+/// snapshot's offset is a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub(crate) enum Rest {
+    /// A window, both ends included, of the range up to `end_ms`.
+    Windows {
+        from_ms: u64,
+        to_ms: u64,
+        end_ms: u64,
+        /// The place where the list was left.
+        list: Offset,
+    },
+    /// The list again, newest first, until rows were created before a time.
+    Newest { since_ms: u64 },
 }
 
 /// A parent of children.
@@ -99,6 +122,8 @@ impl Snapshot {
             written: Vec::new(),
             parents: Vec::new(),
             child: None,
+            rest: None,
+            last_created_ms: None,
             incomplete: false,
             pages_at_once: 1,
         }

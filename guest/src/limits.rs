@@ -56,6 +56,13 @@ pub const SEARCH_OVERLAP_MS: u64 = 30 * 60 * 1000;
 /// A window of one second is not split further: times are whole seconds in most answers.
 pub const SEARCH_WINDOW_MIN_MS: u64 = 1000;
 
+/// Place in a list from which on the rest is read by search windows: a page costs 10 credits from here on, and
+/// 100 at the end of a long list (`zoho-desk-api.md` §5.2), and a page of a search window 3 to 5.
+pub const LIST_ROWS_MAX: u64 = 10_000;
+
+/// Rows created or modified less than this before a snapshot are not taken from the search index, which lags.
+pub const SEARCH_SETTLED_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
 /// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
 pub const SEARCH_SEEN_MAX: usize = 50_000;

@@ -5,6 +5,7 @@
 //! reported by the next call if it persists.
 
 mod snapshot;
+mod windows;
 
 mod search;
 mod seen;

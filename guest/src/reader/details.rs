@@ -13,6 +13,7 @@ use crate::table::Table;
 use crate::transport::Transport;
 
 /// A row of a list or search that may lack members.
+#[derive(Clone, Copy)]
 pub(super) struct Listed<'a> {
     pub(super) meta: &'a RowMeta,
     pub(super) row: &'a str,

@@ -6,15 +6,15 @@ use super::count;
 use super::custom_fields;
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::repeating;
+use super::{repeating, windows};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
-use crate::cursor::{Parent, Snapshot};
+use crate::cursor::{Parent, Rest, Snapshot};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
-use crate::row;
-use crate::table::{Incremental, List, Partitions, Table};
+use crate::row::{self, RowMeta};
+use crate::table::{CREATED, Incremental, List, Partitions, Table};
 use crate::transport::Transport;
 use crate::url::Path;
 
@@ -48,6 +48,13 @@ pub(super) fn step<T: Transport>(
     }
     if !snapshot.parents.is_empty() {
         return read_children(api, table, snapshot, out);
+    }
+    match snapshot.rest.clone() {
+        Some(Rest::Windows { from_ms, to_ms, end_ms, .. }) => {
+            return windows::step(api, table, snapshot, (from_ms, to_ms, end_ms), out);
+        }
+        Some(Rest::Newest { since_ms }) => return read_newest(api, table, snapshot, since_ms, out),
+        None => {}
     }
     let limit = table.list.limit;
     let at_once = pages_at_once(api, table, snapshot, out);
@@ -87,8 +94,18 @@ pub(super) fn step<T: Transport>(
             None => None,
         };
         snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
-        if let Progress::Done = read_page(api, table, snapshot, &answer, projection.as_ref(), out)? {
+        let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
+        if let Progress::Done = read_page(api, table, snapshot, &page, out)? {
+            let is_empty = snapshot.offset.last_ids.is_empty();
+            verify_length(api, table, if is_empty { 0 } else { snapshot.offset.from }, out)?;
+            snapshot.incomplete |= out.incomplete;
             return Ok(Progress::Done);
+        }
+        if let Some(rest) = windows::rest(api, table, snapshot) {
+            tell(table, out);
+            snapshot.rest = Some(rest);
+            snapshot.offset = Offset::default();
+            return Ok(Progress::More);
         }
         let is_interrupted = out.failure.is_some() || !snapshot.parents.is_empty();
         if is_interrupted || out.is_full(api.transport().ticks_ms()) {
@@ -113,32 +130,82 @@ fn refuses_fields(error: &Error) -> bool {
         || error.code.as_deref() == Some("INTERNAL_SERVER_ERROR")
 }
 
-/// Writes the new rows of one page.
-fn read_page<T: Transport>(
+/// Says how a long list goes on.
+fn tell(table: &Table, out: &mut Output) {
+    out.warnings.push(format!(
+        "`{}`: more than {} rows: the others are read by search windows, which cost fewer credits than pages of \
+         a long list",
+        table.name,
+        limits::LIST_ROWS_MAX
+    ));
+}
+
+/// Reads one page of the list, newest first, until a row was created before `since_ms`.
+fn read_newest<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     snapshot: &mut Snapshot,
-    answer: &Answer,
-    projection: Option<&Answer>,
+    since_ms: u64,
     out: &mut Output,
 ) -> Result<Progress> {
+    let from = snapshot.offset.from;
+    let answer = api.get(&ordered_path(api, table, from, None, &[], Sort::NewestFirst))?;
+    let oldest_ms = answer.rows()?.last().and_then(|row| row::time(row.get(), CREATED.member));
+    let projection = match needs_custom_fields(api, table) && !api.is_unsupported(table.name, FIELDS) {
+        true => {
+            let keys = api.config().custom_field_keys.join(",");
+            Some(api.get(&ordered_path(api, table, from, Some(&keys), &[], Sort::NewestFirst))?)
+        }
+        false => None,
+    };
+    let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
+    let progress = read_page(api, table, snapshot, &page, out)?;
+    // A page that was read in part, or whose children are still to be read, is not the last step.
+    let is_read = snapshot.written.is_empty() && out.failure.is_none();
+    if is_read && oldest_ms.is_some_and(|at_ms| at_ms < since_ms) {
+        if snapshot.parents.is_empty() {
+            return Ok(Progress::Done);
+        }
+        // Whatever page comes after the children of this one is the last.
+        snapshot.rest = Some(Rest::Newest { since_ms: u64::MAX });
+    }
+    Ok(progress)
+}
+
+/// A page of the list or of a search window.
+pub(super) struct Page<'a> {
+    pub(super) answer: &'a Answer,
+    /// The same page with custom fields.
+    pub(super) projection: Option<&'a Answer>,
+    pub(super) is_search: bool,
+}
+
+/// Writes the new rows of one page. Done: there is none behind it.
+pub(super) fn read_page<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    page: &Page<'_>,
+    out: &mut Output,
+) -> Result<Progress> {
+    let answer = page.answer;
+    let limit = if page.is_search { windows::PAGE } else { table.list.limit };
     let rows = answer.rows_with_meta()?;
     let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
     let before = snapshot.offset.clone();
-    let first = match snapshot.offset.accept(table.list.limit, &ids) {
+    let first = match snapshot.offset.accept(limit, &ids) {
         PageOutcome::NewRows(first) => first,
         PageOutcome::AskAgain => {
             out.has_moved = true;
             return Ok(Progress::More);
         }
-        PageOutcome::End => {
-            let listed = if ids.is_empty() && before.from <= 1 { 0 } else { before.from };
-            verify_length(api, table, listed, out)?;
-            snapshot.incomplete |= out.incomplete;
-            return Ok(Progress::Done);
-        }
+        PageOutcome::End => return Ok(Progress::Done),
         PageOutcome::Repeating => return Err(repeating(table.list.path)),
     };
+    if !page.is_search {
+        let created_ms = rows.last().and_then(|(_, row)| row::time(row, CREATED.member));
+        snapshot.last_created_ms = created_ms.or(snapshot.last_created_ms);
+    }
     let selected: Vec<usize> =
         (first..rows.len()).filter(|&index| api.config().selects(table, rows[index].1)).collect();
     if let Some(children) = table.children {
@@ -152,12 +219,21 @@ fn read_page<T: Transport>(
     }
     let left: Vec<usize> =
         selected.into_iter().filter(|&index| !snapshot.written.iter().any(|id| id == ids[index])).collect();
+    // A search row is only as recent as its modified time, because the index lags.
+    let as_of_ms = |meta: &RowMeta| if page.is_search { meta.modified_time_ms } else { answer.as_of_ms };
     let listed: Vec<Listed<'_>> = left
         .iter()
-        .map(|&index| Listed { meta: &rows[index].0, row: rows[index].1, as_of_ms: answer.as_of_ms })
+        .map(|&index| {
+            let (meta, row) = &rows[index];
+            Listed { meta, row, as_of_ms: as_of_ms(meta) }
+        })
         .collect();
     let written = if needs_custom_fields(api, table) {
+        let projection = if page.is_search { Some(answer) } else { page.projection };
         custom_fields::read(api, table, &listed, projection, out)
+    } else if page.is_search && table.detail.is_some_and(|detail| detail.search_is_complete) {
+        let settled_ms = snapshot.source_started_at_ms.unwrap_or_default();
+        windows::read(api, table, &listed, settled_ms.saturating_sub(limits::SEARCH_SETTLED_MS), out)
     } else {
         details::read(api, table, &listed, out)
     };
@@ -176,7 +252,7 @@ fn read_page<T: Transport>(
     };
     snapshot.written = ids[next..].iter().filter(|id| is_written(id)).map(|id| (*id).to_owned()).collect();
     let processed = if next > first { next } else { 0 };
-    snapshot.offset.rewind(before, table.list.limit, &ids[..processed]);
+    snapshot.offset.rewind(before, limit, &ids[..processed]);
     out.interrupted()
 }
 
@@ -328,7 +404,23 @@ fn path_without<T: Transport>(
     fields: Option<&str>,
     left_out: &[&str],
 ) -> String {
-    let List { path, limit, query, sort_by, configurable_sort, departments, .. } = table.list;
+    ordered_path(api, table, from, fields, left_out, order(api, table))
+}
+
+/// The order of the list: the configured one, where it can be configured.
+pub(super) fn order<T: Transport>(api: &Api<T>, table: &Table) -> Sort {
+    if table.list.configurable_sort { api.config().sort } else { Sort::OldestFirst }
+}
+
+fn ordered_path<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    from: u64,
+    fields: Option<&str>,
+    left_out: &[&str],
+    order: Sort,
+) -> String {
+    let List { path, limit, query, sort_by, departments, .. } = table.list;
     let config = api.config();
     let is_sent = |name: &str| !api.is_unsupported(table.name, name) && !left_out.contains(&name);
     let mut path = Path::new(path);
@@ -338,8 +430,8 @@ fn path_without<T: Transport>(
     if let Some(field) = sort_by
         && is_sent("sortBy")
     {
-        let is_descending = configurable_sort && config.sort == Sort::NewestFirst;
-        path = path.with("sortBy", format_args!("{}{field}", if is_descending { "-" } else { "" }));
+        let sign = if order == Sort::NewestFirst { "-" } else { "" };
+        path = path.with("sortBy", format_args!("{sign}{field}"));
     }
     if let Some(parameter) = departments
         && !config.department_ids.is_empty()

@@ -46,6 +46,12 @@ pub(crate) struct State {
     /// The search's `count` is that of the page (reference, conflict 8).
     pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// Minutes between the creation of two tickets, the last one now; 0: no row has its time.
+    pub created_every_min: u64,
+    /// The search does not take `createdTimeRange`.
+    pub refuse_created_time: bool,
+    /// Tickets that the search does not find yet.
+    pub unindexed: Vec<u32>,
     /// Refusals of parameters do not name them.
     pub vague: bool,
     /// The answer of the list of tickets; 0: its rows.
@@ -101,6 +107,11 @@ impl State {
     /// Answers this status and code to every call of a path.
     pub(crate) fn refuse(&mut self, path: &'static str, status: u16, code: &'static str) {
         self.refused.insert(path, (status, code));
+    }
+
+    fn created_ms(&self, id: u32) -> u64 {
+        let newest = u64::from(self.tickets.last().copied().unwrap_or(id).max(id));
+        START_MS - (newest - u64::from(id)) * self.created_every_min * 60_000
     }
 
     fn department(&self, id: u32) -> String {
@@ -266,7 +277,17 @@ impl State {
                 }
             }
             "/api/v1/ticketsCount" if self.count_status == 0 => {
-                self.respond(200, &json!({"count": self.counted}))
+                let count = match query.get("createdTimeRange") {
+                    Some(range) => {
+                        let range = range.replace("%3A", ":").replace("%2C", ",");
+                        let (from, to) = range.split_once(',').unwrap();
+                        let range = time::parse(from).unwrap()..=time::parse(to).unwrap();
+                        let is_in = |id: &&u32| range.contains(&self.created_ms(**id));
+                        self.tickets.iter().filter(is_in).count() as u64
+                    }
+                    None => self.counted,
+                };
+                self.respond(200, &json!({"count": count}))
             }
             "/api/v1/organizationFields" if self.field_status.contains_key(query["module"]) => {
                 let (status, code) = self.field_status[query["module"]];
@@ -303,12 +324,16 @@ impl State {
         if self.refuse_fields && query.contains_key("fields") {
             return extra("fields");
         }
+        let is_descending = query.get("sortBy").is_some_and(|field| field.starts_with('-'));
         let from: usize = if self.ignore_from { 1 } else { query["from"].parse().unwrap() };
         let limit: usize = query["limit"].parse().unwrap();
         let chosen: Option<Vec<&str>> = query.get("departmentIds").map(|ids| ids.split(',').collect());
-        let rows: Vec<Value> = self
-            .tickets
-            .iter()
+        let mut ids: Vec<&u32> = self.tickets.iter().collect();
+        if is_descending {
+            ids.reverse();
+        }
+        let rows: Vec<Value> = ids
+            .into_iter()
             .filter(|id| {
                 let ignored = self.ignore_departments || chosen.is_none();
                 ignored || chosen.iter().flatten().any(|chosen| *chosen == self.department(**id))
@@ -319,8 +344,12 @@ impl State {
                 if query.contains_key("fields") {
                     json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
                 } else {
-                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s",
-                        "isRead": true, "contact": {"id": format!("c{id}")}})
+                    let mut row = json!({"id": id.to_string(), "departmentId": self.department(*id),
+                        "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}});
+                    if self.created_every_min > 0 {
+                        row["createdTime"] = time::format(self.created_ms(*id)).into();
+                    }
+                    row
                 }
             })
             .collect();
@@ -332,8 +361,20 @@ impl State {
     }
 
     fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
+        let created: BTreeMap<u32, u64> = match query.contains_key("createdTimeRange") {
+            true if self.refuse_created_time => {
+                let message = "Extra query parameter 'createdTimeRange' is present in the input.";
+                return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+            }
+            true => {
+                let found = self.tickets.iter().filter(|id| !self.unindexed.contains(id));
+                found.map(|id| (*id, self.created_ms(*id))).collect()
+            }
+            false => BTreeMap::new(),
+        };
         let (name, times) = match query.contains_key("customerResponseTimeRange") {
             true => ("customerResponseTimeRange", &self.responded),
+            false if query.contains_key("createdTimeRange") => ("createdTimeRange", &created),
             false => ("modifiedTimeRange", &self.modified),
         };
         if self.refuse_response_time && name == "customerResponseTimeRange" {
@@ -357,6 +398,13 @@ impl State {
             .map(|(id, _)| {
                 let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
                 let time_in = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
+                if name == "createdTimeRange" {
+                    let modified = self.modified.get(id).copied().unwrap_or_else(|| self.created_ms(*id));
+                    return json!({"id": id.to_string(), "departmentId": department, "threadCount": "1",
+                        "commentCount": "0", "modifiedTime": time::format(modified), "subject": "s",
+                        "createdTime": time::format(self.created_ms(*id)), "isRead": true,
+                        "description": format!("text {id}"), "cf": {"cf_region": format!("r{id}")}});
+                }
                 let comments = self.comments.get(id).copied().unwrap_or(0).to_string();
                 json!({"id": id.to_string(), "departmentId": department, "threadCount": "1",
                     "commentCount": comments, "modifiedTime": time_in(&self.modified),

@@ -7,6 +7,7 @@ mod signer;
 mod batches;
 mod lists;
 mod snapshots;
+mod windows;
 
 mod departments;
 mod incremental;
