@@ -85,6 +85,8 @@ pub(crate) enum Rest {
     },
     /// The list again, newest first, until rows were created before a time.
     Newest { since_ms: u64 },
+    /// The children of the last page are all that is left.
+    Nothing,
 }
 
 /// A parent of children.

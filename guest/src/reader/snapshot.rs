@@ -54,6 +54,7 @@ pub(super) fn step<T: Transport>(
             return windows::step(api, table, snapshot, (from_ms, to_ms, end_ms), out);
         }
         Some(Rest::Newest { since_ms }) => return read_newest(api, table, snapshot, since_ms, out),
+        Some(Rest::Nothing) => return Ok(Progress::Done),
         None => {}
     }
     let limit = table.list.limit;
@@ -166,8 +167,7 @@ fn read_newest<T: Transport>(
         if snapshot.parents.is_empty() {
             return Ok(Progress::Done);
         }
-        // Whatever page comes after the children of this one is the last.
-        snapshot.rest = Some(Rest::Newest { since_ms: u64::MAX });
+        snapshot.rest = Some(Rest::Nothing);
     }
     Ok(progress)
 }
