@@ -214,7 +214,8 @@ impl<T: Transport> Api<T> {
         let now_ms = self.transport.now_ms();
         let is_old = |at_ms: u64| now_ms.abs_diff(at_ms) >= limits::EDITION_LIFE_MS;
         let is_known = self.session.edition.as_ref().is_some_and(|edition| !is_old(edition.asked_at_ms));
-        let is_due = self.edition_asked_ms.is_none_or(|at_ms| now_ms.abs_diff(at_ms) >= limits::EDITION_RETRY_MS);
+        let is_due =
+            self.edition_asked_ms.is_none_or(|at_ms| now_ms.abs_diff(at_ms) >= limits::EDITION_RETRY_MS);
         if !is_known && is_due {
             self.edition_asked_ms = Some(now_ms);
             // A failure changes nothing: the edition of yesterday, or the smallest, counts until it is known.

@@ -175,6 +175,10 @@ pub(crate) struct Window {
     pub(crate) to_ms: u64,
     /// End of the range that this window is a part of.
     pub(crate) end_ms: u64,
+    /// The created times of the rows, start, end and end of the whole, where more rows were modified within one
+    /// second than a search pages through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<(u64, u64, u64)>,
     /// Index into the table's cursor fields.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) cursor_field: usize,
@@ -229,13 +233,15 @@ mod tests {
             from_ms: 1,
             to_ms: 2,
             end_ms: 3,
+            created: Some((1, 2, 3)),
             cursor_field: 1,
             source_now_ms: Some(4),
             offset: Offset::default(),
         };
         let seen = BTreeMap::from([("7".to_owned(), 6)]);
         let child = Some(ChildPlace { parent: "7".to_owned(), child: "8".to_owned() });
-        let search = Search { window: Some(window), seen, scans_recycle_bin: true, child, ..Search::since(5) };
+        let search =
+            Search { window: Some(window), seen, scans_recycle_bin: true, child, ..Search::since(5) };
         for cursor in [
             Cursor::start(table, 5),
             Cursor::new(table, Phase::Search(search)),

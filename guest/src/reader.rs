@@ -145,9 +145,10 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, mut out: Output) 
         Incremental::Search { .. } => limits::SEARCH_WAIT_MS,
         Incremental::FullRefresh { every_ms } => every_ms,
     };
-    let cut_short_ms = out.failure.as_ref().map(|error| {
-        error.retry_after_ms.unwrap_or_default().max(limits::CUT_SHORT_WAIT_MS)
-    });
+    let cut_short_ms = out
+        .failure
+        .as_ref()
+        .map(|error| error.retry_after_ms.unwrap_or_default().max(limits::CUT_SHORT_WAIT_MS));
     warnings.extend(out.failure.map(|error| format!("the batch ended early: {error}")));
     Batch {
         changes: out.changes,

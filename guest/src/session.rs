@@ -61,7 +61,9 @@ pub(crate) struct Edition {
 }
 
 /// The edition of a stored session. One of an older version, a text without a time, is asked for again.
-fn edition<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Edition>, D::Error> {
+fn edition<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Edition>, D::Error> {
     let stored = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(stored).ok().flatten())
 }

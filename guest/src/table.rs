@@ -156,7 +156,8 @@ pub struct Detail {
 }
 
 impl Detail {
-    pub(crate) const DEFAULT: Self = Self { optional: false, include: None, search_is_complete: false, list_only_fields: &[] };
+    pub(crate) const DEFAULT: Self =
+        Self { optional: false, include: None, search_is_complete: false, list_only_fields: &[] };
 }
 
 /// Rows that belong to the rows of `list`: they are read parent by parent.

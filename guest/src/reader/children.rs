@@ -4,7 +4,7 @@
 //! Parents are finished one by one: the failure of one discards nothing of the others. A parent with more
 //! children than a batch holds is left in the middle, at a [`ChildPlace`].
 
-use super::{details, gives_up};
+use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::change::{Change, Operation};
@@ -12,6 +12,7 @@ use crate::cursor::ChildPlace;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
+use crate::record;
 use crate::row::{self, RowMeta};
 use crate::table::{ChildKind, Children, Table};
 use crate::transport::Transport;
@@ -188,7 +189,7 @@ impl Group<'_> {
         let is_expected = self.write == Write::Delete
             && !matches!(error.kind, Kind::RateLimited | Kind::Auth | Kind::Config)
             && error.code.as_deref() != Some("UNREACHABLE");
-        if is_expected || details::is_hidden(&error) || gives_up(api, self.table, (id, &error), counts) {
+        if is_expected || record::is_hidden(&error) || gives_up(api, self.table, (id, &error), counts) {
             out.skip(format!("the {}s of {id} are skipped: {error}", kind.name));
             return true;
         }
@@ -294,7 +295,7 @@ impl Group<'_> {
             // Deleted since it was listed.
             Some(Ok(None)) => return true,
             Some(Err(error)) => {
-                let is_hidden = details::is_hidden(&error);
+                let is_hidden = record::is_hidden(&error);
                 if !is_hidden && !gives_up(api, self.table, (&child.meta.id, &error), counts) {
                     out.failure.get_or_insert(error);
                     return false;
@@ -332,7 +333,7 @@ fn needs_record(write: Write, child: &Child) -> bool {
 
 /// True for a failure that is neither the absence of the record nor a lack of rights to it.
 fn is_failure(error: &Error) -> bool {
-    error.kind != Kind::NotFound && !details::is_hidden(error)
+    error.kind != Kind::NotFound && !record::is_hidden(error)
 }
 
 /// The child with its record and its time; none when it was deleted since it was listed.

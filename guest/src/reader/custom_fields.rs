@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::details::{self, Listed};
+use super::details::Listed;
 use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::error::{Kind, Result};
 use crate::members::{Members, Writer};
+use crate::record;
 use crate::row;
 use crate::table::Table;
 use crate::transport::Transport;
@@ -66,7 +67,7 @@ fn write<T: Transport>(
         }
         // Deleted since it was listed.
         Ok(None) => {}
-        Err(error) if details::is_hidden(&error) || gives_up(api, table, (id, &error), counts) => {
+        Err(error) if record::is_hidden(&error) || gives_up(api, table, (id, &error), counts) => {
             out.partial_row(|| format!("`{}` {id}", table.name), &error);
             out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
         }

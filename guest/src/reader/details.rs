@@ -1,13 +1,11 @@
 //! Completes listed rows with their records: the detail, laid over the list row, where the table has one.
 
-use serde_json::value::RawValue;
-
 use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::change::{Change, ChangeSource};
-use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::record::{self, Record};
 use crate::row::{self, RowMeta};
 use crate::table::Table;
 use crate::transport::Transport;
@@ -23,20 +21,6 @@ pub(super) struct Listed<'a> {
 /// True when rows of `table` are completed by one call each.
 pub(super) fn reads_details<T: Transport>(api: &Api<T>, table: &Table) -> bool {
     table.detail.is_some_and(|detail| !detail.optional || api.config().ticket_detail)
-}
-
-/// One record that this user may not see; others of the table may well be readable.
-pub(super) fn is_hidden(error: &Error) -> bool {
-    error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
-}
-
-/// The state of a listed row, by its detail.
-enum Detail {
-    Whole(RowMeta, String, Option<u64>),
-    /// This user may not see it.
-    Hidden(Error),
-    /// Deleted, or moved to another department, since it was listed.
-    Gone(Change),
 }
 
 /// Writes the rows in order, each completed by its detail where the table has one. A row whose detail fails is
@@ -56,38 +40,65 @@ pub(super) fn read<T: Transport>(
     }
     let paths: Vec<String> = listed.iter().filter_map(|row| table.record_path(&row.meta.id)).collect();
     let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return vec![false; listed.len()] };
-    let details: Vec<Result<Detail>> = listed
+    let records: Vec<Result<Record<'_>>> = listed
         .iter()
-        .zip(answers)
-        .map(|(row, answer)| judge(api.config(), table, row, answer, out.source))
+        .zip(&answers)
+        .map(|(row, answer)| record::judge(api.config(), table, &row.meta.id, answer))
         .collect();
-    let failed = details.iter().filter(|detail| detail.is_err()).count();
+    let failed = records.iter().filter(|record| record.is_err()).count();
     let counts = (failed, listed.len() - failed);
-    listed.iter().zip(details).map(|(row, detail)| write(api, table, row, detail, counts, out)).collect()
+    let answers = listed.iter().zip(&answers).zip(records);
+    answers.map(|((row, answer), record)| write(api, table, row, (answer, record), counts, out)).collect()
 }
 
-/// Writes one row. False when its detail failed.
+/// Writes one row from its detail. False when the detail failed. Of a record that is deleted, or moved to
+/// another department, since it was listed, incremental reading reports the delete; in a snapshot its absence
+/// does.
 fn write<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     listed: &Listed<'_>,
-    detail: Result<Detail>,
+    (answer, record): (&Result<Answer>, Result<Record<'_>>),
     counts: (usize, usize),
     out: &mut Output,
 ) -> bool {
     let id = &listed.meta.id;
-    match detail {
-        Ok(Detail::Whole(meta, row, as_of_ms)) => {
+    let is_incremental = out.source == ChangeSource::Incremental;
+    let as_of_ms = match answer {
+        Ok(answer) => answer.as_of_ms,
+        Err(error) => error.as_of_ms(),
+    };
+    let record = record.and_then(|record| match record {
+        Record::Present { meta, detail } => {
+            row_of(table, detail, listed, is_incremental).map(|row| Some((meta, row)))
+        }
+        _ if !is_incremental => Ok(None),
+        Record::Missing => {
+            out.push(deleted_since(table, listed, as_of_ms, out.source));
+            Ok(None)
+        }
+        Record::Trashed { detail } => {
+            out.delete(table, id, Some(detail.to_owned()), as_of_ms);
+            Ok(None)
+        }
+        Record::Foreign => {
+            out.delete(table, id, None, as_of_ms);
+            Ok(None)
+        }
+        Record::Hidden => Ok(None),
+    });
+    match record {
+        Ok(Some((meta, row))) => {
             api.forget_failures(table.name, id);
             out.row(table, &meta, row, as_of_ms);
         }
-        // In a snapshot its absence says so.
-        Ok(Detail::Gone(change)) if out.source == ChangeSource::Incremental => out.push(change),
-        Ok(Detail::Gone(_)) => {}
-        Ok(Detail::Hidden(error)) => {
-            out.partial_row(|| format!("`{}` {id}", table.name), &error);
-            out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
-        }
+        Ok(None) => match answer {
+            Err(error) if record::is_hidden(error) => {
+                out.partial_row(|| format!("`{}` {id}", table.name), error);
+                out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+            }
+            _ => {}
+        },
         Err(error) if gives_up(api, table, (id, &error), counts) => {
             out.incomplete = true;
             out.partial_row(|| format!("`{}` {id}", table.name), &error);
@@ -101,42 +112,15 @@ fn write<T: Transport>(
     true
 }
 
-/// What a detail says about a listed row. Pure.
-fn judge(
-    config: &Config,
-    table: &'static Table,
-    listed: &Listed<'_>,
-    answer: Result<Answer>,
-    source: ChangeSource,
-) -> Result<Detail> {
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) if error.kind == Kind::NotFound => {
-            return Ok(Detail::Gone(deleted_since(table, listed, error.as_of_ms(), source)));
-        }
-        Err(error) if is_hidden(&error) => return Ok(Detail::Hidden(error)),
-        Err(error) => return Err(error),
+/// The row of a detail: in a snapshot with all members that only the list has.
+fn row_of(table: &Table, detail: &str, listed: &Listed<'_>, is_incremental: bool) -> Result<String> {
+    let row = match is_incremental {
+        true => record::row(table, detail, Some(listed.row)),
+        false => row::overlay(detail, listed.row, |_| true),
     };
-    let detail = answer.object()?.map_or("{}", RawValue::get);
-    let meta = row::meta(detail).filter(|meta| meta.id == listed.meta.id).ok_or_else(|| {
-        Error::new(
-            Kind::Data,
-            format!("`{}` {}: the detail is of another record", table.name, listed.meta.id),
-        )
-        .hint("this is no answer of Zoho Desk: check `desk_url`")
-    })?;
-    if meta.deleted || !config.selects(table, detail) {
-        // A record that was moved since it was listed belongs to a department that is not selected: its
-        // members stay out.
-        let before = meta.deleted.then(|| detail.to_owned());
-        return Ok(Detail::Gone(Change::delete(table, &meta.id, before, answer.as_of_ms, source)));
-    }
-    let list_only = table.detail.map_or(&[][..], |detail| detail.list_only_fields);
-    let wanted = |name: &str| source != ChangeSource::Incremental || list_only.contains(&name);
-    let row = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
-        Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, meta.id))
-    })?;
-    Ok(Detail::Whole(meta, row, answer.as_of_ms))
+    row.ok_or_else(|| {
+        Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, listed.meta.id))
+    })
 }
 
 /// The delete of a listed row that the API answered 404 for. Without the source's clock its id is made from

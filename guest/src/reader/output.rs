@@ -67,7 +67,10 @@ impl Output {
         let mut warnings = std::mem::take(&mut self.warnings);
         if let Some(mut first) = self.first_partial.take() {
             if self.partial_rows > 1 {
-                first.push_str(&format!("; {} more rows of this batch have only these", self.partial_rows - 1));
+                first.push_str(&format!(
+                    "; {} more rows of this batch have only these",
+                    self.partial_rows - 1
+                ));
             }
             warnings.push(first);
         }
@@ -90,7 +93,13 @@ impl Output {
     }
 
     /// Adds a list row whose detail cannot be read: the sink keeps the members that it lacks.
-    pub(super) fn list_row(&mut self, table: &'static Table, meta: &RowMeta, row: &str, as_of_ms: Option<u64>) {
+    pub(super) fn list_row(
+        &mut self,
+        table: &'static Table,
+        meta: &RowMeta,
+        row: &str,
+        as_of_ms: Option<u64>,
+    ) {
         let change = Change::of_row(table, Operation::Read, meta, row.to_owned(), as_of_ms, self.source);
         self.push(Change { partial: true, ..change });
     }

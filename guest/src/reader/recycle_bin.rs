@@ -155,10 +155,13 @@ fn shared<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Res
     };
     if api.recycle_bin.as_mut().filter(is_usable).is_none() {
         let (entries, is_cut) = entries(api, horizon_ms)?;
-        let bin = RecycleBin { since_ms: horizon_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut };
+        let bin =
+            RecycleBin { since_ms: horizon_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut };
         api.recycle_bin = Some(bin);
     }
-    let Some(bin) = &mut api.recycle_bin else { return Ok(Scan { entries: Vec::new(), is_cut: false, read_ms: 0 }) };
+    let Some(bin) = &mut api.recycle_bin else {
+        return Ok(Scan { entries: Vec::new(), is_cut: false, read_ms: 0 });
+    };
     bin.used_by.push(table.name);
     Ok(Scan { entries: bin.entries.clone(), is_cut: bin.is_cut, read_ms: bin.read_at_ms })
 }
@@ -167,9 +170,10 @@ fn shared<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Res
 fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry>, bool)> {
     let mut page = 0;
     let mut rows = page_at(api, 0)?;
+    // A full page without a new record is the end of a recycle bin that lists the newest first, and only then.
     let is_oldest_first = rows.len() as u64 == PAGE
-        && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms < last.deleted_ms)
-        && rows.first().is_some_and(|first| first.deleted_ms < horizon_ms);
+        && rows.iter().all(|entry| entry.deleted_ms < horizon_ms)
+        && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms <= last.deleted_ms);
     if is_oldest_first {
         page = first_new_page(api, horizon_ms)?;
         rows = page_at(api, page)?;

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
 use crate::row::RowMeta;
-use crate::table::{Incremental, Table, TimeField};
+use crate::table::{CREATED, Incremental, Table, TimeField};
 use crate::time;
 use crate::transport::Transport;
 use crate::url::Path;
@@ -67,7 +67,7 @@ pub(super) fn step<T: Transport>(
     if window.offset.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
         // The window grew while it was read, or the search does not count its rows.
         out.has_moved = true;
-        return Ok(if halve(window, "more", out) {
+        return Ok(if halve(api, table, window, "more", out) {
             Progress::More
         } else {
             close(api, table, cursor_fields, search, out)
@@ -82,13 +82,21 @@ pub(super) fn step<T: Transport>(
             window.to_ms = window.end_ms;
             return Ok(close(api, table, cursor_fields, search, out));
         }
+        Err(error) if window.created.is_some() && error.kind == Kind::Data => {
+            // The window is read as far as the search pages.
+            api.remember_unsupported(table.name, CREATED.range);
+            out.has_moved = true;
+            window.created = None;
+            window.offset = Offset::default();
+            return Ok(Progress::More);
+        }
         Err(error) => return Err(error),
     };
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
     if window.offset.last_ids.is_empty()
         && let Ok(count) = answer.count()
         && count > limits::SEARCH_WINDOW_ROWS_MAX
-        && halve(window, &count.to_string(), out)
+        && halve(api, table, window, &count.to_string(), out)
     {
         out.has_moved = true;
         return Ok(Progress::More);
@@ -175,28 +183,43 @@ fn open(since_ms: u64, now_ms: u64) -> Window {
         from_ms: since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS),
         to_ms: end_ms,
         end_ms,
+        created: None,
         cursor_field: 0,
         source_now_ms: None,
         offset: Offset::default(),
     }
 }
 
-/// Halves a window that holds more rows than a search can page through, and restarts it. False when it is too
-/// short: then it is read as far as the search pages.
-fn halve(window: &mut Window, rows: &str, out: &mut Output) -> bool {
+/// Halves a window that holds more rows than a search can page through, and restarts it: by its times, or by
+/// the created times of its rows once it is a second long. False when both are too short: then it is read as
+/// far as the search pages.
+fn halve<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    window: &mut Window,
+    rows: &str,
+    out: &mut Output,
+) -> bool {
     let length = window.to_ms.saturating_sub(window.from_ms);
-    if length <= limits::SEARCH_WINDOW_MIN_MS {
-        out.warnings.push(format!(
-            "{rows} rows were modified within one second at {}; the search returns only {} of them: a full \
-             refresh of the table reads all",
-            time::format(window.from_ms),
-            limits::SEARCH_ROWS_MAX
-        ));
-        return false;
+    if length > limits::SEARCH_WINDOW_MIN_MS {
+        window.to_ms = window.from_ms + length / 2;
+        window.offset = Offset::default();
+        return true;
     }
-    window.to_ms = window.from_ms + length / 2;
-    window.offset = Offset::default();
-    true
+    let (from_ms, to_ms, end_ms) = window.created.unwrap_or((0, window.end_ms, window.end_ms));
+    let length = to_ms.saturating_sub(from_ms);
+    if length > limits::SEARCH_WINDOW_MIN_MS && !api.is_unsupported(table.name, CREATED.range) {
+        window.created = Some((from_ms, from_ms + length / 2, end_ms));
+        window.offset = Offset::default();
+        return true;
+    }
+    out.warnings.push(format!(
+        "{rows} rows were modified within one second at {}; the search returns only {} of them: a full \
+         refresh of the table reads all",
+        time::format(window.from_ms),
+        limits::SEARCH_ROWS_MAX
+    ));
+    false
 }
 
 /// Closes a window: opens the next part of the range, or the range of the next cursor field, or scans the
@@ -209,9 +232,20 @@ fn close<T: Transport>(
     out: &mut Output,
 ) -> Progress {
     let Some(window) = search.window.take() else { return Progress::More };
+    if let Some((_, created_ms, end_ms)) = window.created.filter(|(_, to_ms, end_ms)| to_ms < end_ms) {
+        let created = Some((created_ms, end_ms, end_ms));
+        search.window = Some(Window { created, offset: Offset::default(), ..window });
+        return Progress::More;
+    }
     let Window { to_ms, end_ms, source_now_ms, .. } = window;
     if to_ms < end_ms {
-        search.window = Some(Window { from_ms: to_ms, to_ms: end_ms, offset: Offset::default(), ..window });
+        search.window = Some(Window {
+            from_ms: to_ms,
+            to_ms: end_ms,
+            created: None,
+            offset: Offset::default(),
+            ..window
+        });
         return Progress::More;
     }
     let is_supported = |index: &usize| !api.is_unsupported(table.name, cursor_fields[*index].range);
@@ -274,11 +308,14 @@ fn refuses(error: &Error, field: TimeField) -> bool {
 }
 
 fn window_path(path: &str, field: TimeField, window: &Window) -> String {
-    let range = format!("{},{}", time::format(window.from_ms), time::format(window.to_ms));
-    Path::new(path)
-        .with(field.range, range)
+    let range = |from_ms, to_ms| format!("{},{}", time::format(from_ms), time::format(to_ms));
+    let mut path = Path::new(path)
+        .with(field.range, range(window.from_ms, window.to_ms))
         .with("sortBy", field.member)
         .with("from", window.offset.from - 1)
-        .with("limit", PAGE)
-        .into_string()
+        .with("limit", PAGE);
+    if let Some((from_ms, to_ms, _)) = window.created {
+        path = path.with(CREATED.range, range(from_ms, to_ms));
+    }
+    path.into_string()
 }

@@ -344,7 +344,10 @@ fn verify_length<T: Transport>(api: &mut Api<T>, table: &Table, listed: u64, out
         Ok(counted) => counted,
         Err(error) if listed > 0 || matches!(error.kind, Kind::Permission | Kind::NotFound | Kind::Data) => {
             if listed == 0 {
-                out.skip(format!("the list of `{}` is empty, and that cannot be checked: {error}", table.name));
+                out.skip(format!(
+                    "the list of `{}` is empty, and that cannot be checked: {error}",
+                    table.name
+                ));
             }
             return Ok(());
         }

@@ -65,7 +65,8 @@ pub(super) fn step<T: Transport>(
         Ok(answer) => answer,
         Err(error) if matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound) => {
             api.remember_unsupported(table.name, CREATED.range);
-            out.warnings.push(format!("`{}`: read on as a list, without search windows: {error}", table.name));
+            out.warnings
+                .push(format!("`{}`: read on as a list, without search windows: {error}", table.name));
             if let Some(Rest::Windows { list, .. }) = snapshot.rest.take() {
                 snapshot.offset = list;
             }

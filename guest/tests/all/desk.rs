@@ -52,6 +52,10 @@ pub(crate) struct State {
     pub refuse_created_time: bool,
     /// Tickets that the search does not find yet.
     pub unindexed: Vec<u32>,
+    /// Status of the recycle bin; 0: its records.
+    pub recycle_bin_status: u16,
+    /// The order of the recycle bin.
+    pub newest_deleted_first: bool,
     /// Refusals of parameters do not name them.
     pub vague: bool,
     /// The answer of the list of tickets; 0: its rows.
@@ -254,13 +258,20 @@ impl State {
                 .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": "ENTERPRISE"}]})),
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
+            "/api/v1/recycleBin" if self.recycle_bin_status != 0 => {
+                self.respond(self.recycle_bin_status, &json!({"errorCode": "REFUSED", "message": "m"}))
+            }
             "/api/v1/recycleBin" => {
                 let row = |(id, at): &(u32, u64)| {
                     json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id),
                         "deletedTime": time::format(*at)})
                 };
                 let from: usize = query["from"].parse().unwrap();
-                let rows: Vec<Value> = self.recycle_bin.iter().skip(from - 1).take(50).map(row).collect();
+                let mut bin = self.recycle_bin.clone();
+                if self.newest_deleted_first {
+                    bin.reverse();
+                }
+                let rows: Vec<Value> = bin.iter().skip(from - 1).take(50).map(row).collect();
                 self.respond(200, &json!({"data": rows}))
             }
             "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
@@ -374,7 +385,9 @@ impl State {
         };
         let (name, times) = match query.contains_key("customerResponseTimeRange") {
             true => ("customerResponseTimeRange", &self.responded),
-            false if query.contains_key("createdTimeRange") => ("createdTimeRange", &created),
+            false if query.contains_key("createdTimeRange") && !query.contains_key("modifiedTimeRange") => {
+                ("createdTimeRange", &created)
+            }
             false => ("modifiedTimeRange", &self.modified),
         };
         if self.refuse_response_time && name == "customerResponseTimeRange" {
@@ -389,7 +402,16 @@ impl State {
             let message = "Max search result iterable is 5000";
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
-        let found: Vec<(&u32, &u64)> = times.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let created_range =
+            query.get("createdTimeRange").map(|range| range.replace("%3A", ":").replace("%2C", ","));
+        let is_created = |id: &u32| match created_range.as_deref().and_then(|range| range.split_once(',')) {
+            Some((from, to)) => {
+                (time::parse(from).unwrap()..=time::parse(to).unwrap()).contains(&self.created_ms(*id))
+            }
+            None => true,
+        };
+        let is_found = |(id, at): &(&u32, &u64)| (from..=to).contains(*at) && is_created(id);
+        let found: Vec<(&u32, &u64)> = times.iter().filter(is_found).collect();
         let total = found.len();
         let rows: Vec<Value> = found
             .into_iter()

@@ -85,7 +85,11 @@ fn a_list_much_shorter_than_the_count_is_incomplete() {
     desk.set(|state| state.counted = 1_000);
     let batch = connect(&desk, json!({"ticket_detail": false})).read("tickets", None, LIMITS).unwrap();
     assert!(batch.caught_up && !batch.generation.unwrap().complete);
-    assert!(batch.warnings.iter().any(|text| text.contains("the source counts 1000")), "{:?}", batch.warnings);
+    assert!(
+        batch.warnings.iter().any(|text| text.contains("the source counts 1000")),
+        "{:?}",
+        batch.warnings
+    );
 }
 
 #[test]
