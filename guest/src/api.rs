@@ -82,6 +82,11 @@ impl<T: Transport> Api<T> {
         &self.transport
     }
 
+    /// Credits left today, by the last answer.
+    pub(crate) fn credits_left(&self) -> Option<u64> {
+        self.usage.credits_left
+    }
+
     pub(crate) fn take_usage(&mut self) -> Usage {
         std::mem::take(&mut self.usage)
     }

@@ -67,8 +67,17 @@ pub const SEARCH_SETTLED_MS: u64 = 24 * 60 * 60 * 1000;
 /// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
 pub const SEARCH_SEEN_MAX: usize = 50_000;
 
-/// `wait-ms` of a caught-up table that is read by search.
+/// Shortest `wait-ms` of a caught-up table that is read by search.
 pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
+
+/// Longest `wait-ms` of a caught-up table, when the day's credits come to an end.
+pub const SEARCH_WAIT_MAX_MS: u64 = 60 * 60 * 1000;
+
+/// Credits that one round of polls of all tables costs when little changes: ten searches and lists.
+pub const ROUND_CREDITS: u64 = 30;
+
+/// Percent of the credits left that polls may use within a day; the rest is for the portal's other users.
+pub const POLL_CREDITS_PERCENT: u64 = 50;
 
 /// A full refresh may start this much before it is due, so that a host that asks exactly then never misses a
 /// whole interval by a difference of clocks.

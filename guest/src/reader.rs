@@ -109,7 +109,7 @@ pub(crate) fn read<T: Transport>(
             break Progress::More;
         }
     };
-    Ok(conclude(table, cursor, progress, out))
+    Ok(conclude(table, cursor, progress, out, api.credits_left()))
 }
 
 /// How long a table that is read by full refresh has to wait; none when a snapshot is due. A host that
@@ -122,7 +122,13 @@ fn remaining_wait_ms(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Optio
 }
 
 /// The batch, with the cursor of the next phase where this one is done.
-fn conclude(table: &Table, cursor: Cursor, progress: Progress, mut out: Output) -> Batch {
+fn conclude(
+    table: &Table,
+    cursor: Cursor,
+    progress: Progress,
+    mut out: Output,
+    credits_left: Option<u64>,
+) -> Batch {
     let is_done = matches!(progress, Progress::Done);
     let mut warnings = out.take_warnings();
     let (generation, next) = match cursor.phase {
@@ -142,7 +148,7 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, mut out: Output) 
         Phase::Search(_) | Phase::Idle { .. } => (None, cursor),
     };
     let wait_ms = match table.incremental {
-        Incremental::Search { .. } => limits::SEARCH_WAIT_MS,
+        Incremental::Search { .. } => search_wait_ms(credits_left),
         Incremental::FullRefresh { every_ms } => every_ms,
     };
     let cut_short_ms = out
@@ -159,6 +165,14 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, mut out: Output) 
         warnings,
         partial_rows: out.partial_rows,
     }
+}
+
+/// The wait of a caught-up table that is read by search: what polls may use of the credits left, spread over a
+/// day.
+fn search_wait_ms(credits_left: Option<u64>) -> u64 {
+    let Some(left) = credits_left else { return limits::SEARCH_WAIT_MS };
+    let rounds = left * limits::POLL_CREDITS_PERCENT / 100 / limits::ROUND_CREDITS;
+    (86_400_000 / rounds.max(1)).clamp(limits::SEARCH_WAIT_MS, limits::SEARCH_WAIT_MAX_MS)
 }
 
 /// The phase after a snapshot.
@@ -223,4 +237,18 @@ fn gives_up<T: Transport>(
 fn repeating(path: &str) -> Error {
     Error::new(Kind::Data, format!("{path} repeats the same rows for every `from`"))
         .hint("this server does not page as Zoho Desk does: check `desk_url`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_become_rarer_when_the_days_credits_come_to_an_end() {
+        const MINUTE_MS: u64 = 60_000;
+        for (left, wait_min) in [(150_000, 5), (20_000, 5), (5_000, 17), (3_000, 28), (500, 60), (0, 60)] {
+            assert_eq!(search_wait_ms(Some(left)) / MINUTE_MS, wait_min, "{left} credits left");
+        }
+        assert_eq!(search_wait_ms(None), 5 * MINUTE_MS, "the source does not say");
+    }
 }

@@ -57,7 +57,9 @@ pub(super) fn step<T: Transport>(
     if search.scans_recycle_bin {
         return recycle_bin::scan(api, table, search, out);
     }
-    let now_ms = api.transport().now_ms();
+    // The later of the two clocks: what is too late is cut off when the source has answered.
+    let host_ms = api.transport().now_ms();
+    let now_ms = api.to_source_clock(host_ms).max(host_ms);
     let since_ms = search.since_ms;
     let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
     let index = window.cursor_field;
