@@ -2,16 +2,21 @@
 //! turns answers into values or errors. Owns the session; knows no table.
 
 mod answer;
+mod pace;
+
+use std::collections::VecDeque;
 
 pub(crate) use answer::Answer;
 #[cfg(test)]
 pub(crate) use answer::answer_of;
+pub(crate) use pace::Pace;
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
-use crate::session::{KeySet, Session};
+use crate::reader::RecycleBin;
+use crate::session::{Edition, KeySet, Session};
 use crate::transport::{Failure, Method, Request, Response, Transport};
 use crate::url::Origin;
 use crate::webhook::Trust;
@@ -32,11 +37,22 @@ pub(crate) struct Api<T> {
     config: Config,
     session: Session,
     usage: Usage,
+    /// When the organization was last asked for.
+    edition_asked_ms: Option<u64>,
+    /// The recycle bin as last read, for the other tables of the same round.
+    pub(crate) recycle_bin: Option<RecycleBin>,
 }
 
 impl<T: Transport> Api<T> {
     pub(crate) fn new(transport: T, config: Config, session: Session) -> Self {
-        Self { transport, config, session, usage: Usage::default() }
+        Self {
+            transport,
+            config,
+            session,
+            usage: Usage::default(),
+            edition_asked_ms: None,
+            recycle_bin: None,
+        }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -64,6 +80,11 @@ impl<T: Transport> Api<T> {
 
     pub(crate) fn transport(&self) -> &T {
         &self.transport
+    }
+
+    /// Credits left today, by the last answer.
+    pub(crate) fn credits_left(&self) -> Option<u64> {
+        self.usage.credits_left
     }
 
     pub(crate) fn take_usage(&mut self) -> Usage {
@@ -108,21 +129,54 @@ impl<T: Transport> Api<T> {
         self.call(Method::Get, path, None)
     }
 
-    /// GETs all paths, at most `at_once` in flight; one result each, in order. The outer error is about the
-    /// token.
-    pub(crate) fn get_all(&mut self, paths: &[String], at_once: usize) -> Result<Vec<Result<Answer>>> {
-        let calls: Vec<Call> = paths.iter().map(|path| Call::get(path)).collect();
-        self.call_all(&calls, at_once)
+    /// GETs all paths, as many in flight as the source takes; one result each, in order. A call that may
+    /// succeed later is repeated after the others. The outer error is about the token.
+    pub(crate) fn get_each(&mut self, paths: &[String]) -> Result<Vec<Result<Answer>>> {
+        self.get_some(paths, usize::MAX)
     }
 
-    /// [`Api::get_all`] with as many in flight as the edition allows.
-    pub(crate) fn get_each(&mut self, paths: &[String]) -> Result<Vec<Result<Answer>>> {
-        let at_once = match paths.len() {
-            0 => return Ok(Vec::new()),
-            1 => 1,
-            _ => self.concurrency(),
-        };
-        self.get_all(paths, at_once)
+    /// [`Api::get_each`] with at most `most` in flight.
+    pub(crate) fn get_some(&mut self, paths: &[String], most: usize) -> Result<Vec<Result<Answer>>> {
+        let mut results: Vec<Option<Result<Answer>>> = Vec::new();
+        results.resize_with(paths.len(), || None);
+        let mut queue: VecDeque<(usize, u32)> = (0..paths.len()).map(|index| (index, 1)).collect();
+        let mut is_proven = false;
+        while !queue.is_empty() {
+            let level = if paths.len() == 1 { 1 } else { self.concurrency().min(most) };
+            // The first calls show whether the level is right; only then it is worth keeping all busy.
+            let size = if is_proven { level * limits::WAVE_CALLS } else { level };
+            let wave: Vec<(usize, u32)> = queue.drain(..size.min(queue.len())).collect();
+            let calls: Vec<Call> = wave.iter().map(|(index, _)| Call::get(&paths[*index])).collect();
+            let answers = self.call_all(&calls, level)?;
+            let refused = answers.iter().filter(|answer| is_too_many(answer)).count();
+            let is_outage = wave.iter().all(|(_, attempt)| *attempt == 1)
+                && answers.iter().all(|answer| matches!(answer, Err(error) if concerns_all(error)));
+            self.adapt(level, wave.len(), refused);
+            is_proven = refused == 0;
+            for ((index, attempt), answer) in wave.into_iter().zip(answers) {
+                let is_repeated = attempt < limits::ATTEMPTS && answer.as_ref().is_err_and(may_pass);
+                if is_repeated && !(is_outage && (refused == 0 || level == 1)) {
+                    queue.push_back((index, attempt + 1));
+                }
+                results[index] = Some(answer);
+            }
+            if is_outage && (refused == 0 || level == 1) {
+                break;
+            }
+        }
+        let failure = results.iter().flatten().find_map(|result| result.as_ref().err().cloned());
+        let not_asked = || Err(failure.clone().unwrap_or_else(no_answer));
+        Ok(results.into_iter().map(|result| result.unwrap_or_else(not_asked)).collect())
+    }
+
+    /// Lowers or raises the number of calls in flight after a wave of calls.
+    fn adapt(&mut self, level: usize, calls: usize, refused: usize) {
+        let now_ms = self.transport.now_ms();
+        if refused > 0 {
+            self.session.pace = Some(Pace::refused(level, now_ms));
+        } else if let Some(pace) = self.session.pace {
+            self.session.pace = pace.answered(calls, self.edition_allows(), now_ms);
+        }
     }
 
     /// Sends one call.
@@ -159,14 +213,24 @@ impl<T: Transport> Api<T> {
         })
     }
 
-    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users.
-    /// Asks for the organization's edition once per session.
+    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users, or
+    /// fewer while the source refuses so many. Asks for the organization's edition once a day.
     pub(crate) fn concurrency(&mut self) -> usize {
-        if self.session.edition.is_none() {
-            let edition = self.organization().ok().flatten().and_then(|found| found.edition);
-            self.session.edition = Some(edition.unwrap_or_else(|| "UNKNOWN".to_owned()));
+        let now_ms = self.transport.now_ms();
+        let is_old = |at_ms: u64| now_ms.abs_diff(at_ms) >= limits::EDITION_LIFE_MS;
+        let is_known = self.session.edition.as_ref().is_some_and(|edition| !is_old(edition.asked_at_ms));
+        let is_due =
+            self.edition_asked_ms.is_none_or(|at_ms| now_ms.abs_diff(at_ms) >= limits::EDITION_RETRY_MS);
+        if !is_known && is_due {
+            self.edition_asked_ms = Some(now_ms);
+            // A failure changes nothing: the edition of yesterday, or the smallest, counts until it is known.
+            drop(self.organization());
         }
-        edition_concurrency(self.session.edition.as_deref().unwrap_or_default())
+        Pace::level(self.session.pace.as_ref(), self.edition_allows())
+    }
+
+    fn edition_allows(&self) -> usize {
+        edition_concurrency(self.session.edition.as_ref().map_or("", |edition| edition.name.as_str()))
     }
 
     /// The configured organization as `GET /organizations` lists it; none when the token does not see it.
@@ -174,22 +238,49 @@ impl<T: Transport> Api<T> {
         let found = answer::organizations(&self.get("/api/v1/organizations")?)?
             .into_iter()
             .find(|organization| organization.id == self.config.organization_id);
-        if let Some(edition) = found.as_ref().and_then(|found| found.edition.clone()) {
-            self.session.edition = Some(edition);
-        }
+        let name = found.as_ref().and_then(|found| found.edition.clone()).unwrap_or_default();
+        self.session.edition = Some(Edition { name, asked_at_ms: self.transport.now_ms() });
         Ok(found)
     }
 
     /// True when this portal refused an optional parameter.
     pub(crate) fn is_unsupported(&self, table: &str, parameter: &str) -> bool {
-        let is_it = |entry: &String| entry.split_once('.') == Some((table, parameter));
-        self.session.unsupported_parameters.iter().any(is_it)
+        self.session.refused_parameters.contains_key(&format!("{table}.{parameter}"))
     }
 
     /// Remembers that this portal refuses an optional parameter.
     pub(crate) fn remember_unsupported(&mut self, table: &str, parameter: &str) {
-        if !self.is_unsupported(table, parameter) {
-            self.session.unsupported_parameters.push(format!("{table}.{parameter}"));
+        let now_ms = self.transport.now_ms();
+        self.session.refused_parameters.entry(format!("{table}.{parameter}")).or_insert(now_ms);
+    }
+
+    /// Forgets refusals that are a week old: the portal may have changed. Called before a snapshot begins,
+    /// because what is sent must not change while it is read.
+    pub(crate) fn forget_old_refusals(&mut self, table: &str) {
+        let now_ms = self.transport.now_ms();
+        let is_of = |name: &str| name.split_once('.').is_some_and(|(of, _)| of == table);
+        self.session.refused_parameters.retain(|name, at_ms| {
+            !is_of(name) || now_ms.abs_diff(*at_ms) < limits::REFUSED_PARAMETER_LIFE_MS
+        });
+    }
+
+    /// Counts a failure of one record. True when it failed before in other calls, a while ago: then it is
+    /// written without its detail.
+    pub(crate) fn gives_up(&mut self, table: &str, id: &str, failures: u32) -> bool {
+        let now_ms = self.transport.now_ms();
+        let failed = &mut self.session.failed_records;
+        if failed.len() >= limits::FAILED_RECORDS_MAX {
+            failed.clear();
+        }
+        let (count, since_ms) = failed.entry(format!("{table}.{id}")).or_insert((0, now_ms));
+        *count += 1;
+        *count >= failures && now_ms.abs_diff(*since_ms) >= limits::FAILED_RECORD_MS
+    }
+
+    /// Forgets the failures of a record that was read, or given up.
+    pub(crate) fn forget_failures(&mut self, table: &str, id: &str) {
+        if !self.session.failed_records.is_empty() {
+            self.session.failed_records.remove(&format!("{table}.{id}"));
         }
     }
 
@@ -327,6 +418,27 @@ impl Call {
 
 fn no_answer() -> Error {
     Error::new(Kind::Internal, "the transport gave no answer")
+}
+
+/// True when the source refused the call because too many are in flight; a used-up day is another refusal.
+fn is_too_many(answer: &Result<Answer>) -> bool {
+    matches!(answer, Err(error) if error.kind == Kind::RateLimited && may_pass(error))
+}
+
+/// True when the same call may succeed at once.
+fn may_pass(error: &Error) -> bool {
+    match error.kind {
+        Kind::Unavailable => error.code.as_deref() != Some("UNREACHABLE"),
+        Kind::RateLimited => {
+            error.retry_after_ms.is_none() && error.code.as_deref() != Some("THRESHOLD_EXCEEDED")
+        }
+        _ => false,
+    }
+}
+
+/// True for a failure that other calls share as a rule; a record may be deleted or hidden by itself.
+fn concerns_all(error: &Error) -> bool {
+    error.kind != Kind::NotFound && error.code.as_deref() != Some("FORBIDDEN")
 }
 
 fn failed(host: &str, failure: Failure) -> Error {

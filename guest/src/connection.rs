@@ -80,10 +80,7 @@ impl<T: Transport> Connection<T> {
     /// Rows of a table; none where the API cannot count them.
     pub fn count(&mut self, table: &str) -> Result<Option<u64>> {
         let table = self.table(table)?;
-        match table.count {
-            Some(path) => self.api.get(path)?.count().map(Some),
-            None => Ok(None),
-        }
+        reader::count(&mut self.api, table)
     }
 
     pub fn cursor_at(&self, table: &str, time_ms: u64) -> Result<String> {

@@ -43,6 +43,25 @@ pub(crate) struct Snapshot {
     #[serde(default)]
     pub(crate) partition: usize,
     pub(crate) offset: Offset,
+    /// What decides which rows the list has and in which order; none in cursors of older versions. When it is
+    /// another one now, the offset is of another list, and the snapshot begins again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) list: Option<String>,
+    /// Rows behind the offset that were written, because a row before them failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) written: Vec<String>,
+    /// Parents before the offset whose children are still to be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parents: Vec<Parent>,
+    /// The place within the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) child: Option<ChildPlace>,
+    /// How a long list goes on; none while it is read as a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rest: Option<Rest>,
+    /// `createdTime` of the last row of the list so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_created_ms: Option<u64>,
     /// A row was skipped that the sink may hold: the snapshot ends without a comparison.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
@@ -51,12 +70,66 @@ pub(crate) struct Snapshot {
     pub(crate) pages_at_once: usize,
 }
 
+/// The rest of a list whose pages have become dear: by search windows over the created time, of which the
+/// snapshot's offset is a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub(crate) enum Rest {
+    /// A window, both ends included, of the range up to `end_ms`.
+    Windows {
+        from_ms: u64,
+        to_ms: u64,
+        end_ms: u64,
+        /// The place where the list was left.
+        list: Offset,
+    },
+    /// The list again, newest first, until rows were created before a time.
+    Newest { since_ms: u64 },
+    /// The children of the last page are all that is left.
+    Nothing,
+}
+
+/// A parent of children.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parent {
+    pub(crate) id: String,
+    /// Its counters, as a JSON object.
+    pub(crate) row: String,
+}
+
+/// A place among the children of one parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChildPlace {
+    pub(crate) parent: String,
+    /// The last child that was written.
+    pub(crate) child: String,
+}
+
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
 fn one() -> usize {
     1
+}
+
+impl Snapshot {
+    pub(crate) fn start(now_ms: u64) -> Self {
+        Self {
+            started_at_ms: now_ms,
+            source_started_at_ms: None,
+            partition: 0,
+            offset: Offset::default(),
+            list: None,
+            written: Vec::new(),
+            parents: Vec::new(),
+            child: None,
+            rest: None,
+            last_created_ms: None,
+            incomplete: false,
+            pages_at_once: 1,
+        }
+    }
 }
 
 /// Incremental reading by search.
@@ -73,6 +146,26 @@ pub(crate) struct Search {
     /// as in `reader/seen.rs`.
     #[serde(default)]
     pub(crate) seen: BTreeMap<String, u64>,
+    /// The windows are read, and the recycle bin is next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) scans_recycle_bin: bool,
+    /// The place within the children of a parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) child: Option<ChildPlace>,
+}
+
+impl Search {
+    /// Incremental reading of everything since a time.
+    pub(crate) fn since(since_ms: u64) -> Self {
+        Self {
+            since_ms,
+            window: None,
+            recycle_bin_since_ms: since_ms,
+            seen: BTreeMap::new(),
+            scans_recycle_bin: false,
+            child: None,
+        }
+    }
 }
 
 /// One window of times, both ends included.
@@ -82,6 +175,10 @@ pub(crate) struct Window {
     pub(crate) to_ms: u64,
     /// End of the range that this window is a part of.
     pub(crate) end_ms: u64,
+    /// The created times of the rows, start, end and end of the whole, where more rows were modified within one
+    /// second than a search pages through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<(u64, u64, u64)>,
     /// Index into the table's cursor fields.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) cursor_field: usize,
@@ -98,23 +195,13 @@ impl Cursor {
 
     /// The cursor at the start of a snapshot.
     pub(crate) fn start(table: &Table, now_ms: u64) -> Self {
-        Self::new(
-            table,
-            Phase::Snapshot(Snapshot {
-                started_at_ms: now_ms,
-                source_started_at_ms: None,
-                partition: 0,
-                offset: Offset::default(),
-                incomplete: false,
-                pages_at_once: 1,
-            }),
-        )
+        Self::new(table, Phase::Snapshot(Snapshot::start(now_ms)))
     }
 
     /// Parses the cursor of an earlier batch of `table`.
     pub(crate) fn parse(table: &Table, json: &str) -> Result<Self> {
         let refused = |what: String| {
-            Error::new(Kind::Config, format!("cursor of table `{}`: {what}", table.name)).hint(
+            Error::new(Kind::Data, format!("cursor of table `{}`: {what}", table.name)).hint(
                 "read the table from the beginning: `sync --full-refresh`, or `state reset` for the table",
             )
         };
@@ -146,12 +233,15 @@ mod tests {
             from_ms: 1,
             to_ms: 2,
             end_ms: 3,
+            created: Some((1, 2, 3)),
             cursor_field: 1,
             source_now_ms: Some(4),
             offset: Offset::default(),
         };
         let seen = BTreeMap::from([("7".to_owned(), 6)]);
-        let search = Search { since_ms: 5, window: Some(window), recycle_bin_since_ms: 8, seen };
+        let child = Some(ChildPlace { parent: "7".to_owned(), child: "8".to_owned() });
+        let search =
+            Search { window: Some(window), seen, scans_recycle_bin: true, child, ..Search::since(5) };
         for cursor in [
             Cursor::start(table, 5),
             Cursor::new(table, Phase::Search(search)),
@@ -171,7 +261,7 @@ mod tests {
             (tables::ALL[0], "{}", "cannot be read"),
         ] {
             let error = Cursor::parse(table, json).unwrap_err();
-            assert_eq!(error.kind, Kind::Config);
+            assert_eq!(error.kind, Kind::Data, "of this table alone, not of the connection");
             assert!(error.message.contains(says), "{error}");
         }
     }

@@ -27,6 +27,9 @@ pub const LIST_PAGES_AT_ONCE: usize = 4;
 /// Stored ids of the rows before a page boundary, to find the boundary again after rows moved.
 pub const LAST_IDS_MAX: usize = 12;
 
+/// Remembered last rows of earlier pages of a list, thinned with their distance: enough for the longest list.
+pub const TRAIL_MAX: usize = 40;
+
 /// Consecutive full pages without a new row before a read fails: the server ignores `from`.
 pub const STALE_PAGES_MAX: u32 = 4;
 
@@ -53,12 +56,28 @@ pub const SEARCH_OVERLAP_MS: u64 = 30 * 60 * 1000;
 /// A window of one second is not split further: times are whole seconds in most answers.
 pub const SEARCH_WINDOW_MIN_MS: u64 = 1000;
 
-/// Rows of the overlap that the cursor holds as seen; beyond it the oldest are read again, which costs calls
-/// only.
-pub const SEARCH_SEEN_MAX: usize = 2000;
+/// Place in a list from which on the rest is read by search windows: a page costs 10 credits from here on, and
+/// 100 at the end of a long list (`zoho-desk-api.md` §5.2), and a page of a search window 3 to 5.
+pub const LIST_ROWS_MAX: u64 = 10_000;
 
-/// `wait-ms` of a caught-up table that is read by search.
+/// Rows created or modified less than this before a snapshot are not taken from the search index, which lags.
+pub const SEARCH_SETTLED_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
+/// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
+pub const SEARCH_SEEN_MAX: usize = 50_000;
+
+/// Shortest `wait-ms` of a caught-up table that is read by search.
 pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
+
+/// Longest `wait-ms` of a caught-up table, when the day's credits come to an end.
+pub const SEARCH_WAIT_MAX_MS: u64 = 60 * 60 * 1000;
+
+/// Credits that one round of polls of all tables costs when little changes: ten searches and lists.
+pub const ROUND_CREDITS: u64 = 30;
+
+/// Percent of the credits left that polls may use within a day; the rest is for the portal's other users.
+pub const POLL_CREDITS_PERCENT: u64 = 50;
 
 /// A full refresh may start this much before it is due, so that a host that asks exactly then never misses a
 /// whole interval by a difference of clocks.
@@ -126,9 +145,15 @@ pub const SIGNING_KEYS_STALE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// rejected, and those behind it are verified with the known keys.
 pub const SIGNING_KEYS_OUTAGE_MS: u64 = 10 * 60 * 1000;
 
-/// Parents whose children are read together: enough to use every allowed call, few enough for their rows to
-/// fit in memory.
+/// Parents whose children are read together: enough to use every allowed call.
 pub const PARENTS_AT_ONCE: usize = 20;
+
+/// Children, by the counters of their parents, that are read together; also the records of one parent that are
+/// held at once. A hundred mails of 200 KB fit in memory several times.
+pub const CHILDREN_AT_ONCE: usize = 100;
+
+/// Children that a parent without counters is taken to have.
+pub const CHILDREN_UNKNOWN: usize = 5;
 
 /// Pages of one parent's children; the rest of a ticket with more than this many hundred replies is skipped.
 pub const CHILD_PAGES_MAX: u64 = 50;
@@ -137,8 +162,12 @@ pub const CHILD_PAGES_MAX: u64 = 50;
 /// second.
 pub const SETTLED_MS: u64 = 5_000;
 
-/// Overlap of two scans of the recycle bin: its times are whole seconds.
-pub const RECYCLE_BIN_OVERLAP_MS: u64 = 60 * 1000;
+/// Overlap of two scans of the recycle bin: a bulk delete is carried out later than it is dated, and the times
+/// are whole seconds.
+pub const RECYCLE_BIN_OVERLAP_MS: u64 = 30 * 60 * 1000;
+
+/// How long one reading of the recycle bin serves the other tables of the same round.
+pub const RECYCLE_BIN_SHARED_MS: u64 = 60 * 1000;
 
 /// Parents in the recycle bin whose children one scan lists at most: two calls each.
 pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;
@@ -146,3 +175,44 @@ pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;
 /// Pages of the recycle bin that one scan reads at most: two thousand deletes between two scans. The next
 /// snapshot finds the others.
 pub const RECYCLE_BIN_PAGES_MAX: u64 = 40;
+
+/// `wait-ms` of a batch that a failure ended, where the source does not say how long to wait.
+pub const CUT_SHORT_WAIT_MS: u64 = 1000;
+
+/// Calls of one record, list or page within one batch, the repeated ones after all others.
+pub const ATTEMPTS: u32 = 3;
+
+/// Calls that are handed over together for each one in flight: few enough to notice soon that the source
+/// refuses them, enough to keep every allowed call busy.
+pub const WAVE_CALLS: usize = 8;
+
+/// Calls answered before one more is put in flight.
+pub const PACE_CALLS: usize = 50;
+
+/// How long a number of calls in flight that was refused is not tried again: other users come and go.
+pub const PACE_RETRY_MS: u64 = 10 * 60 * 1000;
+
+/// The organization's edition is asked for again after this long: editions are changed, and trials end.
+pub const EDITION_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Shortest time between two calls for the edition while they fail.
+pub const EDITION_RETRY_MS: u64 = 60 * 1000;
+
+/// A refused optional parameter is tried again after this long, with the next snapshot.
+pub const REFUSED_PARAMETER_LIFE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// A record is given up when it fails in two calls this far apart while others can be read.
+pub const FAILED_RECORD_MS: u64 = 10 * 1000;
+
+/// Calls in which a record must fail when others can be read, and when there are no others.
+pub const FAILED_RECORD_CALLS: (u32, u32) = (2, 5);
+
+/// Failing records that may be given up although no other could be read; more are an outage.
+pub const FAILED_RECORDS_ALONE: usize = 3;
+
+/// Failing records that the session holds.
+pub const FAILED_RECORDS_MAX: usize = 1000;
+
+/// A token younger than this is not the cause of a refusal that also has another meaning. Renewed this often
+/// by a call that is always refused, it stays far below ten tokens in ten minutes.
+pub const TOKEN_NEW_MS: u64 = 10 * 60 * 1000;

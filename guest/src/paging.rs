@@ -5,7 +5,9 @@
 //! before the offset moves every later row one place forward, so that the next page would skip one. Therefore
 //! each page starts with the last row of the page before. If that row is where it should be, nothing moved.
 //! If not, one of the last ids is looked for on the page; if none is there, the offset steps back until one
-//! is. A short page is the end of the list only if it shows one of the last ids.
+//! is, or until one of the trail is: the last rows of earlier pages, few of them far back, so that deleting all
+//! last rows does not lead back to the first page. A short page is the end of the list only if it shows one of
+//! these ids.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,9 @@ pub(crate) struct Offset {
     pub(crate) from: u64,
     /// Ids of the rows last accepted, oldest first.
     pub(crate) last_ids: Vec<String>,
+    /// The last rows of earlier pages with their places, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    trail: Vec<(u64, String)>,
     /// Consecutive full pages without a new row.
     #[serde(default, skip_serializing_if = "is_zero")]
     stale_pages: u32,
@@ -42,7 +47,7 @@ pub(crate) enum PageOutcome {
 
 impl Default for Offset {
     fn default() -> Self {
-        Self { from: 1, last_ids: Vec::new(), stale_pages: 0 }
+        Self { from: 1, last_ids: Vec::new(), trail: Vec::new(), stale_pages: 0 }
     }
 }
 
@@ -59,7 +64,9 @@ impl Offset {
         if self.last_ids.is_empty() {
             return if ids.is_empty() { PageOutcome::End } else { self.advance(ids, 0) };
         }
-        let last_known = self.last_ids.iter().rev().find_map(|known| ids.iter().rposition(|id| id == known));
+        let known = self.last_ids.iter().rev().chain(self.trail.iter().rev().map(|(_, id)| id));
+        let mut known = known.filter_map(|known| ids.iter().rposition(|id| id == known));
+        let last_known = known.next();
         match last_known {
             Some(index) if index + 1 < ids.len() => self.advance(ids, index + 1),
             Some(_) if length < limit => PageOutcome::End,
@@ -89,12 +96,36 @@ impl Offset {
     }
 
     fn advance(&mut self, ids: &[&str], first_new: usize) -> PageOutcome {
+        if let Some(last) = self.last_ids.pop() {
+            self.trail.retain(|(from, _)| *from < self.from);
+            self.trail.push((self.from, last));
+            thin(&mut self.trail, ids.len() as u64);
+        }
         self.from += ids.len() as u64 - 1;
         self.stale_pages = 0;
         let keep = ids.len().saturating_sub(limits::LAST_IDS_MAX);
         self.last_ids = ids[keep..].iter().map(|id| (*id).to_owned()).collect();
         PageOutcome::NewRows(first_new)
     }
+}
+
+/// Keeps the oldest and the newest place of each distance from the last place: one to two pages back, two to
+/// four, four to eight and so on.
+fn thin(trail: &mut Vec<(u64, String)>, page: u64) {
+    let Some(last) = trail.last().map(|(from, _)| *from) else { return };
+    let distance = |from: u64| ((last - from) / page.max(1) + 1).ilog2();
+    let distances: Vec<u32> = trail.iter().map(|(from, _)| distance(*from)).collect();
+    let is_kept = |index: usize| {
+        let of = |other: Option<&u32>| other != distances.get(index);
+        of(index.checked_sub(1).and_then(|before| distances.get(before))) || of(distances.get(index + 1))
+    };
+    let mut index = 0;
+    trail.retain(|_| {
+        index += 1;
+        is_kept(index - 1)
+    });
+    let excess = trail.len().saturating_sub(limits::TRAIL_MAX);
+    trail.drain(..excess);
 }
 
 #[cfg(test)]
@@ -166,6 +197,34 @@ mod tests {
     }
 
     #[test]
+    fn deleting_every_last_row_of_a_page_costs_few_requests() {
+        let undisturbed = read(&mut (0..5_000).collect(), |_, _| {}).1;
+        for deleted in [12, 40, 400] {
+            let mut list: Vec<u32> = (0..5_000).collect();
+            let (seen, requests) = read(&mut list, |request, list| {
+                if request == 400 {
+                    list.drain(3_601 - deleted..3_601);
+                }
+            });
+            assert!(list.iter().all(|id| seen.contains(id)), "deleted {deleted}");
+            let most = undisturbed + 3 * deleted as u32 / LIMIT as u32 + 5;
+            assert!(requests <= most, "deleted {deleted}: {requests} requests, {most} are enough");
+        }
+    }
+
+    #[test]
+    fn the_trail_of_a_long_list_stays_short() {
+        let mut offset = Offset::default();
+        for page in 0..20_000u32 {
+            let ids: Vec<String> = (page * 9..page * 9 + 10).map(|id| id.to_string()).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            offset.accept(LIMIT, &ids);
+        }
+        assert!((20..=limits::TRAIL_MAX).contains(&offset.trail.len()), "{:?}", offset.trail);
+        assert!(offset.trail[0].0 < 110_000, "its oldest place is far back: {:?}", offset.trail[0]);
+    }
+
+    #[test]
     fn rows_inserted_in_front_skip_no_row() {
         let mut next = 1000;
         let mut list: Vec<u32> = (0..120).collect();
@@ -206,7 +265,7 @@ mod tests {
 
     #[test]
     fn planned_pages_overlap_by_one_row() {
-        let offset = Offset { from: 100, last_ids: vec!["x".into()], stale_pages: 0 };
+        let offset = Offset { from: 100, last_ids: vec!["x".into()], ..Offset::default() };
         assert_eq!(offset.plan(100, 3), [100, 199, 298]);
     }
 

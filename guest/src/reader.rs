@@ -1,10 +1,11 @@
 //! One `read` call: continues from a cursor until a bound is reached or nothing is left, and returns the next
 //! cursor.
 //!
-//! A failure ends the batch after the last complete row. The rows before it are returned, and the failure is
+//! A failure ends the batch. What was read until then is returned, with the time to wait; the failure is
 //! reported by the next call if it persists.
 
 mod snapshot;
+mod windows;
 
 mod search;
 mod seen;
@@ -14,9 +15,11 @@ mod custom_fields;
 mod details;
 mod recycle_bin;
 
+mod count;
 mod output;
 
-use std::collections::BTreeMap;
+pub(crate) use count::count;
+pub(crate) use recycle_bin::RecycleBin;
 
 use output::{Output, Progress};
 
@@ -46,6 +49,8 @@ pub struct Batch {
     pub caught_up: bool,
     pub wait_ms: Option<u64>,
     pub warnings: Vec<String>,
+    /// Rows that have only the members of the list, because their details cannot be read.
+    pub partial_rows: u64,
 }
 
 /// The contract's `generation`.
@@ -76,6 +81,13 @@ pub(crate) fn read<T: Transport>(
         // Ids of generations rise, also when the clock was set back.
         cursor = Cursor::start(table, now_ms.max(last_snapshot_ms + 1));
     }
+    if let (Phase::Search(search), Incremental::FullRefresh { .. }) = (&cursor.phase, table.incremental) {
+        // A cursor of a version that read this table by search.
+        cursor = Cursor::start(table, now_ms.max(search.since_ms + 1));
+    }
+    if let Phase::Snapshot(snapshot) = &mut cursor.phase {
+        snapshot::prepare(api, table, snapshot);
+    }
     let source = match cursor.phase {
         Phase::Snapshot(_) => ChangeSource::Snapshot,
         Phase::Search(_) | Phase::Idle { .. } => ChangeSource::Incremental,
@@ -97,7 +109,7 @@ pub(crate) fn read<T: Transport>(
             break Progress::More;
         }
     };
-    Ok(conclude(table, cursor, progress, out))
+    Ok(conclude(table, cursor, progress, out, api.credits_left()))
 }
 
 /// How long a table that is read by full refresh has to wait; none when a snapshot is due. A host that
@@ -110,9 +122,15 @@ fn remaining_wait_ms(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Optio
 }
 
 /// The batch, with the cursor of the next phase where this one is done.
-fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> Batch {
+fn conclude(
+    table: &Table,
+    cursor: Cursor,
+    progress: Progress,
+    mut out: Output,
+    credits_left: Option<u64>,
+) -> Batch {
     let is_done = matches!(progress, Progress::Done);
-    let mut warnings = out.warnings;
+    let mut warnings = out.take_warnings();
     let (generation, next) = match cursor.phase {
         Phase::Snapshot(Snapshot {
             started_at_ms: id, source_started_at_ms: as_of_ms, incomplete, ..
@@ -130,18 +148,31 @@ fn conclude(table: &Table, cursor: Cursor, progress: Progress, out: Output) -> B
         Phase::Search(_) | Phase::Idle { .. } => (None, cursor),
     };
     let wait_ms = match table.incremental {
-        Incremental::Search { .. } => limits::SEARCH_WAIT_MS,
+        Incremental::Search { .. } => search_wait_ms(credits_left),
         Incremental::FullRefresh { every_ms } => every_ms,
     };
+    let cut_short_ms = out
+        .failure
+        .as_ref()
+        .map(|error| error.retry_after_ms.unwrap_or_default().max(limits::CUT_SHORT_WAIT_MS));
     warnings.extend(out.failure.map(|error| format!("the batch ended early: {error}")));
     Batch {
         changes: out.changes,
         cursor: next.to_json(),
         generation,
         caught_up: is_done,
-        wait_ms: is_done.then_some(wait_ms),
+        wait_ms: if is_done { Some(wait_ms.max(out.wait_ms.unwrap_or_default())) } else { cut_short_ms },
         warnings,
+        partial_rows: out.partial_rows,
     }
+}
+
+/// The wait of a caught-up table that is read by search: what polls may use of the credits left, spread over a
+/// day.
+fn search_wait_ms(credits_left: Option<u64>) -> u64 {
+    let Some(left) = credits_left else { return limits::SEARCH_WAIT_MS };
+    let rounds = left * limits::POLL_CREDITS_PERCENT / 100 / limits::ROUND_CREDITS;
+    (86_400_000 / rounds.max(1)).clamp(limits::SEARCH_WAIT_MS, limits::SEARCH_WAIT_MAX_MS)
 }
 
 /// The phase after a snapshot.
@@ -150,12 +181,7 @@ fn after_snapshot(table: &Table, started_at_ms: u64, source_started_at_ms: Optio
         Incremental::Search { .. } => {
             let since_ms =
                 source_started_at_ms.unwrap_or(started_at_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
-            Phase::Search(Search {
-                since_ms,
-                window: None,
-                recycle_bin_since_ms: since_ms,
-                seen: BTreeMap::new(),
-            })
+            Phase::Search(Search::since(since_ms))
         }
         Incremental::FullRefresh { .. } => Phase::Idle { last_snapshot_ms: started_at_ms },
     }
@@ -182,8 +208,47 @@ fn explain(table: &Table, mut error: Error) -> Error {
     error
 }
 
+/// True when a record that failed is given up, because it failed before and the others of the call do not
+/// fail; `failed` and `read` count the records of the call.
+fn gives_up<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    (id, error): (&str, &Error),
+    (failed, read): (usize, usize),
+) -> bool {
+    let is_own = match error.kind {
+        Kind::Unavailable => error.code.as_deref() != Some("UNREACHABLE"),
+        Kind::Data => true,
+        _ => false,
+    };
+    let (with_others, alone) = limits::FAILED_RECORD_CALLS;
+    let calls = if read >= failed { with_others } else { alone };
+    if !is_own || (read < failed && failed > limits::FAILED_RECORDS_ALONE) {
+        return false;
+    }
+    let gives_up = api.gives_up(table.name, id, calls);
+    if gives_up {
+        api.forget_failures(table.name, id);
+    }
+    gives_up
+}
+
 /// The error about a server that ignores `from`.
 fn repeating(path: &str) -> Error {
     Error::new(Kind::Data, format!("{path} repeats the same rows for every `from`"))
         .hint("this server does not page as Zoho Desk does: check `desk_url`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_become_rarer_when_the_days_credits_come_to_an_end() {
+        const MINUTE_MS: u64 = 60_000;
+        for (left, wait_min) in [(150_000, 5), (20_000, 5), (5_000, 17), (3_000, 28), (500, 60), (0, 60)] {
+            assert_eq!(search_wait_ms(Some(left)) / MINUTE_MS, wait_min, "{left} credits left");
+        }
+        assert_eq!(search_wait_ms(None), 5 * MINUTE_MS, "the source does not say");
+    }
 }

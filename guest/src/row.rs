@@ -130,6 +130,27 @@ pub(crate) fn may_have(row: &str, member: &str) -> bool {
     count.is_none_or(|count| unquoted(count).parse::<u64>() != Ok(0))
 }
 
+/// The row with only the members `names`.
+pub(crate) fn only<'a>(row: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let mut writer = Writer::new(64);
+    if let Some(members) = Members::parse(row) {
+        for name in names {
+            members.get(name).into_iter().for_each(|value| writer.member(name, value));
+        }
+    }
+    writer.end()
+}
+
+/// The number in the row's member; none when it has none.
+pub(crate) fn number(row: &str, member: &str) -> Option<usize> {
+    unquoted(Members::parse(row)?.get(member)?).parse().ok()
+}
+
+/// The text in the row's member.
+pub(crate) fn text(row: &str, member: &str) -> Option<String> {
+    Some(unquoted(Members::parse(row)?.get(member)?).to_owned())
+}
+
 /// The values of the row's counters `members` as one text; none when it lacks one of them.
 pub(crate) fn counts<'a>(row: &str, members: impl Iterator<Item = &'a str>) -> Option<String> {
     let found = Members::parse(row)?;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::Pace;
 use crate::error::{Error, Kind, Result};
 use crate::webhook::Trust;
 
@@ -28,10 +29,18 @@ pub(crate) struct Session {
     pub(crate) access_token_is_replacement: bool,
     /// How far the source's clock is ahead of the host's.
     pub(crate) clock_offset_ms: i64,
-    /// The organization's edition in capitals, as `GET /organizations` names it.
-    pub(crate) edition: Option<String>,
-    /// Optional parameters this portal refused, as `table.parameter`; not sent again.
-    pub(crate) unsupported_parameters: Vec<String>,
+    #[serde(deserialize_with = "edition")]
+    pub(crate) edition: Option<Edition>,
+    /// Calls in flight, while the source takes fewer than its edition allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pace: Option<Pace>,
+    /// Optional parameters this portal refused, as `table.parameter`, with the time; not sent again for a
+    /// while.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) refused_parameters: BTreeMap<String, u64>,
+    /// Records that could not be read while others could, as `table.id`: failed calls, and since when.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) failed_records: BTreeMap<String, (u32, u64)>,
     /// Partitions of lists, as `table.value`: true once one had rows, false while every request for it was
     /// refused.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -40,6 +49,23 @@ pub(crate) struct Session {
     pub(crate) signing_keys: KeySet,
     #[serde(skip_serializing_if = "Trust::is_empty")]
     pub(crate) webhook_trust: Trust,
+}
+
+/// The organization's edition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Edition {
+    /// As `GET /organizations` names it; empty when it names none.
+    pub(crate) name: String,
+    /// Unix milliseconds.
+    pub(crate) asked_at_ms: u64,
+}
+
+/// The edition of a stored session. One of an older version, a text without a time, is asked for again.
+fn edition<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Edition>, D::Error> {
+    let stored = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(stored).ok().flatten())
 }
 
 /// Zoho's public keys for webhook signatures.
@@ -66,7 +92,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("edition", &self.edition)
-            .field("unsupported_parameters", &self.unsupported_parameters)
+            .field("refused_parameters", &self.refused_parameters)
             .finish_non_exhaustive()
     }
 }

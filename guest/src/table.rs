@@ -148,13 +148,16 @@ pub struct Detail {
     pub optional: bool,
     /// `include` with which the detail alone has the members of `list_only_fields`.
     pub include: Option<&'static str>,
+    /// Search rows have the members of the detail.
+    pub search_is_complete: bool,
     /// Members that list and search rows have and the detail lacks. Incremental reading takes these from the
     /// search row, and no others, so that a row looks the same however it was found.
     pub list_only_fields: &'static [&'static str],
 }
 
 impl Detail {
-    pub(crate) const DEFAULT: Self = Self { optional: false, include: None, list_only_fields: &[] };
+    pub(crate) const DEFAULT: Self =
+        Self { optional: false, include: None, search_is_complete: false, list_only_fields: &[] };
 }
 
 /// Rows that belong to the rows of `list`: they are read parent by parent.
@@ -252,6 +255,9 @@ pub struct TimeField {
 
 /// The time field that every search takes.
 pub(crate) const MODIFIED: TimeField = TimeField { member: "modifiedTime", range: "modifiedTimeRange" };
+
+/// The time field by which a long list is read on.
+pub(crate) const CREATED: TimeField = TimeField { member: "createdTime", range: "createdTimeRange" };
 
 /// How changes after a snapshot are found by polling.
 #[derive(Clone, Copy, Debug)]

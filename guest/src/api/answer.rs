@@ -131,6 +131,12 @@ impl Answer {
         if text.trim().is_empty() { Ok(serde_json::Value::Null) } else { self.parse(text) }
     }
 
+    /// False when the body obviously broke off or is no JSON, so that the call can be repeated.
+    fn is_whole(&self) -> bool {
+        let body = self.body.trim_ascii();
+        body.is_empty() || matches!((body[0], body[body.len() - 1]), (b'{', b'}') | (b'[', b']'))
+    }
+
     fn text(&self) -> Result<&str> {
         std::str::from_utf8(&self.body).map_err(|_| self.unusable("not UTF-8"))
     }
@@ -191,7 +197,8 @@ pub(super) fn read(label: &str, response: Response) -> Result<Answer> {
         200..=299 => {
             let as_of_ms = as_of_ms(&response);
             let body = if response.status == 204 { Vec::new() } else { response.body };
-            Ok(Answer { label: label.to_owned(), body, as_of_ms })
+            let answer = Answer { label: label.to_owned(), body, as_of_ms };
+            if answer.is_whole() { Ok(answer) } else { Err(answer.broke_off()) }
         }
         status => Err(refusal(label, status, &response)),
     }
@@ -322,8 +329,9 @@ mod tests {
     fn a_page_cut_anywhere_is_never_taken_for_complete() {
         let body = r#"{"data":[{"id":"1","t":"x"},{"id":"2","t":{"u":[1,2]}}]}"#;
         for length in 1..body.len() {
-            let answer = read("GET /x", response(200, &body[..length])).unwrap();
-            assert_eq!(answer.rows_with_meta().unwrap_err().kind, Kind::Unavailable, "{}", &body[..length]);
+            let answer = read("GET /x", response(200, &body[..length]));
+            let error = answer.and_then(|answer| answer.rows_with_meta().map(|_| ())).unwrap_err();
+            assert_eq!(error.kind, Kind::Unavailable, "{}", &body[..length]);
         }
     }
 
@@ -357,10 +365,10 @@ mod tests {
 
     #[test]
     fn a_cut_body_is_unavailable_and_json_of_another_shape_is_not() {
-        let cut = read("GET /x", response(200, r#"{"data":[{"id":"1"#)).unwrap();
-        assert_eq!(cut.rows().unwrap_err().kind, Kind::Unavailable);
-        let html = read("GET /x", response(200, "<html></html>")).unwrap();
-        assert_eq!(html.rows().unwrap_err().kind, Kind::Unavailable);
+        for body in [r#"{"data":[{"id":"1"#, r#"{"data":[{"id":"1"}"#, "<html></html>"] {
+            let rows = read("GET /x", response(200, body)).and_then(|answer| answer.rows().map(|_| ()));
+            assert_eq!(rows.unwrap_err().kind, Kind::Unavailable, "{body}");
+        }
         let other = read("GET /x", response(200, r#"{"rows":[]}"#)).unwrap();
         assert_eq!(other.rows().unwrap_err().kind, Kind::Data);
     }

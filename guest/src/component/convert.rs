@@ -84,6 +84,9 @@ pub(super) fn to_table(found: Found) -> contract::Table {
 
 pub(super) fn to_batch(batch: Batch, usage: Usage) -> types::Batch {
     let mut attributes = usage_attributes(&usage);
+    if batch.partial_rows > 0 {
+        attributes.push(("partial-rows".to_owned(), batch.partial_rows.to_string()));
+    }
     attributes.extend(batch.warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
     types::Batch {
         changes: batch.changes.into_iter().map(to_change).collect(),

@@ -69,8 +69,12 @@ struct InFlight {
 
 fn start(request: &Request) -> Result<FutureIncomingResponse, Failure> {
     let refused = |what: &str| Failure::Broken(format!("the request cannot be created: {what}"));
-    let headers: Vec<(String, Vec<u8>)> =
+    let mut headers: Vec<(String, Vec<u8>)> =
         request.headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    if !request.body.is_empty() {
+        // Without it the body is sent in chunks, which some servers in front of an API refuse.
+        headers.push(("content-length".to_owned(), request.body.len().to_string().into_bytes()));
+    }
     let headers = Fields::from_list(&headers).map_err(|_| refused("a header"))?;
     let outgoing = OutgoingRequest::new(headers);
     let method = match request.method {

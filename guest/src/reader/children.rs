@@ -1,180 +1,351 @@
 //! Children of listed rows: the lists of a few parents at a time, then the records of children whose list is
 //! incomplete.
+//!
+//! Parents are finished one by one: the failure of one discards nothing of the others. A parent with more
+//! children than a batch holds is left in the middle, at a [`ChildPlace`].
 
-use super::details::{self, Listed};
+use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::change::{Change, Operation};
-use crate::error::{Kind, Result};
+use crate::cursor::ChildPlace;
+use crate::error::{Error, Kind, Result};
 use crate::limits;
+use crate::paging::{Offset, PageOutcome};
+use crate::record;
 use crate::row::{self, RowMeta};
 use crate::table::{ChildKind, Children, Table};
 use crate::transport::Transport;
 use crate::url::Path;
 
+/// A row whose children are read.
+#[derive(Clone, Copy)]
+pub(super) struct Parent<'a> {
+    pub(super) id: &'a str,
+    /// The row, or only its counters.
+    pub(super) row: &'a str,
+    pub(super) as_of_ms: Option<u64>,
+}
+
+/// What is written for each child.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Write {
+    /// Its row.
+    All,
+    /// Its row if it was created since a time, Unix milliseconds, or may have changed; of others what the list
+    /// has.
+    Since(u64),
+    /// Its delete, as of its parent's `as_of_ms`: the parent was deleted or moved to another department.
+    Delete,
+}
+
 /// One child of a list.
 struct Child {
-    /// Index into the parents.
+    /// Index into the parents of the group.
     parent: usize,
     kind: &'static ChildKind,
     meta: RowMeta,
     row: String,
     as_of_ms: Option<u64>,
-    /// This user may not see its record: the sink keeps the members that the list lacks.
-    partial: bool,
 }
 
-/// The change that is written for each child.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Write {
-    Row,
-    /// Its delete, as of its parent's `as_of_ms`: the parent was deleted or moved to another department.
-    Delete,
-}
-
-/// Writes all children of the listed parents, in their order. Returns how many parents were processed; if
-/// fewer than all, the batch is full or `out.failure` says why.
+/// Writes all children of the parents. True for each parent that was processed; where some were not, the batch
+/// is full or `out.failure` says why. `place` is where the first parent continues.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
-    parents: &[Listed<'_>],
+    parents: &[Parent<'_>],
     write: Write,
+    place: &mut Option<ChildPlace>,
     out: &mut Output,
-) -> usize {
-    let Some(children) = table.children else { return 0 };
-    let mut done = 0;
-    for some in parents.chunks(limits::PARENTS_AT_ONCE) {
-        let found = lists(api, &children, some, out).and_then(|found| match write {
-            Write::Row => complete(api, some, found, out),
-            Write::Delete => Ok(found),
-        });
-        let Some(found) = out.value_or_end(found) else { return done };
-        for child in found {
-            let parent = &some[child.parent];
-            match write {
-                Write::Row => push(table, &children, &parent.meta.id, child, out),
-                Write::Delete => out.delete(table, &child.meta.id, None, parent.as_of_ms),
-            }
-        }
-        done += some.len();
-        if out.is_full(api.transport().ticks_ms()) {
+) -> Vec<bool> {
+    let mut done = Vec::with_capacity(parents.len());
+    let Some(children) = table.children else { return vec![false; parents.len()] };
+    let mut rest = parents;
+    while !rest.is_empty() {
+        let (group, others) = rest.split_at(group_size(&children, rest));
+        let mut reading = Group { table, children: &children, parents: group, write, is_done: Vec::new() };
+        let result = reading.read(api, place, out);
+        reading.is_done.resize(group.len(), false);
+        done.append(&mut reading.is_done);
+        out.value_or_end(result);
+        if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
             break;
         }
+        rest = others;
     }
+    done.resize(parents.len(), false);
     done
 }
 
-fn push(table: &'static Table, children: &Children, parent: &str, child: Child, out: &mut Output) {
-    let Some(row) = row::as_child(&child.row, children.parent_key, parent, child.kind) else { return };
-    let change = Change::of_row(table, Operation::Read, &child.meta, row, child.as_of_ms, out.source);
-    out.push(Change { partial: child.partial, ..change });
+/// How many of the parents are read together: as many as have few enough children, and one at least.
+fn group_size(children: &Children, parents: &[Parent<'_>]) -> usize {
+    let of_kind = |parent: &Parent<'_>, kind: &ChildKind| {
+        row::number(parent.row, kind.count).unwrap_or(limits::CHILDREN_UNKNOWN)
+    };
+    let mut sum = 0;
+    let fits = |parent: &&Parent<'_>| {
+        sum += children.kinds.iter().map(|kind| of_kind(parent, kind)).sum::<usize>();
+        sum <= limits::CHILDREN_AT_ONCE
+    };
+    parents.iter().take(limits::PARENTS_AT_ONCE).take_while(fits).count().max(1)
 }
 
-/// All children of a few parents, as the lists return them.
-fn lists<T: Transport>(
-    api: &mut Api<T>,
-    children: &Children,
-    parents: &[Listed<'_>],
-    out: &mut Output,
-) -> Result<Vec<Child>> {
-    let mut wanted: Vec<(usize, &'static ChildKind)> = Vec::new();
-    for (index, parent) in parents.iter().enumerate() {
-        let has_some = |kind: &&ChildKind| row::may_have(parent.row, kind.count);
-        wanted.extend(children.kinds.iter().filter(has_some).map(|kind| (index, kind)));
-    }
-    let paths: Vec<String> =
-        wanted.iter().map(|(parent, kind)| list_path(kind, &parents[*parent].meta.id, 1)).collect();
-    let answers = api.get_each(&paths)?;
-    let mut found = Vec::new();
-    for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
-        list(api, kind, (parent, &parents[parent].meta.id), answer, &mut found, out)?;
-    }
-    Ok(found)
+/// Parents that are read together.
+struct Group<'a> {
+    table: &'static Table,
+    children: &'a Children,
+    parents: &'a [Parent<'a>],
+    write: Write,
+    /// Parents that were processed.
+    is_done: Vec<bool>,
 }
 
-/// Adds the children of one list, its first page and the others; `parent` is its index and id.
-fn list<T: Transport>(
-    api: &mut Api<T>,
-    kind: &'static ChildKind,
-    (parent, parent_id): (usize, &str),
-    first: Result<Answer>,
-    found: &mut Vec<Child>,
-    out: &mut Output,
-) -> Result<()> {
-    let mut page = first;
-    for number in 1..=limits::CHILD_PAGES_MAX {
-        let answer = match page {
-            Ok(answer) => answer,
-            // The parent was deleted since it was listed.
-            Err(error) if error.kind == Kind::NotFound => return Ok(()),
-            Err(error) if details::is_hidden(&error) => {
-                out.skip(format!("the {}s of {parent_id} are skipped: {error}", kind.name));
-                return Ok(());
+impl Group<'_> {
+    fn read<T: Transport>(
+        &mut self,
+        api: &mut Api<T>,
+        place: &mut Option<ChildPlace>,
+        out: &mut Output,
+    ) -> Result<()> {
+        self.is_done = vec![false; self.parents.len()];
+        let (found, mut is_whole) = self.lists(api, out)?;
+        let start = self.start(place.take(), &found);
+        let mut left = found.into_iter().skip(start).peekable();
+        while left.peek().is_some() {
+            let slice: Vec<Child> = left.by_ref().take(limits::CHILDREN_AT_ONCE).collect();
+            let last = slice.last().map(|child| (child.parent, child.meta.id.clone()));
+            for parent in self.records(api, slice, out)? {
+                is_whole[parent] = false;
             }
-            Err(error) => return Err(error),
+            let Some((parent, child)) = last else { break };
+            let is_split = left.peek().is_some_and(|next| next.parent == parent);
+            let is_full = out.failure.is_some() || out.is_full(api.transport().ticks_ms());
+            if is_full && left.peek().is_some() {
+                let finished = if is_split { parent } else { parent + 1 };
+                is_whole[finished..].fill(false);
+                // Only the first parent that is left can be continued in its middle.
+                if is_split && is_whole[..parent].iter().all(|is_whole| *is_whole) && out.failure.is_none() {
+                    *place = Some(ChildPlace { parent: self.parents[parent].id.to_owned(), child });
+                }
+                break;
+            }
+        }
+        self.is_done = is_whole;
+        Ok(())
+    }
+
+    /// The index of the first child that is not written yet.
+    fn start(&self, place: Option<ChildPlace>, found: &[Child]) -> usize {
+        let Some(place) = place else { return 0 };
+        let is_it =
+            |child: &Child| self.parents[child.parent].id == place.parent && child.meta.id == place.child;
+        found.iter().position(is_it).map_or(0, |index| index + 1)
+    }
+
+    /// All children of the parents, as the lists return them, and for each parent whether all its lists could be
+    /// read. A failed parent has no children here.
+    fn lists<T: Transport>(&self, api: &mut Api<T>, out: &mut Output) -> Result<(Vec<Child>, Vec<bool>)> {
+        let mut wanted: Vec<(usize, &'static ChildKind)> = Vec::new();
+        for (index, parent) in self.parents.iter().enumerate() {
+            let has_some = |kind: &&ChildKind| row::may_have(parent.row, kind.count);
+            wanted.extend(self.children.kinds.iter().filter(has_some).map(|kind| (index, kind)));
+        }
+        let paths: Vec<String> =
+            wanted.iter().map(|(parent, kind)| list_path(kind, self.parents[*parent].id, 1)).collect();
+        let answers = api.get_each(&paths)?;
+        let mut lists = Vec::with_capacity(wanted.len());
+        for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
+            lists.push((parent, kind, self.list(api, kind, parent, answer, out)));
+        }
+        let failed = lists.iter().filter(|(.., list)| list.is_err()).count();
+        let counts = (failed, lists.len() - failed);
+        let mut is_whole = vec![true; self.parents.len()];
+        let mut found = Vec::new();
+        for (parent, kind, list) in lists {
+            match list {
+                Ok(children) => found.extend(children),
+                Err(error) => {
+                    is_whole[parent] &= self.skips(api, kind, parent, error, counts, out);
+                }
+            }
+        }
+        found.retain(|child| is_whole[child.parent]);
+        Ok((found, is_whole))
+    }
+
+    /// True when the children of a parent whose list failed are skipped.
+    fn skips<T: Transport>(
+        &self,
+        api: &mut Api<T>,
+        kind: &ChildKind,
+        parent: usize,
+        error: Error,
+        counts: (usize, usize),
+        out: &mut Output,
+    ) -> bool {
+        let id = self.parents[parent].id;
+        // Whether the children of a deleted parent are still listed is not documented.
+        let is_expected = self.write == Write::Delete
+            && !matches!(error.kind, Kind::RateLimited | Kind::Auth | Kind::Config)
+            && error.code.as_deref() != Some("UNREACHABLE");
+        if is_expected || record::is_hidden(&error) || gives_up(api, self.table, (id, &error), counts) {
+            out.skip(format!("the {}s of {id} are skipped: {error}", kind.name));
+            return true;
+        }
+        out.failure.get_or_insert(error);
+        false
+    }
+
+    /// The children of one list, its first page and the others.
+    fn list<T: Transport>(
+        &self,
+        api: &mut Api<T>,
+        kind: &'static ChildKind,
+        parent: usize,
+        first: Result<Answer>,
+        out: &mut Output,
+    ) -> Result<Vec<Child>> {
+        let parent_id = self.parents[parent].id;
+        let mut offset = Offset::default();
+        let mut found = Vec::new();
+        let mut page = first;
+        for _ in 0..limits::CHILD_PAGES_MAX {
+            let answer = match page {
+                Ok(answer) => answer,
+                // The parent was deleted since it was listed.
+                Err(error) if error.kind == Kind::NotFound => return Ok(found),
+                Err(error) => return Err(error),
+            };
+            let rows = answer.rows_with_meta()?;
+            let (length, ids_count) = (rows.len() as u64, rows.len());
+            let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
+            let new = match offset.accept(kind.limit, &ids) {
+                PageOutcome::NewRows(new) => new,
+                PageOutcome::AskAgain => rows.len(),
+                PageOutcome::End => return Ok(found),
+                PageOutcome::Repeating => break,
+            };
+            found.extend(rows.into_iter().skip(new).map(|(meta, row)| Child {
+                parent,
+                kind,
+                meta,
+                row: row.to_owned(),
+                as_of_ms: answer.as_of_ms,
+            }));
+            if length < kind.limit && new < ids_count {
+                return Ok(found);
+            }
+            page = api.get(&list_path(kind, parent_id, offset.from));
+        }
+        out.skip(format!("{parent_id} has more than {} {}s: the others are skipped", found.len(), kind.name));
+        Ok(found)
+    }
+
+    /// Writes the children, those whose list is incomplete with their records. Returns the parents of children
+    /// that could not be written; `out.failure` says why.
+    fn records<T: Transport>(
+        &self,
+        api: &mut Api<T>,
+        children: Vec<Child>,
+        out: &mut Output,
+    ) -> Result<Vec<usize>> {
+        let paths: Vec<String> = children
+            .iter()
+            .filter(|child| needs_record(self.write, child))
+            .map(|child| child.kind.record_path(self.parents[child.parent].id, &child.meta.id))
+            .collect();
+        let answers = api.get_each(&paths)?;
+        let is_failed = |answer: &&Result<Answer>| answer.as_ref().is_err_and(is_failure);
+        let failed = answers.iter().filter(is_failed).count();
+        let counts = (failed, answers.len() - failed);
+        let mut answers = answers.into_iter();
+        let mut unfinished = Vec::new();
+        for child in children {
+            let parent = child.parent;
+            let answer = if needs_record(self.write, &child) { answers.next() } else { None };
+            if !self.write(api, child, answer, counts, out) {
+                unfinished.push(parent);
+            }
+        }
+        Ok(unfinished)
+    }
+
+    /// Writes one child. False when its record failed.
+    fn write<T: Transport>(
+        &self,
+        api: &mut Api<T>,
+        child: Child,
+        answer: Option<Result<Answer>>,
+        counts: (usize, usize),
+        out: &mut Output,
+    ) -> bool {
+        let parent = &self.parents[child.parent];
+        if self.write == Write::Delete {
+            out.delete(self.table, &child.meta.id, None, parent.as_of_ms);
+            return true;
+        }
+        let is_listed_only = answer.is_none() && !child.kind.list_is_complete;
+        let (row, as_of_ms, partial) = match answer.map(|answer| with_record(&child, answer)) {
+            None => (child.row.clone(), child.as_of_ms, is_listed_only),
+            Some(Ok(Some((row, as_of_ms)))) => {
+                api.forget_failures(self.table.name, &child.meta.id);
+                (row, as_of_ms, false)
+            }
+            // Deleted since it was listed.
+            Some(Ok(None)) => return true,
+            Some(Err(error)) => {
+                let is_hidden = record::is_hidden(&error);
+                if !is_hidden && !gives_up(api, self.table, (&child.meta.id, &error), counts) {
+                    out.failure.get_or_insert(error);
+                    return false;
+                }
+                out.incomplete |= !is_hidden;
+                out.partial_row(|| format!("{} {}", child.kind.name, child.meta.id), &error);
+                (child.row.clone(), child.as_of_ms, true)
+            }
         };
-        let rows = answer.rows_with_meta()?;
-        let length = rows.len() as u64;
-        found.extend(rows.into_iter().map(|(meta, row)| Child {
-            parent,
-            kind,
-            meta,
-            row: row.to_owned(),
-            as_of_ms: answer.as_of_ms,
-            partial: false,
-        }));
-        if length < kind.limit {
-            return Ok(());
+        let row = row::as_child(&row, self.children.parent_key, parent.id, child.kind);
+        if let Some(row) = row {
+            let change = Change::of_row(self.table, Operation::Read, &child.meta, row, as_of_ms, out.source);
+            out.push(Change { partial, ..change });
         }
-        page = api.get(&list_path(kind, parent_id, 1 + number * kind.limit));
+        true
     }
-    let most = limits::CHILD_PAGES_MAX * kind.limit;
-    out.skip(format!("{parent_id} has more than {most} {}s: the others are skipped", kind.name));
-    Ok(())
 }
 
-/// Completes the children whose list is incomplete with their records.
-fn complete<T: Transport>(
-    api: &mut Api<T>,
-    parents: &[Listed<'_>],
-    found: Vec<Child>,
-    out: &mut Output,
-) -> Result<Vec<Child>> {
-    let paths: Vec<String> = found
-        .iter()
-        .filter(|child| !child.kind.list_is_complete)
-        .map(|child| child.kind.record_path(&parents[child.parent].meta.id, &child.meta.id))
-        .collect();
-    let mut answers = api.get_each(&paths)?.into_iter();
-    let mut completed = Vec::with_capacity(found.len());
-    for child in found {
-        if child.kind.list_is_complete {
-            completed.push(child);
-        } else if let Some(answer) = answers.next() {
-            completed.extend(with_record(child, answer, out)?);
+/// True when the child's record has members that are still to be read.
+fn needs_record(write: Write, child: &Child) -> bool {
+    if child.kind.list_is_complete {
+        return false;
+    }
+    match write {
+        Write::All => true,
+        Write::Delete => false,
+        // A message that was sent does not change any more.
+        Write::Since(since_ms) => {
+            let is_sent = row::text(&child.row, "status")
+                .is_some_and(|status| matches!(status.as_str(), "SENT" | "SUCCESS"));
+            !is_sent || row::time(&child.row, "createdTime").is_none_or(|at_ms| at_ms >= since_ms)
         }
     }
-    Ok(completed)
 }
 
-/// The child with its record; none when it was deleted since it was listed.
-fn with_record(mut child: Child, answer: Result<Answer>, out: &mut Output) -> Result<Option<Child>> {
+/// True for a failure that is neither the absence of the record nor a lack of rights to it.
+fn is_failure(error: &Error) -> bool {
+    error.kind != Kind::NotFound && !record::is_hidden(error)
+}
+
+/// The child with its record and its time; none when it was deleted since it was listed.
+fn with_record(child: &Child, answer: Result<Answer>) -> Result<Option<(String, Option<u64>)>> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => return Ok(None),
-        Err(error) if details::is_hidden(&error) => {
-            let (kind, id) = (child.kind.name, &child.meta.id);
-            out.warnings.push(format!("{kind} {id}: only the members of the list: {error}"));
-            child.partial = true;
-            return Ok(Some(child));
-        }
         Err(error) => return Err(error),
     };
-    if let Some(record) = answer.object()? {
-        child.row = row::overlay(record.get(), &child.row, |_| true).unwrap_or(child.row);
-        child.as_of_ms = answer.as_of_ms;
-    }
-    Ok(Some(child))
+    let Some(record) = answer.object()? else { return Ok(Some((child.row.clone(), child.as_of_ms))) };
+    let row = row::overlay(record.get(), &child.row, |_| true).unwrap_or_else(|| child.row.clone());
+    Ok(Some((row, answer.as_of_ms)))
 }
 
 fn list_path(kind: &ChildKind, parent: &str, from: u64) -> String {

@@ -6,47 +6,77 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::details::Listed;
+use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::error::{Kind, Result};
 use crate::members::{Members, Writer};
+use crate::record;
 use crate::row;
 use crate::table::Table;
 use crate::transport::Transport;
 
 /// Writes the rows in order, each with the `cf` that `projection` has for it; a row without one gets it from
-/// its detail. Returns how many were processed; if fewer than all, `out.failure` says why.
+/// its detail. True for each row that was processed; where some were not, `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     listed: &[Listed<'_>],
-    projection: Result<Answer>,
+    projection: Option<&Answer>,
     out: &mut Output,
-) -> usize {
+) -> Vec<bool> {
     let keys = api.config().custom_field_keys.clone();
-    let projected = projection.ok().map(|answer| by_id(&answer, &keys)).unwrap_or_default();
+    let projected = projection.map(|answer| by_id(answer, &keys)).unwrap_or_default();
     let paths: Vec<String> = listed
         .iter()
         .filter(|row| !projected.contains_key(&row.meta.id))
         .filter_map(|row| table.record_path(&row.meta.id))
         .collect();
-    let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return 0 };
-    let mut details = answers.into_iter();
-    for (index, row) in listed.iter().enumerate() {
-        let cf = match projected.get(&row.meta.id) {
-            Some(cf) => Some(cf.clone()),
-            None => {
-                let Some(answer) = details.next() else { continue };
-                let Some(cf) = out.value_or_end(of_detail(answer, &keys)) else { return index };
-                cf
-            }
-        };
-        // None: deleted since it was listed.
-        let Some(cf) = cf else { continue };
-        let document = row::with_member(row.row, "cf", &cf).unwrap_or_else(|| row.row.to_owned());
-        out.row(table, row.meta, document, row.as_of_ms);
+    let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return vec![false; listed.len()] };
+    let details: Vec<Result<Option<String>>> =
+        answers.into_iter().map(|answer| of_detail(answer, &keys)).collect();
+    let failed = details.iter().filter(|detail| detail.is_err()).count();
+    let counts = (failed, listed.len() - failed);
+    let mut details = details.into_iter();
+    listed
+        .iter()
+        .map(|row| {
+            let cf = match projected.get(&row.meta.id) {
+                Some(cf) => Ok(Some(cf.clone())),
+                None => details.next().unwrap_or(Ok(None)),
+            };
+            write(api, table, row, cf, counts, out)
+        })
+        .collect()
+}
+
+/// Writes one row. False when its detail failed.
+fn write<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    listed: &Listed<'_>,
+    cf: Result<Option<String>>,
+    counts: (usize, usize),
+    out: &mut Output,
+) -> bool {
+    let id = &listed.meta.id;
+    match cf {
+        Ok(Some(cf)) => {
+            let row = row::with_member(listed.row, "cf", &cf).unwrap_or_else(|| listed.row.to_owned());
+            out.row(table, listed.meta, row, listed.as_of_ms);
+        }
+        // Deleted since it was listed.
+        Ok(None) => {}
+        Err(error) if record::is_hidden(&error) || gives_up(api, table, (id, &error), counts) => {
+            out.partial_row(|| format!("`{}` {id}", table.name), &error);
+            out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+        }
+        Err(error) => {
+            out.failure.get_or_insert(error);
+            return false;
+        }
     }
-    listed.len()
+    true
 }
 
 /// `cf` by row id, of a page projected to `keys`.

@@ -1,17 +1,17 @@
 //! Completes listed rows with their records: the detail, laid over the list row, where the table has one.
 
-use serde_json::value::RawValue;
-
+use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::change::{Change, ChangeSource};
-use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::record::{self, Record};
 use crate::row::{self, RowMeta};
 use crate::table::Table;
 use crate::transport::Transport;
 
 /// A row of a list or search that may lack members.
+#[derive(Clone, Copy)]
 pub(super) struct Listed<'a> {
     pub(super) meta: &'a RowMeta,
     pub(super) row: &'a str,
@@ -23,86 +23,104 @@ pub(super) fn reads_details<T: Transport>(api: &Api<T>, table: &Table) -> bool {
     table.detail.is_some_and(|detail| !detail.optional || api.config().ticket_detail)
 }
 
-/// One record that this user may not see; others of the table may well be readable.
-pub(super) fn is_hidden(error: &Error) -> bool {
-    error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
-}
-
-/// Writes the rows in order, each completed by its detail where the table has one. Returns how many were
-/// processed; if fewer than all, `out.failure` says why.
+/// Writes the rows in order, each completed by its detail where the table has one. A row whose detail fails is
+/// left out; one that keeps failing while others can be read is written with the members of the list. True for
+/// each row that was processed; where some were not, `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     listed: &[Listed<'_>],
     out: &mut Output,
-) -> usize {
+) -> Vec<bool> {
     if !reads_details(api, table) {
         for row in listed {
             out.row(table, row.meta, row.row.to_owned(), row.as_of_ms);
         }
-        return listed.len();
+        return vec![true; listed.len()];
     }
     let paths: Vec<String> = listed.iter().filter_map(|row| table.record_path(&row.meta.id)).collect();
-    let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return 0 };
-    for (index, (row, answer)) in listed.iter().zip(answers).enumerate() {
-        let result = complete(api.config(), table, row, answer, out);
-        if out.value_or_end(result).is_none() {
-            return index;
-        }
-    }
-    listed.len()
+    let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return vec![false; listed.len()] };
+    let records: Vec<Result<Record<'_>>> = listed
+        .iter()
+        .zip(&answers)
+        .map(|(row, answer)| record::judge(api.config(), table, &row.meta.id, answer))
+        .collect();
+    let failed = records.iter().filter(|record| record.is_err()).count();
+    let counts = (failed, listed.len() - failed);
+    let answers = listed.iter().zip(&answers).zip(records);
+    answers.map(|((row, answer), record)| write(api, table, row, (answer, record), counts, out)).collect()
 }
 
-/// Writes one row from its detail. Of a record that is deleted, or moved to another department, since it was
-/// listed, incremental reading reports the delete; in a snapshot its absence does.
-fn complete(
-    config: &Config,
+/// Writes one row from its detail. False when the detail failed. Of a record that is deleted, or moved to
+/// another department, since it was listed, incremental reading reports the delete; in a snapshot its absence
+/// does.
+fn write<T: Transport>(
+    api: &mut Api<T>,
     table: &'static Table,
     listed: &Listed<'_>,
-    answer: Result<Answer>,
+    (answer, record): (&Result<Answer>, Result<Record<'_>>),
+    counts: (usize, usize),
     out: &mut Output,
-) -> Result<()> {
+) -> bool {
+    let id = &listed.meta.id;
     let is_incremental = out.source == ChangeSource::Incremental;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) if error.kind == Kind::NotFound => {
-            if is_incremental {
-                out.push(deleted_since(table, listed, error.as_of_ms(), out.source));
-            }
-            return Ok(());
-        }
-        Err(error) if is_hidden(&error) => {
-            let id = &listed.meta.id;
-            out.warnings.push(format!("`{}` {id}: only the members of the list: {error}", table.name));
-            out.row(table, listed.meta, listed.row.to_owned(), listed.as_of_ms);
-            return Ok(());
-        }
-        Err(error) => return Err(error),
+    let as_of_ms = match answer {
+        Ok(answer) => answer.as_of_ms,
+        Err(error) => error.as_of_ms(),
     };
-    let detail = answer.object()?.map_or("{}", RawValue::get);
-    let meta = row::meta(detail).filter(|meta| meta.id == listed.meta.id).ok_or_else(|| {
-        Error::new(
-            Kind::Data,
-            format!("`{}` {}: the detail is of another record", table.name, listed.meta.id),
-        )
-        .hint("this is no answer of Zoho Desk: check `desk_url`")
-    })?;
-    if meta.deleted || !config.selects(table, detail) {
-        if is_incremental {
-            // A record that was moved since it was listed belongs to a department that is not selected: its
-            // members stay out.
-            let before = meta.deleted.then(|| detail.to_owned());
-            out.delete(table, &meta.id, before, answer.as_of_ms);
+    let record = record.and_then(|record| match record {
+        Record::Present { meta, detail } => {
+            row_of(table, detail, listed, is_incremental).map(|row| Some((meta, row)))
         }
-        return Ok(());
+        _ if !is_incremental => Ok(None),
+        Record::Missing => {
+            out.push(deleted_since(table, listed, as_of_ms, out.source));
+            Ok(None)
+        }
+        Record::Trashed { detail } => {
+            out.delete(table, id, Some(detail.to_owned()), as_of_ms);
+            Ok(None)
+        }
+        Record::Foreign => {
+            out.delete(table, id, None, as_of_ms);
+            Ok(None)
+        }
+        Record::Hidden => Ok(None),
+    });
+    match record {
+        Ok(Some((meta, row))) => {
+            api.forget_failures(table.name, id);
+            out.row(table, &meta, row, as_of_ms);
+        }
+        Ok(None) => match answer {
+            Err(error) if record::is_hidden(error) => {
+                out.partial_row(|| format!("`{}` {id}", table.name), error);
+                out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+            }
+            _ => {}
+        },
+        Err(error) if gives_up(api, table, (id, &error), counts) => {
+            out.incomplete = true;
+            out.partial_row(|| format!("`{}` {id}", table.name), &error);
+            out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+        }
+        Err(error) => {
+            out.failure.get_or_insert(error);
+            return false;
+        }
     }
-    let list_only = table.detail.map_or(&[][..], |detail| detail.list_only_fields);
-    let wanted = |name: &str| !is_incremental || list_only.contains(&name);
-    let document = row::overlay(detail, listed.row, wanted).ok_or_else(|| {
-        Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, meta.id))
-    })?;
-    out.row(table, &meta, document, answer.as_of_ms);
-    Ok(())
+    true
+}
+
+/// The row of a detail: in a snapshot with all members that only the list has.
+fn row_of(table: &Table, detail: &str, listed: &Listed<'_>, is_incremental: bool) -> Result<String> {
+    let row = match is_incremental {
+        true => record::row(table, detail, Some(listed.row)),
+        false => row::overlay(detail, listed.row, |_| true),
+    };
+    row.ok_or_else(|| {
+        Error::new(Kind::Data, format!("`{}` {}: the row is no object", table.name, listed.meta.id))
+    })
 }
 
 /// The delete of a listed row that the API answered 404 for. Without the source's clock its id is made from

@@ -28,6 +28,13 @@ pub(super) struct Output {
     pub(super) incomplete: bool,
     /// Why the batch ended early.
     pub(super) failure: Option<Error>,
+    /// Shortest wait that the source asked for without ending the batch.
+    pub(super) wait_ms: Option<u64>,
+    /// What comes next belongs to another snapshot: the batch ends before it.
+    pub(super) is_ended: bool,
+    /// Rows written with only the members of the list, and the first of them with its cause.
+    pub(super) partial_rows: u64,
+    first_partial: Option<String>,
 }
 
 impl Output {
@@ -42,7 +49,32 @@ impl Output {
             has_moved: false,
             incomplete: false,
             failure: None,
+            wait_ms: None,
+            is_ended: false,
+            partial_rows: 0,
+            first_partial: None,
         }
+    }
+
+    /// Notes that a row is written with only the members of the list.
+    pub(super) fn partial_row(&mut self, row: impl FnOnce() -> String, error: &Error) {
+        self.partial_rows += 1;
+        self.first_partial.get_or_insert_with(|| format!("{}: only the members of the list: {error}", row()));
+    }
+
+    /// All warnings: one about partial rows, however many there are.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        if let Some(mut first) = self.first_partial.take() {
+            if self.partial_rows > 1 {
+                first.push_str(&format!(
+                    "; {} more rows of this batch have only these",
+                    self.partial_rows - 1
+                ));
+            }
+            warnings.push(first);
+        }
+        warnings
     }
 
     /// Adds a row as this read found it.
@@ -58,6 +90,18 @@ impl Output {
         as_of_ms: Option<u64>,
     ) {
         self.push(Change::delete(table, id, before, as_of_ms, self.source));
+    }
+
+    /// Adds a list row whose detail cannot be read: the sink keeps the members that it lacks.
+    pub(super) fn list_row(
+        &mut self,
+        table: &'static Table,
+        meta: &RowMeta,
+        row: &str,
+        as_of_ms: Option<u64>,
+    ) {
+        let change = Change::of_row(table, Operation::Read, meta, row.to_owned(), as_of_ms, self.source);
+        self.push(Change { partial: true, ..change });
     }
 
     /// Adds a change. A row found incrementally was created or changed, and replaces only the members it has:
@@ -91,7 +135,8 @@ impl Output {
     }
 
     pub(super) fn is_full(&self, ticks_ms: u64) -> bool {
-        self.changes.len() >= self.limits.max_changes as usize
+        self.is_ended
+            || self.changes.len() >= self.limits.max_changes as usize
             || self.bytes >= self.limits.max_bytes as usize
             || ticks_ms >= self.deadline_ms
     }

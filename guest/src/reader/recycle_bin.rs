@@ -1,18 +1,20 @@
 //! Deletes that no webhook reported: a scan of the records moved to the recycle bin since the last scan.
 //!
-//! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order, so pages are
-//! read until one has no new record. A record that was purged before the scan is found by the next snapshot.
+//! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order. Newest first is
+//! read until a page has no new record; oldest first from the first page that has one, which is found by
+//! bisection. One reading serves all tables of a round. A record that was purged before the scan is found by
+//! the next snapshot.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::children::{self, Write};
-use super::details::Listed;
 use super::output::{Output, Progress};
 use crate::api::Api;
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
 use crate::limits;
-use crate::row::RowMeta;
+use crate::members::unquoted;
 use crate::table::Table;
 use crate::tables;
 use crate::time;
@@ -22,23 +24,44 @@ use crate::url::Path;
 /// Rows of a page (§3.2: 50 by its schema).
 const PAGE: u64 = 50;
 
+/// The newest part of the recycle bin.
+pub(crate) struct RecycleBin {
+    /// Every record deleted since then is in it.
+    since_ms: u64,
+    /// When it was read, by the host's clock.
+    read_at_ms: u64,
+    /// Tables that used it: each reading serves a table once.
+    used_by: Vec<&'static str>,
+    entries: Vec<Entry>,
+    /// There are more records than a scan reads.
+    is_cut: bool,
+}
+
 /// One record in the recycle bin.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug)]
 struct Entry {
     id: String,
-    #[serde(rename = "type")]
-    module: Option<String>,
-    deleted_time: Option<String>,
+    module: String,
+    /// The entry as the source sent it, for its department.
+    raw: String,
+    deleted_ms: u64,
 }
 
-/// A record that was deleted, and when.
-struct Deleted {
-    id: String,
-    at_ms: u64,
+/// The members of an entry that the scan uses.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawEntry<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow, rename = "type")]
+    module: &'a RawValue,
+    #[serde(borrow)]
+    deleted_time: &'a RawValue,
 }
 
-/// Writes a delete for each row of `table` that was moved to the recycle bin since the last scan.
+/// Writes a delete for each row of `table` that was moved to the recycle bin since the last scan. A recycle bin
+/// that cannot be read makes deletes late, and nothing else: the table is caught up, and the next poll scans
+/// again from where the last scan ended.
 pub(super) fn scan<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -47,98 +70,210 @@ pub(super) fn scan<T: Transport>(
 ) -> Result<Progress> {
     // Children have no entries: they are deleted with their parents.
     let parents = table.children.and_then(|children| tables::find(children.parent));
-    if let Some(module) = parents.unwrap_or(table).recycle_bin {
-        let horizon_ms = search.recycle_bin_since_ms.saturating_sub(limits::RECYCLE_BIN_OVERLAP_MS);
-        let deleted = match entries(api, table, module, horizon_ms) {
-            Ok(deleted) => deleted,
-            Err(error) if matches!(error.kind, Kind::Permission | Kind::NotFound) => {
-                let warning = format!("the recycle bin cannot be read, deletes may be found late: {error}");
-                out.warnings.push(warning);
-                return Ok(Progress::Done);
-            }
-            Err(error) => return Err(error),
-        };
-        if parents.is_some() {
-            delete_children(api, table, &deleted, out)?;
-        } else {
-            for Deleted { id, at_ms } in deleted {
-                out.delete(table, &id, None, Some(at_ms));
-            }
+    let Some(module) = parents.unwrap_or(table).recycle_bin else { return Ok(end(search, search.since_ms)) };
+    let horizon_ms = search.recycle_bin_since_ms.saturating_sub(limits::RECYCLE_BIN_OVERLAP_MS);
+    let scan = match shared(api, table, horizon_ms) {
+        Ok(scan) => scan,
+        // Credentials are the connection's: the scan is repeated when they work again.
+        Err(error) if matches!(error.kind, Kind::Auth | Kind::Config) => return Err(error),
+        Err(error) => {
+            out.wait_ms = error.retry_after_ms;
+            out.warnings.push(format!("the recycle bin cannot be read, deletes may be found late: {error}"));
+            return Ok(end(search, search.recycle_bin_since_ms));
         }
+    };
+    if scan.is_cut {
+        out.warnings.push(format!(
+            "more than {} records were moved to the recycle bin since the last poll: the next snapshot finds \
+             the other deletes",
+            limits::RECYCLE_BIN_PAGES_MAX * PAGE
+        ));
     }
-    search.recycle_bin_since_ms = search.since_ms;
-    Ok(Progress::Done)
+    let is_new = |entry: &&Entry| {
+        let is_ours = entry.module.eq_ignore_ascii_case(module) && entry.deleted_ms >= horizon_ms;
+        is_ours && search.seen.get(&name(&entry.id)) != Some(&entry.deleted_ms)
+    };
+    let mut found: Vec<&Entry> =
+        scan.entries.iter().filter(is_new).filter(|entry| api.config().selects(table, &entry.raw)).collect();
+    found.sort_by_key(|entry| entry.deleted_ms);
+    let written = match parents {
+        Some(_) => delete_children(api, table, &found, out),
+        None => delete(api, table, &found, out),
+    };
+    for entry in &found[..written] {
+        search.seen.insert(name(&entry.id), entry.deleted_ms);
+    }
+    out.has_moved |= written > 0;
+    if written < found.len() {
+        return out.interrupted();
+    }
+    Ok(end(search, search.since_ms.min(scan.read_ms)))
 }
 
-/// The records of `module` deleted since `horizon_ms`, of the selected departments.
-fn entries<T: Transport>(
-    api: &mut Api<T>,
-    table: &Table,
-    module: &str,
-    horizon_ms: u64,
-) -> Result<Vec<Deleted>> {
-    let mut found = Vec::new();
-    for page in 0..limits::RECYCLE_BIN_PAGES_MAX {
-        let path = Path::new("/api/v1/recycleBin").with("from", 1 + page * PAGE).with("limit", PAGE);
-        let answer = api.get(&path.into_string())?;
-        let rows = answer.rows()?;
-        let mut has_new = false;
-        for raw in &rows {
-            let Ok(entry) = serde_json::from_str::<Entry>(raw.get()) else { continue };
-            let Some(deleted_ms) = entry.deleted_time.as_deref().and_then(time::parse) else { continue };
-            if deleted_ms < horizon_ms {
-                continue;
-            }
-            has_new = true;
-            let is_ours = entry.module.is_some_and(|found| found.eq_ignore_ascii_case(module));
-            if is_ours && api.config().selects(table, raw.get()) {
-                // Times are whole seconds: the row may have changed earlier within the same one.
-                let at_ms = if deleted_ms.is_multiple_of(1000) { deleted_ms + 999 } else { deleted_ms };
-                found.push(Deleted { id: entry.id, at_ms });
-            }
+/// Ends a scan: every record deleted before `since_ms` has been found.
+fn end(search: &mut Search, since_ms: u64) -> Progress {
+    search.scans_recycle_bin = false;
+    search.recycle_bin_since_ms = since_ms.max(search.recycle_bin_since_ms);
+    Progress::Done
+}
+
+/// The name of a deleted record among the seen rows.
+fn name(id: &str) -> String {
+    format!("{id}@deletedTime")
+}
+
+/// Writes the deletes until the batch is full; how many were written.
+fn delete<T: Transport>(api: &Api<T>, table: &'static Table, found: &[&Entry], out: &mut Output) -> usize {
+    for (index, entry) in found.iter().enumerate() {
+        if index > 0 && out.is_full(api.transport().ticks_ms()) {
+            return index;
         }
-        if !has_new || (rows.len() as u64) < PAGE {
+        out.delete(table, &entry.id, None, Some(end_of_second(entry.deleted_ms)));
+    }
+    found.len()
+}
+
+/// Times are whole seconds: the row may have changed earlier within the same one.
+fn end_of_second(ms: u64) -> u64 {
+    if ms.is_multiple_of(1000) { ms + 999 } else { ms }
+}
+
+/// What one table uses of a reading.
+struct Scan {
+    entries: Vec<Entry>,
+    is_cut: bool,
+    /// Until when the reading is complete.
+    read_ms: u64,
+}
+
+/// The records deleted since `horizon_ms`: of the reading for another table of this round, or a new one.
+fn shared<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Result<Scan> {
+    let now_ms = api.transport().now_ms();
+    let is_usable = |bin: &&mut RecycleBin| {
+        let is_recent = now_ms.abs_diff(bin.read_at_ms) <= limits::RECYCLE_BIN_SHARED_MS;
+        is_recent && bin.since_ms <= horizon_ms && !bin.used_by.contains(&table.name)
+    };
+    if api.recycle_bin.as_mut().filter(is_usable).is_none() {
+        let (entries, is_cut) = entries(api, horizon_ms)?;
+        let bin =
+            RecycleBin { since_ms: horizon_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut };
+        api.recycle_bin = Some(bin);
+    }
+    let Some(bin) = &mut api.recycle_bin else {
+        return Ok(Scan { entries: Vec::new(), is_cut: false, read_ms: 0 });
+    };
+    bin.used_by.push(table.name);
+    Ok(Scan { entries: bin.entries.clone(), is_cut: bin.is_cut, read_ms: bin.read_at_ms })
+}
+
+/// Every record deleted since `horizon_ms`, and whether there may be more.
+fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry>, bool)> {
+    let mut page = 0;
+    let mut rows = page_at(api, 0)?;
+    // A full page without a new record is the end of a recycle bin that lists the newest first, and only then.
+    let is_oldest_first = rows.len() as u64 == PAGE
+        && rows.iter().all(|entry| entry.deleted_ms < horizon_ms)
+        && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms <= last.deleted_ms);
+    if is_oldest_first {
+        page = first_new_page(api, horizon_ms)?;
+        rows = page_at(api, page)?;
+    }
+    let mut found = Vec::new();
+    for read in 1.. {
+        let is_last = (rows.len() as u64) < PAGE;
+        let before = found.len();
+        found.extend(rows.into_iter().filter(|entry| entry.deleted_ms >= horizon_ms));
+        if is_last || (found.len() == before && !is_oldest_first) {
+            return Ok((found, false));
+        }
+        if read >= limits::RECYCLE_BIN_PAGES_MAX {
             break;
         }
+        page += 1;
+        rows = page_at(api, page)?;
     }
-    Ok(found)
+    Ok((found, true))
+}
+
+/// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a recycle
+/// bin that lists the oldest first.
+fn first_new_page<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<u64> {
+    let mut is_old = |page| -> Result<bool> {
+        Ok(page_at(api, page)?.first().is_some_and(|first| first.deleted_ms < horizon_ms))
+    };
+    let (mut old, mut new) = (0, 1);
+    // 2^20 pages are fifty million records.
+    while new < 1 << 20 && is_old(new)? {
+        (old, new) = (new, new * 2);
+    }
+    while new - old > 1 {
+        let middle = old + (new - old) / 2;
+        if is_old(middle)? { old = middle } else { new = middle }
+    }
+    Ok(old)
+}
+
+/// One page; an entry that cannot be read is as old as can be.
+fn page_at<T: Transport>(api: &mut Api<T>, page: u64) -> Result<Vec<Entry>> {
+    let path = Path::new("/api/v1/recycleBin").with("from", 1 + page * PAGE).with("limit", PAGE);
+    let answer = api.get(&path.into_string())?;
+    Ok(answer.rows()?.into_iter().map(|raw| entry(raw.get())).collect())
+}
+
+/// An entry; its id and time may be numbers.
+fn entry(raw: &str) -> Entry {
+    let parsed: Option<RawEntry<'_>> = serde_json::from_str(raw).ok();
+    let text = |value: &RawValue| unquoted(value.get()).to_owned();
+    let at = |value: &RawValue| {
+        let text = unquoted(value.get());
+        time::parse(text).or_else(|| text.parse().ok()).unwrap_or(0)
+    };
+    Entry {
+        id: parsed.as_ref().map(|entry| text(entry.id)).unwrap_or_default(),
+        module: parsed.as_ref().map(|entry| text(entry.module)).unwrap_or_default(),
+        deleted_ms: parsed.as_ref().map_or(0, |entry| at(entry.deleted_time)),
+        raw: raw.to_owned(),
+    }
 }
 
 /// Writes deletes of the children of deleted parents, as far as the API still lists them: whether it does is
-/// not documented. After one group of parents without any the others are not asked for.
+/// not documented. After one group of parents without any the others are not asked for. How many parents were
+/// processed.
 fn delete_children<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
-    parents: &[Deleted],
+    found: &[&Entry],
     out: &mut Output,
-) -> Result<()> {
-    let groups = limits::RECYCLE_BIN_PARENTS_MAX / limits::PARENTS_AT_ONCE;
-    for group in parents.chunks(limits::PARENTS_AT_ONCE).take(groups) {
-        let metas: Vec<RowMeta> = group
+) -> usize {
+    let most = limits::RECYCLE_BIN_PARENTS_MAX;
+    let mut processed = 0;
+    for group in found.chunks(limits::PARENTS_AT_ONCE).take(most / limits::PARENTS_AT_ONCE) {
+        let parents: Vec<children::Parent<'_>> = group
             .iter()
-            .map(|parent| RowMeta { id: parent.id.clone(), modified_time_ms: None, deleted: true })
+            .map(|entry| children::Parent {
+                id: &entry.id,
+                row: "{}",
+                as_of_ms: Some(end_of_second(entry.deleted_ms)),
+            })
             .collect();
-        let listed: Vec<Listed<'_>> = group
-            .iter()
-            .zip(&metas)
-            .map(|(parent, meta)| Listed { meta, row: "{}", as_of_ms: Some(parent.at_ms) })
-            .collect();
-        let (changes, warnings) = (out.changes.len(), out.warnings.len());
-        children::read(api, table, &listed, Write::Delete, out);
+        let (changes, warnings, incomplete) = (out.changes.len(), out.warnings.len(), out.incomplete);
+        let done = children::read(api, table, &parents, Write::Delete, &mut None, out);
         // That children of a deleted parent are refused is expected.
         out.warnings.truncate(warnings);
-        out.interrupted()?;
+        out.incomplete = incomplete;
+        processed += done.iter().take_while(|is_done| **is_done).count();
+        if done.contains(&false) {
+            return processed;
+        }
         if out.changes.len() == changes {
             break;
         }
     }
-    Ok(())
+    found.len()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::change::{ChangeSource, Operation};
     use crate::config::Config;
@@ -170,7 +305,7 @@ mod tests {
         let session = r#"{"client_id":"a","access_token":"t","access_token_ends_ms":9999999999999}"#;
         let session = Session::parse(Some(session), "a").unwrap();
         let mut api = Api::new(Answers(bin), Config::parse(config).unwrap(), session);
-        let mut search = Search { since_ms: 0, window: None, recycle_bin_since_ms: 0, seen: BTreeMap::new() };
+        let mut search = Search::since(0);
         let limits = Limits { max_changes: 100, max_bytes: 1 << 20, max_ms: 1000 };
         let mut out = Output::new(ChangeSource::Incremental, limits, 0);
         scan(&mut api, table, &mut search, &mut out).unwrap();

@@ -6,18 +6,18 @@
 
 use std::collections::BTreeMap;
 
-use super::children::{self, Write};
+use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::seen::{self, SeenRow};
 use super::{recycle_bin, repeating};
 use crate::api::{Answer, Api};
-use crate::cursor::{Search, Window};
+use crate::cursor::{ChildPlace, Search, Window};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
 use crate::row::RowMeta;
-use crate::table::{Incremental, Table, TimeField};
+use crate::table::{CREATED, Incremental, Table, TimeField};
 use crate::time;
 use crate::transport::Transport;
 use crate::url::Path;
@@ -35,8 +35,12 @@ struct NewRow<'a> {
 }
 
 impl<'a> NewRow<'a> {
-    fn listed(&self, as_of_ms: Option<u64>) -> Listed<'a> {
-        Listed { meta: self.meta, row: self.row, as_of_ms }
+    fn listed(&self) -> Listed<'a> {
+        Listed { meta: self.meta, row: self.row, as_of_ms: None }
+    }
+
+    fn parent(&self, as_of_ms: Option<u64>) -> Parent<'a> {
+        Parent { id: &self.meta.id, row: self.row, as_of_ms }
     }
 }
 
@@ -50,21 +54,26 @@ pub(super) fn step<T: Transport>(
     let Incremental::Search { path, cursor_fields } = table.incremental else {
         return Err(Error::new(Kind::Internal, "the cursor is of a search, which the table does not have"));
     };
-    let now_ms = api.transport().now_ms();
+    if search.scans_recycle_bin {
+        return recycle_bin::scan(api, table, search, out);
+    }
+    // The later of the two clocks: what is too late is cut off when the source has answered.
+    let host_ms = api.transport().now_ms();
+    let now_ms = api.to_source_clock(host_ms).max(host_ms);
     let since_ms = search.since_ms;
     let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
     let index = window.cursor_field;
     let Some(&field) = cursor_fields.get(index) else {
-        return close(api, table, cursor_fields, search, out);
+        return Ok(close(api, table, cursor_fields, search, out));
     };
     if window.offset.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
         // The window grew while it was read, or the search does not count its rows.
         out.has_moved = true;
-        return if halve(window, "more", out) {
-            Ok(Progress::More)
+        return Ok(if halve(api, table, window, "more", out) {
+            Progress::More
         } else {
             close(api, table, cursor_fields, search, out)
-        };
+        });
     }
     let answer = match api.get(&window_path(path, field, window)) {
         Ok(answer) => answer,
@@ -73,7 +82,15 @@ pub(super) fn step<T: Transport>(
             api.remember_unsupported(table.name, field.range);
             out.has_moved = true;
             window.to_ms = window.end_ms;
-            return close(api, table, cursor_fields, search, out);
+            return Ok(close(api, table, cursor_fields, search, out));
+        }
+        Err(error) if window.created.is_some() && error.kind == Kind::Data => {
+            // The window is read as far as the search pages.
+            api.remember_unsupported(table.name, CREATED.range);
+            out.has_moved = true;
+            window.created = None;
+            window.offset = Offset::default();
+            return Ok(Progress::More);
         }
         Err(error) => return Err(error),
     };
@@ -81,16 +98,25 @@ pub(super) fn step<T: Transport>(
     if window.offset.last_ids.is_empty()
         && let Ok(count) = answer.count()
         && count > limits::SEARCH_WINDOW_ROWS_MAX
-        && halve(window, &count.to_string(), out)
+        && halve(api, table, window, &count.to_string(), out)
     {
         out.has_moved = true;
         return Ok(Progress::More);
     }
-    match read_page(api, table, field, &answer, window, &mut search.seen, out)? {
+    let mut processed = Processed { since_ms, seen: &mut search.seen, child: &mut search.child };
+    match read_page(api, table, field, &answer, window, &mut processed, out)? {
         PageOutcome::NewRows(_) | PageOutcome::AskAgain => Ok(Progress::More),
-        PageOutcome::End => close(api, table, cursor_fields, search, out),
+        PageOutcome::End => Ok(close(api, table, cursor_fields, search, out)),
         PageOutcome::Repeating => Err(repeating(path)),
     }
+}
+
+/// What incremental reading has processed.
+struct Processed<'a> {
+    /// Every change before it.
+    since_ms: u64,
+    seen: &'a mut BTreeMap<String, u64>,
+    child: &'a mut Option<ChildPlace>,
 }
 
 /// Writes the rows of a page that were not processed before.
@@ -100,7 +126,7 @@ fn read_page<T: Transport>(
     field: TimeField,
     answer: &Answer,
     window: &mut Window,
-    seen: &mut BTreeMap<String, u64>,
+    processed: &mut Processed<'_>,
     out: &mut Output,
 ) -> Result<PageOutcome> {
     let source_now_ms = window.source_now_ms.unwrap_or_else(|| api.transport().now_ms());
@@ -117,29 +143,39 @@ fn read_page<T: Transport>(
             let (meta, row) = &rows[at];
             NewRow { at, meta, row, seen: SeenRow::new(table, field, window.cursor_field, meta, row) }
         })
-        .filter(|new| new.seen.is_new(seen))
+        .filter(|new| new.seen.is_new(processed.seen))
         .partition(|new| api.config().selects(table, new.row));
-    // Rows of other departments come first: they may have been moved there, and cost few calls or none.
-    let moved: Vec<Listed<'_>> = foreign.iter().map(|new| new.listed(new.meta.modified_time_ms)).collect();
-    let deleted = delete(api, table, &moved, out);
-    let written = if deleted == foreign.len() {
-        let listed: Vec<Listed<'_>> = selected.iter().map(|new| new.listed(None)).collect();
-        write(api, table, &listed, out)
+    // Rows of other departments come first: they may have been moved there.
+    let mut is_done = delete(api, table, &foreign, out);
+    if is_done.contains(&false) {
+        is_done.resize(foreign.len() + selected.len(), false);
     } else {
-        0
-    };
-    let is_complete = deleted == foreign.len() && written == selected.len();
-    let last = written.checked_sub(1).and_then(|last| selected.get(last)).map(|new| new.at);
-    for new in foreign.into_iter().take(deleted).chain(selected.into_iter().take(written)) {
-        new.seen.record(seen, source_now_ms);
+        is_done.extend(write(api, table, &selected, processed, out));
     }
-    out.has_moved |= is_complete || deleted + written > 0;
-    if !is_complete {
-        // The offset stays right after the last row that was processed: a failure, or the batch is full.
-        window.offset.rewind(before, PAGE, last.map_or(&[], |last| &ids[..=last]));
+    let is_complete = !is_done.contains(&false);
+    // Rows that no later window returns need no note, unless this page is asked for again.
+    let end_ms = window.end_ms.min(source_now_ms);
+    let horizon_ms = if is_complete { end_ms.saturating_sub(limits::SEARCH_OVERLAP_MS) } else { 0 };
+    let mut left = None;
+    for (new, is_done) in foreign.into_iter().chain(selected).zip(&is_done) {
+        if *is_done {
+            new.seen.record(processed.seen, horizon_ms, source_now_ms);
+        } else {
+            left = Some(left.unwrap_or(new.at).min(new.at));
+        }
+    }
+    out.has_moved |= is_complete || is_done.contains(&true) || processed.child.is_some();
+    if let Some(left) = left {
+        // The offset stays right before the first row that was not processed: a failure, or the batch is full.
+        let accepted = if left > first { left } else { 0 };
+        window.offset.rewind(before, PAGE, &ids[..accepted]);
         out.interrupted()?;
+        return Ok(outcome);
     }
-    Ok(outcome)
+    // A short page is the last one if the count says so, too: saves the call that would find nothing.
+    let is_short = (ids.len() as u64) < PAGE;
+    let is_last = is_short && answer.count().is_ok_and(|count| count <= window.offset.from);
+    Ok(if is_last { PageOutcome::End } else { outcome })
 }
 
 /// The window from the overlap before `since_ms` to now.
@@ -149,84 +185,123 @@ fn open(since_ms: u64, now_ms: u64) -> Window {
         from_ms: since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS),
         to_ms: end_ms,
         end_ms,
+        created: None,
         cursor_field: 0,
         source_now_ms: None,
         offset: Offset::default(),
     }
 }
 
-/// Halves a window that holds more rows than a search can page through, and restarts it. False when it is too
-/// short: then it is read as far as the search pages.
-fn halve(window: &mut Window, rows: &str, out: &mut Output) -> bool {
+/// Halves a window that holds more rows than a search can page through, and restarts it: by its times, or by
+/// the created times of its rows once it is a second long. False when both are too short: then it is read as
+/// far as the search pages.
+fn halve<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    window: &mut Window,
+    rows: &str,
+    out: &mut Output,
+) -> bool {
     let length = window.to_ms.saturating_sub(window.from_ms);
-    if length <= limits::SEARCH_WINDOW_MIN_MS {
-        out.warnings.push(format!(
-            "{rows} rows were modified within one second at {}; the search returns only {} of them: a full \
-             refresh of the table reads all",
-            time::format(window.from_ms),
-            limits::SEARCH_ROWS_MAX
-        ));
-        return false;
+    if length > limits::SEARCH_WINDOW_MIN_MS {
+        window.to_ms = window.from_ms + length / 2;
+        window.offset = Offset::default();
+        return true;
     }
-    window.to_ms = window.from_ms + length / 2;
-    window.offset = Offset::default();
-    true
+    let (from_ms, to_ms, end_ms) = window.created.unwrap_or((0, window.end_ms, window.end_ms));
+    let length = to_ms.saturating_sub(from_ms);
+    if length > limits::SEARCH_WINDOW_MIN_MS && !api.is_unsupported(table.name, CREATED.range) {
+        window.created = Some((from_ms, from_ms + length / 2, end_ms));
+        window.offset = Offset::default();
+        return true;
+    }
+    out.warnings.push(format!(
+        "{rows} rows were modified within one second at {}; the search returns only {} of them: a full \
+         refresh of the table reads all",
+        time::format(window.from_ms),
+        limits::SEARCH_ROWS_MAX
+    ));
+    false
 }
 
 /// Closes a window: opens the next part of the range, or the range of the next cursor field, or scans the
 /// recycle bin.
 fn close<T: Transport>(
-    api: &mut Api<T>,
-    table: &'static Table,
+    api: &Api<T>,
+    table: &Table,
     cursor_fields: &[TimeField],
     search: &mut Search,
     out: &mut Output,
-) -> Result<Progress> {
-    let Some(window) = search.window.take() else { return recycle_bin::scan(api, table, search, out) };
+) -> Progress {
+    let Some(window) = search.window.take() else { return Progress::More };
+    if let Some((_, created_ms, end_ms)) = window.created.filter(|(_, to_ms, end_ms)| to_ms < end_ms) {
+        let created = Some((created_ms, end_ms, end_ms));
+        search.window = Some(Window { created, offset: Offset::default(), ..window });
+        return Progress::More;
+    }
     let Window { to_ms, end_ms, source_now_ms, .. } = window;
     if to_ms < end_ms {
-        search.window = Some(Window { from_ms: to_ms, to_ms: end_ms, offset: Offset::default(), ..window });
-        return Ok(Progress::More);
+        search.window = Some(Window {
+            from_ms: to_ms,
+            to_ms: end_ms,
+            created: None,
+            offset: Offset::default(),
+            ..window
+        });
+        return Progress::More;
     }
     let is_supported = |index: &usize| !api.is_unsupported(table.name, cursor_fields[*index].range);
     if let Some(cursor_field) = (window.cursor_field + 1..cursor_fields.len()).find(is_supported) {
         search.window = Some(Window { cursor_field, source_now_ms, ..open(search.since_ms, end_ms) });
-        return Ok(Progress::More);
+        return Progress::More;
     }
     // The host's clock may be ahead of the source's: changes after the source's time were not read.
     search.since_ms = end_ms.min(source_now_ms.unwrap_or(end_ms)).max(search.since_ms);
     seen::evict(&mut search.seen, search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
-    recycle_bin::scan(api, table, search, out)
+    search.scans_recycle_bin = true;
+    out.has_moved = true;
+    Progress::More
 }
 
 /// Writes deletes of changed rows of other departments: no other call shows that a row was moved there. Where
-/// the rows are parents, their children are deleted.
+/// the rows are parents, their children are deleted. True for each row that was processed.
 fn delete<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
-    foreign: &[Listed<'_>],
+    foreign: &[NewRow<'_>],
     out: &mut Output,
-) -> usize {
+) -> Vec<bool> {
     if table.children.is_some() {
-        return children::read(api, table, foreign, Write::Delete, out);
+        let parents: Vec<Parent<'_>> =
+            foreign.iter().map(|new| new.parent(new.meta.modified_time_ms)).collect();
+        return children::read(api, table, &parents, Write::Delete, &mut None, out);
     }
-    for Listed { meta, as_of_ms, .. } in foreign {
-        out.delete(table, &meta.id, None, *as_of_ms);
+    for new in foreign {
+        out.delete(table, &new.meta.id, None, new.meta.modified_time_ms);
     }
-    foreign.len()
+    vec![true; foreign.len()]
 }
 
-/// Writes changed rows, with their detail where the table has one, so that they look as in a snapshot.
+/// Writes changed rows, with their detail where the table has one, so that they look as in a snapshot. True
+/// for each row that was processed.
 fn write<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
-    listed: &[Listed<'_>],
+    selected: &[NewRow<'_>],
+    processed: &mut Processed<'_>,
     out: &mut Output,
-) -> usize {
-    match table.children {
-        Some(_) => children::read(api, table, listed, Write::Row, out),
-        None => details::read(api, table, listed, out),
+) -> Vec<bool> {
+    if table.children.is_none() {
+        let listed: Vec<Listed<'_>> = selected.iter().map(NewRow::listed).collect();
+        return details::read(api, table, &listed, out);
     }
+    let parents: Vec<Parent<'_>> = selected.iter().map(|new| new.parent(None)).collect();
+    // All children of a parent that was moved to a selected department are new.
+    let write = match api.config().department_ids.is_empty() {
+        true => Write::Since(processed.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS)),
+        false => Write::All,
+    };
+    children::read(api, table, &parents, write, processed.child, out)
 }
 
 /// True when the search does not take `field`.
@@ -235,11 +310,14 @@ fn refuses(error: &Error, field: TimeField) -> bool {
 }
 
 fn window_path(path: &str, field: TimeField, window: &Window) -> String {
-    let range = format!("{},{}", time::format(window.from_ms), time::format(window.to_ms));
-    Path::new(path)
-        .with(field.range, range)
+    let range = |from_ms, to_ms| format!("{},{}", time::format(from_ms), time::format(to_ms));
+    let mut path = Path::new(path)
+        .with(field.range, range(window.from_ms, window.to_ms))
         .with("sortBy", field.member)
         .with("from", window.offset.from - 1)
-        .with("limit", PAGE)
-        .into_string()
+        .with("limit", PAGE);
+    if let Some((from_ms, to_ms, _)) = window.created {
+        path = path.with(CREATED.range, range(from_ms, to_ms));
+    }
+    path.into_string()
 }

@@ -39,10 +39,11 @@ impl SeenRow {
         !is_known && !is_known_as_modified
     }
 
-    /// Adds it to the processed rows. A row that changed just now may change again within the same second: it
-    /// is not added, so that the next window reads it once more.
-    pub(super) fn record(self, seen: &mut BTreeMap<String, u64>, source_now_ms: u64) {
-        if let Some(at_ms) = self.at_ms.filter(|ms| ms + limits::SETTLED_MS < source_now_ms) {
+    /// Adds it to the processed rows, unless it changed before `horizon_ms`. A row that changed just now may
+    /// change again within the same second: it is not added, so that the next window reads it once more.
+    pub(super) fn record(self, seen: &mut BTreeMap<String, u64>, horizon_ms: u64, source_now_ms: u64) {
+        let is_settled = |at_ms: &u64| *at_ms >= horizon_ms && at_ms + limits::SETTLED_MS < source_now_ms;
+        if let Some(at_ms) = self.at_ms.filter(is_settled) {
             seen.insert(self.name, at_ms);
         }
     }
@@ -50,12 +51,13 @@ impl SeenRow {
 
 /// Removes rows before `horizon_ms`, which no window returns again, and the oldest above the limit.
 pub(super) fn evict(seen: &mut BTreeMap<String, u64>, horizon_ms: u64) {
-    seen.retain(|_, at_ms| *at_ms >= horizon_ms);
-    while seen.len() > limits::SEARCH_SEEN_MAX {
-        let oldest = seen.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(name, _)| name.clone());
-        let Some(oldest) = oldest else { break };
-        seen.remove(&oldest);
+    let mut horizon_ms = horizon_ms;
+    if let Some(excess) = seen.len().checked_sub(limits::SEARCH_SEEN_MAX).filter(|excess| *excess > 0) {
+        let mut times: Vec<u64> = seen.values().copied().collect();
+        let (_, oldest_kept, _) = times.select_nth_unstable(excess);
+        horizon_ms = horizon_ms.max(*oldest_kept);
     }
+    seen.retain(|_, at_ms| *at_ms >= horizon_ms);
 }
 
 #[cfg(test)]

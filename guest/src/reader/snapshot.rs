@@ -2,20 +2,39 @@
 //! partition after the other.
 
 use super::children::{self, Write};
+use super::count;
 use super::custom_fields;
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::repeating;
+use super::{repeating, windows};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
-use crate::cursor::Snapshot;
+use crate::cursor::{Parent, Rest, Snapshot};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::paging::PageOutcome;
-use crate::row;
-use crate::table::{Incremental, List, Partitions, Table};
+use crate::paging::{Offset, PageOutcome};
+use crate::row::{self, RowMeta};
+use crate::table::{CREATED, Incremental, List, Partitions, Table};
 use crate::transport::Transport;
 use crate::url::Path;
+
+/// The parameter of a projection.
+const FIELDS: &str = "fields";
+
+/// Makes a snapshot ready to be continued: one of another list begins again.
+pub(super) fn prepare<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &mut Snapshot) {
+    if snapshot.list.is_none() && snapshot.offset == Offset::default() && snapshot.partition == 0 {
+        api.forget_old_refusals(table.name);
+    }
+    let list = selection(api, table);
+    match &snapshot.list {
+        Some(before) if *before != list => {
+            *snapshot = Snapshot::start(api.transport().now_ms().max(snapshot.started_at_ms + 1));
+        }
+        _ => {}
+    }
+    snapshot.list = Some(list);
+}
 
 /// Reads one round of pages, or one partition.
 pub(super) fn step<T: Transport>(
@@ -27,17 +46,28 @@ pub(super) fn step<T: Transport>(
     if let Some(partitions) = table.list.partitions {
         return read_partition(api, table, partitions, snapshot, out);
     }
+    if !snapshot.parents.is_empty() {
+        return read_children(api, table, snapshot, out);
+    }
+    match snapshot.rest.clone() {
+        Some(Rest::Windows { from_ms, to_ms, end_ms, .. }) => {
+            return windows::step(api, table, snapshot, (from_ms, to_ms, end_ms), out);
+        }
+        Some(Rest::Newest { since_ms }) => return read_newest(api, table, snapshot, since_ms, out),
+        Some(Rest::Nothing) => return Ok(Progress::Done),
+        None => {}
+    }
     let limit = table.list.limit;
     let at_once = pages_at_once(api, table, snapshot, out);
     let froms = snapshot.offset.plan(limit, at_once);
     let mut paths: Vec<String> = froms.iter().map(|from| list_path(api, table, *from, None)).collect();
-    let has_projections = needs_projections(api, table);
+    let has_projections = needs_custom_fields(api, table) && !api.is_unsupported(table.name, FIELDS);
     if has_projections {
         let keys = api.config().custom_field_keys.join(",");
         paths.extend(froms.iter().map(|from| list_path(api, table, *from, Some(&keys))));
     }
     let in_flight = at_once * if has_projections { 2 } else { 1 };
-    let mut answers = api.get_all(&paths, in_flight)?;
+    let mut answers = api.get_some(&paths, in_flight)?;
     let mut projections = answers.split_off(froms.len()).into_iter();
     let full_from = snapshot.offset.from + froms.len() as u64 * limit.saturating_sub(1);
     let more_at_once = (froms.len() * 2).min(limits::LIST_PAGES_AT_ONCE);
@@ -48,13 +78,38 @@ pub(super) fn step<T: Transport>(
         }
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return drop_optional_parameter(api, table, error),
+            Err(error) => return drop_optional_parameter(api, table, snapshot, error, out),
+        };
+        let projection = match projection {
+            Some(Err(error)) if refuses_fields(&error) => {
+                api.remember_unsupported(table.name, FIELDS);
+                out.warnings.push(format!(
+                    "`{}`: custom fields are read by one call for each row, because the list refuses \
+                     `fields`: {error}",
+                    table.name
+                ));
+                None
+            }
+            Some(Err(error)) => return Err(error),
+            Some(Ok(answer)) => Some(answer),
+            None => None,
         };
         snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
-        if let Progress::Done = read_page(api, table, snapshot, &answer, projection, out)? {
+        let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
+        if let Progress::Done = read_page(api, table, snapshot, &page, out)? {
+            let is_empty = snapshot.offset.last_ids.is_empty();
+            verify_length(api, table, if is_empty { 0 } else { snapshot.offset.from }, out)?;
+            snapshot.incomplete |= out.incomplete;
             return Ok(Progress::Done);
         }
-        if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
+        if let Some(rest) = windows::rest(api, table, snapshot) {
+            tell(table, out);
+            snapshot.rest = Some(rest);
+            snapshot.offset = Offset::default();
+            return Ok(Progress::More);
+        }
+        let is_interrupted = out.failure.is_some() || !snapshot.parents.is_empty();
+        if is_interrupted || out.is_full(api.transport().ticks_ms()) {
             break;
         }
     }
@@ -63,58 +118,162 @@ pub(super) fn step<T: Transport>(
 }
 
 /// True when custom fields are read by a second request for each page: tickets without their details.
-fn needs_projections<T: Transport>(api: &Api<T>, table: &Table) -> bool {
+fn needs_custom_fields<T: Transport>(api: &Api<T>, table: &Table) -> bool {
     !details::reads_details(api, table)
         && table.detail.is_some_and(|detail| detail.optional)
         && !api.config().custom_field_keys.is_empty()
 }
 
-/// Writes the new rows of one page.
-fn read_page<T: Transport>(
+/// True when a list does not take `fields`, or not these: unknown names are answered by 500
+/// (`zoho-desk-api.md` §8.9).
+fn refuses_fields(error: &Error) -> bool {
+    matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound)
+        || error.code.as_deref() == Some("INTERNAL_SERVER_ERROR")
+}
+
+/// Says how a long list goes on.
+fn tell(table: &Table, out: &mut Output) {
+    out.warnings.push(format!(
+        "`{}`: more than {} rows: the others are read by search windows, which cost fewer credits than pages of \
+         a long list",
+        table.name,
+        limits::LIST_ROWS_MAX
+    ));
+}
+
+/// Reads one page of the list, newest first, until a row was created before `since_ms`.
+fn read_newest<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     snapshot: &mut Snapshot,
-    answer: &Answer,
-    projection: Option<Result<Answer>>,
+    since_ms: u64,
     out: &mut Output,
 ) -> Result<Progress> {
+    let from = snapshot.offset.from;
+    let answer = api.get(&ordered_path(api, table, from, None, &[], Sort::NewestFirst))?;
+    let oldest_ms = answer.rows()?.last().and_then(|row| row::time(row.get(), CREATED.member));
+    let projection = match needs_custom_fields(api, table) && !api.is_unsupported(table.name, FIELDS) {
+        true => {
+            let keys = api.config().custom_field_keys.join(",");
+            Some(api.get(&ordered_path(api, table, from, Some(&keys), &[], Sort::NewestFirst))?)
+        }
+        false => None,
+    };
+    let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
+    let progress = read_page(api, table, snapshot, &page, out)?;
+    // A page that was read in part, or whose children are still to be read, is not the last step.
+    let is_read = snapshot.written.is_empty() && out.failure.is_none();
+    if is_read && oldest_ms.is_some_and(|at_ms| at_ms < since_ms) {
+        if snapshot.parents.is_empty() {
+            return Ok(Progress::Done);
+        }
+        snapshot.rest = Some(Rest::Nothing);
+    }
+    Ok(progress)
+}
+
+/// A page of the list or of a search window.
+pub(super) struct Page<'a> {
+    pub(super) answer: &'a Answer,
+    /// The same page with custom fields.
+    pub(super) projection: Option<&'a Answer>,
+    pub(super) is_search: bool,
+}
+
+/// Writes the new rows of one page. Done: there is none behind it.
+pub(super) fn read_page<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    page: &Page<'_>,
+    out: &mut Output,
+) -> Result<Progress> {
+    let answer = page.answer;
+    let limit = if page.is_search { windows::PAGE } else { table.list.limit };
     let rows = answer.rows_with_meta()?;
     let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
     let before = snapshot.offset.clone();
-    let first = match snapshot.offset.accept(table.list.limit, &ids) {
+    let first = match snapshot.offset.accept(limit, &ids) {
         PageOutcome::NewRows(first) => first,
         PageOutcome::AskAgain => {
             out.has_moved = true;
             return Ok(Progress::More);
         }
-        PageOutcome::End => {
-            if ids.is_empty() && before.from <= 1 {
-                verify_empty_list(api, table)?;
-            }
-            return Ok(Progress::Done);
-        }
+        PageOutcome::End => return Ok(Progress::Done),
         PageOutcome::Repeating => return Err(repeating(table.list.path)),
     };
+    if !page.is_search {
+        let created_ms = rows.last().and_then(|(_, row)| row::time(row, CREATED.member));
+        snapshot.last_created_ms = created_ms.or(snapshot.last_created_ms);
+    }
     let selected: Vec<usize> =
         (first..rows.len()).filter(|&index| api.config().selects(table, rows[index].1)).collect();
-    let listed: Vec<Listed<'_>> = selected
+    if let Some(children) = table.children {
+        let counters = || children.kinds.iter().map(|kind| kind.count);
+        snapshot.parents = selected
+            .iter()
+            .map(|&index| Parent { id: ids[index].to_owned(), row: row::only(rows[index].1, counters()) })
+            .collect();
+        out.has_moved = true;
+        return Ok(Progress::More);
+    }
+    let left: Vec<usize> =
+        selected.into_iter().filter(|&index| !snapshot.written.iter().any(|id| id == ids[index])).collect();
+    // A search row is only as recent as its modified time, because the index lags.
+    let as_of_ms = |meta: &RowMeta| if page.is_search { meta.modified_time_ms } else { answer.as_of_ms };
+    let listed: Vec<Listed<'_>> = left
         .iter()
-        .map(|&index| Listed { meta: &rows[index].0, row: rows[index].1, as_of_ms: answer.as_of_ms })
+        .map(|&index| {
+            let (meta, row) = &rows[index];
+            Listed { meta, row, as_of_ms: as_of_ms(meta) }
+        })
         .collect();
-    let written = match projection {
-        Some(projection) => custom_fields::read(api, table, &listed, projection, out),
-        None if table.children.is_some() => children::read(api, table, &listed, Write::Row, out),
-        None => details::read(api, table, &listed, out),
+    let written = if needs_custom_fields(api, table) {
+        let projection = if page.is_search { Some(answer) } else { page.projection };
+        custom_fields::read(api, table, &listed, projection, out)
+    } else if page.is_search && table.detail.is_some_and(|detail| detail.search_is_complete) {
+        let settled_ms = snapshot.source_started_at_ms.unwrap_or_default();
+        windows::read(api, table, &listed, settled_ms.saturating_sub(limits::SEARCH_SETTLED_MS), out)
+    } else {
+        details::read(api, table, &listed, out)
     };
     snapshot.incomplete |= out.incomplete;
-    let Some(&next) = selected.get(written) else {
+    out.has_moved |= written.contains(&true);
+    let Some(failed) = written.iter().position(|is_written| !is_written) else {
+        snapshot.written.clear();
         out.has_moved = true;
         return Ok(Progress::More);
     };
-    // The offset stays right after the last row that was processed: a failure, or the batch is full.
+    // The offset stays right before the first row that was not written; those written behind it are noted.
+    let next = left[failed];
+    let is_written = |id: &&str| {
+        snapshot.written.iter().any(|known| known == id)
+            || left.iter().zip(&written).any(|(&index, is_written)| *is_written && ids[index] == *id)
+    };
+    snapshot.written = ids[next..].iter().filter(|id| is_written(id)).map(|id| (*id).to_owned()).collect();
     let processed = if next > first { next } else { 0 };
-    snapshot.offset.rewind(before, table.list.limit, &ids[..processed]);
-    out.has_moved |= processed > 0;
+    snapshot.offset.rewind(before, limit, &ids[..processed]);
+    out.interrupted()
+}
+
+/// Writes the children of the parents of the last page.
+fn read_children<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> Result<Progress> {
+    let parents: Vec<children::Parent<'_>> = snapshot
+        .parents
+        .iter()
+        .map(|parent| children::Parent { id: &parent.id, row: &parent.row, as_of_ms: None })
+        .collect();
+    let written = children::read(api, table, &parents, Write::All, &mut snapshot.child, out);
+    let mut written = written.into_iter();
+    let count = snapshot.parents.len();
+    snapshot.parents.retain(|_| !written.next().unwrap_or_default());
+    snapshot.incomplete |= out.incomplete;
+    out.has_moved |= snapshot.parents.len() < count;
     out.interrupted()
 }
 
@@ -168,32 +327,43 @@ fn read_partition<T: Transport>(
     Ok(if snapshot.partition < values.len() { Progress::More } else { Progress::Done })
 }
 
-/// An error when the list is empty and the source counts rows: a wrong portal and a lost permission look like
-/// empty lists (`zoho-desk-api.md` §8.12, §8.15), and the sink would delete the whole table.
-fn verify_empty_list<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<()> {
+/// Checks the length of a list that ended by the source's count. An error when it is empty and the source
+/// counts rows: a wrong portal and a lost permission look like empty lists (`zoho-desk-api.md` §8.12, §8.15),
+/// and the sink would delete the whole table. A list that is too short, or that cannot be checked, is
+/// incomplete.
+fn verify_length<T: Transport>(api: &mut Api<T>, table: &Table, listed: u64, out: &mut Output) -> Result<()> {
     let path = match (table.count, table.incremental) {
-        (Some(path), _) => Path::new(path),
-        (None, Incremental::Search { path, .. }) => Path::new(path).with("from", 0).with("limit", 1),
-        (None, Incremental::FullRefresh { .. }) => return Ok(()),
-    };
-    let ids = &api.config().department_ids;
-    let paths: Vec<String> = if table.list.departments.is_none() || ids.is_empty() {
-        vec![path.into_string()]
-    } else {
-        ids.iter().map(|id| path.clone().with("departmentId", id).into_string()).collect()
-    };
-    let mut count = 0;
-    for path in paths {
-        match api.get(&path) {
-            Ok(answer) => count += answer.count().or_else(|_| answer.rows().map(|rows| rows.len() as u64))?,
-            Err(error) if matches!(error.kind, Kind::Permission | Kind::NotFound | Kind::Data) => {}
-            Err(error) => return Err(error),
+        (Some(path), Incremental::Search { .. }) => Path::new(path),
+        (Some(path), _) if listed == 0 => Path::new(path),
+        (None, Incremental::Search { path, .. }) if listed == 0 => {
+            Path::new(path).with("from", 0).with("limit", 1)
         }
+        _ => return Ok(()),
+    };
+    let counted = match count::sum(api, table, &path) {
+        Ok(counted) => counted,
+        Err(error) if listed > 0 || matches!(error.kind, Kind::Permission | Kind::NotFound | Kind::Data) => {
+            if listed == 0 {
+                out.skip(format!(
+                    "the list of `{}` is empty, and that cannot be checked: {error}",
+                    table.name
+                ));
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    if listed > 0 && listed < counted / 2 {
+        out.skip(format!(
+            "the list of `{}` has {listed} rows, but the source counts {counted}: the user who generated the \
+             code may not see the others",
+            table.name
+        ));
     }
-    if count == 0 {
+    if listed > 0 || counted == 0 {
         return Ok(());
     }
-    let message = format!("the list of `{}` is empty, but the source counts {count} rows", table.name);
+    let message = format!("the list of `{}` is empty, but the source counts {counted} rows", table.name);
     Err(Error::new(Kind::Permission, message).code("HIDDEN").hint(
         "no row is deleted for it; the user who generated the code may see none of them, or \
          `organization_id` or `department_ids` are of another portal: generate the code as an administrator \
@@ -222,14 +392,49 @@ fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &Snaps
 
 /// The path of one page; with `fields`, of its projection to those fields.
 fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Option<&str>) -> String {
-    let List { path, limit, query, sort_by, configurable_sort, departments, .. } = table.list;
+    path_without(api, table, from, fields, &[])
+}
+
+/// What decides which rows the list has and in which order, as a query.
+fn selection<T: Transport>(api: &Api<T>, table: &Table) -> String {
+    path_without(api, table, 1, None, &["include"])
+}
+
+fn path_without<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    from: u64,
+    fields: Option<&str>,
+    left_out: &[&str],
+) -> String {
+    ordered_path(api, table, from, fields, left_out, order(api, table))
+}
+
+/// The order of the list: the configured one, where it can be configured.
+pub(super) fn order<T: Transport>(api: &Api<T>, table: &Table) -> Sort {
+    if table.list.configurable_sort { api.config().sort } else { Sort::OldestFirst }
+}
+
+fn ordered_path<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    from: u64,
+    fields: Option<&str>,
+    left_out: &[&str],
+    order: Sort,
+) -> String {
+    let List { path, limit, query, sort_by, departments, .. } = table.list;
     let config = api.config();
-    let mut path = Path::new(path).with("from", from).with("limit", limit);
+    let is_sent = |name: &str| !api.is_unsupported(table.name, name) && !left_out.contains(&name);
+    let mut path = Path::new(path);
+    if limit > 0 {
+        path = path.with("from", from).with("limit", limit);
+    }
     if let Some(field) = sort_by
-        && !api.is_unsupported(table.name, "sortBy")
+        && is_sent("sortBy")
     {
-        let is_descending = configurable_sort && config.sort == Sort::NewestFirst;
-        path = path.with("sortBy", format_args!("{}{field}", if is_descending { "-" } else { "" }));
+        let sign = if order == Sort::NewestFirst { "-" } else { "" };
+        path = path.with("sortBy", format_args!("{sign}{field}"));
     }
     if let Some(parameter) = departments
         && !config.department_ids.is_empty()
@@ -237,27 +442,49 @@ fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Optio
         path = path.with(parameter, config.department_ids.join(","));
     }
     if let Some(fields) = fields {
-        return path.with("fields", fields).into_string();
+        return path.with(FIELDS, fields).into_string();
     }
     for (name, value) in query {
-        if !api.is_unsupported(table.name, name) {
+        if is_sent(name) {
             path = path.with(name, value);
         }
     }
     path.into_string()
 }
 
-/// Drops an optional parameter that this portal refuses, for good: the one the refusal names, or else one
-/// after the other.
-fn drop_optional_parameter<T: Transport>(api: &mut Api<T>, table: &Table, error: Error) -> Result<Progress> {
-    let is_sent = |parameter: &&&str| !api.is_unsupported(table.name, parameter);
-    let sent = || table.list.optional_parameters.iter().filter(is_sent);
-    let named = sent().find(|parameter| error.message.contains(**parameter));
-    match named.or_else(|| sent().next()) {
-        Some(parameter) if error.kind == Kind::Data => {
-            api.remember_unsupported(table.name, parameter);
-            Ok(Progress::More)
-        }
-        _ => Err(error),
+/// Drops an optional parameter that this portal refuses: one that the refusal names, or without which the same
+/// call succeeds. Any other refusal is about something else, for example a wrong id of a department.
+fn drop_optional_parameter<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    error: Error,
+    out: &mut Output,
+) -> Result<Progress> {
+    if error.kind != Kind::Data {
+        return Err(error);
     }
+    let is_sent = |parameter: &&&str| !api.is_unsupported(table.name, parameter);
+    let sent: Vec<&str> = table.list.optional_parameters.iter().filter(is_sent).copied().collect();
+    let from = snapshot.offset.from;
+    let mut dropped = sent.iter().copied().find(|parameter| error.message.contains(*parameter));
+    for parameter in &sent {
+        if dropped.is_none() && api.get(&path_without(api, table, from, None, &[parameter])).is_ok() {
+            dropped = Some(*parameter);
+        }
+    }
+    let Some(parameter) = dropped else { return Err(error) };
+    api.remember_unsupported(table.name, parameter);
+    out.warnings.push(format!("`{}`: the list is read without `{parameter}`: {error}", table.name));
+    let list = selection(api, table);
+    if snapshot.list.as_ref() != Some(&list) {
+        if snapshot.offset == Offset::default() {
+            snapshot.list = Some(list);
+        } else {
+            // The rows come in another order from here on: the next call begins the snapshot again.
+            out.is_ended = true;
+        }
+    }
+    out.has_moved = true;
+    Ok(Progress::More)
 }

@@ -23,6 +23,7 @@ pub(super) const TABLE: Table = Table {
     detail: Some(Detail {
         optional: true,
         include: Some(INCLUDE),
+        search_is_complete: true,
         list_only_fields: &["contact", "assignee", "department", "product", "team", "isRead", "lastThread"],
     }),
     count: Some("/api/v1/ticketsCount"),

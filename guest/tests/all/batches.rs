@@ -45,19 +45,65 @@ fn custom_fields_without_detail_come_from_a_projection_or_else_the_detail() {
 }
 
 #[test]
-fn a_failure_ends_the_batch_after_the_rows_before_it_and_the_cursor_continues_there() {
+fn a_failed_record_discards_no_other_and_is_written_in_part_when_it_keeps_failing() {
     let desk = Desk::with_tickets(250);
     let mut connection = connect(&desk, json!({}));
     desk.set(|state| state.fail_detail_of = Some("150".to_owned()));
     let batch = connection.read("tickets", None, LIMITS).unwrap();
-    assert_eq!(batch.changes.len(), 149);
-    assert!(!batch.caught_up);
+    assert_eq!(batch.changes.len(), 198, "two pages but the failed one");
+    assert!(!batch.caught_up && batch.wait_ms.is_some_and(|wait_ms| wait_ms >= 1000), "{:?}", batch.wait_ms);
     assert!(batch.warnings[0].contains("500"), "{:?}", batch.warnings);
-    assert_eq!(connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap_err().kind, Kind::Unavailable);
-    desk.set(|state| state.fail_detail_of = None);
-    let next = connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap();
-    assert_eq!(next.changes[0].key, r#"{"id":"150"}"#);
-    assert_eq!(next.changes.len(), 101);
+    let second = connection.read("tickets", Some(&batch.cursor), LIMITS).unwrap();
+    assert_eq!(second.changes.len(), 49, "the page from the failed record on has rows up to 248");
+    desk.set(|state| state.asked.clear());
+    let error = connection.read("tickets", Some(&second.cursor), LIMITS).unwrap_err();
+    assert_eq!(error.kind, Kind::Unavailable);
+    desk.set(|state| assert!(state.asked.len() <= 4, "rows are not read again: {:?}", state.asked));
+    desk.advance_ms(60_000);
+    assert!(connection.session().contains("tickets.150"), "a restart does not forget its failures");
+    let mut attempts = 0;
+    let third = loop {
+        attempts += 1;
+        match connection.read("tickets", Some(&second.cursor), LIMITS) {
+            Ok(batch) => break batch,
+            Err(error) => assert!(attempts < 5, "{error}"),
+        }
+    };
+    assert!(third.caught_up && third.changes.len() == 3, "the failed row and the last page");
+    assert!(third.changes[0].key.contains("150") && third.changes[0].partial, "the sink keeps its detail");
+    assert_eq!(third.partial_rows, 1);
+    assert!(third.warnings.iter().any(|text| text.contains("`tickets` 150: only the members")));
+    assert!(!third.generation.unwrap().complete);
+}
+
+#[test]
+fn an_outage_of_all_details_writes_no_row_in_part_and_costs_few_calls() {
+    let desk = Desk::with_tickets(250);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_details = true);
+    for _ in 0..20 {
+        assert_eq!(connection.read("tickets", None, LIMITS).unwrap_err().kind, Kind::Unavailable);
+        desk.advance_ms(60_000);
+    }
+    assert!(desk.calls() < 20 * 25, "{} calls", desk.calls());
+    desk.set(|state| state.fail_details = false);
+    let batch = connection.read("tickets", None, LIMITS).unwrap();
+    assert!(batch.changes.len() == 250 && batch.partial_rows == 0 && batch.generation.unwrap().complete);
+}
+
+#[test]
+fn a_record_that_always_fails_stops_no_table_even_when_it_is_the_only_one() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_detail_of = Some("1".to_owned()));
+    for attempt in 1..10 {
+        if let Ok(batch) = connection.read("tickets", None, LIMITS) {
+            assert!(attempt >= 5 && batch.caught_up && batch.partial_rows == 1, "{attempt}");
+            return;
+        }
+        desk.advance_ms(10_000);
+    }
+    panic!("the table never goes on");
 }
 
 #[test]

@@ -46,6 +46,24 @@ pub(crate) struct State {
     /// The search's `count` is that of the page (reference, conflict 8).
     pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// Minutes between the creation of two tickets, the last one now; 0: no row has its time.
+    pub created_every_min: u64,
+    /// The search does not take `createdTimeRange`.
+    pub refuse_created_time: bool,
+    /// Tickets that the search does not find yet.
+    pub unindexed: Vec<u32>,
+    /// Status of the recycle bin; 0: its records.
+    pub recycle_bin_status: u16,
+    /// The order of the recycle bin.
+    pub newest_deleted_first: bool,
+    /// Refusals of parameters do not name them.
+    pub vague: bool,
+    /// The answer of the list of tickets; 0: its rows.
+    pub list_status: u16,
+    /// When all threads were sent.
+    pub threads_at_ms: Option<u64>,
+    /// Every detail answers 500.
+    pub fail_details: bool,
     /// The answer of `ticketsCount`: a count, or a status.
     pub counted: u64,
     pub count_status: u16,
@@ -93,6 +111,11 @@ impl State {
     /// Answers this status and code to every call of a path.
     pub(crate) fn refuse(&mut self, path: &'static str, status: u16, code: &'static str) {
         self.refused.insert(path, (status, code));
+    }
+
+    fn created_ms(&self, id: u32) -> u64 {
+        let newest = u64::from(self.tickets.last().copied().unwrap_or(id).max(id));
+        START_MS - (newest - u64::from(id)) * self.created_every_min * 60_000
     }
 
     fn department(&self, id: u32) -> String {
@@ -235,13 +258,20 @@ impl State {
                 .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": "ENTERPRISE"}]})),
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
+            "/api/v1/recycleBin" if self.recycle_bin_status != 0 => {
+                self.respond(self.recycle_bin_status, &json!({"errorCode": "REFUSED", "message": "m"}))
+            }
             "/api/v1/recycleBin" => {
                 let row = |(id, at): &(u32, u64)| {
                     json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id),
                         "deletedTime": time::format(*at)})
                 };
                 let from: usize = query["from"].parse().unwrap();
-                let rows: Vec<Value> = self.recycle_bin.iter().skip(from - 1).take(50).map(row).collect();
+                let mut bin = self.recycle_bin.clone();
+                if self.newest_deleted_first {
+                    bin.reverse();
+                }
+                let rows: Vec<Value> = bin.iter().skip(from - 1).take(50).map(row).collect();
                 self.respond(200, &json!({"data": rows}))
             }
             "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
@@ -258,7 +288,17 @@ impl State {
                 }
             }
             "/api/v1/ticketsCount" if self.count_status == 0 => {
-                self.respond(200, &json!({"count": self.counted}))
+                let count = match query.get("createdTimeRange") {
+                    Some(range) => {
+                        let range = range.replace("%3A", ":").replace("%2C", ",");
+                        let (from, to) = range.split_once(',').unwrap();
+                        let range = time::parse(from).unwrap()..=time::parse(to).unwrap();
+                        let is_in = |id: &&u32| range.contains(&self.created_ms(**id));
+                        self.tickets.iter().filter(is_in).count() as u64
+                    }
+                    None => self.counted,
+                };
+                self.respond(200, &json!({"count": count}))
             }
             "/api/v1/organizationFields" if self.field_status.contains_key(query["module"]) => {
                 let (status, code) = self.field_status[query["module"]];
@@ -273,7 +313,7 @@ impl State {
                 self.respond(200, &json!({"data": [field]}))
             }
             _ => match path.strip_prefix("/api/v1/tickets/") {
-                Some(path) if path.contains('/') => self.conversations(path),
+                Some(path) if path.contains('/') => self.conversations(path, query),
                 Some(id) => self.detail(id),
                 None => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": path})),
             },
@@ -283,20 +323,28 @@ impl State {
     fn list(&self, query: &BTreeMap<&str, &str>) -> Response {
         let extra = |name: &str| {
             let message = format!("Extra query parameter '{name}' is present in the input.");
+            let message = if self.vague { "The input is invalid." } else { &message };
             self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}))
         };
+        if self.list_status != 0 {
+            return self.respond(self.list_status, &json!({"errorCode": "INVALID_DATA", "message": "m"}));
+        }
         if self.refuse_include && query.contains_key("include") {
             return extra("include");
         }
         if self.refuse_fields && query.contains_key("fields") {
             return extra("fields");
         }
+        let is_descending = query.get("sortBy").is_some_and(|field| field.starts_with('-'));
         let from: usize = if self.ignore_from { 1 } else { query["from"].parse().unwrap() };
         let limit: usize = query["limit"].parse().unwrap();
         let chosen: Option<Vec<&str>> = query.get("departmentIds").map(|ids| ids.split(',').collect());
-        let rows: Vec<Value> = self
-            .tickets
-            .iter()
+        let mut ids: Vec<&u32> = self.tickets.iter().collect();
+        if is_descending {
+            ids.reverse();
+        }
+        let rows: Vec<Value> = ids
+            .into_iter()
             .filter(|id| {
                 let ignored = self.ignore_departments || chosen.is_none();
                 ignored || chosen.iter().flatten().any(|chosen| *chosen == self.department(**id))
@@ -307,8 +355,12 @@ impl State {
                 if query.contains_key("fields") {
                     json!({"id": id.to_string(), "cf": {"cf_region": format!("r{id}")}})
                 } else {
-                    json!({"id": id.to_string(), "departmentId": self.department(*id), "subject": "s",
-                        "isRead": true, "contact": {"id": format!("c{id}")}})
+                    let mut row = json!({"id": id.to_string(), "departmentId": self.department(*id),
+                        "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}});
+                    if self.created_every_min > 0 {
+                        row["createdTime"] = time::format(self.created_ms(*id)).into();
+                    }
+                    row
                 }
             })
             .collect();
@@ -320,8 +372,22 @@ impl State {
     }
 
     fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
+        let created: BTreeMap<u32, u64> = match query.contains_key("createdTimeRange") {
+            true if self.refuse_created_time => {
+                let message = "Extra query parameter 'createdTimeRange' is present in the input.";
+                return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+            }
+            true => {
+                let found = self.tickets.iter().filter(|id| !self.unindexed.contains(id));
+                found.map(|id| (*id, self.created_ms(*id))).collect()
+            }
+            false => BTreeMap::new(),
+        };
         let (name, times) = match query.contains_key("customerResponseTimeRange") {
             true => ("customerResponseTimeRange", &self.responded),
+            false if query.contains_key("createdTimeRange") && !query.contains_key("modifiedTimeRange") => {
+                ("createdTimeRange", &created)
+            }
             false => ("modifiedTimeRange", &self.modified),
         };
         if self.refuse_response_time && name == "customerResponseTimeRange" {
@@ -336,7 +402,16 @@ impl State {
             let message = "Max search result iterable is 5000";
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
-        let found: Vec<(&u32, &u64)> = times.iter().filter(|(_, at)| (from..=to).contains(*at)).collect();
+        let created_range =
+            query.get("createdTimeRange").map(|range| range.replace("%3A", ":").replace("%2C", ","));
+        let is_created = |id: &u32| match created_range.as_deref().and_then(|range| range.split_once(',')) {
+            Some((from, to)) => {
+                (time::parse(from).unwrap()..=time::parse(to).unwrap()).contains(&self.created_ms(*id))
+            }
+            None => true,
+        };
+        let is_found = |(id, at): &(&u32, &u64)| (from..=to).contains(*at) && is_created(id);
+        let found: Vec<(&u32, &u64)> = times.iter().filter(is_found).collect();
         let total = found.len();
         let rows: Vec<Value> = found
             .into_iter()
@@ -345,6 +420,13 @@ impl State {
             .map(|(id, _)| {
                 let department = if self.late_departments { "1".to_owned() } else { self.department(*id) };
                 let time_in = |of: &BTreeMap<u32, u64>| of.get(id).map(|at| time::format(*at));
+                if name == "createdTimeRange" {
+                    let modified = self.modified.get(id).copied().unwrap_or_else(|| self.created_ms(*id));
+                    return json!({"id": id.to_string(), "departmentId": department, "threadCount": "1",
+                        "commentCount": "0", "modifiedTime": time::format(modified), "subject": "s",
+                        "createdTime": time::format(self.created_ms(*id)), "isRead": true,
+                        "description": format!("text {id}"), "cf": {"cf_region": format!("r{id}")}});
+                }
                 let comments = self.comments.get(id).copied().unwrap_or(0).to_string();
                 json!({"id": id.to_string(), "departmentId": department, "threadCount": "1",
                     "commentCount": comments, "modifiedTime": time_in(&self.modified),
@@ -360,25 +442,37 @@ impl State {
     }
 
     /// Every ticket has one thread, and the comments it was given.
-    fn conversations(&self, path: &str) -> Response {
+    fn conversations(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
         if self.hidden.iter().any(|hidden| hidden == path) {
             return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"}));
         }
         let parts: Vec<&str> = path.split('/').collect();
         match parts[..] {
             [ticket, "threads"] if self.endless.as_deref() == Some(ticket) => {
-                let rows: Vec<Value> = (0..100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
+                let from: u32 = query["from"].parse().unwrap();
+                let rows: Vec<Value> =
+                    (from..from + 100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
                 self.respond(200, &json!({"data": rows}))
             }
-            [ticket, "threads"] => self.respond(200, &json!({"data": [{"id": format!("t{ticket}")}]})),
+            [ticket, "threads"] => {
+                let mut thread = json!({"id": format!("t{ticket}")});
+                if let Some(at_ms) = self.threads_at_ms {
+                    thread["createdTime"] = time::format(at_ms).into();
+                    thread["status"] = "SUCCESS".into();
+                }
+                self.respond(200, &json!({"data": [thread]}))
+            }
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
             }
             [_, "comments", id] => self.respond(200, &json!({"id": id, "content": "c"})),
             [ticket, "comments"] => {
                 let count = self.comments.get(&ticket.parse().unwrap()).copied().unwrap_or(0);
-                let rows: Vec<Value> =
-                    (0..count).map(|id| json!({"id": format!("c{ticket}-{id}")})).collect();
+                let from: u32 = query["from"].parse().unwrap();
+                let limit: u32 = query["limit"].parse().unwrap();
+                let rows: Vec<Value> = (from - 1..count.min(from - 1 + limit))
+                    .map(|id| json!({"id": format!("c{ticket}-{id}")}))
+                    .collect();
                 if rows.is_empty() {
                     self.respond(204, &Value::Null)
                 } else {
@@ -390,7 +484,7 @@ impl State {
     }
 
     fn detail(&self, id: &str) -> Response {
-        if self.fail_detail_of.as_deref() == Some(id) {
+        if self.fail_details || self.fail_detail_of.as_deref() == Some(id) {
             return self.respond(500, &json!({"errorCode": "INTERNAL_SERVER_ERROR", "message": "m"}));
         }
         match self.detail_status.get(id) {

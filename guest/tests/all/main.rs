@@ -5,10 +5,13 @@ mod setup;
 mod signer;
 
 mod batches;
+mod lists;
 mod snapshots;
+mod windows;
 
 mod departments;
 mod incremental;
+mod outages;
 
 mod bounds;
 mod deliveries;

@@ -302,7 +302,7 @@ fn used_up_credits_say_when_they_are_renewed() {
         &["sync"],
         7,
         expect![[r#"
-            error: table `organization_fields`: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded; the source asks to wait 11 h 59 min (THRESHOLD_EXCEEDED)
+            error: table `organization_fields`: more rows are left; the source asks to wait 11 h 59 min
 
             hint: run it again in 11 h 59 min; or let it wait: max_wait = "Nh" under [retry] (now "5m")
             warning: table `organization_fields`: the batch ended early: GET /api/v1/organizationFields: HTTP 429: The maximum number of API calls that can be made per day has been exceeded. (THRESHOLD_EXCEEDED)

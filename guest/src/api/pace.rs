@@ -1,0 +1,92 @@
+//! How many calls may be in flight: halved when the source refuses calls as too many, raised by one while it
+//! answers. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// Kept in the session while it differs from what the edition allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pace {
+    /// Calls in flight.
+    level: usize,
+    /// The level that was refused last.
+    refused: usize,
+    /// Until when `refused` is not tried again, Unix milliseconds.
+    refused_until_ms: u64,
+    /// Calls answered since the level last changed.
+    #[serde(default)]
+    answered: usize,
+}
+
+impl Pace {
+    /// Calls in flight when the edition allows `most`.
+    pub(super) fn level(pace: Option<&Self>, most: usize) -> usize {
+        pace.map_or(most, |pace| pace.level.min(most)).max(1)
+    }
+
+    /// The pace after calls were refused at `level`.
+    pub(super) fn refused(level: usize, now_ms: u64) -> Self {
+        let refused_until_ms = now_ms.saturating_add(limits::PACE_RETRY_MS);
+        Self { level: (level / 2).max(1), refused: level, refused_until_ms, answered: 0 }
+    }
+
+    /// The pace after `calls` calls without such a refusal; none when all that the edition allows are in
+    /// flight again.
+    pub(super) fn answered(mut self, calls: usize, most: usize, now_ms: u64) -> Option<Self> {
+        self.answered += calls;
+        let is_remembered = now_ms < self.refused_until_ms;
+        let bound = if is_remembered { most.min(self.refused.saturating_sub(1).max(1)) } else { most };
+        if self.answered >= limits::PACE_CALLS && self.level < bound {
+            self.level += 1;
+            self.answered = 0;
+        }
+        (self.level < most).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Levels over `waves` waves of a source that takes `allowed` calls at once where the edition says 18.
+    fn levels(allowed: usize, waves: u64) -> Vec<usize> {
+        let mut pace = None;
+        (0..waves)
+            .map(|wave| {
+                let level = Pace::level(pace.as_ref(), 18);
+                let now_ms = wave * 1000;
+                pace = if level > allowed {
+                    Some(Pace::refused(level, now_ms))
+                } else {
+                    pace.and_then(|pace| pace.answered(100, 18, now_ms))
+                };
+                level
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_level_falls_to_what_the_source_takes_and_stays_there_for_a_while() {
+        let levels = levels(4, 300);
+        assert_eq!(levels[..3], [18, 9, 4]);
+        assert!(levels[10..].iter().all(|level| *level <= 4), "{levels:?}");
+        assert_eq!(levels.iter().filter(|level| **level > 4).count(), 3, "{levels:?}");
+    }
+
+    #[test]
+    fn the_level_returns_to_the_editions_when_the_source_takes_it_again() {
+        let mut pace = Some(Pace::refused(18, 0));
+        for wave in 1..40 {
+            pace = pace.and_then(|pace| pace.answered(100, 18, limits::PACE_RETRY_MS + wave));
+        }
+        assert_eq!(Pace::level(pace.as_ref(), 18), 18);
+        assert_eq!(pace, None, "nothing is kept in the session");
+    }
+
+    #[test]
+    fn one_call_is_always_allowed() {
+        assert_eq!(Pace::level(Some(&Pace::refused(1, 0)), 18), 1);
+        assert_eq!(Pace::level(None, 0), 1);
+    }
+}

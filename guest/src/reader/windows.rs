@@ -1,0 +1,179 @@
+//! The rest of a long list by search windows over the created time: a page far down a list costs up to 33 times
+//! as much as one of a search window.
+//!
+//! The search index lags, so the windows end a day before the snapshot; newer rows come from the list. The
+//! source's count of a window, where it has one, shows whether the index has all rows.
+
+use super::count;
+use super::details::{self, Listed};
+use super::output::{Output, Progress};
+use super::snapshot::{self, Page};
+use crate::api::Api;
+use crate::config::Sort;
+use crate::cursor::{Rest, Snapshot};
+use crate::error::{Kind, Result};
+use crate::limits;
+use crate::paging::Offset;
+use crate::table::{CREATED, Incremental, Table};
+use crate::tables;
+use crate::time;
+use crate::transport::Transport;
+use crate::url::Path;
+
+/// Rows of a search page: the most it takes (`zoho-desk-api.md` §3.2).
+pub(super) const PAGE: u64 = 100;
+
+/// How the list goes on, once its pages have become dear; none where it is read on as a list.
+pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapshot) -> Option<Rest> {
+    let is_searched = matches!(table.incremental, Incremental::Search { .. })
+        && !api.is_unsupported(table.name, CREATED.range);
+    let is_ordered = table.list.sort_by == Some(CREATED.member) && !api.is_unsupported(table.name, "sortBy");
+    let is_between_pages = snapshot.written.is_empty();
+    if snapshot.offset.from <= limits::LIST_ROWS_MAX || !is_searched || !is_ordered || !is_between_pages {
+        return None;
+    }
+    let created_ms = snapshot.last_created_ms?;
+    let started_ms = snapshot.source_started_at_ms?;
+    let list = snapshot.offset.clone();
+    let (from_ms, end_ms) = match snapshot::order(api, table) {
+        Sort::OldestFirst => (created_ms, started_ms.saturating_sub(limits::SEARCH_SETTLED_MS)),
+        Sort::NewestFirst => (0, created_ms),
+    };
+    (from_ms < end_ms).then_some(Rest::Windows { from_ms, to_ms: end_ms, end_ms, list })
+}
+
+/// Reads one page of a window.
+pub(super) fn step<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    (from_ms, to_ms, end_ms): (u64, u64, u64),
+    out: &mut Output,
+) -> Result<Progress> {
+    let Incremental::Search { path, .. } = table.incremental else { return Ok(Progress::Done) };
+    if snapshot.offset.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
+        halve(table, snapshot, out);
+        return Ok(Progress::More);
+    }
+    let range = format!("{},{}", time::format(from_ms), time::format(to_ms));
+    let page = Path::new(path)
+        .with(CREATED.range, &range)
+        .with("sortBy", CREATED.member)
+        .with("from", snapshot.offset.from - 1)
+        .with("limit", PAGE);
+    let answer = match api.get(&page.into_string()) {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound) => {
+            api.remember_unsupported(table.name, CREATED.range);
+            out.warnings
+                .push(format!("`{}`: read on as a list, without search windows: {error}", table.name));
+            if let Some(Rest::Windows { list, .. }) = snapshot.rest.take() {
+                snapshot.offset = list;
+            }
+            out.has_moved = true;
+            return Ok(Progress::More);
+        }
+        Err(error) => return Err(error),
+    };
+    if snapshot.offset == Offset::default() {
+        let found = answer.count().unwrap_or_default();
+        if found > limits::SEARCH_WINDOW_ROWS_MAX && to_ms > from_ms + limits::SEARCH_WINDOW_MIN_MS {
+            halve(table, snapshot, out);
+            return Ok(Progress::More);
+        }
+        verify(api, table, &range, found, out);
+        snapshot.incomplete |= out.incomplete;
+    }
+    let page = Page { answer: &answer, projection: None, is_search: true };
+    let progress = snapshot::read_page(api, table, snapshot, &page, out)?;
+    if let Progress::Done = progress {
+        return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
+    }
+    Ok(progress)
+}
+
+/// Goes on with the second half of the window once the first is read. A second that holds more rows than a
+/// search pages through is read in part.
+fn halve(table: &Table, snapshot: &mut Snapshot, out: &mut Output) {
+    out.has_moved = true;
+    snapshot.offset = Offset::default();
+    let Some(Rest::Windows { from_ms, to_ms, .. }) = &mut snapshot.rest else { return };
+    let length = to_ms.saturating_sub(*from_ms);
+    if length > limits::SEARCH_WINDOW_MIN_MS {
+        *to_ms = *from_ms + length / 2;
+        return;
+    }
+    out.skip(format!(
+        "`{}`: more rows were created within one second at {} than the search returns: the others are skipped",
+        table.name,
+        time::format(*from_ms)
+    ));
+    snapshot.incomplete = true;
+    *from_ms = *to_ms;
+    *to_ms = from_ms.saturating_add(1);
+}
+
+/// The window after the one that ends at `to_ms`, or the newest rows, or the end.
+fn next<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    (to_ms, end_ms): (u64, u64),
+    out: &mut Output,
+) -> Progress {
+    out.has_moved = true;
+    snapshot.offset = Offset::default();
+    if let Some(Rest::Windows { from_ms, to_ms: next_ms, .. }) = &mut snapshot.rest
+        && to_ms < end_ms
+    {
+        (*from_ms, *next_ms) = (to_ms, end_ms);
+        return Progress::More;
+    }
+    match snapshot::order(api, table) {
+        Sort::OldestFirst => {
+            snapshot.rest = Some(Rest::Newest { since_ms: end_ms });
+            Progress::More
+        }
+        Sort::NewestFirst => Progress::Done,
+    }
+}
+
+/// Compares what the search finds in a window with the source's count of it, where there is one.
+fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64, out: &mut Output) {
+    let parents = table.children.and_then(|children| tables::find(children.parent));
+    let Some(path) = parents.unwrap_or(table).count else { return };
+    let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else { return };
+    // The search ignores departments.
+    let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
+    if is_comparable && counted > found {
+        out.skip(format!(
+            "`{}`: the search finds {found} of the {counted} rows created in {range}: the others are skipped",
+            table.name
+        ));
+    }
+}
+
+/// Writes search rows that have the members of the detail: as they are when they were last modified before
+/// `settled_ms`, and otherwise with their details. True for each row that was processed.
+pub(super) fn read<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    listed: &[Listed<'_>],
+    settled_ms: u64,
+    out: &mut Output,
+) -> Vec<bool> {
+    let is_settled = |row: &Listed<'_>| row.meta.modified_time_ms.is_some_and(|at_ms| at_ms < settled_ms);
+    let fresh: Vec<Listed<'_>> = listed.iter().filter(|row| !is_settled(row)).copied().collect();
+    let mut written = details::read(api, table, &fresh, out).into_iter();
+    listed
+        .iter()
+        .map(|row| {
+            if is_settled(row) {
+                out.row(table, row.meta, row.row.to_owned(), row.as_of_ms);
+                true
+            } else {
+                written.next().unwrap_or_default()
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,317 @@
+//! Every endpoint with every refusal, for hours: what it costs, and that the other tables go on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use zoho_desk::connection::Connection;
+use zoho_desk::error::Kind;
+use zoho_desk::transport::{Failure, Request, Response, Transport};
+
+use crate::desk::Desk;
+use crate::setup::LIMITS;
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// The tables that are read; each has a part in the scripted server.
+const TABLES: [&str; 4] = ["departments", "organization_fields", "tickets", "ticket_conversations"];
+
+/// Endpoints, and the tables that cannot be read without them.
+const ENDPOINTS: [(&str, &[&str]); 10] = [
+    ("/api/v1/organizations", &[]),
+    ("/api/v1/departments", &["departments"]),
+    ("/api/v1/organizationFields", &["organization_fields"]),
+    ("/api/v1/tickets", &["tickets", "ticket_conversations"]),
+    ("/api/v1/tickets/search", &["tickets", "ticket_conversations"]),
+    ("/api/v1/tickets/{id}", &["tickets"]),
+    ("/api/v1/tickets/{id}/threads", &["ticket_conversations"]),
+    ("/api/v1/tickets/{id}/threads/{id}", &["ticket_conversations"]),
+    ("/api/v1/ticketsCount", &[]),
+    ("/api/v1/recycleBin", &[]),
+];
+
+const REFUSALS: [&str; 11] =
+    ["400", "401", "403", "404", "422", "429", "429 day", "500", "time-out", "truncated", "HTML"];
+
+/// The scripted server with one endpoint that is refused.
+struct Outage {
+    desk: Desk,
+    faults: Rc<RefCell<Faults>>,
+}
+
+#[derive(Default)]
+struct Faults {
+    endpoint: &'static str,
+    refusal: &'static str,
+    calls: usize,
+    tokens: usize,
+}
+
+/// The path with every id replaced.
+fn endpoint(path: &str) -> String {
+    let path = path.split('?').next().unwrap();
+    let is_id = |part: &&str| part.bytes().any(|byte| byte.is_ascii_digit()) && *part != "v1";
+    path.split('/').map(|part| if is_id(&part) { "{id}" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+impl Transport for Outage {
+    fn now_ms(&self) -> u64 {
+        self.desk.now_ms()
+    }
+
+    fn ticks_ms(&self) -> u64 {
+        self.desk.now_ms()
+    }
+
+    fn send(&mut self, requests: &[Request], at_once: usize) -> Vec<Result<Response, Failure>> {
+        requests.iter().map(|request| self.answer(request, at_once)).collect()
+    }
+}
+
+impl Outage {
+    fn answer(&mut self, request: &Request, at_once: usize) -> Result<Response, Failure> {
+        let mut faults = self.faults.borrow_mut();
+        faults.calls += 1;
+        self.desk.advance_ms(20);
+        faults.tokens += usize::from(request.path_with_query.starts_with("/oauth"));
+        let answer = self.desk.clone().send(std::slice::from_ref(request), at_once).remove(0)?;
+        if endpoint(&request.path_with_query) != faults.endpoint {
+            return Ok(answer);
+        }
+        let refused = |status: u16, code: &str| {
+            let body = json!({"errorCode": code, "message": "m"}).to_string().into_bytes();
+            Ok(Response { status, headers: answer.headers.clone(), body })
+        };
+        match faults.refusal {
+            "400" => refused(400, "BAD_REQUEST"),
+            "401" => refused(401, "UNAUTHORIZED"),
+            "403" => refused(403, "FORBIDDEN"),
+            "404" => refused(404, "URL_NOT_FOUND"),
+            "422" => refused(422, "INVALID_DATA"),
+            "429" => refused(429, "TOO_MANY_REQUESTS"),
+            "429 day" => {
+                let mut response = refused(429, "THRESHOLD_EXCEEDED")?;
+                response.headers.push(("retry-after".to_owned(), "600".to_owned()));
+                Ok(response)
+            }
+            "500" => refused(500, "INTERNAL_SERVER_ERROR"),
+            "time-out" => {
+                self.desk.advance_ms(30_000);
+                Err(Failure::Broken("timed out".to_owned()))
+            }
+            "truncated" => Ok(Response { status: 200, body: b"{\"data\":[{\"id\":\"1\"".to_vec(), ..answer }),
+            _ => Ok(Response { status: 200, body: b"<html>maintenance</html>".to_vec(), ..answer }),
+        }
+    }
+}
+
+/// A host that reads all tables in turn and waits as it is asked to; after errors as `host-runner` does.
+struct Host {
+    connection: Connection<Outage>,
+    desk: Desk,
+    faults: Rc<RefCell<Faults>>,
+    tables: BTreeMap<&'static str, State>,
+}
+
+#[derive(Default)]
+struct State {
+    cursor: Option<String>,
+    due_ms: u64,
+    failures: u32,
+    caught_up: usize,
+}
+
+impl Host {
+    fn new(endpoint: &'static str, refusal: &'static str) -> Self {
+        let desk = Desk::with_tickets(30);
+        let faults = Rc::new(RefCell::new(Faults { endpoint, refusal, ..Faults::default() }));
+        let outage = Outage { desk: desk.clone(), faults: faults.clone() };
+        let config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
+        let mut connection = Connection::open(outage, &config.to_string(), None).unwrap();
+        connection.authorize(r#"{"code":"good"}"#).unwrap();
+        let tables = TABLES.into_iter().map(|table| (table, State::default())).collect();
+        Self { connection, desk, faults, tables }
+    }
+
+    /// Reads for a while; something changes every ten minutes.
+    fn run(&mut self, for_ms: u64) {
+        let end_ms = self.desk.now_ms() + for_ms;
+        let mut changed_ms = self.desk.now_ms();
+        while self.desk.now_ms() < end_ms {
+            if self.desk.now_ms() >= changed_ms + 600_000 {
+                changed_ms = self.desk.now_ms();
+                self.desk.set(|state| (20..=24).for_each(|id: u32| state.modify(&id.to_string())));
+            }
+            let now_ms = self.desk.now_ms();
+            let due = self.tables.iter().min_by_key(|(_, state)| state.due_ms).map(|(table, _)| *table);
+            let table = due.unwrap();
+            let state = self.tables.get_mut(table).unwrap();
+            if state.due_ms > now_ms {
+                let step_ms = (state.due_ms - now_ms).min(600_000);
+                self.desk.advance_ms(step_ms);
+                continue;
+            }
+            let limits = zoho_desk::reader::Limits { max_ms: 5_000, ..LIMITS };
+            let result = self.connection.read(table, state.cursor.as_deref(), limits);
+            let wait_ms = match result {
+                Ok(batch) => {
+                    state.failures = 0;
+                    state.caught_up += usize::from(batch.caught_up);
+                    state.cursor = Some(batch.cursor);
+                    batch.wait_ms.unwrap_or(10)
+                }
+                Err(error) => {
+                    assert!(error.kind != Kind::Internal && error.kind != Kind::Config, "{error}");
+                    state.failures += 1;
+                    // The short backoff of `host-runner`, which falls to the long one, or the long one.
+                    let is_short = error.kind == Kind::Unavailable && state.failures <= 10;
+                    let backoff_ms = if is_short {
+                        (500 << state.failures).min(60_000)
+                    } else {
+                        (15_000 << state.failures.min(12)).min(900_000)
+                    };
+                    error.retry_after_ms.unwrap_or(backoff_ms)
+                }
+            };
+            state.due_ms = self.desk.now_ms() + wait_ms;
+        }
+    }
+}
+
+/// The case in messages.
+fn case(endpoint: &str, refusal: &str) -> Value {
+    json!({"endpoint": endpoint, "refusal": refusal})
+}
+
+#[test]
+fn no_refusal_of_any_endpoint_costs_many_calls_or_stops_another_table() {
+    let calls = |endpoint, refusal| {
+        let mut host = Host::new("", "");
+        host.run(HOUR_MS / 6);
+        let faults = host.faults.clone();
+        *faults.borrow_mut() = Faults { endpoint, refusal, ..Faults::default() };
+        let before: BTreeMap<_, _> =
+            host.tables.iter().map(|(table, state)| (*table, state.caught_up)).collect();
+        host.run(HOUR_MS);
+        let stopped = ENDPOINTS.iter().find(|(known, _)| *known == endpoint).map_or(&[][..], |(_, of)| of);
+        for (table, state) in &host.tables {
+            let goes_on = state.caught_up > before[table];
+            assert!(goes_on || stopped.contains(table), "{table} stops: {}", case(endpoint, refusal));
+        }
+        let faults = faults.borrow();
+        assert!(faults.tokens <= 40, "{} tokens: {}", faults.tokens, case(endpoint, refusal));
+        faults.calls
+    };
+    let quiet = calls("", "");
+    for (endpoint, _) in ENDPOINTS {
+        for refusal in REFUSALS {
+            let calls = calls(endpoint, refusal);
+            assert!(
+                calls <= quiet + 600,
+                "{calls} calls an hour, {quiet} without: {}",
+                case(endpoint, refusal)
+            );
+        }
+    }
+}
+
+#[test]
+fn no_refusal_during_a_snapshot_costs_many_calls_or_stops_another_table() {
+    for (endpoint, stopped) in ENDPOINTS {
+        for refusal in REFUSALS {
+            let mut host = Host::new(endpoint, refusal);
+            host.run(HOUR_MS);
+            for (table, state) in &host.tables {
+                let is_stopped = stopped.contains(table) || endpoint == "/api/v1/tickets/search";
+                assert!(state.caught_up > 0 || is_stopped, "{table} stops: {}", case(endpoint, refusal));
+            }
+            let calls = host.faults.borrow().calls;
+            assert!(calls <= 1_000, "{calls} calls an hour: {}", case(endpoint, refusal));
+        }
+    }
+}
+
+/// A source that takes fewer calls at once than its edition says, and fails one in `one_in`.
+struct Busy {
+    desk: Desk,
+    allowed: usize,
+    one_in: usize,
+    calls: Rc<RefCell<usize>>,
+}
+
+impl Transport for Busy {
+    fn now_ms(&self) -> u64 {
+        self.desk.now_ms()
+    }
+
+    fn ticks_ms(&self) -> u64 {
+        0
+    }
+
+    /// As many in flight as are sent together, `at_once` by `at_once`.
+    fn send(&mut self, requests: &[Request], at_once: usize) -> Vec<Result<Response, Failure>> {
+        let mut answers = Vec::new();
+        for wave in requests.chunks(at_once) {
+            for (index, request) in wave.iter().enumerate() {
+                let mut calls = self.calls.borrow_mut();
+                *calls += 1;
+                let answer = self.desk.send(std::slice::from_ref(request), 1).remove(0);
+                let is_api = request.path_with_query.starts_with("/api");
+                let status = match () {
+                    () if index >= self.allowed => 429,
+                    () if is_api && (*calls * 7919).is_multiple_of(self.one_in) => 500,
+                    () => 200,
+                };
+                answers.push(answer.map(|answer| match status {
+                    200 => answer,
+                    _ => Response { status, headers: Vec::new(), body: b"{}".to_vec() },
+                }));
+            }
+        }
+        answers
+    }
+}
+
+/// Calls of a snapshot of 1,000 tickets with this many allowed at once and one of `one_in` failing.
+fn calls(allowed: usize, one_in: usize) -> usize {
+    let desk = Desk::with_tickets(1_000);
+    let calls = Rc::new(RefCell::new(0));
+    let busy = Busy { desk: desk.clone(), allowed, one_in, calls: calls.clone() };
+    let config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
+    let mut connection = Connection::open(busy, &config.to_string(), None).unwrap();
+    connection.authorize(r#"{"code":"good"}"#).unwrap();
+    let (mut cursor, mut rows) = (None::<String>, 0);
+    for _ in 0..1_000 {
+        match connection.read("tickets", cursor.as_deref(), LIMITS) {
+            Ok(batch) => {
+                rows += batch.changes.len();
+                desk.advance_ms(batch.wait_ms.unwrap_or(10));
+                cursor = Some(batch.cursor);
+                if batch.caught_up {
+                    assert!(batch.generation.unwrap().complete, "no row is given up");
+                    assert!((1_000..1_020).contains(&rows), "{rows} rows");
+                    return *calls.borrow();
+                }
+            }
+            Err(_) => desk.advance_ms(1_000),
+        }
+    }
+    panic!("the snapshot never ends");
+}
+
+#[test]
+fn a_lower_limit_of_concurrent_calls_costs_few_calls() {
+    let quiet = calls(25, usize::MAX);
+    for allowed in [1, 2, 4, 10] {
+        let calls = calls(allowed, usize::MAX);
+        assert!(calls * 100 <= quiet * 115, "{allowed} at once: {calls} calls, {quiet} when quiet");
+    }
+}
+
+#[test]
+fn one_call_in_ten_failing_costs_few_calls() {
+    let quiet = calls(25, usize::MAX);
+    let failing = calls(25, 10);
+    assert!(failing * 10 <= quiet * 13, "{failing} calls, {quiet} when quiet");
+}

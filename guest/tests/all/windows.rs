@@ -1,0 +1,106 @@
+//! Snapshots of long lists: by search windows from a certain place on.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use zoho_desk::reader::{Batch, Limits};
+
+use crate::desk::{Desk, State};
+use crate::setup::connect;
+
+const LONG: u32 = 16_000;
+
+/// A portal with more tickets than are read as a list, one a minute.
+fn portal(change: impl FnOnce(&mut State)) -> Desk {
+    let desk = Desk::with_tickets(LONG);
+    desk.set(|state| {
+        state.created_every_min = 1;
+        state.counted = u64::from(LONG);
+        change(state);
+    });
+    desk
+}
+
+/// Reads a snapshot with an instance for each batch; the keys found, and all batches without their changes.
+fn snapshot(desk: &Desk, table: &str, config: &Value) -> (BTreeSet<String>, Vec<Batch>) {
+    let limits = Limits { max_changes: 3_000, max_bytes: 64 << 20, max_ms: 60_000 };
+    let (mut keys, mut batches, mut cursor) = (BTreeSet::new(), Vec::new(), None::<String>);
+    for _ in 0..200 {
+        let mut batch = connect(desk, config.clone()).read(table, cursor.as_deref(), limits).unwrap();
+        keys.extend(batch.changes.drain(..).map(|change| change.key));
+        cursor = Some(batch.cursor.clone());
+        batches.push(batch);
+        if batches.last().unwrap().caught_up {
+            return (keys, batches);
+        }
+    }
+    panic!("the snapshot does not end");
+}
+
+/// Requests whose path has this.
+fn asked(desk: &Desk, what: &str) -> usize {
+    let mut count = 0;
+    desk.set(|state| count = state.asked.iter().filter(|path| path.contains(what)).count());
+    count
+}
+
+fn deepest(desk: &Desk) -> u64 {
+    let mut deepest = 0;
+    desk.set(|state| {
+        let lists = state.asked.iter().filter(|path| path.starts_with("/api/v1/tickets?"));
+        let from = |path: &String| path.split("from=").nth(1)?.split('&').next()?.parse().ok();
+        deepest = lists.filter_map(from).max().unwrap_or(0);
+    });
+    deepest
+}
+
+#[test]
+fn a_long_list_is_read_on_by_windows_whole_and_without_details_that_the_search_has() {
+    for sort in ["oldest", "newest"] {
+        let desk = portal(|_| {});
+        let (keys, batches) = snapshot(&desk, "tickets", &json!({"sort": sort}));
+        assert_eq!(keys.len(), LONG as usize, "{sort}");
+        assert!(batches.last().unwrap().generation.unwrap().complete, "{sort}");
+        assert!(deepest(&desk) < 10_500, "{sort}: page at {}", deepest(&desk));
+        let details = asked(&desk, "/api/v1/tickets/") - asked(&desk, "/api/v1/tickets/search");
+        assert!(details < 13_500, "{sort}: {details} details");
+        let told = batches.iter().flat_map(|batch| &batch.warnings).filter(|text| text.contains("windows"));
+        assert_eq!(told.count(), 1, "{sort}");
+    }
+}
+
+#[test]
+fn conversations_find_their_tickets_by_windows() {
+    let desk = portal(|_| {});
+    let (keys, batches) = snapshot(&desk, "ticket_conversations", &json!({}));
+    assert_eq!(keys.len(), LONG as usize);
+    let warnings: Vec<&String> = batches.iter().flat_map(|batch| &batch.warnings).collect();
+    assert!(batches.last().unwrap().generation.unwrap().complete, "{warnings:?}");
+    assert!(deepest(&desk) < 10_500, "page at {}", deepest(&desk));
+}
+
+#[test]
+fn a_window_that_the_index_does_not_show_whole_makes_the_snapshot_incomplete() {
+    let desk = portal(|state| state.unindexed = vec![12_345]);
+    let (keys, batches) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
+    assert_eq!(keys.len(), LONG as usize - 1);
+    assert!(!batches.last().unwrap().generation.unwrap().complete);
+}
+
+#[test]
+fn a_portal_whose_search_takes_no_created_time_is_read_on_as_a_list() {
+    let desk = portal(|state| state.refuse_created_time = true);
+    let (keys, batches) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
+    assert_eq!(keys.len(), LONG as usize);
+    assert!(batches.last().unwrap().generation.unwrap().complete);
+    assert!(deepest(&desk) > 15_000);
+}
+
+#[test]
+fn custom_fields_come_from_the_search_rows() {
+    let desk = portal(|_| {});
+    let config = json!({"ticket_detail": false, "custom_field_keys": ["cf_region"]});
+    let (keys, _) = snapshot(&desk, "tickets", &config);
+    assert_eq!(keys.len(), LONG as usize);
+    assert!(asked(&desk, "fields=") < 130, "{}", asked(&desk, "fields="));
+}
