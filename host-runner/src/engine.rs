@@ -49,7 +49,7 @@ pub struct Engine {
     linker: Arc<Linker<Host>>,
     permits: Permits,
     cache: Option<PathBuf>,
-    /// What is known of each loaded file: connections of one component share it.
+    /// Each loaded file: connections of one component share it.
     loaded: Arc<Mutex<HashMap<PathBuf, Loaded>>>,
 }
 

@@ -105,8 +105,8 @@ impl std::fmt::Display for Warning {
         match self {
             Self::OpenFiles { files, connections } => write!(
                 f,
-                "this process may open {files} files, so {connections} connections are served at a time; raise \
-                 it with ulimit -n"
+                "this process may open {files} files, so {connections} connections are served at a time; \
+                 raise it with ulimit -n"
             ),
         }
     }

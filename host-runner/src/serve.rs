@@ -2,9 +2,9 @@
 //!
 //! The port opens first, on a separate thread: state and journal hold all that a delivery needs. Meanwhile
 //! connections are loaded, then added, changed and removed without touching the others ([`plan`] decides,
-//! [`connections`] executes). A supervisor restarts a failed actor with backoff, or stops it until its file or
-//! its session changes ([`supervisor`]). Commands run inside the connection's actor, reached through a Unix
-//! socket ([`control`]).
+//! [`connections`] executes). A supervisor restarts a failed actor with backoff, or stops it until its file
+//! or its session changes ([`supervisor`]). Commands run inside the connection's actor, reached through a
+//! Unix socket ([`control`]).
 
 mod connection_files;
 mod connections;
@@ -139,14 +139,14 @@ async fn follow(
                 return Some(Error::host("the listener for deliveries ended").hint("a defect; see the log"));
             }
             () = received(hangup) => {
-                connections.look(Reload::Everything);
+                connections.start_scan(Reload::Everything);
                 if let Some(tls) = tls.clone()
                     && let Ok(Err(error)) = spawn_blocking(move || tls.reload()).await
                 {
                     notify(&format!("warning: {error}"));
                 }
             }
-            _ = check.tick() => connections.look(Reload::ChangedFiles),
+            _ = check.tick() => connections.start_scan(Reload::ChangedFiles),
             event = connections.next() => connections.handle(event, notify),
         }
     }

@@ -48,7 +48,7 @@ pub(super) enum Webhook {
               default_value = DEFAULT_GRACE)]
         grace: Duration,
     },
-    /// Register the URL at the source; again, it changes only what differs. `serve` must be running,
+    /// Register the URL at the source; again, it changes only differences. `serve` must be running,
     /// because sources try the URL before they accept it
     #[command(after_help = HELP)]
     Subscribe {

@@ -1,8 +1,8 @@
-//! Who may call a component now, and which idle instances are kept.
+//! The right to call a component now, and which idle instances are kept.
 //!
 //! A permit is held for one call. Reads never use all permits, so that deliveries and commands find one, and
 //! the connections of one origin never use all, so that a source that hangs delays its own connections only.
-//! An instance without a call is a cache entry: whoever needs room takes the one that is idle for longest.
+//! An instance without a call is a cache entry: a new one replaces the one that is idle for longest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -31,7 +31,7 @@ struct Shared {
     offline: Arc<Semaphore>,
     origins: Mutex<HashMap<String, Weak<Origin>>>,
     instances: Mutex<Instances>,
-    /// Held while an idle instance is dropped, so that nobody counts it meanwhile.
+    /// Held while an idle instance is dropped, so that it is not counted meanwhile.
     making_room: Mutex<()>,
 }
 

@@ -84,14 +84,14 @@ pub struct ConnectionStatus {
     pub readings: Readings,
     /// Its queue in the journal.
     pub queue: Depth,
-    /// What of it is full.
+    /// Which of its stores are full.
     pub full: Full,
 }
 
 /// Reasons listed in health, at most: a person reads the first ones.
 const REASONS_MAX: usize = 50;
 
-/// What concerns the server as a whole.
+/// The status of the server as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct ServerStatus {
     /// Connection files that cannot be loaded.
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_keeps_deliveries_or_rows_from_arriving_degrades_health_and_is_named() {
+    fn each_cause_that_keeps_deliveries_or_rows_from_arriving_degrades_health_and_is_named() {
         let meters = Meters::default();
         let (well, server) = (status_of(&meters), ServerStatus::default());
         assert_eq!(judged(&well, &server).0, "ok");

@@ -1,6 +1,7 @@
 //! The connections of a server: executes the actions of [`plan`] concurrently.
 //!
-//! Owned by the server's loop, which never waits in here: slow work is a task, and its end is an [`Event`]. A connection starts once its predecessor has ended.
+//! Owned by the server's loop, which never waits in here: slow work is a task, and its end is an [`Event`]. A
+//! connection starts once its predecessor has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -191,7 +192,7 @@ impl Connections {
     }
 
     /// Starts a scan of the files; [`Self::next`] returns its result.
-    pub(super) fn look(&mut self, reload: Reload) {
+    pub(super) fn start_scan(&mut self, reload: Reload) {
         if self.is_scanning {
             let is_more = self.next_scan != Some(Reload::Everything);
             self.next_scan = if is_more { Some(reload) } else { self.next_scan };
@@ -238,14 +239,14 @@ impl Connections {
                     Err(error) => tracing::warn!(%error, "connections stay as they are"),
                 }
                 if let Some(reload) = self.next_scan.take() {
-                    self.look(reload);
+                    self.start_scan(reload);
                 }
             }
             Event::Loaded(file, loaded) => self.loaded(&file, *loaded, notify),
             Event::Ended(name) => {
                 self.stopping.retain(|_, ended| !ended.has_ended());
                 if !self.names.contains_key(&name) {
-                    self.look(Reload::ChangedFiles);
+                    self.start_scan(Reload::ChangedFiles);
                 }
             }
             Event::Removed(name, secrets, outcome) => self.removed(&name, secrets, outcome, notify),

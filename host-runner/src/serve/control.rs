@@ -98,7 +98,8 @@ impl ControlServer {
                 let server = Arc::clone(&server);
                 tokio::spawn(async move {
                     if let Err(error) = server.serve(stream).await {
-                        tracing::debug!(connection = server.store.name(), %error, "a request was not answered");
+                        let connection = server.store.name();
+                        tracing::debug!(connection, %error, "a request was not answered");
                     }
                 });
             }

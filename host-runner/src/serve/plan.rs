@@ -1,6 +1,7 @@
 //! Decides which connections are loaded and stopped, and what the URLs of the others answer. Pure.
 //!
-//! Compares the files on disk with the connections of the server. [`super::connections`] executes the actions.
+//! Compares the files on disk with the connections of the server. [`super::connections`] executes the
+//! actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -81,7 +81,8 @@ impl Supervisor {
                     State::Waiting
                 }
                 None => {
-                    tracing::error!(connection = %name, %error, hint, "stopped until its file or session changes");
+                    tracing::error!(connection = %name, %error, hint,
+                        "stopped until its file or session changes");
                     State::Stopped
                 }
             };
@@ -158,7 +159,8 @@ fn lock(store: &ConnectionStore, file: &Path) -> Result<LockedStore> {
     let lock = store.lock()?;
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     if let Err(error) = store.webhook_url().set_served(&absolute) {
-        tracing::warn!(connection = store.name(), %error, "file not stored: after a restart its removal is not seen");
+        tracing::warn!(connection = store.name(), %error,
+            "file not stored: after a restart its removal is not seen");
     }
     Ok(lock)
 }

@@ -146,11 +146,11 @@ fn check_owner(settings: &SinkSettings, state: &Record) -> Result<()> {
     }
 }
 
-/// The failure of a file. What passes without a change to the connection file is `unavailable`.
+/// The failure of a file. One that can end without a change to the connection file is `unavailable`.
 fn failed(path: &Path, error: &std::io::Error) -> Error {
     /// `EIO`, `ENFILE`, `EMFILE`.
-    const PASSING: [i32; 3] = [5, 23, 24];
-    let passes = matches!(
+    const TEMPORARY: [i32; 3] = [5, 23, 24];
+    let is_temporary = matches!(
         error.kind(),
         ErrorKind::StorageFull
             | ErrorKind::QuotaExceeded
@@ -159,8 +159,8 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
             | ErrorKind::Interrupted
             | ErrorKind::StaleNetworkFileHandle
             | ErrorKind::OutOfMemory
-    ) || error.raw_os_error().is_some_and(|code| PASSING.contains(&code));
-    let kind = if passes { Kind::Unavailable } else { Kind::Internal };
+    ) || error.raw_os_error().is_some_and(|code| TEMPORARY.contains(&code));
+    let kind = if is_temporary { Kind::Unavailable } else { Kind::Internal };
     Error::new(Origin::Sink, kind, format!("{}: {error}", path.display()))
 }
 

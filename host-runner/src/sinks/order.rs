@@ -24,7 +24,7 @@ pub(super) fn as_of(change: &Change, commit: &Commit<'_>) -> i64 {
 
 /// The newest snapshot of a table that was started.
 ///
-/// Its generation is a number that the sink gives: 1, 2, 3. The connector's id only tells whether a batch
+/// Its generation is a number that the sink gives: 1, 2, 3. The connector's id only shows whether a batch
 /// belongs to the same snapshot as the batch before, so that ids made from a clock may go backward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct NewestSnapshot {

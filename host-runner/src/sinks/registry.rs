@@ -37,7 +37,7 @@ pub struct SinkKind {
     pub(super) exists: fn(&Location) -> Result<bool>,
     /// Opens or creates it.
     pub(super) open: fn(&SinkSettings) -> Result<Box<dyn Sink>>,
-    /// Reads the progress of an existing one without changing anything, also beside a writer.
+    /// Reads the progress of an existing one without changing anything, also while it is open elsewhere.
     pub(super) inspect: fn(&SinkSettings) -> Result<Option<SinkProgress>>,
     /// Reads a table back by the kind's documented rules.
     #[cfg(test)]
@@ -93,7 +93,7 @@ pub enum Deletes {
 pub enum Load {
     /// A run that reads whole tables and ends: memory and the first reading matter.
     Bulk,
-    /// One of many connections of a server, beside readers of the rows.
+    /// One of many connections of a server, whose rows are read meanwhile.
     Live,
 }
 
@@ -199,7 +199,8 @@ pub(super) fn owned_by_another(settings: &SinkSettings, other: &str, release: &s
     let SinkSettings { location, owner, .. } = settings;
     let message = format!("{location}: holds the rows of connection `{other}`, not of `{owner}`");
     Error::new(Origin::Configuration, Kind::Config, message).hint(format!(
-        "give each connection its own sink: path under [sink]; if `{other}` was renamed to `{owner}`: {release}"
+        "give each connection its own sink: path under [sink]; if `{other}` was renamed to `{owner}`: \
+         {release}"
     ))
 }
 

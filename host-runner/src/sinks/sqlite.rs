@@ -3,7 +3,7 @@
 //!
 //! [`schema`] writes SQL for columns, [`metadata`] has the sink's own tables, [`statements`] prepares a
 //! table, [`write`] applies changes and [`missing`] deletes rows that a complete snapshot did not contain.
-//! [`inspect`] reads the progress of a file beside its writer.
+//! [`inspect`] reads the progress of a file that may be open elsewhere.
 
 mod inspect;
 mod metadata;
@@ -38,7 +38,7 @@ use super::{
 use crate::change::{Change, Table};
 use crate::error::{Error, Kind, Origin, Result};
 
-/// How long a commit waits for somebody who holds the file.
+/// How long a commit waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same while the file is opened, which may hold up more than its own connection.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -134,8 +134,8 @@ impl Sqlite {
     }
 }
 
-/// Keeps other writers out. The lock is on a file beside the database, as SQLite forgets its own locks when
-/// the process closes any other handle of the database file.
+/// Keeps other writers out. The lock is on a separate file, as SQLite forgets its own locks when the process
+/// closes any other handle of the database file.
 fn lock(settings: &SinkSettings, path: &Path) -> Result<File> {
     let path = lock_path(path);
     let failed = |error: std::io::Error| Error::sink(format!("{}: {error}", path.display()));
@@ -164,8 +164,9 @@ fn release(path: &Path) -> String {
     format!("sqlite3 {} 'DELETE FROM _sync_owner'", path.display())
 }
 
-/// Leaves the WAL for a database that is filled for the first time: its pages are written once, instead of to
-/// the WAL, read back, and to the file. False if somebody else has the file open, or if it has rows.
+/// Leaves the WAL for a database that is filled for the first time: its pages are written once, to the file,
+/// instead of twice, to the WAL and to the file. False if another program has the file open, or if a snapshot
+/// is complete.
 fn fill(database: &Database) -> rusqlite::Result<bool> {
     if metadata::has_snapshot(database)? {
         return Ok(false);
@@ -194,7 +195,7 @@ fn begin(database: &mut Database) -> rusqlite::Result<Transaction<'_>> {
     database.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-/// What passes by itself, or when somebody frees the disk or the lock, is `unavailable`.
+/// A failure that ends by itself, or once the disk or the lock is free, is `unavailable`.
 fn kind(error: &rusqlite::Error) -> Kind {
     match error.sqlite_error_code() {
         Some(
@@ -317,7 +318,7 @@ impl Sink for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        // Whoever opens it next, to read or to write, finds a database with a WAL.
+        // The next program that opens it, to read or to write, finds a database with a WAL.
         if self.is_filling
             && let Err(error) = self.database.pragma_update(None, "journal_mode", "WAL")
         {

@@ -40,8 +40,8 @@ impl ConnectionStore {
         let session = seal::open(&self.0.key, self.name(), Purpose::Session, &sealed).ok_or_else(|| {
             Error::state(format!("connection `{}`: its session does not open with this key", self.name()))
                 .hint(
-                    "use the key it was sealed with (HOST_RUNNER_KEY, --key-file or <data>/key), or authorize \
-                     again after: state reset --session",
+                    "use the key it was sealed with (HOST_RUNNER_KEY, --key-file or <data>/key), or \
+                     authorize again after: state reset --session",
                 )
         })?;
         self.0.redactor.learn_session(self.name(), &session);

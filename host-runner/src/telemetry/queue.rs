@@ -1,5 +1,5 @@
-//! Lines on their way to a thread that writes them. Never blocks the caller: beyond its bounds it drops lines,
-//! and the thread writes how many.
+//! Lines on their way to a thread that writes them. Never blocks the caller: beyond its bounds it drops
+//! lines, and the thread writes how many.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_stalls_blocks_nobody_and_dropped_lines_are_counted() {
+    fn an_output_that_stalls_blocks_no_caller_and_dropped_lines_are_counted() {
         let ((tell, go), (written, lines)) = (channel(), channel());
         let queue = Queue::start(Stalling { go, written });
         // Would block here if the output could.

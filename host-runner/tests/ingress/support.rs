@@ -86,7 +86,7 @@ impl Server {
         self.send("POST", &self.path(), body).await.status
     }
 
-    /// What it counted, in the Prometheus text format.
+    /// Its metrics, in the Prometheus text format.
     pub(crate) fn counted(&self) -> String {
         let mut registry = metrics::registry();
         self.metrics.register(&mut registry);

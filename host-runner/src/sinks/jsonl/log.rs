@@ -17,7 +17,7 @@ use crate::sinks::order::NewestSnapshot;
 use crate::sinks::{JournalState, Progress, SinkProgress, TableState};
 
 pub(super) const LOG: &str = "_sync_commits.jsonl";
-/// What runners before this one wrote instead.
+/// The file of runners before this one.
 const FORMER: &str = "_sync_state.json";
 /// The version of the log and of the segments' lines.
 const VERSION: u32 = 4;
@@ -165,7 +165,7 @@ impl Log {
         Ok(Self { folder: folder.to_owned(), state, bytes, folded: 0 })
     }
 
-    /// Makes a commit durable.
+    /// Writes a commit durably.
     pub(super) fn commit(&mut self, record: Record) -> Result<()> {
         let path = self.folder.join(LOG);
         let line = line(&record)?;

@@ -40,7 +40,7 @@ pub(super) fn path(sink: &Path, table: &str, number: u64) -> PathBuf {
     folder(sink, table).join(format!("{number:06}.jsonl"))
 }
 
-/// Refuses a folder that has files of somebody else.
+/// Refuses a folder that has other files.
 pub(super) fn check_unused(sink: &Path, table: &str) -> Result<()> {
     let folder = folder(sink, table);
     let is_unused = match std::fs::read_dir(&folder) {

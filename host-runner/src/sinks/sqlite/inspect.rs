@@ -1,8 +1,8 @@
-//! Reads the progress of a database file, beside its writer or alone, and changes nothing.
+//! Reads the progress of a database file, which may be open elsewhere, and changes nothing.
 //!
-//! SQLite makes files for the WAL also for a reader, and leaves them behind. A file that nobody writes to and
-//! that has no WAL is therefore opened as one that cannot change. The exception is a commit that a crash cut
-//! off while the file was filled: whoever opens it next rolls it back.
+//! SQLite creates files for the WAL also for a reader, and leaves them behind. A file without a writer and
+//! without a WAL is therefore opened as one that cannot change. The exception is a commit that a crash cut
+//! off while the file was filled: the next program that opens the file rolls it back.
 
 use std::fs::File;
 use std::path::Path;
@@ -56,7 +56,7 @@ fn open(path: &Path, access: Access) -> rusqlite::Result<Connection> {
     Ok(database)
 }
 
-/// The size of a file beside the database.
+/// The size of the file with the name of the database and this suffix.
 fn size(path: &Path, suffix: &str) -> Option<u64> {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -35,7 +35,7 @@ pub(super) fn new_layout(table: &Table) -> Result<Layout> {
 /// Creates a table, and the one with what the order of changes needs to know of its rows.
 ///
 /// `_row` is named because `VACUUM` renumbers the rows of a table without such a column. `_raw` comes last:
-/// a document that is longer than a page fills pages of its own, and SQLite reads them all to reach a column
+/// a document that is longer than a page fills further pages, and SQLite reads them all to reach a column
 /// behind it. The second table is narrow, so that a row that is read again unchanged costs some bytes there
 /// and none here.
 pub(super) fn create_table(layout: &Layout) -> String {

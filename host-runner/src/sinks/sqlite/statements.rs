@@ -60,7 +60,7 @@ impl PreparedTable {
             ),
             insert: format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", ")),
             update: format!("UPDATE {table} SET {} WHERE _row = ?", equal(&values).join(", ")),
-            // Replaces the entry of a row that somebody deleted by hand.
+            // Replaces the entry of a row that a user deleted.
             insert_order: format!("INSERT OR REPLACE INTO {order} VALUES (?, ?, ?, ?, ?)"),
             update_order: format!(
                 "UPDATE {order} SET as_of = ?2, generation = ?3, change = ?4, deleted = ?5 WHERE _row = ?1"

@@ -303,7 +303,7 @@ fn tables_that_sqlite_cannot_tell_apart_or_keeps_for_itself_are_refused() {
 }
 
 #[test]
-fn a_database_that_somebody_holds_or_that_is_full_is_unavailable_and_the_sink_lives() {
+fn a_database_that_is_locked_or_full_is_unavailable_and_the_sink_stays_usable() {
     let mut case = case(Deletes::Soft);
     let position = position();
     let rows: Vec<Change> = (0..200).map(|n| change(&n.to_string(), Some(n), 10)).collect();

@@ -74,7 +74,7 @@ impl Server {
         eventually(text, || self.log().contains(text));
     }
 
-    /// Requests a page for operators, which are on an address of their own, or any other path.
+    /// Requests a page for operators, which has another address, or any other path.
     pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let address = if path.starts_with("/-/") { &self.admin } else { &self.address };
         let mut stream = TcpStream::connect(address).expect("connected");

@@ -1,6 +1,7 @@
-//! Whatever a connection waits for, deliveries are answered, other connections work, and a stop is heard.
+//! While one connection waits, deliveries are answered, other connections run, and a stop is obeyed.
 //!
-//! Each test blocks something for as long as it likes and asks for the answer meanwhile: by order, not by time.
+//! Each test blocks something for as long as it needs and asks for the answer meanwhile: by order, not by
+//! time.
 
 use std::fs::File;
 use std::process::Command;

@@ -190,7 +190,7 @@ fn errors_go_to_stderr_and_data_to_stdout() {
 }
 
 #[test]
-fn what_init_writes_works_once_it_is_filled_in() {
+fn the_file_that_init_writes_works_once_it_is_filled_in() {
     let setup = small();
     let printed = setup.raw(&["init", "--data", "D"]).exits(0).stdout;
     toml::from_str::<toml::Table>(&printed).expect("what `init` prints is TOML");

@@ -19,7 +19,7 @@ fn tickets_of(setup: &Setup, department: &str) -> Vec<String> {
 }
 
 /// Ids of the conversations of these tickets, by the truth, in order.
-fn talks_of(setup: &Setup, tickets: &[String]) -> Vec<String> {
+fn conversations_of(setup: &Setup, tickets: &[String]) -> Vec<String> {
     let rows = truth(&setup.simulator, "ticket_conversations", true).into_iter();
     let is_mine = |ticket: &str| tickets.iter().any(|id| id == ticket);
     rows.filter(|(_, row)| row.as_ref().is_some_and(|row| row["ticketId"].as_str().is_some_and(is_mine)))
@@ -41,8 +41,8 @@ fn only_chosen_departments_reach_the_target_and_moves_are_followed() {
         let tickets = tickets_of(&setup, mine);
         assert!(tickets.len() > 2, "{when}: too few to tell");
         assert_eq!(ids(&setup, "SELECT id FROM tickets_live ORDER BY id"), tickets, "{when}");
-        let talks = ids(&setup, "SELECT id FROM ticket_conversations_live ORDER BY id");
-        assert_eq!(talks, talks_of(&setup, &tickets), "{when}");
+        let conversations = ids(&setup, "SELECT id FROM ticket_conversations_live ORDER BY id");
+        assert_eq!(conversations, conversations_of(&setup, &tickets), "{when}");
     };
     same("the first read");
     let (out, moved_in) = (tickets_of(&setup, mine), tickets_of(&setup, other));

@@ -116,7 +116,7 @@ fn a_wrong_client_id_is_named_with_the_data_center() {
 }
 
 #[test]
-fn a_wrong_client_secret_is_told_from_a_wrong_id() {
+fn a_wrong_client_secret_and_a_wrong_id_have_different_errors() {
     let setup = Setup::with(small(), |file| file.config_text("client_secret", "not-the-secret"));
     check(
         &setup,

@@ -12,8 +12,8 @@ use crate::support::{ConnectionFile, Setup, sizes, wait_until};
 
 /// Tickets of a portal; with pages of a hundred it takes some fifteen commits.
 const TICKETS: u32 = 1_500;
-/// Details that a kill may cost at most: one batch being committed, one being read, a page each and what
-/// a batch may pass its bound by.
+/// Details that a kill may cost at most: one batch being committed, one being read, a page each and the
+/// rows by which a batch may pass its bound.
 const LOST_DETAILS_MAX: u64 = 300;
 
 /// A portal that is read in small batches, slowly enough to be hit in the middle.
@@ -27,8 +27,8 @@ fn portal(seed: u64, alter: impl FnOnce(ConnectionFile) -> ConnectionFile) -> Se
 }
 
 /// Starts `sync` and kills it after a random number of requests and a random moment more, again and again.
-/// Answers how often it was killed.
-fn kill_until_tired(setup: &Setup, rng: &mut Rng, kills_max: u64, words: &[&str]) -> u64 {
+/// Returns how often it was killed.
+fn kill_repeatedly(setup: &Setup, rng: &mut Rng, kills_max: u64, words: &[&str]) -> u64 {
     let mut kills = 0;
     while kills < kills_max {
         let mut running = setup.start(words);
@@ -52,7 +52,7 @@ fn kill_until_tired(setup: &Setup, rng: &mut Rng, kills_max: u64, words: &[&str]
 fn killed_at_random_points_the_database_ends_equal_to_the_truth() {
     for seed in seeds(0..4) {
         let setup = portal(seed, |file| file);
-        let kills = kill_until_tired(&setup, &mut Rng::new(seed), 9, &["sync"]);
+        let kills = kill_repeatedly(&setup, &mut Rng::new(seed), 9, &["sync"]);
         assert!(kills >= 3, "seed {seed}: only {kills} kills hit");
         setup.sync();
         let details = setup.requests_to("GET /tickets/{id}");
@@ -86,7 +86,7 @@ fn killed_during_a_full_refresh_known_rows_stay_until_the_snapshot_is_complete()
             let mutation = serde_json::json!({"op": "moveToTrash", "table": "tickets", "id": id});
             setup.simulator.mutate(mutation).expect("a ticket that lives");
         }
-        let kills = kill_until_tired(&setup, &mut Rng::new(seed), 3, &["sync", "--full-refresh"]);
+        let kills = kill_repeatedly(&setup, &mut Rng::new(seed), 3, &["sync", "--full-refresh"]);
         assert!(kills > 0, "no kill hit");
         // The snapshot continues where it was killed, or starts again.
         let words: &[&str] = if seed % 2 == 0 { &["sync"] } else { &["sync", "--full-refresh"] };
@@ -99,7 +99,7 @@ fn killed_during_a_full_refresh_known_rows_stay_until_the_snapshot_is_complete()
 fn killed_at_random_points_the_json_lines_end_equal_to_the_truth_without_duplicates() {
     for seed in seeds(40..43) {
         let setup = portal(seed, ConnectionFile::jsonl);
-        let kills = kill_until_tired(&setup, &mut Rng::new(seed), 9, &["sync"]);
+        let kills = kill_repeatedly(&setup, &mut Rng::new(seed), 9, &["sync"]);
         assert!(kills >= 3, "seed {seed}: only {kills} kills hit");
         setup.sync();
         let mut differences = Differences::default();
@@ -117,7 +117,7 @@ fn killed_at_random_points_the_json_lines_end_equal_to_the_truth_without_duplica
 }
 
 #[test]
-fn what_a_kill_left_behind_the_committed_bytes_is_cut_off() {
+fn bytes_that_a_kill_left_after_the_committed_ones_are_cut_off() {
     use std::io::Write;
     let setup = Setup::authorized_with(150, ConnectionFile::jsonl);
     setup.sync();

@@ -1,6 +1,6 @@
-//! Tests through the real programs: the runner as a process, the simulator beside it, the truth at the end.
+//! Tests through the real programs: the runner as a process, the simulator in this one, the truth at the end.
 //!
-//! `cargo xtask build` makes what they run. A failing test prints the commands it ran, what they said, the
+//! `cargo xtask build` builds the programs. A failing test prints the commands it ran, their output, the
 //! folder it leaves behind, and the command that repeats it. `E2E_SEED=n` runs seeded tests with that seed
 //! only.
 

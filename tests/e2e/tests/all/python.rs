@@ -97,7 +97,7 @@ fn another_host_reads_the_rows_that_the_runner_reads() {
 }
 
 #[test]
-fn another_host_is_told_errors_in_the_words_of_the_contract() {
+fn another_host_gets_errors_in_the_words_of_the_contract() {
     let setup = Setup::new(Options { sizes: sizes(5), ..Options::default() });
     let mut config = config(&setup);
     config["client_secret"] = "wrong".into();

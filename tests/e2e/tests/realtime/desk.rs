@@ -60,7 +60,7 @@ impl Desk {
         (serve, hook)
     }
 
-    /// Waits until every table was caught up after a moment.
+    /// Waits until every table was caught up after `since`.
     pub(crate) fn until_polled(&self, serve: &Serve, since: Instant) {
         eventually("all tables to be polled", || {
             let lag =

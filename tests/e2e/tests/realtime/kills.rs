@@ -18,8 +18,8 @@ const SENDERS: u64 = 4;
 /// Kills of one seed.
 const KILLS: u64 = 5;
 
-/// A delivery that makes a ticket of this id, which the source does not have.
-fn makes(template: &Value, organization: &str, id: u64) -> String {
+/// A delivery that creates a ticket of this id, which the source does not have.
+fn creation(template: &Value, organization: &str, id: u64) -> String {
     let mut payload = template.clone();
     payload["id"] = Value::from(id.to_string());
     let event = json!({"eventType": "Ticket_Add", "payload": payload, "orgId": organization,
@@ -53,7 +53,7 @@ fn post_all(url: &str, first: u64, body: impl Fn(u64) -> String, stop: &AtomicBo
 }
 
 #[test]
-fn what_was_answered_is_in_the_target_after_any_kill() {
+fn every_answered_delivery_is_in_the_sink_after_any_kill() {
     for seed in seeds(0..3) {
         let mut rng = Rng::new(seed);
         let options = Options { seed, sizes: sizes(10), ..Options::default() };
@@ -69,7 +69,7 @@ fn what_was_answered_is_in_the_target_after_any_kill() {
         let count = || kept.lock().unwrap_or_else(PoisonError::into_inner).len();
         serve = std::thread::scope(|scope| {
             for sender in 1..=SENDERS {
-                let body = |id| makes(&template, organization, id);
+                let body = |id| creation(&template, organization, id);
                 let (url, stop, kept) = (&url, &stop, &kept);
                 scope.spawn(move || post_all(url, sender * 1_000_000_000, body, stop, kept));
             }

@@ -28,7 +28,7 @@ fn setting(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
-/// A delivery that is due at a moment.
+/// A delivery and when it is due.
 struct Due {
     number: u64,
     at: Instant,

@@ -267,7 +267,7 @@ fn the_policy_decides_about_deliveries_without_a_signature() {
 }
 
 #[test]
-fn a_body_is_not_believed_when_nothing_proves_its_sender() {
+fn a_body_is_not_applied_when_nothing_proves_its_sender() {
     let (desk, serve, url) = by_hand("when-present");
     let id = &desk.live_ids("tickets")[0];
     let subject = desk.record("tickets", id)["subject"].clone();

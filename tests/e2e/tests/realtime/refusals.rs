@@ -33,8 +33,8 @@ impl Target {
         Target { desk, serve, hook, url, ticket }
     }
 
-    /// A delivery that says the ticket has this subject.
-    fn says(&self, subject: &str) -> Value {
+    /// The body of a delivery that changes the subject of the ticket.
+    fn update_body(&self, subject: &str) -> Value {
         let mut payload = self.desk.record("tickets", &self.ticket);
         payload["subject"] = Value::from(subject);
         let organization = &self.desk.setup.simulator.options().organization_id;
@@ -46,9 +46,9 @@ impl Target {
         self.desk.rows.text(&format!("SELECT subject FROM tickets WHERE id = '{}'", self.ticket))
     }
 
-    /// A real change still arrives.
+    /// A change at the source still reaches its row.
     #[track_caller]
-    fn goes_on(&self, subject: &str) {
+    fn applies_change(&self, subject: &str) {
         let values = json!({"subject": subject});
         self.desk.mutate(json!({"op": "update", "table": "tickets", "id": self.ticket, "values": values}));
         let sql = format!("SELECT subject FROM tickets WHERE id = '{}'", self.ticket);
@@ -57,7 +57,7 @@ impl Target {
 
     /// The only dead letter has this reason, and nothing was changed by it.
     #[track_caller]
-    fn dead_because(&self, reason: &str, before: Option<&str>) {
+    fn expect_dead_letter(&self, reason: &str, before: Option<&str>) {
         self.desk.settle(&self.serve);
         let dead = self.desk.dead_letters();
         assert_eq!(dead.len(), 1, "{reason}: {dead:?}");
@@ -73,7 +73,7 @@ impl Target {
 #[test]
 fn forged_signatures_become_dead_letters_with_their_reason() {
     let target = Target::new();
-    target.goes_on("before");
+    target.applies_change("before");
     for (signature, reason) in [
         ("none", "X-ZDesk-JWT is missing"),
         ("garbage", "it is not a JWT"),
@@ -82,52 +82,52 @@ fn forged_signatures_become_dead_letters_with_their_reason() {
         ("wrong-audience", "another webhook"),
         ("expired", "has expired"),
     ] {
-        let status = target.desk.forge(&target.url, &target.hook, signature, &target.says(signature));
+        let status = target.desk.forge(&target.url, &target.hook, signature, &target.update_body(signature));
         assert_eq!(status, 200, "{signature}: the answer tells a forger nothing");
-        target.dead_because(reason, Some("before"));
+        target.expect_dead_letter(reason, Some("before"));
     }
-    target.goes_on("after");
+    target.applies_change("after");
 }
 
 #[test]
 fn deliveries_of_another_organization_become_dead_letters() {
     let target = Target::new();
-    target.goes_on("before");
-    let mut body = target.says("a lie");
+    target.applies_change("before");
+    let mut body = target.update_body("a lie");
     body[0]["orgId"] = Value::from("60009999999");
     assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.dead_because("another organization", Some("before"));
+    target.expect_dead_letter("another organization", Some("before"));
     // Signed by the right key, but for another portal.
     let organization_id = "60009999999".to_owned();
     let other = Options { sizes: sizes(1), organization_id, ..Options::default() };
     let other = Simulator::start(other).expect("a simulator");
-    let body = target.says("a lie");
+    let body = target.update_body("a lie");
     let call = json!({"url": target.url, "webhook_id": target.hook, "signature": "valid", "body": body});
     let forge = format!("{}/_admin/webhooks/forge", other.url());
     let answer = request("POST", &forge, &[], call.to_string().as_bytes());
     assert_eq!(answer.body, r#"{"status":200}"#);
-    target.dead_because("another organization", Some("before"));
-    target.goes_on("after");
+    target.expect_dead_letter("another organization", Some("before"));
+    target.applies_change("after");
 }
 
 /// The first element of a delivery must not be taken when the second is foreign.
 #[test]
 fn a_delivery_is_taken_whole_or_not_at_all() {
     let target = Target::new();
-    target.goes_on("before");
-    let mut body = target.says("half a delivery");
+    target.applies_change("before");
+    let mut body = target.update_body("half a delivery");
     let mut foreign = body[0].clone();
     foreign["orgId"] = Value::from("1");
     body.as_array_mut().expect("an array").push(foreign);
     assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.dead_because("another organization", Some("before"));
-    target.goes_on("after");
+    target.expect_dead_letter("another organization", Some("before"));
+    target.applies_change("after");
 }
 
 #[test]
 fn bodies_that_cannot_be_read_become_dead_letters() {
     let target = Target::new();
-    target.goes_on("before");
+    target.applies_change("before");
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     let deep_payload = format!(
         r#"[{{"eventType":"Ticket_Update","payload":{}1{}}}]"#,
@@ -149,19 +149,19 @@ fn bodies_that_cannot_be_read_become_dead_letters() {
         let token = target.desk.tokens(&target.hook, 1).remove(0);
         let signed = request("POST", &target.url, &[("x-zdesk-jwt", &token)], body);
         assert_eq!(signed.status, 200, "{shown}");
-        target.dead_because(reason, Some("before"));
+        target.expect_dead_letter(reason, Some("before"));
         // Of what a stranger sent, no more is said than that.
         assert_eq!(request("POST", &target.url, &[], body).status, 200, "{shown}");
-        target.dead_because("X-ZDesk-JWT is missing", Some("before"));
+        target.expect_dead_letter("X-ZDesk-JWT is missing", Some("before"));
     }
-    target.goes_on("after");
+    target.applies_change("after");
 }
 
 #[test]
 fn an_old_delivery_sent_again_changes_nothing() {
     let target = Target::new();
     for subject in ["one", "two", "three"] {
-        target.goes_on(subject);
+        target.applies_change(subject);
     }
     let all = "SELECT * FROM tickets ORDER BY id";
     target.desk.settle(&target.serve);
@@ -179,10 +179,10 @@ fn an_old_delivery_sent_again_changes_nothing() {
 #[test]
 fn the_first_delivery_signed_with_a_new_key_is_applied_and_none_becomes_a_dead_letter() {
     let target = Target::new();
-    target.goes_on("by the first key");
+    target.applies_change("by the first key");
     target.desk.admin("POST", "webhooks/rotate", &json!({"serve_previous": true}));
     // The delivery waits until the keys may be fetched again, at most a second later.
-    target.goes_on("by the second key");
+    target.applies_change("by the second key");
     assert!(target.desk.dead_letters().is_empty());
 }
 

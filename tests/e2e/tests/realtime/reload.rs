@@ -9,7 +9,7 @@ use crate::serve::Serve;
 use crate::support::http::request;
 use crate::support::{ConnectionFile, sizes, tables, tables_as_toml};
 
-/// Connections of one portal, each with a file in `connections` and rows of its own.
+/// Connections of one portal, each with a file in `connections` and separate rows.
 struct Connections {
     desk: Desk,
 }
@@ -183,7 +183,7 @@ fn a_removed_connection_says_so_after_a_restart_too() {
     serve.signal("HUP");
     until_status(beta, 410);
     serve.stop();
-    // Removed while nobody looks; but somebody works with one of them.
+    // Removed while no server runs; but another process has one of them.
     connections.remove("gamma");
     connections.remove("delta");
     let lock = std::fs::File::open(connections.desk.setup.path("D/delta/lock")).expect("a lock");
@@ -205,7 +205,7 @@ fn a_removed_connection_says_so_after_a_restart_too() {
     until_status(beta, 200);
     until_status(delta, 410);
     serve.stop();
-    // Without a folder, nothing is inferred from files that are not there; what is known stays known.
+    // Without a folder, nothing is inferred from missing files; known connections stay known.
     connections.remove("beta");
     let serve = Serve::start(connections.desk.setup.folder(), port, &["-c", "connections/alpha.toml"]);
     let statuses = [alpha, beta, gamma, delta].map(|url| request("GET", url, &[], b"").status);
@@ -258,7 +258,7 @@ fn a_broken_file_loses_nothing_and_its_deliveries_are_applied_once_it_is_mended(
 }
 
 #[test]
-fn a_file_that_is_renamed_or_gone_with_all_others_is_no_removal() {
+fn a_file_that_is_renamed_or_missing_with_all_others_is_no_removal() {
     let connections = Connections::new(&["alpha"]);
     let serve = connections.serve(0);
     connections.until_read("alpha");

@@ -9,10 +9,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 /// Longest wait for something to show; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two looks.
+/// Time between two attempts.
 const BETWEEN: Duration = Duration::from_millis(2);
 
-/// Waits for something that another process brings about; gives up with what was said last.
+/// Waits for an effect of another process; gives up with the last error.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + PATIENCE;

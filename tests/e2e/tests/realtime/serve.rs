@@ -14,9 +14,9 @@ use crate::support::http::request;
 
 /// Longest wait for its end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What precedes its address on stderr.
+/// The text before its address on stderr.
 const LISTENING: &str = "listening on ";
-/// What precedes the address of its pages for operators.
+/// The text before the address of its pages for operators.
 const PAGES: &str = "pages for operators on ";
 
 /// A `serve` under way; killed when dropped.
@@ -96,7 +96,7 @@ impl Serve {
         assert!(status.success(), "{line}");
     }
 
-    /// SIGKILL; what it had said.
+    /// Sends SIGKILL; returns its output.
     pub(crate) fn kill(mut self) -> String {
         self.child.kill().expect("kill");
         let status = self.child.wait().expect("wait");
@@ -105,7 +105,7 @@ impl Serve {
         said
     }
 
-    /// SIGTERM, which must end it well; what it had said.
+    /// Sends SIGTERM, which must end it well; returns its output.
     #[track_caller]
     pub(crate) fn stop(mut self) -> String {
         self.signal("TERM");

@@ -1,4 +1,4 @@
-//! Faults of answers: what each looks like, and that a client that retries gets through.
+//! Faults of answers: the form of each, and that a client that retries gets through.
 
 use desk_simulator::FaultSettings;
 use serde_json::json;

@@ -90,7 +90,7 @@ impl Fixture {
         reply.json()
     }
 
-    /// Makes a change through the admin API and gives its answer.
+    /// Posts a change to the admin API and gives its answer.
     pub(crate) fn mutate(&self, change: Value) -> Value {
         self.simulator.mutate(change).expect("a valid change")
     }

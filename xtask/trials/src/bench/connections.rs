@@ -27,8 +27,8 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     let machine = report::machine("server, source and observer");
     let folder = tools::fresh_folder("bench-connections")?;
     let mut text = format!(
-        "## Many connections\n\n`cargo xtask bench connections {idle} --active {active}`; {machine}. One `serve` with \
-         the tiny connector and SQLite sinks.\n\n\
+        "## Many connections\n\n`cargo xtask bench connections {idle} --active {active}`; {machine}. One \
+         `serve` with the tiny connector and SQLite sinks.\n\n\
          | {idle} idle connections | |\n|---|---:|\n"
     );
     let idle_folder = folder.join("idle");
@@ -63,7 +63,8 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     let active_folder = folder.join("active");
     let authority = simulator.authority();
     let config = format!(
-        "behavior = \"http\"\nurl = \"{}\"\n[egress]\nallow = [\"{authority}\"]\n[serve]\npoll_interval = \"1s\"\n",
+        "behavior = \"http\"\nurl = \"{}\"\n[egress]\nallow = [\"{authority}\"]\n[serve]\n\
+         poll_interval = \"1s\"\n",
         simulator.url
     );
     write_files(&active_folder, active, &config)?;
@@ -76,8 +77,8 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     polls.sort_by(f64::total_cmp);
     let at = |share: f64| polls.get((polls.len().saturating_sub(1) as f64 * share) as usize).copied();
     text.push_str(&format!(
-        "{active} active connections that poll every second, watched for {} s: requests of one connection {:.0} at \
-         least, {:.0} in the median, {:.0} at most; {:.2} cores.\n\n",
+        "{active} active connections that poll every second, watched for {} s: requests of one connection \
+         {:.0} at least, {:.0} in the median, {:.0} at most; {:.2} cores.\n\n",
         WATCHED.as_secs(),
         at(0.0).unwrap_or_default(),
         at(0.5).unwrap_or_default(),

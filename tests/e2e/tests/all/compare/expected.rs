@@ -13,7 +13,7 @@ use crate::support::tables;
 pub(crate) const TABLES: [&str; 5] =
     ["departments", "organization_fields", "products", "contracts", "tickets"];
 
-/// A row that lives, or none of one that is gone.
+/// A live row; none for a deleted one.
 pub(crate) type Row = Option<Map<String, Value>>;
 
 /// Rows by id.
@@ -63,8 +63,8 @@ pub(crate) fn truth_with_custom_fields(simulator: &Simulator, keys: &[&str]) -> 
 
 /// Threads and comments, with the members that the connector adds so that both fit one table.
 fn truth_of_conversations(simulator: &Simulator) -> Truth {
-    let mut talks = truth(simulator, "ticket_conversations", true);
-    for row in talks.values_mut().flatten() {
+    let mut conversations = truth(simulator, "ticket_conversations", true);
+    for row in conversations.values_mut().flatten() {
         let Some(commenter) = row.get("commenter").cloned() else {
             row.insert("kind".to_owned(), "thread".into());
             continue;
@@ -76,5 +76,5 @@ fn truth_of_conversations(simulator: &Simulator) -> Truth {
         row.insert("createdTime".to_owned(), written);
         row.insert("visibility".to_owned(), visibility.into());
     }
-    talks
+    conversations
 }

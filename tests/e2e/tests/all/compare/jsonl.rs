@@ -1,4 +1,4 @@
-//! The log of JSON lines as `README.md` says it is to be read.
+//! Reads the log of JSON lines by the rules of `docs/sinks.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -63,7 +63,7 @@ impl Client {
         head
     }
 
-    /// Writes bytes as they are; false when the other side has gone.
+    /// Writes bytes as they are; false when the other side has closed.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
         self.stream.get_mut().write_all(bytes).is_ok()
     }
@@ -106,7 +106,7 @@ impl Client {
     }
 }
 
-/// One request on a connection of its own, which must be answered.
+/// One request on a new connection, which must be answered.
 #[track_caller]
 pub(crate) fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let (_, path) = split(url);

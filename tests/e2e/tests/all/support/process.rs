@@ -82,7 +82,7 @@ impl Running {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         let mut stdin = child.stdin.take().expect("stdin");
-        // A program that does not read its input may be gone already.
+        // A program that does not read its input may have ended already.
         let _ = stdin.write_all(input);
         drop(stdin);
         let (sender, closed) = channel();

@@ -8,9 +8,9 @@ use crate::support::tables_as_toml;
 #[test]
 fn a_dead_letter_can_be_shown_dropped_and_taken_again() {
     let target = Target::new();
-    target.goes_on("before");
+    target.applies_change("before");
     for subject in ["first lie", "second lie"] {
-        let status = target.desk.forge(&target.url, &target.hook, "wrong-key", &target.says(subject));
+        let status = target.desk.forge(&target.url, &target.hook, "wrong-key", &target.update_body(subject));
         assert_eq!(status, 200);
     }
     target.desk.settle(&target.serve);
@@ -32,17 +32,17 @@ fn a_dead_letter_can_be_shown_dropped_and_taken_again() {
         let is_again = dead.len() == 1 && id(&dead[0]) != ids[1];
         if is_again { Ok(()) } else { Err(format!("{dead:?}")) }
     });
-    target.goes_on("after");
+    target.applies_change("after");
 }
 
 #[test]
-fn a_dead_letter_is_taken_once_its_cause_is_gone() {
+fn a_dead_letter_is_applied_once_its_cause_is_removed() {
     let target = Target::new();
-    target.goes_on("before");
+    target.applies_change("before");
     let made = target.desk.mutate(json!({"op": "create", "table": "tickets", "values": {"subject": "kept"}}));
     let sql = format!("SELECT subject FROM tickets WHERE id = '{made}'");
     target.desk.rows.until_text(&sql, "kept");
-    let mut lost = target.says("x");
+    let mut lost = target.update_body("x");
     lost[0]["payload"] = target.desk.record("tickets", &made);
     lost[0]["payload"]["subject"] = Value::from("taken after all");
     assert_eq!(target.desk.forge(&target.url, &target.hook, "none", &lost), 200);

@@ -7,16 +7,16 @@ use crate::support::http::{Client, request, split};
 const HUGE: usize = 50 << 20;
 
 #[test]
-fn a_wrong_url_is_not_found_and_tells_nothing() {
+fn a_wrong_url_is_not_found_and_reveals_nothing() {
     let target = Target::new();
-    target.goes_on("before");
+    target.applies_change("before");
     let (start, secret) = target.url.rsplit_once('/').expect("a secret");
     let other = |c: char| if c == 'A' { 'B' } else { 'A' };
     let changed = |at: usize| -> String {
         secret.char_indices().map(|(index, c)| if index == at { other(c) } else { c }).collect()
     };
     let (host, _) = start.rsplit_once('/').expect("a connection");
-    let body = target.says("a lie").to_string();
+    let body = target.update_body("a lie").to_string();
     let mut seen = Vec::new();
     for url in [
         format!("{start}/{}", changed(0)),
@@ -41,11 +41,11 @@ fn a_wrong_url_is_not_found_and_tells_nothing() {
     assert!(target.desk.dead_letters().is_empty(), "what has no connection is not kept");
     assert_eq!(target.subject().as_deref(), Some("before"));
     assert!(!target.serve.said().contains(secret), "the secret is in the log");
-    target.goes_on("after");
+    target.applies_change("after");
 }
 
 #[test]
-fn a_rotated_url_is_served_for_a_while_beside_the_new_one() {
+fn a_rotated_url_is_served_with_the_new_one_during_its_grace() {
     let target = Target::new();
     let rotate = ["webhook", "url", "--rotate", "--public-url", &target.serve.url];
     let said = target.desk.setup.host(&rotate).exits(0).stdout;
@@ -62,7 +62,7 @@ fn a_rotated_url_is_served_for_a_while_beside_the_new_one() {
 #[test]
 fn a_body_of_fifty_megabytes_is_refused_before_it_is_read() {
     let target = Target::new();
-    target.goes_on("before");
+    target.applies_change("before");
     let (_, path) = split(&target.url);
     // Announced.
     let mut client = Client::connect(&target.url);
@@ -80,5 +80,5 @@ fn a_body_of_fifty_megabytes_is_refused_before_it_is_read() {
     assert!(taken < HUGE / 0x10000 || status.is_ok(), "all of it was read");
     target.desk.settle(&target.serve);
     assert!(target.desk.dead_letters().is_empty());
-    target.goes_on("after");
+    target.applies_change("after");
 }

@@ -89,7 +89,7 @@ fn closed_as_slow(serve: &Serve) -> usize {
 #[test]
 fn deliveries_overtake_ten_thousand_slow_connections() {
     let target = Target::new();
-    target.goes_on("before the slow");
+    target.applies_change("before the slow");
     let count = allowed();
     let tokens = target.desk.tokens(&target.hook, DELIVERIES as u64);
     let (host, path) = split(&target.url);
@@ -106,10 +106,10 @@ fn deliveries_overtake_ten_thousand_slow_connections() {
         let seen = connections() + closed_as_slow(&target.serve);
         if seen >= count { Ok(()) } else { Err(format!("{seen} of {count}")) }
     });
-    let beside = connections();
+    let open_before = connections();
     for (number, token) in tokens.iter().enumerate() {
         let witness = slow(number);
-        let body = target.says(&format!("subject {number}")).to_string();
+        let body = target.update_body(&format!("subject {number}")).to_string();
         let answer = request("POST", &target.url, &[("x-zdesk-jwt", token)], body.as_bytes());
         assert_eq!(answer.status, 200, "delivery {number}");
         assert_eq!(request("GET", &format!("{}/-/ready", target.serve.admin), &[], b"").status, 200);
@@ -117,7 +117,7 @@ fn deliveries_overtake_ten_thousand_slow_connections() {
         crowd.push(witness);
     }
     let witness = slow(0);
-    target.goes_on("a change at the source, while the slow are connected");
+    target.applies_change("a change at the source, while the slow are connected");
     assert!(is_open(&witness), "a change waited for a slow connection");
     crowd.push(witness);
 
@@ -127,7 +127,9 @@ fn deliveries_overtake_ten_thousand_slow_connections() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
     let peak = target.serve.memory_peak_mib();
-    eprintln!("{beside} slow connections beside the first delivery; {before} MiB before, {peak} MiB at most");
+    eprintln!(
+        "{open_before} slow connections at the first delivery; {before} MiB before, {peak} MiB at most"
+    );
     assert!(peak - before < MEMORY_MIB_MAX, "{before} MiB before, {peak} MiB at most");
     eventually("the server's count of slow connections", || {
         let closed = closed_as_slow(&target.serve);
@@ -137,7 +139,7 @@ fn deliveries_overtake_ten_thousand_slow_connections() {
         let open = connections();
         if open < 100 { Ok(()) } else { Err(open.to_string()) }
     });
-    target.goes_on("after the slow");
+    target.applies_change("after the slow");
     target.desk.settle(&target.serve);
     assert!(target.desk.dead_letters().is_empty());
 }

@@ -10,7 +10,7 @@ use super::portal::{change, compare, open, reconcile_and_compare};
 fn without_the_repair_the_check_sees_what_was_lost() {
     let desk = open(&Plan::new(4_711));
     let serve = desk.live();
-    // Lossless, the webhooked tables follow; what has no webhook is not touched here.
+    // Without losses, tables with webhooks follow; the others are not changed here.
     desk.setup.simulator.set(|settings| settings.webhooks.drop = 0.5);
     let tables = ["tickets", "contacts", "accounts"];
     desk.mutate(serde_json::json!({"seed": 1, "count": 300, "tables": tables}));

@@ -1,4 +1,4 @@
-//! What one seed does to the portal and the runner, decided before anything starts.
+//! The plan of one seed for the portal and the runner, decided before anything starts.
 //!
 //! Pure: equal seeds give equal plans. A plan does not decide how far the runner is when a step comes; that
 //! depends on the machine.

@@ -50,7 +50,7 @@ pub(super) fn open(plan: &Plan) -> Desk {
 }
 
 /// Faults of the API and of the webhooks, from now on.
-pub(super) fn misbehave(desk: &Desk, plan: &Plan) {
+pub(super) fn set_faults(desk: &Desk, plan: &Plan) {
     let seed = plan.seed;
     // One request in a hundred: each costs the runner a wait.
     let faults = FaultSettings {
@@ -87,7 +87,7 @@ pub(super) fn misbehave(desk: &Desk, plan: &Plan) {
 }
 
 /// No more faults.
-pub(super) fn behave(desk: &Desk) {
+pub(super) fn clear_faults(desk: &Desk) {
     desk.setup.simulator.set(|settings| *settings = Settings::default());
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::plan::{CHANGES, Kill, Plan};
-use super::portal::{behave, change, misbehave, open, reconcile_and_compare, stat};
+use super::portal::{change, clear_faults, open, reconcile_and_compare, set_faults, stat};
 use super::{Trials, report};
 use crate::desk::Desk;
 use crate::support::tables;
@@ -23,20 +23,20 @@ pub(super) fn run(plan: &Plan) -> Trials {
     let mut serve = desk.serve();
     let port = serve.port();
     desk.subscribe(&serve);
-    misbehave(&desk, plan);
+    set_faults(&desk, plan);
     for step in &plan.steps {
         change(&desk, step.changes, CHANGES);
-        something_happens(&desk, step.activity);
+        wait_for_activity(&desk, step.activity);
         let Some(kill) = step.kill else { continue };
         serve.kill();
         if let Kill::LoseDeliveries { changes } = kill {
             change(&desk, changes, CHANGES / 2);
-            something_happens(&desk, 20);
+            wait_for_activity(&desk, 20);
         }
         serve = desk.serve_on(port);
     }
     let stats = desk.setup.simulator.stats();
-    behave(&desk);
+    clear_faults(&desk);
     desk.settle(&serve);
     serve.stop();
     trials.tombstones = reconcile_and_compare(&desk);
@@ -49,8 +49,8 @@ pub(super) fn run(plan: &Plan) -> Trials {
     trials
 }
 
-/// Waits for so many requests and deliveries together, or until nothing happens any more.
-fn something_happens(desk: &Desk, least: u64) {
+/// Waits for so many requests and deliveries together, or until there are no more.
+fn wait_for_activity(desk: &Desk, least: u64) {
     let seen = || {
         let stats = desk.setup.simulator.stats();
         stat(&stats, "/requestsTotal")
@@ -77,7 +77,7 @@ fn rows(desk: &Desk) -> AllRows {
     tables().iter().map(|table| (*table, desk.rows.documents(table))).collect()
 }
 
-/// How each deleted row was found to be gone, for the report of a failure.
+/// How the delete of each row was found, for the report of a failure.
 fn note_tombstones(desk: &Desk) {
     for table in tables() {
         let order = format!("_sync_rows_{table}");
@@ -98,14 +98,14 @@ fn replay(desk: &Desk) {
     }
 }
 
-/// The runner once more, which looks around once, and then every delivery once more: nothing moves.
+/// Runs the runner again until it has polled every table, then replays every delivery: no row changes.
 fn replay_changes_nothing(desk: &Desk, port: u16) {
     let reconciled = rows(desk);
     let since = Instant::now();
     let serve = desk.serve_on(port);
     desk.until_polled(&serve, since);
     let before = rows(desk);
-    looked_around(&reconciled, &before);
+    assert_polling_changed_nothing(&reconciled, &before);
     note_tombstones(desk);
     replay(desk);
     desk.settle(&serve);
@@ -123,9 +123,9 @@ fn replay_changes_nothing(desk: &Desk, port: u16) {
     }
 }
 
-/// Following after a reconcile brings tombstones of rows that lived too shortly to be seen, and what only a
-/// search shows.
-fn looked_around(before: &AllRows, after: &AllRows) {
+/// Polling after a reconcile brings only tombstones of rows that lived too shortly to be seen, and members
+/// that only a search shows.
+fn assert_polling_changed_nothing(before: &AllRows, after: &AllRows) {
     for (table, before) in before {
         let after = &after[table];
         for (id, (deleted, document)) in before {
