@@ -37,7 +37,7 @@ Usage: cargo xtask COMMAND
     --seconds N            for each load [default: 6]
     --idle N               idle connections during one of the loads [default: 9700]
   bench connections [N]    Measure what an idle connection of a server costs [default: 1000]
-    --active N             connections that poll every second beside each other [default: 1000]
+    --active N             connections that poll every second [default: 1000]
   bench sinks              Measure rows into each kind of sink
     --rows N               [default: 200000]
   bench credits            Measure calls and credits of a first read, a quiet day and a day of updates

@@ -13,7 +13,7 @@ fn calls(server: &Server, config: &str) -> String {
 }
 
 /// A server whose response has this many headers of 4 KiB.
-fn with_headers(headers: usize) -> Server {
+fn wordy(headers: usize) -> Server {
     let header = |number| format!("x-{number}: {}\r\n", "x".repeat(4 << 10));
     let headers: String = (0..headers).map(header).collect();
     Server::new(Some(format!("HTTP/1.1 200 OK\r\n{headers}content-length: 2\r\n\r\nok").into_bytes()))
@@ -45,10 +45,10 @@ fn a_request_with_too_many_header_bytes_is_not_sent() {
 
 #[test]
 fn a_response_with_too_many_header_bytes_is_an_error() {
-    let place = Place::new(&calls(&with_headers(30), "rows = 1"));
+    let place = Place::new(&calls(&wordy(30), "rows = 1"));
     place.expect(&["sync"], 0);
     assert_eq!(place.query("SELECT name FROM things"), "200 2");
-    misbehaves(&calls(&with_headers(40), ""), 8, &["HttpResponseHeaderSectionSize(Some(131072))"]);
+    misbehaves(&calls(&wordy(40), ""), 8, &["HttpResponseHeaderSectionSize(Some(131072))"]);
 }
 
 #[test]
