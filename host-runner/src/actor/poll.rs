@@ -13,7 +13,7 @@ use super::Stopped;
 use super::core::{Core, until_stopped};
 use super::schedule::Schedule;
 use crate::change::{Attributes, Batch, ChangeSource, tally};
-use crate::clock::now_ms;
+use crate::clock::{now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::policy::{self, Budget, Decision};
 use crate::sinks::{Commit, Counts};
@@ -122,7 +122,7 @@ impl Poll {
         tracing::debug!(%connection, table, rows = counts.read, caught_up, "batch stored");
         core.observer.committed(table, counts);
         if batch.caught_up {
-            self.schedule.caught_up(table, batch.asked, Instant::now());
+            self.schedule.caught_up(table, batch.asked, Instant::now(), random_unit());
             core.observer.caught_up(table);
         } else if let Some(asked) = batch.asked.filter(|asked| !asked.is_zero()) {
             self.rest(core, table, asked);

@@ -15,6 +15,8 @@ use crate::sinks::TableState;
 
 /// Between two polls when the connector does not say.
 const POLL: Duration = Duration::from_secs(300);
+/// Longest addition to a wait, as a part of it: connections that started together drift apart.
+const SPREAD: f64 = 0.2;
 /// Between two early polls: refused deliveries, which any sender can cause, must not use up the credits.
 const MISSED_REST: Duration = Duration::from_secs(300);
 
@@ -166,11 +168,15 @@ impl Schedule {
         entry.failures = 0;
     }
 
-    /// A table is caught up: `sync` ends it, `serve` polls it later, as the connector asks.
-    pub(super) fn caught_up(&mut self, table: &str, asked: Option<Duration>, now: Instant) {
+    /// A table is caught up: `sync` ends it, `serve` polls it later, as the connector asks. `random` is in
+    /// `0.0..1.0`.
+    pub(super) fn caught_up(&mut self, table: &str, asked: Option<Duration>, now: Instant, random: f64) {
         match self.order {
             Order::OneByOne => self.end(table),
-            Order::InTurn { poll } => self.wait(table, now + poll.or(asked).unwrap_or(POLL)),
+            Order::InTurn { poll } => {
+                let wait = poll.or(asked).unwrap_or(POLL);
+                self.wait(table, now + wait.mul_f64(1.0 + SPREAD * random));
+            }
         }
     }
 
@@ -278,7 +284,7 @@ mod tests {
                 "the same continues"
             );
             schedule.stored(table, "2", true);
-            schedule.caught_up(table, None, now);
+            schedule.caught_up(table, None, now, 0.0);
         }
         assert_eq!(schedule.next(now), None);
         assert_eq!(schedule.due(), Some(now + POLL));
@@ -292,7 +298,7 @@ mod tests {
             [0; 4].map(|_| next(&mut schedule, now)),
             ["a", "c", "a", "c"].map(|t| Some(t.to_owned()))
         );
-        schedule.caught_up("c", Some(SECOND), now);
+        schedule.caught_up("c", Some(SECOND), now, 0.0);
         assert_eq!([0; 2].map(|_| next(&mut schedule, now)), ["a", "a"].map(|t| Some(t.to_owned())));
         assert_eq!(next(&mut schedule, now + SECOND).as_deref(), Some("c"));
     }
@@ -303,7 +309,7 @@ mod tests {
         let mut plain = schedule(now, &TABLES, None);
         let mut quick = schedule(now, &TABLES, Some(SECOND));
         for schedule in [&mut plain, &mut quick] {
-            TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now));
+            TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now, 0.0));
         }
         assert_eq!((plain.due(), quick.due()), (Some(now + SECOND * 60), Some(now + SECOND)));
         plain.all_due(now);
@@ -311,10 +317,21 @@ mod tests {
     }
 
     #[test]
+    fn connections_that_started_together_poll_at_different_times_and_none_too_early() {
+        let now = Instant::now();
+        let due = |random: f64| {
+            let mut schedule = schedule(now, &TABLES, None);
+            TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now, random));
+            schedule.due().expect("tables") - now
+        };
+        assert_eq!([0.0, 0.5, 1.0].map(due), [60, 66, 72].map(|seconds| SECOND * seconds));
+    }
+
+    #[test]
     fn new_tables_are_due_and_known_tables_keep_their_place() {
         let now = Instant::now();
         let mut schedule = schedule(now, &TABLES, None);
-        TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now));
+        TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now, 0.0));
         let tables = ["d", "c", "a"].map(str::to_owned);
         assert!(!schedule.has_tables(&tables));
         schedule.set_tables(&tables, &[], now + SECOND);
@@ -335,8 +352,9 @@ mod tests {
         let now = Instant::now();
         let hour = SECOND * 3600;
         let mut schedule = schedule(now, &TABLES, Some(hour));
-        let read =
-            |schedule: &mut Schedule| TABLES.iter().for_each(|table| schedule.caught_up(table, None, now));
+        let read = |schedule: &mut Schedule| {
+            TABLES.iter().for_each(|table| schedule.caught_up(table, None, now, 0.0))
+        };
         let webhooks = ["a".to_owned(), "c".to_owned()];
         read(&mut schedule);
         assert!(schedule.missed(&webhooks, now));
@@ -392,7 +410,7 @@ mod tests {
         assert_eq!([0; 2].map(|_| next(&mut schedule, now)), ["a", "a"].map(|t| Some(t.to_owned())));
         schedule.wait("a", now + SECOND);
         assert_eq!((schedule.next(now), schedule.due()), (None, Some(now + SECOND)));
-        schedule.caught_up("a", Some(SECOND), now);
+        schedule.caught_up("a", Some(SECOND), now, 0.0);
         assert_eq!(schedule.next(now), Some(("b".to_owned(), Some("{}".to_owned()))));
         schedule.end("b");
         schedule.end("c");
