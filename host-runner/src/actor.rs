@@ -137,7 +137,10 @@ pub(crate) struct Actor<'a> {
 impl<'a> Actor<'a> {
     /// An actor before its first call.
     pub(crate) fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Result<Self> {
-        let ActorConfig { connection, sink, journal, public_url, commands, meters, stop } = config;
+        let ActorConfig { mut connection, sink, journal, public_url, commands, meters, stop } = config;
+        if matches!(mode, Mode::Serve) {
+            connection.sandbox.share_cpu();
+        }
         let (now, limits) = (Instant::now(), &connection.limits);
         let (order, tables, budget) = match mode {
             Mode::Serve => {

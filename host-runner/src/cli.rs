@@ -212,6 +212,8 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Success };
         }
     };
+    // Rows, logs and connection files hold customers' data and secrets: they are for this user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let redactor = Redactor::default();
     // The log is a server's only output, so `serve` logs one level more.
     let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));

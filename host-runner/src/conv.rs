@@ -1,12 +1,14 @@
 //! Converts the contract's types to and from the runner's; strings are moved, not copied.
 //!
-//! Pure. One value is changed on the way: a time that orders changes may be at most [`CLOCK_AHEAD_MAX`] ahead
-//! of this machine's clock. Knows nothing of calls.
+//! Pure. Every value of a component passes [`crate::boundary`] first. One value is changed on the way: a time
+//! that orders changes may be at most [`CLOCK_AHEAD_MAX`] ahead of this machine's clock. Knows nothing of
+//! calls.
 
 use crate::bindings::{source, types, webhook};
+use crate::boundary;
 use crate::change::{Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Receipt, Table};
 use crate::delivery::Delivery;
-use crate::error::{Error, Kind, Origin};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::CLOCK_AHEAD_MAX;
 
 impl From<types::ErrorKind> for Kind {
@@ -26,7 +28,8 @@ impl From<types::ErrorKind> for Kind {
 }
 
 impl From<types::Error> for Error {
-    fn from(error: types::Error) -> Self {
+    fn from(mut error: types::Error) -> Self {
+        boundary::error(&mut error);
         Self {
             origin: Origin::Component,
             kind: error.kind.into(),
@@ -83,14 +86,15 @@ fn changes(changes: Vec<types::Change>, now_ms: u64) -> Vec<Change> {
     changes.into_iter().map(change).collect()
 }
 
-/// A batch, called for at `called_at_ms` and returned at `now_ms`.
-pub(crate) fn batch(batch: types::Batch, called_at_ms: u64, now_ms: u64) -> Batch {
+/// A batch of about `max_rows` changes, called for at `called_at_ms` and returned at `now_ms`.
+pub(crate) fn batch(mut batch: types::Batch, max_rows: u32, called_at_ms: u64, now_ms: u64) -> Result<Batch> {
+    boundary::batch(&mut batch, max_rows)?;
     let generation = |generation: types::Generation| Generation {
         id: generation.id,
         as_of_ms: generation.as_of_ms.map(|as_of_ms| bounded(as_of_ms, now_ms)),
         complete: generation.complete,
     };
-    Batch {
+    Ok(Batch {
         changes: changes(batch.changes, now_ms),
         cursor: batch.cursor,
         generation: batch.generation.map(generation),
@@ -98,12 +102,13 @@ pub(crate) fn batch(batch: types::Batch, called_at_ms: u64, now_ms: u64) -> Batc
         wait_ms: batch.wait_ms,
         attributes: batch.attributes,
         called_at_ms,
-    }
+    })
 }
 
 /// A receipt that was returned at `now_ms`.
-pub(crate) fn receipt(receipt: webhook::Receipt, now_ms: u64) -> Receipt {
-    Receipt { changes: changes(receipt.changes, now_ms), attributes: receipt.attributes }
+pub(crate) fn receipt(mut receipt: webhook::Receipt, now_ms: u64) -> Result<Receipt> {
+    boundary::receipt(&mut receipt)?;
+    Ok(Receipt { changes: changes(receipt.changes, now_ms), attributes: receipt.attributes })
 }
 
 /// A delivery for the component.
@@ -117,15 +122,16 @@ pub(crate) fn delivery(delivery: Delivery) -> webhook::Delivery {
     }
 }
 
-impl From<source::Table> for Table {
-    fn from(table: source::Table) -> Self {
-        Self {
-            name: table.name,
-            primary_key: table.primary_key,
-            schema: table.schema,
-            attributes: table.attributes,
-        }
-    }
+/// Discovered tables.
+pub(crate) fn tables(mut tables: Vec<source::Table>) -> Result<Vec<Table>> {
+    boundary::tables(&mut tables)?;
+    let table = |table: source::Table| Table {
+        name: table.name,
+        primary_key: table.primary_key,
+        schema: table.schema,
+        attributes: table.attributes,
+    };
+    Ok(tables.into_iter().map(table).collect())
 }
 
 impl From<source::Outcome> for Outcome {
@@ -139,16 +145,17 @@ impl From<source::Outcome> for Outcome {
     }
 }
 
-impl From<source::CheckItem> for CheckItem {
-    fn from(item: source::CheckItem) -> Self {
-        Self {
-            name: item.name,
-            outcome: item.outcome.into(),
-            message: item.message,
-            hint: item.hint,
-            kind: item.kind.map(Kind::from),
-        }
-    }
+/// Check items.
+pub(crate) fn check_items(mut items: Vec<source::CheckItem>) -> Result<Vec<CheckItem>> {
+    boundary::check_items(&mut items)?;
+    let item = |item: source::CheckItem| CheckItem {
+        name: item.name,
+        outcome: item.outcome.into(),
+        message: item.message,
+        hint: item.hint,
+        kind: item.kind.map(Kind::from),
+    };
+    Ok(items.into_iter().map(item).collect())
 }
 
 #[cfg(test)]
@@ -186,7 +193,7 @@ mod tests {
         let given = [None, Some(7), Some(NOW + 60_000), Some(latest + 1), Some(u64::MAX)];
         let wanted = [None, Some(7), Some(NOW + 60_000), Some(latest), Some(latest)];
         let pushed = webhook::Receipt { changes: given.map(change).to_vec(), attributes: Vec::new() };
-        assert_eq!(as_of(&receipt(pushed, NOW).changes), wanted);
+        assert_eq!(as_of(&receipt(pushed, NOW).expect("accepted").changes), wanted);
         let read = types::Batch {
             changes: given.map(change).to_vec(),
             cursor: String::new(),
@@ -195,7 +202,7 @@ mod tests {
             wait_ms: None,
             attributes: Vec::new(),
         };
-        let read = batch(read, 0, NOW);
+        let read = batch(read, 1, 0, NOW).expect("accepted");
         assert_eq!(as_of(&read.changes), wanted);
         assert_eq!(read.generation.and_then(|generation| generation.as_of_ms), Some(latest));
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use self::config_key::ConfigKey;
+use crate::boundary;
 use crate::change::Table;
 use crate::egress::policy::Target;
 use crate::error::{Error, Kind, Origin, Result};
@@ -134,11 +135,13 @@ impl Setup {
 impl Describe {
     /// Reads the document.
     pub fn parse(text: &str) -> Result<Self> {
+        boundary::document(&boundary::limits::DESCRIBE, "describe", text)?;
         let wrong = |error: serde_json::Error| {
             Error::data(format!("describe: not the document of the contract: {error}"))
         };
         let document: Value = serde_json::from_str(text).map_err(wrong)?;
         let mut describe = Self::deserialize(&document).map_err(wrong)?;
+        boundary::limits::TABLES.admit("describe", describe.tables.len())?;
         describe.document = document;
         Ok(describe)
     }

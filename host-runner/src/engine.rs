@@ -20,7 +20,7 @@ use crate::describe::Describe;
 use crate::digest::sha256_hex;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
-use crate::store_data::Host;
+use crate::store_data::{Host, handles};
 
 mod cache;
 pub(crate) mod permits;
@@ -207,7 +207,8 @@ fn config(pool_slots: Option<u32>) -> Config {
     config.epoch_interruption(true);
     if let Some(slots) = pool_slots {
         let mut pool = PoolingAllocationConfig::new();
-        let cores = slots * 4;
+        let each = limits::CORE_INSTANCES_MAX as u32;
+        let cores = slots * each;
         // A slot is address space; its store limits the memory that it commits.
         pool.total_component_instances(slots)
             .total_core_instances(cores)
@@ -215,7 +216,10 @@ fn config(pool_slots: Option<u32>) -> Config {
             .total_tables(cores)
             .total_stacks(slots)
             .max_memory_size(limits::MEMORY_BYTES_MAX)
-            .table_elements(limits::TABLE_ELEMENTS_MAX);
+            .table_elements(limits::TABLE_ELEMENTS_MAX)
+            .max_core_instances_per_component(each)
+            .max_tables_per_component(each)
+            .max_memories_per_component(limits::MEMORIES_MAX as u32);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     config
@@ -258,6 +262,7 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
     monotonic_clock::add_to_linker::<Host, WasiClocks>(l, Host::clocks)?;
     types::add_to_linker::<Host, WasiHttp>(l, &types::LinkOptions::default(), Host::http)?;
     outgoing_handler::add_to_linker::<Host, WasiHttp>(l, Host::http)?;
+    handles::link(l)?;
     Ok(linker)
 }
 

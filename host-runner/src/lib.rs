@@ -26,6 +26,7 @@ pub mod state;
 
 // The component: compiled, linked, and called within limits.
 mod bindings;
+mod boundary;
 mod conv;
 pub mod describe;
 pub mod egress;

@@ -28,8 +28,11 @@ pub const HANDLES_MAX: usize = 10_000;
 /// does not release (wasmtime 48 keeps the options of every request) then never reach [`HANDLES_MAX`]. One
 /// call sends a few thousand requests at most.
 pub const INSTANCE_REQUESTS_MAX: u64 = 4_000;
-/// Tables and core instances of one component. The component encoder emits three or four.
-pub const INSTANCES_MAX: usize = 32;
+/// Core instances and tables of one component: four per instance are in the pool, so that every instance that
+/// a permit promises is there. The component encoder emits three.
+pub const CORE_INSTANCES_MAX: usize = 4;
+/// Linear memories of one component, for the same reason. The component encoder emits one.
+pub const MEMORIES_MAX: usize = 1;
 /// Elements of a function table. A large connector has a few thousand functions.
 pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Calls at a time of a server, for any number of connections (`serve --instances`). Far more than cores,
@@ -46,10 +49,24 @@ pub const OFFLINE_INSTANCES: u32 = 4;
 pub const MEMORY_BYTES_MAX: usize = 4096 * MIB;
 /// How long an idle connection keeps its instance. Creating one takes less than a millisecond.
 pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
-/// Header bytes of one request or response, as held in memory.
-pub const FIELDS_BYTES_MAX: usize = 128 * 1024;
+/// Header bytes of one request or response, as held in memory. Servers accept 8 to 16 KiB.
+pub const FIELDS_BYTES_MAX: usize = 32 * 1024;
+/// A method that HTTP does not define, for example `VERSION-CONTROL`.
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Host and port: a name of DNS has at most 253 characters.
+pub const AUTHORITY_BYTES_MAX: usize = 300;
+/// Path and query of a request. Servers accept 8 KiB.
+pub const PATH_BYTES_MAX: usize = 16 * 1024;
+/// One piece of a request body. It is written to a pipe that holds another one.
+pub const BODY_CHUNK_BYTES: usize = 16 * 1024;
+/// Bytes that an instance may put behind its handles in the host, in its life: strings, headers, pieces of
+/// bodies. [`INSTANCE_REQUESTS_MAX`] requests with bodies use half of it.
+pub const HANDLE_BYTES_MAX: usize = 256 * MIB;
 /// Consecutive batches that neither move the cursor nor are caught up, before the read is stopped as a loop.
 pub const STUCK_BATCHES_MAX: u32 = 5;
+/// Under `serve`, the shortest time after a batch that brought no rows, or left nothing to read: each is
+/// committed to disk.
+pub const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts after a trap. The same input mostly traps again.
 pub const TRAP_ATTEMPTS_MAX: u32 = 3;
 /// How far the source's clock may be ahead of ours. A later as-of is cut to this: the row would otherwise

@@ -113,11 +113,12 @@ pub(crate) const fn policy(origin: Origin, kind: Kind) -> Policy {
         (Component, Config)                              => (Manual, Connection, DeadLetter, Whole),
         // A host that the egress policy refused: a matter of the connection file, not of a delivery.
         (Sandbox, Permission)                            => (Long, Call, Retry, Whole),
-        // The call timed out.
-        (Sandbox, Unavailable | RateLimited)             => (Short, Call, Suspect, OneByOne),
+        // The call timed out: the machine may be overloaded, by a neighbor for example.
+        (Sandbox, Unavailable | RateLimited)             => (Short, Call, RetryOrGiveUp, OneByOne),
         (Sandbox, _)                                     => (Defect, Call, Suspect, OneByOne),
         // Dead letters are full, or the journal is busy: only deliveries that would become dead letters wait.
         (State, Unavailable)                             => (Short, Call, Retry, OneByOne),
+        // Also no room for another instance: never a delivery's failure.
         (Sink | Host, Unavailable)                       => (Short, Call, Retry, Whole),
         (Usage | Configuration, _)                       => (Manual, Connection, Retry, Whole),
         (Sink | State | Host, Config)                    => (Manual, Connection, Retry, Whole),

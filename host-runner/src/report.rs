@@ -98,15 +98,18 @@ fn stderr(text: &str) {
 
 /// Rows of text as aligned columns; the columns `right` are aligned to the right.
 pub(crate) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let pad = width(column).saturating_sub(cell.chars().count());
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let pad = width.saturating_sub(cell.chars().count());
             let (before, after) = if right.contains(&column) { (pad, 0) } else { (0, pad) };
             let space = if column > 0 { 2 } else { 0 };
             line.extend(std::iter::repeat_n(' ', space + before));

@@ -4,6 +4,7 @@
 //! with the same configuration and session. The session is saved after every call that changed it. Knows
 //! nothing of tables, files or retries.
 
+mod cpu_account;
 mod error;
 mod instance;
 
@@ -14,9 +15,12 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use wasmtime::Store;
 
+use self::cpu_account::Cpu;
 use self::error::{refused, stopped, timed_out};
 use self::instance::{Live, Slot};
 use crate::bindings::{SourceConnector, types};
+use crate::boundary;
+use crate::boundary::limits::{ANSWER, SESSION, SUBSCRIPTION};
 use crate::change::{Attributes, Batch, CheckItem, Outcome, Receipt, Table};
 use crate::clock;
 use crate::conv;
@@ -51,6 +55,7 @@ pub struct Sandbox {
     client: Client,
     limits: Limits,
     meter: Arc<Meter>,
+    cpu: Cpu,
     /// The host that it calls first of all.
     origin: Option<Arc<Origin>>,
     instance: Arc<Slot>,
@@ -154,6 +159,7 @@ impl Sandbox {
             client,
             limits,
             meter,
+            cpu: Cpu::default(),
             origin,
             instance,
             reserving,
@@ -186,6 +192,11 @@ impl Sandbox {
     pub fn unreserve(&mut self) {
         self.reserving = JoinSet::new();
         self.reserved = None;
+    }
+
+    /// Gives the connection a share of the processor, beside others of the process.
+    pub fn share_cpu(&mut self) {
+        self.cpu = Cpu::limited();
     }
 
     /// Whether there is an instance.
@@ -224,7 +235,7 @@ impl Sandbox {
 
     async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
         let items = self.call("check", export!(source.call_check().map(Ok))).await?;
-        let mut items: Vec<CheckItem> = items.into_iter().map(CheckItem::from).collect();
+        let mut items = conv::check_items(items)?;
         if let Some(denial) = self.meter.take_denied() {
             let error = refused(&denial);
             items.push(CheckItem {
@@ -241,7 +252,7 @@ impl Sandbox {
     /// The tables with their schemas.
     pub async fn discover(&mut self) -> Result<Vec<Table>> {
         let tables = self.call("discover", export!(source.call_discover())).await?;
-        Ok(tables.into_iter().map(Table::from).collect())
+        conv::tables(tables)
     }
 
     /// Rows of a table, where the source can count them.
@@ -258,12 +269,14 @@ impl Sandbox {
         };
         let called_at_ms = clock::now_ms();
         let batch = self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits))).await?;
-        Ok(conv::batch(batch, called_at_ms, clock::now_ms()))
+        conv::batch(batch, limits.max_changes, called_at_ms, clock::now_ms())
     }
 
     /// A named action.
     pub async fn command(&mut self, name: String, arguments: String) -> Result<String> {
-        self.call("command", export!(source.call_command(&name, &arguments))).await
+        let answer = self.call("command", export!(source.call_command(&name, &arguments))).await?;
+        boundary::document(&ANSWER, "command", &answer)?;
+        Ok(answer)
     }
 
     /// Registers `url` at the source for `tables`, all if it is empty. The returned subscription must be
@@ -274,12 +287,15 @@ impl Sandbox {
         tables: Vec<String>,
         current: Option<String>,
     ) -> Result<String> {
-        self.call("subscribe", export!(webhook.call_subscribe(&url, &tables, current.as_ref()))).await
+        let made =
+            self.call("subscribe", export!(webhook.call_subscribe(&url, &tables, current.as_ref()))).await?;
+        boundary::document(&SUBSCRIPTION, "subscribe", &made)?;
+        Ok(made)
     }
 
     async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
         let items = self.call("check", export!(webhook.call_check(&subscription).map(Ok))).await?;
-        Ok(items.into_iter().map(CheckItem::from).collect())
+        conv::check_items(items)
     }
 
     /// Deletes a subscription at the source.
@@ -309,20 +325,31 @@ impl Sandbox {
         }
         let now_ms = clock::now_ms();
         let receipt = |receipt| {
-            let mut receipt: Receipt = conv::receipt(receipt, now_ms);
+            let mut receipt = conv::receipt(receipt, now_ms)?;
             self.redact(&mut receipt.attributes);
-            receipt
+            Ok(receipt)
         };
         let answer = |answer: std::result::Result<_, _>| match answer {
-            Ok(one) => Ok(receipt(one)),
+            Ok(one) => receipt(one),
             Err(error) => Err(self.redacted(error)),
         };
         Ok(receipts.into_iter().map(answer).collect())
     }
 
+    /// Runs one call once the connection has its share of the processor.
+    async fn call<T: Send>(
+        &mut self,
+        name: &'static str,
+        export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
+    ) -> Result<T> {
+        let cpu = self.cpu.clone();
+        cpu.turn().await;
+        cpu.metered(self.call_now(name, export)).await
+    }
+
     /// Runs one call within its limits, in the open instance or another one, and saves a changed session. The
     /// session is saved before the next call starts: a token that works once would be lost.
-    async fn call<T: Send>(
+    async fn call_now<T: Send>(
         &mut self,
         name: &'static str,
         export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
@@ -364,6 +391,9 @@ impl Sandbox {
         }
         // The last use of the instance came before: the next holder of the permit may take its room.
         drop(permit);
+        if let Some(session) = &session {
+            boundary::document(&SESSION, name, session)?;
+        }
         if session != self.session {
             (self.session, self.is_saved) = (session, false);
             self.save().await?;

@@ -2,12 +2,17 @@
 //!
 //! Knows nothing of the contract's calls; they are in [`crate::sandbox`].
 
+pub(crate) mod handles;
+mod memory;
+
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::clocks::{WasiClocksCtxView, WasiClocksView};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use self::handles::Handles;
+use self::memory::Memory;
 use crate::egress::Hooks;
 use crate::limits::{self, Limits};
 
@@ -17,28 +22,23 @@ pub(crate) struct Host {
     http: WasiHttpCtx,
     table: ResourceTable,
     hooks: Hooks,
-    memory: StoreLimits,
+    memory: Memory,
+    handles: Handles,
     epochs_left: u64,
 }
 
 impl Host {
     /// A store with all limits in force; its CPU time is `limits.sandbox.cpu_time` until [`Host::allow_cpu`].
     pub(crate) fn store(engine: &wasmtime::Engine, limits: &Limits, hooks: Hooks) -> Store<Self> {
-        let memory = StoreLimitsBuilder::new()
-            .memory_size(limits.sandbox.memory)
-            .table_elements(limits::TABLE_ELEMENTS_MAX)
-            .instances(limits::INSTANCES_MAX)
-            .tables(limits::INSTANCES_MAX)
-            .memories(limits::INSTANCES_MAX)
-            .trap_on_grow_failure(true)
-            .build();
+        let memory = Memory::new(limits.sandbox.memory);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits::FIELDS_BYTES_MAX);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES_MAX);
         let wasi = WasiCtx::builder().build();
         let epochs_left = limits.cpu_epochs();
-        let host = Self { wasi, http, table, hooks, memory, epochs_left };
+        let handles = Handles::default();
+        let host = Self { wasi, http, table, hooks, memory, handles, epochs_left };
         let mut store = Store::new(engine, host);
         store.limiter(|host| &mut host.memory);
         store.set_hostcall_fuel(limits.hostcall_bytes());

@@ -19,7 +19,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::queue::Queue;
+use crate::report::escaped;
 use crate::secret::Redactor;
+
+/// Bytes of a line; the rest is cut off.
+const LINE_BYTES_MAX: usize = 8 << 10;
 
 /// Writes the lines of a server; none for other commands.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
@@ -145,11 +149,20 @@ impl<'a, O: MakeWriter<'a>> Write for Line<'a, O> {
 
 impl<'a, O: MakeWriter<'a>> Drop for Line<'a, O> {
     fn drop(&mut self) {
-        let text = self.lines.redactor.redact(&String::from_utf8_lossy(&self.bytes));
+        let text = one_line(&self.lines.redactor.redact(&String::from_utf8_lossy(&self.bytes)));
         // On a terminal the line overwrites the progress line, which is printed again below.
         let clear = if self.lines.terminal { "\r\x1b[K" } else { "" };
         let _closed = self.lines.output.make_writer().write_all(format!("{clear}{text}").as_bytes());
     }
+}
+
+/// An event as one line: fields are written as they are, and a line break in one would forge another line.
+fn one_line(text: &str) -> String {
+    let text = text.trim_end_matches('\n');
+    let end = text.floor_char_boundary(LINE_BYTES_MAX);
+    let (kept, rest) = text.split_at(end);
+    let more = if rest.is_empty() { "" } else { "…" };
+    format!("{}{more}\n", escaped(kept).replace('\n', "\\n"))
 }
 
 #[cfg(test)]
@@ -159,7 +172,7 @@ mod tests {
 
     use tracing_subscriber::fmt::MakeWriter;
 
-    use super::Lines;
+    use super::{LINE_BYTES_MAX, Lines, one_line};
     use crate::secret::Redactor;
 
     #[test]
@@ -173,5 +186,15 @@ mod tests {
         drop(line);
         let written = lines.output.lock().expect("not poisoned").clone();
         assert_eq!(String::from_utf8_lossy(&written), "token=[secret]\n");
+    }
+
+    #[test]
+    fn an_event_is_one_line_of_bounded_length_without_control_characters() {
+        assert_eq!(
+            one_line("WARN failed error=x\n2026-11-23 INFO at work\u{1b}[2J\n"),
+            "WARN failed error=x\\n2026-11-23 INFO at work\\u{1b}[2J\n"
+        );
+        let long = one_line(&"ü".repeat(LINE_BYTES_MAX));
+        assert_eq!((long.len(), long.matches('\n').count()), (LINE_BYTES_MAX + "…\n".len(), 1));
     }
 }

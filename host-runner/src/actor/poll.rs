@@ -126,6 +126,8 @@ impl Poll {
             core.observer.caught_up(table);
         } else if let Some(asked) = batch.asked.filter(|asked| !asked.is_zero()) {
             self.rest(core, table, asked);
+        } else if counts.read == 0 {
+            self.schedule.empty(table, Instant::now());
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::limits::STUCK_BATCHES_MAX;
+use crate::limits::{EMPTY_PAUSE, STUCK_BATCHES_MAX};
 use crate::sinks::TableState;
 
 /// Between two polls when the connector does not say.
@@ -174,9 +174,16 @@ impl Schedule {
         match self.order {
             Order::OneByOne => self.end(table),
             Order::InTurn { poll } => {
-                let wait = poll.or(asked).unwrap_or(POLL);
+                let wait = poll.or(asked).unwrap_or(POLL).max(EMPTY_PAUSE);
                 self.wait(table, now + wait.mul_f64(1.0 + SPREAD * random));
             }
+        }
+    }
+
+    /// A batch without rows moved the cursor: under `serve` the next one takes its time. Each is committed.
+    pub(super) fn empty(&mut self, table: &str, now: Instant) {
+        if matches!(self.order, Order::InTurn { .. }) {
+            self.wait(table, now + EMPTY_PAUSE);
         }
     }
 
@@ -239,7 +246,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Order, POLL, Schedule};
-    use crate::limits::STUCK_BATCHES_MAX;
+    use crate::limits::{EMPTY_PAUSE, STUCK_BATCHES_MAX};
     use crate::sinks::TableState;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -325,6 +332,19 @@ mod tests {
             schedule.due().expect("tables") - now
         };
         assert_eq!([0.0, 0.5, 1.0].map(due), [60, 66, 72].map(|seconds| SECOND * seconds));
+    }
+
+    #[test]
+    fn batches_without_rows_have_a_pause_between_them_also_if_the_connector_asks_for_none() {
+        let now = Instant::now();
+        let mut served = schedule(now, &TABLES, None);
+        TABLES.iter().for_each(|table| served.empty(table, now));
+        assert_eq!(served.due(), Some(now + EMPTY_PAUSE));
+        TABLES.iter().for_each(|table| served.caught_up(table, Some(Duration::ZERO), now, 0.0));
+        assert_eq!(served.due(), Some(now + EMPTY_PAUSE));
+        let mut synced = with_order(now, &TABLES, Order::OneByOne);
+        synced.empty("a", now);
+        assert_eq!(synced.due(), Some(now), "a command has the machine for itself");
     }
 
     #[test]

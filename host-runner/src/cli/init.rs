@@ -1,13 +1,17 @@
 //! `init`: writes a commented connection file from the component's schema and the runner's table of keys.
+//!
+//! The component's words stay within their comment or their value: they add no line, no key and no reference.
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
+use crate::boundary::line;
 use crate::connection::keys::{DefaultValue, HonoredBy, KEYS, Key};
 use crate::describe::{ConfigKey, Describe};
 use crate::error::{Error, Result};
@@ -34,13 +38,14 @@ pub(super) struct Init {
 pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
     let describe = context.describe().await?;
     let Some(path) = &init.output else {
-        context.printer.raw(&file(&describe, "acme"));
+        context.printer.text(&file(&describe, "acme"));
         return Ok(Exit::Success);
     };
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let text = file(&describe, stem.as_deref().unwrap_or("acme"));
     let mut options = OpenOptions::new();
-    options.write(true).truncate(true);
+    // It may come to hold secrets.
+    options.write(true).truncate(true).mode(0o600);
     let options = if init.force { options.create(true) } else { options.create_new(true) };
     let failed = |error: std::io::Error| {
         let error_text = format!("{}: {error}", path.display());
@@ -63,7 +68,7 @@ pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
 }
 
 fn file(describe: &Describe, name: &str) -> String {
-    let mut text = format!("# {} {}: {}\n", describe.title, describe.version, describe.summary);
+    let mut text = comment(&line(&format!("{} {}: {}", describe.title, describe.version, describe.summary)));
     text.push_str(
         "# ${NAME} takes a value from the environment; KEY_file = \"path\" takes it from a file.\n\
          # A key behind # shows its default or an example. Check the file with: host-runner check -c FILE\n",
@@ -108,7 +113,7 @@ fn config(describe: &Describe) -> String {
     for key in describe.keys() {
         if key.group() != group {
             group = key.group();
-            text.push_str(&format!("\n# --- {group} ---\n"));
+            text.push_str(&format!("\n# --- {} ---\n", line(group)));
         }
         text.push_str(&config_key(&describe.name, &key));
     }
@@ -130,28 +135,29 @@ fn config_key(component: &str, key: &ConfigKey<'_>) -> String {
         text.push_str(&comment(&format!("One of: {}", choices.join(", "))));
     }
     let value = if key.is_secret() {
-        Value::from(format!("${{{}}}", variable(component, key.name)))
+        format!("\"${{{}}}\"", variable(component, key.name))
     } else {
-        key.example()
+        toml(&key.example())
     };
     let mark = if key.is_required { "" } else { "# " };
-    text.push_str(&format!("{mark}{} = {}\n", bare_or_quoted(key.name), toml(&value)));
+    text.push_str(&format!("{mark}{} = {value}\n", bare_or_quoted(key.name)));
     text
 }
 
 /// Lines of a comment, wrapped; nothing for no text.
 fn comment(text: &str) -> String {
-    let lines = text.lines().flat_map(wrapped);
+    let lines = text.lines().flat_map(|text| wrapped(&line(text)));
     lines.map(|line| format!("{}\n", format!("# {line}").trim_end())).collect()
 }
 
-/// `some-connector`, `client_secret` → `SOME_CONNECTOR_CLIENT_SECRET`.
+/// `some-connector`, `client_secret` → `SOME_CONNECTOR_CLIENT_SECRET`. Never the installation's key: a
+/// connection file cannot take that.
 fn variable(component: &str, key: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     format!("{component}_{key}").chars().map(plain).collect()
 }
 
-/// JSON as TOML on one line.
+/// JSON as TOML on one line; `${` stands for itself.
 fn toml(value: &Value) -> String {
     match value {
         Value::Array(items) => {
@@ -162,17 +168,23 @@ fn toml(value: &Value) -> String {
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
         Value::Null => "\"\"".to_owned(),
-        Value::String(text) => {
-            // JSON and TOML have the same escapes, except that TOML requires one for DEL.
-            Value::from(text.as_str()).to_string().replace('\u{7f}', "\\u007F")
-        }
+        Value::String(text) => quoted(&text.replace("${", "$${")),
         other => other.to_string(),
     }
 }
 
+/// A TOML string. JSON has the same escapes, and leaves DEL and the control characters after it as they are.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for c in Value::from(text).to_string().chars() {
+        if c.is_control() { quoted.push_str(&format!("\\u{:04X}", u32::from(c))) } else { quoted.push(c) }
+    }
+    quoted
+}
+
 fn bare_or_quoted(key: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if !key.is_empty() && key.bytes().all(bare) { key.to_owned() } else { toml(&Value::from(key)) }
+    if !key.is_empty() && key.bytes().all(bare) { key.to_owned() } else { quoted(key) }
 }
 
 fn wrapped(line: &str) -> Vec<String> {
@@ -235,6 +247,35 @@ mod tests {
         assert!(at("id = ") < at("secret = ") && at("secret = ") < at("mode = "), "{text}");
         let long = text.lines().find(|line| line.chars().count() > 110);
         assert_eq!(long, None);
+    }
+
+    #[test]
+    fn the_words_of_a_component_add_no_key_and_no_reference() {
+        let evil = "x ---\nstolen_file = \"/etc/passwd\"\r\u{1b}[2J\u{9b}2J\n# ---";
+        let document = json!({
+            "name": "host-runner", "title": evil, "version": evil, "summary": evil,
+            "configuration": {"required": ["id", "key", "a\nb"], "properties": {
+                "id": {"title": evil, "description": evil, "x-group": evil, "default": "${HOME}\u{9b}"},
+                "key": {"writeOnly": true},
+                "a\nb": {"default": {"c${HOME}": ["${HOME}"]}, "enum": ["${HOME}", evil]},
+            }},
+        });
+        let text = file(&Describe::parse(&document.to_string()).expect("a document"), "acme");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("acme.toml");
+        std::fs::write(&path, text.replace("${HOST_RUNNER_KEY}", "k")).expect("written");
+        let connection = Connection::load(&path, &|_| None).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let mut keys: Vec<&String> = connection.config.keys().collect();
+        keys.sort();
+        assert_eq!(keys, ["a\nb", "id", "key"], "{text}");
+        assert_eq!(connection.config["id"], "${HOME}\u{9b}");
+        assert_eq!(connection.config["a\nb"], json!({"c${HOME}": ["${HOME}"]}));
+
+        // The name of a variable that a component can choose is never that of the installation's key.
+        std::fs::write(&path, &text).expect("written");
+        let refused = Connection::load(&path, &|_| Some("stolen".to_owned())).expect_err("refused");
+        assert!(refused.message.contains("config.key: HOST_RUNNER_KEY"), "{refused}");
     }
 
     #[test]

@@ -160,6 +160,11 @@ impl Reader<'_, '_> {
                 self.document.problem(name, "`${` without `}`", Some(hint.to_owned()));
                 return None;
             };
+            if variable == crate::state::key::VARIABLE {
+                let what = format!("{variable} seals every connection, and belongs to none");
+                self.document.problem(name, what, Some("take the value from another variable".to_owned()));
+                return None;
+            }
             let Some(value) = (self.environment)(variable) else {
                 let what = format!("environment variable {variable} is not set");
                 self.document.problem(name, what, Some(format!("set it: export {variable}=…")));

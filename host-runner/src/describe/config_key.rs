@@ -2,6 +2,8 @@
 //!
 //! Pure. The annotations are those of `docs/CONTRACT.md`; a schema without them is as good.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::Describe;
@@ -24,7 +26,8 @@ impl Describe {
     pub fn keys(&self) -> Vec<ConfigKey<'_>> {
         let properties = self.configuration.get("properties").and_then(Value::as_object);
         let required = self.configuration.get("required").and_then(Value::as_array);
-        let is_required = |name: &str| required.is_some_and(|list| list.iter().any(|item| item == name));
+        let required: HashSet<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
+        let is_required = |name: &str| required.contains(name);
         let mut keys: Vec<ConfigKey<'_>> = properties
             .into_iter()
             .flatten()

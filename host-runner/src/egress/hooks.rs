@@ -3,14 +3,16 @@
 //! Maps every failure to an error code of wasi:http for the component. The host reads refusals from
 //! [`Meter`], independent of how the component handles them.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::body::Bounded;
@@ -22,11 +24,36 @@ use crate::limits;
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(Response<WasiBody>, Finished), Error>> + Send>;
 
+/// The same refusal is logged again after this time.
+const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(60);
+/// Refusals that are told apart in this time. Further ones of a connection are not logged.
+const REFUSALS_LOGGED_MAX: usize = 16;
+
 /// Counts requests and records refusals, for the host.
 #[derive(Debug, Default)]
 pub struct Meter {
     requests: AtomicU64,
-    denied: Mutex<Option<Denial>>,
+    refusals: Mutex<Refusals>,
+}
+
+/// The refusals of one connection.
+#[derive(Debug, Default)]
+struct Refusals {
+    last: Option<Denial>,
+    logged: HashMap<String, Instant>,
+}
+
+impl Refusals {
+    /// Whether a refusal is to be logged at `now`; a component may send requests without end.
+    fn is_news(&mut self, denial: &Denial, now: Instant) -> bool {
+        self.logged.retain(|_, logged| now - *logged < REFUSAL_LOGGED_EVERY);
+        let denial = denial.to_string();
+        if self.logged.contains_key(&denial) || self.logged.len() >= REFUSALS_LOGGED_MAX {
+            return false;
+        }
+        self.logged.insert(denial, now);
+        true
+    }
 }
 
 impl Meter {
@@ -37,13 +64,20 @@ impl Meter {
 
     /// The last refusal since the previous call.
     pub fn take_denied(&self) -> Option<Denial> {
-        self.denied.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.refusals().last.take()
     }
 
     fn refuse(&self, denial: Denial) {
-        let remedy = denial.remedy().unwrap_or_default();
-        tracing::warn!(%denial, remedy = %format!("[egress] {remedy}"), "egress refused");
-        *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial);
+        let mut refusals = self.refusals();
+        if refusals.is_news(&denial, Instant::now()) {
+            let remedy = denial.remedy().unwrap_or_default();
+            tracing::warn!(%denial, remedy = %format!("[egress] {remedy}"), "egress refused");
+        }
+        refusals.last = Some(denial);
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,6 +91,10 @@ impl WasiHttpHooks for Hooks {
     /// The pooled client sets it for HTTP/1.1; in HTTP/2, together with `:authority`, it is an error.
     fn set_host_header(&mut self) -> bool {
         false
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        limits::BODY_CHUNK_BYTES
     }
 
     fn send_request(
@@ -199,10 +237,26 @@ mod tests {
     use tokio::time::Instant;
     use wasmtime_wasi_http::Error;
 
-    use super::{Meter, send};
+    use super::{Meter, REFUSAL_LOGGED_EVERY, REFUSALS_LOGGED_MAX, Refusals, send};
     use crate::egress::Client;
     use crate::egress::policy::{Policy, Target};
     use crate::limits::{FIRST_BYTE_TIMEOUT, Limits};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_logged_once_a_minute_and_not_for_any_number_of_hosts() {
+        let denial = |number: usize| {
+            let target = Target::parse(&format!("host-{number}.example:443")).expect("a target");
+            crate::egress::policy::Denial::Undeclared(target)
+        };
+        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let logged = |refusals: &mut Refusals, hosts: std::ops::Range<usize>, now| {
+            hosts.filter(|number| refusals.is_news(&denial(*number), now)).count()
+        };
+        assert_eq!(logged(&mut refusals, 0..1, now), 1);
+        assert_eq!(logged(&mut refusals, 0..1, now), 0);
+        assert_eq!(logged(&mut refusals, 0..10_000, now), REFUSALS_LOGGED_MAX - 1);
+        assert_eq!(logged(&mut refusals, 0..1, now + REFUSAL_LOGGED_EVERY), 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_waits_for_a_permit_up_to_its_timeout() {

@@ -21,8 +21,8 @@ component     data         Long        Call       DeadLetter    OneByOne  9
 component     internal     Defect      Call       Suspect       OneByOne  1
 component     auth         Credentials Connection Retry         Whole     4
 component     config       Manual      Connection DeadLetter    Whole     3
-sandbox       unavailable  Short       Call       Suspect       OneByOne 11
-sandbox       rate-limited Short       Call       Suspect       OneByOne 11
+sandbox       unavailable  Short       Call       RetryOrGiveUp OneByOne 11
+sandbox       rate-limited Short       Call       RetryOrGiveUp OneByOne 11
 sandbox       permission   Long        Call       Retry         Whole    11
 sandbox       not-found    Defect      Call       Suspect       OneByOne 11
 sandbox       unsupported  Defect      Call       Suspect       OneByOne 11

@@ -1,10 +1,11 @@
 //! Errors of the sandbox: the message and the hint for each way in which a component is stopped. Pure.
 
-use wasmtime::Trap;
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::egress::policy::Denial;
 use crate::error::{Error, Kind, Origin};
-use crate::limits::{FIELDS_BYTES_MAX, HANDLES_MAX, Limits};
+use crate::limits::{FIELDS_BYTES_MAX, HANDLE_BYTES_MAX, HANDLES_MAX, Limits};
+use crate::store_data::handles::EXHAUSTED;
 use crate::units::{format_bytes, format_duration};
 
 /// A request that the egress policy refused, with the line that would allow it.
@@ -29,6 +30,9 @@ const CONTRACT_MISMATCH: &str = "failed to convert function to given type";
 /// A trap or a limit that stopped an instance.
 pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Error {
     tracing::debug!(call, trap = %format!("{trap:#}"), "instance stopped");
+    if trap.is::<PoolConcurrencyLimitError>() {
+        return no_room(call, trap);
+    }
     let root = trap.root_cause().to_string();
     if trap.chain().any(|cause| cause.to_string() == CONTRACT_MISMATCH) {
         let message = format!("the component is built for another version of the contract: {root}");
@@ -58,6 +62,11 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
             format!("wanted more than {HANDLES_MAX} handles; stopped"),
             "a defect of the component; please report it",
         )
+    } else if root.contains(EXHAUSTED) {
+        (
+            format!("kept more than {} behind its handles; stopped", format_bytes(HANDLE_BYTES_MAX as u64)),
+            "a defect of the component; please report it",
+        )
     } else if root.contains("total size of fields exceeds limit") {
         let kib = FIELDS_BYTES_MAX >> 10;
         (
@@ -69,6 +78,12 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
         (format!("the component trapped: {cause}"), "a defect of the component; please report it")
     };
     Error::sandbox(Kind::Internal, format!("{call}: {message}")).hint(hint)
+}
+
+/// There is no room for another instance: a matter of this process, and of no component or delivery.
+fn no_room(call: &str, cause: &wasmtime::Error) -> Error {
+    let message = format!("{call}: no room for another instance: {}", cause.root_cause());
+    Error::new(Origin::Host, Kind::Unavailable, message).hint("a defect of the runner; please report it")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::members::MemberPaths;
 use super::value::ColumnType;
+use crate::boundary::limits::PATH_PARTS;
 use crate::change::Table;
 use crate::error::{Error, Result};
 use crate::limits::COLUMNS_MAX;
@@ -92,6 +93,9 @@ impl Layout {
                 break;
             }
             let path = path(&property, &description);
+            PATH_PARTS
+                .admit("discover", path.len())
+                .map_err(|error| error.about(format_args!("table `{}`", table.name)))?;
             let column_type = column_type(&description);
             let is_key = matches!(path.as_slice(), [member] if table.primary_key.contains(member));
             let is_known = self.columns.iter().any(|column| {
@@ -121,9 +125,12 @@ impl Layout {
         numbered.find(|name| is_free(name)).unwrap_or(wanted)
     }
 
-    /// Where the columns' values are in a row.
+    /// Where the columns' values are in a row. A stored path beyond the limit leads nowhere: each part is one
+    /// level of recursion.
     pub(super) fn paths(&self) -> MemberPaths {
-        MemberPaths::new(self.columns.iter().map(|column| column.path.as_slice()))
+        let path = |column: &Column| column.path.len() <= PATH_PARTS.max;
+        let paths = self.columns.iter().map(|column| if path(column) { column.path.as_slice() } else { &[] });
+        MemberPaths::new(paths)
     }
 
     /// Where the key columns' values are in a key.
@@ -235,6 +242,25 @@ mod tests {
         assert_eq!(layout.extend(&number, &NAMING).expect("extended"), 1);
         assert_eq!(columns(&layout), ["a Text a", "a__2 Integer a"]);
         assert_eq!(layout.extend(&text, &NAMING).expect("back again"), 0);
+    }
+
+    #[test]
+    fn a_path_of_many_parts_is_refused_and_a_stored_one_leads_nowhere() {
+        let deep = |parts: usize| {
+            let schema = serde_json::json!({"properties": {"a": {"x-path": "/a".repeat(parts)}}});
+            let table = table(&schema.to_string());
+            let mut layout = Layout::new(&table, &NAMING).expect("a layout");
+            layout.extend(&table, &NAMING).map(|_| layout)
+        };
+        let mut layout = deep(16).expect("accepted");
+        let refused = deep(17).expect_err("too deep").message;
+        assert_eq!(refused, "table `things`: discover: parts of an x-path: 17, and at most 16 are accepted");
+        // As an earlier version stored it. Its rows are as deep: one recursion for each level is too many.
+        layout.columns.first_mut().expect("a column").path = vec!["a".to_owned(); 100_000];
+        let row = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
+        let mut slots = [Some("")];
+        crate::sinks::members::scan(&row, &layout.paths(), &mut slots).expect("a row");
+        assert_eq!(slots, [None]);
     }
 
     #[test]

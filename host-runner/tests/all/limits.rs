@@ -31,24 +31,24 @@ fn a_component_with_too_many_handles_is_stopped() {
 #[test]
 fn a_request_with_too_many_header_bytes_is_not_sent() {
     let server = Server::ok(b"ok");
-    let place = Place::new(&calls(&server, "rows = 1\nheader_bytes = 120000"));
+    let place = Place::new(&calls(&server, "rows = 1\nheader_bytes = 30000"));
     place.expect(&["sync"], 0);
     assert_eq!(place.query("SELECT name FROM things"), "200 2");
     let before = server.requests();
     misbehaves(
-        &calls(&server, "header_bytes = 140000"),
+        &calls(&server, "header_bytes = 34000"),
         11,
-        &["error: table `things`: read: wanted more than 128 KiB of headers in one message; stopped"],
+        &["error: table `things`: read: wanted more than 32 KiB of headers in one message; stopped"],
     );
     assert_eq!(server.requests(), before, "the request was sent");
 }
 
 #[test]
 fn a_response_with_too_many_header_bytes_is_an_error() {
-    let place = Place::new(&calls(&wordy(30), "rows = 1"));
+    let place = Place::new(&calls(&wordy(7), "rows = 1"));
     place.expect(&["sync"], 0);
     assert_eq!(place.query("SELECT name FROM things"), "200 2");
-    misbehaves(&calls(&wordy(40), ""), 8, &["HttpResponseHeaderSectionSize(Some(131072))"]);
+    misbehaves(&calls(&wordy(9), ""), 8, &["HttpResponseHeaderSectionSize(Some(32768))"]);
 }
 
 #[test]

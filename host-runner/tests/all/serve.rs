@@ -2,6 +2,7 @@
 
 mod configuration;
 mod following;
+mod isolation;
 mod many;
 mod process;
 mod retries;

@@ -1,6 +1,7 @@
 //! The component: the contract's exports, with the faults that the configuration asks for.
 
 mod bindings;
+mod hostile;
 mod http;
 
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ use bindings::exports::connector::source::types::{
 use bindings::exports::connector::source::webhook;
 use bindings::wasi::clocks::wall_clock;
 
-use crate::config::{Behavior, Config};
+use crate::config::{Behavior, Config, Crosses};
 use crate::describe;
 use crate::events;
 use crate::rows::{self, Cursor};
@@ -40,11 +41,15 @@ impl Guest for Component {
 
 impl webhook::Guest for Component {
     fn subscribe(
-        _: ConnectionBorrow<'_>,
+        connection: ConnectionBorrow<'_>,
         url: String,
         tables: Vec<String>,
         _: Option<String>,
     ) -> Result<String, Error> {
+        let open: &Open = connection.get();
+        if open.config.crosses == Some(Crosses::Subscription) {
+            return Ok(hostile::answer(256 << 10));
+        }
         Ok(serde_json::json!({"version": 1, "url": url, "tables": tables}).to_string())
     }
 
@@ -91,6 +96,9 @@ fn receipt(delivery: &webhook::Delivery, config: &Config) -> Result<webhook::Rec
         change.as_of_ms = Some(event.time);
         receipt.changes.push(change);
     }
+    if let Some(crosses) = config.crosses {
+        hostile::receive(crosses, &mut receipt)?;
+    }
     Ok(receipt)
 }
 
@@ -102,6 +110,9 @@ impl GuestConnection for Open {
     }
 
     fn session(&self) -> Option<String> {
+        if self.config.crosses == Some(Crosses::Session) {
+            return Some(hostile::session());
+        }
         self.session.borrow().clone()
     }
 
@@ -127,6 +138,9 @@ impl GuestConnection for Open {
             hint: (!authorized).then(|| "authorize first".into()),
             kind: (!authorized).then_some(ErrorKind::Auth),
         }];
+        if let Some(crosses) = self.config.crosses {
+            items.extend(hostile::check_items(crosses));
+        }
         if let Some(url) = &self.config.url {
             let answer = http::get(url, &self.config);
             items.push(CheckItem {
@@ -151,7 +165,7 @@ impl GuestConnection for Open {
             failed.retry_after_ms = self.config.retry_after_ms;
             return Err(failed);
         }
-        let tables = vec![
+        let mut tables = vec![
             Table {
                 name: "things".into(),
                 primary_key: vec!["id".into()],
@@ -165,6 +179,9 @@ impl GuestConnection for Open {
                 attributes: vec![],
             },
         ];
+        if let Some(crosses) = self.config.crosses {
+            hostile::discover(crosses, &mut tables);
+        }
         let hidden = self.hidden();
         Ok(tables.into_iter().filter(|table| hidden.as_deref() != Some(table.name.as_str())).collect())
     }
@@ -191,6 +208,7 @@ impl GuestConnection for Open {
 
     fn command(&self, name: String, arguments: String) -> Result<String, Error> {
         match name.as_str() {
+            "echo" if self.config.crosses == Some(Crosses::Answer) => Ok(hostile::answer(8 << 20)),
             "echo" => Ok(arguments),
             "hide" => {
                 let arguments: serde_json::Value = serde_json::from_str(&arguments).unwrap_or_default();
@@ -249,6 +267,9 @@ impl Open {
             _ => {}
         }
         let mut batch = self.good(cursor, limits)?;
+        if let Some(crosses) = config.crosses {
+            hostile::read(crosses, &mut batch)?;
+        }
         match config.behavior {
             Behavior::StuckCursor => {
                 batch.cursor = "{}".into();

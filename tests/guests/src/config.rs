@@ -37,12 +37,45 @@ pub enum Behavior {
     LeakSecrets,
 }
 
+/// A limit of the host's boundary that the component crosses: see `component/hostile.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "named as the limit that each crosses")]
+pub enum Crosses {
+    Changes,
+    Cursor,
+    Key,
+    ChangeId,
+    ChangeTable,
+    Attributes,
+    Wait,
+    Message,
+    Methods,
+    Authorities,
+    Fields,
+    Tables,
+    TableName,
+    TablePath,
+    Schema,
+    PathParts,
+    KeyMembers,
+    KeyName,
+    Session,
+    CheckItems,
+    Answer,
+    Subscription,
+    ReceiptChanges,
+    ReceiptAttributes,
+}
+
 /// The configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Of `read` of `things`.
     pub behavior: Behavior,
+    /// The limit that it crosses.
+    pub crosses: Option<Crosses>,
     /// Rows of `things`.
     pub rows: u64,
     /// Rows in a batch.
@@ -79,6 +112,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             behavior: Behavior::Rows,
+            crosses: None,
             rows: 100,
             page: 30,
             padding: 0,

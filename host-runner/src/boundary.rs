@@ -1,0 +1,138 @@
+//! The boundary: everything that a component hands over passes here before anything else looks at it.
+//!
+//! Checks sizes, counts and names against the table in [`limits`]; cuts texts for people and removes their
+//! control characters, so that they can be logged, printed and stored as they are. Pure. Costs a few
+//! comparisons for each change; rows themselves are bounded by the bytes of a call, and parsed by the sink.
+
+pub(crate) mod limits;
+
+use self::limits::Limit;
+use crate::bindings::{source, types, webhook};
+use crate::change::Attributes;
+use crate::error::Result;
+
+/// A document that stays as it is: session, subscription, cursor, answer, description.
+pub(crate) fn document(limit: &Limit, call: &str, document: &str) -> Result<()> {
+    limit.admit(call, document.len())
+}
+
+/// A batch; `max_rows` is what the call asked for.
+pub(crate) fn batch(batch: &mut types::Batch, max_rows: u32) -> Result<()> {
+    const CALL: &str = "read";
+    let asked = usize::try_from(max_rows).unwrap_or(usize::MAX).saturating_mul(2);
+    limits::CHANGES.admit_up_to(CALL, batch.changes.len(), asked.max(limits::CHANGES.max))?;
+    document(&limits::CURSOR, CALL, &batch.cursor)?;
+    changes(CALL, &batch.changes)?;
+    batch.wait_ms = batch.wait_ms.map(wait_ms);
+    attributes(&mut batch.attributes, &limits::ATTRIBUTES);
+    Ok(())
+}
+
+/// The receipt of one delivery.
+pub(crate) fn receipt(receipt: &mut webhook::Receipt) -> Result<()> {
+    const CALL: &str = "receive";
+    limits::RECEIPT_CHANGES.admit(CALL, receipt.changes.len())?;
+    changes(CALL, &receipt.changes)?;
+    attributes(&mut receipt.attributes, &limits::RECEIPT_ATTRIBUTES);
+    Ok(())
+}
+
+fn changes(call: &str, changes: &[types::Change]) -> Result<()> {
+    for change in changes {
+        table_name(call, &change.table)?;
+        limits::KEY.admit(call, change.key.len())?;
+        limits::CHANGE_ID.admit(call, change.id.len())?;
+    }
+    Ok(())
+}
+
+/// Discovered tables.
+pub(crate) fn tables(tables: &mut [source::Table]) -> Result<()> {
+    const CALL: &str = "discover";
+    limits::TABLES.admit(CALL, tables.len())?;
+    for table in tables {
+        table_name(CALL, &table.name)?;
+        limits::SCHEMA.admit(CALL, table.schema.len())?;
+        limits::KEY_MEMBERS.admit(CALL, table.primary_key.len())?;
+        for member in &table.primary_key {
+            limits::KEY_NAME.admit(CALL, member.len())?;
+        }
+        attributes(&mut table.attributes, &limits::ATTRIBUTES);
+    }
+    Ok(())
+}
+
+/// Names become files, tables, labels of metrics and words of messages.
+fn table_name(call: &str, name: &str) -> Result<()> {
+    limits::TABLE_NAME.admit(call, name.len())?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    if name.is_empty() || !name.bytes().all(is_plain) {
+        let name = line(name);
+        return Err(limits::refused(
+            call,
+            &format!("table `{name}`: a name has letters, digits, `_`, `.` and `-` only"),
+        ));
+    }
+    Ok(())
+}
+
+/// Check items of the call.
+pub(crate) fn check_items(items: &mut [source::CheckItem]) -> Result<()> {
+    limits::CHECK_ITEMS.admit("check", items.len())?;
+    for item in items {
+        clean(&mut item.name, limits::ATTRIBUTE.max);
+        clean(&mut item.message, limits::TEXT.max);
+        item.hint.iter_mut().for_each(|hint| clean(hint, limits::TEXT.max));
+    }
+    Ok(())
+}
+
+/// An error of the component: it is cut, never refused.
+pub(crate) fn error(error: &mut types::Error) {
+    let texts = [Some(&mut error.message), error.hint.as_mut(), error.code.as_mut()];
+    texts.into_iter().flatten().for_each(|text| clean(text, limits::TEXT.max));
+    error.retry_after_ms = error.retry_after_ms.map(wait_ms);
+    attributes(&mut error.attributes, &limits::ATTRIBUTES);
+}
+
+fn attributes(attributes: &mut Attributes, count: &Limit) {
+    attributes.truncate(count.max);
+    for (name, value) in attributes {
+        clean(name, limits::ATTRIBUTE.max);
+        clean(value, limits::ATTRIBUTE.max);
+    }
+}
+
+fn wait_ms(asked: u64) -> u64 {
+    asked.min(limits::WAIT.max as u64 * 1000)
+}
+
+/// Leaves one line of at most `max` bytes.
+fn clean(text: &mut String, max: usize) {
+    if text.len() > max {
+        text.truncate(cut(text, max));
+        text.push('…');
+    }
+    if text.chars().any(char::is_control) {
+        *text = line(text);
+    }
+}
+
+/// Where to cut: before the last word that would be cut in two. A part of a secret is not redacted.
+fn cut(text: &str, max: usize) -> usize {
+    let end = text.floor_char_boundary(max);
+    text.get(..end).and_then(|kept| kept.rfind(char::is_whitespace)).unwrap_or(0)
+}
+
+/// One line: blanks in the place of line breaks and tabs; other control characters are left out.
+pub(crate) fn line(text: &str) -> String {
+    let plain = |c: char| match c {
+        '\n' | '\t' => Some(' '),
+        c if c.is_control() => None,
+        c => Some(c),
+    };
+    text.chars().filter_map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests;

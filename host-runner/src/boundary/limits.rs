@@ -1,0 +1,118 @@
+//! The limits on what a component hands over, with their reasons; `docs/SECURITY.md` has the same table.
+//!
+//! A limit is far above what an honest component needs, and low enough that neighbors do not notice a
+//! dishonest one. What is only read by people, such as a message, is cut; everything else is refused.
+
+use crate::error::{Error, Kind, Result};
+use crate::units::format_bytes;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// The unit of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Bytes,
+    Count,
+}
+
+/// The most that is accepted of one thing.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    /// What is limited, as messages name it.
+    pub(crate) what: &'static str,
+    pub(crate) max: usize,
+    pub(crate) unit: Unit,
+    /// For `docs/SECURITY.md`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "documentation"))]
+    pub(crate) reason: &'static str,
+}
+
+impl Limit {
+    const fn bytes(what: &'static str, max: usize, reason: &'static str) -> Self {
+        Self { what, max, unit: Unit::Bytes, reason }
+    }
+
+    const fn count(what: &'static str, max: usize, reason: &'static str) -> Self {
+        Self { what, max, unit: Unit::Count, reason }
+    }
+
+    /// Refuses more; `call` is the call of the contract that handed it over.
+    pub(crate) fn admit(&self, call: &str, size: usize) -> Result<()> {
+        self.admit_up_to(call, size, self.max)
+    }
+
+    /// The same with another maximum, for a limit that depends on the configuration.
+    pub(crate) fn admit_up_to(&self, call: &str, size: usize, max: usize) -> Result<()> {
+        if size <= max {
+            return Ok(());
+        }
+        let shown = |size: usize| match self.unit {
+            Unit::Bytes if size >= KIB => format_bytes((size / KIB * KIB) as u64),
+            Unit::Bytes => format_bytes(size as u64),
+            Unit::Count => size.to_string(),
+        };
+        let (what, size, max) = (self.what, shown(size), shown(max));
+        Err(refused(call, &format!("{what}: {size}, and at most {max} are accepted")))
+    }
+}
+
+/// The error for what is not accepted.
+pub(crate) fn refused(call: &str, what: &str) -> Error {
+    Error::sandbox(Kind::Data, format!("{call}: {what}")).hint("a defect of the component; please report it")
+}
+
+/// Declares each limit as a constant, and all of them as [`ALL`].
+macro_rules! limits {
+    ($($name:ident = $unit:ident($what:literal, $max:expr, $reason:literal);)*) => {
+        $(pub(crate) const $name: Limit = Limit::$unit($what, $max, $reason);)*
+        /// Every limit.
+        #[cfg(test)]
+        pub(super) const ALL: &[Limit] = &[$($name),*];
+    };
+}
+
+limits! {
+    DESCRIBE = bytes("description", MIB,
+        "parsed at each start; a byte of JSON becomes up to 36 bytes of memory");
+    SESSION = bytes("session", 64 * KIB,
+        "tokens; every text in it is a secret that the redactor looks for");
+    SUBSCRIPTION = bytes("subscription", 256 * KIB,
+        "sealed and stored, and passed with every delivery");
+    ANSWER = bytes("answer", 8 * MIB,
+        "printed or sent through the control socket");
+    CURSOR = bytes("cursor", 256 * KIB,
+        "committed with every batch");
+    TABLES = count("tables", 1_000,
+        "each has a file or a table, five metrics, and a place in the schedule");
+    TABLE_NAME = bytes("table name", 128,
+        "names files, tables, and labels of metrics");
+    SCHEMA = bytes("schema", MIB,
+        "parsed at each discovery; 36-fold in memory, as the description");
+    PATH_PARTS = count("parts of an x-path", 16,
+        "each part is one level of recursion for every row");
+    KEY_MEMBERS = count("members of a primary key", 16,
+        "each is a column of the key");
+    KEY_NAME = bytes("name of a member of a primary key", 128,
+        "names a column");
+    CHANGES = count("changes of a batch", 10_000,
+        "or twice max_rows if that is more: a batch may exceed it by one page");
+    RECEIPT_CHANGES = count("changes of a delivery", 10_000,
+        "sources send at most some thousand events in one request");
+    KEY = bytes("key of a row", 16 * KIB,
+        "indexed, and quoted in errors");
+    CHANGE_ID = bytes("id of a change", 2 * KIB,
+        "stored with its row");
+    CHECK_ITEMS = count("check items", 100,
+        "read by a person");
+    ATTRIBUTES = count("attributes", 32,
+        "informative; further ones are dropped");
+    RECEIPT_ATTRIBUTES = count("attributes of a delivery", 1_000,
+        "one for each event that is ignored; further ones are dropped");
+    ATTRIBUTE = bytes("attribute", KIB,
+        "becomes a label of a metric or a line of the log; the rest is cut off");
+    TEXT = bytes("message, hint or code", 2 * KIB,
+        "printed, logged, kept in status pages and dead letters; the rest is cut off");
+    WAIT = count("seconds to wait", 31 * 24 * 3600,
+        "a longer one is shortened; times in the far future overflow");
+}

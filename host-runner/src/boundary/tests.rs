@@ -1,0 +1,129 @@
+//! Tests of the boundary that need no component, and the table of `docs/SECURITY.md`.
+
+use std::path::Path;
+
+use super::limits::{self, ALL, Unit};
+use super::{batch, clean, error, receipt};
+use crate::bindings::{types, webhook};
+use crate::describe::Describe;
+use crate::units::format_bytes;
+
+fn cleaned(text: &str, max: usize) -> String {
+    let mut text = text.to_owned();
+    clean(&mut text, max);
+    text
+}
+
+fn empty() -> types::Batch {
+    types::Batch {
+        changes: Vec::new(),
+        cursor: String::new(),
+        generation: None,
+        caught_up: true,
+        wait_ms: None,
+        attributes: Vec::new(),
+    }
+}
+
+#[test]
+fn texts_for_people_are_one_line_without_control_characters() {
+    assert_eq!(cleaned("a\n2026-11-23 INFO\tat work\r\u{1b}[2J\u{85}", 100), "a 2026-11-23 INFO at work[2J");
+    assert_eq!(cleaned("grüße 漢字", 100), "grüße 漢字");
+}
+
+#[test]
+fn a_text_is_cut_between_words_so_that_no_part_of_a_secret_is_left() {
+    assert_eq!(cleaned("the token is 1000.abcdef", 20), "the token is…");
+    assert_eq!(cleaned("1000.abcdefghijklmnop", 10), "…");
+    assert_eq!(cleaned("ü ü ü", 4), "ü…", "not within a character");
+    assert_eq!(cleaned("exactly", 7), "exactly");
+}
+
+#[test]
+fn an_error_is_cut_and_its_wait_is_finite() {
+    let long = "word ".repeat(100_000);
+    let mut failed = types::Error {
+        kind: types::ErrorKind::Data,
+        code: Some(long.clone()),
+        message: long.clone(),
+        hint: Some(long.clone()),
+        retry_after_ms: Some(u64::MAX),
+        attributes: vec![(long.clone(), long); 100],
+    };
+    error(&mut failed);
+    let texts = [failed.message, failed.hint.expect("a hint"), failed.code.expect("a code")];
+    assert!(texts.iter().all(|text| text.len() <= limits::TEXT.max + 3), "{texts:?}");
+    assert_eq!(failed.attributes.len(), limits::ATTRIBUTES.max);
+    assert!(failed.attributes.iter().all(|(name, value)| name.len().max(value.len()) < 1_100));
+    assert_eq!(failed.retry_after_ms, Some(31 * 24 * 3600 * 1000));
+}
+
+#[test]
+fn a_wait_and_ignored_events_are_bounded() {
+    let mut waiting = types::Batch { wait_ms: Some(u64::MAX), ..empty() };
+    batch(&mut waiting, 1).expect("accepted");
+    assert_eq!(waiting.wait_ms, Some(31 * 24 * 3600 * 1000));
+    let ignored = vec![("ignored".to_owned(), "x".repeat(5_000)); 5_000];
+    let mut ignoring = webhook::Receipt { changes: Vec::new(), attributes: ignored };
+    receipt(&mut ignoring).expect("accepted");
+    assert_eq!(ignoring.attributes.len(), limits::RECEIPT_ATTRIBUTES.max);
+}
+
+#[test]
+fn a_batch_may_be_as_large_as_twice_what_was_asked_for() {
+    let change = types::Change {
+        table: "things".to_owned(),
+        operation: types::Operation::Read,
+        key: "{}".to_owned(),
+        before: None,
+        after: None,
+        partial: false,
+        source: types::ChangeSource::Snapshot,
+        source_updated_at_ms: None,
+        as_of_ms: None,
+        id: String::new(),
+        attributes: Vec::new(),
+    };
+    let mut large = types::Batch { changes: vec![change; 30_000], ..empty() };
+    assert!(batch(&mut large, 15_000).is_ok());
+    let refused = batch(&mut large, 14_999).expect_err("too many");
+    assert_eq!(refused.message, "read: changes of a batch: 30000, and at most 29998 are accepted");
+}
+
+#[test]
+fn a_description_is_measured_before_it_is_parsed() {
+    // A component cannot be told to answer another description; this is the text that it would return.
+    let text = format!("{{\"name\":\"x\",\"configuration\":[{}0]}}", "0,".repeat(600_000));
+    let refused = Describe::parse(&text).expect_err("too long");
+    assert_eq!(refused.message, "describe: description: 1171KiB, and at most 1MiB are accepted");
+}
+
+/// Lines between which the table stands.
+const BEGIN: &str = "<!-- begin generated: limits of the boundary -->\n";
+const END: &str = "<!-- end generated -->\n";
+
+#[test]
+fn the_page_lists_every_limit_of_the_boundary_as_it_is() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SECURITY.md");
+    let page = std::fs::read_to_string(&path).expect("docs/SECURITY.md");
+    let (before, rest) = page.split_once(BEGIN).expect("the first marker");
+    let (written, after) = rest.split_once(END).expect("the last marker");
+    let mut made = "\n| what | at most | reason |\n|---|---|---|\n".to_owned();
+    for limit in ALL {
+        let max = match limit.unit {
+            Unit::Bytes => format_bytes(limit.max as u64),
+            Unit::Count => limit.max.to_string(),
+        };
+        made.push_str(&format!("| {} | {max} | {} |\n", limit.what, limit.reason));
+    }
+    made.push('\n');
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).expect("written");
+    } else {
+        assert!(
+            written == made,
+            "docs/SECURITY.md differs from the limits. This rewrites it: UPDATE_DOCS=1 cargo test --release \
+             --workspace --lib the_page_lists\nIt should be:\n{made}"
+        );
+    }
+}

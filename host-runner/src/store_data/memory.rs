@@ -1,0 +1,78 @@
+//! What one instance may allocate: linear memories added up, tables, core instances.
+//!
+//! Stops the instance at the limit, whatever it would do with a failed allocation. Knows nothing of handles.
+
+use wasmtime::{Error, ResourceLimiter, Result, StoreLimits, StoreLimitsBuilder, bail};
+
+use crate::limits;
+
+/// The allocations of one store.
+pub(super) struct Memory {
+    /// Bytes that all linear memories together may still grow by.
+    bytes_left: usize,
+    counts: StoreLimits,
+}
+
+impl Memory {
+    pub(super) fn new(bytes: usize) -> Self {
+        let counts = StoreLimitsBuilder::new()
+            .table_elements(limits::TABLE_ELEMENTS_MAX)
+            .instances(limits::CORE_INSTANCES_MAX)
+            .tables(limits::CORE_INSTANCES_MAX)
+            .memories(limits::MEMORIES_MAX)
+            .trap_on_grow_failure(true)
+            .build();
+        Self { bytes_left: bytes, counts }
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        let more = desired.saturating_sub(current);
+        match self.bytes_left.checked_sub(more) {
+            Some(left) if maximum.is_none_or(|maximum| desired <= maximum) => self.bytes_left = left,
+            _ => bail!("growing memory to {desired} bytes"),
+        }
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        self.counts.memory_grow_failed(error)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        self.counts.table_growing(current, desired, maximum)
+    }
+
+    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        self.counts.table_grow_failed(error)
+    }
+
+    fn instances(&self) -> usize {
+        self.counts.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.counts.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.counts.memories()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::ResourceLimiter;
+
+    use super::Memory;
+
+    #[test]
+    fn all_memories_of_an_instance_share_one_limit() {
+        let mut memory = Memory::new(100);
+        assert!(memory.memory_growing(0, 60, None).is_ok_and(|allowed| allowed));
+        assert!(memory.memory_growing(0, 40, Some(1_000)).is_ok_and(|allowed| allowed), "a second memory");
+        assert!(memory.memory_growing(60, 61, None).is_err());
+        assert!(Memory::new(100).memory_growing(0, 60, Some(50)).is_err());
+    }
+}

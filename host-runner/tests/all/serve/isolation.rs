@@ -1,0 +1,114 @@
+//! One server, honest connections, and hostile ones beside them: each misbehaves in another way. The server
+//! lives, answers every request, and the honest connections lose no delivery and no row.
+//!
+//! `ISOLATION=full` runs twenty honest connections, and each hostile one alone and in groups of eight.
+
+use super::process::{Server, eventually};
+use super::{event, later};
+use crate::support::{Place, component};
+
+/// Configurations of hostile connections.
+const HOSTILE: [&str; 36] = [
+    "behavior = \"trap\"",
+    "behavior = \"spin\"",
+    "behavior = \"allocate\"",
+    "behavior = \"hoard\"",
+    "behavior = \"forbidden-host\"",
+    "behavior = \"big-batch\"",
+    "behavior = \"stuck-cursor\"",
+    "behavior = \"bad-json\"",
+    "behavior = \"bad-key\"",
+    "behavior = \"wrong-table\"",
+    "behavior = \"fail\"\nkind = \"rate-limited\"\nretry_after_ms = 18446744073709551615",
+    "behavior = \"leak-secrets\"",
+    "fails_discover = true\nkind = \"unavailable\"\nretry_after_ms = 18446744073709551615",
+    "renew = true",
+    "crosses = \"changes\"",
+    "crosses = \"cursor\"",
+    "crosses = \"key\"",
+    "crosses = \"change-id\"",
+    "crosses = \"change-table\"",
+    "crosses = \"attributes\"",
+    "crosses = \"wait\"",
+    "crosses = \"message\"",
+    "crosses = \"methods\"",
+    "crosses = \"authorities\"",
+    "crosses = \"fields\"",
+    "crosses = \"tables\"",
+    "crosses = \"table-name\"",
+    "crosses = \"table-path\"",
+    "crosses = \"schema\"",
+    "crosses = \"path-parts\"",
+    "crosses = \"key-members\"",
+    "crosses = \"session\"",
+    "crosses = \"answer\"",
+    "crosses = \"subscription\"",
+    "crosses = \"receipt-changes\"",
+    "crosses = \"receipt-attributes\"",
+];
+
+fn write(place: &Place, name: &str, config: &str) {
+    let text = format!(
+        "name = \"{name}\"\ncomponent = {:?}\n[config]\nsecret = \"${{TINY_SECRET}}\"\nrows = 3\n{config}\n\
+         [sandbox]\ncpu_time = \"1s\"\ncall_timeout = \"5s\"\n[sink]\npath = \"{name}.db\"\n",
+        component()
+    );
+    std::fs::write(place.path("connections").join(format!("{name}.toml")), text).expect("written");
+}
+
+/// A server with so many honest connections beside these hostile ones: what it promises to the honest ones.
+fn holds(honest: usize, hostile: &[&str]) {
+    let place = Place::new("rows = 3");
+    std::fs::create_dir(place.path("connections")).expect("made");
+    for (number, config) in hostile.iter().enumerate() {
+        write(&place, &format!("hostile{number}"), config);
+    }
+    let names: Vec<String> = (0..honest).map(|number| format!("honest{number}")).collect();
+    names.iter().for_each(|name| write(&place, name, ""));
+    let mut server = Server::start_with(&place, &["--connections", "connections"]);
+    let paths: Vec<String> = names
+        .iter()
+        .map(|name| server.webhook_path_of(&place, &format!("connections/{name}.toml")))
+        .collect();
+    // Every hostile connection is sent one as well: its component is called for it.
+    for number in 0..hostile.len() {
+        let path = server.webhook_path_of(&place, &format!("connections/hostile{number}.toml"));
+        assert_eq!(
+            server.request("POST", &path, &event("things", "7", "create", later()).to_string()).0,
+            200
+        );
+    }
+    for round in 0..3 {
+        for path in &paths {
+            let delivery = event("things", &format!("{}", 10 + round), "create", later());
+            assert_eq!(server.request("POST", path, &delivery.to_string()).0, 200, "{hostile:?}");
+        }
+        let stored = |name: &String| {
+            let file = place.path("connections").join(format!("{name}.db"));
+            let database = rusqlite::Connection::open(file).expect("opened");
+            let sql = "SELECT count(*) FROM things_live";
+            database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or_default()
+        };
+        eventually("the rows of honest connections", || {
+            assert!(server.ended().is_none(), "{hostile:?} ended the server:\n{}", server.log());
+            names.iter().all(|name| stored(name) == 4 + round)
+        });
+    }
+    let metrics = server.request("GET", "/-/metrics", "").1;
+    let dead = |line: &&str| {
+        line.starts_with("host_runner_dead_letters{connection=\"honest") && !line.ends_with(" 0")
+    };
+    assert_eq!(metrics.lines().find(dead), None, "{hostile:?}");
+    assert!(server.ended().is_none(), "{hostile:?} ended the server:\n{}", server.log());
+    server.signal("-KILL");
+}
+
+#[test]
+fn hostile_connections_harm_no_honest_one() {
+    if std::env::var("ISOLATION").is_ok_and(|mode| mode == "full") {
+        HOSTILE.iter().for_each(|one| holds(20, &[one]));
+        HOSTILE.chunks(8).for_each(|eight| holds(20, eight));
+    } else {
+        holds(4, &HOSTILE);
+    }
+}

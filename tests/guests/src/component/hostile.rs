@@ -1,0 +1,147 @@
+//! Values beyond what a host accepts, one kind for each limit of its boundary.
+
+use super::bindings::exports::connector::source::source::{CheckItem, Outcome, Table};
+use super::bindings::exports::connector::source::types::{Batch, Change, Error, ErrorKind};
+use super::bindings::exports::connector::source::webhook::Receipt;
+use super::bindings::wasi::http::types::{Fields, Method, OutgoingRequest};
+use crate::config::Crosses;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// What a terminal or a log would take for something else.
+const FORGED: &str = "\n2026-11-23T12:00:00Z  INFO at work connection=bank\u{1b}[2J";
+
+fn long(bytes: usize) -> String {
+    "x".repeat(bytes)
+}
+
+/// `read` crosses a limit of a batch, of an error, or of the host's memory.
+pub(super) fn read(crosses: Crosses, batch: &mut Batch) -> Result<(), Error> {
+    match crosses {
+        Crosses::Changes => multiply(&mut batch.changes, 10_001),
+        Crosses::Cursor => batch.cursor = format!("{{\"x\":\"{}\"}}", long(256 * KIB)),
+        Crosses::Key => {
+            first(&mut batch.changes, |change| change.key = format!("{{\"id\":\"{}\"}}", long(16 * KIB)))
+        }
+        Crosses::ChangeId => first(&mut batch.changes, |change| change.id = long(3 * KIB)),
+        Crosses::ChangeTable => first(&mut batch.changes, |change| change.table = FORGED.into()),
+        Crosses::Attributes => {
+            batch.attributes = vec![("warning".into(), format!("{FORGED}{}", long(4 * KIB))); 4_000];
+        }
+        Crosses::Wait => batch.wait_ms = Some(u64::MAX),
+        Crosses::Message => return Err(message()),
+        Crosses::Methods => {
+            let refused = keep(|request| request.set_method(&Method::Other(long(4 * MIB))).is_err());
+            return Err(told(refused, "a method"));
+        }
+        Crosses::Authorities => {
+            let refused = keep(|request| request.set_authority(Some(&long(4 * MIB))).is_err());
+            return Err(told(refused, "an authority"));
+        }
+        Crosses::Fields => {
+            let mut kept = Vec::new();
+            loop {
+                let fields = Fields::new();
+                let _set = fields.append("x", long(30 * KIB).as_bytes());
+                kept.push(fields);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether one of many requests refuses a long text; all are kept.
+fn keep(refuses: impl Fn(&OutgoingRequest) -> bool) -> bool {
+    let requests: Vec<OutgoingRequest> = (0..64).map(|_| OutgoingRequest::new(Fields::new())).collect();
+    requests.iter().any(refuses)
+}
+
+fn told(refused: bool, what: &str) -> Error {
+    let said = if refused { "the host refused" } else { "the host kept" };
+    super::error(ErrorKind::Data, &format!("{said} {what} of 4 MiB"))
+}
+
+/// An error with everything too long, and lines of its own.
+pub(super) fn message() -> Error {
+    let text = format!("it failed{FORGED} {}", "word ".repeat(200 * KIB));
+    let mut failed = super::error(ErrorKind::Data, &text);
+    failed.hint = Some(text.clone());
+    failed.code = Some(text.clone());
+    failed.attributes = vec![(text.clone(), text)];
+    failed
+}
+
+/// `discover` crosses a limit of tables.
+pub(super) fn discover(crosses: Crosses, tables: &mut Vec<Table>) {
+    let Some(table) = tables.first_mut() else { return };
+    match crosses {
+        Crosses::Tables => {
+            let copy = |number: usize| Table { name: format!("t{number}"), ..table.clone() };
+            *tables = (0..1_001).map(copy).collect();
+        }
+        Crosses::TableName => table.name = "x".repeat(129),
+        Crosses::TablePath => table.name = "../outside".into(),
+        Crosses::Schema => table.schema = format!("{{\"x\":\"{}\"}}", long(MIB)),
+        Crosses::PathParts => {
+            let path = "/a".repeat(100_000);
+            table.schema = format!("{{\"properties\":{{\"deep\":{{\"x-path\":\"{path}\"}}}}}}");
+        }
+        Crosses::KeyMembers => table.primary_key = (0..17).map(|number| format!("k{number}")).collect(),
+        Crosses::KeyName => table.primary_key = vec![long(129)],
+        _ => {}
+    }
+}
+
+/// A session of many secrets.
+pub(super) fn session() -> String {
+    let secrets: Vec<String> = (0..10_000).map(|number| format!("secret-{number}")).collect();
+    serde_json::json!(secrets).to_string()
+}
+
+/// Check items, and words in them.
+pub(super) fn check_items(crosses: Crosses) -> Vec<CheckItem> {
+    let item = CheckItem {
+        name: "item".into(),
+        outcome: Outcome::Passed,
+        message: format!("{FORGED}{}", "word ".repeat(KIB)),
+        hint: None,
+        kind: None,
+    };
+    match crosses {
+        Crosses::CheckItems => vec![item; 101],
+        Crosses::Message => vec![item],
+        _ => Vec::new(),
+    }
+}
+
+/// The answer of a command, or a subscription.
+pub(super) fn answer(bytes: usize) -> String {
+    format!("\"{}\"", long(bytes))
+}
+
+/// `receive` crosses a limit of a receipt.
+pub(super) fn receive(crosses: Crosses, receipt: &mut Receipt) -> Result<(), Error> {
+    match crosses {
+        Crosses::ReceiptChanges => multiply(&mut receipt.changes, 10_001),
+        Crosses::ReceiptAttributes => {
+            receipt.attributes = (0..20_000).map(|number| ("ignored".into(), format!("e{number}"))).collect();
+        }
+        Crosses::Message => return Err(message()),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn first(changes: &mut [Change], change: impl FnOnce(&mut Change)) {
+    if let Some(first) = changes.first_mut() {
+        change(first);
+    }
+}
+
+fn multiply(changes: &mut Vec<Change>, count: usize) {
+    if let Some(one) = changes.first().cloned() {
+        *changes = vec![one; count];
+    }
+}
