@@ -81,16 +81,17 @@ pub(crate) fn check_items(items: &mut [source::CheckItem]) -> Result<()> {
     limits::CHECK_ITEMS.admit("check", items.len())?;
     for item in items {
         clean(&mut item.name, limits::ATTRIBUTE.max);
-        clean(&mut item.message, limits::TEXT.max);
-        item.hint.iter_mut().for_each(|hint| clean(hint, limits::TEXT.max));
+        clean_lines(&mut item.message);
+        item.hint.iter_mut().for_each(clean_lines);
     }
     Ok(())
 }
 
 /// An error of the component: it is cut, never refused.
 pub(crate) fn error(error: &mut types::Error) {
-    let texts = [Some(&mut error.message), error.hint.as_mut(), error.code.as_mut()];
-    texts.into_iter().flatten().for_each(|text| clean(text, limits::TEXT.max));
+    clean_lines(&mut error.message);
+    error.hint.iter_mut().for_each(clean_lines);
+    error.code.iter_mut().for_each(|code| clean(code, limits::TEXT.max));
     error.retry_after_ms = error.retry_after_ms.map(wait_ms);
     attributes(&mut error.attributes, &limits::ATTRIBUTES);
 }
@@ -109,12 +110,28 @@ fn wait_ms(asked: u64) -> u64 {
 
 /// Leaves one line of at most `max` bytes.
 fn clean(text: &mut String, max: usize) {
+    shorten(text, max);
+    if text.chars().any(char::is_control) {
+        *text = line(text);
+    }
+}
+
+/// Leaves lines for a person. All but the first are indented, so that none looks like a line of the runner.
+fn clean_lines(text: &mut String) {
+    shorten(text, limits::TEXT.max);
+    if text.chars().any(char::is_control) {
+        let lines: Vec<String> = text.lines().map(line).collect();
+        let indented =
+            |line: &String| if line.starts_with("  ") { line.clone() } else { format!("  {line}") };
+        let rest = lines.iter().skip(1).map(indented);
+        *text = lines.iter().take(1).cloned().chain(rest).collect::<Vec<_>>().join("\n");
+    }
+}
+
+fn shorten(text: &mut String, max: usize) {
     if text.len() > max {
         text.truncate(cut(text, max));
         text.push('…');
-    }
-    if text.chars().any(char::is_control) {
-        *text = line(text);
     }
 }
 

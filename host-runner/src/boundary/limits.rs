@@ -48,7 +48,7 @@ impl Limit {
             return Ok(());
         }
         let shown = |size: usize| match self.unit {
-            Unit::Bytes if size >= KIB => format_bytes((size / KIB * KIB) as u64),
+            Unit::Bytes if size >= KIB => format_bytes((size.div_ceil(KIB) * KIB) as u64),
             Unit::Bytes => format_bytes(size as u64),
             Unit::Count => size.to_string(),
         };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::limits::{self, ALL, Unit};
-use super::{batch, clean, error, receipt};
+use super::{batch, clean, clean_lines, error, receipt};
 use crate::bindings::{types, webhook};
 use crate::describe::Describe;
 use crate::units::format_bytes;
@@ -26,7 +26,10 @@ fn empty() -> types::Batch {
 }
 
 #[test]
-fn texts_for_people_are_one_line_without_control_characters() {
+fn names_are_one_line_and_further_lines_of_messages_are_indented() {
+    let mut message = "2 problems\n  a\n2026-11-23 INFO at work\r\u{1b}[2J".to_owned();
+    clean_lines(&mut message);
+    assert_eq!(message, "2 problems\n  a\n  2026-11-23 INFO at work[2J");
     assert_eq!(cleaned("a\n2026-11-23 INFO\tat work\r\u{1b}[2J\u{85}", 100), "a 2026-11-23 INFO at work[2J");
     assert_eq!(cleaned("grüße 漢字", 100), "grüße 漢字");
 }
@@ -95,7 +98,7 @@ fn a_description_is_measured_before_it_is_parsed() {
     // A component cannot be told to answer another description; this is the text that it would return.
     let text = format!("{{\"name\":\"x\",\"configuration\":[{}0]}}", "0,".repeat(600_000));
     let refused = Describe::parse(&text).expect_err("too long");
-    assert_eq!(refused.message, "describe: description: 1171KiB, and at most 1MiB are accepted");
+    assert_eq!(refused.message, "describe: description: 1172KiB, and at most 1MiB are accepted");
 }
 
 /// Lines between which the table stands.

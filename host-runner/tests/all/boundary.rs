@@ -17,12 +17,12 @@ fn crossing(limit: &str) -> Place {
 fn a_batch_beyond_a_limit_is_refused_and_the_other_table_is_read() {
     let crossed = [
         ("changes", over("read", "changes of a batch", "10001", "10000")),
-        ("cursor", over("read", "cursor", "256KiB", "256KiB")),
-        ("key", over("read", "key of a row", "16KiB", "16KiB")),
+        ("cursor", over("read", "cursor", "257KiB", "256KiB")),
+        ("key", over("read", "key of a row", "17KiB", "16KiB")),
         ("change-id", over("read", "id of a change", "3KiB", "2KiB")),
         (
             "change-table",
-            "read: table ` 2026-11-23T12:00:00Z  INFO at work connection=bank[2J`: a name".into(),
+            "read: table ` 2026-11-23T12:00:00Z  INFO at work connection=bank[2J`: a name has".into(),
         ),
     ];
     for (limit, error) in crossed {
@@ -43,7 +43,7 @@ fn tables_beyond_a_limit_are_refused() {
             "table-path",
             "discover: table `../outside`: a name has letters, digits, `_`, `.` and `-` only".into(),
         ),
-        ("schema", over("discover", "schema", "1MiB", "1MiB")),
+        ("schema", over("discover", "schema", "1025KiB", "1MiB")),
         ("path-parts", over("discover", "parts of an x-path", "100000", "16")),
         ("key-members", over("discover", "members of a primary key", "17", "16")),
         ("key-name", over("discover", "name of a member of a primary key", "129B", "128B")),
@@ -58,9 +58,9 @@ fn tables_beyond_a_limit_are_refused() {
 fn sessions_subscriptions_answers_and_check_items_beyond_a_limit_are_refused() {
     let public = ["webhook", "subscribe", "--public-url", "https://a.example"];
     let crossed: [(&str, &[&str], String); 4] = [
-        ("session", &["check"], over("check", "session", "156KiB", "64KiB")),
-        ("subscription", &public, over("subscribe", "subscription", "256KiB", "256KiB")),
-        ("answer", &["invoke", "echo", "1"], over("command", "answer", "8MiB", "8MiB")),
+        ("session", &["check"], over("check", "session", "136KiB", "64KiB")),
+        ("subscription", &public, over("subscribe", "subscription", "257KiB", "256KiB")),
+        ("answer", &["invoke", "echo", "1"], over("command", "answer", "8193KiB", "8MiB")),
         ("check-items", &["check"], over("check", "check items", "101", "100")),
     ];
     for (limit, command, error) in crossed {

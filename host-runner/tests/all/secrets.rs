@@ -1,6 +1,9 @@
 //! Secrets are planted and everything that is written is searched for them.
 
-use crate::support::{Place, SECRET, run};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::support::{Place, SECRET, component, run};
 
 /// The code handed to `authorize`; the session then holds `token-for-<code>`.
 const CODE: &str = "planted-code-51c9";
@@ -56,4 +59,34 @@ fn a_renewed_session_is_stored_after_the_call() {
     place.expect(&["sync"], 0);
     let ran = place.run(&["state", "show", "--json"]);
     assert!(ran.stdout.contains("\"authorized\":true"), "{ran:#?}");
+}
+
+#[test]
+fn rows_and_connection_files_are_for_their_owner_alone_whatever_the_umask() {
+    let place = Place::new("rows = 3");
+    let lines = place.path("lines");
+    std::fs::create_dir(&lines).expect("made");
+    let lines_file = format!(
+        "name = \"lines\"\ncomponent = {:?}\n[config]\nsecret = \"s3cret\"\nrows = 3\n\
+         [sink]\nkind = \"jsonl\"\npath = \"lines\"\n",
+        component()
+    );
+    std::fs::write(place.path("lines.toml"), lines_file).expect("written");
+    let mut sync = place.command(&["sync"]);
+    let open = ["-c", "umask 000; exec \"$0\" \"$@\""];
+    let ran = |command: &mut Command| {
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let mut shell = Command::new("sh");
+        shell.args(open).arg(command.get_program()).args(arguments);
+        shell.current_dir(place.path("")).env("TINY_SECRET", SECRET);
+        assert!(shell.status().expect("started").success());
+    };
+    ran(&mut sync);
+    ran(&mut place.command_of("lines.toml", &["sync"]));
+    ran(&mut place.command(&["init", "-o", "new.toml"]));
+    let written = |path: &std::path::Path| path.ends_with("tiny.toml") || path.ends_with("lines.toml");
+    for (path, _) in place.files().into_iter().filter(|(path, _)| !written(path)) {
+        let mode = std::fs::metadata(&path).expect("a file").permissions().mode() & 0o077;
+        assert_eq!(mode, 0, "{}", path.display());
+    }
 }

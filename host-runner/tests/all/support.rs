@@ -61,7 +61,7 @@ impl Place {
         self.command_of(FILE, arguments)
     }
 
-    fn command_of(&self, file: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command_of(&self, file: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_host-runner"));
         command
             .args(arguments)
