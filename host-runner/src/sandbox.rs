@@ -178,7 +178,11 @@ impl Sandbox {
         if self.reserved.is_none() {
             if self.reserving.is_empty() {
                 let (permits, origin) = (self.linked.permits.clone(), self.origin.clone());
-                self.reserving.spawn(async move { permits.acquire(Class::Read, origin.as_deref()).await });
+                let cpu = self.cpu.clone();
+                self.reserving.spawn(async move {
+                    cpu.turn().await;
+                    permits.acquire(Class::Read, origin.as_deref()).await
+                });
             }
             if let Some(permit) = self.reserving.join_next().await {
                 let permit = permit.map_err(|error| Error::host(format!("sandbox: {error}")))?;
@@ -194,7 +198,7 @@ impl Sandbox {
         self.reserved = None;
     }
 
-    /// Gives the connection a share of the processor, beside others of the process.
+    /// Limits the connection to its share of the processor, as one of many in the process.
     pub fn share_cpu(&mut self) {
         self.cpu = Cpu::limited();
     }
@@ -343,7 +347,10 @@ impl Sandbox {
         export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
     ) -> Result<T> {
         let cpu = self.cpu.clone();
-        cpu.turn().await;
+        // A permit is not held while the account fills.
+        if self.reserved.is_none() {
+            cpu.turn().await;
+        }
         cpu.metered(self.call_now(name, export)).await
     }
 

@@ -1,7 +1,7 @@
 //! The limits on what a component hands over, with their reasons; `docs/SECURITY.md` has the same table.
 //!
-//! A limit is far above what an honest component needs, and low enough that neighbors do not notice a
-//! dishonest one. What is only read by people, such as a message, is cut; everything else is refused.
+//! A limit is far above the needs of an honest component, and low enough that neighbors do not notice a
+//! dishonest one. Texts for people, such as messages, are cut; everything else is refused.
 
 use crate::error::{Error, Kind, Result};
 use crate::units::format_bytes;
@@ -19,7 +19,7 @@ pub(crate) enum Unit {
 /// The most that is accepted of one thing.
 #[derive(Debug)]
 pub(crate) struct Limit {
-    /// What is limited, as messages name it.
+    /// The name of the thing, in messages.
     pub(crate) what: &'static str,
     pub(crate) max: usize,
     pub(crate) unit: Unit,
@@ -57,7 +57,7 @@ impl Limit {
     }
 }
 
-/// The error for what is not accepted.
+/// The error for a refused value.
 pub(crate) fn refused(call: &str, what: &str) -> Error {
     Error::sandbox(Kind::Data, format!("{call}: {what}")).hint("a defect of the component; please report it")
 }

@@ -95,7 +95,7 @@ fn a_batch_may_be_as_large_as_twice_what_was_asked_for() {
 
 #[test]
 fn a_description_is_measured_before_it_is_parsed() {
-    // A component cannot be told to answer another description; this is the text that it would return.
+    // No configuration changes a description; this is the text that a component would return.
     let text = format!("{{\"name\":\"x\",\"configuration\":[{}0]}}", "0,".repeat(600_000));
     let refused = Describe::parse(&text).expect_err("too long");
     assert_eq!(refused.message, "describe: description: 1172KiB, and at most 1MiB are accepted");

@@ -26,7 +26,7 @@ type Sent = Box<dyn Future<Output = Result<(Response<WasiBody>, Finished), Error
 
 /// The same refusal is logged again after this time.
 const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(60);
-/// Refusals that are told apart in this time. Further ones of a connection are not logged.
+/// Different refusals in this time. Further ones of a connection are not logged.
 const REFUSALS_LOGGED_MAX: usize = 16;
 
 /// Counts requests and records refusals, for the host.

@@ -1,7 +1,7 @@
 //! Host memory behind the handles of one instance: a budget in bytes for what the component puts there.
 //!
-//! wasmtime bounds the number of handles and the bytes of one call, not what strings and bodies stay behind
-//! the handles. These functions come before wasmtime's own in the linker: they count, and call them. The
+//! wasmtime bounds the number of handles and the bytes of one call, not the strings and bodies that stay
+//! behind the handles. These functions come before wasmtime's own in the linker: they count, and call them. The
 //! count never falls: an instance is replaced long before an honest component reaches the budget.
 
 use wasmtime::component::{Linker, Resource};
@@ -19,7 +19,7 @@ use crate::limits::{
     AUTHORITY_BYTES_MAX, BODY_CHUNK_BYTES, HANDLE_BYTES_MAX, METHOD_BYTES_MAX, PATH_BYTES_MAX,
 };
 
-/// What a small header costs beside its text.
+/// Memory of a header, its text excluded.
 const ENTRY_BYTES: usize = 64;
 
 /// The words of the trap at the budget, for the message.

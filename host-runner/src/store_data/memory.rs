@@ -1,6 +1,6 @@
-//! What one instance may allocate: linear memories added up, tables, core instances.
+//! The allocations of one instance: linear memories added up, tables, core instances.
 //!
-//! Stops the instance at the limit, whatever it would do with a failed allocation. Knows nothing of handles.
+//! Stops the instance at the limit: no component handles a failed allocation well. Knows nothing of handles.
 
 use wasmtime::{Error, ResourceLimiter, Result, StoreLimits, StoreLimitsBuilder, bail};
 

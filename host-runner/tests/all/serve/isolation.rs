@@ -1,4 +1,4 @@
-//! One server, honest connections, and hostile ones beside them: each misbehaves in another way. The server
+//! One server with honest and hostile connections: each of the latter misbehaves in another way. The server
 //! lives, answers every request, and the honest connections lose no delivery and no row.
 //!
 //! `ISOLATION=full` runs twenty honest connections, and each hostile one alone and in groups of eight.
@@ -56,7 +56,7 @@ fn write(place: &Place, name: &str, config: &str) {
     std::fs::write(place.path("connections").join(format!("{name}.toml")), text).expect("written");
 }
 
-/// A server with so many honest connections beside these hostile ones: what it promises to the honest ones.
+/// Starts these connections and asserts every promise to the honest ones.
 fn holds(honest: usize, hostile: &[&str]) {
     let place = Place::new("rows = 3");
     std::fs::create_dir(place.path("connections")).expect("made");

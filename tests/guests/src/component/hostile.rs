@@ -63,7 +63,7 @@ fn told(refused: bool, what: &str) -> Error {
     super::error(ErrorKind::Data, &format!("{said} {what} of 4 MiB"))
 }
 
-/// An error with everything too long, and lines of its own.
+/// An error with everything too long, and forged lines.
 pub(super) fn message() -> Error {
     let text = format!("it failed{FORGED} {}", "word ".repeat(200 * KIB));
     let mut failed = super::error(ErrorKind::Data, &text);
