@@ -61,7 +61,7 @@ fn sessions_subscriptions_answers_and_check_items_beyond_a_limit_are_refused() {
         ("session", &["check"], over("check", "session", "136KiB", "64KiB")),
         ("subscription", &public, over("subscribe", "subscription", "257KiB", "256KiB")),
         ("answer", &["invoke", "echo", "1"], over("command", "answer", "8193KiB", "8MiB")),
-        ("check-items", &["check"], over("check", "check items", "101", "100")),
+        ("check-items", &["check"], over("check", "check items", "102", "100")),
     ];
     for (limit, command, error) in crossed {
         let ran = crossing(limit).expect(command, 11);
