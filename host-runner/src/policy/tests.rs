@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{
-    Backoff, Batch, Budget, CREDENTIALS, Decision, Disposition, LONG, LONG_MAX, MIN, SHORT_MAX, Scope,
+    Backoff, Batch, Budget, CREDENTIALS, Decision, Disposition, LONG, LONG_MAX, SHORT, SHORT_MAX, Scope,
     backoff, decide, policy,
 };
 use crate::error::{Error, Kind, Origin};
@@ -12,69 +12,69 @@ use crate::limits::Limits;
 
 /// Every pair with its row. A change of any cell shows here.
 const TABLE: &str = "\
-component     unavailable  Short       Call       RetryOrGiveUp Whole     8
-component     rate-limited Short       Call       Retry         Whole     7
-component     permission   Long        Call       DeadLetter    Whole     5
-component     not-found    Long        Call       DeadLetter    Whole     6
-component     unsupported  Long        Call       DeadLetter    Whole    10
-component     data         Long        Call       DeadLetter    OneByOne  9
-component     internal     Defect      Call       Suspect       OneByOne  1
-component     auth         Credentials Connection Retry         Whole     4
-component     config       Manual      Connection DeadLetter    Whole     3
-sandbox       unavailable  Short       Call       RetryOrGiveUp OneByOne 11
-sandbox       rate-limited Short       Call       RetryOrGiveUp OneByOne 11
-sandbox       permission   Long        Call       Retry         Whole    11
-sandbox       not-found    Defect      Call       Suspect       OneByOne 11
-sandbox       unsupported  Defect      Call       Suspect       OneByOne 11
-sandbox       data         Defect      Call       Suspect       OneByOne 11
-sandbox       internal     Defect      Call       Suspect       OneByOne 11
-sandbox       auth         Defect      Call       Suspect       OneByOne 11
-sandbox       config       Defect      Call       Suspect       OneByOne 11
-sink          unavailable  Short       Call       Retry         Whole    12
-sink          rate-limited Defect      Connection Retry         Whole    12
-sink          permission   Defect      Connection Retry         Whole    12
-sink          not-found    Defect      Connection Retry         Whole    12
-sink          unsupported  Defect      Connection Retry         Whole    12
-sink          data         Defect      Connection Retry         Whole    12
-sink          internal     Defect      Connection Retry         Whole    12
-sink          auth         Defect      Connection Retry         Whole    12
-sink          config       Manual      Connection Retry         Whole    12
-state         unavailable  Short       Call       Retry         OneByOne 12
-state         rate-limited Defect      Connection Retry         Whole    12
-state         permission   Defect      Connection Retry         Whole    12
-state         not-found    Defect      Connection Retry         Whole    12
-state         unsupported  Defect      Connection Retry         Whole    12
-state         data         Defect      Connection Retry         Whole    12
-state         internal     Defect      Connection Retry         Whole    12
-state         auth         Defect      Connection Retry         Whole    12
-state         config       Manual      Connection Retry         Whole    12
-host          unavailable  Short       Call       Retry         Whole     8
-host          rate-limited Defect      Connection Retry         Whole     7
-host          permission   Defect      Connection Retry         Whole     5
-host          not-found    Defect      Connection Retry         Whole     6
-host          unsupported  Defect      Connection Retry         Whole    10
-host          data         Defect      Connection Retry         Whole     9
-host          internal     Defect      Connection Retry         Whole     1
-host          auth         Defect      Connection Retry         Whole     4
-host          config       Manual      Connection Retry         Whole     3
-configuration unavailable  Manual      Connection Retry         Whole     3
-configuration rate-limited Manual      Connection Retry         Whole     3
-configuration permission   Manual      Connection Retry         Whole     3
-configuration not-found    Manual      Connection Retry         Whole     3
-configuration unsupported  Manual      Connection Retry         Whole     3
-configuration data         Manual      Connection Retry         Whole     3
-configuration internal     Manual      Connection Retry         Whole     3
-configuration auth         Manual      Connection Retry         Whole     3
-configuration config       Manual      Connection Retry         Whole     3
-usage         unavailable  Manual      Connection Retry         Whole     2
-usage         rate-limited Manual      Connection Retry         Whole     2
+usage         config       Manual      Connection Retry         Whole     2
+usage         auth         Manual      Connection Retry         Whole     2
 usage         permission   Manual      Connection Retry         Whole     2
 usage         not-found    Manual      Connection Retry         Whole     2
-usage         unsupported  Manual      Connection Retry         Whole     2
+usage         rate-limited Manual      Connection Retry         Whole     2
+usage         unavailable  Manual      Connection Retry         Whole     2
 usage         data         Manual      Connection Retry         Whole     2
+usage         unsupported  Manual      Connection Retry         Whole     2
 usage         internal     Manual      Connection Retry         Whole     2
-usage         auth         Manual      Connection Retry         Whole     2
-usage         config       Manual      Connection Retry         Whole     2
+configuration config       Manual      Connection Retry         Whole     3
+configuration auth         Manual      Connection Retry         Whole     3
+configuration permission   Manual      Connection Retry         Whole     3
+configuration not-found    Manual      Connection Retry         Whole     3
+configuration rate-limited Manual      Connection Retry         Whole     3
+configuration unavailable  Manual      Connection Retry         Whole     3
+configuration data         Manual      Connection Retry         Whole     3
+configuration unsupported  Manual      Connection Retry         Whole     3
+configuration internal     Manual      Connection Retry         Whole     3
+component     config       Manual      Connection DeadLetter    Whole     3
+component     auth         Credentials Connection Retry         Whole     4
+component     permission   Long        Call       DeadLetter    Whole     5
+component     not-found    Long        Call       DeadLetter    Whole     6
+component     rate-limited Short       Call       Retry         Whole     7
+component     unavailable  Short       Call       RetryOrGiveUp Whole     8
+component     data         Long        Call       DeadLetter    OneByOne  9
+component     unsupported  Long        Call       DeadLetter    Whole    10
+component     internal     Defect      Call       Suspect       OneByOne  1
+sandbox       config       Defect      Call       Suspect       OneByOne 11
+sandbox       auth         Defect      Call       Suspect       OneByOne 11
+sandbox       permission   Long        Call       Retry         Whole    11
+sandbox       not-found    Defect      Call       Suspect       OneByOne 11
+sandbox       rate-limited Short       Call       RetryOrGiveUp OneByOne 11
+sandbox       unavailable  Short       Call       RetryOrGiveUp OneByOne 11
+sandbox       data         Defect      Call       Suspect       OneByOne 11
+sandbox       unsupported  Defect      Call       Suspect       OneByOne 11
+sandbox       internal     Defect      Call       Suspect       OneByOne 11
+sink          config       Manual      Connection Retry         Whole    12
+sink          auth         Defect      Connection Retry         Whole    12
+sink          permission   Defect      Connection Retry         Whole    12
+sink          not-found    Defect      Connection Retry         Whole    12
+sink          rate-limited Defect      Connection Retry         Whole    12
+sink          unavailable  Short       Call       Retry         Whole    12
+sink          data         Defect      Connection Retry         Whole    12
+sink          unsupported  Defect      Connection Retry         Whole    12
+sink          internal     Defect      Connection Retry         Whole    12
+state         config       Manual      Connection Retry         Whole    12
+state         auth         Defect      Connection Retry         Whole    12
+state         permission   Defect      Connection Retry         Whole    12
+state         not-found    Defect      Connection Retry         Whole    12
+state         rate-limited Defect      Connection Retry         Whole    12
+state         unavailable  Short       Call       Retry         OneByOne 12
+state         data         Defect      Connection Retry         Whole    12
+state         unsupported  Defect      Connection Retry         Whole    12
+state         internal     Defect      Connection Retry         Whole    12
+host          config       Manual      Connection Retry         Whole     3
+host          auth         Defect      Connection Retry         Whole     4
+host          permission   Defect      Connection Retry         Whole     5
+host          not-found    Defect      Connection Retry         Whole     6
+host          rate-limited Defect      Connection Retry         Whole     7
+host          unavailable  Short       Call       Retry         Whole     8
+host          data         Defect      Connection Retry         Whole     9
+host          unsupported  Defect      Connection Retry         Whole    10
+host          internal     Defect      Connection Retry         Whole     1
 ";
 
 fn pairs() -> impl Iterator<Item = (Origin, Kind)> {
@@ -240,7 +240,7 @@ fn the_short_backoff_doubles_up_to_its_longest_and_is_spread_over_half() {
     assert_eq!(at(3, 1.0), Some(Duration::from_secs(2)));
     assert_eq!(at(1_000_000, 1.0), Some(SHORT_MAX));
     let quick = Budget::endless(&limits(8, 0));
-    assert_eq!(backoff(&error(Kind::Unavailable), 9, &quick, 1.0), Some(MIN), "it would spin");
+    assert_eq!(backoff(&error(Kind::Unavailable), 9, &quick, 1.0), Some(SHORT), "it would spin");
 }
 
 #[test]
