@@ -5,7 +5,7 @@
 //! Each concern owns its state and returns an outcome; this file connects them: [`discovery`] (which tables),
 //! [`schedule`] (which one next), [`poll`] (read and commit), [`webhooks`] (deliveries), [`subscription`]
 //! (the webhook URL at the source), [`request`] and [`respond`] (commands). [`schedule`], [`subscription`],
-//! [`triage`], [`batch_size`], [`head_of_line`] and [`crate::policy`] are pure.
+//! [`triage`], [`batch_size`], [`waiting`] and [`crate::policy`] are pure.
 //!
 //! Only the actor calls the component and writes to the sink, so a session is renewed once and commits come
 //! in the order of the calls. It ends with a failure of the whole connection; [`crate::serve`] restarts it.
@@ -13,13 +13,13 @@
 mod batch_size;
 mod core;
 mod discovery;
-mod head_of_line;
 mod poll;
 mod request;
 mod respond;
 mod schedule;
 mod subscription;
 mod triage;
+mod waiting;
 mod webhooks;
 
 use std::time::Duration;
@@ -163,6 +163,7 @@ impl<'a> Actor<'a> {
             budget,
             observer,
             requests_counted: 0,
+            warned_of_skew: false,
         };
         Ok(Self {
             core,
@@ -205,7 +206,12 @@ impl<'a> Actor<'a> {
         let now = Instant::now();
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
         if !self.discovery.is_done() {
-            return if is_due(self.discovery.due()) { self.rediscover().await } else { self.wait().await };
+            if is_due(self.discovery.due()) {
+                return self.rediscover().await;
+            }
+            let is_due =
+                self.queue.as_mut().is_some_and(|queue| queue.is_resumed() && queue.is_due(now, false));
+            return if is_due && self.receive().await? { Ok(()) } else { self.wait().await };
         }
         if let Some(why) = self.queue.as_mut().and_then(Queue::missed) {
             self.poll_early(why);
@@ -247,11 +253,12 @@ impl<'a> Actor<'a> {
     async fn wait(&mut self) -> Result<(), Stopped> {
         self.settle().await?;
         self.core.connection.sandbox.unreserve();
-        let (now, is_running) = (Instant::now(), self.discovery.is_done());
-        let mut due = self.discovery.due();
-        if is_running {
-            let queue = self.queue.as_ref().and_then(|queue| queue.due(now));
-            let others = [self.poll.schedule.due(), self.subscription_due(), queue];
+        let now = Instant::now();
+        let takes_deliveries = self.queue.as_ref().is_some_and(Queue::is_resumed);
+        let queue = self.queue.as_ref().filter(|_| takes_deliveries).and_then(|queue| queue.due(now));
+        let mut due = self.discovery.due().into_iter().chain(queue).min();
+        if self.discovery.is_done() {
+            let others = [self.poll.schedule.due(), self.subscription_due()];
             due = others.into_iter().flatten().chain(due).min();
         }
         let idle = now + INSTANCE_IDLE;
@@ -268,7 +275,7 @@ impl<'a> Actor<'a> {
                 Ok(())
             }
             Some(command) = self.commands.recv() => self.answer(command).await,
-            () = changed(&mut self.queue), if is_running => Ok(()),
+            () = changed(&mut self.queue), if takes_deliveries => Ok(()),
         }
     }
 
@@ -276,7 +283,13 @@ impl<'a> Actor<'a> {
     async fn rediscover(&mut self) -> Result<(), Stopped> {
         match self.discover().await? {
             Ok(_) => Ok(()),
-            Err(error) => self.discovery.failed(&mut self.core, error),
+            Err(error) => {
+                self.discovery.failed(&mut self.core, error)?;
+                if let Some(queue) = &mut self.queue {
+                    queue.resume_early(&mut self.core).await?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -289,7 +302,7 @@ impl<'a> Actor<'a> {
             Err(error) => return Ok(Err(error)),
         };
         if !was_running {
-            self.resume(journal.as_ref());
+            self.resume(journal).await?;
         }
         if matches!(self.mode, Mode::Sync { full_refresh: true, .. }) {
             states.clear();
@@ -314,17 +327,18 @@ impl<'a> Actor<'a> {
     }
 
     /// The tables are known for the first time: the queue continues where it was.
-    fn resume(&mut self, journal: Option<&JournalState>) {
-        let applied = journal.map_or(0, |journal| journal.position.through);
-        let delivered = journal.and_then(|journal| ms_of_rfc3339(&journal.updated_at));
+    async fn resume(&mut self, journal: Option<JournalState>) -> Result<()> {
+        let delivered = journal.as_ref().and_then(|journal| ms_of_rfc3339(&journal.updated_at));
         self.core.meters.enter(State::Running, None);
         self.core.meters.count(|readings| {
             readings.last_delivery_ms = readings.last_delivery_ms.max(delivered.unwrap_or(0));
         });
         if let Some(queue) = &mut self.queue {
-            queue.resume(applied);
+            queue.discovered();
+            queue.resume(journal.map(|journal| journal.position)).await?;
         }
-        tracing::info!(connection = %self.core.connection.name, applied, "running");
+        tracing::info!(connection = %self.core.connection.name, "running");
+        Ok(())
     }
 
     /// Reads one batch of a table.

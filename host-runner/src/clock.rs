@@ -36,6 +36,12 @@ pub fn ms_of_rfc3339(text: &str) -> Option<u64> {
     u64::try_from(text.parse::<jiff::Timestamp>().ok()?.as_millisecond()).ok()
 }
 
+/// Milliseconds since 1970 of a `Date` header.
+pub fn ms_of_http_date(text: &str) -> Option<u64> {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    u64::try_from(time.as_millisecond()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ms_of_rfc3339, rfc3339_ms, unit};
@@ -47,6 +53,14 @@ mod tests {
         assert_eq!(rfc3339_ms(u64::MAX), None);
         assert_eq!(ms_of_rfc3339("2023-11-14T22:13:20.120Z"), Some(1_700_000_000_120));
         assert_eq!(ms_of_rfc3339("yesterday"), None);
+    }
+
+    #[test]
+    fn a_date_header_has_seconds() {
+        assert_eq!(super::ms_of_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for text in ["", "now", "Sun, 06 Nov 1960 08:49:37 GMT", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(super::ms_of_http_date(text), None, "{text}");
+        }
     }
 
     #[test]

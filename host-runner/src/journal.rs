@@ -26,8 +26,13 @@ mod salvage;
 
 mod recovery;
 
+mod position;
+
 mod ledger;
 mod transaction;
+
+mod kept;
+mod transfer;
 
 mod queue;
 mod writer;
@@ -46,6 +51,7 @@ pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
 pub use self::delivery::{AppendError, Depth, Stored};
 pub use self::limits::JournalLimits;
 use self::notifier::Notifier;
+pub use self::position::Position;
 use self::queue::{Change, Command, Queue};
 use self::reader::Readers;
 use self::record::Record;
@@ -55,6 +61,7 @@ pub use self::summary::{Summary, summary};
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::missed::MissedDeliveries;
+use crate::sinks::InboxPosition;
 
 /// The open journal. Clones share it; dropping the last one waits for the current commit.
 #[derive(Clone)]
@@ -67,8 +74,19 @@ pub struct Journal {
 pub struct Full {
     /// Deliveries are rejected until some are applied.
     pub queue: bool,
-    /// Deliveries that cannot be applied block the queue.
+    /// Deliveries that cannot be applied wait until there is room.
     pub dead_letters: bool,
+}
+
+/// Where a connection continues.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    /// The position from which it continues.
+    pub(crate) position: Position,
+    /// Acknowledged deliveries that are queued again.
+    pub(crate) queued_again: usize,
+    /// Why the stored position is not trusted.
+    pub(crate) doubt: Option<&'static str>,
 }
 
 struct Inner {
@@ -78,7 +96,9 @@ struct Inner {
     limits: JournalLimits,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
-    /// The lock of the process that repairs the file at start-up.
+    /// The id under which positions of this process are known; empty beside the owner.
+    opening: String,
+    /// The lock of the process that owns the file.
     _owner: Option<std::fs::File>,
 }
 
@@ -98,24 +118,38 @@ impl Drop for Inner {
 }
 
 impl Journal {
-    /// Opens or creates the journal, verifies every record, and reports the result.
+    /// Opens or creates the journal as its owner, verifies every record, and reports the result. Waits some
+    /// seconds for another owner; then it is an error.
     pub fn open(path: impl AsRef<Path>, limits: JournalLimits) -> Result<(Self, RecoveryReport)> {
         Self::open_at(path.as_ref(), limits, crate::clock::now_ms())
     }
 
     /// [`Self::open`] with the time at which a new file starts to number its deliveries.
     fn open_at(path: &Path, limits: JournalLimits, now_ms: u64) -> Result<(Self, RecoveryReport)> {
+        let (opened, report) = recovery::open(path, &limits, now_ms)?;
+        Ok((Self::run(path, limits, opened)?, report))
+    }
+
+    /// Opens an existing journal beside its owner, if there is one: verifies and repairs nothing.
+    pub fn join(path: impl AsRef<Path>, limits: JournalLimits) -> Result<Self> {
+        let opened = recovery::join(path.as_ref(), &limits, crate::clock::now_ms())?;
+        Self::run(path.as_ref(), limits, opened)
+    }
+
+    fn run(path: &Path, limits: JournalLimits, opened: recovery::Opened) -> Result<Self> {
         let path = path.to_owned();
-        let recovery::Opened { database, ledger, report, owner } = recovery::open(&path, &limits, now_ms)?;
+        let recovery::Opened { database, ledger, opening, owner } = opened;
         let queue = Arc::new(Queue::default());
         let notifier = Arc::new(Notifier::default());
         notifier.publish_all(&ledger);
+        let (file, expires) = (path.clone(), owner.is_some());
         let writer =
-            writer::Writer::new(path.clone(), limits.clone(), database, ledger, Arc::clone(&notifier));
+            writer::Writer::new(file, limits.clone(), database, ledger, Arc::clone(&notifier), expires);
         let writer = writer.spawn(Arc::clone(&queue))?;
         let readers = Readers::new(path.clone());
-        let inner = Inner { path, queue, notifier, limits, readers, writer: Some(writer), _owner: owner };
-        Ok((Self { inner: Arc::new(inner) }, report))
+        let inner =
+            Inner { path, queue, notifier, limits, readers, writer: Some(writer), opening, _owner: owner };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The journal's file.
@@ -146,9 +180,37 @@ impl Journal {
         Ok(page.stored)
     }
 
-    /// Deletes the deliveries of a connection through `seq`: their rows are committed in the sink.
-    pub fn acknowledge(&self, connection: &str, through: u64) -> Result<()> {
-        self.change(Change::Acknowledge { connection: connection.to_owned(), through }).map(drop)
+    /// Takes the deliveries that a position covers out of the queue: their rows are committed in the sink.
+    /// They are kept for [`limits::KEPT_AGE`].
+    pub fn acknowledge(&self, connection: &str, position: impl Into<Position>) -> Result<()> {
+        let Position { through, waiting } = position.into();
+        self.change(Change::Acknowledge { connection: connection.to_owned(), through, waiting }).map(drop)
+    }
+
+    /// A position in this journal as a sink stores it.
+    pub(crate) fn named(&self, position: &Position) -> InboxPosition {
+        position.named(&self.inner.opening)
+    }
+
+    /// Continues at the position that a sink has stored. Deliveries that it covers are acknowledged; others
+    /// that were acknowledged before are queued again, because the sink was restored or lost a commit. A
+    /// position that cannot be trusted covers nothing.
+    pub(crate) fn resume(&self, connection: &str, stored: Option<&InboxPosition>) -> Result<Resumed> {
+        let trusted = match stored {
+            Some(stored) => {
+                let (openings, last) = self.inner.readers.openings()?;
+                Position::trusted(stored, &openings, last)
+            }
+            None => Ok(Position::default()),
+        };
+        let doubt = trusted.as_ref().err().map(|doubt| doubt.reason());
+        let position = trusted.unwrap_or_default();
+        let Position { through, waiting } = position.clone();
+        let queued = self.change(Change::Resume { connection: connection.to_owned(), through, waiting })?;
+        if let Some(doubt) = doubt {
+            self.missed_deliveries().report(connection, doubt);
+        }
+        Ok(Resumed { position, queued_again: queued.len(), doubt })
     }
 
     /// Moves a delivery to the dead letters; returns how many were evicted. When they are full, the oldest
@@ -204,6 +266,27 @@ impl Journal {
     /// Deletes dead letters; returns how many there were.
     pub fn drop_dead(&self, ids: &[u64]) -> Result<usize> {
         self.change(Change::Drop { ids: ids.to_vec() }).map(|dropped| dropped.len())
+    }
+
+    /// Gives queue and dead letters of a connection that was renamed to another one; returns how many
+    /// records. Damaged ones stay.
+    pub fn move_connection(&self, from: &str, to: &str) -> Result<usize> {
+        self.until_none_is_left(|| Change::Move { from: from.to_owned(), to: to.to_owned() })
+    }
+
+    /// Deletes queue and dead letters of a connection; returns how many records.
+    pub fn clear_connection(&self, connection: &str) -> Result<usize> {
+        self.until_none_is_left(|| Change::Clear { connection: connection.to_owned() })
+    }
+
+    fn until_none_is_left(&self, change: impl Fn() -> Change) -> Result<usize> {
+        let mut total = 0;
+        loop {
+            match self.change(change())?.len() {
+                0 => return Ok(total),
+                some => total += some,
+            }
+        }
     }
 
     /// Moves deliveries that are older than the limit to the dead letters; returns how many. The writer calls

@@ -45,8 +45,10 @@ pub struct Readings {
     pub tables: BTreeMap<String, TableStatus>,
     /// Its counters.
     pub counters: Counters,
-    /// Whether the first delivery of the queue fails and those behind it wait.
+    /// Whether a delivery that failed waits for another attempt.
     pub queue_blocked: bool,
+    /// By how many milliseconds the source's clock is ahead of this machine's.
+    pub source_skew_ms: Option<i64>,
     /// Credits left of the source's quota, if the source reports them.
     pub credits_left: Option<u64>,
     /// The message of the last failure, and when it happened.

@@ -62,7 +62,7 @@ pub(crate) enum Disposition {
     Suspect,
     /// It is retried until it passes; those behind it wait.
     Retry,
-    /// The same, until it is evident that it alone fails: see `actor/head_of_line.rs`.
+    /// The same, until it is evident that it alone fails: see `actor/waiting.rs`.
     RetryOrGiveUp,
 }
 

@@ -16,6 +16,10 @@ use crate::stop::Stop;
 /// Time that a call under way gets after a stop, so that a session that it renewed is not lost.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// Difference of the clocks beyond which there is a warning. Events are cut to a minute after their arrival,
+/// and a larger difference makes webhooks lose against reads.
+const SKEW_MAX_MS: u64 = 30_000;
+
 /// See the file's header.
 pub(super) struct Core<'a> {
     pub(super) connection: OpenConnection,
@@ -32,6 +36,8 @@ pub(super) struct Core<'a> {
     pub(super) observer: &'a mut dyn Observer,
     /// Requests that are in the counters.
     pub(super) requests_counted: u64,
+    /// Whether the log says that the source's clock differs.
+    pub(super) warned_of_skew: bool,
 }
 
 impl Core<'_> {
@@ -79,7 +85,22 @@ impl Core<'_> {
         if more > 0 {
             self.requests_counted = requests;
             self.meters.count(|readings| readings.counters.source_requests.add([], more));
+            self.compare_clocks();
         }
+    }
+
+    /// Warns once when the clocks of source and machine differ too much, until they agree again.
+    fn compare_clocks(&mut self) {
+        let Some(skew_ms) = self.connection.sandbox.meter().skew_ms() else { return };
+        self.meters.count(|readings| readings.source_skew_ms = Some(skew_ms));
+        let differs = skew_ms.unsigned_abs() > SKEW_MAX_MS;
+        if differs && !self.warned_of_skew {
+            tracing::warn!(
+                connection = %self.connection.name, skew_ms,
+                "the clocks of source and machine differ: changes may be ignored as older; set this clock"
+            );
+        }
+        self.warned_of_skew = differs;
     }
 }
 

@@ -1,9 +1,13 @@
-//! Applies queued deliveries: take → translate → commit rows and sequence number together → acknowledge.
+//! Applies queued deliveries: take → translate → commit rows and position together → acknowledge.
 //!
-//! A delivery is settled once its sequence number is committed; the journal may hold it for longer, and it is
-//! not taken again. A batch that stops the component, or whose rows the sink cannot use, is taken again one
-//! by one, so that only the delivery at fault becomes a dead letter.
+//! A delivery is settled once a committed position covers it; the journal may hold it for longer, and it is
+//! not taken again. One that fails for a reason that may pass waits ([`super::waiting`]), and others pass it. A
+//! batch that stops the component, or whose rows the sink cannot use, is taken again one by one, so that only
+//! the delivery at fault becomes a dead letter.
 
+mod failures;
+
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,14 +17,14 @@ use tokio::time::Instant;
 use super::Stopped;
 use super::batch_size::BatchSize;
 use super::core::{Core, until_stopped};
-use super::head_of_line::{HeadOfLine, Next};
-use super::triage::Triage;
+use super::triage::{Taken, Triage};
+use super::waiting::Waiting;
 use crate::change::{Receipt, tally};
 use crate::clock::now_ms;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
-use crate::journal::{Cause, Failure, Journal, Stored};
-use crate::policy::{self, Batch, Disposition};
+use crate::journal::{Journal, Position, Stored};
+use crate::policy::{self, Scope};
 use crate::sinks::{Commit, InboxPosition, Progress};
 
 /// Bytes of one call; a single delivery may pass it.
@@ -36,22 +40,28 @@ pub(super) struct Queue {
     arrivals: watch::Receiver<u64>,
     /// Why deliveries were missed.
     missed: watch::Receiver<&'static str>,
-    /// Every delivery through this one is in the sink.
-    applied: u64,
+    /// The journal is asked where to continue before the first delivery is taken.
+    is_resumed: bool,
+    /// Whether any delivery was ever applied.
+    has_received: bool,
+    /// Every delivery through this one is in the sink, a dead letter, or waits.
+    through: u64,
+    waiting: Waiting,
+    /// The tables that the sink knows, while none are discovered yet.
+    known: Option<HashSet<String>>,
     /// Not read before, after a failure.
     due: Instant,
     /// Since when it was never empty.
     busy_since: Option<Instant>,
     batch_size: BatchSize,
-    /// Failures in a row.
+    /// Calls in a row that failed as a whole.
     failures: u32,
-    head: HeadOfLine,
     acknowledging: Option<JoinHandle<()>>,
 }
 
 /// Deliveries that were handed to the component, and its answers.
 pub(super) struct Received {
-    seqs: Vec<u64>,
+    taken: Vec<Taken>,
     called_at_ms: u64,
     answers: Result<Vec<Result<Receipt>>>,
 }
@@ -64,23 +74,61 @@ impl Queue {
             missed: journal.missed_deliveries().subscribe(name),
             journal,
             name: name.to_owned(),
-            applied: 0,
+            is_resumed: false,
+            has_received: false,
+            through: 0,
+            waiting: Waiting::default(),
+            known: None,
             due: now,
             busy_since: None,
             batch_size: BatchSize::default(),
             failures: 0,
-            head: HeadOfLine::default(),
             acknowledging: None,
         }
     }
 
-    /// The deliveries through `applied` are in the sink. A crash between a commit and its acknowledgment
-    /// leaves them in the journal.
-    pub(super) fn resume(&mut self, applied: u64) {
-        if self.applied == 0 {
-            self.applied = applied;
-            self.acknowledge();
+    /// Continues at the position that the sink has stored; once.
+    pub(super) async fn resume(&mut self, stored: Option<InboxPosition>) -> Result<()> {
+        if self.is_resumed {
+            return Ok(());
         }
+        self.has_received = stored.is_some();
+        let (journal, name) = (self.journal.clone(), self.name.clone());
+        let resumed = blocking(move || journal.resume(&name, stored.as_ref())).await?;
+        let (connection, queued_again) = (&self.name, resumed.queued_again);
+        if let Some(reason) = resumed.doubt {
+            tracing::warn!(%connection, reason, queued_again, "every delivery is applied again");
+        } else if queued_again > 0 {
+            tracing::warn!(%connection, queued_again, "the sink is older than the journal: applied again");
+        }
+        self.through = resumed.position.through;
+        self.waiting = Waiting::resumed(&resumed.position.waiting);
+        self.is_resumed = true;
+        Ok(())
+    }
+
+    /// Whether deliveries can be taken.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// Continues before the tables are discovered: deliveries for those that the sink knows are applied.
+    pub(super) async fn resume_early(&mut self, core: &mut Core<'_>) -> Result<()> {
+        if self.is_resumed {
+            return Ok(());
+        }
+        let (tables, journal) =
+            core.sink.run(|sink| Ok((sink.table_states()?, sink.journal_state()?))).await?;
+        if tables.is_empty() {
+            return Ok(());
+        }
+        self.known = Some(tables.into_iter().map(|state| state.table).collect());
+        self.resume(journal.map(|journal| journal.position)).await
+    }
+
+    /// The tables are discovered: deliveries for all of them are applied.
+    pub(super) fn discovered(&mut self) {
+        self.known = None;
     }
 
     /// The journal that it is read from.
@@ -90,12 +138,12 @@ impl Queue {
 
     /// Whether any delivery was ever applied.
     pub(super) fn has_received(&self) -> bool {
-        self.applied > 0
+        self.has_received
     }
 
     /// The source answered a call that has nothing to do with deliveries.
     pub(super) fn answered(&mut self) {
-        self.head.answered();
+        self.waiting.answered();
     }
 
     /// Why deliveries were missed, once.
@@ -105,7 +153,7 @@ impl Queue {
 
     /// When it is read again after a failure; none while it waits for deliveries.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        Some(self.due).filter(|due| *due > now)
+        Some(self.due).filter(|due| *due > now).or(self.waiting.due(now))
     }
 
     /// Whether it is read now. A queue that is never empty leaves a table that is due its turn.
@@ -143,166 +191,127 @@ impl Queue {
             return Ok(None);
         }
         self.busy_since.get_or_insert(Instant::now());
-        let seqs: Vec<u64> = stored.iter().map(|stored| stored.seq).collect();
+        let seq_and_time =
+            |stored: &Stored| Taken { seq: stored.seq, received_at_ms: stored.delivery.received_at_ms };
+        let taken: Vec<Taken> = stored.iter().map(seq_and_time).collect();
         let deliveries: Vec<Delivery> = stored.into_iter().map(|stored| stored.delivery).collect();
         let (called_at_ms, started) = (now_ms(), Instant::now());
         let call = core.connection.sandbox.receive(subscription, deliveries);
         let answers = until_stopped(&mut core.stop, call).await?;
         if let Ok(answers) = &answers {
-            self.batch_size.called(seqs.len(), started.elapsed());
+            self.batch_size.called(taken.len(), started.elapsed());
             core.meters.count(|readings| {
                 answers.iter().flatten().for_each(|receipt| readings.spent(&receipt.attributes));
             });
         }
-        Ok(Some(Received { seqs, called_at_ms, answers }))
+        Ok(Some(Received { taken, called_at_ms, answers }))
     }
 
-    /// The next deliveries in their order.
-    async fn take(&self) -> Result<Vec<Stored>> {
-        let (journal, name, after) = (self.journal.clone(), self.name.clone(), self.applied);
-        // Those behind a delivery that fails would be translated in vain each time.
-        let count = if self.head.is_blocked() { 1 } else { self.batch_size.after(after) };
-        blocking(move || journal.next(&name, after, count, BYTES_MAX)).await
+    /// The next deliveries in their order: from one that waits and is due, or new ones.
+    async fn take(&mut self) -> Result<Vec<Stored>> {
+        loop {
+            let retried = self.waiting.next(Instant::now());
+            let after = retried.map_or(self.through, |seq| seq - 1);
+            let is_single = self.failures > 0 || (retried.is_some() && self.waiting.is_probing());
+            let count = if is_single { 1 } else { self.batch_size.after(after) };
+            let (journal, name) = (self.journal.clone(), self.name.clone());
+            let mut stored = blocking(move || journal.next(&name, after, count, BYTES_MAX)).await?;
+            // Those that are committed and not acknowledged yet are not taken again.
+            stored.retain(|stored| stored.seq > self.through || self.waiting.contains(stored.seq));
+            match retried {
+                // A person or its age took it out of the queue.
+                Some(seq) if stored.first().is_none_or(|first| first.seq != seq) => {
+                    self.waiting.settled(seq);
+                }
+                _ => return Ok(stored),
+            }
+        }
     }
 
     /// Stores the rows of received deliveries; other commits are settled. True if webhooks are late.
     pub(super) async fn store(&mut self, core: &mut Core<'_>, received: Received) -> Result<bool, Stopped> {
-        let Received { seqs, called_at_ms, answers } = received;
+        let Received { taken, called_at_ms, answers } = received;
         let outcome = match answers {
             Ok(answers) => {
-                let triage = Triage::of(seqs.iter().copied().zip(answers));
-                self.commit(core, triage, called_at_ms).await
+                let has_place = |table: &str| self.known.as_ref().is_none_or(|known| known.contains(table));
+                let triage = Triage::of(taken.iter().copied().zip(answers), has_place);
+                self.commit(core, triage, &taken, called_at_ms).await
             }
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(None) => self.passed(core),
-            Ok(Some((seq, error))) => {
-                let disposition = policy::of(&error).delivery;
-                return self.dispose(core, seq, error, disposition).await;
+            Ok(retried) => {
+                self.failures = 0;
+                self.retry(core, retried).await
             }
-            Err(error) => return self.failed_as_a_whole(core, &seqs, error).await,
+            Err(error) => self.failed_as_a_whole(core, &taken, error).await,
         }
-        Ok(false)
     }
 
-    /// Commits the outcome of triage; answers the delivery that blocks the queue.
+    /// Commits the outcome of triage; answers the deliveries that are to be retried.
     async fn commit(
         &mut self,
         core: &mut Core<'_>,
         triage: Triage,
+        taken: &[Taken],
         called_at_ms: u64,
-    ) -> Result<Option<(u64, Error)>> {
-        // Before the sequence number passes them: a crash in between keeps none of them twice.
-        let dead = triage.dead.len() as u64;
-        for (seq, cause, error) in triage.dead {
-            self.give_up(core, seq, cause, error).await?;
-        }
-        let Some(through) = triage.through else { return Ok(triage.blocked) };
-        let by_table = tally(&triage.changes);
-        let changes = triage.changes;
-        let commit = core.sink.run(move |sink| {
-            let position = InboxPosition { journal: String::new(), through };
-            let progress = Progress::Journal(&position);
-            let commit = Commit { changes: &changes, progress, as_of_ms: called_at_ms, epoch: 0 };
-            sink.commit(&commit)
-        });
-        let counts = commit.await?;
-        let (deliveries, rows) = (triage.applied, counts.read);
-        tracing::debug!(connection = %self.name, deliveries, dead, rows, through, "received");
-        core.meters.count(|readings| {
-            readings.counters.deliveries_applied.add([], triage.applied);
-            readings.last_delivery_ms = now_ms();
-            triage.ignored.iter().for_each(|event| readings.ignored(event));
-            for ((table, source), changes) in &by_table {
-                readings.changed(table, *source, *changes);
-            }
-        });
-        self.settle().await;
-        self.applied = through;
-        self.acknowledge();
-        Ok(triage.blocked)
-    }
-
-    /// A call, or the commit of its rows, failed for all of its deliveries.
-    async fn failed_as_a_whole(
-        &mut self,
-        core: &mut Core<'_>,
-        seqs: &[u64],
-        error: Error,
-    ) -> Result<bool, Stopped> {
-        let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { return Ok(false) };
-        let policy = policy::of(&error);
-        match policy.batch {
-            Batch::Whole => self.dispose(core, *first, error, Disposition::Retry).await,
-            Batch::OneByOne if seqs.len() == 1 => self.dispose(core, *first, error, policy.delivery).await,
-            Batch::OneByOne => {
-                let (connection, deliveries) = (&self.name, seqs.len());
-                tracing::info!(%connection, deliveries, %error, "taken again one by one");
-                core.meters.failed(&error);
-                self.batch_size.split(*last);
-                Ok(false)
+    ) -> Result<Vec<(u64, Error)>> {
+        let Triage { changes, applied, ignored, dead, mut retried } = triage;
+        // Before the position passes them: a crash in between keeps none of them twice.
+        let dead_letters = dead.len() as u64;
+        let mut settled = applied.clone();
+        for (seq, cause, error) in dead {
+            match self.give_up(core, seq, cause, &error).await {
+                Ok(()) => settled.push(seq),
+                Err(error) if policy::of(&error).scope == Scope::Call => retried.push((seq, error)),
+                Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Does with a failed delivery as the policy says. True if webhooks are late.
-    async fn dispose(
-        &mut self,
-        core: &mut Core<'_>,
-        seq: u64,
-        error: Error,
-        disposition: Disposition,
-    ) -> Result<bool, Stopped> {
-        let next = self.head.failed(seq, disposition, Instant::now(), now_ms());
-        let Next::GiveUp(cause) = next else {
-            self.back_off(core, error)?;
-            return Ok(next == Next::RetryAndPoll);
-        };
-        match self.commit(core, Triage::dead_letter(seq, cause, error), now_ms()).await {
-            Ok(_) => self.passed(core),
-            Err(error) => self.back_off(core, error)?,
+        let through = taken.iter().map(|taken| taken.seq).max().unwrap_or(0).max(self.through);
+        let mut waiting = self.waiting.numbers();
+        for seq in &settled {
+            waiting.remove(seq);
         }
-        Ok(false)
+        waiting.extend(retried.iter().map(|(seq, _)| *seq));
+        let position = Position { through, waiting };
+        if !settled.is_empty() {
+            let (by_table, deliveries) = (tally(&changes), applied.len() as u64);
+            let named = self.journal.named(&position);
+            let commit = core.sink.run(move |sink| {
+                let progress = Progress::Journal(&named);
+                let commit = Commit { changes: &changes, progress, as_of_ms: called_at_ms, epoch: 0 };
+                sink.commit(&commit)
+            });
+            let counts = commit.await?;
+            tracing::debug!(
+                connection = %self.name, deliveries, dead_letters, rows = counts.read, through, "received"
+            );
+            core.meters.count(|readings| {
+                readings.counters.deliveries_applied.add([], deliveries);
+                readings.counters.changes_stale.add([], counts.stale);
+                readings.last_delivery_ms = now_ms();
+                ignored.iter().for_each(|event| readings.ignored(event));
+                for ((table, source), changes) in &by_table {
+                    readings.changed(table, *source, *changes);
+                }
+            });
+            self.has_received = true;
+            self.settle().await;
+            self.acknowledge(position);
+        }
+        self.through = through;
+        for seq in &settled {
+            self.waiting.settled(*seq);
+        }
+        core.meters.count(|readings| readings.queue_blocked = !self.waiting.is_empty());
+        Ok(retried)
     }
 
-    fn passed(&mut self, core: &Core<'_>) {
-        self.failures = 0;
-        self.head.release();
-        core.meters.count(|readings| readings.queue_blocked = false);
-    }
-
-    fn back_off(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
-        self.failures = self.failures.saturating_add(1);
-        core.meters.count(|readings| readings.queue_blocked = true);
-        let wait = core.backoff("receive", error, self.failures)?;
-        self.due = Instant::now() + wait;
-        Ok(())
-    }
-
-    async fn give_up(&self, core: &mut Core<'_>, seq: u64, cause: Cause, error: Error) -> Result<()> {
+    /// Lets the journal take settled deliveries out of the queue, in the background.
+    fn acknowledge(&mut self, position: Position) {
         let (journal, name) = (self.journal.clone(), self.name.clone());
-        let (attempts, first_failed_at_ms) = self.head.attempts(seq, now_ms());
-        let failure = Failure::of(cause, &error, attempts, first_failed_at_ms);
-        let evicted = blocking(move || journal.give_up(&name, seq, failure)).await?;
-        let (cause, kind) = (cause.name(), error.kind);
-        tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
-        core.meters.failed(&error);
-        core.meters.count(|readings| {
-            readings.counters.deliveries_dead_lettered.add([], 1);
-            readings.counters.dead_letters_evicted.add([], evicted as u64);
-        });
-        Ok(())
-    }
-
-    /// Lets the journal delete applied deliveries, in the background.
-    fn acknowledge(&mut self) {
-        if self.applied == 0 {
-            return;
-        }
-        let (journal, name, through) = (self.journal.clone(), self.name.clone(), self.applied);
         self.acknowledging = Some(spawn_blocking(move || {
-            if let Err(error) = journal.acknowledge(&name, through) {
+            if let Err(error) = journal.acknowledge(&name, position) {
                 tracing::warn!(connection = %name, %error, "acknowledged later");
             }
         }));

@@ -2,6 +2,8 @@
 //!
 //! Works on the journal, which a server may have open at the same time.
 
+use std::path::Path;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -11,6 +13,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
 use crate::journal::{DeadLetter, DeadRecord, Journal, JournalLimits};
 use crate::report::{columns, thousands};
+use crate::state::{ConnectionStore, LockedStore};
 
 pub(super) const HELP: &str = "\
 Without -c, all connections of the data folder. A replayed delivery is appended to the queue; newer rows
@@ -21,7 +24,9 @@ Examples:
   host-runner dead-letters show 17
   host-runner dead-letters replay 17 18
   host-runner dead-letters replay --all -c acme.toml      once the cause is fixed
-  host-runner dead-letters drop 17";
+  host-runner dead-letters drop 17
+  host-runner dead-letters move acme -c acme-eu.toml      a connection that was renamed
+  host-runner dead-letters clear acme                     a connection that was removed";
 
 /// Letters read at a time.
 const PAGE: usize = 1_000;
@@ -44,6 +49,19 @@ pub(super) enum DeadLetters {
     /// Delete them
     #[command(after_help = HELP)]
     Drop(Which),
+    /// Give the queue and the dead letters of a renamed connection to the one of -c
+    #[command(after_help = HELP)]
+    Move(Former),
+    /// Delete the queue and the dead letters of a removed connection
+    #[command(after_help = HELP)]
+    Clear(Former),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Former {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    name: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,12 +82,7 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
     };
     let path = context.paths.journal();
     // Opening creates a journal; these commands must not.
-    let journal = if path.exists() {
-        let (journal, _found) = Journal::open(path, JournalLimits::default())?;
-        Some(journal)
-    } else {
-        None
-    };
+    let journal = if path.exists() { Some(Journal::join(path, JournalLimits::default())?) } else { None };
     let Some(journal) = journal else {
         return match command {
             DeadLetters::List
@@ -82,6 +95,10 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
             DeadLetters::Replay(which) | DeadLetters::Drop(which) => {
                 Err(unknown(which.ids.first().copied().unwrap_or(0)))
             }
+            DeadLetters::Move(_) | DeadLetters::Clear(_) => {
+                counted(context, 0);
+                Ok(Exit::Success)
+            }
         };
     };
     match command {
@@ -91,13 +108,27 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
         }
         DeadLetters::Replay(which) => {
             let ids = selected(which, &journal, name.as_deref())?;
-            journal.replay(&ids)?;
+            // Each page is a transaction, so that a server beside it does not wait for all of them.
+            for page in ids.chunks(PAGE) {
+                journal.replay(page)?;
+            }
             done(context, "replayed", &ids);
         }
         DeadLetters::Drop(which) => {
             let ids = selected(which, &journal, name.as_deref())?;
-            journal.drop_dead(&ids)?;
+            for page in ids.chunks(PAGE) {
+                journal.drop_dead(page)?;
+            }
             done(context, "dropped", &ids);
+        }
+        DeadLetters::Move(Former { name: from }) => {
+            let to = context.connection()?.name;
+            let _unused = unused(context, from)?;
+            counted(context, if *from == to { 0 } else { journal.move_connection(from, &to)? });
+        }
+        DeadLetters::Clear(Former { name }) => {
+            let _unused = unused(context, name)?;
+            counted(context, journal.clear_connection(name)?);
         }
     }
     Ok(Exit::Success)
@@ -233,6 +264,23 @@ fn show(context: &Context, record: &DeadRecord) {
     }
     text.push_str(&format!("\n{body}\n"));
     context.printer.text(&text);
+}
+
+/// The lock of a connection that no process may run meanwhile; none if it has no folder.
+fn unused(context: &Context, name: &str) -> Result<Option<LockedStore>> {
+    let is_name = Path::new(name).components().count() == 1;
+    if !is_name || !context.paths.connection(name).is_dir() {
+        return Ok(None);
+    }
+    ConnectionStore::open(&context.paths, name)?.lock().map(Some)
+}
+
+fn counted(context: &Context, records: usize) {
+    if context.printer.json {
+        context.printer.value(&json!({ "records": records }));
+    } else {
+        context.printer.text(&format!("records: {records}"));
+    }
 }
 
 fn done(context: &Context, what: &str, ids: &[u64]) {

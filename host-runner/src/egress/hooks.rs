@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::body::Bounded;
 use super::client::Client;
 use super::dial::DialError;
 use super::policy::Denial;
+use crate::clock::{ms_of_http_date, now_ms};
 use crate::limits;
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -30,9 +31,11 @@ const REFUSAL_LOGGED_EVERY: Duration = Duration::from_secs(60);
 const REFUSALS_LOGGED_MAX: usize = 16;
 
 /// Counts requests and records refusals, for the host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meter {
     requests: AtomicU64,
+    /// `i64::MIN` before the first answer.
+    skew_ms: AtomicI64,
     refusals: Mutex<Refusals>,
 }
 
@@ -56,7 +59,26 @@ impl Refusals {
     }
 }
 
+impl Default for Meter {
+    fn default() -> Self {
+        Self { requests: AtomicU64::new(0), skew_ms: AtomicI64::new(i64::MIN), refusals: Mutex::default() }
+    }
+}
+
 impl Meter {
+    /// By how many milliseconds the source's clock was ahead of this machine's at its last answer; none
+    /// before the first. `Date` has whole seconds, so less than a second means nothing.
+    pub fn skew_ms(&self) -> Option<i64> {
+        Some(self.skew_ms.load(Ordering::Relaxed)).filter(|skew_ms| *skew_ms != i64::MIN)
+    }
+
+    fn answered(&self, headers: &HeaderMap, now_ms: u64) {
+        let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(date_ms) = date.and_then(ms_of_http_date) {
+            self.skew_ms.store(date_ms.cast_signed() - now_ms.cast_signed(), Ordering::Relaxed);
+        }
+    }
+
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -143,8 +165,11 @@ async fn send(
         Ok(Ok(response)) if header_bytes(response.headers()) > limits::FIELDS_BYTES_MAX => {
             Err(Error::HttpResponseHeaderSectionSize(u32::try_from(limits::FIELDS_BYTES_MAX).ok()))
         }
-        Ok(Ok(response)) => Ok(response
-            .map(|body| Bounded::new(body, client.response_bytes, between_bytes, permit).boxed_unsync())),
+        Ok(Ok(response)) => {
+            meter.answered(response.headers(), now_ms());
+            Ok(response
+                .map(|body| Bounded::new(body, client.response_bytes, between_bytes, permit).boxed_unsync()))
+        }
     }
 }
 
@@ -241,6 +266,21 @@ mod tests {
     use crate::egress::Client;
     use crate::egress::policy::{Policy, Target};
     use crate::limits::{FIRST_BYTE_TIMEOUT, Limits};
+
+    #[test]
+    fn the_clocks_are_compared_at_each_answer_with_a_date() {
+        let meter = Meter::default();
+        let mut headers = http::HeaderMap::new();
+        meter.answered(&headers, 784_111_777_000);
+        assert_eq!(meter.skew_ms(), None);
+        headers.insert("date", http::HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+        meter.answered(&headers, 784_111_777_000 + 60_000);
+        assert_eq!(meter.skew_ms(), Some(-60_000));
+        meter.answered(&headers, 784_111_777_000 - 300_000);
+        headers.insert("date", http::HeaderValue::from_static("soon"));
+        meter.answered(&headers, 0);
+        assert_eq!(meter.skew_ms(), Some(300_000));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_logged_once_a_minute_and_not_for_any_number_of_hosts() {

@@ -8,23 +8,25 @@ use std::path::Path;
 
 use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
 
-use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT};
+use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT, OPENINGS_MAX};
 use crate::error::{Error, Result};
 
 /// "hrjl", as SQLite's `application_id`: a journal of this program.
 const APPLICATION: i64 = 0x6872_6a6c;
 /// The version of the tables below, as SQLite's `user_version`.
-const LAYOUT: i64 = 2;
+const LAYOUT: i64 = 3;
 /// Bytes of a page, so that a delivery of a few KiB fits into one.
 const PAGE_BYTES: u32 = 8_192;
 
 const TABLES: &str = "
+    CREATE TABLE openings (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, after INTEGER NOT NULL);
     CREATE TABLE connections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
     CREATE TABLE deliveries (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         connection INTEGER NOT NULL,
         bytes INTEGER NOT NULL,
         appended_at_ms INTEGER NOT NULL,
+        acknowledged_at_ms INTEGER,
         received_at_ms INTEGER NOT NULL,
         checksum INTEGER NOT NULL,
         method TEXT NOT NULL,
@@ -32,7 +34,10 @@ const TABLES: &str = "
         headers BLOB NOT NULL,
         body BLOB NOT NULL
     );
-    CREATE INDEX deliveries_in_order ON deliveries (connection, seq, bytes);
+    CREATE INDEX deliveries_queued ON deliveries (connection, seq, bytes) WHERE acknowledged_at_ms IS NULL;
+    CREATE INDEX deliveries_kept ON deliveries (connection, seq, bytes) WHERE acknowledged_at_ms IS NOT NULL;
+    CREATE INDEX deliveries_kept_by_age ON deliveries (acknowledged_at_ms, seq, bytes)
+        WHERE acknowledged_at_ms IS NOT NULL;
     CREATE TABLE dead_letters (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         seq INTEGER NOT NULL,
@@ -113,6 +118,16 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<D
     Ok(database)
 }
 
+/// Remembers that a process owns the journal from now on; returns the id of the opening.
+pub(super) fn note_opening(database: &Database) -> rusqlite::Result<String> {
+    let forget = "DELETE FROM openings WHERE number <= (SELECT max(number) FROM openings) - ?1";
+    database.execute(forget, [OPENINGS_MAX.cast_signed()])?;
+    let note = "
+        INSERT INTO openings (id, after) SELECT lower(hex(randomblob(16))), coalesce(max(seq), 0)
+        FROM sqlite_sequence WHERE name = 'deliveries' RETURNING id";
+    database.query_row(note, [], |row| row.get(0))
+}
+
 /// Opens the file for reading.
 pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Database> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -155,6 +170,8 @@ pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 fn settle(database: &Database, limits: &JournalLimits) -> rusqlite::Result<bool> {
     database.set_prepared_statement_cache_capacity(64);
     database.pragma_update(None, "page_size", PAGE_BYTES)?;
+    // Both take effect in a new file only.
+    database.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = database.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     database.pragma_update(None, "synchronous", "FULL")?;
     let sync: i64 = database.pragma_query_value(None, "synchronous", |row| row.get(0))?;

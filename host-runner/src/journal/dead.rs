@@ -3,9 +3,9 @@
 //! | cause | reason | decided in |
 //! |---|---|---|
 //! | `refused` | the component rejects the delivery: forged, unusable, not permitted | `actor/triage.rs` |
-//! | `unusable` | the sink cannot store its rows | `actor/head_of_line.rs` |
-//! | `defect` | the component trapped or failed internally, three times | `actor/head_of_line.rs` |
-//! | `alone` | it failed for ten minutes while other calls succeeded | `actor/head_of_line.rs` |
+//! | `unusable` | the sink cannot store its rows | `actor/waiting.rs` |
+//! | `defect` | the component trapped or failed internally, three times | `actor/waiting.rs` |
+//! | `alone` | it failed for ten minutes while other calls succeeded | `actor/waiting.rs` |
 //! | `expired` | it was queued for seven days | `journal/transaction.rs` |
 //! | `corrupt` | its checksum does not match | `journal.rs`, `journal/recovery.rs` |
 //!

@@ -46,6 +46,8 @@ pub(super) struct Account {
 pub(super) struct Ledger {
     accounts: HashMap<String, Account>,
     names: HashMap<i64, String>,
+    /// Acknowledged deliveries of all connections.
+    pub(super) kept: Tally,
     /// SQLite's `data_version` when this was loaded: it changes with commits of other database connections.
     pub(super) version: i64,
 }
@@ -59,7 +61,8 @@ impl Ledger {
         while let Some(row) = rows.next()? {
             ledger.insert(row.get(1)?, row.get(0)?);
         }
-        let sums = "SELECT connection, count(*), sum(bytes), max(seq) FROM deliveries GROUP BY connection";
+        let sums = "SELECT connection, count(*), sum(bytes), max(seq) FROM deliveries
+            WHERE acknowledged_at_ms IS NULL GROUP BY connection";
         for (id, tally, last) in sum(database, sums)? {
             if let Some(account) = ledger.by_id(id) {
                 (account.pending, account.last) = (tally, last);
@@ -71,6 +74,9 @@ impl Ledger {
                 account.dead = tally;
             }
         }
+        let kept = "SELECT 0, count(*), coalesce(sum(bytes), 0), 0 FROM deliveries
+            WHERE acknowledged_at_ms IS NOT NULL";
+        ledger.kept = sum(database, kept)?.first().map(|(_, tally, _)| *tally).unwrap_or_default();
         Ok(ledger)
     }
 

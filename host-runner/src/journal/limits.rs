@@ -16,14 +16,37 @@ pub const DEAD_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of the file, for all connections together.
 pub const FILE_BYTES_MAX: u64 = 64 << 30;
 
+/// Time for which an acknowledged delivery is kept: a sink that is restored from a backup of the last hour,
+/// or whose disk lost a commit, gets it again.
+pub const KEPT_AGE: Duration = Duration::from_secs(3600);
+/// Bytes of acknowledged deliveries, of all connections together; the oldest are deleted first.
+pub const KEPT_BYTES_MAX: u64 = 256 << 20;
+
+/// Acknowledged deliveries that are deleted in one transaction, so that appends do not wait for it.
+pub(super) const EVICT_COUNT_MAX: usize = 10_000;
+/// Records of a connection that are moved or deleted in one transaction.
+pub(super) const MOVE_COUNT_MAX: usize = 500;
+/// Openings that are remembered: a position of an older one counts as one of another journal.
+pub(super) const OPENINGS_MAX: u64 = 1_000;
+/// Waiting deliveries that a position names. Beyond them it ends before the next one.
+pub(super) const WAITING_MAX: usize = 1_000;
+/// How long to wait for a process that owns the journal: a server stops within ten seconds.
+pub(super) const OWNER_TIMEOUT: Duration = Duration::from_secs(12);
 /// Commands queued for one commit. Each append belongs to a connection of the ingress, whose limit is lower.
 pub(super) const QUEUE_MAX: usize = 65_536;
+/// Bytes of the queued commands, several times what the ingress holds at a time: a disk that hangs while
+/// senders come again does not fill the memory.
+pub(super) const QUEUE_BYTES_MAX: usize = 512 << 20;
 /// Deliveries of one transaction: a fifth of a second at full load, which bounds the wait for the next one.
 pub(super) const BATCH_COUNT_MAX: usize = 4_096;
 /// Bytes of one transaction; a single delivery may exceed it.
 pub(super) const BATCH_BYTES_MAX: usize = 32 << 20;
-/// How often the writer checks for old deliveries and for changes by other processes.
+/// How often the writer checks for changes by other processes and for space to return.
 pub(super) const TICK: Duration = Duration::from_secs(1);
+/// How often the writer checks for old deliveries, in [`TICK`]s.
+pub(super) const EXPIRE_TICKS: u32 = 60;
+/// Free pages of the file that are returned to the disk in one tick: 16 MiB.
+pub(super) const VACUUM_PAGES: u32 = 2_048;
 /// Deliveries that expire in one transaction, so that appends do not wait for it.
 pub(super) const EXPIRE_COUNT_MAX: usize = 500;
 /// How long to wait for another process that writes to the file; its commands take milliseconds.
@@ -51,6 +74,8 @@ pub struct JournalLimits {
     pub dead_bytes: u64,
     /// Bytes of the file.
     pub file_bytes: u64,
+    /// Bytes of acknowledged deliveries, of all connections together.
+    pub kept_bytes: u64,
 }
 
 impl JournalLimits {
@@ -69,6 +94,7 @@ impl Default for JournalLimits {
             dead_count: DEAD_COUNT_MAX,
             dead_bytes: DEAD_BYTES_MAX,
             file_bytes: FILE_BYTES_MAX,
+            kept_bytes: KEPT_BYTES_MAX,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of the database.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::dead::Failure;
 use super::delivery::AppendError;
-use super::limits::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, QUEUE_MAX};
+use super::limits::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, QUEUE_BYTES_MAX, QUEUE_MAX};
 use super::record::Record;
 use crate::error::Result;
 
@@ -23,11 +23,42 @@ pub(super) enum Command {
 
 /// Every command but an append. Answers the `seq`s or ids concerned where the caller needs them.
 pub(super) enum Change {
-    Acknowledge { connection: String, through: u64 },
-    DeadLetter { connection: String, seq: u64, failure: Box<Failure> },
-    Replay { ids: Vec<u64> },
-    Drop { ids: Vec<u64> },
-    Expire { now_ms: u64 },
+    Acknowledge {
+        connection: String,
+        through: u64,
+        waiting: BTreeSet<u64>,
+    },
+    /// Acknowledges through a position, and queues acknowledged deliveries behind it again.
+    Resume {
+        connection: String,
+        through: u64,
+        waiting: BTreeSet<u64>,
+    },
+    DeadLetter {
+        connection: String,
+        seq: u64,
+        failure: Box<Failure>,
+    },
+    Replay {
+        ids: Vec<u64>,
+    },
+    Drop {
+        ids: Vec<u64>,
+    },
+    Expire {
+        now_ms: u64,
+    },
+    /// Gives the records of a connection to another one: some of them, until none is left.
+    Move {
+        from: String,
+        to: String,
+    },
+    /// Deletes the records of a connection: some of them, until none is left.
+    Clear {
+        connection: String,
+    },
+    /// Deletes all acknowledged deliveries.
+    Evict,
 }
 
 /// The queue is full or closed.
@@ -44,6 +75,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Command>,
+    bytes: usize,
     closed: bool,
 }
 
@@ -60,9 +92,13 @@ impl Queue {
     /// Adds a command, unless the queue is full or closed.
     pub(super) fn push(&self, command: Command) -> Result<(), Refused> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.closed || state.waiting.len() >= QUEUE_MAX {
+        let bytes = command.bytes();
+        // A change has no bytes: it frees space, and is not refused because appends wait.
+        let is_full = bytes > 0 && !state.waiting.is_empty() && state.bytes + bytes > QUEUE_BYTES_MAX;
+        if state.closed || state.waiting.len() >= QUEUE_MAX || is_full {
             return Err(Refused);
         }
+        state.bytes += bytes;
         state.waiting.push_back(command);
         let first = state.waiting.len() == 1;
         drop(state);
@@ -90,6 +126,7 @@ impl Queue {
             count += 1;
             bytes += command.bytes();
         }
+        state.bytes -= bytes;
         Some(state.waiting.drain(..count).collect())
     }
 
@@ -105,6 +142,7 @@ impl Queue {
         self.close();
         let waiting = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.bytes = 0;
             std::mem::take(&mut state.waiting)
         };
         drop(waiting);
@@ -115,7 +153,7 @@ impl Queue {
 mod tests {
     use std::time::Duration;
 
-    use super::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, Change, Command, QUEUE_MAX, Queue};
+    use super::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, Change, Command, QUEUE_BYTES_MAX, QUEUE_MAX, Queue};
     use crate::delivery::Delivery;
     use crate::journal::record::Record;
 
@@ -157,6 +195,17 @@ mod tests {
         let sizes: Vec<usize> =
             std::iter::from_fn(|| queue.take(Duration::ZERO).map(|taken| taken.len())).take(4).collect();
         assert_eq!(sizes, [1, 1, 2, 0]);
+    }
+
+    #[test]
+    fn queued_bytes_are_bounded_and_changes_are_not_refused_because_of_them() {
+        let queue = Queue::default();
+        let bytes = QUEUE_BYTES_MAX / 4;
+        assert_eq!([0; 4].map(|_| queue.push(append(bytes)).is_ok()), [true, true, true, false]);
+        assert!(queue.push(change()).is_ok());
+        assert_eq!(queue.take(Duration::ZERO).map(|taken| taken.len()), Some(1));
+        assert!(queue.push(append(bytes)).is_ok(), "there is room again");
+        assert!(Queue::default().push(append(QUEUE_BYTES_MAX + 1)).is_ok(), "one of any size");
     }
 
     #[test]

@@ -13,15 +13,21 @@ use super::dead::{Cause, DeadLetter, DeadRecord, Failure};
 use super::delivery::Stored;
 use super::ledger::Tally;
 use super::limits::READERS_KEPT;
+use super::position::Opening;
 use super::record::Raw;
 use crate::error::Result;
 
 const NEXT: &str = "
     SELECT seq, bytes, received_at_ms, checksum, method, path, headers, body FROM deliveries
-    WHERE connection = (SELECT id FROM connections WHERE name = ?1) AND seq > ?2 ORDER BY seq LIMIT ?3";
+    WHERE connection = (SELECT id FROM connections WHERE name = ?1) AND seq > ?2
+        AND acknowledged_at_ms IS NULL
+    ORDER BY seq LIMIT ?3";
 const OLDEST: &str = "
     SELECT received_at_ms FROM deliveries
-    WHERE connection = (SELECT id FROM connections WHERE name = ?1) ORDER BY seq LIMIT 1";
+    WHERE connection = (SELECT id FROM connections WHERE name = ?1) AND acknowledged_at_ms IS NULL
+    ORDER BY seq LIMIT 1";
+const OPENINGS: &str = "SELECT id, after FROM openings ORDER BY number";
+const LAST_SEQ: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deliveries'";
 const LETTERS: &str = "
     SELECT d.id, d.seq, c.name, received_at_ms, bytes, cause, kind, code, reason, hint, attempts,
         first_failed_at_ms, dead_at_ms
@@ -83,6 +89,17 @@ impl Readers {
         })
     }
 
+    /// The openings of the file, oldest first, and the last number that it has used.
+    pub(super) fn openings(&self) -> Result<(Vec<Opening>, u64)> {
+        self.read(|database| {
+            let mut statement = database.prepare_cached(OPENINGS)?;
+            let openings =
+                statement.query_map([], |row| Ok(Opening { id: row.get(0)?, after: number(row, 1)? }));
+            let openings = openings?.collect::<rusqlite::Result<_>>()?;
+            Ok((openings, database.query_row(LAST_SEQ, [], |row| number(row, 0))?))
+        })
+    }
+
     pub(super) fn dead_letters(
         &self,
         connection: Option<&str>,
@@ -106,13 +123,16 @@ impl Readers {
         let tally = |database: &Database, table: &str| {
             let sql = format!(
                 "SELECT count(*), coalesce(sum(bytes), 0) FROM {table}
-                 WHERE connection = (SELECT id FROM connections WHERE name = ?1)"
+                 AND connection = (SELECT id FROM connections WHERE name = ?1)"
             );
             let mut statement = database.prepare_cached(&sql)?;
             statement
                 .query_row([connection], |row| Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? }))
         };
-        self.read(|database| Ok((tally(database, "deliveries")?, tally(database, "dead_letters")?)))
+        self.read(|database| {
+            let queued = tally(database, "deliveries WHERE acknowledged_at_ms IS NULL")?;
+            Ok((queued, tally(database, "dead_letters WHERE true")?))
+        })
     }
 
     pub(super) fn dead_letter(&self, id: u64) -> Result<Option<DeadRecord>> {

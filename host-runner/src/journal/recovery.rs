@@ -8,12 +8,13 @@
 //! | damaged record | a checksum that does not match | becomes a dead letter, cause `corrupt` |
 //! | unreadable | no database, or damaged beyond a record | is set aside; its readable records are copied |
 //! | half copied | a start-up was killed in the case above | is copied again; duplicates do no harm |
-//! | shared | another process has it open | is opened as it is; that process has repaired it |
+//! | owned | another process has it open | is waited for, then an error |
 //! | foreign, other layout, no access | – | an error; the file stays as it is |
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection as Database;
 
@@ -21,10 +22,14 @@ use super::JournalLimits;
 use super::database::{self, Trouble, failure, number, trouble};
 use super::dead::{Cause, Failure};
 use super::ledger::{Ledger, Tally};
+use super::limits::OWNER_TIMEOUT;
 use super::reader::raw;
 use super::salvage::{self, Replaced};
 use super::transaction::move_to_dead;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Origin, Result};
+
+/// Between two attempts to get the lock.
+const OWNER_POLL: Duration = Duration::from_millis(50);
 
 /// The result of a start-up. The caller decides whether damage is a reason to stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +40,6 @@ pub struct RecoveryReport {
     pub corrupt: u64,
     /// Set if the file could not be read and was replaced.
     pub replaced: Option<Replaced>,
-    /// Another process has the journal open; nothing was verified.
-    pub shared: bool,
 }
 
 /// The records of a connection in the journal.
@@ -73,9 +76,6 @@ impl std::fmt::Display for RecoveryReport {
             let Replaced { saved, saved_dead, lost, .. } = replaced;
             write!(f, "saved {saved} deliveries and {saved_dead} dead letters, lost at least {lost}")?;
         }
-        if self.shared {
-            f.write_str("; another process has it open")?;
-        }
         Ok(())
     }
 }
@@ -84,16 +84,15 @@ impl std::fmt::Display for RecoveryReport {
 pub(super) struct Opened {
     pub(super) database: Database,
     pub(super) ledger: Ledger,
-    pub(super) report: RecoveryReport,
+    /// The id of the owner's opening.
+    pub(super) opening: String,
+    /// The lock of the process that owns the journal.
     pub(super) owner: Option<File>,
 }
 
-/// Opens the file and repairs it, unless another process has it open.
-pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opened> {
+/// Opens the file as its owner and repairs it.
+pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<(Opened, RecoveryReport)> {
     let owner = own(path)?;
-    if owner.is_none() {
-        return open_shared(path, limits, now_ms);
-    }
     let mut report = RecoveryReport::default();
     let first = database::open(path, limits, now_ms)
         .and_then(|database| verify(database, now_ms).map_err(|error| trouble(path, &error)));
@@ -112,36 +111,51 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<O
     while let Some(replaced) = salvage::resume(path, &mut database)? {
         report.replaced = Some(replaced);
     }
-    let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
+    let failed = |error: rusqlite::Error| failure(path, &error);
+    let opening = database::note_opening(&database).map_err(failed)?;
+    let ledger = Ledger::load(&database).map_err(failed)?;
     report.connections = connections(&ledger);
-    Ok(Opened { database, ledger, report, owner })
+    Ok((Opened { database, ledger, opening, owner: Some(owner) }, report))
 }
 
-/// Locks the journal for repair until the file is closed; none if another process has the lock.
-fn own(path: &Path) -> Result<Option<File>> {
+/// Locks the journal until the file is closed. Waits for another process that owns it.
+fn own(path: &Path) -> Result<File> {
     let path = path.with_extension("lock");
     let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+    let started = Instant::now();
+    let mut is_told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) if started.elapsed() >= OWNER_TIMEOUT => {
+                let message = format!("{}: another server has this data folder", path.display());
+                return Err(Error::new(Origin::State, Kind::Unavailable, message)
+                    .hint("stop it, or give each server its own folder with --data"));
+            }
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            let seconds = OWNER_TIMEOUT.as_secs();
+            tracing::warn!(lock = %path.display(), seconds, "another server has this data folder: waiting");
+        }
+        std::thread::sleep(OWNER_POLL);
     }
 }
 
-fn open_shared(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opened> {
+/// Opens the file beside its owner: verifies and repairs nothing.
+pub(super) fn join(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opened> {
     let database = database::open(path, limits, now_ms).map_err(|trouble| match trouble {
         Trouble::Unreadable(reason) => {
             Error::state(format!("journal {}: unreadable: {reason}", path.display()))
-                .hint("restart the process that has it open: it then repairs the journal")
+                .hint("start `serve`: it repairs the journal when it opens it")
         }
         Trouble::Other(error) => error,
     })?;
     let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
-    let report =
-        RecoveryReport { connections: connections(&ledger), shared: true, ..RecoveryReport::default() };
-    Ok(Opened { database, ledger, report, owner: None })
+    Ok(Opened { database, ledger, opening: String::new(), owner: None })
 }
 
 fn connections(ledger: &Ledger) -> Vec<RecoveredConnection> {
@@ -185,4 +199,4 @@ fn verify(mut database: Database, now_ms: u64) -> rusqlite::Result<(Database, u6
 
 const VERIFY: &str = "
     SELECT seq, connection, bytes, received_at_ms, checksum, method, path, headers, body
-    FROM deliveries ORDER BY seq";
+    FROM deliveries WHERE acknowledged_at_ms IS NULL ORDER BY seq";

@@ -21,11 +21,12 @@ const UNDER_WAY: &str = ".salvaging-";
 const DONE: &str = ".unreadable-";
 
 const PENDING: &str = "
-    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, appended_at_ms
+    SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, appended_at_ms,
+        acknowledged_at_ms
     FROM deliveries r JOIN connections c ON c.id = r.connection";
 const APPEND: &str = "
     INSERT INTO deliveries (connection, received_at_ms, checksum, method, path, headers, body,
-        bytes, appended_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        bytes, appended_at_ms, acknowledged_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const DEAD: &str = "
     SELECT c.name, received_at_ms, checksum, method, path, headers, body, bytes, seq,
         cause, kind, code, reason, hint, attempts, first_failed_at_ms, dead_at_ms
@@ -150,6 +151,7 @@ fn copy(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
             };
             let Copied { connection, raw, values } = record;
             let checksum = Value::Integer(raw.checksum);
+            let is_kept = values.last().is_some_and(|acknowledged| *acknowledged != Value::Null);
             let headers = raw.headers.clone();
             let (delivery, wrong) = raw.decode(&connection);
             if wrong.is_some() {
@@ -168,7 +170,11 @@ fn copy(from: &Path, into: &mut Database) -> rusqlite::Result<Saved> {
             ];
             let values = fixed.into_iter().chain(values);
             transaction.prepare_cached(insert)?.execute(params_from_iter(values))?;
-            *(if table == "deliveries" { &mut saved.pending } else { &mut saved.dead }) += 1;
+            match table {
+                "deliveries" if is_kept => {}
+                "deliveries" => saved.pending += 1,
+                _ => saved.dead += 1,
+            }
         }
     }
     transaction.commit()?;

@@ -10,7 +10,7 @@ use super::database::number;
 use super::dead::{Cause, Failure, UNPROVED};
 use super::delivery::AppendError;
 use super::ledger::{Account, Ledger, Tally};
-use super::limits::{EXPIRE_COUNT_MAX, JournalLimits};
+use super::limits::{EXPIRE_COUNT_MAX, JournalLimits, KEPT_AGE};
 use super::queue::{Change, Command};
 use super::reader::raw;
 use super::record::Record;
@@ -39,10 +39,8 @@ const LETTER: &str = "
     SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body
     FROM dead_letters WHERE id = ?1";
 const OLD: &str = "
-    SELECT seq, appended_at_ms FROM deliveries WHERE connection = ?1 ORDER BY seq LIMIT ?2";
-const TALLY: &str = "
-    SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_in_order
-    WHERE connection = ?1 AND seq <= ?2";
+    SELECT seq, appended_at_ms FROM deliveries WHERE connection = ?1 AND acknowledged_at_ms IS NULL
+    ORDER BY seq LIMIT ?2";
 
 /// The open transaction.
 pub(super) struct Transaction<'a> {
@@ -50,6 +48,10 @@ pub(super) struct Transaction<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) limits: &'a JournalLimits,
     pub(super) now_ms: u64,
+    /// The time by which deliveries age: it never jumps while the process runs.
+    pub(super) age_ms: u64,
+    /// Whether acknowledged deliveries are kept. In a full file they are deleted at once.
+    pub(super) keeps: bool,
     /// Connections whose account changed.
     pub(super) touched: &'a mut Vec<String>,
     /// Connections with a missed delivery, and the reason.
@@ -74,15 +76,31 @@ impl Transaction<'_> {
 
     fn change(&mut self, change: &Change) -> rusqlite::Result<Result<Vec<u64>>> {
         match change {
-            Change::Acknowledge { connection, through } => self.acknowledge(connection, *through).map(Ok),
+            Change::Acknowledge { connection, through, waiting } => {
+                self.acknowledge(connection, *through, waiting).map(|()| Ok(Vec::new()))
+            }
+            Change::Resume { connection, through, waiting } => {
+                self.acknowledge(connection, *through, waiting)?;
+                self.queue_again(connection, *through, waiting).map(Ok)
+            }
             Change::DeadLetter { connection, seq, failure } => self.dead_letter(connection, *seq, failure),
             Change::Replay { ids } => self.replay(ids),
             Change::Drop { ids } => self.drop(ids).map(Ok),
-            Change::Expire { now_ms } => self.expire(*now_ms).map(Ok),
+            Change::Expire { now_ms } => {
+                self.evict(now_ms.saturating_sub(KEPT_AGE.as_millis() as u64), |kept| kept.count == 0)?;
+                self.expire(*now_ms).map(Ok)
+            }
+            Change::Move { from, to } => self.move_to(from, to),
+            Change::Clear { connection } => self.clear(connection).map(Ok),
+            Change::Evict => self.evict(u64::MAX, |kept| kept.count == 0).map(Ok),
         }
     }
 
-    fn append(&mut self, connection: &str, record: &Record) -> rusqlite::Result<Result<u64, AppendError>> {
+    pub(super) fn append(
+        &mut self,
+        connection: &str,
+        record: &Record,
+    ) -> rusqlite::Result<Result<u64, AppendError>> {
         let account = self.ledger.open(self.database, connection)?;
         let one = Tally { count: 1, bytes: record.bytes as u64 };
         if !account.pending.has_room(one, self.limits.count, self.limits.bytes) {
@@ -93,7 +111,7 @@ impl Transaction<'_> {
         let seq = self.database.prepare_cached(APPEND)?.insert(params![
             account.id,
             one.bytes.cast_signed(),
-            self.now_ms.cast_signed(),
+            self.age_ms.cast_signed(),
             delivery.received_at_ms.cast_signed(),
             record.checksum,
             delivery.method,
@@ -107,20 +125,6 @@ impl Transaction<'_> {
         Ok(Ok(seq.cast_unsigned()))
     }
 
-    fn acknowledge(&mut self, connection: &str, through: u64) -> rusqlite::Result<Vec<u64>> {
-        let Some(account) = self.ledger.account_mut(connection) else { return Ok(Vec::new()) };
-        let through = i64::try_from(through).unwrap_or(i64::MAX);
-        let deleted =
-            self.database.prepare_cached(TALLY)?.query_row(params![account.id, through], |row| {
-                Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
-            })?;
-        let sql = "DELETE FROM deliveries WHERE connection = ?1 AND seq <= ?2";
-        self.database.prepare_cached(sql)?.execute(params![account.id, through])?;
-        account.pending.subtract(deleted);
-        self.touch(connection);
-        Ok(Vec::new())
-    }
-
     /// Returns the evicted: ids of dead letters, or the `seq` of the delivery itself.
     fn dead_letter(
         &mut self,
@@ -128,7 +132,8 @@ impl Transaction<'_> {
         seq: u64,
         failure: &Failure,
     ) -> rusqlite::Result<Result<Vec<u64>>> {
-        let sql = "SELECT bytes FROM deliveries WHERE seq = ?1 AND connection = ?2";
+        let sql = "SELECT bytes FROM deliveries
+            WHERE seq = ?1 AND connection = ?2 AND acknowledged_at_ms IS NULL";
         let id = self.ledger.account(connection).map(|account| account.id);
         let mut find = self.database.prepare_cached(sql)?;
         let bytes = find.query_row(params![seq.cast_signed(), id], |row| number(row, 0)).optional()?;
@@ -195,7 +200,7 @@ impl Transaction<'_> {
         let mut seqs = Vec::with_capacity(moves.len());
         for (id, connection, one) in moves {
             let Some(account) = self.ledger.account_mut(&connection) else { continue };
-            let params = params![id.cast_signed(), self.now_ms.cast_signed()];
+            let params = params![id.cast_signed(), self.age_ms.cast_signed()];
             let seq = self.database.prepare_cached(REPLAY)?.insert(params)?.cast_unsigned();
             self.database
                 .prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?
@@ -252,7 +257,7 @@ impl Transaction<'_> {
         Ok(expired)
     }
 
-    fn touch(&mut self, connection: &str) {
+    pub(super) fn touch(&mut self, connection: &str) {
         if self.touched.last().is_none_or(|last| last != connection) {
             self.touched.push(connection.to_owned());
         }
@@ -304,7 +309,7 @@ pub(super) fn move_to_dead(
     Ok(())
 }
 
-fn dead_letters_full(connection: &str) -> Error {
+pub(super) fn dead_letters_full(connection: &str) -> Error {
     Error::new(
         Origin::State,
         Kind::Unavailable,
@@ -316,7 +321,7 @@ fn dead_letters_full(connection: &str) -> Error {
     )
 }
 
-fn journal_full(connection: &str) -> Error {
+pub(super) fn journal_full(connection: &str) -> Error {
     Error::new(Origin::State, Kind::Unavailable, format!("connection `{connection}`: its journal is full"))
         .hint("replay fewer at a time, or wait until deliveries have been applied")
 }

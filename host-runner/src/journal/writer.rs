@@ -14,7 +14,7 @@ use rusqlite::{Connection as Database, TransactionBehavior};
 use super::database::{self, Trouble, failure};
 use super::delivery::AppendError;
 use super::ledger::{Ledger, version};
-use super::limits::{JournalLimits, TICK};
+use super::limits::{EXPIRE_TICKS, JournalLimits, TICK, VACUUM_PAGES};
 use super::notifier::Notifier;
 use super::queue::{Change, Command, Queue};
 use super::transaction::{Outcome, Transaction};
@@ -26,6 +26,31 @@ pub(super) struct Writer {
     limits: JournalLimits,
     open: Option<(Database, Ledger)>,
     notifier: Arc<Notifier>,
+    clock: Clock,
+    ticks: u32,
+    /// Whether this process owns the journal: deliveries age by its clock alone.
+    expires: bool,
+}
+
+/// The time by which deliveries age: that of the machine at start-up, and monotonic from then on, so that a
+/// clock that jumps ahead makes no dead letters.
+struct Clock {
+    started: Instant,
+    started_ms: u64,
+}
+
+impl Clock {
+    /// Starts at the time of the machine, and not before the last delivery was appended.
+    fn start(database: &Database) -> Self {
+        let last = "SELECT appended_at_ms FROM deliveries ORDER BY seq DESC LIMIT 1";
+        let last = database.query_row(last, [], |row| database::number(row, 0)).unwrap_or(0);
+        Self { started: Instant::now(), started_ms: crate::clock::now_ms().max(last) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.started_ms.saturating_add(elapsed)
+    }
 }
 
 /// Abandons the queue when the thread ends, also by a panic.
@@ -44,8 +69,10 @@ impl Writer {
         database: Database,
         ledger: Ledger,
         notifier: Arc<Notifier>,
+        expires: bool,
     ) -> Self {
-        Self { path, limits, open: Some((database, ledger)), notifier }
+        let clock = Clock::start(&database);
+        Self { path, limits, open: Some((database, ledger)), notifier, clock, ticks: 0, expires }
     }
 
     pub(super) fn spawn(mut self, queue: Arc<Queue>) -> Result<JoinHandle<()>> {
@@ -84,28 +111,43 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: Vec<Command>) {
-        let error = match self.attempt(&batch) {
+        let error = match self.attempt(&batch, true) {
             Ok(outcomes) => return answer(batch, outcomes),
             Err(error) => error,
         };
+        // Kept deliveries give way to new ones.
+        if self.evict()
+            && let Ok(outcomes) = self.attempt(&batch, true)
+        {
+            return answer(batch, outcomes);
+        }
         tracing::error!(error = %error, waiting = batch.len(), "the journal cannot be written");
         // The other commands free space: they must not fail because appends do.
         let is_append = |command: &Command| matches!(command, Command::Append { .. });
         let (appends, changes): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_append);
-        let retry = !appends.is_empty() && !changes.is_empty();
         for append in &appends {
             if let Command::Append { connection, .. } = append {
                 self.notifier.missed.report(connection, "the journal could not be written");
             }
         }
         refuse(appends, &error);
-        match if retry { self.attempt(&changes) } else { Err(error) } {
+        if changes.is_empty() {
+            return;
+        }
+        match self.attempt(&changes, false) {
             Ok(outcomes) => answer(changes, outcomes),
             Err(error) => refuse(changes, &error),
         }
     }
 
-    fn attempt(&mut self, batch: &[Command]) -> Result<Vec<Outcome>> {
+    /// Deletes all acknowledged deliveries; true if there were any.
+    fn evict(&mut self) -> bool {
+        let (reply, _unused) = std::sync::mpsc::sync_channel(1);
+        let evicted = self.attempt(&[Command::Change { change: Change::Evict, reply }], false);
+        matches!(evicted.as_deref(), Ok([Outcome::Change(Ok(evicted))]) if !evicted.is_empty())
+    }
+
+    fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>> {
         // Stored again only after a commit: a failure closes it.
         let (mut database, mut ledger) = match self.open.take() {
             Some(open) => open,
@@ -124,6 +166,8 @@ impl Writer {
             ledger: &mut ledger,
             limits: &self.limits,
             now_ms,
+            age_ms: self.clock.now_ms(),
+            keeps,
             touched: &mut touched,
             missed: &mut missed,
         };
@@ -155,35 +199,53 @@ impl Writer {
             }
             Trouble::Other(error) => error,
         })?;
-        let ledger = Ledger::load(&database).map_err(|error| failure(&self.path, &error))?;
+        // After a failed sync the log may hold pages that are in memory alone: nothing is appended to it.
+        let failed = |error: rusqlite::Error| failure(&self.path, &error);
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+        let ledger = Ledger::load(&database).map_err(failed)?;
         self.notifier.publish_all(&ledger);
         Ok((database, ledger))
     }
 
-    /// Expires old deliveries, and notices changes by another process.
+    /// Expires old deliveries, notices changes by another process, and returns free space to the disk.
     fn tick(&mut self) {
-        let now_ms = crate::clock::now_ms();
+        let is_time = self.expires && self.ticks.is_multiple_of(EXPIRE_TICKS);
+        self.ticks = self.ticks.wrapping_add(1);
         if let Some((database, ledger)) = &self.open {
-            let oldest = "SELECT appended_at_ms FROM deliveries ORDER BY seq LIMIT 1";
-            let oldest = database
-                .prepare_cached(oldest)
-                .and_then(|mut find| find.query_map([], |row| database::number(row, 0))?.next().transpose());
             let changed = version(database).map(|version| version != ledger.version);
-            if let (Ok(oldest), Ok(false)) = (oldest, changed)
-                && !oldest.is_some_and(|at_ms| self.limits.is_expired(at_ms, now_ms))
+            if let Ok(false) = changed
+                && !is_time
             {
+                if let Err(error) = shrink(database) {
+                    tracing::debug!(%error, "the journal keeps its free space");
+                }
                 return;
             }
         }
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
-        let batch = vec![Command::Change { change: Change::Expire { now_ms }, reply }];
-        self.commit(batch);
+        // Without a change, the commit notices those of another process.
+        let nothing = Change::Drop { ids: Vec::new() };
+        let expire = Change::Expire { now_ms: self.clock.now_ms() };
+        self.commit(vec![Command::Change { change: if self.expires { expire } else { nothing }, reply }]);
         if let Ok(Ok(expired)) = answer.try_recv()
             && !expired.is_empty()
         {
             tracing::warn!(count = expired.len(), "deliveries waited too long and became dead letters");
         }
     }
+}
+
+/// Returns free pages to the disk, some at a time, once a quarter of the file is free.
+pub(super) fn shrink(database: &Database) -> rusqlite::Result<()> {
+    let count = |name: &str| database.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let (free, all) = (count("freelist_count")?, count("page_count")?);
+    if free < VACUUM_PAGES || free < all / 4 {
+        return Ok(());
+    }
+    let mut vacuum = database.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+    let mut rows = vacuum.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 fn answer(batch: Vec<Command>, outcomes: Vec<Outcome>) {
@@ -205,5 +267,25 @@ fn refuse(batch: Vec<Command>, error: &Error) {
             }
             Command::Change { reply, .. } => drop(reply.send(Err(error.clone()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+    use crate::journal::{Journal, JournalLimits};
+
+    #[test]
+    fn deliveries_age_from_their_own_time_when_the_clock_went_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.db");
+        let (_journal, _) = Journal::open(&path, JournalLimits::default()).expect("opened");
+        let database = rusqlite::Connection::open(&path).expect("opened");
+        let ahead_ms = crate::clock::now_ms() + 1_000_000;
+        let append = "INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum,
+            method, path, headers, body) VALUES (1, 1, ?1, 1, 1, '', '', x'', x'')";
+        database.execute(append, [ahead_ms.cast_signed()]).expect("appended");
+        let clock = Clock::start(&database);
+        assert!(clock.now_ms() >= ahead_ms && clock.now_ms() < ahead_ms + 60_000);
     }
 }

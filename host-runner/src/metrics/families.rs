@@ -73,6 +73,8 @@ enum Value {
     Integer(u64),
     /// Exported in seconds, Prometheus' unit for time.
     Milliseconds(u64),
+    /// The same, of a difference.
+    Difference(i64),
 }
 
 impl Sample<'_> {
@@ -105,6 +107,8 @@ macro_rules! counters {
 counters! {
     /// Changes committed in the sink, by how each was found.
     changes("table", "change_source");
+    /// Changes of deliveries that were older than the stored row, and were ignored.
+    changes_stale();
     /// Dead letters evicted because there was no room.
     dead_letters_evicted();
     /// Deliveries whose changes are committed in the sink.
@@ -143,7 +147,7 @@ const GAUGES: &[Family] = &[
     }),
     gauge(
         "delivery_queue_blocked",
-        "1 while the first delivery of the queue fails and those behind it wait.",
+        "1 while a delivery that failed waits for another attempt; others pass it.",
         &[],
         |one, _| vec![Sample::of(Value::Integer(u64::from(one.readings.queue_blocked)))],
     ),
@@ -161,6 +165,14 @@ const GAUGES: &[Family] = &[
         "Age of the oldest queued delivery; 0 when none is queued.",
         &[],
         |one, now_ms| vec![Sample::of(Value::Milliseconds(one.oldest_age_ms(now_ms).unwrap_or(0)))],
+    ),
+    gauge(
+        "source_clock_skew_seconds",
+        "By how much the source's clock is ahead of this machine's; absent before the first answer.",
+        &[],
+        |one, _| {
+            one.readings.source_skew_ms.map(|ms| Sample::of(Value::Difference(ms))).into_iter().collect()
+        },
     ),
     gauge(
         "source_credits_left",
@@ -220,6 +232,7 @@ pub fn encode(mut encoder: DescriptorEncoder<'_>, all: &[ConnectionStatus], now_
                         metric.encode_counter::<NoLabelSet, u64, f64>(&count, None)?;
                     }
                     (_, Value::Integer(value)) => metric.encode_gauge(&value)?,
+                    (_, Value::Difference(ms)) => metric.encode_gauge(&(ms as f64 / 1e3))?,
                     (_, Value::Milliseconds(ms)) => metric.encode_gauge(&(ms as f64 / 1e3))?,
                 }
             }

@@ -5,6 +5,7 @@ mod following;
 mod isolation;
 mod many;
 mod process;
+mod restores;
 mod retries;
 mod stopping;
 mod tls;
@@ -70,7 +71,7 @@ fn deliveries_become_rows_and_unusable_ones_dead_letters() {
 }
 
 #[test]
-fn full_dead_letters_block_the_queue_and_not_polling_until_some_are_dropped() {
+fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped() {
     let place = Place::new("rows = 3\n[serve]\npoll_interval = \"1s\"");
     let server = Server::start(&place);
     until_read(&server);
@@ -93,19 +94,35 @@ fn full_dead_letters_block_the_queue_and_not_polling_until_some_are_dropped() {
     server.deliver(&place, &event("things", "8", "create", later()));
     server.deliver(&place, &json!("nonsense"));
     server.deliver(&place, &event("things", "9", "create", later()));
-    eventually("a blocked queue", || server.metric("delivery_queue_blocked{") == Some(1.0));
-    eventually("the delivery before it", || live(&place) == "0 1 2 8");
+    eventually("a delivery that waits", || server.metric("delivery_queue_blocked{") == Some(1.0));
+    eventually("the others", || live(&place) == "0 1 2 8 9");
     let polled = || server.metric("table_last_poll_timestamp_seconds{").expect("polled");
     let (before, failures) =
         (polled(), || server.metric("errors_total{connection=\"tiny\",kind=\"unavailable\"}"));
     let failed = failures();
     eventually("polling", || polled() > before && failures() > failed);
     assert_eq!(server.metric("connection_state{connection=\"tiny\",state=\"running\"}"), Some(1.0));
-    assert_eq!((server.metric("delivery_queue_length"), live(&place)), (Some(2.0), "0 1 2 8".to_owned()));
+    assert_eq!(server.metric("delivery_queue_length"), Some(1.0));
     place.expect(&["dead-letters", "drop", "1"], 0);
-    eventually("the deliveries behind it", || live(&place) == "0 1 2 8 9");
-    assert_eq!(server.metric("delivery_queue_blocked{"), Some(0.0));
+    eventually("the last delivery", || server.metric("delivery_queue_length") == Some(0.0));
+    eventually("nothing that waits", || server.metric("delivery_queue_blocked{") == Some(0.0));
     server.stop();
+}
+
+#[test]
+fn what_a_removed_connection_left_in_the_journal_is_cleared_unless_a_process_runs_it() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    until_read(&server);
+    server.deliver(&place, &json!("nonsense"));
+    eventually("a dead letter", || server.metric("dead_letters{") == Some(1.0));
+    let refused = place.expect(&["dead-letters", "clear", "tiny"], 12);
+    assert!(refused.stderr.contains("in use by process"), "{refused:?}");
+    assert_eq!(place.json(&["dead-letters", "clear", "another"], 0)["records"], 0);
+    server.stop();
+    assert_eq!(place.json(&["dead-letters", "move", "another"], 0)["records"], 0);
+    assert_eq!(place.json(&["dead-letters", "clear", "tiny"], 0)["records"], 1);
+    assert_eq!(place.json(&["dead-letters", "list"], 0)["dead_letters"], json!([]));
 }
 
 #[test]
@@ -127,7 +144,7 @@ fn a_missed_delivery_causes_an_early_poll() {
 }
 
 #[test]
-fn a_delivery_that_fails_for_now_stays_first_in_the_queue_also_after_a_kill() {
+fn a_delivery_that_fails_for_now_waits_and_others_pass_it_also_after_a_kill() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
@@ -138,11 +155,30 @@ fn a_delivery_that_fails_for_now_stays_first_in_the_queue_also_after_a_kill() {
     eventually("a failure", || {
         server.metric("errors_total{connection=\"tiny\",kind=\"unavailable\"}") > Some(0.0)
     });
-    assert_eq!(live(&place), "0 1 2 7", "a later delivery overtook the failing one");
+    eventually("the delivery behind it", || live(&place) == "0 1 2 7 8");
+    eventually("its acknowledgment", || server.metric("delivery_queue_length") == Some(1.0));
+    let applied = place.query("SELECT journal || ' ' || applied_seq FROM _sync_journal");
     server.signal("-KILL");
     drop(server);
     let server = Server::start(&place);
-    eventually("both deliveries", || server.metric("delivery_queue_length") == Some(2.0));
+    server.deliver(&place, &event("things", "9", "create", later()));
+    eventually("the next one", || live(&place) == "0 1 2 7 8 9");
+    assert_eq!(server.metric("deliveries_applied_total{"), Some(1.0), "{applied}: others came again");
+    assert_eq!(server.metric("delivery_queue_blocked{"), Some(1.0));
+    server.stop();
+}
+
+#[test]
+fn deliveries_are_applied_while_the_source_does_not_tell_its_tables() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    until_read(&server);
+    server.stop();
+    place.configure("rows = 3\nfails_discover = true\nkind = \"unavailable\"\nretry_after_ms = 3600000");
+    let server = Server::start(&place);
+    eventually("a failure", || server.health()["connections"][0]["state"] == "waiting");
+    server.deliver(&place, &event("things", "9", "create", later()));
+    eventually("the delivery", || live(&place) == "0 1 2 9");
     server.stop();
 }
 
@@ -158,7 +194,7 @@ fn a_wrong_command_line_is_reported_before_anything_runs() {
     assert!(ran.stderr.contains("error: TLS: none.pem: "), "{ran:?}");
     let server = Server::start(&place);
     let ran = place.expect(&["serve", "--listen", "127.0.0.1:0"], 12);
-    assert!(ran.stderr.contains("connection `tiny`: in use by process"), "{ran:?}");
+    assert!(ran.stderr.contains("another server has this data folder"), "{ran:?}");
     server.stop();
 }
 

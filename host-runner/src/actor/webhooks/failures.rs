@@ -1,0 +1,108 @@
+//! Deliveries that failed: retried, taken again one by one, or given up, as [`crate::policy`] says.
+
+use tokio::time::Instant;
+
+use super::{Queue, blocking};
+use crate::actor::Stopped;
+use crate::actor::core::Core;
+use crate::actor::triage::Taken;
+use crate::actor::waiting::{Next, RETRY_MAX};
+use crate::clock::now_ms;
+use crate::error::{Error, Result};
+use crate::journal::{Cause, Failure};
+use crate::policy::{self, Batch, Disposition};
+
+impl Queue {
+    /// A call, or the commit of its rows, failed for all of its deliveries.
+    pub(super) async fn failed_as_a_whole(
+        &mut self,
+        core: &mut Core<'_>,
+        taken: &[Taken],
+        error: Error,
+    ) -> Result<bool, Stopped> {
+        let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Ok(false) };
+        let policy = policy::of(&error);
+        let is_single = taken.len() == 1;
+        match policy.batch {
+            Batch::OneByOne if !is_single => {
+                let (connection, deliveries) = (&self.name, taken.len());
+                tracing::info!(%connection, deliveries, %error, "taken again one by one");
+                core.meters.failed(&error);
+                self.batch_size.split(last.seq);
+                Ok(false)
+            }
+            Batch::OneByOne => self.retry_alone(core, first.seq, error).await,
+            Batch::Whole => {
+                let late = if is_single && policy.delivery == Disposition::RetryOrGiveUp {
+                    self.retry_alone(core, first.seq, error.clone()).await?
+                } else {
+                    false
+                };
+                // Every call fails the same way.
+                self.failures = self.failures.saturating_add(1);
+                core.meters.count(|readings| readings.queue_blocked = true);
+                let wait = core.backoff("receive", error, self.failures)?;
+                self.due = Instant::now() + wait.min(RETRY_MAX);
+                Ok(late)
+            }
+        }
+    }
+
+    /// The only delivery of a call failed with it.
+    async fn retry_alone(&mut self, core: &mut Core<'_>, seq: u64, error: Error) -> Result<bool, Stopped> {
+        self.through = self.through.max(seq);
+        self.retry(core, vec![(seq, error)]).await
+    }
+
+    /// Does with failed deliveries as the policy says. True if webhooks are late.
+    pub(super) async fn retry(
+        &mut self,
+        core: &mut Core<'_>,
+        failed: Vec<(u64, Error)>,
+    ) -> Result<bool, Stopped> {
+        let (mut is_late, mut first) = (false, None);
+        for (seq, error) in failed {
+            let disposition = policy::of(&error).delivery;
+            match self.waiting.failed(seq, disposition, Instant::now(), now_ms()) {
+                Next::GiveUp(cause) => match self.give_up(core, seq, cause, &error).await {
+                    Ok(()) => {
+                        self.waiting.settled(seq);
+                        continue;
+                    }
+                    Err(error) => first = first.or(Some(error)),
+                },
+                next => {
+                    is_late |= next == Next::RetryAndPoll;
+                    first = first.or(Some(error));
+                }
+            }
+        }
+        core.meters.count(|readings| readings.queue_blocked = !self.waiting.is_empty());
+        if let Some(error) = first {
+            let wait = core.backoff("receive", error, self.waiting.attempt())?;
+            self.waiting.back_off(Instant::now(), wait);
+        }
+        Ok(is_late)
+    }
+
+    pub(super) async fn give_up(
+        &self,
+        core: &mut Core<'_>,
+        seq: u64,
+        cause: Cause,
+        error: &Error,
+    ) -> Result<()> {
+        let (journal, name) = (self.journal.clone(), self.name.clone());
+        let (attempts, first_failed_at_ms) = self.waiting.attempts(seq, now_ms());
+        let failure = Failure::of(cause, error, attempts, first_failed_at_ms);
+        let evicted = blocking(move || journal.give_up(&name, seq, failure)).await?;
+        let (cause, kind) = (cause.name(), error.kind);
+        tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
+        core.meters.failed(error);
+        core.meters.count(|readings| {
+            readings.counters.deliveries_dead_lettered.add([], 1);
+            readings.counters.dead_letters_evicted.add([], evicted as u64);
+        });
+        Ok(())
+    }
+}
