@@ -69,7 +69,7 @@ pub struct Journal {
     inner: Arc<Inner>,
 }
 
-/// What of a connection is full.
+/// Which limits a connection has reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Full {
     /// Deliveries are rejected until some are applied.
@@ -96,7 +96,7 @@ struct Inner {
     limits: JournalLimits,
     readers: Readers,
     writer: Option<JoinHandle<()>>,
-    /// The id under which positions of this process are known; empty beside the owner.
+    /// The id under which positions of this process are known; empty unless it is the owner.
     opening: String,
     /// The lock of the process that owns the file.
     _owner: Option<std::fs::File>,
@@ -130,7 +130,7 @@ impl Journal {
         Ok((Self::run(path, limits, opened)?, report))
     }
 
-    /// Opens an existing journal beside its owner, if there is one: verifies and repairs nothing.
+    /// Opens an existing journal, which another process may own: verifies and repairs nothing.
     pub fn join(path: impl AsRef<Path>, limits: JournalLimits) -> Result<Self> {
         let opened = recovery::join(path.as_ref(), &limits, crate::clock::now_ms())?;
         Self::run(path.as_ref(), limits, opened)
@@ -221,7 +221,7 @@ impl Journal {
         self.change(Change::DeadLetter { connection, seq, failure }).map(|evicted| evicted.len())
     }
 
-    /// What of a connection is full. Reads memory alone.
+    /// Which limits a connection has reached. Reads memory alone.
     pub fn full(&self, connection: &str) -> Full {
         let (pending, dead) = self.inner.notifier.depth(connection);
         let limits = &self.inner.limits;

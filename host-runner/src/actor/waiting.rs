@@ -2,13 +2,12 @@
 //! attempted again and when it is given up. Pure: times are arguments.
 //!
 //! Others pass them. The sink orders the changes of a row by `as-of`, so the order of deliveries does not
-//! matter, also of those of one record, which only the component could tell. What matters is that none is
-//! forgotten.
+//! matter, also of those of one record, which only the component knows. None may be forgotten.
 //!
 //! After a failure one of them at a time is attempted, in turn, with growing waits; once one passes, all are.
-//! An outage ends by itself, and no delivery is given up for it. A delivery that fails several times, each time
-//! after the source has answered another call, fails alone: it becomes a dead letter, and polling brings its
-//! row.
+//! An outage ends by itself, and no delivery is given up for it. A delivery that fails several times, each
+//! time after the source has answered another call, fails alone: it becomes a dead letter, and polling brings
+//! its row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,8 +25,8 @@ const ALONE_MAX: u32 = 3;
 const WAITED_MIN: Duration = Duration::from_secs(10 * 60);
 /// A delivery that waits for longer is late: the tables of webhooks are polled early.
 const LATE: Duration = Duration::from_secs(60);
-/// Longest wait between two attempts, whatever the source asks for: one call tells whether a quota has room
-/// again.
+/// Longest wait between two attempts, even when the source asks for a longer one: one call shows whether a
+/// quota has room again.
 pub(super) const RETRY_MAX: Duration = Duration::from_secs(3 * 60);
 
 /// What to do with a delivery that failed.
@@ -119,7 +118,7 @@ impl Waiting {
         self.answers += 1;
     }
 
-    /// A delivery is applied, a dead letter, or gone. True if it waited: then the others are attempted.
+    /// A delivery is applied, a dead letter, or deleted. True if it waited: then the others are attempted.
     pub(super) fn settled(&mut self, seq: u64) -> bool {
         let has_waited = self.deliveries.remove(&seq).is_some();
         if has_waited {

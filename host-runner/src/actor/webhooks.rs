@@ -1,9 +1,9 @@
 //! Applies queued deliveries: take → translate → commit rows and position together → acknowledge.
 //!
 //! A delivery is settled once a committed position covers it; the journal may hold it for longer, and it is
-//! not taken again. One that fails for a reason that may pass waits ([`super::waiting`]), and others pass it. A
-//! batch that stops the component, or whose rows the sink cannot use, is taken again one by one, so that only
-//! the delivery at fault becomes a dead letter.
+//! not taken again. One that fails for a reason that may pass waits ([`super::waiting`]), and others pass it.
+//! A batch that stops the component, or whose rows the sink cannot use, is taken again one by one, so that
+//! only the delivery at fault becomes a dead letter.
 
 mod failures;
 

@@ -108,7 +108,7 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
         }
         DeadLetters::Replay(which) => {
             let ids = selected(which, &journal, name.as_deref())?;
-            // Each page is a transaction, so that a server beside it does not wait for all of them.
+            // Each page is a transaction, so that a server does not wait for all of them.
             for page in ids.chunks(PAGE) {
                 journal.replay(page)?;
             }

@@ -145,7 +145,7 @@ fn own(path: &Path) -> Result<File> {
     }
 }
 
-/// Opens the file beside its owner: verifies and repairs nothing.
+/// Opens the file, which another process may own: verifies and repairs nothing.
 pub(super) fn join(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opened> {
     let database = database::open(path, limits, now_ms).map_err(|trouble| match trouble {
         Trouble::Unreadable(reason) => {

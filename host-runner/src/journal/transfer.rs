@@ -1,6 +1,7 @@
-//! The records of a connection that was renamed or removed: moves them to another connection, or deletes them.
+//! The records of a connection that was renamed or removed: moves them to another connection, or deletes
+//! them.
 //!
-//! A checksum covers the connection's name, so moved records are written anew.
+//! A checksum covers the connection's name, so moved records are written again.
 
 use rusqlite::params;
 

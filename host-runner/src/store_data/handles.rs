@@ -1,8 +1,8 @@
 //! Host memory behind the handles of one instance: a budget in bytes for what the component puts there.
 //!
 //! wasmtime bounds the number of handles and the bytes of one call, not the strings and bodies that stay
-//! behind the handles. These functions come before wasmtime's own in the linker: they count, and call them. The
-//! count never falls: an instance is replaced long before an honest component reaches the budget.
+//! behind the handles. These functions come before wasmtime's own in the linker: they count, and call them.
+//! The count never falls: an instance is replaced long before an honest component reaches the budget.
 
 use wasmtime::component::{Linker, Resource};
 use wasmtime::{Result, StoreContextMut, bail};

@@ -1,5 +1,5 @@
-//! Backups: what arrives in the sink after data folder, journal, sink or all of them were restored from a
-//! backup, moved, or are new. `docs/operating.md` has the same table.
+//! Backups: the rows in the sink after data folder, journal, sink or all of them were restored from a backup,
+//! moved, or are new. `docs/operating.md` has the same table.
 
 use std::path::Path;
 
@@ -56,11 +56,11 @@ enum From {
     Backup,
     /// Another machine: a part that was made earlier, for another place.
     Elsewhere,
-    /// Nowhere: it is made anew.
+    /// Nowhere: it is new.
     Nothing,
 }
 
-/// What is there at the end.
+/// The state at the end.
 #[derive(Debug)]
 enum Expected {
     /// These live rows.
@@ -89,8 +89,9 @@ fn no_delivery_is_skipped_whatever_was_restored_moved_or_is_new() {
     deliver(&server, &place, "7");
     server.stop();
 
-    // 5 was delivered elsewhere, 6 before the backup and 7 after it; 8 follows. A new sink starts with a snapshot,
-    // which deletes these rows because the source does not have them: what is applied is counted.
+    // 5 was delivered elsewhere, 6 before the backup and 7 after it; 8 follows. A new sink starts with a
+    // snapshot, which deletes these rows because the source does not have them: applied deliveries are
+    // counted.
     let cases: &[(&str, &[&str], From, Expected)] = &[
         ("data folder", DATA, From::Backup, Rows("0 1 2 6 7 8")),
         ("data folder", DATA, From::Elsewhere, Rows("0 1 2 5 6 7 8")),
