@@ -210,8 +210,8 @@ pub const FAILED_RECORD_CALLS: (u32, u32) = (2, 5);
 /// Failing records that may be given up although no other could be read; more are an outage.
 pub const FAILED_RECORDS_ALONE: usize = 3;
 
-/// Failing records that the session holds.
-pub const FAILED_RECORDS_MAX: usize = 1000;
+/// Failing records that the session holds: some 70 bytes each, of the 64 KiB that a host takes.
+pub const FAILED_RECORDS_MAX: usize = 200;
 
 /// A token younger than this is not the cause of a refusal that also has another meaning. Renewed this often
 /// by a call that is always refused, it stays far below ten tokens in ten minutes.

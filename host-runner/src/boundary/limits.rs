@@ -81,8 +81,8 @@ limits! {
         "sealed and stored, and passed with every delivery");
     ANSWER = bytes("answer", 8 * MIB,
         "printed or sent through the control socket");
-    CURSOR = bytes("cursor", 256 * KIB,
-        "committed with every batch");
+    CURSOR = bytes("cursor", 4 * MIB,
+        "committed with every batch; may note tens of thousands of rows that an overlap shows again");
     TABLES = count("tables", 1_000,
         "each has a file or a table, five metrics, and a place in the schedule");
     TABLE_NAME = bytes("table name", 128,

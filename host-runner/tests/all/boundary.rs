@@ -17,7 +17,7 @@ fn crossing(limit: &str) -> Place {
 fn a_batch_beyond_a_limit_is_refused_and_the_other_table_is_read() {
     let crossed = [
         ("changes", over("read", "changes of a batch", "10001", "10000")),
-        ("cursor", over("read", "cursor", "257KiB", "256KiB")),
+        ("cursor", over("read", "cursor", "4097KiB", "4MiB")),
         ("key", over("read", "key of a row", "17KiB", "16KiB")),
         ("change-id", over("read", "id of a change", "3KiB", "2KiB")),
         (

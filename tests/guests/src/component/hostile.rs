@@ -20,7 +20,7 @@ fn long(bytes: usize) -> String {
 pub(super) fn read(crosses: Crosses, batch: &mut Batch) -> Result<(), Error> {
     match crosses {
         Crosses::Changes => multiply(&mut batch.changes, 10_001),
-        Crosses::Cursor => batch.cursor = format!("{{\"x\":\"{}\"}}", long(256 * KIB)),
+        Crosses::Cursor => batch.cursor = format!("{{\"x\":\"{}\"}}", long(4096 * KIB)),
         Crosses::Key => {
             first(&mut batch.changes, |change| change.key = format!("{{\"id\":\"{}\"}}", long(16 * KIB)))
         }
