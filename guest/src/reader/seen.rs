@@ -46,6 +46,10 @@ impl SeenRow {
         if let Some(at_ms) = self.at_ms.filter(is_settled) {
             seen.insert(self.name, at_ms);
         }
+        // Half as many again: eviction goes through all of them.
+        if seen.len() > limits::SEARCH_SEEN_MAX / 2 * 3 {
+            evict(seen, horizon_ms);
+        }
     }
 }
 
@@ -63,6 +67,17 @@ pub(super) fn evict(seen: &mut BTreeMap<String, u64>, horizon_ms: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_window_with_many_rows_stays_within_a_cursor() {
+        let mut seen = BTreeMap::new();
+        for at_ms in 1..=200_000 {
+            let seen_row = SeenRow { name: format!("{at_ms}"), at_ms: Some(at_ms), modified: None };
+            seen_row.record(&mut seen, 0, u64::MAX);
+        }
+        assert!(seen.len() <= limits::SEARCH_SEEN_MAX / 2 * 3);
+        assert!(seen.contains_key("200000"));
+    }
 
     #[test]
     fn rows_before_the_horizon_and_the_oldest_above_the_limit_are_evicted() {
