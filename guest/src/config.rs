@@ -152,7 +152,7 @@ impl Config {
 fn checked(given: &Map<String, Value>) -> Result<Map<String, Value>> {
     let mut values = Map::new();
     let mut problems = Vec::new();
-    for key in &KEYS {
+    for key in KEYS {
         match key.value(given.get(key.name)) {
             Ok(Some(value)) => drop(values.insert(key.name.to_owned(), value)),
             Ok(None) => {}
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_key_is_a_field_and_every_choice_is_a_value() {
-        for key in &KEYS {
+        for key in KEYS {
             let keys::Kind::Choice(choices) = &key.kind else { continue };
             for choice in *choices {
                 with(key.name, json!(choice))

@@ -63,6 +63,13 @@ pub const LIST_ROWS_MAX: u64 = 10_000;
 /// Rows created or modified less than this before a snapshot are not taken from the search index, which lags.
 pub const SEARCH_SETTLED_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// Rows by which a list may be shorter than the source's count, as a share of the count and at least: rows come
+/// and go while it is read. A list that is shorter is incomplete.
+pub const LIST_SHORT_PERCENT: u64 = 1;
+
+/// See [`LIST_SHORT_PERCENT`].
+pub const LIST_SHORT_ROWS: u64 = 10;
+
 /// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
 /// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
 pub const SEARCH_SEEN_MAX: usize = 50_000;
@@ -165,6 +172,9 @@ pub const SETTLED_MS: u64 = 5_000;
 /// Overlap of two scans of the recycle bin: a bulk delete is carried out later than it is dated, and the times
 /// are whole seconds.
 pub const RECYCLE_BIN_OVERLAP_MS: u64 = 30 * 60 * 1000;
+
+/// How much further back than its own last scan a table reads the recycle bin, for the other tables of the round.
+pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 10 * 60 * 1000;
 
 /// How long one reading of the recycle bin serves the other tables of the same round.
 pub const RECYCLE_BIN_SHARED_MS: u64 = 60 * 1000;

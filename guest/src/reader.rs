@@ -93,6 +93,9 @@ pub(crate) fn read<T: Transport>(
         Phase::Search(_) | Phase::Idle { .. } => ChangeSource::Incremental,
     };
     let mut out = Output::new(source, limits, api.transport().ticks_ms());
+    if let Phase::Search(search) = &cursor.phase {
+        out.not_before_ms = search.since_ms;
+    }
     let progress = loop {
         let step = match &mut cursor.phase {
             Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),

@@ -288,9 +288,18 @@ fn meaning(status: u16, code: Option<&str>) -> (Kind, Option<&'static str>) {
         (429, _) => {
             (Kind::RateLimited, Some("too many calls at once in this organization: try again shortly"))
         }
-        (404, _) => (Kind::NotFound, None),
+        (404, _) => (
+            Kind::NotFound,
+            Some("check `organization_id` and `data_center`, or leave the table out of `tables`"),
+        ),
         (408, _) | (500..=599, _) => (Kind::Unavailable, Some("try again later")),
-        _ => (Kind::Data, None),
+        _ => (
+            Kind::Data,
+            Some(
+                "correct what the answer names, for example `department_ids`, and try again; if that does not \
+                 help, leave the table out of `tables` and report this",
+            ),
+        ),
     }
 }
 

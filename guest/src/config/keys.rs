@@ -54,7 +54,7 @@ pub enum Empty {
 }
 
 /// The keys, in the order of the form.
-pub static KEYS: [Key; 13] = [
+pub static KEYS: &[Key] = &[
     key("data_center", "basic", Kind::Choice(&DATA_CENTER_NAMES)),
     key(
         "organization_id",

@@ -16,6 +16,8 @@ pub(super) struct Listed<'a> {
     pub(super) meta: &'a RowMeta,
     pub(super) row: &'a str,
     pub(super) as_of_ms: Option<u64>,
+    /// The row is of a search: of its members only those that a list has, too, are taken.
+    pub(super) is_search: bool,
 }
 
 /// True when rows of `table` are completed by one call each.
@@ -68,10 +70,9 @@ fn write<T: Transport>(
         Ok(answer) => answer.as_of_ms,
         Err(error) => error.as_of_ms(),
     };
+    let as_of_ms = out.observed(as_of_ms);
     let record = record.and_then(|record| match record {
-        Record::Present { meta, detail } => {
-            row_of(table, detail, listed, is_incremental).map(|row| Some((meta, row)))
-        }
+        Record::Present { meta, detail } => row_of(table, detail, listed).map(|row| Some((meta, row))),
         _ if !is_incremental => Ok(None),
         Record::Missing => {
             out.push(deleted_since(table, listed, as_of_ms, out.source));
@@ -112,9 +113,9 @@ fn write<T: Transport>(
     true
 }
 
-/// The row of a detail: in a snapshot with all members that only the list has.
-fn row_of(table: &Table, detail: &str, listed: &Listed<'_>, is_incremental: bool) -> Result<String> {
-    let row = match is_incremental {
+/// The row of a detail, with all members that only the list has.
+fn row_of(table: &Table, detail: &str, listed: &Listed<'_>) -> Result<String> {
+    let row = match listed.is_search {
         true => record::row(table, detail, Some(listed.row)),
         false => row::overlay(detail, listed.row, |_| true),
     };

@@ -30,8 +30,11 @@ pub(super) struct Output {
     pub(super) failure: Option<Error>,
     /// Shortest wait that the source asked for without ending the batch.
     pub(super) wait_ms: Option<u64>,
-    /// What comes next belongs to another snapshot: the batch ends before it.
+    /// What comes next belongs to another batch.
     pub(super) is_ended: bool,
+    /// Until when the source was read before, by its clock: what is read now was true later, also when the
+    /// source's clock was set back.
+    pub(super) not_before_ms: u64,
     /// Rows written with only the members of the list, and the first of them with its cause.
     pub(super) partial_rows: u64,
     first_partial: Option<String>,
@@ -51,6 +54,7 @@ impl Output {
             failure: None,
             wait_ms: None,
             is_ended: false,
+            not_before_ms: 0,
             partial_rows: 0,
             first_partial: None,
         }
@@ -75,6 +79,11 @@ impl Output {
             warnings.push(first);
         }
         warnings
+    }
+
+    /// The time of an answer, not before what was read earlier.
+    pub(super) fn observed(&self, as_of_ms: Option<u64>) -> Option<u64> {
+        as_of_ms.map(|at_ms| at_ms.max(self.not_before_ms))
     }
 
     /// Adds a row as this read found it.

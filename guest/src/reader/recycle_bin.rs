@@ -96,9 +96,10 @@ pub(super) fn scan<T: Transport>(
     let mut found: Vec<&Entry> =
         scan.entries.iter().filter(is_new).filter(|entry| api.config().selects(table, &entry.raw)).collect();
     found.sort_by_key(|entry| entry.deleted_ms);
+    let last_ms = search.recycle_bin_since_ms;
     let written = match parents {
-        Some(_) => delete_children(api, table, &found, out),
-        None => delete(api, table, &found, out),
+        Some(_) => delete_children(api, table, &found, last_ms, out),
+        None => delete(api, table, &found, last_ms, out),
     };
     for entry in &found[..written] {
         search.seen.insert(name(&entry.id), entry.deleted_ms);
@@ -123,18 +124,27 @@ fn name(id: &str) -> String {
 }
 
 /// Writes the deletes until the batch is full; how many were written.
-fn delete<T: Transport>(api: &Api<T>, table: &'static Table, found: &[&Entry], out: &mut Output) -> usize {
+fn delete<T: Transport>(
+    api: &Api<T>,
+    table: &'static Table,
+    found: &[&Entry],
+    last_ms: u64,
+    out: &mut Output,
+) -> usize {
     for (index, entry) in found.iter().enumerate() {
         if index > 0 && out.is_full(api.transport().ticks_ms()) {
             return index;
         }
-        out.delete(table, &entry.id, None, Some(end_of_second(entry.deleted_ms)));
+        out.delete(table, &entry.id, None, Some(as_of_ms(entry, last_ms)));
     }
     found.len()
 }
 
-/// Times are whole seconds: the row may have changed earlier within the same one.
-fn end_of_second(ms: u64) -> u64 {
+/// When an entry was deleted: at the end of its second, because the row may have changed earlier within it. A
+/// delete that the last scan, at `last_ms`, did not find is later than that scan, whatever its time says: the
+/// source's clock may have been set back.
+fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
+    let ms = entry.deleted_ms.max(last_ms);
     if ms.is_multiple_of(1000) { ms + 999 } else { ms }
 }
 
@@ -142,7 +152,7 @@ fn end_of_second(ms: u64) -> u64 {
 struct Scan {
     entries: Vec<Entry>,
     is_cut: bool,
-    /// Until when the reading is complete.
+    /// Until when the reading is complete, by the source's clock.
     read_ms: u64,
 }
 
@@ -154,16 +164,22 @@ fn shared<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Res
         is_recent && bin.since_ms <= horizon_ms && !bin.used_by.contains(&table.name)
     };
     if api.recycle_bin.as_mut().filter(is_usable).is_none() {
-        let (entries, is_cut) = entries(api, horizon_ms)?;
-        let bin =
-            RecycleBin { since_ms: horizon_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut };
+        // The other tables of the round were scanned at other times.
+        let since_ms = horizon_ms.saturating_sub(limits::RECYCLE_BIN_SHARED_HORIZON_MS);
+        let (entries, is_cut) = entries(api, since_ms)?;
+        let bin = RecycleBin { since_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut };
         api.recycle_bin = Some(bin);
     }
+    let offset_ms = api.session().clock_offset_ms;
     let Some(bin) = &mut api.recycle_bin else {
         return Ok(Scan { entries: Vec::new(), is_cut: false, read_ms: 0 });
     };
     bin.used_by.push(table.name);
-    Ok(Scan { entries: bin.entries.clone(), is_cut: bin.is_cut, read_ms: bin.read_at_ms })
+    Ok(Scan {
+        entries: bin.entries.clone(),
+        is_cut: bin.is_cut,
+        read_ms: bin.read_at_ms.saturating_add_signed(offset_ms),
+    })
 }
 
 /// Every record deleted since `horizon_ms`, and whether there may be more.
@@ -243,6 +259,7 @@ fn delete_children<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     found: &[&Entry],
+    last_ms: u64,
     out: &mut Output,
 ) -> usize {
     let most = limits::RECYCLE_BIN_PARENTS_MAX;
@@ -253,7 +270,7 @@ fn delete_children<T: Transport>(
             .map(|entry| children::Parent {
                 id: &entry.id,
                 row: "{}",
-                as_of_ms: Some(end_of_second(entry.deleted_ms)),
+                as_of_ms: Some(as_of_ms(entry, last_ms)),
             })
             .collect();
         let (changes, warnings, incomplete) = (out.changes.len(), out.warnings.len(), out.incomplete);

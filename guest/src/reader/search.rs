@@ -36,7 +36,7 @@ struct NewRow<'a> {
 
 impl<'a> NewRow<'a> {
     fn listed(&self) -> Listed<'a> {
-        Listed { meta: self.meta, row: self.row, as_of_ms: None }
+        Listed { meta: self.meta, row: self.row, as_of_ms: None, is_search: true }
     }
 
     fn parent(&self, as_of_ms: Option<u64>) -> Parent<'a> {
@@ -55,11 +55,17 @@ pub(super) fn step<T: Transport>(
         return Err(Error::new(Kind::Internal, "the cursor is of a search, which the table does not have"));
     };
     if search.scans_recycle_bin {
+        if !out.changes.is_empty() {
+            // What was found is kept, whatever the recycle bin does to the next call.
+            out.is_ended = true;
+            return Ok(Progress::More);
+        }
         return recycle_bin::scan(api, table, search, out);
     }
-    // The later of the two clocks: what is too late is cut off when the source has answered.
+    // After both clocks, of which the source's is known to within a step: what is too late is cut off when the
+    // source has answered.
     let host_ms = api.transport().now_ms();
-    let now_ms = api.to_source_clock(host_ms).max(host_ms);
+    let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
     let since_ms = search.since_ms;
     let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
     let index = window.cursor_field;

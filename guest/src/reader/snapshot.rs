@@ -225,7 +225,7 @@ pub(super) fn read_page<T: Transport>(
         .iter()
         .map(|&index| {
             let (meta, row) = &rows[index];
-            Listed { meta, row, as_of_ms: as_of_ms(meta) }
+            Listed { meta, row, as_of_ms: as_of_ms(meta), is_search: page.is_search }
         })
         .collect();
     let written = if needs_custom_fields(api, table) {
@@ -353,10 +353,11 @@ fn verify_length<T: Transport>(api: &mut Api<T>, table: &Table, listed: u64, out
         }
         Err(error) => return Err(error),
     };
-    if listed > 0 && listed < counted / 2 {
+    let may_lack = (counted * limits::LIST_SHORT_PERCENT / 100).max(limits::LIST_SHORT_ROWS);
+    if listed > 0 && listed + may_lack < counted {
         out.skip(format!(
-            "the list of `{}` has {listed} rows, but the source counts {counted}: the user who generated the \
-             code may not see the others",
+            "the list of `{}` has {listed} rows, but the source counts {counted}: the list ends early, or the \
+             user who generated the code may not see the others",
             table.name
         ));
     }
@@ -453,7 +454,7 @@ fn ordered_path<T: Transport>(
 }
 
 /// Drops an optional parameter that this portal refuses: one that the refusal names, or without which the same
-/// call succeeds. Any other refusal is about something else, for example a wrong id of a department.
+/// call succeeds, while with it the call is still refused. Any other refusal is about something else, for example a wrong id of a department.
 fn drop_optional_parameter<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
@@ -471,6 +472,10 @@ fn drop_optional_parameter<T: Transport>(
     for parameter in &sent {
         if dropped.is_none() && api.get(&path_without(api, table, from, None, &[parameter])).is_ok() {
             dropped = Some(*parameter);
+            // A refusal that has passed meanwhile was not about the parameter.
+            if api.get(&list_path(api, table, from, None)).is_ok() {
+                return Err(error);
+            }
         }
     }
     let Some(parameter) = dropped else { return Err(error) };

@@ -468,7 +468,7 @@ impl State {
             [_, "comments", id] => self.respond(200, &json!({"id": id, "content": "c"})),
             [ticket, "comments"] => {
                 let count = self.comments.get(&ticket.parse().unwrap()).copied().unwrap_or(0);
-                let from: u32 = query["from"].parse().unwrap();
+                let from = query["from"].parse::<u32>().unwrap().max(1);
                 let limit: u32 = query["limit"].parse().unwrap();
                 let rows: Vec<Value> = (from - 1..count.min(from - 1 + limit))
                     .map(|id| json!({"id": format!("c{ticket}-{id}")}))

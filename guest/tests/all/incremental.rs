@@ -8,7 +8,7 @@ use zoho_desk::connection::Connection;
 use zoho_desk::reader::Batch;
 
 use crate::desk::Desk;
-use crate::setup::{LIMITS, connect, read_all};
+use crate::setup::{LIMITS, connect, read_all, read_round};
 
 /// Reads from a cursor until caught up.
 fn read_changes(connection: &mut Connection<Desk>, table: &str, mut cursor: String) -> Vec<Batch> {
@@ -70,7 +70,7 @@ fn deletes_found_by_404_are_dated_by_the_sources_clock_and_have_distinct_ids() {
             state.detail_status.insert("5".to_owned(), 404);
         });
         desk.advance_ms(10_000);
-        let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+        let batch = read_round(&mut connection, "tickets", &cursor);
         let [change] = &batch.changes[..] else { panic!("{:?}", batch.changes) };
         assert_eq!(change.operation, Operation::Delete);
         assert_eq!(change.as_of_ms, Some((desk.now_ms() + 600_000) / 1000 * 1000 - 1000));
@@ -122,8 +122,7 @@ fn conversations_of_tickets_in_the_recycle_bin_that_are_refused_cost_few_calls_a
 
 /// The keys of the next batch.
 fn next(connection: &mut Connection<Desk>, table: &str, cursor: &mut String) -> Vec<String> {
-    let batch = connection.read(table, Some(cursor), LIMITS).unwrap();
-    assert!(batch.caught_up);
+    let batch = read_round(connection, table, cursor);
     *cursor = batch.cursor;
     batch.changes.into_iter().map(|change| change.key).collect()
 }
@@ -208,8 +207,7 @@ fn cursors_of_version_1_are_read() {
         [("tickets", snapshot, 6), ("ticket_conversations", search, 1), ("departments", idle, 1)]
     {
         let cursor = cursor.to_string();
-        let batch = connection.read(table, Some(&cursor), LIMITS).unwrap();
-        assert!(batch.caught_up, "{table}");
+        let batch = read_round(&mut connection, table, &cursor);
         assert_eq!(batch.changes.len(), changes, "{table}");
     }
 }
@@ -249,8 +247,8 @@ fn a_recycle_bin_that_cannot_be_read_delays_deletes_and_nothing_else() {
             desk.set(|state| state.modify("5"));
             desk.advance_ms(60_000);
             let calls = desk.calls();
-            let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
-            assert!(batch.caught_up && batch.changes.len() == 1, "{status}");
+            let batch = read_round(&mut connection, "tickets", &cursor);
+            assert_eq!(batch.changes.len(), 1, "{status}");
             assert!(batch.warnings.iter().any(|text| text.contains("recycle bin")), "{status}");
             assert!(desk.calls() - calls <= 6, "{status}: {} calls", desk.calls() - calls);
             cursor = batch.cursor;

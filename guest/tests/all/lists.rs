@@ -5,7 +5,7 @@ use zoho_desk::connection::Connection;
 use zoho_desk::reader::Limits;
 
 use crate::desk::Desk;
-use crate::setup::{LIMITS, connect, read_all};
+use crate::setup::{LIMITS, connect, read_all, read_round};
 
 #[test]
 fn changing_the_order_or_the_departments_begins_the_snapshot_again() {
@@ -126,11 +126,11 @@ fn only_new_messages_are_read_again() {
         state.modify("6");
         state.asked.clear();
     });
-    let first = connection.read("ticket_conversations", Some(&cursor), LIMITS).unwrap();
+    let first = read_round(&mut connection, "ticket_conversations", &cursor);
     desk.advance_ms(3 * 3_600_000);
     desk.set(|state| state.modify("6"));
     desk.set(|state| state.asked.clear());
-    let batch = connection.read("ticket_conversations", Some(&first.cursor), LIMITS).unwrap();
+    let batch = read_round(&mut connection, "ticket_conversations", &first.cursor);
     assert!(batch.changes.len() == 1 && batch.changes[0].partial, "{:?}", batch.changes);
     assert_eq!(asked(&desk, "/threads/"), 0, "its message is hours old");
 }

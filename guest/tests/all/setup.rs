@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
-use zoho_desk::reader::Limits;
+use zoho_desk::reader::{Batch, Limits};
 
 use crate::desk::Desk;
 
@@ -40,4 +40,21 @@ pub(crate) fn read_all(
         }
     }
     panic!("the read does not end");
+}
+
+/// One round of incremental reading: batches until caught up, as one. The recycle bin is read by a call of its own
+/// when changes were found before.
+pub(crate) fn read_round(connection: &mut Connection<Desk>, table: &str, cursor: &str) -> Batch {
+    let mut round = Batch { cursor: cursor.to_owned(), ..Batch::default() };
+    for _ in 0..100 {
+        let batch = connection.read(table, Some(&round.cursor), LIMITS).unwrap();
+        round.changes.extend(batch.changes);
+        round.warnings.extend(batch.warnings);
+        round.generation = batch.generation;
+        (round.cursor, round.wait_ms) = (batch.cursor, batch.wait_ms);
+        if batch.caught_up {
+            return round;
+        }
+    }
+    panic!("the round does not end");
 }

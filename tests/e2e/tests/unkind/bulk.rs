@@ -15,7 +15,6 @@ fn change(setup: &Setup, mutation: Value) {
 }
 
 #[test]
-#[ignore = "guest.md M8"]
 fn six_thousand_rows_of_one_second_are_all_found() {
     let mut options = options(5);
     options.sizes.contacts = 6_000;
@@ -31,7 +30,6 @@ fn six_thousand_rows_of_one_second_are_all_found() {
 }
 
 #[test]
-#[ignore = "guest.md H2"]
 fn a_macro_over_4000_tickets_is_read_once() {
     let setup = world_since(HOUR_MS, options(4_000), &["tickets"]);
     setup.sync();
@@ -46,7 +44,6 @@ fn a_macro_over_4000_tickets_is_read_once() {
 }
 
 #[test]
-#[ignore = "guest.md H2"]
 fn sixty_thousand_changes_in_half_an_hour_are_read_to_the_end() {
     let mut options = options(5);
     options.sizes.contacts = 60_000;
@@ -79,13 +76,11 @@ fn a_ticket_with_300_threads_of_200_kb_is_read() {
 }
 
 #[test]
-#[ignore = "guest.md H4"]
 fn a_ticket_with_400_threads_of_200_kb_is_read() {
     ticket_with_threads(400);
 }
 
 #[test]
-#[ignore = "guest.md H4"]
 fn short_batches_fetch_no_page_of_parents_again() {
     let tables = ["ticket_conversations"];
     let setup =
@@ -98,7 +93,6 @@ fn short_batches_fetch_no_page_of_parents_again() {
 }
 
 #[test]
-#[ignore = "guest.md M7"]
 fn rows_deleted_at_a_page_boundary_do_not_restart_a_snapshot() {
     let usual = calls_of(&world(options(1_500), &["tickets"]), &["sync"]);
     let setup = world(options(1_500), &["tickets"]);

@@ -26,7 +26,6 @@ fn a_source_whose_clock_is_an_hour_slow_is_followed() {
 }
 
 #[test]
-#[ignore = "guest.md L12"]
 fn a_source_whose_clock_is_an_hour_fast_is_followed() {
     let mut options = options(60);
     options.settings.token_life_seconds = 1_000_000;
@@ -38,7 +37,6 @@ fn a_source_whose_clock_is_an_hour_fast_is_followed() {
 }
 
 #[test]
-#[ignore = "guest.md L12"]
 fn a_source_whose_clock_jumps_forward_is_followed() {
     let mut options = options(60);
     options.settings.token_life_seconds = 1_000_000;
@@ -49,7 +47,6 @@ fn a_source_whose_clock_jumps_forward_is_followed() {
 }
 
 #[test]
-#[ignore = "guest.md L12"]
 fn a_source_whose_clock_was_fast_and_is_set_back_a_little_is_followed() {
     let setup = world(options(60), &TABLES);
     setup.simulator.set_clock_offset_ms(120_000);

@@ -1,7 +1,5 @@
 //! A real organization's day: the real binary and component in worlds that are not kind. Each test ends equal
 //! to the truth where its world allows it, with a bounded number of calls.
-//!
-//! A test that waits for a change of the connector is ignored, with the name of its finding.
 
 #[path = "../all"]
 #[allow(dead_code, unused_imports, reason = "the other binary of tests uses the rest")]

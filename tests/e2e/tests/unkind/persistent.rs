@@ -68,7 +68,6 @@ fn rows_are_whole(setup: &Setup, tables: &[&str]) {
 }
 
 #[test]
-#[ignore = "not in guest.md: 400 has no hint"]
 fn every_refusal_says_what_to_try() {
     let setup = world(options(5), &["tickets"]);
     for (name, rule) in refusals("/tickets") {
@@ -141,7 +140,6 @@ fn a_refused_list_of_contracts_stops_contracts_alone() {
 }
 
 #[test]
-#[ignore = "guest.md C1"]
 fn a_refused_recycle_bin_costs_a_few_calls_and_stops_nothing() {
     let setup = world(options(30), &TABLES);
     setup.sync();
@@ -162,7 +160,6 @@ fn a_refused_recycle_bin_costs_a_few_calls_and_stops_nothing() {
 }
 
 #[test]
-#[ignore = "guest.md H9"]
 fn fields_that_may_not_be_seen_stop_no_table() {
     for rule in
         [Rule::new("/organizationFields", 403), Rule::new("/organizationFields", 403).code("SCOPE_MISMATCH")]

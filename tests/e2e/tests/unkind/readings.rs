@@ -41,7 +41,6 @@ fn a_recycle_bin_newest_first_shows_every_delete() {
 }
 
 #[test]
-#[ignore = "guest.md M2"]
 fn a_recycle_bin_oldest_first_shows_every_delete() {
     let mut options = options(130);
     options.settings.readings.recycle_bin_oldest_first = true;
@@ -62,7 +61,6 @@ fn a_recycle_bin_oldest_first_shows_every_delete() {
 }
 
 #[test]
-#[ignore = "guest.md M2"]
 fn deletes_show_whether_their_times_are_text_or_milliseconds() {
     let setup = read_with(|readings| readings.recycle_bin_epoch_times = true);
     delete_many(&setup);
@@ -77,7 +75,6 @@ fn a_recycle_bin_that_accepts_100_rows_shows_every_delete() {
 }
 
 #[test]
-#[ignore = "guest.md M2"]
 fn ids_may_be_numbers() {
     let setup = read_with(|readings| readings.ids_as_numbers = true);
     for table in ["tickets", "contacts", "products"] {
@@ -88,7 +85,6 @@ fn ids_may_be_numbers() {
 }
 
 #[test]
-#[ignore = "guest.md C3"]
 fn a_list_that_ends_at_a_cap_is_not_taken_for_the_whole_table() {
     let setup = world(options(130), &["tickets"]);
     setup.sync();
@@ -107,7 +103,6 @@ fn pages_may_be_smaller_than_asked_for() {
 }
 
 #[test]
-#[ignore = "guest.md §3.2 A2"]
 fn threads_and_comments_may_start_at_zero() {
     let setup = read_with(|readings| readings.children_from_zero = true);
     equals_truth(&setup, &ALL);

@@ -26,13 +26,11 @@ fn one_failing_ticket(status: u16) -> Setup {
 }
 
 #[test]
-#[ignore = "guest.md H3"]
 fn a_ticket_that_is_always_500_stops_no_other() {
     one_failing_ticket(500);
 }
 
 #[test]
-#[ignore = "guest.md H3"]
 fn a_ticket_that_is_always_422_stops_no_other() {
     one_failing_ticket(422);
 }
@@ -43,7 +41,6 @@ fn a_ticket_that_is_always_403_stops_no_other() {
 }
 
 #[test]
-#[ignore = "guest.md L13"]
 fn hidden_contacts_are_left_out_without_a_flood_of_warnings() {
     let setup = world(options(5), &["contacts"]);
     setup.simulator.add_rule(Rule::new("/contacts/{id}", 403).sticky(0.5, 3));
@@ -74,7 +71,6 @@ fn tickets_of_a_hidden_department_are_not_taken_for_deleted_ones() {
 }
 
 #[test]
-#[ignore = "guest.md H1"]
 fn a_profile_that_loses_tickets_empties_no_table() {
     let setup = world(options(60), &TABLES);
     setup.sync();
@@ -86,7 +82,6 @@ fn a_profile_that_loses_tickets_empties_no_table() {
 }
 
 #[test]
-#[ignore = "guest.md C3"]
 fn a_refusal_that_names_no_parameter_costs_none() {
     let setup = world(options(60), &["tickets"]);
     setup.simulator.add_rule(Rule::new("/tickets", 422).times(4));
@@ -100,7 +95,6 @@ fn a_refusal_that_names_no_parameter_costs_none() {
 }
 
 #[test]
-#[ignore = "guest.md C2"]
 fn another_order_in_the_middle_of_a_snapshot_loses_no_row() {
     let setup = world(options(900), &["tickets"]);
     setup.simulator.add_rule(Rule { after: 7, ..Rule::new("/tickets", 500) });
@@ -114,7 +108,6 @@ fn another_order_in_the_middle_of_a_snapshot_loses_no_row() {
 }
 
 #[test]
-#[ignore = "guest.md M4"]
 fn a_call_that_is_always_401_renews_the_token_once() {
     let setup = world(options(10), &TABLES);
     setup.sync();
@@ -128,7 +121,6 @@ fn a_call_that_is_always_401_renews_the_token_once() {
 }
 
 #[test]
-#[ignore = "guest.md C4"]
 fn one_call_in_ten_failing_costs_few_more_calls() {
     let tables = ["tickets", "contacts", "ticket_conversations"];
     let usual = calls_of(&world(options(150), &tables), &["sync"]);

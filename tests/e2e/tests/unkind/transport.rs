@@ -6,7 +6,6 @@ use crate::support::Setup;
 use crate::world::{TABLES, equals_truth, file, is_for_a_person, options, within, world};
 
 #[test]
-#[ignore = "issue 9: Content-Length"]
 fn requests_with_a_body_carry_its_length() {
     let mut options = options(20);
     options.settings.require_content_length = true;
