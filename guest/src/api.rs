@@ -213,8 +213,8 @@ impl<T: Transport> Api<T> {
         })
     }
 
-    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users, or
-    /// fewer while the source refuses so many. Asks for the organization's edition once a day.
+    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users,
+    /// or fewer while the source refuses so many. Asks for the organization's edition once a day.
     pub(crate) fn concurrency(&mut self) -> usize {
         let now_ms = self.transport.now_ms();
         let is_old = |at_ms: u64| now_ms.abs_diff(at_ms) >= limits::EDITION_LIFE_MS;

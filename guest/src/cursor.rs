@@ -175,8 +175,8 @@ pub(crate) struct Window {
     pub(crate) to_ms: u64,
     /// End of the range that this window is a part of.
     pub(crate) end_ms: u64,
-    /// The created times of the rows, start, end and end of the whole, where more rows were modified within one
-    /// second than a search pages through.
+    /// The created times of the rows, start, end and end of the whole, where more rows were modified within
+    /// one second than a search pages through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<(u64, u64, u64)>,
     /// Index into the table's cursor fields.

@@ -56,15 +56,15 @@ pub const SEARCH_OVERLAP_MS: u64 = 30 * 60 * 1000;
 /// A window of one second is not split further: times are whole seconds in most answers.
 pub const SEARCH_WINDOW_MIN_MS: u64 = 1000;
 
-/// Place in a list from which on the rest is read by search windows: a page costs 10 credits from here on, and
-/// 100 at the end of a long list (`zoho-desk-api.md` §5.2), and a page of a search window 3 to 5.
+/// Place in a list from which on the rest is read by search windows: a page costs 10 credits from here on,
+/// and 100 at the end of a long list (`zoho-desk-api.md` §5.2), and a page of a search window 3 to 5.
 pub const LIST_ROWS_MAX: u64 = 10_000;
 
 /// Rows created or modified less than this before a snapshot are not taken from the search index, which lags.
 pub const SEARCH_SETTLED_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Rows by which a list may be shorter than the source's count, as a share of the count and at least: rows come
-/// and go while it is read. A list that is shorter is incomplete.
+/// Rows by which a list may be shorter than the source's count, as a share of the count and at least: rows
+/// come and go while it is read. A list that is shorter is incomplete.
 pub const LIST_SHORT_PERCENT: u64 = 1;
 
 /// See [`LIST_SHORT_PERCENT`].
@@ -155,8 +155,8 @@ pub const SIGNING_KEYS_OUTAGE_MS: u64 = 10 * 60 * 1000;
 /// Parents whose children are read together: enough to use every allowed call.
 pub const PARENTS_AT_ONCE: usize = 20;
 
-/// Children, by the counters of their parents, that are read together; also the records of one parent that are
-/// held at once. A hundred mails of 200 KB fit in memory several times.
+/// Children, by the counters of their parents, that are read together; also the records of one parent that
+/// are held at once. A hundred mails of 200 KB fit in memory several times.
 pub const CHILDREN_AT_ONCE: usize = 100;
 
 /// Children that a parent without counters is taken to have.
@@ -169,11 +169,12 @@ pub const CHILD_PAGES_MAX: u64 = 50;
 /// second.
 pub const SETTLED_MS: u64 = 5_000;
 
-/// Overlap of two scans of the recycle bin: a bulk delete is carried out later than it is dated, and the times
-/// are whole seconds.
+/// Overlap of two scans of the recycle bin: a bulk delete is carried out later than it is dated, and the
+/// times are whole seconds.
 pub const RECYCLE_BIN_OVERLAP_MS: u64 = 30 * 60 * 1000;
 
-/// How much further back than its own last scan a table reads the recycle bin, for the other tables of the round.
+/// How much further back than its own last scan a table reads the recycle bin, for the other tables of the
+/// round.
 pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 10 * 60 * 1000;
 
 /// How long one reading of the recycle bin serves the other tables of the same round.

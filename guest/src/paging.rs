@@ -5,9 +5,9 @@
 //! before the offset moves every later row one place forward, so that the next page would skip one. Therefore
 //! each page starts with the last row of the page before. If that row is where it should be, nothing moved.
 //! If not, one of the last ids is looked for on the page; if none is there, the offset steps back until one
-//! is, or until one of the trail is: the last rows of earlier pages, few of them far back, so that deleting all
-//! last rows does not lead back to the first page. A short page is the end of the list only if it shows one of
-//! these ids.
+//! is, or until one of the trail is: the last rows of earlier pages, few of them far back, so that deleting
+//! all last rows does not lead back to the first page. A short page is the end of the list only if it shows
+//! one of these ids.
 
 use serde::{Deserialize, Serialize};
 

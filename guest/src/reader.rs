@@ -170,8 +170,8 @@ fn conclude(
     }
 }
 
-/// The wait of a caught-up table that is read by search: what polls may use of the credits left, spread over a
-/// day.
+/// The wait of a caught-up table that is read by search: what polls may use of the credits left, spread over
+/// a day.
 fn search_wait_ms(credits_left: Option<u64>) -> u64 {
     let Some(left) = credits_left else { return limits::SEARCH_WAIT_MS };
     let rounds = left * limits::POLL_CREDITS_PERCENT / 100 / limits::ROUND_CREDITS;

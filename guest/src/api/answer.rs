@@ -296,8 +296,8 @@ fn meaning(status: u16, code: Option<&str>) -> (Kind, Option<&'static str>) {
         _ => (
             Kind::Data,
             Some(
-                "correct what the answer names, for example `department_ids`, and try again; if that does not \
-                 help, leave the table out of `tables` and report this",
+                "correct what the answer names, for example `department_ids`, and try again; if that does \
+                 not help, leave the table out of `tables` and report this",
             ),
         ),
     }

@@ -32,8 +32,8 @@ pub(super) struct Parent<'a> {
 pub(super) enum Write {
     /// Its row.
     All,
-    /// Its row if it was created since a time, Unix milliseconds, or may have changed; of others what the list
-    /// has.
+    /// Its row if it was created since a time, Unix milliseconds, or may have changed; of others what the
+    /// list has.
     Since(u64),
     /// Its delete, as of its parent's `as_of_ms`: the parent was deleted or moved to another department.
     Delete,
@@ -49,8 +49,8 @@ struct Child {
     as_of_ms: Option<u64>,
 }
 
-/// Writes all children of the parents. True for each parent that was processed; where some were not, the batch
-/// is full or `out.failure` says why. `place` is where the first parent continues.
+/// Writes all children of the parents. True for each parent that was processed; where some were not, the
+/// batch is full or `out.failure` says why. `place` is where the first parent continues.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -143,8 +143,8 @@ impl Group<'_> {
         found.iter().position(is_it).map_or(0, |index| index + 1)
     }
 
-    /// All children of the parents, as the lists return them, and for each parent whether all its lists could be
-    /// read. A failed parent has no children here.
+    /// All children of the parents, as the lists return them, and for each parent whether all its lists could
+    /// be read. A failed parent has no children here.
     fn lists<T: Transport>(&self, api: &mut Api<T>, out: &mut Output) -> Result<(Vec<Child>, Vec<bool>)> {
         let mut wanted: Vec<(usize, &'static ChildKind)> = Vec::new();
         for (index, parent) in self.parents.iter().enumerate() {
@@ -242,8 +242,8 @@ impl Group<'_> {
         Ok(found)
     }
 
-    /// Writes the children, those whose list is incomplete with their records. Returns the parents of children
-    /// that could not be written; `out.failure` says why.
+    /// Writes the children, those whose list is incomplete with their records. Returns the parents of
+    /// children that could not be written; `out.failure` says why.
     fn records<T: Transport>(
         &self,
         api: &mut Api<T>,
@@ -349,8 +349,8 @@ fn with_record(child: &Child, answer: Result<Answer>) -> Result<Option<(String, 
     Ok(Some((row, answer.as_of_ms)))
 }
 
-/// Lists may count their rows from 0 or from 1 (`zoho-desk-api.md` §3.2): asked for one row early, none is left out
-/// by either.
+/// Lists may count their rows from 0 or from 1 (`zoho-desk-api.md` §3.2): asked for one row early, none is
+/// left out by either.
 fn list_path(kind: &ChildKind, parent: &str, from: u64) -> String {
     Path::new(&kind.list.replace("{parent}", parent))
         .with("from", from.saturating_sub(1))

@@ -25,9 +25,9 @@ pub(super) fn reads_details<T: Transport>(api: &Api<T>, table: &Table) -> bool {
     table.detail.is_some_and(|detail| !detail.optional || api.config().ticket_detail)
 }
 
-/// Writes the rows in order, each completed by its detail where the table has one. A row whose detail fails is
-/// left out; one that keeps failing while others can be read is written with the members of the list. True for
-/// each row that was processed; where some were not, `out.failure` says why.
+/// Writes the rows in order, each completed by its detail where the table has one. A row whose detail fails
+/// is left out; one that keeps failing while others can be read is written with the members of the list. True
+/// for each row that was processed; where some were not, `out.failure` says why.
 pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,

@@ -59,9 +59,9 @@ struct RawEntry<'a> {
     deleted_time: &'a RawValue,
 }
 
-/// Writes a delete for each row of `table` that was moved to the recycle bin since the last scan. A recycle bin
-/// that cannot be read makes deletes late, and nothing else: the table is caught up, and the next poll scans
-/// again from where the last scan ended.
+/// Writes a delete for each row of `table` that was moved to the recycle bin since the last scan. A recycle
+/// bin that cannot be read makes deletes late, and nothing else: the table is caught up, and the next poll
+/// scans again from where the last scan ended.
 pub(super) fn scan<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -186,7 +186,8 @@ fn shared<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Res
 fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry>, bool)> {
     let mut page = 0;
     let mut rows = page_at(api, 0)?;
-    // A full page without a new record is the end of a recycle bin that lists the newest first, and only then.
+    // A full page without a new record is the end of a recycle bin that lists the newest first, and only
+    // then.
     let is_oldest_first = rows.len() as u64 == PAGE
         && rows.iter().all(|entry| entry.deleted_ms < horizon_ms)
         && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms <= last.deleted_ms);
@@ -211,8 +212,8 @@ fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry
     Ok((found, true))
 }
 
-/// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a recycle
-/// bin that lists the oldest first.
+/// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a
+/// recycle bin that lists the oldest first.
 fn first_new_page<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<u64> {
     let mut is_old = |page| -> Result<bool> {
         Ok(page_at(api, page)?.first().is_some_and(|first| first.deleted_ms < horizon_ms))

@@ -62,8 +62,8 @@ pub(super) fn step<T: Transport>(
         }
         return recycle_bin::scan(api, table, search, out);
     }
-    // After both clocks, of which the source's is known to within a step: what is too late is cut off when the
-    // source has answered.
+    // After both clocks, of which the source's is known to within a step: what is too late is cut off when
+    // the source has answered.
     let host_ms = api.transport().now_ms();
     let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
     let since_ms = search.since_ms;
@@ -172,7 +172,8 @@ fn read_page<T: Transport>(
     }
     out.has_moved |= is_complete || is_done.contains(&true) || processed.child.is_some();
     if let Some(left) = left {
-        // The offset stays right before the first row that was not processed: a failure, or the batch is full.
+        // The offset stays right before the first row that was not processed: a failure, or the batch is
+        // full.
         let accepted = if left > first { left } else { 0 };
         window.offset.rewind(before, PAGE, &ids[..accepted]);
         out.interrupted()?;

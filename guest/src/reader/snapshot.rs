@@ -134,8 +134,8 @@ fn refuses_fields(error: &Error) -> bool {
 /// Says how a long list goes on.
 fn tell(table: &Table, out: &mut Output) {
     out.warnings.push(format!(
-        "`{}`: more than {} rows: the others are read by search windows, which cost fewer credits than pages of \
-         a long list",
+        "`{}`: more than {} rows: the others are read by search windows, which cost fewer credits than pages \
+         of a long list",
         table.name,
         limits::LIST_ROWS_MAX
     ));
@@ -356,8 +356,8 @@ fn verify_length<T: Transport>(api: &mut Api<T>, table: &Table, listed: u64, out
     let may_lack = (counted * limits::LIST_SHORT_PERCENT / 100).max(limits::LIST_SHORT_ROWS);
     if listed > 0 && listed + may_lack < counted {
         out.skip(format!(
-            "the list of `{}` has {listed} rows, but the source counts {counted}: the list ends early, or the \
-             user who generated the code may not see the others",
+            "the list of `{}` has {listed} rows, but the source counts {counted}: the list ends early, or \
+             the user who generated the code may not see the others",
             table.name
         ));
     }
@@ -453,8 +453,9 @@ fn ordered_path<T: Transport>(
     path.into_string()
 }
 
-/// Drops an optional parameter that this portal refuses: one that the refusal names, or without which the same
-/// call succeeds, while with it the call is still refused. Any other refusal is about something else, for example a wrong id of a department.
+/// Drops an optional parameter that this portal refuses: one that the refusal names, or without which the
+/// same call succeeds, while with it the call is still refused. Any other refusal is about something else,
+/// for example a wrong id of a department.
 fn drop_optional_parameter<T: Transport>(
     api: &mut Api<T>,
     table: &Table,

@@ -1,5 +1,5 @@
-//! The rest of a long list by search windows over the created time: a page far down a list costs up to 33 times
-//! as much as one of a search window.
+//! The rest of a long list by search windows over the created time: a page far down a list costs up to 33
+//! times as much as one of a search window.
 //!
 //! The search index lags, so the windows end a day before the snapshot; newer rows come from the list. The
 //! source's count of a window, where it has one, shows whether the index has all rows.
@@ -104,7 +104,8 @@ fn halve(table: &Table, snapshot: &mut Snapshot, out: &mut Output) {
         return;
     }
     out.skip(format!(
-        "`{}`: more rows were created within one second at {} than the search returns: the others are skipped",
+        "`{}`: more rows were created within one second at {} than the search returns: the others are \
+         skipped",
         table.name,
         time::format(*from_ms)
     ));

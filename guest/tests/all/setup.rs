@@ -42,8 +42,8 @@ pub(crate) fn read_all(
     panic!("the read does not end");
 }
 
-/// One round of incremental reading: batches until caught up, as one. The recycle bin is read by a call of its own
-/// when changes were found before.
+/// One round of incremental reading: batches until caught up, as one. The recycle bin is read by a call of
+/// its own when changes were found before.
 pub(crate) fn read_round(connection: &mut Connection<Desk>, table: &str, cursor: &str) -> Batch {
     let mut round = Batch { cursor: cursor.to_owned(), ..Batch::default() };
     for _ in 0..100 {
