@@ -154,7 +154,7 @@ impl<T: Transport> Api<T> {
             self.adapt(level, wave.len(), refused);
             is_proven = refused == 0;
             for ((index, attempt), answer) in wave.into_iter().zip(answers) {
-                let is_repeated = attempt < limits::ATTEMPTS && answer.as_ref().is_err_and(may_pass);
+                let is_repeated = attempt < limits::ATTEMPTS && answer.as_ref().is_err_and(is_temporary);
                 if is_repeated && !(is_outage && (refused == 0 || level == 1)) {
                     queue.push_back((index, attempt + 1));
                 }
@@ -254,8 +254,8 @@ impl<T: Transport> Api<T> {
         self.session.refused_parameters.entry(format!("{table}.{parameter}")).or_insert(now_ms);
     }
 
-    /// Forgets refusals that are a week old: the portal may have changed. Called before a snapshot begins,
-    /// because what is sent must not change while it is read.
+    /// Forgets refusals that are a week old: the portal may have changed. Called before a snapshot starts:
+    /// its requests must not change while it is read.
     pub(crate) fn forget_old_refusals(&mut self, table: &str) {
         let now_ms = self.transport.now_ms();
         let is_of = |name: &str| name.split_once('.').is_some_and(|(of, _)| of == table);
@@ -422,11 +422,11 @@ fn no_answer() -> Error {
 
 /// True when the source refused the call because too many are in flight; a used-up day is another refusal.
 fn is_too_many(answer: &Result<Answer>) -> bool {
-    matches!(answer, Err(error) if error.kind == Kind::RateLimited && may_pass(error))
+    matches!(answer, Err(error) if error.kind == Kind::RateLimited && is_temporary(error))
 }
 
 /// True when the same call may succeed at once.
-fn may_pass(error: &Error) -> bool {
+fn is_temporary(error: &Error) -> bool {
     match error.kind {
         Kind::Unavailable => error.code.as_deref() != Some("UNREACHABLE"),
         Kind::RateLimited => {

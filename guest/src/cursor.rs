@@ -43,8 +43,8 @@ pub(crate) struct Snapshot {
     #[serde(default)]
     pub(crate) partition: usize,
     pub(crate) offset: Offset,
-    /// What decides which rows the list has and in which order; none in cursors of older versions. When it is
-    /// another one now, the offset is of another list, and the snapshot begins again.
+    /// The parameters that select and order the rows of the list; none in cursors of older versions. When they
+    /// differ from today's, the offset is of another list, and the snapshot starts again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) list: Option<String>,
     /// Rows behind the offset that were written, because a row before them failed.
@@ -56,7 +56,7 @@ pub(crate) struct Snapshot {
     /// The place within the first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) child: Option<ChildPlace>,
-    /// How a long list goes on; none while it is read as a list.
+    /// How a long list continues; none while it is read as a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rest: Option<Rest>,
     /// `createdTime` of the last row of the list so far.

@@ -14,8 +14,8 @@ use crate::data_center::DATA_CENTERS;
 use crate::table::Incremental;
 use crate::tables;
 
-const SUMMARY: &str = "Tickets with their conversations, contacts, accounts, products, contracts, departments \
-    and fields of Zoho Desk, deletes included";
+const SUMMARY: &str = "Tickets with their conversations, contacts, accounts, products, contracts, \
+    departments and fields of Zoho Desk, deletes included";
 /// The steps at Zoho's console, in Markdown.
 const STEPS: &str = include_str!("describe/authorization.md");
 const HELP_EN: &str = include_str!("describe/help.en.md");

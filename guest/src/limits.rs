@@ -111,7 +111,7 @@ pub const EVENTS_MAX: usize = 1000;
 /// calls at once of half a second each. A single delivery may need more.
 pub const REFETCHES_MAX: usize = 200;
 
-/// Records that unsigned deliveries may have read in [`UNSIGNED_WINDOW_MS`]: whoever knows the URL spends the
+/// Records that unsigned deliveries may have read in [`UNSIGNED_WINDOW_MS`]: a sender who has the URL spends the
 /// organization's credits with them.
 pub const UNSIGNED_READS_MAX: u64 = 200;
 

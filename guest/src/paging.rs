@@ -87,7 +87,7 @@ impl Offset {
         }
     }
 
-    /// Goes back to `before` the page and accepts only `ids`, its first rows; none: the page was not begun.
+    /// Goes back to `before` the page and accepts only `ids`, its first rows; none: the page was not started.
     pub(crate) fn rewind(&mut self, before: Self, limit: u64, ids: &[&str]) {
         *self = before;
         if !ids.is_empty() {

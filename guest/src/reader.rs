@@ -1,7 +1,7 @@
 //! One `read` call: continues from a cursor until a bound is reached or nothing is left, and returns the next
 //! cursor.
 //!
-//! A failure ends the batch. What was read until then is returned, with the time to wait; the failure is
+//! A failure ends the batch. The rows read until then are returned, with the time to wait; the failure is
 //! reported by the next call if it persists.
 
 mod snapshot;
@@ -170,8 +170,8 @@ fn conclude(
     }
 }
 
-/// The wait of a caught-up table that is read by search: what polls may use of the credits left, spread over
-/// a day.
+/// The wait of a caught-up table that is read by search: the part of the credits left that polls
+/// may use, spread over a day.
 fn search_wait_ms(credits_left: Option<u64>) -> u64 {
     let Some(left) = credits_left else { return limits::SEARCH_WAIT_MS };
     let rounds = left * limits::POLL_CREDITS_PERCENT / 100 / limits::ROUND_CREDITS;

@@ -27,7 +27,7 @@ pub(super) struct Parent<'a> {
     pub(super) as_of_ms: Option<u64>,
 }
 
-/// What is written for each child.
+/// The change that is written for each child.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Write {
     /// Its row.

@@ -30,9 +30,9 @@ pub(super) struct Output {
     pub(super) failure: Option<Error>,
     /// Shortest wait that the source asked for without ending the batch.
     pub(super) wait_ms: Option<u64>,
-    /// What comes next belongs to another batch.
+    /// Further rows belong to another batch.
     pub(super) is_ended: bool,
-    /// Until when the source was read before, by its clock: what is read now was true later, also when the
+    /// Until when the source was read before, by its clock: rows read now are newer, also when the
     /// source's clock was set back.
     pub(super) not_before_ms: u64,
     /// Rows written with only the members of the list, and the first of them with its cause.
@@ -81,7 +81,7 @@ impl Output {
         warnings
     }
 
-    /// The time of an answer, not before what was read earlier.
+    /// The time of an answer, and never before earlier answers.
     pub(super) fn observed(&self, as_of_ms: Option<u64>) -> Option<u64> {
         as_of_ms.map(|at_ms| at_ms.max(self.not_before_ms))
     }

@@ -56,13 +56,13 @@ pub(super) fn step<T: Transport>(
     };
     if search.scans_recycle_bin {
         if !out.changes.is_empty() {
-            // What was found is kept, whatever the recycle bin does to the next call.
+            // The rows found are kept even if reading the recycle bin stops the next call.
             out.is_ended = true;
             return Ok(Progress::More);
         }
         return recycle_bin::scan(api, table, search, out);
     }
-    // After both clocks, of which the source's is known to within a step: what is too late is cut off when
+    // After both clocks, of which the source's is known to within a step: rows beyond the end are cut off when
     // the source has answered.
     let host_ms = api.transport().now_ms();
     let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
@@ -117,7 +117,7 @@ pub(super) fn step<T: Transport>(
     }
 }
 
-/// What incremental reading has processed.
+/// The rows that incremental reading has processed.
 struct Processed<'a> {
     /// Every change before it.
     since_ms: u64,

@@ -21,7 +21,7 @@ use crate::url::Path;
 /// The parameter of a projection.
 const FIELDS: &str = "fields";
 
-/// Makes a snapshot ready to be continued: one of another list begins again.
+/// Prepares a snapshot for continuing: one of another list starts again.
 pub(super) fn prepare<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &mut Snapshot) {
     if snapshot.list.is_none() && snapshot.offset == Offset::default() && snapshot.partition == 0 {
         api.forget_old_refusals(table.name);
@@ -131,7 +131,7 @@ fn refuses_fields(error: &Error) -> bool {
         || error.code.as_deref() == Some("INTERNAL_SERVER_ERROR")
 }
 
-/// Says how a long list goes on.
+/// Reports how a long list continues.
 fn tell(table: &Table, out: &mut Output) {
     out.warnings.push(format!(
         "`{}`: more than {} rows: the others are read by search windows, which cost fewer credits than pages \
@@ -396,7 +396,7 @@ fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Optio
     path_without(api, table, from, fields, &[])
 }
 
-/// What decides which rows the list has and in which order, as a query.
+/// The parameters that select and order the rows of the list, as a query.
 fn selection<T: Transport>(api: &Api<T>, table: &Table) -> String {
     path_without(api, table, 1, None, &["include"])
 }
@@ -487,7 +487,7 @@ fn drop_optional_parameter<T: Transport>(
         if snapshot.offset == Offset::default() {
             snapshot.list = Some(list);
         } else {
-            // The rows come in another order from here on: the next call begins the snapshot again.
+            // The rows come in another order from here on: the next call starts the snapshot again.
             out.is_ended = true;
         }
     }

@@ -23,7 +23,7 @@ use crate::url::Path;
 /// Rows of a search page: the most it takes (`zoho-desk-api.md` §3.2).
 pub(super) const PAGE: u64 = 100;
 
-/// How the list goes on, once its pages have become dear; none where it is read on as a list.
+/// How the list continues, once its pages have become dear; none where it is read on as a list.
 pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapshot) -> Option<Rest> {
     let is_searched = matches!(table.incremental, Incremental::Search { .. })
         && !api.is_unsupported(table.name, CREATED.range);
@@ -92,7 +92,7 @@ pub(super) fn step<T: Transport>(
     Ok(progress)
 }
 
-/// Goes on with the second half of the window once the first is read. A second that holds more rows than a
+/// Continues with the second half of the window once the first is read. A second that holds more rows than a
 /// search pages through is read in part.
 fn halve(table: &Table, snapshot: &mut Snapshot, out: &mut Output) {
     out.has_moved = true;

@@ -1,4 +1,4 @@
-//! What decides a list: its order, its filters and the parameters that a portal takes.
+//! The selection of a list: its order, its filters and the parameters that a portal takes.
 
 use serde_json::json;
 use zoho_desk::connection::Connection;

@@ -1,4 +1,4 @@
-//! Every endpoint with every refusal, for hours: what it costs, and that the other tables go on.
+//! Every endpoint with every refusal, for hours: the cost is bounded, and the other tables are read.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -44,9 +44,11 @@ fn a_macro_over_4000_tickets_is_read_once() {
 }
 
 #[test]
-fn sixty_thousand_changes_in_half_an_hour_are_read_to_the_end() {
+fn very_many_changes_in_half_an_hour_are_read_to_the_end() {
+    // All of them take minutes.
+    let count = if std::env::var_os("E2E_FULL").is_some() { 60_000 } else { 6_000 };
     let mut options = options(5);
-    options.sizes.contacts = 60_000;
+    options.sizes.contacts = count;
     options.settings.daily_credits = Some(10_000_000);
     let setup = large_world(options, &["contacts"]);
     setup.sync();
@@ -54,10 +56,10 @@ fn sixty_thousand_changes_in_half_an_hour_are_read_to_the_end() {
     change(
         &setup,
         json!({
-            "op": "bulk", "table": "contacts", "change": "update", "count": 60_000, "spread_ms": half_hour,
+            "op": "bulk", "table": "contacts", "change": "update", "count": count, "spread_ms": half_hour,
         }),
     );
-    within(&setup, &["sync"], 70_000).exits(0);
+    within(&setup, &["sync"], u64::from(count) / 6 * 7).exits(0);
     equals_truth(&setup, &["contacts"]);
 }
 
