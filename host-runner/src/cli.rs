@@ -19,15 +19,16 @@ mod sync;
 mod webhook;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::de::DeserializeOwned;
 
-use crate::actor::answer_once;
+use crate::actor::{Answer, answer_once};
 use crate::connection::{self, Connection};
 use crate::describe::Describe;
 use crate::engine::Component;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::{self, Exit};
 use crate::limits::Limits;
 use crate::loaded::{LoadedConnection, SharedEngine};
@@ -190,16 +191,34 @@ impl Context {
     /// Has the connection's actor execute a request: that of the server that has the connection, else one in
     /// this process that lives for this request.
     async fn request<T: DeserializeOwned>(&self, connection: &Connection, request: Request) -> Result<T> {
-        let (data, name, sent) = (self.paths.data.clone(), connection.name.clone(), request.clone());
-        let asking = tokio::task::spawn_blocking(move || control::request(&data, &name, &sent));
-        let answer = match asking.await.map_err(|error| Error::host(format!("stopped: {error}")))? {
-            Some(answer) => answer?,
-            None => answer_once(connection.clone(), &self.paths, &request).await?,
-        };
+        let answer = match self.ask_server(&connection.name, &request, Duration::ZERO).await? {
+            Some(answer) => answer,
+            None => match answer_once(connection.clone(), &self.paths, &request).await {
+                // Maybe a server that opens the connection: its lock comes before its socket.
+                Err(error) if (error.origin, error.kind) == (Origin::State, Kind::Unavailable) => {
+                    let answer = self.ask_server(&connection.name, &request, control::LISTENS_WITHIN).await?;
+                    answer.unwrap_or(Err(error))
+                }
+                answer => answer,
+            },
+        }?;
         serde_json::from_value(answer).map_err(|error| {
             Error::host(format!("the server's answer cannot be used: {error}"))
                 .hint("use the command line and the server of one version")
         })
+    }
+
+    /// The answer of the server that has the connection; none if no server listens within that time.
+    async fn ask_server(
+        &self,
+        connection: &str,
+        request: &Request,
+        listens_within: Duration,
+    ) -> Result<Option<Answer>> {
+        let (data, name, sent) = (self.paths.data.clone(), connection.to_owned(), request.clone());
+        tokio::task::spawn_blocking(move || control::request(&data, &name, &sent, listens_within))
+            .await
+            .map_err(|error| Error::host(format!("stopped: {error}")))
     }
 }
 

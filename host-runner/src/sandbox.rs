@@ -39,6 +39,8 @@ use crate::store_data::Host;
 pub trait SessionStore: Send + Sync {
     /// Stores a changed session durably; none deletes it. May block.
     fn save(&self, session: Option<&str>) -> Result<()>;
+    /// Reports that the component's session was refused; the one before it is kept.
+    fn report_refused(&self, error: &Error);
     /// Whether the last [`Self::save`] succeeded.
     fn is_saved(&self) -> bool;
 }
@@ -50,6 +52,8 @@ pub struct Sandbox {
     session: Option<String>,
     /// Whether the store has the session.
     is_saved: bool,
+    /// Why the component's newest session was refused; the one before it counts.
+    refused_session: Option<Error>,
     sessions: Arc<dyn SessionStore>,
     redactor: Redactor,
     client: Client,
@@ -154,6 +158,7 @@ impl Sandbox {
             config,
             session,
             is_saved,
+            refused_session: None,
             sessions,
             redactor,
             client,
@@ -216,12 +221,13 @@ impl Sandbox {
     /// Continues without a session, which the caller has deleted.
     pub fn forget_session(&mut self) {
         self.release();
-        (self.session, self.is_saved) = (None, true);
+        (self.session, self.is_saved, self.refused_session) = (None, true, None);
     }
 
     /// Exchanges a grant for a session.
     pub async fn authorize(&mut self, grant: String) -> Result<()> {
-        self.call("authorize", export!(source.call_authorize(&grant))).await
+        self.call("authorize", export!(source.call_authorize(&grant))).await?;
+        self.session_accepted()
     }
 
     /// Checks the connection, and its subscription if there is one. A request that the egress policy refused
@@ -239,6 +245,7 @@ impl Sandbox {
 
     async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
         let items = self.call("check", export!(source.call_check().map(Ok))).await?;
+        self.session_accepted()?;
         let mut items = conv::check_items(items)?;
         if let Some(denial) = self.meter.take_denied() {
             let error = refused(&denial);
@@ -354,8 +361,14 @@ impl Sandbox {
         cpu.metered(self.call_now(name, export)).await
     }
 
+    /// Fails while the component's session is refused.
+    fn session_accepted(&self) -> Result<()> {
+        self.refused_session.clone().map_or(Ok(()), Err)
+    }
+
     /// Runs one call within its limits, in the open instance or another one, and saves a changed session. The
-    /// session is saved before the next call starts: a token that works once would be lost.
+    /// session is saved before the next call starts: a token that works once would be lost. The answer of a
+    /// call counts also if the session after it is refused: a delivery must not fail for it.
     async fn call_now<T: Send>(
         &mut self,
         name: &'static str,
@@ -398,12 +411,17 @@ impl Sandbox {
         }
         // The last use of the instance came before: the next holder of the permit may take its room.
         drop(permit);
-        if let Some(session) = &session {
-            boundary::document(&SESSION, name, session)?;
-        }
-        if session != self.session {
-            (self.session, self.is_saved) = (session, false);
-            self.save().await?;
+        let is_reported = self.refused_session.is_some();
+        let admitted = session.as_ref().map(|session| boundary::document(&SESSION, name, session));
+        self.refused_session = admitted.and_then(Result::err);
+        match &self.refused_session {
+            Some(error) if !is_reported => self.sessions.report_refused(error),
+            Some(_) => {}
+            None if session == self.session => {}
+            None => {
+                (self.session, self.is_saved) = (session, false);
+                self.save().await?;
+            }
         }
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),

@@ -3,11 +3,13 @@
 //! Secrets belong to a connection and are forgotten with it. Of its sessions, whose tokens are renewed again
 //! and again, the newest is kept, and a few texts of former ones. Knows neither the origin of secrets nor
 //! the destination of text.
+//!
+//! All connections share it, and each log line waits for its lock: an automaton is built without it.
 
 mod search;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
 use serde_json::{Map, Value};
 
@@ -17,6 +19,9 @@ use self::search::Search;
 const CONFIGURED_BYTES_MIN: usize = 4;
 /// Shortest text in a session that counts as a secret: sessions also hold words like `Bearer`.
 const SESSION_BYTES_MIN: usize = 8;
+/// Texts of a session that are searched for, the longest: a session holds a few tokens and keys, which are
+/// longer than other texts. A component that hands over thousands would slow down the log of all connections.
+const SESSION_TEXTS_MAX: usize = 64;
 /// Texts kept of a connection's earlier sessions. A replaced token may be valid for another hour, and a
 /// component usually requests one in an hour; more are kept because a restart requests one early.
 const FORMER_MAX: usize = 8;
@@ -27,6 +32,8 @@ const MASK: &str = "[secret]";
 #[derive(Clone, Default)]
 pub struct Redactor {
     known: Arc<RwLock<Known>>,
+    /// Held during a build: one at a time.
+    building: Arc<Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -41,9 +48,9 @@ struct Known {
 struct Secrets {
     /// Of the connection file, of grants, and of the webhook URL.
     configured: HashSet<String>,
-    /// Of the newest session.
+    /// Of the newest session, the longest first.
     session: Vec<String>,
-    /// Of earlier sessions, the newest last.
+    /// Of earlier sessions, the newest last; of one session the longest last.
     former: VecDeque<String>,
 }
 
@@ -68,8 +75,9 @@ impl Redactor {
         self.learn_all(connection, found);
     }
 
-    /// Adds the texts of a connection's newest session at any depth, and drops those of its oldest. Origins
-    /// such as `https://host` and public keys stay readable; every other text of some length may be a secret.
+    /// Adds the longest texts of a connection's newest session at any depth, and drops those of its oldest.
+    /// Origins such as `https://host` and public keys stay readable; every other text of some length may be a
+    /// secret.
     pub fn learn_session(&self, connection: &str, session: &str) {
         let mut found = Vec::new();
         match serde_json::from_str::<Value>(session) {
@@ -77,6 +85,9 @@ impl Redactor {
             Err(_) if session.len() >= SESSION_BYTES_MIN => found.push(session.to_owned()),
             Err(_) => {}
         }
+        found.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        found.dedup();
+        found.truncate(SESSION_TEXTS_MAX);
         self.change(connection, |secrets| secrets.renew(found));
     }
 
@@ -95,14 +106,36 @@ impl Redactor {
 
     /// Changes the secrets of a connection; `change` returns the new ones.
     fn change(&self, connection: &str, change: impl FnOnce(&mut Secrets) -> Vec<String>) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let new = change(known.connections.entry(connection.to_owned()).or_default());
-        new.iter().flat_map(|secret| spellings(secret)).for_each(|text| known.search.add(text));
-        if known.search.is_stale() {
-            let all: HashSet<&String> = known.connections.values().flat_map(Secrets::all).collect();
-            let all = all.into_iter().flat_map(|secret| spellings(secret)).collect();
-            known.search.rebuild(all);
+        let new = {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            change(known.connections.entry(connection.to_owned()).or_default())
+        };
+        let new: Vec<String> = new.iter().flat_map(|secret| spellings(secret)).collect();
+        let is_stale = {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            new.into_iter().for_each(|text| known.search.add(text));
+            known.search.is_stale()
+        };
+        if is_stale {
+            self.build();
         }
+    }
+
+    /// Builds the automaton of all secrets, unless another thread does: a later change builds it then.
+    fn build(&self) {
+        let _turn = match self.building.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let (all, recent) = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let all: HashSet<String> = known.connections.values().flat_map(Secrets::all).cloned().collect();
+            (all, known.search.recent())
+        };
+        let built = Search::of(all.iter().flat_map(|secret| spellings(secret)).collect());
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.search.replace(built, recent);
     }
 
     /// The text without the secrets.
@@ -142,7 +175,8 @@ impl Secrets {
         let is_known = |text: &&String| !self.session.contains(text) && !self.former.contains(text);
         let new = session.iter().filter(is_known).cloned().collect();
         let before = std::mem::replace(&mut self.session, session);
-        self.former.extend(before.into_iter().filter(|text| !self.session.contains(text)));
+        // The oldest and shortest are dropped first.
+        self.former.extend(before.into_iter().rev().filter(|text| !self.session.contains(text)));
         self.former.retain(|text| !self.session.contains(text));
         let excess = self.former.len().saturating_sub(FORMER_MAX);
         self.former.drain(..excess);
@@ -206,7 +240,7 @@ fn json_escaped(text: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{FORMER_MAX, Redactor};
+    use super::{FORMER_MAX, Redactor, SESSION_TEXTS_MAX};
 
     #[test]
     fn secrets_are_removed_in_every_encoding() {
@@ -254,6 +288,22 @@ mod tests {
         // The texts of the session before an empty one, as after a reset, stay secret.
         redactor.learn_session("acme", "{}");
         assert_eq!(redactor.redact("acme-refresh-1"), "[secret]");
+    }
+
+    #[test]
+    fn of_a_session_with_thousands_of_texts_the_longest_are_secrets() {
+        let redactor = Redactor::default();
+        let token = |number: usize| format!("1000.access-token-{number}");
+        for number in 0..20 {
+            let texts: Vec<String> = (0..5_000).map(|text| format!("{number}-{text:06}")).collect();
+            let session = json!({ "texts": texts, "twice": [token(number), token(number)] });
+            redactor.learn_session("acme", &session.to_string());
+            assert_eq!(redactor.redact(&token(number)), "[secret]");
+        }
+        assert_eq!(redactor.redact(&token(18)), "[secret]", "replaced just now, and maybe still valid");
+        let search = &redactor.known.read().expect("read").search;
+        let searched = search.built() + search.recent();
+        assert!(searched <= 3 * (SESSION_TEXTS_MAX + FORMER_MAX), "{searched} are searched for");
     }
 
     #[test]

@@ -76,7 +76,7 @@ limits! {
     DESCRIBE = bytes("description", MIB,
         "parsed at each start; a byte of JSON becomes up to 36 bytes of memory");
     SESSION = bytes("session", 64 * KIB,
-        "tokens; every text in it is a secret that the redactor looks for");
+        "tokens; the redactor looks for its 64 longest texts");
     SUBSCRIPTION = bytes("subscription", 256 * KIB,
         "sealed and stored, and passed with every delivery");
     ANSWER = bytes("answer", 8 * MIB,

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 /// New texts that are searched one by one, at least; a search takes some 50 ns in a line of a log.
 const RECENT_MIN: usize = 64;
@@ -20,6 +20,19 @@ pub(super) struct Search {
 }
 
 impl Search {
+    /// Builds an automaton of the texts. When it cannot be built, they are searched one by one.
+    pub(super) fn of(texts: Vec<String>) -> Self {
+        // The default is a table of every state and byte for a few texts, hundreds of MiB if they are long.
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        match AhoCorasick::builder().kind(kind).build(&texts) {
+            Ok(automaton) => Self { automaton: Some(automaton), recent: Vec::new() },
+            Err(error) => {
+                tracing::debug!(%error, "texts are searched one by one");
+                Self { automaton: None, recent: texts }
+            }
+        }
+    }
+
     /// Adds a text.
     pub(super) fn add(&mut self, text: String) {
         self.recent.push(text);
@@ -30,15 +43,16 @@ impl Search {
         self.recent.len() > RECENT_MIN.max(self.built() / RECENT_SHARE)
     }
 
-    /// Replaces all texts. When the automaton cannot be built, they are searched one by one.
-    pub(super) fn rebuild(&mut self, texts: Vec<String>) {
-        match AhoCorasick::new(&texts) {
-            Ok(automaton) => (self.automaton, self.recent) = (Some(automaton), Vec::new()),
-            Err(error) => {
-                tracing::debug!(%error, "texts are searched one by one");
-                (self.automaton, self.recent) = (None, texts);
-            }
-        }
+    /// Replaces all texts except those that were added after the first `recent`, during the build.
+    pub(super) fn replace(&mut self, built: Self, recent: usize) {
+        let added = self.recent.split_off(recent.min(self.recent.len()));
+        *self = built;
+        self.recent.extend(added);
+    }
+
+    /// Texts that were added since the build.
+    pub(super) fn recent(&self) -> usize {
+        self.recent.len()
     }
 
     /// Where texts occur: in order, and those that overlap as one.
@@ -71,8 +85,11 @@ mod tests {
     fn texts_are_found_whether_they_are_new_or_not() {
         let mut search = Search::default();
         assert!(search.find("abc").is_empty());
-        search.rebuild(vec!["abcd".to_owned(), "cdef".to_owned()]);
+        search.add("abcd".to_owned());
+        let built = Search::of(vec!["abcd".to_owned(), "cdef".to_owned()]);
         search.add("efgh".to_owned());
+        search.replace(built, 1);
+        assert_eq!((search.built(), search.recent()), (2, 1), "one was added during the build");
         assert_eq!(search.find("xabcdefghx abcd efg"), [1..9, 11..15], "overlapping ones are one");
         assert_eq!(search.find("efgh").first(), Some(&(0..4)));
     }
@@ -85,7 +102,7 @@ mod tests {
             search.add(format!("text-{number}"));
             if search.is_stale() {
                 builds += 1;
-                search.rebuild(all.clone());
+                search.replace(Search::of(all.clone()), search.recent());
             }
             assert!(search.recent.len() <= RECENT_MIN.max(all.len() / 8));
         }

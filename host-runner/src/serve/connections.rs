@@ -329,7 +329,7 @@ impl Connections {
         self.loading.insert(file.clone());
         self.tasks.spawn(async move {
             let _turn = loads.acquire_owned().await;
-            let loaded = loader.load(&file, must_be_free).await;
+            let loaded = loader.load_safely(&file, must_be_free).await;
             Event::Loaded(file, Box::new(loaded))
         });
     }

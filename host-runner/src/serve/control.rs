@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as Client;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader as AsyncReader};
@@ -31,6 +31,12 @@ const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer: a call of the component, and the batch before it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long a client repeats a request that the server did not read.
+const REPEAT_FOR: Duration = Duration::from_secs(2);
+/// Pause before it is repeated.
+const REPEAT_PAUSE: Duration = Duration::from_millis(20);
+/// Longest time between the lock of a connection and its socket, when a server opens it.
+pub(crate) const LISTENS_WITHIN: Duration = Duration::from_secs(1);
 /// Wait after an accept that failed, for example because no file descriptor was free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -179,21 +185,42 @@ pub fn is_served(data: &Path, name: &str) -> bool {
     connect(data, name).is_ok()
 }
 
-/// The answer of the server that has the connection; none if no server has it.
-pub(crate) fn request(data: &Path, name: &str, request: &Request) -> Option<Answer> {
-    let stream = connect(data, name).ok()?;
-    let failed = |error: std::io::Error| {
-        let what = match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                format!("its server did not answer within {} s", ANSWER_TIMEOUT.as_secs())
-            }
-            ErrorKind::UnexpectedEof => "its server stopped without an answer".to_owned(),
-            _ => format!("its server: {error}"),
-        };
-        Error::new(Origin::State, Kind::Unavailable, format!("connection `{name}`: {what}"))
-            .hint("run it again; the server's log and its /-/health show what it is doing")
+/// The answer of the server that has the connection; none if no server listens within that time. Blocks.
+pub(crate) fn request(
+    data: &Path,
+    name: &str,
+    request: &Request,
+    listens_within: Duration,
+) -> Option<Answer> {
+    let started = Instant::now();
+    loop {
+        match connect(data, name).map(|stream| exchange(stream, request)) {
+            Ok(Err(error)) if is_unread(&error) && started.elapsed() < REPEAT_FOR => {}
+            Ok(outcome) => return Some(outcome.unwrap_or_else(|error| Err(unanswered(name, &error)))),
+            Err(_) if started.elapsed() >= listens_within => return None,
+            Err(_) => {}
+        }
+        std::thread::sleep(REPEAT_PAUSE);
+    }
+}
+
+/// Whether the server closed the stream before it had read the request, as when it restarts the connection.
+/// After it has read all, a client sees the end of the stream: the request may have been executed.
+fn is_unread(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+}
+
+/// The error for a request that was sent and got no answer.
+fn unanswered(name: &str, error: &std::io::Error) -> Error {
+    let what = match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("its server did not answer within {} s", ANSWER_TIMEOUT.as_secs())
+        }
+        ErrorKind::UnexpectedEof => "its server stopped without an answer".to_owned(),
+        _ => format!("its server: {error}"),
     };
-    Some(exchange(stream, request).unwrap_or_else(|error| Err(failed(error))))
+    Error::new(Origin::State, Kind::Unavailable, format!("connection `{name}`: {what}"))
+        .hint("run it again; the server's log and its /-/health show what it is doing")
 }
 
 fn exchange(mut stream: Client, request: &Request) -> std::io::Result<Answer> {
@@ -213,9 +240,70 @@ fn exchange(mut stream: Client, request: &Request) -> std::io::Result<Answer> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
+    use std::time::Duration;
 
-    use super::{at_short_path, connect, socket};
+    use serde_json::json;
+
+    use super::{Request, at_short_path, connect, request, socket};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn listen(data: &Path) -> UnixListener {
+        std::fs::create_dir_all(data.join("acme")).expect("a folder");
+        UnixListener::bind(socket(data, "acme")).expect("bound")
+    }
+
+    /// Accepts a client and reads its request.
+    fn read(listener: &UnixListener) -> UnixStream {
+        let (stream, _) = listener.accept().expect("a client");
+        BufReader::new(&stream).read_line(&mut String::new()).expect("a request");
+        stream
+    }
+
+    #[test]
+    fn a_request_that_the_server_did_not_read_is_repeated() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = listen(folder.path());
+        let server = std::thread::spawn(move || {
+            drop(listener.accept().expect("a client"));
+            read(&listener).write_all(b"{\"answer\":7}\n").expect("answered");
+        });
+        let answer = request(folder.path(), "acme", &Request::Check, Duration::ZERO);
+        assert_eq!(answer, Some(Ok(json!(7))));
+        server.join().expect("no panic");
+    }
+
+    #[test]
+    fn a_request_that_the_server_read_is_not_repeated() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = listen(folder.path());
+        let server = std::thread::spawn(move || {
+            drop(read(&listener));
+            listener
+        });
+        let answer = request(folder.path(), "acme", &Request::Check, MINUTE);
+        let error = answer.expect("there is a server").expect_err("no answer");
+        assert_eq!(error.message, "connection `acme`: its server stopped without an answer");
+        let listener = server.join().expect("no panic");
+        listener.set_nonblocking(true).expect("set");
+        assert!(listener.accept().is_err(), "it came once");
+    }
+
+    #[test]
+    fn a_server_that_opens_the_connection_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().to_owned();
+        assert_eq!(request(&data, "acme", &Request::Check, Duration::ZERO), None);
+        let server = std::thread::spawn(move || {
+            read(&listen(&data)).write_all(b"{\"answer\":7}\n").expect("answered");
+        });
+        let answer = request(folder.path(), "acme", &Request::Check, MINUTE);
+        assert_eq!(answer, Some(Ok(json!(7))));
+        server.join().expect("no panic");
+    }
 
     #[test]
     fn a_data_folder_may_lie_deeper_than_the_path_of_a_socket_allows() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use super::connection_files::{self, Stamp};
 use crate::connection::{self, Connection};
@@ -58,9 +58,28 @@ fn joined<T>(outcome: std::result::Result<Result<T>, tokio::task::JoinError>) ->
     outcome.unwrap_or_else(|error| Err(Error::host(format!("stopped: {error}"))))
 }
 
+/// Runs work in a task, so that a panic in it is an error: else its file would be loading for ever. The task
+/// ends when this is dropped.
+async fn unless_panicked<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    match task.join_next().await {
+        Some(outcome) => joined(outcome),
+        None => Err(Error::host("stopped")),
+    }
+}
+
 impl Loader {
+    /// Loads a file, see [`Self::load`]; a panic is an error.
+    pub(super) async fn load_safely(self: &Arc<Self>, file: &Path, must_be_free: bool) -> Result<Loaded> {
+        let (this, file) = (Arc::clone(self), file.to_owned());
+        unless_panicked(async move { this.load(&file, must_be_free).await }).await
+    }
+
     /// Loads a file; fails if it `must_be_free` and another process has the connection.
-    pub(super) async fn load(self: &Arc<Self>, file: &Path, must_be_free: bool) -> Result<Loaded> {
+    async fn load(self: &Arc<Self>, file: &Path, must_be_free: bool) -> Result<Loaded> {
         let (this, path) = (Arc::clone(self), file.to_owned());
         let reading = spawn_blocking(move || this.read(&path));
         let (stamp, connection, component) = joined(reading.await)?;
@@ -136,5 +155,18 @@ impl Loader {
         );
         let fingerprint = fingerprint(&loaded);
         Ok(Loaded { file, stamp, fingerprint, loaded, store, subscribe, secrets, summary })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unless_panicked;
+    use crate::error::Result;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        let error = unless_panicked(async { panic!("a defect") as Result<()> }).await.expect_err("panicked");
+        assert!(error.message.starts_with("stopped: "), "{error}");
+        assert_eq!(unless_panicked(async { Ok(7) }).await, Ok(7));
     }
 }

@@ -21,7 +21,7 @@ use crate::metrics::{Meters, State};
 use crate::paths::Paths;
 use crate::policy::{self, Budget};
 use crate::sinks::{self, Sink};
-use crate::state::{ConnectionStore, LockedStore};
+use crate::state::ConnectionStore;
 use crate::stop::Stop;
 use crate::webhook_url::{PublicUrl, UrlRegistry};
 
@@ -98,8 +98,8 @@ impl Supervisor {
 
     /// Runs the actor once, until it stops or fails.
     async fn once(&mut self) -> Result<Stopped> {
-        let (store, file) = (self.store.clone(), self.file.clone());
-        let Some(lock) = self.unless_stopped(move || lock(&store, &file)).await? else {
+        let store = self.store.clone();
+        let Some(lock) = self.unless_stopped(move || store.lock()).await? else {
             return Ok(Stopped::Requested);
         };
         let (requests, commands) = mpsc::channel(COMMANDS_MAX);
@@ -111,9 +111,12 @@ impl Supervisor {
         };
         let guard = control.start(&self.paths.data);
         self.opening = None;
-        // A command may have rotated the URL before the socket was open.
         let (store, registry, loaded) = (self.store.clone(), self.registry.clone(), Arc::clone(&self.loaded));
+        let file = self.file.clone();
+        // A command that finds the connection locked waits a second for the socket, and this may take longer.
         let opening = move || {
+            set_served(&store, &file);
+            // A command may have rotated the URL before the socket was open.
             control::renew(&store, &registry)?;
             Ok((loaded.open(lock)?, sinks::open(&loaded.connection.sink)?))
         };
@@ -154,15 +157,13 @@ impl Supervisor {
     }
 }
 
-/// Locks a connection and records that this server has it, from this file.
-fn lock(store: &ConnectionStore, file: &Path) -> Result<LockedStore> {
-    let lock = store.lock()?;
+/// Records that this server has the connection, from this file.
+fn set_served(store: &ConnectionStore, file: &Path) {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     if let Err(error) = store.webhook_url().set_served(&absolute) {
         tracing::warn!(connection = store.name(), %error,
             "file not stored: after a restart its removal is not seen");
     }
-    Ok(lock)
 }
 
 /// Waits; without end if there is no time to wait for.

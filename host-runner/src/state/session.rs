@@ -95,6 +95,11 @@ impl SessionStore for LockedStore {
         Ok(())
     }
 
+    fn report_refused(&self, error: &Error) {
+        let hint = error.hint.as_deref().unwrap_or_default();
+        tracing::error!(connection = self.name(), %error, hint, "its last session is kept");
+    }
+
     fn is_saved(&self) -> bool {
         self.memory().unsaved.is_none()
     }

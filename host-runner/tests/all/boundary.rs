@@ -70,6 +70,20 @@ fn sessions_subscriptions_answers_and_check_items_beyond_a_limit_are_refused() {
 }
 
 #[test]
+fn a_session_beyond_its_limit_costs_no_answer() {
+    let place = crossing("session");
+    let ran = place.expect(&["sync"], 0);
+    assert_eq!(place.query("SELECT count(*) || '' FROM things"), "3");
+    let errors = ran.stderr.matches("session: 136KiB, and at most 64KiB are accepted").count();
+    assert_eq!(errors, 1, "one for all calls: {ran:#?}");
+    let server = Server::start(&place);
+    server.deliver(&place, &event("things", "9", "create", later()));
+    eventually("the delivery", || server.metric("deliveries_applied_total") == Some(1.0));
+    assert_ne!(server.metric("dead_letters{"), Some(1.0));
+    server.stop();
+}
+
+#[test]
 fn what_people_read_is_one_short_line_and_forges_none() {
     let ran = crossing("message").expect(&["sync"], 9);
     let forged = |line: &str| line.starts_with("2026-11-23") || line.contains('\u{1b}');
