@@ -128,6 +128,16 @@ pub(super) fn note_opening(database: &Database) -> rusqlite::Result<String> {
     database.query_row(note, [], |row| row.get(0))
 }
 
+/// Ends the last opening of an owner: the numbers that a command uses belong to no opening, and no position
+/// names them. Further commands add nothing, so that they push no opening out.
+pub(super) fn end_opening(database: &Database) -> rusqlite::Result<()> {
+    let note = "
+        INSERT INTO openings (id, after) SELECT 'command ' || lower(hex(randomblob(16))),
+            (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deliveries')
+        WHERE (SELECT id FROM openings ORDER BY number DESC LIMIT 1) NOT LIKE 'command %'";
+    database.execute(note, []).map(drop)
+}
+
 /// Opens the file for reading.
 pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Database> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -2,10 +2,10 @@
 //! trusted. Pure.
 //!
 //! Every start of a process that owns the journal is an opening with a random id, and the file remembers the
-//! last number before each. A position names the opening in which it was reached. So it is recognized if it
-//! belongs to another file (its opening is unknown), and if the file is older than the sink (it lies behind
-//! the end of its opening): numbers that were used again after a restore are never mistaken for the ones that
-//! the sink has applied.
+//! last number before each. A command that finds no owner ends the last opening. A position names the
+//! opening in which it was reached. So it is recognized if it belongs to another file (its opening is
+//! unknown), and if the file is older than the sink (it lies behind the end of its opening): numbers that
+//! were used again after a restore are never mistaken for the ones that the sink has applied.
 
 use std::collections::BTreeSet;
 

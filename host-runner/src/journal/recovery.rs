@@ -16,7 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection as Database;
+use rusqlite::{Connection as Database, ErrorCode};
 
 use super::JournalLimits;
 use super::database::{self, Trouble, failure, number, trouble};
@@ -94,25 +94,30 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<(Opened, RecoveryReport)> {
     let owner = own(path)?;
     let mut report = RecoveryReport::default();
-    let first = database::open(path, limits, now_ms)
-        .and_then(|database| verify(database, now_ms).map_err(|error| trouble(path, &error)));
-    let mut database = match first {
-        Ok((database, corrupt)) => {
+    let failed = |error: rusqlite::Error| failure(path, &error);
+    let first = database::open(path, limits, now_ms).and_then(|database| {
+        // Before the records are read, which takes a while: a command may append in the meantime.
+        let opening = database::note_opening(&database);
+        opening
+            .and_then(|opening| Ok((opening, verify(database, now_ms)?)))
+            .map_err(|error| trouble(path, &error))
+    });
+    let (mut database, opening) = match first {
+        Ok((opening, (database, corrupt))) => {
             report.corrupt = corrupt;
-            database
+            (database, opening)
         }
         Err(Trouble::Other(error)) => return Err(error),
         Err(Trouble::Unreadable(reason)) => {
             let (replaced, database) = salvage::replace(path, limits, reason, now_ms)?;
             report.replaced = Some(replaced);
-            database
+            let opening = database::note_opening(&database).map_err(failed)?;
+            (database, opening)
         }
     };
     while let Some(replaced) = salvage::resume(path, &mut database)? {
         report.replaced = Some(replaced);
     }
-    let failed = |error: rusqlite::Error| failure(path, &error);
-    let opening = database::note_opening(&database).map_err(failed)?;
     let ledger = Ledger::load(&database).map_err(failed)?;
     report.connections = connections(&ledger);
     Ok((Opened { database, ledger, opening, owner: Some(owner) }, report))
@@ -146,6 +151,10 @@ fn own(path: &Path) -> Result<File> {
 }
 
 /// Opens the file, which another process may own: verifies and repairs nothing.
+///
+/// Without an owner, the last opening ends here. Otherwise, in a journal that was restored from a backup, the
+/// numbers that a command uses would extend that opening to numbers that the sink has seen before the
+/// restore, and the sink's position would be trusted.
 pub(super) fn join(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<Opened> {
     let database = database::open(path, limits, now_ms).map_err(|trouble| match trouble {
         Trouble::Unreadable(reason) => {
@@ -154,7 +163,19 @@ pub(super) fn join(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<O
         }
         Trouble::Other(error) => error,
     })?;
-    let ledger = Ledger::load(&database).map_err(|error| failure(path, &error))?;
+    let failed = |error: rusqlite::Error| failure(path, &error);
+    // Commands share the lock, and an owner waits some milliseconds for it. Only an owner creates the file: a
+    // command may run as another user.
+    let lock = File::open(path.with_extension("lock")).ok();
+    if lock.as_ref().is_none_or(|lock| lock.try_lock_shared().is_ok()) {
+        match database::end_opening(&database) {
+            // A full file can still be read, and dead letters be dropped.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {}
+            ended => ended.map_err(failed)?,
+        }
+    }
+    drop(lock);
+    let ledger = Ledger::load(&database).map_err(failed)?;
     Ok(Opened { database, ledger, opening: String::new(), owner: None })
 }
 

@@ -110,6 +110,30 @@ async fn a_journal_restored_within_one_opening_is_recognized_by_its_last_number(
 }
 
 #[tokio::test]
+async fn a_command_between_a_restore_and_the_next_server_extends_no_opening() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    for seq in append(&journal, "a", &["dead", "dead too"]).await {
+        super::give_up(&journal, "a", seq, "data", "x").expect("given up");
+    }
+    applied(&journal, &["1"]).await;
+    let copy = backup(folder.path());
+    let sink = applied(&journal, &["2"]).await;
+    // Each is a separate process, as the command line's are.
+    let joined = || Journal::join(copy.path().join("journal.db"), JournalLimits::default()).expect("joined");
+    let letters = joined().dead_letters(Some("a"), 0, 10).expect("listed");
+    let ids: Vec<u64> = letters.iter().map(|letter| letter.id).collect();
+    let replayed = joined().replay(&ids).expect("replayed");
+    assert!(replayed[0] == sink.through && replayed[1] > sink.through, "the number of 2 is used again");
+    let openings = "SELECT count(*) FROM openings";
+    let openings: i64 = raw(copy.path()).query_row(openings, [], |row| row.get(0)).expect("counted");
+    assert_eq!(openings, 2, "the server's, and one end of it for all commands");
+    let (journal, _) = open(copy.path());
+    let (next, is_doubted) = resumed(&journal, Some(&sink));
+    assert_eq!((next.as_slice(), is_doubted), (["1", "dead", "dead too"].map(String::from).as_slice(), true));
+}
+
+#[tokio::test]
 async fn a_new_journal_skips_no_delivery_whatever_its_numbers() {
     let (old, new) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let sink = applied(&open(old.path()).0, &["1"]).await;
