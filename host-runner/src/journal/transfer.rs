@@ -28,6 +28,15 @@ impl Transaction<'_> {
     /// Moves queued deliveries to the end of another queue, then dead letters; a damaged one stays as it is.
     pub(super) fn move_to(&mut self, from: &str, to: &str) -> rusqlite::Result<Result<Vec<u64>>> {
         let Some(id) = self.ledger.account(from).map(|account| account.id) else { return Ok(Ok(Vec::new())) };
+        // Those that were moved before the target was full stay moved.
+        let moved = self.move_some(id, from, to)?;
+        self.recount(from)?;
+        self.touch(to);
+        Ok(moved)
+    }
+
+    /// Counts in the target alone.
+    fn move_some(&mut self, id: i64, from: &str, to: &str) -> rusqlite::Result<Result<Vec<u64>>> {
         let mut moved = Vec::new();
         for (key, delivery) in self.readable(MOVED, id, from)? {
             match self.append(to, &Record::new(to, delivery))? {
@@ -53,8 +62,6 @@ impl Transaction<'_> {
                 moved.push(key);
             }
         }
-        self.recount(from)?;
-        self.touch(to);
         Ok(Ok(moved))
     }
 

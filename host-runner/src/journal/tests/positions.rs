@@ -202,6 +202,32 @@ async fn free_space_returns_to_the_disk() {
 }
 
 #[tokio::test]
+async fn a_move_that_fills_the_target_leaves_both_counts_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits = JournalLimits { count: 3, dead_count: 2, ..JournalLimits::default() };
+    let (journal, _) = open_with(folder.path(), limits);
+    let counts = |connection: &str| {
+        let depth = journal.depth(connection).expect("depth");
+        (depth.count, depth.dead)
+    };
+    append(&journal, "old", &["1", "2", "3"]).await;
+    append(&journal, "new", &["4", "5"]).await;
+    journal.move_connection("old", "new").expect_err("full");
+    assert_eq!((pending(&journal, "old"), counts("old")), (vec!["2".to_owned(), "3".to_owned()], (2, 0)));
+    assert_eq!((pending(&journal, "new").len(), counts("new")), (3, (3, 0)));
+    append(&journal, "old", &["6"]).await;
+
+    for stored in journal.next("old", 0, 2, usize::MAX).expect("read") {
+        super::give_up(&journal, "old", stored.seq, "data", "x").expect("given up");
+    }
+    let first = journal.next("new", 0, 1, usize::MAX).expect("read")[0].seq;
+    super::give_up(&journal, "new", first, "data", "x").expect("given up");
+    assert_eq!((counts("old"), counts("new")), ((1, 2), (2, 1)));
+    journal.move_connection("old", "new").expect_err("its dead letters are full");
+    assert_eq!((counts("old"), counts("new")), ((0, 1), (3, 2)));
+}
+
+#[tokio::test]
 async fn a_renamed_connections_records_are_moved_in_order_and_a_removed_ones_deleted() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
