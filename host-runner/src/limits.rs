@@ -64,6 +64,9 @@ pub const BODY_CHUNK_BYTES: usize = 16 * 1024;
 pub const HANDLE_BYTES_MAX: usize = 256 * MIB;
 /// Consecutive batches that neither move the cursor nor are caught up, before the read is stopped as a loop.
 pub const STUCK_BATCHES_MAX: u32 = 5;
+/// Bytes of the cursors of all tables of a connection, which are in memory. One cursor has at most 4 MiB, and
+/// few tables need more than some KiB.
+pub const CURSORS_BYTES_MAX: usize = 32 * MIB;
 /// Under `serve`, the shortest time after a batch that brought no rows, or left nothing to read: each is
 /// committed to disk.
 pub const EMPTY_PAUSE: Duration = Duration::from_secs(1);

@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::limits::{EMPTY_PAUSE, STUCK_BATCHES_MAX};
+use crate::limits::{CURSORS_BYTES_MAX, EMPTY_PAUSE, STUCK_BATCHES_MAX};
 use crate::sinks::TableState;
+use crate::units::format_bytes;
 
 /// Between two polls when the connector does not say.
 const POLL: Duration = Duration::from_secs(300);
@@ -145,8 +146,17 @@ impl Schedule {
         self.entries.iter_mut().find(|entry| entry.name == table)
     }
 
-    /// A batch was read up to `cursor`. Fails when the table has not moved for too long.
+    /// A batch was read up to `cursor`. Fails when the table has not moved for too long, and when the cursors
+    /// of all tables together are too long.
     pub(super) fn read(&mut self, table: &str, cursor: &str, caught_up: bool, now: Instant) -> Result<()> {
+        let others = self.entries.iter().filter(|entry| entry.name != table);
+        let bytes =
+            cursor.len() + others.filter_map(|entry| entry.cursor.as_ref()).map(String::len).sum::<usize>();
+        if bytes > CURSORS_BYTES_MAX {
+            let max = format_bytes(CURSORS_BYTES_MAX as u64);
+            let message = format!("its cursor and those of the other tables: more than {max} together");
+            return Err(Error::data(message).hint("a defect of the component; please report it"));
+        }
         let Some(entry) = self.entry(table) else { return Ok(()) };
         let has_moved = entry.cursor.as_deref() != Some(cursor);
         entry.stuck = if has_moved || caught_up { 0 } else { entry.stuck + 1 };
@@ -246,7 +256,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{Order, POLL, Schedule};
-    use crate::limits::{EMPTY_PAUSE, STUCK_BATCHES_MAX};
+    use crate::limits::{CURSORS_BYTES_MAX, EMPTY_PAUSE, STUCK_BATCHES_MAX};
     use crate::sinks::TableState;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -421,6 +431,20 @@ mod tests {
         let error = schedule.read("a", "{}", false, now).expect_err("a loop");
         assert_eq!(error.message, "6 batches in a row did not move the cursor");
         schedule.read("a", "{}", false, now).expect("counted from zero again");
+    }
+
+    #[test]
+    fn the_cursors_of_all_tables_together_are_bounded() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &["c"], None);
+        let half = "x".repeat(CURSORS_BYTES_MAX / 2);
+        schedule.read("a", &half, false, now).expect("half");
+        let error = schedule.read("b", &half, false, now).expect_err("the cursor of `c` counts too");
+        assert_eq!(error.message, "its cursor and those of the other tables: more than 32MiB together");
+        schedule.read("b", &half[2..], false, now).expect("all of it");
+        schedule.read("a", &half[1..], false, now).expect("replaces its own");
+        schedule.read("b", &half[1..], false, now).expect("the byte that became free");
+        assert_eq!(schedule.next(now), Some(("a".to_owned(), Some(half[1..].to_owned()))));
     }
 
     #[test]
