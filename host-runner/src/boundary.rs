@@ -73,6 +73,13 @@ fn table_name(call: &str, name: &str) -> Result<()> {
             &format!("table `{name}`: a name has letters, digits, `_`, `.` and `-` only"),
         ));
     }
+    // Tables and files of a sink itself, for example `_sync_state`, and hidden files.
+    if name.starts_with(['_', '.']) {
+        return Err(limits::refused(
+            call,
+            &format!("table `{name}`: a name starts with a letter, a digit or `-`"),
+        ));
+    }
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::limits::{self, ALL, Unit};
-use super::{batch, clean, clean_lines, error, receipt};
-use crate::bindings::{types, webhook};
+use super::{batch, clean, clean_lines, error, receipt, tables};
+use crate::bindings::{source, types, webhook};
 use crate::describe::Describe;
 use crate::units::format_bytes;
 
@@ -91,6 +91,25 @@ fn a_batch_may_be_as_large_as_twice_what_was_asked_for() {
     assert!(batch(&mut large, 15_000).is_ok());
     let refused = batch(&mut large, 14_999).expect_err("too many");
     assert_eq!(refused.message, "read: changes of a batch: 30000, and at most 29998 are accepted");
+}
+
+#[test]
+fn names_of_tables_that_a_sink_may_use_itself_are_refused() {
+    let named = |name: &str| {
+        let schema = "{}".to_owned();
+        let (name, primary_key, attributes) = (name.to_owned(), vec!["id".to_owned()], Vec::new());
+        tables(&mut [source::Table { name, primary_key, schema, attributes }])
+    };
+    for name in ["things", "things_live", "7-things.v2"] {
+        named(name).expect("plain");
+    }
+    for name in ["_sync_state", "_SYNC_rows_things", "_", ".", "..", ".hidden"] {
+        let refused = named(name).expect_err("the sink's");
+        assert_eq!(
+            refused.message,
+            format!("discover: table `{name}`: a name starts with a letter, a digit or `-`")
+        );
+    }
 }
 
 #[test]

@@ -80,8 +80,13 @@ pub(super) fn view(layout: &Layout) -> String {
     format!("{}_live", layout.table)
 }
 
-pub(super) fn drop_view(layout: &Layout) -> String {
-    format!("DROP VIEW IF EXISTS {}", quote(&view(layout)))
+/// Whether a name is that of some table's view.
+pub(super) fn names_view(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with("_live")
+}
+
+pub(super) fn drop_view(name: &str) -> String {
+    format!("DROP VIEW {}", quote(name))
 }
 
 /// Creates the view of rows that are not deleted, without the columns that only the runner needs.

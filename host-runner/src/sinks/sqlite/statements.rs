@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use rusqlite::{Statement, Transaction};
+use rusqlite::{OptionalExtension, Statement, Transaction};
 
 use super::schema::{order_table, quote};
 use super::{metadata, schema};
@@ -98,8 +98,13 @@ impl PreparedTable {
         has_view: bool,
     ) -> rusqlite::Result<()> {
         let layout = &self.layout;
-        tx.execute_batch(&schema::drop_view(layout))?;
+        let view = schema::view(layout);
+        drop_view(tx, &view)?;
         if known.is_none() {
+            // This table may have the name of the view of another one, which was there first.
+            if schema::names_view(&layout.table) {
+                drop_view(tx, &layout.table)?;
+            }
             tx.execute_batch(&schema::create_table(layout))?;
         }
         if let Some(known) = known {
@@ -110,7 +115,8 @@ impl PreparedTable {
             tracing::info!(table = %layout.table, columns = new.len(), "columns added");
             self.fill(tx, new)?;
         }
-        if has_view {
+        // Nor is there one if a table has its name, also one that the connector no longer has.
+        if has_view && kind_of(tx, &view)?.is_none() {
             tx.execute_batch(&schema::create_view(layout))?;
         }
         metadata::store_layout(tx, layout)
@@ -145,6 +151,20 @@ impl PreparedTable {
                 update.raw_execute()?;
             }
         }
+    }
+}
+
+/// Whether a name is that of a `table`, a `view` or nothing. SQLite compares names without case.
+fn kind_of(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type IN ('table', 'view')";
+    tx.query_row(sql, [name], |row| row.get(0)).optional()
+}
+
+/// Drops a view. A table of this name stays; `DROP VIEW IF EXISTS` would fail.
+fn drop_view(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
+    match kind_of(tx, name)?.as_deref() {
+        Some("view") => tx.execute_batch(&schema::drop_view(name)),
+        _ => Ok(()),
     }
 }
 

@@ -293,6 +293,22 @@ fn a_file_whose_owner_was_deleted_belongs_to_the_next_connection() {
 }
 
 #[test]
+fn a_table_may_have_the_name_of_the_view_of_another() {
+    let mut case = case(Deletes::Soft);
+    let live = |properties: &str| Table { name: "things_live".into(), ..table(properties) };
+    let kind = "SELECT type FROM sqlite_schema WHERE name = 'things_live'";
+    assert_eq!(case.query(kind), "view");
+    case.sink.prepare(&[table(""), live("")]).expect("a table instead of the view");
+    assert_eq!(case.query(kind), "table");
+    let wider = ",\"n\":{\"type\":\"integer\"},\"other\":{\"type\":\"boolean\"}";
+    case.sink.prepare(&[table(wider), live(wider)]).expect("new columns of both");
+    let widest = ",\"more\":{\"type\":\"boolean\"}";
+    case.sink.prepare(&[table(widest)]).expect("the connector no longer has the other");
+    assert_eq!(case.query(kind), "table", "its rows stay");
+    assert_eq!(case.query("SELECT name FROM pragma_table_info('things') WHERE name = 'more'"), "more");
+}
+
+#[test]
 fn tables_that_sqlite_cannot_tell_apart_or_keeps_for_itself_are_refused() {
     let mut case = case(Deletes::Soft);
     for name in ["THINGS", "sqlite_x", "SQLITE_master"] {
