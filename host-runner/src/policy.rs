@@ -60,9 +60,9 @@ pub(crate) enum Disposition {
     DeadLetter,
     /// It is retried, and becomes a dead letter after [`TRAP_ATTEMPTS_MAX`] attempts.
     Suspect,
-    /// It is retried until it passes; those behind it wait.
+    /// It waits and is retried until it passes; others pass it, see `actor/waiting.rs`.
     Retry,
-    /// The same, until it is evident that it alone fails: see `actor/waiting.rs`.
+    /// The same, until it is evident that it alone fails.
     RetryOrGiveUp,
 }
 
