@@ -187,8 +187,9 @@ pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;
 /// snapshot finds the others.
 pub const RECYCLE_BIN_PAGES_MAX: u64 = 40;
 
-/// `wait-ms` of a batch that a failure ended, where the source does not say how long to wait.
-pub const CUT_SHORT_WAIT_MS: u64 = 1000;
+/// `wait-ms` of a batch that a failure ended, where the source does not say how long to wait. Short, because
+/// the batch has moved; one that does not move is an error, and the host waits longer with each.
+pub const CUT_SHORT_WAIT_MS: u64 = 250;
 
 /// Calls of one record, list or page within one batch, the repeated ones after all others.
 pub const ATTEMPTS: u32 = 3;
