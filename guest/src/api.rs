@@ -302,10 +302,14 @@ impl<T: Transport> Api<T> {
         let is_stale = |answer: &Result<Answer>| {
             answer.as_ref().is_err_and(|error| oauth::renews(&self.session, error, now_ms))
         };
-        let stale: Vec<usize> = (0..answers.len()).filter(|&index| is_stale(&answers[index])).collect();
+        let mut stale: Vec<usize> = (0..answers.len()).filter(|&index| is_stale(&answers[index])).collect();
+        if stale.is_empty() {
+            stale = self.refused_replacement(&answers);
+        }
         if !stale.is_empty() {
+            let replacements = oauth::next_replacement(&self.session, now_ms);
             self.renew_token()?;
-            self.session.access_token_is_replacement = true;
+            self.session.access_token_replacements = replacements;
             let again: Vec<Call> = stale.iter().map(|&index| calls[index].clone()).collect();
             let requests: Vec<Request> = again.iter().map(|call| self.sign(call)).collect();
             for (index, answer) in stale.into_iter().zip(self.send(&again, &requests, at_once)) {
@@ -318,6 +322,22 @@ impl<T: Transport> Api<T> {
             }
         }
         Ok(answers)
+    }
+
+    /// The answers that refuse a replaced token, if another call is refused for it, too: one call may be
+    /// refused always, and a new token would not help it.
+    fn refused_replacement(&mut self, answers: &[Result<Answer>]) -> Vec<usize> {
+        let refuses = |answer: &Result<Answer>, is: &dyn Fn(&Error) -> bool| answer.as_ref().is_err_and(is);
+        let may_renew = |error: &Error| oauth::may_renew_again(&self.session, error);
+        let refused: Vec<usize> =
+            (0..answers.len()).filter(|&index| refuses(&answers[index], &may_renew)).collect();
+        if refused.is_empty() {
+            return refused;
+        }
+        let probe = Call::get("/api/v1/organizations");
+        let request = self.sign(&probe);
+        let probed = self.send(&[probe], &[request], 1);
+        if probed.iter().all(|answer| refuses(answer, &oauth::is_about_token)) { refused } else { Vec::new() }
     }
 
     fn send(&mut self, calls: &[Call], requests: &[Request], at_once: usize) -> Vec<Result<Answer>> {

@@ -15,6 +15,9 @@ pub const TOKEN_LIFE_MAX_MS: u64 = 3_600_000;
 /// A token that was issued less than this ago is not the reason for a refusal: the call is.
 pub const TOKEN_YOUNG_MS: u64 = 60 * 1000;
 
+/// Young tokens in a row that are replaced when the API refuses them: Zoho gives ten in ten minutes (§2.3).
+pub const TOKEN_REPLACEMENTS_MAX: u32 = 3;
+
 /// Wait after the token endpoint answered "Access Denied": Zoho counts ten tokens in ten minutes (§2.3).
 pub const TOKEN_THROTTLE_WAIT_MS: u64 = 120_000;
 

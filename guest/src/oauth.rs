@@ -73,16 +73,29 @@ pub(crate) fn is_fresh(session: &Session, now_ms: u64) -> bool {
 /// The code of a 401 that is about the token; others may be about the call (`zoho-desk-api.md` §5.1).
 const TOKEN_REFUSED: &str = "INVALID_OAUTH";
 
-fn is_about_token(error: &Error) -> bool {
+pub(crate) fn is_about_token(error: &Error) -> bool {
     error.code.as_deref() == Some(TOKEN_REFUSED)
 }
 
 /// True when a refused call is worth a new token: at most one each minute, because Zoho gives ten in ten
 /// minutes.
 pub(crate) fn renews(session: &Session, error: &Error, now_ms: u64) -> bool {
-    let is_young = now_ms.abs_diff(session.access_token_since_ms) < limits::TOKEN_YOUNG_MS;
-    let may_be_revoked = is_about_token(error) && !session.access_token_is_replacement;
-    error.kind == Kind::Auth && (!is_young || may_be_revoked)
+    let may_be_revoked = is_about_token(error) && session.access_token_replacements == 0;
+    error.kind == Kind::Auth && (!is_young(session, now_ms) || may_be_revoked)
+}
+
+/// True when a replacement may be replaced again, should the API refuse it in another call, too.
+pub(crate) fn may_renew_again(session: &Session, error: &Error) -> bool {
+    is_about_token(error) && session.access_token_replacements < limits::TOKEN_REPLACEMENTS_MAX
+}
+
+/// Replaced tokens in a row after the next renewal.
+pub(crate) fn next_replacement(session: &Session, now_ms: u64) -> u32 {
+    if is_young(session, now_ms) { session.access_token_replacements + 1 } else { 1 }
+}
+
+fn is_young(session: &Session, now_ms: u64) -> bool {
+    now_ms.abs_diff(session.access_token_since_ms) < limits::TOKEN_YOUNG_MS
 }
 
 /// Gives a 401 that renewed no token its meaning: a young token was refused, which passes, or this user may
@@ -157,7 +170,7 @@ pub(crate) fn accept(
     session.access_token = Some(access_token);
     session.access_token_ends_ms = now_ms.saturating_add(life_ms(&answer));
     session.access_token_since_ms = now_ms;
-    session.access_token_is_replacement = false;
+    session.access_token_replacements = 0;
     if let Some(refresh_token) = text("refresh_token") {
         session.refresh_token = Some(refresh_token);
     }
@@ -320,7 +333,7 @@ mod tests {
         let session = |is_replacement| {
             let mut session = Session::default();
             session.access_token_since_ms = 1_000;
-            session.access_token_is_replacement = is_replacement;
+            session.access_token_replacements = u32::from(is_replacement);
             session
         };
         let old_ms = 1_000 + limits::TOKEN_YOUNG_MS;

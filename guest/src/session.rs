@@ -25,8 +25,8 @@ pub(crate) struct Session {
     pub(crate) access_token_ends_ms: u64,
     /// When the access token was issued, by the host's clock.
     pub(crate) access_token_since_ms: u64,
-    /// The access token replaced one that the API had refused.
-    pub(crate) access_token_is_replacement: bool,
+    /// Refused tokens in a row that the access token and those before it replaced, each soon after its issue.
+    pub(crate) access_token_replacements: u32,
     /// How far the source's clock is ahead of the host's.
     pub(crate) clock_offset_ms: i64,
     #[serde(deserialize_with = "edition")]
