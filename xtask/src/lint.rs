@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 
 use crate::tools;
 
@@ -22,13 +23,18 @@ pub(crate) fn cargo() -> Result<Command, String> {
     Ok(cargo)
 }
 
-/// A copy of this program, because the build replaces the original. Its path is a part of the names of the
-/// compiled crates, so it is always the same.
+/// A copy of this program, made once, because the build replaces the original. Its path is a part of the names
+/// of the compiled crates, so it is always the same.
 fn wrapper() -> Result<PathBuf, String> {
-    let copy = tools::release().join("lint-and-rustc");
-    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    let copied = std::fs::copy(&program, &copy);
-    copied.map(|_| copy.clone()).map_err(|error| format!("cannot write {}: {error}", copy.display()))
+    static COPY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let copy = tools::release().join("lint-and-rustc");
+        let program =
+            std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+        let copied = std::fs::copy(&program, &copy);
+        copied.map(|_| copy.clone()).map_err(|error| format!("cannot write {}: {error}", copy.display()))
+    })
+    .clone()
 }
 
 /// Whether cargo started this program as its rustc: the first argument is the path of rustc.
