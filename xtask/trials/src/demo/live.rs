@@ -76,7 +76,9 @@ impl Server {
     fn start(runner: &Runner<'_>, address: &str) -> Result<Self> {
         let url = format!("http://{address}");
         let mut child = runner
-            .command(&["serve", "--listen", address, "--subscribe", "--public-url", &url])
+            // The pages for operators take any free port: the simulator may have the next one.
+            .command(&["serve", "--listen", address, "--admin", "127.0.0.1:0", "--subscribe"])
+            .args(["--public-url", &url])
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", runner.program.display()))?;
