@@ -151,16 +151,18 @@ impl<T: Transport> Api<T> {
             let refused = answers.iter().filter(|answer| is_too_many(answer)).count();
             let is_outage = wave.iter().all(|(_, attempt)| *attempt == 1)
                 && answers.iter().all(|answer| matches!(answer, Err(error) if concerns_all(error)));
+            // Fewer at once may be taken where many were refused.
+            let is_over = is_outage && (refused == 0 || level == 1);
             self.adapt(level, wave.len(), refused);
             is_proven = refused == 0;
             for ((index, attempt), answer) in wave.into_iter().zip(answers) {
                 let is_repeated = attempt < limits::ATTEMPTS && answer.as_ref().is_err_and(is_temporary);
-                if is_repeated && !(is_outage && (refused == 0 || level == 1)) {
+                if is_repeated && !is_over {
                     queue.push_back((index, attempt + 1));
                 }
                 results[index] = Some(answer);
             }
-            if is_outage && (refused == 0 || level == 1) {
+            if is_over {
                 break;
             }
         }
@@ -299,12 +301,12 @@ impl<T: Transport> Api<T> {
         let requests: Vec<Request> = calls.iter().map(|call| self.sign(call)).collect();
         let mut answers = self.send(calls, &requests, at_once);
         let now_ms = self.transport.now_ms();
-        let is_stale = |answer: &Result<Answer>| {
-            answer.as_ref().is_err_and(|error| oauth::renews(&self.session, error, now_ms))
-        };
-        let mut stale: Vec<usize> = (0..answers.len()).filter(|&index| is_stale(&answers[index])).collect();
+        let mut stale = failed_with(&answers, |error| oauth::renews(&self.session, error, now_ms));
         if stale.is_empty() {
-            stale = self.refused_replacement(&answers);
+            let refused = failed_with(&answers, |error| oauth::may_renew_again(&self.session, error));
+            if !refused.is_empty() && self.is_token_refused() {
+                stale = refused;
+            }
         }
         if !stale.is_empty() {
             let replacements = oauth::next_replacement(&self.session, now_ms);
@@ -324,20 +326,12 @@ impl<T: Transport> Api<T> {
         Ok(answers)
     }
 
-    /// The answers that refuse a replaced token, if another call is refused for it, too: one call may be
-    /// refused always, and a new token would not help it.
-    fn refused_replacement(&mut self, answers: &[Result<Answer>]) -> Vec<usize> {
-        let refuses = |answer: &Result<Answer>, is: &dyn Fn(&Error) -> bool| answer.as_ref().is_err_and(is);
-        let may_renew = |error: &Error| oauth::may_renew_again(&self.session, error);
-        let refused: Vec<usize> =
-            (0..answers.len()).filter(|&index| refuses(&answers[index], &may_renew)).collect();
-        if refused.is_empty() {
-            return refused;
-        }
+    /// Whether another call is refused for its token, too: one call may be refused always, and a new token
+    /// would not help it.
+    fn is_token_refused(&mut self) -> bool {
         let probe = Call::get("/api/v1/organizations");
         let request = self.sign(&probe);
-        let probed = self.send(&[probe], &[request], 1);
-        if probed.iter().all(|answer| refuses(answer, &oauth::is_about_token)) { refused } else { Vec::new() }
+        !failed_with(&self.send(&[probe], &[request], 1), oauth::is_about_token).is_empty()
     }
 
     fn send(&mut self, calls: &[Call], requests: &[Request], at_once: usize) -> Vec<Result<Answer>> {
@@ -434,6 +428,11 @@ impl Call {
         };
         format!("{method} {}", self.path.split('?').next().unwrap_or_default())
     }
+}
+
+/// The indexes of the answers that are such errors.
+fn failed_with(answers: &[Result<Answer>], is: impl Fn(&Error) -> bool) -> Vec<usize> {
+    (0..answers.len()).filter(|&index| answers[index].as_ref().is_err_and(&is)).collect()
 }
 
 fn no_answer() -> Error {

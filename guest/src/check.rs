@@ -149,7 +149,7 @@ fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Ve
         let lacks = "its custom fields get no columns";
         warnings.extend(optional(lacks, api.get(&path.into_string()))?);
     }
-    let owner = table.children.and_then(|children| tables::find(children.parent)).unwrap_or(table);
+    let owner = tables::parent(table).unwrap_or(table);
     if owner.recycle_bin.is_some() {
         let path = Path::new("/api/v1/recycleBin").with("from", 1).with("limit", 1);
         let lacks = "its deletes are found by snapshots only";

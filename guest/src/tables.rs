@@ -29,6 +29,11 @@ pub fn find(name: &str) -> Option<&'static Table> {
     ALL.into_iter().find(|table| table.name == name || table.alias == name)
 }
 
+/// The table whose rows have the rows of `table` as children.
+pub(crate) fn parent(table: &Table) -> Option<&'static Table> {
+    find(table.children?.parent)
+}
+
 /// The names, for messages.
 pub(crate) fn names() -> String {
     ALL.map(|table| table.name).join(", ")

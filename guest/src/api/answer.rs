@@ -53,6 +53,14 @@ pub(crate) struct Organization {
 }
 
 impl Answer {
+    /// [`Answer::as_of_ms`], also of a refusal.
+    pub(crate) fn time_of(answer: &Result<Self>) -> Option<u64> {
+        match answer {
+            Ok(answer) => answer.as_of_ms,
+            Err(error) => error.as_of_ms(),
+        }
+    }
+
     /// The bare object of a single record, or none when the body is empty.
     pub(crate) fn object(&self) -> Result<Option<&RawValue>> {
         let text = self.text()?;

@@ -218,11 +218,11 @@ impl Group<'_> {
                 Err(error) => return Err(error),
             };
             let rows = answer.rows_with_meta()?;
-            let (length, ids_count) = (rows.len() as u64, rows.len());
+            let length = rows.len();
             let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
             let new = match offset.accept(kind.limit, &ids) {
                 PageOutcome::NewRows(new) => new,
-                PageOutcome::AskAgain => rows.len(),
+                PageOutcome::AskAgain => length,
                 PageOutcome::End => return Ok(found),
                 PageOutcome::Repeating => break,
             };
@@ -233,7 +233,7 @@ impl Group<'_> {
                 row: row.to_owned(),
                 as_of_ms: answer.as_of_ms,
             }));
-            if length < kind.limit && new < ids_count {
+            if (length as u64) < kind.limit && new < length {
                 return Ok(found);
             }
             page = api.get(&list_path(kind, parent_id, offset.from));

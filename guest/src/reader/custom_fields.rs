@@ -68,8 +68,7 @@ fn write<T: Transport>(
         // Deleted since it was listed.
         Ok(None) => {}
         Err(error) if record::is_hidden(&error) || gives_up(api, table, (id, &error), counts) => {
-            out.partial_row(|| format!("`{}` {id}", table.name), &error);
-            out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+            out.list_row(table, listed, &error);
         }
         Err(error) => {
             out.failure.get_or_insert(error);

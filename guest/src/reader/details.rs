@@ -66,11 +66,7 @@ fn write<T: Transport>(
 ) -> bool {
     let id = &listed.meta.id;
     let is_incremental = out.source == ChangeSource::Incremental;
-    let as_of_ms = match answer {
-        Ok(answer) => answer.as_of_ms,
-        Err(error) => error.as_of_ms(),
-    };
-    let as_of_ms = out.observed(as_of_ms);
+    let as_of_ms = out.observed(Answer::time_of(answer));
     let record = record.and_then(|record| match record {
         Record::Present { meta, detail } => row_of(table, detail, listed).map(|row| Some((meta, row))),
         _ if !is_incremental => Ok(None),
@@ -94,16 +90,12 @@ fn write<T: Transport>(
             out.row(table, &meta, row, as_of_ms);
         }
         Ok(None) => match answer {
-            Err(error) if record::is_hidden(error) => {
-                out.partial_row(|| format!("`{}` {id}", table.name), error);
-                out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
-            }
+            Err(error) if record::is_hidden(error) => out.list_row(table, listed, error),
             _ => {}
         },
         Err(error) if gives_up(api, table, (id, &error), counts) => {
             out.incomplete = true;
-            out.partial_row(|| format!("`{}` {id}", table.name), &error);
-            out.list_row(table, listed.meta, listed.row, listed.as_of_ms);
+            out.list_row(table, listed, &error);
         }
         Err(error) => {
             out.failure.get_or_insert(error);

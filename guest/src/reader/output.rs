@@ -1,6 +1,7 @@
 //! The batch being filled: its changes, its bounds, its warnings, and why it ended early.
 
 use super::Limits;
+use super::details::Listed;
 use crate::change::{Change, ChangeSource, Operation};
 use crate::error::{Error, Result};
 use crate::row::RowMeta;
@@ -101,14 +102,11 @@ impl Output {
         self.push(Change::delete(table, id, before, as_of_ms, self.source));
     }
 
-    /// Adds a list row whose detail cannot be read: the sink keeps the members that it lacks.
-    pub(super) fn list_row(
-        &mut self,
-        table: &'static Table,
-        meta: &RowMeta,
-        row: &str,
-        as_of_ms: Option<u64>,
-    ) {
+    /// Adds a list row whose detail cannot be read because of `error`: the sink keeps the members that it
+    /// lacks.
+    pub(super) fn list_row(&mut self, table: &'static Table, listed: &Listed<'_>, error: &Error) {
+        let Listed { meta, row, as_of_ms, .. } = *listed;
+        self.partial_row(|| format!("`{}` {}", table.name, meta.id), error);
         let change = Change::of_row(table, Operation::Read, meta, row.to_owned(), as_of_ms, self.source);
         self.push(Change { partial: true, ..change });
     }

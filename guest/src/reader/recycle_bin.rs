@@ -38,7 +38,7 @@ pub(crate) struct RecycleBin {
 }
 
 /// One record in the recycle bin.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Entry {
     id: String,
     module: String,
@@ -69,11 +69,11 @@ pub(super) fn scan<T: Transport>(
     out: &mut Output,
 ) -> Result<Progress> {
     // Children have no entries: they are deleted with their parents.
-    let parents = table.children.and_then(|children| tables::find(children.parent));
+    let parents = tables::parent(table);
     let Some(module) = parents.unwrap_or(table).recycle_bin else { return Ok(end(search, search.since_ms)) };
     let horizon_ms = search.recycle_bin_since_ms.saturating_sub(limits::RECYCLE_BIN_OVERLAP_MS);
-    let scan = match shared(api, table, horizon_ms) {
-        Ok(scan) => scan,
+    let bin = match take(api, table, horizon_ms) {
+        Ok(bin) => bin,
         // Credentials are the connection's: the scan is repeated when they work again.
         Err(error) if matches!(error.kind, Kind::Auth | Kind::Config) => return Err(error),
         Err(error) => {
@@ -82,7 +82,7 @@ pub(super) fn scan<T: Transport>(
             return Ok(end(search, search.recycle_bin_since_ms));
         }
     };
-    if scan.is_cut {
+    if bin.is_cut {
         out.warnings.push(format!(
             "more than {} records were moved to the recycle bin since the last poll: the next snapshot finds \
              the other deletes",
@@ -94,9 +94,10 @@ pub(super) fn scan<T: Transport>(
         is_ours && search.seen.get(&name(&entry.id)) != Some(&entry.deleted_ms)
     };
     let mut found: Vec<&Entry> =
-        scan.entries.iter().filter(is_new).filter(|entry| api.config().selects(table, &entry.raw)).collect();
+        bin.entries.iter().filter(is_new).filter(|entry| api.config().selects(table, &entry.raw)).collect();
     found.sort_by_key(|entry| entry.deleted_ms);
     let last_ms = search.recycle_bin_since_ms;
+    let read_ms = api.to_source_clock(bin.read_at_ms);
     let written = match parents {
         Some(_) => delete_children(api, table, &found, last_ms, out),
         None => delete(api, table, &found, last_ms, out),
@@ -105,10 +106,12 @@ pub(super) fn scan<T: Transport>(
         search.seen.insert(name(&entry.id), entry.deleted_ms);
     }
     out.has_moved |= written > 0;
-    if written < found.len() {
+    let is_interrupted = written < found.len();
+    api.recycle_bin = Some(bin);
+    if is_interrupted {
         return out.interrupted();
     }
-    Ok(end(search, search.since_ms.min(scan.read_ms)))
+    Ok(end(search, search.since_ms.min(read_ms)))
 }
 
 /// Ends a scan: every record deleted before `since_ms` has been found.
@@ -148,38 +151,25 @@ fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
     if ms.is_multiple_of(1000) { ms + 999 } else { ms }
 }
 
-/// The part of a reading that one table uses.
-struct Scan {
-    entries: Vec<Entry>,
-    is_cut: bool,
-    /// Until when the reading is complete, by the source's clock.
-    read_ms: u64,
-}
-
-/// The records deleted since `horizon_ms`: of the reading for another table of this round, or a new one.
-fn shared<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Result<Scan> {
+/// The records deleted since `horizon_ms`: of the reading for another table of this round, or a new one. The
+/// caller puts it back for the other tables.
+fn take<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Result<RecycleBin> {
     let now_ms = api.transport().now_ms();
-    let is_usable = |bin: &&mut RecycleBin| {
+    let is_usable = |bin: &mut RecycleBin| {
         let is_recent = now_ms.abs_diff(bin.read_at_ms) <= limits::RECYCLE_BIN_SHARED_MS;
         is_recent && bin.since_ms <= horizon_ms && !bin.used_by.contains(&table.name)
     };
-    if api.recycle_bin.as_mut().filter(is_usable).is_none() {
-        // The other tables of the round were scanned at other times.
-        let since_ms = horizon_ms.saturating_sub(limits::RECYCLE_BIN_SHARED_HORIZON_MS);
-        let (entries, is_cut) = entries(api, since_ms)?;
-        let bin = RecycleBin { since_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut };
-        api.recycle_bin = Some(bin);
-    }
-    let offset_ms = api.session().clock_offset_ms;
-    let Some(bin) = &mut api.recycle_bin else {
-        return Ok(Scan { entries: Vec::new(), is_cut: false, read_ms: 0 });
+    let mut bin = match api.recycle_bin.take_if(is_usable) {
+        Some(bin) => bin,
+        None => {
+            // The other tables of the round were scanned at other times.
+            let since_ms = horizon_ms.saturating_sub(limits::RECYCLE_BIN_SHARED_HORIZON_MS);
+            let (entries, is_cut) = entries(api, since_ms)?;
+            RecycleBin { since_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut }
+        }
     };
     bin.used_by.push(table.name);
-    Ok(Scan {
-        entries: bin.entries.clone(),
-        is_cut: bin.is_cut,
-        read_ms: bin.read_at_ms.saturating_add_signed(offset_ms),
-    })
+    Ok(bin)
 }
 
 /// Every record deleted since `horizon_ms`, and whether there may be more.

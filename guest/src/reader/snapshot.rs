@@ -61,12 +61,11 @@ pub(super) fn step<T: Transport>(
     let at_once = pages_at_once(api, table, snapshot, out);
     let froms = snapshot.offset.plan(limit, at_once);
     let mut paths: Vec<String> = froms.iter().map(|from| list_path(api, table, *from, None)).collect();
-    let has_projections = needs_custom_fields(api, table) && !api.is_unsupported(table.name, FIELDS);
-    if has_projections {
-        let keys = api.config().custom_field_keys.join(",");
-        paths.extend(froms.iter().map(|from| list_path(api, table, *from, Some(&keys))));
+    let fields = projected_fields(api, table);
+    if let Some(fields) = &fields {
+        paths.extend(froms.iter().map(|from| list_path(api, table, *from, Some(fields))));
     }
-    let in_flight = at_once * if has_projections { 2 } else { 1 };
+    let in_flight = at_once * if fields.is_some() { 2 } else { 1 };
     let mut answers = api.get_some(&paths, in_flight)?;
     let mut projections = answers.split_off(froms.len()).into_iter();
     let full_from = snapshot.offset.from + froms.len() as u64 * limit.saturating_sub(1);
@@ -124,6 +123,12 @@ fn needs_custom_fields<T: Transport>(api: &Api<T>, table: &Table) -> bool {
         && !api.config().custom_field_keys.is_empty()
 }
 
+/// The custom fields of a second request for each page; none without one, or where the list refuses it.
+fn projected_fields<T: Transport>(api: &Api<T>, table: &Table) -> Option<String> {
+    let is_projected = needs_custom_fields(api, table) && !api.is_unsupported(table.name, FIELDS);
+    is_projected.then(|| api.config().custom_field_keys.join(","))
+}
+
 /// True when a list does not take `fields`, or not these: unknown names are answered by 500
 /// (`zoho-desk-api.md` §8.9).
 fn refuses_fields(error: &Error) -> bool {
@@ -152,12 +157,11 @@ fn read_newest<T: Transport>(
     let from = snapshot.offset.from;
     let answer = api.get(&ordered_path(api, table, from, None, &[], Sort::NewestFirst))?;
     let oldest_ms = answer.rows()?.last().and_then(|row| row::time(row.get(), CREATED.member));
-    let projection = match needs_custom_fields(api, table) && !api.is_unsupported(table.name, FIELDS) {
-        true => {
-            let keys = api.config().custom_field_keys.join(",");
-            Some(api.get(&ordered_path(api, table, from, Some(&keys), &[], Sort::NewestFirst))?)
+    let projection = match projected_fields(api, table) {
+        Some(fields) => {
+            Some(api.get(&ordered_path(api, table, from, Some(&fields), &[], Sort::NewestFirst))?)
         }
-        false => None,
+        None => None,
     };
     let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
     let progress = read_page(api, table, snapshot, &page, out)?;

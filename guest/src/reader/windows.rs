@@ -141,8 +141,7 @@ fn next<T: Transport>(
 
 /// Compares what the search finds in a window with the source's count of it, where there is one.
 fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64, out: &mut Output) {
-    let parents = table.children.and_then(|children| tables::find(children.parent));
-    let Some(path) = parents.unwrap_or(table).count else { return };
+    let Some(path) = tables::parent(table).unwrap_or(table).count else { return };
     let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else { return };
     // The search ignores departments.
     let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();

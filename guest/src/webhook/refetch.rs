@@ -180,7 +180,7 @@ fn path(lookup: &Lookup) -> String {
 /// The record that has a child's department: its parent. None when all departments are selected.
 fn parent_check(config: &Config, lookup: &Lookup) -> Option<(&'static Table, String)> {
     let (_, id) = lookup.child.as_ref().filter(|_| !config.department_ids.is_empty())?;
-    let parent = tables::find(lookup.table.children?.parent)?;
+    let parent = tables::parent(lookup.table)?;
     Some((parent, parent.record_path(id)?))
 }
 
@@ -238,9 +238,5 @@ fn present(lookup: &Lookup, answer: &Result<Answer>, row: Option<String>) -> Res
 
 /// The record was read after the event, so its state is at least as new.
 fn as_of_ms(lookup: &Lookup, answer: &Result<Answer>) -> u64 {
-    let of_answer = match answer {
-        Ok(answer) => answer.as_of_ms,
-        Err(error) => error.as_of_ms(),
-    };
-    of_answer.unwrap_or(0).max(lookup.event_ms)
+    Answer::time_of(answer).unwrap_or(0).max(lookup.event_ms)
 }
