@@ -216,9 +216,9 @@ impl Context {
         listens_within: Duration,
     ) -> Result<Option<Answer>> {
         let (data, name, sent) = (self.paths.data.clone(), connection.to_owned(), request.clone());
-        tokio::task::spawn_blocking(move || control::request(&data, &name, &sent, listens_within))
-            .await
-            .map_err(|error| Error::host(format!("stopped: {error}")))
+        let asking =
+            tokio::task::spawn_blocking(move || control::request(&data, &name, &sent, listens_within));
+        Ok(asking.await?)
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::bindings::{source, types, webhook};
 use crate::boundary;
 use crate::change::{Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Receipt, Table};
+use crate::clock::millis;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::CLOCK_AHEAD_MAX;
@@ -66,7 +67,7 @@ impl From<types::ChangeSource> for ChangeSource {
 
 /// A time by the source's clock, at most [`CLOCK_AHEAD_MAX`] after `now_ms`.
 fn bounded(source_ms: u64, now_ms: u64) -> u64 {
-    let ahead_ms = u64::try_from(CLOCK_AHEAD_MAX.as_millis()).unwrap_or(u64::MAX);
+    let ahead_ms = millis(CLOCK_AHEAD_MAX);
     source_ms.min(now_ms.saturating_add(ahead_ms))
 }
 

@@ -179,6 +179,13 @@ impl Error {
     }
 }
 
+/// Work on another thread or in a task panicked, or was aborted.
+impl From<tokio::task::JoinError> for Error {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::host(format!("stopped: {error}"))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

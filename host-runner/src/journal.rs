@@ -183,8 +183,8 @@ impl Journal {
     /// Takes the deliveries that a position covers out of the queue: their rows are committed in the sink.
     /// They are kept for [`limits::KEPT_AGE`].
     pub fn acknowledge(&self, connection: &str, position: impl Into<Position>) -> Result<()> {
-        let Position { through, waiting } = position.into();
-        self.change(Change::Acknowledge { connection: connection.to_owned(), through, waiting }).map(drop)
+        let (connection, position) = (connection.to_owned(), position.into());
+        self.change(Change::Acknowledge { connection, position }).map(drop)
     }
 
     /// A position in this journal as a sink stores it.
@@ -205,8 +205,8 @@ impl Journal {
         };
         let doubt = trusted.as_ref().err().map(|doubt| doubt.reason());
         let position = trusted.unwrap_or_default();
-        let Position { through, waiting } = position.clone();
-        let queued = self.change(Change::Resume { connection: connection.to_owned(), through, waiting })?;
+        let change = Change::Resume { connection: connection.to_owned(), position: position.clone() };
+        let queued = self.change(change)?;
         if let Some(doubt) = doubt {
             self.missed_deliveries().report(connection, doubt);
         }

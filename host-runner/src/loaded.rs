@@ -13,7 +13,7 @@ use crate::describe::Describe;
 use crate::egress::Client;
 use crate::egress::policy::Policy;
 use crate::engine::{Component, Engine};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits::{COMMAND_INSTANCES, Limits};
 use crate::paths::Paths;
 use crate::sandbox::Sandbox;
@@ -59,7 +59,7 @@ impl LoadedConnection {
         // Reads files, which may lie on a network.
         let reading =
             spawn_blocking(move || connection.resolve_secrets(&described, &redactor).map(|()| connection));
-        let connection = reading.await.map_err(|error| Error::host(format!("stopped: {error}")))??;
+        let connection = reading.await??;
         let place = connection.path.display().to_string();
         let declared = describe.targets(&connection.config).map_err(|error| error.about(&place))?;
         let policy = Policy::new(declared, connection.allow.clone());

@@ -10,6 +10,11 @@ use crate::error::{Error, Result};
 use crate::secret::Redactor;
 use crate::state::key::{Key, VARIABLE};
 
+/// The folder of a file; a bare name is in the working directory.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
 /// The files that the command line names, and the redactor of everything read from them.
 #[derive(Clone, Debug)]
 pub struct Paths {
@@ -91,8 +96,16 @@ fn only_component(folder: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Paths, only_component};
+    use std::path::Path;
+
+    use super::{Paths, folder_of, only_component};
     use crate::secret::Redactor;
+
+    #[test]
+    fn a_bare_file_name_is_in_the_working_directory() {
+        assert_eq!(folder_of(Path::new("rows.db")), Path::new("."));
+        assert_eq!(folder_of(Path::new("data/rows.db")), Path::new("data"));
+    }
 
     #[test]
     fn the_only_component_next_to_the_program_is_the_default() {

@@ -5,6 +5,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use crate::clock::millis;
 use crate::report::{duration, escaped, thousands};
 use crate::sync::TableReport;
 
@@ -61,7 +62,7 @@ impl Progress {
 fn line(table: &TableReport, elapsed: Duration) -> String {
     let rows = table.counts.read;
     let mut text = format!("{}: {} rows", table.table, thousands(rows));
-    let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let ms = millis(elapsed);
     if let Some(rate) = rows.saturating_mul(1000).checked_div(ms) {
         text.push_str(&format!(", {} rows/s", thousands(rate)));
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::actor::{Actor, ActorConfig, Mode, Observer, Stopped};
 use crate::change::{attribute, number};
+use crate::clock::millis;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sinks::Counts;
@@ -23,10 +24,6 @@ pub(crate) async fn sync(config: ActorConfig, mode: Mode, progress: Progress) ->
     report.elapsed_ms = millis(started.elapsed());
     report.requests = meters.read().counters.source_requests.total();
     Ok(report)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Turns what an actor does into a report and a line of progress.

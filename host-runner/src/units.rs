@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::clock::millis;
+
 /// Unit names and their milliseconds, largest first.
 const TIME_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -50,7 +52,7 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, UnitError> {
 
 /// The text of a duration, in whole milliseconds.
 pub(crate) fn format_duration(duration: Duration) -> String {
-    format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &TIME_UNITS, "s")
+    format(millis(duration), &TIME_UNITS, "s")
 }
 
 /// The text of a size.

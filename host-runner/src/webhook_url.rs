@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::clock::millis;
+
 pub use self::public_url::{PublicUrl, Warning};
 pub use self::registry::{Access, UrlRegistry, WebhookUrls};
 pub use self::secret::UrlSecret;
@@ -82,7 +84,7 @@ impl UrlSecrets {
 
     /// Replaces the current secret, which keeps working for `grace`; the previous one stops now.
     pub fn rotate(&mut self, key: &[u8; 32], connection: &str, now_ms: u64, grace: Duration) {
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let grace_ms = millis(grace);
         let previous = Previous { hash: self.current, until_ms: now_ms.saturating_add(grace_ms) };
         // Two rotations within a millisecond, or a clock that was set back, must not derive the same secret.
         let generation = now_ms.max(self.generation.saturating_add(1));

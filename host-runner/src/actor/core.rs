@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Observer, Stopped};
-use crate::clock::random_unit;
+use crate::clock::{millis, random_unit};
 use crate::error::Error;
 use crate::loaded::OpenConnection;
 use crate::metrics::Meters;
@@ -47,7 +47,7 @@ impl Core<'_> {
         let (kind, origin, message) = (error.kind, error.origin, error.message.clone());
         let decision = policy::decide(error, attempt, budget, random_unit());
         let wait_ms = match &decision {
-            Decision::Retry(wait) => u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            Decision::Retry(wait) => millis(*wait),
             Decision::GiveUp(_) | Decision::Stop(_) => 0,
         };
         // The report of a run ends with its failures; a server has its log alone.

@@ -13,7 +13,7 @@ use super::Stopped;
 use super::core::{Core, until_stopped};
 use super::schedule::Schedule;
 use crate::change::{Attributes, Batch, ChangeSource, tally};
-use crate::clock::{now_ms, random_unit};
+use crate::clock::{millis, now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::policy::{self, Budget, Decision};
 use crate::sinks::{Commit, Counts};
@@ -134,7 +134,7 @@ impl Poll {
     /// The connector asks for a pause before the next batch.
     fn rest(&mut self, core: &mut Core<'_>, table: &str, asked: Duration) {
         let more = Error::new(Origin::Component, Kind::RateLimited, "more rows are left");
-        let asked_ms = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX);
+        let asked_ms = millis(asked);
         let more = Error { retry_after_ms: Some(asked_ms), ..more };
         // No attempt has failed, and the pause is exactly as long as asked.
         match policy::decide(more, 0, &self.budget, 0.0) {
@@ -192,7 +192,7 @@ async fn read(core: &mut Core<'_>, table: &str, cursor: Option<String>) -> Resul
                 tracing::warn!(connection = %core.connection.name, table, warning, "the source warns");
             }
         }
-        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let elapsed_ms = millis(started.elapsed());
         let (rows, caught_up) = (batch.changes.len(), batch.caught_up);
         let connection = &core.connection.name;
         tracing::debug!(%connection, table, rows, requests, elapsed_ms, caught_up, "batch read");

@@ -303,7 +303,6 @@ impl Queue {
         for seq in &settled {
             self.waiting.settled(*seq);
         }
-        core.meters.count(|readings| readings.queue_blocked = !self.waiting.is_empty());
         Ok(retried)
     }
 

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
+use crate::clock::millis;
 use crate::connection::Connection;
 use crate::describe::Setup;
 use crate::error::Result;
@@ -91,7 +92,7 @@ async fn url(
 ) -> Result<()> {
     let name = &connection.name;
     if let Some(grace) = grace {
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let grace_ms = millis(grace);
         match context.request(connection, Request::RotateUrl { grace_ms }).await? {
             Registration::None => {}
             Registration::Renewing => context.printer.note("the server registers the new URL at the source"),

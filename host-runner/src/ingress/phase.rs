@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::limits::IngressLimits;
+use crate::clock::millis;
 
 const IDLE: u8 = 0;
 const HEAD: u8 = 1;
@@ -104,7 +105,7 @@ impl HttpPhase {
     }
 
     fn enter(&self, state: u8) {
-        let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ms = millis(self.start.elapsed());
         self.since_ms.store(ms, Relaxed);
         self.state.store(state, Relaxed);
     }

@@ -10,6 +10,7 @@ use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
 
 use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT, OPENINGS_MAX};
 use crate::error::{Error, Result};
+use crate::paths::folder_of;
 
 /// "hrjl", as SQLite's `application_id`: a journal of this program.
 const APPLICATION: i64 = 0x6872_6a6c;
@@ -106,8 +107,7 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<D
     if identity == (0, 0) {
         create(&mut database, now_ms).map_err(failed)?;
         // Without it, the directory entry may be lost at a power failure.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(io)?;
+        File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(io)?;
     }
     if let Err(error) = database.execute_batch(BY_KIND)
         && is_damage(&error)

@@ -1,13 +1,12 @@
 //! Acknowledged deliveries: they leave the queue, are kept for a while, and are queued again for a sink that
 //! does not have them.
 
-use std::collections::BTreeSet;
-
 use rusqlite::{Connection as Database, params};
 
 use super::database::number;
 use super::ledger::Tally;
 use super::limits::EVICT_COUNT_MAX;
+use super::position::Position;
 use super::transaction::Transaction;
 
 const TALLY: &str = "
@@ -34,19 +33,13 @@ const OLDEST_KEPT: &str = "
     WHERE acknowledged_at_ms <= ?1 ORDER BY acknowledged_at_ms, seq LIMIT ?2";
 
 impl Transaction<'_> {
-    /// Takes the deliveries through a number out of the queue, except those that wait, and keeps them for a
-    /// while.
-    pub(super) fn acknowledge(
-        &mut self,
-        connection: &str,
-        through: u64,
-        waiting: &BTreeSet<u64>,
-    ) -> rusqlite::Result<()> {
+    /// Takes the deliveries that a position covers out of the queue, and keeps them for a while.
+    pub(super) fn acknowledge(&mut self, connection: &str, position: &Position) -> rusqlite::Result<()> {
         let Some(account) = self.ledger.account_mut(connection) else { return Ok(()) };
         let (id, at_ms) = (account.id, self.age_ms.cast_signed());
-        let through = i64::try_from(through).unwrap_or(i64::MAX);
+        let through = i64::try_from(position.through).unwrap_or(i64::MAX);
         let mut kept = Tally::default();
-        if waiting.is_empty() {
+        if position.waiting.is_empty() {
             let mut tally = self.database.prepare_cached(TALLY)?;
             kept = tally.query_row(params![id, through], |row| {
                 Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
@@ -56,7 +49,7 @@ impl Transaction<'_> {
         } else {
             let queued = records(self.database, QUEUED, params![id, through])?;
             let mut keep = self.database.prepare_cached(if self.keeps { KEEP } else { DELETE })?;
-            for (seq, bytes) in queued.into_iter().filter(|(seq, _)| !waiting.contains(seq)) {
+            for (seq, bytes) in queued.into_iter().filter(|(seq, _)| position.covers(*seq)) {
                 keep.execute(params![seq.cast_signed(), at_ms])?;
                 kept.add(Tally { count: 1, bytes });
             }
@@ -75,14 +68,13 @@ impl Transaction<'_> {
     pub(super) fn queue_again(
         &mut self,
         connection: &str,
-        through: u64,
-        waiting: &BTreeSet<u64>,
+        position: &Position,
     ) -> rusqlite::Result<Vec<u64>> {
         let Some(account) = self.ledger.account_mut(connection) else { return Ok(Vec::new()) };
         let (mut again, mut total) = (Vec::new(), Tally::default());
         let mut queue = self.database.prepare_cached(QUEUE_AGAIN)?;
         for (seq, bytes) in records(self.database, KEPT, params![account.id])? {
-            if seq > through || waiting.contains(&seq) {
+            if !position.covers(seq) {
                 queue.execute([seq.cast_signed()])?;
                 again.push(seq);
                 total.add(Tally { count: 1, bytes });

@@ -55,6 +55,11 @@ impl From<u64> for Position {
 }
 
 impl Position {
+    /// Whether a delivery is applied.
+    pub(super) fn covers(&self, seq: u64) -> bool {
+        seq <= self.through && !self.waiting.contains(&seq)
+    }
+
     /// The position with its opening, for a sink. It names [`WAITING_MAX`] waiting deliveries and ends before
     /// the next one: those behind it come again after a crash, which does no harm.
     pub(super) fn named(&self, opening: &str) -> InboxPosition {

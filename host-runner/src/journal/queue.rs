@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of the database.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::dead::Failure;
 use super::delivery::AppendError;
 use super::limits::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, QUEUE_BYTES_MAX, QUEUE_MAX};
+use super::position::Position;
 use super::record::Record;
 use crate::error::Result;
 
@@ -25,14 +26,12 @@ pub(super) enum Command {
 pub(super) enum Change {
     Acknowledge {
         connection: String,
-        through: u64,
-        waiting: BTreeSet<u64>,
+        position: Position,
     },
     /// Acknowledges through a position, and queues acknowledged deliveries behind it again.
     Resume {
         connection: String,
-        through: u64,
-        waiting: BTreeSet<u64>,
+        position: Position,
     },
     DeadLetter {
         connection: String,

@@ -16,6 +16,7 @@ use super::ledger::Ledger;
 use super::reader::raw;
 use super::record::Raw;
 use crate::error::{Error, Result};
+use crate::paths::folder_of;
 
 const UNDER_WAY: &str = ".salvaging-";
 const DONE: &str = ".unreadable-";
@@ -87,7 +88,7 @@ pub(super) fn replace(
 pub(super) fn resume(path: &Path, database: &mut Database) -> Result<Option<Replaced>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!("{name}{UNDER_WAY}");
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let failed = |error: std::io::Error| Error::state(format!("{}: {error}", folder.display()));
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();

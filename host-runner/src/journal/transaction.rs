@@ -14,6 +14,7 @@ use super::limits::{EXPIRE_COUNT_MAX, JournalLimits, KEPT_AGE};
 use super::queue::{Change, Command};
 use super::reader::raw;
 use super::record::Record;
+use crate::clock::millis;
 use crate::error::{Error, Kind, Origin, Result};
 
 const APPEND: &str = "
@@ -76,18 +77,18 @@ impl Transaction<'_> {
 
     fn change(&mut self, change: &Change) -> rusqlite::Result<Result<Vec<u64>>> {
         match change {
-            Change::Acknowledge { connection, through, waiting } => {
-                self.acknowledge(connection, *through, waiting).map(|()| Ok(Vec::new()))
+            Change::Acknowledge { connection, position } => {
+                self.acknowledge(connection, position).map(|()| Ok(Vec::new()))
             }
-            Change::Resume { connection, through, waiting } => {
-                self.acknowledge(connection, *through, waiting)?;
-                self.queue_again(connection, *through, waiting).map(Ok)
+            Change::Resume { connection, position } => {
+                self.acknowledge(connection, position)?;
+                self.queue_again(connection, position).map(Ok)
             }
             Change::DeadLetter { connection, seq, failure } => self.dead_letter(connection, *seq, failure),
             Change::Replay { ids } => self.replay(ids),
             Change::Drop { ids } => self.drop(ids).map(Ok),
             Change::Expire { now_ms } => {
-                self.evict(now_ms.saturating_sub(KEPT_AGE.as_millis() as u64), |kept| kept.count == 0)?;
+                self.evict(now_ms.saturating_sub(millis(KEPT_AGE)), |kept| kept.count == 0)?;
                 self.expire(*now_ms).map(Ok)
             }
             Change::Move { from, to } => self.move_to(from, to),

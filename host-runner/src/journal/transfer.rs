@@ -46,7 +46,6 @@ impl Transaction<'_> {
             moved.push(key);
         }
         if moved.is_empty() {
-            let target = self.ledger.open(self.database, to)?.id;
             for (key, delivery) in self.readable(MOVED_DEAD, id, from)? {
                 let record = Record::new(to, delivery);
                 let one = Tally { count: 1, bytes: record.bytes as u64 };
@@ -58,7 +57,7 @@ impl Transaction<'_> {
                 let sql = "UPDATE dead_letters SET connection = ?2, checksum = ?3, bytes = ?4 WHERE id = ?1";
                 let bytes = one.bytes.cast_signed();
                 let mut update = self.database.prepare_cached(sql)?;
-                update.execute(params![key.cast_signed(), target, record.checksum, bytes])?;
+                update.execute(params![key.cast_signed(), account.id, record.checksum, bytes])?;
                 moved.push(key);
             }
         }

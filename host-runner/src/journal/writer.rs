@@ -18,6 +18,7 @@ use super::limits::{EXPIRE_TICKS, JournalLimits, TICK, VACUUM_PAGES};
 use super::notifier::Notifier;
 use super::queue::{Change, Command, Queue};
 use super::transaction::{Outcome, Transaction};
+use crate::clock::millis;
 use crate::error::{Error, Result};
 
 /// The writer's state: file, limits, and the open database with its ledger.
@@ -48,7 +49,7 @@ impl Clock {
     }
 
     fn now_ms(&self) -> u64 {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let elapsed = millis(self.started.elapsed());
         self.started_ms.saturating_add(elapsed)
     }
 }

@@ -152,7 +152,7 @@ impl Connections {
     /// answered: deliveries are journaled while their connections are being loaded.
     pub(super) async fn begin(&mut self, notify: Notify<'_>) -> Result<()> {
         let scan = self.scan(Reload::ChangedFiles);
-        let seen = spawn_blocking(scan).await.map_err(|error| Error::host(format!("stopped: {error}")))??;
+        let seen = spawn_blocking(scan).await??;
         self.reconcile(&seen, notify);
         self.overview.set_loading(self.loading.len());
         Ok(())
@@ -474,8 +474,7 @@ impl Connections {
                 let _unused = store.lock()?;
                 store.webhook_url().set_removed()
             });
-            let outcome =
-                removing.await.unwrap_or_else(|error| Err(Error::host(format!("stopped: {error}"))));
+            let outcome = removing.await.unwrap_or_else(|error| Err(error.into()));
             Event::Removed(name, secrets, outcome)
         });
     }

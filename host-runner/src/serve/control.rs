@@ -141,8 +141,7 @@ impl ControlServer {
                     let registration = rotate_url(&store, grace_ms, Registration::Renewing)?;
                     renew(&store, &registry).map(|()| registration)
                 });
-                let registration =
-                    rotating.await.map_err(|error| Error::host(format!("stopped: {error}")))??;
+                let registration = rotating.await??;
                 // The new URL is valid now; the client does not wait until the source knows it.
                 let commands = self.commands.clone();
                 tokio::spawn(async move { send(&commands, Request::UrlChanged).await });

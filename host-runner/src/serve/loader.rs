@@ -53,11 +53,6 @@ fn fingerprint(loaded: &LoadedConnection) -> String {
     crate::digest::sha256_hex(all.as_bytes())
 }
 
-/// The result of work on another thread.
-fn joined<T>(outcome: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
-    outcome.unwrap_or_else(|error| Err(Error::host(format!("stopped: {error}"))))
-}
-
 /// Runs work in a task, so that a panic in it is an error: else its file would be loading for ever. The task
 /// ends when this is dropped.
 async fn unless_panicked<T: Send + 'static>(
@@ -66,7 +61,7 @@ async fn unless_panicked<T: Send + 'static>(
     let mut task = JoinSet::new();
     task.spawn(work);
     match task.join_next().await {
-        Some(outcome) => joined(outcome),
+        Some(outcome) => outcome?,
         None => Err(Error::host("stopped")),
     }
 }
@@ -82,7 +77,7 @@ impl Loader {
     async fn load(self: &Arc<Self>, file: &Path, must_be_free: bool) -> Result<Loaded> {
         let (this, path) = (Arc::clone(self), file.to_owned());
         let reading = spawn_blocking(move || this.read(&path));
-        let (stamp, connection, component) = joined(reading.await)?;
+        let (stamp, connection, component) = reading.await??;
         let mut loaded = LoadedConnection::with(component, connection, &self.paths).await?;
         // Before its URL accepts deliveries: a configuration that the component rejects.
         validate(&loaded.component, loaded.connection.config_text(), &loaded.connection.limits)
@@ -91,7 +86,7 @@ impl Loader {
         let limits = &mut loaded.connection.limits;
         limits.batch.max_time = limits.batch.max_time.min(limits.serve.max_batch_time);
         let (this, file) = (Arc::clone(self), file.to_owned());
-        joined(spawn_blocking(move || this.complete(file, stamp, loaded, must_be_free)).await)
+        spawn_blocking(move || this.complete(file, stamp, loaded, must_be_free)).await?
     }
 
     /// Forgets a connection that was removed.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::control;
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::random_unit;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journal::Journal;
 use crate::loaded::{LoadedConnection, OpenConnection};
 use crate::metrics::{Meters, State};
@@ -149,9 +149,7 @@ impl Supervisor {
     ) -> Result<Option<T>> {
         let mut stop = self.stop.clone();
         tokio::select! {
-            done = spawn_blocking(work) => {
-                done.unwrap_or_else(|error| Err(Error::host(format!("stopped: {error}")))).map(Some)
-            }
+            done = spawn_blocking(work) => done?.map(Some),
             () = stop.requested() => Ok(None),
         }
     }

@@ -37,6 +37,7 @@ use super::{
 };
 use crate::change::{Change, Table};
 use crate::error::{Error, Kind, Origin, Result};
+use crate::paths::folder_of;
 
 /// How long a commit waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -85,10 +86,10 @@ impl Sqlite {
     /// Opens or creates the file of a connection.
     fn open(settings: &SinkSettings) -> Result<Self> {
         let path = settings.location.as_path()?;
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
-        }
+        let folder = folder_of(path);
+        let folder_failed =
+            |error: std::io::Error| Error::sink(format!("folder {}: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(folder_failed)?;
         let lock = lock(settings, path)?;
         let wrong = |error: rusqlite::Error| unusable(path, &error);
         let is_new = !path.exists();
@@ -105,9 +106,7 @@ impl Sqlite {
             tables.insert(table, PreparedTable::new(layout));
         }
         if is_new {
-            let folder = folder(path);
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(|error| Error::sink(format!("folder {}: {error}", folder.display())))?;
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(folder_failed)?;
         }
         let is_filling = settings.load == Load::Bulk && fill(&database).map_err(wrong)?;
         database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
@@ -149,14 +148,14 @@ fn lock(settings: &SinkSettings, path: &Path) -> Result<File> {
 }
 
 fn lock_path(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push("-lock");
-    PathBuf::from(name)
+    with_suffix(path, "-lock")
 }
 
-/// The folder of a file; a bare name is in the working directory.
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+/// The file with the name of the database and a suffix.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// How a person releases a file from its owner.

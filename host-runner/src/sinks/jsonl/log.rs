@@ -168,7 +168,6 @@ impl Log {
     /// Writes a commit durably.
     pub(super) fn commit(&mut self, record: Record) -> Result<()> {
         let path = self.folder.join(LOG);
-        let line = line(&record)?;
         if self.bytes == 0 || self.bytes > FOLD_BYTES.max(2 * self.folded) {
             let mut state = self.state.clone();
             state.apply(Record { version: Some(VERSION), ..record });
@@ -177,6 +176,7 @@ impl Log {
             self.state = state;
             return Ok(());
         }
+        let line = line(&record)?;
         let mut file = OpenOptions::new().write(true).open(&path).map_err(|error| failed(&path, &error))?;
         let length = file.metadata().map_err(|error| failed(&path, &error))?.len();
         if length < self.bytes {
@@ -243,12 +243,12 @@ pub(super) fn load(folder: &Path) -> Result<Option<(Record, u64)>> {
         }
         match serde_json::from_slice(line) {
             Ok(record) if line.ends_with(b"\n") => state.apply(record),
-            _ if lines.peek().is_none() => break,
-            Ok(_) => break,
-            Err(error) => {
+            Err(error) if lines.peek().is_some() => {
                 return Err(Error::sink(format!("{}: damaged after {bytes} bytes: {error}", path.display()))
                     .hint("restore the file, or move the folder away and sync again from the start"));
             }
+            // A last line that a kill left unfinished.
+            _ => break,
         }
         bytes += line.len() as u64;
     }

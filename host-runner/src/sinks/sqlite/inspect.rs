@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OPEN_TIMEOUT, lock_path, metadata, unusable};
+use super::{OPEN_TIMEOUT, lock_path, metadata, unusable, with_suffix};
 use crate::error::Result;
 use crate::sinks::registry::owned_by_another;
 use crate::sinks::{SinkProgress, SinkSettings};
@@ -58,9 +58,7 @@ fn open(path: &Path, access: Access) -> rusqlite::Result<Connection> {
 
 /// The size of the file with the name of the database and this suffix.
 fn size(path: &Path, suffix: &str) -> Option<u64> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    std::fs::metadata(Path::new(&name)).ok().map(|metadata| metadata.len())
+    std::fs::metadata(with_suffix(path, suffix)).ok().map(|metadata| metadata.len())
 }
 
 /// A path within a URI.

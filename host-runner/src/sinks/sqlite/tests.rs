@@ -1,8 +1,6 @@
 //! Behavior of the SQLite sink alone: typed columns, views, tombstones, names, versions. The rest is in
 //! `conformance.rs`.
 
-use std::path::Path;
-
 use rusqlite::Connection;
 
 use super::{KIND, Sqlite, schema};
@@ -390,12 +388,6 @@ fn inspecting_leaves_no_file_behind() {
     let writer = Sqlite::open(&settings).expect("opened");
     crate::sinks::inspect(&settings).expect("inspected beside a writer").expect("a sink");
     drop(writer);
-}
-
-#[test]
-fn a_bare_file_name_is_in_the_working_directory() {
-    assert_eq!(super::folder(Path::new("rows.db")), Path::new("."));
-    assert_eq!(super::folder(Path::new("data/rows.db")), Path::new("data"));
 }
 
 #[test]
