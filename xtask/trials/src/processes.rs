@@ -1,11 +1,13 @@
 //! Processes of the trials: the simulator, and commands whose time, CPU and memory are measured.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::tools;
 
@@ -48,6 +50,26 @@ impl Simulator {
     /// `host:port`.
     pub(crate) fn authority(&self) -> &str {
         self.url.trim_start_matches("http://")
+    }
+
+    /// A call of the control API.
+    pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let authority = self.authority();
+        let mut stream = TcpStream::connect(authority)?;
+        let body = body.to_string();
+        write!(
+            stream,
+            "{method} /_admin/{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let Some((head, body)) = answer.split_once("\r\n\r\n") else { bail!("{path}: {answer}") };
+        if !head.starts_with("HTTP/1.1 200") {
+            bail!("{path}: {answer}");
+        }
+        Ok(serde_json::from_str(body)?)
     }
 }
 

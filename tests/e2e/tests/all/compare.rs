@@ -4,7 +4,7 @@
 
 mod cell;
 mod contacts;
-mod expected;
+pub(crate) mod expected;
 mod jsonl;
 mod sqlite;
 

@@ -108,9 +108,10 @@ fn threads_and_comments_may_start_at_zero() {
     equals_truth(&setup, &ALL);
 }
 
-#[test]
-fn the_count_of_a_search_may_be_that_of_the_page() {
-    let setup = read_with(|readings| readings.search_count_of_page = true);
+/// A bulk change is found by search.
+#[track_caller]
+fn search_with(alter: impl FnOnce(&mut Readings)) {
+    let setup = read_with(alter);
     let bulk = json!({"op": "bulk", "table": "tickets", "change": "update", "count": 120});
     setup.simulator.mutate(bulk).expect("a change");
     within(&setup, &["sync"], 2_000).exits(0);
@@ -118,12 +119,13 @@ fn the_count_of_a_search_may_be_that_of_the_page() {
 }
 
 #[test]
+fn the_count_of_a_search_may_be_that_of_the_page() {
+    search_with(|readings| readings.search_count_of_page = true);
+}
+
+#[test]
 fn the_count_of_a_search_may_be_text() {
-    let setup = read_with(|readings| readings.search_count_as_text = true);
-    let bulk = json!({"op": "bulk", "table": "tickets", "change": "update", "count": 120});
-    setup.simulator.mutate(bulk).expect("a change");
-    within(&setup, &["sync"], 2_000).exits(0);
-    equals_truth(&setup, &ALL);
+    search_with(|readings| readings.search_count_as_text = true);
 }
 
 #[test]

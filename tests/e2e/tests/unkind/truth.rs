@@ -3,13 +3,14 @@
 use desk_simulator::Simulator;
 use serde_json::Value;
 
+use crate::compare::expected::truth_of_conversations;
 use crate::compare::{Truth, truth};
 
 /// The truth of a table, with the members that the connector adds.
 pub(crate) fn truth_of(simulator: &Simulator, table: &str) -> Truth {
     match table {
         "contacts" => contacts(simulator),
-        "ticket_conversations" => conversations(simulator),
+        "ticket_conversations" => truth_of_conversations(simulator),
         table => truth(simulator, table, true),
     }
 }
@@ -27,22 +28,4 @@ fn contacts(simulator: &Simulator) -> Truth {
         row.insert("account".to_owned(), account.map_or(Value::Null, Value::Object));
     }
     contacts
-}
-
-/// Threads and comments, with the members that let both fit one table.
-fn conversations(simulator: &Simulator) -> Truth {
-    let mut conversations = truth(simulator, "ticket_conversations", true);
-    for row in conversations.values_mut().flatten() {
-        let Some(commenter) = row.get("commenter").cloned() else {
-            row.insert("kind".to_owned(), "thread".into());
-            continue;
-        };
-        let visibility = if row["isPublic"] == true { "public" } else { "private" };
-        let written = row["commentedTime"].clone();
-        row.insert("kind".to_owned(), "comment".into());
-        row.insert("author".to_owned(), commenter);
-        row.insert("createdTime".to_owned(), written);
-        row.insert("visibility".to_owned(), visibility.into());
-    }
-    conversations
 }

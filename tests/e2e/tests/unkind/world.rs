@@ -35,16 +35,23 @@ pub(crate) fn file(file: ConnectionFile, tables: &[&str]) -> ConnectionFile {
 
 /// An authorized world.
 pub(crate) fn world(options: Options, tables: &[&str]) -> Setup {
-    let setup = Setup::with(options, |own| file(own, tables));
+    world_with(options, tables, |file| file)
+}
+
+/// An authorized world with other keys in its connection file.
+pub(crate) fn world_with(
+    options: Options,
+    tables: &[&str],
+    alter: impl FnOnce(ConnectionFile) -> ConnectionFile,
+) -> Setup {
+    let setup = Setup::with(options, |own| alter(file(own, tables)));
     setup.authorize();
     setup
 }
 
 /// An authorized world of many rows: a call may take as long as it takes by default.
 pub(crate) fn large_world(options: Options, tables: &[&str]) -> Setup {
-    let setup = Setup::with(options, |own| file(own, tables).set("sandbox.call_timeout", "\"2m\""));
-    setup.authorize();
-    setup
+    world_with(options, tables, |file| file.set("sandbox.call_timeout", "\"2m\""))
 }
 
 /// An authorized world whose clock is behind ours, so that a test can advance it: the connector reads nothing

@@ -9,10 +9,11 @@ use http::{Response, StatusCode};
 
 use crate::api;
 use crate::http::answer::{Answer, AnswerBody, Drip, add_number};
+use crate::http::faults::Fault;
 use crate::http::meter::InFlight;
 use crate::http::request::Call;
 use crate::http::rules;
-use crate::http::server::{desk_response, plain, record};
+use crate::http::server::{self, desk_response, plain, record};
 use crate::oauth;
 use crate::settings::{Broken, Rule, RuleAnswer, Settings};
 use crate::shared::Shared;
@@ -99,12 +100,8 @@ async fn closed(settings: &Settings, call: &Call, answer: RuleAnswer) -> io::Err
 fn body(answer: RuleAnswer, bytes: Bytes, settings: &Settings, in_flight: Option<InFlight>) -> AnswerBody {
     let RuleAnswer::Broken(broken) = answer else { return AnswerBody::Full(Some(bytes), in_flight) };
     match broken {
-        Broken::Truncated if !bytes.is_empty() => {
-            AnswerBody::Truncated(Some(bytes.slice(..bytes.len() / 2)), bytes.len() as u64)
-        }
-        Broken::Malformed if !bytes.is_empty() => {
-            AnswerBody::Full(Some(bytes.slice(..bytes.len() - 1)), in_flight)
-        }
+        Broken::Truncated => server::body(bytes, Some(Fault::Truncated), in_flight),
+        Broken::Malformed => server::body(bytes, Some(Fault::Malformed), in_flight),
         Broken::Drip => {
             let pause = Duration::from_millis(settings.faults.hang_ms / DRIP_PIECES as u64);
             AnswerBody::Drip(Box::new(Drip::new(bytes, DRIP_PIECES, pause)))

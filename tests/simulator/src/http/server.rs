@@ -159,7 +159,7 @@ async fn desk(shared: &Shared, call: &Call) -> Result<Response<AnswerBody>, io::
     };
     let (status, credits) = (answer.status, answer.weight.unwrap_or(0));
     record(shared, call, endpoint, status, credits, fault.map(Fault::name));
-    let body = body(answer.body.clone(), fault, in_flight);
+    let body = body(answer.body.clone(), fault, Some(in_flight));
     Ok(desk_response(shared, &settings, &answer, body))
 }
 
@@ -187,15 +187,16 @@ pub(crate) fn desk_response(
     response
 }
 
-fn body(bytes: Bytes, fault: Option<Fault>, in_flight: InFlight) -> AnswerBody {
+/// The body of an answer, whole or as the fault spoils it.
+pub(crate) fn body(bytes: Bytes, fault: Option<Fault>, in_flight: Option<InFlight>) -> AnswerBody {
     match fault {
         Some(Fault::Truncated) if !bytes.is_empty() => {
             AnswerBody::Truncated(Some(bytes.slice(..bytes.len() / 2)), bytes.len() as u64)
         }
         Some(Fault::Malformed) if !bytes.is_empty() => {
-            AnswerBody::Full(Some(bytes.slice(..bytes.len() - 1)), Some(in_flight))
+            AnswerBody::Full(Some(bytes.slice(..bytes.len() - 1)), in_flight)
         }
-        _ => AnswerBody::Full(Some(bytes), Some(in_flight)),
+        _ => AnswerBody::Full(Some(bytes), in_flight),
     }
 }
 

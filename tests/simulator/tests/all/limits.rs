@@ -5,11 +5,8 @@ use std::time::Duration;
 use desk_simulator::{Edition, ORGANIZATION_ID};
 use serde_json::{Value, json};
 
-use crate::client::{Client, Reply};
-use crate::support::{Fixture, eventually, small, start, start_with};
-
-/// Far more than a test takes.
-const LONG_MS: u64 = 600_000;
+use crate::client::Reply;
+use crate::support::{Fixture, LONG_MS, occupy, small, start, start_with};
 
 fn number(reply: &Reply, header: &str) -> u64 {
     reply.header(header).and_then(|text| text.parse().ok()).expect(header)
@@ -205,20 +202,6 @@ fn the_edition_sets_the_daily_credits_and_the_setting_replaces_them() {
     assert_eq!(left(&fixture.get("organizations")), 4_999);
     fixture.simulator.set(|settings| settings.daily_credits = Some(50));
     assert_eq!(left(&fixture.get("organizations")), 48);
-}
-
-/// Starts calls that do not end during the test, and waits until all are in flight.
-fn occupy(fixture: &Fixture, calls: u64) -> Vec<Client> {
-    let mut clients = Vec::new();
-    for _ in 0..calls {
-        let mut client = Client::connect(&fixture.simulator.url()).expect("it listens");
-        client.headers.clone_from(&fixture.client.headers);
-        client.write("GET", "/api/v1/tickets", "").expect("a connection");
-        clients.push(client);
-    }
-    let peak = || fixture.simulator.stats()["peakConcurrency"].as_u64();
-    eventually(&format!("{calls} calls in flight"), || peak() >= Some(calls));
-    clients
 }
 
 #[test]

@@ -4,10 +4,7 @@ use desk_simulator::Edition;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::support::{Fixture, eventually, small, start, start_with};
-
-/// Far more than a test takes.
-const LONG_MS: u64 = 600_000;
+use crate::support::{Fixture, LONG_MS, eventually, occupy, small, start, start_with};
 
 #[test]
 fn the_credit_account_names_calls_and_credits_of_each_endpoint() {
@@ -58,19 +55,6 @@ fn others_use_credits_at_once_and_by_the_hour() {
     assert_eq!(fixture.error("tickets"), (429, "THRESHOLD_EXCEEDED".to_owned()));
     fixture.start_next_day();
     assert_eq!(fixture.get("tickets").status, 200);
-}
-
-fn occupy(fixture: &Fixture, calls: u64) -> Vec<Client> {
-    let connect = || {
-        let mut client = Client::connect(&fixture.simulator.url()).expect("it listens");
-        client.headers.clone_from(&fixture.client.headers);
-        client.write("GET", "/api/v1/tickets", "").expect("a connection");
-        client
-    };
-    let clients = (0..calls).map(|_| connect()).collect();
-    let peak = || fixture.simulator.stats()["peakConcurrency"].as_u64();
-    eventually(&format!("{calls} calls in flight"), || peak() >= Some(calls));
-    clients
 }
 
 #[test]

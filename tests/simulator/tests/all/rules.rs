@@ -6,15 +6,7 @@ use std::net::TcpStream;
 use desk_simulator::{Broken, Rule};
 use serde_json::json;
 
-use crate::client::Client;
 use crate::support::{Fixture, ids, start};
-
-/// Another connection with the same headers: faults end the one before.
-fn reconnect(fixture: &Fixture) -> Client {
-    let mut client = Client::connect(&fixture.simulator.url()).expect("it listens");
-    client.headers.clone_from(&fixture.client.headers);
-    client
-}
 
 #[test]
 fn a_rule_answers_with_the_status_code_and_header_it_names() {
@@ -119,11 +111,11 @@ fn broken_answers_break_where_they_say() {
     for broken in [Broken::Dropped, Broken::Truncated, Broken::Reset] {
         fixture.simulator.heal();
         fixture.simulator.add_rule(Rule::new("/tickets", broken).times(1));
-        let mut client = reconnect(&fixture);
+        let mut client = fixture.connect();
         let error = client.send("GET", "/api/v1/tickets", "").expect_err("a broken connection");
         let is_reset = error.kind() == ErrorKind::ConnectionReset;
         assert_eq!(is_reset, broken == Broken::Reset, "{broken:?}: {error}");
-        assert_eq!(reconnect(&fixture).send("GET", "/api/v1/tickets", "").expect("an answer").body, whole);
+        assert_eq!(fixture.connect().send("GET", "/api/v1/tickets", "").expect("an answer").body, whole);
     }
     for (broken, is_json) in [(Broken::Malformed, false), (Broken::Html, false), (Broken::Huge, true)] {
         fixture.simulator.heal();
@@ -142,7 +134,7 @@ fn an_answer_that_drips_arrives_whole_and_one_that_hangs_does_not() {
     fixture.simulator.add_rule(Rule::new("/tickets", Broken::Drip).times(1));
     assert_eq!(fixture.get("tickets").body, whole);
     fixture.simulator.add_rule(Rule::new("/tickets", Broken::Hang));
-    assert!(reconnect(&fixture).send("GET", "/api/v1/tickets", "").is_err());
+    assert!(fixture.connect().send("GET", "/api/v1/tickets", "").is_err());
     let faults = fixture.simulator.stats()["faults"].clone();
     assert_eq!(faults, json!({"ruleDrip": 1, "ruleHang": 1}));
 }

@@ -10,6 +10,9 @@ use crate::client::{Client, Reply};
 /// Every `include` of the ticket list.
 pub(crate) const INCLUDE: &str = "include=contacts,products,departments,team,isRead,assignee";
 
+/// Far more milliseconds than a test takes.
+pub(crate) const LONG_MS: u64 = 600_000;
+
 /// Longest wait for a condition before a test fails.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,19 @@ pub(crate) fn start_with(options: Options) -> Fixture {
     Fixture { simulator, client, refresh_token: text("refresh_token") }
 }
 
+/// Starts calls that do not end during the test, and waits until all are in flight.
+pub(crate) fn occupy(fixture: &Fixture, calls: u64) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..calls {
+        let mut client = fixture.connect();
+        client.write("GET", "/api/v1/tickets", "").expect("a connection");
+        clients.push(client);
+    }
+    let peak = || fixture.simulator.stats()["peakConcurrency"].as_u64();
+    eventually(&format!("{calls} calls in flight"), || peak() >= Some(calls));
+    clients
+}
+
 /// The answer of the token endpoint to a form with the default client and these parameters.
 pub(crate) fn token(client: &mut Client, more: &[(&str, &str)]) -> Value {
     let mut form = vec![("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
@@ -68,6 +84,13 @@ pub(crate) fn eventually(name: &str, condition: impl Fn() -> bool) {
 }
 
 impl Fixture {
+    /// Another connection with the same headers.
+    pub(crate) fn connect(&self) -> Client {
+        let mut client = Client::connect(&self.simulator.url()).expect("it listens");
+        client.headers.clone_from(&self.client.headers);
+        client
+    }
+
     /// `GET /api/v1/{path}`.
     pub(crate) fn get(&mut self, path: &str) -> Reply {
         self.client.send("GET", &format!("/api/v1/{path}"), "").expect("an answer")

@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use serde_json::json;
 
 use super::report;
 use crate::processes::{CODE, Simulator, connection_file};
@@ -79,12 +77,17 @@ fn accounts(tickets: u32) -> u32 {
 /// A day of as many rounds as `times` this one, with the full refreshes of a day.
 fn day(round: &Account, times: u64, refreshes: &Account) -> Account {
     let mut day = refreshes.clone();
-    for (group, (calls, credits)) in round {
+    for (group, cost) in round {
         let times = if *group == DISCOVERY { DISCOVERIES_PER_DAY } else { times };
-        let entry = day.entry(group).or_default();
-        *entry = (entry.0 + calls * times, entry.1 + credits * times);
+        add(&mut day, group, *cost, times);
     }
     day
+}
+
+/// Adds a cost that occurs `times` times.
+fn add(account: &mut Account, group: &'static str, (calls, credits): Cost, times: u64) {
+    let entry = account.entry(group).or_default();
+    *entry = (entry.0 + calls * times, entry.1 + credits * times);
 }
 
 fn sum(account: &Account) -> Cost {
@@ -141,9 +144,9 @@ impl World {
         std::fs::write(folder.join("credits.toml"), file)?;
         let world = World { simulator, folder };
         // The source's clock ends at ours: the connector reads no window beyond its own time.
-        world.admin("POST", "clock", &json!({"offset_ms": -6 * 3_600_000}))?;
+        world.simulator.admin("POST", "clock", &json!({"offset_ms": -6 * 3_600_000}))?;
         tools::run(world.runner(&["authorize", "--code", CODE])?.stdout(Stdio::null()))?;
-        world.admin("POST", "stats/reset", &json!({}))?;
+        world.simulator.admin("POST", "stats/reset", &json!({}))?;
         Ok(world)
     }
 
@@ -161,14 +164,13 @@ impl World {
 
     /// The account since the last call of this function.
     fn account(&self) -> Result<Account> {
-        let credits = self.admin("GET", "credits", &json!({}))?;
+        let credits = self.simulator.admin("GET", "credits", &json!({}))?;
         let mut account = Account::new();
         for (endpoint, cost) in credits["endpoints"].as_object().context("no account")? {
             let number = |key: &str| cost[key].as_u64().unwrap_or_default();
-            let entry = account.entry(group(endpoint)).or_default();
-            *entry = (entry.0 + number("calls"), entry.1 + number("credits"));
+            add(&mut account, group(endpoint), (number("calls"), number("credits")), 1);
         }
-        self.admin("POST", "stats/reset", &json!({}))?;
+        self.simulator.admin("POST", "stats/reset", &json!({}))?;
         Ok(account)
     }
 
@@ -178,15 +180,13 @@ impl World {
         let mut day = Account::new();
         for (table, times) in REFRESHES {
             self.sync(&["--full-refresh", "--table", table])?;
-            for (group, (calls, credits)) in self.account()? {
-                let (calls, credits) = if group == DISCOVERY {
-                    (calls.saturating_sub(discovery.0), credits.saturating_sub(discovery.1))
+            for (group, cost) in self.account()? {
+                if group == DISCOVERY {
+                    let left = (cost.0.saturating_sub(discovery.0), cost.1.saturating_sub(discovery.1));
+                    add(&mut day, "organization_fields", left, times);
                 } else {
-                    (calls, credits)
-                };
-                let group = if group == DISCOVERY { "organization_fields" } else { group };
-                let entry = day.entry(group).or_default();
-                *entry = (entry.0 + calls * times, entry.1 + credits * times);
+                    add(&mut day, group, cost, times);
+                }
             }
         }
         day.retain(|_, cost| *cost != (0, 0));
@@ -201,8 +201,12 @@ impl World {
             if round == WARM_UP {
                 self.account()?;
             }
-            self.admin("POST", "clock", &json!({"advance_ms": ROUND_MS}))?;
-            self.admin("POST", "mutate", &json!({"seed": round, "count": each, "tables": tables}))?;
+            self.simulator.admin("POST", "clock", &json!({"advance_ms": ROUND_MS}))?;
+            self.simulator.admin(
+                "POST",
+                "mutate",
+                &json!({"seed": round, "count": each, "tables": tables}),
+            )?;
             self.sync(&[])?;
         }
         let mut account = self.account()?;
@@ -210,25 +214,5 @@ impl World {
             *discovery = (discovery.0 / u64::from(rounds), discovery.1 / u64::from(rounds));
         }
         Ok(account)
-    }
-
-    /// A call of the simulator's control API.
-    fn admin(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
-        let authority = self.simulator.authority();
-        let mut stream = TcpStream::connect(authority)?;
-        let body = body.to_string();
-        write!(
-            stream,
-            "{method} /_admin/{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let Some((head, body)) = answer.split_once("\r\n\r\n") else { bail!("{path}: {answer}") };
-        if !head.starts_with("HTTP/1.1 200") {
-            bail!("{path}: {answer}");
-        }
-        Ok(serde_json::from_str(body)?)
     }
 }

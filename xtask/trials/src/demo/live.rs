@@ -1,15 +1,15 @@
 //! The live part of the demonstration: edits, deletes and restores tickets, and measures the time to their
 //! rows.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rusqlite::{Connection, OpenFlags};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Runner;
 use crate::processes::Simulator;
@@ -47,7 +47,7 @@ pub(super) fn show(runner: &Runner<'_>, database: &Path, simulator: &Simulator) 
                 mutation["values"] = json!({"subject": "edited while you watch"});
             }
             let posted = Instant::now();
-            post(simulator.authority(), "/_admin/mutate", &mutation)?;
+            simulator.admin("POST", "mutate", &mutation)?;
             while !database.query_row(sql, [id], |row| row.get::<_, bool>(0)).unwrap_or(false) {
                 if posted.elapsed() > ROW_TIME_MAX {
                     bail!("ticket {id} was {name}, but its row did not change within {ROW_TIME_MAX:?}");
@@ -105,18 +105,4 @@ impl Drop for Server {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// POSTs JSON to the simulator.
-fn post(authority: &str, path: &str, body: &Value) -> Result<()> {
-    let body = body.to_string();
-    let mut stream = TcpStream::connect(authority)?;
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { bail!("{path}: {answer}") }
 }

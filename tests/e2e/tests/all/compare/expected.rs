@@ -62,7 +62,7 @@ pub(crate) fn truth_with_custom_fields(simulator: &Simulator, keys: &[&str]) -> 
 }
 
 /// Threads and comments, with the members that the connector adds so that both fit one table.
-fn truth_of_conversations(simulator: &Simulator) -> Truth {
+pub(crate) fn truth_of_conversations(simulator: &Simulator) -> Truth {
     let mut conversations = truth(simulator, "ticket_conversations", true);
     for row in conversations.values_mut().flatten() {
         let Some(commenter) = row.get("commenter").cloned() else {
