@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::actor::{Answer, answer_once};
 use crate::connection::{self, Connection};
@@ -175,17 +176,15 @@ impl Context {
         LoadedConnection::load(self.connection()?, &self.paths).await
     }
 
-    /// The component that a flag names, or the only one next to this program.
+    /// The component that a flag or the connection file names, or the only one next to this program.
     fn component(&self) -> Result<Component> {
-        SharedEngine::default().component(&self.paths.component(None)?, &self.paths)
+        let named = if self.connections.is_empty() { None } else { self.connection()?.component };
+        SharedEngine::default().component(&self.paths.component(named.as_deref())?, &self.paths)
     }
 
-    /// The `describe` document of the component that the flags or the connection file name.
+    /// The `describe` document of that component.
     async fn describe(&self) -> Result<Describe> {
-        if self.connections.is_empty() {
-            return self.component()?.describe(&Limits::default()).await;
-        }
-        Ok(self.loaded().await?.describe)
+        self.component()?.describe(&Limits::default()).await
     }
 
     /// Has the connection's actor execute a request: that of the server that has the connection, else one in
@@ -306,7 +305,11 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "host-runner", &mut script);
-            context.printer.raw(&String::from_utf8_lossy(&script));
+            let script = String::from_utf8_lossy(&script);
+            match context.printer.json {
+                true => context.printer.value(&json!({ "shell": shell.to_string(), "script": script })),
+                false => context.printer.raw(&script),
+            }
             Ok(Exit::Success)
         }
     }

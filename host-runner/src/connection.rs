@@ -8,6 +8,7 @@ pub(crate) mod keys;
 mod check;
 mod document;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct Connection {
     pub component: Option<PathBuf>,
     /// `[config]`, for the component.
     pub config: Map<String, Value>,
+    /// The lines of its keys.
+    config_lines: BTreeMap<String, usize>,
     /// `[sink]`.
     pub sink: SinkSettings,
     /// `[batch]`, `[retry]`, `[serve]`, `[sandbox]`.
@@ -95,13 +98,14 @@ impl Connection {
             document.problem("sink.deletes", why, None);
         }
         document.finish()?;
+        let config_lines = document.lines_of("config").map(|(key, line)| (key.to_owned(), line)).collect();
         let values = check::with_defaults(document.values);
         let file = File::deserialize(Value::Object(values))
             .map_err(|error| Error::configuration(format!("{}: {error}", path.display())))?;
-        Self::of(path, file)
+        Self::of(path, file, config_lines)
     }
 
-    fn of(path: &Path, file: File) -> Result<Self> {
+    fn of(path: &Path, file: File, config_lines: BTreeMap<String, usize>) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let File { name, component, config, sink, batch, retry, serve, sandbox, egress } = file;
         // The table of keys has admitted the name.
@@ -110,6 +114,7 @@ impl Connection {
             path: path.to_owned(),
             component: component.map(|file| folder.join(file)),
             config,
+            config_lines,
             sink: SinkSettings {
                 kind,
                 location: kind.locate(sink.path.as_deref(), folder, &name)?,
@@ -164,10 +169,42 @@ impl Connection {
         Ok(())
     }
 
+    /// The component's refusal of `[config]`, with the place of each key that it names. A message that
+    /// lists problems has one line for each after the first (`docs/CONTRACT.md`, Life of a connection).
+    pub fn locate(&self, error: Error) -> Error {
+        let keys: Vec<&str> =
+            error.attributes.iter().filter(|(name, _)| name == "key").map(|(_, key)| key.as_str()).collect();
+        let place = |key: &str| {
+            let line = self.config_lines.get(key).or_else(|| self.config_lines.get(&format!("{key}_file")));
+            let path = self.path.display();
+            line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"))
+        };
+        let lines: Vec<&str> = error.message.lines().collect();
+        match (keys.as_slice(), lines.split_first()) {
+            ([key], _) => {
+                let place = place(key);
+                error.about(place)
+            }
+            (keys, Some((first, problems))) if problems.len() == keys.len() => {
+                let mut message = (*first).to_owned();
+                for (key, problem) in keys.iter().zip(problems) {
+                    message.push_str(&format!("\n  {}: {}", place(key), problem.trim_start()));
+                }
+                Error { message, ..error }.about(self.path.display())
+            }
+            _ => error.about(self.path.display()),
+        }
+    }
+
     /// `[config]` as the component gets it.
     pub fn config_text(&self) -> String {
         serde_json::to_string(&self.config).unwrap_or_default()
     }
+}
+
+/// Whether a connection can have this name.
+pub fn is_name(name: &str) -> bool {
+    check::is_name(name)
 }
 
 /// A variable of this process's environment.

@@ -19,6 +19,9 @@ pub mod secret;
 pub mod stop;
 mod units;
 
+#[cfg(test)]
+mod generated;
+
 // Configuration, and the stored state of a connection.
 pub mod connection;
 pub mod paths;

@@ -16,10 +16,11 @@ use crate::engine::{Component, Engine};
 use crate::error::Result;
 use crate::limits::{COMMAND_INSTANCES, Limits};
 use crate::paths::Paths;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, validate};
 use crate::state::LockedStore;
 
-/// A connection file with its component. Holds no lock and has called nothing but `describe`.
+/// A connection file with its component. The component has accepted `[config]`. Holds no
+/// lock, and has reached no host.
 pub struct LoadedConnection {
     /// The connection file.
     pub connection: Connection,
@@ -60,8 +61,10 @@ impl LoadedConnection {
         let reading =
             spawn_blocking(move || connection.resolve_secrets(&described, &redactor).map(|()| connection));
         let connection = reading.await??;
-        let place = connection.path.display().to_string();
-        let declared = describe.targets(&connection.config).map_err(|error| error.about(&place))?;
+        validate(&component, connection.config_text(), &connection.limits)
+            .await
+            .map_err(|error| connection.locate(error))?;
+        let declared = describe.targets(&connection.config).map_err(|error| connection.locate(error))?;
         let policy = Policy::new(declared, connection.allow.clone());
         Ok(Self { connection, describe, component, policy })
     }

@@ -45,8 +45,8 @@ pub struct Readings {
     pub tables: BTreeMap<String, TableStatus>,
     /// Its counters.
     pub counters: Counters,
-    /// Whether a delivery that failed waits for another attempt.
-    pub queue_blocked: bool,
+    /// Deliveries that failed and wait for another attempt.
+    pub deliveries_waiting: u64,
     /// By how many milliseconds the source's clock is ahead of this machine's.
     pub source_skew_ms: Option<i64>,
     /// Credits left of the source's quota, if the source reports them.

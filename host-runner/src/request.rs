@@ -41,7 +41,7 @@ pub(crate) enum Request {
         tables: Vec<String>,
     },
     /// Delete the session. Answer: whether there was one.
-    ForgetSession,
+    DeleteSession,
     /// Register the webhook URL at the source. Answer: nothing.
     Subscribe {
         /// The URL under which the source reaches `serve`.

@@ -28,6 +28,9 @@ const LINE_BYTES_MAX: usize = 8 << 10;
 /// Writes the lines of a server; none for other commands.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
+/// Whether each line is a JSON object.
+static IS_JSON: OnceLock<bool> = OnceLock::new();
+
 /// How lines reach stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -91,14 +94,19 @@ pub fn start(verbose: u8, format: LogFormat, redactor: &Redactor, output: Output
     let lines = Lines::new(redactor, std::io::stderr().is_terminal(), move || sink);
     let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
     // Only the first start of a process counts; tests start several times.
+    IS_JSON.get_or_init(|| format == LogFormat::Json);
     let _already = match format {
         LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
 }
 
-/// Writes a line for the operator, in its order among the lines of the log.
+/// Writes a line for the operator, in its order among the lines of the log; as JSON if they are.
 pub fn line(text: &str) {
+    if IS_JSON.get() == Some(&true) {
+        tracing::info!("{text}");
+        return;
+    }
     let _closed = Sink::Queue.write_all(format!("{text}\n").as_bytes());
 }
 

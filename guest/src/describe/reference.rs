@@ -59,7 +59,7 @@ fn the_page_lists_every_key_of_the_connector_as_it_is() {
         assert!(
             written == made,
             "docs/configuration.md differs from the keys. This rewrites it: \
-             UPDATE_DOCS=1 cargo test --release -p zoho-desk --lib the_page_lists\nIt should be:\n{made}"
+             UPDATE_DOCS=1 cargo test --release --workspace the_page\nIt should be:\n{made}"
         );
     }
 }

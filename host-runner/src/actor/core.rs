@@ -53,9 +53,9 @@ impl Core<'_> {
         // The report of a run ends with its failures; a server has its log alone.
         let connection = &self.connection.name;
         if budget.gives_up {
-            tracing::info!(%connection, what, %kind, %origin, attempt, error = message, wait_ms, "failed");
+            tracing::info!(%connection, what, %kind, %origin, attempt, error = %message, wait_ms, "failed");
         } else {
-            tracing::warn!(%connection, what, %kind, %origin, attempt, error = message, wait_ms, "failed");
+            tracing::warn!(%connection, what, %kind, %origin, attempt, error = %message, wait_ms, "failed");
         }
         decision
     }

@@ -90,7 +90,7 @@ impl Mode {
         let Self::Sync { tables: wanted, .. } = self else { return Ok(tables) };
         if let Some(unknown) = wanted.iter().find(|name| !tables.iter().any(|table| table.name == **name)) {
             let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-            let message = format!("table `{unknown}`: not among the tables of this connection");
+            let message = format!("table `{unknown}`: this connection has none of that name");
             return Err(Error::new(Origin::Host, Kind::NotFound, message)
                 .hint(format!("tables: {}", names.join(", "))));
         }

@@ -81,7 +81,7 @@ impl Actor<'_> {
             | Request::Count { .. }
             | Request::Invoke { .. }
             | Request::State
-            | Request::ForgetSession => {}
+            | Request::DeleteSession => {}
         }
         Ok(())
     }

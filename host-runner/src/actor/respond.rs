@@ -47,7 +47,7 @@ pub(crate) async fn answer_once(connection: Connection, paths: &Paths, request: 
             return json(rotate_url(&store, *grace_ms, Registration::Outdated)?);
         }
         // Does not open the session: it may be sealed with another key.
-        Request::ForgetSession => {
+        Request::DeleteSession => {
             return json(ConnectionStore::open(paths, &connection.name)?.lock()?.delete_session()?);
         }
         _ => {}
@@ -108,7 +108,7 @@ impl Responder<'_> {
             Request::Invoke { name, arguments } => self.invoke(name, arguments).await,
             Request::State => json(self.state().await?),
             Request::Reset { tables } => json(self.reset(tables).await?),
-            Request::ForgetSession => {
+            Request::DeleteSession => {
                 let was_there = self.connection.store.delete_session()?;
                 self.connection.sandbox.forget_session();
                 json(was_there)

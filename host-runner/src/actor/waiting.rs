@@ -77,8 +77,8 @@ impl Waiting {
         Self { deliveries: deliveries.iter().map(|seq| (*seq, None)).collect(), ..Self::default() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.deliveries.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.deliveries.len()
     }
 
     pub(super) fn contains(&self, seq: u64) -> bool {
@@ -299,7 +299,7 @@ mod tests {
         let at = [Duration::ZERO, LATE / 2, LATE, LATE * 2];
         let answers = at.map(|after| waiting.failed(7, Retry, start + after, 0));
         assert_eq!(answers, [Next::Retry, Next::Retry, Next::RetryAndPoll, Next::Retry]);
-        assert!(waiting.settled(7) && waiting.is_empty());
+        assert!(waiting.settled(7) && waiting.len() == 0);
         let again = [Duration::ZERO, LATE].map(|after| waiting.failed(8, Retry, start + after, 0));
         assert_eq!(again[1], Next::RetryAndPoll);
     }

@@ -1,11 +1,10 @@
 //! Tests of the boundary that need no component, and the table of `docs/SECURITY.md`.
 
-use std::path::Path;
-
 use super::limits::{self, ALL, Unit};
 use super::{batch, clean, clean_lines, error, receipt, tables};
 use crate::bindings::{source, types, webhook};
 use crate::describe::Describe;
+use crate::generated;
 use crate::units::format_bytes;
 
 fn cleaned(text: &str, max: usize) -> String {
@@ -120,17 +119,9 @@ fn a_description_is_measured_before_it_is_parsed() {
     assert_eq!(refused.message, "describe: description: 1172KiB, and at most 1MiB are accepted");
 }
 
-/// Lines between which the table stands.
-const BEGIN: &str = "<!-- begin generated: limits of the boundary -->\n";
-const END: &str = "<!-- end generated -->\n";
-
 #[test]
 fn the_page_lists_every_limit_of_the_boundary_as_it_is() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SECURITY.md");
-    let page = std::fs::read_to_string(&path).expect("docs/SECURITY.md");
-    let (before, rest) = page.split_once(BEGIN).expect("the first marker");
-    let (written, after) = rest.split_once(END).expect("the last marker");
-    let mut made = "\n| what | at most | reason |\n|---|---|---|\n".to_owned();
+    let mut made = "| what | at most | reason |\n|---|---|---|\n".to_owned();
     for limit in ALL {
         let max = match limit.unit {
             Unit::Bytes => format_bytes(limit.max as u64),
@@ -138,14 +129,5 @@ fn the_page_lists_every_limit_of_the_boundary_as_it_is() {
         };
         made.push_str(&format!("| {} | {max} | {} |\n", limit.what, limit.reason));
     }
-    made.push('\n');
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).expect("written");
-    } else {
-        assert!(
-            written == made,
-            "docs/SECURITY.md differs from the limits. This rewrites it: UPDATE_DOCS=1 cargo test --release \
-             --workspace --lib the_page_lists\nIt should be:\n{made}"
-        );
-    }
+    generated::compare("SECURITY.md", "limits of the boundary", &made);
 }

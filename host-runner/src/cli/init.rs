@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::boundary::line;
+use crate::connection::is_name;
 use crate::connection::keys::{DefaultValue, HonoredBy, KEYS, Key};
 use crate::describe::{ConfigKey, Describe};
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ Examples:
   host-runner init                  print one
   host-runner init -o acme.toml     write one; its name becomes `acme`";
 
+/// The name of a connection whose file has none that can be one.
+const NAME: &str = "acme";
 /// Columns of a comment, without its `# `.
 const COMMENT_WIDTH: usize = 96;
 
@@ -38,11 +41,16 @@ pub(super) struct Init {
 pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
     let describe = context.describe().await?;
     let Some(path) = &init.output else {
-        context.printer.text(&file(&describe, "acme"));
+        let text = file(&describe, NAME);
+        match context.printer.json {
+            true => context.printer.value(&json!({ "connection_file": text })),
+            false => context.printer.text(&text),
+        }
         return Ok(Exit::Success);
     };
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let text = file(&describe, stem.as_deref().unwrap_or("acme"));
+    let name = stem.filter(|stem| is_name(stem)).unwrap_or_else(|| NAME.to_owned());
+    let text = file(&describe, &name);
     let mut options = OpenOptions::new();
     // It may come to hold secrets.
     options.write(true).truncate(true).mode(0o600);
@@ -53,6 +61,7 @@ pub(super) async fn run(init: &Init, context: &Context) -> Result<Exit> {
             std::io::ErrorKind::AlreadyExists => {
                 Error::usage(error_text).hint("choose another name, or overwrite it with --force")
             }
+            std::io::ErrorKind::NotFound => Error::usage(error_text).hint("create its folder first"),
             _ => Error::usage(error_text),
         }
     };

@@ -23,11 +23,15 @@ pub(super) fn file(path: &Path) -> Result<String> {
         return text("-");
     }
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
+        .map_err(|error| {
+        Error::usage(format!("{}: {error}", path.display())).hint("`-` reads it from stdin")
+    })?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 /// A JSON text, parsed.
 pub(super) fn json(flag: &str, text: &str) -> Result<serde_json::Value> {
-    serde_json::from_str(text).map_err(|error| Error::usage(format!("{flag}: not JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        Error::usage(format!("{flag}: not JSON: {error}")).hint("pass one JSON value, in single quotes")
+    })
 }

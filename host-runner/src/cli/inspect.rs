@@ -107,6 +107,10 @@ fn show(
             format!("{} per response", format_bytes(sandbox.max_response_bytes as u64)),
         ],
     );
-    rows.push(row("never", "files, environment, sockets, other hosts, redirects, plain http".into()));
+    let never = match allowed.is_empty() {
+        true => "files, environment, sockets, other hosts, redirects, plain http",
+        false => "files, environment, sockets, other hosts, redirects",
+    };
+    rows.push(row("never", never.into()));
     context.printer.text(&columns(&rows, &[]));
 }

@@ -1,7 +1,7 @@
 //! `spec`: prints the component's own description: configuration, scopes, tables, commands, help.
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
 use crate::describe::{ConfigKey, Describe};
@@ -28,7 +28,11 @@ pub(super) struct Spec {
 pub(super) async fn run(spec: &Spec, context: &Context) -> Result<Exit> {
     let describe = context.describe().await?;
     if spec.docs {
-        context.printer.text(help(&describe, &spec.lang)?);
+        let text = help(&describe, &spec.lang)?;
+        match context.printer.json {
+            true => context.printer.value(&json!({ "language": spec.lang, "help": text })),
+            false => context.printer.text(text),
+        }
     } else if context.printer.json {
         context.printer.value(&describe.document);
     } else {

@@ -39,10 +39,10 @@ pub(super) async fn run(state: &State, context: &Context) -> Result<Exit> {
     match state {
         State::Show => show(context, &connection, &context.request(&connection, Request::State).await?),
         State::Reset { session: true, .. } => {
-            let forgotten: bool = context.request(&connection, Request::ForgetSession).await?;
+            let forgotten: bool = context.request(&connection, Request::DeleteSession).await?;
             if context.printer.json {
                 let name = &connection.name;
-                context.printer.value(&json!({ "connection": name, "session_forgotten": forgotten }));
+                context.printer.value(&json!({ "connection": name, "session_deleted": forgotten }));
             } else {
                 let what = if forgotten { "session deleted" } else { "had no session" };
                 context.printer.text(&format!("{}: {what}", connection.name));

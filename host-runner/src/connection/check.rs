@@ -47,6 +47,11 @@ pub(super) fn check(document: &mut Document<'_>) {
     }
 }
 
+/// Whether a connection can have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    name_of_a_folder(name).is_ok()
+}
+
 /// The value of `name`, if it is there and usable.
 pub(super) fn name(document: &Document<'_>) -> Option<String> {
     let name = document.get("name")?;

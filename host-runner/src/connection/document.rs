@@ -67,6 +67,12 @@ impl<'a> Document<'a> {
         parts.try_fold(first, |value, part| value.get(part))
     }
 
+    /// The keys of a section, with their lines.
+    pub(super) fn lines_of(&self, section: &str) -> impl Iterator<Item = (&str, usize)> {
+        let prefix = format!("{section}.");
+        self.lines.iter().filter_map(move |(key, line)| Some((key.strip_prefix(&prefix)?, *line)))
+    }
+
     /// Notes a problem at a dotted key; at the first line if the file does not have the key.
     pub(super) fn problem(&mut self, key: &str, what: impl std::fmt::Display, hint: Option<String>) {
         let line = self.lines.get(key).copied().unwrap_or(1);

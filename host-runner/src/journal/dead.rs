@@ -21,7 +21,7 @@ pub enum Cause {
     Refused,
     /// The sink cannot store its rows.
     Unusable,
-    /// The component trapped, ran out of time or memory, or failed internally, at every attempt.
+    /// The component trapped, ran out of memory or CPU time, or failed internally, at every attempt.
     Defect,
     /// It failed while the source answered other calls.
     Alone,
@@ -55,7 +55,7 @@ impl Cause {
             Self::Unusable => "the sink could not store its rows; a defect of the component",
             Self::Defect => "it stopped the component each time; replay it with a newer component",
             Self::Alone => "it failed while the source answered other calls; polling brings its row",
-            Self::Expired => "it was queued for too long; replay it once the queue is not blocked",
+            Self::Expired => "it was queued for too long; replay it once deliveries are applied again",
             Self::Corrupt => "it is damaged on disk; it cannot be replayed",
         }
     }
@@ -151,10 +151,19 @@ pub struct DeadRecord {
 mod tests {
     use super::{Cause, UNPROVED};
     use crate::error::Kind;
+    use crate::generated;
 
     #[test]
     fn unproved_is_the_name_of_permission() {
         assert_eq!(Kind::Permission.to_string(), UNPROVED);
+    }
+
+    #[test]
+    fn the_page_lists_every_cause_of_a_dead_letter() {
+        let row = |cause: Cause| format!("| `{}` | {} |\n", cause.name(), cause.explanation());
+        let table: String = Cause::ALL.map(row).concat();
+        let made = format!("| cause | why, and what to do |\n|---|---|\n{table}");
+        generated::compare("troubleshooting.md", "causes of dead letters", &made);
     }
 
     #[test]

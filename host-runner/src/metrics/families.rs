@@ -1,7 +1,7 @@
 //! The metric families with a `connection` label, each declared once.
 //!
 //! To add a counter: an entry in `counters!`, and the line that counts. To add a gauge: an entry in
-//! [`GAUGES`]. Then `UPDATE_DOCS=1 cargo test --release -p host-runner --lib metrics_document` rewrites
+//! [`GAUGES`]. Then `UPDATE_DOCS=1 cargo test --release --workspace the_page` rewrites
 //! `docs/metrics.md`.
 //!
 //! Values of labels are names of tables, events and kinds that the component reports. Their number is bounded
@@ -146,10 +146,10 @@ const GAUGES: &[Family] = &[
         vec![Sample::of(Value::Integer(one.queue.dead))]
     }),
     gauge(
-        "delivery_queue_blocked",
-        "1 while a delivery that failed waits for another attempt; others pass it.",
+        "deliveries_waiting",
+        "Deliveries that failed and wait for another attempt; others pass them.",
         &[],
-        |one, _| vec![Sample::of(Value::Integer(u64::from(one.readings.queue_blocked)))],
+        |one, _| vec![Sample::of(Value::Integer(one.readings.deliveries_waiting))],
     ),
     gauge("delivery_queue_bytes", "Bytes of the queued deliveries.", &[], |one, _| {
         vec![Sample::of(Value::Integer(one.queue.bytes))]

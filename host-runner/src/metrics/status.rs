@@ -121,14 +121,15 @@ impl ConnectionStatus {
                 reasons.push(format!("connection `{}`: {what}", self.name));
             }
         };
-        add(self.readings.queue_blocked, "its deliveries are not applied: the first one fails");
+        let waiting = self.readings.deliveries_waiting;
+        add(waiting > 0, &format!("{waiting} of its deliveries failed and wait for another attempt"));
         add(self.full.queue, "its queue is full: deliveries are rejected");
         add(self.full.dead_letters, "its dead letters are full");
         reasons
     }
 
     fn json(&self, now_ms: u64) -> Value {
-        let Readings { status, tables, queue_blocked, last_error, last_delivery_ms, .. } = &self.readings;
+        let Readings { status, tables, deliveries_waiting, last_error, last_delivery_ms, .. } = &self.readings;
         let table = |(name, table): (&String, &TableStatus)| {
             json!({
                 "table": name,
@@ -144,7 +145,7 @@ impl ConnectionStatus {
             "reason": status.reason,
             "queued_deliveries": self.queue.count,
             "oldest_delivery_age_seconds": self.oldest_age_ms(now_ms).map(|ms| ms / 1000),
-            "queue_blocked": queue_blocked,
+            "waiting_deliveries": deliveries_waiting,
             "dead_letters": self.queue.dead,
             "last_delivery_at": time(*last_delivery_ms),
             "last_error": last_error.as_ref().map(|(message, _)| message),
@@ -226,7 +227,7 @@ mod tests {
                     "reason": null,
                     "queued_deliveries": 2,
                     "oldest_delivery_age_seconds": 30,
-                    "queue_blocked": false,
+                    "waiting_deliveries": 0,
                     "dead_letters": 1,
                     "last_delivery_at": "1970-01-01T00:00:02.000Z",
                     "last_error": null,
@@ -260,9 +261,9 @@ mod tests {
         assert_eq!(judged(&well, &server).0, "ok");
         let full =
             |queue, dead_letters| ConnectionStatus { full: Full { queue, dead_letters }, ..well.clone() };
-        let blocked = {
+        let waiting = {
             let meters = Meters::default();
-            meters.count(|readings| readings.queue_blocked = true);
+            meters.count(|readings| readings.deliveries_waiting = 2);
             status_of(&meters)
         };
         let in_state = |state| {
@@ -276,7 +277,7 @@ mod tests {
             (well.clone(), ServerStatus { journal_fails: true, ..server.clone() }, "the journal fails"),
             (full(true, false), server.clone(), "its queue is full"),
             (full(false, true), server.clone(), "its dead letters are full"),
-            (blocked, server.clone(), "the first one fails"),
+            (waiting, server.clone(), "2 of its deliveries failed and wait"),
             (in_state(State::Waiting), server.clone(), "is waiting: lost"),
             (in_state(State::Stopped), server.clone(), "is stopped: lost"),
         ] {

@@ -55,7 +55,7 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
                 "handed over more than {} at once; stopped",
                 format_bytes(limits.hostcall_bytes() as u64)
             ),
-            "lower max_bytes or max_rows under [batch], or raise max_bytes to allow more",
+            "lower max_rows under [batch]; or raise max_bytes there, which also raises this limit",
         )
     } else if root.contains("handle limit exceeded") || root.contains("no free keys") {
         (

@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::loaded::{LoadedConnection, SharedEngine};
 use crate::paths::Paths;
-use crate::sandbox::validate;
 use crate::state::ConnectionStore;
 use crate::webhook_url::{PublicUrl, UrlSecrets};
 
@@ -79,10 +78,6 @@ impl Loader {
         let reading = spawn_blocking(move || this.read(&path));
         let (stamp, connection, component) = reading.await??;
         let mut loaded = LoadedConnection::with(component, connection, &self.paths).await?;
-        // Before its URL accepts deliveries: a configuration that the component rejects.
-        validate(&loaded.component, loaded.connection.config_text(), &loaded.connection.limits)
-            .await
-            .map_err(|error| error.about(file.display()))?;
         let limits = &mut loaded.connection.limits;
         limits.batch.max_time = limits.batch.max_time.min(limits.serve.max_batch_time);
         let (this, file) = (Arc::clone(self), file.to_owned());

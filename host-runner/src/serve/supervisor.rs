@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::control;
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
-use crate::clock::random_unit;
+use crate::clock::{millis, random_unit};
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::loaded::{LoadedConnection, OpenConnection};
@@ -77,7 +77,7 @@ impl Supervisor {
             let hint = error.hint.as_deref().unwrap_or_default();
             let state = match wait {
                 Some(wait) => {
-                    tracing::warn!(connection = %name, %error, hint, seconds = wait.as_secs(), "restarts");
+                    tracing::warn!(connection = %name, %error, hint, wait_ms = millis(wait), "restarts");
                     State::Waiting
                 }
                 None => {

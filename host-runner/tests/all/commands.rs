@@ -135,7 +135,7 @@ fn a_session_of_another_key_can_be_deleted() {
     let other =
         |arguments: &[&str], code| place.json(&[arguments, &["--key-file", "other.key"]].concat(), code);
     other(&["check"], 12);
-    assert_eq!(other(&["state", "reset", "--session"], 0)["session_forgotten"], true);
+    assert_eq!(other(&["state", "reset", "--session"], 0)["session_deleted"], true);
     other(&["check"], 4);
 }
 
@@ -158,7 +158,7 @@ fn a_session_can_be_deleted_while_a_server_has_the_connection() {
     let server = Server::start(&place);
     until_read(&server);
     place.expect(&["check"], 0);
-    assert_eq!(place.json(&["state", "reset", "--session"], 0)["session_forgotten"], json!(true));
+    assert_eq!(place.json(&["state", "reset", "--session"], 0)["session_deleted"], json!(true));
     place.expect(&["check"], 4);
     place.expect(&["authorize", "--code", "good-code"], 0);
     place.expect(&["check"], 0);

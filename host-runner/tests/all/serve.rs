@@ -94,7 +94,7 @@ fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped
     server.deliver(&place, &event("things", "8", "create", later()));
     server.deliver(&place, &json!("nonsense"));
     server.deliver(&place, &event("things", "9", "create", later()));
-    eventually("a delivery that waits", || server.metric("delivery_queue_blocked{") == Some(1.0));
+    eventually("a delivery that waits", || server.metric("deliveries_waiting{") == Some(1.0));
     eventually("the others", || live(&place) == "0 1 2 8 9");
     let polled = || server.metric("table_last_poll_timestamp_seconds{").expect("polled");
     let (before, failures) =
@@ -105,7 +105,7 @@ fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped
     assert_eq!(server.metric("delivery_queue_length"), Some(1.0));
     place.expect(&["dead-letters", "drop", "1"], 0);
     eventually("the last delivery", || server.metric("delivery_queue_length") == Some(0.0));
-    eventually("nothing that waits", || server.metric("delivery_queue_blocked{") == Some(0.0));
+    eventually("nothing that waits", || server.metric("deliveries_waiting{") == Some(0.0));
     server.stop();
 }
 
@@ -164,7 +164,7 @@ fn a_delivery_that_fails_for_now_waits_and_others_pass_it_also_after_a_kill() {
     server.deliver(&place, &event("things", "9", "create", later()));
     eventually("the next one", || live(&place) == "0 1 2 7 8 9");
     assert_eq!(server.metric("deliveries_applied_total{"), Some(1.0), "{applied}: others came again");
-    assert_eq!(server.metric("delivery_queue_blocked{"), Some(1.0));
+    assert_eq!(server.metric("deliveries_waiting{"), Some(1.0));
     server.stop();
 }
 

@@ -40,7 +40,8 @@ impl Queue {
                 };
                 // Every call fails the same way.
                 self.failures = self.failures.saturating_add(1);
-                core.meters.count(|readings| readings.queue_blocked = true);
+                let waiting = taken.len() as u64;
+                core.meters.count(|readings| readings.deliveries_waiting = waiting);
                 let wait = core.backoff("receive", error, self.failures)?;
                 self.due = Instant::now() + wait.min(RETRY_MAX);
                 Ok(late)
@@ -77,7 +78,7 @@ impl Queue {
                 }
             }
         }
-        core.meters.count(|readings| readings.queue_blocked = !self.waiting.is_empty());
+        core.meters.count(|readings| readings.deliveries_waiting = self.waiting.len() as u64);
         if let Some(error) = first {
             let wait = core.backoff("receive", error, self.waiting.attempt())?;
             self.waiting.back_off(Instant::now(), wait);

@@ -11,6 +11,7 @@ use super::Overview;
 use crate::change::ChangeSource;
 use crate::delivery::Delivery;
 use crate::error::Error;
+use crate::generated;
 use crate::ingress::{self, Observe};
 use crate::journal::{Journal, JournalLimits};
 use crate::metrics::{InvalidFile, Meters, State};
@@ -187,9 +188,6 @@ struct Documented {
 
 /// Labels of which every value is known, and documented.
 const FIXED_LABELS: [&str; 3] = ["reason", "state", "status"];
-const START: &str =
-    "<!-- generated: UPDATE_DOCS=1 cargo test --release -p host-runner --lib metrics_document -->\n";
-const END: &str = "<!-- end of generated -->\n";
 
 /// The families of an exposition in the Prometheus text format, by name.
 fn families(text: &str) -> BTreeMap<String, Documented> {
@@ -242,23 +240,11 @@ fn docs() -> PathBuf {
 }
 
 #[tokio::test]
-async fn metrics_document_lists_every_family() {
+async fn the_page_lists_every_metric_as_it_is() {
     let fixture = Fixture::new();
     fixture.touch_everything().await;
     let table = table(&families(&fixture.overview.metrics()));
-    let file = docs().join("metrics.md");
-    let text = std::fs::read_to_string(&file).expect("docs/metrics.md");
-    let (before, rest) = text.split_once(START).expect("the start of the generated part");
-    let (found, after) = rest.split_once(END).expect("the end of the generated part");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&file, [before, START, &table, END, after].concat()).expect("written");
-    } else {
-        assert!(
-            found == table,
-            "docs/metrics.md differs from what is exported; rewrite it with\n\
-             UPDATE_DOCS=1 cargo test --release -p host-runner --lib metrics_document\n\nexported:\n{table}"
-        );
-    }
+    generated::compare("metrics.md", "every metric", &table);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! `[config]` that the component refuses: found before the server listens, or before a changed file takes
-//! effect.
+//! `[config]` that the component refuses: found before its connection starts, or before a changed file
+//! takes effect.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -20,7 +20,7 @@ fn write(place: &Place, name: &str, rows: &str) {
 }
 
 #[test]
-fn a_named_file_whose_config_is_refused_ends_serve_before_it_listens() {
+fn a_named_file_whose_config_is_refused_ends_serve_before_its_connection_starts() {
     let place = Place::new("rows = \"many\"");
     let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
@@ -29,9 +29,9 @@ fn a_named_file_whose_config_is_refused_ends_serve_before_it_listens() {
     for line in stderr.lines().map_while(Result::ok) {
         said.push_str(&line);
         said.push('\n');
-        if line.contains("listening on") {
+        if line.contains("tiny: into ") || line.contains("listening on") {
             child.kill().expect("killed");
-            panic!("it listens:\n{said}");
+            panic!("it starts:\n{said}");
         }
     }
     assert_eq!(child.wait().expect("waited").code(), Some(3), "{said}");

@@ -127,6 +127,9 @@ fn every_json_output_is_one_value_with_the_promised_members() {
             "/commands",
         ],
     );
+    holds(&json(&["spec", "--docs"]), &["/language", "/help"]);
+    holds(&json(&["init"]), &["/connection_file"]);
+    holds(&json(&["completions", "bash"]), &["/shell", "/script"]);
     holds(
         &json(&["check"]),
         &["/connection", "/exit", "/items/0/name", "/items/0/outcome", "/items/0/message"],

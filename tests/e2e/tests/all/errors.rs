@@ -392,8 +392,8 @@ fn all_problems_of_a_configuration_come_at_once() {
         &["sync"],
         3,
         expect![[r#"
-        error: configuration: 6 problems
-          `data_center` must be one of us, eu, in, au, jp, cn, ca, sa, sg, ae, uk
+        error: acme.toml: configuration: 6 problems
+          acme.toml:8: `data_center` must be one of us, eu, in, au, jp, cn, ca, sa, sg, ae, uk
           `organization_id` is missing: the number shown under Setup > Developer Space > API
           `tables` `cats` must be a table: EVERY TABLE
           `ticket_detail` must be true or false, without quotes

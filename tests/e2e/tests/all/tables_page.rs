@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{binaries, spec};
 
-const COMMAND: &str = "UPDATE_DOCS=1 cargo test --release --workspace --test all the_page_of_tables";
+const COMMAND: &str = "UPDATE_DOCS=1 cargo test --release --workspace the_page";
 
 fn texts(list: &Value, between: &str) -> String {
     let texts = list.as_array().expect("a list").iter().map(|text| text.as_str().expect("a text"));
