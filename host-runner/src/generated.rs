@@ -6,13 +6,13 @@ use std::path::Path;
 
 const END: &str = "<!-- end generated -->\n";
 
-/// Compares the generated part of a page under `docs/` with what it should be, or rewrites it. The part lies
-/// between `<!-- begin generated: PART -->` and the next `<!-- end generated -->`.
+/// Compares the generated part of a page under `docs/` with `made`, or rewrites it. The part lies
+/// between `<!-- generated: PART -->` and the next `<!-- end generated -->`.
 #[track_caller]
 pub(crate) fn compare(page: &str, part: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
     let text = std::fs::read_to_string(&path).expect("a page");
-    let begin = format!("<!-- begin generated: {part} -->\n");
+    let begin = format!("<!-- generated: {part} -->\n");
     let (before, rest) = text.split_once(&begin).expect("the first marker");
     let (written, after) = rest.split_once(END).expect("the last marker");
     let made = format!("\n{made}\n");

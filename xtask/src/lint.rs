@@ -23,7 +23,7 @@ pub(crate) fn cargo() -> Result<Command, String> {
     Ok(cargo)
 }
 
-/// A copy of this program, made once, because the build replaces the original. Its path is a part of the names
+/// A copy of this program, made once, because the build replaces the original. Its path is part of the names
 /// of the compiled crates, so it is always the same.
 fn wrapper() -> Result<PathBuf, String> {
     static COPY: OnceLock<Result<PathBuf, String>> = OnceLock::new();

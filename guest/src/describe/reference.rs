@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::document;
 
 /// Lines between which the table stands.
-const BEGIN: &str = "<!-- begin generated: keys of zoho-desk -->\n";
+const BEGIN: &str = "<!-- generated: keys of zoho-desk -->\n";
 const END: &str = "<!-- end generated -->\n";
 
 fn table() -> String {

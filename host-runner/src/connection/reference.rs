@@ -14,8 +14,10 @@ fn table() -> String {
             } else {
                 format!("`[{}]`", key.section())
             };
-            let gap = if text.is_empty() { "" } else { "\n" };
-            text.push_str(&format!("{gap}### {heading}\n\n| key | default | values | honored by | meaning |\n"));
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&format!("### {heading}\n\n| key | default | values | honored by | meaning |\n"));
             text.push_str("|---|---|---|---|---|\n");
         }
         text.push_str(&row(key));

@@ -129,7 +129,7 @@ impl ConnectionStatus {
     }
 
     fn json(&self, now_ms: u64) -> Value {
-        let Readings { status, tables, deliveries_waiting, last_error, last_delivery_ms, .. } = &self.readings;
+        let Readings { status, tables, last_error, last_delivery_ms, .. } = &self.readings;
         let table = |(name, table): (&String, &TableStatus)| {
             json!({
                 "table": name,
@@ -145,7 +145,7 @@ impl ConnectionStatus {
             "reason": status.reason,
             "queued_deliveries": self.queue.count,
             "oldest_delivery_age_seconds": self.oldest_age_ms(now_ms).map(|ms| ms / 1000),
-            "waiting_deliveries": deliveries_waiting,
+            "waiting_deliveries": self.readings.deliveries_waiting,
             "dead_letters": self.queue.dead,
             "last_delivery_at": time(*last_delivery_ms),
             "last_error": last_error.as_ref().map(|(message, _)| message),
