@@ -392,16 +392,16 @@ fn all_problems_of_a_configuration_come_at_once() {
         &["sync"],
         3,
         expect![[r#"
-        error: acme.toml: configuration: 6 problems
-          acme.toml:8: `data_center` must be one of us, eu, in, au, jp, cn, ca, sa, sg, ae, uk
-          `organization_id` is missing: the number shown under Setup > Developer Space > API
-          `tables` `cats` must be a table: EVERY TABLE
-          `ticket_detail` must be true or false, without quotes
-          `sort` must be one of oldest, newest
-          `color` is not a configuration key
+            error: a.toml: configuration: 6 problems
+              a.toml:8: `data_center` must be one of us, eu, in, au, jp, cn, ca, sa, sg, ae, uk
+              a.toml: `organization_id` is missing: the number shown under Setup > Developer Space > API
+              a.toml:11: `tables` `cats` must be a table: EVERY TABLE
+              a.toml:12: `ticket_detail` must be true or false, without quotes
+              a.toml:10: `sort` must be one of oldest, newest
+              a.toml:7: `color` is not a configuration key
 
-        hint: `spec` lists every key with its meaning
-    "#]],
+            hint: `spec` lists every key with its meaning
+        "#]],
     );
 }
 
@@ -493,10 +493,10 @@ fn a_table_that_does_not_exist_is_answered_with_those_that_do() {
         &["sync", "--table", "cats"],
         6,
         expect![[r#"
-        error: table `cats`: not among the tables of this connection
+            error: table `cats`: this connection has none of that name
 
-        hint: tables: departments, organization_fields, products, contracts, tickets
-    "#]],
+            hint: tables: departments, organization_fields, products, contracts, tickets
+        "#]],
     );
 }
 
