@@ -204,6 +204,9 @@ fn a_removed_connection_says_so_after_a_restart_too() {
     serve.signal("HUP");
     until_status(beta, 200);
     until_status(delta, 410);
+    // A connection that runs is no longer removed.
+    let said = || serve.said();
+    eventually("beta", || said().contains("running connection=beta").then_some(()).ok_or_else(said));
     serve.stop();
     // Without a folder, nothing is inferred from missing files; known connections stay known.
     connections.remove("beta");
