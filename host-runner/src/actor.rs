@@ -22,6 +22,7 @@ mod triage;
 mod waiting;
 mod webhooks;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -36,7 +37,7 @@ use self::webhooks::Queue;
 use crate::change::Table;
 use crate::clock::ms_of_rfc3339;
 use crate::error::{Error, Result};
-use crate::journal::Journal;
+use crate::inbox::Consumer;
 use crate::limits::INSTANCE_IDLE;
 use crate::loaded::OpenConnection;
 use crate::metrics::{Meters, State};
@@ -56,7 +57,7 @@ pub(crate) struct ActorConfig {
     /// Where rows go.
     pub sink: Box<dyn Sink>,
     /// The queue of deliveries; none under `sync`.
-    pub journal: Option<Journal>,
+    pub queue: Option<Arc<dyn Consumer>>,
     /// The outside name under which the webhook URL is to be registered.
     pub public_url: Option<PublicUrl>,
     /// Requests of the command line.
@@ -136,8 +137,8 @@ pub(crate) struct Actor<'a> {
 
 impl<'a> Actor<'a> {
     /// An actor before its first call.
-    pub(crate) fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Result<Self> {
-        let ActorConfig { mut connection, sink, journal, public_url, commands, meters, stop } = config;
+    pub(crate) fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Self {
+        let ActorConfig { mut connection, sink, queue, public_url, commands, meters, stop } = config;
         if matches!(mode, Mode::Serve) {
             connection.sandbox.share_cpu();
         }
@@ -149,8 +150,8 @@ impl<'a> Actor<'a> {
             }
             Mode::Sync { .. } => (Order::OneByOne, Budget::run(limits), Budget::run(limits)),
         };
-        let queue = journal.map(|journal| Queue::new(journal, &connection.name, now));
-        let subscription = Subscription::new(connection.store.subscription()?, public_url, now);
+        let queue = queue.map(|queue| Queue::new(queue, &connection.name, now));
+        let subscription = Subscription::new(connection.subscription.take(), public_url, now);
         let compares = sink.capabilities().compares_rows;
         let sink = SinkHandle::new(sink);
         let core = Core {
@@ -165,7 +166,7 @@ impl<'a> Actor<'a> {
             requests_counted: 0,
             warned_of_skew: false,
         };
-        Ok(Self {
+        Self {
             core,
             commands,
             discovery: Discovery::new(mode.clone(), now),
@@ -173,7 +174,7 @@ impl<'a> Actor<'a> {
             queue,
             subscription,
             mode,
-        })
+        }
     }
 
     /// Runs until it ends; the commit and the acknowledgment under way are waited for.
@@ -188,6 +189,8 @@ impl<'a> Actor<'a> {
             queue.settle().await;
         }
         self.core.count_requests();
+        // Before the lock is released.
+        self.core.sink.close().await;
         stopped
     }
 
@@ -204,6 +207,9 @@ impl<'a> Actor<'a> {
         let is_subscribed = self.subscription.document().is_some();
         self.core.expects_webhooks = has_received.is_some_and(|received| received || is_subscribed);
         let now = Instant::now();
+        if let Some(queue) = &mut self.queue {
+            queue.acknowledge_again(now);
+        }
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
         if !self.discovery.is_done() {
             if is_due(self.discovery.due()) {
@@ -220,13 +226,14 @@ impl<'a> Actor<'a> {
             return self.renew_subscription().await;
         }
         let is_table_due = is_due(self.poll.schedule.due());
-        if self.queue.as_mut().is_some_and(|queue| queue.is_due(now, is_table_due)) && self.receive().await? {
+        let is_queue_due = self.queue.as_mut().is_some_and(|queue| queue.is_due(now, is_table_due));
+        if is_queue_due && self.receive().await? {
             return Ok(());
         }
         if is_due(self.discovery.due()) {
             return self.rediscover().await;
         }
-        if is_table_due && !self.may_read().await? {
+        if is_table_due && !self.may_read(is_queue_due).await? {
             return Ok(());
         }
         if let Some(next) = self.poll.schedule.next(now) {
@@ -238,20 +245,24 @@ impl<'a> Actor<'a> {
         self.wait().await
     }
 
-    /// Waits for a permit to read; false if a delivery or a command came first.
-    async fn may_read(&mut self) -> Result<bool, Stopped> {
+    /// Waits for a permit to read; false if a command came first, or a delivery and the queue `is_due`.
+    /// Otherwise deliveries without end would cost the read its place in the order of waiting reads.
+    async fn may_read(&mut self, is_due: bool) -> Result<bool, Stopped> {
         tokio::select! {
             biased;
             () = self.core.stop.requested() => Err(Stopped::Requested),
             reserved = self.core.connection.sandbox.reserve_read() => Ok(reserved.map(|()| true)?),
             Some(command) = self.commands.recv() => self.answer(command).await.map(|()| false),
-            () = changed(&mut self.queue) => Ok(false),
+            () = changed(&mut self.queue), if is_due => Ok(false),
         }
     }
 
     /// Waits for a delivery, a command, a stop, or the time at which something is due.
     async fn wait(&mut self) -> Result<(), Stopped> {
         self.settle().await?;
+        if let Some(queue) = &mut self.queue {
+            queue.settle().await;
+        }
         self.core.connection.sandbox.unreserve();
         let now = Instant::now();
         let takes_deliveries = self.queue.as_ref().is_some_and(Queue::is_resumed);

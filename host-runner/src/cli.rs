@@ -190,12 +190,12 @@ impl Context {
     /// Has the connection's actor execute a request: that of the server that has the connection, else one in
     /// this process that lives for this request.
     async fn request<T: DeserializeOwned>(&self, connection: &Connection, request: Request) -> Result<T> {
-        let answer = match self.ask_server(&connection.name, &request, Duration::ZERO).await? {
+        let answer = match self.ask_server(&connection.name, &request, Duration::ZERO).await {
             Some(answer) => answer,
             None => match answer_once(connection.clone(), &self.paths, &request).await {
-                // Maybe a server that opens the connection: its lock comes before its socket.
+                // Maybe a server that opens the connection: it takes the lock before requests.
                 Err(error) if (error.origin, error.kind) == (Origin::State, Kind::Unavailable) => {
-                    let answer = self.ask_server(&connection.name, &request, control::LISTENS_WITHIN).await?;
+                    let answer = self.ask_server(&connection.name, &request, control::OPENS_WITHIN).await;
                     answer.unwrap_or(Err(error))
                 }
                 answer => answer,
@@ -207,17 +207,10 @@ impl Context {
         })
     }
 
-    /// The answer of the server that has the connection; none if no server listens within that time.
-    async fn ask_server(
-        &self,
-        connection: &str,
-        request: &Request,
-        listens_within: Duration,
-    ) -> Result<Option<Answer>> {
-        let (data, name, sent) = (self.paths.data.clone(), connection.to_owned(), request.clone());
-        let asking =
-            tokio::task::spawn_blocking(move || control::request(&data, &name, &sent, listens_within));
-        Ok(asking.await?)
+    /// The answer of the server that has the connection; none if no server has it within that time.
+    async fn ask_server(&self, connection: &str, request: &Request, within: Duration) -> Option<Answer> {
+        let route = control::Route::Connection(connection.to_owned(), request.clone());
+        control::request(&self.paths.data, &route, within).await
     }
 }
 
@@ -299,7 +292,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Sync(sync) => sync::run(&sync, context).await,
         Command::Serve(serve) => serve::run(&serve, context).await,
         Command::Webhook(webhook) => webhook::run(&webhook, context).await,
-        Command::DeadLetters(letters) => dead_letters::run(&letters, context),
+        Command::DeadLetters(letters) => dead_letters::run(&letters, context).await,
         Command::Invoke(invoke) => invoke::run(&invoke, context).await,
         Command::State(state) => state::run(&state, context).await,
         Command::Completions { shell } => {

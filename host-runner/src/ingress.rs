@@ -20,11 +20,12 @@ mod shares;
 mod tls;
 
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 pub use self::limits::IngressLimits;
 use self::limits::{ACCEPT_PAUSE, BACKLOG, FILES_RESERVED, PAGES_CONNECTIONS};
@@ -32,7 +33,7 @@ pub use self::metrics::Metrics;
 use self::service::Service;
 pub use self::tls::{Tls, TlsFiles};
 use crate::error::{Error, Result};
-use crate::journal::Journal;
+use crate::inbox::Inbox;
 use crate::stop::Stop;
 use crate::webhook_url::UrlRegistry;
 
@@ -128,6 +129,10 @@ struct Shared {
     tls: Option<Tls>,
     limits: IngressLimits,
     connections: Arc<Semaphore>,
+    /// Files that the process may open.
+    files: usize,
+    /// A connection was closed.
+    closed: Notify,
 }
 
 impl Ingress {
@@ -136,7 +141,7 @@ impl Ingress {
         listener: Listener,
         options: Options,
         registry: UrlRegistry,
-        journal: Journal,
+        inbox: impl Inbox,
     ) -> Result<Self> {
         let Listener { listener, local_addr } = listener;
         let Options { tls, observe, metrics, mut limits } = options;
@@ -148,8 +153,8 @@ impl Ingress {
             warnings.push(Warning::OpenFiles { files, connections: possible });
         }
         let connections = Arc::new(Semaphore::new(limits.connections));
-        let service = Service::new(registry, journal, observe, metrics, limits.clone());
-        let shared = Shared { service, tls, limits, connections };
+        let service = Service::new(registry, Arc::new(inbox), observe, metrics, limits.clone());
+        let shared = Shared { service, tls, limits, connections, files, closed: Notify::new() };
         Ok(Self { local_addr, warnings, listener, shared: Arc::new(shared) })
     }
 
@@ -188,11 +193,19 @@ impl Ingress {
             };
             match accepted {
                 Ok((stream, permit)) => {
-                    let (shared, stop) = (Arc::clone(&shared), stop.clone());
+                    let newest = usize::try_from(stream.as_raw_fd()).unwrap_or(0);
+                    let (serving, stopping) = (Arc::clone(&shared), stop.clone());
                     tokio::spawn(async move {
-                        connection::serve(stream, &shared, stop).await;
+                        connection::serve(stream, &serving, stopping).await;
                         drop(permit);
+                        serving.closed.notify_one();
                     });
+                    if files::are_scarce(newest, shared.files) {
+                        tokio::select! {
+                            () = shared.closed.notified() => {}
+                            () = stop.requested() => break,
+                        }
+                    }
                 }
                 Err(error) => {
                     // The peer closed first, or the limit of open files is reached: neither may end the loop.

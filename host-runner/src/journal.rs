@@ -41,6 +41,8 @@ mod notifier;
 mod reader;
 mod summary;
 
+mod seams;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -80,13 +82,13 @@ pub struct Full {
 
 /// Where a connection continues.
 #[derive(Debug)]
-pub(crate) struct Resumed {
+pub struct Resumed {
     /// The position from which it continues.
-    pub(crate) position: Position,
+    pub position: Position,
     /// Acknowledged deliveries that are queued again.
-    pub(crate) queued_again: usize,
+    pub queued_again: usize,
     /// Why the stored position is not trusted.
-    pub(crate) doubt: Option<&'static str>,
+    pub doubt: Option<&'static str>,
 }
 
 struct Inner {
@@ -293,6 +295,12 @@ impl Journal {
     /// this itself about once a second.
     pub fn expire(&self, now_ms: u64) -> Result<usize> {
         self.change(Change::Expire { now_ms }).map(|expired| expired.len())
+    }
+
+    /// From now on every commit fails, or no longer.
+    #[cfg(test)]
+    pub(crate) fn set_failing(&self, fails: bool) {
+        self.inner.notifier.fails.store(fails, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn change(&self, change: Change) -> Result<Vec<u64>> {

@@ -41,6 +41,7 @@ mod store_data;
 pub mod sinks;
 
 // Deliveries: received, queued, and reported when missed.
+pub mod inbox;
 pub mod ingress;
 pub mod journal;
 pub mod missed;
@@ -55,6 +56,7 @@ mod request;
 // Commands, servers, and their output.
 mod check;
 pub mod cli;
+mod dead_letters;
 pub mod exit;
 pub mod metrics;
 mod progress;

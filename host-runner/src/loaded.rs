@@ -3,6 +3,9 @@
 //! Loading fails in the order in which a person can fix things: file, component, configuration, key, lock.
 //! Does not know the commands.
 
+#[cfg(test)]
+pub(crate) mod tiny;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +20,8 @@ use crate::error::Result;
 use crate::limits::{COMMAND_INSTANCES, Limits};
 use crate::paths::Paths;
 use crate::sandbox::{Sandbox, validate};
-use crate::state::LockedStore;
+use crate::sinks::{self, Sink, SinkSettings};
+use crate::state::{LockedStore, StoredSubscription};
 
 /// A connection file with its component. The component has accepted `[config]`. Holds no
 /// lock, and has reached no host.
@@ -44,6 +48,8 @@ pub struct OpenConnection {
     pub sandbox: Sandbox,
     /// Its state; holds the lock.
     pub store: LockedStore,
+    /// The subscription, as it was when the connection was opened.
+    pub subscription: Option<StoredSubscription>,
 }
 
 impl LoadedConnection {
@@ -69,7 +75,7 @@ impl LoadedConnection {
         Ok(Self { connection, describe, component, policy })
     }
 
-    /// Prepares the sandbox of a locked connection with its session.
+    /// Prepares the sandbox of a locked connection with its session. Blocks.
     pub fn open(&self, store: LockedStore) -> Result<OpenConnection> {
         let connection = &self.connection;
         let session = store.session()?;
@@ -88,9 +94,18 @@ impl LoadedConnection {
             limits: connection.limits.clone(),
             describe: self.describe.clone(),
             sandbox,
+            subscription: store.subscription()?,
             store,
         })
     }
+}
+
+/// Opens the sink of a locked connection. From the first commit under this lease on, the sink refuses those
+/// of older ones.
+pub fn open_sink(settings: &SinkSettings, store: &LockedStore) -> Result<Box<dyn Sink>> {
+    let sink = sinks::open(settings)?;
+    store.outrank(sink.progress()?.epoch)?;
+    Ok(sink)
 }
 
 /// The engine that connections share, created at first use.

@@ -9,7 +9,7 @@ use crate::sinks::TableState;
 
 /// A request to the actor of one connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Request {
     /// Exchange a grant for a session. Answer: nothing.
     Authorize {
@@ -23,6 +23,7 @@ pub(crate) enum Request {
     /// Count rows at the source. Answer: a list of [`RowCount`].
     Count {
         /// Names or aliases; empty for all tables.
+        #[serde(default)]
         tables: Vec<String>,
     },
     /// Run a command of the component. Answer: its JSON.
@@ -38,6 +39,7 @@ pub(crate) enum Request {
     /// tables.
     Reset {
         /// Names or aliases; empty for all tables.
+        #[serde(default)]
         tables: Vec<String>,
     },
     /// Delete the session. Answer: whether there was one.
@@ -56,6 +58,7 @@ pub(crate) enum Request {
     },
     /// Register the webhook URL again, because its secret has changed; sent to an actor by its server.
     /// Answer: nothing.
+    #[serde(skip)]
     UrlChanged,
 }
 

@@ -374,20 +374,24 @@ impl Sandbox {
         name: &'static str,
         export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
     ) -> Result<T> {
-        self.save().await?;
         let class = match name {
-            "read" | "subscribe" => Class::Read,
-            // Deliveries are not applied before the tables are discovered.
+            // Also tables: sources that hang at every start leave permits to the deliveries of others.
+            "read" | "subscribe" | "discover" => Class::Read,
             _ => Class::Prompt,
         };
+        // The permit of a read is neither used for another call nor held while this one waits.
+        if class == Class::Prompt || !self.is_saved {
+            self.unreserve();
+        }
+        self.save().await?;
         let permit = match self.reserved.take() {
             Some(permit) => permit,
-            // The permit that is being reserved counts as well: this call would wait for it in vain.
-            None => tokio::select! {
-                permit = self.linked.permits.acquire(class, self.origin.as_deref()) => permit?,
-                Some(permit) = self.reserving.join_next() => {
-                    permit.map_err(|error| Error::host(format!("sandbox: {error}")))??
-                }
+            None if self.reserving.is_empty() => {
+                self.linked.permits.acquire(class, self.origin.as_deref()).await?
+            }
+            None => match self.reserving.join_next().await {
+                Some(permit) => permit.map_err(|error| Error::host(format!("sandbox: {error}")))??,
+                None => self.linked.permits.acquire(class, self.origin.as_deref()).await?,
             },
         };
         let mut live = match self.instance.take() {
@@ -487,3 +491,6 @@ impl Sandbox {
         attributes.iter_mut().for_each(|(_, value)| *value = self.redactor.redact(value));
     }
 }
+
+#[cfg(test)]
+mod tests;

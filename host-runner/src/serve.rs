@@ -3,8 +3,8 @@
 //! The port opens first, on a separate thread: state and journal hold all that a delivery needs. Meanwhile
 //! connections are loaded, then added, changed and removed without touching the others ([`plan`] decides,
 //! [`connections`] executes). A supervisor restarts a failed actor with backoff, or stops it until its file
-//! or its session changes ([`supervisor`]). Commands run inside the connection's actor, reached through a
-//! Unix socket ([`control`]).
+//! or its session changes ([`supervisor`]). Commands run inside the connection's actor, reached through the
+//! server API ([`control`]).
 
 mod connection_files;
 mod connections;
@@ -27,10 +27,12 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use self::connections::{Connections, Notify};
+use self::control::Control;
 use self::plan::Reload;
 use self::status::Overview;
+use self::supervisor::Shared;
 use crate::error::{Error, Result};
-use crate::ingress::{self, Ingress, Listener, Tls, TlsFiles};
+use crate::ingress::{self, Ingress, Listener, Observe, Tls, TlsFiles};
 use crate::journal::{Journal, JournalLimits, RecoveryReport};
 use crate::paths::Paths;
 use crate::stop::Stop;
@@ -83,8 +85,15 @@ pub async fn run(
     let registry = UrlRegistry::default();
     let metrics = ingress::Metrics::default();
     let overview = Arc::new(Overview::new(journal.clone(), paths.redactor.clone(), &metrics));
-    let mut connections =
-        Connections::new(&options, paths, journal.clone(), registry.clone(), Arc::clone(&overview));
+    let control = Control::new(
+        Arc::new(journal.clone()),
+        Arc::clone(&overview) as Arc<dyn Observe>,
+        registry.clone(),
+        paths.redactor.clone(),
+    );
+    let _socket = control.listen(&paths.data);
+    let shared = Shared { paths, journal: journal.clone(), registry: registry.clone(), control };
+    let mut connections = Connections::new(&options, shared, Arc::clone(&overview));
     connections.begin(notify).await?;
     let settings = ingress::Options { tls: tls.clone(), metrics, ..ingress::Options::default() };
     let ingress = Ingress::new(listener, settings, registry, journal.clone())?;

@@ -1,18 +1,20 @@
 //! What the runner keeps of a connection in its data folder: session, subscription, webhook URL, lock.
 //!
 //! Layout: `<data>/key` (0600), `<data>/cache/`, `<data>/<name>/lock`, `<data>/<name>/state.db`.
-//! Subscription and webhook URL may be changed without the lock: each is one row, written in one statement,
-//! and a running server reads them again. The session may be written through a [`LockedStore`] only, because
-//! two processes would invalidate each other's tokens.
-//!
-//! A few rows that change once an hour: the file is open during one statement, so that connections cost
-//! neither file descriptors nor memory. Every method blocks.
+//! Subscription and webhook URL may be changed without the lock: each change names the revision that it
+//! replaces ([`items`]), and a running server reads them again. The session may be written through a
+//! [`LockedStore`] only, because two processes would invalidate each other's tokens. [`lease`] numbers the
+//! takings of the lock. Every method blocks.
 //!
 //! Cursors are not here: the sink stores them in one transaction with the rows.
 
 pub mod key;
 
 mod seal;
+
+mod items;
+mod lease;
+
 mod session;
 mod subscription;
 mod webhook_url;
@@ -23,11 +25,9 @@ use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use rusqlite::types::FromSql;
-use rusqlite::{Connection as Database, OpenFlags, OptionalExtension, Params};
-
+use self::items::{Item, SqliteStore, StateStore, Stored};
 use self::key::Key;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::paths::Paths;
@@ -36,29 +36,15 @@ use crate::secret::Redactor;
 pub use self::subscription::StoredSubscription;
 pub use self::webhook_url::{StoredWebhookUrl, StoredWebhookUrls, WebhookUrl};
 
-/// How long a statement waits for another process that holds the file, for example a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts of a change that another process overtakes: each loses to one that succeeded.
+const ATTEMPTS_MAX: u32 = 16;
 
-const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS session (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        sealed BLOB NOT NULL,
-        updated_at_ms INTEGER NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS subscription (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        sealed BLOB NOT NULL,
-        updated_at_ms INTEGER NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS webhook_url (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        secrets TEXT NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS served (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        file TEXT NOT NULL,
-        removed_at_ms INTEGER
-    );";
+/// What to do with an item.
+enum Change {
+    Keep,
+    /// None deletes it.
+    To(Option<Vec<u8>>),
+}
 
 /// The state of one connection. Clones share the session that could not be stored.
 #[derive(Clone)]
@@ -69,6 +55,7 @@ struct Inner {
     folder: PathBuf,
     key: Key,
     redactor: Redactor,
+    items: Box<dyn StateStore>,
     memory: Mutex<session::Memory>,
 }
 
@@ -84,6 +71,7 @@ pub struct Stamp {
 #[derive(Clone)]
 pub struct LockedStore {
     store: ConnectionStore,
+    epoch: Arc<Mutex<u64>>,
     _lock: Arc<File>,
 }
 
@@ -101,16 +89,14 @@ impl ConnectionStore {
         let key = paths.key()?;
         let folder = paths.connection(name);
         private_folder(&folder)?;
-        let path = folder.join("state.db");
-        let create = || -> rusqlite::Result<()> {
-            let database = open(&path, OpenFlags::default())?;
-            // One file, and no others while it is open. Rows are few: readers do not wait for long.
-            database.pragma_update(None, "journal_mode", "DELETE")?;
-            database.execute_batch(TABLES)
-        };
-        create().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
-        let (name, redactor) = (name.to_owned(), paths.redactor.clone());
-        Ok(Self(Arc::new(Inner { name, folder, key, redactor, memory: Mutex::default() })))
+        let items = Box::new(SqliteStore::open(folder.join("state.db"), name)?);
+        Ok(Self::over(items, name, folder, key, paths.redactor.clone()))
+    }
+
+    /// The state of a connection in another store; `folder` holds its lock.
+    fn over(items: Box<dyn StateStore>, name: &str, folder: PathBuf, key: Key, redactor: Redactor) -> Self {
+        let (name, memory) = (name.to_owned(), Mutex::default());
+        Self(Arc::new(Inner { name, folder, key, redactor, items, memory }))
     }
 
     /// The connection's name.
@@ -128,45 +114,31 @@ impl ConnectionStore {
         stamp(&self.0.folder.join("state.db"))
     }
 
-    /// Locks the connection; fails with the process that holds it.
+    /// Locks the connection, under another epoch; fails with the process that holds it.
     pub fn lock(&self) -> Result<LockedStore> {
         let lock = lock(&self.0.folder, self.name())?;
-        Ok(LockedStore { store: self.clone(), _lock: Arc::new(lock) })
+        let epoch = Arc::new(Mutex::new(self.next_epoch()?));
+        Ok(LockedStore { store: self.clone(), epoch, _lock: Arc::new(lock) })
     }
 
-    /// The first column of the only row.
-    fn value<T: FromSql>(&self, sql: &str) -> Result<Option<T>> {
-        self.row(sql, |row| row.get(0))
-    }
-
-    fn row<T>(
-        &self,
-        sql: &str,
-        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>> {
-        self.with(|database| database.query_row(sql, [], read).optional())
-    }
-
-    /// The number of rows that a statement changed.
-    fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize> {
-        self.with(|database| database.execute(sql, parameters))
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
-        let work = || work(&open(&self.0.folder.join("state.db"), OpenFlags::SQLITE_OPEN_READ_WRITE)?);
-        work().map_err(|error| self.failed(&error))
+    /// Replaces an item by the result of `change` on its newest value; returns the new value.
+    fn update(&self, item: Item, change: impl Fn(Option<&[u8]>) -> Result<Change>) -> Result<Stored> {
+        for _ in 0..ATTEMPTS_MAX {
+            let stored = self.0.items.load(item)?;
+            let value = match change(stored.value.as_deref())? {
+                Change::To(value) if value != stored.value => value,
+                Change::Keep | Change::To(_) => return Ok(stored),
+            };
+            if let Some(revision) = self.0.items.store(item, value.as_deref(), stored.revision, 0)? {
+                return Ok(Stored { value, revision });
+            }
+        }
+        Err(Error::new(Origin::State, Kind::Unavailable, self.failed(&"it changes all the time").message))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Error {
         Error::state(format!("connection `{}`: its state cannot be used: {error}", self.name()))
     }
-}
-
-fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Database> {
-    let database = Database::open_with_flags(path, flags)?;
-    database.busy_timeout(BUSY_TIMEOUT)?;
-    database.pragma_update(None, "synchronous", "FULL")?;
-    Ok(database)
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

@@ -19,7 +19,7 @@ pub(crate) use report::{Ending, SyncReport, TableReport};
 pub(crate) async fn sync(config: ActorConfig, mode: Mode, progress: Progress) -> Result<SyncReport> {
     let (started, meters) = (Instant::now(), config.meters.clone());
     let mut recorder = Recorder { progress, report: SyncReport::default(), table_started: started };
-    let stopped = Actor::new(config, mode, &mut recorder)?.run().await;
+    let stopped = Actor::new(config, mode, &mut recorder).run().await;
     let mut report = recorder.finish(stopped)?;
     report.elapsed_ms = millis(started.elapsed());
     report.requests = meters.read().counters.source_requests.total();

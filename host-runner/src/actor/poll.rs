@@ -207,7 +207,9 @@ fn commit(core: &Core<'_>, table: String, batch: Batch) -> Committing {
     let completes_snapshot = batch.generation.is_some_and(|generation| generation.complete);
     let (caught_up, asked) = (batch.caught_up, batch.wait_ms.map(Duration::from_millis));
     let name = table.clone();
-    let commit = Box::pin(core.sink.run(move |sink| sink.commit(&Commit::of(&name, &batch))));
+    let epoch = core.connection.store.epoch();
+    let commit =
+        Box::pin(core.sink.run(move |sink| sink.commit(&Commit { epoch, ..Commit::of(&name, &batch) })));
     Committing { table, cursor, completes_snapshot, caught_up, asked, attributes, changes, commit }
 }
 

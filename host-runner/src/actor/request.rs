@@ -1,12 +1,15 @@
 //! Requests to the actor of a server: executed between two batches, because only the actor may call the
 //! component and write to the sink. The schedule then follows the changes.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::core::until_stopped;
-use super::respond::{Responder, SinkAccess, json};
+use super::respond::{QueueAccess, Responder, SinkAccess, json};
 use super::{Actor, Stopped};
 use crate::error::{Origin, Result};
 use crate::request::Request;
@@ -45,17 +48,20 @@ impl Actor<'_> {
         let mut responder = Responder {
             connection: &mut self.core.connection,
             sink: SinkAccess::Open(&self.core.sink),
-            journal: self.queue.as_ref().map(|queue| queue.journal().path()),
+            queue: match &self.queue {
+                Some(queue) => QueueAccess::Open(Arc::clone(queue.consumer())),
+                None => QueueAccess::None,
+            },
             tables: self.discovery.is_done().then(|| self.discovery.tables()),
         };
         let answer = until_stopped(&mut self.core.stop, responder.answer(request)).await?;
         if let Ok(answer) = &answer {
-            self.carry_over(request, answer)?;
+            self.carry_over(request, answer).await?;
         }
         Ok(answer)
     }
 
-    fn carry_over(&mut self, request: &Request, answer: &Value) -> Result<()> {
+    async fn carry_over(&mut self, request: &Request, answer: &Value) -> Result<()> {
         let now = Instant::now();
         let connection = &self.core.connection.name;
         match request {
@@ -68,7 +74,9 @@ impl Actor<'_> {
                 }
             }
             Request::Subscribe { .. } | Request::Unsubscribe => {
-                if self.subscription.renewed(self.core.connection.store.subscription()?, now) {
+                let store = self.core.connection.store.clone();
+                let stored = spawn_blocking(move || store.subscription()).await??;
+                if self.subscription.renewed(stored, now) {
                     tracing::info!(%connection, "subscribed");
                     // No webhook brought the changes from before the registration.
                     self.poll.schedule.all_due(now);

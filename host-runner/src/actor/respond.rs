@@ -4,30 +4,32 @@
 //! request of the command line ([`answer_once`]), so that the answers cannot differ. It calls the component
 //! for nothing but the request, and creates neither sink nor journal.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use super::request::Answer;
 use crate::change::{CheckItem, Table};
 use crate::check::Webhooks;
 use crate::connection::Connection;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::inbox::Consumer;
 use crate::journal::{self, JournalLimits, Summary};
 use crate::loaded::{LoadedConnection, OpenConnection};
 use crate::paths::Paths;
 use crate::request::{ConnectionState, Registration, Request, RowCount};
 use crate::sinks::{self, SinkHandle, SinkProgress, SinkSettings};
-use crate::state::{ConnectionStore, StoredSubscription};
+use crate::state::{ConnectionStore, LockedStore, StoredSubscription};
 use crate::webhook_url::{self, PublicUrl};
 
 /// The parts of a connection that answer requests.
 pub(super) struct Responder<'a> {
     pub(super) connection: &'a mut OpenConnection,
     pub(super) sink: SinkAccess<'a>,
-    /// The journal's file, if the connection has one.
-    pub(super) journal: Option<&'a Path>,
+    pub(super) queue: QueueAccess,
     /// The tables, if they are known already.
     pub(super) tables: Option<&'a [Table]>,
 }
@@ -36,6 +38,14 @@ pub(super) struct Responder<'a> {
 pub(super) enum SinkAccess<'a> {
     Open(&'a SinkHandle),
     Closed(&'a SinkSettings),
+}
+
+/// The queue of deliveries, if the connection has one.
+pub(super) enum QueueAccess {
+    Open(Arc<dyn Consumer>),
+    /// The journal's file, which may be missing.
+    Closed(PathBuf),
+    None,
 }
 
 /// Answers a request of a connection that no server has, and releases the connection again.
@@ -58,7 +68,7 @@ pub(crate) async fn answer_once(connection: Connection, paths: &Paths, request: 
     let mut responder = Responder {
         connection: &mut open,
         sink: SinkAccess::Closed(&loaded.connection.sink),
-        journal: Some(&paths.journal()),
+        queue: QueueAccess::Closed(paths.journal()),
         tables: None,
     };
     responder.answer(request).await
@@ -84,15 +94,40 @@ impl SinkAccess<'_> {
     async fn progress(&self) -> Result<Option<SinkProgress>> {
         match self {
             Self::Open(sink) => sink.run(|sink| sink.progress()).await.map(Some),
-            Self::Closed(settings) => sinks::inspect(settings),
+            Self::Closed(settings) => {
+                let settings = (*settings).clone();
+                spawn_blocking(move || sinks::inspect(&settings)).await?
+            }
         }
     }
 
     /// The sink, if it exists, to write to.
-    fn existing(&self) -> Result<Option<SinkHandle>> {
+    async fn existing(&self) -> Result<Option<SinkHandle>> {
         match self {
             Self::Open(sink) => Ok(Some((*sink).clone())),
-            Self::Closed(settings) => Ok(sinks::open_existing(settings)?.map(SinkHandle::new)),
+            Self::Closed(settings) => {
+                let settings = (*settings).clone();
+                let opening = spawn_blocking(move || sinks::open_existing(&settings));
+                Ok(opening.await??.map(SinkHandle::new))
+            }
+        }
+    }
+}
+
+impl QueueAccess {
+    /// Queue and dead letters in numbers.
+    async fn summary(&self, connection: &str) -> Result<Summary> {
+        match self {
+            Self::None => Ok(Summary::default()),
+            Self::Open(consumer) => {
+                let consumer = Arc::clone(consumer);
+                spawn_blocking(move || consumer.summary()).await?
+            }
+            Self::Closed(path) => {
+                let (path, connection) = (path.clone(), connection.to_owned());
+                let reading = move || journal::summary(&path, &connection, &JournalLimits::default());
+                spawn_blocking(reading).await?
+            }
         }
     }
 }
@@ -109,29 +144,36 @@ impl Responder<'_> {
             Request::State => json(self.state().await?),
             Request::Reset { tables } => json(self.reset(tables).await?),
             Request::DeleteSession => {
-                let was_there = self.connection.store.delete_session()?;
+                let was_there = self.stored(|store| store.delete_session()).await?;
                 self.connection.sandbox.forget_session();
                 json(was_there)
             }
             Request::Subscribe { public_url } => json(self.subscribe(&PublicUrl::parse(public_url)?).await?),
             Request::Unsubscribe => json(self.unsubscribe().await?),
             Request::RotateUrl { grace_ms } => {
-                json(rotate_url(&self.connection.store, *grace_ms, Registration::Renewing)?)
+                let grace_ms = *grace_ms;
+                json(self.stored(move |store| rotate_url(store, grace_ms, Registration::Renewing)).await?)
             }
             Request::UrlChanged => json(()),
         }
     }
 
+    /// Runs work on the store on a thread that may block.
+    async fn stored<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&LockedStore) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.connection.store.clone();
+        spawn_blocking(move || work(&store)).await?
+    }
+
     async fn check(&mut self) -> Result<Vec<CheckItem>> {
-        let subscription = self.connection.store.subscription()?;
+        let subscription = self.stored(|store| store.subscription()).await?;
         let is_subscribed = subscription.is_some();
         let mut items = self.connection.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
         let progress = self.sink.progress().await?.unwrap_or_default();
         let applied_at = progress.journal.map(|journal| journal.updated_at);
-        let journal = match self.journal {
-            Some(path) => journal::summary(path, self.connection.store.name(), &JournalLimits::default())?,
-            None => Summary::default(),
-        };
+        let journal = self.queue.summary(self.connection.store.name()).await?;
         items.extend(Webhooks { is_subscribed, applied_at, journal }.items());
         Ok(items)
     }
@@ -161,7 +203,7 @@ impl Responder<'_> {
     }
 
     async fn state(&mut self) -> Result<ConnectionState> {
-        let authorized = self.connection.store.session()?.is_some();
+        let authorized = self.stored(|store| store.session()).await?.is_some();
         let tables = self.sink.progress().await?.unwrap_or_default().tables;
         Ok(ConnectionState { authorized, tables })
     }
@@ -169,8 +211,12 @@ impl Responder<'_> {
     async fn reset(&mut self, tables: &[String]) -> Result<Vec<String>> {
         let wanted: Vec<String> =
             tables.iter().map(|name| self.connection.describe.table_name(name)).collect();
-        match (self.sink.existing()?, wanted.first()) {
-            (Some(sink), _) => sink.run(move |sink| sinks::reset(sink, &wanted)).await,
+        match (self.sink.existing().await?, wanted.first()) {
+            (Some(sink), _) => {
+                let reset = sink.run(move |sink| sinks::reset(sink, &wanted)).await;
+                sink.close().await;
+                reset
+            }
             (None, None) => Ok(Vec::new()),
             (None, Some(table)) => {
                 let message = format!("table `{table}`: has no cursor");
@@ -190,28 +236,26 @@ impl Responder<'_> {
             }
         };
         let tables = self.connection.describe.subscribable(tables)?;
-        let url = webhook_url::url(
-            public_url,
-            self.connection.store.name(),
-            &self.connection.store.webhook_url().secret()?,
-        );
-        let former = self.connection.store.subscription()?.map(|stored| stored.subscription);
+        let secret = self.stored(|store| store.webhook_url().secret()).await?;
+        let url = webhook_url::url(public_url, self.connection.store.name(), &secret);
+        let former = self.stored(|store| store.subscription()).await?;
+        let former = former.map(|stored| stored.subscription);
         let subscription = self.connection.sandbox.subscribe(url, tables, former).await.map_err(|error| {
             let hint =
                 "sources try the URL before they accept it: `serve` must be running and reachable under it";
             if error.hint.is_none() { error.hint(hint) } else { error }
         })?;
         let stored = StoredSubscription { subscription, public_url: public_url.to_string() };
-        self.connection.store.set_subscription(Some(&stored))
+        self.stored(move |store| store.set_subscription(Some(&stored))).await
     }
 
     async fn unsubscribe(&mut self) -> Result<()> {
-        let Some(stored) = self.connection.store.subscription()? else {
+        let Some(stored) = self.stored(|store| store.subscription()).await? else {
             let message = format!("connection `{}`: no subscription is known", self.connection.store.name());
             return Err(Error::new(Origin::Host, Kind::NotFound, message)
                 .hint("a webhook that was registered by hand is removed by hand, at the source"));
         };
         self.connection.sandbox.unsubscribe(stored.subscription).await?;
-        self.connection.store.set_subscription(None)
+        self.stored(|store| store.set_subscription(None)).await
     }
 }

@@ -8,6 +8,7 @@
 mod failures;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -18,12 +19,13 @@ use super::Stopped;
 use super::batch_size::BatchSize;
 use super::core::{Core, until_stopped};
 use super::triage::{Taken, Triage};
-use super::waiting::Waiting;
+use super::waiting::{RETRY_MAX, Waiting};
 use crate::change::{Receipt, tally};
 use crate::clock::now_ms;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
-use crate::journal::{Journal, Position, Stored};
+use crate::inbox::Consumer;
+use crate::journal::{Position, Stored};
 use crate::policy::{self, Scope};
 use crate::sinks::{Commit, InboxPosition, Progress};
 
@@ -34,7 +36,7 @@ const QUEUE_TURN: Duration = Duration::from_secs(3);
 
 /// The queue of a connection, and how far it is applied.
 pub(super) struct Queue {
-    journal: Journal,
+    consumer: Arc<dyn Consumer>,
     name: String,
     /// Changes with every delivery that is journaled.
     arrivals: watch::Receiver<u64>,
@@ -56,7 +58,10 @@ pub(super) struct Queue {
     batch_size: BatchSize,
     /// Calls in a row that failed as a whole.
     failures: u32,
-    acknowledging: Option<JoinHandle<()>>,
+    /// Returns the position if it failed.
+    acknowledging: Option<JoinHandle<Option<Position>>>,
+    /// A position whose acknowledgment failed, and when it is repeated.
+    unacknowledged: Option<(Instant, Position)>,
 }
 
 /// Deliveries that were handed to the component, and its answers.
@@ -68,11 +73,11 @@ pub(super) struct Received {
 
 impl Queue {
     /// The queue of a connection; nothing of it is applied yet.
-    pub(super) fn new(journal: Journal, name: &str, now: Instant) -> Self {
+    pub(super) fn new(consumer: Arc<dyn Consumer>, name: &str, now: Instant) -> Self {
         Self {
-            arrivals: journal.arrivals(name),
-            missed: journal.missed_deliveries().subscribe(name),
-            journal,
+            arrivals: consumer.arrivals(),
+            missed: consumer.missed(),
+            consumer,
             name: name.to_owned(),
             is_resumed: false,
             has_received: false,
@@ -84,6 +89,7 @@ impl Queue {
             batch_size: BatchSize::default(),
             failures: 0,
             acknowledging: None,
+            unacknowledged: None,
         }
     }
 
@@ -93,8 +99,8 @@ impl Queue {
             return Ok(());
         }
         self.has_received = stored.is_some();
-        let (journal, name) = (self.journal.clone(), self.name.clone());
-        let resumed = blocking(move || journal.resume(&name, stored.as_ref())).await?;
+        let consumer = Arc::clone(&self.consumer);
+        let resumed = blocking(move || consumer.resume(stored.as_ref())).await?;
         let (connection, queued_again) = (&self.name, resumed.queued_again);
         if let Some(reason) = resumed.doubt {
             tracing::warn!(%connection, reason, queued_again, "every delivery is applied again");
@@ -131,9 +137,9 @@ impl Queue {
         self.known = None;
     }
 
-    /// The journal that it is read from.
-    pub(super) fn journal(&self) -> &Journal {
-        &self.journal
+    /// The consumer that it is read from.
+    pub(super) fn consumer(&self) -> &Arc<dyn Consumer> {
+        &self.consumer
     }
 
     /// Whether any delivery was ever applied.
@@ -151,9 +157,11 @@ impl Queue {
         self.missed.has_changed().unwrap_or(false).then(|| *self.missed.borrow_and_update())
     }
 
-    /// When it is read again after a failure; none while it waits for deliveries.
+    /// When it is read, or acknowledged, again after a failure; none while it waits for deliveries.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        Some(self.due).filter(|due| *due > now).or(self.waiting.due(now))
+        let read = Some(self.due).filter(|due| *due > now).or(self.waiting.due(now));
+        let unacknowledged = self.unacknowledged.as_ref().map(|(due, _)| *due);
+        read.into_iter().chain(unacknowledged).min()
     }
 
     /// Whether it is read now. A queue that is never empty leaves a table that is due its turn.
@@ -214,8 +222,8 @@ impl Queue {
             let after = retried.map_or(self.through, |seq| seq - 1);
             let is_single = self.failures > 0 || (retried.is_some() && self.waiting.is_probing());
             let count = if is_single { 1 } else { self.batch_size.after(after) };
-            let (journal, name) = (self.journal.clone(), self.name.clone());
-            let mut stored = blocking(move || journal.next(&name, after, count, BYTES_MAX)).await?;
+            let consumer = Arc::clone(&self.consumer);
+            let mut stored = blocking(move || consumer.next(after, count, BYTES_MAX)).await?;
             // Those that are committed and not acknowledged yet are not taken again.
             stored.retain(|stored| stored.seq > self.through || self.waiting.contains(stored.seq));
             match retried {
@@ -276,10 +284,10 @@ impl Queue {
         let position = Position { through, waiting };
         if !settled.is_empty() {
             let (by_table, deliveries) = (tally(&changes), applied.len() as u64);
-            let named = self.journal.named(&position);
+            let (named, epoch) = (self.consumer.named(&position), core.connection.store.epoch());
             let commit = core.sink.run(move |sink| {
                 let progress = Progress::Journal(&named);
-                let commit = Commit { changes: &changes, progress, as_of_ms: called_at_ms, epoch: 0 };
+                let commit = Commit { changes: &changes, progress, as_of_ms: called_at_ms, epoch };
                 sink.commit(&commit)
             });
             let counts = commit.await?;
@@ -308,18 +316,29 @@ impl Queue {
 
     /// Lets the journal take settled deliveries out of the queue, in the background.
     fn acknowledge(&mut self, position: Position) {
-        let (journal, name) = (self.journal.clone(), self.name.clone());
+        let (consumer, name) = (Arc::clone(&self.consumer), self.name.clone());
+        self.unacknowledged = None;
         self.acknowledging = Some(spawn_blocking(move || {
-            if let Err(error) = journal.acknowledge(&name, position) {
-                tracing::warn!(connection = %name, %error, "acknowledged later");
-            }
+            let error = consumer.acknowledge(position.clone()).err()?;
+            tracing::warn!(connection = %name, %error, "acknowledged later");
+            Some(position)
         }));
     }
 
-    /// Waits for the acknowledgment under way.
+    /// Waits for the acknowledgment under way. One that failed is repeated: otherwise, with no delivery after
+    /// it, deliveries that are in the sink would grow old in the queue and become dead letters.
     pub(super) async fn settle(&mut self) {
-        if let Some(acknowledging) = self.acknowledging.take() {
-            let _panicked = acknowledging.await;
+        if let Some(acknowledging) = self.acknowledging.take()
+            && let Ok(Some(position)) = acknowledging.await
+        {
+            self.unacknowledged = Some((Instant::now() + RETRY_MAX, position));
+        }
+    }
+
+    /// Repeats an acknowledgment that failed, once it is due.
+    pub(super) fn acknowledge_again(&mut self, now: Instant) {
+        if let Some((_, position)) = self.unacknowledged.take_if(|(due, _)| *due <= now) {
+            self.acknowledge(position);
         }
     }
 }
@@ -331,22 +350,44 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::time::Instant;
 
-    use super::{QUEUE_TURN, Queue};
-    use crate::journal::{Journal, JournalLimits};
+    use super::{QUEUE_TURN, Queue, RETRY_MAX};
+    use crate::inbox::Inbox;
+    use crate::inbox::conformance::{MemoryInbox, delivery};
 
     #[test]
     fn a_queue_that_is_never_empty_leaves_a_due_table_its_turn() {
         let now = Instant::now();
-        let folder = tempfile::tempdir().expect("a folder");
-        let journal = Journal::open(folder.path().join("journal.db"), JournalLimits::default());
-        let mut queue = Queue::new(journal.expect("a journal").0, "acme", now);
+        let mut queue = Queue::new(Arc::new(MemoryInbox::default().of("acme")), "acme", now);
         queue.busy_since = Some(now);
         assert!(queue.is_due(now + QUEUE_TURN, true));
         let later = now + QUEUE_TURN * 2;
         assert!(queue.is_due(later, false), "no table is due");
         assert!(!queue.is_due(later, true));
         assert!(queue.is_due(later, true), "after one batch it is read again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_acknowledgment_that_failed_is_repeated_without_another_delivery() {
+        let inbox = MemoryInbox::default();
+        let seq = inbox.append("acme", delivery("a")).await.expect("appended");
+        let mut queue = Queue::new(Arc::new(inbox.of("acme")), "acme", Instant::now());
+        inbox.set_failing(true);
+        queue.acknowledge(seq.into());
+        queue.settle().await;
+        let due = queue.due(Instant::now()).expect("repeated");
+        queue.acknowledge_again(due - RETRY_MAX / 2);
+        queue.settle().await;
+        assert_eq!((inbox.queued("acme"), queue.due(Instant::now())), (1, Some(due)));
+        queue.acknowledge_again(due);
+        queue.settle().await;
+        assert!(queue.due(Instant::now()).is_some_and(|again| again >= due), "it failed again");
+        inbox.set_failing(false);
+        queue.acknowledge_again(Instant::now() + RETRY_MAX);
+        queue.settle().await;
+        assert_eq!((inbox.queued("acme"), queue.due(Instant::now())), (0, None));
     }
 }

@@ -1,18 +1,21 @@
 //! `dead-letters`: lists, shows, replays and drops deliveries that could not be applied.
 //!
-//! Works on the journal, which a server may have open at the same time.
+//! Asks the server that has the data folder, else the journal itself. `move` and `clear` concern connections
+//! that no process runs, and open the journal that a server may have.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::clock::rfc3339_ms;
-use crate::error::{Error, Kind, Origin, Result};
+use crate::dead_letters::{LettersRequest, NoJournal, Selection, answer};
+use crate::error::Result;
 use crate::exit::Exit;
-use crate::journal::{DeadLetter, DeadRecord, Journal, JournalLimits};
+use crate::journal::{Journal, JournalLimits};
 use crate::report::{columns, thousands};
+use crate::serve::control;
 use crate::state::{ConnectionStore, LockedStore};
 
 pub(super) const HELP: &str = "\
@@ -27,9 +30,6 @@ Examples:
   host-runner dead-letters drop 17
   host-runner dead-letters move acme -c acme-eu.toml      a connection that was renamed
   host-runner dead-letters clear acme                     a connection that was removed";
-
-/// Letters read at a time.
-const PAGE: usize = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadLetters {
@@ -75,123 +75,81 @@ pub(super) struct Which {
     all: bool,
 }
 
-pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
-    let name = match context.connections.as_slice() {
+pub(super) async fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
+    let connection = match context.connections.as_slice() {
         [] => None,
         _ => Some(context.connection()?.name),
     };
-    let path = context.paths.journal();
-    // Opening creates a journal; these commands must not.
-    let journal = if path.exists() { Some(Journal::join(path, JournalLimits::default())?) } else { None };
-    let Some(journal) = journal else {
-        return match command {
-            DeadLetters::List
-            | DeadLetters::Replay(Which { all: true, .. })
-            | DeadLetters::Drop(Which { all: true, .. }) => {
-                list(context, &[]);
-                Ok(Exit::Success)
-            }
-            DeadLetters::Show { id } => Err(unknown(*id)),
-            DeadLetters::Replay(which) | DeadLetters::Drop(which) => {
-                Err(unknown(which.ids.first().copied().unwrap_or(0)))
-            }
-            DeadLetters::Move(_) | DeadLetters::Clear(_) => {
-                counted(context, 0);
-                Ok(Exit::Success)
-            }
-        };
-    };
     match command {
-        DeadLetters::List => list(context, &all(&journal, name.as_deref())?),
+        DeadLetters::List => list(context, &all(context, connection).await?),
         DeadLetters::Show { id } => {
-            show(context, &journal.dead_letter(*id)?.ok_or_else(|| unknown(*id))?);
+            let shown = ask(context, LettersRequest::Show { connection, id: *id }).await?;
+            show(context, &shown);
         }
         DeadLetters::Replay(which) => {
-            let ids = selected(which, &journal, name.as_deref())?;
-            // Each page is a transaction, so that a server does not wait for all of them.
-            for page in ids.chunks(PAGE) {
-                journal.replay(page)?;
-            }
-            done(context, "replayed", &ids);
+            let request = LettersRequest::Replay(which.selection(connection));
+            done(context, "replayed", &ask(context, request).await?);
         }
         DeadLetters::Drop(which) => {
-            let ids = selected(which, &journal, name.as_deref())?;
-            for page in ids.chunks(PAGE) {
-                journal.drop_dead(page)?;
-            }
-            done(context, "dropped", &ids);
+            let request = LettersRequest::Drop(which.selection(connection));
+            done(context, "dropped", &ask(context, request).await?);
         }
         DeadLetters::Move(Former { name: from }) => {
             let to = context.connection()?.name;
-            let _unused = unused(context, from)?;
-            counted(context, if *from == to { 0 } else { journal.move_connection(from, &to)? });
+            let moved = if *from == to {
+                0
+            } else {
+                of_unused(context, from, |journal| journal.move_connection(from, &to))?
+            };
+            counted(context, moved);
         }
         DeadLetters::Clear(Former { name }) => {
-            let _unused = unused(context, name)?;
-            counted(context, journal.clear_connection(name)?);
+            counted(context, of_unused(context, name, |journal| journal.clear_connection(name))?);
         }
     }
     Ok(Exit::Success)
 }
 
-fn unknown(id: u64) -> Error {
-    Error::new(Origin::Host, Kind::NotFound, format!("dead letter {id}: there is none with this number"))
-        .hint("`dead-letters list` shows them")
+impl Which {
+    fn selection(&self, connection: Option<String>) -> Selection {
+        Selection { ids: self.ids.clone(), all: self.all, connection }
+    }
+}
+
+/// The answer of the server that has the data folder, else from its journal.
+async fn ask(context: &Context, request: LettersRequest) -> Result<Value> {
+    let route = control::Route::Letters(request.clone());
+    if let Some(answer) = control::request(&context.paths.data, &route, Duration::ZERO).await {
+        return answer;
+    }
+    // Opening creates a journal; these commands must not.
+    let path = context.paths.journal();
+    if !path.exists() {
+        return answer(&NoJournal, &request);
+    }
+    answer(&Journal::join(path, JournalLimits::default())?, &request)
 }
 
 /// Every letter of a connection, or of all.
-fn all(journal: &Journal, name: Option<&str>) -> Result<Vec<DeadLetter>> {
-    let mut letters: Vec<DeadLetter> = Vec::new();
+async fn all(context: &Context, connection: Option<String>) -> Result<Vec<Value>> {
+    let mut letters: Vec<Value> = Vec::new();
     loop {
-        let after = letters.last().map_or(0, |letter| letter.id);
-        let page = journal.dead_letters(name, after, PAGE)?;
-        if page.is_empty() {
-            return Ok(letters);
+        let after = letters.last().and_then(|letter| letter["id"].as_u64()).unwrap_or(0);
+        let request = LettersRequest::List { connection: connection.clone(), after };
+        let mut answer = ask(context, request).await?;
+        match answer["dead_letters"].take() {
+            Value::Array(page) if !page.is_empty() => letters.extend(page),
+            _ => return Ok(letters),
         }
-        letters.extend(page);
     }
 }
 
-/// The selected numbers, each once; each must exist.
-fn selected(which: &Which, journal: &Journal, name: Option<&str>) -> Result<Vec<u64>> {
-    if which.all {
-        return Ok(all(journal, name)?.into_iter().map(|letter| letter.id).collect());
-    }
-    let mut ids = Vec::new();
-    for id in &which.ids {
-        let found = journal.dead_letter(*id)?;
-        let is_selected = found.is_some_and(|found| name.is_none_or(|name| found.letter.connection == name));
-        if !is_selected {
-            return Err(unknown(*id));
-        }
-        if !ids.contains(id) {
-            ids.push(*id);
-        }
-    }
-    Ok(ids)
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn letter_json(letter: &DeadLetter) -> Value {
-    json!({
-        "id": letter.id,
-        "seq": letter.seq,
-        "connection": letter.connection,
-        "cause": letter.failure.cause.name(),
-        "kind": letter.failure.kind,
-        "code": letter.failure.code,
-        "reason": letter.failure.reason,
-        "hint": letter.failure.hint,
-        "attempts": letter.failure.attempts,
-        "first_failed_at": rfc3339_ms(letter.failure.first_failed_at_ms),
-        "received_at": rfc3339_ms(letter.received_at_ms),
-        "dead_at": rfc3339_ms(letter.dead_at_ms),
-        "bytes": letter.bytes,
-    })
-}
-
-fn list(context: &Context, letters: &[DeadLetter]) {
+fn list(context: &Context, letters: &[Value]) {
     if context.printer.json {
-        let letters: Vec<Value> = letters.iter().map(letter_json).collect();
         context.printer.value(&json!({ "dead_letters": letters }));
         return;
     }
@@ -204,66 +162,63 @@ fn list(context: &Context, letters: &[DeadLetter]) {
     ];
     for letter in letters {
         rows.push(vec![
-            letter.id.to_string(),
-            letter.connection.clone(),
-            rfc3339_ms(letter.received_at_ms).unwrap_or_default(),
-            thousands(letter.bytes),
-            letter.failure.cause.name().to_owned(),
-            letter.failure.attempts.to_string(),
-            letter.failure.reason.clone(),
+            text(&letter["id"]),
+            text(&letter["connection"]),
+            text(&letter["received_at"]),
+            thousands(letter["bytes"].as_u64().unwrap_or(0)),
+            text(&letter["cause"]),
+            text(&letter["attempts"]),
+            text(&letter["reason"]),
         ]);
     }
     context.printer.text(&columns(&rows, &[0, 3, 5]));
 }
 
-fn show(context: &Context, record: &DeadRecord) {
-    let DeadRecord { letter, delivery, corrupt } = record;
-    let body = String::from_utf8_lossy(&delivery.body);
-    let headers: Vec<(String, String)> = delivery
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
-        .collect();
+fn show(context: &Context, letter: &Value) {
     if context.printer.json {
-        let mut value = letter_json(letter);
-        value["method"] = json!(delivery.method);
-        value["path"] = json!(delivery.path_with_query);
-        value["headers"] = json!(headers);
-        value["body"] = json!(body);
-        value["corrupt"] = json!(corrupt);
-        context.printer.value(&value);
+        context.printer.value(letter);
         return;
     }
-    let time = |ms| rfc3339_ms(ms).unwrap_or_default();
-    let failure = &letter.failure;
-    let mut text = format!(
+    let of = |member: &str| text(&letter[member]);
+    let mut shown = format!(
         "dead letter {} of {}\n{}: {}\n{}: {}\n",
-        letter.id,
-        letter.connection,
-        failure.cause.name(),
-        failure.cause.explanation(),
-        failure.kind,
-        failure.reason
+        of("id"),
+        of("connection"),
+        of("cause"),
+        of("explanation"),
+        of("kind"),
+        of("reason")
     );
-    if let Some(hint) = &failure.hint {
-        text.push_str(&format!("hint: {hint}\n"));
+    if let Some(hint) = letter["hint"].as_str() {
+        shown.push_str(&format!("hint: {hint}\n"));
     }
-    text.push_str(&format!(
+    shown.push_str(&format!(
         "received {}, first failed {}, became a dead letter {} after {} attempts\n",
-        time(letter.received_at_ms),
-        time(failure.first_failed_at_ms),
-        time(letter.dead_at_ms),
-        failure.attempts
+        of("received_at"),
+        of("first_failed_at"),
+        of("dead_at"),
+        of("attempts")
     ));
-    if let Some(corrupt) = corrupt {
-        text.push_str(&format!("damaged on disk: {corrupt}\n"));
+    if let Some(corrupt) = letter["corrupt"].as_str() {
+        shown.push_str(&format!("damaged on disk: {corrupt}\n"));
     }
-    text.push_str(&format!("\n{} {}\n", delivery.method, delivery.path_with_query));
-    for (name, value) in &headers {
-        text.push_str(&format!("{name}: {value}\n"));
+    shown.push_str(&format!("\n{} {}\n", of("method"), of("path")));
+    for header in letter["headers"].as_array().into_iter().flatten() {
+        shown.push_str(&format!("{}: {}\n", text(&header[0]), text(&header[1])));
     }
-    text.push_str(&format!("\n{body}\n"));
-    context.printer.text(&text);
+    shown.push_str(&format!("\n{}\n", of("body")));
+    context.printer.text(&shown);
+}
+
+/// Changes the records of a connection that no process runs; 0 without a journal.
+fn of_unused(context: &Context, name: &str, change: impl FnOnce(&Journal) -> Result<usize>) -> Result<usize> {
+    let path = context.paths.journal();
+    if !path.exists() {
+        return Ok(0);
+    }
+    let journal = Journal::join(path, JournalLimits::default())?;
+    let _unused = unused(context, name)?;
+    change(&journal)
 }
 
 /// The lock of a connection that no process may run meanwhile; none if it has no folder.
@@ -283,10 +238,10 @@ fn counted(context: &Context, records: usize) {
     }
 }
 
-fn done(context: &Context, what: &str, ids: &[u64]) {
+fn done(context: &Context, what: &str, answer: &Value) {
     if context.printer.json {
-        context.printer.value(&json!({ what: ids }));
+        context.printer.value(answer);
     } else {
-        context.printer.text(&format!("{what}: {}", ids.len()));
+        context.printer.text(&format!("{what}: {}", answer[what].as_array().map_or(0, Vec::len)));
     }
 }

@@ -7,11 +7,12 @@ use crate::actor::{ActorConfig, Mode};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::loaded::open_sink;
 use crate::metrics::Meters;
 use crate::progress::Progress;
 use crate::report::{columns, elapsed, thousands};
 use crate::serve::control;
-use crate::sinks::{self, Deletes, Load, SinkSettings};
+use crate::sinks::{Deletes, Load, SinkSettings};
 use crate::state::ConnectionStore;
 use crate::sync::{Ending, SyncReport, TableReport, sync};
 
@@ -49,18 +50,18 @@ pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
         }
         settings.deletes = Deletes::Hard;
     }
-    let store = ConnectionStore::open(paths, &connection.name)?.lock().map_err(|error| {
-        if control::is_served(&paths.data, &connection.name) {
-            error.hint(with_a_server(command, context))
-        } else {
-            error
+    let store = match ConnectionStore::open(paths, &connection.name)?.lock() {
+        Ok(store) => store,
+        Err(error) if control::is_served(&paths.data, &connection.name).await => {
+            return Err(error.hint(with_a_server(command, context)));
         }
-    })?;
+        Err(error) => return Err(error),
+    };
     let (_no_one, commands) = tokio::sync::mpsc::channel(1);
     let config = ActorConfig {
+        sink: open_sink(&settings, &store)?,
         connection: loaded.open(store)?,
-        sink: sinks::open(&settings)?,
-        journal: None,
+        queue: None,
         public_url: None,
         commands,
         meters: Meters::default(),

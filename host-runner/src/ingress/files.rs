@@ -4,6 +4,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::limits::FILES_RESERVED;
+
 /// Raises the soft limit to the hard limit; returns the limit in force.
 pub(super) fn allow() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -13,11 +15,31 @@ pub(super) fn allow() -> usize {
     usize::try_from(files.unwrap_or(u64::MAX)).unwrap_or(usize::MAX)
 }
 
+/// Whether no more files are left than the rest of the process needs. The kernel gives the lowest free
+/// number, so that at least as many files are open as the number of the newest one.
+pub(super) const fn are_scarce(newest: usize, files: usize) -> bool {
+    newest >= files.saturating_sub(FILES_RESERVED)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
     use rustix::process::{Resource, getrlimit};
 
-    use super::allow;
+    use super::{FILES_RESERVED, allow, are_scarce};
+
+    #[test]
+    fn files_are_scarce_by_what_is_open_whoever_opened_it() {
+        assert!(!are_scarce(1_000, 1_001 + FILES_RESERVED));
+        assert!(are_scarce(1_000, 1_000 + FILES_RESERVED));
+        assert!(are_scarce(3, 10), "fewer files than are reserved");
+        // The kernel's rule.
+        let open: Vec<File> = (0..50).map(|_| File::open("/dev/null").expect("opened")).collect();
+        let newest = open.iter().map(AsRawFd::as_raw_fd).max().expect("some");
+        assert!(newest >= 50, "{newest}");
+    }
 
     #[test]
     fn the_limit_is_raised_as_far_as_allowed() {

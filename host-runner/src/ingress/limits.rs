@@ -31,8 +31,8 @@ pub(super) const STREAMS_MAX: u32 = 100;
 pub(super) const WINDOW_BYTES: u32 = 256 << 10;
 /// Connections that the kernel queues before they are accepted; `net.core.somaxconn` may lower it.
 pub(super) const BACKLOG: u32 = 4_096;
-/// Files that the rest of the process needs, at least: the journal, the component cache, the databases and
-/// sockets of twenty connections.
+/// Files that the ingress leaves to the rest of the process, which takes the others as it opens them: with so
+/// few left, a sender is accepted only when another one has closed.
 pub(super) const FILES_RESERVED: usize = 256;
 /// Clients of the pages for operators at a time.
 pub(super) const PAGES_CONNECTIONS: usize = 64;

@@ -24,7 +24,8 @@ use super::pages::{Page, Pages};
 use super::phase::HttpPhase;
 use super::shares::Shares;
 use crate::delivery::Delivery;
-use crate::journal::{AppendError, Journal};
+use crate::inbox::Inbox;
+use crate::journal::AppendError;
 use crate::webhook_url::{Access, PREFIX, UrlRegistry};
 
 type Answer = Response<Full<Bytes>>;
@@ -37,7 +38,7 @@ pub(super) struct Service {
 
 struct Inner {
     registry: UrlRegistry,
-    journal: Journal,
+    inbox: Arc<dyn Inbox>,
     pages: Option<Pages>,
     limits: IngressLimits,
     shares: Shares,
@@ -47,13 +48,13 @@ struct Inner {
 impl Service {
     pub(super) fn new(
         registry: UrlRegistry,
-        journal: Journal,
+        inbox: Arc<dyn Inbox>,
         observe: Option<Arc<dyn Observe>>,
         metrics: Metrics,
         limits: IngressLimits,
     ) -> Self {
         let (pages, shares) = (observe.map(Pages::new), Shares::new(&limits));
-        Self { inner: Arc::new(Inner { registry, journal, pages, limits, shares, metrics }) }
+        Self { inner: Arc::new(Inner { registry, inbox, pages, limits, shares, metrics }) }
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -130,14 +131,14 @@ impl Service {
         secret: &str,
         received_at_ms: u64,
     ) -> Result<(), Rejected> {
-        let Inner { limits, shares, journal, metrics, .. } = &*self.inner;
+        let Inner { limits, shares, inbox, metrics, .. } = &*self.inner;
         let (head, body) = request.into_parts();
         // Before the body is read: a connection whose queue is full takes nothing from the others.
-        if journal.full(connection).queue {
-            journal.missed_deliveries().report(connection, "the journal is full");
+        if inbox.is_full(connection) {
+            inbox.missed_deliveries().report(connection, "the journal is full");
             return Err(Rejected::JournalFull);
         }
-        let missed = || journal.missed_deliveries().report(connection, "too many deliveries at once");
+        let missed = || inbox.missed_deliveries().report(connection, "too many deliveries at once");
         let share = shares.of(connection);
         let whole = body::read(body, limits.body_bytes, &share, limits.body_timeout).await;
         let body::Whole { bytes: body, taken: _taken } = whole.inspect_err(|why| {
@@ -163,7 +164,7 @@ impl Service {
             body,
         };
         let started = Instant::now();
-        match timeout(limits.append_timeout, journal.append(connection, delivery)).await {
+        match timeout(limits.append_timeout, inbox.append(connection, delivery)).await {
             Ok(Ok(_seq)) => {
                 metrics.appended(connection, bytes, started.elapsed());
                 Ok(())

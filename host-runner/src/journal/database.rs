@@ -65,6 +65,14 @@ const TABLES: &str = "
 const BY_KIND: &str =
     "CREATE INDEX IF NOT EXISTS dead_letters_by_kind ON dead_letters (connection, kind, id)";
 
+/// Beyond the limit, first openings in which no delivery came, then the oldest: a server that crashes at
+/// every start does not push out the opening that positions name.
+const FORGET: &str = "
+    DELETE FROM openings WHERE number IN (
+        SELECT number FROM (SELECT number, after, lead(after) OVER (ORDER BY number) AS next FROM openings)
+        ORDER BY next IS NULL, next > after, number
+        LIMIT max(0, (SELECT count(*) FROM openings) - ?1))";
+
 /// Why the file could not be opened.
 #[derive(Debug)]
 pub(super) enum Trouble {
@@ -120,8 +128,7 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<D
 
 /// Remembers that a process owns the journal from now on; returns the id of the opening.
 pub(super) fn note_opening(database: &Database) -> rusqlite::Result<String> {
-    let forget = "DELETE FROM openings WHERE number <= (SELECT max(number) FROM openings) - ?1";
-    database.execute(forget, [OPENINGS_MAX.cast_signed()])?;
+    database.execute(FORGET, [OPENINGS_MAX.cast_signed()])?;
     let note = "
         INSERT INTO openings (id, after) SELECT lower(hex(randomblob(16))), coalesce(max(seq), 0)
         FROM sqlite_sequence WHERE name = 'deliveries' RETURNING id";

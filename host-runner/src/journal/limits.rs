@@ -26,7 +26,8 @@ pub const KEPT_BYTES_MAX: u64 = 256 << 20;
 pub(super) const EVICT_COUNT_MAX: usize = 10_000;
 /// Records of a connection that are moved or deleted in one transaction.
 pub(super) const MOVE_COUNT_MAX: usize = 500;
-/// Openings that are remembered: a position of an older one counts as one of another journal.
+/// Openings that are remembered; those without deliveries are forgotten first. A position of a forgotten one
+/// counts as one of another journal.
 pub(super) const OPENINGS_MAX: u64 = 1_000;
 /// Waiting deliveries that a position names. Beyond them it ends before the next one.
 pub(super) const WAITING_MAX: usize = 1_000;

@@ -16,6 +16,9 @@ pub(super) struct Notifier {
     entries: Mutex<HashMap<String, Entry>>,
     /// Deliveries that the writer rejects or moves to the dead letters.
     pub(super) missed: MissedDeliveries,
+    /// Whether a test makes every commit fail.
+    #[cfg(test)]
+    pub(super) fails: std::sync::atomic::AtomicBool,
 }
 
 struct Entry {

@@ -56,19 +56,25 @@ impl From<u64> for Position {
 
 impl Position {
     /// Whether a delivery is applied.
-    pub(super) fn covers(&self, seq: u64) -> bool {
+    pub(crate) fn covers(&self, seq: u64) -> bool {
         seq <= self.through && !self.waiting.contains(&seq)
     }
 
     /// The position with its opening, for a sink. It names [`WAITING_MAX`] waiting deliveries and ends before
     /// the next one: those behind it come again after a crash, which does no harm.
-    pub(super) fn named(&self, opening: &str) -> InboxPosition {
+    pub(crate) fn named(&self, opening: &str) -> InboxPosition {
         let through = self.waiting.iter().nth(WAITING_MAX).map_or(self.through, |seq| seq - 1);
         let named = self.waiting.iter().take(WAITING_MAX);
         let journal = std::iter::once(opening.to_owned());
         // Distances are shorter than numbers.
         let waiting = named.map(|seq| through.saturating_sub(*seq).to_string());
         InboxPosition { journal: journal.chain(waiting).collect::<Vec<_>>().join("-"), through }
+    }
+
+    /// A position from a sink, if it was reached in the only opening of a queue.
+    #[cfg(test)]
+    pub(crate) fn trusted_in(stored: &InboxPosition, opening: &str, last: u64) -> Option<Self> {
+        Self::trusted(stored, &[Opening { id: opening.to_owned(), after: 0 }], last).ok()
     }
 
     /// A position from a sink, if it was reached in this journal.

@@ -175,6 +175,10 @@ impl Writer {
         let outcomes: rusqlite::Result<Vec<Outcome>> =
             batch.iter().map(|command| transaction.run(command)).collect();
         let outcomes = outcomes.map_err(failed)?;
+        #[cfg(test)]
+        if self.notifier.fails.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Error::state("a fault that a test injects"));
+        }
         open.commit().map_err(failed)?;
         if all {
             self.notifier.publish_all(&ledger);

@@ -18,16 +18,14 @@ use super::loader::{Loaded, Loader};
 use super::plan::{self, Action, Has, Reload, RunningFile, Seen};
 use super::scan::Scan;
 use super::status::Overview;
-use super::supervisor::{Opening, Supervisor};
+use super::supervisor::{Opening, Shared, Supervisor};
 use crate::error::{Error, Kind, Result};
-use crate::journal::Journal;
 use crate::loaded::SharedEngine;
 use crate::metrics::{InvalidFile, Meters, State};
-use crate::paths::Paths;
 use crate::report::render_error;
 use crate::state::{ConnectionStore, StoredWebhookUrl, StoredWebhookUrls};
 use crate::stop::{self, Stop, Stopper};
-use crate::webhook_url::{UrlRegistry, UrlSecrets};
+use crate::webhook_url::UrlSecrets;
 
 /// Files that are loaded at a time: each waits for the disk, and for a component's check of its
 /// configuration.
@@ -44,9 +42,7 @@ pub(super) struct Connections {
     folder: Option<PathBuf>,
     loader: Arc<Loader>,
     loads: Arc<Semaphore>,
-    paths: Paths,
-    journal: Journal,
-    registry: UrlRegistry,
+    shared: Shared,
     overview: Arc<Overview>,
     /// By file.
     running: BTreeMap<PathBuf, RunningConnection>,
@@ -108,18 +104,12 @@ pub(super) enum Event {
 }
 
 impl Connections {
-    pub(super) fn new(
-        options: &Options,
-        paths: Paths,
-        journal: Journal,
-        registry: UrlRegistry,
-        overview: Arc<Overview>,
-    ) -> Self {
+    pub(super) fn new(options: &Options, shared: Shared, overview: Arc<Overview>) -> Self {
         let loader = Loader {
             subscribe: options.public_url.clone().filter(|_| options.subscribe),
             engine: SharedEngine::new(options.instances),
-            paths: paths.clone(),
-            journal: journal.clone(),
+            paths: shared.paths.clone(),
+            journal: shared.journal.clone(),
             stores: Mutex::default(),
         };
         Self {
@@ -127,9 +117,7 @@ impl Connections {
             folder: options.folder.clone(),
             loader: Arc::new(loader),
             loads: Arc::new(Semaphore::new(LOADS_MAX)),
-            paths,
-            journal,
-            registry,
+            shared,
             overview,
             running: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -209,7 +197,7 @@ impl Connections {
             named: self.named.clone(),
             folder: self.folder.clone(),
             running: self.running.iter().map(|(file, one)| (file.clone(), one.name.clone())).collect(),
-            paths: self.paths.clone(),
+            paths: self.shared.paths.clone(),
         };
         let urls = Arc::clone(&self.urls);
         move || scan.run(&mut urls.lock().unwrap_or_else(PoisonError::into_inner))
@@ -290,7 +278,7 @@ impl Connections {
                 Action::Forget(name) => {
                     self.accepting.remove(&name);
                     self.overview.remove(&name);
-                    self.registry.forget(&name);
+                    self.shared.registry.forget(&name);
                 }
             }
         }
@@ -353,7 +341,7 @@ impl Connections {
             if let Some(running) = self.running.remove(file) {
                 if running.name != name {
                     // The URL first: a delivery that arrives from now on would not be applied.
-                    self.registry.remove(&running.name);
+                    self.shared.registry.remove(&running.name);
                     self.overview.remove(&running.name);
                 }
                 self.stop(running);
@@ -389,7 +377,7 @@ impl Connections {
     fn start(&mut self, loaded: Loaded, notify: Notify<'_>) {
         let Loaded { file, stamp, fingerprint, loaded, store, subscribe, secrets, summary } = loaded;
         let name = loaded.connection.name.clone();
-        self.registry.set(&name, secrets);
+        self.shared.registry.set(&name, secrets);
         self.accepting.remove(&name);
         self.removing.remove(&name);
         let meters = Meters::default();
@@ -400,9 +388,7 @@ impl Connections {
             file: file.clone(),
             loaded: Arc::new(loaded),
             store,
-            paths: self.paths.clone(),
-            journal: self.journal.clone(),
-            registry: self.registry.clone(),
+            shared: self.shared.clone(),
             meters,
             subscribe,
             stop,
@@ -437,7 +423,7 @@ impl Connections {
     fn accept(&mut self, url: &StoredWebhookUrl, notify: Notify<'_>) {
         let is_reported = self.accepting.get(&url.name).is_some_and(|accepting| accepting.is_reported);
         if self.accepting.get(&url.name).is_none_or(|accepting| accepting.secrets != url.secrets) {
-            self.registry.set(&url.name, url.secrets.clone());
+            self.shared.registry.set(&url.name, url.secrets.clone());
         }
         let reports = !is_reported && self.loading.is_empty() && !self.stopping.contains_key(&url.name);
         let accepting = Accepting { secrets: url.secrets.clone(), is_reported: is_reported || reports };
@@ -457,12 +443,12 @@ impl Connections {
         self.removing.insert(name.clone());
         let own = self.stopping.get(&name).cloned();
         if url.is_removed || own.is_some() {
-            self.registry.set_removed(&name, secrets.clone());
+            self.shared.registry.set_removed(&name, secrets.clone());
         }
         if url.is_removed {
             return;
         }
-        let paths = self.paths.clone();
+        let paths = self.shared.paths.clone();
         self.tasks.spawn(async move {
             if let Some(ended) = own {
                 ended.wait().await;
@@ -493,7 +479,7 @@ impl Connections {
             }
             Ok(()) => {}
         }
-        self.registry.set_removed(name, secrets);
+        self.shared.registry.set_removed(name, secrets);
         self.accepting.remove(name);
         self.overview.remove(name);
         self.loader.forget(name);

@@ -1,163 +1,257 @@
-//! The Unix socket of a connection that a server has: the command line sends one request and gets one answer,
-//! a line of JSON each. The socket lies in the connection's folder, which only its owner may enter.
+//! The server API: HTTP/1.1 with JSON over a Unix socket in the data folder. The command line is a client of
+//! it, and a console can be one. [`route`] lists the requests.
 //!
-//! Knows the meaning of two requests, which change the server itself: the secret of the webhook URL, and a
-//! grant, which the redactor learns.
+//! A request to a connection is executed by its actor, one to the dead letters by the journal. Knows the
+//! meaning of two requests, which change the server itself: the secret of the webhook URL, and a grant, which
+//! the redactor learns.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream as Client;
+mod client;
+mod route;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Request as HttpRequest, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader as AsyncReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
+pub(crate) use self::client::{OPENS_WITHIN, is_served, request};
+use self::route::NOT_OPEN;
+pub(crate) use self::route::Route;
+pub use self::socket::socket;
 use crate::actor::{Answer, Command, rotate_url};
+use crate::dead_letters;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::inbox::DeadLetters;
+use crate::ingress::Observe;
 use crate::request::{Registration, Request};
 use crate::secret::Redactor;
 use crate::state::ConnectionStore;
 use crate::webhook_url::UrlRegistry;
 
 /// Largest request: a URL, a grant, or the arguments of a command.
-const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// Longest time for a request to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for an answer: a call of the component, and the batch before it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
-/// How long a client repeats a request that the server did not read.
-const REPEAT_FOR: Duration = Duration::from_secs(2);
-/// Pause before it is repeated.
-const REPEAT_PAUSE: Duration = Duration::from_millis(20);
-/// Longest time between the lock of a connection and its socket, when a server opens it.
-pub(crate) const LISTENS_WITHIN: Duration = Duration::from_secs(1);
+/// Clients at a time: processes of one user.
+const CLIENTS_MAX: usize = 256;
 /// Wait after an accept that failed, for example because no file descriptor was free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The socket of a connection.
-pub fn socket(data: &Path, name: &str) -> PathBuf {
-    data.join(name).join("serve.sock")
+/// The parts of a server that answer requests. Clones share them.
+#[derive(Clone)]
+pub(super) struct Control(Arc<Inner>);
+
+struct Inner {
+    connections: Mutex<BTreeMap<String, Open>>,
+    dead_letters: Arc<dyn DeadLetters>,
+    observe: Arc<dyn Observe>,
+    registry: UrlRegistry,
+    redactor: Redactor,
 }
 
-/// Longest path of a socket on every system; `sun_path` holds 104 to 108 bytes.
-const PATH_BYTES_MAX: usize = 100;
+/// A connection whose actor takes requests.
+#[derive(Clone)]
+struct Open {
+    store: ConnectionStore,
+    commands: mpsc::Sender<Command>,
+}
 
-/// Calls with a path of the socket that is short enough: a deeper folder is named by its open file
-/// descriptor.
-fn at_short_path<T>(socket: &Path, call: impl FnOnce(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else { return call(socket) };
-    if socket.as_os_str().len() <= PATH_BYTES_MAX {
-        return call(socket);
+/// Requests reach a connection until this is dropped.
+pub(super) struct Reachable {
+    control: Control,
+    name: String,
+}
+
+impl Drop for Reachable {
+    fn drop(&mut self) {
+        self.control.lock().remove(&self.name);
     }
-    let folder = File::open(folder)?;
-    call(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
-}
-
-/// Serves the socket of one connection.
-pub(super) struct ControlServer {
-    pub(super) store: ConnectionStore,
-    pub(super) redactor: Redactor,
-    pub(super) registry: UrlRegistry,
-    pub(super) commands: mpsc::Sender<Command>,
 }
 
 /// Closes and removes the socket when dropped.
-pub(super) struct ControlGuard {
+pub(super) struct Listening {
     task: JoinHandle<()>,
     path: PathBuf,
 }
 
-impl Drop for ControlGuard {
+impl Drop for Listening {
     fn drop(&mut self) {
         self.task.abort();
         let _missing = std::fs::remove_file(&self.path);
     }
 }
 
-impl ControlServer {
-    /// Listens. The caller holds the connection's lock, so that an existing socket is a left-over.
-    pub(super) fn start(self, data: &Path) -> Option<ControlGuard> {
-        let path = socket(data, self.store.name());
+impl Control {
+    pub(super) fn new(
+        dead_letters: Arc<dyn DeadLetters>,
+        observe: Arc<dyn Observe>,
+        registry: UrlRegistry,
+        redactor: Redactor,
+    ) -> Self {
+        let connections = Mutex::default();
+        Self(Arc::new(Inner { connections, dead_letters, observe, registry, redactor }))
+    }
+
+    /// Listens. The caller owns the data folder's journal, so that an existing socket is a left-over.
+    pub(super) fn listen(&self, data: &Path) -> Option<Listening> {
+        let path = socket(data);
         let _missing = std::fs::remove_file(&path);
-        let listener = match at_short_path(&path, |path| UnixListener::bind(path)) {
+        let listener = match socket::at_short_path(&path, |path| UnixListener::bind(path)) {
             Ok(listener) => listener,
             Err(error) => {
-                let (connection, socket) = (self.store.name(), path.display());
-                tracing::warn!(connection, %socket, %error, "no socket: commands cannot reach this server");
+                let socket = path.display();
+                tracing::warn!(%socket, %error, "no socket: commands cannot reach this server");
                 return None;
             }
         };
-        let server = Arc::new(self);
+        let (control, clients) = (self.clone(), Arc::new(Semaphore::new(CLIENTS_MAX)));
         let task = tokio::spawn(async move {
             loop {
+                let Ok(client) = Arc::clone(&clients).acquire_owned().await else { return };
                 let Ok((stream, _)) = listener.accept().await else {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
                 // A task for each client, so that a silent one does not delay the others.
-                let server = Arc::clone(&server);
+                let control = control.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = server.serve(stream).await {
-                        let connection = server.store.name();
-                        tracing::debug!(connection, %error, "a request was not answered");
-                    }
+                    control.serve(stream).await;
+                    drop(client);
                 });
             }
         });
-        Some(ControlGuard { task, path })
+        Some(Listening { task, path })
     }
 
-    async fn serve(&self, stream: UnixStream) -> std::io::Result<()> {
-        let (read, mut write) = stream.into_split();
-        let mut line = String::new();
-        let reading = async { AsyncReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await };
-        tokio::time::timeout(REQUEST_TIMEOUT, reading).await??;
-        let answer = match serde_json::from_str(&line) {
-            Ok(request) => self.answer(request).await,
-            // The reason without the request, which may hold a secret.
-            Err(error) => Err(Error::state(format!("a request that this server does not know: {error}"))
-                .hint("use the command line and the server of one version")),
+    /// Lets requests reach a connection; its name must not be reachable already.
+    pub(super) fn open(&self, store: ConnectionStore, commands: mpsc::Sender<Command>) -> Reachable {
+        let name = store.name().to_owned();
+        self.lock().insert(name.clone(), Open { store, commands });
+        Reachable { control: self.clone(), name }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Open>> {
+        self.0.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn serve(&self, stream: UnixStream) {
+        let service = service_fn(|request| async { Ok::<_, Infallible>(self.respond(request).await) });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "a request was not answered");
+        }
+    }
+
+    async fn respond(&self, request: HttpRequest<Incoming>) -> Response<Full<Bytes>> {
+        let answer = match parse(request).await {
+            // A task, so that a client that leaves does not leave a request half executed.
+            Ok(route) => {
+                let control = self.clone();
+                let executing = tokio::spawn(async move { control.execute(route).await });
+                executing.await.unwrap_or_else(|error| Err(error.into()))
+            }
+            Err(error) => Err(error),
         };
-        let answer = match answer {
-            Ok(answer) => json!({ "answer": answer }),
-            Err(error) => json!({ "error": error }),
+        let (status, answer) = match answer {
+            Ok(answer) => (StatusCode::OK, answer),
+            Err(error) => (route::status(&error), json!({ "error": error })),
         };
         // Redacted here, because the client's redactor knows fewer secrets.
-        let answer = self.redactor.redact_value(&answer);
-        write.write_all(format!("{answer}\n").as_bytes()).await
+        let text = format!("{}\n", self.0.redactor.redact_value(&answer));
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
     }
 
-    async fn answer(&self, request: Request) -> Answer {
+    async fn execute(&self, route: Route) -> Answer {
+        match route {
+            Route::Health => {
+                let observe = Arc::clone(&self.0.observe);
+                Ok(spawn_blocking(move || observe.health()).await?)
+            }
+            Route::Connections => {
+                let names: Vec<String> = self.lock().keys().cloned().collect();
+                Ok(json!({ "connections": names }))
+            }
+            Route::Letters(request) => {
+                let letters = Arc::clone(&self.0.dead_letters);
+                spawn_blocking(move || dead_letters::answer(&*letters, &request)).await?
+            }
+            Route::Connection(name, request) => {
+                let open = self.lock().get(&name).cloned();
+                match open {
+                    Some(open) => self.ask(&open, request).await,
+                    None => Err(not_open(&name)),
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, open: &Open, request: Request) -> Answer {
+        let Open { store, commands } = open;
         match request {
             Request::RotateUrl { grace_ms } => {
-                let (store, registry) = (self.store.clone(), self.registry.clone());
+                let (store, registry) = (store.clone(), self.0.registry.clone());
                 let rotating = spawn_blocking(move || {
                     let registration = rotate_url(&store, grace_ms, Registration::Renewing)?;
                     renew(&store, &registry).map(|()| registration)
                 });
                 let registration = rotating.await??;
                 // The new URL is valid now; the client does not wait until the source knows it.
-                let commands = self.commands.clone();
+                let commands = commands.clone();
                 tokio::spawn(async move { send(&commands, Request::UrlChanged).await });
                 return Ok(json!(registration));
             }
             Request::Authorize { ref grant } => {
                 let grant = serde_json::from_str(grant).unwrap_or_else(|_| Value::from(grant.as_str()));
-                self.redactor.learn_config(self.store.name(), &grant);
+                self.0.redactor.learn_config(store.name(), &grant);
             }
             _ => {}
         }
-        send(&self.commands, request).await.unwrap_or_else(|| {
-            let message = format!("connection `{}`: its server is stopping", self.store.name());
+        send(commands, request).await.unwrap_or_else(|| {
+            let message = format!("connection `{}`: its server is stopping", store.name());
             Err(Error::new(Origin::State, Kind::Unavailable, message).hint("run it again"))
         })
     }
+}
+
+/// Reads a request.
+async fn parse(request: HttpRequest<Incoming>) -> Result<Route> {
+    let (head, body) = request.into_parts();
+    let body = timeout(REQUEST_TIMEOUT, Limited::new(body, REQUEST_BYTES_MAX).collect()).await;
+    let body = match body {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => return Err(Error::usage(format!("a request that cannot be read: {error}"))),
+        Err(_) => return Err(Error::usage("a request that does not arrive")),
+    };
+    Route::of(&head.method, head.uri.path(), head.uri.query(), &body)
+}
+
+fn not_open(name: &str) -> Error {
+    let message = format!("connection `{name}`: not open in this server");
+    let error = Error::new(Origin::State, Kind::NotFound, message)
+        .hint("GET /connections lists those that are; /-/health shows why another one is not");
+    Error { code: Some(NOT_OPEN.to_owned()), ..error }
 }
 
 /// Sends a request to the actor; none if the actor ends before it answers.
@@ -173,146 +267,4 @@ pub(super) fn renew(store: &ConnectionStore, registry: &UrlRegistry) -> Result<(
     let _another_key = store.webhook_url().secret();
     registry.set(store.name(), store.webhook_url().secrets()?);
     Ok(())
-}
-
-fn connect(data: &Path, name: &str) -> std::io::Result<Client> {
-    at_short_path(&socket(data, name), |path| Client::connect(path))
-}
-
-/// Whether a server has the connection.
-pub fn is_served(data: &Path, name: &str) -> bool {
-    connect(data, name).is_ok()
-}
-
-/// The answer of the server that has the connection; none if no server listens within that time. Blocks.
-pub(crate) fn request(
-    data: &Path,
-    name: &str,
-    request: &Request,
-    listens_within: Duration,
-) -> Option<Answer> {
-    let started = Instant::now();
-    loop {
-        match connect(data, name).map(|stream| exchange(stream, request)) {
-            Ok(Err(error)) if is_unread(&error) && started.elapsed() < REPEAT_FOR => {}
-            Ok(outcome) => return Some(outcome.unwrap_or_else(|error| Err(unanswered(name, &error)))),
-            Err(_) if started.elapsed() >= listens_within => return None,
-            Err(_) => {}
-        }
-        std::thread::sleep(REPEAT_PAUSE);
-    }
-}
-
-/// Whether the server closed the stream before it had read the request, as when it restarts the connection.
-/// After it has read all, a client sees the end of the stream: the request may have been executed.
-fn is_unread(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
-}
-
-/// The error for a request that was sent and got no answer.
-fn unanswered(name: &str, error: &std::io::Error) -> Error {
-    let what = match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            format!("its server did not answer within {} s", ANSWER_TIMEOUT.as_secs())
-        }
-        ErrorKind::UnexpectedEof => "its server stopped without an answer".to_owned(),
-        _ => format!("its server: {error}"),
-    };
-    Error::new(Origin::State, Kind::Unavailable, format!("connection `{name}`: {what}"))
-        .hint("run it again; the server's log and its /-/health show what it is doing")
-}
-
-fn exchange(mut stream: Client, request: &Request) -> std::io::Result<Answer> {
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    stream.set_write_timeout(Some(REQUEST_TIMEOUT))?;
-    writeln!(stream, "{}", serde_json::to_string(request)?)?;
-    let mut line = String::new();
-    if BufReader::new(&stream).read_line(&mut line)? == 0 {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    let mut answer: Value = serde_json::from_str(&line)?;
-    Ok(match answer.get_mut("error").map(Value::take) {
-        Some(error) => Err(serde_json::from_value(error)?),
-        None => Ok(answer.get_mut("answer").map(Value::take).unwrap_or_default()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::os::unix::net::{UnixListener, UnixStream};
-    use std::path::Path;
-    use std::time::Duration;
-
-    use serde_json::json;
-
-    use super::{Request, at_short_path, connect, request, socket};
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn listen(data: &Path) -> UnixListener {
-        std::fs::create_dir_all(data.join("acme")).expect("a folder");
-        UnixListener::bind(socket(data, "acme")).expect("bound")
-    }
-
-    /// Accepts a client and reads its request.
-    fn read(listener: &UnixListener) -> UnixStream {
-        let (stream, _) = listener.accept().expect("a client");
-        BufReader::new(&stream).read_line(&mut String::new()).expect("a request");
-        stream
-    }
-
-    #[test]
-    fn a_request_that_the_server_did_not_read_is_repeated() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let listener = listen(folder.path());
-        let server = std::thread::spawn(move || {
-            drop(listener.accept().expect("a client"));
-            read(&listener).write_all(b"{\"answer\":7}\n").expect("answered");
-        });
-        let answer = request(folder.path(), "acme", &Request::Check, Duration::ZERO);
-        assert_eq!(answer, Some(Ok(json!(7))));
-        server.join().expect("no panic");
-    }
-
-    #[test]
-    fn a_request_that_the_server_read_is_not_repeated() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let listener = listen(folder.path());
-        let server = std::thread::spawn(move || {
-            drop(read(&listener));
-            listener
-        });
-        let answer = request(folder.path(), "acme", &Request::Check, MINUTE);
-        let error = answer.expect("there is a server").expect_err("no answer");
-        assert_eq!(error.message, "connection `acme`: its server stopped without an answer");
-        let listener = server.join().expect("no panic");
-        listener.set_nonblocking(true).expect("set");
-        assert!(listener.accept().is_err(), "it came once");
-    }
-
-    #[test]
-    fn a_server_that_opens_the_connection_is_waited_for() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data = folder.path().to_owned();
-        assert_eq!(request(&data, "acme", &Request::Check, Duration::ZERO), None);
-        let server = std::thread::spawn(move || {
-            read(&listen(&data)).write_all(b"{\"answer\":7}\n").expect("answered");
-        });
-        let answer = request(folder.path(), "acme", &Request::Check, MINUTE);
-        assert_eq!(answer, Some(Ok(json!(7))));
-        server.join().expect("no panic");
-    }
-
-    #[test]
-    fn a_data_folder_may_lie_deeper_than_the_path_of_a_socket_allows() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data = folder.path().join("x".repeat(150));
-        std::fs::create_dir_all(data.join("acme")).expect("a folder");
-        assert!(connect(&data, "acme").is_err(), "there is no listener");
-        let _listener =
-            at_short_path(&socket(&data, "acme"), |path| UnixListener::bind(path)).expect("bound");
-        assert!(socket(&data, "acme").exists());
-        connect(&data, "acme").expect("connected");
-    }
 }

@@ -11,16 +11,17 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::control;
+use super::control::{self, Control};
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::{millis, random_unit};
 use crate::error::Result;
+use crate::inbox::Inbox;
 use crate::journal::Journal;
-use crate::loaded::{LoadedConnection, OpenConnection};
+use crate::loaded::{LoadedConnection, OpenConnection, open_sink};
 use crate::metrics::{Meters, State};
 use crate::paths::Paths;
 use crate::policy::{self, Budget};
-use crate::sinks::{self, Sink};
+use crate::sinks::Sink;
 use crate::state::ConnectionStore;
 use crate::stop::Stop;
 use crate::webhook_url::{PublicUrl, UrlRegistry};
@@ -38,9 +39,7 @@ pub(super) struct Supervisor {
     pub(super) file: PathBuf,
     pub(super) loaded: Arc<LoadedConnection>,
     pub(super) store: ConnectionStore,
-    pub(super) paths: Paths,
-    pub(super) journal: Journal,
-    pub(super) registry: UrlRegistry,
+    pub(super) shared: Shared,
     pub(super) meters: Meters,
     /// The public URL, if the connection's URL is to be subscribed at the source.
     pub(super) subscribe: Option<PublicUrl>,
@@ -49,6 +48,15 @@ pub(super) struct Supervisor {
     pub(super) retry: Arc<Notify>,
     /// Dropped once the connection is open, or has failed to open.
     pub(super) opening: Option<Opening>,
+}
+
+/// The parts of a server that its connections share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) paths: Paths,
+    pub(super) journal: Journal,
+    pub(super) registry: UrlRegistry,
+    pub(super) control: Control,
 }
 
 /// A server waits at its start until all of these are dropped.
@@ -89,7 +97,7 @@ impl Supervisor {
             self.meters.enter(state, Some(&error.message));
             tokio::select! {
                 () = elapsed(wait) => {}
-                () = session_changed(&self.store, &self.registry) => attempt = 0,
+                () = session_changed(&self.store, &self.shared.registry) => attempt = 0,
                 () = self.retry.notified() => attempt = 0,
                 () = self.stop.requested() => return,
             }
@@ -103,22 +111,18 @@ impl Supervisor {
             return Ok(Stopped::Requested);
         };
         let (requests, commands) = mpsc::channel(COMMANDS_MAX);
-        let control = control::ControlServer {
-            store: self.store.clone(),
-            redactor: self.paths.redactor.clone(),
-            registry: self.registry.clone(),
-            commands: requests,
-        };
-        let guard = control.start(&self.paths.data);
+        let reachable = self.shared.control.open(self.store.clone(), requests);
         self.opening = None;
-        let (store, registry, loaded) = (self.store.clone(), self.registry.clone(), Arc::clone(&self.loaded));
+        let (store, registry) = (self.store.clone(), self.shared.registry.clone());
+        let loaded = Arc::clone(&self.loaded);
         let file = self.file.clone();
-        // A command that finds the connection locked waits a second for the socket, and this may take longer.
+        // A command that finds the connection locked waits a second for the server, and this may take longer.
         let opening = move || {
             set_served(&store, &file);
-            // A command may have rotated the URL before the socket was open.
+            // A command may have rotated the URL before requests reached the connection.
             control::renew(&store, &registry)?;
-            Ok((loaded.open(lock)?, sinks::open(&loaded.connection.sink)?))
+            let sink = open_sink(&loaded.connection.sink, &lock)?;
+            Ok((loaded.open(lock)?, sink))
         };
         let Some((connection, sink)) =
             self.unless_stopped::<(OpenConnection, Box<dyn Sink>)>(opening).await?
@@ -128,7 +132,7 @@ impl Supervisor {
         let config = ActorConfig {
             connection,
             sink,
-            journal: Some(self.journal.clone()),
+            queue: Some(self.shared.journal.consumer(&self.loaded.connection.name)),
             public_url: self.subscribe.clone(),
             commands,
             meters: self.meters.clone(),
@@ -136,8 +140,8 @@ impl Supervisor {
         };
         self.meters.enter(State::Starting, None);
         let mut no_observer = ();
-        let end = Actor::new(config, Mode::Serve, &mut no_observer)?.run().await;
-        drop(guard);
+        let end = Actor::new(config, Mode::Serve, &mut no_observer).run().await;
+        drop(reachable);
         Ok(end)
     }
 
@@ -186,7 +190,7 @@ async fn session_changed(store: &ConnectionStore, registry: &UrlRegistry) {
                 if let Err(error) = control::renew(&store, &registry) {
                     tracing::debug!(connection = store.name(), %error, "its URL keeps its secret");
                 }
-                store.session_changed_at().unwrap_or_default()
+                store.session_revision().unwrap_or_default()
             });
             let now = reading.await.unwrap_or_default();
             if *before.get_or_insert(now) != now {

@@ -6,6 +6,8 @@
 mod case;
 mod concurrency;
 mod content;
+mod disk;
+mod fencing;
 mod order;
 mod progress;
 mod random;

@@ -31,4 +31,58 @@ impl SinkHandle {
         });
         async { task.await.unwrap_or_else(|error| Err(Error::sink(format!("stopped: {error}")))) }
     }
+
+    /// Closes the sink, unless a clone still uses it.
+    pub async fn close(self) {
+        let _panicked = tokio::task::spawn_blocking(move || drop(self.0)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread::ThreadId;
+
+    use super::SinkHandle;
+    use crate::change::Table;
+    use crate::error::Result;
+    use crate::sinks::{Capabilities, Commit, Counts, Sink, SinkProgress};
+
+    /// Reports the thread on which it is closed.
+    struct Closes(mpsc::Sender<ThreadId>);
+
+    impl Drop for Closes {
+        fn drop(&mut self) {
+            self.0.send(std::thread::current().id()).expect("the test listens");
+        }
+    }
+
+    impl Sink for Closes {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false }
+        }
+
+        fn prepare(&mut self, _tables: &[Table]) -> Result<()> {
+            Ok(())
+        }
+
+        fn progress(&self) -> Result<SinkProgress> {
+            Ok(SinkProgress::default())
+        }
+
+        fn commit(&mut self, _commit: &Commit<'_>) -> Result<Counts> {
+            Ok(Counts::default())
+        }
+
+        fn reset(&mut self, _table: &str) -> Result<bool> {
+            Ok(false)
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_a_sink_blocks_no_thread_of_the_runtime() {
+        let (sender, closed) = mpsc::channel();
+        SinkHandle::new(Box::new(Closes(sender))).close().await;
+        assert_ne!(closed.try_recv().expect("closed"), std::thread::current().id());
+    }
 }

@@ -154,6 +154,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
         error.kind(),
         ErrorKind::StorageFull
             | ErrorKind::QuotaExceeded
+            | ErrorKind::FileTooLarge
             | ErrorKind::ResourceBusy
             | ErrorKind::TimedOut
             | ErrorKind::Interrupted

@@ -5,19 +5,17 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use rusqlite::params;
-
+use super::items::Item;
 use super::seal::Purpose;
-use super::{ConnectionStore, LockedStore, seal};
-use crate::clock::now_ms;
+use super::{Change, ConnectionStore, LockedStore, seal};
 use crate::error::{Error, Result};
 use crate::sandbox::SessionStore;
 
 /// The session as this process knows it.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// [`ConnectionStore::session_changed_at`] of the session that it last read or stored.
-    seen: Option<i64>,
+    /// [`ConnectionStore::session_revision`] that it last read or stored; none if it has done neither.
+    seen: Option<u64>,
     /// The session that replaces it and could not be stored; none in it: a deletion.
     unsaved: Option<Option<String>>,
 }
@@ -25,18 +23,15 @@ pub(super) struct Memory {
 impl ConnectionStore {
     /// The newest session; the redactor learns its secrets.
     pub fn session(&self) -> Result<Option<String>> {
-        let row = self.row("SELECT sealed, updated_at_ms FROM session", |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?))
-        })?;
-        let stored_at = row.as_ref().map(|row| row.1);
+        let stored = self.0.items.load(Item::Session)?;
         {
             let mut memory = self.memory();
-            if let Some(unsaved) = memory.unsaved.as_ref().filter(|_| memory.seen == stored_at) {
+            if let Some(unsaved) = memory.unsaved.as_ref().filter(|_| memory.seen == Some(stored.revision)) {
                 return Ok(unsaved.clone());
             }
-            *memory = Memory { seen: stored_at, unsaved: None };
+            *memory = Memory { seen: Some(stored.revision), unsaved: None };
         }
-        let Some((sealed, _)) = row else { return Ok(None) };
+        let Some(sealed) = stored.value else { return Ok(None) };
         let session = seal::open(&self.0.key, self.name(), Purpose::Session, &sealed).ok_or_else(|| {
             Error::state(format!("connection `{}`: its session does not open with this key", self.name()))
                 .hint(
@@ -48,9 +43,9 @@ impl ConnectionStore {
         Ok(Some(session))
     }
 
-    /// When the session was last written, by any process, in milliseconds since 1970.
-    pub fn session_changed_at(&self) -> Result<Option<i64>> {
-        self.value("SELECT updated_at_ms FROM session")
+    /// Rises whenever the session changes, by any process.
+    pub fn session_revision(&self) -> Result<u64> {
+        Ok(self.0.items.load(Item::Session)?.revision)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -61,20 +56,25 @@ impl ConnectionStore {
 impl LockedStore {
     /// Deletes the session, also one sealed with another key. True if there was one.
     pub fn delete_session(&self) -> Result<bool> {
-        let deleted = self.execute("DELETE FROM session", []).map(|rows| rows > 0)?;
-        let before = std::mem::take(&mut *self.memory());
-        Ok(deleted || before.unsaved.is_some())
+        let was_there = self.session_is_stored()?;
+        let stored = self.update(Item::Session, |_| Ok(Change::To(None)))?;
+        let memory = Memory { seen: Some(stored.revision), unsaved: None };
+        let before = std::mem::replace(&mut *self.memory(), memory);
+        Ok(was_there || before.unsaved.is_some())
     }
 
-    /// Stores a session; returns its [`ConnectionStore::session_changed_at`].
-    fn store(&self, session: Option<&str>) -> Result<Option<i64>> {
-        let Some(session) = session else {
-            return self.execute("DELETE FROM session", []).map(|_| None);
-        };
-        let sealed = seal::seal(&self.0.key, self.name(), Purpose::Session, session)?;
-        let sql = "INSERT OR REPLACE INTO session VALUES (1, ?1, ?2)";
-        let at = now_ms().cast_signed();
-        self.execute(sql, params![sealed, at]).map(|_| Some(at))
+    fn session_is_stored(&self) -> Result<bool> {
+        Ok(self.0.items.load(Item::Session)?.value.is_some())
+    }
+
+    /// Stores a session; returns its [`ConnectionStore::session_revision`]. Fails if another runner has
+    /// stored one since this one read it: its tokens are the newer ones.
+    fn store(&self, session: Option<&str>) -> Result<u64> {
+        let seal = |session| seal::seal(&self.0.key, self.name(), Purpose::Session, session);
+        let sealed = session.map(seal).transpose()?;
+        let seen = self.memory().seen;
+        let seen = seen.map_or_else(|| self.session_revision(), Ok)?;
+        self.0.items.store(Item::Session, sealed.as_deref(), seen, 0)?.ok_or_else(|| self.is_over())
     }
 }
 
@@ -86,7 +86,7 @@ impl SessionStore for LockedStore {
         let stored = self.store(session);
         let mut memory = self.memory();
         match stored {
-            Ok(seen) => *memory = Memory { seen, unsaved: None },
+            Ok(seen) => *memory = Memory { seen: Some(seen), unsaved: None },
             Err(error) => {
                 memory.unsaved = Some(session.map(str::to_owned));
                 return Err(error);

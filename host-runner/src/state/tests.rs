@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ConnectionStore, StoredSubscription, StoredWebhookUrls};
+use super::items::Item;
+use super::items::conformance::MemoryStore;
+use super::{Change, ConnectionStore, StoredSubscription, StoredWebhookUrls};
 use crate::clock::now_ms;
 use crate::paths::Paths;
 use crate::sandbox::SessionStore;
@@ -82,8 +84,8 @@ fn a_sealed_session_does_not_open_as_a_subscription() {
     let data = tempfile::tempdir().expect("a folder");
     let store = open(data.path(), 1);
     store.lock().expect("free").save(Some(SESSION)).expect("saved");
-    let copied = store.execute("INSERT INTO subscription SELECT * FROM session", []);
-    assert_eq!(copied.expect("copied"), 1);
+    let sealed = store.0.items.load(Item::Session).expect("loaded").value;
+    store.update(Item::Subscription, |_| Ok(Change::To(sealed.clone()))).expect("copied");
     assert!(store.subscription().is_err());
 }
 
@@ -181,4 +183,74 @@ fn the_files_of_a_connection_are_closed_between_two_statements() {
     let names: Vec<_> =
         std::fs::read_dir(&folder).expect("listed").map(|one| one.expect("read").file_name()).collect();
     assert_eq!(names, ["state.db"]);
+}
+
+#[test]
+fn every_taking_of_a_connection_has_a_greater_epoch() {
+    let data = tempfile::tempdir().expect("a folder");
+    let epochs = [(); 3].map(|()| open(data.path(), 1).lock().expect("free").epoch());
+    assert!(epochs.is_sorted() && epochs[0] > 0 && epochs[0] < epochs[1], "{epochs:?}");
+    let lease = open(data.path(), 1).lock().expect("free");
+    lease.outrank(lease.epoch()).expect("it is the newest");
+    lease.outrank(1_000).expect("raised");
+    assert_eq!(lease.epoch(), 1_001);
+    lease.take_over();
+    lease.outrank(lease.epoch()).expect("not above its own");
+    lease.outrank(2_000).expect_err("taken over");
+    assert_eq!(lease.epoch(), 1_001);
+}
+
+#[test]
+fn a_runner_that_was_taken_over_does_not_replace_the_session() {
+    let data = tempfile::tempdir().expect("a folder");
+    let stale = open(data.path(), 1).lock().expect("free");
+    stale.save(Some(SESSION)).expect("saved");
+    // The lock did not keep the other runner out.
+    std::fs::remove_file(data.path().join("acme/lock")).expect("removed");
+    let successor = open(data.path(), 1).lock().expect("free");
+    let newer = r#"{"refresh":"of-the-successor"}"#;
+    successor.save(Some(newer)).expect("saved");
+    let error = stale.save(Some(r#"{"refresh":"worth-nothing"}"#)).expect_err("taken over");
+    assert_eq!(error.message, "connection `acme`: another runner has taken it over");
+    assert_eq!(stale.session().expect("loaded").as_deref(), Some(newer));
+}
+
+#[test]
+fn rotations_at_the_same_time_all_count() {
+    const ROTATIONS: usize = 4;
+    let data = tempfile::tempdir().expect("a folder");
+    let store = open(data.path(), 1);
+    store.webhook_url().secrets().expect("generated");
+    let first = store.0.items.load(Item::WebhookUrl).expect("loaded").revision;
+    std::thread::scope(|scope| {
+        for _ in 0..ROTATIONS {
+            scope.spawn(|| store.webhook_url().rotate(Duration::from_secs(60)).expect("rotated"));
+        }
+    });
+    assert_eq!(store.0.items.load(Item::WebhookUrl).expect("loaded").revision, first + ROTATIONS as u64);
+    store.webhook_url().secrets().expect("kept");
+    assert_eq!(store.0.items.load(Item::WebhookUrl).expect("loaded").revision, first + ROTATIONS as u64);
+}
+
+#[test]
+fn a_full_disk_keeps_the_session_in_memory_and_everything_else_as_it_was() {
+    let data = tempfile::tempdir().expect("a folder");
+    let disk = MemoryStore::default();
+    let key = paths(data.path(), 1).key().expect("a key");
+    let folder = data.path().to_owned();
+    let store = ConnectionStore::over(Box::new(disk.clone()), "acme", folder, key, Redactor::default());
+    let lease = store.lock().expect("free");
+    lease.save(Some(r#"{"refresh":"first-of-all"}"#)).expect("saved");
+    let first = store.webhook_url().secrets().expect("generated");
+    disk.set_failing(true);
+    lease.save(Some(SESSION)).expect_err("full");
+    store.webhook_url().rotate(Duration::ZERO).expect_err("full");
+    lease.delete_session().expect_err("full");
+    lease.outrank(1_000).expect_err("full");
+    assert_eq!(store.session().expect("loaded").as_deref(), Some(SESSION));
+    assert_eq!(store.webhook_url().secrets().expect("loaded"), first);
+    disk.set_failing(false);
+    assert_eq!(lease.epoch(), 1);
+    lease.save(Some(SESSION)).expect("saved");
+    assert!(lease.is_saved());
 }

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::params;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::{ConnectionStore, Stamp, stamp};
+use super::items::Item;
+use super::{Change, ConnectionStore, Stamp, stamp};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
@@ -16,6 +18,14 @@ use crate::webhook_url::{UrlSecret, UrlSecrets};
 /// The webhook URL of one connection.
 #[derive(Clone, Copy)]
 pub struct WebhookUrl<'a>(&'a ConnectionStore);
+
+/// Where a server last had the connection from.
+#[derive(Clone, Serialize, Deserialize)]
+struct Served {
+    file: PathBuf,
+    /// When the connection was removed.
+    removed_at_ms: Option<u64>,
+}
 
 /// The stored facts of a connection that has a webhook URL.
 #[derive(Clone, Debug)]
@@ -76,18 +86,21 @@ impl WebhookUrl<'_> {
         if let Some(secrets) = self.load()? {
             return Ok(secrets);
         }
-        let generated = UrlSecrets::generate(self.0.0.key.bytes(), self.0.name(), now_ms());
-        self.store(&generated, "IGNORE")?;
-        // When another process inserted first, its secret is the stored one.
-        self.load()?.ok_or_else(|| Error::state(format!("connection `{}`: no webhook secret", self.0.name())))
+        // When another process generated one first, that one counts.
+        self.change(|known| known.unwrap_or_else(|| self.generate()))
     }
 
     /// Generates another secret; the previous one stays valid for `grace`.
     pub fn rotate(&self, grace: Duration) -> Result<UrlSecrets> {
-        let mut secrets = self.secrets()?;
-        secrets.rotate(self.0.0.key.bytes(), self.0.name(), now_ms(), grace);
-        self.store(&secrets, "REPLACE")?;
-        Ok(secrets)
+        self.change(|known| {
+            let mut secrets = known.unwrap_or_else(|| self.generate());
+            secrets.rotate(self.0.0.key.bytes(), self.0.name(), now_ms(), grace);
+            secrets
+        })
+    }
+
+    fn generate(&self) -> UrlSecrets {
+        UrlSecrets::generate(self.0.0.key.bytes(), self.0.name(), now_ms())
     }
 
     /// The secret, hidden from all output: the redactor learns it.
@@ -109,33 +122,55 @@ impl WebhookUrl<'_> {
 
     /// Records that a server has the connection, from this file.
     pub fn set_served(&self, file: &Path) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO served VALUES (1, ?1, NULL)";
-        self.0.execute(sql, params![file.to_string_lossy()]).map(drop)
+        let served = Served { file: file.to_owned(), removed_at_ms: None };
+        self.update(Item::Served, |_| Some(served.clone())).map(drop)
     }
 
     /// Records that the connection was removed; [`Self::set_served`] undoes it.
     pub fn set_removed(&self) -> Result<()> {
-        let sql = "UPDATE served SET removed_at_ms = coalesce(removed_at_ms, ?1)";
-        self.0.execute(sql, params![now_ms().cast_signed()]).map(drop)
+        let removed = |served: Option<Served>| {
+            served.map(|served| Served { removed_at_ms: served.removed_at_ms.or(Some(now_ms())), ..served })
+        };
+        self.update(Item::Served, removed).map(drop)
     }
 
     fn stored(&self) -> Result<Option<StoredWebhookUrl>> {
         let Some(secrets) = self.load()? else { return Ok(None) };
-        let sql = "SELECT file, removed_at_ms IS NOT NULL FROM served";
-        let served: Option<(String, bool)> = self.0.row(sql, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let is_removed = served.as_ref().is_some_and(|(_, is_removed)| *is_removed);
-        let file = served.map(|(file, _)| PathBuf::from(file));
+        let served: Option<Served> = self.read(Item::Served)?;
+        let is_removed = served.as_ref().is_some_and(|served| served.removed_at_ms.is_some());
+        let file = served.map(|served| served.file);
         Ok(Some(StoredWebhookUrl { name: self.0.name().to_owned(), secrets, file, is_removed }))
     }
 
     fn load(&self) -> Result<Option<UrlSecrets>> {
-        let text: Option<String> = self.0.value("SELECT secrets FROM webhook_url")?;
-        text.map(|text| serde_json::from_str(&text).map_err(|error| self.0.failed(&error))).transpose()
+        self.read(Item::WebhookUrl)
     }
 
-    fn store(&self, secrets: &UrlSecrets, conflict: &str) -> Result<()> {
-        let text = serde_json::to_string(secrets).map_err(|error| self.0.failed(&error))?;
-        let sql = format!("INSERT OR {conflict} INTO webhook_url VALUES (1, ?1)");
-        self.0.execute(&sql, params![text]).map(drop)
+    /// Replaces the secrets by the result of `change`.
+    fn change(&self, change: impl Fn(Option<UrlSecrets>) -> UrlSecrets) -> Result<UrlSecrets> {
+        let changed = self.update(Item::WebhookUrl, |known| Some(change(known)))?;
+        changed.ok_or_else(|| Error::state(format!("connection `{}`: no webhook secret", self.0.name())))
+    }
+
+    fn read<T: DeserializeOwned>(&self, item: Item) -> Result<Option<T>> {
+        self.parse(self.0.0.items.load(item)?.value.as_deref())
+    }
+
+    fn parse<T: DeserializeOwned>(&self, value: Option<&[u8]>) -> Result<Option<T>> {
+        value.map(|value| serde_json::from_slice(value).map_err(|error| self.0.failed(&error))).transpose()
+    }
+
+    /// Replaces an item; none keeps it as it is.
+    fn update<T: Serialize + DeserializeOwned>(
+        &self,
+        item: Item,
+        change: impl Fn(Option<T>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let stored = self.0.update(item, |value| {
+            let Some(changed) = change(self.parse(value)?) else { return Ok(Change::Keep) };
+            let value = serde_json::to_vec(&changed).map_err(|error| self.0.failed(&error))?;
+            Ok(Change::To(Some(value)))
+        });
+        self.parse(stored?.value.as_deref())
     }
 }

@@ -1,5 +1,6 @@
 //! Runs the real binary with the tiny connector of `tests/guests`.
 
+mod api;
 mod boundary;
 mod cli;
 mod commands;

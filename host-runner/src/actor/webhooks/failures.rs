@@ -1,5 +1,7 @@
 //! Deliveries that failed: retried, taken again one by one, or given up, as [`crate::policy`] says.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{Queue, blocking};
@@ -93,10 +95,10 @@ impl Queue {
         cause: Cause,
         error: &Error,
     ) -> Result<()> {
-        let (journal, name) = (self.journal.clone(), self.name.clone());
+        let consumer = Arc::clone(&self.consumer);
         let (attempts, first_failed_at_ms) = self.waiting.attempts(seq, now_ms());
         let failure = Failure::of(cause, error, attempts, first_failed_at_ms);
-        let evicted = blocking(move || journal.give_up(&name, seq, failure)).await?;
+        let evicted = blocking(move || consumer.give_up(seq, failure)).await?;
         let (cause, kind) = (cause.name(), error.kind);
         tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
         core.meters.failed(error);

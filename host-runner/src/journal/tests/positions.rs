@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{append, bodies, delivery, open, open_with, pending, raw};
-use crate::journal::limits::KEPT_AGE;
+use crate::journal::database::note_opening;
+use crate::journal::limits::{KEPT_AGE, OPENINGS_MAX};
 use crate::journal::{Journal, JournalLimits, Position};
 use crate::sinks::InboxPosition;
 
@@ -251,4 +252,52 @@ async fn a_renamed_connections_records_are_moved_in_order_and_a_removed_ones_del
     assert_eq!(journal.clear_connection("new").expect("cleared"), count + 1);
     let depth = journal.depth("new").expect("depth");
     assert_eq!((depth.count, depth.bytes, depth.dead), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_crashes_at_every_start_does_not_make_the_journal_forget_a_position() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let first = applied(&journal, &["1"]).await;
+    drop(journal);
+    // What an opening leaves of a process that is killed.
+    let crash = || {
+        let database = raw(folder.path());
+        database.execute_batch("BEGIN").expect("begun");
+        for _ in 0..OPENINGS_MAX + 100 {
+            note_opening(&database).expect("noted");
+        }
+        database.execute_batch("COMMIT").expect("committed");
+    };
+    crash();
+    let (journal, _) = open(folder.path());
+    assert_eq!(resumed(&journal, Some(&first)), (vec![], false), "its delivery is not applied again");
+    let second = applied(&journal, &["2"]).await;
+    drop(journal);
+    crash();
+    let (journal, _) = open(folder.path());
+    let count = "SELECT count(*) FROM openings";
+    let openings: i64 = raw(folder.path()).query_row(count, [], |row| row.get(0)).expect("counted");
+    assert!(openings <= OPENINGS_MAX.cast_signed() + 1, "{openings}");
+    assert_eq!(resumed(&journal, Some(&second)), (vec![], false));
+    assert_eq!(resumed(&journal, Some(&first)), (vec!["2".to_owned()], false));
+}
+
+#[tokio::test]
+async fn of_openings_with_deliveries_the_oldest_is_forgotten_and_its_deliveries_are_applied_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let first = applied(&journal, &["1"]).await;
+    drop(journal);
+    let database = raw(folder.path());
+    database.execute_batch("BEGIN").expect("begun");
+    for _ in 0..=OPENINGS_MAX {
+        note_opening(&database).expect("noted");
+        let one = "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'deliveries'";
+        database.execute(one, []).expect("a number was used");
+    }
+    database.execute_batch("COMMIT").expect("committed");
+    drop(database);
+    let (journal, _) = open(folder.path());
+    assert_eq!(resumed(&journal, Some(&first)), (vec!["1".to_owned()], true));
 }

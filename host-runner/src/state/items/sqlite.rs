@@ -1,0 +1,79 @@
+//! The values of a connection in a SQLite file that is open during one statement, so that connections cost
+//! neither file descriptors nor memory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection as Database, OpenFlags, OptionalExtension, params};
+
+use super::{Item, StateStore, Stored};
+use crate::error::{Error, Result};
+
+/// How long a statement waits for another process that holds the file, for example a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS items (
+        name TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        value BLOB
+    ) WITHOUT ROWID;";
+const LOAD: &str = "SELECT value, revision FROM items WHERE name = ?1";
+const INSERT: &str = "
+    INSERT INTO items (name, value, revision) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const REPLACE: &str = "UPDATE items SET value = ?2, revision = ?3 WHERE name = ?1 AND revision = ?4";
+
+/// See the file's header.
+pub(in crate::state) struct SqliteStore {
+    connection: String,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    /// Creates the file if it is missing.
+    pub(in crate::state) fn open(path: PathBuf, connection: &str) -> Result<Self> {
+        let create = || -> rusqlite::Result<()> {
+            let database = open(&path, OpenFlags::default())?;
+            // One file, and no others while it is open. Rows are few: readers do not wait for long.
+            database.pragma_update(None, "journal_mode", "DELETE")?;
+            database.execute_batch(TABLES)
+        };
+        create().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
+        Ok(Self { connection: connection.to_owned(), path })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
+        let work = || work(&open(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?);
+        work().map_err(|error| {
+            Error::state(format!("connection `{}`: its state cannot be used: {error}", self.connection))
+        })
+    }
+}
+
+impl StateStore for SqliteStore {
+    fn load(&self, item: Item) -> Result<Stored> {
+        self.with(|database| {
+            let stored = database.query_row(LOAD, [item.name()], |row| {
+                Ok(Stored { value: row.get(0)?, revision: row.get::<_, i64>(1)?.cast_unsigned() })
+            });
+            Ok(stored.optional()?.unwrap_or_default())
+        })
+    }
+
+    fn store(&self, item: Item, value: Option<&[u8]>, expected: u64, above: u64) -> Result<Option<u64>> {
+        let revision = expected.max(above).saturating_add(1);
+        let (new, old) = (revision.cast_signed(), expected.cast_signed());
+        let changed = self.with(|database| match expected {
+            0 => database.execute(INSERT, params![item.name(), value, new]),
+            _ => database.execute(REPLACE, params![item.name(), value, new, old]),
+        })?;
+        Ok((changed == 1).then_some(revision))
+    }
+}
+
+fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Database> {
+    let database = Database::open_with_flags(path, flags)?;
+    database.busy_timeout(BUSY_TIMEOUT)?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    Ok(database)
+}

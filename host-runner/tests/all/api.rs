@@ -1,0 +1,157 @@
+//! The server API as `docs/operating.md` has it, and dead letters with a server, without one and without a
+//! journal.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use serde_json::{Value, json};
+
+use crate::serve::{Server, event, eventually, later, until_read};
+use crate::support::{FILE, Place, SECRET};
+
+/// Sends a request as curl does; status and answer.
+fn api(place: &Place, method: &str, target: &str, body: &str) -> (u16, Value) {
+    let mut stream = UnixStream::connect(place.path("data/serve.sock")).expect("connected");
+    write!(
+        stream,
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+}
+
+#[test]
+fn a_server_answers_http_on_its_socket_as_the_command_line_does() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    until_read(&server);
+    let post = |kind: &str, body: &str| api(&place, "POST", &format!("/connections/tiny/{kind}"), body);
+    assert_eq!(api(&place, "GET", "/connections", ""), (200, json!({ "connections": ["tiny"] })));
+    assert_eq!(api(&place, "GET", "/health", "").1["connections"][0]["connection"], "tiny");
+    let grant = json!({ "grant": "{\"code\": \"good-code\"}" }).to_string();
+    assert_eq!(post("authorize", &grant), (200, Value::Null));
+    assert_eq!(post("check", "").1, place.json(&["check"], 0)["items"]);
+    assert_eq!(post("discover", "").1, place.json(&["discover"], 0)["tables"]);
+    let (status, counts) = post("count", "{\"tables\": [\"Things\"]}");
+    assert_eq!((status, &counts[0]["rows"]), (200, &json!(3)));
+    assert_eq!(post("count", "{}").1.as_array().map(Vec::len), Some(2));
+    let echo = json!({ "name": "echo", "arguments": "{\"a\": 1}" }).to_string();
+    assert_eq!(post("invoke", &echo).1, place.json(&["invoke", "echo", "{\"a\": 1}"], 0));
+    assert_eq!(post("state", "{}").1["authorized"], json!(true));
+    assert_eq!(post("reset", "{\"tables\": [\"things\"]}"), (200, json!(["things"])));
+    let public = json!({ "public_url": format!("http://{}", server.address) }).to_string();
+    assert_eq!(post("subscribe", &public), (200, Value::Null));
+    assert_eq!(post("rotate-url", "{\"grace_ms\": 0}"), (200, json!("renewing")));
+    assert_eq!(post("unsubscribe", ""), (200, Value::Null));
+    assert_eq!(post("forget-session", ""), (200, json!(true)));
+
+    let error = |answer: (u16, Value)| (answer.0, answer.1["error"]["kind"].clone());
+    assert_eq!(error(post("check", "nonsense")), (400, json!("config")));
+    assert_eq!(error(post("explode", "")), (404, json!("not-found")));
+    assert_eq!(error(post("reset", "{\"tables\": [\"nothing\"]}")), (404, json!("not-found")));
+    assert_eq!(error(api(&place, "GET", "/", "")), (404, json!("not-found")));
+    let (status, other) = api(&place, "POST", "/connections/other/check", "");
+    assert_eq!((status, &other["error"]["code"]), (404, &json!("not-open")));
+    let large = "x".repeat((1 << 20) + 1);
+    assert_eq!(error(post("check", &large)), (400, json!("config")));
+    let leak = json!({ "name": "echo", "arguments": json!({ "a": SECRET }).to_string() }).to_string();
+    assert!(!post("invoke", &leak).1.to_string().contains(SECRET));
+    server.stop();
+    assert!(!place.path("data/serve.sock").exists(), "a socket is left");
+}
+
+#[test]
+fn a_client_that_is_silent_or_leaves_delays_nobody() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    let connect = || UnixStream::connect(place.path("data/serve.sock")).expect("connected");
+    let _silent: Vec<_> = (0..20).map(|_| connect()).collect();
+    for _ in 0..20 {
+        let mut leaves = connect();
+        leaves
+            .write_all(b"POST /connections/tiny/check HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+            .expect("sent");
+    }
+    place.expect(&["state", "show"], 0);
+    server.stop();
+}
+
+/// Two dead letters.
+fn with_dead_letters(place: &Place) -> Server {
+    let server = Server::start(place);
+    until_read(&server);
+    server.deliver(place, &json!("nonsense"));
+    server.deliver(place, &json!("rubbish"));
+    eventually("two dead letters", || server.metric("dead_letters{") == Some(2.0));
+    server
+}
+
+/// Requests that change nothing; `other.toml` has another connection.
+const QUESTIONS: [(&str, &[&str], i32); 6] = [
+    (FILE, &["dead-letters", "list"], 0),
+    (FILE, &["dead-letters", "show", "1"], 0),
+    (FILE, &["dead-letters", "show", "9"], 6),
+    ("other.toml", &["dead-letters", "list"], 0),
+    ("other.toml", &["dead-letters", "show", "1"], 6),
+    ("other.toml", &["dead-letters", "drop", "1"], 6),
+];
+
+#[test]
+fn dead_letters_are_the_same_with_and_without_a_server() {
+    let place = Place::new("rows = 3");
+    let file = std::fs::read_to_string(place.path(FILE)).expect("read");
+    std::fs::write(place.path("other.toml"), file.replace("\"tiny\"", "\"other\"")).expect("written");
+    let server = with_dead_letters(&place);
+    let ask = |(file, arguments, code): &(&str, &[&str], i32)| {
+        let plain = place.expect_of(file, arguments, *code);
+        let json = place.expect_of(file, &[*arguments, &["--json"]].concat(), *code);
+        (plain.stdout, plain.stderr, json.stdout)
+    };
+    let served: Vec<_> = QUESTIONS.iter().map(ask).collect();
+    assert_eq!(place.json(&["dead-letters", "replay", "1"], 0), json!({ "replayed": [1] }));
+    eventually("its next failure", || {
+        let list = api(&place, "GET", "/dead-letters?connection=tiny", "").1;
+        list["dead_letters"].as_array().is_some_and(|all| all.len() == 2 && all[1]["id"] == 3)
+    });
+    let (status, shown) = api(&place, "GET", "/dead-letters/3", "");
+    assert_eq!((status, &shown["cause"], &shown["body"]), (200, &json!("refused"), &json!("\"nonsense\"")));
+    assert_eq!(api(&place, "POST", "/dead-letters/drop", "{\"ids\": [3]}"), (200, json!({ "dropped": [3] })));
+    assert_eq!(api(&place, "POST", "/dead-letters/drop", "{}").0, 400);
+    server.stop();
+    let alone: Vec<_> = QUESTIONS.iter().map(ask).collect();
+    for ((served, alone), question) in served.iter().zip(&alone).zip(&QUESTIONS).skip(2) {
+        assert_eq!(served, alone, "{question:?}");
+    }
+    assert_eq!(place.json(&["dead-letters", "show", "2"], 0)["body"], "\"rubbish\"");
+    let server = Server::start(&place);
+    let all = place.json(&["dead-letters", "drop", "--all"], 0);
+    server.stop();
+    assert_eq!(all, json!({ "dropped": [2] }));
+}
+
+#[test]
+fn without_a_journal_every_command_answers_in_the_same_shape() {
+    let place = Place::new("");
+    for (arguments, code, answer) in [
+        (&["dead-letters", "list"][..], 0, json!({ "dead_letters": [] })),
+        (&["dead-letters", "replay", "--all"], 0, json!({ "replayed": [] })),
+        (&["dead-letters", "drop", "--all"], 0, json!({ "dropped": [] })),
+        (&["dead-letters", "clear", "gone"], 0, json!({ "records": 0 })),
+    ] {
+        assert_eq!(place.json(arguments, code), answer, "{arguments:?}");
+    }
+    place.expect(&["dead-letters", "show", "1"], 6);
+    place.expect(&["dead-letters", "replay", "1"], 6);
+    assert!(!place.path("data/journal.db").exists(), "a journal was created");
+    // One that a server used is empty afterwards, and the answers are the same.
+    let server = Server::start(&place);
+    server.deliver(&place, &event("things", "9", "create", later()));
+    server.stop();
+    assert_eq!(place.json(&["dead-letters", "drop", "--all"], 0), json!({ "dropped": [] }));
+}
