@@ -259,11 +259,11 @@ impl<'a> Actor<'a> {
 
     /// Waits for a delivery, a command, a stop, or the time at which something is due.
     async fn wait(&mut self) -> Result<(), Stopped> {
+        self.core.connection.sandbox.unreserve();
         self.settle().await?;
         if let Some(queue) = &mut self.queue {
             queue.settle().await;
         }
-        self.core.connection.sandbox.unreserve();
         let now = Instant::now();
         let takes_deliveries = self.queue.as_ref().is_some_and(Queue::is_resumed);
         let queue = self.queue.as_ref().filter(|_| takes_deliveries).and_then(|queue| queue.due(now));

@@ -114,6 +114,11 @@ impl ConnectionStore {
         stamp(&self.0.folder.join("state.db"))
     }
 
+    /// Fails if a process has the connection. Takes no lease: a server asks for thousands when it starts.
+    pub fn check_free(&self) -> Result<()> {
+        lock(&self.0.folder, self.name()).map(drop)
+    }
+
     /// Locks the connection, under another epoch; fails with the process that holds it.
     pub fn lock(&self) -> Result<LockedStore> {
         let lock = lock(&self.0.folder, self.name())?;

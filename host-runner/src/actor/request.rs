@@ -28,6 +28,7 @@ pub(crate) struct Command {
 impl Actor<'_> {
     /// Executes a request and sends the answer.
     pub(super) async fn answer(&mut self, command: Command) -> Result<(), Stopped> {
+        self.core.connection.sandbox.unreserve();
         self.settle().await?;
         let answer = self.execute(&command.request).await?;
         // The counters show every failure of the source.

@@ -80,7 +80,7 @@ limits! {
     SUBSCRIPTION = bytes("subscription", 256 * KIB,
         "sealed and stored, and passed with every delivery");
     ANSWER = bytes("answer", 8 * MIB,
-        "printed or sent through the control socket");
+        "printed or sent through the server API");
     CURSOR = bytes("cursor", 4 * MIB,
         "committed with every batch; may note tens of thousands of rows that an overlap shows again");
     TABLES = count("tables", 1_000,

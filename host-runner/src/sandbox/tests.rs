@@ -45,6 +45,27 @@ async fn a_reservation_is_for_a_read_and_no_other_call_uses_or_waits_for_it() {
 }
 
 #[tokio::test]
+async fn discoveries_that_hang_leave_a_permit_to_other_calls() {
+    // Three of four permits may be held by reads, and a discovery is one.
+    let (engine, folder) = (SharedEngine::new(4), tempfile::tempdir().expect("a folder"));
+    let mut hanging = Vec::new();
+    for name in ["a", "b", "c"] {
+        let mut one = open(&engine, folder.path(), name).await.sandbox;
+        one.reserve_read().await.expect("free");
+        hanging.push(one);
+    }
+    let mut other = open(&engine, folder.path(), "other").await.sandbox;
+    tokio::select! {
+        biased;
+        discovered = other.discover() => panic!("{discovered:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    echo(&mut other).await;
+    hanging.clear();
+    other.discover().await.expect("discovered");
+}
+
+#[tokio::test]
 async fn no_permit_is_held_while_a_session_cannot_be_stored() {
     let (engine, folder) = (SharedEngine::new(1), tempfile::tempdir().expect("a folder"));
     let mut one = open(&engine, folder.path(), "one").await.sandbox;

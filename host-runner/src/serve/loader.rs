@@ -121,7 +121,7 @@ impl Loader {
         let store = self.store(name)?;
         if must_be_free {
             // The supervisor takes it again and keeps it.
-            store.lock()?;
+            store.check_free()?;
         }
         let secrets = store.webhook_url().secrets()?;
         let revealed = store.webhook_url().secret();
