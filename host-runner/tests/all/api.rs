@@ -50,7 +50,7 @@ fn a_server_answers_http_on_its_socket_as_the_command_line_does() {
     assert_eq!(post("subscribe", &public), (200, Value::Null));
     assert_eq!(post("rotate-url", "{\"grace_ms\": 0}"), (200, json!("renewing")));
     assert_eq!(post("unsubscribe", ""), (200, Value::Null));
-    assert_eq!(post("forget-session", ""), (200, json!(true)));
+    assert_eq!(post("delete-session", ""), (200, json!(true)));
 
     let error = |answer: (u16, Value)| (answer.0, answer.1["error"]["kind"].clone());
     assert_eq!(error(post("check", "nonsense")), (400, json!("config")));

@@ -1,16 +1,12 @@
 //! The command line's side of the server API.
 
-use std::error::Error as _;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::route::{NOT_OPEN, Route};
@@ -69,6 +65,8 @@ pub(crate) async fn is_served(data: &Path, name: &str) -> bool {
     names["connections"].as_array().is_some_and(|names| names.iter().any(|one| one == name))
 }
 
+/// One request on one stream, written by hand: only then it is known whether the server has read it. Without a
+/// reader the write fails, or the answer is a reset.
 async fn exchange(data: &Path, route: &Route) -> Result<Answer, Failed> {
     let (method, path, body) = match route.parts() {
         Ok(parts) => parts,
@@ -79,28 +77,21 @@ async fn exchange(data: &Path, route: &Route) -> Result<Answer, Failed> {
         stream.set_nonblocking(true)?;
         UnixStream::from_std(stream)
     });
-    let stream = connected.map_err(|_| Failed::NoServer)?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let driving = tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", "localhost")
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body)));
-    let request = match request {
-        Ok(request) => request,
-        Err(error) => return Ok(Err(Error::host(format!("a request is not HTTP: {error}")))),
+    let mut stream = connected.map_err(|_| Failed::NoServer)?;
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.map_err(|error| failed(&error))?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.map_err(|error| failed(&error))?;
+    let Some((status, body)) = parts_of(&answer) else {
+        return Err(Failed::Unanswered("stopped without an answer".to_owned()));
     };
-    let answer = sender.send_request(request).await.map_err(failed)?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await.map_err(failed)?.to_bytes();
-    driving.abort();
-    let mut answer: Value = match serde_json::from_slice(&body) {
-        Ok(answer) => answer,
-        Err(error) => return Err(Failed::Unanswered(format!("answers {status} without JSON: {error}"))),
-    };
-    if status == StatusCode::OK {
+    let mut answer: Value = serde_json::from_slice(body)
+        .map_err(|error| Failed::Unanswered(format!("answers {status} without JSON: {error}")))?;
+    if status == StatusCode::OK.as_u16() {
         return Ok(Ok(answer));
     }
     match serde_json::from_value(answer["error"].take()) {
@@ -109,20 +100,24 @@ async fn exchange(data: &Path, route: &Route) -> Result<Answer, Failed> {
     }
 }
 
-/// After a server has read a whole request, a client sees the end of the stream; before, a reset.
-fn failed(error: hyper::Error) -> Failed {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && matches!(io.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
-        {
-            return Failed::Unread;
-        }
-        source = cause.source();
-    }
-    match error.is_incomplete_message() {
-        true => Failed::Unanswered("stopped without an answer".to_owned()),
-        false => Failed::Unanswered(error.to_string()),
+/// Status and body of a whole answer.
+fn parts_of(answer: &[u8]) -> Option<(u16, &[u8])> {
+    const END: &[u8] = b"\r\n\r\n";
+    let end = answer.windows(END.len()).position(|window| window == END)?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let body = &answer[end + END.len()..];
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let length = lines.filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    (length? == body.len()).then_some((status, body))
+}
+
+fn failed(error: &std::io::Error) -> Failed {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Failed::Unread,
+        _ => Failed::Unanswered(error.to_string()),
     }
 }
 
@@ -138,7 +133,7 @@ fn unanswered(route: &Route, why: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{Read, Write};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::Path;
     use std::time::Duration;
@@ -166,11 +161,14 @@ mod tests {
         request(data, &Route::Connection("acme".into(), Request::Check), within).await
     }
 
-    /// Accepts a client and reads its request.
+    /// Accepts a client and reads its request, whose body is an empty object.
     fn read(listener: &UnixListener) -> UnixStream {
-        let (stream, _) = listener.accept().expect("a client");
-        let lines = BufReader::new(&stream).lines().map(|line| line.expect("a line"));
-        assert!(lines.take_while(|line| !line.is_empty()).count() > 0);
+        let (mut stream, _) = listener.accept().expect("a client");
+        let (mut request, mut byte) = (Vec::new(), [0]);
+        while !request.ends_with(b"{}") {
+            stream.read_exact(&mut byte).expect("a request");
+            request.extend(byte);
+        }
         stream
     }
 

@@ -189,7 +189,7 @@ mod tests {
             Request::Invoke { name: String::new(), arguments: String::new() },
             Request::State,
             Request::Reset { tables: Vec::new() },
-            Request::ForgetSession,
+            Request::DeleteSession,
             Request::Subscribe { public_url: String::new() },
             Request::Unsubscribe,
             Request::RotateUrl { grace_ms: 0 },
