@@ -6,6 +6,7 @@
 
 mod build;
 mod lint;
+mod node;
 mod python;
 mod test;
 mod tidy;
