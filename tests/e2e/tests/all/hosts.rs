@@ -1,5 +1,5 @@
-//! The same artifact in other hosts: PyPI `wasmtime` and npm `jco-transpile`, WASI HTTP and the contract;
-//! nothing of ours.
+//! The same artifact in other hosts: PyPI `wasmtime` and npm `jco-transpile`, WASI HTTP and the contract,
+//! nothing of ours; and in the example of a program that embeds the runner's sandbox.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use desk_simulator::{GRANT_CODE, Options};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::compare::{TABLES, read_log, truth};
 use crate::support::http::request;
@@ -63,6 +63,8 @@ fn node_program() -> PathBuf {
 enum Host {
     Python,
     Node,
+    /// `host-runner/examples/embed.rs`.
+    Embedding,
 }
 
 impl Host {
@@ -80,6 +82,7 @@ impl Host {
                 command.arg(node_program());
                 command
             }
+            Host::Embedding => Command::new(binaries::embed()),
         };
         command.arg(binaries::zoho_desk()).arg("config.json").args(arguments);
         // Nothing is written into the workspace.
@@ -112,13 +115,27 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text is expected: {value}")).to_owned()
 }
 
+/// A change from a webhook has no wrong member; not every one has all members.
+#[track_caller]
+fn has_the_members_of(change: &Value, row: Option<&Map<String, Value>>) {
+    let members = change["after"].as_object().into_iter().flatten();
+    let differing = members.filter(|(name, value)| row.and_then(|row| row.get(*name)) != Some(*value));
+    assert_eq!(differing.collect::<Vec<_>>(), [], "{change}");
+    assert_eq!(change["after"].is_null(), row.is_none(), "{change}");
+}
+
 /// Reads every table with the runner and with another host, and compares.
 fn reads_the_rows_that_the_runner_reads(host: Host) {
     let options = Options { sizes: sizes(420), grant_code_reusable: true, ..Options::default() };
     let setup = Setup::with(options, ConnectionFile::jsonl);
     setup.authorize();
     setup.sync();
-    let run = host.run(&setup, &config(&setup), &["--code", GRANT_CODE, "--max-changes", "150"]).exits(0);
+    let address = setup.simulator.url().replace("http://", "");
+    let arguments: &[&str] = match host {
+        Host::Python | Host::Node => &["--code", GRANT_CODE, "--max-changes", "150"],
+        Host::Embedding => &[GRANT_CODE, &address],
+    };
+    let run = host.run(&setup, &config(&setup), arguments).exits(0);
     let mut tables: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     let (mut count, mut rows) = (0, 0);
     for line in lines(&run) {
@@ -199,12 +216,31 @@ fn a_node_host_receives_webhooks() {
         let change = changes.iter().find(|change| change["key"]["id"] == **id);
         let change = change.unwrap_or_else(|| panic!("no change of {id}\n{run}"));
         assert_eq!(change["operation"], operation, "{change}");
-        // Not every event has all members of a row.
-        let members = change["after"].as_object().into_iter().flatten();
-        let differing =
-            members.filter(|(name, value)| truth[id].as_ref().and_then(|row| row.get(*name)) != Some(*value));
-        assert_eq!(differing.collect::<Vec<_>>(), [], "{id}");
-        assert_eq!(change["after"].is_null(), truth[id].is_none(), "{id}");
+        has_the_members_of(change, truth[id].as_ref());
     }
     assert_eq!(hooks(), none, "unsubscribed");
+}
+
+#[test]
+fn a_program_that_embeds_the_sandbox_reads_the_rows_that_the_runner_reads() {
+    reads_the_rows_that_the_runner_reads(Host::Embedding);
+}
+
+#[test]
+fn a_program_that_embeds_the_sandbox_receives_a_delivery_and_is_bound_by_its_egress_policy() {
+    let setup = Setup::new(Options { sizes: sizes(5), grant_code_reusable: true, ..Options::default() });
+    let tickets = truth(&setup.simulator, "tickets", true);
+    let (id, row) = tickets.first_key_value().expect("a ticket");
+    let organization = &setup.simulator.options().organization_id;
+    let event = json!({"eventType": "Ticket_Update", "payload": {"id": id}, "orgId": organization});
+    setup.write("delivery.json", &json!([event]).to_string());
+    let address = setup.simulator.url().replace("http://", "");
+    let run = Host::Embedding.run(&setup, &config(&setup), &[GRANT_CODE, &address, "delivery.json"]).exits(0);
+    let changes: Vec<Value> = lines(&run).filter_map(|line| line.get("change").cloned()).collect();
+    assert_eq!(changes.len(), 1, "{run}");
+    has_the_members_of(&changes[0], row.as_ref());
+    assert!(changes[0]["after"]["subject"].is_string(), "the record is read by its id\n{run}");
+
+    let run = Host::Embedding.run(&setup, &config(&setup), &[GRANT_CODE, "localhost:1"]).exits(1);
+    assert!(run.stderr.contains("private address") || run.stderr.contains("egress"), "{run}");
 }
