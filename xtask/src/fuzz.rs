@@ -1,7 +1,7 @@
 //! libFuzzer on the targets of `tests/fuzz`, with the stable compiler.
 //!
 //! The crates of the workspace are compiled with counters for libFuzzer: for each of them cargo runs this
-//! program instead of rustc. Dependencies are those of every other build, without counters.
+//! program instead of rustc. Dependencies have none.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ const COVERAGE: [&str; 6] = [
 
 /// The crate with libFuzzer's sources.
 const CRATE: &str = "libfuzzer-sys";
+
+/// A folder in memory.
+const MEMORY: &str = "/dev/shm";
 
 /// The longest time for one input, and the most memory.
 const LIMITS: [&str; 2] = ["-timeout=10", "-rss_limit_mb=2048"];
@@ -78,15 +81,19 @@ fn build() -> Result<(), String> {
     libfuzzer()?;
     let mut cargo = tools::cargo();
     cargo.env("RUSTC_WORKSPACE_WRAPPER", tools::copy_of_this_program(NAME)?);
-    // The whole workspace with the features of tests, as in `cargo xtask test`, so that dependencies are not
-    // compiled again.
+    cargo.env("CARGO_TARGET_DIR", folder());
     cargo.args(["build", "--release", "--workspace", "--features", "fuzz/libfuzzer", "--example", "fuzz"]);
     tools::run(&mut cargo)
 }
 
+/// A target folder of its own: the library of the connector has the same file name with and without counters.
+fn folder() -> PathBuf {
+    tools::root().join("target/fuzz")
+}
+
 /// libFuzzer, compiled.
 fn library() -> PathBuf {
-    tools::target().join("fuzz/libfuzzer.a")
+    folder().join("libfuzzer.a")
 }
 
 /// Compiles libFuzzer from the sources in the crate `libfuzzer-sys`, once.
@@ -96,7 +103,7 @@ fn libfuzzer() -> Result<(), String> {
     }
     let sources = vendor::sources(CRATE)?.join("libfuzzer");
     let failed = |error: std::io::Error| format!("{}: {error}", sources.display());
-    let objects = tools::target().join("fuzz/libfuzzer");
+    let objects = folder().join("libfuzzer");
     std::fs::create_dir_all(&objects).map_err(failed)?;
     let mut archive = Command::new("ar");
     archive.arg("crs").arg(library());
@@ -123,14 +130,15 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Fuzzes from the corpus of the tree; further inputs stay in `target/fuzz/TARGET`.
+/// Fuzzes from the corpus of the tree; further inputs stay in `target/fuzz/found/TARGET`.
 fn fuzz(target: &str, seconds: u64) -> Result<(), String> {
-    let found = tools::target().join("fuzz").join(target);
+    let found = folder().join("found").join(target);
     std::fs::create_dir_all(&found).map_err(|error| format!("cannot create {}: {error}", found.display()))?;
     let corpus = Path::new("tests/fuzz/corpus").join(target);
     println!("== {target}: {seconds} s");
-    let mut fuzzer = tools::program("examples/fuzz");
+    let mut fuzzer = Command::new(folder().join("release/examples/fuzz"));
     fuzzer
+        .current_dir(tools::root())
         .env("FUZZ_TARGET", target)
         .args(LIMITS)
         .arg(format!("-max_total_time={seconds}"))
@@ -138,6 +146,10 @@ fn fuzz(target: &str, seconds: u64) -> Result<(), String> {
         .arg("-print_final_stats=1")
         .args(["-verbosity=1", "-max_len=65536"])
         .args([&found, &corpus]);
+    // Files in memory: some targets wait for a disk otherwise.
+    if Path::new(MEMORY).is_dir() {
+        fuzzer.env("TMPDIR", MEMORY);
+    }
     tools::run(&mut fuzzer).map_err(|error| {
         format!("{error}\n\nhint: the input is a file in {}, named crash-… or timeout-…", found.display())
     })

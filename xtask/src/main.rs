@@ -5,7 +5,6 @@
 //! progress visible.
 
 mod build;
-mod deny;
 mod fuzz;
 mod lint;
 mod node;
@@ -29,7 +28,6 @@ Usage: cargo xtask COMMAND
   test                     Check format and language, lint, build, and run every test; CI runs this
   package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
                            target/package]
-  deny                     Check dependencies with cargo-deny, advisories included; installs it at first
   fuzz [TARGET]            Run the fuzzer on the parsers of bytes from outside, one after the other
     --minutes N            in all [default: 5]
   tidy [PATH...]           Check the rules of docs/STYLE.md and docs/GLOSSARY.md [default: the whole tree]
@@ -92,7 +90,6 @@ fn run(arguments: &[String]) -> Result<(), String> {
         ["test"] => test::run(),
         ["package"] => package(&tools::target().join("package")),
         ["package", folder] => package(folder.as_ref()),
-        ["deny"] => deny::run(),
         ["fuzz", ..] => fuzz::run(&words[1..]),
         ["tidy", ..] => tidy::run(&tidy::Options::parse(&arguments[1..])?),
         ["bench", "connections" | "credits" | "read" | "latency" | "ingress" | "sinks", ..] => {

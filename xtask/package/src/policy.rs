@@ -1,5 +1,5 @@
-//! The dependencies against `deny.toml`: licenses, sources, banned crates. `cargo xtask deny` runs
-//! cargo-deny, which also looks for advisories; this check needs nothing but cargo and takes a second.
+//! The dependencies against `deny.toml`: licenses, sources, banned crates. Needs nothing but cargo: compiling
+//! cargo-deny takes many minutes, and its database of advisories a network.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
