@@ -1,7 +1,8 @@
 //! Runs source connectors that are WebAssembly components, sandboxed, into a database.
 //!
 //! Knows a component by the contract in `wit/` only, and no source by name. The modules are listed in reading
-//! order; [`sync`] and [`serve`] are the two ways to run a connection.
+//! order; [`sync`] and [`serve`] are the two ways to run a connection. Another program runs one with
+//! [`embed`].
 //!
 //! The order that must never change: *read → commit rows and cursor together → read again*. For deliveries:
 //! *journal → answer 200 → receive → commit rows and the journal position → acknowledge*.
@@ -37,6 +38,9 @@ pub mod engine;
 pub mod sandbox;
 mod store_data;
 
+// The same for another program.
+pub mod embed;
+
 // Sinks: where rows are committed.
 pub mod sinks;
 
@@ -64,3 +68,6 @@ mod report;
 pub mod serve;
 mod sync;
 pub mod telemetry;
+
+#[doc(hidden)]
+pub mod fuzzing;

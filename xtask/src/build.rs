@@ -49,7 +49,8 @@ fn native(cargo: fn() -> Result<Command, String>, targets: &[&str]) -> Result<()
     Ok(())
 }
 
-fn connector() -> std::path::PathBuf {
+/// The connector's component.
+pub(crate) fn connector() -> std::path::PathBuf {
     tools::release().join("zoho_desk.wasm")
 }
 

@@ -16,25 +16,16 @@ use crate::tools;
 /// Options of Clippy, in the form in which `cargo clippy` passes those after `--`.
 const OPTIONS: &str = "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__";
 
+/// The name of the copy of this program that lints.
+const NAME: &str = "lint-and-rustc";
+
 /// A cargo whose builds fail at a warning of rustc or Clippy.
 pub(crate) fn cargo() -> Result<Command, String> {
-    let mut cargo = tools::cargo();
-    cargo.env("RUSTC_WORKSPACE_WRAPPER", wrapper()?).env("CLIPPY_ARGS", OPTIONS);
-    Ok(cargo)
-}
-
-/// A copy of this program, made once, because the build replaces the original. Its path is part of the names
-/// of the compiled crates, so it is always the same.
-fn wrapper() -> Result<PathBuf, String> {
     static COPY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    COPY.get_or_init(|| {
-        let copy = tools::release().join("lint-and-rustc");
-        let program =
-            std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-        let copied = std::fs::copy(&program, &copy);
-        copied.map(|_| copy.clone()).map_err(|error| format!("cannot write {}: {error}", copy.display()))
-    })
-    .clone()
+    let wrapper = COPY.get_or_init(|| tools::copy_of_this_program(NAME)).clone()?;
+    let mut cargo = tools::cargo();
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", wrapper).env("CLIPPY_ARGS", OPTIONS);
+    Ok(cargo)
 }
 
 /// Whether cargo started this program as its rustc: the first argument is the path of rustc.

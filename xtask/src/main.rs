@@ -5,7 +5,9 @@
 //! progress visible.
 
 mod build;
+mod fuzz;
 mod lint;
+mod node;
 mod python;
 mod test;
 mod tidy;
@@ -24,6 +26,10 @@ Usage: cargo xtask COMMAND
   demo                     Show a whole sync against the bundled simulator, then live changes
     --tickets N            tickets of the simulated organization [default: 2000]
   test                     Check format and language, lint, build, and run every test; CI runs this
+  package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
+                           target/package]
+  fuzz [TARGET]            Run the fuzzer on the parsers of bytes from outside, one after the other
+    --minutes N            in all [default: 5]
   tidy [PATH...]           Check the rules of docs/STYLE.md and docs/GLOSSARY.md [default: the whole tree]
     --list                 print each hit as `file:line: hit`
   bench read               Measure a full snapshot; each benchmark writes its figures into docs/benchmarks.md
@@ -52,7 +58,7 @@ Usage: cargo xtask COMMAND
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if lint::is_rustc(&arguments) {
-        return lint::run(&arguments);
+        return if fuzz::is_wrapper() { fuzz::rustc(&arguments) } else { lint::run(&arguments) };
     }
     if arguments.is_empty() || arguments.iter().any(|one| one == "--help" || one == "-h" || one == "help") {
         print!("{HELP}");
@@ -67,6 +73,11 @@ fn main() -> ExitCode {
     }
 }
 
+fn package(folder: &std::path::Path) -> Result<(), String> {
+    build::programs()?;
+    tools::run(tools::program("package").arg(build::connector()).arg(folder))
+}
+
 fn run(arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
@@ -77,6 +88,9 @@ fn run(arguments: &[String]) -> Result<(), String> {
             tools::run(tools::program("trials").args(arguments))
         }
         ["test"] => test::run(),
+        ["package"] => package(&tools::target().join("package")),
+        ["package", folder] => package(folder.as_ref()),
+        ["fuzz", ..] => fuzz::run(&words[1..]),
         ["tidy", ..] => tidy::run(&tidy::Options::parse(&arguments[1..])?),
         ["bench", "connections" | "credits" | "read" | "latency" | "ingress" | "sinks", ..] => {
             build::everything()?;

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use crate::{build, lint, python, tidy, tools, vendor};
+use crate::{build, lint, node, python, tidy, tools, vendor};
 
 /// Runs each step; the first failure ends it.
 pub(crate) fn run() -> Result<(), String> {
     step("format", || tools::run(tools::cargo().args(["fmt", "--all", "--check"])))?;
     step("tidy", || tidy::run(&tidy::Options::default()))?;
     let python = step("python", python::environment)?;
+    let node = step("node", node::environment)?;
     step("vendored WIT", vendor::check)?;
     step("build and lints", build::everything_linted)?;
     // The same packages and the same wrapper of rustc as in the build: with others cargo compiles again.
@@ -18,7 +19,8 @@ pub(crate) fn run() -> Result<(), String> {
                 .args(["test", "--release", "--workspace", "--no-fail-fast"])
                 .args(targets)
                 .env("E2E_BIN_DIR", tools::release())
-                .env("E2E_PYTHON", &python),
+                .env("E2E_PYTHON", &python)
+                .env("E2E_NODE", &node),
         )
     };
     step("unit tests", || test(&["--lib", "--bins"]))?;

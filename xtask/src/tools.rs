@@ -21,6 +21,15 @@ pub(crate) fn release() -> PathBuf {
     target().join("release")
 }
 
+/// A copy of this program under another name, because a build replaces the original. Its path is a part of
+/// the names of the crates that it compiles, so it is always the same.
+pub(crate) fn copy_of_this_program(name: &str) -> Result<PathBuf, String> {
+    let copy = release().join(name);
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let copied = std::fs::copy(&program, &copy);
+    copied.map(|_| copy.clone()).map_err(|error| format!("cannot write {}: {error}", copy.display()))
+}
+
 /// A built program of the workspace.
 pub(crate) fn program(name: &str) -> Command {
     let mut command = Command::new(release().join(name));

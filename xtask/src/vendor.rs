@@ -52,9 +52,15 @@ fn differing() -> Result<Vec<Package>, String> {
 
 /// The folder of WIT packages in the sources of the locked crate.
 fn source() -> Result<PathBuf, String> {
-    let metadata = tools::output(tools::cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
+    Ok(sources(CRATE)?.join("wit").join("deps"))
+}
+
+/// The folder of the sources of a locked crate.
+pub(crate) fn sources(name: &str) -> Result<PathBuf, String> {
+    let options = ["metadata", "--format-version", "1", "--locked", "--all-features"];
+    let metadata = tools::output(tools::cargo().args(options))?;
     // Finds one path by its text, because this crate has no JSON parser.
-    let folder = format!("/{CRATE}-");
+    let folder = format!("/{name}-");
     metadata
         .split("\"manifest_path\":\"")
         .filter_map(|rest| rest.split_once('"').map(|(path, _)| path))
@@ -62,6 +68,6 @@ fn source() -> Result<PathBuf, String> {
             path.split_once(&folder)
                 .is_some_and(|(_, version)| version.starts_with(|first: char| first.is_ascii_digit()))
         })
-        .map(|manifest| PathBuf::from(manifest).with_file_name("wit").join("deps"))
-        .ok_or_else(|| format!("{CRATE} is not among the dependencies"))
+        .and_then(|manifest| Path::new(manifest).parent().map(Path::to_owned))
+        .ok_or_else(|| format!("{name} is not among the dependencies"))
 }

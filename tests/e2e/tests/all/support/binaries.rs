@@ -42,3 +42,11 @@ pub(crate) fn zoho_desk() -> PathBuf {
 pub(crate) fn tiny_connector() -> PathBuf {
     built("tests/tiny_connector.wasm")
 }
+
+/// The example of a program that embeds the sandbox.
+pub(crate) fn embed() -> PathBuf {
+    let path = folder().join("examples/embed");
+    let build = "cargo build --release --workspace --examples";
+    assert!(path.is_file(), "{} is missing: run `{build}`, or set E2E_BIN_DIR", path.display());
+    path
+}

@@ -1,0 +1,155 @@
+//! The runner's parsers of files, of documents of a component, and of its socket.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use host_runner::change::{Change, ChangeSource, Operation, Table};
+use host_runner::connection::Connection;
+use host_runner::delivery::Delivery;
+use host_runner::describe::Describe;
+use host_runner::fuzzing;
+use host_runner::journal::{Journal, JournalLimits};
+use host_runner::sinks::{Commit, Deletes, KINDS, Load, Progress, SinkKind, SinkSettings, open};
+use tempfile::TempDir;
+
+use super::{parts, text};
+
+/// Deliveries in the journal that is damaged.
+const DELIVERIES: u64 = 20;
+
+fn folder() -> TempDir {
+    TempDir::with_prefix("fuzz-").expect("a folder")
+}
+
+/// A connection file.
+pub(super) fn connection_file(input: &[u8]) {
+    let folder = folder();
+    let path = folder.path().join("a.toml");
+    std::fs::write(&path, input).expect("written");
+    let variable = |name: &str| (name == "SECRET").then(|| "a secret".to_owned());
+    let _error = Connection::load(&path, &variable);
+    let _error = host_runner::connection::name_in(&path, &variable);
+}
+
+/// A `describe` document, and a configuration.
+pub(super) fn describe(input: &[u8]) {
+    let mut parts = parts(input);
+    let Ok(describe) = Describe::parse(&text(parts.next())) else { return };
+    let config = serde_json::from_slice(parts.next().unwrap_or_default()).unwrap_or_default();
+    let _error = describe.targets(&config);
+    for key in describe.keys() {
+        let _parsed = (key.is_secret(), key.group(), key.default(), key.choices(), key.example());
+        let _parsed = (key.title("en"), key.description("zh-CN"));
+    }
+    let _name = describe.table_name("tickets");
+}
+
+/// A line of the control socket.
+pub(super) fn control(input: &[u8]) {
+    fuzzing::control_request(&String::from_utf8_lossy(input));
+}
+
+/// The schema of a table, the key of a row, the row; into every kind of sink.
+pub(super) fn schema(input: &[u8]) {
+    let mut parts = parts(input);
+    let (schema, key, after) = (text(parts.next()), text(parts.next()), text(parts.next()));
+    let Ok(tables) = fuzzing::admitted("things", &["id"], &schema) else { return };
+    for kind in KINDS {
+        let folder = folder();
+        fill(kind, folder.path(), &tables, &key, &after);
+    }
+}
+
+fn settings(kind: &'static SinkKind, folder: &Path) -> SinkSettings {
+    let location = kind.locate(None, folder, "fuzz").expect("a location");
+    SinkSettings { kind, location, deletes: Deletes::Soft, load: Load::Live, owner: "fuzz".to_owned() }
+}
+
+/// Opens a sink, prepares the tables and commits one row. Errors are fine.
+fn fill(kind: &'static SinkKind, folder: &Path, tables: &[Table], key: &str, after: &str) {
+    let Ok(mut sink) = open(&settings(kind, folder)) else { return };
+    if sink.prepare(tables).is_err() {
+        return;
+    }
+    let change = Change {
+        table: "things".to_owned(),
+        operation: Operation::Read,
+        key: key.to_owned(),
+        before: None,
+        after: Some(after.to_owned()),
+        partial: false,
+        source: ChangeSource::Snapshot,
+        source_updated_at_ms: None,
+        as_of_ms: Some(1),
+        id: "1".to_owned(),
+    };
+    let progress = Progress::Table { name: "things", cursor: "{}", generation: None };
+    let _error = sink.commit(&Commit { changes: &[change], progress, as_of_ms: 1, epoch: 0 });
+    let _error = sink.progress();
+}
+
+/// Commit log and first segment of a folder of JSON lines.
+pub(super) fn jsonl(input: &[u8]) {
+    let Some(kind) = SinkKind::named("jsonl") else { return };
+    let folder = folder();
+    let mut parts = parts(input);
+    let rows = folder.path().join("fuzz");
+    std::fs::create_dir_all(rows.join("things")).expect("a folder");
+    std::fs::write(rows.join("_sync_commits.jsonl"), parts.next().unwrap_or_default()).expect("written");
+    std::fs::write(rows.join("things/000001.jsonl"), parts.next().unwrap_or_default()).expect("written");
+    let Ok(tables) = fuzzing::admitted("things", &["id"], r#"{"properties":{"id":{"type":"string"}}}"#)
+    else {
+        return;
+    };
+    fill(kind, folder.path(), &tables, r#"{"id":"1"}"#, r#"{"id":"1"}"#);
+}
+
+/// Damage to the file of a journal: two bytes of a part are the place, in 65,536ths of the file, and the
+/// others the new bytes. A part of one byte cuts the file.
+pub(super) fn journal(input: &[u8]) {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let mut file = intact().to_vec();
+    for part in parts(input) {
+        match part {
+            [high, low, bytes @ ..] => {
+                let at = file.len() * usize::from(u16::from_be_bytes([*high, *low])) / 65_536;
+                file.iter_mut().skip(at).zip(bytes).for_each(|(old, new)| *old = *new);
+            }
+            [cut] => file.truncate(file.len() * usize::from(*cut) / 255),
+            [] => {}
+        }
+    }
+    std::fs::write(&path, file).expect("written");
+    let Ok((journal, _)) = Journal::open(&path, JournalLimits::default()) else { return };
+    let _error = journal.next("fuzz", 0, 100, 1 << 20);
+    let _error = journal.dead_letters(None, 0, 100);
+    let _error = journal.acknowledge("fuzz", 3);
+    let _error = journal.depth("fuzz");
+}
+
+/// The file of a journal with some deliveries.
+fn intact() -> &'static [u8] {
+    static INTACT: OnceLock<Vec<u8>> = OnceLock::new();
+    INTACT.get_or_init(|| {
+        let folder = folder();
+        let path = folder.path().join("journal.db");
+        let (journal, _) = Journal::open(&path, JournalLimits::default()).expect("a journal");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for number in 0..DELIVERIES {
+            runtime.block_on(journal.append("fuzz", delivery(number))).expect("appended");
+        }
+        drop(journal);
+        std::fs::read(&path).expect("the journal")
+    })
+}
+
+fn delivery(number: u64) -> Delivery {
+    Delivery {
+        received_at_ms: number,
+        method: "POST".to_owned(),
+        path_with_query: "/".to_owned(),
+        headers: vec![("content-type".to_owned(), b"application/json".to_vec())],
+        body: format!("[{number}]").into_bytes(),
+    }
+}

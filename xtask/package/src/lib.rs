@@ -1,0 +1,86 @@
+//! What a registry or a customer gets: the component with its contract, description, configuration schema,
+//! bills of materials, checksums, and an OCI image layout. Equal inputs give equal bytes.
+//!
+//! Also the check of the dependencies against `deny.toml`.
+
+mod component;
+mod crates;
+mod oci;
+mod policy;
+mod sbom;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use self::policy::check;
+
+/// The platform of the component.
+const WASM: &str = "wasm32-unknown-unknown";
+/// The file that lists the others, in the format of `sha256sum`.
+const CHECKSUMS: &str = "SHA256SUMS";
+
+/// The workspace folder.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// SHA-256 in hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// JSON as it is written to files.
+fn json(value: &Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
+}
+
+/// Writes the package into a folder, which must be empty or one of an earlier package. Returns name and size
+/// of each file.
+pub fn write(component: &Path, folder: &Path) -> Result<Vec<(String, usize)>> {
+    let component = component::read(component)?;
+    let name = &component.name;
+    let mut files = BTreeMap::new();
+    files.insert(format!("{name}.describe.json"), json(&component.describe));
+    files.insert(format!("{name}.config.schema.json"), json(&component.describe["configuration"]));
+    files.insert(format!("{name}.cdx.json"), json(&sbom::of("zoho-desk", Some(WASM))?));
+    files.insert("host-runner.cdx.json".to_owned(), json(&sbom::of("host-runner", None)?));
+    let wit = root().join("wit");
+    files.insert("wit/source.wit".to_owned(), read(&wit.join("source.wit"))?);
+    for entry in std::fs::read_dir(wit.join("deps")).context("wit/deps")? {
+        let path = entry?.path();
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.insert(format!("wit/deps/{file}"), read(&path)?);
+    }
+    files.extend(oci::layout(&component).into_iter().map(|(file, bytes)| (format!("oci/{file}"), bytes)));
+    files.insert(format!("{name}.wasm"), component.bytes);
+    let checksums: String =
+        files.iter().map(|(file, bytes)| format!("{}  {file}\n", sha256(bytes))).collect();
+    files.insert(CHECKSUMS.to_owned(), checksums.into_bytes());
+
+    clear(folder)?;
+    for (file, bytes) in &files {
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(files.into_iter().map(|(file, bytes)| (file, bytes.len())).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Removes an earlier package; refuses a folder with anything else.
+fn clear(folder: &Path) -> Result<()> {
+    if !folder.exists() || std::fs::read_dir(folder)?.next().is_none() {
+        return Ok(());
+    }
+    if !folder.join(CHECKSUMS).is_file() {
+        bail!("{}: holds other files than a package\n\nhint: name an empty folder", folder.display());
+    }
+    std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
