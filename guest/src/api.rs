@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
-use crate::reader::RecycleBin;
+use crate::reader::{RecycleBin, SharedSearch};
 use crate::session::{Edition, KeySet, Session};
 use crate::transport::{Failure, Method, Request, Response, Transport};
 use crate::url::Origin;
@@ -41,6 +41,8 @@ pub(crate) struct Api<T> {
     edition_asked_ms: Option<u64>,
     /// The recycle bin as last read, for the other tables of the same round.
     pub(crate) recycle_bin: Option<RecycleBin>,
+    /// The search pages as last read, for the other tables of the same round.
+    pub(crate) shared_search: Option<SharedSearch>,
 }
 
 impl<T: Transport> Api<T> {
@@ -52,6 +54,7 @@ impl<T: Transport> Api<T> {
             usage: Usage::default(),
             edition_asked_ms: None,
             recycle_bin: None,
+            shared_search: None,
         }
     }
 

@@ -180,8 +180,12 @@ pub const RECYCLE_BIN_OVERLAP_MS: u64 = 30 * 60 * 1000;
 /// round.
 pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 10 * 60 * 1000;
 
-/// How long one reading of the recycle bin serves the other tables of the same round.
-pub const RECYCLE_BIN_SHARED_MS: u64 = 60 * 1000;
+/// How long one reading of a search or of the recycle bin serves the other tables of the same round: half of
+/// the shortest time between two polls, so that two tables share although they are not polled at the same time.
+pub const SHARED_MS: u64 = SEARCH_WAIT_MS / 2;
+
+/// Search pages that are kept for the other tables of the round, in bytes: some thousand rows.
+pub const SHARED_SEARCH_BYTES_MAX: usize = 16 << 20;
 
 /// Parents in the recycle bin whose children one scan lists at most: two calls each.
 pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;

@@ -9,6 +9,7 @@ mod windows;
 
 mod search;
 mod seen;
+mod shared_search;
 
 mod children;
 mod custom_fields;
@@ -20,6 +21,7 @@ mod output;
 
 pub(crate) use count::count;
 pub(crate) use recycle_bin::RecycleBin;
+pub(crate) use shared_search::SharedSearch;
 
 use output::{Output, Progress};
 

@@ -156,7 +156,7 @@ fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
 fn take<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Result<RecycleBin> {
     let now_ms = api.transport().now_ms();
     let is_usable = |bin: &mut RecycleBin| {
-        let is_recent = now_ms.abs_diff(bin.read_at_ms) <= limits::RECYCLE_BIN_SHARED_MS;
+        let is_recent = now_ms.abs_diff(bin.read_at_ms) <= limits::SHARED_MS;
         is_recent && bin.since_ms <= horizon_ms && !bin.used_by.contains(&table.name)
     };
     let mut bin = match api.recycle_bin.take_if(is_usable) {

@@ -10,7 +10,7 @@ use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::seen::{self, SeenRow};
-use super::{recycle_bin, repeating};
+use super::{recycle_bin, repeating, shared_search};
 use crate::api::{Answer, Api};
 use crate::cursor::{ChildPlace, Search, Window};
 use crate::error::{Error, Kind, Result};
@@ -67,7 +67,9 @@ pub(super) fn step<T: Transport>(
     let host_ms = api.transport().now_ms();
     let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
     let since_ms = search.since_ms;
-    let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
+    let window = search.window.get_or_insert_with(|| {
+        shared_search::open(api, table, (since_ms, now_ms), limits::SHARED_MS)
+    });
     let index = window.cursor_field;
     let Some(&field) = cursor_fields.get(index) else {
         return Ok(close(api, table, cursor_fields, search, out));
@@ -81,7 +83,7 @@ pub(super) fn step<T: Transport>(
             close(api, table, cursor_fields, search, out)
         });
     }
-    let answer = match api.get(&window_path(path, field, window)) {
+    let answer = match shared_search::get(api, table, &window_path(path, field, window)) {
         Ok(answer) => answer,
         // Every search takes modified times; portals differ in which other fields it takes.
         Err(error) if index > 0 && refuses(&error, field) => {
@@ -144,12 +146,14 @@ fn read_page<T: Transport>(
         out.has_moved |= outcome != PageOutcome::Repeating;
         return Ok(outcome);
     };
+    // The window of another table may begin earlier.
+    let own_from_ms = processed.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
     let (selected, foreign): (Vec<NewRow<'_>>, Vec<NewRow<'_>>) = (first..rows.len())
         .map(|at| {
             let (meta, row) = &rows[at];
             NewRow { at, meta, row, seen: SeenRow::new(table, field, window.cursor_field, meta, row) }
         })
-        .filter(|new| new.seen.is_new(processed.seen))
+        .filter(|new| new.seen.is_within(own_from_ms) && new.seen.is_new(processed.seen))
         .partition(|new| api.config().selects(table, new.row));
     // Rows of other departments come first: they may have been moved there.
     let mut is_done = delete(api, table, &foreign, out);
@@ -183,20 +187,6 @@ fn read_page<T: Transport>(
     let is_short = (ids.len() as u64) < PAGE;
     let is_last = is_short && answer.count().is_ok_and(|count| count <= window.offset.from);
     Ok(if is_last { PageOutcome::End } else { outcome })
-}
-
-/// The window from the overlap before `since_ms` to now.
-fn open(since_ms: u64, now_ms: u64) -> Window {
-    let end_ms = now_ms.max(since_ms);
-    Window {
-        from_ms: since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS),
-        to_ms: end_ms,
-        end_ms,
-        created: None,
-        cursor_field: 0,
-        source_now_ms: None,
-        offset: Offset::default(),
-    }
 }
 
 /// Halves a window that holds more rows than a search can page through, and restarts it: by its times, or by
@@ -259,7 +249,15 @@ fn close<T: Transport>(
     }
     let is_supported = |index: &usize| !api.is_unsupported(table.name, cursor_fields[*index].range);
     if let Some(cursor_field) = (window.cursor_field + 1..cursor_fields.len()).find(is_supported) {
-        search.window = Some(Window { cursor_field, source_now_ms, ..open(search.since_ms, end_ms) });
+        let from_ms = search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
+        search.window = Some(Window {
+            from_ms,
+            to_ms: end_ms,
+            created: None,
+            cursor_field,
+            offset: Offset::default(),
+            ..window
+        });
         return Progress::More;
     }
     // The host's clock may be ahead of the source's: changes after the source's time were not read.
