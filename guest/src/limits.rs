@@ -83,6 +83,40 @@ pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
 /// Longest `wait-ms` of a caught-up table, when the day's credits come to an end.
 pub const SEARCH_WAIT_MAX_MS: u64 = 60 * 60 * 1000;
 
+/// Longest `wait-ms` of a table in which nothing changes.
+pub const QUIET_WAIT_MAX_MS: u64 = 20 * 60 * 1000;
+
+/// A table waits for this part of the time in which nothing changed: after twenty quiet minutes longer than
+/// [`SEARCH_WAIT_MS`], after eighty for [`QUIET_WAIT_MAX_MS`].
+pub const QUIET_PART: u64 = 4;
+
+/// Percent of the day's credits, above the reserve, below which snapshots wait: incremental reads are fresher
+/// and cheaper, and go on with them.
+pub const SNAPSHOT_RESERVE_PERCENT: u64 = 10;
+
+/// A day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long a verification that fails is tried again: incremental reading waits for it.
+pub const VERIFICATION_RETRY_MS: u64 = 60 * 60 * 1000;
+
+/// `wait-ms` of a table whose changes signed deliveries bring, while none is missing.
+pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
+
+/// Records of deliveries that are remembered, to compare what polling finds with them.
+pub const DELIVERED_MAX: usize = 10_000;
+
+/// How long a record of a delivery is remembered, and how long a missing one makes polling usual.
+pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
+
+/// How long the credits left are believed, and how long a table waits for new ones: Zoho's day begins at a time
+/// that is not in its answers.
+pub const CREDITS_KNOWN_MS: u64 = 30 * 60 * 1000;
+
+/// The most credits that were left are the day's for this long: an edition may be changed, and each day begins
+/// with all of them.
+pub const DAILY_CREDITS_LIFE_MS: u64 = 48 * 60 * 60 * 1000;
+
 /// Credits that one round of polls of all tables costs when little changes: ten searches and lists.
 pub const ROUND_CREDITS: u64 = 30;
 
@@ -178,11 +212,12 @@ pub const RECYCLE_BIN_OVERLAP_MS: u64 = 30 * 60 * 1000;
 
 /// How much further back than its own last scan a table reads the recycle bin, for the other tables of the
 /// round.
-pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 10 * 60 * 1000;
+pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 60 * 60 * 1000;
 
-/// How long one reading of a search or of the recycle bin serves the other tables of the same round: half of
-/// the shortest time between two polls, so that two tables share although they are not polled at the same time.
-pub const SHARED_MS: u64 = SEARCH_WAIT_MS / 2;
+/// Longest time that one reading of a search or of the recycle bin serves other tables. Otherwise half of the
+/// time since such a table was read last: of two tables that are polled at different times, one is close enough
+/// behind the other.
+pub const SHARED_MAX_MS: u64 = 15 * 60 * 1000;
 
 /// Search pages that are kept for the other tables of the round, in bytes: some thousand rows.
 pub const SHARED_SEARCH_BYTES_MAX: usize = 16 << 20;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::Pace;
+use crate::api::{DailyCredits, Pace};
 use crate::error::{Error, Kind, Result};
 use crate::webhook::Trust;
 
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     /// Calls in flight, while the source takes fewer than its edition allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pace: Option<Pace>,
+    #[serde(skip_serializing_if = "DailyCredits::is_unknown")]
+    pub(crate) daily_credits: DailyCredits,
     /// Optional parameters this portal refused, as `table.parameter`, with the time; not sent again for a
     /// while.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

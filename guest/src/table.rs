@@ -264,6 +264,9 @@ pub(crate) const CREATED: TimeField = TimeField { member: "createdTime", range: 
 pub enum Incremental {
     /// By the search at `path`, once for each of these time fields: a row changed if one of them did.
     Search { path: &'static str, cursor_fields: &'static [TimeField] },
+    /// By the list, sorted by modified time, newest first, until a record was modified before the last poll:
+    /// `every_ms` after it.
+    Sorted { every_ms: u64 },
     /// By another snapshot after this many milliseconds.
     FullRefresh { every_ms: u64 },
 }

@@ -3,7 +3,7 @@
 use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
-use crate::change::{Change, ChangeSource};
+use crate::change::{Change, ChangeSource, Operation};
 use crate::error::{Error, Kind, Result};
 use crate::record::{self, Record};
 use crate::row::{self, RowMeta};
@@ -51,6 +51,18 @@ pub(super) fn read<T: Transport>(
     let counts = (failed, listed.len() - failed);
     let answers = listed.iter().zip(&answers).zip(records);
     answers.map(|((row, answer), record)| write(api, table, row, (answer, record), counts, out)).collect()
+}
+
+/// Writes the members of the rows as listed: the sink keeps those that only a detail has. As old as the last
+/// incremental read: whatever changes after it is read later, and is newer. True for each row.
+pub(super) fn verify(table: &'static Table, listed: &[Listed<'_>], out: &mut Output) -> Vec<bool> {
+    for row in listed {
+        let as_of_ms = Some(out.not_before_ms);
+        let change =
+            Change::of_row(table, Operation::Read, row.meta, row.row.to_owned(), as_of_ms, out.source);
+        out.push(Change { partial: true, ..change });
+    }
+    vec![true; listed.len()]
 }
 
 /// Writes one row from its detail. False when the detail failed. Of a record that is deleted, or moved to

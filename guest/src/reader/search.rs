@@ -10,7 +10,7 @@ use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::seen::{self, SeenRow};
-use super::{recycle_bin, repeating, shared_search};
+use super::{recycle_bin, repeating, shared_search, wait};
 use crate::api::{Answer, Api};
 use crate::cursor::{ChildPlace, Search, Window};
 use crate::error::{Error, Kind, Result};
@@ -68,7 +68,8 @@ pub(super) fn step<T: Transport>(
     let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
     let since_ms = search.since_ms;
     let window = search.window.get_or_insert_with(|| {
-        shared_search::open(api, table, (since_ms, now_ms), limits::SHARED_MS)
+        let recent_ms = wait::shared_ms(since_ms, api.to_source_clock(host_ms));
+        shared_search::open(api, table, (since_ms, now_ms), recent_ms)
     });
     let index = window.cursor_field;
     let Some(&field) = cursor_fields.get(index) else {

@@ -29,7 +29,9 @@ pub(super) fn prepare<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &
     let list = selection(api, table);
     match &snapshot.list {
         Some(before) if *before != list => {
-            *snapshot = Snapshot::start(api.transport().now_ms().max(snapshot.started_at_ms + 1));
+            let resumes = snapshot.resumes.take();
+            let started_at_ms = api.transport().now_ms().max(snapshot.started_at_ms + 1);
+            *snapshot = Snapshot { resumes, ..Snapshot::start(started_at_ms) };
         }
         _ => {}
     }
@@ -61,7 +63,7 @@ pub(super) fn step<T: Transport>(
     let at_once = pages_at_once(api, table, snapshot, out);
     let froms = snapshot.offset.plan(limit, at_once);
     let mut paths: Vec<String> = froms.iter().map(|from| list_path(api, table, *from, None)).collect();
-    let fields = projected_fields(api, table);
+    let fields = projected_fields(api, table).filter(|_| !out.verifies);
     if let Some(fields) = &fields {
         paths.extend(froms.iter().map(|from| list_path(api, table, *from, Some(fields))));
     }
@@ -157,7 +159,7 @@ fn read_newest<T: Transport>(
     let from = snapshot.offset.from;
     let answer = api.get(&ordered_path(api, table, from, None, &[], Sort::NewestFirst))?;
     let oldest_ms = answer.rows()?.last().and_then(|row| row::time(row.get(), CREATED.member));
-    let projection = match projected_fields(api, table) {
+    let projection = match projected_fields(api, table).filter(|_| !out.verifies) {
         Some(fields) => {
             Some(api.get(&ordered_path(api, table, from, Some(&fields), &[], Sort::NewestFirst))?)
         }
@@ -232,7 +234,9 @@ pub(super) fn read_page<T: Transport>(
             Listed { meta, row, as_of_ms: as_of_ms(meta), is_search: page.is_search }
         })
         .collect();
-    let written = if needs_custom_fields(api, table) {
+    let written = if out.verifies {
+        details::verify(table, &listed, out)
+    } else if needs_custom_fields(api, table) {
         let projection = if page.is_search { Some(answer) } else { page.projection };
         custom_fields::read(api, table, &listed, projection, out)
     } else if page.is_search && table.detail.is_some_and(|detail| detail.search_is_complete) {
@@ -387,7 +391,8 @@ fn lacks_module(error: &Error) -> bool {
 
 /// One page first, more while pages are full; only one where each page is followed by calls for its rows.
 fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &Snapshot, out: &Output) -> usize {
-    if snapshot.pages_at_once <= 1 || table.children.is_some() || details::reads_details(api, table) {
+    let is_slow = table.children.is_some() || (details::reads_details(api, table) && !out.verifies);
+    if snapshot.pages_at_once <= 1 || is_slow {
         return 1;
     }
     let room = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);
@@ -418,6 +423,12 @@ fn path_without<T: Transport>(
 /// The order of the list: the configured one, where it can be configured.
 pub(super) fn order<T: Transport>(api: &Api<T>, table: &Table) -> Sort {
     if table.list.configurable_sort { api.config().sort } else { Sort::OldestFirst }
+}
+
+/// The path of one page of the list, sorted by a field, newest first.
+pub(super) fn newest_path<T: Transport>(api: &Api<T>, table: &Table, field: &str, from: u64) -> String {
+    let path = ordered_path(api, table, from, None, &["sortBy"], Sort::NewestFirst);
+    format!("{path}&sortBy=-{field}")
 }
 
 fn ordered_path<T: Transport>(

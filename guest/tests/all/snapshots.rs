@@ -15,20 +15,20 @@ const HOUR_MS: u64 = 3_600_000;
 fn a_full_refresh_does_not_start_before_it_is_due() {
     let desk = Desk::with_tickets(0);
     let mut connection = connect(&desk, json!({}));
-    let (_, cursor) = read_all(&mut connection, "organization_fields", LIMITS);
+    let (_, cursor) = read_all(&mut connection, "departments", LIMITS);
     let calls = desk.calls();
     desk.advance_ms(HOUR_MS / 4);
     let mut again = connect(&desk, json!({})); // as after a restart
     let authorized = desk.calls() - calls;
-    let early = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
+    let early = again.read("departments", Some(&cursor), LIMITS).unwrap();
     assert!(early.caught_up && early.changes.is_empty() && early.generation.is_none());
     assert_eq!((early.wait_ms, &early.cursor), (Some(HOUR_MS * 3 / 4), &cursor));
     assert_eq!(desk.calls(), calls + authorized, "no call");
     desk.advance_ms(HOUR_MS * 3 / 4 - 1000); // a host whose clock is a second fast
-    let due = again.read("organization_fields", Some(&cursor), LIMITS).unwrap();
+    let due = again.read("departments", Some(&cursor), LIMITS).unwrap();
     assert!(!due.changes.is_empty() && due.generation.is_some());
-    let from_now = again.cursor_at("organization_fields", desk.now_ms()).unwrap();
-    assert!(again.read("organization_fields", Some(&from_now), LIMITS).unwrap().generation.is_some());
+    let from_now = again.cursor_at("departments", desk.now_ms()).unwrap();
+    assert!(again.read("departments", Some(&from_now), LIMITS).unwrap().generation.is_some());
 }
 
 /// One snapshot of the fields, which takes one batch.
