@@ -301,6 +301,13 @@ impl<T: Transport> Api<T> {
         }
     }
 
+    /// Notes by how many rows the list of a table is shorter than the source's count; by how many it was the last
+    /// time.
+    pub(crate) fn replace_short_list(&mut self, table: &str, rows: u64) -> Option<u64> {
+        let short = &mut self.session.short_lists;
+        if rows == 0 { short.remove(table) } else { short.insert(table.to_owned(), rows) }
+    }
+
     /// Whether a partition of a list ever had rows; none when it was not asked for yet.
     pub(crate) fn partition_had_rows(&self, table: &str, value: &str) -> Option<bool> {
         self.session.partitions.get(&format!("{table}.{value}")).copied()

@@ -130,11 +130,10 @@ impl<T: Transport> Connection<T> {
     /// Verifies and translates deliveries, in order, one result each.
     pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
         let receipts = self.receiver.receive(&mut self.api, subscription, deliveries);
-        if self.api.trust().is_signed() {
-            let now_ms = self.api.to_source_clock(self.api.transport().now_ms());
-            for receipt in receipts.iter().flatten().filter(|receipt| !receipt.changes.is_empty()) {
-                self.api.delivered.note(&receipt.changes, now_ms);
-            }
+        let now_ms = self.api.to_source_clock(self.api.transport().now_ms());
+        let is_signed = self.api.trust().is_signed();
+        for receipt in receipts.iter().flatten().filter(|receipt| !receipt.changes.is_empty()) {
+            self.api.delivered.note(&receipt.changes, is_signed, now_ms);
         }
         receipts
     }

@@ -157,6 +157,12 @@ pub(crate) struct Search {
     /// The place within the children of a parent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) child: Option<ChildPlace>,
+    /// Parents of other departments, with their modified times: they have no children here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) foreign: BTreeMap<String, u64>,
+    /// Rows created since then were in no earlier poll; 0: not known.
+    #[serde(default)]
+    pub(crate) unknown_since_ms: u64,
     /// When a poll found changes last, by the host's clock.
     #[serde(default)]
     pub(crate) changed_ms: u64,
@@ -175,6 +181,8 @@ impl Search {
             seen: BTreeMap::new(),
             scans_recycle_bin: false,
             child: None,
+            foreign: BTreeMap::new(),
+            unknown_since_ms: 0,
             changed_ms: 0,
             verified_ms: 0,
         }

@@ -12,15 +12,21 @@ use crate::limits;
 pub(crate) struct Delivered {
     /// When a record of a table came last, by table and key; times are the source's.
     records: BTreeMap<(&'static str, String), u64>,
-    /// When the last delivery came, by the source's clock.
+    /// Any delivery came.
+    has_come: bool,
+    /// When the last signed delivery came, by the source's clock.
     last_ms: Option<u64>,
     /// When polling last found a change that no delivery brought.
     missing_ms: Option<u64>,
 }
 
 impl Delivered {
-    /// Notes the changes of a signed delivery.
-    pub(crate) fn note(&mut self, changes: &[Change], now_ms: u64) {
+    /// Notes the changes of a delivery.
+    pub(crate) fn note(&mut self, changes: &[Change], is_signed: bool, now_ms: u64) {
+        self.has_come = true;
+        if !is_signed {
+            return;
+        }
         self.last_ms = Some(now_ms);
         if self.records.len() >= limits::DELIVERED_MAX {
             self.records.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < limits::DELIVERED_MS);
@@ -43,6 +49,11 @@ impl Delivered {
         if self.last_ms.is_some() && changes.iter().any(is_missing) {
             self.missing_ms = Some(now_ms);
         }
+    }
+
+    /// True when any delivery came.
+    pub(crate) fn has_come(&self) -> bool {
+        self.has_come
     }
 
     /// True while deliveries come and none is missing.
@@ -74,12 +85,12 @@ mod tests {
         let now_ms = 100 * MINUTE_MS;
         let mut delivered = Delivered::default();
         assert!(!delivered.is_whole(now_ms), "no delivery came yet");
-        delivered.note(&[change("1", now_ms)], now_ms);
+        delivered.note(&[change("1", now_ms)], true, now_ms);
         delivered.compare(&[change("1", now_ms)], now_ms + MINUTE_MS);
         assert!(delivered.is_whole(now_ms + MINUTE_MS));
         for missing in [change("2", now_ms), change("1", now_ms + 5 * MINUTE_MS)] {
             let mut delivered = Delivered::default();
-            delivered.note(&[change("1", now_ms)], now_ms);
+            delivered.note(&[change("1", now_ms)], true, now_ms);
             delivered.compare(&[missing], now_ms + 6 * MINUTE_MS);
             assert!(!delivered.is_whole(now_ms + 6 * MINUTE_MS));
             assert!(delivered.is_whole(now_ms + 66 * MINUTE_MS));
@@ -89,7 +100,7 @@ mod tests {
     #[test]
     fn deliveries_that_stop_for_a_day_prove_nothing() {
         let mut delivered = Delivered::default();
-        delivered.note(&[], 0);
+        delivered.note(&[], true, 0);
         assert!(delivered.is_whole(limits::DAY_MS - 1) && !delivered.is_whole(limits::DAY_MS));
     }
 
@@ -97,7 +108,7 @@ mod tests {
     fn the_records_are_bounded() {
         let mut delivered = Delivered::default();
         for id in 0..=limits::DELIVERED_MAX {
-            delivered.note(&[change(&id.to_string(), 1)], 1);
+            delivered.note(&[change(&id.to_string(), 1)], true, 1);
         }
         assert!(delivered.records.len() <= limits::DELIVERED_MAX);
     }

@@ -73,6 +73,12 @@ pub const LIST_SHORT_PERCENT: u64 = 1;
 /// See [`LIST_SHORT_PERCENT`].
 pub const LIST_SHORT_ROWS: u64 = 10;
 
+/// Lists with a cap end at a multiple of this (`zoho-desk-api.md` §3.2: 4,999 or 5,000).
+pub const LIST_CAP_STEP: u64 = 500;
+
+/// Parents of other departments that the cursor remembers, some 40 bytes each: those that changed in a few days.
+pub const FOREIGN_MAX: usize = 4_000;
+
 /// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
 /// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
 pub const SEARCH_SEEN_MAX: usize = 50_000;

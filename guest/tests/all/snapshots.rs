@@ -149,3 +149,30 @@ fn a_ticket_with_more_threads_than_the_limit_is_read_in_part_and_the_table_to_it
     assert_eq!(batch.changes.len(), 4_953);
     assert!(batch.warnings[0].contains("2 has more than 4951 threads"), "{:?}", batch.warnings);
 }
+
+#[test]
+fn a_list_that_is_short_by_the_same_rows_twice_is_whole_and_one_with_a_cap_never_is() {
+    for (tickets, counted, expected) in [
+        // Zoho counts archived tickets, which no list shows.
+        (230, [300, 300, 301], [false, true, true]),
+        // Rows are lost in between.
+        (230, [300, 500, 500], [false, false, true]),
+        (500, [900, 900, 900], [false, false, false]),
+        (499, [900, 900, 900], [false, false, false]),
+    ] {
+        let desk = Desk::with_tickets(tickets);
+        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        let found = counted.map(|counted| {
+            desk.set(|state| state.counted = counted);
+            let mut cursor = None;
+            loop {
+                let batch = connection.read("tickets", cursor.as_deref(), LIMITS).unwrap();
+                if batch.caught_up {
+                    return is_complete(&batch);
+                }
+                cursor = Some(batch.cursor);
+            }
+        });
+        assert_eq!(found, expected, "{tickets} of {counted:?}");
+    }
+}
