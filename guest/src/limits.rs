@@ -220,10 +220,10 @@ pub const RECYCLE_BIN_OVERLAP_MS: u64 = 30 * 60 * 1000;
 /// round.
 pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 60 * 60 * 1000;
 
-/// Longest time that one reading of a search or of the recycle bin serves other tables. Otherwise half of the
-/// time since such a table was read last: of two tables that are polled at different times, one is close enough
-/// behind the other.
-pub const SHARED_MAX_MS: u64 = 15 * 60 * 1000;
+/// Shortest and longest time that one reading of a search or of the recycle bin serves other tables. Between
+/// them it is half of the time since such a table was read last: of two tables that are polled at different
+/// times, one is close enough behind the other.
+pub const SHARED_MS: (u64, u64) = (60 * 1000, 15 * 60 * 1000);
 
 /// Search pages that are kept for the other tables of the round, in bytes: some thousand rows.
 pub const SHARED_SEARCH_BYTES_MAX: usize = 16 << 20;

@@ -56,6 +56,8 @@ pub struct Table {
     /// The path that counts the rows, where there is one that needs no further parameter.
     pub count: Option<&'static str>,
     pub incremental: Incremental,
+    /// Lists leave archived records out: one that is missing there may exist.
+    pub has_archive: bool,
     /// The `type` of its records in the recycle bin (`zoho-desk-api.md` §7), which incremental search scans
     /// for deletes. None where the bin does not list them.
     pub recycle_bin: Option<&'static str>,
@@ -83,6 +85,7 @@ impl Table {
         children: None,
         count: None,
         incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
+        has_archive: false,
         recycle_bin: None,
         events: &[],
         fields_module: None,

@@ -67,11 +67,13 @@ pub(super) fn incremental<T: Transport>(api: &Api<T>, table: &Table) -> Incremen
     }
 }
 
-/// The time between two verifications of a table; none where it has none: the children of all parents cost
-/// calls for each parent.
+/// The time between two verifications of a table; none where it has none: a list without archived records proves
+/// no delete, and the children of all parents cost calls for each parent.
 fn every_ms<T: Transport>(api: &Api<T>, table: &Table) -> Option<u64> {
     let days = match table.incremental {
-        Incremental::Search { .. } if table.children.is_none() => api.config().verify_days,
+        Incremental::Search { .. } if table.children.is_none() && !table.has_archive => {
+            api.config().verify_days
+        }
         Incremental::Sorted { .. } => api.config().verify_days.min(1),
         _ => 0,
     };

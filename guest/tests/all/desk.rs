@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub unindexed: Vec<u32>,
     /// Status of the recycle bin; 0: its records.
     pub recycle_bin_status: u16,
+    /// The module of all records in the recycle bin.
+    pub bin_type: &'static str,
     /// The order of the recycle bin.
     pub newest_deleted_first: bool,
     /// Refusals of parameters do not name them.
@@ -157,6 +159,7 @@ impl Desk {
         Self(Rc::new(RefCell::new(State {
             now_ms: START_MS,
             credits_left: 99_000,
+            bin_type: "Tickets",
             tickets: (1..=count).collect(),
             ..State::default()
         })))
@@ -265,6 +268,11 @@ impl State {
     }
 
     fn route(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
+        // Contacts are the same records under another name.
+        self.answer_path(&path.replace("/api/v1/contacts", "/api/v1/tickets"), query)
+    }
+
+    fn answer_path(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
         match path {
             "/api/v1/organizations" => self
                 .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": "ENTERPRISE"}]})),
@@ -275,7 +283,7 @@ impl State {
             }
             "/api/v1/recycleBin" => {
                 let row = |(id, at): &(u32, u64)| {
-                    json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id),
+                    json!({"id": id.to_string(), "type": self.bin_type, "departmentId": self.department(*id),
                         "deletedTime": time::format(*at)})
                 };
                 let from: usize = query["from"].parse().unwrap();

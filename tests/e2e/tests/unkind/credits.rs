@@ -68,13 +68,19 @@ fn credits_that_others_use_up_are_respected() {
 }
 
 #[test]
-fn a_quiet_round_costs_one_sweep_of_the_recycle_bin() {
+fn a_quiet_round_costs_one_search_of_each_family_and_one_sweep_of_the_recycle_bin() {
     let tables = ["tickets", "contacts", "accounts", "products", "ticket_conversations"];
     let setup = world(options(20), &tables);
     setup.sync();
     setup.simulator.reset_stats();
     setup.sync();
-    assert_eq!(setup.requests_to("GET /recycleBin"), 1, "{:#}", setup.simulator.credits());
+    let account = setup.simulator.credits();
+    assert_eq!(setup.requests_to("GET /recycleBin"), 1, "{account:#}");
+    // Of the tickets by modified time for both tables, and by the customer's response for conversations.
+    assert_eq!(setup.requests_to("GET /tickets/search"), 2, "{account:#}");
+    for table in ["contacts", "accounts", "products"] {
+        assert_eq!(setup.requests_to(&format!("GET /{table}/search")), 1, "{account:#}");
+    }
 }
 
 #[test]
@@ -93,4 +99,15 @@ fn a_reply_to_a_long_ticket_costs_one_thread() {
     let threads = setup.requests_to("GET /tickets/{id}/threads/{id}");
     assert!(threads <= 3, "{threads} threads read for one new one");
     equals_truth(&setup, &["ticket_conversations"]);
+}
+
+#[test]
+fn a_quiet_round_of_contracts_costs_one_page_and_two_records() {
+    let setup = world(options(5), &["contracts"]);
+    setup.sync();
+    setup.simulator.reset_stats();
+    setup.sync();
+    assert_eq!(setup.requests_to("GET /contracts"), 1, "{:#}", setup.simulator.credits());
+    assert!(setup.requests_to("GET /contracts/{id}") <= 2, "{:#}", setup.simulator.credits());
+    equals_truth(&setup, &["contracts"]);
 }
