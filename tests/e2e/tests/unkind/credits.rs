@@ -111,3 +111,46 @@ fn a_quiet_round_of_contracts_costs_one_page_and_two_records() {
     assert!(setup.requests_to("GET /contracts/{id}") <= 2, "{:#}", setup.simulator.credits());
     equals_truth(&setup, &["contracts"]);
 }
+
+#[test]
+fn credits_below_the_reserve_are_left_for_others() {
+    let setup = Setup::with(options(60), |own| file(own, &TABLES).config("credits_reserve", "30"));
+    setup.authorize();
+    setup.simulator.set(|settings| settings.daily_credits = Some(200));
+    let run = within(&setup, &["sync"], 200);
+    assert_eq!(run.code(), 7, "{run}");
+    assert!(run.stderr.contains("credits are left today"), "{run}");
+    let used = setup.simulator.credits()["usedToday"].as_u64().expect("a number");
+    // A page of details is not cut in the middle.
+    assert!((80..=190).contains(&used), "{used} credits of 200");
+    setup.simulator.set(|settings| settings.daily_credits = None);
+    setup.host(&["sync"]).exits(0);
+    equals_truth(&setup, &TABLES);
+}
+
+#[test]
+fn a_verification_finds_a_purged_row_and_leaves_the_members_of_details() {
+    let tables = ["contacts", "contracts"];
+    let setup = world(options(20), &tables);
+    setup.sync();
+    setup.sync();
+    for table in tables {
+        let id = crate::compare::truth(&setup.simulator, table, true).into_keys().nth(3).expect("a row");
+        let purge = |op: &str| serde_json::json!({"op": op, "table": table, "id": id});
+        setup.simulator.mutate(purge("moveToTrash")).expect("a change");
+        setup.simulator.mutate(purge("purge")).expect("a change");
+    }
+    setup.sync();
+    assert_eq!(crate::world::live_ids(&setup, "contacts").len(), 40, "no one told");
+    // A week passes.
+    let database = rusqlite::Connection::open(setup.path("out.db")).expect("the sink");
+    let sql = "UPDATE _sync_state SET cursor = json_set(cursor, '$.verified_ms', 1)";
+    assert_eq!(database.execute(sql, []).expect("cursors"), 2);
+    drop(database);
+    setup.simulator.reset_stats();
+    setup.sync();
+    assert_eq!(setup.requests_to("GET /contacts/{id}"), 0, "{:#}", setup.simulator.credits());
+    equals_truth(&setup, &tables);
+    setup.sync();
+    equals_truth(&setup, &tables);
+}
