@@ -48,7 +48,7 @@ pub(crate) struct Api<T> {
     pub(crate) recycle_bin: Option<RecycleBin>,
     /// The search pages as last read, for the other tables of the same round.
     pub(crate) shared_search: Option<SharedSearch>,
-    /// What webhooks brought of late.
+    /// The records of recent deliveries.
     pub(crate) delivered: Delivered,
 }
 
@@ -301,8 +301,8 @@ impl<T: Transport> Api<T> {
         }
     }
 
-    /// Notes by how many rows the list of a table is shorter than the source's count; by how many it was the last
-    /// time.
+    /// Notes by how many rows a table's list is shorter than the source's count. Returns the number noted
+    /// before.
     pub(crate) fn replace_short_list(&mut self, table: &str, rows: u64) -> Option<u64> {
         let short = &mut self.session.short_lists;
         if rows == 0 { short.remove(table) } else { short.insert(table.to_owned(), rows) }

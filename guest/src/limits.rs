@@ -76,7 +76,8 @@ pub const LIST_SHORT_ROWS: u64 = 10;
 /// Lists with a cap end at a multiple of this (`zoho-desk-api.md` §3.2: 4,999 or 5,000).
 pub const LIST_CAP_STEP: u64 = 500;
 
-/// Parents of other departments that the cursor remembers, some 40 bytes each: those that changed in a few days.
+/// Parents of other departments that the cursor remembers, some 40 bytes each: those that changed in a few
+/// days.
 pub const FOREIGN_MAX: usize = 4_000;
 
 /// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
@@ -97,7 +98,7 @@ pub const QUIET_WAIT_MAX_MS: u64 = 20 * 60 * 1000;
 pub const QUIET_PART: u64 = 4;
 
 /// Percent of the day's credits, above the reserve, below which snapshots wait: incremental reads are fresher
-/// and cheaper, and go on with them.
+/// and cheaper, and continue.
 pub const SNAPSHOT_RESERVE_PERCENT: u64 = 10;
 
 /// A day.
@@ -109,18 +110,18 @@ pub const VERIFICATION_RETRY_MS: u64 = 60 * 60 * 1000;
 /// `wait-ms` of a table whose changes signed deliveries bring, while none is missing.
 pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
 
-/// Records of deliveries that are remembered, to compare what polling finds with them.
+/// Records of deliveries that are remembered, to compare with the changes that polling finds.
 pub const DELIVERED_MAX: usize = 10_000;
 
 /// How long a record of a delivery is remembered, and how long a missing one makes polling usual.
 pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
 
-/// How long the credits left are believed, and how long a table waits for new ones: Zoho's day begins at a time
-/// that is not in its answers.
+/// How long the number of credits left is used, and how long a table waits for new ones: the time at which
+/// Zoho's day starts is not in its answers.
 pub const CREDITS_KNOWN_MS: u64 = 30 * 60 * 1000;
 
-/// The most credits that were left are the day's for this long: an edition may be changed, and each day begins
-/// with all of them.
+/// The most credits that were left count as the day's for this long: an edition may be changed, and each day
+/// starts with all of them.
 pub const DAILY_CREDITS_LIFE_MS: u64 = 48 * 60 * 60 * 1000;
 
 /// Credits that one round of polls of all tables costs when little changes: ten searches and lists.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind};
 use crate::limits;
 
-/// What is known of the day's credits.
+/// The day's credits, as far as answers name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Credits {
     /// By the last answer.
@@ -35,8 +35,8 @@ impl Credits {
         let Self { left, daily, .. } = self;
         let message = format!("{left} of {daily} credits are left today, and {kept} are kept for {what}");
         let mut error = Error::new(Kind::RateLimited, message).code("CREDITS_RESERVED").hint(
-            "the table is read again by itself when Zoho gives the credits of the next day; `credits_reserve` \
-             is the percentage that is kept",
+            "the table is read again when Zoho gives the credits of the next day; `credits_reserve` is the \
+             percentage that is kept",
         );
         error.retry_after_ms = Some(limits::CREDITS_KNOWN_MS);
         Err(error)

@@ -54,7 +54,7 @@ pub(super) fn read<T: Transport>(
 }
 
 /// Writes the members of the rows as listed: the sink keeps those that only a detail has. As old as the last
-/// incremental read: whatever changes after it is read later, and is newer. True for each row.
+/// incremental read: a later change is read later, and is newer. True for each row.
 pub(super) fn verify(table: &'static Table, listed: &[Listed<'_>], out: &mut Output) -> Vec<bool> {
     for row in listed {
         let as_of_ms = Some(out.not_before_ms);

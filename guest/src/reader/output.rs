@@ -144,7 +144,7 @@ impl Output {
         self.failure.take().map_or(Ok(Progress::More), Err)
     }
 
-    /// Removes the changes from `first` on whose rows were modified before `from_ms`; whether there were some.
+    /// Removes changes from index `first` on whose rows were modified before `from_ms`. True if any.
     pub(super) fn remove_older(&mut self, first: usize, from_ms: u64) -> bool {
         let count = self.changes.len();
         let mut index = 0;

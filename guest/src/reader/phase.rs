@@ -67,8 +67,8 @@ pub(super) fn incremental<T: Transport>(api: &Api<T>, table: &Table) -> Incremen
     }
 }
 
-/// The time between two verifications of a table; none where it has none: a list without archived records proves
-/// no delete, and the children of all parents cost calls for each parent.
+/// The time between two verifications of a table; none where it has none: a list without archived records
+/// proves no delete, and the children of all parents cost calls for each parent.
 fn every_ms<T: Transport>(api: &Api<T>, table: &Table) -> Option<u64> {
     let days = match table.incremental {
         Incremental::Search { .. } if table.children.is_none() && !table.has_archive => {
@@ -86,7 +86,7 @@ pub(super) fn allow<T: Transport>(api: &Api<T>, phase: &Phase) -> Result<()> {
     api.credits().map_or(Ok(()), |credits| credits.allow(is_snapshot))
 }
 
-/// Ends a verification that fails: incremental reading goes on, and the next attempt is a day later. The
+/// Ends a verification that fails: incremental reading continues, and the next attempt is a day later. The
 /// warning; none for another phase, or while the failure may pass.
 pub(super) fn abandon(phase: &mut Phase, error: &Error, now_ms: u64) -> Option<String> {
     let Phase::Snapshot(snapshot) = phase else { return None };

@@ -153,7 +153,7 @@ fn read_page<T: Transport>(
         out.has_moved |= outcome != PageOutcome::Repeating;
         return Ok(outcome);
     };
-    // The window of another table may begin earlier.
+    // The window of another table may start earlier.
     let own_from_ms = processed.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
     let (selected, foreign): (Vec<NewRow<'_>>, Vec<NewRow<'_>>) = (first..rows.len())
         .map(|at| {
@@ -313,8 +313,8 @@ struct Foreign<'a> {
 }
 
 impl Foreign<'_> {
-    /// False for a parent that was of another department at its last change, and for one that was created since
-    /// the last poll, unless a webhook may have brought its children meanwhile.
+    /// False for a parent that was of another department at its last change, and for one that was created
+    /// since the last poll, unless a webhook may have brought its children meanwhile.
     fn may_have_children<T: Transport>(&self, api: &Api<T>, parent: &NewRow<'_>) -> bool {
         let created_ms = row::time(parent.row, CREATED.member);
         let is_new = self.unknown_since_ms > 0 && created_ms.is_some_and(|at| at >= self.unknown_since_ms);

@@ -2,8 +2,8 @@
 //! searched at the same path, and one search serves all of them.
 //!
 //! Each table reads its own window, with its own cursor. A table that opens a window takes the range of a
-//! recent one that covers its own; its requests are then the same, and their answers are here. Nothing depends
-//! on an answer being here: a page that is not is asked for.
+//! recent one that covers its own; its requests are then the same, and their answers are here. A page that is
+//! not here is asked for.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -389,9 +389,9 @@ fn may_lack(counted: u64) -> u64 {
     (counted * limits::LIST_SHORT_PERCENT / 100).max(limits::LIST_SHORT_ROWS)
 }
 
-/// True when a list that is `short` rows shorter than the source's count is whole all the same: it was short by
-/// as many before, so that the source counts rows that it never lists, such as archived tickets; and it does not
-/// end at a round number, as a list with a cap does.
+/// True when a list that is `short` rows shorter than the source's count is whole all the same: it was short
+/// by as many before, so that the source counts rows that it never lists, such as archived tickets; and it
+/// does not end at a round number, as a list with a cap does.
 fn is_believed(listed: u64, short: u64, before: Option<u64>) -> bool {
     let is_as_before = before.is_some_and(|before| before.abs_diff(short) <= may_lack(short));
     let to_cap = (listed + 1) % limits::LIST_CAP_STEP;

@@ -23,7 +23,8 @@ pub(super) const TABLE: Table = Table {
     fields_module: Some("contracts"),
     columns: COLUMNS,
     notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has \
-            neither a search nor a count without a view: changes are found by the list, sorted by modified time.",
+            neither a search nor a count without a view: changes are found by the list, sorted by modified \
+            time.",
     ..Table::DEFAULT
 };
 

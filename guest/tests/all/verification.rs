@@ -59,7 +59,7 @@ fn a_verification_is_left_out_while_credits_are_short_and_where_it_is_turned_off
     assert!(read_round(&mut connection, "contacts", &cursor).generation.is_none());
     drop(desk);
     let (desk, mut connection, cursor) = old(json!({}));
-    // Any call tells how many are left.
+    // Any answer says how many are left.
     for left in [99_000, 25_000] {
         desk.set(|state| state.credits_left = left);
         connection.count("tickets").unwrap();
