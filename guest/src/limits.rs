@@ -104,6 +104,9 @@ pub const SNAPSHOT_RESERVE_PERCENT: u64 = 10;
 /// A day.
 pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// The time of rows in a verification, Unix milliseconds: a list row never replaces one with its details.
+pub const VERIFIED_AS_OF_MS: u64 = 1;
+
 /// How long a verification that fails is tried again: incremental reading waits for it.
 pub const VERIFICATION_RETRY_MS: u64 = 60 * 60 * 1000;
 

@@ -138,13 +138,10 @@ fn output(phase: &Phase, limits: Limits, ticks_ms: u64) -> Output {
         Phase::Search(_) | Phase::Idle { .. } => ChangeSource::Incremental,
     };
     let mut out = Output::new(source, limits, ticks_ms);
-    let before = match phase {
-        Phase::Snapshot(snapshot) => snapshot.resumes.as_deref(),
-        Phase::Search(search) => Some(search),
-        Phase::Idle { .. } => None,
-    };
     out.verifies = matches!(phase, Phase::Snapshot(snapshot) if snapshot.resumes.is_some());
-    out.not_before_ms = before.map_or(0, |search| search.since_ms);
+    if let Phase::Search(search) = phase {
+        out.not_before_ms = search.since_ms;
+    }
     out
 }
 

@@ -5,6 +5,7 @@ use super::output::Output;
 use crate::api::{Answer, Api};
 use crate::change::{Change, ChangeSource, Operation};
 use crate::error::{Error, Kind, Result};
+use crate::limits;
 use crate::record::{self, Record};
 use crate::row::{self, RowMeta};
 use crate::table::Table;
@@ -53,11 +54,11 @@ pub(super) fn read<T: Transport>(
     answers.map(|((row, answer), record)| write(api, table, row, (answer, record), counts, out)).collect()
 }
 
-/// Writes the members of the rows as listed: the sink keeps those that only a detail has. As old as the last
-/// incremental read: a later change is read later, and is newer. True for each row.
+/// Writes the rows as listed, older than every state of a row that was read: the sink notes that they exist,
+/// keeps what it has, and takes those that it lacks. True for each row.
 pub(super) fn verify(table: &'static Table, listed: &[Listed<'_>], out: &mut Output) -> Vec<bool> {
     for row in listed {
-        let as_of_ms = Some(out.not_before_ms);
+        let as_of_ms = Some(limits::VERIFIED_AS_OF_MS);
         let change =
             Change::of_row(table, Operation::Read, row.meta, row.row.to_owned(), as_of_ms, out.source);
         out.push(Change { partial: true, ..change });
