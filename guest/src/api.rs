@@ -2,6 +2,7 @@
 //! turns answers into values or errors. Owns the session; knows no table.
 
 mod answer;
+mod credits;
 mod pace;
 
 use std::collections::VecDeque;
@@ -9,13 +10,15 @@ use std::collections::VecDeque;
 pub(crate) use answer::Answer;
 #[cfg(test)]
 pub(crate) use answer::answer_of;
+pub(crate) use credits::{Credits, DailyCredits};
 pub(crate) use pace::Pace;
 
 use crate::config::Config;
+use crate::delivered::Delivered;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
-use crate::reader::RecycleBin;
+use crate::reader::{RecycleBin, SharedSearch};
 use crate::session::{Edition, KeySet, Session};
 use crate::transport::{Failure, Method, Request, Response, Transport};
 use crate::url::Origin;
@@ -37,10 +40,16 @@ pub(crate) struct Api<T> {
     config: Config,
     session: Session,
     usage: Usage,
+    /// Credits left, and when an answer said so.
+    credits_left: Option<(u64, u64)>,
     /// When the organization was last asked for.
     edition_asked_ms: Option<u64>,
     /// The recycle bin as last read, for the other tables of the same round.
     pub(crate) recycle_bin: Option<RecycleBin>,
+    /// The search pages as last read, for the other tables of the same round.
+    pub(crate) shared_search: Option<SharedSearch>,
+    /// The records of recent deliveries.
+    pub(crate) delivered: Delivered,
 }
 
 impl<T: Transport> Api<T> {
@@ -50,8 +59,11 @@ impl<T: Transport> Api<T> {
             config,
             session,
             usage: Usage::default(),
+            credits_left: None,
             edition_asked_ms: None,
             recycle_bin: None,
+            shared_search: None,
+            delivered: Delivered::default(),
         }
     }
 
@@ -82,9 +94,12 @@ impl<T: Transport> Api<T> {
         &self.transport
     }
 
-    /// Credits left today, by the last answer.
-    pub(crate) fn credits_left(&self) -> Option<u64> {
-        self.usage.credits_left
+    /// The day's credits; none while no recent answer said how many are left.
+    pub(crate) fn credits(&self) -> Option<Credits> {
+        let (left, at_ms) = self.credits_left?;
+        let is_known = self.transport.now_ms().abs_diff(at_ms) < limits::CREDITS_KNOWN_MS;
+        let daily = self.session.daily_credits.credits();
+        is_known.then_some(Credits { left, daily, reserve_percent: self.config.credits_reserve })
     }
 
     pub(crate) fn take_usage(&mut self) -> Usage {
@@ -286,6 +301,13 @@ impl<T: Transport> Api<T> {
         }
     }
 
+    /// Notes by how many rows a table's list is shorter than the source's count. Returns the number noted
+    /// before.
+    pub(crate) fn replace_short_list(&mut self, table: &str, rows: u64) -> Option<u64> {
+        let short = &mut self.session.short_lists;
+        if rows == 0 { short.remove(table) } else { short.insert(table.to_owned(), rows) }
+    }
+
     /// Whether a partition of a list ever had rows; none when it was not asked for yet.
     pub(crate) fn partition_had_rows(&self, table: &str, value: &str) -> Option<bool> {
         self.session.partitions.get(&format!("{table}.{value}")).copied()
@@ -372,7 +394,10 @@ impl<T: Transport> Api<T> {
         let number = |name| response.header(name).and_then(|text| text.trim().parse::<u64>().ok());
         self.usage.credits_used += number("x-rate-limit-request-weight-v3").unwrap_or(0);
         if let Some(left) = number("x-rate-limit-remaining-v3") {
+            let now_ms = self.transport.now_ms();
             self.usage.credits_left = Some(left);
+            self.credits_left = Some((left, now_ms));
+            self.session.daily_credits.note(left, now_ms);
         }
     }
 

@@ -67,6 +67,10 @@ pub struct Config {
     pub custom_field_keys: Vec<String>,
     pub sort: Sort,
     pub department_ids: Vec<String>,
+    /// Percent of the day's credits that are for the portal's other users.
+    pub credits_reserve: u64,
+    /// Days after which the rows of a table are compared with the source's; 0: never.
+    pub verify_days: u64,
     pub signature: Signature,
     pub refetch: Refetch,
 }
@@ -93,6 +97,8 @@ struct Values {
     custom_field_keys: Vec<String>,
     sort: Sort,
     department_ids: Vec<String>,
+    credits_reserve: u64,
+    verify_days: u64,
     signature: Signature,
     refetch: Refetch,
     desk_url: Option<String>,
@@ -134,6 +140,8 @@ impl Config {
             custom_field_keys: values.custom_field_keys,
             sort: values.sort,
             department_ids: values.department_ids,
+            credits_reserve: values.credits_reserve,
+            verify_days: values.verify_days,
             signature: values.signature,
             refetch: values.refetch,
         })
@@ -282,6 +290,8 @@ mod tests {
             ("department_ids", json!(vec!["1"; 21]), "must have at most 20 items"),
             ("sort", json!(1), "must be one of oldest, newest"),
             ("ticket_detail", json!("yes"), "must be true or false"),
+            ("credits_reserve", json!(91), "must be a number from 0 to 90"),
+            ("verify_days", json!("7"), "must be a number from 0 to 365"),
             ("desk_url", json!("desk.zoho.eu"), "must be a URL of scheme, host and port only"),
             ("refetsh", json!("auto"), "is not a configuration key; did you mean `refetch`?"),
             ("color", json!("red"), "is not a configuration key"),

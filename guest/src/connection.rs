@@ -129,7 +129,13 @@ impl<T: Transport> Connection<T> {
 
     /// Verifies and translates deliveries, in order, one result each.
     pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
-        self.receiver.receive(&mut self.api, subscription, deliveries)
+        let receipts = self.receiver.receive(&mut self.api, subscription, deliveries);
+        let now_ms = self.api.to_source_clock(self.api.transport().now_ms());
+        let is_signed = self.api.trust().is_signed();
+        for receipt in receipts.iter().flatten().filter(|receipt| !receipt.changes.is_empty()) {
+            self.api.delivered.note(&receipt.changes, is_signed, now_ms);
+        }
+        receipts
     }
 
     fn list_fields(&mut self, module: &str) -> Result<Value> {

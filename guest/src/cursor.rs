@@ -25,7 +25,7 @@ pub(crate) struct Cursor {
 pub(crate) enum Phase {
     /// A snapshot of the table.
     Snapshot(Snapshot),
-    /// Incremental reading by search, window by window.
+    /// Incremental reading, by search window by window, or by the sorted list.
     Search(Search),
     /// Waits until the next full refresh is due. 0: there was no snapshot yet.
     Idle { last_snapshot_ms: u64 },
@@ -65,6 +65,10 @@ pub(crate) struct Snapshot {
     /// A row was skipped that the sink may hold: the snapshot ends without a comparison.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
+    /// Set in a verification, which compares the rows of the sink with the list, without details: the
+    /// incremental reading that it interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resumes: Option<Box<Search>>,
     /// Pages to ask for at once: doubled while pages are full, one after a short page.
     #[serde(default = "one")]
     pub(crate) pages_at_once: usize,
@@ -127,6 +131,7 @@ impl Snapshot {
             rest: None,
             last_created_ms: None,
             incomplete: false,
+            resumes: None,
             pages_at_once: 1,
         }
     }
@@ -152,6 +157,18 @@ pub(crate) struct Search {
     /// The place within the children of a parent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) child: Option<ChildPlace>,
+    /// Parents of other departments, with their modified times: they have no children here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) foreign: BTreeMap<String, u64>,
+    /// Rows created since then were in no earlier poll; 0: not known.
+    #[serde(default)]
+    pub(crate) unknown_since_ms: u64,
+    /// When a poll found changes last, by the host's clock.
+    #[serde(default)]
+    pub(crate) changed_ms: u64,
+    /// When all rows were read or compared last, by the host's clock; 0: not known.
+    #[serde(default)]
+    pub(crate) verified_ms: u64,
 }
 
 impl Search {
@@ -164,6 +181,10 @@ impl Search {
             seen: BTreeMap::new(),
             scans_recycle_bin: false,
             child: None,
+            foreign: BTreeMap::new(),
+            unknown_since_ms: 0,
+            changed_ms: 0,
+            verified_ms: 0,
         }
     }
 }
@@ -191,6 +212,12 @@ pub(crate) struct Window {
 impl Cursor {
     pub(crate) fn new(table: &Table, phase: Phase) -> Self {
         Self { version: VERSION, table: table.name.to_owned(), phase }
+    }
+
+    /// The cursor at the start of a verification, which interrupts incremental reading.
+    pub(crate) fn verification(table: &Table, search: &Search, now_ms: u64) -> Self {
+        let resumes = Some(Box::new(search.clone()));
+        Self::new(table, Phase::Snapshot(Snapshot { resumes, ..Snapshot::start(now_ms) }))
     }
 
     /// The cursor at the start of a snapshot.

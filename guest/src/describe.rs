@@ -84,6 +84,7 @@ fn table_entry(table: &crate::table::Table) -> Value {
         "events": table.events.iter().map(|event| event.name).collect::<Vec<_>>(),
         "incremental": match table.incremental {
             Incremental::Search { .. } => "search",
+            Incremental::Sorted { .. } => "sorted-list",
             Incremental::FullRefresh { .. } => "full-refresh",
         },
         "notes": table.notes,

@@ -21,6 +21,7 @@ mod schema;
 pub mod reader;
 
 mod cursor;
+mod delivered;
 mod paging;
 
 pub mod change;

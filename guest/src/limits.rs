@@ -73,6 +73,13 @@ pub const LIST_SHORT_PERCENT: u64 = 1;
 /// See [`LIST_SHORT_PERCENT`].
 pub const LIST_SHORT_ROWS: u64 = 10;
 
+/// Lists with a cap end at a multiple of this (`zoho-desk-api.md` §3.2: 4,999 or 5,000).
+pub const LIST_CAP_STEP: u64 = 500;
+
+/// Parents of other departments that the cursor remembers, some 40 bytes each: those that changed in a few
+/// days.
+pub const FOREIGN_MAX: usize = 4_000;
+
 /// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
 /// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
 pub const SEARCH_SEEN_MAX: usize = 50_000;
@@ -82,6 +89,43 @@ pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
 
 /// Longest `wait-ms` of a caught-up table, when the day's credits come to an end.
 pub const SEARCH_WAIT_MAX_MS: u64 = 60 * 60 * 1000;
+
+/// Longest `wait-ms` of a table in which nothing changes.
+pub const QUIET_WAIT_MAX_MS: u64 = 20 * 60 * 1000;
+
+/// A table waits for this part of the time in which nothing changed: after twenty quiet minutes longer than
+/// [`SEARCH_WAIT_MS`], after eighty for [`QUIET_WAIT_MAX_MS`].
+pub const QUIET_PART: u64 = 4;
+
+/// Percent of the day's credits, above the reserve, below which snapshots wait: incremental reads are fresher
+/// and cheaper, and continue.
+pub const SNAPSHOT_RESERVE_PERCENT: u64 = 10;
+
+/// A day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The time of rows in a verification, Unix milliseconds: a list row never replaces one with its details.
+pub const VERIFIED_AS_OF_MS: u64 = 1;
+
+/// How long a verification that fails is tried again: incremental reading waits for it.
+pub const VERIFICATION_RETRY_MS: u64 = 60 * 60 * 1000;
+
+/// `wait-ms` of a table whose changes signed deliveries bring, while none is missing.
+pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
+
+/// Records of deliveries that are remembered, to compare with the changes that polling finds.
+pub const DELIVERED_MAX: usize = 10_000;
+
+/// How long a record of a delivery is remembered, and how long a missing one makes polling usual.
+pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
+
+/// How long the number of credits left is used, and how long a table waits for new ones: the time at which
+/// Zoho's day starts is not in its answers.
+pub const CREDITS_KNOWN_MS: u64 = 30 * 60 * 1000;
+
+/// The most credits that were left count as the day's for this long: an edition may be changed, and each day
+/// starts with all of them.
+pub const DAILY_CREDITS_LIFE_MS: u64 = 48 * 60 * 60 * 1000;
 
 /// Credits that one round of polls of all tables costs when little changes: ten searches and lists.
 pub const ROUND_CREDITS: u64 = 30;
@@ -178,10 +222,15 @@ pub const RECYCLE_BIN_OVERLAP_MS: u64 = 30 * 60 * 1000;
 
 /// How much further back than its own last scan a table reads the recycle bin, for the other tables of the
 /// round.
-pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 10 * 60 * 1000;
+pub const RECYCLE_BIN_SHARED_HORIZON_MS: u64 = 60 * 60 * 1000;
 
-/// How long one reading of the recycle bin serves the other tables of the same round.
-pub const RECYCLE_BIN_SHARED_MS: u64 = 60 * 1000;
+/// Shortest and longest time that one reading of a search or of the recycle bin serves other tables. Between
+/// them it is half of the time since such a table was read last: of two tables that are polled at different
+/// times, one is close enough behind the other.
+pub const SHARED_MS: (u64, u64) = (60 * 1000, 15 * 60 * 1000);
+
+/// Search pages that are kept for the other tables of the round, in bytes: some thousand rows.
+pub const SHARED_SEARCH_BYTES_MAX: usize = 16 << 20;
 
 /// Parents in the recycle bin whose children one scan lists at most: two calls each.
 pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;

@@ -7,8 +7,13 @@
 mod snapshot;
 mod windows;
 
+mod phase;
+mod wait;
+
 mod search;
 mod seen;
+mod shared_search;
+mod sorted;
 
 mod children;
 mod custom_fields;
@@ -19,13 +24,16 @@ mod count;
 mod output;
 
 pub(crate) use count::count;
+pub(crate) use phase::cursor_at;
 pub(crate) use recycle_bin::RecycleBin;
+pub(crate) use shared_search::SharedSearch;
 
 use output::{Output, Progress};
+use phase::Start;
 
 use crate::api::Api;
 use crate::change::{Change, ChangeSource};
-use crate::cursor::{Cursor, Phase, Search, Snapshot};
+use crate::cursor::{Cursor, Phase, Snapshot};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::table::{Incremental, Table};
@@ -69,91 +77,112 @@ pub(crate) fn read<T: Transport>(
     limits: Limits,
 ) -> Result<Batch> {
     let now_ms = api.transport().now_ms();
-    let mut cursor = match cursor {
+    let cursor = match cursor {
         Some(json) => Cursor::parse(table, json)?,
         None => Cursor::start(table, now_ms),
     };
-    if let Phase::Idle { last_snapshot_ms } = cursor.phase {
-        if let Some(wait_ms) = remaining_wait_ms(table, last_snapshot_ms, now_ms) {
+    let mut cursor = match phase::start(api, table, cursor, now_ms) {
+        Start::Read(cursor) => cursor,
+        Start::Wait(cursor, wait_ms) => {
             let cursor = cursor.to_json();
             return Ok(Batch { cursor, caught_up: true, wait_ms: Some(wait_ms), ..Batch::default() });
         }
-        // Ids of generations rise, also when the clock was set back.
-        cursor = Cursor::start(table, now_ms.max(last_snapshot_ms + 1));
-    }
-    if let (Phase::Search(search), Incremental::FullRefresh { .. }) = (&cursor.phase, table.incremental) {
-        // A cursor of a version that read this table by search.
-        cursor = Cursor::start(table, now_ms.max(search.since_ms + 1));
+    };
+    let mut abandoned = None;
+    if let Err(error) = phase::allow(api, &cursor.phase) {
+        match phase::abandon(&mut cursor.phase, &error, now_ms) {
+            Some(warning) => abandoned = Some(warning),
+            None => return Err(error),
+        }
     }
     if let Phase::Snapshot(snapshot) = &mut cursor.phase {
         snapshot::prepare(api, table, snapshot);
     }
-    let source = match cursor.phase {
-        Phase::Snapshot(_) => ChangeSource::Snapshot,
-        Phase::Search(_) | Phase::Idle { .. } => ChangeSource::Incremental,
-    };
-    let mut out = Output::new(source, limits, api.transport().ticks_ms());
-    if let Phase::Search(search) = &cursor.phase {
-        out.not_before_ms = search.since_ms;
-    }
+    let mut out = output(&cursor.phase, limits, api.transport().ticks_ms());
+    out.warnings.extend(abandoned);
     let progress = loop {
         let step = match &mut cursor.phase {
             Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
-            Phase::Search(search) => search::step(api, table, search, &mut out),
+            Phase::Search(search) => match phase::incremental(api, table) {
+                Incremental::Sorted { .. } => sorted::step(api, table, search, &mut out),
+                _ => search::step(api, table, search, &mut out),
+            },
             Phase::Idle { .. } => Ok(Progress::Done),
         };
         match step {
             Ok(Progress::Done) => break Progress::Done,
             Ok(Progress::More) => {}
             Err(error) if out.has_moved => out.failure = Some(error),
-            Err(error) => return Err(explain(table, error)),
+            Err(error) => match phase::abandon(&mut cursor.phase, &error, now_ms) {
+                Some(warning) => {
+                    out.warnings.push(warning);
+                    break Progress::More;
+                }
+                None => return Err(explain(table, error)),
+            },
+        }
+        if out.failure.is_none() {
+            out.failure = phase::allow(api, &cursor.phase).err();
         }
         if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
             break Progress::More;
         }
     };
-    Ok(conclude(table, cursor, progress, out, api.credits_left()))
+    Ok(conclude(api, table, cursor, progress, out))
 }
 
-/// How long a table that is read by full refresh has to wait; none when a snapshot is due. A host that
-/// restarts, or asks too early, must not cost another snapshot.
-fn remaining_wait_ms(table: &Table, last_snapshot_ms: u64, now_ms: u64) -> Option<u64> {
-    let Incremental::FullRefresh { every_ms } = table.incremental else { return None };
-    // A snapshot in the future was started before the clock was set back: it counts for nothing.
-    let since_ms = now_ms.checked_sub(last_snapshot_ms)?;
-    every_ms.checked_sub(since_ms).filter(|wait_ms| *wait_ms > limits::FULL_REFRESH_EARLY_MS)
+/// The empty batch of a phase.
+fn output(phase: &Phase, limits: Limits, ticks_ms: u64) -> Output {
+    let source = match phase {
+        Phase::Snapshot(_) => ChangeSource::Snapshot,
+        Phase::Search(_) | Phase::Idle { .. } => ChangeSource::Incremental,
+    };
+    let mut out = Output::new(source, limits, ticks_ms);
+    out.verifies = matches!(phase, Phase::Snapshot(snapshot) if snapshot.resumes.is_some());
+    if let Phase::Search(search) = phase {
+        out.not_before_ms = search.since_ms;
+    }
+    out
 }
 
 /// The batch, with the cursor of the next phase where this one is done.
-fn conclude(
+fn conclude<T: Transport>(
+    api: &mut Api<T>,
     table: &Table,
-    cursor: Cursor,
+    mut cursor: Cursor,
     progress: Progress,
     mut out: Output,
-    credits_left: Option<u64>,
 ) -> Batch {
+    let now_ms = api.transport().now_ms();
     let is_done = matches!(progress, Progress::Done);
     let mut warnings = out.take_warnings();
-    let (generation, next) = match cursor.phase {
-        Phase::Snapshot(Snapshot {
-            started_at_ms: id, source_started_at_ms: as_of_ms, incomplete, ..
-        }) => {
+    let mut generation = None;
+    match &mut cursor.phase {
+        Phase::Snapshot(snapshot) => {
+            let Snapshot { started_at_ms: id, source_started_at_ms: as_of_ms, incomplete, .. } = *snapshot;
             if is_done && incomplete {
                 warnings.push(format!(
                     "the snapshot of `{}` is incomplete: deletes are not looked for this time",
                     table.name
                 ));
             }
-            let complete = is_done && !incomplete;
-            let next = if is_done { Cursor::new(table, after_snapshot(table, id, as_of_ms)) } else { cursor };
-            (Some(Generation { id, as_of_ms, complete }), next)
+            generation = Some(Generation { id, as_of_ms, complete: is_done && !incomplete });
+            if is_done {
+                let next = phase::after_snapshot(phase::incremental(api, table), snapshot);
+                cursor = Cursor::new(table, next);
+            }
         }
-        Phase::Search(_) | Phase::Idle { .. } => (None, cursor),
-    };
-    let wait_ms = match table.incremental {
-        Incremental::Search { .. } => search_wait_ms(credits_left),
-        Incremental::FullRefresh { every_ms } => every_ms,
-    };
+        Phase::Search(search) if !out.changes.is_empty() => {
+            search.changed_ms = now_ms;
+            // All children of a changed parent are found, most of which did not change.
+            if table.children.is_none() {
+                let source_ms = api.to_source_clock(now_ms);
+                api.delivered.compare(&out.changes, source_ms);
+            }
+        }
+        Phase::Search(_) | Phase::Idle { .. } => {}
+    }
+    let wait_ms = phase::wait_ms(api, table, &cursor.phase);
     let cut_short_ms = out
         .failure
         .as_ref()
@@ -161,41 +190,12 @@ fn conclude(
     warnings.extend(out.failure.map(|error| format!("the batch ended early: {error}")));
     Batch {
         changes: out.changes,
-        cursor: next.to_json(),
+        cursor: cursor.to_json(),
         generation,
         caught_up: is_done,
         wait_ms: if is_done { Some(wait_ms.max(out.wait_ms.unwrap_or_default())) } else { cut_short_ms },
         warnings,
         partial_rows: out.partial_rows,
-    }
-}
-
-/// The wait of a caught-up table that is read by search: the part of the credits left that polls
-/// may use, spread over a day.
-fn search_wait_ms(credits_left: Option<u64>) -> u64 {
-    let Some(left) = credits_left else { return limits::SEARCH_WAIT_MS };
-    let rounds = left * limits::POLL_CREDITS_PERCENT / 100 / limits::ROUND_CREDITS;
-    (86_400_000 / rounds.max(1)).clamp(limits::SEARCH_WAIT_MS, limits::SEARCH_WAIT_MAX_MS)
-}
-
-/// The phase after a snapshot.
-fn after_snapshot(table: &Table, started_at_ms: u64, source_started_at_ms: Option<u64>) -> Phase {
-    match table.incremental {
-        Incremental::Search { .. } => {
-            let since_ms =
-                source_started_at_ms.unwrap_or(started_at_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
-            Phase::Search(Search::since(since_ms))
-        }
-        Incremental::FullRefresh { .. } => Phase::Idle { last_snapshot_ms: started_at_ms },
-    }
-}
-
-/// The cursor that starts at a time: changes since then by search, or a snapshot where there is no search.
-pub(crate) fn cursor_at(table: &'static Table, time_ms: u64) -> Cursor {
-    match table.incremental {
-        Incremental::Search { .. } => Cursor::new(table, after_snapshot(table, time_ms, Some(time_ms))),
-        // There was no snapshot yet, so the first one is due at once.
-        Incremental::FullRefresh { .. } => Cursor::new(table, Phase::Idle { last_snapshot_ms: 0 }),
     }
 }
 
@@ -240,18 +240,4 @@ fn gives_up<T: Transport>(
 fn repeating(path: &str) -> Error {
     Error::new(Kind::Data, format!("{path} repeats the same rows for every `from`"))
         .hint("this server does not page as Zoho Desk does: check `desk_url`")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn polls_become_rarer_when_the_days_credits_come_to_an_end() {
-        const MINUTE_MS: u64 = 60_000;
-        for (left, wait_min) in [(150_000, 5), (20_000, 5), (5_000, 17), (3_000, 28), (500, 60), (0, 60)] {
-            assert_eq!(search_wait_ms(Some(left)) / MINUTE_MS, wait_min, "{left} credits left");
-        }
-        assert_eq!(search_wait_ms(None), 5 * MINUTE_MS, "the source does not say");
-    }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::Pace;
+use crate::api::{DailyCredits, Pace};
 use crate::error::{Error, Kind, Result};
 use crate::webhook::Trust;
 
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     /// Calls in flight, while the source takes fewer than its edition allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pace: Option<Pace>,
+    #[serde(skip_serializing_if = "DailyCredits::is_unknown")]
+    pub(crate) daily_credits: DailyCredits,
     /// Optional parameters this portal refused, as `table.parameter`, with the time; not sent again for a
     /// while.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -41,6 +43,9 @@ pub(crate) struct Session {
     /// Records that could not be read while others could, as `table.id`: failed calls, and since when.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) failed_records: BTreeMap<String, (u32, u64)>,
+    /// Rows by which the last list of a table was shorter than the source's count.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) short_lists: BTreeMap<String, u64>,
     /// Partitions of lists, as `table.value`: true once one had rows, false while every request for it was
     /// refused.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -56,6 +56,8 @@ pub struct Table {
     /// The path that counts the rows, where there is one that needs no further parameter.
     pub count: Option<&'static str>,
     pub incremental: Incremental,
+    /// Lists leave archived records out: one that is missing there may exist.
+    pub has_archive: bool,
     /// The `type` of its records in the recycle bin (`zoho-desk-api.md` §7), which incremental search scans
     /// for deletes. None where the bin does not list them.
     pub recycle_bin: Option<&'static str>,
@@ -83,6 +85,7 @@ impl Table {
         children: None,
         count: None,
         incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
+        has_archive: false,
         recycle_bin: None,
         events: &[],
         fields_module: None,
@@ -264,6 +267,9 @@ pub(crate) const CREATED: TimeField = TimeField { member: "createdTime", range: 
 pub enum Incremental {
     /// By the search at `path`, once for each of these time fields: a row changed if one of them did.
     Search { path: &'static str, cursor_fields: &'static [TimeField] },
+    /// By the list, sorted by modified time, newest first, until a record was modified before the last poll:
+    /// `every_ms` after it.
+    Sorted { every_ms: u64 },
     /// By another snapshot after this many milliseconds.
     FullRefresh { every_ms: u64 },
 }

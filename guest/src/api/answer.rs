@@ -61,6 +61,11 @@ impl Answer {
         }
     }
 
+    /// The bytes of the body.
+    pub(crate) fn size(&self) -> usize {
+        self.body.len()
+    }
+
     /// The bare object of a single record, or none when the body is empty.
     pub(crate) fn object(&self) -> Result<Option<&RawValue>> {
         let text = self.text()?;

@@ -29,6 +29,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// True or false.
     Switch { default: bool },
+    /// A whole number.
+    Number { default: u64, max: u64 },
     /// A list of texts. `max`: most items. `empty`: what an empty list means, or that it is refused.
     List { rule: Rule, max: Option<usize>, empty: Empty },
     /// A URL of scheme, host and port that replaces one of the data center's.
@@ -87,6 +89,8 @@ pub static KEYS: &[Key] = &[
         "reading",
         Kind::List { rule: Rule::Digits, max: Some(limits::DEPARTMENT_IDS_MAX), empty: Empty::Default },
     ),
+    key("credits_reserve", "reading", Kind::Number { default: 20, max: 90 }),
+    key("verify_days", "reading", Kind::Number { default: 7, max: 365 }),
     key("signature", "realtime", Kind::Choice(&["auto", "required", "when-present", "off"])),
     key("refetch", "realtime", Kind::Choice(&["auto", "always", "never"])),
     key("desk_url", "advanced", Kind::Origin),
@@ -122,6 +126,11 @@ impl Key {
                 Some(Value::Bool(value)) => Ok(Some(json!(value))),
                 Some(_) => Err("must be true or false, without quotes".to_owned()),
             },
+            Kind::Number { default, max } => match given.map(Value::as_u64) {
+                None => Ok(Some(json!(default))),
+                Some(Some(value)) if value <= *max => Ok(Some(json!(value))),
+                Some(_) => Err(format!("must be a number from 0 to {max}, without quotes")),
+            },
             Kind::List { rule, max, empty } => list(given, *rule, *max, *empty).map(Some),
             Kind::Origin => origin(given),
         }
@@ -143,6 +152,9 @@ impl Key {
             }
             Kind::Choice(choices) => json!({"type": "string", "enum": choices, "default": choices.first()}),
             Kind::Switch { default } => json!({"type": "boolean", "default": default}),
+            Kind::Number { default, max } => {
+                json!({"type": "integer", "minimum": 0, "maximum": max, "default": default})
+            }
             Kind::List { rule, max, empty } => {
                 let mut schema = json!({"type": "array", "items": rule.schema()});
                 match empty {
@@ -162,6 +174,7 @@ impl Key {
             Kind::Secret { .. } => "password",
             Kind::Choice(_) => "select",
             Kind::Switch { .. } => "switch",
+            Kind::Number { .. } => "number",
             Kind::List { .. } => "list",
         });
         schema

@@ -40,6 +40,7 @@ fn values(schema: &Value) -> String {
         ("array", _) if schema["items"].get("enum").is_some() => "a list of table names".to_owned(),
         ("array", _) => format!("a list of texts{at_most}"),
         ("boolean", _) => "`true`, `false`".to_owned(),
+        ("integer", _) => format!("a number from 0 to {}", schema["maximum"]),
         _ if schema.get("format").is_some() => "a URL of scheme, host and port".to_owned(),
         _ if schema["pattern"] == "^[0-9]+$" => "digits".to_owned(),
         _ => "text".to_owned(),

@@ -3,8 +3,9 @@
 use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
-use crate::change::{Change, ChangeSource};
+use crate::change::{Change, ChangeSource, Operation};
 use crate::error::{Error, Kind, Result};
+use crate::limits;
 use crate::record::{self, Record};
 use crate::row::{self, RowMeta};
 use crate::table::Table;
@@ -51,6 +52,18 @@ pub(super) fn read<T: Transport>(
     let counts = (failed, listed.len() - failed);
     let answers = listed.iter().zip(&answers).zip(records);
     answers.map(|((row, answer), record)| write(api, table, row, (answer, record), counts, out)).collect()
+}
+
+/// Writes the rows as listed, older than every state of a row that was read: the sink notes that they exist,
+/// keeps what it has, and takes those that it lacks. True for each row.
+pub(super) fn verify(table: &'static Table, listed: &[Listed<'_>], out: &mut Output) -> Vec<bool> {
+    for row in listed {
+        let as_of_ms = Some(limits::VERIFIED_AS_OF_MS);
+        let change =
+            Change::of_row(table, Operation::Read, row.meta, row.row.to_owned(), as_of_ms, out.source);
+        out.push(Change { partial: true, ..change });
+    }
+    vec![true; listed.len()]
 }
 
 /// Writes one row from its detail. False when the detail failed. Of a record that is deleted, or moved to

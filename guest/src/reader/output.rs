@@ -33,6 +33,8 @@ pub(super) struct Output {
     pub(super) wait_ms: Option<u64>,
     /// Further rows belong to another batch.
     pub(super) is_ended: bool,
+    /// Rows are compared with those of the sink: no details are read.
+    pub(super) verifies: bool,
     /// Until when the source was read before, by its clock: rows read now are newer, also when the
     /// source's clock was set back.
     pub(super) not_before_ms: u64,
@@ -55,6 +57,7 @@ impl Output {
             failure: None,
             wait_ms: None,
             is_ended: false,
+            verifies: false,
             not_before_ms: 0,
             partial_rows: 0,
             first_partial: None,
@@ -139,6 +142,17 @@ impl Output {
     /// The result of a step that did not process its whole page: the failure, or the batch is full.
     pub(super) fn interrupted(&mut self) -> Result<Progress> {
         self.failure.take().map_or(Ok(Progress::More), Err)
+    }
+
+    /// Removes changes from index `first` on whose rows were modified before `from_ms`. True if any.
+    pub(super) fn remove_older(&mut self, first: usize, from_ms: u64) -> bool {
+        let count = self.changes.len();
+        let mut index = 0;
+        self.changes.retain(|change| {
+            index += 1;
+            index <= first || change.source_updated_at_ms.is_none_or(|at_ms| at_ms >= from_ms)
+        });
+        self.changes.len() < count
     }
 
     pub(super) fn is_full(&self, ticks_ms: u64) -> bool {

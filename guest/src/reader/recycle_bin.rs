@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::children::{self, Write};
 use super::output::{Output, Progress};
+use super::wait;
 use crate::api::Api;
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
@@ -72,7 +73,9 @@ pub(super) fn scan<T: Transport>(
     let parents = tables::parent(table);
     let Some(module) = parents.unwrap_or(table).recycle_bin else { return Ok(end(search, search.since_ms)) };
     let horizon_ms = search.recycle_bin_since_ms.saturating_sub(limits::RECYCLE_BIN_OVERLAP_MS);
-    let bin = match take(api, table, horizon_ms) {
+    let now_ms = api.to_source_clock(api.transport().now_ms());
+    let recent_ms = wait::shared_ms(search.recycle_bin_since_ms, now_ms);
+    let bin = match take(api, table, horizon_ms, recent_ms) {
         Ok(bin) => bin,
         // Credentials are the connection's: the scan is repeated when they work again.
         Err(error) if matches!(error.kind, Kind::Auth | Kind::Config) => return Err(error),
@@ -151,12 +154,17 @@ fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
     if ms.is_multiple_of(1000) { ms + 999 } else { ms }
 }
 
-/// The records deleted since `horizon_ms`: of the reading for another table of this round, or a new one. The
-/// caller puts it back for the other tables.
-fn take<T: Transport>(api: &mut Api<T>, table: &Table, horizon_ms: u64) -> Result<RecycleBin> {
+/// The records deleted since `horizon_ms`: of a reading for another table less than `recent_ms` ago, or of a
+/// new one. The caller puts it back for the other tables.
+fn take<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    horizon_ms: u64,
+    recent_ms: u64,
+) -> Result<RecycleBin> {
     let now_ms = api.transport().now_ms();
     let is_usable = |bin: &mut RecycleBin| {
-        let is_recent = now_ms.abs_diff(bin.read_at_ms) <= limits::RECYCLE_BIN_SHARED_MS;
+        let is_recent = now_ms.abs_diff(bin.read_at_ms) <= recent_ms;
         is_recent && bin.since_ms <= horizon_ms && !bin.used_by.contains(&table.name)
     };
     let mut bin = match api.recycle_bin.take_if(is_usable) {

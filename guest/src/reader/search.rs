@@ -10,13 +10,13 @@ use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::seen::{self, SeenRow};
-use super::{recycle_bin, repeating};
+use super::{recycle_bin, repeating, shared_search, wait};
 use crate::api::{Answer, Api};
 use crate::cursor::{ChildPlace, Search, Window};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
-use crate::row::RowMeta;
+use crate::row::{self, RowMeta};
 use crate::table::{CREATED, Incremental, Table, TimeField};
 use crate::time;
 use crate::transport::Transport;
@@ -67,7 +67,10 @@ pub(super) fn step<T: Transport>(
     let host_ms = api.transport().now_ms();
     let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
     let since_ms = search.since_ms;
-    let window = search.window.get_or_insert_with(|| open(since_ms, now_ms));
+    let window = search.window.get_or_insert_with(|| {
+        let recent_ms = wait::shared_ms(since_ms, api.to_source_clock(host_ms));
+        shared_search::open(api, table, (since_ms, now_ms), recent_ms)
+    });
     let index = window.cursor_field;
     let Some(&field) = cursor_fields.get(index) else {
         return Ok(close(api, table, cursor_fields, search, out));
@@ -81,7 +84,7 @@ pub(super) fn step<T: Transport>(
             close(api, table, cursor_fields, search, out)
         });
     }
-    let answer = match api.get(&window_path(path, field, window)) {
+    let answer = match shared_search::get(api, table, &window_path(path, field, window)) {
         Ok(answer) => answer,
         // Every search takes modified times; portals differ in which other fields it takes.
         Err(error) if index > 0 && refuses(&error, field) => {
@@ -109,7 +112,12 @@ pub(super) fn step<T: Transport>(
         out.has_moved = true;
         return Ok(Progress::More);
     }
-    let mut processed = Processed { since_ms, seen: &mut search.seen, child: &mut search.child };
+    let mut processed = Processed {
+        since_ms,
+        seen: &mut search.seen,
+        child: &mut search.child,
+        foreign: Foreign { known: &mut search.foreign, unknown_since_ms: search.unknown_since_ms },
+    };
     match read_page(api, table, field, &answer, window, &mut processed, out)? {
         PageOutcome::NewRows(_) | PageOutcome::AskAgain => Ok(Progress::More),
         PageOutcome::End => Ok(close(api, table, cursor_fields, search, out)),
@@ -123,6 +131,7 @@ struct Processed<'a> {
     since_ms: u64,
     seen: &'a mut BTreeMap<String, u64>,
     child: &'a mut Option<ChildPlace>,
+    foreign: Foreign<'a>,
 }
 
 /// Writes the rows of a page that were not processed before.
@@ -144,19 +153,24 @@ fn read_page<T: Transport>(
         out.has_moved |= outcome != PageOutcome::Repeating;
         return Ok(outcome);
     };
+    // The window of another table may start earlier.
+    let own_from_ms = processed.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
     let (selected, foreign): (Vec<NewRow<'_>>, Vec<NewRow<'_>>) = (first..rows.len())
         .map(|at| {
             let (meta, row) = &rows[at];
             NewRow { at, meta, row, seen: SeenRow::new(table, field, window.cursor_field, meta, row) }
         })
-        .filter(|new| new.seen.is_new(processed.seen))
+        .filter(|new| new.seen.is_within(own_from_ms) && new.seen.is_new(processed.seen))
         .partition(|new| api.config().selects(table, new.row));
     // Rows of other departments come first: they may have been moved there.
-    let mut is_done = delete(api, table, &foreign, out);
+    let mut is_done = delete(api, table, &foreign, &mut processed.foreign, out);
     if is_done.contains(&false) {
         is_done.resize(foreign.len() + selected.len(), false);
     } else {
         is_done.extend(write(api, table, &selected, processed, out));
+    }
+    for new in &selected {
+        processed.foreign.known.remove(&new.meta.id);
     }
     let is_complete = !is_done.contains(&false);
     // Rows that no later window returns need no note, unless this page is asked for again.
@@ -183,20 +197,6 @@ fn read_page<T: Transport>(
     let is_short = (ids.len() as u64) < PAGE;
     let is_last = is_short && answer.count().is_ok_and(|count| count <= window.offset.from);
     Ok(if is_last { PageOutcome::End } else { outcome })
-}
-
-/// The window from the overlap before `since_ms` to now.
-fn open(since_ms: u64, now_ms: u64) -> Window {
-    let end_ms = now_ms.max(since_ms);
-    Window {
-        from_ms: since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS),
-        to_ms: end_ms,
-        end_ms,
-        created: None,
-        cursor_field: 0,
-        source_now_ms: None,
-        offset: Offset::default(),
-    }
 }
 
 /// Halves a window that holds more rows than a search can page through, and restarts it: by its times, or by
@@ -259,12 +259,21 @@ fn close<T: Transport>(
     }
     let is_supported = |index: &usize| !api.is_unsupported(table.name, cursor_fields[*index].range);
     if let Some(cursor_field) = (window.cursor_field + 1..cursor_fields.len()).find(is_supported) {
-        search.window = Some(Window { cursor_field, source_now_ms, ..open(search.since_ms, end_ms) });
+        let from_ms = search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
+        search.window = Some(Window {
+            from_ms,
+            to_ms: end_ms,
+            created: None,
+            cursor_field,
+            offset: Offset::default(),
+            ..window
+        });
         return Progress::More;
     }
     // The host's clock may be ahead of the source's: changes after the source's time were not read.
     search.since_ms = end_ms.min(source_now_ms.unwrap_or(end_ms)).max(search.since_ms);
     seen::evict(&mut search.seen, search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
+    search.unknown_since_ms = search.since_ms;
     search.scans_recycle_bin = true;
     out.has_moved = true;
     Progress::More
@@ -276,17 +285,55 @@ fn delete<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     foreign: &[NewRow<'_>],
+    known: &mut Foreign<'_>,
     out: &mut Output,
 ) -> Vec<bool> {
     if table.children.is_some() {
-        let parents: Vec<Parent<'_>> =
-            foreign.iter().map(|new| new.parent(new.meta.modified_time_ms)).collect();
-        return children::read(api, table, &parents, Write::Delete, &mut None, out);
+        let has_children: Vec<bool> = foreign.iter().map(|new| known.may_have_children(api, new)).collect();
+        let of = foreign.iter().zip(&has_children).filter(|(_, has_children)| **has_children);
+        let parents: Vec<Parent<'_>> = of.map(|(new, _)| new.parent(new.meta.modified_time_ms)).collect();
+        let mut deleted = children::read(api, table, &parents, Write::Delete, &mut None, out).into_iter();
+        let is_done: Vec<bool> = has_children
+            .into_iter()
+            .map(|has_children| !has_children || deleted.next().unwrap_or_default())
+            .collect();
+        known.add(foreign.iter().zip(&is_done).filter(|(_, is_done)| **is_done).map(|(new, _)| new));
+        return is_done;
     }
     for new in foreign {
         out.delete(table, &new.meta.id, None, new.meta.modified_time_ms);
     }
     vec![true; foreign.len()]
+}
+
+/// Parents of other departments, whose children need not be looked for at each of their changes.
+struct Foreign<'a> {
+    known: &'a mut BTreeMap<String, u64>,
+    unknown_since_ms: u64,
+}
+
+impl Foreign<'_> {
+    /// False for a parent that was of another department at its last change, and for one that was created
+    /// since the last poll, unless a webhook may have brought its children meanwhile.
+    fn may_have_children<T: Transport>(&self, api: &Api<T>, parent: &NewRow<'_>) -> bool {
+        let created_ms = row::time(parent.row, CREATED.member);
+        let is_new = self.unknown_since_ms > 0 && created_ms.is_some_and(|at| at >= self.unknown_since_ms);
+        !self.known.contains_key(&parent.meta.id) && (!is_new || api.delivered.has_come())
+    }
+
+    /// Notes parents of other departments, and forgets those that changed longest ago.
+    fn add<'b>(&mut self, parents: impl Iterator<Item = &'b NewRow<'b>>) {
+        for parent in parents {
+            self.known.insert(parent.meta.id.clone(), parent.meta.modified_time_ms.unwrap_or_default());
+        }
+        if self.known.len() > limits::FOREIGN_MAX {
+            let mut times: Vec<u64> = self.known.values().copied().collect();
+            let excess = times.len() - limits::FOREIGN_MAX / 2;
+            let (_, oldest_kept, _) = times.select_nth_unstable(excess);
+            let oldest_kept = *oldest_kept;
+            self.known.retain(|_, at_ms| *at_ms >= oldest_kept);
+        }
+    }
 }
 
 /// Writes changed rows, with their detail where the table has one, so that they look as in a snapshot. True

@@ -31,6 +31,11 @@ impl SeenRow {
         Self { name: format!("{name}@{}", field.member), at_ms: row::time(row, field.member), modified }
     }
 
+    /// True unless its time is before `from_ms`.
+    pub(super) fn is_within(&self, from_ms: u64) -> bool {
+        self.at_ms.is_none_or(|at_ms| at_ms >= from_ms)
+    }
+
     /// True unless exactly this state was processed.
     pub(super) fn is_new(&self, seen: &BTreeMap<String, u64>) -> bool {
         let is_known = self.at_ms.is_some() && seen.get(&self.name).copied() == self.at_ms;

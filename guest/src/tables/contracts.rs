@@ -18,12 +18,13 @@ pub(super) const TABLE: Table = Table {
     },
     record: Some("/api/v1/contracts/{id}"),
     detail: Some(Detail::DEFAULT),
-    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
+    incremental: Incremental::Sorted { every_ms: 60 * 60 * 1000 },
     recycle_bin: Some("Contracts"),
     fields_module: Some("contracts"),
     columns: COLUMNS,
     notes: "One list call for each 49 contracts and one call for each contract. Not in every edition. Has \
-            neither a search nor a count without a view, so it is read by full refresh.",
+            neither a search nor a count without a view: changes are found by the list, sorted by modified \
+            time.",
     ..Table::DEFAULT
 };
 

@@ -11,7 +11,7 @@ pub(super) const TABLE: Table = Table {
     list: List { path: "/api/v1/departments", limit: 200, ..List::DEFAULT },
     record: Some("/api/v1/departments/{id}"),
     count: Some("/api/v1/departments/count"),
-    incremental: Incremental::FullRefresh { every_ms: 15 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     events: EVENTS,
     columns: COLUMNS,
     notes: "Few rows; read by full refresh, because Zoho cannot list changed departments.",

@@ -13,7 +13,7 @@ pub(super) const TABLE: Table = Table {
         partitions: Some(Partitions { parameter: "module", values: MODULES }),
         ..List::DEFAULT
     },
-    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 6 * 60 * 60 * 1000 },
     columns: COLUMNS,
     notes: "One call for each module; `module` names it in each row. A module the portal does not have is \
             skipped.",

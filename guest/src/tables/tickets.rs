@@ -28,6 +28,7 @@ pub(super) const TABLE: Table = Table {
     }),
     count: Some("/api/v1/ticketsCount"),
     incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    has_archive: true,
     recycle_bin: Some("Tickets"),
     events: EVENTS,
     fields_module: Some("tickets"),

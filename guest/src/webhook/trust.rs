@@ -35,6 +35,11 @@ impl Trust {
         *self == Self::default()
     }
 
+    /// Whether deliveries are known to be signed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.is_signed
+    }
+
     /// Takes `reads` from the hour's budget of unsigned deliveries. When fewer are left, takes nothing and
     /// returns false.
     pub(super) fn spend(&mut self, reads: usize, now_ms: u64) -> bool {

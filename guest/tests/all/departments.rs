@@ -6,7 +6,7 @@ use zoho_desk::change::Operation;
 use zoho_desk::reader::Batch;
 
 use crate::desk::Desk;
-use crate::setup::{LIMITS, connect, read_all};
+use crate::setup::{LIMITS, connect, read_all, read_round};
 
 fn selected() -> Value {
     json!({"department_ids": ["1", "3"]})
@@ -110,6 +110,48 @@ fn conversations_are_deleted_and_read_with_their_ticket() {
             "the content of a deleted conversation is not read"
         );
     });
+}
+
+/// Lists of children that were asked for.
+fn child_lists(desk: &Desk) -> usize {
+    let mut count = 0;
+    desk.set(|state| {
+        count = state
+            .asked
+            .iter()
+            .filter(|path| path.contains("/threads?") || path.contains("/comments?"))
+            .count();
+        state.asked.clear();
+    });
+    count
+}
+
+#[test]
+fn changes_of_other_departments_cost_a_look_for_their_conversations_once() {
+    let desk = Desk::with_tickets(200);
+    desk.set(|state| (1..=150).for_each(|id| state.move_to(id, 2)));
+    let mut connection = connect(&desk, selected());
+    let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    let mut lists = Vec::new();
+    for _ in 0..4 {
+        desk.advance_ms(60 * 60_000);
+        desk.set(|state| (1..=150).for_each(|id| state.modify_at(id, 30_000)));
+        child_lists(&desk);
+        cursor = read_round(&mut connection, "ticket_conversations", &cursor).cursor;
+        lists.push(child_lists(&desk));
+    }
+    assert!(lists[0] >= 150, "{lists:?}");
+    assert_eq!(lists[1..], [0, 0, 0]);
+    // One that was ours meanwhile is looked at again.
+    for department in [1, 2] {
+        desk.advance_ms(60 * 60_000);
+        desk.set(|state| state.move_to(5, department));
+        desk.advance_ms(30_000);
+        let batch = read_round(&mut connection, "ticket_conversations", &cursor);
+        let expected = if department == 1 { Operation::Update } else { Operation::Delete };
+        assert_eq!(operations(&batch), [of("t5", expected)]);
+        cursor = batch.cursor;
+    }
 }
 
 #[test]

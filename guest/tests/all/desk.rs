@@ -39,6 +39,7 @@ pub(crate) struct State {
     calls: usize,
     tokens: usize,
     pub token: usize,
+    pub credits_left: u64,
     pub refuse_every_token: bool,
     pub refuse_fields: bool,
     pub refuse_include: bool,
@@ -46,6 +47,10 @@ pub(crate) struct State {
     /// The search's `count` is that of the page (reference, conflict 8).
     pub count_of_page: bool,
     pub fail_detail_of: Option<String>,
+    /// When each contract was modified.
+    pub contracts: BTreeMap<u32, u64>,
+    /// Lists do not sort by modified time.
+    pub refuse_modified_sort: bool,
     /// Minutes between the creation of two tickets, the last one now; 0: no row has its time.
     pub created_every_min: u64,
     /// The search does not take `createdTimeRange`.
@@ -54,6 +59,8 @@ pub(crate) struct State {
     pub unindexed: Vec<u32>,
     /// Status of the recycle bin; 0: its records.
     pub recycle_bin_status: u16,
+    /// The module of all records in the recycle bin.
+    pub bin_type: &'static str,
     /// The order of the recycle bin.
     pub newest_deleted_first: bool,
     /// Refusals of parameters do not name them.
@@ -131,6 +138,12 @@ impl State {
         self.modified.insert(id, self.now_ms - ago_ms);
     }
 
+    /// The ticket is deleted for good, without a trace.
+    pub(crate) fn purge(&mut self, id: u32) {
+        self.tickets.retain(|known| *known != id);
+        self.modified.remove(&id);
+    }
+
     pub(crate) fn delete(&mut self, id: &str) {
         let id: u32 = id.parse().unwrap();
         self.tickets.retain(|known| *known != id);
@@ -145,6 +158,8 @@ impl Desk {
     pub(crate) fn with_tickets(count: u32) -> Self {
         Self(Rc::new(RefCell::new(State {
             now_ms: START_MS,
+            credits_left: 99_000,
+            bin_type: "Tickets",
             tickets: (1..=count).collect(),
             ..State::default()
         })))
@@ -253,6 +268,11 @@ impl State {
     }
 
     fn route(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
+        // Contacts are the same records under another name.
+        self.answer_path(&path.replace("/api/v1/contacts", "/api/v1/tickets"), query)
+    }
+
+    fn answer_path(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
         match path {
             "/api/v1/organizations" => self
                 .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": "ENTERPRISE"}]})),
@@ -263,7 +283,7 @@ impl State {
             }
             "/api/v1/recycleBin" => {
                 let row = |(id, at): &(u32, u64)| {
-                    json!({"id": id.to_string(), "type": "Tickets", "departmentId": self.department(*id),
+                    json!({"id": id.to_string(), "type": self.bin_type, "departmentId": self.department(*id),
                         "deletedTime": time::format(*at)})
                 };
                 let from: usize = query["from"].parse().unwrap();
@@ -274,6 +294,7 @@ impl State {
                 let rows: Vec<Value> = bin.iter().skip(from - 1).take(50).map(row).collect();
                 self.respond(200, &json!({"data": rows}))
             }
+            "/api/v1/contracts" => self.contracts(query),
             "/api/v1/departments/5" => self.respond(200, &json!({"id": "5", "name": "by the API"})),
             "/api/v1/departments" => {
                 let number = |name: &str, default| query.get(name).map_or(default, |n| n.parse().unwrap());
@@ -312,11 +333,38 @@ impl State {
                 let field = json!({"id": id, "apiName": "cf_region", "type": "Text", "isCustomField": true});
                 self.respond(200, &json!({"data": [field]}))
             }
+            _ if path.starts_with("/api/v1/contracts/") => {
+                let id = path.rsplit('/').next().unwrap();
+                match self.contracts.get(&id.parse().unwrap()) {
+                    Some(at) => self.respond(200, &json!({"id": id, "modifiedTime": time::format(*at)})),
+                    None => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": id})),
+                }
+            }
             _ => match path.strip_prefix("/api/v1/tickets/") {
                 Some(path) if path.contains('/') => self.conversations(path, query),
                 Some(id) => self.detail(id),
                 None => self.respond(404, &json!({"errorCode": "URL_NOT_FOUND", "message": path})),
             },
+        }
+    }
+
+    fn contracts(&self, query: &BTreeMap<&str, &str>) -> Response {
+        let is_by_modified = query["sortBy"] == "-modifiedTime";
+        if is_by_modified && self.refuse_modified_sort {
+            let message = "The value passed for field 'sortBy' is invalid.";
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
+        let mut contracts: Vec<(&u32, &u64)> = self.contracts.iter().collect();
+        if is_by_modified {
+            contracts.sort_by_key(|(id, at)| (std::cmp::Reverse(**at), **id));
+        }
+        let number = |name: &str| query[name].parse::<usize>().unwrap();
+        let page = contracts.into_iter().skip(number("from").max(1) - 1).take(number("limit"));
+        let rows: Vec<Value> =
+            page.map(|(id, _)| json!({"id": id.to_string(), "contractName": "C"})).collect();
+        match rows.is_empty() {
+            true => self.respond(204, &Value::Null),
+            false => self.respond(200, &json!({"data": rows})),
         }
     }
 
@@ -507,7 +555,7 @@ impl State {
     fn respond(&self, status: u16, body: &Value) -> Response {
         let headers = vec![
             ("x-rate-limit-request-weight-v3".to_owned(), "1".to_owned()),
-            ("x-rate-limit-remaining-v3".to_owned(), "99".to_owned()),
+            ("x-rate-limit-remaining-v3".to_owned(), self.credits_left.to_string()),
             ("date".to_owned(), http_date(self.now_ms + self.ahead_ms - self.behind_ms)),
         ];
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };

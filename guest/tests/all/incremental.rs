@@ -296,3 +296,76 @@ fn the_recycle_bin_is_read_once_for_all_tables_of_a_round() {
         assert_eq!(scans, 1, "round {round}");
     }
 }
+
+/// The searches by modified time.
+fn searches(desk: &Desk) -> Vec<String> {
+    let mut searches = Vec::new();
+    desk.set(|state| {
+        let is_it = |path: &&String| path.contains("/tickets/search") && path.contains("modifiedTimeRange");
+        searches = state.asked.iter().filter(is_it).cloned().collect();
+    });
+    searches
+}
+
+#[test]
+fn one_search_of_a_round_serves_a_table_and_its_children() {
+    let desk = Desk::with_tickets(300);
+    let mut connection = connect(&desk, json!({}));
+    let mut cursors =
+        ["tickets", "ticket_conversations"].map(|table| (table, read_all(&mut connection, table, LIMITS).1));
+    for round in 0..6 {
+        desk.advance_ms(5 * 60_000);
+        let changed: u32 = [1, 0, 250, 1, 3, 0][round];
+        desk.set(|state| {
+            (1..=changed).for_each(|id| state.modify_at(id, 60_000));
+            state.asked.clear();
+        });
+        // They are not polled at the same time, nor always in the same order.
+        cursors.reverse();
+        let found: Vec<usize> = cursors
+            .iter_mut()
+            .map(|(table, cursor)| {
+                desk.advance_ms(60_000);
+                next(&mut connection, table, cursor).len()
+            })
+            .collect();
+        assert_eq!(found, [changed as usize; 2], "round {round}");
+        let asked = searches(&desk);
+        let range = |path: &String| path.split('&').next().unwrap().to_owned();
+        let ranges: BTreeSet<String> = asked.iter().map(range).collect();
+        assert!(round == 0 || ranges.len() == 1, "round {round}: {asked:?}");
+        assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), asked.len(), "round {round}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_table_that_was_not_read_for_long_searches_by_itself() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, tickets) = read_all(&mut connection, "tickets", LIMITS);
+    let (_, mut conversations) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.set(|state| state.modify("5"));
+    let mut cursor = tickets;
+    for _ in 0..12 {
+        desk.advance_ms(10 * 60_000);
+        next(&mut connection, "tickets", &mut cursor);
+    }
+    desk.set(|state| state.modify("6"));
+    desk.advance_ms(60_000);
+    next(&mut connection, "tickets", &mut cursor);
+    let found = next(&mut connection, "ticket_conversations", &mut conversations);
+    assert_eq!(found, [r#"{"id":"t5"}"#, r#"{"id":"t6"}"#]);
+}
+
+#[test]
+fn a_table_without_its_family_keeps_no_pages_and_finds_its_changes() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({"tables": ["ticket_conversations"]}));
+    let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    for _ in 0..2 {
+        desk.advance_ms(60_000);
+        desk.set(|state| state.modify("6"));
+        desk.advance_ms(60_000);
+        assert_eq!(next(&mut connection, "ticket_conversations", &mut cursor), [r#"{"id":"t6"}"#]);
+    }
+}

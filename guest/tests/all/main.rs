@@ -5,6 +5,7 @@ mod setup;
 mod signer;
 
 mod batches;
+mod credits;
 mod lists;
 mod snapshots;
 mod windows;
@@ -12,6 +13,8 @@ mod windows;
 mod departments;
 mod incremental;
 mod outages;
+mod sorted;
+mod verification;
 
 mod bounds;
 mod deliveries;

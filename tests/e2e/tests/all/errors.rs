@@ -291,7 +291,7 @@ fn a_throttled_token_endpoint_says_when_to_come_back() {
 
 #[test]
 fn used_up_credits_say_when_they_are_renewed() {
-    let setup = Setup::new(small());
+    let setup = Setup::with(small(), |file| file.config("credits_reserve", "0"));
     // Half a minute past noon by the simulator's clock: the day's credits come back at midnight.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
     setup.simulator.advance(Duration::from_secs((36 * 3600 + 30 - now % 86_400) % 86_400));

@@ -68,13 +68,19 @@ fn credits_that_others_use_up_are_respected() {
 }
 
 #[test]
-fn a_quiet_round_costs_one_sweep_of_the_recycle_bin() {
+fn a_quiet_round_costs_one_search_of_each_family_and_one_sweep_of_the_recycle_bin() {
     let tables = ["tickets", "contacts", "accounts", "products", "ticket_conversations"];
     let setup = world(options(20), &tables);
     setup.sync();
     setup.simulator.reset_stats();
     setup.sync();
-    assert_eq!(setup.requests_to("GET /recycleBin"), 1, "{:#}", setup.simulator.credits());
+    let account = setup.simulator.credits();
+    assert_eq!(setup.requests_to("GET /recycleBin"), 1, "{account:#}");
+    // Of the tickets by modified time for both tables, and by the customer's response for conversations.
+    assert_eq!(setup.requests_to("GET /tickets/search"), 2, "{account:#}");
+    for table in ["contacts", "accounts", "products"] {
+        assert_eq!(setup.requests_to(&format!("GET /{table}/search")), 1, "{account:#}");
+    }
 }
 
 #[test]
@@ -93,4 +99,58 @@ fn a_reply_to_a_long_ticket_costs_one_thread() {
     let threads = setup.requests_to("GET /tickets/{id}/threads/{id}");
     assert!(threads <= 3, "{threads} threads read for one new one");
     equals_truth(&setup, &["ticket_conversations"]);
+}
+
+#[test]
+fn a_quiet_round_of_contracts_costs_one_page_and_two_records() {
+    let setup = world(options(5), &["contracts"]);
+    setup.sync();
+    setup.simulator.reset_stats();
+    setup.sync();
+    assert_eq!(setup.requests_to("GET /contracts"), 1, "{:#}", setup.simulator.credits());
+    assert!(setup.requests_to("GET /contracts/{id}") <= 2, "{:#}", setup.simulator.credits());
+    equals_truth(&setup, &["contracts"]);
+}
+
+#[test]
+fn credits_below_the_reserve_are_left_for_others() {
+    let setup = Setup::with(options(60), |own| file(own, &TABLES).config("credits_reserve", "30"));
+    setup.authorize();
+    setup.simulator.set(|settings| settings.daily_credits = Some(200));
+    let run = within(&setup, &["sync"], 200);
+    assert_eq!(run.code(), 7, "{run}");
+    assert!(run.stderr.contains("credits are left today"), "{run}");
+    let used = setup.simulator.credits()["usedToday"].as_u64().expect("a number");
+    // A page of details is not cut in the middle.
+    assert!((80..=190).contains(&used), "{used} credits of 200");
+    setup.simulator.set(|settings| settings.daily_credits = None);
+    setup.host(&["sync"]).exits(0);
+    equals_truth(&setup, &TABLES);
+}
+
+#[test]
+fn a_verification_finds_a_purged_row_and_leaves_the_members_of_details() {
+    let tables = ["contacts", "contracts"];
+    let setup = world(options(20), &tables);
+    setup.sync();
+    setup.sync();
+    for table in tables {
+        let id = crate::compare::truth(&setup.simulator, table, true).into_keys().nth(3).expect("a row");
+        let purge = |op: &str| serde_json::json!({"op": op, "table": table, "id": id});
+        setup.simulator.mutate(purge("moveToTrash")).expect("a change");
+        setup.simulator.mutate(purge("purge")).expect("a change");
+    }
+    setup.sync();
+    assert_eq!(crate::world::live_ids(&setup, "contacts").len(), 40, "no one told");
+    // A week passes.
+    let database = rusqlite::Connection::open(setup.path("out.db")).expect("the sink");
+    let sql = "UPDATE _sync_state SET cursor = json_set(cursor, '$.verified_ms', 1)";
+    assert_eq!(database.execute(sql, []).expect("cursors"), 2);
+    drop(database);
+    setup.simulator.reset_stats();
+    setup.sync();
+    assert_eq!(setup.requests_to("GET /contacts/{id}"), 0, "{:#}", setup.simulator.credits());
+    equals_truth(&setup, &tables);
+    setup.sync();
+    equals_truth(&setup, &tables);
 }

@@ -15,15 +15,20 @@ use super::report;
 use crate::processes::{CODE, Simulator, connection_file};
 use crate::tools;
 
-/// Polls of a table that is followed by search, in a day: one every five minutes.
+/// Polls of a table in a day, as the connector asks for them (`guest/src/reader/wait.rs`): every five minutes
+/// where rows change, every twenty where nothing does, every thirty where webhooks bring all changes.
 const ROUNDS_PER_DAY: u64 = 288;
+const QUIET_ROUNDS_PER_DAY: u64 = 72;
+const DELIVERED_ROUNDS_PER_DAY: u64 = 48;
+/// Polls of contracts, which are followed by a sorted list.
+const SORTED_ROUNDS_PER_DAY: u64 = 24;
 const ROUND_MS: i64 = 300_000;
 /// Rounds before the measurement, so that the overlap of half an hour is full.
 const WARM_UP: u32 = 7;
 /// Discoveries of `serve` in a day.
 const DISCOVERIES_PER_DAY: u64 = 4;
 /// Tables that are read by full refresh, and how often in a day, as their declarations say.
-const REFRESHES: [(&str, u64); 3] = [("departments", 96), ("organization_fields", 24), ("contracts", 24)];
+const REFRESHES: [(&str, u64); 2] = [("departments", 24), ("organization_fields", 4)];
 const DISCOVERY: &str = "discovery";
 
 /// Calls and credits.
@@ -38,18 +43,27 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Resul
     let first = world.account()?;
     world.sync(&[])?;
     let round = world.account()?;
-    let quiet = day(&round, ROUNDS_PER_DAY, &world.refreshes(&round)?);
+    let mut refreshes = world.refreshes(&round)?;
+    add(&mut refreshes, "verification", verification(tickets), 1);
+    let quiet = day(&round, |_| QUIET_ROUNDS_PER_DAY, 1, &refreshes);
+    let delivered = day(&round, |_| DELIVERED_ROUNDS_PER_DAY, 1, &refreshes);
     let busy = world.busy(updates, rounds)?;
-    let busy = day(&busy, ROUNDS_PER_DAY / u64::from(rounds), &world.refreshes(&round)?);
+    let times = |group: &str| match group {
+        "accounts" | "products" => QUIET_ROUNDS_PER_DAY,
+        _ => ROUNDS_PER_DAY,
+    };
+    let busy = day(&busy, times, u64::from(rounds), &refreshes);
     let mut text = format!(
         "## Credits ({label})\n\n\
          `cargo xtask bench credits --tickets {tickets} --updates {updates} --rounds {rounds} --label \
          {label}`; {machine}. {tickets} tickets with up to 8 threads and comments, {} contacts, {} accounts, \
-         100 products and contracts. A day has {ROUNDS_PER_DAY} polls of each table that is followed by \
-         search; the day of {updates} updates was measured in {rounds} rounds. Half of the updates change a \
-         ticket, a quarter are replies or comments, a quarter change contacts. No webhooks.\n\n\
-         | calls, credits | first read | | quiet day | | {updates} updates | |\n\
-         |---|---:|---:|---:|---:|---:|---:|\n",
+         100 products and contracts. A day has {ROUNDS_PER_DAY} polls of a table whose rows change, \
+         {QUIET_ROUNDS_PER_DAY} of one in which nothing changes, and {DELIVERED_ROUNDS_PER_DAY} where \
+         webhooks bring every change; one of each was measured, and {rounds} of the day of {updates} \
+         updates. Half of the updates change a ticket, a quarter are replies or comments, a quarter change \
+         contacts; no webhooks on that day. The verification is arithmetic: a seventh of the list pages.\n\n\
+         | calls, credits | first read | | quiet day | | with webhooks | | {updates} updates | |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         contacts(tickets),
         accounts(tickets),
     );
@@ -57,11 +71,9 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Resul
         first.keys().chain(quiet.keys()).chain(busy.keys()).copied().collect();
     for group in groups {
         let cell = |account: &Account| account.get(group).copied().unwrap_or_default();
-        let ((a, b), (c, d), (e, f)) = (cell(&first), cell(&quiet), cell(&busy));
-        let _ = writeln!(text, "| {group} | {a} | {b} | {c} | {d} | {e} | {f} |");
+        let _ = writeln!(text, "| {group} |{}", row([&first, &quiet, &delivered, &busy].map(cell)));
     }
-    let ((a, b), (c, d), (e, f)) = (sum(&first), sum(&quiet), sum(&busy));
-    let _ = writeln!(text, "| **sum** | {a} | {b} | {c} | {d} | {e} | {f} |\n");
+    let _ = writeln!(text, "| **sum** |{}\n", row([&first, &quiet, &delivered, &busy].map(sum)));
     print!("{text}");
     report::write(&format!("credits-{label}"), &text)
 }
@@ -74,12 +86,31 @@ fn accounts(tickets: u32) -> u32 {
     tickets / 20
 }
 
-/// A day of as many rounds as `times` this one, with the full refreshes of a day.
-fn day(round: &Account, times: u64, refreshes: &Account) -> Account {
+/// The cells of a row.
+fn row(costs: [Cost; 4]) -> String {
+    costs.iter().map(|(calls, credits)| format!(" {calls} | {credits} |")).collect()
+}
+
+/// List pages of a day: all tables once a week, contracts once a day.
+fn verification(tickets: u32) -> Cost {
+    let pages = |rows: u32, page: u32| u64::from(rows.div_ceil(page) + 1);
+    let weekly =
+        pages(tickets, 99) + pages(contacts(tickets), 98) + pages(accounts(tickets), 98) + pages(100, 99);
+    let calls = weekly.div_ceil(7) + pages(100, 49);
+    (calls, calls * 3)
+}
+
+/// A day with as many rounds as `times` says for each group, of which `rounds` were measured, with the full
+/// refreshes of a day.
+fn day(measured: &Account, times: impl Fn(&str) -> u64, rounds: u64, refreshes: &Account) -> Account {
     let mut day = refreshes.clone();
-    for (group, cost) in round {
-        let times = if *group == DISCOVERY { DISCOVERIES_PER_DAY } else { times };
-        add(&mut day, group, *cost, times);
+    for (group, (calls, credits)) in measured {
+        let times = match *group {
+            DISCOVERY => DISCOVERIES_PER_DAY,
+            "contracts" => SORTED_ROUNDS_PER_DAY,
+            group => times(group),
+        };
+        add(&mut day, group, (calls * times / rounds, credits * times / rounds), 1);
     }
     day
 }
@@ -209,10 +240,6 @@ impl World {
             )?;
             self.sync(&[])?;
         }
-        let mut account = self.account()?;
-        if let Some(discovery) = account.get_mut(DISCOVERY) {
-            *discovery = (discovery.0 / u64::from(rounds), discovery.1 / u64::from(rounds));
-        }
-        Ok(account)
+        self.account()
     }
 }

@@ -1,0 +1,103 @@
+//! The day's credits: how many are left, and how many of them are for the portal's other users. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind};
+use crate::limits;
+
+/// The day's credits, as far as answers name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Credits {
+    /// By the last answer.
+    pub(crate) left: u64,
+    /// Of a whole day.
+    pub(crate) daily: u64,
+    /// `credits_reserve` of the configuration.
+    pub(crate) reserve_percent: u64,
+}
+
+impl Credits {
+    /// The credits that are kept for others.
+    pub(crate) fn reserve(&self) -> u64 {
+        self.daily.saturating_mul(self.reserve_percent) / 100
+    }
+
+    /// An error when too few are left for a read.
+    pub(crate) fn allow(&self, is_snapshot: bool) -> Result<(), Error> {
+        let kept = match is_snapshot && self.reserve_percent > 0 {
+            true => self.reserve() + self.daily * limits::SNAPSHOT_RESERVE_PERCENT / 100,
+            false => self.reserve(),
+        };
+        if kept == 0 || self.left > kept {
+            return Ok(());
+        }
+        let what = if is_snapshot { "other users and for incremental reads" } else { "other users" };
+        let Self { left, daily, .. } = self;
+        let message = format!("{left} of {daily} credits are left today, and {kept} are kept for {what}");
+        let mut error = Error::new(Kind::RateLimited, message).code("CREDITS_RESERVED").hint(
+            "the table is read again when Zoho gives the credits of the next day; `credits_reserve` is the \
+             percentage that is kept",
+        );
+        error.retry_after_ms = Some(limits::CREDITS_KNOWN_MS);
+        Err(error)
+    }
+}
+
+/// The credits of a whole day: the most that were ever left. Kept in the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DailyCredits {
+    credits: u64,
+    /// When so many were left, Unix milliseconds.
+    seen_at_ms: u64,
+}
+
+impl DailyCredits {
+    pub(crate) fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn credits(self) -> u64 {
+        self.credits
+    }
+
+    /// Notes that so many are left.
+    pub(super) fn note(&mut self, left: u64, now_ms: u64) {
+        let age_ms = now_ms.abs_diff(self.seen_at_ms);
+        let is_seen_again = left == self.credits && age_ms >= limits::DAILY_CREDITS_LIFE_MS / 2;
+        if left > self.credits || is_seen_again || age_ms >= limits::DAILY_CREDITS_LIFE_MS {
+            *self = Self { credits: left, seen_at_ms: now_ms };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_stop_before_incremental_reads_and_both_before_the_reserve_is_used() {
+        let credits = |left| Credits { left, daily: 5_000, reserve_percent: 20 };
+        assert!(credits(1_501).allow(true).is_ok() && credits(1_001).allow(false).is_ok());
+        let error = credits(1_500).allow(true).unwrap_err();
+        assert!(error.message.starts_with("1500 of 5000 credits are left"), "{error}");
+        assert_eq!((error.kind, error.retry_after_ms), (Kind::RateLimited, Some(limits::CREDITS_KNOWN_MS)));
+        assert!(credits(1_000).allow(false).is_err());
+    }
+
+    #[test]
+    fn without_a_reserve_the_source_decides() {
+        assert!(Credits { left: 0, daily: 5_000, reserve_percent: 0 }.allow(true).is_ok());
+    }
+
+    #[test]
+    fn the_days_credits_are_the_most_that_were_left_in_two_days() {
+        const HOUR_MS: u64 = 3_600_000;
+        let mut daily = DailyCredits::default();
+        for (hour, left, credits) in
+            [(1, 4_000, 4_000), (2, 3_000, 4_000), (20, 4_990, 4_990), (40, 10, 4_990), (69, 700, 700)]
+        {
+            daily.note(left, hour * HOUR_MS);
+            assert_eq!(daily.credits(), credits, "hour {hour}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Records that signed webhook deliveries brought of late, so that polling notices a gap: while none is
+//! missing, tables that webhooks cover are polled less often. Lost with the instance, which makes polling
+//! usual. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::change::Change;
+use crate::limits;
+
+/// See the file's header.
+#[derive(Debug, Default)]
+pub(crate) struct Delivered {
+    /// When a record of a table came last, by table and key; times are the source's.
+    records: BTreeMap<(&'static str, String), u64>,
+    /// Any delivery came.
+    has_come: bool,
+    /// When the last signed delivery came, by the source's clock.
+    last_ms: Option<u64>,
+    /// When polling last found a change that no delivery brought.
+    missing_ms: Option<u64>,
+}
+
+impl Delivered {
+    /// Notes the changes of a delivery.
+    pub(crate) fn note(&mut self, changes: &[Change], is_signed: bool, now_ms: u64) {
+        self.has_come = true;
+        if !is_signed {
+            return;
+        }
+        self.last_ms = Some(now_ms);
+        if self.records.len() >= limits::DELIVERED_MAX {
+            self.records.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < limits::DELIVERED_MS);
+        }
+        if self.records.len() >= limits::DELIVERED_MAX {
+            self.records.clear();
+        }
+        for change in changes {
+            self.records.insert((change.table, change.key.clone()), now_ms);
+        }
+    }
+
+    /// Compares the changes that a poll found with those that were delivered.
+    pub(crate) fn compare(&mut self, changes: &[Change], now_ms: u64) {
+        let is_missing = |change: &Change| {
+            let delivered_ms = self.records.get(&(change.table, change.key.clone()));
+            let changed_ms = change.source_updated_at_ms.unwrap_or_default();
+            delivered_ms.is_none_or(|at_ms| at_ms.saturating_add(limits::EVENT_SKEW_MS) < changed_ms)
+        };
+        if self.last_ms.is_some() && changes.iter().any(is_missing) {
+            self.missing_ms = Some(now_ms);
+        }
+    }
+
+    /// True when any delivery came.
+    pub(crate) fn has_come(&self) -> bool {
+        self.has_come
+    }
+
+    /// True while deliveries come and none is missing.
+    pub(crate) fn is_whole(&self, now_ms: u64) -> bool {
+        let is_before = |at_ms: u64, ms: u64| now_ms.saturating_sub(at_ms) >= ms;
+        self.last_ms.is_some_and(|at_ms| !is_before(at_ms, limits::DAY_MS))
+            && self.missing_ms.is_none_or(|at_ms| is_before(at_ms, limits::DELIVERED_MS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{ChangeSource, Operation};
+    use crate::row::RowMeta;
+    use crate::tables;
+
+    const MINUTE_MS: u64 = 60_000;
+
+    /// A change of a ticket at a time.
+    fn change(id: &str, at_ms: u64) -> Change {
+        let meta = RowMeta { id: id.to_owned(), modified_time_ms: Some(at_ms), deleted: false };
+        let table = tables::find("tickets").unwrap();
+        Change::of_row(table, Operation::Update, &meta, "{}".to_owned(), None, ChangeSource::Webhook)
+    }
+
+    #[test]
+    fn a_change_that_no_delivery_brought_is_a_gap_for_an_hour() {
+        let now_ms = 100 * MINUTE_MS;
+        let mut delivered = Delivered::default();
+        assert!(!delivered.is_whole(now_ms), "no delivery came yet");
+        delivered.note(&[change("1", now_ms)], true, now_ms);
+        delivered.compare(&[change("1", now_ms)], now_ms + MINUTE_MS);
+        assert!(delivered.is_whole(now_ms + MINUTE_MS));
+        for missing in [change("2", now_ms), change("1", now_ms + 5 * MINUTE_MS)] {
+            let mut delivered = Delivered::default();
+            delivered.note(&[change("1", now_ms)], true, now_ms);
+            delivered.compare(&[missing], now_ms + 6 * MINUTE_MS);
+            assert!(!delivered.is_whole(now_ms + 6 * MINUTE_MS));
+            assert!(delivered.is_whole(now_ms + 66 * MINUTE_MS));
+        }
+    }
+
+    #[test]
+    fn deliveries_that_stop_for_a_day_prove_nothing() {
+        let mut delivered = Delivered::default();
+        delivered.note(&[], true, 0);
+        assert!(delivered.is_whole(limits::DAY_MS - 1) && !delivered.is_whole(limits::DAY_MS));
+    }
+
+    #[test]
+    fn the_records_are_bounded() {
+        let mut delivered = Delivered::default();
+        for id in 0..=limits::DELIVERED_MAX {
+            delivered.note(&[change(&id.to_string(), 1)], true, 1);
+        }
+        assert!(delivered.records.len() <= limits::DELIVERED_MAX);
+    }
+}

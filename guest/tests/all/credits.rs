@@ -1,0 +1,108 @@
+//! The day's credits: the reserve for others, and polls that cost less while nothing changes.
+
+use serde_json::json;
+use zoho_desk::error::Kind;
+
+use crate::desk::Desk;
+use crate::setup::{LIMITS, connect, read_all, read_round};
+use crate::signer::{delivery, jwk, token};
+
+const MINUTE_MS: u64 = 60_000;
+
+#[test]
+fn a_snapshot_waits_for_credits_before_incremental_reading_does() {
+    let desk = Desk::with_tickets(30);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.set(|state| state.credits_left = 29_000);
+    desk.advance_ms(5 * MINUTE_MS);
+    let cursor = read_round(&mut connection, "tickets", &cursor).cursor;
+    let calls = desk.calls();
+    let error = connection.read("tickets", None, LIMITS).unwrap_err();
+    assert_eq!(error.kind, Kind::RateLimited);
+    assert!(error.message.starts_with("29000 of 99000 credits are left today"), "{error}");
+    assert!(error.retry_after_ms.is_some() && error.hint.is_some());
+    assert_eq!(desk.calls(), calls, "no call");
+    desk.set(|state| state.credits_left = 19_000);
+    desk.advance_ms(5 * MINUTE_MS);
+    let batch = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+    assert!(connection.read("tickets", Some(&batch.cursor), LIMITS).is_err(), "below the reserve");
+    desk.set(|state| state.credits_left = 99_000);
+    desk.advance_ms(31 * MINUTE_MS);
+    read_round(&mut connection, "tickets", &batch.cursor);
+    read_all(&mut connection, "tickets", LIMITS);
+}
+
+#[test]
+fn a_snapshot_whose_credits_end_keeps_its_rows_and_goes_on_from_there() {
+    let desk = Desk::with_tickets(300);
+    let mut connection = connect(&desk, json!({}));
+    let first = connection.read("tickets", None, crate::setup::LIMITS).unwrap();
+    assert!(!first.changes.is_empty());
+    let small = zoho_desk::reader::Limits { max_changes: 50, ..LIMITS };
+    let part = connection.read("tickets", None, small).unwrap();
+    desk.set(|state| state.credits_left = 100);
+    let last = connection.read("tickets", Some(&part.cursor), LIMITS).unwrap();
+    assert!(!last.changes.is_empty() && !last.caught_up);
+    assert!(last.wait_ms.is_some_and(|ms| ms >= 30 * MINUTE_MS), "{:?}", last.wait_ms);
+    assert!(last.warnings.iter().any(|text| text.contains("credits are left today")), "{:?}", last.warnings);
+    assert!(connection.read("tickets", Some(&last.cursor), LIMITS).is_err());
+}
+
+#[test]
+fn a_reserve_of_nothing_leaves_the_decision_to_the_source() {
+    let desk = Desk::with_tickets(30);
+    let mut connection = connect(&desk, json!({"credits_reserve": 0}));
+    read_all(&mut connection, "tickets", LIMITS);
+    desk.set(|state| state.credits_left = 1);
+    read_all(&mut connection, "tickets", LIMITS);
+    read_all(&mut connection, "tickets", LIMITS);
+}
+
+#[test]
+fn a_table_in_which_nothing_changes_waits_longer_and_a_change_makes_it_usual() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+    let mut wait_min = |changed: bool| {
+        desk.advance_ms(40 * MINUTE_MS);
+        if changed {
+            desk.set(|state| state.modify("5"));
+            desk.advance_ms(10_000);
+        }
+        let batch = read_round(&mut connection, "tickets", &cursor);
+        cursor = batch.cursor;
+        batch.wait_ms.unwrap() / MINUTE_MS
+    };
+    assert_eq!([false, false, false, true, false].map(&mut wait_min), [10, 20, 20, 5, 10]);
+}
+
+#[test]
+fn tables_are_polled_less_often_while_signed_deliveries_bring_every_change() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| state.jwks = vec![jwk("k1")]);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+    let mut wait_min = |changed: &str, delivered: bool| {
+        desk.advance_ms(5 * MINUTE_MS);
+        desk.set(|state| state.modify(changed));
+        if delivered {
+            let at_ms = desk.now_ms();
+            let payload = json!({"id": changed, "subject": "s"});
+            let body = json!([{"eventType": "Ticket_Update", "payload": payload, "orgId": "42"}]);
+            let token = token("k1", "orgId:42", "webhookId:7", at_ms / 1000 + 60);
+            let subscription = r#"{"version":1,"webhook_id":"7","url":"https://x","events":[]}"#;
+            let receipts = connection.receive(Some(subscription), &[delivery(at_ms, Some(&token), &body)]);
+            assert_eq!(receipts[0].as_ref().unwrap().changes.len(), 1);
+        }
+        desk.advance_ms(10_000);
+        let batch = read_round(&mut connection, "tickets", &cursor);
+        assert_eq!(batch.changes.len(), 1);
+        cursor = batch.cursor;
+        batch.wait_ms.unwrap() / MINUTE_MS
+    };
+    assert_eq!(wait_min("5", false), 5, "no webhook is known");
+    assert_eq!(wait_min("5", true), 30);
+    assert_eq!(wait_min("6", false), 5, "a delivery was missed");
+    assert_eq!(wait_min("5", true), 5, "for a while");
+}

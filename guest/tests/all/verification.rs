@@ -1,0 +1,97 @@
+//! The verification: the list is compared with the rows that were read, without details.
+
+use serde_json::json;
+use zoho_desk::connection::Connection;
+
+use crate::desk::Desk;
+use crate::setup::{LIMITS, connect, read_all, read_round};
+
+const DAY_MS: u64 = 86_400_000;
+
+/// A portal whose 250 contacts were read eight days ago.
+fn old(config: serde_json::Value) -> (Desk, Connection<Desk>, String) {
+    let desk = Desk::with_tickets(250);
+    desk.set(|state| state.bin_type = "Contacts");
+    let mut connection = connect(&desk, config);
+    let (_, cursor) = read_all(&mut connection, "contacts", LIMITS);
+    desk.advance_ms(60_000);
+    let cursor = read_round(&mut connection, "contacts", &cursor).cursor;
+    desk.advance_ms(8 * DAY_MS);
+    (desk, connection, cursor)
+}
+
+#[test]
+fn a_purged_row_is_found_after_a_week_and_no_detail_is_read_for_it() {
+    let (desk, mut connection, cursor) = old(json!({}));
+    desk.set(|state| state.purge(9));
+    let since_ms = desk.now_ms() - 8 * DAY_MS;
+    let calls = desk.calls();
+    let batch = read_round(&mut connection, "contacts", &cursor);
+    let generation = batch.generation.expect("a snapshot");
+    assert!(generation.complete);
+    assert!(generation.as_of_ms.is_some_and(|at_ms| at_ms > since_ms), "what is missing is deleted");
+    assert_eq!(batch.changes.len(), 249);
+    assert!(batch.changes.iter().all(|change| change.partial), "the members of details stay");
+    let is_oldest = |at_ms: u64| at_ms == 1;
+    assert!(batch.changes.iter().all(|change| change.as_of_ms.is_some_and(is_oldest)));
+    assert!(desk.calls() - calls <= 8, "{} calls", desk.calls() - calls);
+}
+
+#[test]
+fn incremental_reading_goes_on_where_it_was_interrupted() {
+    let (desk, mut connection, cursor) = old(json!({}));
+    desk.set(|state| state.modify_at(9, DAY_MS));
+    desk.set(|state| state.delete("8"));
+    let verified = read_round(&mut connection, "contacts", &cursor);
+    assert!(verified.generation.is_some());
+    let batch = read_round(&mut connection, "contacts", &verified.cursor);
+    let keys: Vec<&str> = batch.changes.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(keys, [r#"{"id":"9"}"#, r#"{"id":"8"}"#], "the change, and the delete in the recycle bin");
+    desk.advance_ms(300_000);
+    assert!(read_round(&mut connection, "contacts", &batch.cursor).generation.is_none(), "for a week");
+}
+
+#[test]
+fn a_verification_is_left_out_while_credits_are_short_and_where_it_is_turned_off() {
+    let (desk, mut connection, cursor) = old(json!({"verify_days": 0}));
+    assert!(read_round(&mut connection, "contacts", &cursor).generation.is_none());
+    let (_, mut connection, cursor) = old(json!({"verify_days": 30}));
+    assert!(read_round(&mut connection, "contacts", &cursor).generation.is_none());
+    drop(desk);
+    let (desk, mut connection, cursor) = old(json!({}));
+    // Any answer says how many are left.
+    for left in [99_000, 25_000] {
+        desk.set(|state| state.credits_left = left);
+        connection.count("tickets").unwrap();
+    }
+    assert!(read_round(&mut connection, "contacts", &cursor).generation.is_none());
+}
+
+#[test]
+fn a_verification_that_fails_leaves_incremental_reading_alone() {
+    let (desk, mut connection, cursor) = old(json!({}));
+    desk.set(|state| {
+        state.modify_at(9, DAY_MS);
+        state.list_status = 403;
+    });
+    let batch = read_round(&mut connection, "contacts", &cursor);
+    assert!(batch.warnings.iter().any(|text| text.contains("verification")), "{:?}", batch.warnings);
+    assert_eq!(batch.changes.len(), 1, "the change");
+    desk.set(|state| state.list_status = 0);
+    desk.advance_ms(DAY_MS / 2);
+    let batch = read_round(&mut connection, "contacts", &batch.cursor);
+    assert!(batch.generation.is_none(), "not on the same day");
+    desk.advance_ms(DAY_MS);
+    assert!(read_round(&mut connection, "contacts", &batch.cursor).generation.is_some());
+}
+
+#[test]
+fn a_ticket_that_no_list_shows_may_be_archived_and_is_no_delete() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.set(|state| state.purge(9));
+    desk.advance_ms(30 * DAY_MS);
+    let batch = read_round(&mut connection, "tickets", &cursor);
+    assert!(batch.generation.is_none() && batch.changes.is_empty());
+}
