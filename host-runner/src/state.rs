@@ -12,15 +12,18 @@
 
 pub mod key;
 
+pub(crate) mod owned;
+pub(crate) mod rotation;
+
+mod accepted_hosts;
 mod seal;
 mod session;
 mod subscription;
 mod webhook_url;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::ops::Deref;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -33,6 +36,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::paths::Paths;
 use crate::secret::Redactor;
 
+pub use self::owned::private_folder;
 pub use self::subscription::StoredSubscription;
 pub use self::webhook_url::{StoredWebhookUrl, StoredWebhookUrls, WebhookUrl};
 
@@ -53,6 +57,14 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS webhook_url (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         secrets TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS url_secret (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        sealed BLOB NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS accepted_hosts (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        hosts TEXT NOT NULL
     );
     CREATE TABLE IF NOT EXISTS served (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -102,6 +114,7 @@ impl ConnectionStore {
         let folder = paths.connection(name);
         private_folder(&folder)?;
         let path = folder.join("state.db");
+        owned::private_file(&path)?;
         let create = || -> rusqlite::Result<()> {
             let database = open(&path, OpenFlags::default())?;
             // One file, and no others while it is open. Rows are few: readers do not wait for long.
@@ -174,27 +187,12 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some(Stamp { modified: metadata.modified().ok()?, bytes: metadata.len() })
 }
 
-/// Creates a folder that only its owner may enter.
-pub fn private_folder(folder: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| Error::state(format!("folder {}: {error}", folder.display())))
-}
-
 /// Locks `<folder>/lock`, which holds the number of the process that has it.
 fn lock(folder: &Path, name: &str) -> Result<File> {
     let path = folder.join("lock");
     let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
+    let mut file =
+        owned::open(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::Error(error)) => return Err(failed(error)),

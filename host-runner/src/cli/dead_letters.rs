@@ -80,6 +80,7 @@ pub(super) fn run(command: &DeadLetters, context: &Context) -> Result<Exit> {
         [] => None,
         _ => Some(context.connection()?.name),
     };
+    context.paths.verify()?;
     let path = context.paths.journal();
     // Opening creates a journal; these commands must not.
     let journal = if path.exists() { Some(Journal::join(path, JournalLimits::default())?) } else { None };

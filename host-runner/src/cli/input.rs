@@ -22,8 +22,7 @@ pub(super) fn file(path: &Path) -> Result<String> {
     if path == Path::new("-") {
         return text("-");
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| {
+    let text = std::fs::read_to_string(path).map_err(|error| {
         Error::usage(format!("{}: {error}", path.display())).hint("`-` reads it from stdin")
     })?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())

@@ -11,3 +11,4 @@ mod served;
 mod server;
 mod support;
 mod sync;
+mod trust;
