@@ -87,7 +87,7 @@ struct Global {
     /// (generated at first use)
     #[arg(long, global = true, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Bounds what connection files may ask for: components, hosts, limits, paths, variables
+    /// Policy file: the components, hosts, limits, paths and variables that connection files may name
     #[arg(long, global = true, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Print JSON on stdout, and nothing else there

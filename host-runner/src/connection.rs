@@ -51,7 +51,7 @@ pub struct Connection {
     pub allow: Vec<Target>,
     /// `[egress] ca_file`.
     pub ca_file: Option<PathBuf>,
-    /// Bounds what the file may ask for.
+    /// Bounds on the file.
     pub(crate) policy: Option<Arc<PolicyFile>>,
 }
 

@@ -28,7 +28,7 @@ pub struct Paths {
     pub component: Option<PathBuf>,
     /// Learns every secret that is read or generated.
     pub redactor: Redactor,
-    /// Bounds what connection files may ask for.
+    /// Bounds on connection files.
     pub policy: Option<Arc<PolicyFile>>,
     key_file: Option<PathBuf>,
     key: Arc<OnceLock<Key>>,
@@ -83,7 +83,7 @@ impl Paths {
         self.data.join("journal.db")
     }
 
-    /// The compiled components; none if no key can authenticate them, which whoever needs the key reports.
+    /// The compiled components; none if no key can authenticate them: the next use of the key reports that.
     pub(crate) fn cache(&self) -> Option<Cache> {
         let key = self.key().inspect_err(|error| tracing::debug!(%error, "compiled code is not cached"));
         Some(Cache::new(self.data.join("cache"), &key.ok()?))

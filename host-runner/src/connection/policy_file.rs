@@ -1,4 +1,4 @@
-//! The policy file (`--policy FILE`): what connection files of less trusted authors may ask for.
+//! The policy file (`--policy FILE`): bounds on connection files of less trusted authors.
 //!
 //! Its lists are declared here. Its limits are keys of the connection file, each with the greatest value that
 //! a connection may have. Knows nothing of what the values are used for.
@@ -65,7 +65,7 @@ const fn list(name: &'static str, means: &'static str, example: &'static str, te
     Key { name, kind: Kind::Texts, default, honored_by: HonoredBy::All, text }
 }
 
-/// Whether a key of the connection file has a greatest value in a policy file. How often tables are polled has
+/// Whether a key of the connection file has a greatest value in a policy file. The time between two polls has
 /// none: the account of CPU time bounds it.
 pub(super) fn is_limit(key: &Key) -> bool {
     matches!(key.kind, Kind::Count(_) | Kind::Bytes(_) | Kind::Duration(_))

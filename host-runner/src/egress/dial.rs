@@ -18,8 +18,8 @@ use tower_service::Service;
 
 use super::policy::{Denial, Policy, Target};
 
-/// Look-ups of one connection at a time. Each blocks one of 512 threads that all connections share, for as long
-/// as a name server takes.
+/// Look-ups of one connection at a time. Each blocks one of 512 threads that all connections share, for as
+/// long as a name server takes.
 const LOOKUPS_MAX: usize = 4;
 
 /// Why there is no connection.
@@ -84,7 +84,7 @@ async fn dial(policy: &Policy, lookups: &Arc<Semaphore>, uri: &Uri) -> Result<Tc
     connect(&vetted(policy, &target, found)?).await
 }
 
-/// The addresses of a host. The system's resolver blocks a thread, and goes on when its caller has given up:
+/// The addresses of a host. The system's resolver blocks a thread, also after its caller gave up:
 /// the permit is held until it returns.
 async fn look_up(lookups: &Arc<Semaphore>, target: &Target) -> io::Result<std::vec::IntoIter<SocketAddr>> {
     let permit = Arc::clone(lookups).acquire_owned().await.map_err(io::Error::other)?;

@@ -1,6 +1,6 @@
 //! The egress policy: a request may go to hosts that the component declared for this configuration and that
-//! the operator's ceiling includes, over https and to public addresses, and to each exact `host:port` that the
-//! operator allowed.
+//! the operator's ceiling includes, over https and to public addresses, and to each exact `host:port` that
+//! the operator allowed.
 //!
 //! Pure. [`super::dial`] resolves and connects.
 

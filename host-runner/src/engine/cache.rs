@@ -101,7 +101,7 @@ impl Cache {
         mac(&self.key).chain_update(name).chain_update([0]).chain_update(code)
     }
 
-    /// Deletes old files. Best effort: what stays is deleted another time.
+    /// Deletes old files. Best effort: the next call deletes the rest.
     fn sweep(&self) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {

@@ -172,8 +172,8 @@ async fn elapsed(wait: Option<Duration>) {
     }
 }
 
-/// Returns when the connection has another session or other accepted hosts; applies rotated URLs meanwhile. Looks at the file's stamp
-/// alone until it changes, so that connections that wait cost next to nothing.
+/// Returns when the connection has another session or other accepted hosts; applies rotated URLs meanwhile.
+/// Looks at the file's stamp alone until it changes, so that connections that wait cost next to nothing.
 async fn state_changed(store: &ConnectionStore, registry: &UrlRegistry) {
     let connection = store.name();
     let mut seen = None;

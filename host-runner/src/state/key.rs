@@ -40,7 +40,7 @@ impl Key {
         &self.0
     }
 
-    /// The key for one use. The label is part of the format of what it protects.
+    /// The key for one use. The label is part of the format of the protected bytes.
     pub(crate) fn subkey(&self, label: &'static [u8]) -> [u8; BYTES] {
         mac(&self.0).chain_update(label).finalize().into_bytes().into()
     }

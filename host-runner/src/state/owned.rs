@@ -1,5 +1,5 @@
-//! Whether files and folders belong to the user of this process alone: keys, tokens and compiled code are used
-//! only if no other user could have put them there.
+//! Whether files and folders belong to the user of this process alone: keys, tokens and compiled code are
+//! used only if no other user could have put them there.
 //!
 //! Owner and mode are those of the open file. No user but the owner may write; a file that others may read is
 //! closed to them.
@@ -18,8 +18,8 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Group and others have no access.
 const OPEN_TO_OTHERS: u32 = 0o077;
 
-/// Creates a folder that only its owner may enter; fails if an existing one belongs to another user, or others
-/// may write to it. A link is followed if it is this user's or the administrator's.
+/// Creates a folder that only its owner may enter; fails if an existing one belongs to another user, or
+/// others may write to it. A link is followed if it is this user's or the administrator's.
 pub fn private_folder(folder: &Path) -> Result<()> {
     let failed = |error: std::io::Error| Error::state(format!("folder {}: {error}", folder.display()));
     DirBuilder::new()

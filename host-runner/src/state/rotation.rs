@@ -24,7 +24,7 @@ const SEALED: [(&str, Purpose); 3] = [
 /// A connection whose rows are sealed with the new key.
 pub(crate) struct Rotated {
     pub(crate) name: String,
-    /// What opens with neither key, and stays as it is.
+    /// Tables that open with neither key, and stay as they are.
     pub(crate) unusable: Vec<&'static str>,
     /// No process uses the connection before the key is in place.
     _lock: LockedStore,

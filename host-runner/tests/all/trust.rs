@@ -1,5 +1,5 @@
-//! What a person decides about a component, and what the runner keeps of a connection: the ceiling of hosts, the
-//! pinned content, hosts that grow, and forgetting.
+//! Trust: the ceiling of hosts, the pinned content, hosts that grow, the policy file; and the data folder:
+//! its modes, its key, and a connection that is forgotten.
 
 use crate::serve::{Server, eventually};
 use crate::support::{FILE, Place, component};
@@ -175,7 +175,7 @@ fn a_rotation_that_was_interrupted_is_finished_by_the_next_one() {
     let before = kept(&place, &[]);
     let old = std::fs::read_to_string(place.path("data/key")).expect("a key");
     place.expect(&["key", "rotate"], 0);
-    // As if it had ended before the last step: everything is sealed with the new key, the old one is in place.
+    // As if it had ended before the last step: all is sealed with the new key, the old one is in place.
     std::fs::rename(place.path("data/key"), place.path("data/key.next")).expect("renamed");
     std::fs::write(place.path("data/key"), old).expect("written");
     place.expect(&["sync"], 12);
