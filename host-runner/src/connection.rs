@@ -294,11 +294,6 @@ pub fn name_in(
     check::name(&Document::parse_for_name(path, &text, Environment { lookup, policy })?)
 }
 
-/// Whether a connection can have this name.
-pub(crate) fn is_name(name: &str) -> bool {
-    check::is_name(name)
-}
-
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

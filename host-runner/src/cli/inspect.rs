@@ -101,7 +101,7 @@ fn show(context: &Context, component: &Component, describe: &Describe, limits: &
             format!("{} per response", format_bytes(sandbox.max_response_bytes as u64)),
         ],
     );
-    let never = match allowed.is_empty() {
+    let never = match policy.allowed().is_empty() {
         true => "files, environment, sockets, other hosts, redirects, plain http",
         false => "files, environment, sockets, other hosts, redirects",
     };

@@ -80,11 +80,6 @@ pub(super) fn check(document: &mut Document<'_>, schema: &Schema) {
     }
 }
 
-/// Whether a connection can have this name.
-pub(super) fn is_name(name: &str) -> bool {
-    name_of_a_folder(name).is_ok()
-}
-
 /// The value of `name`, if it is there and usable.
 pub(super) fn name(document: &Document<'_>) -> Option<String> {
     let name = document.get("name")?;
@@ -211,7 +206,7 @@ fn within(is_within: bool, kind: &Kind, text: &str) -> Result<(), Refusal> {
     Err(Refusal { what: format!("{text} is out of range, {}", kind.range()), hint: None })
 }
 
-/// Whether the data folder can have a folder of this name.
+/// Whether a connection can have this name: the data folder, a folder of it.
 pub(super) fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !name.is_empty()

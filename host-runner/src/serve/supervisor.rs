@@ -3,6 +3,7 @@
 //! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session, or
 //! hosts that a person accepts, end the wait, and a rotated URL takes effect at once.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +116,7 @@ impl Supervisor {
         let file = self.file.clone();
         // A command that finds the connection locked waits a second for the socket, and this may take longer.
         let opening = move || {
-            set_served(&store, &file);
+            set_served(&store, &file, &loaded.describe.possible_hosts());
             // A command may have rotated the URL before the socket was open.
             control::renew(&store, &registry)?;
             Ok((loaded.open(lock)?, sinks::open(&loaded.connection.sink)?))
@@ -156,9 +157,9 @@ impl Supervisor {
 }
 
 /// Records that this server has the connection, from this file.
-fn set_served(store: &ConnectionStore, file: &Path) {
+fn set_served(store: &ConnectionStore, file: &Path, hosts: &BTreeSet<String>) {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    if let Err(error) = store.webhook_url().set_served(&absolute) {
+    if let Err(error) = store.webhook_url().set_served(&absolute, hosts) {
         tracing::warn!(connection = store.name(), %error,
             "file not stored: after a restart its removal is not seen");
     }

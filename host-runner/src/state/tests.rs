@@ -1,5 +1,6 @@
 //! The store on disk: locking, sealing, reopening.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,7 +125,7 @@ fn a_removed_connection_stays_removed_until_it_is_served_again() {
     assert_eq!(stored(), [("acme".to_owned(), None, false)], "no server ever had it");
     let file = PathBuf::from("/etc/connections/acme.toml");
     for _ in 0..2 {
-        url.set_served(&file).expect("recorded");
+        url.set_served(&file, &BTreeSet::new()).expect("recorded");
         assert_eq!(stored(), [("acme".to_owned(), Some(file.clone()), false)]);
         url.set_removed().expect("recorded");
         assert_eq!(stored(), [("acme".to_owned(), Some(file.clone()), true)]);

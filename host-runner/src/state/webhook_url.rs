@@ -1,7 +1,7 @@
 //! The webhook URL of a connection: the hashes of its secret, the file a server last had the connection from,
 //! and whether the connection was removed since. Needs no lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -121,10 +121,17 @@ impl WebhookUrl<'_> {
         Ok(sealed.and_then(|sealed| seal::open(key, self.0.name(), Purpose::UrlSecret, &sealed)))
     }
 
-    /// Records that a server has the connection, from this file.
-    pub fn set_served(&self, file: &Path) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO served VALUES (1, ?1, NULL)";
-        self.0.execute(sql, params![file.to_string_lossy()]).map(drop)
+    /// Records that a server has the connection, from this file, and accepts these hosts of its component if
+    /// it runs for the first time: one transaction, because a server may have hundreds.
+    pub fn set_served(&self, file: &Path, hosts: &BTreeSet<String>) -> Result<()> {
+        let hosts = serde_json::to_string(hosts).map_err(|error| self.0.failed(&error))?;
+        self.0.with(|database| {
+            let transaction = database.unchecked_transaction()?;
+            let sql = "INSERT OR REPLACE INTO served VALUES (1, ?1, NULL)";
+            transaction.execute(sql, params![file.to_string_lossy()])?;
+            transaction.execute("INSERT OR IGNORE INTO accepted_hosts VALUES (1, ?1)", params![hosts])?;
+            transaction.commit()
+        })
     }
 
     /// Records that the connection was removed; [`Self::set_served`] undoes it.
