@@ -5,6 +5,7 @@
 
 mod authorize;
 mod check;
+mod connection;
 mod count;
 mod dead_letters;
 mod discover;
@@ -12,6 +13,7 @@ mod init;
 mod input;
 mod inspect;
 mod invoke;
+mod key;
 mod serve;
 mod spec;
 mod state;
@@ -19,6 +21,7 @@ mod sync;
 mod webhook;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -26,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::actor::{Answer, answer_once};
-use crate::connection::{self, Connection};
+use crate::connection::{Connection, PolicyFile, environment};
 use crate::describe::Describe;
 use crate::engine::Component;
 use crate::error::{Error, Kind, Origin, Result};
@@ -84,6 +87,9 @@ struct Global {
     /// (generated at first use)
     #[arg(long, global = true, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// Policy file: the components, hosts, limits, paths and variables that connection files may name
+    #[arg(long, global = true, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Print JSON on stdout, and nothing else there
     #[arg(long, global = true)]
     json: bool,
@@ -136,6 +142,12 @@ enum Command {
     /// Show or reset how far the tables are
     #[command(subcommand, after_help = state::HELP)]
     State(state::State),
+    /// Accept further hosts of a component, or remove everything that is kept of a connection
+    #[command(subcommand, after_help = connection::HELP)]
+    Connection(connection::ConnectionCommand),
+    /// Replace the key that seals sessions
+    #[command(subcommand, after_help = key::HELP)]
+    Key(key::KeyCommand),
     /// Print a completion script
     #[command(after_help = "Example:\n  host-runner completions bash > /etc/bash_completion.d/host-runner")]
     Completions {
@@ -168,7 +180,7 @@ impl Context {
 
     /// The connection file, without its component.
     fn connection(&self) -> Result<Connection> {
-        Connection::load(self.file()?, &connection::environment)
+        Connection::load_within(self.file()?, &environment, self.paths.policy.as_ref())
     }
 
     /// The connection file with its component.
@@ -225,13 +237,20 @@ pub fn main() -> Exit {
     };
     // Rows, logs and connection files hold customers' data and secrets: they are for this user alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // Memory holds the key, tokens and deliveries: none of it goes to disk when the process aborts.
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    let _as_before = rustix::process::setrlimit(rustix::process::Resource::Core, none);
     let redactor = Redactor::default();
     // The log is a server's only output, so `serve` logs one level more.
     let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));
     let output = if matches!(cli.command, Command::Serve(_)) { Output::Queued } else { Output::Direct };
     telemetry::start(verbose, cli.global.log_format, &redactor, output);
     let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
-    let paths = Paths::new(cli.global.data, cli.global.component, cli.global.key_file, redactor);
+    let mut paths = Paths::new(cli.global.data, cli.global.component, cli.global.key_file, redactor);
+    match cli.global.policy.as_deref().map(PolicyFile::load).transpose() {
+        Ok(policy) => paths.policy = policy.map(Arc::new),
+        Err(error) => return printer.error(&error),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -295,6 +314,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::DeadLetters(letters) => dead_letters::run(&letters, context).await,
         Command::Invoke(invoke) => invoke::run(&invoke, context).await,
         Command::State(state) => state::run(&state, context).await,
+        Command::Key(command) => key::run(&command, context),
+        Command::Connection(command) => connection::run(&command, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "host-runner", &mut script);

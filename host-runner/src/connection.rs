@@ -7,16 +7,20 @@ pub(crate) mod keys;
 
 mod check;
 mod document;
+mod policy_file;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::document::{Document, Environment};
+pub use self::policy_file::PolicyFile;
 use crate::describe::Describe;
 use crate::egress::policy::Target;
+use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
@@ -31,6 +35,8 @@ pub struct Connection {
     pub name: String,
     /// The component's file.
     pub component: Option<PathBuf>,
+    /// The only content that the component may have, in lower case.
+    pub component_sha256: Option<String>,
     /// `[config]`, for the component.
     pub config: Map<String, Value>,
     /// The lines of its keys.
@@ -39,10 +45,14 @@ pub struct Connection {
     pub sink: SinkSettings,
     /// `[batch]`, `[retry]`, `[serve]`, `[sandbox]`.
     pub limits: Limits,
+    /// `[egress] only`.
+    pub only: Option<Vec<Target>>,
     /// `[egress] allow`.
     pub allow: Vec<Target>,
     /// `[egress] ca_file`.
     pub ca_file: Option<PathBuf>,
+    /// Bounds on the file.
+    pub(crate) policy: Option<Arc<PolicyFile>>,
 }
 
 /// The file as it is written, defaults included: a field for every key of [`keys`].
@@ -51,6 +61,7 @@ pub struct Connection {
 struct File {
     name: String,
     component: Option<PathBuf>,
+    component_sha256: Option<String>,
     #[serde(default)]
     config: Map<String, Value>,
     sink: SinkSection,
@@ -72,6 +83,7 @@ struct SinkSection {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EgressSection {
+    only: Option<Vec<String>>,
     #[serde(default)]
     allow: Vec<String>,
     ca_file: Option<PathBuf>,
@@ -80,16 +92,34 @@ struct EgressSection {
 impl Connection {
     /// Reads a file. `environment` looks up a variable.
     pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        Self::load_within(path, environment, None)
+    }
+
+    /// Reads a file that may ask for no more than the policy admits.
+    pub fn load_within(
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+        policy: Option<&Arc<PolicyFile>>,
+    ) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Error::configuration(format!("connection file {}: {error}", path.display()))
                 .hint("write one from the component's own schema: host-runner init -o FILE")
         })?;
-        Self::parse(path, &text, environment)
+        Self::parse(path, &text, environment, policy)
     }
 
-    fn parse(path: &Path, text: &str, environment: Environment<'_>) -> Result<Self> {
+    fn parse(
+        path: &Path,
+        text: &str,
+        lookup: &dyn Fn(&str) -> Option<String>,
+        policy: Option<&Arc<PolicyFile>>,
+    ) -> Result<Self> {
+        let environment = Environment { lookup, policy: policy.map(AsRef::as_ref) };
         let mut document = Document::parse(path, text, environment)?;
-        check::check(&mut document);
+        check::check(&mut document, &check::Schema::connection());
+        if let Some(policy) = policy {
+            policy.check_limits(&mut document);
+        }
         let text = |key: &str| document.get(key).and_then(Value::as_str);
         let kind = text("sink.kind").map_or(Some(KINDS[0]), SinkKind::named);
         if text("sink.deletes") == Some("hard")
@@ -102,17 +132,35 @@ impl Connection {
         let values = check::with_defaults(document.values);
         let file = File::deserialize(Value::Object(values))
             .map_err(|error| Error::configuration(format!("{}: {error}", path.display())))?;
-        Self::of(path, file, config_lines)
+        let connection = Self { policy: policy.cloned(), ..Self::of(path, file, config_lines)? };
+        connection.admit_paths()?;
+        Ok(connection)
+    }
+
+    /// Fails if a path in the file is beyond the policy.
+    fn admit_paths(&self) -> Result<()> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        if let Some(component) = &self.component {
+            policy.admit_component(&self.path, component)?;
+        }
+        if let Some(ca_file) = &self.ca_file {
+            policy.admit_file(&self.path, "egress.ca_file", ca_file)?;
+        }
+        policy.admit_sink(&self.path, &self.sink.location)
     }
 
     fn of(path: &Path, file: File, config_lines: BTreeMap<String, usize>) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        let File { name, component, config, sink, batch, retry, serve, sandbox, egress } = file;
+        let File { name, component, component_sha256, config, sink, batch, retry, serve, sandbox, egress } =
+            file;
+        // The table of keys has admitted every host.
+        let targets = |texts: &[String]| texts.iter().filter_map(|text| Target::parse(text)).collect();
         // The table of keys has admitted the name.
         let kind = SinkKind::named(&sink.kind).unwrap_or(KINDS[0]);
         Ok(Self {
             path: path.to_owned(),
             component: component.map(|file| folder.join(file)),
+            component_sha256: component_sha256.map(|sha256| sha256.to_ascii_lowercase()),
             config,
             config_lines,
             sink: SinkSettings {
@@ -123,8 +171,10 @@ impl Connection {
                 owner: name.clone(),
             },
             limits: Limits { batch, retry, serve, sandbox },
-            allow: egress.allow.iter().filter_map(|text| Target::parse(text)).collect(),
+            only: egress.only.as_deref().map(targets),
+            allow: targets(&egress.allow),
             ca_file: egress.ca_file.map(|file| folder.join(file)),
+            policy: None,
             name,
         })
     }
@@ -148,6 +198,9 @@ impl Connection {
                 return Err(Error::configuration(format!("{place}: the path of a file is required")));
             };
             let file = folder.join(file);
+            if let Some(policy) = &self.policy {
+                policy.admit_file(&self.path, &format!("config.{written}"), &file)?;
+            }
             let text = std::fs::read_to_string(&file).map_err(|error| {
                 Error::configuration(format!("{place}: {}: {error}", file.display())).hint(
                     "the path is relative to the connection file; the file holds the value and nothing else",
@@ -196,6 +249,25 @@ impl Connection {
         }
     }
 
+    /// Fails if the component's content is not the pinned one, or beyond the policy.
+    pub(crate) fn admit(&self, component: &Component) -> Result<()> {
+        if let Some(policy) = &self.policy {
+            policy.admit_content(&self.path, &component.sha256)?;
+        }
+        match &self.component_sha256 {
+            Some(pinned) if *pinned != component.sha256 => {
+                let (file, path) = (self.path.display(), component.path.display());
+                let message = format!(
+                    "{file}: component_sha256: {path} has other content, its SHA-256 is {}",
+                    component.sha256
+                );
+                Err(Error::configuration(message)
+                    .hint("inspect the component before you write its sha256 into the file"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// `[config]` as the component gets it.
     pub fn config_text(&self) -> String {
         serde_json::to_string(&self.config).unwrap_or_default()
@@ -213,9 +285,13 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 /// The name in a file that is not usable, as far as it can be read.
-pub fn name_in(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+pub fn name_in(
+    path: &Path,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    policy: Option<&PolicyFile>,
+) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
-    check::name(&Document::parse_for_name(path, &text, environment)?)
+    check::name(&Document::parse_for_name(path, &text, Environment { lookup, policy })?)
 }
 
 #[cfg(test)]

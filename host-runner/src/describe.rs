@@ -4,6 +4,8 @@
 
 mod config_key;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -12,6 +14,9 @@ use crate::boundary;
 use crate::change::Table;
 use crate::egress::policy::Target;
 use crate::error::{Error, Kind, Origin, Result};
+
+/// Hosts that an error lists.
+pub(crate) const SHOWN_MAX: usize = 10;
 
 /// The members of the document that the runner uses; the others stay in `document`.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,7 +59,7 @@ pub struct Describe {
 }
 
 /// One origin, as a function of the configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Host {
     /// For people.
     #[serde(default)]
@@ -169,6 +174,28 @@ impl Describe {
         Ok(subscribable)
     }
 
+    /// Every host that some configuration leads to, and every key of the configuration that may name one.
+    pub fn possible_hosts(&self) -> BTreeSet<String> {
+        let urls = self.hosts.iter().flat_map(|host| host.urls.values());
+        let uris = urls.filter_map(|url| url.as_str()?.parse().ok());
+        let hosts = uris.filter_map(|uri| Target::of(&uri)).map(|target| target.to_string());
+        let keys = self.hosts.iter().filter_map(|host| host.key.as_ref());
+        hosts.chain(keys.map(|key| format!("the host in `{key}` of [config]"))).collect()
+    }
+
+    /// Fails if this answer of a component lists other hosts than its section: an auditor reads the section.
+    pub(crate) fn agrees_with(&self, section: &Self) -> Result<()> {
+        if self.hosts == section.hosts {
+            return Ok(());
+        }
+        let (answer, section) = (self.possible_hosts(), section.possible_hosts());
+        let new: Vec<&str> = answer.difference(&section).map(String::as_str).take(SHOWN_MAX).collect();
+        let what = if new.is_empty() { String::new() } else { format!(": {}", new.join(", ")) };
+        let message = format!("its answer to `describe` has other hosts than its section{what}");
+        Err(Error::sandbox(Kind::Permission, message)
+            .hint("do not use it: what an auditor reads in the file is not what it asks for"))
+    }
+
     /// The origins that the component calls with this configuration.
     pub fn targets(&self, config: &Map<String, Value>) -> Result<Vec<Target>> {
         let mut targets = Vec::new();
@@ -240,6 +267,28 @@ mod tests {
         );
         assert_eq!(targets(json!({"api_url": ""})), Ok(vec!["api.example.eu:443".into()]));
         assert_eq!(targets(json!({"region": "mars"})), Ok(vec![]));
+    }
+
+    #[test]
+    fn all_hosts_that_some_configuration_leads_to_are_known_without_one() {
+        let hosts = describe().possible_hosts();
+        let expected = ["api.example.com:443", "api.example.eu:443", "the host in `api_url` of [config]"];
+        assert_eq!(hosts.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn an_answer_with_other_hosts_than_the_section_is_refused() {
+        let section = describe();
+        describe().agrees_with(&section).expect("the same");
+        let mut answer = describe();
+        answer.summary = "other words".to_owned();
+        answer.agrees_with(&section).expect("the same hosts");
+        answer.hosts[0].urls.insert("xx".to_owned(), json!("https://collect.example"));
+        let error = answer.agrees_with(&section).expect_err("more");
+        assert!(error.message.ends_with(": collect.example:443"), "{error}");
+        answer.hosts[0] = section.hosts[0].clone();
+        answer.hosts[0].default = Some("us".to_owned());
+        answer.agrees_with(&section).expect_err("another selection");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::clocks::WasiClocks;
 use wasmtime_wasi_http::WasiHttp;
 
+pub use self::cache::Cache;
 use self::permits::Permits;
 use crate::bindings::SourceConnectorPre;
 use crate::describe::Describe;
@@ -24,6 +25,7 @@ use crate::store_data::{Host, handles};
 
 mod cache;
 pub(crate) mod permits;
+mod section;
 
 /// The interfaces a component may import, without their version.
 pub const IMPORTS_ALLOWED: [&str; 7] = [
@@ -48,7 +50,7 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Host>>,
     permits: Permits,
-    cache: Option<PathBuf>,
+    cache: Option<Cache>,
     /// Each loaded file: connections of one component share it.
     loaded: Arc<Mutex<HashMap<PathBuf, Loaded>>>,
 }
@@ -60,6 +62,7 @@ struct Loaded {
     sha256: String,
     size: usize,
     code: Code,
+    section: Option<Describe>,
     described: Arc<OnceCell<Describe>>,
 }
 
@@ -69,6 +72,8 @@ pub struct Component {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Host>>,
     permits: Permits,
+    /// The description in its section: hosts that can be audited without running it.
+    pub(crate) section: Option<Describe>,
     /// Its `describe` document, once it was called.
     pub(crate) described: Arc<OnceCell<Describe>>,
     /// The file.
@@ -92,9 +97,9 @@ pub(crate) struct Linked {
 }
 
 impl Engine {
-    /// Creates the engine and its epoch thread, for `instances` calls at a time; compiled code is cached in
-    /// the folder `cache`. Each instance has the limits of its connection.
-    pub fn new(instances: u32, cache: Option<PathBuf>) -> Result<Self> {
+    /// Creates the engine and its epoch thread, for `instances` calls at a time, with a cache of compiled
+    /// code. Each instance has the limits of its connection.
+    pub fn new(instances: u32, cache: Option<Cache>) -> Result<Self> {
         let slots = instances.saturating_add(limits::OFFLINE_INSTANCES);
         let engine = wasmtime::Engine::new(&config(Some(slots)))
             .or_else(|error| {
@@ -111,7 +116,7 @@ impl Engine {
 
     /// Reads a component and compiles it, or loads its code from the cache.
     pub fn load(&self, path: &Path) -> Result<Component> {
-        let Loaded { sha256, size, code, described, .. } = self.loaded(path)?;
+        let Loaded { sha256, size, code, section, described, .. } = self.loaded(path)?;
         let shape = code.component_type();
         let names = |name: &str| name.to_owned();
         Ok(Component {
@@ -121,6 +126,7 @@ impl Engine {
             engine: self.engine.clone(),
             linker: Arc::clone(&self.linker),
             permits: self.permits.clone(),
+            section,
             described,
             path: path.to_owned(),
             sha256,
@@ -148,6 +154,8 @@ impl Engine {
             known.stamp = stamp;
             return Ok(known.clone());
         }
+        let section = section::description(&wasm).and_then(|text| text.map(Describe::parse).transpose());
+        let section = section.map_err(|error| error.about(format!("component {}", path.display())))?;
         let code = self.compile(&wasm, &sha256).map_err(|error| {
             Error::sandbox(
                 Kind::Unsupported,
@@ -155,22 +163,22 @@ impl Engine {
             )
             .hint("a WebAssembly component that exports connector:source is needed")
         })?;
-        let new = Loaded { stamp, sha256, size: wasm.len(), code, described: Arc::default() };
+        let new = Loaded { stamp, sha256, size: wasm.len(), code, section, described: Arc::default() };
         loaded.insert(path.to_owned(), new.clone());
         Ok(new)
     }
 
     fn compile(&self, wasm: &[u8], sha256: &str) -> wasmtime::Result<Code> {
-        let Some(folder) = &self.cache else {
+        let Some(cache) = &self.cache else {
             return Code::new(&self.engine, wasm);
         };
-        let file = folder.join(cache::name(&self.engine, sha256));
-        if let Some(code) = cache::load(&self.engine, &file) {
+        let name = cache::name(&self.engine, sha256);
+        if let Some(code) = cache.load(&self.engine, &name) {
             return Ok(code);
         }
         let code = Code::new(&self.engine, wasm)?;
-        if let Err(error) = cache::store(&code, folder, &file) {
-            tracing::warn!(file = %file.display(), %error, "compiled code was not cached");
+        if let Err(error) = cache.store(&code, &name) {
+            tracing::warn!(file = name, %error, "compiled code was not cached");
         }
         Ok(code)
     }

@@ -3,6 +3,10 @@
 //! `UPDATE_DOCS=1 cargo test --release --workspace the_page` rewrites all of them.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Tests run in parallel, and a page may have several parts.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 const END: &str = "<!-- end generated -->\n";
 
@@ -10,6 +14,7 @@ const END: &str = "<!-- end generated -->\n";
 /// between `<!-- generated: PART -->` and the next `<!-- end generated -->`.
 #[track_caller]
 pub(crate) fn compare(page: &str, part: &str, made: &str) {
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
     let text = std::fs::read_to_string(&path).expect("a page");
     let begin = format!("<!-- generated: {part} -->\n");

@@ -61,6 +61,7 @@ impl LoadedConnection {
 
     /// A connection file with its component, which other connections may share.
     pub async fn with(component: Component, mut connection: Connection, paths: &Paths) -> Result<Self> {
+        connection.admit(&component)?;
         let describe = component.describe(&connection.limits).await?;
         let (described, redactor) = (describe.clone(), paths.redactor.clone());
         // Reads files, which may lie on a network.
@@ -71,13 +72,18 @@ impl LoadedConnection {
             .await
             .map_err(|error| connection.locate(error))?;
         let declared = describe.targets(&connection.config).map_err(|error| connection.locate(error))?;
-        let policy = Policy::new(declared, connection.allow.clone());
+        let policy = Policy::new(declared, connection.allow.clone()).only(connection.only.as_deref());
+        if let Some(file) = &connection.policy {
+            file.admit_hosts(&connection.path, policy.declared(), policy.allowed())?;
+        }
         Ok(Self { connection, describe, component, policy })
     }
 
-    /// Prepares the sandbox of a locked connection with its session. Blocks.
+    /// Prepares the sandbox of a locked connection with its session. Fails if the component reaches more
+    /// hosts than were accepted. Blocks.
     pub fn open(&self, store: LockedStore) -> Result<OpenConnection> {
         let connection = &self.connection;
+        store.require_accepted(&self.describe.possible_hosts(), &connection.path)?;
         let session = store.session()?;
         let client = Client::new(self.policy.clone(), &connection.limits, connection.ca_file.as_deref())?;
         let sandbox = Sandbox::new(
@@ -131,7 +137,7 @@ impl SharedEngine {
         let mut shared = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = match &*shared {
             Some(engine) => engine.clone(),
-            None => shared.insert(Engine::new(self.instances, Some(paths.cache()))?).clone(),
+            None => shared.insert(Engine::new(self.instances, paths.cache())?).clone(),
         };
         drop(shared);
         engine.load(path)

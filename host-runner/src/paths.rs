@@ -3,12 +3,16 @@
 //!
 //! Does not know what the files hold.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::connection::PolicyFile;
+use crate::engine::Cache;
 use crate::error::{Error, Result};
 use crate::secret::Redactor;
 use crate::state::key::{Key, VARIABLE};
+use crate::state::{owned, private_folder};
 
 /// The folder of a file; a bare name is in the working directory.
 pub(crate) fn folder_of(path: &Path) -> &Path {
@@ -24,6 +28,8 @@ pub struct Paths {
     pub component: Option<PathBuf>,
     /// Learns every secret that is read or generated.
     pub redactor: Redactor,
+    /// Bounds on connection files.
+    pub policy: Option<Arc<PolicyFile>>,
     key_file: Option<PathBuf>,
     key: Arc<OnceLock<Key>>,
 }
@@ -36,7 +42,7 @@ impl Paths {
         key_file: Option<PathBuf>,
         redactor: Redactor,
     ) -> Self {
-        Self { data, component, redactor, key_file, key: Arc::default() }
+        Self { data, component, redactor, policy: None, key_file, key: Arc::default() }
     }
 
     /// The key of this installation, read once per process; generated if neither variable nor file has one.
@@ -44,9 +50,27 @@ impl Paths {
         if let Some(key) = self.key.get() {
             return Ok(key.clone());
         }
+        self.verify()?;
         let variable = std::env::var(VARIABLE).ok();
         let key = Key::find(variable.as_deref(), self.key_file.as_deref(), &self.data)?;
         Ok(self.key.get_or_init(|| key).clone())
+    }
+
+    /// Whether the key comes from elsewhere than the data folder.
+    pub(crate) fn is_key_given(&self) -> bool {
+        self.key_file.is_some() || std::env::var_os(VARIABLE).is_some()
+    }
+
+    /// Fails if another user could have put anything into the data folder: the key, the journal, a lock.
+    pub fn verify(&self) -> Result<()> {
+        if !self.data.exists() {
+            return Ok(());
+        }
+        private_folder(&self.data)?;
+        for name in ["key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"] {
+            owned::open_existing(&self.data.join(name), OpenOptions::new().read(true))?;
+        }
+        Ok(())
     }
 
     /// The folder with the state of a connection.
@@ -59,9 +83,10 @@ impl Paths {
         self.data.join("journal.db")
     }
 
-    /// The folder with compiled components.
-    pub fn cache(&self) -> PathBuf {
-        self.data.join("cache")
+    /// The compiled components; none if no key can authenticate them: the next use of the key reports that.
+    pub(crate) fn cache(&self) -> Option<Cache> {
+        let key = self.key().inspect_err(|error| tracing::debug!(%error, "compiled code is not cached"));
+        Some(Cache::new(self.data.join("cache"), &key.ok()?))
     }
 
     /// The component's file: the one given by the flag, by the connection file, or the only one next to this

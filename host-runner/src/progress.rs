@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::millis;
 use crate::report::{duration, escaped, thousands};
+use crate::secret::Redactor;
 use crate::sync::TableReport;
 
 /// Between two redraws: no one reads faster.
@@ -15,6 +16,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// The line.
 pub(crate) struct Progress {
     terminal: bool,
+    redactor: Redactor,
     drawn: Option<Instant>,
     table: String,
     since: Instant,
@@ -22,16 +24,21 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// A line on stderr, if that is a terminal and `wanted`.
-    pub(crate) fn new(wanted: bool) -> Self {
+    pub(crate) fn new(wanted: bool, redactor: Redactor) -> Self {
         let terminal = wanted && std::io::stderr().is_terminal();
-        Self { terminal, drawn: None, table: String::new(), since: Instant::now() }
+        Self { terminal, redactor, drawn: None, table: String::new(), since: Instant::now() }
     }
 
     fn draw(&mut self, text: &str) {
         if self.terminal {
-            let _closed = write!(std::io::stderr().lock(), "\r\x1b[K{}", escaped(text));
+            let _closed = write!(std::io::stderr().lock(), "\r\x1b[K{}", self.shown(text));
             self.drawn = Some(Instant::now());
         }
+    }
+
+    /// The reason of a wait is in the words of the component.
+    fn shown(&self, text: &str) -> String {
+        escaped(&self.redactor.redact(text))
     }
 
     /// A batch was committed.
@@ -77,8 +84,17 @@ fn line(table: &TableReport, elapsed: Duration) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::line;
+    use super::{Progress, line};
+    use crate::secret::Redactor;
     use crate::sync::TableReport;
+
+    #[test]
+    fn the_line_shows_no_secret_and_controls_no_terminal() {
+        let redactor = Redactor::default();
+        redactor.learn("acme", "very-secret");
+        let shown = Progress::new(true, redactor).shown("things: waiting 2 s: very-secret\u{1b}[2J");
+        assert_eq!(shown, "things: waiting 2 s: [secret]\\u{1b}[2J");
+    }
 
     #[test]
     fn the_line_shows_rows_rate_requests_and_credits() {

@@ -96,17 +96,20 @@ fn stderr(text: &str) {
     let _closed = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Rows of text as aligned columns; the columns `right` are aligned to the right.
+/// Rows of text as aligned columns; the columns `right` are aligned to the right. A cell is one line: words
+/// from outside must not look like another row.
 pub(crate) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
+    let one_line = |cell: &String| cell.replace('\n', "\\n");
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(one_line).collect()).collect();
     let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
+    for row in &rows {
         widths.resize(widths.len().max(row.len()), 0);
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let pad = width.saturating_sub(cell.chars().count());
@@ -180,6 +183,7 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
         let rows = [row(&["table", "rows"]), row(&["a", "1,000"]), row(&["grüße", "5"])];
         assert_eq!(columns(&rows, &[1]), "table   rows\na      1,000\ngrüße      5\n");
+        assert_eq!(columns(&[row(&["fail", "x\nok  token"])], &[]), "fail  x\\nok  token\n");
     }
 
     #[test]

@@ -99,7 +99,13 @@ impl Component {
             let document = offline("describe", self, limits, async |store, world| {
                 world.connector_source_metadata().call_describe(store).await
             });
-            Describe::parse(&document.await?)
+            let describe = Describe::parse(&document.await?)?;
+            if let Some(section) = &self.section {
+                describe
+                    .agrees_with(section)
+                    .map_err(|error| error.about(format!("component {}", self.path.display())))?;
+            }
+            Ok(describe)
         };
         self.described.get_or_try_init(call).await.cloned()
     }

@@ -78,6 +78,7 @@ pub async fn run(
     let admin = Listener::bind("--admin", options.admin)?;
     let tls = options.tls.clone().map(Tls::open).transpose()?;
     crate::state::private_folder(&paths.data)?;
+    paths.verify()?;
     let file = paths.journal();
     let opening = spawn_blocking(move || Journal::open(file, JournalLimits::default()));
     let (journal, found) = opening.await.map_err(|error| Error::host(format!("journal: {error}")))??;

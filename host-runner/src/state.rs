@@ -10,6 +10,10 @@
 
 pub mod key;
 
+pub(crate) mod owned;
+pub(crate) mod rotation;
+
+mod accepted_hosts;
 mod seal;
 
 mod items;
@@ -19,10 +23,9 @@ mod session;
 mod subscription;
 mod webhook_url;
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::ops::Deref;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -33,6 +36,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::paths::Paths;
 use crate::secret::Redactor;
 
+pub use self::owned::private_folder;
 pub use self::subscription::StoredSubscription;
 pub use self::webhook_url::{StoredWebhookUrl, StoredWebhookUrls, WebhookUrl};
 
@@ -89,7 +93,9 @@ impl ConnectionStore {
         let key = paths.key()?;
         let folder = paths.connection(name);
         private_folder(&folder)?;
-        let items = Box::new(SqliteStore::open(folder.join("state.db"), name)?);
+        let path = folder.join("state.db");
+        owned::private_file(&path)?;
+        let items = Box::new(SqliteStore::open(path, name)?);
         Ok(Self::over(items, name, folder, key, paths.redactor.clone()))
     }
 
@@ -151,27 +157,12 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some(Stamp { modified: metadata.modified().ok()?, bytes: metadata.len() })
 }
 
-/// Creates a folder that only its owner may enter.
-pub fn private_folder(folder: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| Error::state(format!("folder {}: {error}", folder.display())))
-}
-
 /// Locks `<folder>/lock`, which holds the number of the process that has it.
 fn lock(folder: &Path, name: &str) -> Result<File> {
     let path = folder.join("lock");
     let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
+    let mut file =
+        owned::open(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::Error(error)) => return Err(failed(error)),

@@ -97,6 +97,11 @@ impl UrlSecrets {
         (Hash::of(secret.reveal()) == self.current).then_some(secret)
     }
 
+    /// The current secret, if this text is it; for one that an earlier key derived.
+    pub(crate) fn recognize(&self, text: String) -> Option<UrlSecret> {
+        (Hash::of(&text) == self.current).then(|| UrlSecret::known(text))
+    }
+
     /// Whether a secret is valid now. Takes the same time for every secret.
     pub fn matches(&self, secret: &str, now_ms: u64) -> bool {
         self.matches_hash(&Hash::of(secret), now_ms).into()

@@ -80,6 +80,7 @@ pub(super) async fn run(command: &DeadLetters, context: &Context) -> Result<Exit
         [] => None,
         _ => Some(context.connection()?.name),
     };
+    context.paths.verify()?;
     match command {
         DeadLetters::List => list(context, &all(context, connection).await?),
         DeadLetters::Show { id } => {

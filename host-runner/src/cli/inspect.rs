@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::describe::Describe;
-use crate::egress::policy::Target;
+use crate::egress::policy::{Policy, Target};
 use crate::engine::Component;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -21,8 +21,7 @@ Examples:
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     if !context.connections.is_empty() {
         let LoadedConnection { connection, describe, component, policy } = context.loaded().await?;
-        let (hosts, allowed) = (policy.declared().to_vec(), policy.allowed().to_vec());
-        show(context, &component, &describe, &connection.limits, hosts, allowed);
+        show(context, &component, &describe, &connection.limits, &policy);
         return Ok(Exit::Success);
     }
     let limits = Limits::default();
@@ -35,18 +34,11 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
     }
     hosts.sort();
     hosts.dedup();
-    show(context, &component, &describe, &limits, hosts, Vec::new());
+    show(context, &component, &describe, &limits, &Policy::new(hosts, Vec::new()));
     Ok(Exit::Success)
 }
 
-fn show(
-    context: &Context,
-    component: &Component,
-    describe: &Describe,
-    limits: &Limits,
-    hosts: Vec<Target>,
-    allowed: Vec<Target>,
-) {
+fn show(context: &Context, component: &Component, describe: &Describe, limits: &Limits, policy: &Policy) {
     let sandbox = &limits.sandbox;
     let texts = |targets: &[Target]| targets.iter().map(ToString::to_string).collect::<Vec<_>>();
     let overridable: Vec<&str> = describe.hosts.iter().filter_map(|host| host.key.as_deref()).collect();
@@ -60,9 +52,10 @@ fn show(
             "size": component.size,
             "imports": component.imports,
             "exports": component.exports,
-            "hosts": texts(&hosts),
+            "hosts": texts(policy.declared()),
+            "hosts_beyond_ceiling": texts(policy.excluded()),
             "hosts_from_config": overridable,
-            "allowed_by_operator": texts(&allowed),
+            "allowed_by_operator": texts(policy.allowed()),
             "limits": {
                 "memory_bytes": sandbox.memory,
                 "call_timeout_ms": sandbox.call_timeout.as_millis() as u64,
@@ -90,12 +83,13 @@ fn show(
     list(&mut rows, "imports", component.imports.clone());
     list(&mut rows, "exports", component.exports.clone());
     let is_connection = !context.connections.is_empty();
-    let mut reach = texts(&hosts);
+    let mut reach = texts(policy.declared());
     if !is_connection {
         reach.extend(overridable.iter().map(|key| format!("the host in `{key}` of [config]")));
     }
     list(&mut rows, if is_connection { "can reach" } else { "can reach one of" }, reach);
-    list(&mut rows, "allowed by you", texts(&allowed));
+    list(&mut rows, "left out by you", texts(policy.excluded()));
+    list(&mut rows, "allowed by you", texts(policy.allowed()));
     list(
         &mut rows,
         "limits",
@@ -107,7 +101,7 @@ fn show(
             format!("{} per response", format_bytes(sandbox.max_response_bytes as u64)),
         ],
     );
-    let never = match allowed.is_empty() {
+    let never = match policy.allowed().is_empty() {
         true => "files, environment, sockets, other hosts, redirects, plain http",
         false => "files, environment, sockets, other hosts, redirects",
     };

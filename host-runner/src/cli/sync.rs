@@ -71,7 +71,8 @@ pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
         tables: command.table.iter().map(|name| loaded.describe.table_name(name)).collect(),
         full_refresh: command.full_refresh,
     };
-    let report = sync(config, mode, Progress::new(!context.printer.json)).await?;
+    let report =
+        sync(config, mode, Progress::new(!context.printer.json, context.printer.redactor.clone())).await?;
     show(context, &loaded.connection, &report);
     Ok(report.exit())
 }

@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::describe::Setup;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::loaded::SharedEngine;
+use crate::loaded::LoadedConnection;
 use crate::request::{Registration, Request};
 use crate::state::ConnectionStore;
 use crate::units::{format_duration, parse_duration};
@@ -142,9 +142,8 @@ async fn url(
 
 /// The connector's steps to set up a webhook by hand, with this URL.
 async fn setup(context: &Context, connection: &Connection, url: &str) -> Result<Vec<Setup>> {
-    let path = context.paths.component(connection.component.as_deref())?;
-    let component = SharedEngine::default().component(&path, &context.paths)?;
-    let describe = component.describe(&connection.limits).await?;
+    let LoadedConnection { describe, .. } =
+        LoadedConnection::load(connection.clone(), &context.paths).await?;
     Ok(describe.webhook.setup.iter().map(|way| way.with_url(url)).collect())
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::document::{Document, nearest};
 use super::keys::{CONFIG, DefaultValue, KEYS, Key, Kind};
+use super::policy_file;
 use crate::egress::policy::Target;
 use crate::limits::Limits;
 use crate::units::{UnitError, parse_bytes, parse_duration};
@@ -13,8 +14,8 @@ use crate::units::{UnitError, parse_bytes, parse_duration};
 /// Longest name of a connection; it is the name of a folder.
 const NAME_BYTES_MAX: usize = 64;
 /// Names that the data folder uses itself.
-const NAMES_RESERVED: [&str; 6] =
-    ["cache", "key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
+const NAMES_RESERVED: [&str; 7] =
+    ["cache", "key", "key.next", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
 
 /// The fault of a value, and its correction.
 struct Refusal {
@@ -22,34 +23,61 @@ struct Refusal {
     hint: Option<String>,
 }
 
+/// The keys that a kind of file may have.
+pub(super) struct Schema {
+    keys: Vec<&'static Key>,
+    /// Whether it has a section for the component's own keys.
+    has_config: bool,
+}
+
+impl Schema {
+    /// A connection file.
+    pub(super) fn connection() -> Self {
+        Self { keys: KEYS.iter().collect(), has_config: true }
+    }
+
+    /// A policy file.
+    pub(super) fn policy() -> Self {
+        let limits = KEYS.iter().filter(|key| policy_file::is_limit(key));
+        Self { keys: policy_file::LISTS.iter().chain(limits).collect(), has_config: false }
+    }
+
+    fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().copied().find(|key| key.name == name)
+    }
+
+    fn is_config(&self, name: &str) -> bool {
+        self.has_config && name == CONFIG
+    }
+
+    fn is_section(&self, name: &str) -> bool {
+        !name.is_empty() && self.keys.iter().any(|key| key.section() == name)
+    }
+}
+
 /// Notes every unknown, missing or unusable key in the document.
-pub(super) fn check(document: &mut Document<'_>) {
+pub(super) fn check(document: &mut Document<'_>, schema: &Schema) {
     let written: Vec<String> = document.values.keys().cloned().collect();
     for name in &written {
-        if name == CONFIG || is_section(name) {
+        if schema.is_config(name) || schema.is_section(name) {
             match document.get(name) {
-                Some(Value::Object(members)) if name != CONFIG => {
+                Some(Value::Object(members)) if !schema.is_config(name) => {
                     let names: Vec<String> = members.keys().map(|key| format!("{name}.{key}")).collect();
-                    names.iter().for_each(|name| check_key(document, name));
+                    names.iter().for_each(|name| check_key(document, schema, name));
                 }
                 Some(Value::Object(_)) => {}
                 _ => document.problem(name, format!("a section is required: [{name}]"), None),
             }
         } else {
-            check_key(document, name);
+            check_key(document, schema, name);
         }
     }
-    for key in KEYS {
+    for key in &schema.keys {
         if matches!(key.default, DefaultValue::Required) && document.get(key.name).is_none() {
             let hint = format!("add a line: {} = \"acme\"", key.name);
             document.problem(key.name, "missing", Some(hint));
         }
     }
-}
-
-/// Whether a connection can have this name.
-pub(super) fn is_name(name: &str) -> bool {
-    name_of_a_folder(name).is_ok()
 }
 
 /// The value of `name`, if it is there and usable.
@@ -85,13 +113,9 @@ impl Default for Limits {
     }
 }
 
-fn is_section(name: &str) -> bool {
-    !name.is_empty() && KEYS.iter().any(|key| key.section() == name)
-}
-
-fn check_key(document: &mut Document<'_>, name: &str) {
-    let Some(key) = KEYS.iter().find(|key| key.name == name) else {
-        return document.problem(name, "unknown key", Some(suggestion(name)));
+fn check_key(document: &mut Document<'_>, schema: &Schema, name: &str) {
+    let Some(key) = schema.key(name) else {
+        return document.problem(name, "unknown key", Some(suggestion(schema, name)));
     };
     let Some(value) = document.get(name) else { return };
     if let Err(Refusal { what, hint }) = accept(&key.kind, value) {
@@ -100,9 +124,10 @@ fn check_key(document: &mut Document<'_>, name: &str) {
 }
 
 /// What to write instead of an unknown key.
-fn suggestion(name: &str) -> String {
+fn suggestion(schema: &Schema, name: &str) -> String {
+    let keys = || schema.keys.iter();
     let (section, short) = name.rsplit_once('.').unwrap_or(("", name));
-    let elsewhere = KEYS.iter().find(|key| key.short_name() == short);
+    let elsewhere = keys().find(|key| key.short_name() == short);
     if let Some(Key { name: full, .. }) = elsewhere {
         return match full.split_once('.') {
             Some((section, _)) => format!("`{short}` belongs under [{section}]"),
@@ -110,10 +135,10 @@ fn suggestion(name: &str) -> String {
         };
     }
     let mut known: Vec<&str> =
-        KEYS.iter().filter(|key| key.section() == section).map(Key::short_name).collect();
+        keys().filter(|key| key.section() == section).map(|key| key.short_name()).collect();
     if section.is_empty() {
-        known.push(CONFIG);
-        let sections = KEYS.iter().map(Key::section).filter(|section| !section.is_empty());
+        known.extend(schema.has_config.then_some(CONFIG));
+        let sections = keys().map(|key| key.section()).filter(|section| !section.is_empty());
         sections.for_each(|section| {
             if !known.contains(&section) {
                 known.push(section);
@@ -139,6 +164,13 @@ fn accept(kind: &Kind, value: &Value) -> Result<(), Refusal> {
             return within(range.contains(&number), kind, &number.to_string());
         }
         (Kind::Hosts, _) => return hosts(value),
+        (Kind::Texts, _) => return texts(value).map(drop),
+        (Kind::Sha256s, _) => {
+            return match texts(value)?.into_iter().find(|text| !is_sha256(text)) {
+                None => Ok(()),
+                Some(text) => Err(refusal(&format!("`{text}` is not 64 hexadecimal digits"))),
+            };
+        }
         (_, Value::String(text)) => text.clone(),
         // A number without a unit is refused below, with an example.
         (Kind::Bytes(_) | Kind::Duration(_), _) => value.to_string(),
@@ -147,6 +179,10 @@ fn accept(kind: &Kind, value: &Value) -> Result<(), Refusal> {
     let text = text.as_str();
     match kind {
         Kind::Name => name_of_a_folder(text),
+        Kind::Sha256 if !is_sha256(text) => Err(Refusal {
+            what: "64 hexadecimal digits are required".to_owned(),
+            hint: Some("`host-runner inspect` shows the sha256 of a component".to_owned()),
+        }),
         Kind::Choice(choices) if !choices.contains(&text) => Err(Refusal {
             what: format!("`{text}` is not a known value"),
             hint: Some(format!("use one of {}", kind.range())),
@@ -170,14 +206,18 @@ fn within(is_within: bool, kind: &Kind, text: &str) -> Result<(), Refusal> {
     Err(Refusal { what: format!("{text} is out of range, {}", kind.range()), hint: None })
 }
 
-fn name_of_a_folder(name: &str) -> Result<(), Refusal> {
+/// Whether a connection can have this name: the data folder, a folder of it.
+pub(super) fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let is_usable = !name.is_empty()
+    !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
         && name.bytes().all(plain)
         && !name.starts_with('.')
-        && !NAMES_RESERVED.contains(&name);
-    if is_usable {
+        && !NAMES_RESERVED.contains(&name)
+}
+
+fn name_of_a_folder(name: &str) -> Result<(), Refusal> {
+    if is_name(name) {
         return Ok(());
     }
     Err(Refusal {
@@ -189,11 +229,17 @@ fn name_of_a_folder(name: &str) -> Result<(), Refusal> {
     })
 }
 
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn texts(value: &Value) -> Result<Vec<&str>, Refusal> {
+    let items = value.as_array().and_then(|items| items.iter().map(Value::as_str).collect());
+    items.ok_or_else(|| Refusal { what: "a list of texts is required".to_owned(), hint: None })
+}
+
 fn hosts(value: &Value) -> Result<(), Refusal> {
-    let items = value.as_array().map(|items| items.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-    let Some(Some(items)) = items else {
-        return Err(Refusal { what: "a list of texts is required".to_owned(), hint: None });
-    };
+    let items = texts(value)?;
     match items.iter().find(|text| Target::parse(text).is_none()) {
         None => Ok(()),
         Some(text) => Err(Refusal {

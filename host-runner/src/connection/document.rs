@@ -9,10 +9,17 @@ use std::path::Path;
 use serde_json::{Map, Number, Value};
 use toml::de::{DeTable, DeValue};
 
+use super::policy_file::PolicyFile;
 use crate::error::{Error, Result};
 
-/// Looks up an environment variable.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// Where the variables of a file come from.
+#[derive(Clone, Copy)]
+pub(super) struct Environment<'a> {
+    /// Looks up a variable.
+    pub(super) lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// Says which ones the file may read.
+    pub(super) policy: Option<&'a PolicyFile>,
+}
 
 /// Names closer than this to an unknown one are suggested, by the Jaro similarity; as `clap` does for flags.
 const SIMILARITY_MIN: f64 = 0.7;
@@ -71,6 +78,15 @@ impl<'a> Document<'a> {
     pub(super) fn lines_of(&self, section: &str) -> impl Iterator<Item = (&str, usize)> {
         let prefix = format!("{section}.");
         self.lines.iter().filter_map(move |(key, line)| Some((key.strip_prefix(&prefix)?, *line)))
+    }
+
+    /// Sets a key of a section.
+    pub(super) fn set(&mut self, key: &str, value: Value) {
+        let Some((section, short)) = key.split_once('.') else { return };
+        let section = self.values.entry(section).or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(members) = section {
+            members.insert(short.to_owned(), value);
+        }
     }
 
     /// Notes a problem at a dotted key; at the first line if the file does not have the key.
@@ -171,7 +187,13 @@ impl Reader<'_, '_> {
                 self.document.problem(name, what, Some("take the value from another variable".to_owned()));
                 return None;
             }
-            let Some(value) = (self.environment)(variable) else {
+            if self.environment.policy.is_some_and(|policy| !policy.admits_variable(variable)) {
+                let what = format!("the policy lets no connection file read {variable}");
+                let hint = "whoever runs this program decides which variables it lists";
+                self.document.problem(name, what, Some(hint.to_owned()));
+                return None;
+            }
+            let Some(value) = (self.environment.lookup)(variable) else {
                 let what = format!("environment variable {variable} is not set");
                 self.document.problem(name, what, Some(format!("set it: export {variable}=…")));
                 return None;

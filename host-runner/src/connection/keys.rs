@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use crate::sinks::KIND_NAMES;
-use crate::units::{format_bytes, format_duration};
+use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 
 /// A key.
 pub(crate) struct Key {
@@ -38,6 +38,12 @@ pub(crate) enum Kind {
     Duration(RangeInclusive<u64>),
     /// A list of `host:port`.
     Hosts,
+    /// A SHA-256 in hexadecimal.
+    Sha256,
+    /// A list of them.
+    Sha256s,
+    /// A list of texts.
+    Texts,
 }
 
 /// The value when the file does not have the key.
@@ -91,6 +97,17 @@ pub(crate) static KEYS: &[Key] = &[
         },
         honored_by: HonoredBy::All,
         text: "The connector, a WebAssembly component. `--component` overrides it.",
+    },
+    Key {
+        name: "component_sha256",
+        kind: Kind::Sha256,
+        default: DefaultValue::Absent {
+            means: "any content",
+            example: "0000000000000000000000000000000000000000000000000000000000000000",
+        },
+        honored_by: HonoredBy::All,
+        text: "The only content that the component's file may have: the SHA-256 that `inspect` shows. \
+               Another one is refused.",
     },
     Key {
         name: "sink.kind",
@@ -215,6 +232,17 @@ pub(crate) static KEYS: &[Key] = &[
         text: "Concurrent requests of the connection. Sources count them against the account.",
     },
     Key {
+        name: "egress.only",
+        kind: Kind::Hosts,
+        default: DefaultValue::Absent {
+            means: "every host that the component declares",
+            example: "api.example.com:443",
+        },
+        honored_by: HonoredBy::All,
+        text: "Ceiling of the hosts that the component declares: of those, it reaches the ones listed here, \
+               by exact host and port. Adds none; see `allow`.",
+    },
+    Key {
         name: "egress.allow",
         kind: Kind::Hosts,
         default: DefaultValue::Absent { means: "none", example: "127.0.0.1:8080" },
@@ -263,8 +291,18 @@ impl Kind {
     pub(crate) fn value(&self, text: &str) -> Value {
         match self {
             Self::Count(_) => text.parse::<u64>().map_or(Value::Null, Value::from),
-            Self::Hosts => Value::from(vec![text]),
+            Self::Hosts | Self::Sha256s | Self::Texts => Value::from(vec![text]),
             _ => Value::from(text),
+        }
+    }
+
+    /// A written value as a number, to compare it: a count, bytes or milliseconds.
+    pub(crate) fn amount(&self, value: &Value) -> Option<u64> {
+        match self {
+            Self::Count(_) => value.as_u64(),
+            Self::Bytes(_) => parse_bytes(value.as_str()?).ok(),
+            Self::Duration(_) => parse_duration(value.as_str()?).ok()?.as_millis().try_into().ok(),
+            _ => None,
         }
     }
 
@@ -283,6 +321,9 @@ impl Kind {
                 let text = |ms: &u64| format_duration(std::time::Duration::from_millis(*ms));
                 between(text(range.start()), text(range.end()))
             }
+            Self::Sha256 => "64 hexadecimal digits".to_owned(),
+            Self::Sha256s => "a list of 64 hexadecimal digits each".to_owned(),
+            Self::Texts => "a list of texts".to_owned(),
             Self::Hosts => "a list of \"host:port\"".to_owned(),
         }
     }

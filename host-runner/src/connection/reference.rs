@@ -1,6 +1,8 @@
-//! `docs/configuration.md`: its table of the runner's keys is made from [`super::keys`], and compared here.
+//! `docs/configuration.md`: its tables of the runner's keys and of the policy file are made from
+//! [`super::keys`] and [`super::policy_file`], and compared here.
 
 use super::keys::{DefaultValue, KEYS, Key};
+use super::policy_file::{LISTS, is_limit};
 use crate::generated;
 
 fn table() -> String {
@@ -40,7 +42,26 @@ fn row(key: &Key) -> String {
     )
 }
 
+fn policy_table() -> String {
+    let mut text = String::from("| key | without it | values | meaning |\n|---|---|---|---|\n");
+    for key in LISTS {
+        let DefaultValue::Absent { means, .. } = key.default else { continue };
+        text.push_str(&format!("| `{}` | {means} | {} | {} |\n", key.name, key.kind.range(), key.text));
+    }
+    let limits: Vec<String> =
+        KEYS.iter().filter(|key| is_limit(key)).map(|key| format!("`{}`", key.name)).collect();
+    let any = "any value";
+    let meaning = "The greatest value that a connection may have; a default above it is lowered.";
+    text.push_str(&format!("| {} | {any} | as in a connection file | {meaning} |\n", limits.join(", ")));
+    text
+}
+
 #[test]
 fn the_page_lists_every_key_of_the_runner_as_it_is() {
     generated::compare("configuration.md", "keys of the runner", &table());
+}
+
+#[test]
+fn the_page_lists_every_key_of_a_policy_file_as_it_is() {
+    generated::compare("configuration.md", "keys of a policy file", &policy_table());
 }

@@ -18,7 +18,7 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn parse(text: &str) -> Result<Connection, Error> {
-    Connection::parse(Path::new("conf/acme.toml"), text, &environment)
+    Connection::parse(Path::new("conf/acme.toml"), text, &environment, None)
 }
 
 fn fails(text: &str, message: &str, hint: Option<&str>) {
@@ -97,7 +97,7 @@ fn every_problem_names_file_line_and_key() {
     fails(
         "name = \"a\"\n[egress]\nproxy = \"x\"\n",
         "conf/acme.toml:3: egress.proxy: unknown key",
-        Some("known keys: allow, ca_file"),
+        Some("known keys: only, allow, ca_file"),
     );
     fails(
         "name = \"a\"\n[config]\nx = \"${NOPE}\"\n",
@@ -209,9 +209,9 @@ fn the_name_in_an_unusable_file_is_found_where_it_is_intact() {
         ("", None),
     ] {
         std::fs::write(&path, text).expect("written");
-        assert_eq!(name_in(&path, &environment).as_deref(), name, "{text:?}");
+        assert_eq!(name_in(&path, &environment, None).as_deref(), name, "{text:?}");
     }
-    assert_eq!(name_in(&folder.path().join("none.toml"), &environment), None);
+    assert_eq!(name_in(&folder.path().join("none.toml"), &environment, None), None);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn key_files_are_read_unless_the_component_has_such_a_key() {
     std::fs::write(folder.path().join("secret.txt"), "from-a-file\n").expect("written");
     let path = folder.path().join("acme.toml");
     let text = "name = \"a\"\n[config]\ntoken_file = \"secret.txt\"\nlog_file = \"kept\"\n";
-    let mut connection = Connection::parse(&path, text, &environment).expect("a good file");
+    let mut connection = Connection::parse(&path, text, &environment, None).expect("a good file");
     let describe = json!({"name": "x", "configuration": {"properties": {"log_file": {}}}});
     let describe = Describe::parse(&describe.to_string()).expect("a document");
     let redactor = Redactor::default();

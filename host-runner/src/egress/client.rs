@@ -44,7 +44,7 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dialer { policy: Arc::clone(&policy) });
+            .wrap_connector(Dialer::new(Arc::clone(&policy)));
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits::POOL_IDLE_TIMEOUT)

@@ -4,17 +4,23 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tower_service::Service;
 
 use super::policy::{Denial, Policy, Target};
+
+/// Look-ups of one connection at a time. Each blocks one of 512 threads that all connections share, for as
+/// long as a name server takes.
+const LOOKUPS_MAX: usize = 4;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -45,7 +51,14 @@ impl std::error::Error for DialError {}
 /// Opens TCP connections under a policy.
 #[derive(Clone)]
 pub(super) struct Dialer {
-    pub(super) policy: Arc<Policy>,
+    policy: Arc<Policy>,
+    lookups: Arc<Semaphore>,
+}
+
+impl Dialer {
+    pub(super) fn new(policy: Arc<Policy>) -> Self {
+        Self { policy, lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
+    }
 }
 
 type Connecting = Pin<Box<dyn Future<Output = Result<TokioIo<TcpStream>, DialError>> + Send>>;
@@ -60,15 +73,27 @@ impl Service<Uri> for Dialer {
     }
 
     fn call(&mut self, uri: Uri) -> Connecting {
-        let policy = Arc::clone(&self.policy);
-        Box::pin(async move { dial(&policy, &uri).await.map(TokioIo::new) })
+        let (policy, lookups) = (Arc::clone(&self.policy), Arc::clone(&self.lookups));
+        Box::pin(async move { dial(&policy, &lookups, &uri).await.map(TokioIo::new) })
     }
 }
 
-async fn dial(policy: &Policy, uri: &Uri) -> Result<TcpStream, DialError> {
+async fn dial(policy: &Policy, lookups: &Arc<Semaphore>, uri: &Uri) -> Result<TcpStream, DialError> {
     let target = policy.admit(uri).map_err(DialError::Denied)?;
-    let found = lookup_host((target.host.as_str(), target.port)).await.map_err(DialError::Name)?;
+    let found = look_up(lookups, &target).await.map_err(DialError::Name)?;
     connect(&vetted(policy, &target, found)?).await
+}
+
+/// The addresses of a host. The system's resolver blocks a thread, also after its caller gave up:
+/// the permit is held until it returns.
+async fn look_up(lookups: &Arc<Semaphore>, target: &Target) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let permit = Arc::clone(lookups).acquire_owned().await.map_err(io::Error::other)?;
+    let (host, port) = (target.host.clone(), target.port);
+    let looking = move || {
+        let _permit = permit;
+        (host.as_str(), port).to_socket_addrs()
+    };
+    spawn_blocking(looking).await.map_err(io::Error::other)?
 }
 
 /// The addresses that may be dialled; an error if there are none.
@@ -109,9 +134,25 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
 
     use super::{DialError, dial, vetted};
     use crate::egress::policy::{Denial, Policy, Target};
+
+    fn lookups(free: usize) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(free))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_names_are_slow_waits_for_its_own_look_ups() {
+        let uri = "https://127.0.0.1:443/".parse().expect("a URL");
+        let policy = Policy::new(Target::of(&uri).into_iter().collect(), vec![]);
+        let waits = tokio::time::timeout(Duration::from_secs(60), dial(&policy, &lookups(0), &uri)).await;
+        assert!(waits.is_err(), "it looked the name up");
+    }
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().filter_map(|text| text.parse().ok()).collect()
@@ -136,7 +177,7 @@ mod tests {
             let url = format!("https://{host}:443/");
             let declared = Target::of(&url.parse().expect("a URL")).expect("a target");
             let policy = Policy::new(vec![declared], vec![]);
-            let refused = dial(&policy, &url.parse().expect("a URL")).await;
+            let refused = dial(&policy, &lookups(1), &url.parse().expect("a URL")).await;
             let refused = refused.expect_err("loopback was dialled");
             assert!(matches!(refused, DialError::Denied(_) | DialError::Name(_)), "{host}: {refused}");
         }

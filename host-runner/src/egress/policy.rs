@@ -1,5 +1,6 @@
-//! The egress policy: a request may go to hosts that the component declared for this configuration, over
-//! https and to public addresses, and to each exact `host:port` that the operator allowed.
+//! The egress policy: a request may go to hosts that the component declared for this configuration and that
+//! the operator's ceiling includes, over https and to public addresses, and to each exact `host:port` that
+//! the operator allowed.
 //!
 //! Pure. [`super::dial`] resolves and connects.
 
@@ -66,6 +67,8 @@ pub enum Denial {
     Malformed,
     /// Neither declared by the component nor allowed by the operator.
     Undeclared(Target),
+    /// Declared, but left out by the operator's ceiling.
+    Excluded(Target),
     /// Declared, but http and not allowed by the operator.
     Plain(Target),
     /// Leads to an address that is not public.
@@ -73,14 +76,17 @@ pub enum Denial {
 }
 
 impl Denial {
-    /// The line for the connection file that would allow it, if there is one.
+    /// The line for the connection file that would allow it, if one should be offered: a component must not
+    /// talk a person into an address of the machine's own network that it merely asked for, nor into that of
+    /// a cloud's credentials.
     pub fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Malformed => None,
-            Self::Undeclared(target) | Self::Plain(target) | Self::Address(target, ..) => {
-                Some(format!("allow = [\"{target}\"]"))
-            }
-        }
+        let target = match self {
+            Self::Malformed | Self::Excluded(_) => return None,
+            Self::Undeclared(target) if is_private(&target.host) => return None,
+            Self::Address(_, address, _) if is_link_local(*address) => return None,
+            Self::Undeclared(target) | Self::Plain(target) | Self::Address(target, ..) => target,
+        };
+        Some(format!("allow = [\"{target}\"]"))
     }
 }
 
@@ -90,6 +96,9 @@ impl fmt::Display for Denial {
             Self::Malformed => f.write_str("a request without a plain http(s) host was refused"),
             Self::Undeclared(target) => {
                 write!(f, "{target}: refused, the component does not declare this host")
+            }
+            Self::Excluded(target) => {
+                write!(f, "{target}: refused, the component declares it, `only` under [egress] leaves it out")
             }
             Self::Plain(target) => write!(f, "{target}: refused, http without TLS"),
             Self::Address(target, address, why) => {
@@ -103,18 +112,33 @@ impl fmt::Display for Denial {
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     declared: Vec<Target>,
+    excluded: Vec<Target>,
     allowed: Vec<Target>,
 }
 
 impl Policy {
     /// `declared` by the component for this configuration, `allowed` by the operator.
     pub fn new(declared: Vec<Target>, allowed: Vec<Target>) -> Self {
-        Self { declared, allowed }
+        Self { declared, excluded: Vec::new(), allowed }
     }
 
-    /// Hosts the component declared.
+    /// The same with the operator's ceiling: the declared hosts that `only` lists. None is no ceiling.
+    pub fn only(mut self, only: Option<&[Target]>) -> Self {
+        if let Some(only) = only {
+            let (declared, excluded) = self.declared.into_iter().partition(|host| only.contains(host));
+            (self.declared, self.excluded) = (declared, excluded);
+        }
+        self
+    }
+
+    /// Hosts the component declared, within the ceiling.
     pub fn declared(&self) -> &[Target] {
         &self.declared
+    }
+
+    /// Hosts the component declared, beyond the ceiling.
+    pub fn excluded(&self) -> &[Target] {
+        &self.excluded
     }
 
     /// Hosts the operator allowed.
@@ -127,6 +151,9 @@ impl Policy {
         let target = Target::of(uri).ok_or(Denial::Malformed)?;
         if self.allowed.contains(&target) {
             return Ok(target);
+        }
+        if self.excluded.contains(&target) {
+            return Err(Denial::Excluded(target));
         }
         if !self.declared.contains(&target) {
             return Err(Denial::Undeclared(target));
@@ -145,6 +172,21 @@ impl Policy {
         match prohibited(address) {
             Some(why) => Err(Denial::Address(target.clone(), address, why)),
             None => Ok(()),
+        }
+    }
+}
+
+fn is_private(host: &str) -> bool {
+    host.parse().is_ok_and(|address| prohibited(address).is_some())
+}
+
+/// Clouds hand out the credentials of the machine at such addresses.
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local()
+                || address.to_ipv4_mapped().is_some_and(|address| address.is_link_local())
         }
     }
 }
@@ -213,6 +255,36 @@ mod tests {
         let denial = admit("https://evil.example.com/secret?token=1").expect_err("refused");
         assert_eq!(denial.remedy().as_deref(), Some("allow = [\"evil.example.com:443\"]"));
         assert!(!denial.to_string().contains("token"));
+    }
+
+    #[test]
+    fn the_ceiling_of_the_operator_bounds_declared_hosts_alone() {
+        let only = [Target::parse("api.example.com:443").expect("a target")];
+        let policy = policy().only(Some(&only));
+        let admit = |url: &str| policy.admit(&url.parse().expect("a URL"));
+        assert!(admit("https://api.example.com/").is_ok());
+        assert!(admit("http://127.0.0.1:8080/").is_ok(), "allowed by the operator");
+        let denial = admit("https://accounts.example.com/").expect_err("beyond the ceiling");
+        assert!(matches!(denial, Denial::Excluded(_)) && denial.remedy().is_none(), "{denial}");
+        assert!(matches!(admit("https://evil.example.com/"), Err(Denial::Undeclared(_))));
+        assert_eq!(policy.declared(), only);
+        assert_eq!(policy.only(Some(&[])).declared(), []);
+    }
+
+    #[test]
+    fn no_line_is_offered_for_a_private_address_that_was_not_declared_or_for_link_local_ones() {
+        for url in ["http://169.254.169.254/", "https://10.0.0.1/", "https://[fd00::1]/"] {
+            let denial = admit(url).expect_err("refused");
+            assert_eq!(denial.remedy(), None, "{denial}");
+        }
+        let declared = Target::parse("api.example.com:443").expect("a target");
+        let resolved = |address: &str| {
+            let address = address.parse().expect("an address");
+            policy().admit_address(&declared, address).expect_err("refused").remedy()
+        };
+        assert_eq!(resolved("169.254.169.254"), None);
+        assert_eq!(resolved("::ffff:169.254.169.254"), None);
+        assert!(resolved("10.0.0.1").is_some(), "a private source is reached through `allow`");
     }
 
     #[test]

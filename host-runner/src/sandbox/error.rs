@@ -88,10 +88,34 @@ fn no_room(call: &str, cause: &wasmtime::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::Store;
+    use wasmtime::component::{Component, Linker};
+
     use super::{CONTRACT_MISMATCH, stopped};
-    use crate::error::Kind;
+    use crate::error::{Kind, Origin};
     use crate::exit::Exit;
     use crate::limits::Limits;
+
+    #[tokio::test]
+    async fn a_pool_without_room_is_the_failure_of_the_host_and_of_no_delivery() {
+        let mut pool = wasmtime::PoolingAllocationConfig::new();
+        pool.total_component_instances(1).total_core_instances(1).total_memories(1).total_stacks(2);
+        let mut config = wasmtime::Config::new();
+        config.allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pool));
+        let engine = wasmtime::Engine::new(&config).expect("an engine");
+        let empty = Component::new(&engine, b"\0asm\x0d\0\x01\0").expect("an empty component");
+        let linker = Linker::<()>::new(&engine);
+        let mut stores = [Store::new(&engine, ()), Store::new(&engine, ())];
+        let [first, second] = &mut stores;
+        linker.instantiate_async(&mut *first, &empty).await.expect("there is room for one");
+        let full =
+            linker.instantiate_async(&mut *second, &empty).await.map(drop).expect_err("the pool is full");
+        let error = stopped("receive", &full, &Limits::default());
+        assert_eq!((error.origin, error.kind), (Origin::Host, Kind::Unavailable), "{error}");
+        drop(stores);
+        let mut third = Store::new(&engine, ());
+        linker.instantiate_async(&mut third, &empty).await.expect("there is room again");
+    }
 
     #[test]
     fn a_component_of_another_contract_is_unsupported_and_a_trap_is_a_sandbox_error() {

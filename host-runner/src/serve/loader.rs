@@ -42,8 +42,8 @@ pub(super) struct Loader {
 }
 
 /// The connection's name in a file, as far as it can be read.
-pub(super) fn name_in(file: &Path) -> Option<String> {
-    connection::name_in(file, &connection::environment)
+pub(super) fn name_in(file: &Path, paths: &Paths) -> Option<String> {
+    connection::name_in(file, &connection::environment, paths.policy.as_deref())
 }
 
 /// Hashed, because the connection holds secrets.
@@ -93,7 +93,7 @@ impl Loader {
     /// Reads a file and its component. Blocks.
     fn read(&self, file: &Path) -> Result<(Option<Stamp>, Connection, Component)> {
         let stamp = connection_files::stamp(file);
-        let connection = Connection::load(file, &connection::environment)?;
+        let connection = Connection::load_within(file, &connection::environment, self.paths.policy.as_ref())?;
         let path = self.paths.component(connection.component.as_deref())?;
         let component = self.engine.component(&path, &self.paths)?;
         Ok((stamp, connection, component))

@@ -45,7 +45,7 @@ impl Scan {
         });
         let seen = |file: PathBuf| SeenFile {
             stamp: connection_files::stamp(&file),
-            name: if self.running.contains_key(&file) { None } else { name_in(&file) },
+            name: if self.running.contains_key(&file) { None } else { name_in(&file, &self.paths) },
             file,
         };
         let folder = self.folder.as_deref().and_then(|folder| std::path::absolute(folder).ok());

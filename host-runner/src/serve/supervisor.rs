@@ -1,7 +1,7 @@
 //! Supervises one connection: opens it, runs its actor, and restarts it with backoff after a failure.
 //!
-//! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session
-//! ends the wait, and a rotated URL takes effect at once.
+//! During backoff it holds no lock, so that commands work; deliveries queue in the journal. A new session, or
+//! hosts that a person accepts, end the wait, and a rotated URL takes effect at once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,14 +90,14 @@ impl Supervisor {
                 }
                 None => {
                     tracing::error!(connection = %name, %error, hint,
-                        "stopped until its file or session changes");
+                        "stopped until its file, session or accepted hosts change");
                     State::Stopped
                 }
             };
             self.meters.enter(state, Some(&error.message));
             tokio::select! {
                 () = elapsed(wait) => {}
-                () = session_changed(&self.store, &self.shared.registry) => attempt = 0,
+                () = state_changed(&self.store, &self.shared.registry) => attempt = 0,
                 () = self.retry.notified() => attempt = 0,
                 () = self.stop.requested() => return,
             }
@@ -176,9 +176,9 @@ async fn elapsed(wait: Option<Duration>) {
     }
 }
 
-/// Returns when the connection has another session; applies rotated URLs meanwhile. Looks at the file's stamp
-/// alone until it changes, so that connections that wait cost next to nothing.
-async fn session_changed(store: &ConnectionStore, registry: &UrlRegistry) {
+/// Returns when the connection has another session or other accepted hosts; applies rotated URLs meanwhile.
+/// Looks at the file's stamp alone until it changes, so that connections that wait cost next to nothing.
+async fn state_changed(store: &ConnectionStore, registry: &UrlRegistry) {
     let connection = store.name();
     let mut seen = None;
     let mut before = None;
@@ -190,11 +190,12 @@ async fn session_changed(store: &ConnectionStore, registry: &UrlRegistry) {
                 if let Err(error) = control::renew(&store, &registry) {
                     tracing::debug!(connection = store.name(), %error, "its URL keeps its secret");
                 }
-                store.session_revision().unwrap_or_default()
+                let session = store.session_revision().unwrap_or_default();
+                (session, store.accepted_hosts().unwrap_or_default())
             });
             let now = reading.await.unwrap_or_default();
-            if *before.get_or_insert(now) != now {
-                tracing::info!(connection, "its session changed");
+            if *before.get_or_insert_with(|| now.clone()) != now {
+                tracing::info!(connection, "its session or its accepted hosts changed");
                 return;
             }
             seen = stamp;

@@ -21,6 +21,10 @@ pub(super) enum Item {
     Subscription,
     /// The hashes of the webhook URL's secrets.
     WebhookUrl,
+    /// The secret of the webhook URL, sealed; kept when the key is rotated.
+    UrlSecret,
+    /// The hosts of the component that were accepted.
+    AcceptedHosts,
     /// The connection file a server last had the connection from.
     Served,
     /// No value: its revision is the epoch of the newest lease.
@@ -34,6 +38,8 @@ impl Item {
             Self::Session => "session",
             Self::Subscription => "subscription",
             Self::WebhookUrl => "webhook_url",
+            Self::UrlSecret => "url_secret",
+            Self::AcceptedHosts => "accepted_hosts",
             Self::Served => "served",
             Self::Lease => "lease",
         }

@@ -1,15 +1,18 @@
-//! The key that seals sessions: from the environment, a file, or generated at first use.
+//! The key of an installation: from the environment, a file, or generated at first use; and the keys that are
+//! derived from it, one for each use.
 //!
-//! Does not know what it seals.
+//! The key itself is the key of HMACs alone, each with its own label.
 
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
+use super::owned;
 use crate::error::{Error, Result};
 
 /// The environment variable that may hold the key.
@@ -37,24 +40,50 @@ impl Key {
         &self.0
     }
 
+    /// The key for one use. The label is part of the format of the protected bytes.
+    pub(crate) fn subkey(&self, label: &'static [u8]) -> [u8; BYTES] {
+        mac(&self.0).chain_update(label).finalize().into_bytes().into()
+    }
+
     /// The key of this installation: the variable's, else the file's, else `<data>/key`, generated if
     /// missing.
     pub fn find(variable: Option<&str>, file: Option<&Path>, data: &Path) -> Result<Self> {
         if let Some(text) = variable {
             return parse(text).ok_or_else(|| wrong(VARIABLE));
         }
-        let (path, may_generate) = match file {
-            Some(file) => (file.to_owned(), false),
-            None => (data.join("key"), true),
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string())),
-            Err(error) if error.kind() == ErrorKind::NotFound && may_generate => generate(&path),
-            Err(error) => Err(Error::state(format!("key {}: {error}", path.display())).hint(
-                "give a folder that can be read and written with --data DIR, or a key with --key-file FILE",
-            )),
+        match file {
+            Some(file) => Self::read(file),
+            None => Self::read_or_generate(&data.join("key")),
         }
     }
+
+    /// The key in a file that a person gives.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = owned::read_key_file(path).map_err(|error| {
+            Error::state(format!("key {}: {error}", path.display())).hint(
+                "give a folder that can be read and written with --data DIR, or a key with --key-file FILE",
+            )
+        })?;
+        parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string()))
+    }
+
+    /// The key in a file of the data folder, generated if it is missing.
+    pub(crate) fn read_or_generate(path: &Path) -> Result<Self> {
+        let Some(mut file) = owned::open_existing(path, OpenOptions::new().read(true))? else {
+            return generate(path);
+        };
+        let mut text = String::new();
+        file.read_to_string(&mut text)
+            .map_err(|error| Error::state(format!("key {}: {error}", path.display())))?;
+        parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string()))
+    }
+}
+
+/// An HMAC with a key of 32 bytes.
+pub(crate) fn mac(key: &[u8; BYTES]) -> Hmac<Sha256> {
+    let mut block = [0_u8; 64]; // HMAC pads a key with zeros to the block size of the hash.
+    block[..BYTES].copy_from_slice(key);
+    Hmac::<Sha256>::new(&block.into())
 }
 
 fn wrong(place: &str) -> Error {
@@ -83,18 +112,14 @@ fn generate(path: &Path) -> Result<Key> {
     // Linking fails if the file exists, so that two processes that start at the same time agree on one key.
     let aside = path.with_extension(format!("{}.tmp", std::process::id()));
     let _left_over = std::fs::remove_file(&aside);
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(failed)?;
+    let mut file = owned::open(&aside, OpenOptions::new().write(true).create_new(true))?;
     writeln!(file, "{}", STANDARD.encode(bytes)).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     let linked = std::fs::hard_link(&aside, path);
     std::fs::remove_file(&aside).map_err(failed)?;
     match linked {
         Ok(()) => Ok(Key(bytes)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let text = std::fs::read_to_string(path).map_err(failed)?;
-            parse(text.trim()).ok_or_else(|| wrong(&path.display().to_string()))
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Key::read_or_generate(path),
         Err(error) => Err(failed(error)),
     }
 }
@@ -117,6 +142,25 @@ mod tests {
         for text in ["", "short", &"0".repeat(63), &"z".repeat(64)] {
             assert!(find(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn each_use_has_a_key_of_its_own() {
+        let key = Key::from_bytes([7; 32]);
+        assert_eq!(key.subkey(b"one"), key.subkey(b"one"));
+        assert_ne!(key.subkey(b"one"), key.subkey(b"two"));
+        assert_ne!(key.subkey(b"one"), Key::from_bytes([8; 32]).subkey(b"one"));
+        assert_ne!(&key.subkey(b"one"), key.bytes());
+    }
+
+    #[test]
+    fn a_key_that_somebody_planted_is_not_used() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let theirs = folder.path().join("theirs");
+        std::fs::write(&theirs, "07".repeat(32)).expect("written");
+        std::os::unix::fs::symlink(&theirs, folder.path().join("key")).expect("linked");
+        let error = Key::find(None, None, folder.path()).expect_err("used");
+        assert!(error.message.ends_with("key: is a link; a file is required"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Sealing: XChaCha20-Poly1305, a fresh random nonce in front, bound to the connection's name and the
 //! purpose.
 //!
-//! Layout of sealed bytes: version (1), nonce (24), ciphertext with tag.
+//! Layout of sealed bytes: version (2), nonce (24), ciphertext with tag. Version 1 was sealed with the key of
+//! the installation, version 2 is with one derived from it.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -9,7 +10,9 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use super::key::Key;
 use crate::error::{Error, Result};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_UNDERIVED: u8 = 1;
+const LABEL: &[u8] = b"host-runner seal 2";
 const NONCE_BYTES: usize = 24;
 
 /// The purpose of a sealed text: one kind of sealed text does not open in place of another.
@@ -19,6 +22,8 @@ pub(super) enum Purpose {
     Session,
     /// A registration at the source.
     Subscription,
+    /// The secret of a webhook URL that an earlier key derived.
+    UrlSecret,
 }
 
 /// The additional authenticated data. Unambiguous, because the name of a connection holds no `/`.
@@ -26,6 +31,7 @@ fn context(name: &str, purpose: Purpose) -> Vec<u8> {
     let purpose = match purpose {
         Purpose::Session => "session",
         Purpose::Subscription => "subscription",
+        Purpose::UrlSecret => "url-secret",
     };
     format!("{name}/{purpose}").into_bytes()
 }
@@ -35,7 +41,7 @@ pub(super) fn seal(key: &Key, name: &str, purpose: Purpose, text: &str) -> Resul
     let mut nonce = [0_u8; NONCE_BYTES];
     getrandom::fill(&mut nonce)
         .map_err(|error| Error::state(format!("no randomness for sealing: {error}")))?;
-    let cipher = XChaCha20Poly1305::new(key.bytes().into());
+    let cipher = XChaCha20Poly1305::new(&key.subkey(LABEL).into());
     let payload = Payload { msg: text.as_bytes(), aad: &context(name, purpose) };
     let sealed = cipher
         .encrypt(&XNonce::from(nonce), payload)
@@ -47,11 +53,13 @@ pub(super) fn seal(key: &Key, name: &str, purpose: Purpose, text: &str) -> Resul
 pub(super) fn open(key: &Key, name: &str, purpose: Purpose, sealed: &[u8]) -> Option<String> {
     let (version, rest) = sealed.split_first()?;
     let (nonce, ciphertext) = rest.split_at_checked(NONCE_BYTES)?;
-    if *version != VERSION {
-        return None;
-    }
+    let key = match *version {
+        VERSION => key.subkey(LABEL),
+        VERSION_UNDERIVED => *key.bytes(),
+        _ => return None,
+    };
     let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
-    let cipher = XChaCha20Poly1305::new(key.bytes().into());
+    let cipher = XChaCha20Poly1305::new(&key.into());
     let payload = Payload { msg: ciphertext, aad: &context(name, purpose) };
     let text = cipher.decrypt(&XNonce::from(nonce), payload).ok()?;
     String::from_utf8(text).ok()
@@ -79,6 +87,24 @@ mod tests {
         for length in 0..sealed.len() {
             assert_eq!(open(&key, "acme", Session, &sealed[..length]), None, "length {length}");
         }
+    }
+
+    #[test]
+    fn text_that_was_sealed_with_the_key_itself_opens() {
+        // Key 01…, connection `acme`, session `token`, nonce 02….
+        let sealed = [
+            &[1][..],
+            &[2; 24],
+            &chacha20poly1305::aead::Aead::encrypt(
+                &<chacha20poly1305::XChaCha20Poly1305 as chacha20poly1305::KeyInit>::new(&[1; 32].into()),
+                &chacha20poly1305::XNonce::from([2; 24]),
+                chacha20poly1305::aead::Payload { msg: b"token", aad: b"acme/session" },
+            )
+            .expect("sealed"),
+        ]
+        .concat();
+        let key = Key::from_bytes([1; 32]);
+        assert_eq!(open(&key, "acme", Session, &sealed).as_deref(), Some("token"));
     }
 
     #[test]

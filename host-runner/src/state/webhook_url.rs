@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::items::Item;
-use super::{Change, ConnectionStore, Stamp, stamp};
+use super::key::Key;
+use super::seal::Purpose;
+use super::{Change, ConnectionStore, Stamp, seal, stamp};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
@@ -112,12 +114,24 @@ impl WebhookUrl<'_> {
 
     /// The secret, to print the URL that a person asked for.
     pub fn reveal(&self) -> Result<UrlSecret> {
-        self.secrets()?.reveal(self.0.0.key.bytes(), self.0.name()).ok_or_else(|| {
+        let secrets = self.secrets()?;
+        let derived = secrets.reveal(self.0.0.key.bytes(), self.0.name());
+        let secret = match derived {
+            Some(secret) => Some(secret),
+            None => self.kept(&self.0.0.key)?.and_then(|text| secrets.recognize(text)),
+        };
+        secret.ok_or_else(|| {
             let message =
                 format!("connection `{}`: its webhook URL was made with another key", self.0.name());
             Error::state(message)
                 .hint("use the key it was made with, or generate another URL: webhook url --rotate")
         })
+    }
+
+    /// The secret that was kept when the key was rotated, if this key sealed it.
+    pub(super) fn kept(&self, key: &Key) -> Result<Option<String>> {
+        let sealed = self.0.0.items.load(Item::UrlSecret)?.value;
+        Ok(sealed.and_then(|sealed| seal::open(key, self.0.name(), Purpose::UrlSecret, &sealed)))
     }
 
     /// Records that a server has the connection, from this file.

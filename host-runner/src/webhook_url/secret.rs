@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac::Mac;
+
+use crate::state::key::mac;
 
 /// 256 bits in base64url.
 #[derive(Clone)]
@@ -20,14 +21,17 @@ impl UrlSecret {
     /// it.
     pub(super) fn derive(key: &[u8; 32], connection: &str, generation: u64) -> Self {
         // The label separates this use of the key from others; the length separates names from numbers.
-        let mut block = [0_u8; 64]; // HMAC pads a key with zeros to the block size of the hash.
-        block[..key.len()].copy_from_slice(key);
-        let mut mac = Hmac::<Sha256>::new(&block.into());
+        let mut mac = mac(key);
         mac.update(b"host-runner hook 1\0");
         mac.update(&(connection.len() as u64).to_le_bytes());
         mac.update(connection.as_bytes());
         mac.update(&generation.to_le_bytes());
         Self(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+
+    /// A secret that is known to be one.
+    pub(super) fn known(text: String) -> Self {
+        Self(text)
     }
 
     /// The text. Give it to the redactor before anything else sees it.

@@ -12,3 +12,4 @@ mod served;
 mod server;
 mod support;
 mod sync;
+mod trust;

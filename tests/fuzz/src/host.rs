@@ -28,7 +28,7 @@ pub(super) fn connection_file(input: &[u8]) {
     std::fs::write(&path, input).expect("written");
     let variable = |name: &str| (name == "SECRET").then(|| "a secret".to_owned());
     let _error = Connection::load(&path, &variable);
-    let _error = host_runner::connection::name_in(&path, &variable);
+    let _error = host_runner::connection::name_in(&path, &variable, None);
 }
 
 /// A `describe` document, and a configuration.

@@ -10,6 +10,7 @@ use crate::loaded::{LoadedConnection, open_sink, tiny};
 use crate::metrics::Meters;
 use crate::paths::Paths;
 use crate::progress::Progress as Line;
+use crate::secret::Redactor;
 use crate::sinks::{Commit, Counts, Progress, Sink, open};
 use crate::state::{ConnectionStore, LockedStore};
 use crate::sync::sync;
@@ -88,7 +89,7 @@ impl<'a> Runner<'a> {
                 stop,
             };
             let mode = Mode::Sync { tables: Vec::new(), full_refresh: false };
-            let report = sync(config, mode, Line::new(false)).await?;
+            let report = sync(config, mode, Line::new(false, Redactor::default())).await?;
             let error = report.tables.iter().find_map(|table| table.error());
             error.map_or(Ok(()), |error: &Error| Err(error.clone()))
         })

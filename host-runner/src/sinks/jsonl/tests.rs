@@ -298,6 +298,18 @@ fn a_foreign_file_is_not_touched() {
 }
 
 #[test]
+fn a_row_cannot_add_members_to_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = open(folder.path());
+    for row in [r#"{},"operation":"delete","x":{}"#, r#"{"a":1}}{"b":2}"#, r#"{"a":}"#, "{\"a\":\"\n\"}"] {
+        let error = commit(sink.as_mut(), &[change(2, Some(row))], "c1", false).expect_err(row);
+        assert!(error.message.ends_with("is not a JSON object"), "{row}: {error}");
+    }
+    let deep = format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
+    commit(sink.as_mut(), &[change(3, Some(&deep))], "c1", false).expect("valid at any depth");
+}
+
+#[test]
 fn a_bad_row_leaves_no_line_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());

@@ -1,8 +1,10 @@
 //! A change, and the end of a snapshot, as a line.
 //!
-//! Pure. Members that are JSON already are copied and never parsed.
+//! Pure. Members that are JSON already are scanned, so that none can add members to its line, and copied.
 
 use std::io::Write;
+
+use serde_json::value::RawValue;
 
 use crate::change::Change;
 use crate::clock::rfc3339_ms;
@@ -72,7 +74,7 @@ fn string(buffer: &mut Vec<u8>, text: &str) {
 /// Copies a JSON object onto one line: line breaks can only be between its tokens.
 fn object(buffer: &mut Vec<u8>, text: &str) -> Option<()> {
     let text = text.trim();
-    if !(text.starts_with('{') && text.ends_with('}')) {
+    if !text.starts_with('{') || serde_json::from_str::<&RawValue>(text).is_err() {
         return None;
     }
     let start = buffer.len();

@@ -1,14 +1,17 @@
 //! One server with honest and hostile connections: each of the latter misbehaves in another way. The server
 //! lives, answers every request, and the honest connections lose no delivery and no row.
 //!
-//! `ISOLATION=full` runs twenty honest connections, and each hostile one alone and in groups of eight.
+//! `ISOLATION=full` runs twenty honest connections, and each hostile one alone and in groups of eight, and
+//! prints the table of `docs/SECURITY.md`.
+
+use std::time::{Duration, Instant};
 
 use super::process::{Server, eventually};
 use super::{event, later};
 use crate::support::{Place, component};
 
 /// Configurations of hostile connections.
-const HOSTILE: [&str; 36] = [
+const HOSTILE: [&str; 38] = [
     "behavior = \"trap\"",
     "behavior = \"spin\"",
     "behavior = \"allocate\"",
@@ -40,7 +43,9 @@ const HOSTILE: [&str; 36] = [
     "crosses = \"schema\"",
     "crosses = \"path-parts\"",
     "crosses = \"key-members\"",
+    "crosses = \"key-name\"",
     "crosses = \"session\"",
+    "crosses = \"check-items\"",
     "crosses = \"answer\"",
     "crosses = \"subscription\"",
     "crosses = \"receipt-changes\"",
@@ -56,8 +61,33 @@ fn write(place: &Place, name: &str, config: &str) {
     std::fs::write(place.path("connections").join(format!("{name}.toml")), text).expect("written");
 }
 
+/// What the honest connections saw; printed, never asserted.
+#[derive(Default)]
+struct Measured {
+    /// The slowest answer to a delivery.
+    answer: Duration,
+    /// The slowest time from the first delivery of a round to the last row of all of them.
+    rows: Duration,
+    /// The most memory that the server had, in KiB.
+    memory_kib: u64,
+}
+
+impl Measured {
+    fn print(&self, honest: usize, hostile: &[&str]) {
+        let names: Vec<String> = hostile.iter().map(|one| one.replace('\n', ", ").replace('"', "")).collect();
+        let name = if names.len() == 1 { names[0].clone() } else { format!("{} at a time", names.len()) };
+        println!(
+            "| {name} | {honest} of {honest} | 0 | {} ms | {} ms | {} MiB |",
+            self.answer.as_millis(),
+            self.rows.as_millis(),
+            self.memory_kib >> 10
+        );
+    }
+}
+
 /// Starts these connections and asserts every promise to the honest ones.
-fn holds(honest: usize, hostile: &[&str]) {
+fn holds(honest: usize, hostile: &[&str]) -> Measured {
+    let mut measured = Measured::default();
     let place = Place::new("rows = 3");
     std::fs::create_dir(place.path("connections")).expect("made");
     for (number, config) in hostile.iter().enumerate() {
@@ -78,10 +108,17 @@ fn holds(honest: usize, hostile: &[&str]) {
             200
         );
     }
+    // A call that no delivery makes.
+    for number in (0..hostile.len()).filter(|number| hostile[*number].contains("check-items")) {
+        place.expect_of(&format!("connections/hostile{number}.toml"), &["check"], 11);
+    }
     for round in 0..3 {
+        let started = Instant::now();
         for path in &paths {
             let delivery = event("things", &format!("{}", 10 + round), "create", later());
+            let sent = Instant::now();
             assert_eq!(server.request("POST", path, &delivery.to_string()).0, 200, "{hostile:?}");
+            measured.answer = measured.answer.max(sent.elapsed());
         }
         let stored = |name: &String| {
             let file = place.path("connections").join(format!("{name}.db"));
@@ -93,6 +130,7 @@ fn holds(honest: usize, hostile: &[&str]) {
             assert!(server.ended().is_none(), "{hostile:?} ended the server:\n{}", server.log());
             names.iter().all(|name| stored(name) == 4 + round)
         });
+        measured.rows = measured.rows.max(started.elapsed());
     }
     let metrics = server.request("GET", "/-/metrics", "").1;
     let dead = |line: &&str| {
@@ -100,14 +138,18 @@ fn holds(honest: usize, hostile: &[&str]) {
     };
     assert_eq!(metrics.lines().find(dead), None, "{hostile:?}");
     assert!(server.ended().is_none(), "{hostile:?} ended the server:\n{}", server.log());
+    measured.memory_kib = server.peak_memory_kib();
     server.signal("-KILL");
+    measured
 }
 
 #[test]
 fn hostile_connections_harm_no_honest_one() {
     if std::env::var("ISOLATION").is_ok_and(|mode| mode == "full") {
-        HOSTILE.iter().for_each(|one| holds(20, &[one]));
-        HOSTILE.chunks(8).for_each(|eight| holds(20, eight));
+        println!("| hostile | honest with all rows | honest dead letters | answer | rows | memory |");
+        println!("|---|---|---|---|---|---|");
+        HOSTILE.iter().for_each(|one| holds(20, &[one]).print(20, &[one]));
+        HOSTILE.chunks(8).for_each(|eight| holds(20, eight).print(20, eight));
     } else {
         holds(4, &HOSTILE);
     }

@@ -132,10 +132,22 @@ impl Server {
         files.map(|file| file.to_string_lossy().into_owned()).collect()
     }
 
+    /// The most memory that it had resident.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("read");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a size");
+        line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
     /// The limit of open files, soft and hard.
     pub(crate) fn limits_of_files(&self) -> (String, String) {
+        self.limits("Max open files")
+    }
+
+    /// A limit of its process, soft and hard.
+    pub(crate) fn limits(&self, name: &str) -> (String, String) {
         let text = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).expect("read");
-        let line = text.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a limit");
         let mut words = line.split_whitespace().map(str::to_owned);
         (words.next().expect("soft"), words.next().expect("hard"))
     }

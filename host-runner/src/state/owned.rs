@@ -1,0 +1,186 @@
+//! Whether files and folders belong to the user of this process alone: keys, tokens and compiled code are
+//! used only if no other user could have put them there.
+//!
+//! Owner and mode are those of the open file. No user but the owner may write; a file that others may read is
+//! closed to them.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::error::{Error, Result};
+
+/// Group and others may not write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// Group and others have no access.
+const OPEN_TO_OTHERS: u32 = 0o077;
+
+/// Creates a folder that only its owner may enter; fails if an existing one belongs to another user, or
+/// others may write to it. A link is followed if it is this user's or the administrator's.
+pub fn private_folder(folder: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| Error::state(format!("folder {}: {error}", folder.display()));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| failed(error).hint("give a folder that can be read and written with --data DIR"))?;
+    let link = std::fs::symlink_metadata(folder).map_err(failed)?;
+    if link.is_symlink() && !is_trusted(&link) {
+        return Err(foreign("folder", folder, &link));
+    }
+    check("folder", folder, &std::fs::metadata(folder).map_err(failed)?)
+}
+
+/// Opens a file of the data folder, never through a link; one that is created has the mode 0600.
+pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File> {
+    let failed = |error: std::io::Error| {
+        let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        let what = if is_link { "is a link; a file is required".to_owned() } else { error.to_string() };
+        Error::state(format!("{}: {what}", path.display()))
+    };
+    let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
+    let file = options.mode(0o600).custom_flags(no_follow).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(Error::state(format!("{}: is not a file", path.display())));
+    }
+    check("file", path, &metadata)?;
+    if metadata.mode() & OPEN_TO_OTHERS != 0 {
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    }
+    Ok(file)
+}
+
+/// The same for a file that may be missing; none then.
+pub(crate) fn open_existing(path: &Path, options: &mut OpenOptions) -> Result<Option<File>> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        _ => open(path, options).map(Some),
+    }
+}
+
+/// Creates a file that is missing, and verifies it; for programs that open it by its path.
+pub(crate) fn private_file(path: &Path) -> Result<()> {
+    open(path, OpenOptions::new().append(true).create(true)).map(drop)
+}
+
+/// Reads a key that an administrator may have put there, also behind a link: others may read it, which is
+/// logged, and not write to it.
+pub(crate) fn read_key_file(path: &Path) -> std::io::Result<String> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !is_trusted(&metadata) || metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+        let what = format!("user {} or others may write to it", metadata.uid());
+        return Err(std::io::Error::new(ErrorKind::PermissionDenied, what));
+    }
+    if metadata.mode() & OPEN_TO_OTHERS != 0 {
+        tracing::info!(file = %path.display(), "others may read this key; make its mode 0600");
+    }
+    std::io::read_to_string(file)
+}
+
+fn check(kind: &str, path: &Path, metadata: &Metadata) -> Result<()> {
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(foreign(kind, path, metadata));
+    }
+    if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
+        let (path, mode) = (path.display(), metadata.mode() & 0o777);
+        return Err(Error::state(format!("{kind} {path}: others may write to it, its mode is {mode:04o}"))
+            .hint(format!("if you trust what it holds: chmod go-w {path}")));
+    }
+    Ok(())
+}
+
+fn is_trusted(metadata: &Metadata) -> bool {
+    metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+fn foreign(kind: &str, path: &Path, metadata: &Metadata) -> Error {
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    Error::state(format!("{kind} {}: belongs to user {owner}, and this is user {user}", path.display()))
+        .hint("run this program as that user, or give another folder with --data DIR")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{OpenOptions, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::{open, open_existing, private_file, private_folder, read_key_file};
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("found").permissions().mode() & 0o777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        private_folder(&data).expect("created");
+        assert_eq!(mode(&data), 0o700);
+        set_mode(&data, 0o755);
+        private_folder(&data).expect("others may read names");
+        for wrong in [0o777, 0o770, 0o702] {
+            set_mode(&data, wrong);
+            let error = private_folder(&data).expect_err("trusted");
+            assert!(error.message.contains("others may write to it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_folder_of_another_user_is_refused() {
+        let is_root = rustix::process::geteuid().is_root();
+        let (folder, owner) = (tempfile::tempdir().expect("a folder"), 12_345);
+        let foreign = if is_root {
+            std::os::unix::fs::chown(folder.path(), Some(owner), None).expect("given away");
+            folder.path()
+        } else {
+            Path::new("/usr")
+        };
+        let error = private_folder(foreign).expect_err("trusted");
+        assert!(error.message.contains("belongs to user "), "{error}");
+    }
+
+    #[test]
+    fn files_are_private_whatever_the_umask_and_never_links() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("lock");
+        private_file(&file).expect("created");
+        assert_eq!(mode(&file), 0o600);
+        set_mode(&file, 0o644);
+        private_file(&file).expect("closed to others");
+        assert_eq!(mode(&file), 0o600);
+        set_mode(&file, 0o620);
+        private_file(&file).expect_err("others could write to it");
+
+        let target = folder.path().join("precious");
+        std::fs::write(&target, "kept").expect("written");
+        let link = folder.path().join("link");
+        symlink(&target, &link).expect("linked");
+        let error = open(&link, OpenOptions::new().write(true).truncate(true)).expect_err("followed");
+        assert!(error.message.ends_with("link: is a link; a file is required"), "{error}");
+        open_existing(&link, OpenOptions::new().read(true)).expect_err("followed");
+        assert_eq!(std::fs::read_to_string(&target).expect("read"), "kept");
+        let missing = folder.path().join("missing");
+        assert!(open_existing(&missing, OpenOptions::new().read(true)).expect("no file").is_none());
+    }
+
+    #[test]
+    fn a_key_that_others_may_write_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key");
+        std::fs::write(&file, "secret").expect("written");
+        for (mode, is_read) in [(0o600, true), (0o644, true), (0o660, false), (0o606, false)] {
+            set_mode(&file, mode);
+            assert_eq!(read_key_file(&file).is_ok(), is_read, "{mode:o}");
+        }
+    }
+}
