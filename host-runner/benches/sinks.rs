@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use host_runner::change::{Change, ChangeSource, Generation, Operation, Table};
-use host_runner::sinks::{Commit, Deletes, KINDS, Load, Progress, SinkKind, SinkSettings, open};
+use host_runner::sinks::{Commit, Deletes, KINDS, Load, Place, Progress, SinkKind, SinkSettings, open};
 
 /// Rows of one commit; as many as the runner asks a component for.
 const BATCH: u64 = 2_000;
@@ -17,14 +17,21 @@ const COLUMNS: usize = 15;
 fn main() {
     let rows = std::env::var("SINKS_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
     let rows: u64 = rows.unwrap_or(BATCH);
+    let url = std::env::var("TEST_DATABASE_URL").ok();
     for kind in KINDS {
         let folder = tempfile::tempdir().expect("a folder");
-        run(kind, folder.path(), rows);
+        let schema = format!("bench_{}", std::process::id());
+        let place = match (kind.name, &url) {
+            ("postgres", None) => continue,
+            ("postgres", Some(url)) => Place { url: Some(url), schema: Some(&schema), ..Place::default() },
+            _ => Place::default(),
+        };
+        run(kind, &place, folder.path(), rows);
     }
 }
 
-fn run(kind: &'static SinkKind, folder: &Path, rows: u64) {
-    let location = kind.locate(None, folder, "bench").expect("a location");
+fn run(kind: &'static SinkKind, place: &Place<'_>, folder: &Path, rows: u64) {
+    let location = kind.locate(place, folder, "bench").expect("a location");
     let settings =
         SinkSettings { kind, location, deletes: Deletes::Soft, load: Load::Bulk, owner: "bench".to_owned() };
     let mut sink = open(&settings).expect("opened");

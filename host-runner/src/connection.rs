@@ -24,7 +24,7 @@ use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
-use crate::sinks::{Deletes, KINDS, Load, SinkKind, SinkSettings};
+use crate::sinks::{Deletes, KINDS, Load, Place, SinkKind, SinkSettings};
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -77,6 +77,9 @@ struct File {
 struct SinkSection {
     kind: String,
     path: Option<String>,
+    url: Option<String>,
+    url_file: Option<PathBuf>,
+    schema: Option<String>,
     deletes: Deletes,
 }
 
@@ -127,12 +130,15 @@ impl Connection {
         {
             document.problem("sink.deletes", why, None);
         }
+        if let Some(kind) = kind {
+            check::check_place(&mut document, kind);
+        }
         document.finish()?;
         let config_lines = document.lines_of("config").map(|(key, line)| (key.to_owned(), line)).collect();
         let values = check::with_defaults(document.values);
         let file = File::deserialize(Value::Object(values))
             .map_err(|error| Error::configuration(format!("{}: {error}", path.display())))?;
-        let connection = Self { policy: policy.cloned(), ..Self::of(path, file, config_lines)? };
+        let connection = Self::of(path, file, config_lines, policy)?;
         connection.admit_paths()?;
         Ok(connection)
     }
@@ -146,10 +152,18 @@ impl Connection {
         if let Some(ca_file) = &self.ca_file {
             policy.admit_file(&self.path, "egress.ca_file", ca_file)?;
         }
+        if let Some(file) = self.sink.location.authority_file() {
+            policy.admit_file(&self.path, "sink.url: sslrootcert", &file)?;
+        }
         policy.admit_sink(&self.path, &self.sink.location)
     }
 
-    fn of(path: &Path, file: File, config_lines: BTreeMap<String, usize>) -> Result<Self> {
+    fn of(
+        path: &Path,
+        file: File,
+        config_lines: BTreeMap<String, usize>,
+        policy: Option<&Arc<PolicyFile>>,
+    ) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let File { name, component, component_sha256, config, sink, batch, retry, serve, sandbox, egress } =
             file;
@@ -157,6 +171,17 @@ impl Connection {
         let targets = |texts: &[String]| texts.iter().filter_map(|text| Target::parse(text)).collect();
         // The table of keys has admitted the name.
         let kind = SinkKind::named(&sink.kind).unwrap_or(KINDS[0]);
+        let url = match &sink.url_file {
+            Some(file) => {
+                let file = folder.join(file);
+                if let Some(policy) = policy {
+                    policy.admit_file(path, "sink.url_file", &file)?;
+                }
+                Some(secret_of(&file, &format!("{}: sink.url_file", path.display()))?)
+            }
+            None => sink.url,
+        };
+        let place = Place { path: sink.path.as_deref(), url: url.as_deref(), schema: sink.schema.as_deref() };
         Ok(Self {
             path: path.to_owned(),
             component: component.map(|file| folder.join(file)),
@@ -165,7 +190,7 @@ impl Connection {
             config_lines,
             sink: SinkSettings {
                 kind,
-                location: kind.locate(sink.path.as_deref(), folder, &name)?,
+                location: kind.locate(&place, folder, &name)?,
                 deletes: sink.deletes,
                 load: Load::Live,
                 owner: name.clone(),
@@ -174,7 +199,7 @@ impl Connection {
             only: egress.only.as_deref().map(targets),
             allow: targets(&egress.allow),
             ca_file: egress.ca_file.map(|file| folder.join(file)),
-            policy: None,
+            policy: policy.cloned(),
             name,
         })
     }
@@ -201,14 +226,8 @@ impl Connection {
             if let Some(policy) = &self.policy {
                 policy.admit_file(&self.path, &format!("config.{written}"), &file)?;
             }
-            let text = std::fs::read_to_string(&file).map_err(|error| {
-                Error::configuration(format!("{place}: {}: {error}", file.display())).hint(
-                    "the path is relative to the connection file; the file holds the value and nothing else",
-                )
-            })?;
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            let text = text.strip_suffix('\r').unwrap_or(text);
-            redactor.learn(&self.name, text);
+            let text = secret_of(&file, &place)?;
+            redactor.learn(&self.name, &text);
             self.config.insert(key.to_owned(), Value::from(text));
         }
         for key in describe.keys().iter().filter(|key| key.is_secret()) {
@@ -216,8 +235,8 @@ impl Connection {
                 redactor.learn_config(&self.name, value);
             }
         }
-        if let Some(secret) = self.sink.location.secret() {
-            redactor.learn(&self.name, secret);
+        for secret in self.sink.location.secrets() {
+            redactor.learn(&self.name, &secret);
         }
         Ok(())
     }
@@ -277,6 +296,21 @@ impl Connection {
 /// Whether a connection can have this name.
 pub fn is_name(name: &str) -> bool {
     check::is_name(name)
+}
+
+/// The value that a file holds, without the line break at its end. `place` is the key that names the file.
+fn secret_of(file: &Path, place: &str) -> Result<String> {
+    let mut text = std::fs::read_to_string(file).map_err(|error| {
+        Error::configuration(format!("{place}: {}: {error}", file.display()))
+            .hint("the path is relative to the connection file; the file holds the value and nothing else")
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    if text.ends_with('\r') {
+        text.pop();
+    }
+    Ok(text)
 }
 
 /// A variable of this process's environment.

@@ -8,6 +8,8 @@ mod registry;
 
 mod order;
 
+mod fold;
+
 mod columns;
 mod members;
 mod value;
@@ -15,6 +17,7 @@ mod value;
 mod handle;
 
 mod jsonl;
+mod postgres;
 mod sqlite;
 
 #[cfg(test)]
@@ -29,7 +32,7 @@ use crate::error::{Error, Kind, Origin, Result};
 
 pub use handle::SinkHandle;
 pub use registry::{
-    Deletes, KIND_NAMES, KINDS, Load, Location, SinkKind, SinkSettings, inspect, open, open_existing,
+    Deletes, KIND_NAMES, KINDS, Load, Location, Place, SinkKind, SinkSettings, inspect, open, open_existing,
 };
 
 /// A place that stores rows and how far they reach.

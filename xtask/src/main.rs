@@ -8,6 +8,7 @@ mod build;
 mod fuzz;
 mod lint;
 mod node;
+mod postgres;
 mod python;
 mod test;
 mod tidy;
@@ -25,7 +26,9 @@ Usage: cargo xtask COMMAND
     --component            only the components; print the connector's path
   demo                     Show a whole sync against the bundled simulator, then live changes
     --tickets N            tickets of the simulated organization [default: 2000]
-  test                     Check format and language, lint, build, and run every test; CI runs this
+    --postgres URL         into this database instead of a SQLite file
+  test                     Check format and language, lint, build, and run every test; CI runs this. Starts a
+                           private PostgreSQL unless TEST_DATABASE_URL names a database
   package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
                            target/package]
   fuzz [TARGET]            Run the fuzzer on the parsers of bytes from outside, one after the other
@@ -44,7 +47,7 @@ Usage: cargo xtask COMMAND
     --idle N               idle connections during one of the loads [default: 9700]
   bench connections [N]    Measure what an idle connection of a server costs [default: 1000]
     --active N             connections that poll every second [default: 1000]
-  bench sinks              Measure rows into each kind of sink
+  bench sinks              Measure rows into each kind of sink; PostgreSQL where TEST_DATABASE_URL names one
     --rows N               [default: 200000]
   bench credits            Measure calls and credits of a first read, a quiet day and a day of updates
     --tickets N            [default: 2000]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{build, lint, node, python, tidy, tools, vendor};
+use crate::{build, lint, node, postgres, python, tidy, tools, vendor};
 
 /// Runs each step; the first failure ends it.
 pub(crate) fn run() -> Result<(), String> {
@@ -10,6 +10,8 @@ pub(crate) fn run() -> Result<(), String> {
     step("tidy", || tidy::run(&tidy::Options::default()))?;
     let python = step("python", python::environment)?;
     let node = step("node", node::environment)?;
+    // Stopped at the end of this function, also after a failure.
+    let database = step("PostgreSQL", || postgres::database(&python))?;
     step("vendored WIT", vendor::check)?;
     step("build and lints", build::everything_linted)?;
     // The same packages and the same wrapper of rustc as in the build: with others cargo compiles again.
@@ -20,7 +22,8 @@ pub(crate) fn run() -> Result<(), String> {
                 .args(targets)
                 .env("E2E_BIN_DIR", tools::release())
                 .env("E2E_PYTHON", &python)
-                .env("E2E_NODE", &node),
+                .env("E2E_NODE", &node)
+                .envs(database.environment()),
         )
     };
     step("unit tests", || test(&["--lib", "--bins"]))?;

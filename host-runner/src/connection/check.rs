@@ -9,6 +9,7 @@ use super::keys::{CONFIG, DefaultValue, KEYS, Key, Kind};
 use super::policy_file;
 use crate::egress::policy::Target;
 use crate::limits::Limits;
+use crate::sinks::SinkKind;
 use crate::units::{UnitError, parse_bytes, parse_duration};
 
 /// Longest name of a connection; it is the name of a folder.
@@ -77,6 +78,36 @@ pub(super) fn check(document: &mut Document<'_>, schema: &Schema) {
             let hint = format!("add a line: {} = \"acme\"", key.name);
             document.problem(key.name, "missing", Some(hint));
         }
+    }
+}
+
+/// The keys that say where a sink is, of every kind.
+const PLACE_KEYS: [&str; 4] = ["path", "url", "url_file", "schema"];
+
+/// Notes keys that say where another kind of sink is, and a missing or doubled URL of a database.
+pub(super) fn check_place(document: &mut Document<'_>, kind: &SinkKind) {
+    let keys = kind.place_keys.join("`, `");
+    for key in PLACE_KEYS.iter().filter(|key| !kind.place_keys.contains(key)) {
+        let name = format!("sink.{key}");
+        if document.get(&name).is_some() {
+            let what = format!("sink `{}` has no such key", kind.name);
+            document.problem(&name, what, Some(format!("it is placed by `{keys}`")));
+        }
+    }
+    if !kind.place_keys.contains(&"url") {
+        return;
+    }
+    let are_there = ["sink.url", "sink.url_file"].map(|key| document.get(key).is_some());
+    match are_there {
+        [false, false] => {
+            let hint = "add a line under [sink]: url = \"${DATABASE_URL}\"";
+            document.problem("sink.url", "missing", Some(hint.to_owned()));
+        }
+        [true, true] => {
+            let hint = "keep one of `url` and `url_file`";
+            document.problem("sink.url_file", "`url` is set too", Some(hint.to_owned()));
+        }
+        _ => {}
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Name,
     /// A path, relative to the connection file.
     Path,
+    /// A text of any form.
+    Text,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A whole number.
@@ -115,7 +117,8 @@ pub(crate) static KEYS: &[Key] = &[
         default: DefaultValue::Value("sqlite"),
         honored_by: HonoredBy::All,
         text: "Where rows go: `sqlite` is a database file with one table per table of the connector, \
-               `jsonl` a folder with one log of changes per table.",
+               `jsonl` a folder with one log of changes per table, `postgres` a schema of a PostgreSQL \
+               database.",
     },
     Key {
         name: "sink.path",
@@ -129,12 +132,42 @@ pub(crate) static KEYS: &[Key] = &[
                other's cursors and deletes.",
     },
     Key {
+        name: "sink.url",
+        kind: Kind::Text,
+        default: DefaultValue::Absent {
+            means: "none; `postgres` needs it or `url_file`",
+            example: "${DATABASE_URL}",
+        },
+        honored_by: HonoredBy::All,
+        text: "The database of `postgres`: `postgres://user:password@host/database`. The server's \
+               certificate is verified, unless the server is on this machine, or the URL ends with \
+               `?sslmode=disable`; `?sslrootcert=FILE` names a private authority.",
+    },
+    Key {
+        name: "sink.url_file",
+        kind: Kind::Path,
+        default: DefaultValue::Absent { means: "none", example: "/run/secrets/database_url" },
+        honored_by: HonoredBy::All,
+        text: "A file that holds the URL and nothing else.",
+    },
+    Key {
+        name: "sink.schema",
+        kind: Kind::Text,
+        default: DefaultValue::Absent {
+            means: "the connection's name, in lower case, with `_` for other characters",
+            example: "desk",
+        },
+        honored_by: HonoredBy::All,
+        text: "The schema of `postgres`. It is created if it is not there, and belongs to the first \
+               connection that uses it.",
+    },
+    Key {
         name: "sink.deletes",
         kind: Kind::Choice(&["soft", "hard"]),
         default: DefaultValue::Value("soft"),
         honored_by: HonoredBy::SyncAndServe,
         text: "What a deleted row becomes: `soft` keeps it, marked in `_deleted`; `hard` removes it and \
-               keeps a tombstone (`sqlite` only).",
+               keeps a tombstone (not `jsonl`).",
     },
     Key {
         name: "batch.max_rows",
@@ -312,6 +345,7 @@ impl Kind {
         match self {
             Self::Name => "letters, digits, `-`, `_`, `.`".to_owned(),
             Self::Path => "a path".to_owned(),
+            Self::Text => "a text".to_owned(),
             Self::Choice(choices) => {
                 choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ")
             }

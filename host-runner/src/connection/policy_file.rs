@@ -171,10 +171,11 @@ impl PolicyFile {
         let listed = self.lists.sinks.as_ref().unwrap_or(&own_folder);
         match location {
             Location::Path(path) => self.admit_path(file, "sink.path", path, listed, "sinks"),
-            Location::Url(_) if listed.iter().any(|url| url.as_os_str() == location.to_string().as_str()) => {
-                Ok(())
+            Location::Schema { .. } => {
+                let url = location.database();
+                let is_listed = listed.iter().any(|listed| listed.as_os_str() == url.as_str());
+                if is_listed { Ok(()) } else { Err(self.refusal(file, "sink.url", &url, "sinks")) }
             }
-            Location::Url(_) => Err(self.refusal(file, "sink.path", &location.to_string(), "sinks")),
         }
     }
 

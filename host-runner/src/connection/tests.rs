@@ -14,7 +14,11 @@ use crate::secret::Redactor;
 use crate::sinks::Deletes;
 
 fn environment(name: &str) -> Option<String> {
-    (name == "SECRET").then(|| "s3cret-value".to_owned())
+    match name {
+        "SECRET" => Some("s3cret-value".to_owned()),
+        "DATABASE_URL" => Some("postgres://db/d".to_owned()),
+        _ => None,
+    }
 }
 
 fn parse(text: &str) -> Result<Connection, Error> {
@@ -122,7 +126,7 @@ fn every_problem_names_file_line_and_key() {
     fails(
         "name = \"a\"\n[sink]\nkind = \"oracle\"\n",
         "conf/acme.toml:3: sink.kind: `oracle` is not a known value",
-        Some("use one of \"sqlite\", \"jsonl\""),
+        Some("use one of \"sqlite\", \"jsonl\", \"postgres\""),
     );
     fails(
         "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",
@@ -171,7 +175,16 @@ fn every_default_and_example_is_accepted_by_its_own_key() {
         let value = key.kind.value(text);
         let line = match key.section() {
             "" => format!("name = \"a\"\n{} = {value}\n", key.short_name()),
-            section => format!("name = \"a\"\n[{section}]\n{} = {value}\n", key.short_name()),
+            section => {
+                let kind = match key.name {
+                    "sink.url" => "kind = \"postgres\"\n",
+                    "sink.schema" => "kind = \"postgres\"\nurl = \"postgres://db/d\"\n",
+                    // Its file is read at once.
+                    "sink.url_file" => continue,
+                    _ => "",
+                };
+                format!("name = \"a\"\n[{section}]\n{kind}{} = {value}\n", key.short_name())
+            }
         };
         parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
@@ -228,4 +241,64 @@ fn key_files_are_read_unless_the_component_has_such_a_key() {
     assert_eq!(connection.config["token"], "from-a-file");
     assert_eq!(connection.config["log_file"], "kept");
     assert_eq!(redactor.redact("it is from-a-file"), "it is [secret]");
+}
+
+#[test]
+fn a_database_is_named_by_a_url_or_the_file_of_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("url"), "postgres://me:s3cret-value@db/d\n").expect("written");
+    let load = |sink: &str| {
+        let path = folder.path().join("acme.toml");
+        std::fs::write(&path, format!("name = \"Acme\"\n[sink]\nkind = \"postgres\"\n{sink}"))
+            .expect("written");
+        Connection::load(&path, &|_| Some("postgres://me:s3cret-value@db/d".to_owned()))
+    };
+    for (sink, location) in [
+        ("url = \"${DATABASE_URL}\"\n", "postgres://db/d schema acme"),
+        ("url_file = \"url\"\nschema = \"desk\"\n", "postgres://db/d schema desk"),
+    ] {
+        let connection = load(sink).expect("a connection");
+        assert_eq!(connection.sink.location.to_string(), location);
+        let redactor = Redactor::default();
+        redactor.learn(&connection.name, &connection.sink.location.secrets()[0]);
+        assert!(!redactor.redact("of s3cret-value").contains("s3cret"));
+        assert!(!format!("{connection:?}").contains("s3cret"));
+    }
+    let problem =
+        |sink: &str| load(sink).expect_err("accepted").message.rsplit('/').next().map(str::to_owned);
+    assert_eq!(problem("").as_deref(), Some("acme.toml:1: sink.url: missing"));
+    let both = problem("url = \"postgres://db/d\"\nurl_file = \"url\"\n");
+    assert_eq!(both.as_deref(), Some("acme.toml:5: sink.url_file: `url` is set too"));
+    let path = problem("url_file = \"url\"\npath = \"x\"\n");
+    assert_eq!(path.as_deref(), Some("acme.toml:5: sink.path: sink `postgres` has no such key"));
+    fails(
+        "name = \"a\"\n[sink]\nurl = \"postgres://db/d\"\n",
+        "conf/acme.toml:3: sink.url: sink `sqlite` has no such key",
+        Some("it is placed by `path`"),
+    );
+}
+
+#[test]
+fn a_database_and_its_files_are_within_the_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(folder.path().join("url"), "postgres://db/d").expect("written");
+    std::fs::write(&policy, "sinks = [\"postgres://db/d\"]\n").expect("written");
+    let policy = std::sync::Arc::new(super::PolicyFile::load(&policy).expect("a policy"));
+    let refused = |sink: &str| {
+        let path = folder.path().join("acme.toml");
+        std::fs::write(&path, format!("name = \"a\"\n[sink]\nkind = \"postgres\"\n{sink}\n"))
+            .expect("written");
+        let loaded = Connection::load_within(&path, &|_| None, Some(&policy));
+        loaded.err().map(|error| error.message)
+    };
+    assert_eq!(refused("url = \"postgres://me:x@db/d\""), None);
+    for (sink, key) in [
+        ("url = \"postgres://elsewhere/d\"", "sink.url: postgres://elsewhere/d"),
+        ("url = \"postgres://db/d?sslrootcert=/etc/passwd\"", "sink.url: sslrootcert: /etc/passwd"),
+        ("url_file = \"url\"", "sink.url_file: "),
+    ] {
+        let message = refused(sink).expect("admitted");
+        assert!(message.contains(key) && message.contains("is not in `"), "{message}");
+    }
 }

@@ -3,15 +3,17 @@
 //! Pure, and shared by every sink with typed columns. A database's rules for names are its [`Naming`];
 //! statements are the sinks' own. Knows nothing of rows.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::members::MemberPaths;
-use super::value::ColumnType;
+use super::members::{MemberPaths, scan};
+use super::value::{ColumnType, text};
 use crate::boundary::limits::PATH_PARTS;
-use crate::change::Table;
+use crate::change::{Change, Table};
 use crate::error::{Error, Result};
-use crate::limits::COLUMNS_MAX;
 
 /// The columns that every table has, besides those of its key and its schema.
 pub(super) const METADATA_COLUMNS: [&str; 5] =
@@ -20,12 +22,16 @@ pub(super) const METADATA_COLUMNS: [&str; 5] =
 /// The `_change_source` of rows that a complete snapshot did not contain.
 pub(super) const MISSING: &str = "missing";
 
-/// A database's rules for names.
+/// A database's rules for names, and how many columns it has room for.
 pub(super) struct Naming {
     /// Names that no column can have, besides [`METADATA_COLUMNS`].
     pub(super) reserved: &'static [&'static str],
     /// Whether two names are one to it.
     pub(super) is_same: fn(&str, &str) -> bool,
+    /// The name as the database keeps it: the name itself, or a shorter one.
+    pub(super) fit: fn(&str) -> String,
+    /// Whether a table with these columns takes another one.
+    pub(super) has_room: fn(&[Column]) -> bool,
 }
 
 /// The columns of one table. Stored with the table, so that a column's name never changes.
@@ -87,11 +93,6 @@ impl Layout {
         })?;
         let before = self.columns.len();
         for (property, description) in schema.properties {
-            if self.columns.len() >= COLUMNS_MAX {
-                tracing::warn!(table = %table.name, columns_max = COLUMNS_MAX,
-                    "more properties than columns; the rest is in `_raw` only");
-                break;
-            }
             let path = path(&property, &description);
             PATH_PARTS
                 .admit("discover", path.len())
@@ -102,6 +103,11 @@ impl Layout {
                 column.property == property && column.column_type == column_type && column.path == path
             });
             if !is_key && !is_known {
+                if !(naming.has_room)(&self.columns) {
+                    tracing::warn!(table = %table.name, columns = self.columns.len(),
+                        "more properties than columns; the rest is in `_raw` only");
+                    break;
+                }
                 let name = self.free_name(&property, naming);
                 self.columns.push(Column { property, path, column_type, name });
             }
@@ -115,14 +121,28 @@ impl Layout {
         let columns = self.columns.iter().map(|column| column.name.as_str());
         let reserved = METADATA_COLUMNS.iter().chain(naming.reserved).copied();
         let taken: Vec<&str> = keys.chain(columns).chain(reserved).collect();
-        let wanted = wanted.replace('\0', "");
+        let wanted = (naming.fit)(&wanted.replace('\0', ""));
         let is_free =
             |name: &str| !name.is_empty() && !taken.iter().any(|other| (naming.is_same)(other, name));
         if is_free(&wanted) {
             return wanted;
         }
-        let mut numbered = (2_usize..).map(|number| format!("{wanted}__{number}"));
+        let mut numbered = (2_usize..).map(|number| (naming.fit)(&format!("{wanted}__{number}")));
         numbered.find(|name| is_free(name)).unwrap_or(wanted)
+    }
+
+    /// The key's values as texts, in the order of the key's columns; `paths` are [`Self::key_paths`].
+    pub(super) fn key_of<'c>(&self, paths: &MemberPaths, change: &'c Change) -> Result<Vec<Cow<'c, str>>> {
+        let wrong = |problem: &dyn fmt::Display| {
+            Error::data(format!("table `{}`: key {}: {problem}", self.table, change.key))
+        };
+        let mut slots = vec![None; self.key.len()];
+        scan(&change.key, paths, &mut slots).map_err(|error| wrong(&error))?;
+        let values = slots.into_iter().zip(&self.key).map(|(slot, column)| {
+            let value = slot.filter(|raw| *raw != "null").and_then(text);
+            value.ok_or_else(|| wrong(&format!("`{}` is missing", column.member)))
+        });
+        values.collect()
     }
 
     /// Where the columns' values are in a row. A stored path beyond the limit leads nowhere: each part is one
@@ -172,11 +192,23 @@ fn path(property: &str, description: &Json) -> Vec<String> {
 }
 
 #[cfg(test)]
+impl Naming {
+    /// Names as they are, and room for any number.
+    pub(super) const EXACT: Self = Self {
+        reserved: &[],
+        is_same: |left, right| left == right,
+        fit: |name| name.to_owned(),
+        has_room: |_| true,
+    };
+}
+
+#[cfg(test)]
 mod tests {
     use super::{Layout, Naming};
     use crate::change::Table;
 
-    const NAMING: Naming = Naming { reserved: &["rowid"], is_same: str::eq_ignore_ascii_case };
+    const NAMING: Naming =
+        Naming { reserved: &["rowid"], is_same: str::eq_ignore_ascii_case, ..Naming::EXACT };
 
     fn table(schema: &str) -> Table {
         Table {

@@ -14,12 +14,34 @@ mod random;
 mod schema;
 mod snapshots;
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
+use super::Location;
+
 /// A table as a reader sees it, by key (the texts of its members, joined by `/`).
 pub(super) type StoredRows = BTreeMap<String, State>;
+
+/// A place for the sink of a test.
+pub(super) struct TestPlace {
+    /// Where the sink is.
+    pub(super) location: Location,
+    /// Where none is.
+    pub(super) free: Location,
+    /// Empties the place when it is dropped.
+    pub(super) _guard: Box<dyn Any>,
+}
+
+impl TestPlace {
+    /// Files or folders in a folder, which the caller drops.
+    pub(super) fn path(folder: &Path) -> Self {
+        let at = |name| Location::Path(folder.join(name));
+        Self { location: at("rows"), free: at("none"), _guard: Box::new(()) }
+    }
+}
 
 /// The state of a key, as a reader sees it.
 #[derive(Clone, Debug, PartialEq)]

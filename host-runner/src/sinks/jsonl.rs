@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 use self::log::{LOG, Log, Record, Segment};
 use self::segments::Rotation;
+#[cfg(test)]
+use super::conformance::TestPlace;
 use super::order::{Containing, as_of};
 use super::registry::{owned_by_another, written_by_another};
 use super::{
@@ -35,12 +37,15 @@ use crate::error::{Error, Kind, Origin, Result};
 pub(super) const KIND: SinkKind = SinkKind {
     name: "jsonl",
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false },
-    locate: |path, folder, connection| Ok(Location::path(folder, path.unwrap_or(connection))),
+    place_keys: &["path"],
+    locate: |place, folder, connection| Ok(Location::path(folder, place.path.unwrap_or(connection))),
     exists: |location| Ok(location.as_path()?.join(LOG).exists()),
     open: |settings| Ok(Box::new(Jsonl::open(settings)?)),
     inspect,
     #[cfg(test)]
     stored_rows: stored::rows,
+    #[cfg(test)]
+    test_place: |folder| Some(TestPlace::path(folder)),
 };
 
 /// Longest name of a table; file systems take 255 bytes for a file's name.

@@ -112,7 +112,7 @@ impl ChangeMark {
 }
 
 /// A stored row, as far as the order of changes needs it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoredRow {
     pub(super) as_of: i64,
     pub(super) generation: i64,
@@ -122,7 +122,7 @@ pub(super) struct StoredRow {
 }
 
 /// The entry that a sink has stored for the key of a change.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stored {
     Nothing,
     /// The row, possibly marked as deleted.

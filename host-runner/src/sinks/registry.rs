@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Capabilities, Sink, SinkProgress, jsonl, sqlite};
+use super::{Capabilities, Sink, SinkProgress, jsonl, postgres, sqlite};
 use crate::error::{Error, Kind, Origin, Result};
 
 /// Every kind; the first is the default.
-pub const KINDS: [&SinkKind; 2] = [&sqlite::KIND, &jsonl::KIND];
+pub const KINDS: [&SinkKind; 3] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND];
 
 /// Their names, in the same order.
 pub const KIND_NAMES: [&str; KINDS.len()] = {
@@ -31,8 +31,10 @@ pub struct SinkKind {
     pub name: &'static str,
     /// Its capabilities.
     pub capabilities: Capabilities,
-    /// The location from the value of `path` under `[sink]`, or the default.
-    pub(super) locate: fn(value: Option<&str>, folder: &Path, connection: &str) -> Result<Location>,
+    /// The keys under `[sink]` that say where it is; those of other kinds are refused.
+    pub(crate) place_keys: &'static [&'static str],
+    /// The location that the keys name, or the default.
+    pub(super) locate: fn(place: &Place<'_>, folder: &Path, connection: &str) -> Result<Location>,
     /// Whether there is something at the location that opening would not have to create.
     pub(super) exists: fn(&Location) -> Result<bool>,
     /// Opens or creates it.
@@ -42,6 +44,20 @@ pub struct SinkKind {
     /// Reads a table back by the kind's documented rules.
     #[cfg(test)]
     pub(super) stored_rows: fn(&Location, table: &str) -> super::conformance::StoredRows,
+    /// A new place for a test; none where the kind cannot be tested.
+    #[cfg(test)]
+    pub(super) test_place: fn(folder: &Path) -> Option<super::conformance::TestPlace>,
+}
+
+/// Where a connection's file says that a sink is: the keys under `[sink]`, as they are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    /// `path`: a file or folder.
+    pub path: Option<&'a str>,
+    /// `url`, or the content of the file that `url_file` names.
+    pub url: Option<&'a str>,
+    /// `schema`: where in a database.
+    pub schema: Option<&'a str>,
 }
 
 impl SinkKind {
@@ -50,9 +66,9 @@ impl SinkKind {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
 
-    /// The location that a connection's file names with `value`, or the default. `folder` is the file's.
-    pub fn locate(&self, value: Option<&str>, folder: &Path, connection: &str) -> Result<Location> {
-        (self.locate)(value, folder, connection)
+    /// The location that a connection's file names, or the default. `folder` is the file's.
+    pub fn locate(&self, place: &Place<'_>, folder: &Path, connection: &str) -> Result<Location> {
+        (self.locate)(place, folder, connection)
     }
 
     /// Why it cannot delete like this; none if it can.
@@ -102,8 +118,13 @@ pub enum Load {
 pub enum Location {
     /// A file or folder.
     Path(PathBuf),
-    /// A URL, which may hold a password.
-    Url(String),
+    /// A schema of a database, whose URL may hold a password.
+    Schema {
+        /// The database.
+        url: String,
+        /// The schema's name.
+        schema: String,
+    },
 }
 
 impl Location {
@@ -116,15 +137,44 @@ impl Location {
     pub(super) fn as_path(&self) -> Result<&Path> {
         match self {
             Self::Path(path) => Ok(path),
-            Self::Url(_) => Err(Error::configuration(format!("{self}: is not a path"))),
+            Self::Schema { .. } => Err(Error::configuration(format!("{self}: is not a path"))),
         }
     }
 
-    /// The password, for the redactor.
-    pub fn secret(&self) -> Option<&str> {
-        let Self::Url(url) = self else { return None };
-        let (_, password) = user_information(url)?.split_once(':')?;
-        Some(password)
+    /// The URL and the schema, for kinds that are databases.
+    pub(super) fn as_schema(&self) -> Result<(&str, &str)> {
+        match self {
+            Self::Schema { url, schema } => Ok((url, schema)),
+            Self::Path(_) => Err(Error::configuration(format!("{self}: is not a database"))),
+        }
+    }
+
+    /// The URL of a database without user information and query, which may be secret.
+    pub fn database(&self) -> String {
+        let Self::Schema { url, .. } = self else { return String::new() };
+        let shown = match user_information(url) {
+            Some(user) => url.replacen(&format!("{user}@"), "", 1),
+            None => url.clone(),
+        };
+        shown.split(['?', '#']).next().unwrap_or_default().to_owned()
+    }
+
+    /// The file with the authority that vouches for a database's server, if the URL names one.
+    pub fn authority_file(&self) -> Option<PathBuf> {
+        let Self::Schema { url, .. } = self else { return None };
+        query(url).find_map(|parameter| parameter.strip_prefix("sslrootcert=")).map(PathBuf::from)
+    }
+
+    /// The password as the URL has it, and decoded if that is different, for the redactor.
+    pub fn secrets(&self) -> Vec<String> {
+        let Self::Schema { url, .. } = self else { return Vec::new() };
+        let password =
+            user_information(url).and_then(|user| user.split_once(':')).map(|(_, password)| password);
+        let in_query = query(url).filter_map(|parameter| parameter.strip_prefix("password="));
+        let mut secrets: Vec<String> = password.into_iter().chain(in_query).map(str::to_owned).collect();
+        let decoded: Vec<String> = secrets.iter().filter_map(|secret| decoded(secret)).collect();
+        secrets.extend(decoded);
+        secrets
     }
 }
 
@@ -134,18 +184,38 @@ fn user_information(url: &str) -> Option<&str> {
     Some(rest.rsplit_once('@')?.0)
 }
 
+/// The parameters of a URL.
+pub(super) fn query(url: &str) -> impl Iterator<Item = &str> {
+    let after_user = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    after_user.split_once('?').map(|(_, query)| query).into_iter().flat_map(|query| query.split('&'))
+}
+
+/// A text of a URL with its `%XX` decoded; none if it has none, or does not become a text.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|decoded| decoded != text)
+}
+
 /// Without user information and query.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Url(url) => {
-                let shown = match user_information(url) {
-                    Some(user) => url.replacen(&format!("{user}@"), "", 1),
-                    None => url.clone(),
-                };
-                f.write_str(shown.split(['?', '#']).next().unwrap_or_default())
-            }
+            Self::Schema { schema, .. } => write!(f, "{} schema {schema}", self.database()),
         }
     }
 }
@@ -199,8 +269,9 @@ pub(super) fn owned_by_another(settings: &SinkSettings, other: &str, release: &s
     let SinkSettings { location, owner, .. } = settings;
     let message = format!("{location}: holds the rows of connection `{other}`, not of `{owner}`");
     Error::new(Origin::Configuration, Kind::Config, message).hint(format!(
-        "give each connection its own sink: path under [sink]; if `{other}` was renamed to `{owner}`: \
-         {release}"
+        "give each connection its own sink: {} under [sink]; if `{other}` was renamed to `{owner}`: \
+         {release}",
+        settings.kind.place_keys.last().unwrap_or(&"path")
     ))
 }
 
@@ -210,12 +281,14 @@ mod tests {
 
     #[test]
     fn a_url_prints_without_what_may_be_secret() {
-        let url = Location::Url("postgres://me:pa/ss@wo?rd#@db.example:5432/desk?sslpassword=x".into());
-        assert_eq!(url.to_string(), "postgres://db.example:5432/desk");
-        assert_eq!(format!("{url:?}"), "postgres://db.example:5432/desk");
-        assert_eq!(url.secret(), Some("pa/ss@wo?rd#"));
-        let plain = Location::Url("postgres://db.example/desk".into());
-        assert_eq!((plain.to_string().as_str(), plain.secret()), ("postgres://db.example/desk", None));
+        let of = |url: &str| Location::Schema { url: url.into(), schema: "acme".into() };
+        let url = of("postgres://me:pa/ss@wo?rd#@db.example:5432/desk?sslpassword=x&password=y%2Fz");
+        assert_eq!(url.to_string(), "postgres://db.example:5432/desk schema acme");
+        assert_eq!(format!("{url:?}"), "postgres://db.example:5432/desk schema acme");
+        assert_eq!(url.secrets(), ["pa/ss@wo?rd#", "y%2Fz", "y/z"]);
+        let plain = of("postgres://db.example/desk");
+        assert_eq!(plain.to_string(), "postgres://db.example/desk schema acme");
+        assert!(plain.secrets().is_empty());
     }
 
     #[test]

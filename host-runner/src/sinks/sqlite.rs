@@ -29,6 +29,8 @@ use self::schema::NAMING;
 use self::statements::PreparedTable;
 use self::write::Writer;
 use super::columns::Layout;
+#[cfg(test)]
+use super::conformance::TestPlace;
 use super::order::Containing;
 use super::registry::{owned_by_another, written_by_another};
 use super::{
@@ -58,8 +60,9 @@ const STATEMENTS: usize = 512;
 pub(super) const KIND: SinkKind = SinkKind {
     name: "sqlite",
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
-    locate: |path, folder, connection| {
-        Ok(match path {
+    place_keys: &["path"],
+    locate: |place, folder, connection| {
+        Ok(match place.path {
             Some(path) => Location::path(folder, path),
             None => Location::path(folder, format!("{connection}.db")),
         })
@@ -69,6 +72,8 @@ pub(super) const KIND: SinkKind = SinkKind {
     inspect: inspect::inspect,
     #[cfg(test)]
     stored_rows: stored::rows,
+    #[cfg(test)]
+    test_place: |folder| Some(TestPlace::path(folder)),
 };
 
 /// An open database file.

@@ -7,16 +7,28 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::processes::{CODE, Simulator, connection_file};
+use crate::processes::{CODE, Simulator, connection_file, connection_file_with};
 use crate::tools;
 
+/// The schema of the rows in PostgreSQL.
+const SCHEMA: &str = "zoho_desk_demo";
+
 /// Starts the simulator, authorizes, checks, discovers, syncs twice and serves. Stops all processes.
-pub(crate) fn run(tickets: u32) -> Result<()> {
+///
+/// With a URL the rows go to PostgreSQL. The live part is left out then: it looks for its rows in SQLite.
+pub(crate) fn run(tickets: u32, postgres: Option<&str>) -> Result<()> {
     let folder = tools::fresh_folder("demo")?;
     let simulator = Simulator::start(&["--tickets", &tickets.to_string()])?;
     let database = folder.join("zoho-desk.db");
     let connection = folder.join("demo.toml");
-    std::fs::write(&connection, connection_file(&simulator, "demo", "", "sqlite", &database))?;
+    let file = match postgres {
+        None => connection_file(&simulator, "demo", "", "sqlite", &database),
+        Some(url) => {
+            let sink = format!("kind = \"postgres\"\nurl = {url:?}\nschema = \"{SCHEMA}\"\n");
+            connection_file_with(&simulator, "demo", "", &sink)
+        }
+    };
+    std::fs::write(&connection, file)?;
     println!("a simulated Zoho Desk with {tickets} tickets listens at {}\n", simulator.url);
 
     let runner = Runner {
@@ -30,6 +42,14 @@ pub(crate) fn run(tickets: u32) -> Result<()> {
     runner.show("list the tables and their columns", &["discover"])?;
     runner.show("read every table", &["sync"])?;
     runner.show("read again: only changes", &["sync"])?;
+    if postgres.is_some() {
+        println!("the rows are in the schema {SCHEMA}; try\n\n  psql \"$URL\" \\");
+        println!(
+            "    -c 'select status, count(*) from {SCHEMA}.tickets_live group by status order by 2 desc'"
+        );
+        println!("\nbefore the next demonstration: drop schema {SCHEMA} cascade");
+        return Ok(());
+    }
     live::show(&runner, &database, &simulator)?;
 
     let database = database.display();

@@ -23,6 +23,9 @@ enum Trial {
         /// Tickets of the simulated organization.
         #[arg(long, default_value_t = 2000)]
         tickets: u32,
+        /// The URL of a PostgreSQL database for the rows, instead of a SQLite file; without live changes.
+        #[arg(long, value_name = "URL")]
+        postgres: Option<String>,
     },
     /// Measure, and write the figures into docs/benchmarks.md.
     Bench {
@@ -33,7 +36,7 @@ enum Trial {
 
 fn main() -> Result<()> {
     match Arguments::parse().trial {
-        Trial::Demo { tickets } => demo::run(tickets),
+        Trial::Demo { tickets, postgres } => demo::run(tickets, postgres.as_deref()),
         Trial::Bench { subject } => bench::run(&subject),
     }
 }

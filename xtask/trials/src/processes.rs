@@ -88,15 +88,20 @@ pub(crate) fn connection_file(
     kind: &str,
     path: &Path,
 ) -> String {
+    let sink = format!("kind = \"{kind}\"\npath = \"{}\"\n", path.display());
+    connection_file_with(simulator, name, config, &sink)
+}
+
+/// The same with these lines under `[sink]`.
+pub(crate) fn connection_file_with(simulator: &Simulator, name: &str, config: &str, sink: &str) -> String {
     format!(
         "name = \"{name}\"\n\n\
          [config]\norganization_id = \"{ORGANIZATION_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
          client_secret = \"{CLIENT_SECRET}\"\ndesk_url = \"{url}\"\naccounts_url = \"{url}\"\n{config}\n\
-         [sink]\nkind = \"{kind}\"\npath = \"{path}\"\n\n\
+         [sink]\n{sink}\n\
          [egress]\nallow = [\"{authority}\"]\n",
         url = simulator.url,
         authority = simulator.authority(),
-        path = path.display(),
     )
 }
 

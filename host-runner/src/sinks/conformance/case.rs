@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{State, StoredRows};
+use super::{State, StoredRows, TestPlace};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
 use crate::sinks::{
@@ -20,13 +20,20 @@ pub(super) struct Case {
     /// None while it is closed.
     sink: Option<Box<dyn Sink>>,
     applied: u64,
-    _folder: tempfile::TempDir,
+    pub(super) place: TestPlace,
+    pub(super) folder: tempfile::TempDir,
+}
+
+/// The kinds that can be tested: PostgreSQL only where there is a database for tests.
+pub(super) fn kinds() -> Vec<&'static SinkKind> {
+    let folder = std::path::Path::new("");
+    KINDS.into_iter().filter(|kind| (kind.test_place)(folder).is_some()).collect()
 }
 
 /// Runs a test on every kind of sink, with each way of deleting that it has.
 #[track_caller]
 pub(super) fn on_every_sink(test: impl Fn(&mut Case)) {
-    for kind in KINDS {
+    for kind in kinds() {
         for deletes in [Deletes::Soft, Deletes::Hard] {
             if kind.refuses(deletes).is_none() {
                 for load in [Load::Live, Load::Bulk] {
@@ -88,11 +95,12 @@ pub(super) fn position(through: u64) -> InboxPosition {
 impl Case {
     pub(super) fn new(kind: &'static SinkKind, deletes: Deletes, load: Load) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let location = kind.locate(Some("rows"), folder.path(), "acme").expect("a location");
+        let place = (kind.test_place)(folder.path()).expect("a place");
+        let location = place.location.clone();
         let settings = SinkSettings { kind, location, deletes, load, owner: "acme".into() };
         let mut sink = open(&settings).expect("opened");
         sink.prepare(&[table()]).expect("prepared");
-        Self { settings, sink: Some(sink), applied: 0, _folder: folder }
+        Self { settings, sink: Some(sink), applied: 0, place, folder }
     }
 
     pub(super) fn sink(&mut self) -> &mut dyn Sink {

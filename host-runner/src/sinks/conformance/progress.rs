@@ -152,9 +152,9 @@ fn a_sink_belongs_to_the_connection_that_used_it_first() {
         let error = open(&other).err().expect("opened for two");
         let location = &case.settings.location;
         assert_eq!(error.message, format!("{location}: holds the rows of connection `acme`, not of `other`"));
-        assert!(
-            error.hint.is_some_and(|hint| hint.contains("give each connection its own sink: path under"))
-        );
+        let key = case.settings.kind.place_keys.last().expect("a key");
+        let hint = format!("give each connection its own sink: {key} under [sink]");
+        assert!(error.hint.is_some_and(|shown| shown.contains(&hint)));
         case.reopen();
         case.expect("a=1");
     });
@@ -221,13 +221,12 @@ fn looking_for_a_sink_creates_none() {
         drop(case.take());
         let found = open_existing(&case.settings).expect("looked");
         assert!(found.is_some(), "{}", case.settings.location);
-        let folder = tempfile::tempdir().expect("a folder");
-        let kind = case.settings.kind;
-        let location = kind.locate(None, folder.path(), "acme").expect("a location");
-        let settings = SinkSettings { location, ..case.settings.clone() };
+        let names = || std::fs::read_dir(case.folder.path()).expect("read").count();
+        let before = names();
+        let settings = SinkSettings { location: case.place.free.clone(), ..case.settings.clone() };
         assert!(open_existing(&settings).expect("looked").is_none());
         assert!(inspect(&settings).expect("inspected").is_none());
-        assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 0);
+        assert_eq!(names(), before);
     });
 }
 

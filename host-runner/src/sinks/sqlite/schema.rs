@@ -7,11 +7,17 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use crate::change::Table;
 use crate::error::{Error, Result};
+use crate::limits::COLUMNS_MAX;
 use crate::sinks::columns::{Column, Layout, Naming};
 use crate::sinks::value::{ColumnType, Value};
 
 /// Names in SQLite: case does not count, and three mean a row's number.
-pub(super) const NAMING: Naming = Naming { reserved: &["rowid", "_rowid_", "oid"], is_same };
+pub(super) const NAMING: Naming = Naming {
+    reserved: &["rowid", "_rowid_", "oid"],
+    is_same,
+    fit: |name| name.to_owned(),
+    has_room: |columns| columns.len() < COLUMNS_MAX,
+};
 
 /// Whether two names are one to SQLite, which compares ASCII letters without case.
 pub(super) fn is_same(left: &str, right: &str) -> bool {

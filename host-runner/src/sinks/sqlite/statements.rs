@@ -11,10 +11,10 @@ use rusqlite::{OptionalExtension, Statement, Transaction};
 use super::schema::{order_table, quote};
 use super::{metadata, schema};
 use crate::change::Change;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sinks::columns::{Column, Layout};
 use crate::sinks::members::{MemberPaths, scan};
-use crate::sinks::value::{Value, convert, text};
+use crate::sinks::value::{Value, convert};
 
 /// Rows read at a time to fill new columns.
 const FILL_ROWS: usize = 1_000;
@@ -76,18 +76,9 @@ impl PreparedTable {
         }
     }
 
-    /// The key's values as texts, in the order of the key's columns.
+    /// The key's values as texts.
     pub(super) fn key<'c>(&self, change: &'c Change) -> Result<Vec<Cow<'c, str>>> {
-        let wrong = |problem: &dyn std::fmt::Display| {
-            Error::data(format!("table `{}`: key {}: {problem}", self.layout.table, change.key))
-        };
-        let mut slots = vec![None; self.layout.key.len()];
-        scan(&change.key, &self.key_paths, &mut slots).map_err(|error| wrong(&error))?;
-        let values = slots.into_iter().zip(&self.layout.key).map(|(slot, column)| {
-            let value = slot.filter(|raw| *raw != "null").and_then(text);
-            value.ok_or_else(|| wrong(&format!("`{}` is missing", column.member)))
-        });
-        values.collect()
+        self.layout.key_of(&self.key_paths, change)
     }
 
     /// Creates the table, or adds the columns after the first `known`.

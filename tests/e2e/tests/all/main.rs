@@ -13,6 +13,7 @@ mod faults;
 mod hosts;
 mod kills;
 mod limits;
+mod postgres;
 mod secrets;
 mod support;
 mod tables_page;

@@ -89,6 +89,16 @@ impl ConnectionFile {
         self
     }
 
+    /// Rows in a schema of a database.
+    pub(crate) fn postgres(mut self, url: &str, schema: &str) -> Self {
+        self.sink = ["kind", "url", "schema"]
+            .map(str::to_owned)
+            .into_iter()
+            .zip([text("postgres"), text(url), text(schema)])
+            .collect();
+        self
+    }
+
     /// Rows as JSON lines in the folder `rows`.
     pub(crate) fn jsonl(self) -> Self {
         self.sink("jsonl", "rows")

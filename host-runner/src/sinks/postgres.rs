@@ -1,0 +1,299 @@
+//! The PostgreSQL sink: one schema per connection, one table per table, rows and progress in one
+//! transaction.
+//!
+//! [`address`] reads the URL, [`session`] connects, waits and locks, [`schema`] writes SQL for tables and
+//! [`table`] for their rows, [`metadata`] has the sink's own tables. [`tables`] creates and extends tables,
+//! and [`fill`] fills new columns of old rows. [`write`] does a commit, of [`rows`]; [`values`] and
+//! [`encode`] turn JSON into values. [`errors`] gives failures their kind, [`inspect`] reads the progress of
+//! a schema that may be open elsewhere.
+
+mod address;
+mod encode;
+mod errors;
+mod fill;
+mod inspect;
+mod metadata;
+mod rows;
+mod schema;
+mod session;
+mod table;
+mod tables;
+mod values;
+mod write;
+
+#[cfg(test)]
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use self::address::Address;
+use self::errors::is_duplicate;
+use self::metadata::Metadata;
+use self::rows::Way;
+use self::session::{Backend, Session, wait};
+use self::table::PreparedTable;
+use self::write::{TableBatch, Work};
+use super::columns::Layout;
+use super::registry::{owned_by_another, written_by_another};
+use super::{
+    Capabilities, Commit, Counts, Progress, Sink, SinkKind, SinkProgress, SinkSettings, undiscovered,
+};
+use crate::change::{Change, Table};
+use crate::error::{Error, Kind, Origin, Result};
+
+/// How often a commit whose outcome is unknown is looked for, and the wait before each time: a server that
+/// crashed comes back within seconds. After the last, the commit counts as failed, and its repetition changes
+/// nothing if it was not.
+const OUTCOME_WAITS: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
+/// This kind of sink.
+pub(super) const KIND: SinkKind = SinkKind {
+    name: "postgres",
+    capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
+    place_keys: &["url", "url_file", "schema"],
+    locate: address::locate,
+    exists: inspect::exists,
+    open: |settings| Ok(Box::new(Postgres::open(settings)?)),
+    inspect: inspect::inspect,
+    #[cfg(test)]
+    stored_rows: stored::rows,
+    #[cfg(test)]
+    test_place: |_| stored::test_place(),
+};
+
+/// An open schema.
+struct Postgres {
+    settings: SinkSettings,
+    schema: String,
+    address: Address,
+    metadata: Metadata,
+    /// This opening of the sink. Another one ends the right of this one to write.
+    writer: String,
+    /// None after a failure; the next call connects again.
+    session: RefCell<Option<Session>>,
+    /// The last session's process at the server.
+    backend: Option<Backend>,
+    tables: HashMap<String, PreparedTable>,
+    /// How many columns of a table are filled, where others are not yet.
+    unfilled: HashMap<String, usize>,
+}
+
+/// The refusal of a writer that another one has followed while it was without a session.
+fn followed() -> Error {
+    Error::new(
+        Origin::Sink,
+        Kind::Internal,
+        "PostgreSQL: another process has written since this one opened it",
+    )
+    .hint("one process at a time writes to a sink: stop one of them")
+}
+
+impl Postgres {
+    /// Opens or creates the schema of a connection.
+    fn open(settings: &SinkSettings) -> Result<Self> {
+        let (url, schema) = settings.location.as_schema()?;
+        let mut sink = Self {
+            settings: settings.clone(),
+            schema: schema.to_owned(),
+            address: Address::parse(url, &settings.owner)?,
+            metadata: Metadata::new(schema),
+            writer: random()?.to_string(),
+            session: RefCell::new(None),
+            backend: None,
+            tables: HashMap::new(),
+            unfilled: HashMap::new(),
+        };
+        let opened = wait(sink.opened());
+        let (session, tables) = opened.map_err(|error| located(error, settings))?;
+        sink.backend = Some(session.backend());
+        sink.session = RefCell::new(Some(session));
+        sink.learn(tables);
+        sink.fill()?;
+        Ok(sink)
+    }
+
+    async fn opened(&self) -> Result<(Session, Vec<(Layout, usize)>)> {
+        let Self { metadata, settings, .. } = self;
+        let session = Session::connect(&self.address).await?;
+        metadata.create_schema(&session).await?;
+        if !session.lock(&self.schema).await? {
+            // The owner's refusal says more.
+            if metadata.exists(&session).await? {
+                self.check_owner(metadata.owner(&session, "").await?)?;
+            }
+            return Err(written_by_another(settings));
+        }
+        if !metadata.exists(&session).await? {
+            metadata.create(&session).await?;
+        }
+        let owner = metadata.claim(&session, &settings.owner).await?;
+        owner.check_version(&settings.location)?;
+        self.check_owner(Some(owner))?;
+        metadata.admit(&session, &self.writer).await?;
+        let layouts = metadata.layouts(&session).await?;
+        Ok((session, layouts))
+    }
+
+    fn check_owner(&self, owner: Option<metadata::Owner>) -> Result<()> {
+        match owner.filter(|owner| owner.connection != self.settings.owner) {
+            Some(other) => Err(owned_by_another(&self.settings, &other.connection, &self.metadata.release())),
+            None => Ok(()),
+        }
+    }
+
+    /// Connects again after a failure. Another writer may have come meanwhile.
+    async fn reconnected(&self) -> Result<Session> {
+        let session = Session::connect(&self.address).await?;
+        let mut is_locked = session.lock(&self.schema).await?;
+        if let Some(earlier) = self.backend.as_ref().filter(|_| !is_locked) {
+            // A commit that is under way had a second to end.
+            session.end(earlier).await?;
+            is_locked = session.lock(&self.schema).await?;
+        }
+        if !is_locked {
+            return Err(written_by_another(&self.settings));
+        }
+        match self.metadata.owner(&session, "").await? {
+            Some(owner) if owner.writer == self.writer => Ok(session),
+            _ => Err(followed()),
+        }
+    }
+
+    /// Runs a call in the session, or in a new one. Its failure ends a transaction that it left open.
+    fn run<T>(&self, call: impl AsyncFnOnce(&Session) -> Result<T>) -> Result<T> {
+        // A call that panics leaves none.
+        let session = self.session.borrow_mut().take().filter(|session| !session.client.is_closed());
+        let (answer, session) = match wait(async {
+            let session = match session {
+                Some(session) => session,
+                None => self.reconnected().await?,
+            };
+            let answer = call(&session).await;
+            let is_usable = answer.is_ok() || session.roll_back().await;
+            Ok((answer, is_usable.then_some(session)))
+        }) {
+            Ok(done) => done,
+            Err(error) => (Err(error), None),
+        };
+        *self.session.borrow_mut() = session;
+        answer.map_err(|error| located(error, &self.settings))
+    }
+
+    /// Notes the session's process, to end it should the session be lost.
+    fn note_backend(&mut self) {
+        if let Some(session) = self.session.get_mut() {
+            self.backend = Some(session.backend());
+        }
+    }
+
+    /// The work of a commit.
+    fn work<'c>(&'c self, commit: &'c Commit<'c>) -> Result<Work<'c>> {
+        // Deliveries mix tables: one batch for each, and the order within a table stays.
+        let mut by_table: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
+        for change in commit.changes {
+            by_table.entry(&change.table).or_default().push(change);
+        }
+        let prepared = |name: &str| self.tables.get(name).ok_or_else(|| undiscovered(name));
+        let mut batches = Vec::new();
+        for (name, changes) in by_table {
+            batches.push(TableBatch::new(prepared(name)?, changes.into_iter())?);
+        }
+        let table = match commit.progress {
+            Progress::Table { name, .. } => Some(prepared(name)?),
+            Progress::Journal(_) => None,
+        };
+        Ok(Work {
+            metadata: &self.metadata,
+            commit,
+            batches,
+            table,
+            deletes: self.settings.deletes,
+            writer: &self.writer,
+            number: random()?,
+            asked: Cell::new(None),
+        })
+    }
+
+    /// Looks for a commit whose answer was lost. None if its outcome stays unknown.
+    fn outcome(&self, number: i64) -> Option<bool> {
+        for wait in OUTCOME_WAITS {
+            std::thread::sleep(wait);
+            let owner = self.run(async |session| self.metadata.owner(session, "").await);
+            match owner {
+                // The earlier session is over, so its commit is too.
+                Ok(owner) => return Some(owner.is_some_and(|owner| owner.commit == number)),
+                Err(error) if error.kind == Kind::Unavailable => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+}
+
+/// A number that no other has.
+fn random() -> Result<i64> {
+    let number = getrandom::u64().map_err(|error| Error::host(format!("no random numbers: {error}")))?;
+    Ok(number.cast_signed())
+}
+
+/// Names the database, unless the message does.
+fn located(error: Error, settings: &SinkSettings) -> Error {
+    let location = settings.location.to_string();
+    let is_about_rows = error.message.starts_with("table `") || error.message.starts_with("lease ");
+    if is_about_rows || error.message.starts_with(&location) { error } else { error.about(location) }
+}
+
+impl Sink for Postgres {
+    fn capabilities(&self) -> Capabilities {
+        KIND.capabilities
+    }
+
+    fn prepare(&mut self, tables: &[Table]) -> Result<()> {
+        if self.extended(tables)?.is_empty() && self.unfilled.is_empty() {
+            return Ok(());
+        }
+        let prepared = self.create_or_extend(tables).and_then(|()| self.fill());
+        self.note_backend();
+        prepared
+    }
+
+    fn progress(&self) -> Result<SinkProgress> {
+        self.run(async |session| self.metadata.progress(session).await)
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        let work = self.work(commit)?;
+        let mut done = self.run(async |session| write::commit(&work, session, Way::Copy).await);
+        if done.as_ref().is_err_and(is_duplicate) {
+            work.asked.set(None);
+            done = self.run(async |session| write::commit(&work, session, Way::Upsert).await);
+        }
+        let done = match (done, work.asked.get()) {
+            // Without a session there was no answer that says whether it is committed.
+            (Err(error), Some(counts)) if self.session.borrow().is_none() => {
+                match self.outcome(work.number) {
+                    Some(true) => Ok(counts),
+                    Some(false) | None => Err(error),
+                }
+            }
+            (done, _) => done,
+        };
+        drop(work);
+        self.note_backend();
+        done
+    }
+
+    fn reset(&mut self, table: &str) -> Result<bool> {
+        self.run(async |session| self.metadata.reset(session, table).await)
+    }
+}

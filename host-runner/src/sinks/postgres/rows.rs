@@ -1,0 +1,213 @@
+//! The rows and entries that a commit writes into one table, encoded, and the statements that take them.
+//!
+//! New rows of a large batch are copied into their table, others are upserted.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::pin::pin;
+
+use futures_util::SinkExt;
+
+use super::encode::{Arrays, Cell, CopyRows, Rows};
+use super::errors::of_table;
+use super::session::{Sent, Session};
+use super::table::{PreparedTable, put_key};
+use super::values::{cell, fits_depth, time_of_ms};
+use crate::error::{Error, Result};
+use crate::sinks::fold::{Base, Content, Folded, Key, Row};
+use crate::sinks::members::{merge, scan};
+use crate::sinks::order::{Stored, StoredRow};
+
+/// New rows from which `COPY` costs less than it saves: two more round trips.
+const COPY_ROWS_MIN: usize = 64;
+
+/// How new rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A large number is copied.
+    Copy,
+    /// All are upserted: a user's row has the key of a new one.
+    Upsert,
+}
+
+/// The rows and entries for one table.
+pub(super) struct Writes {
+    new_rows: CopyRows,
+    new_entries: CopyRows,
+    rows: Arrays,
+    entries: Arrays,
+    marked: Arrays,
+    removed: Arrays,
+    pub(super) unconverted: u64,
+}
+
+impl Writes {
+    pub(super) fn new(
+        table: &PreparedTable,
+        keys: &[Key<'_>],
+        folded: &[Folded<'_>],
+        raws: &HashMap<usize, String>,
+        way: Way,
+    ) -> Result<Self> {
+        let new = folded.iter().filter(|folded| folded.is_new).count();
+        let copies = way == Way::Copy && new >= COPY_ROWS_MIN;
+        let mut writes = Self {
+            new_rows: table.copy_rows(),
+            new_entries: table.copy_entry_rows(),
+            rows: table.row_arrays(),
+            entries: table.entry_arrays(),
+            marked: table.marked_arrays(),
+            removed: table.key_arrays(std::iter::empty()),
+            unconverted: 0,
+        };
+        for (place, (folded, key)) in folded.iter().zip(keys).enumerate() {
+            let copied = copies && folded.is_new;
+            match &folded.row {
+                Row::Keep => {}
+                Row::Mark(source) => {
+                    writes.marked.begin_row();
+                    put_key(&mut writes.marked, key);
+                    writes.marked.put(&Cell::Text(Cow::Borrowed(source.name())));
+                }
+                Row::Remove => {
+                    writes.removed.begin_row();
+                    put_key(&mut writes.removed, key);
+                }
+                Row::Write(content) => {
+                    let raw = text(content, raws.get(&place).map(String::as_str))
+                        .map_err(|error| unusable(table, key, &error))?;
+                    let raw = raw.as_deref();
+                    let unconverted = match copied {
+                        true => put_row(&mut writes.new_rows, table, key, content, raw),
+                        false => put_row(&mut writes.rows, table, key, content, raw),
+                    };
+                    writes.unconverted += unconverted?;
+                }
+            }
+            match folded.entry {
+                None => {}
+                // A tombstone may be there.
+                Some(entry) if copied && matches!(folded.row, Row::Write(_)) && folded.is_unseen => {
+                    put_entry(&mut writes.new_entries, key, entry);
+                }
+                Some(entry) => put_entry(&mut writes.entries, key, entry),
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Copies the new rows.
+    pub(super) async fn copy(&mut self, table: &PreparedTable, session: &Session) -> Result<()> {
+        let rows = std::mem::replace(&mut self.new_rows, CopyRows::new(0));
+        copy(&table.copy, rows, session).await?;
+        let entries = std::mem::replace(&mut self.new_entries, CopyRows::new(0));
+        copy(&table.copy_entries, entries, session).await
+    }
+
+    /// The other statements.
+    pub(super) async fn send<'a>(
+        &'a self,
+        table: &'a PreparedTable,
+        session: &'a Session,
+        statements: &mut Vec<Sent<'a>>,
+    ) -> Result<()> {
+        let name = &table.layout.table;
+        for (sql, arrays) in [
+            (&table.remove, &self.removed),
+            (&table.mark, &self.marked),
+            (&table.upsert, &self.rows),
+            (&table.upsert_entries, &self.entries),
+        ] {
+            if arrays.rows == 0 {
+                continue;
+            }
+            let statement = session.prepared(sql).await.map_err(|error| of_table(error, name))?;
+            statements.push(Box::pin(async move {
+                let rows = session.client.execute(&statement, &arrays.parameters()).await;
+                rows.map_err(|error| of_table(error.into(), name))
+            }));
+        }
+        Ok(())
+    }
+}
+
+async fn copy(sql: &str, rows: CopyRows, session: &Session) -> Result<()> {
+    if rows.rows == 0 {
+        return Ok(());
+    }
+    let statement = session.prepared(sql).await?;
+    let mut sink = pin!(session.client.copy_in(&statement).await?);
+    for chunk in rows.finish() {
+        sink.feed(chunk).await?;
+    }
+    sink.finish().await?;
+    Ok(())
+}
+
+/// The row's JSON.
+fn text<'a>(content: &Content<'a>, stored: Option<&'a str>) -> serde_json::Result<Option<Cow<'a, str>>> {
+    let (base, mut partials) = match content.base {
+        Base::Nothing => (None, content.partials.iter()),
+        Base::Text(text) => (Some(text), content.partials.iter()),
+        Base::Stored => (stored, content.partials.iter()),
+    };
+    // A partial row of an unknown one is the row.
+    let Some(base) = base.or_else(|| partials.next().copied()) else { return Ok(None) };
+    let mut text = Cow::Borrowed(base);
+    for partial in partials {
+        text = Cow::Owned(merge(&text, partial)?);
+    }
+    Ok(Some(text))
+}
+
+fn unusable(table: &PreparedTable, key: &Key<'_>, problem: &dyn std::fmt::Display) -> Error {
+    let (table, key) = (&table.layout.table, key.join("/"));
+    Error::data(format!("table `{table}`: row {key}: is not a JSON object: {problem}"))
+}
+
+/// Puts the cells of a row. Returns how many values did not convert.
+fn put_row(
+    rows: &mut impl Rows,
+    table: &PreparedTable,
+    key: &Key<'_>,
+    content: &Content<'_>,
+    raw: Option<&str>,
+) -> Result<u64> {
+    let mut slots = vec![None; table.layout.columns.len()];
+    if let Some(raw) = raw {
+        scan(raw, &table.paths, &mut slots).map_err(|error| unusable(table, key, &error))?;
+        if !fits_depth(raw) {
+            let (table, key) = (&table.layout.table, key.join("/"));
+            return Err(Error::data(format!("table `{table}`: row {key}: nests too deep for PostgreSQL")));
+        }
+    }
+    rows.begin_row();
+    put_key(rows, key);
+    rows.put(&time_of_ms(content.source_updated_at_ms));
+    rows.put(&Cell::Boolean(content.is_deleted));
+    rows.put(&Cell::Text(Cow::Borrowed(content.source.name())));
+    let mut unconverted = 0;
+    for (slot, column) in slots.iter().zip(&table.layout.columns) {
+        let cell = slot.map_or(Some(Cell::Null), |raw| cell(column.column_type, raw));
+        unconverted += u64::from(cell.is_none());
+        rows.put(&cell.unwrap_or(Cell::Null));
+    }
+    rows.put(&raw.map_or(Cell::Null, Cell::Json));
+    Ok(unconverted)
+}
+
+/// Puts the cells of an entry.
+fn put_entry(rows: &mut impl Rows, key: &Key<'_>, entry: Stored) {
+    let (row, is_tombstone) = match entry {
+        Stored::Row(row) => (row, false),
+        Stored::Nothing => return,
+        Stored::Tombstone(as_of) => (StoredRow { as_of, generation: 0, mark: None, is_deleted: true }, true),
+    };
+    rows.begin_row();
+    put_key(rows, key);
+    rows.put(&Cell::Integer(row.as_of));
+    rows.put(&Cell::Integer(row.generation));
+    rows.put(&row.mark.map_or(Cell::Null, |mark| Cell::Integer(mark.value())));
+    rows.put(&Cell::Boolean(row.is_deleted));
+    rows.put(&Cell::Boolean(is_tombstone));
+}

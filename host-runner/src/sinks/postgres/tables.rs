@@ -1,0 +1,156 @@
+//! Creates and extends the tables of a schema, and fills new columns.
+//!
+//! Part of the sink: needs its session. The SQL is in [`super::schema`].
+
+use std::collections::HashMap;
+
+use super::errors::of_table;
+use super::schema::{self, NAMING};
+use super::session::Session;
+use super::table::PreparedTable;
+use super::{Postgres, fill, followed};
+use crate::change::Table;
+use crate::error::Result;
+use crate::sinks::columns::Layout;
+
+/// A view, in `pg_class`.
+const VIEW: i8 = b'v'.cast_signed();
+
+impl Postgres {
+    /// Takes the stored layouts over, with how many columns of each are filled.
+    pub(super) fn learn(&mut self, layouts: Vec<(Layout, usize)>) {
+        for (layout, filled) in layouts {
+            if filled < layout.columns.len() {
+                self.unfilled.insert(layout.table.clone(), filled);
+            }
+            self.tables.insert(layout.table.clone(), PreparedTable::new(&self.schema, layout));
+        }
+    }
+
+    /// The tables that are new or have new columns, with their layouts.
+    pub(super) fn extended<'t>(&self, tables: &'t [Table]) -> Result<Vec<(&'t Table, Layout)>> {
+        let mut extended = Vec::new();
+        for table in tables {
+            let known = self.tables.get(&table.name);
+            let mut layout = match known {
+                Some(known) => known.layout.clone(),
+                None => Layout::new(table, &NAMING)?,
+            };
+            let added = layout.extend(table, &NAMING)?;
+            if known.is_none() || added > 0 {
+                extended.push((table, layout));
+            }
+        }
+        Ok(extended)
+    }
+
+    /// Creates and extends tables in one transaction.
+    pub(super) fn create_or_extend(&mut self, tables: &[Table]) -> Result<()> {
+        // The answer to an earlier attempt may have been lost.
+        let layouts = self.run(async |session| self.metadata.layouts(session).await);
+        self.learn(layouts?);
+        let extended = self.extended(tables)?;
+        let known = self.tables.keys().map(|name| schema::fit(name));
+        let names: Vec<String> = known.chain(tables.iter().map(|table| schema::fit(&table.name))).collect();
+        let stored = self.run(async |session| {
+            let kinds = self.kinds(session).await?;
+            session.client.batch_execute("BEGIN").await?;
+            let owner = self.metadata.owner(session, "FOR UPDATE").await?;
+            if owner.is_none_or(|owner| owner.writer != self.writer) {
+                return Err(followed());
+            }
+            for (table, layout) in &extended {
+                let sql = self.ddl(table, layout, &names, &kinds)?;
+                let done = session.client.batch_execute(&sql).await;
+                done.map_err(|error| of_table(error.into(), &table.name))?;
+            }
+            Ok(session.client.batch_execute("COMMIT").await?)
+        });
+        stored?;
+        for (_, layout) in extended {
+            let known = self.tables.get(&layout.table).map(|known| known.layout.columns.len());
+            if let Some(known) = known {
+                self.unfilled.entry(layout.table.clone()).or_insert(known);
+            }
+            self.tables.insert(layout.table.clone(), PreparedTable::new(&self.schema, layout));
+        }
+        Ok(())
+    }
+
+    /// Fills new columns of stored rows.
+    pub(super) fn fill(&mut self) -> Result<()> {
+        for (name, filled) in self.unfilled.clone() {
+            let Some(table) = self.tables.get(&name) else { continue };
+            let columns = table.layout.columns.len() - filled;
+            tracing::info!(table = %name, columns, "columns added; their old rows are filled");
+            let fill = fill::Fill::new(&self.schema, table, filled);
+            let mut last = None;
+            loop {
+                let page = self.run(async |session| {
+                    let page = fill.page(last.as_deref(), session).await;
+                    page.map_err(|error| of_table(error, &name))
+                });
+                last = page?;
+                if last.is_none() {
+                    break;
+                }
+            }
+            let noted = self.run(async |session| {
+                Ok(session.client.batch_execute(&self.metadata.note_filled(&table.layout)).await?)
+            });
+            noted?;
+            self.unfilled.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// The SQL that creates or extends a table. `kinds` are those of everything that the schema holds.
+    fn ddl(
+        &self,
+        table: &Table,
+        layout: &Layout,
+        names: &[String],
+        kinds: &HashMap<String, i8>,
+    ) -> Result<String> {
+        let schema = &self.schema;
+        let mut sql = String::new();
+        let known = self.tables.get(&layout.table).map(|known| known.layout.columns.len());
+        match known {
+            None => {
+                // It may have the name of the view of another table, which was there first.
+                if kinds.get(&schema::fit(&layout.table)) == Some(&VIEW) && layout.table.ends_with("_live") {
+                    sql.push_str(&schema::drop_view(schema, &layout.table));
+                }
+                sql.push_str(&schema::create_table(schema, layout));
+                sql.push_str(&schema::annotate(schema, table, layout));
+            }
+            Some(known) => {
+                let new = layout.columns.get(known..).unwrap_or_default();
+                new.iter().for_each(|column| sql.push_str(&schema::add_column(schema, layout, column)));
+                sql.push_str(&schema::annotate_columns(schema, table, layout, new));
+            }
+        }
+        // A table of the connector may have the name of another's view, also one that it no longer has.
+        let view = schema::view(&layout.table);
+        let is_free = kinds.get(&view).is_none_or(|kind| *kind == VIEW);
+        if is_free && !names.contains(&view) {
+            sql.push_str(&schema::create_view(schema, layout));
+        }
+        let filled = known.unwrap_or(layout.columns.len());
+        sql.push_str(&self.metadata.store_layout(layout, filled)?);
+        Ok(sql)
+    }
+
+    /// The kind of every relation of the schema.
+    async fn kinds(&self, session: &Session) -> Result<HashMap<String, i8>> {
+        let sql = format!(
+            "SELECT relname::text, relkind FROM pg_class WHERE relnamespace = \
+             (SELECT oid FROM pg_namespace WHERE nspname = {})",
+            schema::literal(&self.schema)
+        );
+        let rows = session.client.query_typed(&sql, &[]).await?;
+        let kinds: Result<_, tokio_postgres::Error> =
+            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect();
+        Ok(kinds?)
+    }
+}

@@ -1,0 +1,110 @@
+//! Values, names, comments, indexes and columns as a reader of the database finds them.
+
+use super::{Case, case, change, commit, table};
+use crate::sinks::Sink;
+
+fn prepared(properties: &str) -> Option<Case> {
+    let mut case = case()?;
+    case.sink.prepare(&[table(properties)]).expect("prepared");
+    Some(case)
+}
+
+const TYPES: &str = r#"{"id": {}, "n": {"type": "integer"}, "x": {"type": "number"},
+    "b": {"type": "boolean"}, "t": {"type": "string", "format": "date-time"},
+    "s": {"type": ["string", "null"], "title": "It's", "description": "a text"},
+    "o": {"type": "object"}, "accountId": {"type": "string", "x-type": "id"}}"#;
+
+#[test]
+fn columns_are_typed_and_what_does_not_fit_is_in_the_json_alone() {
+    let Some(mut case) = prepared(TYPES) else { return };
+    let row = r#"{"n":"7","x":1.5,"b":true,"t":"2024-02-28T10:20:30+02:00","s":"é","o":{"a": [1]}}"#;
+    let odd = r#"{"n":1e99,"s":"a\u0000b","o":["\ud800"],"t":"-009000-01-01T00:00:00Z"}"#;
+    let counts = commit(&mut case.sink, &[change("a", row, 1), change("b", odd, 1)], "c").expect("committed");
+    assert_eq!((counts.inserted, counts.unconverted), (2, 4));
+    let typed = "SELECT n + 1, x * 2, b AND true, t, s, o -> 'a', _source_updated_at \
+                 FROM {s}.things_live WHERE id = 'a'";
+    assert_eq!(case.query(typed), "8|3|t|2024-02-28 08:20:30+00|é|[1]|1970-01-01 00:00:00.005+00");
+    let none = "SELECT n, s, o, t, _raw FROM {s}.things WHERE id = 'b'";
+    assert_eq!(case.query(none), format!("null|null|null|null|{odd}"));
+}
+
+#[test]
+fn comments_and_indexes_come_from_the_schema() {
+    let Some(place) = super::test_place() else { return };
+    let settings = super::settings(place.location.clone());
+    let mut sink = super::Postgres::open(&settings).expect("opened");
+    sink.prepare(&[table(TYPES)]).expect("prepared");
+    let case = Case { sink, settings, place };
+    let comments = "SELECT obj_description('{s}.things'::regclass), \
+                    col_description('{s}.things'::regclass, attnum) FROM pg_attribute \
+                    WHERE attrelid = '{s}.things'::regclass AND attname = 's'";
+    assert_eq!(case.query(comments), "Things|It's: a text");
+    let (_, schema) = case.settings.location.as_schema().expect("a schema");
+    let indexes = format!(
+        "SELECT indexname FROM pg_indexes WHERE schemaname = '{schema}' AND tablename = 'things' ORDER BY 1"
+    );
+    assert_eq!(
+        case.query(&indexes),
+        "_sync_index_things__source_updated_at _sync_index_things_accountId _sync_key_things"
+    );
+}
+
+#[test]
+fn a_new_column_is_filled_for_old_rows_also_after_a_crash() {
+    let Some(mut case) = case() else { return };
+    let rows: Vec<_> = (0..2_500).map(|n| change(&format!("{n}"), &format!("{{\"n\":{n}}}"), 1)).collect();
+    commit(&mut case.sink, &rows, "c").expect("committed");
+    case.sink.prepare(&[table("{\"n\": {\"type\": \"integer\"}}")]).expect("prepared");
+    assert_eq!(case.query("SELECT count(n), sum(n) FROM {s}.things_live"), "2500|3123750");
+    // As if the process had ended in between.
+    case.query("UPDATE {s}.things SET n = NULL");
+    case.query("UPDATE {s}._sync_columns SET filled = 0");
+    let Case { sink, settings, place } = case;
+    drop(sink);
+    let sink = super::Postgres::open(&settings).expect("opened again");
+    let case = Case { sink, settings, place };
+    assert_eq!(case.query("SELECT count(n), sum(n) FROM {s}.things_live"), "2500|3123750");
+    assert_eq!(case.query("SELECT filled FROM {s}._sync_columns"), "1");
+}
+
+#[test]
+fn long_names_and_the_widest_rows_are_stored() {
+    let name =
+        |n: usize| format!("{}{n}", "a_name_of_a_member_that_is_longer_than_a_name_of_a_column_".repeat(2));
+    let (mut properties, mut row) = (Vec::new(), Vec::new());
+    for n in 0..2_000 {
+        properties.push(format!("\"{}\":{{\"type\":\"string\"}}", name(n)));
+        // As long as a value can be that stays in the page.
+        row.push(format!("\"{}\":\"{n:023}\"", name(n)));
+    }
+    let Some(mut case) = prepared(&format!("{{{}}}", properties.join(","))) else { return };
+    let row = format!("{{{}}}", row.join(","));
+    commit(&mut case.sink, &[change("a", &row, 1)], "c").expect("committed");
+    let columns = "SELECT count(*) FROM pg_attribute \
+                   WHERE attrelid = '{s}.things'::regclass AND attname LIKE 'a_name%'";
+    assert_eq!(case.query(columns), "280");
+    assert_eq!(case.query("SELECT length(_raw::text) FROM {s}.things_live"), row.len().to_string());
+}
+
+#[test]
+fn a_row_of_a_user_with_the_key_of_a_new_one_is_replaced() {
+    let Some(mut case) = case() else { return };
+    case.query("INSERT INTO {s}.things (id, _change_source, _raw) VALUES ('7', 'mine', '{}')");
+    let rows: Vec<_> = (0..200).map(|n| change(&format!("{n}"), &format!("{{\"n\":{n}}}"), 1)).collect();
+    assert_eq!(commit(&mut case.sink, &rows, "c").expect("committed").inserted, 200);
+    assert_eq!(case.query("SELECT count(*) FROM {s}.things_live"), "200");
+    assert_eq!(case.query("SELECT _raw FROM {s}.things WHERE id = '7'"), "{\"n\":7}");
+}
+
+#[test]
+fn rows_that_cannot_be_stored_are_refused_with_their_key() {
+    let Some(mut case) = case() else { return };
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let error = commit(&mut case.sink, &[change("a", &deep, 1)], "c").expect_err("stored");
+    assert_eq!(error.message, "table `things`: row a: nests too deep for PostgreSQL");
+    let error = commit(&mut case.sink, &[change(&"k".repeat(3_000), "{}", 1)], "c").expect_err("stored");
+    assert!(error.message.ends_with("3000 bytes, and PostgreSQL indexes at most 2400"), "{error}");
+    let longest: String = (0..2_400_u32).map(|n| char::from(b'a' + (n.wrapping_mul(n) % 26) as u8)).collect();
+    let deepest = format!("{{\"a\":{}{}}}", "[".repeat(999), "]".repeat(999));
+    commit(&mut case.sink, &[change(&longest, &deepest, 1)], "c").expect("committed");
+}
