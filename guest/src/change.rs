@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::members::{Members, unquoted};
 use crate::row::RowMeta;
 use crate::table::Table;
 
@@ -10,7 +11,7 @@ use crate::table::Table;
 pub struct Change {
     pub table: &'static str,
     pub operation: Operation,
-    /// `{"id":"…"}`.
+    /// The primary key, for example `{"id":"…"}`.
     pub key: String,
     pub before: Option<String>,
     pub after: Option<String>,
@@ -50,18 +51,31 @@ impl Change {
         as_of_ms: Option<u64>,
         source: ChangeSource,
     ) -> Self {
+        let (key, name) = key(table, meta, &row);
         Self {
             table: table.name,
             operation,
-            key: key(&meta.id),
+            key,
             before: None,
             source_updated_at_ms: meta.modified_time_ms,
             as_of_ms,
-            id: change_id(&meta.id, &row),
+            id: change_id(&name, &row),
             after: Some(row),
             partial: false,
             source,
         }
+    }
+
+    /// The delete of a row whose key has other members than `id`.
+    pub(crate) fn delete_of_row(
+        table: &'static Table,
+        meta: &RowMeta,
+        row: &str,
+        as_of_ms: Option<u64>,
+        source: ChangeSource,
+    ) -> Self {
+        let (key, name) = key(table, meta, row);
+        Self { key, ..Self::delete(table, &name, None, as_of_ms, source) }
     }
 
     /// The delete of a record; equal times give equal idempotency keys.
@@ -75,7 +89,7 @@ impl Change {
         Self {
             table: table.name,
             operation: Operation::Delete,
-            key: key(id),
+            key: key_of_id(id),
             before,
             after: None,
             partial: false,
@@ -87,9 +101,21 @@ impl Change {
     }
 }
 
-/// The primary key as text; equal rows have equal text.
-fn key(id: &str) -> String {
+/// The primary key of most tables as text; equal rows have equal text.
+fn key_of_id(id: &str) -> String {
     format!(r#"{{"id":"{id}"}}"#)
+}
+
+/// The primary key of a row as text, and its values as one.
+fn key(table: &Table, meta: &RowMeta, row: &str) -> (String, String) {
+    if table.key == ["id"] {
+        return (key_of_id(&meta.id), meta.id.clone());
+    }
+    let members = Members::parse(row);
+    let value = |name: &&str| members.as_ref().and_then(|members| members.get(name)).map_or("", unquoted);
+    let values: Vec<&str> = table.key.iter().map(value).collect();
+    let pairs = table.key.iter().zip(&values).map(|(name, value)| format!(r#""{name}":"{value}""#));
+    (format!("{{{}}}", pairs.collect::<Vec<_>>().join(",")), values.join("-"))
 }
 
 /// The idempotency key of a row in exactly this state.

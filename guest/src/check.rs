@@ -2,7 +2,7 @@
 
 use crate::api::{Answer, Api};
 use crate::error::{Error, Kind, Result};
-use crate::row;
+use crate::reader;
 use crate::table::{Incremental, Table};
 use crate::tables;
 use crate::transport::Transport;
@@ -125,19 +125,9 @@ fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) ->
 
 /// The warnings of a table that can be read.
 fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Vec<String>> {
-    let mut path = Path::new(table.list.path);
-    if table.list.limit > 0 {
-        path = path.with("from", 1).with("limit", 1);
-    }
-    if let Some(partitions) = table.list.partitions {
-        path = path.with(partitions.parameter, partitions.values[0]);
-    }
-    let answer = api.get(&path.into_string())?;
-    let rows = answer.rows()?;
-    let first = rows.first().and_then(|raw| row::meta(raw.get()));
     let mut warnings = Vec::new();
-    match &first {
-        Some(first) => try_record(api, table, &first.id)?,
+    match reader::first_row(api, table)? {
+        Some(id) => try_record(api, table, &id)?,
         None => warnings.push("readable, but has no rows: empty, or hidden from this user".to_owned()),
     }
     if let Incremental::Search { path, .. } = table.incremental {
@@ -166,11 +156,13 @@ fn try_record<T: Transport>(api: &mut Api<T>, table: &'static Table, id: &str) -
         unless_deleted(api.get(&path))?;
     }
     for kind in table.children.map_or(&[][..], |children| children.kinds) {
-        let path = Path::new(&kind.list.replace("{parent}", id)).with("from", 1).with("limit", 1);
+        let mut path = Path::new(&kind.list.replace("{parent}", id));
+        if kind.limit > 0 {
+            path = path.with("from", 1).with("limit", 1);
+        }
         let Some(answer) = unless_deleted(api.get(&path.into_string()))? else { continue };
-        let rows = answer.rows()?;
-        let Some(child) = rows.first().and_then(|raw| row::meta(raw.get())) else { continue };
-        if !kind.list_is_complete {
+        let rows = reader::rows_of(&answer, kind.rows, kind.identity, id)?;
+        if let (Some((child, _)), false) = (rows.first(), kind.list_is_complete) {
             unless_deleted(api.get(&kind.record_path(id, &child.id)))?;
         }
     }

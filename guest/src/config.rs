@@ -124,15 +124,12 @@ impl Config {
             Origin::parse(url)
                 .ok_or_else(|| Error::new(Kind::Internal, format!("configuration: {url} is not an origin")))
         };
-        let is_wanted = |table: &&Table| {
-            let is_named = |name: &String| name == table.name || name == table.alias;
-            values.tables.is_empty() || values.tables.iter().any(is_named)
-        };
+        let wanted: Vec<&Table> = values.tables.iter().flat_map(|name| tables::named(name)).collect();
         Ok(Self {
             data_center: center.name,
             desk: origin(values.desk_url.as_deref(), center.desk_url)?,
             accounts: origin(values.accounts_url.as_deref(), center.accounts_url)?,
-            tables: tables::ALL.into_iter().filter(is_wanted).collect(),
+            tables: tables::ALL.into_iter().filter(|table| wanted.contains(table)).collect(),
             organization_id: values.organization_id,
             client_id: values.client_id,
             client_secret: values.client_secret,
@@ -147,12 +144,17 @@ impl Config {
         })
     }
 
+    /// True when rows of a department are read.
+    pub fn reads_department(&self, id: &str) -> bool {
+        self.department_ids.is_empty() || self.department_ids.iter().any(|known| known == id)
+    }
+
     /// True unless a row, of `table` or of its parent, is known to be of a department that is not among the
     /// chosen ones.
     pub fn selects(&self, table: &Table, row: &str) -> bool {
         self.department_ids.is_empty()
             || table.list.departments.is_none()
-            || row::department(row).is_none_or(|id| self.department_ids.contains(&id))
+            || row::department(row).is_none_or(|id| self.reads_department(&id))
     }
 }
 
@@ -199,6 +201,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::table::Group;
 
     const GOOD: &str = r#"{"organization_id":"60001280952","client_id":"1000.A","client_secret":"s"}"#;
 
@@ -210,10 +213,10 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_united_states_and_every_table() {
+    fn defaults_are_the_united_states_and_the_core_tables() {
         let config = Config::parse(GOOD).unwrap();
         assert_eq!(config.desk.to_string(), "https://desk.zoho.com");
-        assert_eq!(config.tables.len(), tables::ALL.len());
+        assert!(config.tables.iter().all(|table| table.group == Group::Core) && config.tables.len() == 8);
         assert!(config.ticket_detail);
     }
 
@@ -250,6 +253,18 @@ mod tests {
     }
 
     #[test]
+    fn groups_and_names_select_tables_in_the_order_of_the_registry() {
+        let names = |tables: Value| {
+            let tables = with("tables", tables).unwrap().tables;
+            tables.iter().map(|table| table.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(json!(["tickets", "tickets", "Departments"])), ["departments", "tickets"]);
+        assert_eq!(names(json!(["all"])), tables::ALL.map(|table| table.name));
+        let people = names(json!(["people", "tickets"]));
+        assert!(people.contains(&"agents") && people.contains(&"tickets") && !people.contains(&"contacts"));
+    }
+
+    #[test]
     fn secrets_do_not_print() {
         let config = Config::parse(&GOOD.replace("\"s\"", "\"hidden-secret\"")).unwrap();
         assert!(!format!("{config:?}").contains("hidden-secret"));
@@ -282,7 +297,11 @@ mod tests {
             ("client_id", json!("a b"), "must not hold spaces"),
             ("client_secret", json!(5), "must be text, in quotes"),
             ("tables", json!([]), "is empty: leave it out"),
-            ("tables", json!(["tickets", "cats", "dogs"]), "`cats`, `dogs` must be a table: departments, "),
+            (
+                "tables",
+                json!(["tickets", "cats", "dogs"]),
+                "`cats`, `dogs` must be a table or a group of tables: core (departments, ",
+            ),
             ("tables", json!("tickets"), "must be a list of texts"),
             ("custom_field_keys", json!(["cf x"]), "`cf x` must be the API name of a field"),
             ("custom_field_keys", json!(vec!["cf_x"; 31]), "must have at most 30 items"),

@@ -43,6 +43,9 @@ pub(crate) struct Snapshot {
     #[serde(default)]
     pub(crate) partition: usize,
     pub(crate) offset: Offset,
+    /// The place in the list of the rows that have a list each; none before its first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outer: Option<Outer>,
     /// The parameters that select and order the rows of the list; none in cursors of older versions. When they
     /// differ from today's, the offset is of another list, and the snapshot starts again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,15 @@ pub(crate) enum Rest {
     Nothing,
 }
 
+/// A place in a list whose rows have a list each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outer {
+    pub(crate) offset: Offset,
+    pub(crate) is_ended: bool,
+    /// One of the lists had a row.
+    pub(crate) has_rows: bool,
+}
+
 /// A parent of children.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parent {
@@ -124,6 +136,7 @@ impl Snapshot {
             source_started_at_ms: None,
             partition: 0,
             offset: Offset::default(),
+            outer: None,
             list: None,
             written: Vec::new(),
             parents: Vec::new(),

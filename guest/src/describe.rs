@@ -76,9 +76,10 @@ fn table_entry(table: &crate::table::Table) -> Value {
     }
     json!({
         "name": table.name,
-        "aliases": [table.alias],
+        "aliases": Some(table.alias).filter(|alias| !alias.is_empty()).as_slice(),
         "title": table.title,
-        "primary_key": ["id"],
+        "group": table.group.name(),
+        "primary_key": table.key,
         "scopes": table.scopes,
         "capabilities": capabilities,
         "events": table.events.iter().map(|event| event.name).collect::<Vec<_>>(),

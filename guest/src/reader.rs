@@ -4,6 +4,8 @@
 //! A failure ends the batch. The rows read until then are returned, with the time to wait; the failure is
 //! reported by the next call if it persists.
 
+mod lists;
+mod rows;
 mod snapshot;
 mod windows;
 
@@ -24,8 +26,10 @@ mod count;
 mod output;
 
 pub(crate) use count::count;
+pub(crate) use lists::first_row;
 pub(crate) use phase::cursor_at;
 pub(crate) use recycle_bin::RecycleBin;
+pub(crate) use rows::of as rows_of;
 pub(crate) use shared_search::SharedSearch;
 
 use output::{Output, Progress};

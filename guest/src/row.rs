@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::members::{Members, Writer, unquoted};
-use crate::table::ChildKind;
+use crate::table::{ChildKind, Children};
 use crate::time;
 
 /// The members of a row that the reader uses.
@@ -38,13 +38,35 @@ impl PartialRow<'_> {
     /// None when there is no usable `id`.
     pub(crate) fn meta(&self) -> Option<RowMeta> {
         let id = unquoted(self.id?.get());
-        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        is_usable(id).then(|| self.with_id(id.to_owned()))
+    }
+
+    fn with_id(&self, id: String) -> RowMeta {
         let is_true = |value: Option<&RawValue>| value.is_some_and(|value| unquoted(value.get()) == "true");
-        (!id.is_empty() && id.bytes().all(is_legal)).then(|| RowMeta {
-            id: id.to_owned(),
+        RowMeta {
+            id,
             modified_time_ms: self.modified_time.and_then(|value| time::parse(unquoted(value.get()))),
             deleted: is_true(self.is_trashed) || is_true(self.is_deleted) || is_true(self.is_del),
-        })
+        }
+    }
+}
+
+/// True for a text that can be an id: part of a path and of a key.
+fn is_usable(id: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !id.is_empty() && id.bytes().all(is_legal)
+}
+
+/// The meta of a row that `member` tells apart; none when it has no usable value there.
+pub(crate) fn meta_by(row: &str, member: &str) -> Option<RowMeta> {
+    text(row, member).filter(|id| is_usable(id) && id != "null").map(|id| meta_of(row, id))
+}
+
+/// The meta of a row with this id.
+pub(crate) fn meta_of(row: &str, id: String) -> RowMeta {
+    match serde_json::from_str::<PartialRow<'_>>(row) {
+        Ok(partial) => partial.with_id(id),
+        Err(_) => RowMeta { id, modified_time_ms: None, deleted: false },
     }
 }
 
@@ -104,17 +126,21 @@ pub(crate) fn without(row: &str, names: &[&str]) -> Option<String> {
     Some(writer.end())
 }
 
-/// The row of one child: the API's members, its parent's id, its kind, and the members its kind maps.
-pub(crate) fn as_child(row: &str, parent_key: &str, parent: &str, kind: &ChildKind) -> Option<String> {
+/// The row of one child: the API's members, its parent's id, its kind where there are several, and the members
+/// its kind maps.
+pub(crate) fn as_child(row: &str, children: &Children, parent: &str, kind: &ChildKind) -> Option<String> {
+    let (parent_key, is_mixed) = (children.parent_key, children.kinds.len() > 1);
     let members = Members::parse(row)?;
     let mut writer = Writer::new(row.len() + 128);
     for (name, value) in members.iter() {
-        if name != parent_key && name != "kind" {
+        if name != parent_key && (name != "kind" || !is_mixed) {
             writer.member(name, value);
         }
     }
     writer.member(parent_key, &format!("\"{parent}\""));
-    writer.member("kind", &format!("\"{}\"", kind.name));
+    if is_mixed {
+        writer.member("kind", &format!("\"{}\"", kind.name));
+    }
     for mapping in kind.mappings {
         if let (Some(value), None) = (members.get(mapping.from), members.get(mapping.to)) {
             let other = mapping.values.iter().find(|(raw, _)| *raw == value).map(|(_, other)| *other);
@@ -230,8 +256,10 @@ mod tests {
         let author = Mapping { from: "commenter", to: "author", values: &[] };
         let mappings = Box::leak(Box::new([visibility, author]));
         let kind = ChildKind { name: "comment", mappings, ..ChildKind::DEFAULT };
+        let kinds = Box::leak(Box::new([kind, ChildKind::DEFAULT]));
+        let children = Children { parent: "", parent_key: "ticketId", kinds, touch_events: &[] };
         let row = r#"{"id":"7","isPublic":true,"commenter":{},"author":1}"#;
-        let child = as_child(row, "ticketId", "5", &kind).unwrap();
+        let child = as_child(row, &children, "5", &kind).unwrap();
         let added = r#","ticketId":"5","kind":"comment","visibility":"public"}"#;
         assert_eq!(child, format!("{}{added}", row.strip_suffix('}').unwrap()));
     }

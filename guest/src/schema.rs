@@ -50,7 +50,7 @@ pub(crate) fn of(table: &Table, fields: &[Field]) -> Value {
         "type": "object",
         "title": table.title,
         "properties": properties,
-        "required": ["id"],
+        "required": table.key,
         "additionalProperties": true,
     })
 }

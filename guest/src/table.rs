@@ -35,11 +35,55 @@ pub(crate) const fn column(name: &'static str, kind: Type) -> Column {
     Column { name, kind }
 }
 
+/// The group by which `tables` of the configuration selects a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Read unless `tables` says otherwise.
+    Core,
+    People,
+    /// What belongs to tickets beside their conversations.
+    Tickets,
+    Activities,
+    Knowledge,
+    Settings,
+}
+
+impl Group {
+    pub const ALL: [Self; 6] =
+        [Self::Core, Self::People, Self::Tickets, Self::Activities, Self::Knowledge, Self::Settings];
+
+    /// As the configuration names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::People => "people",
+            Self::Tickets => "tickets+",
+            Self::Activities => "activities",
+            Self::Knowledge => "knowledge",
+            Self::Settings => "settings",
+        }
+    }
+}
+
+/// What tells the rows of a list apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The value of this member.
+    Member(&'static str),
+    /// Nothing that the API names: a hash over these members, which the row gets as `id`.
+    Content(&'static [&'static str]),
+    /// There is one row for each parent.
+    Parent,
+}
+
 /// One table.
 #[derive(Debug)]
 pub struct Table {
     pub name: &'static str,
-    /// The name the original connector gives it; accepted wherever a name is.
+    pub group: Group,
+    /// The members of the primary key.
+    pub key: &'static [&'static str],
+    /// The name the original connector gives it, accepted wherever a name is; empty: it has no such table.
     pub alias: &'static str,
     /// For people.
     pub title: &'static str,
@@ -75,6 +119,8 @@ impl Table {
     /// path, scopes and columns.
     pub(crate) const DEFAULT: Self = Self {
         name: "",
+        group: Group::Core,
+        key: &["id"],
         alias: "",
         title: "",
         scopes: &[],
@@ -93,6 +139,13 @@ impl Table {
         notes: "",
     };
 
+    /// True when the list is read by `reader/lists.rs`: list after list, or with rows that only it knows.
+    pub(crate) fn has_lists(&self) -> bool {
+        let List { rows, identity, limit, first, partitions, each, .. } = self.list;
+        let is_plain = rows == Rows::Member("data") && identity == Identity::Member("id");
+        limit == 0 || first == 0 || partitions.is_some() || each.is_some() || !is_plain
+    }
+
     /// The path of one complete record.
     pub(crate) fn record_path(&self, id: &str) -> Option<String> {
         self.record.map(|path| path.replace("{id}", id))
@@ -109,8 +162,17 @@ impl PartialEq for Table {
 #[derive(Clone, Copy, Debug)]
 pub struct List {
     pub path: &'static str,
+    pub rows: Rows,
+    pub identity: Identity,
     /// Largest `limit` the endpoint takes (422 above, `zoho-desk-api.md` §3.2); 0: it is not paged.
     pub limit: u64,
+    /// Smallest `limit` it takes.
+    pub least: u64,
+    /// Smallest `from` it takes. With 0, whether rows count from 0 or from 1 is not known: pages are asked
+    /// for one row early, so that neither leaves one out.
+    pub first: u64,
+    /// The largest `from` that the endpoint takes, where there is one: rows behind it cannot be read.
+    pub cap: Option<u64>,
     /// Parameters of every request.
     pub query: &'static [(&'static str, &'static str)],
     /// The field that orders the list and never changes for a row.
@@ -122,26 +184,74 @@ pub struct List {
     /// The parameter that takes `department_ids` of the configuration.
     pub departments: Option<&'static str>,
     pub partitions: Option<Partitions>,
+    pub each: Option<Each>,
+    /// Members that are left out, because they hold secrets.
+    pub secret: &'static [&'static str],
 }
 
 impl List {
     pub(crate) const DEFAULT: Self = Self {
         path: "",
+        rows: Rows::Member("data"),
+        identity: Identity::Member("id"),
         limit: 0,
+        least: 1,
+        first: 1,
+        cap: None,
         query: &[],
         sort_by: None,
         configurable_sort: false,
         optional_parameters: &[],
         departments: None,
         partitions: None,
+        each: None,
+        secret: &[],
     };
 }
 
-/// One list for each value of a parameter; rows are tagged with it.
+/// Where an answer has its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// In the array of this member.
+    Member(&'static str),
+    /// The answer is the only row.
+    One,
+    /// In arrays of this name within each other; the answer itself is no row.
+    Tree(&'static str),
+}
+
+/// One list for each value of a parameter, all of one table.
 #[derive(Clone, Copy, Debug)]
 pub struct Partitions {
     pub parameter: &'static str,
     pub values: &'static [&'static str],
+    /// Rows get the parameter as a member, because they do not show it.
+    pub is_written: bool,
+}
+
+/// One list for each row of another table's list.
+#[derive(Clone, Copy, Debug)]
+pub struct Each {
+    pub table: &'static str,
+    /// Only of its rows that have this text in this member.
+    pub only: Option<(&'static str, &'static str)>,
+    /// The member of its rows that the list takes.
+    pub id: &'static str,
+    /// The parameter that takes it; none: it is `{parent}` in the path.
+    pub parameter: Option<&'static str>,
+    /// The member that rows get it in; none: they show it, or do not belong to one alone.
+    pub key: Option<&'static str>,
+    /// The counter of its rows that says how many there are; empty: they have none.
+    pub count: &'static str,
+}
+
+impl Each {
+    pub(crate) const DEFAULT: Self =
+        Self { table: "", only: None, id: "id", parameter: None, key: None, count: "" };
+
+    /// One list for each department, by a parameter.
+    pub(crate) const DEPARTMENT: Self =
+        Self { table: "departments", parameter: Some("departmentId"), ..Self::DEFAULT };
 }
 
 /// The complete record, read in addition to a list row that is only a part of it.
@@ -182,15 +292,20 @@ pub struct ChildKind {
     pub name: &'static str,
     /// The path of the list, with `{parent}` for the parent's id.
     pub list: &'static str,
+    pub rows: Rows,
+    pub identity: Identity,
+    /// Largest `limit` of the list; 0: it is not paged.
     pub limit: u64,
-    /// The path of the complete record, with `{parent}` and `{id}`.
+    /// The path of the complete record, with `{parent}` and `{id}`; empty where the API has none.
     pub record: &'static str,
     /// False when the list lacks members that only the record has.
     pub list_is_complete: bool,
-    /// The parent's counter of this kind; when it is zero, the list is not read.
+    /// The parent's counter of this kind; when it is zero, the list is not read. Empty: it has none.
     pub count: &'static str,
-    /// The prefix of this kind's events.
+    /// The prefix of this kind's events; empty: it has none.
     pub event_prefix: &'static str,
+    /// Rows never change and none is deleted, newest first: those known are not read again.
+    pub append_only: Option<&'static str>,
     pub mappings: &'static [Mapping],
 }
 
@@ -198,11 +313,14 @@ impl ChildKind {
     pub(crate) const DEFAULT: Self = Self {
         name: "",
         list: "",
+        rows: Rows::Member("data"),
+        identity: Identity::Member("id"),
         limit: 100,
         record: "",
         list_is_complete: false,
         count: "",
         event_prefix: "",
+        append_only: None,
         mappings: &[],
     };
 

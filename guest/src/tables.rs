@@ -2,18 +2,55 @@
 //! line in [`ALL`]; `docs/CONTRIBUTING.md` has the steps.
 
 mod accounts;
+mod agents;
+mod archived_tickets;
+mod articles;
+mod business_hours;
+mod calls;
+mod channels;
+mod contact_account_mapping;
 mod contacts;
 mod contracts;
+mod custom_records;
 mod departments;
+mod events;
+mod holiday_lists;
+mod kb_categories;
+mod kb_sections;
+mod layout_rules;
+mod layouts;
+mod modules;
 mod organization_fields;
+mod organizations;
 mod products;
+mod profiles;
+mod recycle_bin;
+mod roles;
+mod skills;
+mod slas;
+mod support_plans;
+mod tasks;
+mod team_members;
+mod teams;
+mod ticket_activities;
+mod ticket_approvals;
+mod ticket_attachments;
 mod ticket_conversations;
+mod ticket_history;
+mod ticket_metrics;
+mod ticket_tags;
+mod ticket_time_entries;
 mod tickets;
+mod views;
+mod webhooks;
 
-use crate::table::Table;
+use crate::table::{Group, Table};
 
-/// Every table. Small ones that others refer to come first.
-pub const ALL: [&Table; 8] = [
+/// The group of every table.
+const ALL_GROUP: &str = "all";
+
+/// Every table. Small ones that others refer to come first, then group by group.
+pub const ALL: [&Table; 42] = [
     &departments::TABLE,
     &organization_fields::TABLE,
     &products::TABLE,
@@ -22,11 +59,63 @@ pub const ALL: [&Table; 8] = [
     &contacts::TABLE,
     &tickets::TABLE,
     &ticket_conversations::TABLE,
+    &agents::TABLE,
+    &teams::TABLE,
+    &team_members::TABLE,
+    &roles::TABLE,
+    &profiles::TABLE,
+    &archived_tickets::TABLE,
+    &ticket_history::TABLE,
+    &ticket_metrics::TABLE,
+    &ticket_tags::TABLE,
+    &ticket_attachments::TABLE,
+    &ticket_time_entries::TABLE,
+    &ticket_approvals::TABLE,
+    &ticket_activities::TABLE,
+    &tasks::TABLE,
+    &calls::TABLE,
+    &events::TABLE,
+    &articles::TABLE,
+    &kb_categories::TABLE,
+    &kb_sections::TABLE,
+    &organizations::TABLE,
+    &channels::TABLE,
+    &skills::TABLE,
+    &slas::TABLE,
+    &support_plans::TABLE,
+    &business_hours::TABLE,
+    &holiday_lists::TABLE,
+    &layouts::TABLE,
+    &layout_rules::TABLE,
+    &views::TABLE,
+    &modules::TABLE,
+    &custom_records::TABLE,
+    &webhooks::TABLE,
+    &recycle_bin::TABLE,
+    &contact_account_mapping::TABLE,
 ];
 
 /// The table of that name or alias.
 pub fn find(name: &str) -> Option<&'static Table> {
-    ALL.into_iter().find(|table| table.name == name || table.alias == name)
+    ALL.into_iter().find(|table| is_named(table, name))
+}
+
+/// True when `name` is the table's name, or its alias.
+pub(crate) fn is_named(table: &Table, name: &str) -> bool {
+    table.name == name || (!table.alias.is_empty() && table.alias == name)
+}
+
+/// The tables that a name in `tables` of the configuration stands for: one, those of a group, or all.
+pub(crate) fn named(name: &str) -> impl Iterator<Item = &'static Table> {
+    ALL.into_iter()
+        .filter(move |table| is_named(table, name) || table.group.name() == name || name == ALL_GROUP)
+}
+
+/// Every name that `tables` of the configuration may have: groups first.
+pub(crate) fn selectors() -> Vec<&'static str> {
+    let groups = Group::ALL.iter().map(|group| group.name()).chain([ALL_GROUP]);
+    let names = ALL.into_iter().flat_map(|table| [table.name, table.alias]);
+    groups.chain(names).filter(|name| !name.is_empty()).collect()
 }
 
 /// The table whose rows have the rows of `table` as children.
@@ -34,9 +123,14 @@ pub(crate) fn parent(table: &Table) -> Option<&'static Table> {
     find(table.children?.parent)
 }
 
-/// The names, for messages.
+/// The names of the tables of each group, for messages.
 pub(crate) fn names() -> String {
-    ALL.map(|table| table.name).join(", ")
+    let of = |group: &Group| {
+        let tables = ALL.iter().filter(|table| table.group == *group).map(|table| table.name);
+        let tables: Vec<&str> = tables.collect();
+        format!("{} ({})", group.name(), tables.join(", "))
+    };
+    Group::ALL.iter().map(of).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -59,10 +153,12 @@ mod tests {
 
     #[test]
     fn names_and_aliases_are_distinct_and_each_finds_its_table() {
-        let names: BTreeSet<_> = ALL.iter().flat_map(|table| [table.name, table.alias]).collect();
-        assert_eq!(names.len(), ALL.len() * 2);
+        let selectors = selectors();
+        let names: BTreeSet<_> = selectors.iter().collect();
+        assert_eq!(names.len(), selectors.len());
         for table in ALL {
-            assert_eq!((find(table.name), find(table.alias)), (Some(table), Some(table)));
+            assert_eq!(find(table.name), Some(table));
+            assert!(table.alias.is_empty() || find(table.alias) == Some(table));
         }
     }
 
@@ -73,12 +169,19 @@ mod tests {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
             assert!(!table.scopes.is_empty() && !table.notes.is_empty() && !table.title.is_empty(), "{name}");
             assert!(table.list.path.starts_with("/api/v1/"), "{name}");
-            let is_paged = table.list.limit > 1;
-            assert_ne!(is_paged, table.list.partitions.is_some(), "{name}: a list is paged or partitioned");
+            let has_place = table.list.path.contains("{parent}");
+            let each = table.list.each;
+            assert_eq!(has_place, each.is_some_and(|each| each.parameter.is_none()), "{name}: its parent");
             let columns: BTreeSet<_> = table.columns.iter().map(|column| column.name).collect();
             assert_eq!(columns.len(), table.columns.len(), "{name}: a column is listed twice");
+            assert!(table.key.iter().all(|key| columns.contains(key)), "{name}: its key is no column");
             let is_id = |column: &&crate::table::Column| column.name == "id" && column.kind == Type::Id;
-            assert!(table.columns.iter().any(|column| is_id(&column)), "{name}: no column `id`");
+            assert!(table.key != ["id"] || table.columns.iter().any(|column| is_id(&column)), "{name}");
+            let Some(each) = each else { continue };
+            let parents = find(each.table).unwrap_or_else(|| panic!("{name}: no table {}", each.table));
+            assert!(parents.list.each.is_none(), "{name}: lists of lists of lists are not read");
+            let parameter = |table: &Table| table.list.partitions.map(|partitions| partitions.parameter);
+            assert!(parameter(parents).is_none() || parameter(parents) == parameter(table), "{name}");
         }
     }
 
@@ -95,9 +198,10 @@ mod tests {
             let Some(children) = table.children else { continue };
             assert!(find(children.parent).is_some_and(|parent| parent.record.is_some()), "{name}");
             for kind in children.kinds {
-                let is_whole = kind.list.contains("{parent}") && kind.limit > 1 && !kind.count.is_empty();
+                assert!(kind.list.contains("{parent}") && !kind.name.is_empty(), "{name}: {kind:?}");
                 let has_record = kind.record.contains("{parent}") && kind.record.contains("{id}");
-                assert!(is_whole && has_record && !kind.event_prefix.is_empty(), "{name}: {kind:?}");
+                let is_read_by_id = !kind.list_is_complete || !kind.event_prefix.is_empty();
+                assert!(has_record || !is_read_by_id, "{name}: {kind:?}");
             }
         }
     }
@@ -124,12 +228,16 @@ mod tests {
             ("contracts", "Contracts"),
             ("products", "Products"),
             ("tickets", "Tickets"),
+            ("tasks", "Tasks"),
+            ("calls", "Calls"),
+            ("events", "Events"),
         ]);
         for table in ALL {
             assert_eq!(table.recycle_bin, modules.get(table.name).copied(), "{}", table.name);
             if let Incremental::Search { .. } = table.incremental {
                 let owner = table.children.and_then(|children| find(children.parent)).unwrap_or(table);
-                assert!(owner.recycle_bin.is_some(), "{}: its deletes would not be found", table.name);
+                let has_event = || table.events.iter().any(|event| event.name.ends_with("_Delete"));
+                assert!(owner.recycle_bin.is_some() || has_event(), "{}: deletes are not found", table.name);
             }
         }
     }

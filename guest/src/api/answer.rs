@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind, Result};
 use crate::limits;
+use crate::members::Members;
 use crate::row::{self, PartialRow, RowMeta};
 use crate::time;
 use crate::transport::Response;
@@ -91,12 +92,28 @@ impl Answer {
         page.data.ok_or_else(|| self.unusable("no `data` in it"))
     }
 
+    /// The rows in the array `member` of the body, or in `data`; empty when the body is (204).
+    pub(crate) fn rows_in(&self, member: &str) -> Result<Vec<&RawValue>> {
+        let text = self.text()?;
+        if text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        let members: Members<'_> = self.parse(text)?;
+        let rows = members.get(member).or_else(|| members.get("data"));
+        self.parse(rows.ok_or_else(|| self.unusable(&format!("no `{member}` in it")))?)
+    }
+
+    /// The error about a row without the member that tells it apart.
+    pub(crate) fn no_id(&self, member: &str) -> Error {
+        self.unusable(&format!("a row has no usable `{member}`"))
+    }
+
     /// The rows of a list or search, each with its [`RowMeta`].
     ///
     /// The usual body, `{"data":[…`, is scanned row by row, so that no byte is parsed twice; any other is
     /// parsed by [`Answer::rows`] first.
     pub(crate) fn rows_with_meta(&self) -> Result<Vec<(RowMeta, &str)>> {
-        let no_id = || self.unusable("a row has no usable `id`");
+        let no_id = || self.no_id("id");
         let text = self.text()?;
         let Some(rows) = text.trim_start().strip_prefix("{\"data\":[") else {
             let rows = self.rows()?.into_iter().map(RawValue::get);

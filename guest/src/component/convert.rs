@@ -69,14 +69,17 @@ pub(super) fn to_item(item: Item) -> contract::CheckItem {
 }
 
 pub(super) fn to_table(found: Found) -> contract::Table {
-    let mut attributes = vec![("title".to_owned(), found.table.title.to_owned())];
+    let mut attributes = vec![
+        ("title".to_owned(), found.table.title.to_owned()),
+        ("group".to_owned(), found.table.group.name().to_owned()),
+    ];
     if found.table.count.is_some() {
         attributes.push(("count".to_owned(), "true".to_owned()));
     }
     attributes.extend(found.warning.map(|warning| ("warning".to_owned(), warning)));
     contract::Table {
         name: found.table.name.to_owned(),
-        primary_key: vec!["id".to_owned()],
+        primary_key: found.table.key.iter().map(|member| (*member).to_owned()).collect(),
         schema: found.schema.to_string(),
         attributes,
     }

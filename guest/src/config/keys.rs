@@ -51,8 +51,8 @@ pub enum Rule {
 pub enum Empty {
     /// The default.
     Default,
-    /// A mistake: it would select nothing.
-    Refused,
+    /// A mistake: it would select nothing. Left out, it is these.
+    Refused(&'static [&'static str]),
 }
 
 /// The keys, in the order of the form.
@@ -76,7 +76,11 @@ pub static KEYS: &[Key] = &[
         "basic",
         Kind::Secret { source: "the Client Secret of your self client at the Zoho API console" },
     ),
-    key("tables", "reading", Kind::List { rule: Rule::TableName, max: None, empty: Empty::Refused }),
+    key(
+        "tables",
+        "reading",
+        Kind::List { rule: Rule::TableName, max: None, empty: Empty::Refused(&["core"]) },
+    ),
     key("ticket_detail", "reading", Kind::Switch { default: true }),
     key(
         "custom_field_keys",
@@ -159,7 +163,10 @@ impl Key {
                 let mut schema = json!({"type": "array", "items": rule.schema()});
                 match empty {
                     Empty::Default => schema["default"] = json!([]),
-                    Empty::Refused => schema["minItems"] = json!(1),
+                    Empty::Refused(default) => {
+                        schema["minItems"] = json!(1);
+                        schema["default"] = json!(default);
+                    }
                 }
                 if let Some(max) = max {
                     schema["maxItems"] = json!(max);
@@ -189,7 +196,7 @@ impl Rule {
             Self::FieldName => {
                 !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             }
-            Self::TableName => tables::find(text).is_some(),
+            Self::TableName => tables::named(text).next().is_some(),
         }
     }
 
@@ -199,7 +206,9 @@ impl Rule {
             Self::Digits => "must be digits only, such as 60001280952".to_owned(),
             Self::NoSpace => "must not hold spaces or line breaks; paste it again".to_owned(),
             Self::FieldName => "must be the API name of a field, such as cf_region".to_owned(),
-            Self::TableName => format!("must be a table: {}", tables::names()),
+            Self::TableName => {
+                format!("must be a table or a group of tables: {}; or all", tables::names())
+            }
         }
     }
 
@@ -208,11 +217,7 @@ impl Rule {
             Self::Digits => json!({"type": "string", "pattern": "^[0-9]+$"}),
             Self::NoSpace => json!({"type": "string", "pattern": r"^\S+$"}),
             Self::FieldName => json!({"type": "string", "pattern": "^[A-Za-z0-9_]+$"}),
-            Self::TableName => {
-                let names: Vec<&str> =
-                    tables::ALL.iter().flat_map(|table| [table.name, table.alias]).collect();
-                json!({"type": "string", "enum": names})
-            }
+            Self::TableName => json!({"type": "string", "enum": tables::selectors()}),
         }
     }
 }
@@ -238,11 +243,16 @@ fn choice(given: Option<&Value>, choices: &[&str]) -> Result<Value, String> {
 }
 
 fn list(given: Option<&Value>, rule: Rule, max: Option<usize>, empty: Empty) -> Result<Value, String> {
-    let Some(given) = given else { return Ok(json!([])) };
+    let Some(given) = given else {
+        return Ok(match empty {
+            Empty::Default => json!([]),
+            Empty::Refused(default) => json!(default),
+        });
+    };
     let items = given.as_array().map(|items| items.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
     let Some(Some(items)) = items else { return Err("must be a list of texts".to_owned()) };
-    if items.is_empty() && empty == Empty::Refused {
-        return Err("is empty: leave it out to select all".to_owned());
+    if let (true, Empty::Refused(default)) = (items.is_empty(), empty) {
+        return Err(format!("is empty: leave it out for {default:?}"));
     }
     if let Some(max) = max.filter(|max| items.len() > *max) {
         return Err(format!("must have at most {max} items"));

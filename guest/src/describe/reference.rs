@@ -37,7 +37,7 @@ fn values(schema: &Value) -> String {
         (_, Some(Value::Array(choices))) => {
             choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ")
         }
-        ("array", _) if schema["items"].get("enum").is_some() => "a list of table names".to_owned(),
+        ("array", _) if schema["items"].get("enum").is_some() => "a list of tables and groups".to_owned(),
         ("array", _) => format!("a list of texts{at_most}"),
         ("boolean", _) => "`true`, `false`".to_owned(),
         ("integer", _) => format!("a number from 0 to {}", schema["maximum"]),

@@ -6,6 +6,7 @@
 
 use super::gives_up;
 use super::output::Output;
+use super::rows;
 use crate::api::{Answer, Api};
 use crate::change::{Change, Operation};
 use crate::cursor::ChildPlace;
@@ -217,29 +218,32 @@ impl Group<'_> {
                 Err(error) if error.kind == Kind::NotFound => return Ok(found),
                 Err(error) => return Err(error),
             };
-            let rows = answer.rows_with_meta()?;
+            let rows = rows::of(&answer, kind.rows, kind.identity, parent_id)?;
             let length = rows.len();
+            let is_old = rows.last().is_some_and(|(_, row)| self.is_known(kind, row));
             let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
-            let new = match offset.accept(kind.limit, &ids) {
+            let new = match offset.accept(kind.limit.max(1), &ids) {
                 PageOutcome::NewRows(new) => new,
                 PageOutcome::AskAgain => length,
                 PageOutcome::End => return Ok(found),
                 PageOutcome::Repeating => break,
             };
-            found.extend(rows.into_iter().skip(new).map(|(meta, row)| Child {
-                parent,
-                kind,
-                meta,
-                row: row.to_owned(),
-                as_of_ms: answer.as_of_ms,
-            }));
-            if (length as u64) < kind.limit && new < length {
+            let as_of_ms = answer.as_of_ms;
+            let new_rows = rows.into_iter().skip(new).filter(|(_, row)| !self.is_known(kind, row));
+            found.extend(new_rows.map(|(meta, row)| Child { parent, kind, meta, row, as_of_ms }));
+            if kind.limit == 0 || is_old || ((length as u64) < kind.limit && new < length) {
                 return Ok(found);
             }
             page = api.get(&list_path(kind, parent_id, offset.from));
         }
         out.skip(format!("{parent_id} has more than {} {}s: the others are skipped", found.len(), kind.name));
         Ok(found)
+    }
+
+    /// True for a row of an append-only list that is older than the changes asked for.
+    fn is_known(&self, kind: &ChildKind, row: &str) -> bool {
+        let (Some(member), Write::Since(since_ms)) = (kind.append_only, self.write) else { return false };
+        row::time(row, member).is_some_and(|at_ms| at_ms < since_ms)
     }
 
     /// Writes the children, those whose list is incomplete with their records. Returns the parents of
@@ -282,7 +286,10 @@ impl Group<'_> {
     ) -> bool {
         let parent = &self.parents[child.parent];
         if self.write == Write::Delete {
-            out.delete(self.table, &child.meta.id, None, parent.as_of_ms);
+            if let Some(row) = row::as_child(&child.row, self.children, parent.id, child.kind) {
+                let (meta, as_of_ms) = (&child.meta, parent.as_of_ms);
+                out.push(Change::delete_of_row(self.table, meta, &row, as_of_ms, out.source));
+            }
             return true;
         }
         let is_listed_only = answer.is_none() && !child.kind.list_is_complete;
@@ -305,7 +312,7 @@ impl Group<'_> {
                 (child.row.clone(), child.as_of_ms, true)
             }
         };
-        let row = row::as_child(&row, self.children.parent_key, parent.id, child.kind);
+        let row = row::as_child(&row, self.children, parent.id, child.kind);
         if let Some(row) = row {
             let as_of_ms = out.observed(as_of_ms);
             let change = Change::of_row(self.table, Operation::Read, &child.meta, row, as_of_ms, out.source);
@@ -352,8 +359,9 @@ fn with_record(child: &Child, answer: Result<Answer>) -> Result<Option<(String, 
 /// Lists may count their rows from 0 or from 1 (`zoho-desk-api.md` §3.2): asked for one row early, none is
 /// left out by either.
 fn list_path(kind: &ChildKind, parent: &str, from: u64) -> String {
-    Path::new(&kind.list.replace("{parent}", parent))
-        .with("from", from.saturating_sub(1))
-        .with("limit", kind.limit)
-        .into_string()
+    let path = Path::new(&kind.list.replace("{parent}", parent));
+    if kind.limit == 0 {
+        return path.into_string();
+    }
+    path.with("from", from.saturating_sub(1)).with("limit", kind.limit).into_string()
 }

@@ -1,12 +1,12 @@
-//! A snapshot of a list: pages asked for ahead, checked for moved rows, and completed row by row; or one
-//! partition after the other.
+//! A snapshot of a list: pages asked for ahead, checked for moved rows, and completed row by row. Lists of other
+//! forms are read by `lists`.
 
 use super::children::{self, Write};
 use super::count;
 use super::custom_fields;
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::{repeating, windows};
+use super::{lists, repeating, windows};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
 use crate::cursor::{Parent, Rest, Snapshot};
@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
 use crate::row::{self, RowMeta};
-use crate::table::{CREATED, Incremental, List, Partitions, Table};
+use crate::table::{CREATED, Incremental, List, Table};
 use crate::transport::Transport;
 use crate::url::Path;
 
@@ -45,8 +45,8 @@ pub(super) fn step<T: Transport>(
     snapshot: &mut Snapshot,
     out: &mut Output,
 ) -> Result<Progress> {
-    if let Some(partitions) = table.list.partitions {
-        return read_partition(api, table, partitions, snapshot, out);
+    if table.has_lists() {
+        return lists::step(api, table, snapshot, out);
     }
     if !snapshot.parents.is_empty() {
         return read_children(api, table, snapshot, out);
@@ -285,61 +285,16 @@ fn read_children<T: Transport>(
     out.interrupted()
 }
 
-/// Reads one partition of a list that is not paged.
-fn read_partition<T: Transport>(
-    api: &mut Api<T>,
-    table: &'static Table,
-    partitions: Partitions,
-    snapshot: &mut Snapshot,
-    out: &mut Output,
-) -> Result<Progress> {
-    let Partitions { parameter, values } = partitions;
-    let Some(value) = values.get(snapshot.partition) else { return Ok(Progress::Done) };
-    let path = Path::new(table.list.path).with(parameter, value).into_string();
-    let had_rows = api.partition_had_rows(table.name, value);
-    match api.get(&path) {
-        Ok(answer) => {
-            snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
-            let tag = format!("\"{value}\"");
-            let rows = answer.rows_with_meta()?;
-            if !rows.is_empty() {
-                api.remember_partition(table.name, value, true);
-            } else if had_rows == Some(true) {
-                out.skip(format!("{parameter} `{value}` has no rows any more"));
-            }
-            for (meta, row) in rows {
-                let row = row::with_member(row, parameter, &tag).unwrap_or_default();
-                out.row(table, &meta, row, answer.as_of_ms);
-            }
-        }
-        Err(error) if lacks_module(&error) => {
-            // The edition lacks the module, or an earlier snapshot was refused too and it never had a row:
-            // then the sink holds none of its rows. Any other refusal may be temporary.
-            let never_had_rows =
-                had_rows == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
-            if had_rows.is_none() {
-                api.remember_partition(table.name, value, false);
-            }
-            let warning = format!("{parameter} `{value}` is skipped: {error}");
-            if never_had_rows {
-                out.warnings.push(warning);
-            } else {
-                out.skip(warning);
-            }
-        }
-        Err(error) => return Err(error),
-    }
-    snapshot.incomplete |= out.incomplete;
-    snapshot.partition += 1;
-    out.has_moved = true;
-    Ok(if snapshot.partition < values.len() { Progress::More } else { Progress::Done })
-}
-
 /// Checks the length of a list that ended by the source's count. An error when it is empty and the source
 /// counts rows: a wrong portal and a lost permission look like empty lists (`zoho-desk-api.md` §8.12, §8.15),
 /// and the sink would delete the whole table. A list that is too short, or that cannot be checked, is
 /// incomplete.
-fn verify_length<T: Transport>(api: &mut Api<T>, table: &Table, listed: u64, out: &mut Output) -> Result<()> {
+pub(super) fn verify_length<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    listed: u64,
+    out: &mut Output,
+) -> Result<()> {
     let path = match (table.count, table.incremental) {
         (Some(path), Incremental::Search { .. }) => Path::new(path),
         (Some(path), _) if listed == 0 => Path::new(path),
@@ -396,15 +351,6 @@ fn is_believed(listed: u64, short: u64, before: Option<u64>) -> bool {
     let is_as_before = before.is_some_and(|before| before.abs_diff(short) <= may_lack(short));
     let to_cap = (listed + 1) % limits::LIST_CAP_STEP;
     is_as_before && to_cap > 2
-}
-
-/// True when a portal does not have the module at all; a missing scope is a different failure.
-fn lacks_module(error: &Error) -> bool {
-    match error.kind {
-        Kind::Data | Kind::NotFound => true,
-        Kind::Permission => error.code.as_deref() != Some("SCOPE_MISMATCH"),
-        _ => false,
-    }
 }
 
 /// One page first, more while pages are full; only one where each page is followed by calls for its rows.

@@ -10,7 +10,7 @@ pub(super) const TABLE: Table = Table {
     scopes: &["Desk.settings.READ"],
     list: List {
         path: "/api/v1/organizationFields",
-        partitions: Some(Partitions { parameter: "module", values: MODULES }),
+        partitions: Some(Partitions { parameter: "module", values: MODULES, is_written: true }),
         ..List::DEFAULT
     },
     incremental: Incremental::FullRefresh { every_ms: 6 * 60 * 60 * 1000 },

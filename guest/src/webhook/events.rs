@@ -68,13 +68,18 @@ pub(super) fn route(name: &str) -> Route {
 
 /// The route of an event about something attached to a row.
 fn touch(name: &str) -> Option<Route> {
-    tables::ALL.into_iter().find_map(|table| {
-        let children = table.children.as_ref()?;
-        let kind = children.kinds.iter().find(|kind| name.starts_with(kind.event_prefix));
-        let is_other = || children.touch_events.iter().any(|prefix| name.starts_with(prefix));
-        if kind.is_none() && !is_other() {
-            return None;
-        }
+    let families = || tables::ALL.into_iter().filter_map(|table| Some((table, table.children.as_ref()?)));
+    let of_kind = families().find_map(|(table, children)| {
+        let is_its = |kind: &&ChildKind| !kind.event_prefix.is_empty() && name.starts_with(kind.event_prefix);
+        Some((table, children, Some(children.kinds.iter().find(is_its)?)))
+    });
+    let of_parent = || {
+        let is_its = |prefix: &&str| name.starts_with(*prefix);
+        let mut found =
+            families().filter(|(_, children)| children.touch_events.iter().any(|prefix| is_its(&prefix)));
+        found.next().map(|(table, children)| (table, children, None))
+    };
+    of_kind.or_else(of_parent).and_then(|(table, children, kind)| {
         let child = kind.and_then(|kind| match name.strip_prefix(kind.event_prefix) {
             Some("Add" | "Update") => Some((table, kind, ChildId::Own)),
             // Zoho has no events for deleted children.
@@ -202,7 +207,7 @@ mod tests {
             ("Ticket_Comment_Attachment_Add", Some(("comment", ChildId::Named))),
             ("Ticket_Comment_Delete", None),
             ("Ticket_Attachment_Trashed", None),
-            ("Ticket_Approval_Add", None),
+            ("Ticket_Approval_Update", Some(("approval", ChildId::Own))),
         ] {
             let Route::Touch { table: parent, key: "ticketId", child } = route(name) else {
                 panic!("{name}")

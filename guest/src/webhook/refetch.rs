@@ -118,9 +118,10 @@ impl<'a> Records<'a> {
         let answer = self.answer(&path(lookup), lookup)?;
         match &lookup.child {
             Some((kind, parent)) => {
-                let Some(row) = child(answer)? else { return Ok(None) };
-                let parent_key = lookup.table.children.map_or("", |children| children.parent_key);
-                let row = row::as_child(row, parent_key, parent, kind);
+                let (Some(row), Some(children)) = (child(answer)?, &lookup.table.children) else {
+                    return Ok(None);
+                };
+                let row = row::as_child(row, children, parent, kind);
                 present(lookup, answer, row).map(Some)
             }
             None => {

@@ -1,0 +1,358 @@
+//! A snapshot of a table whose rows come from several lists, or from one of another form: not paged, in another
+//! member of the answer, counted from another number, told apart by another member than `id`.
+//!
+//! The lists are those of the table's partitions, and in each of them those of every row of another table. A
+//! list is read page by page; the first pages of lists of several parents are asked for together.
+
+use super::details::{self, Listed};
+use super::output::{Output, Progress};
+use super::{gives_up, repeating, rows};
+use crate::api::{Answer, Api};
+use crate::cursor::{Outer, Parent, Snapshot};
+use crate::error::{Error, Kind, Result};
+use crate::limits;
+use crate::paging::{Offset, PageOutcome};
+use crate::record;
+use crate::row::{self, RowMeta};
+use crate::table::{Each, List, Table};
+use crate::tables;
+use crate::transport::Transport;
+use crate::url::Path;
+
+/// Reads one page of a list, one of its parents, or the first pages of several parents.
+pub(super) fn step<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> Result<Progress> {
+    let count = table.list.partitions.map_or(1, |partitions| partitions.values.len());
+    if snapshot.partition >= count {
+        return Ok(Progress::Done);
+    }
+    let is_read = match &table.list.each {
+        None => read_list(api, table, snapshot, out)?,
+        Some(each) if snapshot.parents.is_empty() => read_parents(api, table, each, snapshot, out)?,
+        Some(each) => read_of_parents(api, table, each, snapshot, out)?,
+    };
+    snapshot.incomplete |= out.incomplete;
+    if is_read {
+        snapshot.partition += 1;
+        snapshot.offset = Offset::default();
+        snapshot.outer = None;
+        out.has_moved = true;
+        if snapshot.partition == count {
+            return Ok(Progress::Done);
+        }
+    }
+    out.interrupted()
+}
+
+/// The value of the partition at hand; empty where there are none.
+fn partition(table: &Table, snapshot: &Snapshot) -> &'static str {
+    table.list.partitions.map_or("", |partitions| partitions.values[snapshot.partition])
+}
+
+/// Reads a page of a list without parents. True when it was the last.
+fn read_list<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> Result<bool> {
+    let value = partition(table, snapshot);
+    let had_rows = api.partition_had_rows(table.name, value);
+    let is_first = snapshot.offset.last_ids.is_empty();
+    let answer = match api.get(&path(&table.list, value, None, snapshot.offset.from)) {
+        Ok(answer) => answer,
+        // The edition lacks the module, or an earlier snapshot was refused too and it never had a row: then
+        // the sink holds none of its rows. Any other refusal may be temporary.
+        Err(error) if !value.is_empty() && lacks_module(&error) => {
+            let never_had_rows =
+                had_rows == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
+            if had_rows.is_none() {
+                api.remember_partition(table.name, value, false);
+            }
+            let warning = format!("`{}`: `{value}` is skipped: {error}", table.name);
+            if never_had_rows {
+                out.warnings.push(warning);
+            } else {
+                out.skip(warning);
+            }
+            return Ok(true);
+        }
+        Err(error) => return Err(error),
+    };
+    let list = read_page(api, table, snapshot, "", &answer, out)?;
+    if is_first && list != ListState::Failed {
+        believe(api, table, value, !snapshot.offset.last_ids.is_empty(), out);
+    }
+    Ok(list == ListState::Ended)
+}
+
+/// Notes whether there were rows. Rows that this user may not see any more look like an empty list: one that had
+/// some is believed to be empty the second time.
+fn believe<T: Transport>(api: &mut Api<T>, table: &Table, value: &str, has_rows: bool, out: &mut Output) {
+    if !has_rows && api.partition_had_rows(table.name, value) == Some(true) {
+        let what = if value.is_empty() { "the list".to_owned() } else { format!("`{value}`") };
+        out.skip(format!("`{}`: {what} has no rows any more", table.name));
+    }
+    api.remember_partition(table.name, value, has_rows);
+}
+
+/// Reads a page of the list whose rows have a list each. True when there are none left.
+fn read_parents<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    each: &Each,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> Result<bool> {
+    let outer = snapshot.outer.get_or_insert_with(Outer::default);
+    if outer.is_ended {
+        let has_rows = outer.has_rows;
+        believe(api, table, partition(table, snapshot), has_rows, out);
+        return Ok(true);
+    }
+    let of = parent_table(each)?;
+    let value = match of.list.partitions {
+        Some(_) => table.list.partitions.map_or("", |partitions| partitions.values[snapshot.partition]),
+        None => "",
+    };
+    let answer = match api.get(&path(&of.list, value, None, outer.offset.from)) {
+        Ok(answer) => answer,
+        Err(error) if !value.is_empty() && lacks_module(&error) => {
+            out.skip(format!("`{}`: `{value}` is skipped: {error}", table.name));
+            return Ok(true);
+        }
+        Err(error) => return Err(error),
+    };
+    snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
+    let found = rows::of(&answer, of.list.rows, of.list.identity, "")?;
+    let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
+    let first = match outer.offset.accept(of.list.limit.max(1), &ids) {
+        PageOutcome::NewRows(first) => first,
+        PageOutcome::AskAgain => found.len(),
+        PageOutcome::End => found.len(),
+        PageOutcome::Repeating => return Err(repeating(of.list.path)),
+    };
+    outer.is_ended = of.list.limit == 0 || first == found.len() && (first as u64) < of.list.limit;
+    out.has_moved = true;
+    let config = api.config();
+    let is_chosen = |id: &String| table.list.departments.is_none() || config.reads_department(id);
+    let ids = found.iter().skip(first).filter_map(|(_, row)| parent_id(each, row)).filter(is_chosen);
+    snapshot.parents = ids.map(|id| Parent { id, row: String::new() }).collect();
+    Ok(false)
+}
+
+fn parent_table(each: &Each) -> Result<&'static Table> {
+    tables::find(each.table)
+        .ok_or_else(|| Error::new(Kind::Internal, format!("there is no table `{}`", each.table)))
+}
+
+/// What the list of a parent takes; none for a row that has no list, or an empty one.
+fn parent_id(each: &Each, row: &str) -> Option<String> {
+    let is_meant = each.only.is_none_or(|(member, text)| row::text(row, member).as_deref() == Some(text));
+    let has_some = each.count.is_empty() || row::may_have(row, each.count);
+    (is_meant && has_some).then(|| row::meta_by(row, each.id).map(|meta| meta.id)).flatten()
+}
+
+/// The id of a row of the table, by the fewest calls; none when it has none where it looks.
+pub(crate) fn first_row<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<Option<String>> {
+    let value = table.list.partitions.map_or("", |partitions| partitions.values[0]);
+    let short = |list: &List| List { limit: list.limit.min(list.least), ..*list };
+    let parent = match &table.list.each {
+        None => None,
+        Some(each) => {
+            let of = parent_table(each)?;
+            // Of the first ones, one that has a list.
+            let list = if each.only.is_some() || !each.count.is_empty() { of.list } else { short(&of.list) };
+            let answer = api.get(&path(&list, value, None, 1))?;
+            let found = rows::of(&answer, list.rows, list.identity, "")?;
+            match found.iter().find_map(|(_, row)| parent_id(each, row)) {
+                Some(id) => Some((each, id)),
+                None => return Ok(None),
+            }
+        }
+    };
+    let parent = parent.as_ref().map(|(each, id)| (*each, id.as_str()));
+    let answer = api.get(&path(&short(&table.list), value, parent, 1))?;
+    let found = rows::of(&answer, table.list.rows, table.list.identity, "")?;
+    Ok(found.into_iter().next().map(|(meta, _)| meta.id))
+}
+
+/// Reads the lists of the first parents: of one that has more pages alone. Never the last step: more parents
+/// may follow.
+fn read_of_parents<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    each: &Each,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> Result<bool> {
+    let value = partition(table, snapshot);
+    let is_inside = snapshot.offset != Offset::default();
+    let at_once = if is_inside { 1 } else { snapshot.pages_at_once.clamp(1, limits::PARENTS_AT_ONCE) };
+    let parents: Vec<String> =
+        snapshot.parents.iter().take(at_once).map(|parent| parent.id.clone()).collect();
+    let paths: Vec<String> = parents
+        .iter()
+        .map(|parent| path(&table.list, value, Some((each, parent)), snapshot.offset.from))
+        .collect();
+    let answers = api.get_each(&paths)?;
+    let failed = answers.iter().filter(|answer| answer.is_err()).count();
+    let counts = (failed, answers.len() - failed);
+    snapshot.pages_at_once = (at_once * 2).min(limits::PARENTS_AT_ONCE);
+    for (parent, answer) in parents.iter().zip(answers) {
+        let is_read = match answer {
+            Ok(answer) => {
+                api.forget_failures(table.name, parent);
+                let list = read_page(api, table, snapshot, parent, &answer, out)?;
+                let has_rows = !snapshot.offset.last_ids.is_empty();
+                snapshot.outer.get_or_insert_with(Outer::default).has_rows |= has_rows;
+                list
+            }
+            // The parent was deleted since it was listed.
+            Err(error) if error.kind == Kind::NotFound => ListState::Ended,
+            Err(error) if record::is_hidden(&error) || gives_up(api, table, (parent, &error), counts) => {
+                out.skip(format!("`{}` of {} {parent} are skipped: {error}", table.name, each.table));
+                ListState::Ended
+            }
+            Err(error) => {
+                out.failure.get_or_insert(error);
+                ListState::Failed
+            }
+        };
+        if is_read != ListState::Ended {
+            // The answers for the parents behind it are discarded: lists this long come one by one.
+            snapshot.pages_at_once = 1;
+            break;
+        }
+        snapshot.parents.remove(0);
+        snapshot.offset = Offset::default();
+        out.has_moved = true;
+        if out.is_full(api.transport().ticks_ms()) {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListState {
+    /// There are pages left.
+    More,
+    Ended,
+    /// A row failed; `out.failure` says why.
+    Failed,
+}
+
+/// Writes the rows of one page of a list.
+fn read_page<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    parent: &str,
+    answer: &Answer,
+    out: &mut Output,
+) -> Result<ListState> {
+    let list = &table.list;
+    snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
+    let found = rows::of(answer, list.rows, list.identity, parent)?;
+    let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
+    let before = snapshot.offset.clone();
+    let first = match snapshot.offset.accept(list.limit.max(1), &ids) {
+        PageOutcome::NewRows(first) => first,
+        PageOutcome::AskAgain => {
+            out.has_moved = true;
+            return Ok(ListState::More);
+        }
+        PageOutcome::End => return Ok(ListState::Ended),
+        PageOutcome::Repeating => return Err(repeating(list.path)),
+    };
+    let value = partition(table, snapshot);
+    let new: Vec<(usize, &RowMeta, String)> = found
+        .iter()
+        .enumerate()
+        .skip(first)
+        .filter(|(_, (meta, row))| !meta.deleted && api.config().selects(table, row))
+        .map(|(index, (meta, row))| (index, meta, dressed(list, row, value, parent)))
+        .collect();
+    let listed: Vec<Listed<'_>> = new
+        .iter()
+        .map(|(_, meta, row)| Listed { meta, row, as_of_ms: answer.as_of_ms, is_search: false })
+        .collect();
+    let written = details::read(api, table, &listed, out);
+    out.has_moved |= written.contains(&true);
+    if let Some(failed) = written.iter().position(|is_written| !is_written) {
+        // The offset stays right before the first row that was not written.
+        let (index, ..) = new[failed];
+        let accepted = if index > first { index } else { 0 };
+        snapshot.offset.rewind(before, list.limit.max(1), &ids[..accepted]);
+        return Ok(ListState::Failed);
+    }
+    out.has_moved = true;
+    if list.cap.is_some_and(|cap| snapshot.offset.from + list.limit > cap && ids.len() as u64 == list.limit) {
+        let of = if parent.is_empty() { String::new() } else { format!(" of {parent}") };
+        out.skip(format!(
+            "`{}`{of}: the source lists {} rows and no more: the others are skipped",
+            table.name, snapshot.offset.from
+        ));
+        return Ok(ListState::Ended);
+    }
+    // A short page ends the list of a parent: the call that would prove it doubles the cost of short lists.
+    let is_short = list.each.is_some() && (ids.len() as u64) < list.limit;
+    Ok(if list.limit == 0 || is_short { ListState::Ended } else { ListState::More })
+}
+
+/// The row with the members that say which list it is of.
+fn dressed(list: &List, row: &str, value: &str, parent: &str) -> String {
+    let mut added = Vec::new();
+    if let Some(partitions) = list.partitions.filter(|partitions| partitions.is_written) {
+        added.push((partitions.parameter, value));
+    }
+    if let Some(key) = list.each.and_then(|each| each.key) {
+        added.push((key, parent));
+    }
+    let mut row = match list.secret {
+        [] => row.to_owned(),
+        secret => row::without(row, secret).unwrap_or_default(),
+    };
+    for (name, text) in added {
+        row = row::with_member(&row, name, &format!("\"{text}\"")).unwrap_or(row);
+    }
+    row
+}
+
+/// The path of a page of a list: of a partition, of a parent.
+fn path(list: &List, value: &str, parent: Option<(&Each, &str)>, from: u64) -> String {
+    let in_path = parent.filter(|(each, _)| each.parameter.is_none());
+    let mut path = match in_path {
+        Some((_, id)) => Path::new(&list.path.replace("{parent}", id)),
+        None => Path::new(list.path),
+    };
+    if list.limit > 0 {
+        path = path.with("from", from - 1 + list.first).with("limit", list.limit);
+    }
+    if let Some(field) = list.sort_by {
+        path = path.with("sortBy", field);
+    }
+    if let Some(partitions) = list.partitions {
+        path = path.with(partitions.parameter, value);
+    }
+    if let Some((each, id)) = parent
+        && let Some(parameter) = each.parameter
+    {
+        path = path.with(parameter, id);
+    }
+    list.query.iter().fold(path, |path, (name, value)| path.with(name, value)).into_string()
+}
+
+/// True when a portal does not have the module at all; a missing scope is a different failure.
+fn lacks_module(error: &Error) -> bool {
+    match error.kind {
+        Kind::Data | Kind::NotFound => true,
+        Kind::Permission => error.code.as_deref() != Some("SCOPE_MISMATCH"),
+        _ => false,
+    }
+}

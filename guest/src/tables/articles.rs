@@ -1,0 +1,79 @@
+//! Articles: `GET /articles`, and `GET /articles/{id}` for their text (`zoho-desk-api.md` §4.7).
+
+use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
+use crate::table::{Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event};
+
+pub(super) const TABLE: Table = Table {
+    name: "articles",
+    group: Group::Knowledge,
+    title: "Articles",
+    scopes: &["Desk.articles.READ", "Desk.search.READ"],
+    list: List {
+        path: "/api/v1/articles",
+        limit: 50,
+        sort_by: Some("createdTime"),
+        optional_parameters: &["sortBy"],
+        ..List::DEFAULT
+    },
+    record: Some("/api/v1/articles/{id}"),
+    detail: Some(Detail::DEFAULT),
+    incremental: Incremental::Search { path: "/api/v1/articles/search", cursor_fields: &[MODIFIED] },
+    events: EVENTS,
+    columns: COLUMNS,
+    notes: "One list call for each 49 articles and one call for each article. Translations are listed in the \
+            row; their texts are not read. The knowledge base has a recycle bin of its own, which the API \
+            does not list: a deleted article is found by its webhook or the next snapshot.",
+    ..Table::DEFAULT
+};
+
+const EVENTS: &[EventFilter] =
+    &[event("Article_Add"), event("Article_Update").with_previous_state(), event("Article_Delete")];
+
+const COLUMNS: &[Column] = &[
+    column("id", Id),
+    column("title", Text),
+    column("summary", Text),
+    column("answer", Html),
+    column("permalink", Text),
+    column("status", Text),
+    column("permission", Text),
+    column("locale", Text),
+    column("sourceLocale", Text),
+    column("categoryId", Id),
+    column("rootCategoryId", Id),
+    column("category", Object),
+    column("departmentId", Id),
+    column("authorId", Id),
+    column("author", Object),
+    column("ownerId", Id),
+    column("owner", Object),
+    column("creatorId", Id),
+    column("createdBy", Object),
+    column("modifierId", Id),
+    column("modifiedBy", Object),
+    column("createdTime", Time),
+    column("modifiedTime", Time),
+    column("webUrl", Text),
+    column("portalUrl", Text),
+    column("isTrashed", Boolean),
+    column("isLocked", Boolean),
+    column("isTemplate", Boolean),
+    column("articleNumber", Integer),
+    column("position", Integer),
+    column("viewCount", Integer),
+    column("likeCount", Integer),
+    column("dislikeCount", Integer),
+    column("commentCount", Integer),
+    column("feedbackCount", Integer),
+    column("usageCount", Integer),
+    column("attachmentCount", Integer),
+    column("latestVersion", Text),
+    column("latestVersionStatus", Text),
+    column("latestPublishedVersion", Text),
+    column("translationId", Id),
+    column("translationState", Text),
+    column("translationSource", Text),
+    column("availableLocaleTranslations", Array),
+    column("expiryDate", Time),
+    column("tags", Array),
+];

@@ -1,0 +1,38 @@
+//! Holiday lists: `GET /holidayList`, active and inactive ones (`zoho-desk-api.md`, appendix).
+
+use crate::table::Type::{Array, Id, Object, Text, Time};
+use crate::table::{Column, Group, Incremental, List, Partitions, Table, column};
+
+pub(super) const TABLE: Table = Table {
+    name: "holiday_lists",
+    group: Group::Settings,
+    title: "Holiday lists",
+    scopes: &["Desk.settings.READ"],
+    list: List {
+        path: "/api/v1/holidayList",
+        limit: 50,
+        first: 0,
+        partitions: Some(Partitions {
+            parameter: "status",
+            values: &["ACTIVE", "INACTIVE"],
+            is_written: false,
+        }),
+        ..List::DEFAULT
+    },
+    incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },
+    columns: COLUMNS,
+    notes: "One list call for each 49 of a status.",
+    ..Table::DEFAULT
+};
+
+const COLUMNS: &[Column] = &[
+    column("id", Id),
+    column("name", Text),
+    column("status", Text),
+    column("holidays", Array),
+    column("associatedDepartments", Array),
+    column("createdTime", Time),
+    column("modifiedTime", Time),
+    column("createdBy", Object),
+    column("modifiedBy", Object),
+];

@@ -1,0 +1,32 @@
+//! Service level agreements of accounts: `GET /accounts/{id}/sla`; the API has no other list
+//! (`zoho-desk-api.md` §4.8).
+
+use crate::table::Type::{Boolean, Id, Object, Text};
+use crate::table::{Column, Each, Group, Incremental, List, Table, column};
+
+pub(super) const TABLE: Table = Table {
+    name: "slas",
+    group: Group::Settings,
+    key: &["accountId", "id"],
+    title: "SLAs of accounts",
+    scopes: &["Desk.settings.READ", "Desk.contacts.READ"],
+    list: List {
+        path: "/api/v1/accounts/{parent}/sla",
+        limit: 100,
+        first: 0,
+        each: Some(Each { table: "accounts", key: Some("accountId"), ..Each::DEFAULT }),
+        ..List::DEFAULT
+    },
+    incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },
+    columns: COLUMNS,
+    notes: "One call for each account. One row for each account and agreement.",
+    ..Table::DEFAULT
+};
+
+const COLUMNS: &[Column] = &[
+    column("accountId", Id),
+    column("id", Id),
+    column("slaName", Text),
+    column("isActive", Boolean),
+    column("department", Object),
+];

@@ -1,0 +1,65 @@
+//! Time entries of tickets: `GET /tickets/{id}/timeEntry` (`zoho-desk-api.md` §4.6).
+
+use crate::table::Type::{Boolean, Id, Integer, Number, Object, Text, Time};
+use crate::table::{ChildKind, Children, Column, Group, Incremental, List, MODIFIED, Table, column};
+
+pub(super) const TABLE: Table = Table {
+    name: "ticket_time_entries",
+    group: Group::Tickets,
+    title: "Ticket time entries",
+    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
+    list: List {
+        path: "/api/v1/tickets",
+        limit: 100,
+        sort_by: Some("createdTime"),
+        configurable_sort: true,
+        optional_parameters: &["sortBy"],
+        departments: Some("departmentIds"),
+        ..List::DEFAULT
+    },
+    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS, touch_events: &[] }),
+    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    columns: COLUMNS,
+    notes: "One call for each ticket in a snapshot, and for each changed ticket that has time entries. \
+            Whether a time entry modifies its ticket is not documented; a deleted one is found by the next \
+            snapshot.",
+    ..Table::DEFAULT
+};
+
+const KINDS: &[ChildKind] = &[ChildKind {
+    name: "time entry",
+    list: "/api/v1/tickets/{parent}/timeEntry",
+    limit: 50,
+    count: "timeEntryCount",
+    list_is_complete: true,
+    ..ChildKind::DEFAULT
+}];
+
+const COLUMNS: &[Column] = &[
+    column("id", Id),
+    column("ticketId", Id),
+    column("ownerId", Id),
+    column("creatorId", Id),
+    column("createdBy", Id),
+    column("departmentId", Id),
+    column("hoursSpent", Integer),
+    column("minutesSpent", Integer),
+    column("secondsSpent", Integer),
+    column("executedTime", Time),
+    column("createdTime", Time),
+    column("modifiedTime", Time),
+    column("description", Text),
+    column("isBillable", Boolean),
+    column("isTrashed", Boolean),
+    column("mode", Text),
+    column("billingType", Text),
+    column("requestChargeType", Text),
+    column("agentCostPerHour", Number),
+    column("additionalCost", Number),
+    column("fixedCost", Number),
+    column("totalCost", Number),
+    column("invoiceId", Id),
+    column("parent", Object),
+    column("owner", Object),
+    column("cf", Object),
+];
