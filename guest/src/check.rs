@@ -114,6 +114,11 @@ fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) ->
     match try_table(api, table) {
         Ok(warnings) if warnings.is_empty() => passed(name, "readable".to_owned()),
         Ok(warnings) => Item { outcome: Outcome::Warning, ..passed(name, warnings.join("; ")) },
+        Err(error) if reader::is_skipped(api, table, &error) => {
+            let message = format!("skipped: {error}");
+            let hint = Some(format!("{}; or leave its group out of `tables`", reader::needs(table)));
+            Item { outcome: Outcome::Skipped, hint, ..passed(name, message) }
+        }
         Err(error) => {
             let hint = (error.code.as_deref() == Some("SCOPE_MISMATCH"))
                 .then(|| format!("generate a new code with {} among its scopes", table.scopes.join(" and ")));

@@ -15,7 +15,7 @@ use self::keys::KEYS;
 use crate::data_center::{self, DATA_CENTERS};
 use crate::error::{Error, Kind, Result};
 use crate::row;
-use crate::table::Table;
+use crate::table::{Group, Table};
 use crate::tables;
 use crate::url::Origin;
 
@@ -63,6 +63,9 @@ pub struct Config {
     pub accounts: Origin,
     /// The tables to read, in the registry's order.
     pub tables: Vec<&'static Table>,
+    /// Those that `tables` names itself, or by default: the others came with a group, and are skipped where they
+    /// cannot be read.
+    pub named: Vec<&'static Table>,
     pub ticket_detail: bool,
     pub custom_field_keys: Vec<String>,
     pub sort: Sort,
@@ -124,11 +127,14 @@ impl Config {
             Origin::parse(url)
                 .ok_or_else(|| Error::new(Kind::Internal, format!("configuration: {url} is not an origin")))
         };
+        let is_group = |name: &str| tables::find(name).is_none() && name != Group::Core.name();
+        let named = values.tables.iter().filter(|name| !is_group(name));
         let wanted: Vec<&Table> = values.tables.iter().flat_map(|name| tables::named(name)).collect();
         Ok(Self {
             data_center: center.name,
             desk: origin(values.desk_url.as_deref(), center.desk_url)?,
             accounts: origin(values.accounts_url.as_deref(), center.accounts_url)?,
+            named: named.flat_map(|name| tables::named(name)).collect(),
             tables: tables::ALL.into_iter().filter(|table| wanted.contains(table)).collect(),
             organization_id: values.organization_id,
             client_id: values.client_id,
@@ -201,7 +207,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::table::Group;
 
     const GOOD: &str = r#"{"organization_id":"60001280952","client_id":"1000.A","client_secret":"s"}"#;
 

@@ -11,11 +11,12 @@ use serde_json::{Map, Value, json};
 
 use crate::config::keys::KEYS;
 use crate::data_center::DATA_CENTERS;
-use crate::table::Incremental;
+use crate::table::{Group, Incremental};
 use crate::tables;
 
 const SUMMARY: &str = "Tickets with their conversations, contacts, accounts, products, contracts, \
-    departments and fields of Zoho Desk, deletes included";
+    departments and fields of Zoho Desk, deletes included; and, where named, agents, activities, the knowledge \
+    base and settings";
 /// The steps at Zoho's console, in Markdown.
 const STEPS: &str = include_str!("describe/authorization.md");
 const HELP_EN: &str = include_str!("describe/help.en.md");
@@ -40,6 +41,7 @@ pub fn document() -> Value {
         "authorization": {
             "scopes": scopes,
             "scope_text": scopes.join(","),
+            "group_scope_text": group_scopes(),
             "webhook_scopes": WEBHOOK_SCOPES,
             "webhook_scope_text": WEBHOOK_SCOPES.join(","),
             "steps": STEPS,
@@ -55,15 +57,30 @@ pub fn document() -> Value {
     })
 }
 
-/// The scopes of the connection test and of every table, each once.
+/// The scopes of the connection test and of the tables that are read by default, each once.
 pub fn scopes() -> Vec<&'static str> {
     let mut scopes = vec!["Desk.basic.READ"];
-    for scope in tables::ALL.iter().flat_map(|table| table.scopes) {
+    add_scopes(&mut scopes, Group::Core);
+    scopes
+}
+
+fn add_scopes(scopes: &mut Vec<&'static str>, group: Group) {
+    for scope in tables::ALL.iter().filter(|table| table.group == group).flat_map(|table| table.scopes) {
         if !scopes.contains(scope) {
             scopes.push(scope);
         }
     }
-    scopes
+}
+
+/// The scopes that the tables of each group need in addition.
+fn group_scopes() -> Value {
+    let core = scopes();
+    let of = |group: &Group| {
+        let mut all = core.clone();
+        add_scopes(&mut all, *group);
+        (group.name().to_owned(), json!(all[core.len()..].join(",")))
+    };
+    Value::Object(Group::ALL.iter().skip(1).map(of).collect())
 }
 
 fn table_entry(table: &crate::table::Table) -> Value {
@@ -88,6 +105,7 @@ fn table_entry(table: &crate::table::Table) -> Value {
             Incremental::Sorted { .. } => "sorted-list",
             Incremental::FullRefresh { .. } => "full-refresh",
         },
+        "parent": table.children.map(|children| children.parent).or(table.list.each.map(|each| each.table)),
         "notes": table.notes,
     })
 }
@@ -159,7 +177,11 @@ mod tests {
 
     #[test]
     fn scopes_cover_every_table() {
-        let scopes = scopes();
-        assert!(tables::ALL.iter().flat_map(|table| table.scopes).all(|scope| scopes.contains(scope)));
+        let (core, groups) = (scopes(), group_scopes());
+        for table in tables::ALL {
+            let more = groups[table.group.name()].as_str().unwrap_or_default();
+            let has = |scope: &&str| core.contains(scope) || more.split(',').any(|known| known == *scope);
+            assert!(table.scopes.iter().all(has), "{}", table.name);
+        }
     }
 }

@@ -199,6 +199,9 @@ pub const SIGNING_KEYS_STALE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// rejected, and those behind it are verified with the known keys.
 pub const SIGNING_KEYS_OUTAGE_MS: u64 = 10 * 60 * 1000;
 
+/// The wait of a table that is skipped, because it may not be read.
+pub const SKIPPED_WAIT_MS: u64 = 6 * 60 * 60 * 1000;
+
 /// Parents whose children are read together: enough to use every allowed call.
 pub const PARENTS_AT_ONCE: usize = 20;
 

@@ -117,6 +117,12 @@ pub(crate) fn read<T: Transport>(
             Ok(Progress::Done) => break Progress::Done,
             Ok(Progress::More) => {}
             Err(error) if out.has_moved => out.failure = Some(error),
+            Err(error) if is_skipped(api, table, &error) => {
+                let wait_ms = Some(limits::SKIPPED_WAIT_MS);
+                let warnings = vec![format!("the table is skipped: {error}; {}", needs(table))];
+                let cursor = cursor.to_json();
+                return Ok(Batch { cursor, caught_up: true, wait_ms, warnings, ..Batch::default() });
+            }
             Err(error) => match phase::abandon(&mut cursor.phase, &error, now_ms) {
                 Some(warning) => {
                     out.warnings.push(warning);
@@ -203,13 +209,23 @@ fn conclude<T: Transport>(
     }
 }
 
+/// True for a table that came with a group, of which this grant, user or edition may read nothing.
+pub(crate) fn is_skipped<T: Transport>(api: &Api<T>, table: &Table, error: &Error) -> bool {
+    error.kind == Kind::Permission && !api.config().named.contains(&table)
+}
+
+/// The scopes of a table, for people.
+pub(crate) fn needs(table: &Table) -> String {
+    format!("this table needs {}", table.scopes.join(" and "))
+}
+
 /// Names the scopes of the table when one is missing.
 fn explain(table: &Table, mut error: Error) -> Error {
     if error.code.as_deref() == Some("SCOPE_MISMATCH") {
         error.hint = Some(format!(
-            "the grant lacks a scope; this table needs {}: generate a new code with the scope list that \
-             `spec` prints and run `authorize` again",
-            table.scopes.join(" and ")
+            "the grant lacks a scope; {}: generate a new code with the scope list that `spec` prints and run \
+             `authorize` again",
+            needs(table)
         ));
     }
     error

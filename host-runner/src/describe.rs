@@ -86,6 +86,9 @@ pub struct TableInfo {
     /// Other names for it.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// The group that it belongs to, if tables come in groups.
+    #[serde(default)]
+    pub group: String,
     /// For people.
     #[serde(default)]
     pub title: String,

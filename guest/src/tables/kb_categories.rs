@@ -8,12 +8,12 @@ pub(super) const TABLE: Table = Table {
     group: Group::Knowledge,
     title: "Knowledge base categories",
     scopes: &["Desk.articles.READ"],
-    list: List { path: "/api/v1/kbRootCategories", ..List::DEFAULT },
+    list: List { path: "/api/v1/kbRootCategories", limit: 50, ..List::DEFAULT },
     record: Some("/api/v1/kbRootCategories/{id}"),
     incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
     events: EVENTS,
     columns: COLUMNS,
-    notes: "One call.",
+    notes: "One list call for each 49 root categories.",
     ..Table::DEFAULT
 };
 

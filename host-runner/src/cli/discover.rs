@@ -44,19 +44,20 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
             .collect();
         context.printer.value(&json!({ "connection": connection.name, "tables": tables }));
     } else {
-        let header = ["table", "key", "columns", ""].map(str::to_owned).to_vec();
+        let header = ["table", "group", "key", "columns", ""].map(str::to_owned).to_vec();
         let mut rows = vec![header];
         for (table, schema) in &tables {
             let count = schema.get("properties").and_then(Value::as_object).map_or(0, |p| p.len());
             let title = attribute(&table.attributes, "title").unwrap_or_default();
             rows.push(vec![
                 table.name.clone(),
+                attribute(&table.attributes, "group").unwrap_or_default().to_owned(),
                 table.primary_key.join(", "),
                 count.to_string(),
                 title.to_owned(),
             ]);
         }
-        context.printer.text(&columns(&rows, &[2]));
+        context.printer.text(&columns(&rows, &[3]));
     }
     Ok(Exit::Success)
 }

@@ -59,14 +59,23 @@ fn pretty(describe: &Describe, language: &str) -> String {
     if let Some(scopes) = describe.authorization.get("scope_text").and_then(Value::as_str) {
         text.push_str(&format!("\nScopes\n{scopes}\n"));
     }
+    let groups = describe.authorization.get("group_scope_text").and_then(Value::as_object);
+    let more = groups.into_iter().flatten().filter_map(|(group, scopes)| {
+        let scopes = scopes.as_str().filter(|scopes| !scopes.is_empty())?;
+        Some(vec![format!("and for {group}"), scopes.to_owned()])
+    });
+    text.push_str(&columns(&more.collect::<Vec<_>>(), &[]));
     if let Some(steps) = describe.authorization.get("steps").and_then(Value::as_str) {
         text.push_str(&format!("\nAuthorization\n{}\n", steps.trim_end()));
     }
-    let tables = describe
-        .tables
-        .iter()
-        .map(|table| vec![table.name.clone(), table.title.clone(), table.capabilities.join(", ")]);
-    text.push_str(&format!("\nTables\n{}", columns(&tables.collect::<Vec<_>>(), &[])));
+    for group in groups_of(describe) {
+        let of = describe.tables.iter().filter(|table| table.group == group);
+        let rows: Vec<_> = of
+            .map(|table| vec![table.name.clone(), table.title.clone(), table.capabilities.join(", ")])
+            .collect();
+        let name = if group.is_empty() { String::new() } else { format!(": {group}") };
+        text.push_str(&format!("\nTables{name}\n{}", columns(&rows, &[])));
+    }
     if !describe.commands.is_empty() {
         let commands = describe.commands.iter();
         let rows: Vec<_> =
@@ -74,6 +83,17 @@ fn pretty(describe: &Describe, language: &str) -> String {
         text.push_str(&format!("\nCommands\n{}", columns(&rows, &[])));
     }
     text
+}
+
+/// The groups of the tables, in their order.
+fn groups_of(describe: &Describe) -> Vec<&str> {
+    let mut groups: Vec<&str> = Vec::new();
+    for table in &describe.tables {
+        if !groups.contains(&table.group.as_str()) {
+            groups.push(&table.group);
+        }
+    }
+    groups
 }
 
 /// Name, group, title, and what a value must be.

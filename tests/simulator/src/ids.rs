@@ -30,6 +30,24 @@ pub(crate) enum Kind {
     /// A thread or comment whose number is too high for the ids of the others.
     FarConversation = 33,
     Attachment = 35,
+    Task = 41,
+    Call = 42,
+    Event = 43,
+    Article = 44,
+    Category = 45,
+    Section = 46,
+    Skill = 47,
+    SkillType = 48,
+    BusinessHour = 49,
+    HolidayList = 50,
+    Module = 51,
+    LayoutRule = 52,
+    Channel = 53,
+    TimeEntry = 54,
+    Approval = 55,
+    Tag = 56,
+    Asset = 57,
+    Vehicle = 58,
 }
 
 const PREFIX: u64 = 127_401;

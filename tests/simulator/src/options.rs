@@ -104,6 +104,8 @@ pub struct Sizes {
     pub accounts: u32,
     /// Agents, at least one; they also raise the daily credits.
     pub agents: u32,
+    /// Records of each module beside the ones above (activities, knowledge base, settings); none: a few of each.
+    pub more: Option<u32>,
     /// Most threads and comments of a generated ticket, together; 32 at most.
     pub conversations_max: u32,
 }
@@ -120,6 +122,7 @@ impl Default for Sizes {
             contacts: 2_000,
             accounts: 500,
             agents: 12,
+            more: None,
             conversations_max: 8,
         }
     }

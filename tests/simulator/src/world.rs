@@ -11,6 +11,7 @@ mod catalog;
 mod customers;
 mod departments;
 pub(crate) mod fields;
+pub(crate) mod more;
 mod population;
 mod standard_fields;
 mod status;
@@ -20,6 +21,7 @@ mod conversation_row;
 mod embedded;
 pub(crate) mod ticket;
 pub(crate) mod ticket_fields;
+pub(crate) mod ticket_more;
 mod ticket_row;
 mod ticket_text;
 mod tickets;
@@ -32,6 +34,8 @@ mod change_row;
 mod change_ticket;
 mod churn;
 mod random;
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -56,6 +60,8 @@ pub(crate) struct World {
     pub(crate) contacts: Table,
     pub(crate) accounts: Table,
     pub(crate) tickets: Table<Ticket>,
+    /// The tables of [`more`], by their names in URLs.
+    more: BTreeMap<&'static str, Table>,
     /// List pages served while churn was on.
     churn_pages: u64,
     /// The statuses of each department, by its position.
@@ -85,6 +91,7 @@ impl World {
             contracts: generate(&catalog::CONTRACT, contracts, &|at| catalog::contract(people, all, at)),
             contacts: generate(&customers::CONTACT, contacts, &|at| customers::contact(people, all, at)),
             accounts: generate(&customers::ACCOUNT, accounts, &|at| customers::account(people, all, at)),
+            more: more::tables(people, all),
             tickets: tickets::generate(people, sizes, options.cache_mib << 20),
             population,
             fields,
@@ -103,7 +110,7 @@ impl World {
             "contracts" => &self.contracts,
             "contacts" => &self.contacts,
             "accounts" => &self.accounts,
-            _ => return None,
+            name => return self.more.get(name),
         })
     }
 
@@ -117,7 +124,7 @@ impl World {
             "contracts" => &mut self.contracts,
             "contacts" => &mut self.contacts,
             "accounts" => &mut self.accounts,
-            _ => return None,
+            name => return self.more.get_mut(name),
         })
     }
 

@@ -1,13 +1,14 @@
-//! The organization, the calling agent and the teams.
+//! The organization and the calling agent.
 
 use serde_json::{Value, json};
 
 use crate::api::context::Context;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
+use crate::options::Options;
 
-fn organization(context: &Context<'_>) -> Value {
-    let options = &context.shared.options;
+/// The organization, as it is listed.
+pub(crate) fn organization(options: &Options) -> Value {
     // `isDefault` is text and `isAdminInOrg` a boolean, as in the documented example (§4.3).
     json!({
         "id": options.organization_id, "companyName": "Simulated \"Desk\" & Sons", "portalName": "simulator",
@@ -22,7 +23,7 @@ fn organization(context: &Context<'_>) -> Value {
 
 /// `GET /organizations` and `GET /accessibleOrganizations`.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
-    Ok(Answer::value(&json!({"data": [organization(context)]})))
+    Ok(Answer::value(&json!({"data": [organization(&context.shared.options)]})))
 }
 
 /// `GET /organizations/{id}`.
@@ -30,18 +31,11 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     if context.id(0) != context.shared.options.organization_id {
         return Err(ApiError::forbidden());
     }
-    Ok(Answer::value(&organization(context)))
+    Ok(Answer::value(&organization(&context.shared.options)))
 }
 
 /// `GET /myinfo`: the first agent, an administrator.
 pub(crate) fn my_info(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     Ok(Answer::value(&Value::Object(world.agents.rows[0].values.clone())))
-}
-
-/// `GET /teams`, without paging and in its own envelope.
-pub(crate) fn teams(context: &Context<'_>) -> Result<Answer, ApiError> {
-    let world = context.world();
-    let rows: Vec<&_> = world.teams.rows.iter().map(|row| &row.values).collect();
-    Ok(Answer::value(&json!({"teams": rows})))
 }

@@ -17,7 +17,7 @@ use crate::world::table::Lifecycle;
 use crate::world::ticket_fields::TicketField;
 
 /// The modules besides tickets whose records can be trashed.
-const ROW_MODULES: [&str; 4] = ["contacts", "accounts", "products", "contracts"];
+const ROW_MODULES: [&str; 7] = ["contacts", "accounts", "products", "contracts", "tasks", "calls", "events"];
 
 /// One record in the recycle bin.
 struct Trashed {
@@ -54,6 +54,19 @@ fn trashed(world: &World) -> Vec<Trashed> {
     all
 }
 
+/// The rows of the recycle bin.
+pub(crate) fn rows(world: &World) -> Vec<Value> {
+    trashed(world).iter().map(row_of).collect()
+}
+
+fn row_of(record: &Trashed) -> Value {
+    json!({
+        "id": record.id.to_string(), "displayName": record.title, "type": capitalized(record.module),
+        "departmentId": record.department, "deletedById": record.by.to_string(),
+        "deletedTime": iso(record.at),
+    })
+}
+
 /// `GET /recycleBin`, the last deleted first unless a setting reverses it.
 pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
@@ -67,11 +80,7 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     }
     let included = context.list("include");
     let row = |record: &Trashed| {
-        let mut row = json!({
-            "id": record.id.to_string(), "displayName": record.title, "type": capitalized(record.module),
-            "departmentId": record.department, "deletedById": record.by.to_string(),
-            "deletedTime": iso(record.at),
-        });
+        let mut row = row_of(record);
         if readings.recycle_bin_epoch_times {
             row["deletedTime"] = record.at.into();
         }

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::api::context::Context;
 use crate::api::parameters::{Paging, Parameter};
-use crate::api::{routes_records, routes_tickets};
+use crate::api::{routes_more, routes_records, routes_tickets};
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::http::request::Call;
@@ -119,10 +119,13 @@ pub(crate) const fn delete(name: &'static str, scopes: RequiredScopes, handler: 
     Route { name, scopes, paging, weight, parameters, handler }
 }
 
+/// Every endpoint: a literal segment before a placeholder.
+static ROUTES: [&[Route]; 3] = [routes_tickets::ROUTES, routes_records::ROUTES, routes_more::ROUTES];
+
 /// The endpoint of a path and the values of its placeholders; 405 for a known path with another method.
 pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>), ApiError> {
     let mut is_known = false;
-    for route in routes_tickets::ROUTES.iter().chain(routes_records::ROUTES) {
+    for route in ROUTES.into_iter().flatten() {
         let (route_method, pattern) = route.name.split_once(' ').unwrap_or(("", route.name));
         let Some(ids) = matches(pattern, path) else { continue };
         if route_method == method.as_str() {

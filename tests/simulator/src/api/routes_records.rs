@@ -3,7 +3,7 @@
 use crate::api::parameters::{Kind, Paging, Parameter, optional, required};
 use crate::api::routes::{Route, count, delete, list, pages, search, single};
 use crate::api::{
-    contracts, fields, organizations, recycle_bin, row_search, row_write, rows, views, webhooks,
+    contracts, fields, more, organizations, recycle_bin, row_search, row_write, rows, views, webhooks,
 };
 use crate::oauth::scopes::RequiredScopes;
 
@@ -85,7 +85,14 @@ pub(crate) static ROUTES: &[Route] = &[
         rows::detail,
     ),
     single("GET /myinfo", BASIC, &[], organizations::my_info),
-    list("GET /teams", BASIC, Paging::None, &[], organizations::teams),
+    list("GET /teams", BASIC, Paging::None, &[], more::whole),
+    list(
+        "GET /teams/{id}/members",
+        BASIC,
+        Paging::None,
+        &[optional("include", Kind::SomeOf(&["profile", "role"]))],
+        more::members,
+    ),
     single("GET /teams/{id}", BASIC, &[], rows::detail),
     list(
         "GET /products",

@@ -54,7 +54,7 @@ pub(crate) fn list(context: &Context<'_>) -> Result<Answer, ApiError> {
     Ok(context.list_answer(&out, None))
 }
 
-fn list_object(table: &Table, row: &Row, fields: &[&str]) -> Result<Object, ApiError> {
+pub(crate) fn list_object(table: &Table, row: &Row, fields: &[&str]) -> Result<Object, ApiError> {
     let mut keys: Vec<&str> = table.module.list.to_vec();
     if !fields.is_empty() {
         // `fields` replaces the projection; an unknown name is 500 (§8, gotcha 9).
@@ -120,9 +120,10 @@ pub(crate) fn detail(context: &Context<'_>) -> Result<Answer, ApiError> {
     Ok(Answer::value(&Value::Object(document)))
 }
 
-fn is_match(context: &Context<'_>, row: &Row) -> bool {
+pub(crate) fn is_match(context: &Context<'_>, row: &Row) -> bool {
     let query = &context.call.query;
     query.iter().all(|(name, value)| match name.as_str() {
+        "module" | "layoutId" => row.text(name) == value,
         "isEnabled" | "isConfirmed" => row.values.get(name) == Some(&json!(value == "true")),
         "chatStatus" | "status" | "rolePermissionType" | "ownerId" | "accountId" => row.text(name) == value,
         "searchStr" => {

@@ -22,6 +22,8 @@ const MODULES: &[&str] = &[
     "articles",
     "webhooks",
     "custommodule",
+    "layouts",
+    "modules",
 ];
 const OPERATIONS: &[&str] = &["READ", "CREATE", "UPDATE", "DELETE", "WRITE", "ALL"];
 

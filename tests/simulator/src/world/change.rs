@@ -123,6 +123,11 @@ impl World {
         let by = self.agents.rows[0].id;
         let before = self.payload(table, id).ok_or(ChangeError::NotFound)?;
         let (lifecycle, module) = self.lifecycle(table, id).ok_or(ChangeError::NotFound)?;
+        // Records of other modules are deleted for good.
+        let has_bin = self.table(table).is_none_or(|table| table.module.trash_key.is_some());
+        if !has_bin && to != Transition::Purge {
+            return Err(ChangeError::NotFound);
+        }
         let next = match (to, &lifecycle) {
             (Transition::Trash, Lifecycle::Live) => Lifecycle::Trashed { at: stamp.record_time, by },
             (Transition::Restore, Lifecycle::Trashed { .. }) => Lifecycle::Live,
@@ -152,14 +157,13 @@ impl World {
         table.find(id).map(|row| self.detail(table, row))
     }
 
-    /// A record's lifecycle and the first part of its event types; none when it cannot be trashed.
+    /// A record's lifecycle and the first part of its event types.
     fn lifecycle(&self, table: &str, id: &str) -> Option<(Lifecycle, Option<&'static str>)> {
         if table == "tickets" {
             let ticket = self.tickets.find(id)?;
             return Some((ticket.lifecycle.clone(), self.tickets.module.event));
         }
         let table = self.table(table)?;
-        table.module.trash_key?;
         table.find(id).map(|row| (row.lifecycle().clone(), table.module.event))
     }
 

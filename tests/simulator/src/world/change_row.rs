@@ -6,7 +6,7 @@ use crate::time::iso;
 use crate::world::World;
 use crate::world::change::{ChangeError, Event, ModifiedTime, Stamp};
 use crate::world::table::{Object, Record, Row};
-use crate::world::{catalog, customers, departments};
+use crate::world::{catalog, customers, departments, more};
 
 /// Keys that no request can set.
 const READ_ONLY: &[&str] = &["id", "createdTime", "modifiedTime", "createdBy", "webUrl", "customFields"];
@@ -122,10 +122,12 @@ impl World {
             "contracts" => catalog::contract(population, fields, index),
             "contacts" => customers::contact(population, fields, index),
             "accounts" => customers::account(population, fields, index),
-            _ => return None,
+            name => more::generate(name, population, fields, index)?,
         };
         row.id = table.next_id();
-        row.values.insert("id".to_owned(), json!(row.id.to_string()));
+        if row.values.contains_key("id") {
+            row.values.insert("id".to_owned(), json!(row.id.to_string()));
+        }
         Some(row)
     }
 }

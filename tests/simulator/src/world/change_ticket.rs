@@ -47,6 +47,8 @@ impl World {
             edit(ticket);
             if modified == ModifiedTime::Update {
                 ticket.modified = ticket.modified.max(stamp.record_time);
+                let at = ticket.modified;
+                ticket.extra_mut().updated_at.push(at);
             }
         });
     }

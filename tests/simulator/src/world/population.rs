@@ -15,6 +15,7 @@ pub(crate) struct Population {
     pub(crate) accounts: u32,
     pub(crate) products: u32,
     pub(crate) contracts: u32,
+    pub(crate) more: Option<u32>,
     /// Most threads and comments of one ticket, together.
     pub(crate) conversations_max: u32,
 }
@@ -31,6 +32,7 @@ impl Population {
             accounts: sizes.accounts.max(1),
             products: sizes.products,
             contracts: sizes.contracts,
+            more: sizes.more,
             conversations_max: sizes.conversations_max,
         }
     }

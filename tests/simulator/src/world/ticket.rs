@@ -73,6 +73,8 @@ pub(crate) struct Extra {
     pub(crate) cf: Object,
     /// Threads and comments, once they differ from the generated ones.
     pub(crate) conversations: Option<Vec<Conversation>>,
+    /// When it was updated, oldest first.
+    pub(crate) updated_at: Vec<i64>,
     /// The ids of deleted comments.
     pub(crate) deleted_conversations: Vec<u64>,
     /// The number of the next thread or comment, so that no id is used twice.

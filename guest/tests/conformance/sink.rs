@@ -1,0 +1,73 @@
+//! What a sink does with batches: replaces, merges and deletes rows by key, and compares complete snapshots.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use zoho_desk::change::{Change, Operation};
+use zoho_desk::error::Error;
+use zoho_desk::reader::{Batch, Limits};
+
+use crate::portal::Portal;
+
+/// One table as a sink holds it.
+#[derive(Default)]
+pub(crate) struct Sink {
+    pub(crate) rows: BTreeMap<String, Map<String, Value>>,
+    pub(crate) cursor: Option<String>,
+    /// Keys that the snapshot at hand has shown.
+    shown: BTreeSet<String>,
+    pub(crate) warnings: Vec<String>,
+    /// Whether each snapshot that ended was complete.
+    pub(crate) snapshots: Vec<bool>,
+}
+
+impl Sink {
+    /// Reads until caught up, each batch by a connection of its own.
+    pub(crate) fn read(&mut self, portal: &mut Portal, table: &str, max_changes: u32) -> Result<(), Error> {
+        let limits = Limits { max_changes, max_bytes: 8 << 20, max_ms: 60_000 };
+        for _ in 0..10_000 {
+            let mut connection = portal.connect();
+            let batch = connection.read(table, self.cursor.as_deref(), limits);
+            portal.keep(&connection);
+            let batch = batch?;
+            let is_caught_up = batch.caught_up;
+            self.take(batch);
+            if is_caught_up {
+                return Ok(());
+            }
+        }
+        panic!("{table}: the read does not end");
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for change in batch.changes {
+            self.apply(change);
+        }
+        self.warnings.extend(batch.warnings);
+        if let Some(generation) = batch.generation
+            && batch.caught_up
+        {
+            if generation.complete {
+                let shown = std::mem::take(&mut self.shown);
+                self.rows.retain(|key, _| shown.contains(key));
+            }
+            self.shown.clear();
+            self.snapshots.push(generation.complete);
+        }
+        self.cursor = Some(batch.cursor);
+    }
+
+    fn apply(&mut self, change: Change) {
+        self.shown.insert(change.key.clone());
+        if change.operation == Operation::Delete {
+            self.rows.remove(&change.key);
+            return;
+        }
+        let row: Map<String, Value> = serde_json::from_str(&change.after.unwrap()).unwrap();
+        if change.partial {
+            self.rows.entry(change.key).or_default().extend(row);
+        } else {
+            self.rows.insert(change.key, row);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Lists of other forms than `{"data":[…]}` pages, and lists below a record of another module (reference, §4.3,
+//! §4.7, §4.8 and appendix).
+
+use serde_json::{Value, json};
+
+use crate::api::context::Context;
+use crate::api::rows::{is_match, list_object, module};
+use crate::http::answer::Answer;
+use crate::http::error::ApiError;
+use crate::world::World;
+use crate::world::table::{Object, Record, Row};
+use crate::world::ticket_more;
+
+/// A list without paging: all rows in one answer.
+pub(crate) fn whole(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let name = module(context);
+    let world = context.world();
+    let table = world.table(name).ok_or_else(ApiError::not_found)?;
+    let rows = table.rows.iter().filter(|row| row.is_live() && is_match(context, row));
+    let rows: Vec<Object> = rows.map(|row| list_object(table, row, &[])).collect::<Result<_, _>>()?;
+    let member = match name {
+        "organizationModules" => "modules",
+        "teams" => "teams",
+        _ => "data",
+    };
+    Ok(Answer::value(&json!({ member: rows })))
+}
+
+/// `GET /kbRootCategories/{id}/categoryTree`: the sections, each with those below it.
+pub(crate) fn tree(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let root = world.table("kbRootCategories").and_then(|table| table.find(context.id(0)));
+    let root = root.filter(|row| row.is_live()).ok_or_else(ApiError::not_found)?;
+    let mut tree = root.values.clone();
+    tree.insert("children".to_owned(), children(&world, root.text("id")));
+    Ok(Answer::value(&Value::Object(tree)))
+}
+
+fn children(world: &World, parent: &str) -> Value {
+    let sections = world.table("kbSections").map(|table| table.rows.as_slice()).unwrap_or_default();
+    let below = sections.iter().filter(|row| row.is_live() && row.text("parentCategoryId") == parent);
+    let with_children = |row: &Row| {
+        let mut section = row.values.clone();
+        section.insert("children".to_owned(), children(world, row.text("id")));
+        Value::Object(section)
+    };
+    below.map(with_children).collect()
+}
+
+/// `GET /teams/{id}/members`.
+pub(crate) fn members(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let team = world.teams.find(context.id(0)).ok_or_else(ApiError::not_found)?;
+    Ok(Answer::value(&json!({"members": world.members(team)})))
+}
+
+/// `GET /accounts/{id}/sla`.
+pub(crate) fn slas(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let account = live(&world, "accounts", context.id(0))?;
+    Ok(page(context, world.slas(account)))
+}
+
+/// `GET /contacts/{id}/accounts`.
+pub(crate) fn accounts(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let contact = live(&world, "contacts", context.id(0))?;
+    Ok(page(context, world.accounts(contact)))
+}
+
+fn live<'w>(world: &'w World, table: &str, id: &str) -> Result<&'w Row, ApiError> {
+    let row = world.table(table).and_then(|table| table.find(id)).filter(|row| row.is_live());
+    row.ok_or_else(ApiError::not_found)
+}
+
+/// A list below a ticket: history, tags, attachments, time entries, approvals or activities.
+pub(crate) fn of_ticket(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let ticket = world.tickets.find(context.id(0)).filter(|ticket| ticket.is_live());
+    let ticket = ticket.ok_or_else(ApiError::not_found)?;
+    if context.is_hidden_ticket(&world, ticket) {
+        return Err(ApiError::forbidden());
+    }
+    let what = context.route.name.rsplit('/').next().unwrap_or_default();
+    Ok(match what {
+        "metrics" => Answer::value(&Value::Object(world.metrics(ticket))),
+        "tags" => Answer::value(&json!({"tags": ticket_more::rows(&world, ticket, what)})),
+        _ => page(context, ticket_more::rows(&world, ticket, what)),
+    })
+}
+
+/// `GET /tickets/{id}/approvals/{id}`.
+pub(crate) fn approval(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let ticket = world.tickets.find(context.id(0)).filter(|ticket| ticket.is_live());
+    let ticket = ticket.ok_or_else(ApiError::not_found)?;
+    let mut rows = ticket_more::rows(&world, ticket, "approvals").into_iter();
+    let found = rows.find(|row| row["id"] == context.id(1)).ok_or_else(ApiError::not_found)?;
+    Ok(Answer::value(&Value::Object(found)))
+}
+
+fn page(context: &Context<'_>, rows: Vec<Object>) -> Answer {
+    let page: Vec<String> =
+        context.page(&rows).iter().map(|row| Value::Object(row.clone()).to_string()).collect();
+    context.list_answer(page.join(",").as_bytes(), None)
+}

@@ -1,0 +1,140 @@
+//! What belongs to tickets beside threads and comments, and to teams, accounts and contacts: computed from the
+//! record, never stored (reference, §4.1, §4.2, §4.6, §4.8 and appendix).
+
+use serde_json::{Value, json};
+
+use crate::ids::{self, Kind};
+use crate::time::{DAY_MS, iso};
+use crate::world::World;
+use crate::world::table::{Object, Record, Row, Table, into_object};
+use crate::world::ticket::Ticket;
+use crate::world::ticket_fields::TicketField;
+
+/// The rows of a list below a ticket, as its URL names it.
+pub(crate) fn rows(world: &World, ticket: &Ticket, list: &str) -> Vec<Object> {
+    let seed = world.seed;
+    let child = |kind: Kind, at: u32| ids::id(seed, kind, u64::from(ticket.index * 4 + at)).to_string();
+    let agent = world.agents.rows[(ticket.index % world.population.agents) as usize].text("id").to_owned();
+    let many = |field: TicketField, row: &dyn Fn(u32) -> Value| -> Vec<Object> {
+        (0..world.count_of(ticket, field) as u32).map(|at| into_object(row(at))).collect()
+    };
+    let created = iso(ticket.created);
+    match list {
+        "tags" => many(TicketField::TagCount, &|at| {
+            let id = ids::id(seed, Kind::Tag, u64::from(at)).to_string();
+            json!({"id": id, "name": format!("tag {at}"), "tagType": "USER"})
+        }),
+        "attachments" => many(TicketField::AttachmentCount, &|at| {
+            let id = child(Kind::Attachment, at);
+            json!({
+                "id": id, "name": format!("file {at}.pdf"), "size": "2048", "isPublic": true, "creatorId": agent,
+                "createdTime": created, "previewurl": null,
+                "href": format!("https://desk.zoho.com/api/v1/attachments/{id}/content"),
+            })
+        }),
+        "timeEntry" => many(TicketField::TimeEntryCount, &|at| {
+            json!({
+                "id": child(Kind::TimeEntry, at), "ownerId": agent, "hoursSpent": "1", "minutesSpent": "5",
+                "secondsSpent": "0", "executedTime": created, "createdTime": created, "isBillable": true,
+                "isTrashed": "false", "mode": "MANUAL", "totalCost": "20.17", "invoiceId": null,
+                "parent": {"id": ticket.id(seed).to_string(), "type": "TICKETS"}, "cf": {},
+            })
+        }),
+        "approvals" => many(TicketField::ApprovalCount, &|at| {
+            json!({
+                "id": child(Kind::Approval, at), "subject": "May we?", "description": null, "status": "Pending",
+                "approver": {"id": agent, "lastName": "A"}, "requester": {"id": agent, "lastName": "R"},
+                "requestedTime": created, "processedTime": null,
+            })
+        }),
+        "activities" => {
+            let id = ticket.id(seed).to_string();
+            let tables = ["tasks", "calls", "events"].into_iter().filter_map(|name| world.table(name));
+            tables.flat_map(|table| of_ticket(table, &id)).collect()
+        }
+        _ => history(ticket, &agent),
+    }
+}
+
+fn of_ticket(table: &Table, id: &str) -> Vec<Object> {
+    let rows = table.rows.iter().filter(|row| row.is_live() && row.text("ticketId") == id);
+    let keys = table.module.list.iter();
+    let listed = |row: &Row| {
+        keys.clone()
+            .map(|key| ((*key).to_owned(), row.values.get(*key).cloned().unwrap_or(Value::Null)))
+            .collect()
+    };
+    rows.map(listed).collect()
+}
+
+/// Newest first: updates that were made since the simulator started, the generated events, the creation.
+fn history(ticket: &Ticket, agent: &str) -> Vec<Object> {
+    let event = |name: &str, at: i64, number: u32| {
+        let changed =
+            json!([{"propertyName": "Status", "propertyValue": {"updatedValue": number.to_string()}}]);
+        into_object(json!({
+            "eventName": name, "eventTime": iso(at - at % 1000), "actor": {"id": agent, "name": "A", "type": "Agent"},
+            "source": "Web", "eventInfo": changed,
+        }))
+    };
+    let updates = ticket.extra.as_ref().map(|extra| extra.updated_at.as_slice()).unwrap_or_default();
+    let newest = updates.iter().rev().map(|at| event("TicketUpdated", *at, 0));
+    // Some tickets have more than a page of events.
+    let generated = if ticket.index % 10 == 3 { 60 } else { ticket.index % 4 };
+    let older = (1..=generated)
+        .rev()
+        .map(|number| event("TicketUpdated", ticket.created + i64::from(number) * DAY_MS / 100, number));
+    newest.chain(older).chain([event("TicketCreated", ticket.created, 0)]).collect()
+}
+
+impl World {
+    /// `GET /tickets/{id}/metrics`.
+    pub(crate) fn metrics(&self, ticket: &Ticket) -> Object {
+        into_object(json!({
+            "firstResponseTime": "01:50 hrs", "totalResponseTime": "02:10 hrs", "resolutionTime": null,
+            "responseCount": ticket.threads.to_string(), "outgoingCount": "1",
+            "threadCount": ticket.threads.to_string(), "reopenCount": "0",
+            "reassignCount": ticket.extra.as_ref().map_or(0, |extra| extra.updated_at.len()).to_string(),
+            "agentsHandled": [], "stagingData": [],
+        }))
+    }
+
+    /// The members of a team.
+    pub(crate) fn members(&self, team: &Row) -> Vec<Object> {
+        let ids = team.values.get("agents").and_then(Value::as_array).into_iter().flatten();
+        let agents = ids.filter_map(|id| self.agents.find(id.as_str()?));
+        let member = |agent: &Row| {
+            let get = |key: &str| agent.values.get(key);
+            into_object(json!({
+                "id": get("id"), "name": get("name"), "firstName": get("firstName"),
+                "lastName": get("lastName"), "email": get("emailId"), "photoURL": get("photoURL"),
+            }))
+        };
+        agents.map(member).collect()
+    }
+
+    /// The service level agreements of an account: one or two of three.
+    pub(crate) fn slas(&self, account: &Row) -> Vec<Object> {
+        let first = account.id / 1000 % 3;
+        let sla = |at: u64| {
+            let id = ids::id(self.seed, Kind::Sla, at % 3).to_string();
+            into_object(
+                json!({"id": id, "slaName": format!("SLA {}", at % 3), "isActive": true, "department": null}),
+            )
+        };
+        (first..=first + account.id % 2).map(sla).collect()
+    }
+
+    /// The accounts of a contact.
+    pub(crate) fn accounts(&self, contact: &Row) -> Vec<Object> {
+        let account = self.accounts.find(contact.text("accountId"));
+        let row = |account: &Row| {
+            let get = |key: &str| account.values.get(key);
+            into_object(json!({
+                "id": get("id"), "accountName": get("accountName"), "email": get("email"), "phone": get("phone"),
+                "website": get("website"), "createdTime": get("createdTime"), "mappingType": "Primary",
+            }))
+        };
+        account.map(row).into_iter().collect()
+    }
+}
