@@ -39,7 +39,9 @@ pub(super) fn step<T: Transport>(
     if is_read {
         snapshot.partition += 1;
         snapshot.offset = Offset::default();
-        snapshot.outer = None;
+        if table.list.each.is_some() {
+            snapshot.outer = None;
+        }
         out.has_moved = true;
         if snapshot.partition == count {
             return Ok(Progress::Done);
@@ -84,10 +86,27 @@ fn read_list<T: Transport>(
         Err(error) => return Err(error),
     };
     let list = read_page(api, table, snapshot, "", &answer, out)?;
-    if is_first && list != ListState::Failed {
-        believe(api, table, value, !snapshot.offset.last_ids.is_empty(), out);
+    let has_rows = !snapshot.offset.last_ids.is_empty();
+    if has_modules(table) {
+        if is_first && list != ListState::Failed {
+            believe(api, table, value, has_rows, out);
+        }
+        return Ok(list == ListState::Ended);
+    }
+    // A status that no row has is usual, a table without any row is not.
+    let outer = snapshot.outer.get_or_insert_with(Outer::default);
+    outer.has_rows |= has_rows;
+    let is_last = table.list.partitions.is_none_or(|list| list.values.len() == snapshot.partition + 1);
+    if is_last && list == ListState::Ended {
+        let has_rows = outer.has_rows;
+        believe(api, table, "", has_rows, out);
     }
     Ok(list == ListState::Ended)
+}
+
+/// True when the lists are those of modules.
+fn has_modules(table: &Table) -> bool {
+    table.list.partitions.is_some_and(|partitions| partitions.is_written)
 }
 
 /// Notes whether there were rows. Rows that this user may not see any more look like an empty list: one that had
@@ -95,7 +114,7 @@ fn read_list<T: Transport>(
 fn believe<T: Transport>(api: &mut Api<T>, table: &Table, value: &str, mut has_rows: bool, out: &mut Output) {
     if !has_rows && api.partition_had_rows(table.name, value) == Some(true) {
         // A module always has some.
-        has_rows = table.list.partitions.is_some_and(|partitions| partitions.is_written);
+        has_rows = has_modules(table);
         let what = if value.is_empty() { "the list".to_owned() } else { format!("`{value}`") };
         out.skip(format!("`{}`: {what} has no rows any more", table.name));
     }

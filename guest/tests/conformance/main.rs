@@ -213,8 +213,19 @@ fn change(portal: &Portal) {
         let ids = of(table);
         portal.mutate(json!({"op": "update", "table": url, "id": ids[0], "values": {title: "changed 🎈"}}));
         portal.mutate(json!({"op": "create", "table": url, "values": {}}));
-        // Articles have no recycle bin to find them in; sections go with their category.
-        let stays = ["articles", "kb_categories", "tasks", "calls", "events", "tickets", "modules", "agents"];
+        // Articles have no recycle bin to find them in, sections go with their category, and each module has a
+        // layout.
+        let stays = [
+            "articles",
+            "kb_categories",
+            "layouts",
+            "tasks",
+            "calls",
+            "events",
+            "tickets",
+            "modules",
+            "agents",
+        ];
         if !stays.contains(&table) {
             portal.mutate(json!({"op": "purge", "table": url, "id": ids[1]}));
         }
