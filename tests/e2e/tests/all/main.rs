@@ -10,6 +10,7 @@ mod component;
 mod departments;
 mod errors;
 mod faults;
+mod groups;
 mod hosts;
 mod kills;
 mod limits;

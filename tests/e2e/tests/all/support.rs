@@ -12,7 +12,7 @@ pub(crate) mod tables;
 pub(crate) use connection_file::ConnectionFile;
 pub(crate) use process::Run;
 pub(crate) use setup::{Setup, sizes};
-pub(crate) use tables::{spec, tables, tables_as_toml};
+pub(crate) use tables::{further_tables, spec, tables, tables_as_toml};
 
 /// Waits for something that another thread or process brings about; gives up loudly.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

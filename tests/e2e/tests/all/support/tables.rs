@@ -15,22 +15,31 @@ static SPEC: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_slice(&output.stdout).expect("JSON")
 });
 
-static TABLES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+static TABLES: LazyLock<Vec<&str>> = LazyLock::new(|| names(|group| group == "core"));
+
+/// The names of the tables whose group is wanted.
+fn names(is_wanted: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let tables = SPEC["tables"].as_array().expect("tables").iter();
-    tables.map(|table| table["name"].as_str().expect("a name")).collect()
-});
+    let wanted = tables.filter(|table| is_wanted(table["group"].as_str().expect("a group")));
+    wanted.map(|table| table["name"].as_str().expect("a name")).collect()
+}
 
 /// The connector's description.
 pub(crate) fn spec() -> &'static Value {
     &SPEC
 }
 
-/// Every table, in the order in which tables are read.
+/// The tables that are read by default, in the order in which tables are read.
 pub(crate) fn tables() -> &'static [&'static str] {
     &TABLES
 }
 
-/// Every table as the value of the key `tables`.
+/// The tables of all other groups.
+pub(crate) fn further_tables() -> Vec<&'static str> {
+    names(|group| group != "core")
+}
+
+/// The default tables as the value of the key `tables`.
 pub(crate) fn tables_as_toml() -> String {
     format!("{:?}", tables())
 }
