@@ -63,8 +63,8 @@ pub struct Config {
     pub accounts: Origin,
     /// The tables to read, in the registry's order.
     pub tables: Vec<&'static Table>,
-    /// Those that `tables` names itself, or by default: the others came with a group, and are skipped where they
-    /// cannot be read.
+    /// Those that `tables` names itself, or by default: the others came with a group, and are skipped where
+    /// they cannot be read.
     pub named: Vec<&'static Table>,
     pub ticket_detail: bool,
     pub custom_field_keys: Vec<String>,

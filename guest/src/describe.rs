@@ -15,8 +15,8 @@ use crate::table::{Group, Incremental};
 use crate::tables;
 
 const SUMMARY: &str = "Tickets with their conversations, contacts, accounts, products, contracts, \
-    departments and fields of Zoho Desk, deletes included; and, where named, agents, activities, the knowledge \
-    base and settings";
+    departments and fields of Zoho Desk, deletes included; and, where named, agents, activities, the \
+    knowledge base and settings";
 /// The steps at Zoho's console, in Markdown.
 const STEPS: &str = include_str!("describe/authorization.md");
 const HELP_EN: &str = include_str!("describe/help.en.md");

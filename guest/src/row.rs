@@ -57,7 +57,7 @@ fn is_usable(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(is_legal)
 }
 
-/// The meta of a row that `member` tells apart; none when it has no usable value there.
+/// The meta of a row whose identity is `member`; none when it has no usable value there.
 pub(crate) fn meta_by(row: &str, member: &str) -> Option<RowMeta> {
     text(row, member).filter(|id| is_usable(id) && id != "null").map(|id| meta_of(row, id))
 }
@@ -126,8 +126,8 @@ pub(crate) fn without(row: &str, names: &[&str]) -> Option<String> {
     Some(writer.end())
 }
 
-/// The row of one child: the API's members, its parent's id, its kind where there are several, and the members
-/// its kind maps.
+/// The row of one child: the API's members, its parent's id, its kind where there are several, and the
+/// members its kind maps.
 pub(crate) fn as_child(row: &str, children: &Children, parent: &str, kind: &ChildKind) -> Option<String> {
     let (parent_key, is_mixed) = (children.parent_key, children.kinds.len() > 1);
     let members = Members::parse(row)?;

@@ -41,7 +41,7 @@ pub enum Group {
     /// Read unless `tables` says otherwise.
     Core,
     People,
-    /// What belongs to tickets beside their conversations.
+    /// Parts of tickets other than their conversations.
     Tickets,
     Activities,
     Knowledge,
@@ -65,7 +65,7 @@ impl Group {
     }
 }
 
-/// What tells the rows of a list apart.
+/// The identity of the rows of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// The value of this member.

@@ -103,7 +103,7 @@ impl Answer {
         self.parse(rows.ok_or_else(|| self.unusable(&format!("no `{member}` in it")))?)
     }
 
-    /// The error about a row without the member that tells it apart.
+    /// The error about a row without the member of its identity.
     pub(crate) fn no_id(&self, member: &str) -> Error {
         self.unusable(&format!("a row has no usable `{member}`"))
     }

@@ -1,5 +1,5 @@
-//! A snapshot of a table whose rows come from several lists, or from one of another form: not paged, in another
-//! member of the answer, counted from another number, told apart by another member than `id`.
+//! A snapshot of a table whose rows come from several lists, or from one of another form: not paged, in
+//! another member of the answer, counted from another number, with another identity than `id`.
 //!
 //! The lists are those of the table's partitions, and in each of them those of every row of another table. A
 //! list is read page by page; the first pages of lists of several parents are asked for together.
@@ -109,8 +109,8 @@ fn has_modules(table: &Table) -> bool {
     table.list.partitions.is_some_and(|partitions| partitions.is_written)
 }
 
-/// Notes whether there were rows. Rows that this user may not see any more look like an empty list: one that had
-/// some is believed to be empty the second time.
+/// Notes whether there were rows. Rows that this user may not see any more look like an empty list: one that
+/// had some counts as empty the second time.
 fn believe<T: Transport>(api: &mut Api<T>, table: &Table, value: &str, mut has_rows: bool, out: &mut Output) {
     if !has_rows && api.partition_had_rows(table.name, value) == Some(true) {
         // A module always has some.

@@ -1,4 +1,4 @@
-//! The rows of an answer in any of the forms that lists have, each with what tells it apart. Pure.
+//! The rows of an answer in any of the forms that lists have, each with its identity. Pure.
 
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;

@@ -1,5 +1,5 @@
-//! A snapshot of a list: pages asked for ahead, checked for moved rows, and completed row by row. Lists of other
-//! forms are read by `lists`.
+//! A snapshot of a list: pages asked for ahead, checked for moved rows, and completed row by row. Lists
+//! of other forms are in `lists`.
 
 use super::children::{self, Write};
 use super::count;

@@ -1,4 +1,4 @@
-//! Channels: `GET /channels`, told apart by their code (`zoho-desk-api.md`, appendix).
+//! Channels: `GET /channels`, with their code as key (`zoho-desk-api.md`, appendix).
 
 use crate::table::Type::{Boolean, Object, Text};
 use crate::table::{Column, Group, Identity, Incremental, List, Table, column};

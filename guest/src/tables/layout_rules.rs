@@ -39,7 +39,6 @@ const COLUMNS: &[Column] = &[
     column("description", Text),
     column("departmentId", Id),
     column("isActive", Boolean),
-    column("executeInHelpCentre", Boolean),
     column("primaryField", Object),
     column("fieldConditions", Array),
     column("createdTime", Time),

@@ -1,4 +1,4 @@
-//! The recycle bin: `GET /recycleBin`, what was deleted within 60 days (`zoho-desk-api.md` §7).
+//! The recycle bin: `GET /recycleBin`, records deleted within 60 days (`zoho-desk-api.md` §7).
 
 use crate::table::Type::{Id, Object, Text, Time};
 use crate::table::{Column, Group, Incremental, List, Table, column};

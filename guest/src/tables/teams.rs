@@ -1,4 +1,4 @@
-//! Teams: `GET /teams`, in one answer of its own form (`zoho-desk-api.md` §4.3).
+//! Teams: `GET /teams`, in one answer of another form (`zoho-desk-api.md` §4.3).
 
 use crate::table::Type::{Array, Id, Text};
 use crate::table::{Column, Group, Incremental, List, Rows, Table, column};

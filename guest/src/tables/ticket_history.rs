@@ -1,5 +1,5 @@
-//! History of tickets: `GET /tickets/{id}/History`. Events have no id: they are told apart by their content,
-//! and only the new ones of a ticket are read again (`zoho-desk-api.md` §4.1).
+//! History of tickets: `GET /tickets/{id}/History`. Events have no id: their content is their identity, and
+//! only the new ones of a ticket are read again (`zoho-desk-api.md` §4.1).
 
 use crate::table::Type::{Array, Id, Object, Text, Time};
 use crate::table::{

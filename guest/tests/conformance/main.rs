@@ -1,5 +1,5 @@
-//! One suite over every table that the connector describes: a table that is added is tested without being named
-//! here. The rows are compared with the truth of the simulator, which shares no code with the connector.
+//! One suite over every table that the connector describes: a new table is tested without being named here.
+//! The rows are compared with the truth of the simulator, which shares no code with the connector.
 
 mod portal;
 mod sink;
@@ -63,7 +63,7 @@ fn truth(portal: &Portal, table: &Table) -> Rows {
 /// The rows of a sink under the names that the truth gives them.
 fn read(sink: &Sink, table: &Table) -> Rows {
     let name = |row: &Map<String, Value>| match table.name.as_str() {
-        // The API gives events no id: the connector makes one.
+        // Events have no id in the API.
         "ticket_history" => format!(
             "{} {} {} {}",
             row["ticketId"].as_str().unwrap(),
@@ -87,7 +87,7 @@ fn check(portal: &Portal, sink: &Sink, table: &Table, when: &str) {
     let missing: Vec<&String> = expected.keys().filter(|key| !found.contains_key(*key)).collect();
     let surplus: Vec<&String> = found.keys().filter(|key| !expected.contains_key(*key)).collect();
     let says = || format!("{name}, {when}: {} rows of {}; {:?}", found.len(), expected.len(), sink.warnings);
-    // What was deleted below a ticket is found by its next snapshot.
+    // The next snapshot finds deletes below a ticket.
     let is_late = table.parent.as_deref() == Some("tickets") && when == AFTER_CHANGES;
     assert!(
         missing.is_empty() && (surplus.is_empty() || is_late),
@@ -213,8 +213,8 @@ fn change(portal: &Portal) {
         let ids = of(table);
         portal.mutate(json!({"op": "update", "table": url, "id": ids[0], "values": {title: "changed 🎈"}}));
         portal.mutate(json!({"op": "create", "table": url, "values": {}}));
-        // Articles have no recycle bin to find them in, sections go with their category, and each module has a
-        // layout.
+        // Articles have no recycle bin to find them in, sections go with their category, and each module has
+        // a layout.
         let stays = [
             "articles",
             "kb_categories",
@@ -230,7 +230,7 @@ fn change(portal: &Portal) {
             portal.mutate(json!({"op": "purge", "table": url, "id": ids[1]}));
         }
     }
-    // What belongs to a deleted ticket is found by the next snapshot where the API does not list it any more.
+    // The next snapshot finds the parts of a deleted ticket, where the API does not list them any more.
     for url in ["tasks", "calls", "events"] {
         let ids = of(url);
         portal.mutate(json!({"op": "moveToTrash", "table": url, "id": ids[3]}));

@@ -20,7 +20,7 @@ pub(crate) struct Portal {
     pub(crate) tables: Vec<String>,
 }
 
-/// Few records of everything; `more` of each module beside the core ones.
+/// Few records of everything; `more` of each module outside the core ones.
 pub(crate) fn sizes(more: Option<u32>) -> Sizes {
     Sizes {
         tickets: 60,

@@ -22,7 +22,7 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Reads until caught up, each batch by a connection of its own.
+    /// Reads until caught up, each batch by a new connection.
     pub(crate) fn read(&mut self, portal: &mut Portal, table: &str, max_changes: u32) -> Result<(), Error> {
         let limits = Limits { max_changes, max_bytes: 8 << 20, max_ms: 60_000 };
         for _ in 0..10_000 {

@@ -37,8 +37,8 @@ pub(crate) struct Arguments {
     /// Further tickets, listed by /tickets/archivedTickets only
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Data")]
     archived_tickets: u32,
-    /// Records of each module of the groups beside the core tables; a few of each when left out
-    #[arg(long, value_name = "COUNT")]
+    /// Records of each module outside the core ones; a few of each when left out
+    #[arg(long, value_name = "N", help_heading = "Data")]
     more: Option<u32>,
     /// Most threads and comments per ticket, together; 32 at most
     #[arg(long, default_value_t = 8, value_name = "N", help_heading = "Data")]

@@ -104,7 +104,7 @@ pub struct Sizes {
     pub accounts: u32,
     /// Agents, at least one; they also raise the daily credits.
     pub agents: u32,
-    /// Records of each module beside the ones above (activities, knowledge base, settings); none: a few of each.
+    /// Records of each other module (activities, knowledge base, settings); none: a few of each.
     pub more: Option<u32>,
     /// Most threads and comments of a generated ticket, together; 32 at most.
     pub conversations_max: u32,

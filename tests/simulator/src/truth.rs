@@ -90,7 +90,7 @@ const LISTED: &[(&str, &str)] = &[
 /// Tables whose rows are completed by their details.
 const DETAILED: &[&str] = &["tasks", "calls", "events", "articles", "layouts"];
 
-/// Tables of what belongs to each ticket, with the last part of their URLs.
+/// Tables of the parts of each ticket, with the last part of their URLs.
 const OF_TICKETS: &[(&str, &str)] = &[
     ("ticket_history", "History"),
     ("ticket_tags", "tags"),
@@ -101,8 +101,8 @@ const OF_TICKETS: &[(&str, &str)] = &[
     ("ticket_metrics", "metrics"),
 ];
 
-/// The rows of a table beside [`TABLES`], by the values of their keys; none for an unknown table. Rows have the
-/// members that the lists of a parent leave out: the parent's id, the module.
+/// The rows of a table that is not in [`TABLES`], by the values of their keys; none for an unknown table.
+/// Rows have the members that the lists of a parent leave out: the parent's id, the module.
 fn more(shared: &Shared, table: &str) -> Option<Vec<(String, Option<Object>)>> {
     let world = shared.world();
     let listed = |name: &str| LISTED.iter().find(|(known, _)| *known == name).map(|(_, url)| *url);

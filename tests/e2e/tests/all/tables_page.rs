@@ -14,13 +14,13 @@ fn texts(list: &Value, between: &str) -> String {
     if texts.is_empty() { "–".to_owned() } else { texts.join(between) }
 }
 
-/// What a group of tables is for.
+/// The purpose of a group of tables.
 fn purpose(group: &str) -> &'static str {
     match group {
         "core" => "Read unless `tables` says otherwise.",
         "people" => "Who works in the portal.",
         "tickets+" => {
-            "What belongs to tickets beside their conversations: a call for each ticket and table at least."
+            "Parts of tickets other than their conversations: a call for each ticket and table at least."
         }
         "activities" => "Tasks, calls and events.",
         "knowledge" => "The knowledge base.",
@@ -29,7 +29,7 @@ fn purpose(group: &str) -> &'static str {
     }
 }
 
-/// What the API does not give, and why.
+/// Data that the API does not give, with the reason.
 const MISSING: &str = "
 ## Not read
 
@@ -37,21 +37,21 @@ const MISSING: &str = "
 |---|---|
 | bytes of attachments | rows have name, size and `href` only |
 | texts of article translations | one call for each translation; `articles` lists them with their ids |
-| ratings of customers (customer happiness) | the API has percentages on contacts and accounts, and no list of ratings |
+| ratings of customers | the API has percentages on contacts and accounts, and no list of ratings |
 | a list of all threads, comments, attachments, time entries, history | the API lists them ticket by ticket |
-| service level agreements of their own | the API lists them account by account: `slas` |
+| a list of service level agreements | the API lists them account by account: `slas` |
 | time entries of tasks, and of agents without a ticket | read ticket by ticket |
 | archived tickets beyond 5,000 of a department | the API ends the list there; a warning says so |
-| deletes below a ticket: a tag taken off, a deleted attachment, time entry or approval | the API does not report them: the next snapshot of the table finds them |
-| deleted articles, without webhooks | the knowledge base has a recycle bin that the API does not list: the next snapshot finds them |
+| deletes of tags, attachments, time entries and approvals | not reported: the next snapshot finds them |
+| deleted articles, without webhooks | their recycle bin is not listed: the next snapshot finds them |
 ";
 
 fn page() -> String {
     let mut page = format!(
         "# Tables\n\n<!-- generated: {COMMAND} -->\n\n\
-         In the order in which tables are read, by group: `tables` takes names of tables and of groups, and \
-         `all`.\nA table that came with a group is skipped where the grant, the user or the edition does not \
-         allow it, and\n`check` names the scopes to add. `docs/limitations.md` has what a table may not show.\n"
+         In the order in which tables are read, by group: `tables` takes names of tables and of groups, and\n\
+         `all`. A table that came with a group is skipped where the grant, the user or the edition does not\n\
+         allow it, and `check` names the scopes to add. `docs/limitations.md` has what a table may not show.\n"
     );
     let mut group = String::new();
     for table in spec()["tables"].as_array().expect("tables") {

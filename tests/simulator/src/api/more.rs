@@ -1,5 +1,5 @@
-//! Lists of other forms than `{"data":[…]}` pages, and lists below a record of another module (reference, §4.3,
-//! §4.7, §4.8 and appendix).
+//! Lists of other forms than `{"data":[…]}` pages, and lists below a record of another module (reference,
+//! §4.3, §4.7, §4.8 and appendix).
 
 use serde_json::{Value, json};
 

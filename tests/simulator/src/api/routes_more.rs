@@ -1,5 +1,5 @@
-//! The endpoints of activities, the knowledge base, settings, and of what belongs to tickets beside threads and
-//! comments (reference, §4.1, §4.2, §4.5 to §4.8 and appendix; the newest OAS where it has more).
+//! The endpoints of activities, the knowledge base, settings, and of the parts of tickets other than threads
+//! and comments (reference, §4.1, §4.2, §4.5 to §4.8 and appendix; the newest OAS where it has more).
 
 use crate::api::parameters::{Kind, Paging, Parameter, optional, required};
 use crate::api::routes::{Route, delete, list, pages, search, single};

@@ -1,4 +1,4 @@
-//! The modules beside the core ones, each declared once: agents' roles, activities, the knowledge base, settings
+//! The modules outside the core ones, each declared once: roles, activities, the knowledge base, settings
 //! (reference, §4.3, §4.5, §4.7, §4.8 and appendix).
 //!
 //! A module here is a [`Module`], the number of its records and one function that generates a record. Lists,
@@ -102,7 +102,8 @@ static MORE: &[More] = &[
         values: |draw| {
             json!({
                 "code": format!("CHANNEL_{}", draw.number()),
-                "name": format!("Channel {}", draw.number()), "type": "SYSTEM", "isActive": true, "photoURL": null,
+                "name": format!("Channel {}", draw.number()), "type": "SYSTEM", "isActive": true,
+                "photoURL": null,
             })
         },
     },
@@ -158,7 +159,8 @@ static MORE: &[More] = &[
         count: |people| people.departments * 2,
         values: |draw| {
             json!({
-                "name": format!("Skill {}", draw.number()), "description": null, "departmentId": draw.department(),
+                "name": format!("Skill {}", draw.number()), "description": null,
+                "departmentId": draw.department(),
                 "skillTypeId": draw.id(Kind::SkillType, 0), "status": "ACTIVE", "orderId": draw.number(),
                 "agentIds": [draw.agent()], "criteria": {"fieldConditions": []}, "createdTime": null,
                 "modifiedTime": null,
@@ -284,8 +286,9 @@ static MORE: &[More] = &[
             let root = draw.id(Kind::Category, draw.index / 2);
             let is_inner = draw.index % 2 == 1;
             json!({
-                "name": format!("Section {}", draw.number()), "description": "About it", "level": 1 + draw.index % 2,
-                "rootCategoryId": root, "order": "1", "status": "SHOW_IN_HELPCENTER", "visibility": "ALL_USERS",
+                "name": format!("Section {}", draw.number()), "description": "About it",
+                "level": 1 + draw.index % 2, "rootCategoryId": root, "order": "1",
+                "status": "SHOW_IN_HELPCENTER", "visibility": "ALL_USERS",
                 "parentCategoryId": if is_inner { draw.id(Kind::Section, draw.index - 1) } else { root },
             })
         },
@@ -390,9 +393,11 @@ const fn activity(name: &'static str, kind: Kind, event: &'static str) -> More {
             let mut rng = draw.rng();
             let contact = rng.below(draw.people.contacts.into()) as u32;
             json!({
-                "subject": rng.pick(SUBJECTS), "status": if rng.chance(500) { "Not Started" } else { "Completed" },
+                "subject": rng.pick(SUBJECTS),
+                "status": if rng.chance(500) { "Not Started" } else { "Completed" },
                 "priority": rng.pick(PRIORITIES), "category": null, "departmentId": draw.department(),
-                "ownerId": draw.agent(), "creatorId": draw.agent(), "contactId": draw.id(Kind::Contact, contact),
+                "ownerId": draw.agent(), "creatorId": draw.agent(),
+                "contactId": draw.id(Kind::Contact, contact),
                 "ticketId": draw.id(Kind::Ticket, draw.index / 2), "createdTime": null,
                 "dueDate": iso(DATA_START_MS + i64::from(draw.index) * DAY_MS), "isCommented": false,
                 "isSpam": false, "activityType": format!("{:?}", draw.kind), "modifiedTime": null,

@@ -1,5 +1,5 @@
-//! What belongs to tickets beside threads and comments, and to teams, accounts and contacts: computed from the
-//! record, never stored (reference, §4.1, §4.2, §4.6, §4.8 and appendix).
+//! Parts of tickets other than threads and comments, and parts of teams, accounts and contacts: computed from
+//! the record, never stored (reference, §4.1, §4.2, §4.6, §4.8 and appendix).
 
 use serde_json::{Value, json};
 
@@ -27,7 +27,8 @@ pub(crate) fn rows(world: &World, ticket: &Ticket, list: &str) -> Vec<Object> {
         "attachments" => many(TicketField::AttachmentCount, &|at| {
             let id = child(Kind::Attachment, at);
             json!({
-                "id": id, "name": format!("file {at}.pdf"), "size": "2048", "isPublic": true, "creatorId": agent,
+                "id": id, "name": format!("file {at}.pdf"), "size": "2048", "isPublic": true,
+                "creatorId": agent,
                 "createdTime": created, "previewurl": null,
                 "href": format!("https://desk.zoho.com/api/v1/attachments/{id}/content"),
             })
@@ -42,7 +43,8 @@ pub(crate) fn rows(world: &World, ticket: &Ticket, list: &str) -> Vec<Object> {
         }),
         "approvals" => many(TicketField::ApprovalCount, &|at| {
             json!({
-                "id": child(Kind::Approval, at), "subject": "May we?", "description": null, "status": "Pending",
+                "id": child(Kind::Approval, at), "subject": "May we?", "description": null,
+                "status": "Pending",
                 "approver": {"id": agent, "lastName": "A"}, "requester": {"id": agent, "lastName": "R"},
                 "requestedTime": created, "processedTime": null,
             })
@@ -73,7 +75,8 @@ fn history(ticket: &Ticket, agent: &str) -> Vec<Object> {
         let changed =
             json!([{"propertyName": "Status", "propertyValue": {"updatedValue": number.to_string()}}]);
         into_object(json!({
-            "eventName": name, "eventTime": iso(at - at % 1000), "actor": {"id": agent, "name": "A", "type": "Agent"},
+            "eventName": name, "eventTime": iso(at - at % 1000),
+            "actor": {"id": agent, "name": "A", "type": "Agent"},
             "source": "Web", "eventInfo": changed,
         }))
     };
@@ -131,7 +134,8 @@ impl World {
         let row = |account: &Row| {
             let get = |key: &str| account.values.get(key);
             into_object(json!({
-                "id": get("id"), "accountName": get("accountName"), "email": get("email"), "phone": get("phone"),
+                "id": get("id"), "accountName": get("accountName"), "email": get("email"),
+                "phone": get("phone"),
                 "website": get("website"), "createdTime": get("createdTime"), "mappingType": "Primary",
             }))
         };
