@@ -339,14 +339,14 @@ impl<'a> Actor<'a> {
 
     /// The tables are known for the first time: the queue continues where it was.
     async fn resume(&mut self, journal: Option<JournalState>) -> Result<()> {
-        let delivered = journal.as_ref().and_then(|journal| ms_of_rfc3339(&journal.updated_at));
+        let delivered = journal.as_ref().and_then(|journal| ms_of_rfc3339(journal.applied_at.as_ref()?));
         self.core.meters.enter(State::Running, None);
         self.core.meters.count(|readings| {
             readings.last_delivery_ms = readings.last_delivery_ms.max(delivered.unwrap_or(0));
         });
         if let Some(queue) = &mut self.queue {
             queue.discovered();
-            queue.resume(journal.map(|journal| journal.position)).await?;
+            queue.resume(journal).await?;
         }
         tracing::info!(connection = %self.core.connection.name, "running");
         Ok(())
