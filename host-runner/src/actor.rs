@@ -211,6 +211,8 @@ impl<'a> Actor<'a> {
             queue.acknowledge_again(now);
         }
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        // Before the tables are known there is nothing to poll early: all are read once they are.
+        let missed = self.queue.as_mut().and_then(Queue::missed);
         if !self.discovery.is_done() {
             if is_due(self.discovery.due()) {
                 return self.rediscover().await;
@@ -219,7 +221,7 @@ impl<'a> Actor<'a> {
                 self.queue.as_mut().is_some_and(|queue| queue.is_resumed() && queue.is_due(now, false));
             return if is_due && self.receive().await? { Ok(()) } else { self.wait().await };
         }
-        if let Some(why) = self.queue.as_mut().and_then(Queue::missed) {
+        if let Some(why) = missed {
             self.poll_early(why);
         }
         if is_due(self.subscription_due()) {
@@ -428,3 +430,6 @@ async fn changed(queue: &mut Option<Queue>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
