@@ -59,3 +59,24 @@ async fn a_missed_delivery_wakes_an_actor_once_while_no_tables_are_known() {
         assert!(turns < 10, "it does not wait");
     }
 }
+
+#[tokio::test]
+async fn a_table_that_fails_is_in_the_readings_until_it_is_read() {
+    let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+    let meters = Meters::default();
+    for (behavior, fails) in [("fail", true), ("rows", false)] {
+        let lines = format!("behavior = \"{behavior}\"\nkind = \"unavailable\"");
+        let (mut parts, _stopper) = config(folder.path(), &inbox, &lines).await;
+        parts.meters = meters.clone();
+        let mut observer = ();
+        let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
+        let failing = |table: &str| meters.read().tables.get(table).is_some_and(|one| one.failing.is_some());
+        let mut turns = 0;
+        while failing("things") != fails {
+            actor.turn().await.expect("a turn");
+            turns += 1;
+            assert!(turns < 20, "{behavior}: {:?}", meters.read());
+        }
+        assert!(!failing("pairs"));
+    }
+}
