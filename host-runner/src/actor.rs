@@ -211,6 +211,8 @@ impl<'a> Actor<'a> {
             queue.acknowledge_again(now);
         }
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        // Before the tables are known there is nothing to poll early: all are read once they are.
+        let missed = self.queue.as_mut().and_then(Queue::missed);
         if !self.discovery.is_done() {
             if is_due(self.discovery.due()) {
                 return self.rediscover().await;
@@ -219,7 +221,7 @@ impl<'a> Actor<'a> {
                 self.queue.as_mut().is_some_and(|queue| queue.is_resumed() && queue.is_due(now, false));
             return if is_due && self.receive().await? { Ok(()) } else { self.wait().await };
         }
-        if let Some(why) = self.queue.as_mut().and_then(Queue::missed) {
+        if let Some(why) = missed {
             self.poll_early(why);
         }
         if is_due(self.subscription_due()) {
@@ -339,14 +341,14 @@ impl<'a> Actor<'a> {
 
     /// The tables are known for the first time: the queue continues where it was.
     async fn resume(&mut self, journal: Option<JournalState>) -> Result<()> {
-        let delivered = journal.as_ref().and_then(|journal| ms_of_rfc3339(&journal.updated_at));
+        let delivered = journal.as_ref().and_then(|journal| ms_of_rfc3339(journal.applied_at.as_ref()?));
         self.core.meters.enter(State::Running, None);
         self.core.meters.count(|readings| {
             readings.last_delivery_ms = readings.last_delivery_ms.max(delivered.unwrap_or(0));
         });
         if let Some(queue) = &mut self.queue {
             queue.discovered();
-            queue.resume(journal.map(|journal| journal.position)).await?;
+            queue.resume(journal).await?;
         }
         tracing::info!(connection = %self.core.connection.name, "running");
         Ok(())
@@ -428,3 +430,6 @@ async fn changed(queue: &mut Option<Queue>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

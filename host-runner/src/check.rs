@@ -12,7 +12,7 @@ use crate::report::thousands;
 pub(crate) struct Webhooks {
     /// This runner has registered the URL at the source.
     pub is_subscribed: bool,
-    /// When a delivery was last applied.
+    /// When a delivery last brought changes.
     pub applied_at: Option<String>,
     /// The queue and the dead letters.
     pub journal: Summary,

@@ -134,11 +134,12 @@ impl Engine {
         })
     }
 
-    /// A file as an earlier connection loaded it, unless it changed since. Others wait while it is compiled.
+    /// A file as an earlier connection loaded it, unless it changed since. Others wait while it is compiled,
+    /// and not while it is read: its file may hang.
     fn loaded(&self, path: &Path) -> Result<Loaded> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = std::fs::metadata(path).and_then(|file| Ok((file.modified()?, file.len()))).ok();
-        if let Some(known) = loaded.get(path).filter(|known| stamp.is_some() && known.stamp == stamp) {
+        if let Some(known) = lock().get(path).filter(|known| stamp.is_some() && known.stamp == stamp) {
             return Ok(known.clone());
         }
         let wasm = std::fs::read(path).map_err(|error| {
@@ -150,6 +151,7 @@ impl Engine {
                 .hint("give the component's file with --component FILE"));
         }
         let sha256 = sha256_hex(&wasm);
+        let mut loaded = lock();
         if let Some(known) = loaded.get_mut(path).filter(|known| known.sha256 == sha256) {
             known.stamp = stamp;
             return Ok(known.clone());
@@ -276,7 +278,27 @@ fn link(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host>> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_allowed;
+    use std::fs::File;
+    use std::process::Command;
+
+    use super::{Engine, is_allowed};
+    use crate::loaded::tiny;
+
+    #[test]
+    fn a_component_that_hangs_delays_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hangs = folder.path().join("hangs.wasm");
+        assert!(Command::new("mkfifo").arg(&hangs).status().expect("mkfifo").success());
+        let engine = Engine::new(1, None).expect("an engine");
+        std::thread::scope(|scope| {
+            let hanging = scope.spawn(|| engine.load(&hangs).map(drop));
+            // Opens once there is a reader, which waits for its content.
+            let writer = File::options().write(true).open(&hangs).expect("opened");
+            engine.load(&tiny::component()).expect("loaded");
+            drop(writer);
+            hanging.join().expect("no panic").expect_err("it is empty");
+        });
+    }
 
     #[test]
     fn only_http_io_and_clocks_of_wasi_0_2_may_be_imported() {

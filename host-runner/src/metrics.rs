@@ -53,7 +53,7 @@ pub struct Readings {
     pub credits_left: Option<u64>,
     /// The message of the last failure, and when it happened.
     pub last_error: Option<(String, u64)>,
-    /// When a delivery was last applied, in milliseconds since 1970; 0: never.
+    /// When a delivery last brought changes, in milliseconds since 1970; 0: never.
     pub last_delivery_ms: u64,
 }
 

@@ -61,7 +61,7 @@ pub struct Sandbox {
     meter: Arc<Meter>,
     cpu: Cpu,
     /// The host that it calls first of all.
-    origin: Option<Arc<Origin>>,
+    origin: Option<Origin>,
     instance: Arc<Slot>,
     /// Waits for the permit of the next read.
     reserving: JoinSet<Result<Permit>>,
@@ -156,7 +156,7 @@ impl Sandbox {
     ) -> Result<Self> {
         let linked = component.link()?;
         let (meter, is_saved) = (Arc::default(), sessions.is_saved());
-        let origin = client.policy().declared().first().map(|host| linked.permits.origin(&host.to_string()));
+        let origin = client.policy().declared().first().map(|host| Origin::from(host.to_string()));
         let instance = Slot::new(&linked.permits);
         let (reserving, reserved) = (JoinSet::new(), None);
         Ok(Self {
@@ -192,7 +192,7 @@ impl Sandbox {
                 let cpu = self.cpu.clone();
                 self.reserving.spawn(async move {
                     cpu.turn().await;
-                    permits.acquire(Class::Read, origin.as_deref()).await
+                    permits.acquire(Class::Read, origin.as_ref()).await
                 });
             }
             if let Some(permit) = self.reserving.join_next().await {
@@ -393,11 +393,11 @@ impl Sandbox {
         let permit = match self.reserved.take() {
             Some(permit) => permit,
             None if self.reserving.is_empty() => {
-                self.linked.permits.acquire(class, self.origin.as_deref()).await?
+                self.linked.permits.acquire(class, self.origin.as_ref()).await?
             }
             None => match self.reserving.join_next().await {
                 Some(permit) => permit.map_err(|error| Error::host(format!("sandbox: {error}")))??,
-                None => self.linked.permits.acquire(class, self.origin.as_deref()).await?,
+                None => self.linked.permits.acquire(class, self.origin.as_ref()).await?,
             },
         };
         let mut live = match self.instance.take() {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use self::connections::{Connections, Notify};
 use self::control::Control;
@@ -138,6 +138,8 @@ async fn follow(
     (tls, notify): (Option<Tls>, Notify<'_>),
 ) -> Option<Error> {
     let mut check = tokio::time::interval(CHECK_EVERY);
+    // Tasks, because files may hang.
+    let mut reloads = JoinSet::new();
     check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -150,9 +152,12 @@ async fn follow(
             }
             () = received(hangup) => {
                 connections.start_scan(Reload::Everything);
-                if let Some(tls) = tls.clone()
-                    && let Ok(Err(error)) = spawn_blocking(move || tls.reload()).await
-                {
+                if let Some(tls) = tls.clone() {
+                    reloads.spawn_blocking(move || tls.reload());
+                }
+            }
+            Some(reloaded) = reloads.join_next() => {
+                if let Ok(Err(error)) = reloaded {
                     notify(&format!("warning: {error}"));
                 }
             }

@@ -176,10 +176,10 @@ pub struct InboxPosition {
 /// How far the journal is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalState {
-    /// The last delivery that is in the sink.
+    /// The last delivery that is in the sink, or that brought nothing.
     pub position: InboxPosition,
-    /// When it was committed, RFC 3339.
-    pub updated_at: String,
+    /// When a delivery last brought changes, RFC 3339; none before the first that did.
+    pub applied_at: Option<String>,
 }
 
 /// The effect of a commit, in rows.

@@ -114,6 +114,7 @@ impl Poll {
             let table = readings.table(table);
             table.snapshot_complete = is_complete;
             table.polled_ms = now_ms();
+            table.failing = None;
             if batch.caught_up {
                 table.caught_up_ms = now_ms();
             }
@@ -152,6 +153,7 @@ impl Poll {
     /// A read or a commit failed: the table is read again later, or not any more.
     fn failed(&mut self, core: &mut Core<'_>, table: &str, error: Error) -> Result<(), Stopped> {
         let message = error.message.clone();
+        core.meters.count(|readings| readings.table(table).failed(&message, now_ms()));
         let attempt = self.schedule.failed(table);
         let error = error.about(format_args!("table `{table}`"));
         match core.decide("read", error, attempt, &self.budget) {

@@ -172,7 +172,7 @@ impl Responder<'_> {
         let is_subscribed = subscription.is_some();
         let mut items = self.connection.sandbox.check(subscription.map(|stored| stored.subscription)).await?;
         let progress = self.sink.progress().await?.unwrap_or_default();
-        let applied_at = progress.journal.map(|journal| journal.updated_at);
+        let applied_at = progress.journal.and_then(|journal| journal.applied_at);
         let journal = self.queue.summary(self.connection.store.name()).await?;
         items.extend(Webhooks { is_subscribed, applied_at, journal }.items());
         Ok(items)

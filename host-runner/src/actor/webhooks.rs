@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::inbox::Consumer;
 use crate::journal::{Position, Stored};
 use crate::policy::{self, Scope};
-use crate::sinks::{Commit, InboxPosition, Progress};
+use crate::sinks::{Commit, JournalState, Progress};
 
 /// Bytes of one call; a single delivery may pass it.
 const BYTES_MAX: usize = 4 << 20;
@@ -44,7 +44,7 @@ pub(super) struct Queue {
     missed: watch::Receiver<&'static str>,
     /// The journal is asked where to continue before the first delivery is taken.
     is_resumed: bool,
-    /// Whether any delivery was ever applied.
+    /// Whether any delivery ever brought changes.
     has_received: bool,
     /// Every delivery through this one is in the sink, a dead letter, or waits.
     through: u64,
@@ -94,11 +94,12 @@ impl Queue {
     }
 
     /// Continues at the position that the sink has stored; once.
-    pub(super) async fn resume(&mut self, stored: Option<InboxPosition>) -> Result<()> {
+    pub(super) async fn resume(&mut self, journal: Option<JournalState>) -> Result<()> {
         if self.is_resumed {
             return Ok(());
         }
-        self.has_received = stored.is_some();
+        self.has_received = journal.as_ref().is_some_and(|journal| journal.applied_at.is_some());
+        let stored = journal.map(|journal| journal.position);
         let consumer = Arc::clone(&self.consumer);
         let resumed = blocking(move || consumer.resume(stored.as_ref())).await?;
         let (connection, queued_again) = (&self.name, resumed.queued_again);
@@ -129,7 +130,7 @@ impl Queue {
             return Ok(());
         }
         self.known = Some(tables.into_iter().map(|state| state.table).collect());
-        self.resume(journal.map(|journal| journal.position)).await
+        self.resume(journal).await
     }
 
     /// The tables are discovered: deliveries for all of them are applied.
@@ -142,7 +143,7 @@ impl Queue {
         &self.consumer
     }
 
-    /// Whether any delivery was ever applied.
+    /// Whether any delivery ever brought changes.
     pub(super) fn has_received(&self) -> bool {
         self.has_received
     }
@@ -284,6 +285,8 @@ impl Queue {
         let position = Position { through, waiting };
         if !settled.is_empty() {
             let (by_table, deliveries) = (tally(&changes), applied.len() as u64);
+            // Rejected and ignored ones do not show that webhooks bring rows.
+            let brings_changes = !changes.is_empty();
             let (named, epoch) = (self.consumer.named(&position), core.connection.store.epoch());
             let commit = core.sink.run(move |sink| {
                 let progress = Progress::Journal(&named);
@@ -297,13 +300,15 @@ impl Queue {
             core.meters.count(|readings| {
                 readings.counters.deliveries_applied.add([], deliveries);
                 readings.counters.changes_stale.add([], counts.stale);
-                readings.last_delivery_ms = now_ms();
+                if brings_changes {
+                    readings.last_delivery_ms = now_ms();
+                }
                 ignored.iter().for_each(|event| readings.ignored(event));
                 for ((table, source), changes) in &by_table {
                     readings.changed(table, *source, *changes);
                 }
             });
-            self.has_received = true;
+            self.has_received |= brings_changes;
             self.settle().await;
             self.acknowledge(position);
         }

@@ -1,14 +1,17 @@
 //! The right to call a component now, and which idle instances are kept.
 //!
-//! A permit is held for one call. Reads never use all permits, so that deliveries and commands find one, and
-//! the connections of one origin never use all, so that a source that hangs delays its own connections only.
-//! An instance without a call is a cache entry: a new one replaces the one that is idle for longest.
+//! A permit is held for one call; [`shares`] divides the permits. An instance without a call is a cache
+//! entry: a new one replaces the one that is idle for longest.
 
-use std::collections::{HashMap, VecDeque};
+mod shares;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+pub(crate) use self::shares::Origin;
+use self::shares::{Place, Shares};
 use crate::error::{Error, Result};
 
 /// What a call is for.
@@ -26,10 +29,8 @@ pub(crate) struct Permits(Arc<Shared>);
 
 struct Shared {
     max: usize,
-    all: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    shares: Mutex<Shares<oneshot::Sender<()>>>,
     offline: Arc<Semaphore>,
-    origins: Mutex<HashMap<String, Weak<Origin>>>,
     instances: Mutex<Instances>,
     /// Held while an idle instance is dropped, so that it is not counted meanwhile.
     making_room: Mutex<()>,
@@ -48,16 +49,25 @@ pub(crate) trait Idle: Send + Sync {
     fn evict(&self);
 }
 
-/// The permits of the connections that call one host.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    all: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+/// The right to call a component once.
+pub(crate) struct Permit {
+    permits: Permits,
+    place: Place,
 }
 
-/// The right to call a component once.
-#[derive(Debug)]
-pub(crate) struct Permit(#[expect(dead_code, reason = "held, then dropped")] Vec<OwnedSemaphorePermit>);
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut shares = self.permits.shares();
+        shares.leave(&self.place);
+        grant(&mut shares);
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Permit").field("place", &self.place).finish_non_exhaustive()
+    }
+}
 
 /// The room of one instance, until it is dropped.
 pub(crate) struct Room(Permits);
@@ -74,52 +84,31 @@ impl Permits {
         let max = max.max(1);
         Self(Arc::new(Shared {
             max,
-            all: Arc::new(Semaphore::new(max)),
-            reads: Arc::new(Semaphore::new(three_quarters(max))),
+            shares: Mutex::new(Shares::new(max)),
             offline: Arc::new(Semaphore::new(offline)),
-            origins: Mutex::default(),
             instances: Mutex::default(),
             making_room: Mutex::default(),
         }))
     }
 
-    /// The permits of one host, shared by all connections that call it.
-    pub(crate) fn origin(&self, host: &str) -> Arc<Origin> {
-        let mut origins = self.0.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(origin) = origins.get(host).and_then(Weak::upgrade) {
-            return origin;
-        }
-        origins.retain(|_, origin| origin.strong_count() > 0);
-        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits));
-        let max = self.0.max;
-        let origin = Origin { all: semaphore(three_quarters(max)), reads: semaphore((max / 2).max(1)) };
-        let origin = Arc::new(origin);
-        origins.insert(host.to_owned(), Arc::downgrade(&origin));
-        origin
-    }
-
-    /// Waits for a permit. Each bound is waited for in turn, the narrowest first and the common one last:
-    /// no holder of the common one waits for a narrower one.
+    /// Waits for a permit for a call to an origin; without one it is bound by its class alone.
     pub(crate) async fn acquire(&self, class: Class, origin: Option<&Origin>) -> Result<Permit> {
-        let bounds = match class {
-            Class::Prompt => [None, None, origin.map(|origin| &origin.all), Some(&self.0.all)],
-            Class::Read => [
-                origin.map(|origin| &origin.reads),
-                Some(&self.0.reads),
-                origin.map(|origin| &origin.all),
-                Some(&self.0.all),
-            ],
+        let (grants, granted) = oneshot::channel();
+        let permit = {
+            let mut shares = self.shares();
+            let place = shares.enter(origin.cloned(), class, grants);
+            grant(&mut shares);
+            // Gives its place up when it is dropped, also while it waits.
+            Permit { permits: self.clone(), place }
         };
-        let mut held = Vec::with_capacity(bounds.len());
-        for bound in bounds.into_iter().flatten() {
-            held.push(acquire(bound).await?);
-        }
-        Ok(Permit(held))
+        granted.await.map_err(|error| Error::host(format!("sandbox: {error}")))?;
+        Ok(permit)
     }
 
     /// Waits for a permit for a call that reaches no host.
-    pub(crate) async fn acquire_offline(&self) -> Result<Permit> {
-        Ok(Permit(vec![acquire(&self.0.offline).await?]))
+    pub(crate) async fn acquire_offline(&self) -> Result<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.0.offline).acquire_owned().await;
+        permit.map_err(|error| Error::host(format!("sandbox: {error}")))
     }
 
     /// Makes room for another instance of a caller that holds a permit and no instance.
@@ -152,82 +141,61 @@ impl Permits {
         self.instances().idle.retain(|(other, _)| *other != id);
     }
 
+    fn shares(&self) -> MutexGuard<'_, Shares<oneshot::Sender<()>>> {
+        self.0.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn instances(&self) -> MutexGuard<'_, Instances> {
         self.0.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn acquire(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
-    let permit = Arc::clone(semaphore).acquire_owned().await;
-    permit.map_err(|error| Error::host(format!("sandbox: {error}")))
-}
-
-fn three_quarters(max: usize) -> usize {
-    (max - max / 4).max(1)
+/// Wakes the callers that have a permit now. One that left meanwhile gives it up.
+fn grant(shares: &mut Shares<oneshot::Sender<()>>) {
+    while let Some(granted) = shares.next() {
+        let _left = granted.send(());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use tokio::task::yield_now;
+    use super::{Class, Idle, Permits, Room};
 
-    use super::{Class, Idle, Origin, Permit, Permits, Room};
-
-    /// A permit, if there is one without waiting.
-    async fn now(permits: &Permits, class: Class, origin: Option<&Arc<Origin>>) -> Option<Permit> {
+    #[tokio::test]
+    async fn a_permit_goes_to_the_next_caller_and_not_to_one_that_left() {
+        let permits = Permits::new(1, 1);
+        let held = permits.acquire(Class::Prompt, None).await.expect("free");
+        let mut left = Box::pin(permits.acquire(Class::Read, None));
+        let mut next = Box::pin(permits.acquire(Class::Prompt, None));
         tokio::select! {
             biased;
-            permit = permits.acquire(class, origin.map(Arc::as_ref)) => Some(permit.expect("open")),
-            () = yield_now() => None,
+            _ = &mut left => panic!("there is one permit"),
+            _ = &mut next => panic!("there is one permit"),
+            () = tokio::task::yield_now() => {}
         }
-    }
-
-    /// As many permits as there are without waiting.
-    async fn most(permits: &Permits, class: Class, origin: Option<&Arc<Origin>>) -> Vec<Permit> {
-        let mut held = Vec::new();
-        while let Some(permit) = now(permits, class, origin).await {
-            held.push(permit);
+        drop(left);
+        drop(held);
+        drop(next.await.expect("given"));
+        let given = permits.acquire(Class::Read, None).await.expect("free");
+        // Given and not taken.
+        let mut waits = Box::pin(permits.acquire(Class::Read, None));
+        tokio::select! {
+            biased;
+            _ = &mut waits => panic!("there is one permit"),
+            () = tokio::task::yield_now() => {}
         }
-        held
-    }
-
-    #[tokio::test]
-    async fn a_delivery_finds_a_permit_however_many_reads_there_are() {
-        let permits = Permits::new(16, 1);
-        let reads = most(&permits, Class::Read, None).await;
-        assert_eq!(reads.len(), 12);
-        assert_eq!(most(&permits, Class::Prompt, None).await.len(), 4);
-        drop(reads);
-        assert_eq!(most(&permits, Class::Read, None).await.len(), 12);
-    }
-
-    #[tokio::test]
-    async fn the_connections_of_one_origin_leave_permits_to_others_and_to_their_own_deliveries() {
-        let permits = Permits::new(16, 1);
-        let (hangs, well) = (permits.origin("hangs:443"), permits.origin("well:443"));
-        assert!(Arc::ptr_eq(&hangs, &permits.origin("hangs:443")));
-        let reads = most(&permits, Class::Read, Some(&hangs)).await;
-        let deliveries = most(&permits, Class::Prompt, Some(&hangs)).await;
-        assert_eq!((reads.len(), deliveries.len()), (8, 4));
-        let others = most(&permits, Class::Read, Some(&well)).await;
-        assert_eq!(others.len(), 4, "{others:?}");
-    }
-
-    #[tokio::test]
-    async fn one_permit_is_enough_for_every_class() {
-        let permits = Permits::new(1, 1);
-        let origin = permits.origin("a:443");
-        for class in [Class::Read, Class::Prompt] {
-            assert_eq!(most(&permits, class, Some(&origin)).await.len(), 1, "{class:?}");
-        }
+        drop(given);
+        drop(waits);
+        permits.acquire(Class::Read, None).await.expect("free");
     }
 
     #[tokio::test]
     async fn calls_without_network_have_permits_of_their_own() {
-        let permits = Permits::new(2, 1);
-        let _all = most(&permits, Class::Prompt, None).await;
-        permits.acquire_offline().await.expect("free");
+        let permits = Permits::new(1, 1);
+        let _all = permits.acquire(Class::Prompt, None).await.expect("free");
+        let _free = permits.acquire_offline().await.expect("free");
     }
 
     #[derive(Default)]

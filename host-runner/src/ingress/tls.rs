@@ -3,7 +3,7 @@
 //! Does not know HTTP, except for the protocol names that are offered.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -32,18 +32,21 @@ pub struct TlsFiles {
 pub struct Tls {
     files: TlsFiles,
     acceptor: Arc<RwLock<TlsAcceptor>>,
+    /// Held while the files are read: what is read last stays in use.
+    reloading: Arc<Mutex<()>>,
 }
 
 impl Tls {
     /// Reads the files.
     pub fn open(files: TlsFiles) -> Result<Self> {
         let acceptor = Arc::new(RwLock::new(load(&files)?));
-        Ok(Self { files, acceptor })
+        Ok(Self { files, acceptor, reloading: Arc::default() })
     }
 
     /// Reads the files again and uses their content for new connections; after an error the previous
-    /// certificate stays in use.
+    /// certificate stays in use. Blocks.
     pub fn reload(&self) -> Result<()> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let acceptor = load(&self.files)?;
         *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
         Ok(())

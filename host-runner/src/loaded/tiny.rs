@@ -21,9 +21,14 @@ pub(crate) fn paths(folder: &Path) -> Paths {
 
 /// A connection with three rows in each table.
 pub(crate) fn connection(folder: &Path, name: &str) -> Connection {
+    connection_with(folder, name, "")
+}
+
+/// The same, with more lines of `[config]`.
+pub(crate) fn connection_with(folder: &Path, name: &str, config: &str) -> Connection {
     let file = folder.join(format!("{name}.toml"));
     let text = format!(
-        "name = \"{name}\"\ncomponent = {:?}\n[config]\nsecret = \"planted-secret\"\nrows = 3\n",
+        "name = \"{name}\"\ncomponent = {:?}\n[config]\nsecret = \"planted-secret\"\nrows = 3\n{config}\n",
         component()
     );
     std::fs::write(&file, text).expect("written");

@@ -66,9 +66,17 @@ pub struct TableStatus {
     pub polled_ms: u64,
     /// Whether a snapshot of it is complete.
     pub snapshot_complete: bool,
+    /// Since when its reads or commits fail, and the last message.
+    pub failing: Option<(u64, String)>,
 }
 
 impl TableStatus {
+    /// A read or a commit failed.
+    pub(crate) fn failed(&mut self, message: &str, now_ms: u64) {
+        let since_ms = self.failing.take().map_or(now_ms, |(since_ms, _)| since_ms);
+        self.failing = Some((since_ms, message.to_owned()));
+    }
+
     /// Time since polling last caught up; none if it never did.
     pub fn lag_ms(&self, now_ms: u64) -> Option<u64> {
         (self.caught_up_ms > 0).then(|| now_ms.saturating_sub(self.caught_up_ms))
@@ -88,6 +96,8 @@ pub struct ConnectionStatus {
     pub full: Full,
 }
 
+/// How long a table fails before it degrades health: most faults of a source pass within it.
+const FAILING_MIN_MS: u64 = 60_000;
 /// Reasons listed in health, at most: a person reads the first ones.
 const REASONS_MAX: usize = 50;
 
@@ -109,7 +119,7 @@ impl ConnectionStatus {
     }
 
     /// Why this connection degrades the server's health.
-    fn reasons(&self) -> Vec<String> {
+    fn reasons(&self, now_ms: u64) -> Vec<String> {
         let Status { state, reason, .. } = &self.readings.status;
         let mut reasons = Vec::new();
         if matches!(state, State::Waiting | State::Stopped) {
@@ -123,6 +133,12 @@ impl ConnectionStatus {
         };
         let waiting = self.readings.deliveries_waiting;
         add(waiting > 0, &format!("{waiting} of its deliveries failed and wait for another attempt"));
+        let failing = self.readings.tables.values().filter_map(|table| table.failing.as_ref());
+        let mut failing = failing.filter(|(since_ms, _)| now_ms.saturating_sub(*since_ms) >= FAILING_MIN_MS);
+        if let Some((_, message)) = failing.next() {
+            let tables = 1 + failing.count();
+            add(true, &format!("{tables} of its tables cannot be read or stored: {message}"));
+        }
         add(self.full.queue, "its queue is full: deliveries are rejected");
         add(self.full.dead_letters, "its dead letters are full");
         reasons
@@ -173,7 +189,7 @@ pub fn health(all: &[ConnectionStatus], server: &ServerStatus, now_ms: u64) -> V
     }
     let invalid = server.invalid.iter();
     reasons.extend(invalid.clone().map(|one| format!("file {} cannot be loaded", one.file)));
-    reasons.extend(all.iter().flat_map(ConnectionStatus::reasons).take(REASONS_MAX));
+    reasons.extend(all.iter().flat_map(|one| one.reasons(now_ms)).take(REASONS_MAX));
     json!({
         "status": if reasons.is_empty() { "ok" } else { "degraded" },
         "reasons": reasons,
@@ -250,7 +266,7 @@ mod tests {
 
     /// Status and reasons of a server with one connection.
     fn judged(one: &ConnectionStatus, server: &ServerStatus) -> (String, String) {
-        let health = health(std::slice::from_ref(one), server, 0);
+        let health = health(std::slice::from_ref(one), server, 100_000);
         (health["status"].as_str().expect("text").to_owned(), health["reasons"].to_string())
     }
 
@@ -271,12 +287,23 @@ mod tests {
             meters.enter(state, Some("lost"));
             status_of(&meters)
         };
+        let failing_since = |since_ms| {
+            let meters = Meters::default();
+            meters.count(|readings| {
+                readings.table("things").failed("503", since_ms);
+                readings.table("things").failed("locked", 99_999);
+                readings.table("pairs");
+            });
+            status_of(&meters)
+        };
+        assert_eq!(judged(&failing_since(40_001), &server).0, "ok", "it may pass");
         let invalid = vec![InvalidFile { file: "a.toml".to_owned(), error: "not TOML".to_owned() }];
         for (one, server, reason) in [
             (well.clone(), ServerStatus { invalid, ..server.clone() }, "a.toml cannot be loaded"),
             (well.clone(), ServerStatus { journal_fails: true, ..server.clone() }, "the journal fails"),
             (full(true, false), server.clone(), "its queue is full"),
             (full(false, true), server.clone(), "its dead letters are full"),
+            (failing_since(40_000), server.clone(), "1 of its tables cannot be read or stored: locked"),
             (waiting, server.clone(), "2 of its deliveries failed and wait"),
             (in_state(State::Waiting), server.clone(), "is waiting: lost"),
             (in_state(State::Stopped), server.clone(), "is stopped: lost"),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ use crate::webhook_url::UrlSecrets;
 /// Files that are loaded at a time: each waits for the disk, and for a component's check of its
 /// configuration.
 const LOADS_MAX: usize = 8;
+/// A load that takes longer, for example because its file hangs, leaves its turn to others.
+const LOAD_TURN: Duration = Duration::from_secs(10);
 /// Longest wait at the start until commands reach every connection; it takes milliseconds.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -316,8 +319,8 @@ impl Connections {
         let must_be_free = self.is_starting && self.named.contains(&file);
         self.loading.insert(file.clone());
         self.tasks.spawn(async move {
-            let _turn = loads.acquire_owned().await;
-            let loaded = loader.load_safely(&file, must_be_free).await;
+            let turn = loads.acquire_owned().await;
+            let loaded = in_turn(turn, loader.load_safely(&file, must_be_free)).await;
             Event::Loaded(file, Box::new(loaded))
         });
     }
@@ -492,5 +495,39 @@ impl Connections {
             error: invalid.error.message.clone(),
         });
         self.overview.set_invalid_files(invalid.collect());
+    }
+}
+
+/// Runs work that takes turns with others; its turn ends with it or after [`LOAD_TURN`].
+async fn in_turn<T>(turn: impl Send, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(LOAD_TURN) => drop(turn),
+    }
+    work.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Semaphore, oneshot};
+    use tokio::task::yield_now;
+
+    use super::in_turn;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_hangs_leaves_its_turn_to_others() {
+        let turns = Arc::new(Semaphore::new(1));
+        let (ends, ended) = oneshot::channel();
+        let turn = Arc::clone(&turns).acquire_owned().await.expect("open");
+        let hanging = tokio::spawn(in_turn(turn, ended));
+        yield_now().await;
+        assert_eq!(turns.available_permits(), 0);
+        let other = Arc::clone(&turns).acquire_owned().await.expect("open");
+        assert_eq!(in_turn(other, async { 7 }).await, 7);
+        ends.send(8).expect("it still runs");
+        assert_eq!(hanging.await.expect("no panic"), Ok(8));
     }
 }

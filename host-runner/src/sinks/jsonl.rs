@@ -215,7 +215,7 @@ impl Sink for Jsonl {
             return Err(fenced(commit.epoch, newest));
         }
         let (lines, counts) = self.lines(commit)?;
-        let mut record = Record::advance(&self.log.state, commit.progress);
+        let mut record = Record::advance(&self.log.state, commit);
         record.epoch = (commit.epoch > newest).then_some(commit.epoch);
         record.segments = self.append(&lines)?;
         self.log.commit(record)?;

@@ -304,7 +304,7 @@ impl Sink for Sqlite {
                 counts.deleted += deleted.map_err(wrong)?;
             }
         }
-        metadata::advance(&tx, commit.progress).map_err(wrong)?;
+        metadata::advance(&tx, commit).map_err(wrong)?;
         tx.commit().map_err(wrong)?;
         Ok(counts)
     }

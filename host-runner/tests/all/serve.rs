@@ -71,6 +71,33 @@ fn deliveries_become_rows_and_unusable_ones_dead_letters() {
 }
 
 #[test]
+fn rejected_and_ignored_deliveries_do_not_count_as_rows_that_arrived() {
+    let place = Place::new("rows = 3\nchanges = 2");
+    let read = "rows_read_total{connection=\"tiny\",table=\"things\"}";
+    // At the second time the sink has a position, and nothing new is read.
+    for (dead_letters, rows) in [(1.0, 5.0), (2.0, 0.0)] {
+        let server = Server::start(&place);
+        until_read(&server);
+        server.deliver(&place, &json!("nonsense"));
+        server.deliver(&place, &event("weather", "1", "update", later()));
+        eventually("both", || server.metric("events_ignored_total{") == Some(1.0));
+        eventually("no queue", || server.metric("delivery_queue_length") == Some(0.0));
+        assert_eq!(server.metric("dead_letters{"), Some(dead_letters));
+        eventually("the changes", || server.metric(read).unwrap_or_default() == rows);
+        place.expect(&["state", "reset", "--table", "things"], 0);
+        // A snapshot of three rows, then two changes, of which each changes a row.
+        eventually("polled changes", || server.metric(read) == Some(rows + 5.0));
+        assert_eq!(server.metric("rows_repaired_total{connection=\"tiny\"").unwrap_or_default(), 0.0);
+        assert_eq!(server.health()["connections"][0]["last_delivery_at"], json!(null));
+        let items = place.json(&["check"], 4)["items"].clone();
+        let is_deliveries = |item: &&Value| item["name"] == "webhook-deliveries";
+        let item = items.as_array().and_then(|items| items.iter().find(is_deliveries));
+        assert!(item.is_none_or(|item| item["message"] == "none applied yet"), "{items}");
+        server.stop();
+    }
+}
+
+#[test]
 fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped() {
     let place = Place::new("rows = 3\n[serve]\npoll_interval = \"1s\"");
     let server = Server::start(&place);

@@ -2,6 +2,7 @@
 
 use super::case::{Case, TABLE, change, on_every_sink, position, table, table_with};
 use crate::change::{Change, Generation};
+use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::Kind;
 use crate::sinks::{Commit, InboxPosition, Progress, SinkSettings, inspect, open, open_existing, reset};
 
@@ -83,8 +84,6 @@ fn the_journals_position_is_stored_with_rows_and_apart_from_tables() {
         assert_eq!(applied(case), Some(far.clone()));
         case.expect("a=1");
         assert_eq!(case.sink().table_states().expect("states"), []);
-        let updated_at = case.sink().journal_state().expect("a state").expect("a state").updated_at;
-        assert!(updated_at.ends_with('Z'), "{updated_at}");
         case.poll(&[]);
         assert_eq!(reset(case.sink(), &[]).expect("reset"), [TABLE]);
         assert_eq!(applied(case), Some(far.clone()), "a reset is about tables");
@@ -93,6 +92,24 @@ fn the_journals_position_is_stored_with_rows_and_apart_from_tables() {
         let commit = Commit { changes: &[bad], progress: Progress::Journal(&near), as_of_ms: 0, epoch: 0 };
         case.sink().commit(&commit).expect_err("stored");
         assert_eq!(applied(case), Some(far.clone()));
+    });
+}
+
+#[test]
+fn deliveries_count_as_applied_when_they_brought_changes() {
+    on_every_sink(|case| {
+        let applied_at = |case: &mut Case| {
+            case.sink().journal_state().expect("a state").and_then(|state| state.applied_at)
+        };
+        case.deliver(&[]);
+        assert_eq!(applied_at(case), None, "a rejected delivery");
+        case.deliver(&[change("a", Some(1), 10)]);
+        let applied = applied_at(case).expect("applied");
+        assert!(applied.ends_with('Z'), "{applied}");
+        while rfc3339_ms(now_ms()).as_ref() == Some(&applied) {}
+        case.deliver(&[]);
+        case.reopen();
+        assert_eq!(applied_at(case), Some(applied));
     });
 }
 

@@ -14,13 +14,13 @@ use super::{failed, shortened};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
 use crate::sinks::order::NewestSnapshot;
-use crate::sinks::{JournalState, Progress, SinkProgress, TableState};
+use crate::sinks::{Commit, JournalState, Progress, SinkProgress, TableState};
 
 pub(super) const LOG: &str = "_sync_commits.jsonl";
 /// The file of runners before this one.
 const FORMER: &str = "_sync_state.json";
 /// The version of the log and of the segments' lines.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// A log that is longer, and has doubled since it was one line, becomes one line again.
 const FOLD_BYTES: u64 = 1 << 20;
 
@@ -109,10 +109,10 @@ impl Record {
     }
 
     /// The members that a commit's progress changes in `state`.
-    pub(super) fn advance(state: &Record, progress: Progress<'_>) -> Self {
+    pub(super) fn advance(state: &Record, commit: &Commit<'_>) -> Self {
         let mut record = Self::default();
-        let updated_at = rfc3339_ms(now_ms()).unwrap_or_default();
-        match progress {
+        let now = rfc3339_ms(now_ms());
+        match commit.progress {
             Progress::Table { name, cursor, generation } => {
                 let before = state.tables.get(name).cloned().unwrap_or_default();
                 let mut newest = before.newest_snapshot();
@@ -127,12 +127,14 @@ impl Record {
                         generation_as_of_ms: newest.as_of,
                     },
                     complete: generation.map_or(before.complete, |generation| generation.complete),
-                    updated_at,
+                    updated_at: now.unwrap_or_default(),
                 };
                 record.tables.insert(name.to_owned(), table);
             }
             Progress::Journal(position) => {
-                record.journal = Some(JournalState { position: position.clone(), updated_at });
+                let before = state.journal.as_ref().and_then(|journal| journal.applied_at.clone());
+                let applied_at = if commit.changes.is_empty() { before } else { now };
+                record.journal = Some(JournalState { position: position.clone(), applied_at });
             }
         }
         record

@@ -345,7 +345,7 @@ fn a_folder_of_another_version_is_left_alone() {
     let log = folder.path().join(LOG);
     let text = std::fs::read_to_string(&log).expect("read");
     for (version, writer) in [(1, "an older"), (99, "a newer")] {
-        let other = text.replace("\"version\":4", &format!("\"version\":{version}"));
+        let other = text.replace("\"version\":5", &format!("\"version\":{version}"));
         assert_ne!(other, text);
         std::fs::write(&log, &other).expect("changed");
         let error = try_open(folder.path(), "acme").err().expect("opened another version");

@@ -10,13 +10,10 @@ use super::values::{escaped, unescaped};
 use crate::error::{Error, Result};
 use crate::sinks::columns::Layout;
 use crate::sinks::order::{NewestSnapshot, signed};
-use crate::sinks::{InboxPosition, JournalState, Progress, SinkProgress, TableState};
+use crate::sinks::{Commit, InboxPosition, JournalState, Progress, SinkProgress, TableState};
 
 /// The version of the tables below and of the columns that every table has.
-const VERSION: i32 = 1;
-/// A time as RFC 3339.
-const RFC3339: &str = "to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
-
+const VERSION: i32 = 2;
 /// Statements on the own tables of a schema.
 pub(super) struct Metadata {
     schema: String,
@@ -98,7 +95,7 @@ impl Metadata {
              generation bigint NOT NULL, generation_id bigint, generation_as_of bigint, \
              complete boolean NOT NULL, updated_at timestamptz NOT NULL);
              CREATE TABLE IF NOT EXISTS {journal} (id integer PRIMARY KEY CHECK (id = 1), \
-             journal text NOT NULL, applied_seq bigint NOT NULL, updated_at timestamptz NOT NULL)"
+             journal text NOT NULL, applied_seq bigint NOT NULL, applied_at timestamptz)"
         );
         Ok(session.client.batch_execute(&sql).await?)
     }
@@ -192,7 +189,8 @@ impl Metadata {
 
     pub(super) async fn progress(&self, session: &Session) -> Result<SinkProgress> {
         let sql = format!(
-            "SELECT \"table\", cursor, generation, complete, {RFC3339} FROM {} ORDER BY \"table\"",
+            "SELECT \"table\", cursor, generation, complete, {} FROM {} ORDER BY \"table\"",
+            rfc3339("updated_at"),
             self.state
         );
         let mut tables = Vec::new();
@@ -206,13 +204,13 @@ impl Metadata {
                 updated_at: row.try_get(4)?,
             });
         }
-        let sql = format!("SELECT journal, applied_seq, {RFC3339} FROM {}", self.journal);
+        let sql = format!("SELECT journal, applied_seq, {} FROM {}", rfc3339("applied_at"), self.journal);
         let journal = match session.client.query_typed_opt(&sql, &[]).await? {
             None => None,
             Some(row) => {
                 let journal: String = row.try_get(0)?;
                 let position = InboxPosition { journal: unescaped(&journal), through: unsigned(&row, 1)? };
-                Some(JournalState { position, updated_at: row.try_get(2)? })
+                Some(JournalState { position, applied_at: row.try_get(2)? })
             }
         };
         let epoch = self.owner(session, "").await?.map_or(0, |owner| owner.epoch);
@@ -240,10 +238,10 @@ impl Metadata {
     pub(super) async fn advance<'a>(
         &self,
         session: &'a Session,
-        progress: Progress<'a>,
+        commit: &Commit<'a>,
         newest: NewestSnapshot,
     ) -> Result<Sent<'a>> {
-        match progress {
+        match commit.progress {
             Progress::Table { name, cursor, generation } => {
                 let newest = generation.map_or(newest, |generation| newest.after(generation));
                 let complete = generation.map(|generation| generation.complete);
@@ -267,16 +265,18 @@ impl Metadata {
             }
             Progress::Journal(InboxPosition { journal, through }) => {
                 let sql = format!(
-                    "INSERT INTO {} VALUES (1, $1, $2, now()) ON CONFLICT (id) DO UPDATE SET \
-                     journal = EXCLUDED.journal, applied_seq = EXCLUDED.applied_seq, \
-                     updated_at = EXCLUDED.updated_at",
+                    "INSERT INTO {} AS j VALUES (1, $1, $2, CASE WHEN $3 THEN now() END) \
+                     ON CONFLICT (id) DO UPDATE SET journal = EXCLUDED.journal, \
+                     applied_seq = EXCLUDED.applied_seq, \
+                     applied_at = coalesce(EXCLUDED.applied_at, j.applied_at)",
                     self.journal
                 );
                 let statement = session.prepared(&sql).await?;
                 let (journal, through) = (escaped(journal).into_owned(), signed(*through));
-                Ok(Box::pin(
-                    async move { Ok(session.client.execute(&statement, &[&journal, &through]).await?) },
-                ))
+                let brings_changes = !commit.changes.is_empty();
+                Ok(Box::pin(async move {
+                    Ok(session.client.execute(&statement, &[&journal, &through, &brings_changes]).await?)
+                }))
             }
         }
     }
@@ -291,6 +291,11 @@ impl Metadata {
         let statement = session.prepared(&sql).await?;
         Ok(session.client.execute(&statement, &[&table]).await? > 0)
     }
+}
+
+/// A column of times as RFC 3339.
+fn rfc3339(column: &str) -> String {
+    format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
 }
 
 fn unsigned(row: &Row, column: usize) -> Result<u64> {

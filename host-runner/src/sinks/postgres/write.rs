@@ -93,7 +93,7 @@ pub(super) async fn commit(work: &Work<'_>, session: &Session, way: Way) -> Resu
         pipelined(std::mem::take(&mut statements)).await?;
         counts.deleted += missing(table, session, newest.after(generation), work.deletes).await?;
     }
-    statements.push(work.metadata.advance(session, work.commit.progress, newest).await?);
+    statements.push(work.metadata.advance(session, work.commit, newest).await?);
     statements.push(work.metadata.note_commit(session, work.commit.epoch, work.number).await?);
     statements.push(Box::pin(async {
         session.client.batch_execute("COMMIT").await?;

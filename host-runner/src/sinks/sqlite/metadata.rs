@@ -12,10 +12,10 @@ use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::{Error, Result};
 use crate::sinks::columns::Layout;
 use crate::sinks::order::{NewestSnapshot, signed};
-use crate::sinks::{InboxPosition, JournalState, Progress, SinkProgress, TableState};
+use crate::sinks::{Commit, InboxPosition, JournalState, Progress, SinkProgress, TableState};
 
 /// The version of the tables below and of the columns that every table has.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 const TABLES: &str = r#"
 CREATE TABLE IF NOT EXISTS _sync_owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS _sync_columns ("table" TEXT PRIMARY KEY, layout TEXT 
 CREATE TABLE IF NOT EXISTS _sync_state ("table" TEXT PRIMARY KEY, cursor TEXT, generation INTEGER NOT NULL,
     generation_id INTEGER, generation_as_of INTEGER, complete INTEGER NOT NULL, updated_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _sync_journal (id INTEGER PRIMARY KEY CHECK (id = 1), journal TEXT NOT NULL,
-    applied_seq INTEGER NOT NULL, updated_at TEXT NOT NULL);
+    applied_seq INTEGER NOT NULL, applied_at TEXT);
 CREATE TABLE IF NOT EXISTS _sync_tombstones ("table" TEXT NOT NULL, key TEXT NOT NULL, as_of INTEGER NOT NULL,
     PRIMARY KEY ("table", key)) WITHOUT ROWID;
 "#;
@@ -113,10 +113,10 @@ fn table_states(database: &Connection) -> rusqlite::Result<Vec<TableState>> {
 }
 
 fn journal_state(database: &Connection) -> rusqlite::Result<Option<JournalState>> {
-    let sql = "SELECT journal, applied_seq, updated_at FROM _sync_journal";
+    let sql = "SELECT journal, applied_seq, applied_at FROM _sync_journal";
     let state = database.query_row(sql, [], |row| {
         let position = InboxPosition { journal: row.get(0)?, through: unsigned(row, 1)? };
-        Ok(JournalState { position, updated_at: row.get(2)? })
+        Ok(JournalState { position, applied_at: row.get(2)? })
     });
     state.optional()
 }
@@ -147,8 +147,8 @@ pub(super) fn has_snapshot(database: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Stores a commit's progress.
-pub(super) fn advance(database: &Connection, progress: Progress<'_>) -> rusqlite::Result<()> {
-    match progress {
+pub(super) fn advance(database: &Connection, commit: &Commit<'_>) -> rusqlite::Result<()> {
+    match commit.progress {
         Progress::Table { name, cursor, generation } => {
             let mut newest = newest_snapshot(database, name)?;
             if let Some(generation) = generation {
@@ -165,8 +165,10 @@ pub(super) fn advance(database: &Connection, progress: Progress<'_>) -> rusqlite
             upsert.execute(params![name, cursor, generation, id, as_of, complete, now()]).map(drop)
         }
         Progress::Journal(InboxPosition { journal, through }) => {
-            let sql = "INSERT OR REPLACE INTO _sync_journal VALUES (1, ?1, ?2, ?3)";
-            database.prepare_cached(sql)?.execute(params![journal, signed(*through), now()]).map(drop)
+            let applied_at = (!commit.changes.is_empty()).then(now);
+            let sql = "INSERT INTO _sync_journal VALUES (1, ?1, ?2, ?3) ON CONFLICT DO UPDATE SET \
+                       journal = ?1, applied_seq = ?2, applied_at = coalesce(?3, applied_at)";
+            database.prepare_cached(sql)?.execute(params![journal, signed(*through), applied_at]).map(drop)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! TLS termination in `serve` with HTTP/1.1 and HTTP/2, and a certificate that is renewed while it runs.
 
+use std::fs::File;
+use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -143,5 +145,20 @@ async fn sighup_loads_a_renewed_certificate_and_keeps_the_old_one_if_the_new_one
     server.until_log_contains("warning: TLS: ");
     assert_eq!(deliver(http2(&server, &second).await, path, 1_002).await, 200);
     until_rows(&place, 6);
+    server.stop();
+}
+
+#[test]
+fn a_key_that_cannot_be_read_to_its_end_delays_no_stop() {
+    let place = Place::new("rows = 3");
+    certify(&place);
+    let server = start(&place);
+    until_rows(&place, 3);
+    let key = place.path("key.pem");
+    std::fs::remove_file(&key).expect("removed");
+    assert!(Command::new("mkfifo").arg(&key).status().expect("mkfifo").success());
+    server.signal("-HUP");
+    // Opens once there is a reader, which waits for its content.
+    let _hangs = File::options().write(true).open(&key).expect("opened");
     server.stop();
 }

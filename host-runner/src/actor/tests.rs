@@ -1,0 +1,82 @@
+//! Turns of an actor with the tiny connector.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Actor, ActorConfig, Mode, Stopped};
+use crate::inbox::Inbox;
+use crate::inbox::conformance::MemoryInbox;
+use crate::loaded::{LoadedConnection, SharedEngine, open_sink, tiny};
+use crate::metrics::Meters;
+use crate::state::ConnectionStore;
+use crate::stop::{self, Stopper};
+
+/// An actor's parts, with more lines of `[config]`.
+async fn config(folder: &Path, inbox: &MemoryInbox, config: &str) -> (ActorConfig, Stopper) {
+    let paths = tiny::paths(folder);
+    let component = SharedEngine::new(1).component(&tiny::component(), &paths).expect("compiled");
+    let connection = tiny::connection_with(folder, "acme", config);
+    let loaded = LoadedConnection::with(component, connection, &paths).await.expect("loaded");
+    let lock = ConnectionStore::open(&paths, "acme").expect("opened").lock().expect("free");
+    let sink = open_sink(&loaded.connection.sink, &lock).expect("opened");
+    let (stopper, stop) = stop::channel();
+    let (_, commands) = mpsc::channel(1);
+    let config = ActorConfig {
+        connection: loaded.open(lock).expect("opened"),
+        sink,
+        queue: Some(Arc::new(inbox.of("acme"))),
+        public_url: None,
+        commands,
+        meters: Meters::default(),
+        stop,
+    };
+    (config, stopper)
+}
+
+#[tokio::test]
+async fn a_missed_delivery_wakes_an_actor_once_while_no_tables_are_known() {
+    let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+    let sync = Mode::Sync { tables: Vec::new(), full_refresh: false };
+    let (works, _stopper) = config(folder.path(), &inbox, "").await;
+    assert!(matches!(Actor::new(works, sync, &mut ()).run().await, Stopped::Finished));
+    let fails = "fails_discover = true\nkind = \"unavailable\"";
+    let (fails, _stopper) = config(folder.path(), &inbox, fails).await;
+    let mut observer = ();
+    let mut actor = Actor::new(fails, Mode::Serve, &mut observer);
+    actor.turn().await.expect("retried");
+    assert!(actor.queue.as_ref().is_some_and(|queue| queue.is_resumed()), "the sink knows tables");
+    inbox.missed_deliveries().report("acme", "the journal is full");
+    // From here on time passes only while there is nothing to do.
+    tokio::time::pause();
+    let due = actor.discovery.due().expect("retried");
+    let mut turns = 0;
+    while Instant::now() < due {
+        actor.turn().await.expect("a turn");
+        turns += 1;
+        assert!(turns < 10, "it does not wait");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_fails_is_in_the_readings_until_it_is_read() {
+    let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+    let meters = Meters::default();
+    for (behavior, fails) in [("fail", true), ("rows", false)] {
+        let lines = format!("behavior = \"{behavior}\"\nkind = \"unavailable\"");
+        let (mut parts, _stopper) = config(folder.path(), &inbox, &lines).await;
+        parts.meters = meters.clone();
+        let mut observer = ();
+        let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
+        let failing = |table: &str| meters.read().tables.get(table).is_some_and(|one| one.failing.is_some());
+        let mut turns = 0;
+        while failing("things") != fails {
+            actor.turn().await.expect("a turn");
+            turns += 1;
+            assert!(turns < 20, "{behavior}: {:?}", meters.read());
+        }
+        assert!(!failing("pairs"));
+    }
+}
