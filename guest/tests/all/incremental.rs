@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use zoho_desk::change::Operation;
 use zoho_desk::connection::Connection;
-use zoho_desk::reader::Batch;
+use zoho_desk::reader::{Batch, Limits};
 
 use crate::desk::Desk;
 use crate::setup::{LIMITS, connect, read_all, read_round};
@@ -368,4 +368,38 @@ fn a_table_without_its_family_keeps_no_pages_and_finds_its_changes() {
         desk.advance_ms(60_000);
         assert_eq!(next(&mut connection, "ticket_conversations", &mut cursor), [r#"{"id":"t6"}"#]);
     }
+}
+
+#[test]
+fn rows_that_leave_a_search_that_is_shared_stop_no_table() {
+    let desk = Desk::with_tickets(300);
+    let mut connection = connect(&desk, json!({"tables": ["tickets", "ticket_conversations"]}));
+    let (_, tickets) = read_all(&mut connection, "tickets", LIMITS);
+    let (_, conversations) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| (1..=300).for_each(|id| state.modify_at(id, 10_000)));
+    // One page of the tickets; meanwhile some of its rows change again.
+    connection.read("tickets", Some(&tickets), Limits { max_changes: 50, ..LIMITS }).unwrap();
+    desk.advance_ms(60_000);
+    desk.set(|state| (1..=20).for_each(|id| state.modify(&id.to_string())));
+    let batches = read_changes(&mut connection, "ticket_conversations", conversations);
+    assert!(keys(&batches).len() >= 300, "{} keys", keys(&batches).len());
+}
+
+#[test]
+fn a_search_by_another_time_that_is_refused_for_no_stated_reason_stops_no_table() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.set(|state| {
+        state.refuse_response_time = true;
+        state.vague = true;
+    });
+    desk.advance_ms(60_000);
+    desk.set(|state| state.modify("5"));
+    desk.advance_ms(60_000);
+    let batches = read_changes(&mut connection, "ticket_conversations", cursor);
+    assert!(batches.last().unwrap().caught_up);
+    let warnings: Vec<&String> = batches.iter().flat_map(|batch| &batch.warnings).collect();
+    assert!(warnings.iter().any(|text| text.contains("customerResponseTimeRange")), "{warnings:?}");
 }
