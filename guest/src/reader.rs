@@ -90,7 +90,7 @@ pub(crate) fn read<T: Transport>(
     };
     let mut abandoned = None;
     if let Err(error) = phase::allow(api, &cursor.phase) {
-        match phase::abandon(&mut cursor.phase, &error, now_ms) {
+        match phase::abandon(api, table, &mut cursor.phase, &error) {
             Some(warning) => abandoned = Some(warning),
             None => return Err(error),
         }
@@ -113,7 +113,7 @@ pub(crate) fn read<T: Transport>(
             Ok(Progress::Done) => break Progress::Done,
             Ok(Progress::More) => {}
             Err(error) if out.has_moved => out.failure = Some(error),
-            Err(error) => match phase::abandon(&mut cursor.phase, &error, now_ms) {
+            Err(error) => match phase::abandon(api, table, &mut cursor.phase, &error) {
                 Some(warning) => {
                     out.warnings.push(warning);
                     break Progress::More;
