@@ -123,10 +123,6 @@ pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
 /// Zoho's day starts is not in its answers.
 pub const CREDITS_KNOWN_MS: u64 = 30 * 60 * 1000;
 
-/// The most credits that were left count as the day's for this long: an edition may be changed, and each day
-/// starts with all of them.
-pub const DAILY_CREDITS_LIFE_MS: u64 = 48 * 60 * 60 * 1000;
-
 /// Credits that one round of polls of all tables costs when little changes: ten searches and lists.
 pub const ROUND_CREDITS: u64 = 30;
 
