@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::children::{self, Write};
 use super::output::{Output, Progress};
-use super::wait;
+use super::{seen, wait};
 use crate::api::Api;
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
@@ -117,10 +117,15 @@ pub(super) fn scan<T: Transport>(
     Ok(end(search, search.since_ms.min(read_ms)))
 }
 
-/// Ends a scan: every record deleted before `since_ms` has been found.
+/// Ends a scan: every record deleted before `since_ms` has been found. Rows that neither the next search nor
+/// the next scan returns again are forgotten: only now, because this scan returned older ones than the next.
 fn end(search: &mut Search, since_ms: u64) -> Progress {
     search.scans_recycle_bin = false;
+    let is_scanned = since_ms > search.recycle_bin_since_ms;
     search.recycle_bin_since_ms = since_ms.max(search.recycle_bin_since_ms);
+    let known_ms = if is_scanned { search.since_ms.min(since_ms) } else { search.since_ms };
+    let overlap_ms = limits::SEARCH_OVERLAP_MS.max(limits::RECYCLE_BIN_OVERLAP_MS);
+    seen::evict(&mut search.seen, known_ms.saturating_sub(overlap_ms));
     Progress::Done
 }
 
@@ -186,11 +191,17 @@ fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry
     let mut rows = page_at(api, 0)?;
     // A full page without a new record is the end of a recycle bin that lists the newest first, and only
     // then.
-    let is_oldest_first = rows.len() as u64 == PAGE
+    let may_be_oldest_first = rows.len() as u64 == PAGE
         && rows.iter().all(|entry| entry.deleted_ms < horizon_ms)
         && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms <= last.deleted_ms);
-    if is_oldest_first {
-        page = first_new_page(api, horizon_ms)?;
+    let mut is_oldest_first = false;
+    if may_be_oldest_first {
+        let top_ms = rows.first().map_or(0, |first| first.deleted_ms);
+        let Some(first_new) = first_new_page(api, top_ms, horizon_ms)? else {
+            return Ok((Vec::new(), false));
+        };
+        is_oldest_first = true;
+        page = first_new;
         rows = page_at(api, page)?;
     }
     let mut found = Vec::new();
@@ -211,21 +222,29 @@ fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry
 }
 
 /// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a
-/// recycle bin that lists the oldest first.
-fn first_new_page<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<u64> {
-    let mut is_old = |page| -> Result<bool> {
-        Ok(page_at(api, page)?.first().is_some_and(|first| first.deleted_ms < horizon_ms))
-    };
+/// recycle bin that lists the oldest first. None where it lists the newest first after all: a page of records
+/// that were deleted together, at `top_ms`, shows no order.
+fn first_new_page<T: Transport>(api: &mut Api<T>, top_ms: u64, horizon_ms: u64) -> Result<Option<u64>> {
+    let mut first_ms =
+        |page| -> Result<Option<u64>> { Ok(page_at(api, page)?.first().map(|first| first.deleted_ms)) };
+    let is_old = |first_ms: Option<u64>| first_ms.is_some_and(|at_ms| at_ms < horizon_ms);
     let (mut old, mut new) = (0, 1);
     // 2^20 pages are fifty million records.
-    while new < 1 << 20 && is_old(new)? {
+    while new < 1 << 20 {
+        let first_ms = first_ms(new)?;
+        if first_ms.is_some_and(|at_ms| at_ms < top_ms) {
+            return Ok(None);
+        }
+        if !is_old(first_ms) {
+            break;
+        }
         (old, new) = (new, new * 2);
     }
     while new - old > 1 {
         let middle = old + (new - old) / 2;
-        if is_old(middle)? { old = middle } else { new = middle }
+        if is_old(first_ms(middle)?) { old = middle } else { new = middle }
     }
-    Ok(old)
+    Ok(Some(old))
 }
 
 /// One page; an entry that cannot be read is as old as can be.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::seen::{self, SeenRow};
+use super::seen::SeenRow;
 use super::{recycle_bin, repeating, shared_search, wait};
 use crate::api::{Answer, Api};
 use crate::cursor::{ChildPlace, Search, Window};
@@ -281,7 +281,6 @@ fn close<T: Transport>(
     }
     // The host's clock may be ahead of the source's: changes after the source's time were not read.
     search.since_ms = end_ms.min(source_now_ms.unwrap_or(end_ms)).max(search.since_ms);
-    seen::evict(&mut search.seen, search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
     search.unknown_since_ms = search.since_ms;
     search.scans_recycle_bin = true;
     out.has_moved = true;

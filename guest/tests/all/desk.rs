@@ -137,6 +137,11 @@ impl State {
         self.field_status.insert(module.to_owned(), (status, code));
     }
 
+    /// Tickets are deleted at one time.
+    pub(crate) fn delete_together(&mut self, ids: std::ops::Range<u32>) {
+        ids.for_each(|id| self.delete(&id.to_string()));
+    }
+
     /// The ticket changed some time ago.
     pub(crate) fn modify_at(&mut self, id: u32, ago_ms: u64) {
         self.modified.insert(id, self.now_ms - ago_ms);

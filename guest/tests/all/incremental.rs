@@ -403,3 +403,46 @@ fn a_search_by_another_time_that_is_refused_for_no_stated_reason_stops_no_table(
     let warnings: Vec<&String> = batches.iter().flat_map(|batch| &batch.warnings).collect();
     assert!(warnings.iter().any(|text| text.contains("customerResponseTimeRange")), "{warnings:?}");
 }
+
+#[test]
+fn records_that_were_deleted_together_long_ago_cost_no_search_of_the_recycle_bin() {
+    for newest_deleted_first in [true, false] {
+        let desk = Desk::with_tickets(9_000);
+        desk.set(|state| state.newest_deleted_first = newest_deleted_first);
+        let batches = if newest_deleted_first { [1..8_000, 8_000..8_060] } else { [1..61, 61..8_000] };
+        for ids in batches {
+            desk.set(|state| state.delete_together(ids));
+            desk.advance_ms(24 * 3_600_000);
+        }
+        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+        desk.advance_ms(3 * 3_600_000);
+        desk.set(|state| {
+            state.delete("8500");
+            state.asked.clear();
+        });
+        assert_eq!(next(&mut connection, "tickets", &mut cursor), [r#"{"id":"8500"}"#]);
+        desk.advance_ms(3 * 3_600_000);
+        desk.set(|state| state.asked.clear());
+        next(&mut connection, "tickets", &mut cursor);
+        let scans =
+            |state: &crate::desk::State| state.asked.iter().filter(|path| path.contains("Bin")).count();
+        let most = if newest_deleted_first { 4 } else { 20 };
+        desk.set(|state| assert!(scans(state) <= most, "{newest_deleted_first}: {} pages", scans(state)));
+    }
+}
+
+#[test]
+fn a_delete_is_found_once_by_polls_that_are_far_apart() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| state.delete("5"));
+    desk.advance_ms(60_000);
+    assert_eq!(next(&mut connection, "tickets", &mut cursor), [r#"{"id":"5"}"#]);
+    for _ in 0..3 {
+        desk.advance_ms(3_600_000);
+        assert!(next(&mut connection, "tickets", &mut cursor).is_empty());
+    }
+}
