@@ -116,6 +116,9 @@ pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
 /// Records of deliveries that are remembered, to compare with the changes that polling finds.
 pub const DELIVERED_MAX: usize = 10_000;
 
+/// How long a delivery is on its way as a rule: a change younger than this is not missing yet.
+pub const DELIVERY_DELAY_MS: u64 = 5 * 1000;
+
 /// How long a record of a delivery is remembered, and how long a missing one makes polling usual.
 pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
 

@@ -36,6 +36,8 @@ pub(crate) struct RecycleBin {
     entries: Vec<Entry>,
     /// There are more records than a scan reads.
     is_cut: bool,
+    /// Where the reading began, in a recycle bin that lists the oldest first.
+    page: u64,
 }
 
 /// One record in the recycle bin.
@@ -177,16 +179,27 @@ fn take<T: Transport>(
         None => {
             // The other tables of the round were scanned at other times.
             let since_ms = horizon_ms.saturating_sub(limits::RECYCLE_BIN_SHARED_HORIZON_MS);
-            let (entries, is_cut) = entries(api, since_ms)?;
-            RecycleBin { since_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut }
+            let page = api.recycle_bin.as_ref().map_or(0, |bin| bin.page);
+            let mut bin = RecycleBin {
+                since_ms,
+                read_at_ms: now_ms,
+                used_by: Vec::new(),
+                entries: Vec::new(),
+                is_cut: false,
+                page,
+            };
+            fill(api, &mut bin)?;
+            bin
         }
     };
     bin.used_by.push(table.name);
     Ok(bin)
 }
 
-/// Every record deleted since `horizon_ms`, and whether there may be more.
-fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry>, bool)> {
+/// Reads every record deleted since `bin.since_ms`.
+fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Result<()> {
+    let horizon_ms = bin.since_ms;
+    let before = std::mem::take(&mut bin.page);
     let mut page = 0;
     let mut rows = page_at(api, 0)?;
     // A full page without a new record is the end of a recycle bin that lists the newest first, and only
@@ -197,20 +210,18 @@ fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry
     let mut is_oldest_first = false;
     if may_be_oldest_first {
         let top_ms = rows.first().map_or(0, |first| first.deleted_ms);
-        let Some(first_new) = first_new_page(api, top_ms, horizon_ms)? else {
-            return Ok((Vec::new(), false));
-        };
+        let Some(first_new) = first_new_page(api, top_ms, horizon_ms, before)? else { return Ok(()) };
         is_oldest_first = true;
         page = first_new;
+        bin.page = page;
         rows = page_at(api, page)?;
     }
-    let mut found = Vec::new();
     for read in 1.. {
         let is_last = (rows.len() as u64) < PAGE;
-        let before = found.len();
-        found.extend(rows.into_iter().filter(|entry| entry.deleted_ms >= horizon_ms));
-        if is_last || (found.len() == before && !is_oldest_first) {
-            return Ok((found, false));
+        let before = bin.entries.len();
+        bin.entries.extend(rows.into_iter().filter(|entry| entry.deleted_ms >= horizon_ms));
+        if is_last || (bin.entries.len() == before && !is_oldest_first) {
+            return Ok(());
         }
         if read >= limits::RECYCLE_BIN_PAGES_MAX {
             break;
@@ -218,17 +229,26 @@ fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry
         page += 1;
         rows = page_at(api, page)?;
     }
-    Ok((found, true))
+    bin.is_cut = true;
+    Ok(())
 }
 
 /// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a
-/// recycle bin that lists the oldest first. None where it lists the newest first after all: a page of records
-/// that were deleted together, at `top_ms`, shows no order.
-fn first_new_page<T: Transport>(api: &mut Api<T>, top_ms: u64, horizon_ms: u64) -> Result<Option<u64>> {
+/// recycle bin that lists the oldest first; looked for from page `before` on, where it was the last time. None
+/// where it lists the newest first after all: a page of records that were deleted together, at `top_ms`, shows
+/// no order.
+fn first_new_page<T: Transport>(
+    api: &mut Api<T>,
+    top_ms: u64,
+    horizon_ms: u64,
+    before: u64,
+) -> Result<Option<u64>> {
     let mut first_ms =
         |page| -> Result<Option<u64>> { Ok(page_at(api, page)?.first().map(|first| first.deleted_ms)) };
     let is_old = |first_ms: Option<u64>| first_ms.is_some_and(|at_ms| at_ms < horizon_ms);
-    let (mut old, mut new) = (0, 1);
+    // Records that were purged meanwhile move the others to earlier pages.
+    let mut old = if before > 0 && is_old(first_ms(before)?) { before } else { 0 };
+    let mut new = old + 1;
     // 2^20 pages are fifty million records.
     while new < 1 << 20 {
         let first_ms = first_ms(new)?;
