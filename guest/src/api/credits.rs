@@ -43,8 +43,8 @@ impl Credits {
     }
 }
 
-/// The credits of a whole day: the most that were left in this span of a day or the one before, in which a day
-/// of Zoho began. Kept in the session.
+/// The credits of a whole day: the most that were left in this span of a day or the one before, in which a
+/// day of Zoho began. Kept in the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct DailyCredits {

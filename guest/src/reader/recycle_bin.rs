@@ -234,9 +234,9 @@ fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Result<()> {
 }
 
 /// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a
-/// recycle bin that lists the oldest first; looked for from page `before` on, where it was the last time. None
-/// where it lists the newest first after all: a page of records that were deleted together, at `top_ms`, shows
-/// no order.
+/// recycle bin that lists the oldest first; looked for from page `before` on, where it was the last time.
+/// None where it lists the newest first after all: a page of records that were deleted together, at `top_ms`,
+/// shows no order.
 fn first_new_page<T: Transport>(
     api: &mut Api<T>,
     top_ms: u64,

@@ -3,7 +3,8 @@
 //!
 //! Each table reads its own window, with its own cursor. A table that opens a window takes the range of a
 //! recent one that covers its own; its requests are then the same, and their answers are here. A page that is
-//! not here is asked for. Once rows moved, the pages are of another time than those that follow, and are dropped.
+//! not here is asked for. Once rows moved, the pages are of another time than those that follow, and are
+//! dropped.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -2,7 +2,8 @@
 //! times as much as one of a search window.
 //!
 //! The search index lags, so the windows end a day before the snapshot; newer rows come from the list. The
-//! source's count of each window, or else one page of the list at the end, shows whether the index has all rows.
+//! source's count of each window, or else one page of the list at the end, shows whether the index has all
+//! rows.
 
 use super::count;
 use super::details::{self, Listed};
@@ -190,7 +191,8 @@ fn compare<T: Transport>(
         |row: &str| !is_oldest_first || row::time(row, CREATED.member).is_none_or(|at| at < end_ms);
     if answer.rows()?.first().is_some_and(|row| is_missing(row.get())) {
         out.skip(format!(
-            "`{}`: the search lacks rows of the list: {found} were found, and there are more; they are skipped",
+            "`{}`: the search lacks rows of the list: {found} were found, and there are more, which are \
+             skipped",
             table.name
         ));
         snapshot.incomplete = true;
