@@ -89,6 +89,12 @@ pub(crate) enum Rest {
         end_ms: u64,
         /// The place where the list was left.
         list: Offset,
+        /// Rows of the list and of the windows so far.
+        #[serde(default)]
+        rows: u64,
+        /// The source did not count one of the windows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        uncounted: bool,
     },
     /// The list again, newest first, until rows were created before a time.
     Newest { since_ms: u64 },

@@ -39,12 +39,14 @@ impl Delivered {
         }
     }
 
-    /// Compares the changes that a poll found with those that were delivered.
+    /// Compares the changes that a poll found with those that were delivered. One of just now may still be on
+    /// its way.
     pub(crate) fn compare(&mut self, changes: &[Change], now_ms: u64) {
         let is_missing = |change: &Change| {
             let delivered_ms = self.records.get(&(change.table, change.key.clone()));
             let changed_ms = change.source_updated_at_ms.unwrap_or_default();
-            delivered_ms.is_none_or(|at_ms| at_ms.saturating_add(limits::EVENT_SKEW_MS) < changed_ms)
+            changed_ms.saturating_add(limits::DELIVERY_DELAY_MS) < now_ms
+                && delivered_ms.is_none_or(|at_ms| at_ms.saturating_add(limits::EVENT_SKEW_MS) < changed_ms)
         };
         if self.last_ms.is_some() && changes.iter().any(is_missing) {
             self.missing_ms = Some(now_ms);
@@ -95,6 +97,17 @@ mod tests {
             assert!(!delivered.is_whole(now_ms + 6 * MINUTE_MS));
             assert!(delivered.is_whole(now_ms + 66 * MINUTE_MS));
         }
+    }
+
+    #[test]
+    fn a_change_of_just_now_may_still_be_delivered() {
+        let now_ms = 100 * MINUTE_MS;
+        let mut delivered = Delivered::default();
+        delivered.note(&[], true, now_ms);
+        delivered.compare(&[change("2", now_ms)], now_ms + 2_000);
+        assert!(delivered.is_whole(now_ms + 2_000));
+        delivered.compare(&[change("2", now_ms)], now_ms + MINUTE_MS);
+        assert!(!delivered.is_whole(now_ms + MINUTE_MS));
     }
 
     #[test]

@@ -116,16 +116,15 @@ pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
 /// Records of deliveries that are remembered, to compare with the changes that polling finds.
 pub const DELIVERED_MAX: usize = 10_000;
 
+/// How long a delivery is on its way as a rule: a change younger than this is not missing yet.
+pub const DELIVERY_DELAY_MS: u64 = 5 * 1000;
+
 /// How long a record of a delivery is remembered, and how long a missing one makes polling usual.
 pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
 
 /// How long the number of credits left is used, and how long a table waits for new ones: the time at which
 /// Zoho's day starts is not in its answers.
 pub const CREDITS_KNOWN_MS: u64 = 30 * 60 * 1000;
-
-/// The most credits that were left count as the day's for this long: an edition may be changed, and each day
-/// starts with all of them.
-pub const DAILY_CREDITS_LIFE_MS: u64 = 48 * 60 * 60 * 1000;
 
 /// Credits that one round of polls of all tables costs when little changes: ten searches and lists.
 pub const ROUND_CREDITS: u64 = 30;

@@ -94,7 +94,7 @@ pub(crate) fn read<T: Transport>(
     };
     let mut abandoned = None;
     if let Err(error) = phase::allow(api, &cursor.phase) {
-        match phase::abandon(&mut cursor.phase, &error, now_ms) {
+        match phase::abandon(api, table, &mut cursor.phase, &error) {
             Some(warning) => abandoned = Some(warning),
             None => return Err(error),
         }
@@ -123,7 +123,7 @@ pub(crate) fn read<T: Transport>(
                 let cursor = cursor.to_json();
                 return Ok(Batch { cursor, caught_up: true, wait_ms, warnings, ..Batch::default() });
             }
-            Err(error) => match phase::abandon(&mut cursor.phase, &error, now_ms) {
+            Err(error) => match phase::abandon(api, table, &mut cursor.phase, &error) {
                 Some(warning) => {
                     out.warnings.push(warning);
                     break Progress::More;

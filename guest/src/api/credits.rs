@@ -43,12 +43,17 @@ impl Credits {
     }
 }
 
-/// The credits of a whole day: the most that were ever left. Kept in the session.
+/// The credits of a whole day: the most that were left in this span of a day or the one before, in which a
+/// day of Zoho began. Kept in the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct DailyCredits {
+    /// The most in the current span.
     credits: u64,
-    /// When so many were left, Unix milliseconds.
+    /// When the span began, Unix milliseconds.
     seen_at_ms: u64,
+    /// The most in the span before.
+    before: u64,
 }
 
 impl DailyCredits {
@@ -57,15 +62,17 @@ impl DailyCredits {
     }
 
     pub(super) fn credits(self) -> u64 {
-        self.credits
+        self.credits.max(self.before)
     }
 
     /// Notes that so many are left.
     pub(super) fn note(&mut self, left: u64, now_ms: u64) {
         let age_ms = now_ms.abs_diff(self.seen_at_ms);
-        let is_seen_again = left == self.credits && age_ms >= limits::DAILY_CREDITS_LIFE_MS / 2;
-        if left > self.credits || is_seen_again || age_ms >= limits::DAILY_CREDITS_LIFE_MS {
-            *self = Self { credits: left, seen_at_ms: now_ms };
+        if age_ms < limits::DAY_MS {
+            self.credits = self.credits.max(left);
+        } else {
+            let before = if age_ms < 2 * limits::DAY_MS { self.credits } else { 0 };
+            *self = Self { credits: left, seen_at_ms: now_ms, before };
         }
     }
 }
@@ -90,12 +97,22 @@ mod tests {
     }
 
     #[test]
-    fn the_days_credits_are_the_most_that_were_left_in_two_days() {
+    fn the_days_credits_are_the_most_that_were_left_since_the_day_before() {
         const HOUR_MS: u64 = 3_600_000;
         let mut daily = DailyCredits::default();
-        for (hour, left, credits) in
-            [(1, 4_000, 4_000), (2, 3_000, 4_000), (20, 4_990, 4_990), (40, 10, 4_990), (69, 700, 700)]
-        {
+        for (hour, left, credits) in [
+            (1, 4_000, 4_000),
+            (2, 3_000, 4_000),
+            (20, 4_990, 4_990),
+            // A day begins at hour 26, and the span at hour 25.
+            (25, 300, 4_990),
+            (26, 4_980, 4_990),
+            (49, 200, 4_980),
+            (50, 4_970, 4_980),
+            (73, 100, 4_970),
+            // Nothing was read for days.
+            (173, 700, 700),
+        ] {
             daily.note(left, hour * HOUR_MS);
             assert_eq!(daily.credits(), credits, "hour {hour}");
         }

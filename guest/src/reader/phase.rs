@@ -88,14 +88,22 @@ pub(super) fn allow<T: Transport>(api: &Api<T>, phase: &Phase) -> Result<()> {
 
 /// Ends a verification that fails: incremental reading continues, and the next attempt is a day later. The
 /// warning; none for another phase, or while the failure may pass.
-pub(super) fn abandon(phase: &mut Phase, error: &Error, now_ms: u64) -> Option<String> {
+pub(super) fn abandon<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    phase: &mut Phase,
+    error: &Error,
+) -> Option<String> {
     let Phase::Snapshot(snapshot) = phase else { return None };
+    let now_ms = api.transport().now_ms();
     let is_new = now_ms.abs_diff(snapshot.started_at_ms) < limits::VERIFICATION_RETRY_MS;
     if error.kind == Kind::Unavailable && is_new {
         return None;
     }
     let search = *snapshot.resumes.take()?;
-    *phase = Phase::Search(Search { verified_ms: search.verified_ms + limits::DAY_MS, ..search });
+    let every_ms = every_ms(api, table).unwrap_or(limits::DAY_MS);
+    let verified_ms = (now_ms + limits::DAY_MS).saturating_sub(every_ms);
+    *phase = Phase::Search(Search { verified_ms, ..search });
     Some(format!(
         "the verification is tried again from {} on: {error}",
         time::format(now_ms + limits::DAY_MS)

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::children::{self, Write};
 use super::output::{Output, Progress};
-use super::wait;
+use super::{seen, wait};
 use crate::api::Api;
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
@@ -36,6 +36,8 @@ pub(crate) struct RecycleBin {
     entries: Vec<Entry>,
     /// There are more records than a scan reads.
     is_cut: bool,
+    /// Where the reading began, in a recycle bin that lists the oldest first.
+    page: u64,
 }
 
 /// One record in the recycle bin.
@@ -117,10 +119,15 @@ pub(super) fn scan<T: Transport>(
     Ok(end(search, search.since_ms.min(read_ms)))
 }
 
-/// Ends a scan: every record deleted before `since_ms` has been found.
+/// Ends a scan: every record deleted before `since_ms` has been found. Rows that neither the next search nor
+/// the next scan returns again are forgotten: only now, because this scan returned older ones than the next.
 fn end(search: &mut Search, since_ms: u64) -> Progress {
     search.scans_recycle_bin = false;
+    let is_scanned = since_ms > search.recycle_bin_since_ms;
     search.recycle_bin_since_ms = since_ms.max(search.recycle_bin_since_ms);
+    let known_ms = if is_scanned { search.since_ms.min(since_ms) } else { search.since_ms };
+    let overlap_ms = limits::SEARCH_OVERLAP_MS.max(limits::RECYCLE_BIN_OVERLAP_MS);
+    seen::evict(&mut search.seen, known_ms.saturating_sub(overlap_ms));
     Progress::Done
 }
 
@@ -172,34 +179,49 @@ fn take<T: Transport>(
         None => {
             // The other tables of the round were scanned at other times.
             let since_ms = horizon_ms.saturating_sub(limits::RECYCLE_BIN_SHARED_HORIZON_MS);
-            let (entries, is_cut) = entries(api, since_ms)?;
-            RecycleBin { since_ms, read_at_ms: now_ms, used_by: Vec::new(), entries, is_cut }
+            let page = api.recycle_bin.as_ref().map_or(0, |bin| bin.page);
+            let mut bin = RecycleBin {
+                since_ms,
+                read_at_ms: now_ms,
+                used_by: Vec::new(),
+                entries: Vec::new(),
+                is_cut: false,
+                page,
+            };
+            fill(api, &mut bin)?;
+            bin
         }
     };
     bin.used_by.push(table.name);
     Ok(bin)
 }
 
-/// Every record deleted since `horizon_ms`, and whether there may be more.
-fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry>, bool)> {
+/// Reads every record deleted since `bin.since_ms`.
+fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Result<()> {
+    let horizon_ms = bin.since_ms;
+    let before = std::mem::take(&mut bin.page);
     let mut page = 0;
     let mut rows = page_at(api, 0)?;
     // A full page without a new record is the end of a recycle bin that lists the newest first, and only
     // then.
-    let is_oldest_first = rows.len() as u64 == PAGE
+    let may_be_oldest_first = rows.len() as u64 == PAGE
         && rows.iter().all(|entry| entry.deleted_ms < horizon_ms)
         && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms <= last.deleted_ms);
-    if is_oldest_first {
-        page = first_new_page(api, horizon_ms)?;
+    let mut is_oldest_first = false;
+    if may_be_oldest_first {
+        let top_ms = rows.first().map_or(0, |first| first.deleted_ms);
+        let Some(first_new) = first_new_page(api, top_ms, horizon_ms, before)? else { return Ok(()) };
+        is_oldest_first = true;
+        page = first_new;
+        bin.page = page;
         rows = page_at(api, page)?;
     }
-    let mut found = Vec::new();
     for read in 1.. {
         let is_last = (rows.len() as u64) < PAGE;
-        let before = found.len();
-        found.extend(rows.into_iter().filter(|entry| entry.deleted_ms >= horizon_ms));
-        if is_last || (found.len() == before && !is_oldest_first) {
-            return Ok((found, false));
+        let before = bin.entries.len();
+        bin.entries.extend(rows.into_iter().filter(|entry| entry.deleted_ms >= horizon_ms));
+        if is_last || (bin.entries.len() == before && !is_oldest_first) {
+            return Ok(());
         }
         if read >= limits::RECYCLE_BIN_PAGES_MAX {
             break;
@@ -207,25 +229,42 @@ fn entries<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<(Vec<Entry
         page += 1;
         rows = page_at(api, page)?;
     }
-    Ok((found, true))
+    bin.is_cut = true;
+    Ok(())
 }
 
 /// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a
-/// recycle bin that lists the oldest first.
-fn first_new_page<T: Transport>(api: &mut Api<T>, horizon_ms: u64) -> Result<u64> {
-    let mut is_old = |page| -> Result<bool> {
-        Ok(page_at(api, page)?.first().is_some_and(|first| first.deleted_ms < horizon_ms))
-    };
-    let (mut old, mut new) = (0, 1);
+/// recycle bin that lists the oldest first; looked for from page `before` on, where it was the last time.
+/// None where it lists the newest first after all: a page of records that were deleted together, at `top_ms`,
+/// shows no order.
+fn first_new_page<T: Transport>(
+    api: &mut Api<T>,
+    top_ms: u64,
+    horizon_ms: u64,
+    before: u64,
+) -> Result<Option<u64>> {
+    let mut first_ms =
+        |page| -> Result<Option<u64>> { Ok(page_at(api, page)?.first().map(|first| first.deleted_ms)) };
+    let is_old = |first_ms: Option<u64>| first_ms.is_some_and(|at_ms| at_ms < horizon_ms);
+    // Records that were purged meanwhile move the others to earlier pages.
+    let mut old = if before > 0 && is_old(first_ms(before)?) { before } else { 0 };
+    let mut new = old + 1;
     // 2^20 pages are fifty million records.
-    while new < 1 << 20 && is_old(new)? {
+    while new < 1 << 20 {
+        let first_ms = first_ms(new)?;
+        if first_ms.is_some_and(|at_ms| at_ms < top_ms) {
+            return Ok(None);
+        }
+        if !is_old(first_ms) {
+            break;
+        }
         (old, new) = (new, new * 2);
     }
     while new - old > 1 {
         let middle = old + (new - old) / 2;
-        if is_old(middle)? { old = middle } else { new = middle }
+        if is_old(first_ms(middle)?) { old = middle } else { new = middle }
     }
-    Ok(old)
+    Ok(Some(old))
 }
 
 /// One page; an entry that cannot be read is as old as can be.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::seen::{self, SeenRow};
+use super::seen::SeenRow;
 use super::{recycle_bin, repeating, shared_search, wait};
 use crate::api::{Answer, Api};
 use crate::cursor::{ChildPlace, Search, Window};
@@ -87,8 +87,13 @@ pub(super) fn step<T: Transport>(
     let answer = match shared_search::get(api, table, &window_path(path, field, window)) {
         Ok(answer) => answer,
         // Every search takes modified times; portals differ in which other fields it takes.
-        Err(error) if index > 0 && refuses(&error, field) => {
-            api.remember_unsupported(table.name, field.range);
+        Err(error) if index > 0 && matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound) => {
+            if refuses(&error, field) {
+                api.remember_unsupported(table.name, field.range);
+            } else {
+                out.warnings
+                    .push(format!("`{}`: not searched by `{}` this time: {error}", table.name, field.range));
+            }
             out.has_moved = true;
             window.to_ms = window.end_ms;
             return Ok(close(api, table, cursor_fields, search, out));
@@ -119,7 +124,11 @@ pub(super) fn step<T: Transport>(
         foreign: Foreign { known: &mut search.foreign, unknown_since_ms: search.unknown_since_ms },
     };
     match read_page(api, table, field, &answer, window, &mut processed, out)? {
-        PageOutcome::NewRows(_) | PageOutcome::AskAgain => Ok(Progress::More),
+        PageOutcome::NewRows(_) => Ok(Progress::More),
+        PageOutcome::AskAgain => {
+            shared_search::forget(api);
+            Ok(Progress::More)
+        }
         PageOutcome::End => Ok(close(api, table, cursor_fields, search, out)),
         PageOutcome::Repeating => Err(repeating(path)),
     }
@@ -272,7 +281,6 @@ fn close<T: Transport>(
     }
     // The host's clock may be ahead of the source's: changes after the source's time were not read.
     search.since_ms = end_ms.min(source_now_ms.unwrap_or(end_ms)).max(search.since_ms);
-    seen::evict(&mut search.seen, search.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
     search.unknown_since_ms = search.since_ms;
     search.scans_recycle_bin = true;
     out.has_moved = true;

@@ -3,7 +3,8 @@
 //!
 //! Each table reads its own window, with its own cursor. A table that opens a window takes the range of a
 //! recent one that covers its own; its requests are then the same, and their answers are here. A page that is
-//! not here is asked for.
+//! not here is asked for. Once rows moved, the pages are of another time than those that follow, and are
+//! dropped.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -84,6 +85,14 @@ pub(super) fn get<T: Transport>(api: &mut Api<T>, table: &'static Table, path: &
         shared.pages.insert(path.to_owned(), (table.name, Rc::clone(&answer)));
     }
     Ok(answer)
+}
+
+/// Drops the pages: rows moved since they were read.
+pub(super) fn forget<T: Transport>(api: &mut Api<T>) {
+    if let Some(shared) = &mut api.shared_search {
+        shared.pages.clear();
+        shared.bytes = 0;
+    }
 }
 
 /// True when another configured table is searched at the same path.

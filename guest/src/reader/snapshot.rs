@@ -158,7 +158,8 @@ fn read_newest<T: Transport>(
 ) -> Result<Progress> {
     let from = snapshot.offset.from;
     let answer = api.get(&ordered_path(api, table, from, None, &[], Sort::NewestFirst))?;
-    let oldest_ms = answer.rows()?.last().and_then(|row| row::time(row.get(), CREATED.member));
+    let last = answer.rows_with_meta()?.pop();
+    let oldest_ms = last.as_ref().and_then(|(_, row)| row::time(row, CREATED.member));
     let projection = match projected_fields(api, table).filter(|_| !out.verifies) {
         Some(fields) => {
             Some(api.get(&ordered_path(api, table, from, Some(&fields), &[], Sort::NewestFirst))?)
@@ -167,8 +168,10 @@ fn read_newest<T: Transport>(
     };
     let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
     let progress = read_page(api, table, snapshot, &page, out)?;
-    // A page that was read in part, or whose children are still to be read, is not the last step.
-    let is_read = snapshot.written.is_empty() && out.failure.is_none();
+    // A page that was read in part, or not at all because rows moved, or whose children are still to be read,
+    // is not the last step.
+    let is_accepted = last.is_some_and(|(meta, _)| snapshot.offset.last_ids.last() == Some(&meta.id));
+    let is_read = is_accepted && snapshot.written.is_empty() && out.failure.is_none();
     if is_read && oldest_ms.is_some_and(|at_ms| at_ms < since_ms) {
         if snapshot.parents.is_empty() {
             return Ok(Progress::Done);
@@ -298,7 +301,7 @@ pub(super) fn verify_length<T: Transport>(
     let path = match (table.count, table.incremental) {
         (Some(path), Incremental::Search { .. }) => Path::new(path),
         (Some(path), _) if listed == 0 => Path::new(path),
-        (None, Incremental::Search { path, .. }) if listed == 0 => {
+        (None, Incremental::Search { path, .. }) if listed == 0 || table.children.is_none() => {
             Path::new(path).with("from", 0).with("limit", 1)
         }
         _ => return Ok(()),
@@ -340,7 +343,7 @@ pub(super) fn verify_length<T: Transport>(
 }
 
 /// Rows by which a list may be shorter than the count.
-fn may_lack(counted: u64) -> u64 {
+pub(super) fn may_lack(counted: u64) -> u64 {
     (counted * limits::LIST_SHORT_PERCENT / 100).max(limits::LIST_SHORT_ROWS)
 }
 
@@ -365,7 +368,12 @@ fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &Snaps
 }
 
 /// The path of one page; with `fields`, of its projection to those fields.
-fn list_path<T: Transport>(api: &Api<T>, table: &Table, from: u64, fields: Option<&str>) -> String {
+pub(super) fn list_path<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    from: u64,
+    fields: Option<&str>,
+) -> String {
     path_without(api, table, from, fields, &[])
 }
 

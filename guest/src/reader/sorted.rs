@@ -3,7 +3,7 @@
 
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::{recycle_bin, repeating, seen, snapshot};
+use super::{recycle_bin, repeating, snapshot};
 use crate::api::Api;
 use crate::cursor::{Search, Window};
 use crate::error::{Kind, Result};
@@ -103,7 +103,6 @@ fn close<T: Transport>(api: &Api<T>, search: &mut Search, out: &mut Output) -> P
     let host_ms = api.transport().now_ms();
     let read_ms = search.window.take().and_then(|window| window.source_now_ms);
     search.since_ms = read_ms.unwrap_or(api.to_source_clock(host_ms)).max(search.since_ms);
-    seen::evict(&mut search.seen, search.since_ms.saturating_sub(limits::RECYCLE_BIN_OVERLAP_MS));
     search.scans_recycle_bin = true;
     out.has_moved = true;
     Progress::More

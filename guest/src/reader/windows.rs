@@ -2,7 +2,8 @@
 //! times as much as one of a search window.
 //!
 //! The search index lags, so the windows end a day before the snapshot; newer rows come from the list. The
-//! source's count of a window, where it has one, shows whether the index has all rows.
+//! source's count of each window, or else one page of the list at the end, shows whether the index has all
+//! rows.
 
 use super::count;
 use super::details::{self, Listed};
@@ -14,6 +15,7 @@ use crate::cursor::{Rest, Snapshot};
 use crate::error::{Kind, Result};
 use crate::limits;
 use crate::paging::Offset;
+use crate::row;
 use crate::table::{CREATED, Incremental, Table};
 use crate::tables;
 use crate::time;
@@ -34,12 +36,19 @@ pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapsho
     }
     let created_ms = snapshot.last_created_ms?;
     let started_ms = snapshot.source_started_at_ms?;
-    let list = snapshot.offset.clone();
+    let (list, rows) = (snapshot.offset.clone(), snapshot.offset.from);
     let (from_ms, end_ms) = match snapshot::order(api, table) {
         Sort::OldestFirst => (created_ms, started_ms.saturating_sub(limits::SEARCH_SETTLED_MS)),
         Sort::NewestFirst => (0, created_ms),
     };
-    (from_ms < end_ms).then_some(Rest::Windows { from_ms, to_ms: end_ms, end_ms, list })
+    (from_ms < end_ms).then_some(Rest::Windows {
+        from_ms,
+        to_ms: end_ms,
+        end_ms,
+        list,
+        rows,
+        uncounted: false,
+    })
 }
 
 /// Reads one page of a window.
@@ -81,12 +90,18 @@ pub(super) fn step<T: Transport>(
             halve(table, snapshot, out);
             return Ok(Progress::More);
         }
-        verify(api, table, &range, found, out);
+        let is_counted = verify(api, table, &range, found, out);
+        if let Some(Rest::Windows { uncounted, .. }) = &mut snapshot.rest {
+            *uncounted |= !is_counted;
+        }
         snapshot.incomplete |= out.incomplete;
     }
     let page = Page { answer: &answer, projection: None, is_search: true };
     let progress = snapshot::read_page(api, table, snapshot, &page, out)?;
     if let Progress::Done = progress {
+        if to_ms >= end_ms {
+            compare(api, table, snapshot, end_ms, out)?;
+        }
         return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
     }
     Ok(progress)
@@ -123,11 +138,13 @@ fn next<T: Transport>(
     out: &mut Output,
 ) -> Progress {
     out.has_moved = true;
+    let found = rows(&snapshot.offset);
     snapshot.offset = Offset::default();
-    if let Some(Rest::Windows { from_ms, to_ms: next_ms, .. }) = &mut snapshot.rest
+    if let Some(Rest::Windows { from_ms, to_ms: next_ms, rows, .. }) = &mut snapshot.rest
         && to_ms < end_ms
     {
         (*from_ms, *next_ms) = (to_ms, end_ms);
+        *rows += found;
         return Progress::More;
     }
     match snapshot::order(api, table) {
@@ -139,10 +156,56 @@ fn next<T: Transport>(
     }
 }
 
-/// Compares what the search finds in a window with the source's count of it, where there is one.
-fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64, out: &mut Output) {
-    let Some(path) = tables::parent(table).unwrap_or(table).count else { return };
-    let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else { return };
+/// Rows read up to a place.
+fn rows(offset: &Offset) -> u64 {
+    if offset.last_ids.is_empty() { 0 } else { offset.from }
+}
+
+/// Compares the rows of the list and of windows that were not counted with the list: it has none behind so
+/// many, or only those of the last day.
+fn compare<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    end_ms: u64,
+    out: &mut Output,
+) -> Result<()> {
+    let Some(Rest::Windows { rows: before, uncounted: true, .. }) = &snapshot.rest else { return Ok(()) };
+    let found = before + rows(&snapshot.offset);
+    // New rows come at the end, or move all others.
+    let is_oldest_first = snapshot::order(api, table) == Sort::OldestFirst;
+    let slack = if is_oldest_first { limits::LIST_SHORT_ROWS } else { snapshot::may_lack(found) };
+    let answer = match api.get(&snapshot::list_path(api, table, found + slack, None)) {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound) => {
+            out.skip(format!(
+                "`{}`: whether the search finds all rows cannot be checked: {error}",
+                table.name
+            ));
+            snapshot.incomplete = true;
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let is_missing =
+        |row: &str| !is_oldest_first || row::time(row, CREATED.member).is_none_or(|at| at < end_ms);
+    if answer.rows()?.first().is_some_and(|row| is_missing(row.get())) {
+        out.skip(format!(
+            "`{}`: the search lacks rows of the list: {found} were found, and there are more, which are \
+             skipped",
+            table.name
+        ));
+        snapshot.incomplete = true;
+    }
+    Ok(())
+}
+
+/// Compares what the search finds in a window with the source's count of it. False where there is none.
+fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64, out: &mut Output) -> bool {
+    let Some(path) = tables::parent(table).unwrap_or(table).count else { return false };
+    let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else {
+        return false;
+    };
     // The search ignores departments.
     let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
     if is_comparable && counted > found {
@@ -151,6 +214,7 @@ fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64
             table.name
         ));
     }
+    true
 }
 
 /// Writes search rows that have the members of the detail: as they are when they were last modified before

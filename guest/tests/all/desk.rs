@@ -57,6 +57,10 @@ pub(crate) struct State {
     pub refuse_created_time: bool,
     /// Tickets that the search does not find yet.
     pub unindexed: Vec<u32>,
+    /// Rows after which lists end; 0: all.
+    pub list_cap: usize,
+    /// Tickets that are deleted for good after the first request that has this text.
+    pub purge_after: Option<(&'static str, Vec<u32>)>,
     /// Status of the recycle bin; 0: its records.
     pub recycle_bin_status: u16,
     /// The module of all records in the recycle bin.
@@ -131,6 +135,11 @@ impl State {
 
     pub(crate) fn answer_fields(&mut self, module: &str, status: u16, code: &'static str) {
         self.field_status.insert(module.to_owned(), (status, code));
+    }
+
+    /// Tickets are deleted at one time.
+    pub(crate) fn delete_together(&mut self, ids: std::ops::Range<u32>) {
+        ids.for_each(|id| self.delete(&id.to_string()));
     }
 
     /// The ticket changed some time ago.
@@ -234,10 +243,15 @@ impl State {
         if let Some((status, code)) = self.refused.get(path) {
             return self.respond(*status, &json!({"errorCode": code, "message": "m"}));
         }
-        match path.strip_prefix("/api/v1/webhooks") {
+        let response = match path.strip_prefix("/api/v1/webhooks") {
             Some(rest) => self.webhook(request, rest.trim_start_matches('/')),
             None => self.route(path, &query),
+        };
+        if let Some((_, ids)) = self.purge_after.take_if(|(text, _)| request.path_with_query.contains(*text))
+        {
+            ids.into_iter().for_each(|id| self.purge(id));
         }
+        response
     }
 
     fn webhook(&mut self, request: &Request, id: &str) -> Response {
@@ -397,6 +411,7 @@ impl State {
                 let ignored = self.ignore_departments || chosen.is_none();
                 ignored || chosen.iter().flatten().any(|chosen| *chosen == self.department(**id))
             })
+            .take(if self.list_cap == 0 { usize::MAX } else { self.list_cap })
             .skip(from.max(1) - 1)
             .take(limit)
             .map(|id| {
@@ -440,6 +455,7 @@ impl State {
         };
         if self.refuse_response_time && name == "customerResponseTimeRange" {
             let message = format!("Extra query parameter '{name}' is present in the input.");
+            let message = if self.vague { "The input is invalid." } else { &message };
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
         }
         let range = query.get(name).map(|range| range.replace("%3A", ":"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use zoho_desk::change::Operation;
 use zoho_desk::connection::Connection;
-use zoho_desk::reader::Batch;
+use zoho_desk::reader::{Batch, Limits};
 
 use crate::desk::Desk;
 use crate::setup::{LIMITS, connect, read_all, read_round};
@@ -367,5 +367,83 @@ fn a_table_without_its_family_keeps_no_pages_and_finds_its_changes() {
         desk.set(|state| state.modify("6"));
         desk.advance_ms(60_000);
         assert_eq!(next(&mut connection, "ticket_conversations", &mut cursor), [r#"{"id":"t6"}"#]);
+    }
+}
+
+#[test]
+fn rows_that_leave_a_search_that_is_shared_stop_no_table() {
+    let desk = Desk::with_tickets(300);
+    let mut connection = connect(&desk, json!({"tables": ["tickets", "ticket_conversations"]}));
+    let (_, tickets) = read_all(&mut connection, "tickets", LIMITS);
+    let (_, conversations) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| (1..=300).for_each(|id| state.modify_at(id, 10_000)));
+    // One page of the tickets; meanwhile some of its rows change again.
+    connection.read("tickets", Some(&tickets), Limits { max_changes: 50, ..LIMITS }).unwrap();
+    desk.advance_ms(60_000);
+    desk.set(|state| (1..=20).for_each(|id| state.modify(&id.to_string())));
+    let batches = read_changes(&mut connection, "ticket_conversations", conversations);
+    assert!(keys(&batches).len() >= 300, "{} keys", keys(&batches).len());
+}
+
+#[test]
+fn a_search_by_another_time_that_is_refused_for_no_stated_reason_stops_no_table() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.set(|state| {
+        state.refuse_response_time = true;
+        state.vague = true;
+    });
+    desk.advance_ms(60_000);
+    desk.set(|state| state.modify("5"));
+    desk.advance_ms(60_000);
+    let batches = read_changes(&mut connection, "ticket_conversations", cursor);
+    assert!(batches.last().unwrap().caught_up);
+    let warnings: Vec<&String> = batches.iter().flat_map(|batch| &batch.warnings).collect();
+    assert!(warnings.iter().any(|text| text.contains("customerResponseTimeRange")), "{warnings:?}");
+}
+
+#[test]
+fn records_that_were_deleted_together_long_ago_cost_no_search_of_the_recycle_bin() {
+    for newest_deleted_first in [true, false] {
+        let desk = Desk::with_tickets(9_000);
+        desk.set(|state| state.newest_deleted_first = newest_deleted_first);
+        let batches = if newest_deleted_first { [1..8_000, 8_000..8_060] } else { [1..61, 61..8_000] };
+        for ids in batches {
+            desk.set(|state| state.delete_together(ids));
+            desk.advance_ms(24 * 3_600_000);
+        }
+        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+        desk.advance_ms(3 * 3_600_000);
+        desk.set(|state| state.asked.clear());
+        assert!(next(&mut connection, "tickets", &mut cursor).is_empty());
+        let scans =
+            |state: &crate::desk::State| state.asked.iter().filter(|path| path.contains("Bin")).count();
+        let most = if newest_deleted_first { 4 } else { 20 };
+        desk.set(|state| assert!(scans(state) <= most, "{newest_deleted_first}: {} pages", scans(state)));
+        desk.advance_ms(3 * 3_600_000);
+        desk.set(|state| state.asked.clear());
+        assert!(next(&mut connection, "tickets", &mut cursor).is_empty());
+        desk.set(|state| assert!(scans(state) <= 4, "{newest_deleted_first}: {} pages", scans(state)));
+        desk.set(|state| state.delete("8500"));
+        desk.advance_ms(60_000);
+        assert_eq!(next(&mut connection, "tickets", &mut cursor), [r#"{"id":"8500"}"#]);
+    }
+}
+
+#[test]
+fn a_delete_is_found_once_by_polls_that_are_far_apart() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| state.delete("5"));
+    desk.advance_ms(60_000);
+    assert_eq!(next(&mut connection, "tickets", &mut cursor), [r#"{"id":"5"}"#]);
+    for _ in 0..3 {
+        desk.advance_ms(3_600_000);
+        assert!(next(&mut connection, "tickets", &mut cursor).is_empty());
     }
 }

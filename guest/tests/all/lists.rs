@@ -93,6 +93,23 @@ fn a_list_much_shorter_than_the_count_is_incomplete() {
 }
 
 #[test]
+fn a_list_without_a_count_that_ends_before_what_the_search_finds_is_incomplete() {
+    let desk = Desk::with_tickets(700);
+    desk.set(|state| {
+        (1..=700).for_each(|id| state.modify_at(id, 1_000));
+        state.list_cap = 500;
+    });
+    let mut connection = connect(&desk, json!({}));
+    for _ in 0..2 {
+        let batch = connection.read("contacts", None, LIMITS).unwrap();
+        assert!(batch.caught_up && !batch.generation.unwrap().complete, "{:?}", batch.warnings);
+    }
+    desk.set(|state| state.list_cap = 0);
+    let batch = connection.read("contacts", None, LIMITS).unwrap();
+    assert!(batch.caught_up && batch.generation.unwrap().complete, "{:?}", batch.warnings);
+}
+
+#[test]
 fn a_parent_with_many_children_is_read_in_several_batches_without_its_list_page_again() {
     let desk = Desk::with_tickets(60);
     desk.set(|state| (0..450).for_each(|_| state.comment_on(7)));

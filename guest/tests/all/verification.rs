@@ -86,6 +86,20 @@ fn a_verification_that_fails_leaves_incremental_reading_alone() {
 }
 
 #[test]
+fn a_verification_that_fails_long_after_it_was_due_is_tried_once_a_day() {
+    let (desk, mut connection, cursor) = old(json!({}));
+    desk.advance_ms(90 * DAY_MS);
+    desk.set(|state| state.list_status = 403);
+    let batch = read_round(&mut connection, "contacts", &cursor);
+    assert_eq!(batch.warnings.len(), 1, "{:?}", batch.warnings);
+    for _ in 0..3 {
+        desk.advance_ms(DAY_MS / 4);
+        let again = read_round(&mut connection, "contacts", &batch.cursor);
+        assert!(again.warnings.is_empty(), "{:?}", again.warnings);
+    }
+}
+
+#[test]
 fn a_ticket_that_no_list_shows_may_be_archived_and_is_no_delete() {
     let desk = Desk::with_tickets(9);
     let mut connection = connect(&desk, json!({}));

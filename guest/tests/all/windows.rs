@@ -104,3 +104,41 @@ fn custom_fields_come_from_the_search_rows() {
     assert_eq!(keys.len(), LONG as usize);
     assert!(asked(&desk, "fields=") < 130, "{}", asked(&desk, "fields="));
 }
+
+#[test]
+fn rows_deleted_while_the_newest_are_read_skip_no_other() {
+    let desk = portal(|state| {
+        // The page before the one that reaches the windows.
+        state.purge_after = Some(("from=1288&limit=100&sortBy=-createdTime", vec![15_990, 15_991]));
+    });
+    let (keys, _) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
+    assert_eq!(keys.len(), LONG as usize, "each was there when its page was read, or is still there");
+}
+
+#[test]
+fn a_search_that_finds_fewer_rows_than_the_list_has_makes_the_snapshot_incomplete() {
+    for unindexed in [11_000..11_050, 10_000..16_000] {
+        let desk = portal(|state| {
+            state.unindexed = unindexed.collect();
+            state.bin_type = "Contacts";
+        });
+        let (_, batches) = snapshot(&desk, "contacts", &json!({}));
+        assert!(!batches.last().unwrap().generation.unwrap().complete);
+        let warnings: Vec<&String> = batches.iter().flat_map(|batch| &batch.warnings).collect();
+        assert!(warnings.iter().any(|text| text.contains("the search lacks rows")), "{warnings:?}");
+    }
+    let desk = portal(|state| state.bin_type = "Contacts");
+    let (keys, batches) = snapshot(&desk, "contacts", &json!({}));
+    assert_eq!(keys.len(), LONG as usize);
+    assert!(batches.last().unwrap().generation.unwrap().complete);
+}
+
+#[test]
+fn windows_that_cannot_be_counted_are_compared_with_the_list() {
+    let desk = portal(|state| {
+        state.unindexed = (11_000..11_050).collect();
+        state.count_status = 403;
+    });
+    let (_, batches) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
+    assert!(!batches.last().unwrap().generation.unwrap().complete);
+}
