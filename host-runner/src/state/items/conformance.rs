@@ -87,6 +87,6 @@ fn the_store_in_sqlite_conforms() {
 
 #[test]
 fn the_store_in_memory_conforms() {
-    let store = MemoryStore::default();
+    let store = FailingStore::default();
     conforms(&|| Box::new(store.clone()));
 }

@@ -6,6 +6,7 @@ mod cell;
 mod contacts;
 pub(crate) mod expected;
 mod jsonl;
+pub(crate) mod messages;
 mod sqlite;
 
 pub(crate) use expected::{TABLES, Truth, truth, truth_of_all, truth_with_custom_fields, truths};

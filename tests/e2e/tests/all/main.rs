@@ -13,6 +13,7 @@ mod faults;
 mod hosts;
 mod kills;
 mod limits;
+mod messages;
 mod secrets;
 mod support;
 mod tables_page;
