@@ -26,6 +26,7 @@ Usage: cargo xtask COMMAND
   demo                     Show a whole sync against the bundled simulator, then live changes
     --tickets N            tickets of the simulated organization [default: 2000]
   test                     Check format and language, lint, build, and run every test; CI runs this
+    --tools                also install data tools from PyPI and have them run the connector
   package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
                            target/package]
   fuzz [TARGET]            Run the fuzzer on the parsers of bytes from outside, one after the other
@@ -87,7 +88,8 @@ fn run(arguments: &[String]) -> Result<(), String> {
             build::programs()?;
             tools::run(tools::program("trials").args(arguments))
         }
-        ["test"] => test::run(),
+        ["test"] => test::run(false),
+        ["test", "--tools"] => test::run(true),
         ["package"] => package(&tools::target().join("package")),
         ["package", folder] => package(folder.as_ref()),
         ["fuzz", ..] => fuzz::run(&words[1..]),

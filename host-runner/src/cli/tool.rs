@@ -1,4 +1,4 @@
-//! What `airbyte` and `singer` share: the configuration that a tool gives, its connection, and one run.
+//! The common part of `airbyte` and `singer`: a tool's configuration, its connection, and one run.
 //!
 //! A tool runs this program in containers that keep nothing, so that the state of a connection is in memory
 //! and its session is in the tool's state, sealed. Reading is that of `sync`: the same actor, with another
@@ -72,7 +72,7 @@ impl Tool {
         let component = SharedEngine::default().component(&path, &context.paths)?;
         let describe = component.describe(&connection.limits).await?;
         for (name, value) in members {
-            // A connection file may name files; who configures a tool need not be allowed to read them.
+            // A connection file may name files; a tool may be configured by another person, over a form.
             if name.ends_with("_file") && describe.key(&name).is_none() {
                 return Err(Error::configuration(format!("config.{name}: a file is not accepted here"))
                     .hint("give the value itself"));
@@ -230,8 +230,8 @@ fn without_nulls(members: Map<String, Value>) -> Map<String, Value> {
     members.into_iter().filter(|(_, value)| !value.is_null()).collect()
 }
 
-/// A key that nobody has who lacks the configuration's secrets, or `HOST_RUNNER_KEY` where it is set. With
-/// another grant it is another key: the session of the former grant does not open.
+/// A key made from the configuration's secrets, or from `HOST_RUNNER_KEY` where it is set, and the grant:
+/// with another grant it is another key, and the session of the former grant does not open.
 fn session_key(loaded: &LoadedConnection, grant: Option<&Value>) -> SessionKey {
     let config = &loaded.connection.config;
     let secrets = loaded.describe.keys().into_iter().filter(|key| key.is_secret());

@@ -35,7 +35,7 @@ pub(crate) enum Protocol {
     Singer,
 }
 
-/// What a tool is told besides rows. A protocol without such a message writes nothing.
+/// A message besides rows. A protocol without such a message writes nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Message<'a> {
     /// How far the reading of a table is.

@@ -70,7 +70,10 @@ pub(super) fn state(
 
 /// Appends any other message.
 pub(super) fn message(lines: &mut Vec<u8>, message: Message<'_>, now_ms: u64, redactor: &Redactor) {
-    let trace = |kind: &str, member: &str, value: Value| json!({"type": "TRACE", "trace": {"type": kind, "emitted_at": now_ms, member: value}});
+    let trace = |kind: &str, member: &str, value: Value| {
+        let trace = json!({"type": kind, "emitted_at": now_ms, member: value});
+        json!({"type": "TRACE", "trace": trace})
+    };
     let line = match message {
         Message::Status { table, status } => {
             let status = match status {
@@ -177,7 +180,7 @@ fn specification(describe: &Describe) -> Value {
     }
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     schema["title"] = json!(describe.title);
-    // Tools add members of their own.
+    // Tools add members.
     schema["additionalProperties"] = json!(true);
     if let Some(grant) = describe.document.get("grant").filter(|grant| grant.is_object()) {
         let mut grant = grant.clone();

@@ -17,7 +17,7 @@ use crate::sinks::columns::{Column, Layout, Naming};
 use crate::sinks::members::{MemberPaths, scan};
 use crate::sinks::value::{ColumnType, Value, convert, text};
 
-/// Tools fold the case of names, and have columns of their own.
+/// Tools fold the case of names; the columns for deletes and their order are this module's.
 const NAMING: Naming = Naming {
     reserved: &["_ab_cdc_updated_at", "_ab_cdc_deleted_at", "_sdc_deleted_at"],
     is_same: str::eq_ignore_ascii_case,
@@ -37,13 +37,13 @@ pub(super) const fn deleted_at(protocol: Protocol) -> &'static str {
 /// A table with its columns.
 pub(super) struct Stream {
     layout: Layout,
-    /// What each column holds beyond its type.
+    /// For each column.
     kinds: Vec<Kind>,
     paths: MemberPaths,
     key_paths: MemberPaths,
 }
 
-/// Objects and lists have one column type, and a tool tells them apart.
+/// Objects and lists have one column type, and are different types to a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Object,

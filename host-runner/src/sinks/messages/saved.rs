@@ -1,7 +1,7 @@
 //! The progress of a run as a tool keeps it: how far each table is, and the sealed session.
 //!
-//! Read leniently, because tools add members and nulls: what cannot be understood counts as not there, and
-//! the table is read from its start. Does not know where a protocol puts it.
+//! Read leniently, because tools add members and nulls: a table whose state cannot be used is read from its
+//! start. Does not know where a protocol puts it.
 
 use std::collections::BTreeMap;
 

@@ -55,9 +55,9 @@ pub(super) fn activate_version(lines: &mut Vec<u8>, table: &str, version: u64) {
 
 /// Appends the state of all tables.
 pub(super) fn state(lines: &mut Vec<u8>, saved: &Saved) {
-    let bookmarks: serde_json::Map<String, Value> =
+    let tables: serde_json::Map<String, Value> =
         saved.tables.iter().map(|(name, table)| (name.clone(), table.json())).collect();
-    let mut value = json!({ "bookmarks": bookmarks });
+    let mut value = json!({ "bookmarks": tables });
     if let Some(session) = &saved.session {
         value["session"] = json!(session);
     }
@@ -149,10 +149,10 @@ pub(crate) fn selected(catalog: &Value) -> Selected {
 pub(crate) fn saved(state: &Value) -> Saved {
     // A target prints the value of the message; some tools keep the message.
     let value = state.get("value").unwrap_or(state);
-    let bookmarks = value["bookmarks"].as_object().into_iter().flatten();
+    let tables = value["bookmarks"].as_object().into_iter().flatten();
     let table = |(name, saved): (&String, &Value)| Some((name.clone(), SavedTable::parse(saved)?));
     Saved {
-        tables: bookmarks.filter_map(table).collect(),
+        tables: tables.filter_map(table).collect(),
         session: value["session"].as_str().map(str::to_owned),
     }
 }

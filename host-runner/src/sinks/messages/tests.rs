@@ -19,7 +19,7 @@ const NOW_MS: u64 = 1_700_000_000_000;
 /// Columns of a written record that hold the time of a change at 0.
 const AT_0: &str = "1970-01-01T00:00:00.000Z";
 
-/// What was written, line by line.
+/// The output, line by line.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -91,7 +91,7 @@ fn batch(changes: Vec<Change>, cursor: &str, snapshot: Option<(u64, bool)>) -> B
     }
 }
 
-/// A sink with the table prepared, and what it writes from then on.
+/// A sink with the table prepared, and its output from then on.
 fn sink(protocol: Protocol, saved: Saved) -> (Messages, Written) {
     let written = Written::default();
     let output = Output::new(protocol, Redactor::default(), written.clone());
@@ -243,7 +243,10 @@ fn states_of_any_other_shape_count_as_none() {
 #[test]
 fn the_session_of_the_newest_state_counts() {
     let own = |at: u64| json!({"cursor": "c", "session": format!("s{at}"), "session_at": at});
-    let of = |name: &str, at: u64| json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": own(at)}});
+    let of = |name: &str, at: u64| {
+        let stream = json!({"stream_descriptor": {"name": name}, "stream_state": own(at)});
+        json!({"type": "STREAM", "stream": stream})
+    };
     assert_eq!(airbyte::saved(&json!([of("a", 3), of("b", 9), of("c", 4)])).session.as_deref(), Some("s9"));
 }
 
@@ -375,7 +378,8 @@ fn a_catalog_selects_tables_and_columns() {
 #[test]
 fn a_configured_catalog_names_its_tables_and_which_are_read_in_full() {
     let catalog = json!({"streams": [
-        {"stream": {"name": "a", "namespace": null}, "sync_mode": "incremental", "destination_sync_mode": "overwrite"},
+        {"stream": {"name": "a", "namespace": null}, "sync_mode": "incremental",
+         "destination_sync_mode": "overwrite"},
         {"stream": {"name": "b"}, "sync_mode": "full_refresh", "generation_id": 3}, {"stream": null}]});
     let tables = airbyte::configured(&catalog).expect("a catalog");
     assert_eq!(tables, [("a".to_owned(), false), ("b".to_owned(), true)]);

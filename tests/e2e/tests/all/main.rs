@@ -11,6 +11,7 @@ mod departments;
 mod errors;
 mod faults;
 mod hosts;
+mod judges;
 mod kills;
 mod limits;
 mod messages;

@@ -13,7 +13,7 @@ use crate::support::process::Run;
 use crate::support::{ConnectionFile, Setup, sizes, wait_until};
 
 /// What a tool's configuration of a simulator is; the connection file only permits loopback.
-pub(crate) fn tool(options: Options) -> Setup {
+fn tool(options: Options) -> Setup {
     let setup = Setup::new(options);
     let host = setup.simulator.url().trim_start_matches("http://").to_owned();
     setup.write("a.toml", &ConnectionFile::empty().allow(&host).set("batch.max_rows", 60).render());
@@ -26,7 +26,8 @@ pub(crate) fn tool(options: Options) -> Setup {
     setup
 }
 
-fn portal(tickets: u32) -> Setup {
+/// A portal of so many tickets, and a tool's configuration of it.
+pub(crate) fn portal(tickets: u32) -> Setup {
     tool(Options { sizes: sizes(tickets), ..Options::default() })
 }
 
@@ -84,7 +85,7 @@ fn live(setup: &Setup, table: &str) -> Vec<String> {
 }
 
 /// Edits, creates, deletes and restores tickets; the ids that an incremental read finds.
-fn change_tickets(setup: &Setup) -> BTreeSet<String> {
+pub(crate) fn change_tickets(setup: &Setup) -> BTreeSet<String> {
     let tickets = live(setup, "tickets");
     for (index, id) in tickets.iter().step_by(9).enumerate() {
         let values = json!({"subject": format!("changed {index} 🎈"), "priority": null});
@@ -139,7 +140,7 @@ fn two_reads_of_airbyte_equal_the_truth_after_edits_and_deletes() {
     let (tokens, details) =
         (setup.requests_to("POST /oauth/v2/token"), setup.requests_to("GET /tickets/{id}"));
     let records = received.records;
-    // Nothing of the first run is left but its state.
+    // Only the state is left of the first run.
     std::fs::remove_dir_all(setup.path("D/demo")).ok();
     read(&setup, &mut received, "incremental").exits(0);
     received.check(&setup, &truths(&setup.simulator, true), &changed);
@@ -289,7 +290,7 @@ fn two_runs_of_singer_equal_the_truth_after_edits_and_deletes() {
     tap(&setup, &mut received);
     received.check(&setup, &truths(&setup.simulator, true), &BTreeSet::new());
     let changed = change_tickets(&setup);
-    // A table without incremental reading: its version says which rows are gone.
+    // A table without incremental reading: its version says which rows were deleted.
     let contracts = live(&setup, "contracts");
     mutate(&setup, json!({"op": "purge", "table": "contracts", "id": contracts[3]}));
     let tokens = setup.requests_to("POST /oauth/v2/token");

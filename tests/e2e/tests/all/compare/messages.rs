@@ -27,11 +27,24 @@ pub(crate) struct Received {
     /// Records, of all tables.
     pub(crate) records: usize,
     pub(crate) schemas: BTreeSet<String>,
+    /// Whether the tool folds the case of names.
+    folds_case: bool,
     /// Keys since the last state: a tool that merges may take no key twice.
     batch: BTreeSet<(String, String)>,
 }
 
 impl Received {
+    /// Of a tool that folds the case of names.
+    pub(crate) fn folding_case() -> Received {
+        Received { folds_case: true, ..Received::default() }
+    }
+
+    /// A row as a tool stored it, newer than those before.
+    pub(crate) fn row(&mut self, table: &str, row: Value) {
+        self.batch.clear();
+        self.record(table.to_owned(), row, None);
+    }
+
     /// Applies the whole lines of a run; a last line that a kill cut off does not count.
     pub(crate) fn apply(&mut self, stdout: &str) {
         for line in stdout.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
@@ -125,19 +138,20 @@ impl Received {
         for (table, truth) in truths {
             let empty = BTreeMap::new();
             let rows = self.rows.get(*table).unwrap_or(&empty);
-            check_table(table, rows, &properties[*table], truth, changed, &mut differences);
+            let named = |name: &str| if self.folds_case { name.to_lowercase() } else { name.to_owned() };
+            check_table(table, rows, &properties[*table], &named, (truth, changed), &mut differences);
         }
         differences.none();
     }
 }
 
 /// The rows of a table by id, each with the time of its delete or null, against the truth.
-pub(crate) fn check_table(
+fn check_table(
     table: &str,
     rows: &BTreeMap<String, Value>,
     properties: &[Property],
-    truth: &Truth,
-    changed: &BTreeSet<String>,
+    named: &dyn Fn(&str) -> String,
+    (truth, changed): (&Truth, &BTreeSet<String>),
     differences: &mut Differences,
 ) {
     let is_deleted =
@@ -149,8 +163,9 @@ pub(crate) fn check_table(
             Some(Some(expected)) => {
                 let expected = Value::Object(expected.clone());
                 for property in properties {
-                    let unlisted = changed.contains(id) && ONLY_LISTED.contains(&(table, &property.name));
-                    let found = cell(&row[&property.name]);
+                    let unlisted =
+                        changed.contains(id) && ONLY_LISTED.contains(&(table, property.name.as_str()));
+                    let found = cell(&row[named(&property.name)]);
                     match property.expected(&expected) {
                         Ok(_) if unlisted => {}
                         Ok(expected) if property.matches(&found, &expected) => {}
