@@ -9,18 +9,8 @@ import json
 import sys
 
 import airbyte
-import duckdb
+import sqlalchemy
 from airbyte.caches import DuckDBCache
-
-executable, config, database, tables = sys.argv[1:]
-tables = tables.split(",")
-with open(config, encoding="utf-8") as file:
-    source = airbyte.get_source("source-desk", config=json.load(file), local_executable=executable)
-source.check()
-source.select_streams(tables)
-source.read(cache=DuckDBCache(db_path=database, schema_name="desk"), progress=False) \
-    if "progress" in source.read.__code__.co_varnames \
-    else source.read(cache=DuckDBCache(db_path=database, schema_name="desk"))
 
 
 def plain(value):
@@ -34,11 +24,18 @@ def plain(value):
     return value
 
 
-rows = sys.stdout
-for table in tables:
-    with duckdb.connect(database) as connection:
-        found = connection.execute(f'SELECT * FROM desk."{table}"')
-        names = [column[0] for column in found.description]
+executable, config, database, tables = sys.argv[1:]
+tables = tables.split(",")
+with open(config, encoding="utf-8") as file:
+    source = airbyte.get_source("source-desk", config=json.load(file), local_executable=executable)
+source.check()
+source.select_streams(tables)
+cache = DuckDBCache(db_path=database, schema_name="desk")
+source.read(cache=cache)
+with cache.get_sql_engine().connect() as connection:
+    for table in tables:
+        found = connection.execute(sqlalchemy.text(f'SELECT * FROM desk."{table}"'))
+        names = list(found.keys())
         for row in found.fetchall():
             record = dict(zip(names, map(plain, row)))
-            print("ROW " + json.dumps({"table": table, "row": record}, default=str), file=rows)
+            print("ROW " + json.dumps({"table": table, "row": record}, default=str))
