@@ -5,12 +5,16 @@
 //! [`saved`] is the progress as tools keep it between runs, [`airbyte`] and [`singer`] are the two
 //! encodings. Knows neither command lines nor the component. A commit is one write: its records, then the
 //! state that covers them. The tool stores both, or, if it fails, neither, and gives the older state again.
+//!
+//! PyAirbyte merges all records of a run at once, and of a key that comes twice it keeps both rows. So a run
+//! of Airbyte holds each key once ([`said`]): a row that changed while it was read follows in the next run.
 
 pub(crate) mod airbyte;
 pub(crate) mod singer;
 
 mod fold;
 mod record;
+mod said;
 mod saved;
 
 #[cfg(test)]
@@ -21,6 +25,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::record::{Record, Stream};
+use self::said::Said;
 pub(crate) use self::saved::{Saved, SavedTable};
 use super::{Capabilities, Commit, Counts, Progress, Sink, SinkProgress, undiscovered};
 use crate::change::Table;
@@ -107,12 +112,20 @@ pub(crate) struct Messages {
     /// Columns that the tool does not want, by table.
     unwanted: BTreeMap<String, BTreeSet<String>>,
     tables: BTreeMap<String, Stream>,
+    said: BTreeMap<String, Said>,
 }
 
 impl Messages {
     /// A sink that continues from `saved`.
     pub(crate) fn new(output: Output, saved: Saved, session: SealedSession) -> Self {
-        Self { output, saved, session, unwanted: BTreeMap::new(), tables: BTreeMap::new() }
+        Self {
+            output,
+            saved,
+            session,
+            unwanted: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            said: BTreeMap::new(),
+        }
     }
 
     /// Leaves columns out, by table.
@@ -123,18 +136,25 @@ impl Messages {
 
     /// The lines of the rows of a commit, and their number by table.
     fn records<'a>(
-        &self,
+        &mut self,
         lines: &mut Vec<u8>,
         commit: &Commit<'a>,
-        version: Option<u64>,
     ) -> Result<(Counts, BTreeMap<&'a str, u64>)> {
         let (mut counts, mut records) = (Counts::default(), BTreeMap::new());
         for change in fold::newest(commit)? {
             let stream = self.tables.get(change.table).ok_or_else(|| undiscovered(change.table))?;
+            if self.output.protocol == Protocol::Airbyte
+                && !self.said.entry(change.table.to_owned()).or_default().is_new(&change)
+            {
+                continue;
+            }
             let Record { members, lost, unconverted } = stream.record(&change, self.output.protocol)?;
             match self.output.protocol {
                 Protocol::Airbyte => airbyte::record(lines, change.table, &members, &lost, commit.as_of_ms),
-                Protocol::Singer => singer::record(lines, change.table, &members, version, commit.as_of_ms),
+                Protocol::Singer => {
+                    let version = self.saved.tables.get(change.table).and_then(|saved| saved.version);
+                    singer::record(lines, change.table, &members, version, commit.as_of_ms);
+                }
             }
             counts.unconverted += unconverted;
             *if change.row.is_some() { &mut counts.inserted } else { &mut counts.deleted } += 1;
@@ -142,6 +162,29 @@ impl Messages {
         }
         counts.read = u64::try_from(commit.changes.len()).unwrap_or(u64::MAX);
         Ok((counts, records))
+    }
+
+    /// Writes the lines of a commit: records, then the state of `table`, which is in `saved` already.
+    fn write(&mut self, commit: &Commit<'_>, table: &str, is_complete: bool) -> Result<Counts> {
+        let mut lines = Vec::new();
+        let (counts, records) = self.records(&mut lines, commit)?;
+        self.saved.session = (self.session)().or(self.saved.session.take());
+        let is_held = self.said.get(table).is_some_and(Said::is_held);
+        match (self.output.protocol, self.saved.tables.get(table)) {
+            (Protocol::Airbyte, Some(saved)) if !is_held => {
+                let stats = (records.get(table).copied().unwrap_or(0), commit.as_of_ms);
+                airbyte::state(&mut lines, table, saved, self.saved.session.as_deref(), stats);
+            }
+            (Protocol::Airbyte, _) => {}
+            (Protocol::Singer, saved) => {
+                if let Some(version) = saved.and_then(|saved| saved.version).filter(|_| is_complete) {
+                    singer::activate_version(&mut lines, table, version);
+                }
+                singer::state(&mut lines, &self.saved);
+            }
+        }
+        self.output.write(&lines)?;
+        Ok(counts)
     }
 }
 
@@ -172,31 +215,14 @@ impl Sink for Messages {
             return Err(Error::sink("a data tool takes no deliveries"));
         };
         let before = self.saved.tables.get(name).cloned().unwrap_or_default();
-        let after = before.after(cursor, generation, commit.as_of_ms);
-        let mut lines = Vec::new();
-        let (counts, records) = self.records(&mut lines, commit, after.version)?;
-        self.saved.session = (self.session)().or(self.saved.session.take());
-        self.saved.tables.insert(name.to_owned(), after);
-        let own = self.saved.tables.get(name).into_iter();
-        match self.output.protocol {
-            Protocol::Airbyte => {
-                let stats = (records.get(name).copied().unwrap_or(0), commit.as_of_ms);
-                let session = self.saved.session.as_deref();
-                own.for_each(|own| airbyte::state(&mut lines, name, own, session, stats));
-            }
-            Protocol::Singer => {
-                let is_complete = generation.is_some_and(|generation| generation.complete);
-                if let Some(version) = own.filter_map(|own| own.version).next().filter(|_| is_complete) {
-                    singer::activate_version(&mut lines, name, version);
-                }
-                singer::state(&mut lines, &self.saved);
-            }
-        }
-        let written = self.output.write(&lines);
+        self.saved.tables.insert(name.to_owned(), before.after(cursor, generation, commit.as_of_ms));
+        let is_complete = generation.is_some_and(|generation| generation.complete);
+        let written = self.write(commit, name, is_complete);
         if written.is_err() {
             self.saved.tables.insert(name.to_owned(), before);
+            self.said.entry(name.to_owned()).or_default().hold();
         }
-        written.map(|()| counts)
+        written
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {

@@ -166,6 +166,28 @@ fn a_key_comes_once_in_a_commit_with_its_newest_state() {
 }
 
 #[test]
+fn a_run_of_airbyte_holds_a_key_once_and_its_state_stays_before_a_row_that_changed() {
+    let (mut sink, written) = sink(Protocol::Airbyte, Saved::default());
+    let mut commit = |changes: Vec<Change>, cursor: &str| {
+        sink.commit(&Commit::of("things", &batch(changes, cursor, None))).expect("committed");
+        let lines = written.take();
+        let is_state = |line: &&Value| line["type"] == "STATE";
+        let cursor = lines.iter().find(is_state).map(|line| {
+            line["state"]["stream"]["stream_state"]["cursor"].as_str().expect("a cursor").to_owned()
+        });
+        let ids: Vec<String> = records(&lines).iter().map(|row| row["id"].to_string()).collect();
+        (ids.join(" "), cursor)
+    };
+    let row = |n: u64| Some(json!({"id": "1", "n": n}));
+    assert_eq!(commit(vec![change("1", row(1), 10)], "c1"), ("\"1\"".into(), Some("c1".into())));
+    // The same row, known to hold at a later time.
+    assert_eq!(commit(vec![change("1", row(1), 20)], "c2"), (String::new(), Some("c2".into())));
+    // It has changed: the next run reads on from `c2`.
+    assert_eq!(commit(vec![change("1", row(2), 30), change("2", row(2), 30)], "c3"), ("\"2\"".into(), None));
+    assert_eq!(commit(vec![change("3", row(3), 40)], "c4"), ("\"3\"".into(), None));
+}
+
+#[test]
 fn a_value_that_does_not_fit_and_a_member_that_was_not_read_are_null_and_named() {
     let changes = vec![partial("1", json!({"id": "1", "n": "many", "who": "nobody", "price": 1}), 0)];
     let (mut sink, written) = sink(Protocol::Airbyte, Saved::default());

@@ -154,6 +154,23 @@ fn two_reads_of_airbyte_equal_the_truth_after_edits_and_deletes() {
 }
 
 #[test]
+fn rows_that_change_while_they_are_read_follow_in_the_next_run() {
+    let settings = Settings { latency_ms: 1, ..Settings::default() };
+    let setup = tool(Options { sizes: sizes(600), settings, ..Options::default() });
+    setup.write("catalog.json", &catalog(&TABLES, "incremental"));
+    setup.write("state.json", "[]");
+    let mut running = setup.start(&READ);
+    wait_until("details", || setup.requests_to("GET /tickets/{id}") >= 300 || running.has_ended());
+    let changed = change_tickets(&setup);
+    let run = setup.remember(running.wait()).exits(0);
+    let mut received = Received::default();
+    // Fails if a key comes twice.
+    received.apply(&run.stdout);
+    read(&setup, &mut received, "incremental").exits(0);
+    received.check(&setup, &truths(&setup.simulator, true), &changed);
+}
+
+#[test]
 fn a_full_refresh_of_airbyte_reads_every_row_again() {
     let setup = portal(120);
     let mut received = Received::default();

@@ -29,7 +29,7 @@ pub(crate) struct Received {
     pub(crate) schemas: BTreeSet<String>,
     /// Whether the tool folds the case of names.
     folds_case: bool,
-    /// Keys since the last state: a tool that merges may take no key twice.
+    /// Keys of this run, of Singer since its last state: a tool that merges may take no key twice.
     batch: BTreeSet<(String, String)>,
 }
 
@@ -47,6 +47,7 @@ impl Received {
 
     /// Applies the whole lines of a run; a last line that a kill cut off does not count.
     pub(crate) fn apply(&mut self, stdout: &str) {
+        self.batch.clear();
         for line in stdout.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             self.message(line);
@@ -66,8 +67,8 @@ impl Received {
                 self.record(table, line["record"].take(), version);
             }
             Some("STATE") => {
-                self.batch.clear();
                 if line["value"].is_object() {
+                    self.batch.clear();
                     self.state = Some(line["value"].take());
                 } else {
                     let stream = &line["state"]["stream"];
@@ -92,7 +93,7 @@ impl Received {
     fn record(&mut self, table: String, row: Value, version: Option<u64>) {
         self.records += 1;
         let id = row["id"].as_str().expect("a key").to_owned();
-        assert!(self.batch.insert((table.clone(), id.clone())), "{table} {id}: twice before a state");
+        assert!(self.batch.insert((table.clone(), id.clone())), "{table} {id}: twice in a run");
         if let Some(version) = version {
             self.versions.insert((table.clone(), id.clone()), version);
         }
