@@ -73,7 +73,7 @@ const NAMES: &[Name] = &[
     anywhere(&["recognised"], "recognized"),
 ];
 
-/// What may stay: the common word for isolation between customers, and members of other tools' files.
+/// Phrases that may stay: the common word for isolation between customers, and members of other tools' files.
 const ALLOWED: [&str; 4] = ["sandboxed per tenant", "\"bookmarks\"", "\"plugins\"", "plugins:"];
 
 /// Every replaced name in the line, as written, with the term to use instead.
