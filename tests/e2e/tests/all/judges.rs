@@ -91,9 +91,23 @@ fn pyairbyte_validates_the_connector() {
 fn singer_check_tap_accepts_every_message_of_two_runs() {
     let Some(check) = program("singer-tools", "singer-check-tap") else { return };
     let setup = portal(200);
-    let tap = script(&setup, "tap-desk", "singer");
-    let run = run(&setup, &check, &["--tap", &tap, "--config", "config.json"]).exits(0);
-    assert!(format!("{}{}", run.stdout, run.stderr).contains("passed"), "{run}");
+    let mut words = vec!["singer", "--config", "config.json"];
+    for number in 0..2 {
+        // Not `--tap`: it prints its summary before it has read all, when the tap is faster than it.
+        let messages = setup.host(&words).exits(0).stdout;
+        let mut command = Command::new(&check);
+        command.current_dir(setup.folder());
+        let run = setup.remember(Running::start(command, messages.as_bytes()).wait()).exits(0);
+        assert!(run.stdout.contains("The output is valid."), "{run}");
+        let mut received = Received::default();
+        received.apply(&messages);
+        let said = format!("{:7} record messages", received.records);
+        assert!(run.stdout.contains(&said), "{said}\n{run}");
+        assert!(number == 1 || received.records > 200, "{run}");
+        setup.write("state.json", &received.state.expect("a state").to_string());
+        words = vec!["singer", "--config", "config.json", "--state", "state.json"];
+        change_tickets(&setup);
+    }
 }
 
 #[test]
