@@ -215,12 +215,16 @@ fn failures_are_error_traces_with_their_kind_and_an_exit_code() {
     received.apply(&setup.host(&READ).exits(6).stdout);
     assert_eq!(received.errors()[0].0, "config_error");
     assert!(received.errors()[0].1.contains("table `nothing`"), "{:?}", received.errors());
+    // A table without its scope stops no other one.
+    setup.simulator.set_scopes(&["Desk.basic.READ", "Desk.settings.READ", "Desk.search.READ"]);
+    let run = read(&setup, &mut received, "incremental").exits(5);
+    assert_eq!(received.errors()[0].0, "config_error", "{run}");
+    assert_eq!(received.statuses("tickets").last().map(String::as_str), Some("INCOMPLETE"), "{run}");
+    assert_eq!(received.statuses("products").last().map(String::as_str), Some("COMPLETE"), "{run}");
     // Revoked tokens.
-    read(&setup, &mut received, "incremental").exits(0);
     setup.simulator.revoke_tokens();
     let run = read(&setup, &mut received, "incremental").exits(4);
     assert_eq!(received.errors()[0].0, "config_error", "{run}");
-    assert_eq!(received.statuses("departments").last().map(String::as_str), Some("INCOMPLETE"));
     // A file that is no configuration.
     setup.write("config.json", "[]");
     let run = setup.host(&READ).exits(3);
