@@ -47,8 +47,8 @@ use crate::stop::Stop;
 use crate::webhook_url::PublicUrl;
 
 pub(crate) use self::request::{Answer, Command};
-pub(crate) use self::respond::answer_once;
 pub(crate) use self::respond::rotate_url;
+pub(crate) use self::respond::{answer_once, answer_with};
 
 /// Everything that an actor is given.
 pub(crate) struct ActorConfig {

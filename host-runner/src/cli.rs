@@ -3,6 +3,7 @@
 //! Turns signals into a stop request and errors into exit codes. A command that only the connection's actor
 //! may execute is a [`Request`], see [`Context::request`].
 
+mod airbyte;
 mod authorize;
 mod check;
 mod connection;
@@ -15,9 +16,11 @@ mod inspect;
 mod invoke;
 mod key;
 mod serve;
+mod singer;
 mod spec;
 mod state;
 mod sync;
+mod tool;
 mod webhook;
 
 use std::path::{Path, PathBuf};
@@ -148,6 +151,12 @@ enum Command {
     /// Replace the key that seals sessions
     #[command(subcommand, after_help = key::HELP)]
     Key(key::KeyCommand),
+    /// Be a source of Airbyte: write rows as messages on standard output
+    #[command(subcommand, after_help = airbyte::HELP)]
+    Airbyte(airbyte::Airbyte),
+    /// Be a tap of Singer: write rows as messages on standard output
+    #[command(after_help = singer::HELP)]
+    Singer(singer::Singer),
     /// Print a completion script
     #[command(after_help = "Example:\n  host-runner completions bash > /etc/bash_completion.d/host-runner")]
     Completions {
@@ -289,9 +298,15 @@ async fn listen_for_stops(stopper: &Stopper) -> Option<()> {
     Some(())
 }
 
-/// Runs a command. A stop drops it, except `sync` and `serve`, which finish their commits.
+/// Runs a command. A stop drops it, except those that read tables, which finish their commits.
 async fn run(command: Command, context: &Context) -> Result<Exit> {
-    let stops_itself = matches!(command, Command::Sync(_) | Command::Serve(_));
+    let stops_itself = matches!(
+        command,
+        Command::Sync(_)
+            | Command::Serve(_)
+            | Command::Airbyte(airbyte::Airbyte::Read(_))
+            | Command::Singer(_)
+    );
     let mut stop = context.stop.clone();
     tokio::select! {
         outcome = dispatch(command, context) => outcome,
@@ -316,6 +331,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::State(state) => state::run(&state, context).await,
         Command::Key(command) => key::run(&command, context),
         Command::Connection(command) => connection::run(&command, context).await,
+        Command::Airbyte(airbyte) => airbyte::run(&airbyte, context).await,
+        Command::Singer(singer) => singer::run(&singer, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "host-runner", &mut script);

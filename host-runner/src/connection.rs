@@ -111,6 +111,11 @@ impl Connection {
         Self::parse(path, &text, environment, policy)
     }
 
+    /// A connection of that name with the defaults of every key, and an empty `[config]`.
+    pub(crate) fn named(name: &str, policy: Option<&Arc<PolicyFile>>) -> Result<Self> {
+        Self::parse(Path::new(name), &format!("name = \"{name}\"\n"), &|_| None, policy)
+    }
+
     fn parse(
         path: &Path,
         text: &str,

@@ -98,6 +98,9 @@ pub struct TableInfo {
     /// `snapshot`, `count`, `incremental`, `webhook`.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// How changes are found after a snapshot: `search`, or `full-refresh`, which is another snapshot.
+    #[serde(default)]
+    pub incremental: String,
 }
 
 /// A command as described.
@@ -159,6 +162,13 @@ impl Describe {
         let named = self.tables.iter().find(|table| table.name == name);
         let alias = || self.tables.iter().find(|table| table.aliases.iter().any(|alias| alias == name));
         named.or_else(alias).map_or_else(|| name.to_owned(), |table| table.name.clone())
+    }
+
+    /// Whether a table is read incrementally after its snapshot, and not by another snapshot.
+    pub(crate) fn reads_changes(&self, table: &str) -> bool {
+        let has = |info: &TableInfo| info.capabilities.iter().any(|capability| capability == "incremental");
+        let mut infos = self.tables.iter().filter(|info| info.name == table);
+        infos.any(|info| has(info) && info.incremental != "full-refresh")
     }
 
     /// Which of these tables have webhooks; fails if none has.

@@ -75,6 +75,17 @@ pub(crate) enum Batch {
     Whole,
 }
 
+/// Who can end a failure, in the words of tools that run connectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// A person: configuration, credentials, permissions.
+    Config,
+    /// Nobody: it passes by itself.
+    Transient,
+    /// A developer: a defect, or data that nobody foresaw.
+    System,
+}
+
 /// What a failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
@@ -125,6 +136,18 @@ pub(crate) const fn policy(origin: Origin, kind: Kind) -> Policy {
         (Sink | State | Host, _)                         => (Defect, Connection, Retry, Whole),
     };
     Policy { backoff, scope, delivery, batch, exit: exit(origin, kind) }
+}
+
+/// Who can end a failure.
+pub(crate) const fn failure(error: &Error) -> Failure {
+    match (of(error).backoff, error.kind) {
+        (Backoff::Manual, _) => Failure::Config,
+        (_, Kind::RateLimited | Kind::Unavailable) => Failure::Transient,
+        (_, Kind::Data | Kind::Internal) => Failure::System,
+        (_, Kind::Config | Kind::Auth | Kind::Permission | Kind::NotFound | Kind::Unsupported) => {
+            Failure::Config
+        }
+    }
 }
 
 /// The column of exit codes.

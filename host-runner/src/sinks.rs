@@ -2,7 +2,8 @@
 //!
 //! A sink stores rows together with the progress that covers them. [`registry`] lists the kinds, [`order`]
 //! decides between a change and the stored row, [`columns`], [`members`] and [`value`] turn rows into typed
-//! columns, and each kind has a folder. Nothing here knows components, calls or retries.
+//! columns, and each kind has a folder. [`messages`] is the sink of a data tool, which no connection file
+//! names. Nothing here knows components, calls or retries.
 
 mod registry;
 
@@ -19,6 +20,8 @@ mod handle;
 mod jsonl;
 mod postgres;
 mod sqlite;
+
+pub(crate) mod messages;
 
 #[cfg(test)]
 mod conformance;

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use self::items::{Item, SqliteStore, StateStore, Stored};
+use self::items::{Item, MemoryStore, SqliteStore, StateStore, Stored};
 use self::key::Key;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::paths::Paths;
@@ -76,7 +76,8 @@ pub struct Stamp {
 pub struct LockedStore {
     store: ConnectionStore,
     epoch: Arc<Mutex<u64>>,
-    _lock: Arc<File>,
+    /// None where no other process can open the state.
+    _lock: Option<Arc<File>>,
 }
 
 impl Deref for LockedStore {
@@ -97,6 +98,13 @@ impl ConnectionStore {
         owned::private_file(&path)?;
         let items = Box::new(SqliteStore::open(path, name)?);
         Ok(Self::over(items, name, folder, key, paths.redactor.clone()))
+    }
+
+    /// The state of a connection that ends with this process, and is nowhere on disk.
+    pub(crate) fn in_memory(name: &str, key: Key, redactor: Redactor) -> Result<LockedStore> {
+        let store = Self::over(Box::new(MemoryStore::default()), name, PathBuf::new(), key, redactor);
+        let epoch = Arc::new(Mutex::new(store.next_epoch()?));
+        Ok(LockedStore { store, epoch, _lock: None })
     }
 
     /// The state of a connection in another store; `folder` holds its lock.
@@ -129,7 +137,7 @@ impl ConnectionStore {
     pub fn lock(&self) -> Result<LockedStore> {
         let lock = lock(&self.0.folder, self.name())?;
         let epoch = Arc::new(Mutex::new(self.next_epoch()?));
-        Ok(LockedStore { store: self.clone(), epoch, _lock: Arc::new(lock) })
+        Ok(LockedStore { store: self.clone(), epoch, _lock: Some(Arc::new(lock)) })
     }
 
     /// Replaces an item by the result of `change` on its newest value; returns the new value.

@@ -29,6 +29,7 @@ Usage: cargo xtask COMMAND
     --postgres URL         into this database instead of a SQLite file
   test                     Check format and language, lint, build, and run every test; CI runs this. Starts a
                            private PostgreSQL unless TEST_DATABASE_URL names a database
+    --tools                also install data tools from PyPI and have them run the connector
   package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
                            target/package]
   fuzz [TARGET]            Run the fuzzer on the parsers of bytes from outside, one after the other
@@ -90,7 +91,8 @@ fn run(arguments: &[String]) -> Result<(), String> {
             build::programs()?;
             tools::run(tools::program("trials").args(arguments))
         }
-        ["test"] => test::run(),
+        ["test"] => test::run(false),
+        ["test", "--tools"] => test::run(true),
         ["package"] => package(&tools::target().join("package")),
         ["package", folder] => package(folder.as_ref()),
         ["fuzz", ..] => fuzz::run(&words[1..]),

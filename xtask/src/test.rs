@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use crate::{build, lint, node, postgres, python, tidy, tools, vendor};
 
-/// Runs each step; the first failure ends it.
-pub(crate) fn run() -> Result<(), String> {
+/// Runs each step; the first failure ends it. With `judges`, data tools from PyPI run the connector, too.
+pub(crate) fn run(judges: bool) -> Result<(), String> {
     step("format", || tools::run(tools::cargo().args(["fmt", "--all", "--check"])))?;
     step("tidy", || tidy::run(&tidy::Options::default()))?;
     let python = step("python", python::environment)?;
     let node = step("node", node::environment)?;
     // Stopped at the end of this function, also after a failure.
     let database = step("PostgreSQL", || postgres::database(&python))?;
+    let judges = if judges { Some(step("data tools", python::judges)?) } else { None };
     step("vendored WIT", vendor::check)?;
     step("build and lints", build::everything_linted)?;
     // The same packages and the same wrapper of rustc as in the build: with others cargo compiles again.
@@ -23,7 +24,8 @@ pub(crate) fn run() -> Result<(), String> {
                 .env("E2E_BIN_DIR", tools::release())
                 .env("E2E_PYTHON", &python)
                 .env("E2E_NODE", &node)
-                .envs(database.environment()),
+                .envs(database.environment())
+                .envs(judges.iter().map(|folder| ("E2E_TOOLS", folder))),
         )
     };
     step("unit tests", || test(&["--lib", "--bins"]))?;

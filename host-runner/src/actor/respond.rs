@@ -38,6 +38,7 @@ pub(super) struct Responder<'a> {
 pub(super) enum SinkAccess<'a> {
     Open(&'a SinkHandle),
     Closed(&'a SinkSettings),
+    None,
 }
 
 /// The queue of deliveries, if the connection has one.
@@ -74,6 +75,12 @@ pub(crate) async fn answer_once(connection: Connection, paths: &Paths, request: 
     responder.answer(request).await
 }
 
+/// Answers a request of a connection that has neither a sink nor a queue.
+pub(crate) async fn answer_with(connection: &mut OpenConnection, request: &Request) -> Answer {
+    let (sink, queue) = (SinkAccess::None, QueueAccess::None);
+    Responder { connection, sink, queue, tables: None }.answer(request).await
+}
+
 /// Generates another secret for the webhook URL. `registered` is the answer if the source has a registration.
 pub(crate) fn rotate_url(
     store: &ConnectionStore,
@@ -93,6 +100,7 @@ impl SinkAccess<'_> {
     /// The sink's progress, if it exists.
     async fn progress(&self) -> Result<Option<SinkProgress>> {
         match self {
+            Self::None => Ok(None),
             Self::Open(sink) => sink.run(|sink| sink.progress()).await.map(Some),
             Self::Closed(settings) => {
                 let settings = (*settings).clone();
@@ -104,6 +112,7 @@ impl SinkAccess<'_> {
     /// The sink, if it exists, to write to.
     async fn existing(&self) -> Result<Option<SinkHandle>> {
         match self {
+            Self::None => Ok(None),
             Self::Open(sink) => Ok(Some((*sink).clone())),
             Self::Closed(settings) => {
                 let settings = (*settings).clone();

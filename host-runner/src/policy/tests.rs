@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{
-    Backoff, Batch, Budget, CREDENTIALS, Decision, Disposition, LONG, LONG_MAX, SHORT, SHORT_MAX, Scope,
-    backoff, decide, policy,
+    Backoff, Batch, Budget, CREDENTIALS, Decision, Disposition, Failure, LONG, LONG_MAX, SHORT, SHORT_MAX,
+    Scope, backoff, decide, failure, policy,
 };
 use crate::error::{Error, Kind, Origin};
 use crate::limits::Limits;
@@ -76,6 +76,24 @@ host          data         Defect      Connection Retry         Whole     9
 host          unsupported  Defect      Connection Retry         Whole    10
 host          internal     Defect      Connection Retry         Whole     1
 ";
+
+#[test]
+fn a_failure_ends_by_a_person_by_itself_or_by_a_developer() {
+    for (origin, kind, expected) in [
+        (Origin::Usage, Kind::Config, Failure::Config),
+        (Origin::Configuration, Kind::Unavailable, Failure::Config),
+        (Origin::Component, Kind::Auth, Failure::Config),
+        (Origin::Component, Kind::Permission, Failure::Config),
+        (Origin::Host, Kind::NotFound, Failure::Config),
+        (Origin::Component, Kind::RateLimited, Failure::Transient),
+        (Origin::Sandbox, Kind::Unavailable, Failure::Transient),
+        (Origin::Sink, Kind::Unavailable, Failure::Transient),
+        (Origin::Component, Kind::Data, Failure::System),
+        (Origin::Sandbox, Kind::Internal, Failure::System),
+    ] {
+        assert_eq!(failure(&Error::new(origin, kind, "x")), expected, "{origin} {kind}");
+    }
+}
 
 fn pairs() -> impl Iterator<Item = (Origin, Kind)> {
     Origin::ALL.into_iter().flat_map(|origin| Kind::ALL.into_iter().map(move |kind| (origin, kind)))

@@ -4,11 +4,13 @@
 //! Knows neither keys nor the meaning of a value. Another place for the state of connections implements
 //! [`StateStore`] and passes `items/conformance.rs`.
 
+mod memory;
 mod sqlite;
 
 #[cfg(test)]
 pub(super) mod conformance;
 
+pub(super) use self::memory::MemoryStore;
 pub(super) use self::sqlite::SqliteStore;
 use crate::error::Result;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::owned;
 use crate::error::{Error, Result};
@@ -34,6 +34,21 @@ impl Key {
     /// The key with these bytes.
     pub fn from_bytes(bytes: [u8; BYTES]) -> Self {
         Self(bytes)
+    }
+
+    /// A key of this process alone.
+    pub(crate) fn random() -> Result<Self> {
+        let mut bytes = [0_u8; BYTES];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Error::state(format!("no randomness for a key: {error}")))?;
+        Ok(Self(bytes))
+    }
+
+    /// A key for one purpose, from secret bytes of any length.
+    pub(crate) fn derive(secret: &[u8], purpose: &[u8]) -> Self {
+        // The first step of HKDF (RFC 5869), with the purpose as its salt.
+        let salt: [u8; BYTES] = Sha256::digest(purpose).into();
+        Self(mac(&salt).chain_update(secret).finalize().into_bytes().into())
     }
 
     pub(crate) fn bytes(&self) -> &[u8; BYTES] {
@@ -103,8 +118,7 @@ fn parse(text: &str) -> Option<Key> {
 }
 
 fn generate(path: &Path) -> Result<Key> {
-    let mut bytes = [0_u8; BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| Error::state(format!("no randomness for a key: {error}")))?;
+    let key = Key::random()?;
     let failed = |error: std::io::Error| Error::state(format!("key {}: {error}", path.display()));
     if let Some(folder) = path.parent() {
         super::private_folder(folder)?;
@@ -113,12 +127,12 @@ fn generate(path: &Path) -> Result<Key> {
     let aside = path.with_extension(format!("{}.tmp", std::process::id()));
     let _left_over = std::fs::remove_file(&aside);
     let mut file = owned::open(&aside, OpenOptions::new().write(true).create_new(true))?;
-    writeln!(file, "{}", STANDARD.encode(bytes)).map_err(failed)?;
+    writeln!(file, "{}", STANDARD.encode(key.bytes())).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     let linked = std::fs::hard_link(&aside, path);
     std::fs::remove_file(&aside).map_err(failed)?;
     match linked {
-        Ok(()) => Ok(Key(bytes)),
+        Ok(()) => Ok(key),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Key::read_or_generate(path),
         Err(error) => Err(failed(error)),
     }

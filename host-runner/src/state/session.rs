@@ -48,12 +48,23 @@ impl ConnectionStore {
         Ok(self.0.items.load(Item::Session)?.revision)
     }
 
+    /// The session as it is stored: sealed.
+    pub(crate) fn sealed_session(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.items.load(Item::Session)?.value)
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl LockedStore {
+    /// Takes over a session that [`ConnectionStore::sealed_session`] gave; false if it does not open.
+    pub(crate) fn restore_session(&self, sealed: &[u8]) -> Result<bool> {
+        let opened = seal::open(&self.0.key, self.name(), Purpose::Session, sealed);
+        opened.map_or(Ok(false), |session| self.save(Some(&session)).map(|()| true))
+    }
+
     /// Deletes the session, also one sealed with another key. True if there was one.
     pub fn delete_session(&self) -> Result<bool> {
         let was_there = self.session_is_stored()?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::items::Item;
-use super::items::conformance::MemoryStore;
+use super::items::conformance::FailingStore;
 use super::{Change, ConnectionStore, StoredSubscription, StoredWebhookUrls};
 use crate::clock::now_ms;
 use crate::paths::Paths;
@@ -235,7 +235,7 @@ fn rotations_at_the_same_time_all_count() {
 #[test]
 fn a_full_disk_keeps_the_session_in_memory_and_everything_else_as_it_was() {
     let data = tempfile::tempdir().expect("a folder");
-    let disk = MemoryStore::default();
+    let disk = FailingStore::default();
     let key = paths(data.path(), 1).key().expect("a key");
     let folder = data.path().to_owned();
     let store = ConnectionStore::over(Box::new(disk.clone()), "acme", folder, key, Redactor::default());

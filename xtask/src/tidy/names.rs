@@ -73,8 +73,8 @@ const NAMES: &[Name] = &[
     anywhere(&["recognised"], "recognized"),
 ];
 
-/// A phrase that may stay: the common word for isolation between customers.
-const ALLOWED: &str = "sandboxed per tenant";
+/// Phrases that may stay: the common word for isolation between customers, and members of other tools' files.
+const ALLOWED: [&str; 4] = ["sandboxed per tenant", "\"bookmarks\"", "\"plugins\"", "plugins:"];
 
 /// Every replaced name in the line, as written, with the term to use instead.
 pub(crate) fn names(line: &str, is_code: bool) -> Vec<(String, &'static str)> {
@@ -84,7 +84,7 @@ pub(crate) fn names(line: &str, is_code: bool) -> Vec<(String, &'static str)> {
     if !NAMES.iter().any(|name| lower.contains(name.parts[0])) {
         return found;
     }
-    let line = line.replace(ALLOWED, "");
+    let line = ALLOWED.iter().fold(line.to_owned(), |line, allowed| line.replace(allowed, ""));
     // In code, an identifier (or a name with hyphens in a string) stands alone; in text, words form phrases.
     let is_separator = |character: char| {
         if is_code { !is_identifier(character) } else { !(is_identifier(character) || character == ' ') }

@@ -1,45 +1,35 @@
-//! The conformance suite of [`StateStore`], and a second store: in memory, which fails when it is asked to.
+//! The conformance suite of [`StateStore`], and a store that fails when it is asked to.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
-use super::{Item, SqliteStore, StateStore, Stored};
+use super::{Item, MemoryStore, SqliteStore, StateStore, Stored};
 use crate::error::{Error, Result};
 
-/// Values in memory. Clones share them.
+/// Values in memory that cannot be changed when a test says so. Clones share them.
 #[derive(Clone, Default)]
-pub(in crate::state) struct MemoryStore(Arc<Memory>);
-
-#[derive(Default)]
-struct Memory {
-    items: Mutex<BTreeMap<Item, Stored>>,
-    fails: AtomicBool,
+pub(in crate::state) struct FailingStore {
+    items: MemoryStore,
+    fails: Arc<AtomicBool>,
 }
 
-impl MemoryStore {
+impl FailingStore {
     /// From now on every change fails, or no longer.
     pub(in crate::state) fn set_failing(&self, fails: bool) {
-        self.0.fails.store(fails, Relaxed);
+        self.fails.store(fails, Relaxed);
     }
 }
 
-impl StateStore for MemoryStore {
+impl StateStore for FailingStore {
     fn load(&self, item: Item) -> Result<Stored> {
-        Ok(self.0.items.lock().expect("no panic").get(&item).cloned().unwrap_or_default())
+        self.items.load(item)
     }
 
     fn store(&self, item: Item, value: Option<&[u8]>, expected: u64, above: u64) -> Result<Option<u64>> {
-        if self.0.fails.load(Relaxed) {
+        if self.fails.load(Relaxed) {
             return Err(Error::state("no space left"));
         }
-        let mut items = self.0.items.lock().expect("no panic");
-        let stored = items.entry(item).or_default();
-        if stored.revision != expected {
-            return Ok(None);
-        }
-        *stored = Stored { value: value.map(<[u8]>::to_vec), revision: expected.max(above) + 1 };
-        Ok(Some(stored.revision))
+        self.items.store(item, value, expected, above)
     }
 }
 
@@ -97,6 +87,6 @@ fn the_store_in_sqlite_conforms() {
 
 #[test]
 fn the_store_in_memory_conforms() {
-    let store = MemoryStore::default();
+    let store = FailingStore::default();
     conforms(&|| Box::new(store.clone()));
 }

@@ -6,6 +6,7 @@ mod cell;
 mod contacts;
 pub(crate) mod expected;
 mod jsonl;
+pub(crate) mod messages;
 mod postgres;
 mod sqlite;
 

@@ -50,9 +50,9 @@ impl Database {
     }
 }
 
-/// The declared columns of each table.
-fn properties(setup: &Setup) -> BTreeMap<String, Vec<Property>> {
-    let discovered = setup.host(&["discover", "--json"]).exits(0).json();
+/// The declared columns of each table of a connection file.
+pub(super) fn properties(setup: &Setup, file: &str) -> BTreeMap<String, Vec<Property>> {
+    let discovered = setup.raw(&["discover", "--json", "-c", file, "--data", "D"]).exits(0).json();
     let tables = discovered["tables"].as_array().expect("tables").iter().map(|table| {
         let schema = table["schema"]["properties"].as_object().expect("properties");
         let properties = schema.iter().map(|(name, schema)| Property::new(name, schema)).collect();
@@ -64,7 +64,7 @@ fn properties(setup: &Setup) -> BTreeMap<String, Vec<Property>> {
 /// The tables of the truth against those of `out.db`. Rows of `known` must exist, marked when deleted.
 #[track_caller]
 pub(crate) fn check_sqlite(setup: &Setup, truths: &BTreeMap<&str, Truth>, known: &BTreeMap<&str, Truth>) {
-    let properties = properties(setup);
+    let properties = properties(setup, "a.toml");
     let database = Database::open(&setup.path("out.db"));
     let mut differences = Differences::default();
     for (table, truth) in truths {

@@ -1,0 +1,177 @@
+//! The tools themselves as judges: PyAirbyte into DuckDB, `pyab validate`, `singer-check-tap`, Meltano.
+//!
+//! `cargo xtask test --tools` installs them from PyPI and sets `E2E_TOOLS`, the folder of their virtual
+//! environments; without it these tests have nothing to run. Nothing but loopback is called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::compare::messages::Received;
+use crate::compare::{TABLES, truths};
+use crate::messages::{change_tickets, portal};
+use crate::support::process::{Run, Running};
+use crate::support::{Setup, binaries};
+
+/// A program of a tool's environment; none if the tools are not installed.
+fn program(tool: &str, name: &str) -> Option<PathBuf> {
+    let path = Path::new(&std::env::var_os("E2E_TOOLS")?).join(tool).join("bin").join(name);
+    assert!(path.is_file(), "{} is missing: run `cargo xtask test --tools`", path.display());
+    Some(path)
+}
+
+/// A script of two lines that a tool calls: the runner with `command` in front.
+fn script(setup: &Setup, name: &str, command: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = setup.path(name);
+    let (runner, folder) = (binaries::host_runner(), setup.folder());
+    let line = format!(
+        "exec {} {command} -c {folder}/a.toml --data {folder}/D \"$@\"",
+        runner.display(),
+        folder = folder.display()
+    );
+    std::fs::write(&path, format!("#!/bin/sh\n{line}\n")).expect("a script");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("a program");
+    path.display().to_string()
+}
+
+/// Runs a tool in the test's folder, without telemetry.
+fn run(setup: &Setup, program: &Path, arguments: &[&str]) -> Run {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(setup.folder());
+    let paths = std::env::var("PATH").unwrap_or_default();
+    let own = program.parent().expect("a folder").display();
+    command.env("PATH", format!("{own}:{paths}")).env("HOME", setup.folder());
+    command.env("AIRBYTE_OFFLINE_MODE", "1").env("DO_NOT_TRACK", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("MELTANO_SEND_ANONYMOUS_USAGE_STATS", "false").env("AIRBYTE_NO_UV", "1");
+    setup.remember(Running::start(command, b"").wait())
+}
+
+#[test]
+fn pyairbyte_reads_the_truth_into_duckdb_twice() {
+    let Some(python) = program("pyairbyte", "python") else { return };
+    let setup = portal(300);
+    let source = script(&setup, "source-desk", "airbyte");
+    let judge = binaries::workspace().join("tests/tools/read_into_duckdb.py").display().to_string();
+    let tables = TABLES.join(",");
+    let mut changed = BTreeSet::new();
+    let mut requests = Vec::new();
+    for _ in 0..2 {
+        let run = run(&setup, &python, &[&judge, &source, "config.json", "rows.duckdb", &tables]).exits(0);
+        requests.push(setup.requests_to("GET /tickets/{id}"));
+        received(&run).check(&setup, &truths(&setup.simulator, true), &changed);
+        if changed.is_empty() {
+            changed = change_tickets(&setup);
+        }
+    }
+    assert!(requests[1] - requests[0] < 150, "the second read is incremental: {requests:?}");
+}
+
+/// The rows of DuckDB, whose names are lower case.
+fn received(run: &Run) -> Received {
+    let mut received = Received::folding_case();
+    for line in run.stdout.lines().filter_map(|line| line.strip_prefix("ROW ")) {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        received.row(line["table"].as_str().expect("a table"), line["row"].clone());
+    }
+    received
+}
+
+#[test]
+fn pyairbyte_validates_the_connector() {
+    let Some(pyab) = program("pyairbyte", "pyab") else { return };
+    let setup = portal(20);
+    let source = script(&setup, "source-desk", "airbyte");
+    run(&setup, &pyab, &["validate", &format!("--connector={source}"), "--config=config.json"]).exits(0);
+}
+
+#[test]
+fn singer_check_tap_accepts_every_message_of_two_runs() {
+    let Some(check) = program("singer-tools", "singer-check-tap") else { return };
+    let setup = portal(200);
+    let mut words = vec!["singer", "--config", "config.json"];
+    for number in 0..2 {
+        // Not `--tap`: it prints its summary before it has read all, when the tap is faster than it.
+        let messages = setup.host(&words).exits(0).stdout;
+        let mut command = Command::new(&check);
+        command.current_dir(setup.folder());
+        let run = setup.remember(Running::start(command, messages.as_bytes()).wait()).exits(0);
+        assert!(run.stdout.contains("The output is valid."), "{run}");
+        let mut received = Received::default();
+        received.apply(&messages);
+        let said = format!("{:7} record messages", received.records);
+        assert!(run.stdout.contains(&said), "{said}\n{run}");
+        assert!(number == 1 || received.records > 200, "{run}");
+        setup.write("state.json", &received.state.expect("a state").to_string());
+        words = vec!["singer", "--config", "config.json", "--state", "state.json"];
+        change_tickets(&setup);
+    }
+}
+
+#[test]
+fn meltano_runs_the_tap_twice_into_files_that_equal_the_truth() {
+    let Some(meltano) = program("meltano", "meltano") else { return };
+    let Some(target) = program("target-jsonl", "target-jsonl") else { return };
+    let setup = portal(200);
+    let tap = script(&setup, "tap-desk", "singer");
+    setup.write("meltano.yml", &project(&setup, &tap, &target));
+    std::fs::create_dir(setup.path("rows")).expect("a folder");
+    let mut changed = BTreeSet::new();
+    for number in 0..2 {
+        run(&setup, &meltano, &["run", "tap-desk", "target-jsonl"]).exits(0);
+        let mut received = Received::default();
+        for table in TABLES {
+            let text =
+                std::fs::read_to_string(setup.path(&format!("rows/{table}.jsonl"))).unwrap_or_default();
+            for line in text.lines() {
+                received.row(table, serde_json::from_str(line).expect("JSON"));
+            }
+        }
+        received.check(&setup, &truths(&setup.simulator, true), &changed);
+        if number == 0 {
+            changed = change_tickets(&setup);
+        }
+    }
+}
+
+/// A project whose tap has the configuration of the test.
+fn project(setup: &Setup, tap: &str, target: &Path) -> String {
+    let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
+    let config: BTreeMap<String, Value> = serde_json::from_str(&config).expect("JSON");
+    let settings: Vec<Value> = config
+        .keys()
+        .map(|name| {
+            let kind = if config[name].is_object() {
+                "object"
+            } else if config[name].is_array() {
+                "array"
+            } else {
+                "string"
+            };
+            serde_json::json!({"name": name, "kind": kind})
+        })
+        .collect();
+    // YAML includes JSON.
+    serde_json::json!({
+        "version": 1, "default_environment": "dev", "send_anonymous_usage_stats": false,
+        "project_id": "00000000-0000-0000-0000-000000000000", "environments": [{"name": "dev"}],
+        "plugins": {
+            "extractors": [{
+                "name": "tap-desk", "namespace": "tap_desk", "executable": tap,
+                "capabilities": ["discover", "catalog", "state"], "settings": settings, "config": config,
+            }],
+            "loaders": [{
+                "name": "target-jsonl", "namespace": "target_jsonl",
+                "executable": target.display().to_string(),
+                "settings": [{"name": "destination_path"}, {"name": "do_timestamp_file", "kind": "boolean"}],
+                "config": {
+                    "destination_path": setup.path("rows").display().to_string(),
+                    "do_timestamp_file": false,
+                },
+            }],
+        },
+    })
+    .to_string()
+}
