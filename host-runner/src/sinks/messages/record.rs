@@ -21,7 +21,12 @@ use crate::sinks::value::{ColumnType, Value, convert, text};
 const NAMING: Naming = Naming {
     reserved: &["_ab_cdc_updated_at", "_ab_cdc_deleted_at", "_sdc_deleted_at"],
     is_same: str::eq_ignore_ascii_case,
+    fit: |name| name.to_owned(),
+    has_room: |columns| columns.len() < COLUMNS_MAX,
 };
+
+/// Columns of a stream: fewer than any of the databases behind the tools takes.
+const COLUMNS_MAX: usize = 1_500;
 
 /// When the row is known to have been like this: the cursor of Airbyte's deduplication.
 pub(super) const UPDATED_AT: &str = "_ab_cdc_updated_at";
