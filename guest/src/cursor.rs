@@ -46,8 +46,8 @@ pub(crate) struct Snapshot {
     /// The place in the list of the rows that have a list each; none before its first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outer: Option<Outer>,
-    /// The parameters that select and order the rows of the list; none in cursors of older versions. When they
-    /// differ from today's, the offset is of another list, and the snapshot starts again.
+    /// The parameters that select and order the rows of the list; none in cursors of older versions. When
+    /// they differ from today's, the offset is of another list, and the snapshot starts again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) list: Option<String>,
     /// Rows behind the offset that were written, because a row before them failed.

@@ -157,7 +157,7 @@ pub const EVENTS_MAX: usize = 1000;
 /// calls at once of half a second each. A single delivery may need more.
 pub const REFETCHES_MAX: usize = 200;
 
-/// Records that unsigned deliveries may have read in [`UNSIGNED_WINDOW_MS`]: a sender who has the URL spends the
+/// Records that unsigned deliveries may have read in [`UNSIGNED_WINDOW_MS`]: a sender with the URL spends the
 /// organization's credits with them.
 pub const UNSIGNED_READS_MAX: u64 = 200;
 
@@ -181,7 +181,7 @@ pub const CLOCK_OFFSET_STEP_MS: u64 = 15 * 1000;
 /// Signing keys are fetched again after this long, so that a withdrawn key is not trusted any longer.
 pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Shortest time between two fetches that unknown key ids cause: any sender who knows the URL can send one. A
+/// Shortest time between two fetches that unknown key ids cause: any sender with the URL can send one. A
 /// delivery signed by a key newer than the known keys, and those behind it, wait this long at most.
 pub const SIGNING_KEYS_INTERVAL_MS: u64 = 1000;
 

@@ -17,7 +17,7 @@ pub(crate) struct RowMeta {
     pub(crate) deleted: bool,
 }
 
-/// The members that [`RowMeta`] is made of; serde skips the others without storing them.
+/// The members for [`RowMeta`]; serde skips the others without storing them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PartialRow<'a> {

@@ -75,14 +75,14 @@ pub(crate) enum Batch {
     Whole,
 }
 
-/// Who can end a failure, in the words of tools that run connectors.
+/// The party that can end a failure, in the words of tools that run connectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// A person: configuration, credentials, permissions.
     Config,
-    /// Nobody: it passes by itself.
+    /// None: it passes by itself.
     Transient,
-    /// A developer: a defect, or data that nobody foresaw.
+    /// A developer: a defect, or data that was not foreseen.
     System,
 }
 
@@ -138,7 +138,7 @@ pub(crate) const fn policy(origin: Origin, kind: Kind) -> Policy {
     Policy { backoff, scope, delivery, batch, exit: exit(origin, kind) }
 }
 
-/// Who can end a failure.
+/// The party that can end a failure.
 pub(crate) const fn failure(error: &Error) -> Failure {
     match (of(error).backoff, error.kind) {
         (Backoff::Manual, _) => Failure::Config,

@@ -86,7 +86,7 @@ fn build() -> Result<(), String> {
     tools::run(&mut cargo)
 }
 
-/// A target folder of its own: the library of the connector has the same file name with and without counters.
+/// Another target folder: the library of the connector has the same file name with and without counters.
 fn folder() -> PathBuf {
     tools::root().join("target/fuzz")
 }

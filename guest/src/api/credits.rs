@@ -44,13 +44,13 @@ impl Credits {
 }
 
 /// The credits of a whole day: the most that were left in this span of a day or the one before, in which a
-/// day of Zoho began. Kept in the session.
+/// day of Zoho started. Kept in the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct DailyCredits {
     /// The most in the current span.
     credits: u64,
-    /// When the span began, Unix milliseconds.
+    /// Start of the span, Unix milliseconds.
     seen_at_ms: u64,
     /// The most in the span before.
     before: u64,
@@ -104,7 +104,7 @@ mod tests {
             (1, 4_000, 4_000),
             (2, 3_000, 4_000),
             (20, 4_990, 4_990),
-            // A day begins at hour 26, and the span at hour 25.
+            // A day starts at hour 26, and the span at hour 25.
             (25, 300, 4_990),
             (26, 4_980, 4_990),
             (49, 200, 4_980),

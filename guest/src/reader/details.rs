@@ -55,7 +55,7 @@ pub(super) fn read<T: Transport>(
 }
 
 /// Writes the rows as listed, older than every state of a row that was read: the sink notes that they exist,
-/// keeps what it has, and takes those that it lacks. True for each row.
+/// keeps its own rows, and takes those that it lacks. True for each row.
 pub(super) fn verify(table: &'static Table, listed: &[Listed<'_>], out: &mut Output) -> Vec<bool> {
     for row in listed {
         let as_of_ms = Some(limits::VERIFIED_AS_OF_MS);

@@ -36,7 +36,7 @@ pub(crate) struct RecycleBin {
     entries: Vec<Entry>,
     /// There are more records than a scan reads.
     is_cut: bool,
-    /// Where the reading began, in a recycle bin that lists the oldest first.
+    /// The first page that was read, in a recycle bin that lists the oldest first.
     page: u64,
 }
 
@@ -153,8 +153,8 @@ fn delete<T: Transport>(
     found.len()
 }
 
-/// When an entry was deleted: at the end of its second, because the row may have changed earlier within it. A
-/// delete that the last scan, at `last_ms`, did not find is later than that scan, even if its time is earlier:
+/// When an entry was deleted: at the end of its second, because the row may have changed earlier within it.
+/// A delete that the last scan, at `last_ms`, did not find is later than that scan, even if its time is earlier:
 /// the source's clock may have been set back.
 fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
     let ms = entry.deleted_ms.max(last_ms);

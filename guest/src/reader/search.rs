@@ -62,8 +62,8 @@ pub(super) fn step<T: Transport>(
         }
         return recycle_bin::scan(api, table, search, out);
     }
-    // After both clocks, of which the source's is known to within a step: rows beyond the end are cut off when
-    // the source has answered.
+    // After both clocks, of which the source's is known to within a step: rows beyond the end are cut off
+    // when the source has answered.
     let host_ms = api.transport().now_ms();
     let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
     let since_ms = search.since_ms;

@@ -32,7 +32,7 @@ pub struct TlsFiles {
 pub struct Tls {
     files: TlsFiles,
     acceptor: Arc<RwLock<TlsAcceptor>>,
-    /// Held while the files are read: what is read last stays in use.
+    /// Held while the files are read: the last ones stay in use.
     reloading: Arc<Mutex<()>>,
 }
 

@@ -52,7 +52,7 @@ fn fingerprint(loaded: &LoadedConnection) -> String {
     crate::digest::sha256_hex(all.as_bytes())
 }
 
-/// Runs work in a task, so that a panic in it is an error: else its file would be loading for ever. The task
+/// Runs work in a task, so that a panic in it is an error: else its file would load without end. The task
 /// ends when this is dropped.
 async fn unless_panicked<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,

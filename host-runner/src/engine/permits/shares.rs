@@ -1,7 +1,7 @@
 //! Which of the waiting callers gets the next permit: the one that has waited longest among those whose class
 //! and origin have room. Pure.
 //!
-//! Reads leave a quarter of the permits to prompt calls. An origin leaves a part of what is free to the
+//! Reads leave a quarter of the permits to prompt calls. An origin leaves a part of the free ones to the
 //! others: alone it holds two thirds of the reads and three quarters of all, beside an origin that holds as
 //! many as it may, so much of the rest. So two sources that hang leave a permit to a third.
 

@@ -65,8 +65,8 @@ pub(crate) async fn is_served(data: &Path, name: &str) -> bool {
     names["connections"].as_array().is_some_and(|names| names.iter().any(|one| one == name))
 }
 
-/// One request on one stream, written by hand: only then it is known whether the server has read it. Without a
-/// reader the write fails, or the answer is a reset.
+/// One request on one stream, written by hand: only then it is known whether the server has read it. Without
+/// a reader the write fails, or the answer is a reset.
 async fn exchange(data: &Path, route: &Route) -> Result<Answer, Failed> {
     let (method, path, body) = match route.parts() {
         Ok(parts) => parts,
