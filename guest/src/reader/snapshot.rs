@@ -15,6 +15,7 @@ use crate::limits;
 use crate::paging::{Offset, PageOutcome};
 use crate::row::{self, RowMeta};
 use crate::table::{CREATED, Incremental, List, Table};
+use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
 
@@ -309,12 +310,12 @@ pub(super) fn verify_length<T: Transport>(
     listed: u64,
     out: &mut Output,
 ) -> Result<bool> {
-    let path = match (table.count, table.incremental) {
+    // A list of children is that of their parents; that none is there, the search by which they are read shows.
+    let counts = tables::parent(table).filter(|_| listed > 0).unwrap_or(table);
+    let path = match (counts.count, table.incremental) {
         (Some(path), Incremental::Search { .. }) => Path::new(path),
         (Some(path), _) if listed == 0 => Path::new(path),
-        (None, Incremental::Search { path, .. }) if listed == 0 || table.children.is_none() => {
-            Path::new(path).with("from", 0).with("limit", 1)
-        }
+        (None, Incremental::Search { path, .. }) => Path::new(path).with("from", 0).with("limit", 1),
         _ => return Ok(true),
     };
     let counted = match count::sum(api, table, &path) {
