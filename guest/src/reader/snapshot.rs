@@ -310,7 +310,7 @@ pub(super) fn verify_length<T: Transport>(
     listed: u64,
     out: &mut Output,
 ) -> Result<bool> {
-    // A list of children is that of their parents; that none is there, the search by which they are read shows.
+    // A list of children is that of their parents; whether it is rightly empty, their own search shows.
     let counts = tables::parent(table).filter(|_| listed > 0).unwrap_or(table);
     let path = match (counts.count, table.incremental) {
         (Some(path), Incremental::Search { .. }) => Path::new(path),
