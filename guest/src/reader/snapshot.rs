@@ -15,6 +15,7 @@ use crate::limits;
 use crate::paging::{Offset, PageOutcome};
 use crate::row::{self, RowMeta};
 use crate::table::{CREATED, Incremental, List, Table};
+use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
 
@@ -99,14 +100,16 @@ pub(super) fn step<T: Transport>(
         let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
         if let Progress::Done = read_page(api, table, snapshot, &page, out)? {
             let is_empty = snapshot.offset.last_ids.is_empty();
-            verify_length(api, table, if is_empty { 0 } else { snapshot.offset.from }, out)?;
+            let listed = if is_empty { 0 } else { snapshot.offset.from };
+            let is_whole = verify_length(api, table, listed, out)?;
             snapshot.incomplete |= out.incomplete;
-            return Ok(Progress::Done);
+            // A list with a cap: the search finds the rows behind it.
+            return match is_whole || !goes_on_by_windows(api, table, snapshot, out) {
+                true => Ok(Progress::Done),
+                false => Ok(Progress::More),
+            };
         }
-        if let Some(rest) = windows::rest(api, table, snapshot) {
-            tell(table, out);
-            snapshot.rest = Some(rest);
-            snapshot.offset = Offset::default();
+        if snapshot.offset.from > limits::LIST_ROWS_MAX && goes_on_by_windows(api, table, snapshot, out) {
             return Ok(Progress::More);
         }
         let is_interrupted = out.failure.is_some() || !snapshot.parents.is_empty();
@@ -116,6 +119,25 @@ pub(super) fn step<T: Transport>(
     }
     snapshot.pages_at_once = if snapshot.offset.from < full_from { 1 } else { more_at_once };
     Ok(Progress::More)
+}
+
+/// Goes on by search windows. False where that is not possible.
+fn goes_on_by_windows<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> bool {
+    let Some(rest) = windows::rest(api, table, snapshot) else { return false };
+    out.warnings.push(format!(
+        "`{}`: the rows behind the first {} are read by search windows: pages of a long list cost more \
+         credits, or are refused",
+        table.name, snapshot.offset.from
+    ));
+    snapshot.rest = Some(rest);
+    snapshot.offset = Offset::default();
+    out.has_moved = true;
+    true
 }
 
 /// True when custom fields are read by a second request for each page: tickets without their details.
@@ -136,16 +158,6 @@ fn projected_fields<T: Transport>(api: &Api<T>, table: &Table) -> Option<String>
 fn refuses_fields(error: &Error) -> bool {
     matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound)
         || error.code.as_deref() == Some("INTERNAL_SERVER_ERROR")
-}
-
-/// Reports how a long list continues.
-fn tell(table: &Table, out: &mut Output) {
-    out.warnings.push(format!(
-        "`{}`: more than {} rows: the others are read by search windows, which cost fewer credits than pages \
-         of a long list",
-        table.name,
-        limits::LIST_ROWS_MAX
-    ));
 }
 
 /// Reads one page of the list, newest first, until a row was created before `since_ms`.
@@ -291,20 +303,20 @@ fn read_children<T: Transport>(
 /// Checks the length of a list that ended by the source's count. An error when it is empty and the source
 /// counts rows: a wrong portal and a lost permission look like empty lists (`zoho-desk-api.md` §8.12, §8.15),
 /// and the sink would delete the whole table. A list that is too short, or that cannot be checked, is
-/// incomplete.
+/// incomplete. False when rows are missing.
 pub(super) fn verify_length<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
     listed: u64,
     out: &mut Output,
-) -> Result<()> {
-    let path = match (table.count, table.incremental) {
+) -> Result<bool> {
+    // A list of children is that of their parents; whether it is rightly empty, their own search shows.
+    let counts = tables::parent(table).filter(|_| listed > 0).unwrap_or(table);
+    let path = match (counts.count, table.incremental) {
         (Some(path), Incremental::Search { .. }) => Path::new(path),
         (Some(path), _) if listed == 0 => Path::new(path),
-        (None, Incremental::Search { path, .. }) if listed == 0 || table.children.is_none() => {
-            Path::new(path).with("from", 0).with("limit", 1)
-        }
-        _ => return Ok(()),
+        (None, Incremental::Search { path, .. }) => Path::new(path).with("from", 0).with("limit", 1),
+        _ => return Ok(true),
     };
     let counted = match count::sum(api, table, &path) {
         Ok(counted) => counted,
@@ -315,7 +327,7 @@ pub(super) fn verify_length<T: Transport>(
                     table.name
                 ));
             }
-            return Ok(());
+            return Ok(true);
         }
         Err(error) => return Err(error),
     };
@@ -329,10 +341,11 @@ pub(super) fn verify_length<T: Transport>(
                  or the source counts rows that it does not list; the next snapshot shows which",
                 table.name
             ));
+            return Ok(false);
         }
     }
     if listed > 0 || counted == 0 {
-        return Ok(());
+        return Ok(true);
     }
     let message = format!("the list of `{}` is empty, but the source counts {counted} rows", table.name);
     Err(Error::new(Kind::Permission, message).code("HIDDEN").hint(
@@ -466,7 +479,12 @@ fn drop_optional_parameter<T: Transport>(
             }
         }
     }
-    let Some(parameter) = dropped else { return Err(error) };
+    let Some(parameter) = dropped else {
+        // A list with a cap refuses its later pages.
+        let is_later = snapshot.offset != Offset::default();
+        let goes_on = is_later && goes_on_by_windows(api, table, snapshot, out);
+        return if goes_on { Ok(Progress::More) } else { Err(error) };
+    };
     api.remember_unsupported(table.name, parameter);
     out.warnings.push(format!("`{}`: the list is read without `{parameter}`: {error}", table.name));
     let list = selection(api, table);

@@ -25,13 +25,13 @@ use crate::url::Path;
 /// Rows of a search page: the most it takes (`zoho-desk-api.md` §3.2).
 pub(super) const PAGE: u64 = 100;
 
-/// How the list continues, once its pages have become dear; none where it is read on as a list.
+/// How the list continues by windows; none where that is not possible.
 pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapshot) -> Option<Rest> {
     let is_searched = matches!(table.incremental, Incremental::Search { .. })
         && !api.is_unsupported(table.name, CREATED.range);
     let is_ordered = table.list.sort_by == Some(CREATED.member) && !api.is_unsupported(table.name, "sortBy");
     let is_between_pages = snapshot.written.is_empty();
-    if snapshot.offset.from <= limits::LIST_ROWS_MAX || !is_searched || !is_ordered || !is_between_pages {
+    if !is_searched || !is_ordered || !is_between_pages {
         return None;
     }
     let created_ms = snapshot.last_created_ms?;

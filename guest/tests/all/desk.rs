@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub unindexed: Vec<u32>,
     /// Rows after which lists end; 0: all.
     pub list_cap: usize,
+    /// Pages of lists that reach beyond it are refused.
+    pub refuse_beyond_cap: bool,
     /// Tickets that are deleted for good after the first request that has this text.
     pub purge_after: Option<(&'static str, Vec<u32>)>,
     /// Status of the recycle bin; 0: its records.
@@ -400,6 +402,10 @@ impl State {
         let is_descending = query.get("sortBy").is_some_and(|field| field.starts_with('-'));
         let from: usize = if self.ignore_from { 1 } else { query["from"].parse().unwrap() };
         let limit: usize = query["limit"].parse().unwrap();
+        if self.refuse_beyond_cap && from + limit > self.list_cap {
+            let message = "The value passed for field 'from' exceeds the range of '0-4999'.";
+            return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
+        }
         let chosen: Option<Vec<&str>> = query.get("departmentIds").map(|ids| ids.split(',').collect());
         let mut ids: Vec<&u32> = self.tickets.iter().collect();
         if is_descending {

@@ -142,3 +142,20 @@ fn windows_that_cannot_be_counted_are_compared_with_the_list() {
     let (_, batches) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
     assert!(!batches.last().unwrap().generation.unwrap().complete);
 }
+
+#[test]
+fn rows_behind_the_cap_of_a_list_are_read_by_windows() {
+    for (table, refuses_beyond) in [("tickets", false), ("tickets", true), ("ticket_conversations", false)] {
+        let desk = Desk::with_tickets(6_500);
+        desk.set(|state| {
+            state.created_every_min = 1;
+            state.counted = 6_500;
+            state.list_cap = 5_000;
+            state.refuse_beyond_cap = refuses_beyond;
+        });
+        let (keys, batches) = snapshot(&desk, table, &json!({"ticket_detail": false}));
+        assert_eq!(keys.len(), 6_500, "{table} {refuses_beyond}: {:?}", batches.last().unwrap().warnings);
+        let is_complete = batches.last().unwrap().generation.unwrap().complete;
+        assert_eq!(is_complete, refuses_beyond, "a list that ends by itself may lack others, too");
+    }
+}
