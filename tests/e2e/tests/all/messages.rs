@@ -318,7 +318,7 @@ fn two_runs_of_singer_equal_the_truth_after_edits_and_deletes() {
     tap(&setup, &mut received);
     received.check(&setup, &truths(&setup.simulator, true), &changed);
     assert_eq!(setup.requests_to("POST /oauth/v2/token"), tokens, "the session of the state is used");
-    // No list of Zoho names a purged ticket: a full table is a snapshot, whose version says what is not in it.
+    // No list of Zoho names a purged ticket: a full table is a snapshot, whose version leaves it out.
     mutate(&setup, json!({"op": "purge", "table": "tickets", "id": live(&setup, "tickets")[5]}));
     let mut catalog: Value = serde_json::from_str(&catalog.stdout).expect("a catalog");
     let tickets = catalog["streams"].as_array_mut().expect("streams").last_mut().expect("a stream");
