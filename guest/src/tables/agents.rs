@@ -20,7 +20,7 @@ pub(super) const TABLE: Table = Table {
         ..List::DEFAULT
     },
     record: Some("/api/v1/agents/{id}"),
-    incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     events: EVENTS,
     columns: COLUMNS,
     notes: "One list call for each 199 agents. Disabled agents stay in the table.",

@@ -23,7 +23,7 @@ pub(super) const TABLE: Table = Table {
         }),
         ..List::DEFAULT
     },
-    incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     columns: COLUMNS,
     notes: "One call for the modules and one list call for each 49 records of a custom module. `module` is \
             its API name.",

@@ -10,7 +10,7 @@ pub(super) const TABLE: Table = Table {
     scopes: &["Desk.articles.READ"],
     list: List { path: "/api/v1/kbRootCategories", limit: 50, ..List::DEFAULT },
     record: Some("/api/v1/kbRootCategories/{id}"),
-    incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     events: EVENTS,
     columns: COLUMNS,
     notes: "One list call for each 49 root categories.",

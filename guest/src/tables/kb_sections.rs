@@ -16,7 +16,7 @@ pub(super) const TABLE: Table = Table {
         ..List::DEFAULT
     },
     record: Some("/api/v1/kbSections/{id}"),
-    incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     events: EVENTS,
     columns: COLUMNS,
     notes: "One call for each root category. `parentCategoryId` is the section or root category above.",

@@ -9,7 +9,7 @@ pub(super) const TABLE: Table = Table {
     title: "Recycle bin",
     scopes: &["Desk.settings.READ"],
     list: List { path: "/api/v1/recycleBin", limit: 50, first: 0, ..List::DEFAULT },
-    incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     columns: COLUMNS,
     notes: "One list call for each 49 deleted records.",
     ..Table::DEFAULT

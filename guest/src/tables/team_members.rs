@@ -15,7 +15,7 @@ pub(super) const TABLE: Table = Table {
         each: Some(Each { table: "teams", key: Some("teamId"), ..Each::DEFAULT }),
         ..List::DEFAULT
     },
-    incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     columns: COLUMNS,
     notes: "One call for each team. `id` is the agent.",
     ..Table::DEFAULT

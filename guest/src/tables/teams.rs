@@ -9,7 +9,7 @@ pub(super) const TABLE: Table = Table {
     title: "Teams",
     scopes: &["Desk.basic.READ"],
     list: List { path: "/api/v1/teams", rows: Rows::Member("teams"), ..List::DEFAULT },
-    incremental: Incremental::FullRefresh { every_ms: 1 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     columns: COLUMNS,
     notes: "One call.",
     ..Table::DEFAULT
