@@ -75,8 +75,7 @@ fn touch(name: &str) -> Option<Route> {
     });
     let of_parent = || {
         let is_its = |prefix: &&str| name.starts_with(*prefix);
-        let mut found =
-            families().filter(|(_, children)| children.touch_events.iter().any(|prefix| is_its(prefix)));
+        let mut found = families().filter(|(_, children)| children.touch_events.iter().any(is_its));
         found.next().map(|(table, children)| (table, children, None))
     };
     of_kind.or_else(of_parent).and_then(|(table, children, kind)| {
