@@ -381,8 +381,8 @@ impl Sandbox {
         export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
     ) -> Result<T> {
         let class = match name {
-            // Also tables: sources that hang at every start leave permits to the deliveries of others.
-            "read" | "subscribe" | "discover" => Class::Read,
+            // Not `discover`: without its tables a connection applies no delivery.
+            "read" | "subscribe" => Class::Read,
             _ => Class::Prompt,
         };
         // The permit of a read is neither used for another call nor held while this one waits.

