@@ -228,6 +228,21 @@ pub(crate) struct Window {
     pub(crate) offset: Offset,
 }
 
+impl Window {
+    /// The whole of a range, from its first page on.
+    pub(crate) fn whole(from_ms: u64, end_ms: u64) -> Self {
+        Self {
+            from_ms,
+            to_ms: end_ms,
+            end_ms,
+            created: None,
+            cursor_field: 0,
+            source_now_ms: None,
+            offset: Offset::default(),
+        }
+    }
+}
+
 impl Cursor {
     pub(crate) fn new(table: &Table, phase: Phase) -> Self {
         Self { version: VERSION, table: table.name.to_owned(), phase }

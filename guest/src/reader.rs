@@ -107,6 +107,9 @@ pub(crate) fn read<T: Transport>(
     let progress = loop {
         let step = match &mut cursor.phase {
             Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
+            Phase::Search(search) if search.scans_recycle_bin => {
+                recycle_bin::scan(api, table, search, &mut out)
+            }
             Phase::Search(search) => match phase::incremental(api, table) {
                 Incremental::Sorted { .. } => sorted::step(api, table, search, &mut out),
                 _ => search::step(api, table, search, &mut out),

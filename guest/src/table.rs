@@ -229,6 +229,12 @@ pub struct Partitions {
     pub is_written: bool,
 }
 
+impl Partitions {
+    /// Those in use and those out of use; rows show their `status`.
+    pub(crate) const ACTIVE_AND_INACTIVE: Self =
+        Self { parameter: "status", values: &["ACTIVE", "INACTIVE"], is_written: false };
+}
+
 /// One list for each row of another table's list.
 #[derive(Clone, Copy, Debug)]
 pub struct Each {

@@ -129,15 +129,15 @@ fn read_parents<T: Transport>(
     snapshot: &mut Snapshot,
     out: &mut Output,
 ) -> Result<bool> {
+    let own = partition(table, snapshot);
     let outer = snapshot.outer.get_or_insert_with(Outer::default);
     if outer.is_ended {
-        let has_rows = outer.has_rows;
-        believe(api, table, partition(table, snapshot), has_rows, out);
+        believe(api, table, own, outer.has_rows, out);
         return Ok(true);
     }
     let of = parent_table(each)?;
     let value = match of.list.partitions {
-        Some(_) => table.list.partitions.map_or("", |partitions| partitions.values[snapshot.partition]),
+        Some(_) => own,
         None => "",
     };
     let answer = match api.get(&path(&of.list, value, None, outer.offset.from)) {
@@ -153,8 +153,7 @@ fn read_parents<T: Transport>(
     let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
     let first = match outer.offset.accept(of.list.limit.max(1), &ids) {
         PageOutcome::NewRows(first) => first,
-        PageOutcome::AskAgain => found.len(),
-        PageOutcome::End => found.len(),
+        PageOutcome::AskAgain | PageOutcome::End => found.len(),
         PageOutcome::Repeating => return Err(repeating(of.list.path)),
     };
     outer.is_ended = of.list.limit == 0 || first == found.len() && (first as u64) < of.list.limit;

@@ -71,6 +71,11 @@ pub(super) fn scan<T: Transport>(
     search: &mut Search,
     out: &mut Output,
 ) -> Result<Progress> {
+    if !out.changes.is_empty() {
+        // The rows found are kept even if reading the recycle bin stops the next call.
+        out.is_ended = true;
+        return Ok(Progress::More);
+    }
     // Children have no entries: they are deleted with their parents.
     let parents = tables::parent(table);
     let Some(module) = parents.unwrap_or(table).recycle_bin else { return Ok(end(search, search.since_ms)) };

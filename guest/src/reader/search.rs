@@ -10,7 +10,7 @@ use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::seen::SeenRow;
-use super::{recycle_bin, repeating, shared_search, wait};
+use super::{repeating, shared_search, wait};
 use crate::api::{Answer, Api};
 use crate::cursor::{ChildPlace, Search, Window};
 use crate::error::{Error, Kind, Result};
@@ -54,14 +54,6 @@ pub(super) fn step<T: Transport>(
     let Incremental::Search { path, cursor_fields } = table.incremental else {
         return Err(Error::new(Kind::Internal, "the cursor is of a search, which the table does not have"));
     };
-    if search.scans_recycle_bin {
-        if !out.changes.is_empty() {
-            // The rows found are kept even if reading the recycle bin stops the next call.
-            out.is_ended = true;
-            return Ok(Progress::More);
-        }
-        return recycle_bin::scan(api, table, search, out);
-    }
     // After both clocks, of which the source's is known to within a step: rows beyond the end are cut off
     // when the source has answered.
     let host_ms = api.transport().now_ms();

@@ -13,7 +13,6 @@ use crate::api::{Answer, Api};
 use crate::cursor::Window;
 use crate::error::Result;
 use crate::limits;
-use crate::paging::Offset;
 use crate::table::{Incremental, Table};
 use crate::transport::Transport;
 
@@ -43,7 +42,7 @@ pub(super) fn open<T: Transport>(
     let now_ms = api.transport().now_ms();
     let from_ms = since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
     let Some(path) = search_path(table).filter(|path| is_shared(api, table, path)) else {
-        return window(from_ms, end_ms.max(since_ms));
+        return Window::whole(from_ms, end_ms.max(since_ms));
     };
     let is_usable = |shared: &&mut SharedSearch| {
         shared.path == path
@@ -54,9 +53,9 @@ pub(super) fn open<T: Transport>(
     };
     if let Some(shared) = api.shared_search.as_mut().filter(is_usable) {
         shared.used_by.push(table.name);
-        return window(shared.from_ms, shared.end_ms);
+        return Window::whole(shared.from_ms, shared.end_ms);
     }
-    let window = window(from_ms, end_ms.max(since_ms));
+    let window = Window::whole(from_ms, end_ms.max(since_ms));
     api.shared_search = Some(SharedSearch {
         path,
         from_ms,
@@ -104,17 +103,5 @@ fn search_path(table: &Table) -> Option<&'static str> {
     match table.incremental {
         Incremental::Search { path, .. } => Some(path),
         _ => None,
-    }
-}
-
-fn window(from_ms: u64, end_ms: u64) -> Window {
-    Window {
-        from_ms,
-        to_ms: end_ms,
-        end_ms,
-        created: None,
-        cursor_field: 0,
-        source_now_ms: None,
-        offset: Offset::default(),
     }
 }

@@ -3,12 +3,12 @@
 
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::{recycle_bin, repeating, snapshot};
+use super::{repeating, snapshot};
 use crate::api::Api;
 use crate::cursor::{Search, Window};
 use crate::error::{Kind, Result};
 use crate::limits;
-use crate::paging::{Offset, PageOutcome};
+use crate::paging::PageOutcome;
 use crate::table::{MODIFIED, Table};
 use crate::transport::Transport;
 
@@ -22,16 +22,9 @@ pub(super) fn step<T: Transport>(
     search: &mut Search,
     out: &mut Output,
 ) -> Result<Progress> {
-    if search.scans_recycle_bin {
-        if !out.changes.is_empty() {
-            // The rows found are kept even if reading the recycle bin stops the next call.
-            out.is_ended = true;
-            return Ok(Progress::More);
-        }
-        return recycle_bin::scan(api, table, search, out);
-    }
     let since_ms = search.since_ms.saturating_sub(limits::SETTLED_MS);
-    let window = search.window.get_or_insert_with(place);
+    // The place in the list; it has no range.
+    let window = search.window.get_or_insert_with(|| Window::whole(0, 0));
     let answer = match api.get(&snapshot::newest_path(api, table, MODIFIED.member, window.offset.from)) {
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::Data => {
@@ -83,19 +76,6 @@ pub(super) fn step<T: Transport>(
         size *= 4;
     }
     Ok(Progress::More)
-}
-
-/// The top of the list.
-fn place() -> Window {
-    Window {
-        from_ms: 0,
-        to_ms: 0,
-        end_ms: 0,
-        created: None,
-        cursor_field: 0,
-        source_now_ms: None,
-        offset: Offset::default(),
-    }
 }
 
 /// Ends a round: everything modified before its first answer was read.

@@ -1,24 +1,16 @@
 //! Calls: `GET /calls` of each department, and `GET /calls/{id}` for the members that list rows lack
 //! (`zoho-desk-api.md` §4.5).
 
+use super::tasks;
 use crate::table::Type::{Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{
-    Column, Detail, Each, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event,
-};
+use crate::table::{Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "calls",
     group: Group::Activities,
     title: "Calls",
     scopes: &["Desk.calls.READ", "Desk.search.READ", "Desk.basic.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/calls",
-        limit: 99,
-        sort_by: Some("createdTime"),
-        departments: Some("departmentId"),
-        each: Some(Each::DEPARTMENT),
-        ..List::DEFAULT
-    },
+    list: List { path: "/api/v1/calls", ..tasks::LIST },
     record: Some("/api/v1/calls/{id}"),
     detail: Some(Detail::DEFAULT),
     incremental: Incremental::Search { path: "/api/v1/calls/search", cursor_fields: &[MODIFIED] },
@@ -36,7 +28,8 @@ const EVENTS: &[EventFilter] = &[
     event("Call_Delete"),
 ];
 
-const COLUMNS: &[Column] = &[
+/// Events have them, too.
+pub(super) const COLUMNS: &[Column] = &[
     column("id", Id),
     column("subject", Text),
     column("status", Text),

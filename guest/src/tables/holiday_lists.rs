@@ -12,11 +12,7 @@ pub(super) const TABLE: Table = Table {
         path: "/api/v1/holidayList",
         limit: 50,
         first: 0,
-        partitions: Some(Partitions {
-            parameter: "status",
-            values: &["ACTIVE", "INACTIVE"],
-            is_written: false,
-        }),
+        partitions: Some(Partitions::ACTIVE_AND_INACTIVE),
         ..List::DEFAULT
     },
     incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },

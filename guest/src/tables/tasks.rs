@@ -11,14 +11,7 @@ pub(super) const TABLE: Table = Table {
     group: Group::Activities,
     title: "Tasks",
     scopes: &["Desk.tasks.READ", "Desk.search.READ", "Desk.basic.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/tasks",
-        limit: 99,
-        sort_by: Some("createdTime"),
-        departments: Some("departmentId"),
-        each: Some(Each::DEPARTMENT),
-        ..List::DEFAULT
-    },
+    list: List { path: "/api/v1/tasks", ..LIST },
     record: Some("/api/v1/tasks/{id}"),
     detail: Some(Detail::DEFAULT),
     incremental: Incremental::Search { path: "/api/v1/tasks/search", cursor_fields: &[MODIFIED] },
@@ -28,6 +21,15 @@ pub(super) const TABLE: Table = Table {
     columns: COLUMNS,
     notes: "One list call for each 98 tasks of a department and one call for each task.",
     ..Table::DEFAULT
+};
+
+/// The list of activities of each department.
+pub(super) const LIST: List = List {
+    limit: 99,
+    sort_by: Some("createdTime"),
+    departments: Some("departmentId"),
+    each: Some(Each::DEPARTMENT),
+    ..List::DEFAULT
 };
 
 const EVENTS: &[EventFilter] = &[

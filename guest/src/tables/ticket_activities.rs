@@ -1,12 +1,12 @@
 //! Tasks, calls and events of tickets, as the ticket lists them: `GET /tickets/{id}/activities`
 //! (`zoho-desk-api.md`, appendix).
 
+use super::tickets;
 use crate::table::Type::{Boolean, Id, Integer, Text, Time};
-use crate::table::{ChildKind, Children, Column, Group, Incremental, List, MODIFIED, Table, column};
+use crate::table::{ChildKind, Column, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_activities",
-    group: Group::Tickets,
     title: "Ticket activities",
     scopes: &[
         "Desk.tickets.READ",
@@ -16,20 +16,10 @@ pub(super) const TABLE: Table = Table {
         "Desk.events.READ",
         "Desk.settings.READ",
     ],
-    list: List {
-        path: "/api/v1/tickets",
-        limit: 100,
-        sort_by: Some("createdTime"),
-        configurable_sort: true,
-        optional_parameters: &["sortBy"],
-        departments: Some("departmentIds"),
-        ..List::DEFAULT
-    },
-    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS, touch_events: &[] }),
-    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    children: tickets::children(KINDS),
     columns: COLUMNS,
     notes: "One call for each ticket. The tables `tasks`, `calls` and `events` have them completely.",
-    ..Table::DEFAULT
+    ..tickets::BELOW
 };
 
 const KINDS: &[ChildKind] = &[ChildKind {

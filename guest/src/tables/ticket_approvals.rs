@@ -1,30 +1,17 @@
 //! Approvals of tickets: `GET /tickets/{id}/approvals` (`TicketApprovals.json` of zoho/zohodesk-oas).
 
+use super::tickets;
 use crate::table::Type::{Id, Object, Text};
-use crate::table::{
-    ChildKind, Children, Column, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event,
-};
+use crate::table::{ChildKind, Column, EventFilter, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_approvals",
-    group: Group::Tickets,
     title: "Ticket approvals",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/tickets",
-        limit: 100,
-        sort_by: Some("createdTime"),
-        configurable_sort: true,
-        optional_parameters: &["sortBy"],
-        departments: Some("departmentIds"),
-        ..List::DEFAULT
-    },
-    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS, touch_events: &[] }),
-    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    children: tickets::children(KINDS),
     events: EVENTS,
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has approvals.",
-    ..Table::DEFAULT
+    ..tickets::BELOW
 };
 
 const KINDS: &[ChildKind] = &[ChildKind {

@@ -1,28 +1,17 @@
 //! Attachments of tickets, without their bytes: `GET /tickets/{id}/attachments` (`zoho-desk-api.md` §4.2).
 
+use super::tickets;
 use crate::table::Type::{Boolean, Id, Integer, Text, Time};
-use crate::table::{ChildKind, Children, Column, Group, Incremental, List, MODIFIED, Table, column};
+use crate::table::{ChildKind, Column, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_attachments",
-    group: Group::Tickets,
     title: "Ticket attachments",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/tickets",
-        limit: 100,
-        sort_by: Some("createdTime"),
-        configurable_sort: true,
-        optional_parameters: &["sortBy"],
-        departments: Some("departmentIds"),
-        ..List::DEFAULT
-    },
-    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS, touch_events: &[] }),
-    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    children: tickets::children(KINDS),
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has attachments. A \
             deleted attachment is found by the next snapshot.",
-    ..Table::DEFAULT
+    ..tickets::BELOW
 };
 
 const KINDS: &[ChildKind] = &[ChildKind {

@@ -4,26 +4,18 @@
 //! The API has no list of them across tickets: they are read ticket by ticket, and only where the ticket has
 //! some.
 
+use super::tickets;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
-    ChildKind, Children, Column, EventFilter, Incremental, List, MODIFIED, Mapping, Table, TimeField, column,
-    event,
+    ChildKind, Children, Column, EventFilter, Group, Incremental, MODIFIED, Mapping, Table, TimeField,
+    column, event,
 };
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_conversations",
+    group: Group::Core,
     alias: "TicketConversations",
     title: "Ticket conversations",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/tickets",
-        limit: 100,
-        sort_by: Some("createdTime"),
-        configurable_sort: true,
-        optional_parameters: &["sortBy"],
-        departments: Some("departmentIds"),
-        ..List::DEFAULT
-    },
     children: Some(Children {
         parent: "tickets",
         parent_key: "ticketId",
@@ -41,7 +33,7 @@ pub(super) const TABLE: Table = Table {
             its customer answers, and when its counts change within half an hour of that. A comment on an \
             unmodified ticket is found by its webhook or the next snapshot; a deleted comment by the next \
             snapshot.",
-    ..Table::DEFAULT
+    ..tickets::BELOW
 };
 
 /// A reply of a customer moves this; whether it also moves the ticket's modified time is not documented

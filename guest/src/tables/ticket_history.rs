@@ -1,31 +1,18 @@
 //! History of tickets: `GET /tickets/{id}/History`. Events have no id: their content is their identity, and
 //! only the new ones of a ticket are read again (`zoho-desk-api.md` §4.1).
 
+use super::tickets;
 use crate::table::Type::{Array, Id, Object, Text, Time};
-use crate::table::{
-    ChildKind, Children, Column, Group, Identity, Incremental, List, MODIFIED, Table, column,
-};
+use crate::table::{ChildKind, Column, Identity, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_history",
-    group: Group::Tickets,
     key: &["ticketId", "id"],
     title: "Ticket history",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/tickets",
-        limit: 100,
-        sort_by: Some("createdTime"),
-        configurable_sort: true,
-        optional_parameters: &["sortBy"],
-        departments: Some("departmentIds"),
-        ..List::DEFAULT
-    },
-    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS, touch_events: &[] }),
-    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    children: tickets::children(KINDS),
     columns: COLUMNS,
     notes: "One list call for each 50 events of a ticket. `id` is made from the event.",
-    ..Table::DEFAULT
+    ..tickets::BELOW
 };
 
 const KINDS: &[ChildKind] = &[ChildKind {

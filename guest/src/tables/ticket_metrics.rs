@@ -1,30 +1,17 @@
 //! Metrics of tickets: `GET /tickets/{id}/metrics`, one row for each ticket (`zoho-desk-api.md` §4.1).
 
+use super::tickets;
 use crate::table::Type::{Array, Id, Integer, Text};
-use crate::table::{
-    ChildKind, Children, Column, Group, Identity, Incremental, List, MODIFIED, Rows, Table, column,
-};
+use crate::table::{ChildKind, Column, Identity, Rows, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_metrics",
-    group: Group::Tickets,
     key: &["ticketId"],
     title: "Ticket metrics",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/tickets",
-        limit: 100,
-        sort_by: Some("createdTime"),
-        configurable_sort: true,
-        optional_parameters: &["sortBy"],
-        departments: Some("departmentIds"),
-        ..List::DEFAULT
-    },
-    children: Some(Children { parent: "tickets", parent_key: "ticketId", kinds: KINDS, touch_events: &[] }),
-    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    children: tickets::children(KINDS),
     columns: COLUMNS,
     notes: "One call for each ticket. The key is `ticketId`.",
-    ..Table::DEFAULT
+    ..tickets::BELOW
 };
 
 const KINDS: &[ChildKind] = &[ChildKind {

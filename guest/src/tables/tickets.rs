@@ -2,23 +2,17 @@
 //! §4.1).
 
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};
+use crate::table::{
+    ChildKind, Children, Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column,
+    event,
+};
 
 pub(super) const TABLE: Table = Table {
     name: "tickets",
     alias: "Tickets",
     title: "Tickets",
-    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
-    list: List {
-        path: "/api/v1/tickets",
-        limit: 100,
-        query: &[("include", INCLUDE)],
-        sort_by: Some("createdTime"),
-        configurable_sort: true,
-        optional_parameters: &["include", "sortBy"],
-        departments: Some("departmentIds"),
-        ..List::DEFAULT
-    },
+    scopes: BELOW.scopes,
+    list: List { query: &[("include", INCLUDE)], optional_parameters: &["include", "sortBy"], ..BELOW.list },
     record: Some("/api/v1/tickets/{id}"),
     detail: Some(Detail {
         optional: true,
@@ -27,7 +21,7 @@ pub(super) const TABLE: Table = Table {
         list_only_fields: &["contact", "assignee", "department", "product", "team", "isRead", "lastThread"],
     }),
     count: Some("/api/v1/ticketsCount"),
-    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    incremental: BELOW.incremental,
     has_archive: true,
     recycle_bin: Some("Tickets"),
     events: EVENTS,
@@ -37,6 +31,29 @@ pub(super) const TABLE: Table = Table {
             lack modifiedTime, description and custom fields.",
     ..Table::DEFAULT
 };
+
+/// The members of a table whose rows are children of tickets: it walks the list of tickets, and looks again at
+/// tickets that were modified.
+pub(super) const BELOW: Table = Table {
+    group: Group::Tickets,
+    scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],
+    list: List {
+        path: "/api/v1/tickets",
+        limit: 100,
+        sort_by: Some("createdTime"),
+        configurable_sort: true,
+        optional_parameters: &["sortBy"],
+        departments: Some("departmentIds"),
+        ..List::DEFAULT
+    },
+    incremental: Incremental::Search { path: "/api/v1/tickets/search", cursor_fields: &[MODIFIED] },
+    ..Table::DEFAULT
+};
+
+/// Children of tickets, with the ticket's id in `ticketId`.
+pub(super) const fn children(kinds: &'static [ChildKind]) -> Option<Children> {
+    Some(Children { parent: "tickets", parent_key: "ticketId", kinds, touch_events: &[] })
+}
 
 const INCLUDE: &str = "contacts,products,departments,team,isRead,assignee";
 
