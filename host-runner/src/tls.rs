@@ -1,0 +1,38 @@
+//! TLS as a client: the certificates that are trusted. Does not know what is called.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::error::{Error, Result};
+
+/// The authorities that browsers trust.
+pub(crate) fn public_roots() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+/// Adds the certificates of a PEM file, at least one; `key` is the configuration key that names the file.
+pub(crate) fn add_certificates(roots: &mut RootCertStore, key: &str, file: &Path) -> Result<()> {
+    let wrong = |reason: &dyn std::fmt::Display| {
+        Error::configuration(format!("{key} {}: {reason}", file.display()))
+            .hint("a file of PEM certificates is needed")
+    };
+    let before = roots.len();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))? {
+        let certificate = certificate.map_err(|error| wrong(&error))?;
+        roots.add(certificate).map_err(|error| wrong(&error))?;
+    }
+    if roots.len() == before { Err(wrong(&"no certificate in it")) } else { Ok(()) }
+}
+
+/// A client that trusts these certificates and presents none.
+pub(crate) fn client(roots: RootCertStore) -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::host(format!("TLS cannot be set up: {error}")))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
