@@ -37,6 +37,7 @@ use crate::describe::Describe;
 use crate::engine::Component;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::{self, Exit};
+use crate::journal::{Journal, JournalLimits};
 use crate::limits::Limits;
 use crate::loaded::{LoadedConnection, SharedEngine};
 use crate::paths::Paths;
@@ -195,6 +196,12 @@ impl Context {
     /// The connection file with its component.
     async fn loaded(&self) -> Result<LoadedConnection> {
         LoadedConnection::load(self.connection()?, &self.paths).await
+    }
+
+    /// The journal of the data folder; none if there is none, because opening would create one.
+    fn journal(&self) -> Result<Option<Journal>> {
+        let path = self.paths.journal();
+        if path.exists() { Journal::join(path, JournalLimits::default()).map(Some) } else { Ok(None) }
     }
 
     /// The component that a flag or the connection file names, or the only one next to this program.

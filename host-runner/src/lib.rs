@@ -13,11 +13,12 @@ pub mod delivery;
 pub mod error;
 pub mod limits;
 
-// Small helpers: time, numbers with units, hashes, secrets in text, the request to stop.
+// Small helpers: time, numbers with units, hashes, secrets in text, the request to stop, TLS.
 pub mod clock;
 mod digest;
 pub mod secret;
 pub mod stop;
+mod tls;
 mod units;
 
 #[cfg(test)]

@@ -83,12 +83,9 @@ async fn spec(context: &Context) -> Result<Exit> {
 async fn check(check: &Config, context: &Context) -> Result<Exit> {
     let failed = match Tool::open(context, &check.config, None).await {
         Ok(mut tool) => tool.check().await?,
-        Err(error) if policy::failure(&error) == policy::Failure::Config => Some(
-            error
-                .hint
-                .as_ref()
-                .map_or_else(|| error.message.clone(), |hint| format!("{}; hint: {hint}", error.message)),
-        ),
+        Err(error) if policy::failure(&error) == policy::Failure::Config => {
+            Some(tool::with_hint(&error.message, error.hint.as_deref()))
+        }
         Err(error) => return Err(error),
     };
     context.printer.value(&airbyte::connection_status(failed.as_deref()));

@@ -1,7 +1,5 @@
 //! `connection`: accepts the hosts of a component, and removes everything that is kept of a connection.
 
-use std::path::Path;
-
 use clap::Subcommand;
 use serde_json::json;
 
@@ -9,7 +7,6 @@ use super::Context;
 use crate::connection::is_name;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::journal::{Journal, JournalLimits};
 use crate::serve::control;
 use crate::state::ConnectionStore;
 
@@ -90,7 +87,7 @@ async fn forget(context: &Context, name: &str, force: bool) -> Result<()> {
         return Err(Error::usage(message)
             .hint("remove it with `webhook unsubscribe`, or leave it there and add --force"));
     }
-    let deliveries = clear_journal(&context.paths.journal(), name)?;
+    let deliveries = context.journal()?.map_or(Ok(0), |journal| journal.clear_connection(name))?;
     std::fs::remove_dir_all(&folder)
         .map_err(|error| Error::state(format!("folder {}: {error}", folder.display())))?;
     if context.printer.json {
@@ -99,12 +96,4 @@ async fn forget(context: &Context, name: &str, force: bool) -> Result<()> {
         context.printer.text(&format!("{name}: forgotten, with {deliveries} deliveries; its rows stay"));
     }
     Ok(())
-}
-
-/// Deletes queue and dead letters; opening the journal would create one.
-fn clear_journal(path: &Path, name: &str) -> Result<usize> {
-    if !path.exists() {
-        return Ok(0);
-    }
-    Journal::join(path, JournalLimits::default())?.clear_connection(name)
 }

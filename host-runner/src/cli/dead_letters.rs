@@ -13,7 +13,7 @@ use super::Context;
 use crate::dead_letters::{LettersRequest, NoJournal, Selection, answer};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::journal::{Journal, JournalLimits};
+use crate::journal::Journal;
 use crate::report::{columns, thousands};
 use crate::serve::control;
 use crate::state::{ConnectionStore, LockedStore};
@@ -123,12 +123,10 @@ async fn ask(context: &Context, request: LettersRequest) -> Result<Value> {
     if let Some(answer) = control::request(&context.paths.data, &route, Duration::ZERO).await {
         return answer;
     }
-    // Opening creates a journal; these commands must not.
-    let path = context.paths.journal();
-    if !path.exists() {
-        return answer(&NoJournal, &request);
+    match context.journal()? {
+        Some(journal) => answer(&journal, &request),
+        None => answer(&NoJournal, &request),
     }
-    answer(&Journal::join(path, JournalLimits::default())?, &request)
 }
 
 /// Every letter of a connection, or of all.
@@ -213,11 +211,7 @@ fn show(context: &Context, letter: &Value) {
 
 /// Changes the records of a connection that no process runs; 0 without a journal.
 fn of_unused(context: &Context, name: &str, change: impl FnOnce(&Journal) -> Result<usize>) -> Result<usize> {
-    let path = context.paths.journal();
-    if !path.exists() {
-        return Ok(0);
-    }
-    let journal = Journal::join(path, JournalLimits::default())?;
+    let Some(journal) = context.journal()? else { return Ok(0) };
     let _unused = unused(context, name)?;
     change(&journal)
 }

@@ -50,6 +50,11 @@ pub(super) fn file(flag: &str, path: &Path) -> Result<Value> {
     }
 }
 
+/// A failure as one line, for tools that show no more.
+pub(super) fn with_hint(message: &str, hint: Option<&str>) -> String {
+    hint.map_or_else(|| message.to_owned(), |hint| format!("{message}; hint: {hint}"))
+}
+
 /// A connection as a tool configures it, ready for calls.
 pub(super) struct Tool {
     open: OpenConnection,
@@ -111,10 +116,8 @@ impl Tool {
         let items = self.answer(&Request::Check).await?;
         let items: Vec<CheckItem> = serde_json::from_value(items).unwrap_or_default();
         let failed = items.iter().filter(|item| item.outcome == crate::change::Outcome::Failed);
-        let text = |item: &CheckItem| match &item.hint {
-            Some(hint) => format!("{}: {}; hint: {hint}", item.name, item.message),
-            None => format!("{}: {}", item.name, item.message),
-        };
+        let text =
+            |item: &CheckItem| with_hint(&format!("{}: {}", item.name, item.message), item.hint.as_deref());
         let failed: Vec<String> = failed.map(text).collect();
         Ok((!failed.is_empty()).then(|| failed.join("\n")))
     }
@@ -125,7 +128,7 @@ impl Tool {
         serde_json::from_value(tables).map_err(|error| Error::host(format!("tables: {error}")))
     }
 
-    /// Which tables a tool can read incrementally.
+    /// What the component declares.
     pub(super) fn describe(&self) -> &crate::describe::Describe {
         &self.open.describe
     }

@@ -11,9 +11,7 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tower_service::Service;
@@ -21,8 +19,9 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::dial::{DialError, Dialer};
 use super::policy::Policy;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits::{self, Limits};
+use crate::tls;
 
 type Pool = legacy::Client<Timed, WasiBody>;
 
@@ -65,27 +64,11 @@ impl Client {
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = tls::public_roots();
     if let Some(file) = ca_file {
-        let wrong = |reason: &dyn std::fmt::Display| {
-            Error::configuration(format!("egress.ca_file {}: {reason}", file.display()))
-                .hint("a file of PEM certificates is needed")
-        };
-        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))?;
-        let before = roots.len();
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| wrong(&error))?;
-            roots.add(certificate).map_err(|error| wrong(&error))?;
-        }
-        if roots.len() == before {
-            return Err(wrong(&"no certificate in it"));
-        }
+        tls::add_certificates(&mut roots, "egress.ca_file", file)?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::host(format!("TLS cannot be set up: {error}")))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    tls::client(roots)
 }
 
 /// The connector with a timeout, TLS handshake included.

@@ -159,6 +159,11 @@ impl Layout {
     }
 }
 
+/// A name as SQL writes it.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// The part of a JSON Schema that columns come from. Its map keeps the schema's order.
 #[derive(Deserialize)]
 struct Schema {

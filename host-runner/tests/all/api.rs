@@ -1,12 +1,12 @@
 //! The server API as `docs/operating.md` has it, and dead letters with a server, without one and without a
 //! journal.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::serve::{Server, event, eventually, later, until_read};
+use crate::serve::{Server, answer, event, eventually, later, until_read};
 use crate::support::{FILE, Place, SECRET};
 
 /// Sends a request as curl does; status and answer.
@@ -19,11 +19,8 @@ fn api(place: &Place, method: &str, target: &str, body: &str) -> (u16, Value) {
         body.len()
     )
     .expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+    let (status, body) = answer(&mut stream);
+    (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-pub(crate) use self::process::{Server, eventually};
+pub(crate) use self::process::{Server, answer, eventually};
 use crate::support::Place;
 
 pub(crate) fn until_read(server: &Server) {

@@ -8,8 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
@@ -18,6 +16,7 @@ use super::schema::fit;
 use crate::error::{Error, Result};
 use crate::sinks::registry::query;
 use crate::sinks::{Location, Place};
+use crate::tls;
 
 /// Longest wait for one address of the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -144,28 +143,10 @@ fn is_here(config: &Config) -> bool {
 
 /// TLS that trusts the authorities that browsers trust, or the one of a file alone.
 fn tls(authority: Option<&str>) -> Result<ClientConfig> {
+    let Some(file) = authority else { return tls::client(tls::public_roots()) };
     let mut roots = RootCertStore::empty();
-    match authority {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(file) => {
-            let wrong = |reason: &dyn std::fmt::Display| {
-                Error::configuration(format!("sink.url: sslrootcert {file}: {reason}"))
-                    .hint("a file of PEM certificates is needed")
-            };
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(&error))? {
-                let certificate = certificate.map_err(|error| wrong(&error))?;
-                roots.add(certificate).map_err(|error| wrong(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(wrong(&"no certificate in it"));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::host(format!("TLS cannot be set up: {error}")))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    tls::add_certificates(&mut roots, "sink.url: sslrootcert", Path::new(file))?;
+    tls::client(roots)
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 use tokio_postgres::types::ToSql;
 
 use super::encode::{Arrays, Cell, Rows, SqlType};
-use super::schema::{in_schema, key_names, quote};
+use super::schema::{in_schema, key_names};
 use super::session::Session;
 use super::table::{PreparedTable, given, matches, put_key};
 use super::values::{cell, sql_type, unescaped};
 use crate::error::Result;
-use crate::sinks::columns::Column;
+use crate::sinks::columns::{Column, quote};
 use crate::sinks::fold::Key;
 use crate::sinks::members::scan;
 

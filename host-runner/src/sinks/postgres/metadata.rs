@@ -4,11 +4,11 @@
 
 use tokio_postgres::Row;
 
-use super::schema::{in_schema, literal, quote};
+use super::schema::{in_schema, literal};
 use super::session::{Sent, Session};
 use super::values::{escaped, unescaped};
 use crate::error::{Error, Result};
-use crate::sinks::columns::Layout;
+use crate::sinks::columns::{Layout, quote};
 use crate::sinks::order::{NewestSnapshot, signed};
 use crate::sinks::{Commit, InboxPosition, JournalState, Progress, SinkProgress, TableState};
 

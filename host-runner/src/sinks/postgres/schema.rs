@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::encode::SqlType;
 use super::values::sql_type;
 use crate::change::{Table, attribute};
-use crate::sinks::columns::{Column, Layout, Naming};
+use crate::sinks::columns::{Column, Layout, Naming, quote};
 use crate::sinks::value::ColumnType;
 
 /// Longest name; PostgreSQL cuts longer ones, so that two may become one.
@@ -82,11 +82,6 @@ pub(super) fn fit(name: &str) -> String {
         end -= 1;
     }
     format!("{}{hash}", &name[..end])
-}
-
-/// A name as SQL writes it.
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A text as SQL writes it.
@@ -228,9 +223,10 @@ fn properties(table: &Table) -> HashMap<String, Json> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME_BYTES_MAX, NAMING, fit, literal, quote};
+    use super::{NAME_BYTES_MAX, NAMING, fit, literal};
     use crate::change::Table;
     use crate::sinks::columns::Layout;
+    use crate::sinks::columns::quote;
 
     #[test]
     fn names_fit_and_long_ones_stay_apart() {

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::{Client, NoTls};
 
-use super::schema::{in_schema, key_names, quote};
+use super::schema::{in_schema, key_names};
 use super::session::wait;
 use super::values::unescaped;
-use crate::sinks::columns::{Layout, MISSING};
+use crate::sinks::columns::{Layout, MISSING, quote};
 use crate::sinks::conformance::{State, StoredRows, TestPlace};
 use crate::sinks::{Location, Place};
 

@@ -3,9 +3,9 @@
 //! Knows nothing of the order of changes.
 
 use super::encode::{Arrays, Cell, CopyRows, Rows, SqlType};
-use super::schema::{ENTRY_COLUMNS, ROW_COLUMNS, entries, in_schema, key_names, quote};
+use super::schema::{ENTRY_COLUMNS, ROW_COLUMNS, entries, in_schema, key_names};
 use super::values::{escaped, sql_type};
-use crate::sinks::columns::{Layout, MISSING};
+use crate::sinks::columns::{Layout, MISSING, quote};
 use crate::sinks::fold::Key;
 use crate::sinks::members::MemberPaths;
 

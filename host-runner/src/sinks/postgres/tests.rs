@@ -75,7 +75,7 @@ impl Case {
     fn query(&self, sql: &str) -> String {
         let (url, schema) = self.settings.location.as_schema().expect("a schema");
         let client = reader(url);
-        let sql = sql.replace("{s}", &super::schema::quote(schema));
+        let sql = sql.replace("{s}", &crate::sinks::columns::quote(schema));
         let rows = super::session::wait(async { Ok(client.simple_query(&sql).await?) }).expect("queried");
         let shown = rows.iter().filter_map(|message| match message {
             tokio_postgres::SimpleQueryMessage::Row(row) => {

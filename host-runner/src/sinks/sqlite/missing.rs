@@ -5,8 +5,8 @@
 use rusqlite::{Transaction, params_from_iter};
 
 use super::metadata::{advance_tombstones, put_tombstone};
-use super::schema::{order_table, quote};
-use crate::sinks::columns::{Layout, MISSING};
+use super::schema::order_table;
+use crate::sinks::columns::{Layout, MISSING, quote};
 use crate::sinks::order::NewestSnapshot;
 
 /// Marks or deletes the rows of an older generation, as of the start of the snapshot. Returns how many.

@@ -8,7 +8,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use crate::change::Table;
 use crate::error::{Error, Result};
 use crate::limits::COLUMNS_MAX;
-use crate::sinks::columns::{Column, Layout, Naming};
+use crate::sinks::columns::{Column, Layout, Naming, quote};
 use crate::sinks::value::{ColumnType, Value};
 
 /// Names in SQLite: case does not count, and three mean a row's number.
@@ -22,11 +22,6 @@ pub(super) const NAMING: Naming = Naming {
 /// Whether two names are one to SQLite, which compares ASCII letters without case.
 pub(super) fn is_same(left: &str, right: &str) -> bool {
     left.eq_ignore_ascii_case(right)
-}
-
-/// A name as SQL writes it.
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The layout of a new table.

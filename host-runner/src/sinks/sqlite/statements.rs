@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use rusqlite::{OptionalExtension, Statement, Transaction};
 
-use super::schema::{order_table, quote};
+use super::schema::order_table;
 use super::{metadata, schema};
 use crate::change::Change;
 use crate::error::Result;
-use crate::sinks::columns::{Column, Layout};
+use crate::sinks::columns::{Column, Layout, quote};
 use crate::sinks::members::{MemberPaths, scan};
 use crate::sinks::value::{Value, convert};
 

@@ -2,9 +2,8 @@
 
 use rusqlite::{Connection, Row};
 
-use super::schema::quote;
 use crate::sinks::Location;
-use crate::sinks::columns::{Layout, MISSING};
+use crate::sinks::columns::{Layout, MISSING, quote};
 use crate::sinks::conformance::{State, StoredRows};
 
 pub(super) fn rows(location: &Location, table: &str) -> StoredRows {

@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{KIND, Sqlite, schema};
+use super::{KIND, Sqlite};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::{Kind, Origin, Result};
 use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Load, Location, Progress, Sink, SinkSettings};
@@ -392,7 +392,7 @@ fn inspecting_leaves_no_file_behind() {
 
 #[test]
 fn names_are_quoted() {
-    assert_eq!(schema::quote("a\"; DROP TABLE x; --"), "\"a\"\"; DROP TABLE x; --\"");
+    assert_eq!(crate::sinks::columns::quote("a\"; DROP TABLE x; --"), "\"a\"\"; DROP TABLE x; --\"");
 }
 
 #[test]

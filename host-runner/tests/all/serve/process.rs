@@ -23,6 +23,15 @@ pub(crate) struct Server {
     log: Arc<Mutex<String>>,
 }
 
+/// Status and body of the only answer on a connection.
+pub(crate) fn answer(stream: &mut impl Read) -> (u16, String) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
+}
+
 impl Server {
     pub(crate) fn start(place: &Place) -> Self {
         Self::start_with(place, &[])
@@ -84,11 +93,7 @@ impl Server {
             body.len()
         )
         .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        (status, body.to_owned())
+        answer(&mut stream)
     }
 
     /// The path of the connection's webhook URL.

@@ -95,7 +95,8 @@ impl Host {
     }
 }
 
-fn config(setup: &Setup) -> Value {
+/// `[config]` as a program hands it to the component.
+pub(crate) fn config(setup: &Setup) -> Value {
     let options = setup.simulator.options();
     json!({
         "organization_id": options.organization_id, "client_id": options.client_id,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::compare::messages::Received;
 use crate::compare::{TABLES, truth, truths};
+use crate::hosts;
 use crate::support::http::request;
 use crate::support::process::Run;
 use crate::support::{ConnectionFile, Setup, sizes, wait_until};
@@ -32,13 +33,9 @@ pub(crate) fn portal(tickets: u32) -> Setup {
 }
 
 fn config(setup: &Setup) -> Value {
-    let options = setup.simulator.options();
-    json!({
-        "organization_id": options.organization_id, "client_id": options.client_id,
-        "client_secret": options.client_secret, "desk_url": setup.simulator.url(),
-        "accounts_url": setup.simulator.url(), "tables": TABLES,
-        "grant": {"refresh_token": refresh_token(setup)},
-    })
+    let mut config = hosts::config(setup);
+    config["grant"] = json!({"refresh_token": refresh_token(setup)});
+    config
 }
 
 /// A refresh token, as the source's console gives it for a code.
