@@ -4,7 +4,7 @@
 use crate::change::{CheckItem, Outcome};
 use crate::clock::rfc3339_ms;
 use crate::error::Kind;
-use crate::journal::{Depth, Summary};
+use crate::inbox::{Depth, Summary};
 use crate::report::thousands;
 
 /// The facts about a connection's webhooks.
@@ -112,7 +112,7 @@ mod tests {
     use super::{dead_letters, deliveries, public_url, subscription};
     use crate::change::Outcome;
     use crate::error::{Error, Kind};
-    use crate::journal::{Cause, DeadLetter, Depth, Failure, Summary};
+    use crate::inbox::{Cause, DeadLetter, Depth, Failure, Summary};
 
     #[test]
     fn nearly_full_dead_letters_warn_that_the_queue_will_be_blocked() {

@@ -261,6 +261,7 @@ pub fn main() -> Exit {
     let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));
     let output = if matches!(cli.command, Command::Serve(_)) { Output::Queued } else { Output::Direct };
     telemetry::start(verbose, cli.global.log_format, &redactor, output);
+    telemetry::log_panics();
     let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
     let mut paths = Paths::new(cli.global.data, cli.global.component, cli.global.key_file, redactor);
     match cli.global.policy.as_deref().map(PolicyFile::load).transpose() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::clock::rfc3339_ms;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::inbox::DeadLetters;
-use crate::journal::{DeadLetter, DeadRecord};
+use crate::inbox::{DeadLetter, DeadRecord};
 
 /// Letters of one answer, and of one transaction, so that appends do not wait for long.
 pub(crate) const PAGE: usize = 1_000;
@@ -165,8 +165,8 @@ mod tests {
     use super::{LettersRequest, NoJournal, Selection, answer};
     use crate::error::Error;
     use crate::inbox::conformance::{MemoryInbox, delivery};
+    use crate::inbox::{Cause, Failure};
     use crate::inbox::{Consumer, Inbox};
-    use crate::journal::{Cause, Failure};
 
     async fn letters() -> MemoryInbox {
         let inbox = MemoryInbox::default();

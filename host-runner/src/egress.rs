@@ -4,7 +4,7 @@
 //! response; [`probe()`] is the one request that the runner itself sends. Redirects are not followed, proxy
 //! settings are not read.
 
-pub mod policy;
+pub(crate) mod policy;
 
 mod address;
 mod body;
@@ -13,7 +13,7 @@ mod dial;
 mod hooks;
 mod probe;
 
-pub use client::Client;
+pub(crate) use client::Client;
 pub(crate) use hooks::Hooks;
-pub use hooks::Meter;
-pub use probe::probe;
+pub(crate) use hooks::Meter;
+pub(crate) use probe::probe;

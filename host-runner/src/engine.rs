@@ -14,7 +14,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::clocks::WasiClocks;
 use wasmtime_wasi_http::WasiHttp;
 
-pub use self::cache::Cache;
+pub(crate) use self::cache::Cache;
 use self::permits::Permits;
 use crate::bindings::SourceConnectorPre;
 use crate::describe::Describe;
@@ -28,7 +28,7 @@ pub(crate) mod permits;
 mod section;
 
 /// The interfaces a component may import, without their version.
-pub const IMPORTS_ALLOWED: [&str; 7] = [
+pub(crate) const IMPORTS_ALLOWED: [&str; 7] = [
     "wasi:clocks/monotonic-clock",
     "wasi:clocks/wall-clock",
     "wasi:http/outgoing-handler",

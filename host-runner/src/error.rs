@@ -7,8 +7,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::exit::Exit;
-
 /// The part that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -201,7 +199,7 @@ impl Serialize for Error {
 }
 
 impl Error {
-    /// The JSON form, with the exit code.
+    /// The JSON form.
     pub fn json(&self) -> Value {
         json!({
             "origin": self.origin,
@@ -210,7 +208,6 @@ impl Error {
             "message": self.message,
             "hint": self.hint,
             "retry_after_ms": self.retry_after_ms,
-            "exit": Exit::from(self) as u8,
         })
     }
 }
@@ -230,8 +227,6 @@ mod tests {
             let text = serde_json::to_string(&error).expect("JSON");
             assert_eq!(serde_json::from_str::<Error>(&text).expect("an error"), error);
         }
-        let error = Error::new(Origin::Component, Kind::Permission, "not allowed").json();
-        assert_eq!(error["exit"], 5);
     }
 
     #[test]

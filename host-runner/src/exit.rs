@@ -2,9 +2,6 @@
 //!
 //! Knows nothing of printing.
 
-use crate::error::{Error, Kind, Origin};
-use crate::policy;
-
 /// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -42,7 +39,7 @@ pub enum Exit {
 }
 
 /// The table that `--help` shows.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Exit codes:
     0  done                            8  unavailable: network, time-out, 5xx
     1  internal: a defect              9  data: the source sent something unusable
@@ -52,19 +49,6 @@ Exit codes:
     5  permission                     20  several tables failed, for different reasons
     6  not found                     130  interrupted
     7  rate limited";
-
-impl From<&Error> for Exit {
-    fn from(error: &Error) -> Self {
-        policy::of(error).exit
-    }
-}
-
-/// The code of a failure that the component reports as a kind alone, as in a check item.
-impl From<Kind> for Exit {
-    fn from(kind: Kind) -> Self {
-        policy::policy(Origin::Component, kind).exit
-    }
-}
 
 impl Exit {
     /// The code of several failures: theirs if they agree, else [`Exit::Partial`].
@@ -79,21 +63,12 @@ impl Exit {
 #[cfg(test)]
 mod tests {
     use super::{Exit, HELP};
-    use crate::error::{Error, Kind};
 
     #[test]
     fn failures_that_agree_keep_their_code_and_others_are_partial() {
         assert_eq!(Exit::of_all([].into_iter()), Exit::Success);
         assert_eq!(Exit::of_all([Exit::Auth, Exit::Auth].into_iter()), Exit::Auth);
         assert_eq!(Exit::of_all([Exit::Auth, Exit::Data].into_iter()), Exit::Partial);
-    }
-
-    #[test]
-    fn a_trap_and_a_defect_that_the_component_reports_have_different_codes() {
-        let trap = Error::sandbox(Kind::Internal, "trapped");
-        let defect = Error::new(crate::error::Origin::Component, Kind::Internal, "bug");
-        assert_eq!(Exit::from(&trap), Exit::Sandbox);
-        assert_eq!(Exit::from(&defect), Exit::Internal);
     }
 
     #[test]

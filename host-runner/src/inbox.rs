@@ -8,6 +8,10 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 
+mod dead;
+mod position;
+mod queued;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,9 +19,35 @@ use tokio::sync::watch;
 
 use crate::delivery::Delivery;
 use crate::error::Result;
-use crate::journal::{AppendError, DeadLetter, DeadRecord, Failure, Position, Resumed, Stored, Summary};
 use crate::missed::MissedDeliveries;
 use crate::sinks::InboxPosition;
+
+pub(crate) use self::dead::UNPROVED;
+pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
+pub use self::position::Position;
+pub use self::queued::{AppendError, Depth, Stored};
+
+/// Where a connection continues.
+#[derive(Debug)]
+pub struct Resumed {
+    /// The position from which it continues.
+    pub position: Position,
+    /// Acknowledged deliveries that are queued again.
+    pub queued_again: usize,
+    /// Why the stored position is not trusted.
+    pub doubt: Option<&'static str>,
+}
+
+/// The queue and the dead letters of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// The queue.
+    pub depth: Depth,
+    /// The newest dead letter.
+    pub last_dead: Option<DeadLetter>,
+    /// The part of the room for dead letters that is used, in percent.
+    pub dead_percent: u64,
+}
 
 /// An append under way.
 pub type Appending<'a> = Pin<Box<dyn Future<Output = Result<u64, AppendError>> + Send + 'a>>;

@@ -211,7 +211,9 @@ impl Ingress {
                     // The peer closed first, or the limit of open files is reached: neither may end the loop.
                     tracing::debug!(%error, "accept failed");
                     shared.service.metrics().accept_failed();
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    if error.kind() != std::io::ErrorKind::ConnectionAborted {
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
         }
@@ -232,7 +234,10 @@ async fn accept(
     let (stream, _peer) = listener.accept().await?;
     // Disables Nagle's algorithm: answers are smaller than one segment and would wait for the peer's
     // acknowledgment.
-    stream.set_nodelay(true)?;
+    // It fails if the peer has closed; reading then ends this connection, and accepting goes on.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the peer closed first");
+    }
     Ok((stream, permit))
 }
 

@@ -16,9 +16,6 @@
 
 pub mod limits;
 
-mod dead;
-mod delivery;
-
 mod record;
 
 mod database;
@@ -49,19 +46,17 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
-pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
-pub use self::delivery::{AppendError, Depth, Stored};
 pub use self::limits::JournalLimits;
 use self::notifier::Notifier;
-pub use self::position::Position;
 use self::queue::{Change, Command, Queue};
 use self::reader::Readers;
 use self::record::Record;
 pub use self::recovery::{RecoveredConnection, RecoveryReport};
 pub use self::salvage::Replaced;
-pub use self::summary::{Summary, summary};
+pub use self::summary::summary;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::inbox::{AppendError, Cause, DeadLetter, DeadRecord, Depth, Failure, Position, Resumed, Stored};
 use crate::missed::MissedDeliveries;
 use crate::sinks::InboxPosition;
 
@@ -78,17 +73,6 @@ pub struct Full {
     pub queue: bool,
     /// Deliveries that cannot be applied wait until there is room.
     pub dead_letters: bool,
-}
-
-/// Where a connection continues.
-#[derive(Debug)]
-pub struct Resumed {
-    /// The position from which it continues.
-    pub position: Position,
-    /// Acknowledged deliveries that are queued again.
-    pub queued_again: usize,
-    /// Why the stored position is not trusted.
-    pub doubt: Option<&'static str>,
 }
 
 struct Inner {

@@ -11,12 +11,15 @@
 pub mod change;
 pub mod delivery;
 pub mod error;
-pub mod limits;
+mod limits;
 
-// Small helpers: time, numbers with units, hashes, secrets in text, the request to stop, TLS.
+// Small helpers: time, numbers with units, hashes, files that are ours alone, keys, secrets in text, the
+// request to stop, TLS.
 pub mod clock;
 mod digest;
-pub mod secret;
+mod files;
+mod key;
+mod secret;
 pub mod stop;
 mod tls;
 mod units;
@@ -26,17 +29,17 @@ mod generated;
 
 // Configuration, and the stored state of a connection.
 pub mod connection;
-pub mod paths;
-pub mod state;
+mod paths;
+mod state;
 
 // The component: compiled, linked, and called within limits.
 mod bindings;
 mod boundary;
 mod conv;
 pub mod describe;
-pub mod egress;
-pub mod engine;
-pub mod sandbox;
+mod egress;
+mod engine;
+mod sandbox;
 mod store_data;
 
 // The same for another program.
@@ -49,12 +52,12 @@ pub mod sinks;
 pub mod inbox;
 pub mod ingress;
 pub mod journal;
-pub mod missed;
+mod missed;
 pub mod webhook_url;
 
 // The loop of one connection, and the policy for failures.
 mod actor;
-pub mod loaded;
+mod loaded;
 mod policy;
 mod request;
 
@@ -62,13 +65,13 @@ mod request;
 mod check;
 pub mod cli;
 mod dead_letters;
-pub mod exit;
+mod exit;
 pub mod metrics;
-mod progress;
+
 mod report;
-pub mod serve;
+mod serve;
 mod sync;
-pub mod telemetry;
+mod telemetry;
 
 #[doc(hidden)]
 pub mod fuzzing;

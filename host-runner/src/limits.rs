@@ -13,71 +13,71 @@ use crate::units;
 const MIB: usize = 1024 * 1024;
 
 /// Establishing a connection, TLS included. Far networks take one second, not ten.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// From sending a request to the first byte of its answer.
-pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two pieces of a body. A body that never ends is stopped by the call's own timeout.
-pub const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
 /// An idle pooled connection. Common servers close theirs after 60 to 75 seconds.
-pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+pub(crate) const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// One epoch: how often a running component yields to other tasks.
-pub const EPOCH: Duration = Duration::from_millis(10);
+pub(crate) const EPOCH: Duration = Duration::from_millis(10);
 /// Handles a component may hold: requests, streams, fields. A call with 16 concurrent requests needs 200.
-pub const HANDLES_MAX: usize = 10_000;
+pub(crate) const HANDLES_MAX: usize = 10_000;
 /// Requests after which an instance is replaced between two calls. Handles that the component or the engine
 /// does not release (wasmtime 48 keeps the options of every request) then never reach [`HANDLES_MAX`]. One
 /// call sends a few thousand requests at most.
-pub const INSTANCE_REQUESTS_MAX: u64 = 4_000;
+pub(crate) const INSTANCE_REQUESTS_MAX: u64 = 4_000;
 /// Core instances and tables of one component: four per instance are in the pool, so that every instance that
 /// a permit promises is there. The component encoder emits three.
-pub const CORE_INSTANCES_MAX: usize = 4;
+pub(crate) const CORE_INSTANCES_MAX: usize = 4;
 /// Linear memories of one component, for the same reason. The component encoder emits one.
-pub const MEMORIES_MAX: usize = 1;
+pub(crate) const MEMORIES_MAX: usize = 1;
 /// Elements of a function table. A large connector has a few thousand functions.
-pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Calls at a time of a server, for any number of connections (`serve --instances`). Far more than cores,
 /// because a call mostly waits for the source.
-pub const SERVE_INSTANCES: u32 = 256;
+pub(crate) const SERVE_INSTANCES: u32 = 256;
 /// Most that `serve --instances` accepts: slots of 4 GiB each, an eighth of the address space of a process.
-pub const PROCESS_INSTANCES_MAX: u32 = 4_096;
+pub(crate) const PROCESS_INSTANCES_MAX: u32 = 4_096;
 /// Calls at a time of any other command, which has one connection.
-pub const COMMAND_INSTANCES: u32 = 8;
+pub(crate) const COMMAND_INSTANCES: u32 = 8;
 /// Calls at a time that reach no host, in addition: `describe`, and the check of a configuration. They take
 /// milliseconds, and never wait for a source.
-pub const OFFLINE_INSTANCES: u32 = 4;
+pub(crate) const OFFLINE_INSTANCES: u32 = 4;
 /// Linear memory of an instance, at most: a 32-bit component cannot address more.
-pub const MEMORY_BYTES_MAX: usize = 4096 * MIB;
+pub(crate) const MEMORY_BYTES_MAX: usize = 4096 * MIB;
 /// How long an idle connection keeps its instance. Creating one takes less than a millisecond.
-pub const INSTANCE_IDLE: Duration = Duration::from_secs(1);
+pub(crate) const INSTANCE_IDLE: Duration = Duration::from_secs(1);
 /// Header bytes of one request or response, as held in memory. Servers accept 8 to 16 KiB.
-pub const FIELDS_BYTES_MAX: usize = 32 * 1024;
+pub(crate) const FIELDS_BYTES_MAX: usize = 32 * 1024;
 /// A method that HTTP does not define, for example `VERSION-CONTROL`.
-pub const METHOD_BYTES_MAX: usize = 32;
+pub(crate) const METHOD_BYTES_MAX: usize = 32;
 /// Host and port: a name of DNS has at most 253 characters.
-pub const AUTHORITY_BYTES_MAX: usize = 300;
+pub(crate) const AUTHORITY_BYTES_MAX: usize = 300;
 /// Path and query of a request. Servers accept 8 KiB.
-pub const PATH_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const PATH_BYTES_MAX: usize = 16 * 1024;
 /// One piece of a request body. It is written to a pipe that holds another one.
-pub const BODY_CHUNK_BYTES: usize = 16 * 1024;
+pub(crate) const BODY_CHUNK_BYTES: usize = 16 * 1024;
 /// Bytes that an instance may put behind its handles in the host, in its life: strings, headers, pieces of
 /// bodies. [`INSTANCE_REQUESTS_MAX`] requests with bodies use half of it.
-pub const HANDLE_BYTES_MAX: usize = 256 * MIB;
+pub(crate) const HANDLE_BYTES_MAX: usize = 256 * MIB;
 /// Consecutive batches that neither move the cursor nor are caught up, before the read is stopped as a loop.
-pub const STUCK_BATCHES_MAX: u32 = 5;
+pub(crate) const STUCK_BATCHES_MAX: u32 = 5;
 /// Bytes of the cursors of all tables of a connection, which are in memory. One cursor has at most 4 MiB, and
 /// few tables need more than some KiB.
-pub const CURSORS_BYTES_MAX: usize = 32 * MIB;
+pub(crate) const CURSORS_BYTES_MAX: usize = 32 * MIB;
 /// Under `serve`, the shortest time after a batch that brought no rows, or left nothing to read: each is
 /// committed to disk.
-pub const EMPTY_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts after a trap. The same input mostly traps again.
-pub const TRAP_ATTEMPTS_MAX: u32 = 3;
+pub(crate) const TRAP_ATTEMPTS_MAX: u32 = 3;
 /// How far the source's clock may be ahead of ours. A later as-of is cut to this: the row would otherwise
 /// reject every change until that time. Synchronized clocks differ by less than a second; this tolerates one
 /// that is not.
-pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+pub(crate) const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 /// Columns of one table. SQLite allows 2000; further members stay in the row's JSON column.
-pub const COLUMNS_MAX: usize = 1_900;
+pub(crate) const COLUMNS_MAX: usize = 1_900;
 
 /// The limits of one connection: the sections of its file, each field named as its key.
 #[derive(Clone, Debug, Deserialize)]

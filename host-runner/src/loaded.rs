@@ -25,7 +25,7 @@ use crate::state::{LockedStore, StoredSubscription};
 
 /// A connection file with its component. The component has accepted `[config]`. Holds no
 /// lock, and has reached no host.
-pub struct LoadedConnection {
+pub(crate) struct LoadedConnection {
     /// The connection file.
     pub connection: Connection,
     /// The component's `describe` document.
@@ -37,7 +37,7 @@ pub struct LoadedConnection {
 }
 
 /// A locked connection, ready for calls.
-pub struct OpenConnection {
+pub(crate) struct OpenConnection {
     /// Its name.
     pub name: String,
     /// Its limits.
@@ -54,13 +54,17 @@ pub struct OpenConnection {
 
 impl LoadedConnection {
     /// Loads the component of a connection file, with an engine for this connection alone.
-    pub async fn load(connection: Connection, paths: &Paths) -> Result<Self> {
+    pub(crate) async fn load(connection: Connection, paths: &Paths) -> Result<Self> {
         let path = paths.component(connection.component.as_deref())?;
         Self::with(SharedEngine::default().component(&path, paths)?, connection, paths).await
     }
 
     /// A connection file with its component, which other connections may share.
-    pub async fn with(component: Component, mut connection: Connection, paths: &Paths) -> Result<Self> {
+    pub(crate) async fn with(
+        component: Component,
+        mut connection: Connection,
+        paths: &Paths,
+    ) -> Result<Self> {
         connection.admit(&component)?;
         let describe = component.describe(&connection.limits).await?;
         let (described, redactor) = (describe.clone(), paths.redactor.clone());
@@ -81,7 +85,7 @@ impl LoadedConnection {
 
     /// Prepares the sandbox of a locked connection with its session. Fails if the component reaches more
     /// hosts than were accepted. Blocks.
-    pub fn open(&self, store: LockedStore) -> Result<OpenConnection> {
+    pub(crate) fn open(&self, store: LockedStore) -> Result<OpenConnection> {
         let connection = &self.connection;
         store.require_accepted(&self.describe.possible_hosts(), &connection.path)?;
         let session = store.session()?;
@@ -108,14 +112,14 @@ impl LoadedConnection {
 
 /// Opens the sink of a locked connection. From the first commit under this lease on, the sink refuses those
 /// of older ones.
-pub fn open_sink(settings: &SinkSettings, store: &LockedStore) -> Result<Box<dyn Sink>> {
+pub(crate) fn open_sink(settings: &SinkSettings, store: &LockedStore) -> Result<Box<dyn Sink>> {
     let sink = sinks::open(settings)?;
     store.outrank(sink.progress()?.epoch)?;
     Ok(sink)
 }
 
 /// The engine that connections share, created at first use.
-pub struct SharedEngine {
+pub(crate) struct SharedEngine {
     instances: u32,
     engine: Mutex<Option<Engine>>,
 }
@@ -128,12 +132,12 @@ impl Default for SharedEngine {
 
 impl SharedEngine {
     /// An engine for so many calls at a time.
-    pub fn new(instances: u32) -> Self {
+    pub(crate) fn new(instances: u32) -> Self {
         Self { instances, engine: Mutex::default() }
     }
 
     /// Compiles a component, or takes it from the cache in the data folder.
-    pub fn component(&self, path: &Path, paths: &Paths) -> Result<Component> {
+    pub(crate) fn component(&self, path: &Path, paths: &Paths) -> Result<Component> {
         let mut shared = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = match &*shared {
             Some(engine) => engine.clone(),

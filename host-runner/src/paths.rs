@@ -10,18 +10,13 @@ use std::sync::{Arc, OnceLock};
 use crate::connection::PolicyFile;
 use crate::engine::Cache;
 use crate::error::{Error, Result};
+use crate::files::{self, private_folder};
+use crate::key::{Key, VARIABLE};
 use crate::secret::Redactor;
-use crate::state::key::{Key, VARIABLE};
-use crate::state::{owned, private_folder};
-
-/// The folder of a file; a bare name is in the working directory.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
 
 /// The files that the command line names, and the redactor of everything read from them.
 #[derive(Clone, Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     /// The data folder.
     pub data: PathBuf,
     /// The component, if a flag names it.
@@ -36,7 +31,7 @@ pub struct Paths {
 
 impl Paths {
     /// Paths as given on the command line; reads nothing.
-    pub fn new(
+    pub(crate) fn new(
         data: PathBuf,
         component: Option<PathBuf>,
         key_file: Option<PathBuf>,
@@ -46,7 +41,7 @@ impl Paths {
     }
 
     /// The key of this installation, read once per process; generated if neither variable nor file has one.
-    pub fn key(&self) -> Result<Key> {
+    pub(crate) fn key(&self) -> Result<Key> {
         if let Some(key) = self.key.get() {
             return Ok(key.clone());
         }
@@ -62,24 +57,24 @@ impl Paths {
     }
 
     /// Fails if another user could have put anything into the data folder: the key, the journal, a lock.
-    pub fn verify(&self) -> Result<()> {
+    pub(crate) fn verify(&self) -> Result<()> {
         if !self.data.exists() {
             return Ok(());
         }
         private_folder(&self.data)?;
         for name in ["key", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"] {
-            owned::open_existing(&self.data.join(name), OpenOptions::new().read(true))?;
+            files::open_existing(&self.data.join(name), OpenOptions::new().read(true))?;
         }
         Ok(())
     }
 
     /// The folder with the state of a connection.
-    pub fn connection(&self, name: &str) -> PathBuf {
+    pub(crate) fn connection(&self, name: &str) -> PathBuf {
         self.data.join(name)
     }
 
     /// The journal of all connections.
-    pub fn journal(&self) -> PathBuf {
+    pub(crate) fn journal(&self) -> PathBuf {
         self.data.join("journal.db")
     }
 
@@ -91,7 +86,7 @@ impl Paths {
 
     /// The component's file: the one given by the flag, by the connection file, or the only one next to this
     /// program.
-    pub fn component(&self, in_connection_file: Option<&Path>) -> Result<PathBuf> {
+    pub(crate) fn component(&self, in_connection_file: Option<&Path>) -> Result<PathBuf> {
         if let Some(path) = self.component.as_deref().or(in_connection_file) {
             return Ok(path.to_owned());
         }
@@ -121,16 +116,9 @@ fn only_component(folder: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
-    use super::{Paths, folder_of, only_component};
+    use super::{Paths, only_component};
     use crate::secret::Redactor;
-
-    #[test]
-    fn a_bare_file_name_is_in_the_working_directory() {
-        assert_eq!(folder_of(Path::new("rows.db")), Path::new("."));
-        assert_eq!(folder_of(Path::new("data/rows.db")), Path::new("data"));
-    }
 
     #[test]
     fn the_only_component_next_to_the_program_is_the_default() {

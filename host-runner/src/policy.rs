@@ -9,8 +9,7 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Origin};
 use crate::exit::Exit;
 use crate::limits::{Limits, TRAP_ATTEMPTS_MAX};
-use crate::report::duration;
-use crate::units::format_duration;
+use crate::units::{format_duration, format_wait};
 
 /// First wait of the short backoff; doubles with each failure in a row.
 const SHORT: Duration = Duration::from_millis(500);
@@ -150,6 +149,19 @@ pub(crate) const fn failure(error: &Error) -> Failure {
     }
 }
 
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        of(error).exit
+    }
+}
+
+/// The code of a failure that the component reports as a kind alone, as in a check item.
+impl From<Kind> for Exit {
+    fn from(kind: Kind) -> Self {
+        policy(Origin::Component, kind).exit
+    }
+}
+
 /// The column of exit codes.
 const fn exit(origin: Origin, kind: Kind) -> Exit {
     match (origin, kind) {
@@ -277,7 +289,7 @@ fn asked(error: &Error) -> Option<Duration> {
 /// The error of a wait that is longer than the budget allows.
 fn come_back(error: Error, asked: Duration, max_wait: Duration) -> Error {
     let enough = format_duration(Duration::from_secs(asked.as_secs().div_ceil(60) * 60));
-    let (asked, limit) = (duration(asked), format_duration(max_wait));
+    let (asked, limit) = (format_wait(asked), format_duration(max_wait));
     Error {
         message: format!("{}; the source asks to wait {asked}", error.message.trim_end_matches('.')),
         hint: Some(format!(

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -47,12 +46,19 @@ impl Printer {
     /// Prints an error once: as JSON to stdout, or as text to stderr.
     pub(crate) fn error(&self, error: &Error) -> Exit {
         if self.json {
-            self.value(&json!({ "error": error.json() }));
+            self.value(&json!({ "error": error_json(error) }));
         } else {
             stderr(&escaped(&self.redactor.redact(&render_error(error))));
         }
         Exit::from(error)
     }
+}
+
+/// The error as JSON, with the exit code.
+pub(crate) fn error_json(error: &Error) -> Value {
+    let mut value = error.json();
+    value["exit"] = json!(Exit::from(error) as u8);
+    value
 }
 
 /// The error as text: the message with the source's code, a blank line, the hint.
@@ -146,22 +152,9 @@ pub(crate) fn elapsed(ms: u64) -> String {
     }
 }
 
-/// A time to wait, rounded up: `45 s`, `12 min`, `3 h 5 min`.
-pub(crate) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    match (seconds / 3600, seconds % 3600 / 60) {
-        (0, 0) => format!("{seconds} s"),
-        (0, _) => format!("{} min", seconds.div_ceil(60)),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{columns, duration, elapsed, escaped, render_error, thousands};
+    use super::{columns, elapsed, escaped, render_error, thousands};
     use crate::error::Error;
 
     #[test]
@@ -193,9 +186,5 @@ mod tests {
         assert_eq!(thousands(123_456_789), "123,456,789");
         assert_eq!(elapsed(840), "0.8 s");
         assert_eq!(elapsed(200_000), "3 min 20 s");
-        let read = |ms| duration(Duration::from_millis(ms));
-        let (short, long) = ([read(1), read(45_000), read(61_000)], [read(3_600_000), read(11_100_000)]);
-        assert_eq!(short, ["1 s", "45 s", "2 min"]);
-        assert_eq!(long, ["1 h", "3 h 5 min"]);
     }
 }

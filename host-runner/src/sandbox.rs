@@ -112,7 +112,7 @@ impl Component {
 }
 
 /// Lets a component parse its configuration, without network and session, in an instance for this call only.
-pub async fn validate(component: &Component, config: String, limits: &Limits) -> Result<()> {
+pub(crate) async fn validate(component: &Component, config: String, limits: &Limits) -> Result<()> {
     let opened = offline("open", component, limits, async |store, world| {
         world.connector_source_source().connection().call_open(store, &config, None).await
     })

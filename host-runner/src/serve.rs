@@ -8,7 +8,7 @@
 
 mod connection_files;
 mod connections;
-pub mod control;
+pub(crate) mod control;
 mod ended;
 mod loader;
 mod plan;
@@ -45,7 +45,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// What to serve, and where.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Connection files.
     pub files: Vec<PathBuf>,
     /// A folder of connection files, checked for changes.
@@ -65,7 +65,7 @@ pub struct Options {
 }
 
 /// Serves until a stop is requested. `notify` gets lines for the operator.
-pub async fn run(
+pub(crate) async fn run(
     options: Options,
     paths: Paths,
     mut stop: Stop,
@@ -77,7 +77,7 @@ pub async fn run(
     let listener = Listener::bind("--listen", options.listen)?;
     let admin = Listener::bind("--admin", options.admin)?;
     let tls = options.tls.clone().map(Tls::open).transpose()?;
-    crate::state::private_folder(&paths.data)?;
+    crate::files::private_folder(&paths.data)?;
     paths.verify()?;
     let file = paths.journal();
     let opening = spawn_blocking(move || Journal::open(file, JournalLimits::default()));

@@ -8,9 +8,6 @@
 //!
 //! Cursors are not here: the sink stores them in one transaction with the rows.
 
-pub mod key;
-
-pub(crate) mod owned;
 pub(crate) mod rotation;
 
 mod accepted_hosts;
@@ -31,14 +28,14 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use self::items::{Item, MemoryStore, SqliteStore, StateStore, Stored};
-use self::key::Key;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::files::{self, private_folder};
+use crate::key::Key;
 use crate::paths::Paths;
 use crate::secret::Redactor;
 
-pub use self::owned::private_folder;
-pub use self::subscription::StoredSubscription;
-pub use self::webhook_url::{StoredWebhookUrl, StoredWebhookUrls, WebhookUrl};
+pub(crate) use self::subscription::StoredSubscription;
+pub(crate) use self::webhook_url::{StoredWebhookUrl, StoredWebhookUrls};
 
 /// Attempts of a change that another process overtakes: each loses to one that succeeded.
 const ATTEMPTS_MAX: u32 = 16;
@@ -52,7 +49,7 @@ enum Change {
 
 /// The state of one connection. Clones share the session that could not be stored.
 #[derive(Clone)]
-pub struct ConnectionStore(Arc<Inner>);
+pub(crate) struct ConnectionStore(Arc<Inner>);
 
 struct Inner {
     name: String,
@@ -65,7 +62,7 @@ struct Inner {
 
 /// Differs between two contents of the file, without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     modified: SystemTime,
     bytes: u64,
 }
@@ -73,7 +70,7 @@ pub struct Stamp {
 /// The state of a connection that this process has locked. Clones share the lock; dropping the last one
 /// releases it.
 #[derive(Clone)]
-pub struct LockedStore {
+pub(crate) struct LockedStore {
     store: ConnectionStore,
     epoch: Arc<Mutex<u64>>,
     /// None where no other process can open the state.
@@ -90,12 +87,12 @@ impl Deref for LockedStore {
 
 impl ConnectionStore {
     /// Opens the state of a connection; creates it, and the key of the installation, if they are missing.
-    pub fn open(paths: &Paths, name: &str) -> Result<Self> {
+    pub(crate) fn open(paths: &Paths, name: &str) -> Result<Self> {
         let key = paths.key()?;
         let folder = paths.connection(name);
         private_folder(&folder)?;
         let path = folder.join("state.db");
-        owned::private_file(&path)?;
+        files::private_file(&path)?;
         let items = Box::new(SqliteStore::open(path, name)?);
         Ok(Self::over(items, name, folder, key, paths.redactor.clone()))
     }
@@ -114,27 +111,27 @@ impl ConnectionStore {
     }
 
     /// The connection's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.0.name
     }
 
     /// Knows the secrets of the connection.
-    pub fn redactor(&self) -> &Redactor {
+    pub(crate) fn redactor(&self) -> &Redactor {
         &self.0.redactor
     }
 
     /// Another stamp means that a process changed the state; none if there is no file.
-    pub fn stamp(&self) -> Option<Stamp> {
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
         stamp(&self.0.folder.join("state.db"))
     }
 
     /// Fails if a process has the connection. Takes no lease: a server asks for thousands when it starts.
-    pub fn check_free(&self) -> Result<()> {
+    pub(crate) fn check_free(&self) -> Result<()> {
         lock(&self.0.folder, self.name()).map(drop)
     }
 
     /// Locks the connection, under another epoch; fails with the process that holds it.
-    pub fn lock(&self) -> Result<LockedStore> {
+    pub(crate) fn lock(&self) -> Result<LockedStore> {
         let lock = lock(&self.0.folder, self.name())?;
         let epoch = Arc::new(Mutex::new(self.next_epoch()?));
         Ok(LockedStore { store: self.clone(), epoch, _lock: Some(Arc::new(lock)) })
@@ -170,7 +167,7 @@ fn lock(folder: &Path, name: &str) -> Result<File> {
     let path = folder.join("lock");
     let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
     let mut file =
-        owned::open(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
+        files::open(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::Error(error)) => return Err(failed(error)),

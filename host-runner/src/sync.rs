@@ -2,6 +2,7 @@
 //!
 //! Accounting only: [`crate::actor`] decides about reading, retries and failures.
 
+mod progress;
 mod report;
 
 use std::time::{Duration, Instant};
@@ -10,9 +11,9 @@ use crate::actor::{Actor, ActorConfig, Mode, Observer, Stopped};
 use crate::change::{attribute, number};
 use crate::clock::millis;
 use crate::error::{Error, Result};
-use crate::progress::Progress;
 use crate::sinks::Counts;
 
+pub(crate) use progress::Progress;
 pub(crate) use report::{Ending, SyncReport, TableReport};
 
 /// Reads the tables of `mode` until they are caught up.

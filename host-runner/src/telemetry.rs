@@ -33,7 +33,7 @@ static IS_JSON: OnceLock<bool> = OnceLock::new();
 
 /// How lines reach stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// At once, by the thread that logs: lines and errors of a command stay in their order.
     Direct,
     /// By a separate thread.
@@ -63,7 +63,7 @@ impl Write for Sink {
 
 /// The format of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -72,7 +72,7 @@ pub enum LogFormat {
 }
 
 /// Starts logging; `verbose` counts `-v`.
-pub fn start(verbose: u8, format: LogFormat, redactor: &Redactor, output: Output) {
+pub(crate) fn start(verbose: u8, format: LogFormat, redactor: &Redactor, output: Output) {
     let own = match verbose {
         0 => Level::WARN,
         1 => Level::INFO,
@@ -101,8 +101,20 @@ pub fn start(verbose: u8, format: LogFormat, redactor: &Redactor, output: Output
     };
 }
 
+/// From now on a panic is an event: its text may quote data from outside, and passes the redactor.
+pub(crate) fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+            tracing::error!("a defect of the runner: {panic}\n{backtrace}");
+        } else {
+            tracing::error!("a defect of the runner: {panic}");
+        }
+    }));
+}
+
 /// Writes a line for the operator, in its order among the lines of the log; as JSON if they are.
-pub fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     if IS_JSON.get() == Some(&true) {
         tracing::info!("{text}");
         return;
@@ -111,7 +123,7 @@ pub fn line(text: &str) {
 }
 
 /// Waits until all lines are written; a reader that stalls ends the wait.
-pub fn flush() {
+pub(crate) fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush();
     }
@@ -175,12 +187,13 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::Mutex;
+    use std::io::{Seek, Write};
+    use std::sync::{Arc, Mutex};
 
     use tracing_subscriber::fmt::MakeWriter;
+    use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::{LINE_BYTES_MAX, Lines, one_line};
+    use super::{LINE_BYTES_MAX, Lines, log_panics, one_line};
     use crate::secret::Redactor;
 
     #[test]
@@ -194,6 +207,26 @@ mod tests {
         drop(line);
         let written = lines.output.lock().expect("not poisoned").clone();
         assert_eq!(String::from_utf8_lossy(&written), "token=[secret]\n");
+    }
+
+    #[test]
+    fn a_panic_is_a_redacted_line() {
+        let redactor = Redactor::default();
+        redactor.learn("acme", "very-secret");
+        let mut file = Arc::new(tempfile::tempfile().expect("a file"));
+        let lines = Lines::new(&redactor, false, Arc::clone(&file));
+        let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
+        let others = std::panic::take_hook();
+        log_panics();
+        let panicked = tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            std::panic::catch_unwind(|| panic!("no such row: very-secret"))
+        });
+        std::panic::set_hook(others);
+        assert!(panicked.is_err());
+        file.rewind().expect("a file");
+        let written = std::io::read_to_string(&mut file).expect("text");
+        assert!(written.contains("a defect of the runner: panicked at"), "{written}");
+        assert!(written.contains("no such row: [secret]") && !written.contains("very-secret"), "{written}");
     }
 
     #[test]

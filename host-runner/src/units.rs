@@ -55,6 +55,17 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     format(millis(duration), &TIME_UNITS, "s")
 }
 
+/// A time to wait, rounded up: `45 s`, `12 min`, `3 h 5 min`.
+pub(crate) fn format_wait(wait: Duration) -> String {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    match (seconds / 3600, seconds % 3600 / 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, _) => format!("{} min", seconds.div_ceil(60)),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
 /// The text of a size.
 pub(crate) fn format_bytes(bytes: u64) -> String {
     format(bytes, &SIZE_UNITS, "B")
@@ -144,5 +155,13 @@ mod tests {
         assert_eq!(format_duration(Duration::from_secs(300)), "5m");
         assert_eq!(format_bytes(8 << 20), "8MiB");
         assert_eq!(format_duration(Duration::ZERO), "0s");
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        let read = |ms| format_wait(Duration::from_millis(ms));
+        let (short, long) = ([read(1), read(45_000), read(61_000)], [read(3_600_000), read(11_100_000)]);
+        assert_eq!(short, ["1 s", "45 s", "2 min"]);
+        assert_eq!(long, ["1 h", "3 h 5 min"]);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::change::{Change, Receipt};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::journal::Cause;
+use crate::inbox::Cause;
 use crate::policy::{self, Disposition};
 
 /// See the file's header.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::journal::Cause;
+use crate::inbox::Cause;
 use crate::limits::TRAP_ATTEMPTS_MAX;
 use crate::policy::Disposition;
 
@@ -186,7 +186,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{LATE, Next, RETRY_MAX, WAITED_MIN, Waiting};
-    use crate::journal::Cause;
+    use crate::inbox::Cause;
     use crate::policy::Disposition::{self, Retry, RetryOrGiveUp, Suspect};
 
     const MINUTE: Duration = Duration::from_secs(60);

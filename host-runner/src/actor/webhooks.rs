@@ -25,7 +25,7 @@ use crate::clock::now_ms;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
 use crate::inbox::Consumer;
-use crate::journal::{Position, Stored};
+use crate::inbox::{Position, Stored};
 use crate::policy::{self, Scope};
 use crate::sinks::{Commit, JournalState, Progress};
 

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::Context;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
-use crate::state::key::Key;
-use crate::state::{owned, rotation};
+use crate::files;
+use crate::key::Key;
+use crate::state::rotation;
 
 pub(super) const HELP: &str = "\
 Sessions, subscriptions and webhook URLs stay as they are. The server of the data folder must be stopped. A
@@ -79,7 +80,7 @@ pub(super) fn run(command: &KeyCommand, context: &Context) -> Result<Exit> {
 /// The lock of the journal, which a server of this data folder holds; none if there was never one.
 fn without_server(context: &Context) -> Result<Option<File>> {
     let path = context.paths.journal().with_extension("lock");
-    let Some(lock) = owned::open_existing(&path, OpenOptions::new().append(true))? else { return Ok(None) };
+    let Some(lock) = files::open_existing(&path, OpenOptions::new().append(true))? else { return Ok(None) };
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(_) => {

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::loaded::open_sink;
 use crate::metrics::Meters;
-use crate::progress::Progress;
 use crate::report::{columns, elapsed, thousands};
 use crate::serve::control;
 use crate::sinks::{Deletes, Load, SinkSettings};
 use crate::state::ConnectionStore;
+use crate::sync::Progress;
 use crate::sync::{Ending, SyncReport, TableReport, sync};
 
 pub(super) const HELP: &str = "\

@@ -20,15 +20,15 @@ use crate::clock::now_ms;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::key::{Key, VARIABLE};
 use crate::loaded::{LoadedConnection, OpenConnection, SharedEngine};
 use crate::metrics::Meters;
 use crate::policy;
-use crate::report::duration;
 use crate::request::{Request, RowCount};
 use crate::sinks::Counts;
 use crate::sinks::messages::{Level, Message, Messages, Output, Saved, SealedSession, Status};
-use crate::state::key::{Key, VARIABLE};
 use crate::state::{ConnectionStore, LockedStore};
+use crate::units::format_wait;
 
 /// The member of a tool's configuration that is the grant; every other one is a key of `[config]`.
 const GRANT: &str = "grant";
@@ -312,7 +312,7 @@ impl Observer for Follower {
     }
 
     fn waiting(&mut self, what: &str, wait: Duration, why: &str) {
-        let text = format!("{what}: waits {}: {why}", duration(wait));
+        let text = format!("{what}: waits {}: {why}", format_wait(wait));
         self.say(Message::Log { level: Level::Info, text: &text });
     }
 

@@ -182,7 +182,7 @@ impl Reader<'_, '_> {
                 self.document.problem(name, "`${` without `}`", Some(hint.to_owned()));
                 return None;
             };
-            if variable == crate::state::key::VARIABLE {
+            if variable == crate::key::VARIABLE {
                 let what = format!("{variable} seals every connection, and belongs to none");
                 self.document.problem(name, what, Some("take the value from another variable".to_owned()));
                 return None;

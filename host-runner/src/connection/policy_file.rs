@@ -14,7 +14,7 @@ use super::document::{Document, Environment};
 use super::keys::{DefaultValue, HonoredBy, KEYS, Key, Kind};
 use crate::egress::policy::Target;
 use crate::error::{Error, Result};
-use crate::paths::folder_of;
+use crate::files::folder_of;
 use crate::sinks::Location;
 
 /// The lists of a policy file.

@@ -19,7 +19,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The status of the response to GET, or why there is none, as text. It does not contain the URL, which may
 /// hold a secret.
-pub async fn probe(url: &str, ca_file: Option<&Path>) -> Result<Result<u16, String>> {
+pub(crate) async fn probe(url: &str, ca_file: Option<&Path>) -> Result<Result<u16, String>> {
     let Ok(uri) = url.parse::<Uri>() else { return Ok(Err("it is not a URL".to_owned())) };
     let policy = Policy::new(Vec::new(), Target::of(&uri).into_iter().collect());
     let client = Client::new(policy, &Limits::default(), ca_file)?;

@@ -17,8 +17,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::error::{Error, Result};
-use crate::state::key::{Key, mac};
-use crate::state::{owned, private_folder};
+use crate::files::{self, private_folder};
+use crate::key::{Key, mac};
 
 const LABEL: &[u8] = b"host-runner cache 1";
 const TAG_BYTES: usize = 32;
@@ -54,7 +54,7 @@ impl Cache {
             }
             private_folder(&self.folder)?;
             let path = self.folder.join(name);
-            let Some(mut file) = owned::open_existing(&path, OpenOptions::new().read(true))? else {
+            let Some(mut file) = files::open_existing(&path, OpenOptions::new().read(true))? else {
                 return Ok(None);
             };
             let mut bytes = Vec::new();
@@ -85,7 +85,7 @@ impl Cache {
         let file = self.folder.join(name);
         let temporary = file.with_extension(format!("{}.tmp", std::process::id()));
         let mut options = OpenOptions::new();
-        let mut output = owned::open(&temporary, options.write(true).create(true).truncate(true))?;
+        let mut output = files::open(&temporary, options.write(true).create(true).truncate(true))?;
         let mut write = || {
             output.write_all(&tag)?;
             output.write_all(&bytes)?;
@@ -129,7 +129,7 @@ mod tests {
     use wasmtime::component::Component;
 
     use super::{Cache, KEPT_FOR, name};
-    use crate::state::key::Key;
+    use crate::key::Key;
 
     struct Fixture {
         _folder: TempDir,

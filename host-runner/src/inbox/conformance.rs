@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use super::{Appending, Consumer, DeadLetters, Inbox};
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Result};
-use crate::journal::{
-    AppendError, Cause, DeadLetter, DeadRecord, Depth, Failure, Journal, JournalLimits, Position, Resumed,
-    Stored, Summary,
+use crate::inbox::{
+    AppendError, Cause, DeadLetter, DeadRecord, Depth, Failure, Position, Resumed, Stored, Summary,
 };
+use crate::journal::{Journal, JournalLimits};
 use crate::missed::MissedDeliveries;
 use crate::sinks::InboxPosition;
 

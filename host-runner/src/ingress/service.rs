@@ -24,8 +24,8 @@ use super::pages::{Page, Pages};
 use super::phase::HttpPhase;
 use super::shares::Shares;
 use crate::delivery::Delivery;
+use crate::inbox::AppendError;
 use crate::inbox::Inbox;
-use crate::journal::AppendError;
 use crate::webhook_url::{Access, PREFIX, UrlRegistry};
 
 type Answer = Response<Full<Bytes>>;

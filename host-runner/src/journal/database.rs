@@ -10,7 +10,7 @@ use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
 
 use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT, OPENINGS_MAX};
 use crate::error::{Error, Result};
-use crate::paths::folder_of;
+use crate::files::folder_of;
 
 /// "hrjl", as SQLite's `application_id`: a journal of this program.
 const APPLICATION: i64 = 0x6872_6a6c;

@@ -6,8 +6,8 @@ use rusqlite::{Connection as Database, params};
 use super::database::number;
 use super::ledger::Tally;
 use super::limits::EVICT_COUNT_MAX;
-use super::position::Position;
 use super::transaction::Transaction;
+use crate::inbox::Position;
 
 const TALLY: &str = "
     SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_queued

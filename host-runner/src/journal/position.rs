@@ -7,9 +7,8 @@
 //! unknown), and if the file is older than the sink (it lies behind the end of its opening): numbers that
 //! were used again after a restore are never mistaken for the ones that the sink has applied.
 
-use std::collections::BTreeSet;
-
 use super::limits::WAITING_MAX;
+use crate::inbox::Position;
 use crate::sinks::InboxPosition;
 
 /// A start of a process that owns the journal.
@@ -18,15 +17,6 @@ pub(super) struct Opening {
     pub(super) id: String,
     /// The last number that was used before.
     pub(super) after: u64,
-}
-
-/// Every delivery through a number is applied, except those that wait.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    /// The number; 0 before the first delivery.
-    pub through: u64,
-    /// Deliveries up to `through` that are not applied yet.
-    pub waiting: BTreeSet<u64>,
 }
 
 /// Why a position cannot be trusted.
@@ -47,19 +37,7 @@ impl Doubt {
     }
 }
 
-/// Everything through a number is applied.
-impl From<u64> for Position {
-    fn from(through: u64) -> Self {
-        Self { through, waiting: BTreeSet::new() }
-    }
-}
-
 impl Position {
-    /// Whether a delivery is applied.
-    pub(crate) fn covers(&self, seq: u64) -> bool {
-        seq <= self.through && !self.waiting.contains(&seq)
-    }
-
     /// The position with its opening, for a sink. It names [`WAITING_MAX`] waiting deliveries and ends before
     /// the next one: those behind it come again after a crash, which does no harm.
     pub(crate) fn named(&self, opening: &str) -> InboxPosition {

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::dead::Failure;
-use super::delivery::AppendError;
 use super::limits::{BATCH_BYTES_MAX, BATCH_COUNT_MAX, QUEUE_BYTES_MAX, QUEUE_MAX};
-use super::position::Position;
 use super::record::Record;
 use crate::error::Result;
+use crate::inbox::AppendError;
+use crate::inbox::Failure;
+use crate::inbox::Position;
 
 /// A step of a transaction, and where its answer goes.
 pub(super) enum Command {

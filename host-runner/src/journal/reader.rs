@@ -9,13 +9,13 @@ use rusqlite::types::Type;
 use rusqlite::{Connection as Database, OptionalExtension, Row, params};
 
 use super::database::{failure, number, open_for_reading};
-use super::dead::{Cause, DeadLetter, DeadRecord, Failure};
-use super::delivery::Stored;
 use super::ledger::Tally;
 use super::limits::READERS_KEPT;
 use super::position::Opening;
 use super::record::Raw;
 use crate::error::Result;
+use crate::inbox::Stored;
+use crate::inbox::{Cause, DeadLetter, DeadRecord, Failure};
 
 const NEXT: &str = "
     SELECT seq, bytes, received_at_ms, checksum, method, path, headers, body FROM deliveries

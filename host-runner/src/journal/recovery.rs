@@ -20,13 +20,13 @@ use rusqlite::{Connection as Database, ErrorCode};
 
 use super::JournalLimits;
 use super::database::{self, Trouble, failure, number, trouble};
-use super::dead::{Cause, Failure};
 use super::ledger::{Ledger, Tally};
 use super::limits::OWNER_TIMEOUT;
 use super::reader::raw;
 use super::salvage::{self, Replaced};
 use super::transaction::move_to_dead;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::inbox::{Cause, Failure};
 
 /// Between two attempts to get the lock.
 const OWNER_POLL: Duration = Duration::from_millis(50);

@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 use super::reader::raw;
 use super::record::Raw;
 use crate::error::{Error, Result};
-use crate::paths::folder_of;
+use crate::files::folder_of;
 
 const UNDER_WAY: &str = ".salvaging-";
 const DONE: &str = ".unreadable-";

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{
-    DeadLetter, DeadRecord, Failure, Journal, JournalLimits, Position, Resumed, Stored, Summary, summary,
-};
+use super::{Journal, JournalLimits, summary};
 use crate::delivery::Delivery;
 use crate::error::Result;
-use crate::inbox::{Appending, Consumer, DeadLetters, Inbox};
+use crate::inbox::{
+    Appending, Consumer, DeadLetter, DeadLetters, DeadRecord, Failure, Inbox, Position, Resumed, Stored,
+    Summary,
+};
 use crate::missed::MissedDeliveries;
 use crate::sinks::InboxPosition;
 

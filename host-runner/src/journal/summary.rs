@@ -4,22 +4,10 @@
 
 use std::path::Path;
 
-use super::dead::DeadLetter;
-use super::delivery::Depth;
 use super::limits::JournalLimits;
 use super::reader::Readers;
 use crate::error::Result;
-
-/// The queue and the dead letters of one connection.
-#[derive(Clone, Debug, Default)]
-pub struct Summary {
-    /// The queue.
-    pub depth: Depth,
-    /// The newest dead letter.
-    pub last_dead: Option<DeadLetter>,
-    /// The part of the room for dead letters that is used, in percent.
-    pub dead_percent: u64,
-}
+use crate::inbox::{Depth, Summary};
 
 /// Reads a journal with these limits; a missing file is an empty journal.
 pub fn summary(path: &Path, connection: &str, limits: &JournalLimits) -> Result<Summary> {

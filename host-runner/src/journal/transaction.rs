@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, HashSet};
 use rusqlite::{Connection as Database, OptionalExtension, params};
 
 use super::database::number;
-use super::dead::{Cause, Failure, UNPROVED};
-use super::delivery::AppendError;
 use super::ledger::{Account, Ledger, Tally};
 use super::limits::{EXPIRE_COUNT_MAX, JournalLimits, KEPT_AGE};
 use super::queue::{Change, Command};
@@ -16,6 +14,8 @@ use super::reader::raw;
 use super::record::Record;
 use crate::clock::millis;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::inbox::AppendError;
+use crate::inbox::{Cause, Failure, UNPROVED};
 
 const APPEND: &str = "
     INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path,

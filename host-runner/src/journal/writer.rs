@@ -12,7 +12,6 @@ use std::time::Instant;
 use rusqlite::{Connection as Database, TransactionBehavior};
 
 use super::database::{self, Trouble, failure};
-use super::delivery::AppendError;
 use super::ledger::{Ledger, version};
 use super::limits::{EXPIRE_TICKS, JournalLimits, TICK, VACUUM_PAGES};
 use super::notifier::Notifier;
@@ -20,6 +19,7 @@ use super::queue::{Change, Command, Queue};
 use super::transaction::{Outcome, Transaction};
 use crate::clock::millis;
 use crate::error::{Error, Result};
+use crate::inbox::AppendError;
 
 /// The writer's state: file, limits, and the open database with its ledger.
 pub(super) struct Writer {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Readings;
 use crate::clock::rfc3339_ms;
-use crate::journal::{Depth, Full};
+use crate::inbox::Depth;
+use crate::journal::Full;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -211,7 +212,8 @@ mod tests {
 
     use super::{ConnectionStatus, InvalidFile, ServerStatus, State, Status, health};
     use crate::error::Error;
-    use crate::journal::{Depth, Full};
+    use crate::inbox::Depth;
+    use crate::journal::Full;
     use crate::metrics::Meters;
 
     fn status_of(meters: &Meters) -> ConnectionStatus {

@@ -32,7 +32,7 @@ use tokio::time::timeout;
 pub(crate) use self::client::{OPENS_WITHIN, is_served, request};
 use self::route::NOT_OPEN;
 pub(crate) use self::route::Route;
-pub use self::socket::socket;
+pub(crate) use self::socket::socket;
 use crate::actor::{Answer, Command, rotate_url};
 use crate::dead_letters;
 use crate::error::{Error, Kind, Origin, Result};

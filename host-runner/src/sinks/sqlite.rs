@@ -39,7 +39,7 @@ use super::{
 };
 use crate::change::{Change, Table};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::paths::folder_of;
+use crate::files::folder_of;
 
 /// How long a commit waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -13,13 +13,13 @@ use crate::error::{Error, Result};
 
 impl ConnectionStore {
     /// The accepted hosts; none before the first run.
-    pub fn accepted_hosts(&self) -> Result<Option<BTreeSet<String>>> {
+    pub(crate) fn accepted_hosts(&self) -> Result<Option<BTreeSet<String>>> {
         let stored = self.0.items.load(Item::AcceptedHosts)?.value;
         stored.map(|text| serde_json::from_slice(&text).map_err(|error| self.failed(&error))).transpose()
     }
 
     /// Accepts these hosts and no others.
-    pub fn accept_hosts(&self, hosts: &BTreeSet<String>) -> Result<()> {
+    pub(crate) fn accept_hosts(&self, hosts: &BTreeSet<String>) -> Result<()> {
         let text = serde_json::to_vec(hosts).map_err(|error| self.failed(&error))?;
         self.update(Item::AcceptedHosts, |_| Ok(Change::To(Some(text.clone())))).map(drop)
     }

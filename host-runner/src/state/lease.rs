@@ -32,13 +32,13 @@ impl ConnectionStore {
 
 impl LockedStore {
     /// The epoch of this lease.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Raises the epoch above the one that a sink has seen: the data folder is new, or older than the sink.
     /// Fails if the lease was taken over.
-    pub fn outrank(&self, seen: u64) -> Result<()> {
+    pub(crate) fn outrank(&self, seen: u64) -> Result<()> {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if seen > *epoch {
             let raised = self.0.items.store(Item::Lease, None, *epoch, seen)?;

@@ -6,10 +6,10 @@
 use std::path::Path;
 
 use super::items::Item;
-use super::key::Key;
 use super::seal::{self, Purpose};
 use super::{Change, ConnectionStore, LockedStore};
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::paths::Paths;
 
 /// The sealed items, and their purposes.

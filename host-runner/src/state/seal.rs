@@ -7,8 +7,8 @@
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
-use super::key::Key;
 use crate::error::{Error, Result};
+use crate::key::Key;
 
 const VERSION: u8 = 2;
 const VERSION_UNDERIVED: u8 = 1;
@@ -69,7 +69,7 @@ pub(super) fn open(key: &Key, name: &str, purpose: Purpose, sealed: &[u8]) -> Op
 mod tests {
     use super::Purpose::{Session, Subscription};
     use super::{open, seal};
-    use crate::state::key::Key;
+    use crate::key::Key;
 
     #[test]
     fn sealed_text_opens_with_the_same_key_name_purpose_and_bits_only() {

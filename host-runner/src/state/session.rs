@@ -22,7 +22,7 @@ pub(super) struct Memory {
 
 impl ConnectionStore {
     /// The newest session; the redactor learns its secrets.
-    pub fn session(&self) -> Result<Option<String>> {
+    pub(crate) fn session(&self) -> Result<Option<String>> {
         let stored = self.0.items.load(Item::Session)?;
         {
             let mut memory = self.memory();
@@ -44,7 +44,7 @@ impl ConnectionStore {
     }
 
     /// Rises whenever the session changes, by any process.
-    pub fn session_revision(&self) -> Result<u64> {
+    pub(crate) fn session_revision(&self) -> Result<u64> {
         Ok(self.0.items.load(Item::Session)?.revision)
     }
 
@@ -66,7 +66,7 @@ impl LockedStore {
     }
 
     /// Deletes the session, also one sealed with another key. True if there was one.
-    pub fn delete_session(&self) -> Result<bool> {
+    pub(crate) fn delete_session(&self) -> Result<bool> {
         let was_there = self.session_is_stored()?;
         let stored = self.update(Item::Session, |_| Ok(Change::To(None)))?;
         let memory = Memory { seen: Some(stored.revision), unsaved: None };

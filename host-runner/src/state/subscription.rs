@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// A subscription, with the public URL for its renewal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredSubscription {
+pub(crate) struct StoredSubscription {
     /// The component's answer, opaque.
     pub subscription: String,
     /// The public URL that is registered at the source.
@@ -18,7 +18,7 @@ pub struct StoredSubscription {
 
 impl ConnectionStore {
     /// The stored subscription.
-    pub fn subscription(&self) -> Result<Option<StoredSubscription>> {
+    pub(crate) fn subscription(&self) -> Result<Option<StoredSubscription>> {
         let Some(sealed) = self.0.items.load(Item::Subscription)?.value else { return Ok(None) };
         let text = seal::open(&self.0.key, self.name(), Purpose::Subscription, &sealed);
         text.and_then(|text| serde_json::from_str(&text).ok()).map(Some).ok_or_else(|| {
@@ -29,12 +29,12 @@ impl ConnectionStore {
     }
 
     /// Whether a subscription is stored, also one sealed with another key.
-    pub fn has_subscription(&self) -> Result<bool> {
+    pub(crate) fn has_subscription(&self) -> Result<bool> {
         Ok(self.0.items.load(Item::Subscription)?.value.is_some())
     }
 
     /// Stores a subscription; none deletes it.
-    pub fn set_subscription(&self, subscription: Option<&StoredSubscription>) -> Result<()> {
+    pub(crate) fn set_subscription(&self, subscription: Option<&StoredSubscription>) -> Result<()> {
         let seal = |subscription: &StoredSubscription| {
             let text = serde_json::to_string(subscription).map_err(|error| self.failed(&error))?;
             seal::seal(&self.0.key, self.name(), Purpose::Subscription, &text)

@@ -9,17 +9,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::items::Item;
-use super::key::Key;
 use super::seal::Purpose;
 use super::{Change, ConnectionStore, Stamp, seal, stamp};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::paths::Paths;
 use crate::webhook_url::{UrlSecret, UrlSecrets};
 
 /// The webhook URL of one connection.
 #[derive(Clone, Copy)]
-pub struct WebhookUrl<'a>(&'a ConnectionStore);
+pub(crate) struct WebhookUrl<'a>(&'a ConnectionStore);
 
 /// Where a server last had the connection from.
 #[derive(Clone, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ struct Served {
 
 /// The stored facts of a connection that has a webhook URL.
 #[derive(Clone, Debug)]
-pub struct StoredWebhookUrl {
+pub(crate) struct StoredWebhookUrl {
     /// The connection's name.
     pub name: String,
     /// The hashes of its secrets.
@@ -44,11 +44,15 @@ pub struct StoredWebhookUrl {
 
 /// The connections of a data folder that have a webhook URL. Each is read again once its state changed.
 #[derive(Default)]
-pub struct StoredWebhookUrls(HashMap<String, (Stamp, Option<StoredWebhookUrl>)>);
+pub(crate) struct StoredWebhookUrls(HashMap<String, (Stamp, Option<StoredWebhookUrl>)>);
 
 impl StoredWebhookUrls {
     /// Those that are `wanted` by their name. Logs and skips those whose state cannot be read.
-    pub fn read(&mut self, paths: &Paths, wanted: impl Fn(&str) -> bool) -> Result<Vec<StoredWebhookUrl>> {
+    pub(crate) fn read(
+        &mut self,
+        paths: &Paths,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<StoredWebhookUrl>> {
         let data = &paths.data;
         let wrong = |error: std::io::Error| Error::state(format!("folder {}: {error}", data.display()));
         let mut all = Vec::new();
@@ -77,14 +81,14 @@ impl StoredWebhookUrls {
 
 impl ConnectionStore {
     /// The connection's webhook URL.
-    pub fn webhook_url(&self) -> WebhookUrl<'_> {
+    pub(crate) fn webhook_url(&self) -> WebhookUrl<'_> {
         WebhookUrl(self)
     }
 }
 
 impl WebhookUrl<'_> {
     /// The hashes of the secrets; generated at first use.
-    pub fn secrets(&self) -> Result<UrlSecrets> {
+    pub(crate) fn secrets(&self) -> Result<UrlSecrets> {
         if let Some(secrets) = self.load()? {
             return Ok(secrets);
         }
@@ -93,7 +97,7 @@ impl WebhookUrl<'_> {
     }
 
     /// Generates another secret; the previous one stays valid for `grace`.
-    pub fn rotate(&self, grace: Duration) -> Result<UrlSecrets> {
+    pub(crate) fn rotate(&self, grace: Duration) -> Result<UrlSecrets> {
         self.change(|known| {
             let mut secrets = known.unwrap_or_else(|| self.generate());
             secrets.rotate(self.0.0.key.bytes(), self.0.name(), now_ms(), grace);
@@ -106,14 +110,14 @@ impl WebhookUrl<'_> {
     }
 
     /// The secret, hidden from all output: the redactor learns it.
-    pub fn secret(&self) -> Result<UrlSecret> {
+    pub(crate) fn secret(&self) -> Result<UrlSecret> {
         let secret = self.reveal()?;
         self.0.0.redactor.learn(self.0.name(), secret.reveal());
         Ok(secret)
     }
 
     /// The secret, to print the URL that a person asked for.
-    pub fn reveal(&self) -> Result<UrlSecret> {
+    pub(crate) fn reveal(&self) -> Result<UrlSecret> {
         let secrets = self.secrets()?;
         let derived = secrets.reveal(self.0.0.key.bytes(), self.0.name());
         let secret = match derived {
@@ -135,13 +139,13 @@ impl WebhookUrl<'_> {
     }
 
     /// Records that a server has the connection, from this file.
-    pub fn set_served(&self, file: &Path) -> Result<()> {
+    pub(crate) fn set_served(&self, file: &Path) -> Result<()> {
         let served = Served { file: file.to_owned(), removed_at_ms: None };
         self.update(Item::Served, |_| Some(served.clone())).map(drop)
     }
 
     /// Records that the connection was removed; [`Self::set_served`] undoes it.
-    pub fn set_removed(&self) -> Result<()> {
+    pub(crate) fn set_removed(&self) -> Result<()> {
         let removed = |served: Option<Served>| {
             served.map(|served| Served { removed_at_ms: served.removed_at_ms.or(Some(now_ms())), ..served })
         };

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::report::error_json;
 use crate::sinks::Counts;
 
 /// How a table ended.
@@ -109,7 +110,7 @@ impl TableReport {
             "warnings": self.warnings,
         });
         if let Some(error) = self.error() {
-            value["error"] = error.json();
+            value["error"] = error_json(error);
         }
         value
     }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac;
 
-use crate::state::key::mac;
+use crate::key::mac;
 
 /// 256 bits in base64url.
 #[derive(Clone)]

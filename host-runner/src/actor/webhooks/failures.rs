@@ -11,7 +11,7 @@ use crate::actor::triage::Taken;
 use crate::actor::waiting::{Next, RETRY_MAX};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
-use crate::journal::{Cause, Failure};
+use crate::inbox::{Cause, Failure};
 use crate::policy::{self, Batch, Disposition};
 
 impl Queue {

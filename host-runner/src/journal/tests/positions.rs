@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{append, bodies, delivery, open, open_with, pending, raw};
+use crate::inbox::Position;
 use crate::journal::database::note_opening;
 use crate::journal::limits::{KEPT_AGE, OPENINGS_MAX};
-use crate::journal::{Journal, JournalLimits, Position};
+use crate::journal::{Journal, JournalLimits};
 use crate::sinks::InboxPosition;
 
 /// Appends and acknowledges; the position that a sink would store.

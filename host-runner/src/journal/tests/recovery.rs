@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{append, give_up, open, pending, raw};
-use crate::journal::{Cause, Journal, JournalLimits, RecoveryReport};
+use crate::inbox::Cause;
+use crate::journal::{Journal, JournalLimits, RecoveryReport};
 
 /// Moves the write-ahead log into the file. No process may have it open.
 fn settle(folder: &Path) {

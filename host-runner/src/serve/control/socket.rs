@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// The socket of the server that has a data folder.
-pub fn socket(data: &Path) -> PathBuf {
+pub(crate) fn socket(data: &Path) -> PathBuf {
     data.join("serve.sock")
 }
 

@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::loaded::{LoadedConnection, open_sink, tiny};
 use crate::metrics::Meters;
 use crate::paths::Paths;
-use crate::progress::Progress as Line;
 use crate::secret::Redactor;
 use crate::sinks::{Commit, Counts, Progress, Sink, open};
 use crate::state::{ConnectionStore, LockedStore};
+use crate::sync::Progress as Line;
 use crate::sync::sync;
 
 fn commit(sink: &mut dyn Sink, n: i64, epoch: u64) -> Result<Counts> {

@@ -5,10 +5,11 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use super::TableReport;
 use crate::clock::millis;
-use crate::report::{duration, escaped, thousands};
+use crate::report::{escaped, thousands};
 use crate::secret::Redactor;
-use crate::sync::TableReport;
+use crate::units::format_wait;
 
 /// Between two redraws: no one reads faster.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -55,7 +56,7 @@ impl Progress {
 
     /// Nothing is read for a while.
     pub(crate) fn waiting(&mut self, what: &str, wait: Duration, why: &str) {
-        self.draw(&format!("{what}: waiting {}: {why}", duration(wait)));
+        self.draw(&format!("{what}: waiting {}: {why}", format_wait(wait)));
     }
 
     /// Removes the line.
@@ -84,9 +85,9 @@ fn line(table: &TableReport, elapsed: Duration) -> String {
 mod tests {
     use std::time::Duration;
 
+    use super::TableReport;
     use super::{Progress, line};
     use crate::secret::Redactor;
-    use crate::sync::TableReport;
 
     #[test]
     fn the_line_shows_no_secret_and_controls_no_terminal() {

@@ -95,7 +95,7 @@ impl Failure {
     }
 
     /// The failure of a delivery that was never attempted.
-    pub(super) fn of_the_journal(cause: Cause, kind: Kind, reason: String, now_ms: u64) -> Self {
+    pub(crate) fn of_the_journal(cause: Cause, kind: Kind, reason: String, now_ms: u64) -> Self {
         Self {
             cause,
             kind: kind.to_string(),
@@ -109,13 +109,13 @@ impl Failure {
 
     /// Whether the sender was not proved. Such letters are evicted first when dead letters are full, so that
     /// a sender that only knows the URL cannot evict the others.
-    pub(super) fn is_unproved(&self) -> bool {
+    pub(crate) fn is_unproved(&self) -> bool {
         self.kind == UNPROVED
     }
 }
 
 /// The kind of deliveries whose sender was not proved: [`Kind::Permission`] by name.
-pub(super) const UNPROVED: &str = "permission";
+pub(crate) const UNPROVED: &str = "permission";
 
 /// A dead letter without the delivery's content.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,11 +12,11 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::owned;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The environment variable that may hold the key.
-pub const VARIABLE: &str = "HOST_RUNNER_KEY";
+pub(crate) const VARIABLE: &str = "HOST_RUNNER_KEY";
 
 const BYTES: usize = 32;
 
@@ -74,7 +74,7 @@ impl Key {
 
     /// The key in a file that a person gives.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = owned::read_key_file(path).map_err(|error| {
+        let text = files::read_key_file(path).map_err(|error| {
             Error::state(format!("key {}: {error}", path.display())).hint(
                 "give a folder that can be read and written with --data DIR, or a key with --key-file FILE",
             )
@@ -84,7 +84,7 @@ impl Key {
 
     /// The key in a file of the data folder, generated if it is missing.
     pub(crate) fn read_or_generate(path: &Path) -> Result<Self> {
-        let Some(mut file) = owned::open_existing(path, OpenOptions::new().read(true))? else {
+        let Some(mut file) = files::open_existing(path, OpenOptions::new().read(true))? else {
             return generate(path);
         };
         let mut text = String::new();
@@ -121,12 +121,12 @@ fn generate(path: &Path) -> Result<Key> {
     let key = Key::random()?;
     let failed = |error: std::io::Error| Error::state(format!("key {}: {error}", path.display()));
     if let Some(folder) = path.parent() {
-        super::private_folder(folder)?;
+        files::private_folder(folder)?;
     }
     // Linking fails if the file exists, so that two processes that start at the same time agree on one key.
     let aside = path.with_extension(format!("{}.tmp", std::process::id()));
     let _left_over = std::fs::remove_file(&aside);
-    let mut file = owned::open(&aside, OpenOptions::new().write(true).create_new(true))?;
+    let mut file = files::open(&aside, OpenOptions::new().write(true).create_new(true))?;
     writeln!(file, "{}", STANDARD.encode(key.bytes())).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     let linked = std::fs::hard_link(&aside, path);

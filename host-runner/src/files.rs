@@ -18,9 +18,14 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Group and others have no access.
 const OPEN_TO_OTHERS: u32 = 0o077;
 
+/// The folder of a file; a bare name is in the working directory.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
 /// Creates a folder that only its owner may enter; fails if an existing one belongs to another user, or
 /// others may write to it. A link is followed if it is this user's or the administrator's.
-pub fn private_folder(folder: &Path) -> Result<()> {
+pub(crate) fn private_folder(folder: &Path) -> Result<()> {
     let failed = |error: std::io::Error| Error::state(format!("folder {}: {error}", folder.display()));
     DirBuilder::new()
         .recursive(true)
@@ -110,7 +115,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
-    use super::{open, open_existing, private_file, private_folder, read_key_file};
+    use super::{folder_of, open, open_existing, private_file, private_folder, read_key_file};
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).expect("found").permissions().mode() & 0o777
@@ -118,6 +123,12 @@ mod tests {
 
     fn set_mode(path: &Path, mode: u32) {
         std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
+    }
+
+    #[test]
+    fn a_bare_file_name_is_in_the_working_directory() {
+        assert_eq!(folder_of(Path::new("rows.db")), Path::new("."));
+        assert_eq!(folder_of(Path::new("data/rows.db")), Path::new("data"));
     }
 
     #[test]
