@@ -102,6 +102,11 @@ impl<T: Transport> Api<T> {
         is_known.then_some(Credits { left, daily, reserve_percent: self.config.credits_reserve })
     }
 
+    /// The cost of the call so far.
+    pub(crate) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
     pub(crate) fn take_usage(&mut self) -> Usage {
         std::mem::take(&mut self.usage)
     }

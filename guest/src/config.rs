@@ -15,7 +15,7 @@ use self::keys::KEYS;
 use crate::data_center::{self, DATA_CENTERS};
 use crate::error::{Error, Kind, Result};
 use crate::row;
-use crate::table::{Group, Table};
+use crate::table::{Detail, Group, Table};
 use crate::tables;
 use crate::url::Origin;
 
@@ -67,6 +67,7 @@ pub struct Config {
     /// they cannot be read.
     pub named: Vec<&'static Table>,
     pub ticket_detail: bool,
+    pub contact_detail: bool,
     pub custom_field_keys: Vec<String>,
     pub sort: Sort,
     pub department_ids: Vec<String>,
@@ -97,6 +98,7 @@ struct Values {
     client_secret: String,
     tables: Vec<String>,
     ticket_detail: bool,
+    contact_detail: bool,
     custom_field_keys: Vec<String>,
     sort: Sort,
     department_ids: Vec<String>,
@@ -140,6 +142,7 @@ impl Config {
             client_id: values.client_id,
             client_secret: values.client_secret,
             ticket_detail: values.ticket_detail,
+            contact_detail: values.contact_detail,
             custom_field_keys: values.custom_field_keys,
             sort: values.sort,
             department_ids: values.department_ids,
@@ -148,6 +151,15 @@ impl Config {
             signature: values.signature,
             refetch: values.refetch,
         })
+    }
+
+    /// True when list rows are completed by their records.
+    pub(crate) fn reads_detail(&self, detail: &Detail) -> bool {
+        match detail.key {
+            "ticket_detail" => self.ticket_detail,
+            "contact_detail" => self.contact_detail,
+            _ => true,
+        }
     }
 
     /// True when rows of a department are read.

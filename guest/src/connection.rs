@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::Grant;
+use crate::plan::{self, Chosen, Cost};
 use crate::reader::{self, Batch, Limits};
 use crate::schema::{self, Field};
 use crate::session::Session;
@@ -103,13 +104,17 @@ impl<T: Transport> Connection<T> {
                 let NoArguments {} = parse_arguments(name, arguments)?;
                 self.list_departments()
             }
+            "plan" => {
+                let arguments: PlanTables = parse_arguments(name, arguments)?;
+                self.plan(&arguments.tables)
+            }
             "refresh-token" => {
                 let NoArguments {} = parse_arguments(name, arguments)?;
                 self.api.renew_token()?;
                 Ok(json!({"valid_until_ms": self.api.session().access_token_ends_ms}))
             }
             _ => Err(Error::new(Kind::Unsupported, format!("there is no command `{name}`"))
-                .hint("`spec` lists the commands: list-fields, list-departments, refresh-token")),
+                .hint("`spec` lists the commands: list-fields, list-departments, plan, refresh-token")),
         }
     }
 
@@ -136,6 +141,20 @@ impl<T: Transport> Connection<T> {
             self.api.delivered.note(&receipt.changes, is_signed, now_ms);
         }
         receipts
+    }
+
+    /// What a first read of these tables costs, or of all configured ones.
+    fn plan(&mut self, names: &[String]) -> Result<Value> {
+        let tables = match names {
+            [] => self.api.config().tables.clone(),
+            names => names.iter().map(|name| self.table(name)).collect::<Result<_>>()?,
+        };
+        let sizes = reader::sizes(&mut self.api, &tables)?;
+        let (config, usage) = (self.api.config(), self.api.usage());
+        let first_read = |table| plan::first_read(Chosen::of(config, table), table, &sizes);
+        let planned: Vec<_> = tables.into_iter().map(first_read).collect();
+        let used = Cost { calls: usage.requests, credits: usage.credits_used };
+        Ok(plan::document(config, &planned, used, self.api.credits()))
     }
 
     fn list_fields(&mut self, module: &str) -> Result<Value> {
@@ -198,6 +217,13 @@ fn fields_path(module: &str) -> String {
 struct ListFields {
     #[serde(default = "tickets")]
     module: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanTables {
+    #[serde(default)]
+    tables: Vec<String>,
 }
 
 #[derive(Deserialize)]

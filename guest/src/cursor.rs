@@ -170,6 +170,10 @@ pub(crate) struct Search {
     /// as in `reader/seen.rs`.
     #[serde(default)]
     pub(crate) seen: BTreeMap<String, u64>,
+    /// Records that the recycle bin had, with the times of their deletes: a verification that lists one reads
+    /// it, because a restore need not modify it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) deleted: BTreeMap<String, u64>,
     /// The windows are read, and the recycle bin is next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) scans_recycle_bin: bool,
@@ -198,6 +202,7 @@ impl Search {
             window: None,
             recycle_bin_since_ms: since_ms,
             seen: BTreeMap::new(),
+            deleted: BTreeMap::new(),
             scans_recycle_bin: false,
             child: None,
             foreign: BTreeMap::new(),

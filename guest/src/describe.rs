@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::keys::KEYS;
 use crate::data_center::DATA_CENTERS;
+use crate::plan;
 use crate::table::{Group, Incremental};
 use crate::tables;
 
@@ -83,7 +84,7 @@ fn group_scopes() -> Value {
     Value::Object(Group::ALL.iter().skip(1).map(of).collect())
 }
 
-fn table_entry(table: &crate::table::Table) -> Value {
+fn table_entry(table: &'static crate::table::Table) -> Value {
     let mut capabilities = vec!["snapshot", "incremental"];
     if table.count.is_some() {
         capabilities.push("count");
@@ -107,6 +108,7 @@ fn table_entry(table: &crate::table::Table) -> Value {
         },
         "parent": table.children.map(|children| children.parent).or(table.list.each.map(|each| each.table)),
         "notes": table.notes,
+        "first_read_credits": plan::typical(table),
     })
 }
 
@@ -131,10 +133,12 @@ fn grant() -> Value {
 fn commands() -> Value {
     let arguments = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
     let module = json!({"module": {"type": "string", "default": "tickets"}});
+    let tables = json!({"tables": {"type": "array", "items": {"type": "string"}, "default": []}});
     json!([
         {"name": "list-fields", "title": "List the fields of a module", "arguments": arguments(module)},
         {"name": "list-departments", "title": "List the departments with their ids",
             "arguments": arguments(json!({}))},
+        {"name": "plan", "title": "What a first read costs, by table", "arguments": arguments(tables)},
         {"name": "refresh-token", "title": "Renew the access token now", "arguments": arguments(json!({}))},
     ])
 }

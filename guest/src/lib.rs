@@ -20,6 +20,8 @@ mod schema;
 
 pub mod reader;
 
+mod plan;
+
 mod cursor;
 mod delivered;
 mod paging;

@@ -80,6 +80,10 @@ pub const LIST_CAP_STEP: u64 = 500;
 /// days.
 pub const FOREIGN_MAX: usize = 4_000;
 
+/// Deleted records that the cursor remembers, some 40 bytes each, until a verification lists them: those that
+/// were deleted last.
+pub const DELETED_MAX: usize = 2_000;
+
 /// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
 /// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
 pub const SEARCH_SEEN_MAX: usize = 50_000;

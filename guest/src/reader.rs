@@ -24,6 +24,7 @@ mod recycle_bin;
 
 mod count;
 mod output;
+mod sizes;
 
 pub(crate) use count::count;
 pub(crate) use lists::first_row;
@@ -31,7 +32,9 @@ pub(crate) use phase::cursor_at;
 pub(crate) use recycle_bin::RecycleBin;
 pub(crate) use rows::of as rows_of;
 pub(crate) use shared_search::SharedSearch;
+pub(crate) use sizes::sizes;
 
+use children::TOGETHER;
 use output::{Output, Progress};
 use phase::Start;
 

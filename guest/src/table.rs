@@ -263,8 +263,10 @@ impl Each {
 /// The complete record, read in addition to a list row that is only a part of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Detail {
-    /// `ticket_detail = false` turns it off.
-    pub optional: bool,
+    /// The key of the configuration that turns it off; empty: none does.
+    pub key: &'static str,
+    /// Without it, `custom_field_keys` names members of `cf` that are read in its place.
+    pub has_custom_field_keys: bool,
     /// `include` with which the detail alone has the members of `list_only_fields`.
     pub include: Option<&'static str>,
     /// Search rows have the members of the detail.
@@ -275,8 +277,13 @@ pub struct Detail {
 }
 
 impl Detail {
-    pub(crate) const DEFAULT: Self =
-        Self { optional: false, include: None, search_is_complete: false, list_only_fields: &[] };
+    pub(crate) const DEFAULT: Self = Self {
+        key: "",
+        has_custom_field_keys: false,
+        include: None,
+        search_is_complete: false,
+        list_only_fields: &[],
+    };
 }
 
 /// Rows that belong to the rows of `list`: they are read parent by parent.
@@ -287,8 +294,20 @@ pub struct Children {
     /// The member of a child that holds its parent's id.
     pub parent_key: &'static str,
     pub kinds: &'static [ChildKind],
+    pub together: Option<Together>,
     /// Prefixes of events about attachments of a parent that are no rows: the parent alone may have changed.
     pub touch_events: &'static [&'static str],
+}
+
+/// One list of the children of all kinds, which not every portal may have: it saves the others for a parent
+/// with children of several kinds.
+#[derive(Clone, Copy, Debug)]
+pub struct Together {
+    pub list: ChildKind,
+    /// The member of its rows that has the name of the kind; the kind's own list lacks it.
+    pub kind: &'static str,
+    /// A row of a kind whose own list is complete has this member, or else its own list is read.
+    pub whole: &'static str,
 }
 
 /// One kind of child, with a separate list under the parent.

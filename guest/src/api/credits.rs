@@ -22,12 +22,22 @@ impl Credits {
         self.daily.saturating_mul(self.reserve_percent) / 100
     }
 
+    /// The credits that are kept from snapshots.
+    fn kept_from_snapshots(&self) -> u64 {
+        match self.reserve_percent {
+            0 => 0,
+            _ => self.reserve() + self.daily * limits::SNAPSHOT_RESERVE_PERCENT / 100,
+        }
+    }
+
+    /// Of so many credits, those that snapshots may use.
+    pub(crate) fn for_snapshots(&self, credits: u64) -> u64 {
+        credits.saturating_sub(self.kept_from_snapshots())
+    }
+
     /// An error when too few are left for a read.
     pub(crate) fn allow(&self, is_snapshot: bool) -> Result<(), Error> {
-        let kept = match is_snapshot && self.reserve_percent > 0 {
-            true => self.reserve() + self.daily * limits::SNAPSHOT_RESERVE_PERCENT / 100,
-            false => self.reserve(),
-        };
+        let kept = if is_snapshot { self.kept_from_snapshots() } else { self.reserve() };
         if kept == 0 || self.left > kept {
             return Ok(());
         }

@@ -82,6 +82,7 @@ pub static KEYS: &[Key] = &[
         Kind::List { rule: Rule::TableName, max: None, empty: Empty::Refused(&["core"]) },
     ),
     key("ticket_detail", "reading", Kind::Switch { default: true }),
+    key("contact_detail", "reading", Kind::Switch { default: true }),
     key(
         "custom_field_keys",
         "reading",

@@ -4,6 +4,11 @@
 //! Parents are finished one by one: the failure of one discards nothing of the others. A parent with more
 //! children than a batch holds is left in the middle, at a [`ChildPlace`].
 
+mod together;
+
+use together::Joint;
+pub(super) use together::TOGETHER;
+
 use super::gives_up;
 use super::output::Output;
 use super::rows;
@@ -50,6 +55,13 @@ struct Child {
     as_of_ms: Option<u64>,
 }
 
+/// The children of one list.
+struct Listed {
+    children: Vec<Child>,
+    /// There are more, beyond the pages that are read.
+    is_cut: bool,
+}
+
 /// Writes all children of the parents. True for each parent that was processed; where some were not, the
 /// batch is full or `out.failure` says why. `place` is where the first parent continues.
 pub(super) fn read<T: Transport>(
@@ -61,11 +73,11 @@ pub(super) fn read<T: Transport>(
     out: &mut Output,
 ) -> Vec<bool> {
     let mut done = Vec::with_capacity(parents.len());
-    let Some(children) = table.children else { return vec![false; parents.len()] };
+    let Some(children) = &table.children else { return vec![false; parents.len()] };
     let mut rest = parents;
     while !rest.is_empty() {
-        let (group, others) = rest.split_at(group_size(&children, rest));
-        let mut reading = Group { table, children: &children, parents: group, write, is_done: Vec::new() };
+        let (group, others) = rest.split_at(group_size(children, rest));
+        let mut reading = Group { table, children, parents: group, write, is_done: Vec::new() };
         let result = reading.read(api, place, out);
         reading.is_done.resize(group.len(), false);
         done.append(&mut reading.is_done);
@@ -95,7 +107,7 @@ fn group_size(children: &Children, parents: &[Parent<'_>]) -> usize {
 /// Parents that are read together.
 struct Group<'a> {
     table: &'static Table,
-    children: &'a Children,
+    children: &'static Children,
     parents: &'a [Parent<'a>],
     write: Write,
     /// Parents that were processed.
@@ -144,35 +156,60 @@ impl Group<'_> {
         found.iter().position(is_it).map_or(0, |index| index + 1)
     }
 
-    /// All children of the parents, as the lists return them, and for each parent whether all its lists could
-    /// be read. A failed parent has no children here.
+    /// All children of the parents, and for each parent whether all its lists could be read. A failed parent
+    /// has no children here. Their order is the same whichever lists they are from, so that a parent can be
+    /// continued in its middle.
     fn lists<T: Transport>(&self, api: &mut Api<T>, out: &mut Output) -> Result<(Vec<Child>, Vec<bool>)> {
+        let mut is_whole = vec![true; self.parents.len()];
+        let joint = self.together(api, &mut is_whole, out)?;
         let mut wanted: Vec<(usize, &'static ChildKind)> = Vec::new();
-        for (index, parent) in self.parents.iter().enumerate() {
-            let has_some = |kind: &&ChildKind| row::may_have(parent.row, kind.count);
-            wanted.extend(self.children.kinds.iter().filter(has_some).map(|kind| (index, kind)));
+        for (index, joint) in joint.iter().enumerate() {
+            if is_whole[index] && !matches!(joint, Joint::Whole(_)) {
+                wanted.extend(self.kinds_of(index).map(|kind| (index, kind)));
+            }
         }
         let paths: Vec<String> =
             wanted.iter().map(|(parent, kind)| list_path(kind, self.parents[*parent].id, 1)).collect();
         let answers = api.get_each(&paths)?;
         let mut lists = Vec::with_capacity(wanted.len());
         for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
-            lists.push((parent, kind, self.list(api, kind, parent, answer, out)));
+            lists.push((parent, kind, self.list(api, kind, parent, answer)));
         }
         let failed = lists.iter().filter(|(.., list)| list.is_err()).count();
         let counts = (failed, lists.len() - failed);
-        let mut is_whole = vec![true; self.parents.len()];
         let mut found = Vec::new();
         for (parent, kind, list) in lists {
             match list {
-                Ok(children) => found.extend(children),
+                Ok(list) => {
+                    if list.is_cut {
+                        let (id, count) = (self.parents[parent].id, list.children.len());
+                        out.skip(format!(
+                            "{id} has more than {count} {}s: the others are skipped",
+                            kind.name
+                        ));
+                    }
+                    found.extend(list.children);
+                }
                 Err(error) => {
                     is_whole[parent] &= self.skips(api, kind, parent, error, counts, out);
                 }
             }
         }
+        self.judge(api, &joint, &found, out);
+        found.extend(joint.into_iter().flat_map(|joint| match joint {
+            Joint::Whole(children) => children,
+            Joint::Unread | Joint::Doubtful(..) => Vec::new(),
+        }));
         found.retain(|child| is_whole[child.parent]);
+        let kind = |child: &Child| self.children.kinds.iter().position(|kind| kind.name == child.kind.name);
+        found.sort_by_cached_key(|child| (child.parent, kind(child), child.meta.id.clone()));
         Ok((found, is_whole))
+    }
+
+    /// The kinds of which a parent may have children.
+    fn kinds_of(&self, parent: usize) -> impl Iterator<Item = &'static ChildKind> {
+        let row = self.parents[parent].row;
+        self.children.kinds.iter().filter(|kind| row::may_have(row, kind.count))
     }
 
     /// True when the children of a parent whose list failed are skipped.
@@ -187,9 +224,7 @@ impl Group<'_> {
     ) -> bool {
         let id = self.parents[parent].id;
         // Whether the children of a deleted parent are still listed is not documented.
-        let is_expected = self.write == Write::Delete
-            && !matches!(error.kind, Kind::RateLimited | Kind::Auth | Kind::Config)
-            && error.code.as_deref() != Some("UNREACHABLE");
+        let is_expected = self.write == Write::Delete && !concerns_all(&error);
         if is_expected || record::is_hidden(&error) || gives_up(api, self.table, (id, &error), counts) {
             out.skip(format!("the {}s of {id} are skipped: {error}", kind.name));
             return true;
@@ -205,8 +240,7 @@ impl Group<'_> {
         kind: &'static ChildKind,
         parent: usize,
         first: Result<Answer>,
-        out: &mut Output,
-    ) -> Result<Vec<Child>> {
+    ) -> Result<Listed> {
         let parent_id = self.parents[parent].id;
         let mut offset = Offset::default();
         let mut found = Vec::new();
@@ -215,7 +249,9 @@ impl Group<'_> {
             let answer = match page {
                 Ok(answer) => answer,
                 // The parent was deleted since it was listed.
-                Err(error) if error.kind == Kind::NotFound => return Ok(found),
+                Err(error) if error.kind == Kind::NotFound => {
+                    return Ok(Listed { children: found, is_cut: false });
+                }
                 Err(error) => return Err(error),
             };
             let rows = rows::of(&answer, kind.rows, kind.identity, parent_id)?;
@@ -225,19 +261,18 @@ impl Group<'_> {
             let new = match offset.accept(kind.limit.max(1), &ids) {
                 PageOutcome::NewRows(new) => new,
                 PageOutcome::AskAgain => length,
-                PageOutcome::End => return Ok(found),
+                PageOutcome::End => return Ok(Listed { children: found, is_cut: false }),
                 PageOutcome::Repeating => break,
             };
             let as_of_ms = answer.as_of_ms;
             let new_rows = rows.into_iter().skip(new).filter(|(_, row)| !self.is_known(kind, row));
             found.extend(new_rows.map(|(meta, row)| Child { parent, kind, meta, row, as_of_ms }));
             if kind.limit == 0 || is_old || ((length as u64) < kind.limit && new < length) {
-                return Ok(found);
+                return Ok(Listed { children: found, is_cut: false });
             }
             page = api.get(&list_path(kind, parent_id, offset.from));
         }
-        out.skip(format!("{parent_id} has more than {} {}s: the others are skipped", found.len(), kind.name));
-        Ok(found)
+        Ok(Listed { children: found, is_cut: true })
     }
 
     /// True for a row of an append-only list that is older than the changes asked for.
@@ -337,6 +372,12 @@ fn needs_record(write: Write, child: &Child) -> bool {
             !is_sent || row::time(&child.row, "createdTime").is_none_or(|at_ms| at_ms >= since_ms)
         }
     }
+}
+
+/// True for a failure that other calls would meet, too.
+fn concerns_all(error: &Error) -> bool {
+    matches!(error.kind, Kind::RateLimited | Kind::Auth | Kind::Config)
+        || error.code.as_deref() == Some("UNREACHABLE")
 }
 
 /// True for a failure that is neither the absence of the record nor a lack of rights to it.

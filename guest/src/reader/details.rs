@@ -1,5 +1,7 @@
 //! Completes listed rows with their records: the detail, laid over the list row, where the table has one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::gives_up;
 use super::output::Output;
 use crate::api::{Answer, Api};
@@ -23,7 +25,7 @@ pub(super) struct Listed<'a> {
 
 /// True when rows of `table` are completed by one call each.
 pub(super) fn reads_details<T: Transport>(api: &Api<T>, table: &Table) -> bool {
-    table.detail.is_some_and(|detail| !detail.optional || api.config().ticket_detail)
+    table.detail.is_some_and(|detail| api.config().reads_detail(&detail))
 }
 
 /// Writes the rows in order, each completed by its detail where the table has one. A row whose detail fails
@@ -55,15 +57,32 @@ pub(super) fn read<T: Transport>(
 }
 
 /// Writes the rows as listed, older than every state of a row that was read: the sink notes that they exist,
-/// keeps its own rows, and takes those that it lacks. True for each row.
-pub(super) fn verify(table: &'static Table, listed: &[Listed<'_>], out: &mut Output) -> Vec<bool> {
-    for row in listed {
+/// keeps its own rows, and takes those that it lacks. One of `deleted` was restored: it is read. True for
+/// each row that was processed.
+pub(super) fn verify<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    listed: &[Listed<'_>],
+    deleted: &mut BTreeMap<String, u64>,
+    out: &mut Output,
+) -> Vec<bool> {
+    let (restored, others): (Vec<Listed<'_>>, Vec<Listed<'_>>) =
+        listed.iter().partition(|row| deleted.contains_key(&row.meta.id));
+    for row in &others {
         let as_of_ms = Some(limits::VERIFIED_AS_OF_MS);
         let change =
             Change::of_row(table, Operation::Read, row.meta, row.row.to_owned(), as_of_ms, out.source);
         out.push(Change { partial: true, ..change });
     }
-    vec![true; listed.len()]
+    let read = read(api, table, &restored, out);
+    let unread: BTreeSet<&str> =
+        restored.iter().zip(read).filter(|(_, is_read)| !is_read).map(|(row, _)| &*row.meta.id).collect();
+    listed.iter().for_each(|row| {
+        if !unread.contains(&*row.meta.id) {
+            deleted.remove(&row.meta.id);
+        }
+    });
+    listed.iter().map(|row| !unread.contains(&*row.meta.id)).collect()
 }
 
 /// Writes one row from its detail. False when the detail failed. Of a record that is deleted, or moved to

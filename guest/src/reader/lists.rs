@@ -171,7 +171,7 @@ fn parent_table(each: &Each) -> Result<&'static Table> {
 }
 
 /// What the list of a parent takes; none for a row that has no list, or an empty one.
-fn parent_id(each: &Each, row: &str) -> Option<String> {
+pub(super) fn parent_id(each: &Each, row: &str) -> Option<String> {
     let is_meant = each.only.is_none_or(|(member, text)| row::text(row, member).as_deref() == Some(text));
     let has_some = each.count.is_empty() || row::may_have(row, each.count);
     (is_meant && has_some).then(|| row::meta_by(row, each.id).map(|meta| meta.id)).flatten()

@@ -69,7 +69,7 @@ pub(super) fn incremental<T: Transport>(api: &Api<T>, table: &Table) -> Incremen
 
 /// The time between two verifications of a table; none where it has none: a list without archived records
 /// proves no delete, and the children of all parents cost calls for each parent.
-fn every_ms<T: Transport>(api: &Api<T>, table: &Table) -> Option<u64> {
+pub(super) fn every_ms<T: Transport>(api: &Api<T>, table: &Table) -> Option<u64> {
     let days = match table.incremental {
         Incremental::Search { .. } if table.children.is_none() && !table.has_archive => {
             api.config().verify_days

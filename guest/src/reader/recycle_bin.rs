@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::children::{self, Write};
 use super::output::{Output, Progress};
-use super::{seen, wait};
+use super::{phase, seen, wait};
 use crate::api::Api;
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
@@ -112,8 +112,16 @@ pub(super) fn scan<T: Transport>(
         Some(_) => delete_children(api, table, &found, last_ms, out),
         None => delete(api, table, &found, last_ms, out),
     };
+    let is_verified = parents.is_none() && phase::every_ms(api, table).is_some();
     for entry in &found[..written] {
         search.seen.insert(name(&entry.id), entry.deleted_ms);
+        if is_verified {
+            search.deleted.insert(entry.id.clone(), entry.deleted_ms);
+        }
+    }
+    // Half as many again: eviction goes through all of them.
+    if search.deleted.len() > limits::DELETED_MAX / 2 * 3 {
+        seen::keep_newest(&mut search.deleted, limits::DELETED_MAX, 0);
     }
     out.has_moved |= written > 0;
     let is_interrupted = written < found.len();

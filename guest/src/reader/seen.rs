@@ -60,8 +60,12 @@ impl SeenRow {
 
 /// Removes rows before `horizon_ms`, which no window returns again, and the oldest above the limit.
 pub(super) fn evict(seen: &mut BTreeMap<String, u64>, horizon_ms: u64) {
-    let mut horizon_ms = horizon_ms;
-    if let Some(excess) = seen.len().checked_sub(limits::SEARCH_SEEN_MAX).filter(|excess| *excess > 0) {
+    keep_newest(seen, limits::SEARCH_SEEN_MAX, horizon_ms);
+}
+
+/// Keeps at most `most`, those with the newest times, and none before `horizon_ms`.
+pub(super) fn keep_newest(seen: &mut BTreeMap<String, u64>, most: usize, mut horizon_ms: u64) {
+    if let Some(excess) = seen.len().checked_sub(most).filter(|excess| *excess > 0) {
         let mut times: Vec<u64> = seen.values().copied().collect();
         let (_, oldest_kept, _) = times.select_nth_unstable(excess);
         horizon_ms = horizon_ms.max(*oldest_kept);

@@ -143,7 +143,7 @@ fn goes_on_by_windows<T: Transport>(
 /// True when custom fields are read by a second request for each page: tickets without their details.
 fn needs_custom_fields<T: Transport>(api: &Api<T>, table: &Table) -> bool {
     !details::reads_details(api, table)
-        && table.detail.is_some_and(|detail| detail.optional)
+        && table.detail.is_some_and(|detail| detail.has_custom_field_keys)
         && !api.config().custom_field_keys.is_empty()
 }
 
@@ -249,8 +249,8 @@ pub(super) fn read_page<T: Transport>(
             Listed { meta, row, as_of_ms: as_of_ms(meta), is_search: page.is_search }
         })
         .collect();
-    let written = if out.verifies {
-        details::verify(table, &listed, out)
+    let written = if let Some(search) = &mut snapshot.resumes {
+        details::verify(api, table, &listed, &mut search.deleted, out)
     } else if needs_custom_fields(api, table) {
         let projection = if page.is_search { Some(answer) } else { page.projection };
         custom_fields::read(api, table, &listed, projection, out)
@@ -408,6 +408,11 @@ fn path_without<T: Transport>(
 /// The order of the list: the configured one, where it can be configured.
 pub(super) fn order<T: Transport>(api: &Api<T>, table: &Table) -> Sort {
     if table.list.configurable_sort { api.config().sort } else { Sort::OldestFirst }
+}
+
+/// The path of the first page of the list in this order.
+pub(super) fn page_path<T: Transport>(api: &Api<T>, table: &Table, order: Sort) -> String {
+    ordered_path(api, table, 1, None, &[], order)
 }
 
 /// The path of one page of the list, sorted by a field, newest first.

@@ -18,13 +18,14 @@ pub(super) const TABLE: Table = Table {
         ..List::DEFAULT
     },
     record: Some("/api/v1/contacts/{id}"),
-    detail: Some(Detail { list_only_fields: &["account"], ..Detail::DEFAULT }),
+    detail: Some(Detail { key: "contact_detail", list_only_fields: &["account"], ..Detail::DEFAULT }),
     incremental: Incremental::Search { path: "/api/v1/contacts/search", cursor_fields: &[MODIFIED] },
     recycle_bin: Some("Contacts"),
     events: EVENTS,
     fields_module: Some("contacts"),
     columns: COLUMNS,
-    notes: "One list call for each 98 contacts and one call for each contact.",
+    notes: "One list call for each 98 contacts and, with contact_detail, one call for each contact. List \
+            rows lack modifiedTime, address, description and custom fields.",
     ..Table::DEFAULT
 };
 

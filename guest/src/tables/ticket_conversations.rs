@@ -8,7 +8,7 @@ use super::tickets;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
     ChildKind, Children, Column, EventFilter, Group, Incremental, MODIFIED, Mapping, Table, TimeField,
-    column, event,
+    Together, column, event,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -20,6 +20,7 @@ pub(super) const TABLE: Table = Table {
         parent: "tickets",
         parent_key: "ticketId",
         kinds: KINDS,
+        together: Some(Together { list: CONVERSATIONS, kind: "type", whole: "content" }),
         touch_events: &["Ticket_Attachment_", "Ticket_Approval_"],
     }),
     incremental: Incremental::Search {
@@ -28,11 +29,11 @@ pub(super) const TABLE: Table = Table {
     },
     events: EVENTS,
     columns: COLUMNS,
-    notes: "For each ticket that has some: one list call for threads, one for comments, and one call for \
-            each thread, because the list lacks its content. Read again when the ticket is modified, when \
-            its customer answers, and when its counts change within half an hour of that. A comment on an \
-            unmodified ticket is found by its webhook or the next snapshot; a deleted comment by the next \
-            snapshot.",
+    notes: "For each ticket that has some: one list call, and one call for each thread, because the list \
+            lacks its content. Threads and comments are listed separately where the portal has no list of \
+            both. Read again when the ticket is modified, when its customer answers, and when its counts \
+            change within half an hour of that. A comment on an unmodified ticket is found by its webhook or \
+            the next snapshot; a deleted comment by the next snapshot.",
     ..tickets::BELOW
 };
 
@@ -40,6 +41,10 @@ pub(super) const TABLE: Table = Table {
 /// (§3.5).
 const CUSTOMER_RESPONSE: TimeField =
     TimeField { member: "customerResponseTime", range: "customerResponseTimeRange" };
+
+/// Threads and comments in one list. No description of the API has its path, but others use it (§4.2).
+const CONVERSATIONS: ChildKind =
+    ChildKind { name: "conversation", list: "/api/v1/tickets/{parent}/conversations", ..ChildKind::DEFAULT };
 
 const KINDS: &[ChildKind] = &[
     ChildKind {

@@ -15,7 +15,8 @@ pub(super) const TABLE: Table = Table {
     list: List { query: &[("include", INCLUDE)], optional_parameters: &["include", "sortBy"], ..BELOW.list },
     record: Some("/api/v1/tickets/{id}"),
     detail: Some(Detail {
-        optional: true,
+        key: "ticket_detail",
+        has_custom_field_keys: true,
         include: Some(INCLUDE),
         search_is_complete: true,
         list_only_fields: &["contact", "assignee", "department", "product", "team", "isRead", "lastThread"],
@@ -52,7 +53,7 @@ pub(super) const BELOW: Table = Table {
 
 /// Children of tickets, with the ticket's id in `ticketId`.
 pub(super) const fn children(kinds: &'static [ChildKind]) -> Option<Children> {
-    Some(Children { parent: "tickets", parent_key: "ticketId", kinds, touch_events: &[] })
+    Some(Children { parent: "tickets", parent_key: "ticketId", kinds, together: None, touch_events: &[] })
 }
 
 const INCLUDE: &str = "contacts,products,departments,team,isRead,assignee";

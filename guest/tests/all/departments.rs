@@ -187,3 +187,17 @@ fn rows_without_a_department_and_tables_without_departments_are_selected() {
         assert_eq!(config.selects(table(name), row), expected, "{name} {row}");
     }
 }
+
+#[test]
+fn a_count_is_the_sum_of_the_selected_departments() {
+    let desk = Desk::with_tickets(4);
+    desk.set(|state| state.counted = 5);
+    let mut connection = connect(&desk, json!({"department_ids": ["1", "2"]}));
+    assert_eq!(connection.count("tickets").unwrap(), Some(10));
+    desk.set(|state| {
+        for id in ["1", "2"] {
+            let path = format!("/api/v1/ticketsCount?departmentId={id}");
+            assert!(state.asked.contains(&path), "{:?}", state.asked);
+        }
+    });
+}

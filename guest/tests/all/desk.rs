@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub list_status: u16,
     /// When all threads were sent.
     pub threads_at_ms: Option<u64>,
+    /// How the list of threads and comments together answers.
+    pub together: Together,
     /// Every detail answers 500.
     pub fail_details: bool,
     /// The answer of `ticketsCount`: a count, or a status.
@@ -98,6 +100,20 @@ pub(crate) struct State {
     /// Registered webhooks.
     pub webhooks: Vec<Value>,
     created: usize,
+}
+
+/// Readings of `GET /tickets/{id}/conversations`, which no description of the API has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Together {
+    #[default]
+    Whole,
+    /// Answers this status.
+    Refused(u16),
+    Empty,
+    /// Lists the threads alone.
+    Short,
+    /// Comments come without their content.
+    Partial,
 }
 
 impl State {
@@ -147,6 +163,13 @@ impl State {
     /// The ticket changed some time ago.
     pub(crate) fn modify_at(&mut self, id: u32, ago_ms: u64) {
         self.modified.insert(id, self.now_ms - ago_ms);
+    }
+
+    /// A ticket of the recycle bin is back, as it was.
+    pub(crate) fn restore(&mut self, id: u32) {
+        self.recycle_bin.retain(|(known, _)| *known != id);
+        self.tickets.push(id);
+        self.tickets.sort_unstable();
     }
 
     /// The ticket is deleted for good, without a trace.
@@ -524,6 +547,34 @@ impl State {
                     (from..from + 100).map(|id| json!({"id": format!("t{ticket}-{id}")})).collect();
                 self.respond(200, &json!({"data": rows}))
             }
+            [ticket, "conversations"] => {
+                if let Together::Refused(status) = self.together {
+                    return self.respond(status, &json!({"errorCode": "URL_NOT_FOUND", "message": "m"}));
+                }
+                let all = BTreeMap::from([("from", "1"), ("limit", "100000")]);
+                let of = |list: &str, kind: &str| {
+                    let asked = if self.endless.as_deref() == Some(ticket) { query } else { &all };
+                    let body = self.conversations(&format!("{ticket}/{list}"), asked).body;
+                    let rows: Value = serde_json::from_slice(&body).unwrap_or_default();
+                    let mut rows = rows["data"].as_array().cloned().unwrap_or_default();
+                    rows.iter_mut().for_each(|row| row["type"] = kind.into());
+                    rows
+                };
+                let mut rows = of("threads", "thread");
+                match self.together {
+                    Together::Empty => rows.clear(),
+                    Together::Short => {}
+                    _ => rows.splice(0..0, of("comments", "comment")).for_each(drop),
+                }
+                if self.together == Together::Partial {
+                    rows.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("content")));
+                }
+                let number = |name: &str| query[name].parse::<usize>().unwrap();
+                if self.endless.is_none() {
+                    rows = rows.into_iter().skip(number("from").max(1) - 1).take(number("limit")).collect();
+                }
+                self.respond(200, &json!({"data": rows}))
+            }
             [ticket, "threads"] => {
                 let mut thread = json!({"id": format!("t{ticket}")});
                 if let Some(at_ms) = self.threads_at_ms {
@@ -541,7 +592,7 @@ impl State {
                 let from = query["from"].parse::<u32>().unwrap().max(1);
                 let limit: u32 = query["limit"].parse().unwrap();
                 let rows: Vec<Value> = (from - 1..count.min(from - 1 + limit))
-                    .map(|id| json!({"id": format!("c{ticket}-{id}")}))
+                    .map(|id| json!({"id": format!("c{ticket}-{id}"), "content": "c"}))
                     .collect();
                 if rows.is_empty() {
                     self.respond(204, &Value::Null)

@@ -20,6 +20,7 @@ mod bounds;
 mod deliveries;
 mod events;
 mod subscription;
+mod together;
 mod trust;
 
 mod access;

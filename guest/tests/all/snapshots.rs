@@ -176,3 +176,19 @@ fn a_list_that_is_short_by_the_same_rows_twice_is_whole_and_one_with_a_cap_never
         assert_eq!(found, expected, "{tickets} of {counted:?}");
     }
 }
+
+#[test]
+fn contacts_without_their_detail_cost_the_pages_of_their_list() {
+    let desk = Desk::with_tickets(250);
+    let mut connection = connect(&desk, json!({"contact_detail": false}));
+    let (rows, cursor) = read_all(&mut connection, "contacts", LIMITS);
+    assert_eq!(rows.len(), 250);
+    assert!(desk.calls() < 10, "{} calls", desk.calls());
+    desk.advance_ms(60_000);
+    desk.set(|state| state.modify("9"));
+    desk.advance_ms(60_000);
+    let calls = desk.calls();
+    let round = read_round(&mut connection, "contacts", &cursor);
+    assert_eq!(round.changes.len(), 1);
+    assert!(desk.calls() - calls <= 3, "a search and the recycle bin");
+}

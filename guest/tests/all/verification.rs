@@ -109,3 +109,31 @@ fn a_ticket_that_no_list_shows_may_be_archived_and_is_no_delete() {
     let batch = read_round(&mut connection, "tickets", &cursor);
     assert!(batch.generation.is_none() && batch.changes.is_empty());
 }
+
+#[test]
+fn a_record_that_was_restored_without_a_new_modified_time_is_read_by_the_verification() {
+    let desk = Desk::with_tickets(250);
+    desk.set(|state| state.bin_type = "Contacts");
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "contacts", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| state.delete("8"));
+    desk.advance_ms(60_000);
+    let deleted = read_round(&mut connection, "contacts", &cursor);
+    assert_eq!(deleted.changes.len(), 1);
+    desk.set(|state| state.restore(8));
+    desk.advance_ms(8 * DAY_MS);
+    let verified = read_round(&mut connection, "contacts", &deleted.cursor);
+    let is_whole = |change: &&zoho_desk::change::Change| !change.partial;
+    let whole: Vec<_> = verified.changes.iter().filter(is_whole).collect();
+    assert_eq!(whole.len(), 1, "its delete was the newest state");
+    assert_eq!(whole[0].key, r#"{"id":"8"}"#);
+    assert!(whole[0].as_of_ms > deleted.changes[0].as_of_ms);
+    assert_eq!(verified.changes.len(), 250);
+    // The next one has nothing to repair.
+    desk.advance_ms(8 * DAY_MS);
+    let cursor = read_round(&mut connection, "contacts", &verified.cursor).cursor;
+    desk.advance_ms(8 * DAY_MS);
+    let again = read_round(&mut connection, "contacts", &cursor);
+    assert!(again.changes.iter().all(|change| change.partial));
+}

@@ -29,6 +29,15 @@ fn purpose(group: &str) -> &'static str {
     }
 }
 
+/// The expected credits of a first read of a group.
+fn credits_of(group: &str) -> u64 {
+    let tables = spec()["tables"].as_array().expect("tables").iter();
+    tables
+        .filter(|table| table["group"] == group)
+        .map(|table| table["first_read_credits"].as_u64().expect("credits"))
+        .sum()
+}
+
 /// Data that the API does not give, with the reason.
 const MISSING: &str = "
 ## Not read
@@ -53,6 +62,11 @@ fn page() -> String {
          `all`. A table that came with a group is skipped where the grant, the user or the edition does not\n\
          allow it, and `check` names the scopes to add. `docs/limitations.md` has what a table may not show.\n"
     );
+    page.push_str(
+        "\n*credits*: expected of a first read of 1,000 rows; for parts of tickets, of 1,000 tickets with\n\
+         four threads each, of which two in five have a comment; for a list for each row of another table,\n\
+         of 1,000 rows in ten lists. `sync --plan` computes it for an account.\n",
+    );
     let mut group = String::new();
     for table in spec()["tables"].as_array().expect("tables") {
         let text = |member: &str| table[member].as_str().expect("a text").to_owned();
@@ -60,20 +74,22 @@ fn page() -> String {
             group = text("group");
             let _infallible = writeln!(
                 page,
-                "\n## {group}\n\n{}\n\n\
-                 | table | Zoho's name | key | below | changes | events | scopes | notes |\n\
-                 |---|---|---|---|---|---|---|---|",
-                purpose(&group)
+                "\n## {group}\n\n{} All of them: {} credits.\n\n\
+                 | table | Zoho's name | key | below | changes | credits | events | scopes | notes |\n\
+                 |---|---|---|---|---|---:|---|---|---|",
+                purpose(&group),
+                credits_of(&group),
             );
         }
         let below = table["parent"].as_str().map_or_else(|| "–".to_owned(), |parent| format!("`{parent}`"));
         let _infallible = writeln!(
             page,
-            "| `{}` | {} | {} | {below} | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {below} | {} | {} | {} | {} | {} |",
             text("name"),
             texts(&table["aliases"], ", "),
             texts(&table["primary_key"], ", "),
             text("incremental"),
+            table["first_read_credits"],
             texts(&table["events"], " "),
             texts(&table["scopes"], " "),
             text("notes"),
