@@ -28,11 +28,18 @@ pub enum Type {
 pub struct Column {
     pub name: &'static str,
     pub kind: Type,
+    /// Of an object: its documented members, which are columns in the flat shape. None: it stays JSON.
+    pub members: &'static [Column],
 }
 
 /// Shorthand for a table's `columns`.
 pub(crate) const fn column(name: &'static str, kind: Type) -> Column {
-    Column { name, kind }
+    Column { name, kind, members: &[] }
+}
+
+/// Shorthand for an object with documented members; `embedded.rs` has those of more than one table.
+pub(crate) const fn object(name: &'static str, members: &'static [Column]) -> Column {
+    Column { name, kind: Type::Object, members }
 }
 
 /// The group by which `tables` of the configuration selects a table.

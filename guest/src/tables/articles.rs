@@ -1,7 +1,10 @@
 //! Articles: `GET /articles`, and `GET /articles/{id}` for their text (`zoho-desk-api.md` §4.7).
 
-use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event};
+use crate::embedded;
+use crate::table::Type::{Array, Boolean, Html, Id, Integer, Text, Time};
+use crate::table::{
+    Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event, object,
+};
 
 pub(super) const TABLE: Table = Table {
     name: "articles",
@@ -29,6 +32,9 @@ pub(super) const TABLE: Table = Table {
 const EVENTS: &[EventFilter] =
     &[event("Article_Add"), event("Article_Update").with_previous_state(), event("Article_Delete")];
 
+/// The category of an article.
+const CATEGORY: &[Column] = &[column("id", Id), column("name", Text), column("locale", Text)];
+
 const COLUMNS: &[Column] = &[
     column("id", Id),
     column("title", Text),
@@ -41,21 +47,22 @@ const COLUMNS: &[Column] = &[
     column("sourceLocale", Text),
     column("categoryId", Id),
     column("rootCategoryId", Id),
-    column("category", Object),
+    object("category", CATEGORY),
     column("departmentId", Id),
     column("authorId", Id),
-    column("author", Object),
+    object("author", embedded::AGENT),
     column("ownerId", Id),
-    column("owner", Object),
+    object("owner", embedded::AGENT),
     column("creatorId", Id),
-    column("createdBy", Object),
+    object("createdBy", embedded::AGENT),
     column("modifierId", Id),
-    column("modifiedBy", Object),
+    object("modifiedBy", embedded::AGENT),
     column("createdTime", Time),
     column("modifiedTime", Time),
     column("webUrl", Text),
     column("portalUrl", Text),
     column("isTrashed", Boolean),
+    column("isDeleted", Boolean),
     column("isLocked", Boolean),
     column("isTemplate", Boolean),
     column("articleNumber", Integer),

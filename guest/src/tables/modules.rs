@@ -1,7 +1,8 @@
 //! Modules, custom ones included: `GET /organizationModules` (`Module.json` of zoho/zohodesk-oas).
 
-use crate::table::Type::{Boolean, Id, Object, Text, Time};
-use crate::table::{Column, Group, Incremental, List, Rows, Table, column};
+use crate::embedded;
+use crate::table::Type::{Boolean, Id, Text, Time};
+use crate::table::{Column, Group, Incremental, List, Rows, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "modules",
@@ -30,5 +31,5 @@ const COLUMNS: &[Column] = &[
     column("createdTime", Time),
     column("modifiedBy", Id),
     column("modifiedTime", Time),
-    column("modifier", Object),
+    object("modifier", embedded::AGENT),
 ];

@@ -5,10 +5,11 @@
 //! some.
 
 use super::tickets;
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
     ChildKind, Children, Column, EventFilter, Group, Incremental, MODIFIED, Mapping, Table, TimeField,
-    column, event,
+    column, event, object,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -86,7 +87,7 @@ const COLUMNS: &[Column] = &[
     column("status", Text),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("author", Object),
+    object("author", embedded::PERSON),
     column("content", Html),
     column("contentType", Text),
     column("summary", Text),
@@ -102,6 +103,20 @@ const COLUMNS: &[Column] = &[
     column("isDescriptionThread", Boolean),
     column("isContentTruncated", Boolean),
     column("isPublic", Boolean),
+    column("canReply", Boolean),
+    column("commentedTime", Time),
+    column("respondedIn", Text),
+    column("sentiment", Text),
+    column("fullContentURL", Text),
+    column("lastRatingIconURL", Text),
     column("attachments", Array),
-    column("source", Object),
+    object("source", embedded::SOURCE),
+    object("commenter", embedded::PERSON),
+    column("impersonatedUser", Object),
+    column("channelRelatedInfo", Object),
+    column("mention", Array),
+    column("actions", Array),
+    column("aspects", Array),
+    column("keyWords", Array),
+    column("readReceipts", Array),
 ];

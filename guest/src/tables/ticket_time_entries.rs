@@ -1,8 +1,9 @@
 //! Time entries of tickets: `GET /tickets/{id}/timeEntry` (`zoho-desk-api.md` §4.6).
 
 use super::tickets;
+use crate::embedded;
 use crate::table::Type::{Boolean, Id, Integer, Number, Object, Text, Time};
-use crate::table::{ChildKind, Column, Table, column};
+use crate::table::{ChildKind, Column, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_time_entries",
@@ -23,6 +24,10 @@ const KINDS: &[ChildKind] = &[ChildKind {
     list_is_complete: true,
     ..ChildKind::DEFAULT
 }];
+
+/// The ticket of a time entry.
+const PARENT: &[Column] =
+    &[column("id", Id), column("type", Text), column("ticketNumber", Integer), column("subject", Text)];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),
@@ -48,7 +53,7 @@ const COLUMNS: &[Column] = &[
     column("fixedCost", Number),
     column("totalCost", Number),
     column("invoiceId", Id),
-    column("parent", Object),
-    column("owner", Object),
+    object("parent", PARENT),
+    object("owner", embedded::AGENT),
     column("cf", Object),
 ];

@@ -1,10 +1,11 @@
 //! Tickets: `GET /tickets`, and `GET /tickets/{id}` for the members that list rows lack (`zoho-desk-api.md`
 //! §4.1).
 
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
     ChildKind, Children, Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column,
-    event,
+    event, object,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -120,14 +121,14 @@ const COLUMNS: &[Column] = &[
     column("isFollowing", Boolean),
     column("relationshipType", Text),
     column("webUrl", Text),
-    column("contact", Object),
-    column("assignee", Object),
-    column("department", Object),
-    column("product", Object),
-    column("team", Object),
-    column("source", Object),
-    column("lastThread", Object),
-    column("layoutDetails", Object),
+    object("contact", embedded::CONTACT),
+    object("assignee", embedded::AGENT),
+    object("department", embedded::NAMED),
+    object("product", embedded::PRODUCT),
+    object("team", embedded::TEAM),
+    object("source", embedded::SOURCE),
+    object("lastThread", embedded::LAST_THREAD),
+    object("layoutDetails", embedded::LAYOUT),
     column("channelRelatedInfo", Object),
     column("secondaryContacts", Array),
     column("sharedDepartments", Array),

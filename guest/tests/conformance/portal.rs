@@ -18,6 +18,8 @@ pub(crate) struct Portal {
     session: String,
     /// The value of the key `tables`.
     pub(crate) tables: Vec<String>,
+    /// The value of the key `shape`.
+    pub(crate) shape: &'static str,
 }
 
 /// Few records of everything; `more` of each module outside the core ones.
@@ -44,6 +46,7 @@ impl Portal {
             clock_ms: Rc::default(),
             session: String::new(),
             tables: vec!["all".to_owned()],
+            shape: "document",
         };
         let mut connection = portal.open(None);
         connection.authorize(&json!({"code": GRANT_CODE}).to_string()).unwrap();
@@ -61,6 +64,7 @@ impl Portal {
         let config = json!({
             "organization_id": ORGANIZATION_ID, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
             "desk_url": url, "accounts_url": url, "tables": self.tables,
+            "shape": self.shape,
         });
         let http = Http { address: url.replace("http://", ""), clock_ms: Rc::clone(&self.clock_ms) };
         Connection::open(http, &config.to_string(), session).unwrap()
