@@ -114,6 +114,7 @@ pub struct Table {
     pub recycle_bin: Option<&'static str>,
     /// Webhook events to subscribe to.
     pub events: &'static [EventFilter],
+    pub touches: &'static [Touch],
     /// The module whose custom fields the rows have.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],
@@ -141,6 +142,7 @@ impl Table {
         has_archive: false,
         recycle_bin: None,
         events: &[],
+        touches: &[],
         fields_module: None,
         columns: &[],
         notes: "",
@@ -294,8 +296,14 @@ pub struct Children {
     /// The member of a child that holds its parent's id.
     pub parent_key: &'static str,
     pub kinds: &'static [ChildKind],
-    /// Prefixes of events about attachments of a parent that are no rows: the parent alone may have changed.
-    pub touch_events: &'static [&'static str],
+}
+
+/// Events about something that belongs to a row and is none itself: the row may have changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Touch {
+    pub event_prefix: &'static str,
+    /// The members of a payload that may name the row: the first one that is there does.
+    pub keys: &'static [&'static str],
 }
 
 /// One kind of child, with a separate list under the parent.

@@ -3,7 +3,7 @@
 use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Text, Time};
 use crate::table::{
-    Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event, object,
+    Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, Touch, column, event, object,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -22,6 +22,7 @@ pub(super) const TABLE: Table = Table {
     detail: Some(Detail::DEFAULT),
     incremental: Incremental::Search { path: "/api/v1/articles/search", cursor_fields: &[MODIFIED] },
     events: EVENTS,
+    touches: TOUCHES,
     columns: COLUMNS,
     notes: "One list call for each 49 articles and one call for each article. Translations are listed in the \
             row; their texts are not read. The knowledge base has a recycle bin of its own, which the API \
@@ -29,8 +30,22 @@ pub(super) const TABLE: Table = Table {
     ..Table::DEFAULT
 };
 
-const EVENTS: &[EventFilter] =
-    &[event("Article_Add"), event("Article_Update").with_previous_state(), event("Article_Delete")];
+const EVENTS: &[EventFilter] = &[
+    event("Article_Add"),
+    event("Article_Update").with_previous_state(),
+    event("Article_Delete"),
+    event("Article_Translation_Add"),
+    event("Article_Translation_Update"),
+    event("Article_Translation_Delete"),
+    event("Article_Feedback_Add"),
+];
+
+/// A translation is in the article's `availableLocaleTranslations`; whether its payload's `id` is that of the
+/// article, as in the answers of the API, is not documented. Feedback is counted.
+const TOUCHES: &[Touch] = &[
+    Touch { event_prefix: "Article_Translation_", keys: &["articleId", "id"] },
+    Touch { event_prefix: "Article_Feedback_", keys: &["articleId"] },
+];
 
 /// The category of an article.
 const CATEGORY: &[Column] = &[column("id", Id), column("name", Text), column("locale", Text)];

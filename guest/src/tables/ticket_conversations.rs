@@ -8,8 +8,8 @@ use super::tickets;
 use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
-    ChildKind, Children, Column, EventFilter, Group, Incremental, MODIFIED, Mapping, Table, TimeField,
-    column, event, object,
+    ChildKind, Column, EventFilter, Group, Incremental, MODIFIED, Mapping, Table, TimeField, column, event,
+    object,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -17,12 +17,7 @@ pub(super) const TABLE: Table = Table {
     group: Group::Core,
     alias: "TicketConversations",
     title: "Ticket conversations",
-    children: Some(Children {
-        parent: "tickets",
-        parent_key: "ticketId",
-        kinds: KINDS,
-        touch_events: &["Ticket_Attachment_", "Ticket_Approval_"],
-    }),
+    children: tickets::children(KINDS),
     incremental: Incremental::Search {
         path: "/api/v1/tickets/search",
         cursor_fields: &[MODIFIED, CUSTOMER_RESPONSE],
@@ -75,6 +70,8 @@ const EVENTS: &[EventFilter] = &[
     event("Ticket_Thread_Add").by_department(),
     event("Ticket_Comment_Add").by_department(),
     event("Ticket_Comment_Update").by_department(),
+    event("Ticket_Comment_Attachment_Add"),
+    event("Ticket_Comment_Attachment_Delete"),
 ];
 
 const COLUMNS: &[Column] = &[

@@ -53,7 +53,7 @@ pub(super) const BELOW: Table = Table {
 
 /// Children of tickets, with the ticket's id in `ticketId`.
 pub(super) const fn children(kinds: &'static [ChildKind]) -> Option<Children> {
-    Some(Children { parent: "tickets", parent_key: "ticketId", kinds, touch_events: &[] })
+    Some(Children { parent: "tickets", parent_key: "ticketId", kinds })
 }
 
 const INCLUDE: &str = "contacts,products,departments,team,isRead,assignee";
