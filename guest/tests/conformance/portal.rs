@@ -75,6 +75,11 @@ impl Portal {
         self.session = connection.session();
     }
 
+    /// The time by the host's clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        now_ms() + self.clock_ms.get()
+    }
+
     /// Both clocks go forward.
     pub(crate) fn advance_hours(&mut self, hours: u64) {
         self.simulator.advance(Duration::from_secs(hours * 3600));
@@ -86,6 +91,10 @@ impl Portal {
     }
 }
 
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
 /// Sends requests to the simulator.
 pub(crate) struct Http {
     address: String,
@@ -95,8 +104,7 @@ pub(crate) struct Http {
 
 impl Transport for Http {
     fn now_ms(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        now.as_millis() as u64 + self.clock_ms.get()
+        now_ms() + self.clock_ms.get()
     }
 
     fn ticks_ms(&self) -> u64 {

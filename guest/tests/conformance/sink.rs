@@ -79,7 +79,7 @@ impl Sink {
         self.cursor = Some(batch.cursor);
     }
 
-    fn apply(&mut self, change: Change) {
+    pub(crate) fn apply(&mut self, change: Change) {
         self.shown.insert(change.key.clone());
         if change.operation == Operation::Delete {
             self.rows.remove(&change.key);

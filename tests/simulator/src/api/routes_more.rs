@@ -177,6 +177,12 @@ pub(crate) static ROUTES: &[Route] = &[
         &[optional("status", Kind::OneOf(&["Approved", "Rejected", "Pending"]))],
         more::of_ticket,
     ),
-    single("GET /tickets/{id}/approvals/{id}", TICKETS, &[], more::approval),
+    single("GET /tickets/{id}/approvals/{id}", TICKETS, &[], more::part),
+    single(
+        "GET /tickets/{id}/timeEntry/{id}",
+        TICKETS,
+        &[optional("include", Kind::SomeOf(&["owner"]))],
+        more::part,
+    ),
     list("GET /tickets/{id}/activities", ACTIVITIES, pages(99, 10), &[INCLUDE_ACTIVITY], more::of_ticket),
 ];
