@@ -25,6 +25,11 @@ impl Field {
             || self.is_custom_field.as_ref().and_then(Value::as_str) == Some("true")
     }
 
+    /// The key of a custom field in a row's `cf`; none for other fields.
+    pub(crate) fn custom_key(&self) -> Option<String> {
+        self.key().filter(|_| self.is_custom())
+    }
+
     /// The key in a row's `cf`: `cf_` and the API name; some portals list the name with the prefix.
     fn key(&self) -> Option<String> {
         let name = self.api_name.as_deref().filter(|name| !name.is_empty())?;
@@ -40,8 +45,8 @@ pub(crate) fn of(table: &Table, fields: &[Field], shape: Shape) -> Value {
     };
     let mut properties: Map<String, Value> =
         columns.into_iter().map(|(name, kind)| (name, documented(kind))).collect();
-    for field in fields.iter().filter(|field| field.is_custom()) {
-        let Some(key) = field.key() else { continue };
+    for field in fields {
+        let Some(key) = field.custom_key() else { continue };
         let mut property = custom(field);
         match shape {
             Shape::Document if properties.contains_key(&key) => continue,

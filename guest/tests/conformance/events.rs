@@ -46,14 +46,15 @@ impl Hook {
                 let length = length.map_or(0, |(_, value)| String::from_utf8_lossy(value).parse().unwrap());
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-                reader.get_mut().write_all(answer).unwrap();
+                // Before the answer: the simulator counts a delivery as done when it is answered.
                 if head.first().is_some_and(|line| line.starts_with("POST")) && length > 2 {
                     let delivery = Delivery { received_at_ms: 0, method: "POST".to_owned(), headers, body };
                     if sender.send(delivery).is_err() {
                         return;
                     }
                 }
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                reader.get_mut().write_all(answer).unwrap();
             }
         });
         Self { url, received }
@@ -131,9 +132,10 @@ impl Setup {
         let found = crate::read(&self.sinks[&table.name], table);
         for (key, expected) in truth(&self.portal, table) {
             let row = &found[&key];
-            // A refetched row lacks what only lists have.
-            let is_wrong =
-                |(member, value): &(&String, &Value)| row.get(*member).is_some_and(|it| it != *value);
+            // A refetched row lacks what only lists have, and a change of an embedded record has no event here.
+            let is_wrong = |(member, value): &(&String, &Value)| {
+                !value.is_object() && row.get(*member).is_some_and(|found| found != *value)
+            };
             let wrong: Map<String, Value> = expected
                 .iter()
                 .filter(is_wrong)
@@ -277,11 +279,12 @@ fn articles(setup: &mut Setup) {
 fn every_declared_event_reaches_its_table_without_a_poll() {
     let mut setup = Setup::start(Portal::start(sizes(None)));
     setup.portal.simulator.set(|settings| settings.webhooks.delete_with_record = true);
-    modules(&mut setup);
+    // First: the conversations of new and deleted tickets come with a poll.
+    conversations(&mut setup);
     parts(&mut setup, true);
     trashed_attachments(&mut setup);
-    conversations(&mut setup);
     articles(&mut setup);
+    modules(&mut setup);
     let document = zoho_desk::describe::document();
     let declared: BTreeSet<String> = document["tables"]
         .as_array()
