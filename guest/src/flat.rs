@@ -205,11 +205,14 @@ mod tests {
     fn names_that_clash_differ_whatever_the_order_of_the_members() {
         let expected = json!({
             "id": "1", "contact__id": "2", "contact__account__id": null, "contact__account__other": null,
-            "contact__other": null, "cf__contact__id": "3", "cf__id": "4", "cf__cf__contact__id": "5", "new": {"a": 1}
+            "contact__other": null, "cf__contact__id": "3", "cf__id": "4", "cf__cf__contact__id": "5",
+            "new": {"a": 1}
         });
         for row in [
-            r#"{"id":"1","contact":{"id":"2"},"cf":{"contact__id":"3","id":"4"},"contact__id":"5","new":{"a":1}}"#,
-            r#"{"contact__id":"5","new":{"a":1},"cf":{"id":"4","contact__id":"3"},"contact":{"id":"2"},"id":"1"}"#,
+            r#"{"id":"1","contact":{"id":"2"},"cf":{"contact__id":"3","id":"4"},"contact__id":"5",
+                "new":{"a":1}}"#,
+            r#"{"contact__id":"5","new":{"a":1},"cf":{"id":"4","contact__id":"3"},"contact":{"id":"2"},
+                "id":"1"}"#,
         ] {
             let found: Value = serde_json::from_str(&super::row(&TABLE, row).unwrap()).unwrap();
             assert_eq!(found, expected, "{row}");

@@ -1,4 +1,5 @@
-//! The JSON Schema of a table's rows in either shape: documented columns, and the portal's custom fields. Pure.
+//! The JSON Schema of a table's rows in either shape: documented columns, and the portal's custom fields.
+//! Pure.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

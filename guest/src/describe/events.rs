@@ -1,5 +1,5 @@
-//! The table of events in `docs/WEBHOOKS.md`: every event that the API documents (`zoho-desk-api.md` §6.3), with
-//! the tables that subscribe to it, or the reason why none does. Made here and compared.
+//! The table of events in `docs/WEBHOOKS.md`: every event that the API documents (`zoho-desk-api.md` §6.3),
+//! with the tables that subscribe to it, or the reason why none does. Made here and compared.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -15,41 +15,41 @@ const BEGIN: &str = "<!-- generated: columns of zoho-desk -->\n";
 const DECLARED: &[(&str, &str)] = &[
     (
         "Tickets",
-        "id modifiedTime description subCategory statusType subject dueDate departmentId channel onholdTime \
-         language source resolution sharedDepartments closedTime approvalCount isOverDue isTrashed createdTime \
-         isResponseOverdue customerResponseTime productId contactId threadCount secondaryContacts priority \
-         classification commentCount taskCount accountId phone webUrl assignee isSpam status entitySkills \
-         ticketNumber sentiment customFields isArchived Textarea timeEntryCount channelRelatedInfo \
-         responseDueDate isDeleted modifiedBy department followerCount email layoutDetails channelCode product \
-         isFollowing cf slaId team layoutId assigneeId createdBy teamId tagCount attachmentCount isEscalated \
-         category contact",
+        "id modifiedTime description subCategory statusType subject dueDate departmentId channel \
+         onholdTime language source resolution sharedDepartments closedTime approvalCount isOverDue \
+         isTrashed createdTime isResponseOverdue customerResponseTime productId contactId threadCount \
+         secondaryContacts priority classification commentCount taskCount accountId phone webUrl assignee \
+         isSpam status entitySkills ticketNumber sentiment customFields isArchived Textarea \
+         timeEntryCount channelRelatedInfo responseDueDate isDeleted modifiedBy department followerCount \
+         email layoutDetails channelCode product isFollowing cf slaId team layoutId assigneeId createdBy \
+         teamId tagCount attachmentCount isEscalated category contact",
     ),
     (
         "Departments",
-        "id nameInCustomerPortal createdTime name isEnabled isDefault associatedAgentIds description creatorId \
-         isVisibleInCustomerPortal hasLogo chatStatus isAssignToTeamEnabled",
+        "id nameInCustomerPortal createdTime name isEnabled isDefault associatedAgentIds description \
+         creatorId isVisibleInCustomerPortal hasLogo chatStatus isAssignToTeamEnabled",
     ),
     (
         "Products",
-        "id departments createdTime createdBy isDeleted productCode productCategory productName ownerId layoutId \
-         departmentIds description cf modifiedTime unitPrice",
+        "id departments createdTime createdBy isDeleted productCode productCategory productName ownerId \
+         layoutId departmentIds description cf modifiedTime unitPrice",
     ),
     (
         "OrganizationFields",
-        "id displayLabel apiName showToHelpCenter isCustomField isEncryptedField maxLength type isMandatory \
-         allowedValues toolTipType toolTip",
+        "id displayLabel apiName showToHelpCenter isCustomField isEncryptedField maxLength type \
+         isMandatory allowedValues toolTipType toolTip",
     ),
     (
         "Contracts",
-        "id associatedSLAId modifiedTime product cf productId endDate departmentId notifyBefore contractNumber \
-         description sla ownerId notificationAgentIds accountId createdBy notifyOn createdTime contractName \
-         modifiedBy startDate account",
+        "id associatedSLAId modifiedTime product cf productId endDate departmentId notifyBefore \
+         contractNumber description sla ownerId notificationAgentIds accountId createdBy notifyOn \
+         createdTime contractName modifiedBy startDate account",
     ),
     ("Teams", "id rolesWithSubordinates departmentId roles name description derivedAgents subTeams agents"),
     (
         "Skills",
-        "id orderId criteria description skillType agentIds departmentId skillTypeId createdBy name createdTime \
-         modifiedBy modifiedTime status",
+        "id orderId criteria description skillType agentIds departmentId skillTypeId createdBy name \
+         createdTime modifiedBy modifiedTime status",
     ),
     ("TicketComments", "id contentType commenterId content mention commenter isPublic commentedTime"),
     ("TicketAttachments", "id href isPublic createdTime name creatorId size creator"),
@@ -125,7 +125,7 @@ fn sections() -> String {
     let mut text = String::from(
         "\n## Columns\n\nMembers in braces are columns with `shape = \"flat\"`, named by their path: \
          `contact {account {id}}` is\n`contact__account__id`. Custom fields are columns in both shapes. Each \
-         column of an object has `__other` beside\nit, for members that Zoho adds.\n\n\
+         object has a column `__other` for\nmembers that Zoho adds.\n\n\
          | table | columns |\n|---|---|\n",
     );
     for table in tables::ALL {
@@ -133,9 +133,10 @@ fn sections() -> String {
         text.push_str(&format!("| `{}` | {} |\n", table.name, columns.join(", ")));
     }
     text.push_str(
-        "\n## Compared with the original connector\n\nThe fields that TapData's connector declares, and the \
-         columns here. Types differ where the original's do not hold\nthe values: ids are text here and `Long` \
-         there, times are times here and text there, and numbers that Zoho sends as\ntext are numbers.\n\n\
+        "\n## Compared with the original connector\n\nThe fields that TapData's connector declares, and \
+         the columns here. Types differ where the original's do\nnot hold the values: ids are text here and \
+         `Long` there, times are times here and text there, and\nnumbers that Zoho sends as text are \
+         numbers.\n\n\
          | its table | here | fields | not a column here |\n|---|---|---|---|\n",
     );
     for (original, fields) in DECLARED {
@@ -150,8 +151,8 @@ fn sections() -> String {
         text.push_str(&format!("| `{original}` | `{}` | {count} | {missing} |\n", table.name));
     }
     text.push_str(
-        "\nOf these the original reads the first five only. Its CSV mode for tickets has these columns, which \
-         `shape = \"flat\"`\nnames otherwise; the others have the same name in both.\n\n\
+        "\nOf these the original reads the first five only. Its CSV mode for tickets has these columns, \
+         which\n`shape = \"flat\"` names otherwise; the others have the same name in both.\n\n\
          | CSV mode | here |\n|---|---|\n",
     );
     let renamed = CSV.iter().filter(|(csv, column)| csv != column);

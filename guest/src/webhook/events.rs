@@ -30,8 +30,8 @@ pub(super) enum Route {
     /// The payload belongs to a row of `table`, which may have changed; the first of `keys` that it has names
     /// the row.
     Touch { table: &'static Table, keys: &'static [&'static str] },
-    /// The payload belongs to a row of `table`, which may have changed, and is a row of `children`, or belongs
-    /// to one.
+    /// The payload belongs to a row of `table`, which may have changed, and is a row of `children`, or
+    /// belongs to one.
     Child {
         table: &'static Table,
         children: &'static Table,

@@ -1,5 +1,5 @@
-//! Every documented webhook event that a table declares: caused in the simulator, delivered by it, and applied.
-//! The tables then equal the truth without a poll.
+//! Every documented webhook event that a table declares: caused in the simulator, delivered by it, and
+//! applied. The tables then equal the truth without a poll.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -132,7 +132,7 @@ impl Setup {
         let found = crate::read(&self.sinks[&table.name], table);
         for (key, expected) in truth(&self.portal, table) {
             let row = &found[&key];
-            // A refetched row lacks what only lists have, and a change of an embedded record has no event here.
+            // A refetched row lacks what only lists have, and an embedded record changes without an event.
             let is_wrong = |(member, value): &(&String, &Value)| {
                 !value.is_object() && row.get(*member).is_some_and(|found| found != *value)
             };

@@ -225,9 +225,9 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::SchemaRefresh,
         default: DefaultValue::Value("6h"),
         honored_by: HonoredBy::Serve,
-        text: "When tables and columns are discovered again; also at each start and by `discover`. A call for \
-               each table with custom fields; a new field gets its column then. Changes are in the log, in \
-               `host_runner_schema_changes_total` and in `discover --diff`.",
+        text: "When tables and columns are discovered again; also at each start and by `discover`. A call \
+               for each table with custom fields; a new field gets its column then. Changes are in the log, \
+               in `host_runner_schema_changes_total` and in `discover --diff`.",
     },
     Key {
         name: "serve.max_batch_time",

@@ -82,8 +82,8 @@ impl Layout {
 
     /// Adds a column for each property that has none of its type yet. Returns how many were added or moved.
     ///
-    /// A property that changes its type gets a second column; the first keeps its values. One that changes its
-    /// path keeps its column, which later rows fill from there.
+    /// A property that changes its type gets a second column; the first keeps its values. One that changes
+    /// its path keeps its column, which later rows fill from there.
     pub(super) fn extend(&mut self, table: &Table, naming: &Naming) -> Result<usize> {
         if !self.key.iter().map(|column| &column.member).eq(&table.primary_key) {
             return Err(Error::sink(format!("table `{}`: its primary key has changed", table.name))
