@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = Table {
     name: "modules",
     group: Group::Settings,
     title: "Modules",
-    scopes: &["Desk.basic.READ"],
+    scopes: &["Desk.settings.READ"],
     list: List { path: "/api/v1/organizationModules", rows: Rows::Member("modules"), ..List::DEFAULT },
     incremental: Incremental::FullRefresh { every_ms: 6 * 60 * 60 * 1000 },
     columns: COLUMNS,

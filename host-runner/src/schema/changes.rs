@@ -10,24 +10,24 @@ use crate::change::{Table, attribute};
 
 /// The columns of each table with their types, as a discovery found them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schemas(BTreeMap<String, BTreeMap<String, String>>);
+pub(crate) struct Schemas(BTreeMap<String, BTreeMap<String, String>>);
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SchemaChange {
+pub(crate) struct SchemaChange {
     /// The table.
-    pub table: String,
+    pub(crate) table: String,
     /// None: the whole table.
-    pub column: Option<String>,
+    pub(crate) column: Option<String>,
     /// What happened to it.
     #[serde(flatten)]
-    pub what: What,
+    pub(crate) what: What,
 }
 
 /// What happened to a table or a column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
-pub enum What {
+pub(crate) enum What {
     /// It is new; a column has this type.
     Added {
         /// Empty for a table.
