@@ -42,7 +42,7 @@ const MISSING: &str = "
 | a list of service level agreements | the API lists them account by account: `slas` |
 | time entries of tasks, and of agents without a ticket | read ticket by ticket |
 | archived tickets beyond 5,000 of a department | the API ends the list there; a warning says so |
-| deletes of tags, attachments, time entries and approvals | not reported: the next snapshot finds them |
+| deletes of tags, and of attachments and time entries without webhooks | not listed: the next snapshot finds them |
 | deleted articles, without webhooks | their recycle bin is not listed: the next snapshot finds them |
 ";
 
