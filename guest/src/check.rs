@@ -2,7 +2,9 @@
 
 use crate::api::{Answer, Api};
 use crate::error::{Error, Kind, Result};
+use crate::members::Members;
 use crate::reader;
+use crate::schema::Field;
 use crate::table::{Incremental, Table};
 use crate::tables;
 use crate::transport::Transport;
@@ -131,18 +133,28 @@ fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) ->
 /// The warnings of a table that can be read.
 fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    match reader::first_row(api, table)? {
+    let detail = match reader::first_row(api, table)? {
         Some(id) => try_record(api, table, &id)?,
-        None => warnings.push("readable, but has no rows: empty, or hidden from this user".to_owned()),
-    }
+        None => {
+            warnings.push("readable, but has no rows: empty, or hidden from this user".to_owned());
+            None
+        }
+    };
     if let Incremental::Search { path, .. } = table.incremental {
         let path = Path::new(path).with("from", 0).with("limit", 1).with("sortBy", "modifiedTime");
         api.get(&path.into_string())?;
     }
     if let Some(module) = table.fields_module {
         let path = Path::new("/api/v1/organizationFields").with("module", module);
-        let lacks = "its custom fields get no columns";
-        warnings.extend(optional(lacks, api.get(&path.into_string()))?);
+        let fields = api.get(&path.into_string());
+        let hidden = match (&fields, &detail) {
+            (Ok(fields), Some(detail)) => hidden(table, fields, detail),
+            _ => Vec::new(),
+        };
+        if !hidden.is_empty() {
+            warnings.push(format!("hidden from this user, and absent from rows: {}", hidden.join(", ")));
+        }
+        warnings.extend(optional("its custom fields get no columns", fields)?);
     }
     let owner = tables::parent(table).unwrap_or(table);
     if owner.recycle_bin.is_some() {
@@ -153,12 +165,14 @@ fn try_table<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Ve
     Ok(warnings)
 }
 
-/// Tries the detail of the first row, or its children with the record of one of each kind.
-fn try_record<T: Transport>(api: &mut Api<T>, table: &'static Table, id: &str) -> Result<()> {
+/// Tries the detail of the first row, which it returns, or its children with the record of one of each kind.
+fn try_record<T: Transport>(api: &mut Api<T>, table: &'static Table, id: &str) -> Result<Option<String>> {
+    let mut detail = None;
     if table.detail.is_some()
         && let Some(path) = table.record_path(id)
+        && let Some(answer) = unless_deleted(api.get(&path))?
     {
-        unless_deleted(api.get(&path))?;
+        detail = answer.object()?.map(|row| row.get().to_owned());
     }
     for kind in table.children.map_or(&[][..], |children| children.kinds) {
         let mut path = Path::new(&kind.list.replace("{parent}", id));
@@ -171,7 +185,25 @@ fn try_record<T: Transport>(api: &mut Api<T>, table: &'static Table, id: &str) -
             unless_deleted(api.get(&kind.record_path(id, &child.id)))?;
         }
     }
-    Ok(())
+    Ok(detail)
+}
+
+/// The fields of the module that a record lacks: the profile of this user hides them. Only columns and custom
+/// fields count; the module has fields by other names than a record's.
+fn hidden(table: &Table, fields: &Answer, detail: &str) -> Vec<String> {
+    let Some(record) = Members::parse(detail) else { return Vec::new() };
+    let custom = record.get("cf").and_then(Members::parse);
+    let is_hidden = |field: &Field| match (field.custom_key(), &custom) {
+        (Some(key), Some(custom)) => (!custom.has(&key)).then_some(key),
+        (Some(_), None) => None,
+        (None, _) => field
+            .api_name
+            .clone()
+            .filter(|name| table.columns.iter().any(|column| column.name == name) && !record.has(name)),
+    };
+    let rows = fields.rows().unwrap_or_default();
+    let fields = rows.into_iter().filter_map(|raw| serde_json::from_str::<Field>(raw.get()).ok());
+    fields.filter_map(|field| is_hidden(&field)).collect()
 }
 
 /// The answer about a record; none when it was deleted since it was listed.
@@ -224,4 +256,26 @@ fn failed(name: impl Into<String>, error: Error) -> Item {
 
 fn skipped(name: impl Into<String>, why: &str) -> Item {
     Item { outcome: Outcome::Skipped, ..passed(name, format!("not tried: {why}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::answer_of;
+
+    #[test]
+    fn fields_that_a_record_lacks_are_hidden_and_null_is_a_value() {
+        let fields = r#"{"data":[{"apiName":"resolution","isCustomField":false},
+            {"apiName":"subject","isCustomField":false},{"apiName":"notAColumn","isCustomField":false},
+            {"apiName":"cf_a","isCustomField":true},{"apiName":"b","isCustomField":"true"}]}"#;
+        let fields = answer_of(200, fields).unwrap();
+        let table = tables::find("tickets").unwrap();
+        for (record, expected) in [
+            (r#"{"id":"1","subject":"s","cf":{"cf_a":null}}"#, &["resolution", "cf_b"][..]),
+            (r#"{"id":"1","subject":null,"resolution":null,"cf":{"cf_a":"1","cf_b":"2"}}"#, &[]),
+            (r#"{"id":"1","subject":"s","resolution":"r"}"#, &[]),
+        ] {
+            assert_eq!(hidden(table, &fields, record), expected, "{record}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ pub mod keys;
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::keys::KEYS;
@@ -29,6 +29,17 @@ pub enum Sort {
     NewestFirst,
     #[serde(rename = "oldest")]
     OldestFirst,
+}
+
+/// The form of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// As the API sends them.
+    #[default]
+    Document,
+    /// The members of objects as members of the row.
+    Flat,
 }
 
 /// When a webhook delivery must carry a valid signature.
@@ -66,6 +77,7 @@ pub struct Config {
     /// Those that `tables` names itself, or by default: the others came with a group, and are skipped where
     /// they cannot be read.
     pub named: Vec<&'static Table>,
+    pub shape: Shape,
     pub ticket_detail: bool,
     pub contact_detail: bool,
     pub custom_field_keys: Vec<String>,
@@ -97,6 +109,7 @@ struct Values {
     client_id: String,
     client_secret: String,
     tables: Vec<String>,
+    shape: Shape,
     ticket_detail: bool,
     contact_detail: bool,
     custom_field_keys: Vec<String>,
@@ -141,6 +154,7 @@ impl Config {
             organization_id: values.organization_id,
             client_id: values.client_id,
             client_secret: values.client_secret,
+            shape: values.shape,
             ticket_detail: values.ticket_detail,
             contact_detail: values.contact_detail,
             custom_field_keys: values.custom_field_keys,
@@ -325,6 +339,7 @@ mod tests {
             ("department_ids", json!([""]), "`` must be digits only"),
             ("department_ids", json!(vec!["1"; 21]), "must have at most 20 items"),
             ("sort", json!(1), "must be one of oldest, newest"),
+            ("shape", json!("csv"), "must be one of document, flat"),
             ("ticket_detail", json!("yes"), "must be true or false"),
             ("credits_reserve", json!(91), "must be a number from 0 to 90"),
             ("verify_days", json!("7"), "must be a number from 0 to 365"),

@@ -4,9 +4,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, Usage};
+use crate::change::Change;
 use crate::check::{self, Item};
-use crate::config::Config;
+use crate::config::{Config, Shape};
 use crate::error::{Error, Kind, Result};
+use crate::flat;
 use crate::limits;
 use crate::oauth::Grant;
 use crate::plan::{self, Chosen, Cost};
@@ -66,14 +68,14 @@ impl<T: Transport> Connection<T> {
 
     /// The configured tables with the schema of their rows.
     pub fn discover(&mut self) -> Result<Vec<Found>> {
-        let tables = self.api.config().tables.clone();
+        let (tables, shape) = (self.api.config().tables.clone(), self.api.config().shape);
         let mut found = Vec::with_capacity(tables.len());
         for table in tables {
             let (fields, warning) = match table.fields_module {
                 Some(module) => self.fields(module)?,
                 None => (Vec::new(), None),
             };
-            found.push(Found { table, schema: schema::of(table, &fields), warning });
+            found.push(Found { table, schema: schema::of(table, &fields, shape), warning });
         }
         Ok(found)
     }
@@ -85,12 +87,26 @@ impl<T: Transport> Connection<T> {
     }
 
     pub fn cursor_at(&self, table: &str, time_ms: u64) -> Result<String> {
-        Ok(reader::cursor_at(self.table(table)?, time_ms).to_json())
+        Ok(reader::cursor_at(self.table(table)?, time_ms).to_json(self.api.config().shape))
     }
 
     pub fn read(&mut self, table: &str, cursor: Option<&str>, limits: Limits) -> Result<Batch> {
         let table = self.table(table)?;
-        reader::read(&mut self.api, table, cursor, limits)
+        let mut batch = reader::read(&mut self.api, table, cursor, limits)?;
+        self.shape(&mut batch.changes);
+        Ok(batch)
+    }
+
+    /// Gives rows the shape that the configuration asks for.
+    fn shape(&self, changes: &mut Vec<Change>) {
+        if self.api.config().shape == Shape::Document {
+            return;
+        }
+        let flat = |change: Change| match tables::find(change.table) {
+            Some(table) => flat::change(table, change),
+            None => change,
+        };
+        *changes = std::mem::take(changes).into_iter().map(flat).collect();
     }
 
     /// A named action; see `describe`'s `commands`.
@@ -134,12 +150,13 @@ impl<T: Transport> Connection<T> {
 
     /// Verifies and translates deliveries, in order, one result each.
     pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
-        let receipts = self.receiver.receive(&mut self.api, subscription, deliveries);
+        let mut receipts = self.receiver.receive(&mut self.api, subscription, deliveries);
         let now_ms = self.api.to_source_clock(self.api.transport().now_ms());
         let is_signed = self.api.trust().is_signed();
         for receipt in receipts.iter().flatten().filter(|receipt| !receipt.changes.is_empty()) {
             self.api.delivered.note(&receipt.changes, is_signed, now_ms);
         }
+        receipts.iter_mut().flatten().for_each(|receipt| self.shape(&mut receipt.changes));
         receipts
     }
 

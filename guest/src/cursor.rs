@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Shape;
 use crate::error::{Error, Kind, Result};
 use crate::paging::Offset;
 use crate::table::Table;
@@ -15,6 +16,9 @@ const VERSION: u32 = 1;
 pub(crate) struct Cursor {
     version: u32,
     table: String,
+    /// The shape of the rows that were read. When it differs from today's, the snapshot starts again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) shape: Shape,
     #[serde(flatten)]
     pub(crate) phase: Phase,
 }
@@ -125,6 +129,10 @@ pub(crate) struct ChildPlace {
     pub(crate) parent: String,
     /// The last child that was written.
     pub(crate) child: String,
+}
+
+fn is_default(shape: &Shape) -> bool {
+    *shape == Shape::default()
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -250,7 +258,21 @@ impl Window {
 
 impl Cursor {
     pub(crate) fn new(table: &Table, phase: Phase) -> Self {
-        Self { version: VERSION, table: table.name.to_owned(), phase }
+        Self { version: VERSION, table: table.name.to_owned(), shape: Shape::default(), phase }
+    }
+
+    /// The cursor of rows in this shape: a snapshot from the start, unless its rows are in it already.
+    pub(crate) fn in_shape(self, table: &Table, shape: Shape, now_ms: u64) -> Self {
+        if self.shape == shape {
+            return self;
+        }
+        let last_ms = match &self.phase {
+            Phase::Snapshot(snapshot) => snapshot.started_at_ms,
+            Phase::Search(search) => search.verified_ms,
+            Phase::Idle { last_snapshot_ms } => *last_snapshot_ms,
+        };
+        // Ids of generations rise, also when the clock was set back.
+        Self { shape, ..Self::start(table, now_ms.max(last_ms + 1)) }
     }
 
     /// The cursor at the start of a verification, which interrupts incremental reading.
@@ -282,8 +304,9 @@ impl Cursor {
         Ok(cursor)
     }
 
-    pub(crate) fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    /// For the next `read`, after rows in this shape.
+    pub(crate) fn to_json(&self, shape: Shape) -> String {
+        serde_json::to_string(&Self { shape, ..self.clone() }).unwrap_or_default()
     }
 }
 
@@ -313,13 +336,29 @@ mod tests {
             Cursor::new(table, Phase::Search(search)),
             Cursor::new(table, Phase::Idle { last_snapshot_ms: 9 }),
         ] {
-            assert_eq!(Cursor::parse(table, &cursor.to_json()).unwrap(), cursor);
+            assert_eq!(Cursor::parse(table, &cursor.to_json(Shape::Document)).unwrap(), cursor);
+        }
+    }
+
+    #[test]
+    fn in_another_shape_a_newer_snapshot_starts_from_the_first_row() {
+        let table = tables::ALL[0];
+        let search = Search { verified_ms: 9, ..Search::since(5) };
+        for phase in
+            [Phase::Snapshot(Snapshot::start(9)), Phase::Search(search), Phase::Idle { last_snapshot_ms: 9 }]
+        {
+            let cursor = Cursor::new(table, phase);
+            assert_eq!(cursor.clone().in_shape(table, Shape::Document, 7), cursor);
+            let flat = cursor.in_shape(table, Shape::Flat, 7);
+            assert_eq!(flat, Cursor { shape: Shape::Flat, ..Cursor::start(table, 10) });
+            let again = Cursor::parse(table, &flat.to_json(Shape::Flat)).unwrap();
+            assert_eq!(again.in_shape(table, Shape::Flat, 20), flat);
         }
     }
 
     #[test]
     fn a_cursor_of_another_table_or_a_newer_version_is_refused() {
-        let cursor = Cursor::start(tables::ALL[0], 5).to_json();
+        let cursor = Cursor::start(tables::ALL[0], 5).to_json(Shape::Document);
         let newer = cursor.replace(r#""version":1"#, r#""version":2"#);
         for (table, json, says) in [
             (tables::ALL[1], cursor.as_str(), "belongs to table"),

@@ -3,6 +3,10 @@
 //! Texts for people are files in `describe/`, one per language. Knows nothing of how a value is used.
 
 #[cfg(test)]
+mod events;
+#[cfg(test)]
+mod original;
+#[cfg(test)]
 mod reference;
 mod texts;
 mod webhook;

@@ -13,9 +13,11 @@ pub mod config;
 mod data_center;
 pub mod describe;
 
+mod embedded;
 mod table;
 pub mod tables;
 
+mod flat;
 mod schema;
 
 pub mod reader;

@@ -84,14 +84,15 @@ pub(crate) fn read<T: Transport>(
     limits: Limits,
 ) -> Result<Batch> {
     let now_ms = api.transport().now_ms();
+    let shape = api.config().shape;
     let cursor = match cursor {
-        Some(json) => Cursor::parse(table, json)?,
+        Some(json) => Cursor::parse(table, json)?.in_shape(table, shape, now_ms),
         None => Cursor::start(table, now_ms),
     };
     let mut cursor = match phase::start(api, table, cursor, now_ms) {
         Start::Read(cursor) => cursor,
         Start::Wait(cursor, wait_ms) => {
-            let cursor = cursor.to_json();
+            let cursor = cursor.to_json(shape);
             return Ok(Batch { cursor, caught_up: true, wait_ms: Some(wait_ms), ..Batch::default() });
         }
     };
@@ -126,7 +127,7 @@ pub(crate) fn read<T: Transport>(
             Err(error) if is_skipped(api, table, &error) => {
                 let wait_ms = Some(limits::SKIPPED_WAIT_MS);
                 let warnings = vec![format!("the table is skipped: {error}; {}", needs(table))];
-                let cursor = cursor.to_json();
+                let cursor = cursor.to_json(shape);
                 return Ok(Batch { cursor, caught_up: true, wait_ms, warnings, ..Batch::default() });
             }
             Err(error) => match phase::abandon(api, table, &mut cursor.phase, &error) {
@@ -206,7 +207,7 @@ fn conclude<T: Transport>(
     warnings.extend(out.failure.map(|error| format!("the batch ended early: {error}")));
     Batch {
         changes: out.changes,
-        cursor: cursor.to_json(),
+        cursor: cursor.to_json(api.config().shape),
         generation,
         caught_up: is_done,
         wait_ms: if is_done { Some(wait_ms.max(out.wait_ms.unwrap_or_default())) } else { cut_short_ms },

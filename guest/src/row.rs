@@ -257,8 +257,7 @@ mod tests {
         let mappings = Box::leak(Box::new([visibility, author]));
         let kind = ChildKind { name: "comment", mappings, ..ChildKind::DEFAULT };
         let kinds = Box::leak(Box::new([kind, ChildKind::DEFAULT]));
-        let children =
-            Children { parent: "", parent_key: "ticketId", kinds, together: None, touch_events: &[] };
+        let children = Children { parent: "", parent_key: "ticketId", kinds, together: None };
         let row = r#"{"id":"7","isPublic":true,"commenter":{},"author":1}"#;
         let child = as_child(row, &children, "5", &kind).unwrap();
         let added = r#","ticketId":"5","kind":"comment","visibility":"public"}"#;

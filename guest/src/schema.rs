@@ -1,8 +1,11 @@
-//! The JSON Schema of a table's rows: documented columns, and the portal's custom fields. Pure.
+//! The JSON Schema of a table's rows in either shape: documented columns, and the portal's custom fields.
+//! Pure.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::config::Shape;
+use crate::flat;
 use crate::table::{Table, Type};
 
 /// One custom field as `GET /organizationFields` lists it.
@@ -23,6 +26,11 @@ impl Field {
             || self.is_custom_field.as_ref().and_then(Value::as_str) == Some("true")
     }
 
+    /// The key of a custom field in a row's `cf`; none for other fields.
+    pub(crate) fn custom_key(&self) -> Option<String> {
+        self.key().filter(|_| self.is_custom())
+    }
+
     /// The key in a row's `cf`: `cf_` and the API name; some portals list the name with the prefix.
     fn key(&self) -> Option<String> {
         let name = self.api_name.as_deref().filter(|name| !name.is_empty())?;
@@ -31,19 +39,27 @@ impl Field {
 }
 
 /// The schema of `table` with the custom `fields` of its module.
-pub(crate) fn of(table: &Table, fields: &[Field]) -> Value {
-    let mut properties = Map::new();
-    for column in table.columns {
-        properties.insert(column.name.to_owned(), documented(column.kind));
-    }
-    for field in fields.iter().filter(|field| field.is_custom()) {
-        let Some(key) = field.key() else { continue };
-        if properties.contains_key(&key) {
-            continue;
-        }
+pub(crate) fn of(table: &Table, fields: &[Field], shape: Shape) -> Value {
+    let columns = match shape {
+        Shape::Document => table.columns.iter().map(|column| (column.name.to_owned(), column.kind)).collect(),
+        Shape::Flat => flat::columns(table),
+    };
+    let mut properties: Map<String, Value> =
+        columns.into_iter().map(|(name, kind)| (name, documented(kind))).collect();
+    for field in fields {
+        let Some(key) = field.custom_key() else { continue };
         let mut property = custom(field);
-        property["x-path"] = json!(format!("/cf/{key}"));
-        properties.insert(key, property);
+        match shape {
+            Shape::Document if properties.contains_key(&key) => continue,
+            Shape::Document => {
+                property["x-path"] = json!(format!("/cf/{key}"));
+                properties.insert(key, property);
+            }
+            Shape::Flat => {
+                let name = flat::custom_name(&key, |name| properties.contains_key(name)).into_owned();
+                properties.insert(name, property);
+            }
+        }
     }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -116,7 +132,7 @@ mod tests {
                 {"apiName":"subject","type":"Text","isCustomField":false}]"#,
         )
         .unwrap();
-        let schema = of(tables::find("tickets").unwrap(), &fields);
+        let schema = of(tables::find("tickets").unwrap(), &fields, Shape::Document);
         let property = |name: &str| &schema["properties"][name];
         assert_eq!(property("cf_severity")["x-path"], "/cf/cf_severity");
         assert_eq!(property("cf_severity")["x-values"], json!(["Low", "High"]));
@@ -125,5 +141,10 @@ mod tests {
         assert_eq!(property("ticketNumber")["type"], json!(["integer", "null"]));
         assert_eq!(property("createdTime")["format"], "date-time");
         assert!(property("cf_subject").is_null());
+        let flat = of(tables::find("tickets").unwrap(), &fields, Shape::Flat);
+        let property = |name: &str| &flat["properties"][name];
+        assert_eq!(property("cf_cost")["type"], json!(["number", "null"]));
+        assert!(property("cf_cost")["x-path"].is_null() && property("cf").is_null());
+        assert_eq!(property("contact__account__id")["x-type"], "id");
     }
 }

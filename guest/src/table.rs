@@ -28,11 +28,18 @@ pub enum Type {
 pub struct Column {
     pub name: &'static str,
     pub kind: Type,
+    /// Of an object: its documented members, which are columns in the flat shape. None: it stays JSON.
+    pub members: &'static [Column],
 }
 
 /// Shorthand for a table's `columns`.
 pub(crate) const fn column(name: &'static str, kind: Type) -> Column {
-    Column { name, kind }
+    Column { name, kind, members: &[] }
+}
+
+/// Shorthand for an object with documented members; `embedded.rs` has those of more than one table.
+pub(crate) const fn object(name: &'static str, members: &'static [Column]) -> Column {
+    Column { name, kind: Type::Object, members }
 }
 
 /// The group by which `tables` of the configuration selects a table.
@@ -107,6 +114,7 @@ pub struct Table {
     pub recycle_bin: Option<&'static str>,
     /// Webhook events to subscribe to.
     pub events: &'static [EventFilter],
+    pub touches: &'static [Touch],
     /// The module whose custom fields the rows have.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],
@@ -134,6 +142,7 @@ impl Table {
         has_archive: false,
         recycle_bin: None,
         events: &[],
+        touches: &[],
         fields_module: None,
         columns: &[],
         notes: "",
@@ -295,8 +304,14 @@ pub struct Children {
     pub parent_key: &'static str,
     pub kinds: &'static [ChildKind],
     pub together: Option<Together>,
-    /// Prefixes of events about attachments of a parent that are no rows: the parent alone may have changed.
-    pub touch_events: &'static [&'static str],
+}
+
+/// Events about something that belongs to a row and is none itself: the row may have changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Touch {
+    pub event_prefix: &'static str,
+    /// The members of a payload that may name the row: the first one that is there does.
+    pub keys: &'static [&'static str],
 }
 
 /// One list of the children of all kinds, which not every portal may have: it saves the others for a parent

@@ -200,8 +200,7 @@ mod tests {
             for kind in children.kinds {
                 assert!(kind.list.contains("{parent}") && !kind.name.is_empty(), "{name}: {kind:?}");
                 let has_record = kind.record.contains("{parent}") && kind.record.contains("{id}");
-                let is_read_by_id = !kind.list_is_complete || !kind.event_prefix.is_empty();
-                assert!(has_record || !is_read_by_id, "{name}: {kind:?}");
+                assert!(has_record || kind.list_is_complete, "{name}: {kind:?}");
             }
         }
     }

@@ -125,7 +125,7 @@ enum Command {
     Check(check::Check),
     /// List the tables of this account with their columns
     #[command(after_help = discover::HELP)]
-    Discover,
+    Discover(discover::Discover),
     /// Count rows at the source, where it can
     #[command(after_help = count::HELP)]
     Count(count::Count),
@@ -330,7 +330,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit> {
         Command::Init(init) => init::run(&init, context).await,
         Command::Authorize(authorize) => authorize::run(&authorize, context).await,
         Command::Check(check) => check::run(&check, context).await,
-        Command::Discover => discover::run(context).await,
+        Command::Discover(discover) => discover::run(&discover, context).await,
         Command::Count(count) => count::run(&count, context).await,
         Command::Sync(sync) => sync::run(&sync, context).await,
         Command::Serve(serve) => serve::run(&serve, context).await,

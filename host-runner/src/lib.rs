@@ -24,6 +24,9 @@ pub mod stop;
 mod tls;
 mod units;
 
+// Columns: when they are discovered, and what changed.
+mod schema;
+
 #[cfg(test)]
 mod generated;
 

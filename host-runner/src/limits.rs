@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::schema::refresh::SchemaRefresh;
 use crate::units;
 
 const MIB: usize = 1024 * 1024;
@@ -125,6 +126,8 @@ pub struct ServeLimits {
     /// Between two polls of a table. None: as the connector says.
     #[serde(default, deserialize_with = "units::some_duration")]
     pub poll_interval: Option<Duration>,
+    /// When tables are discovered again.
+    pub schema_refresh: SchemaRefresh,
     /// Time of a batch while serving.
     #[serde(deserialize_with = "units::duration")]
     pub max_batch_time: Duration,

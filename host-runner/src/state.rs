@@ -9,6 +9,7 @@
 //! Cursors are not here: the sink stores them in one transaction with the rows.
 
 pub(crate) mod rotation;
+mod schemas;
 
 mod accepted_hosts;
 mod seal;

@@ -81,6 +81,7 @@ pub static KEYS: &[Key] = &[
         "reading",
         Kind::List { rule: Rule::TableName, max: None, empty: Empty::Refused(&["core"]) },
     ),
+    key("shape", "reading", Kind::Choice(&["document", "flat"])),
     key("ticket_detail", "reading", Kind::Switch { default: true }),
     key("contact_detail", "reading", Kind::Switch { default: true }),
     key(

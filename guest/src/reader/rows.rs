@@ -94,6 +94,8 @@ mod tests {
         assert_eq!(ids(r#"{"responseCount":"3"}"#, Rows::One, Identity::Parent), ["7"]);
         let tree = r#"{"id":"1","children":[{"id":"2","children":[{"id":"3","children":[]}]},{"id":"4"}]}"#;
         assert_eq!(ids(tree, Rows::Tree("children"), id), ["2", "3", "4"]);
+        // Which member `organizationModules` has is not documented (`zoho-desk-api.md`, appendix).
+        assert_eq!(ids(r#"{"data":[{"id":"1"}]}"#, Rows::Member("modules"), id), ["1"]);
         assert!(ids("", Rows::Member("teams"), id).is_empty());
     }
 

@@ -1,8 +1,9 @@
 //! Accounts: `GET /accounts`, and `GET /accounts/{id}` for the members that list rows lack
 //! (`zoho-desk-api.md` §4.4).
 
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event, object};
 
 pub(super) const TABLE: Table = Table {
     name: "accounts",
@@ -54,10 +55,10 @@ const COLUMNS: &[Column] = &[
     column("isTrashed", Boolean),
     column("isDeleted", Boolean),
     column("webUrl", Text),
-    column("owner", Object),
-    column("zohoCRMAccount", Object),
-    column("customerHappiness", Object),
-    column("layoutDetails", Object),
+    object("owner", embedded::AGENT),
+    object("zohoCRMAccount", embedded::CRM),
+    object("customerHappiness", embedded::HAPPINESS),
+    object("layoutDetails", embedded::LAYOUT),
     column("associatedSLAIds", Array),
     column("cf", Object),
     column("customFields", Object),

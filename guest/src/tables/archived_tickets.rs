@@ -1,7 +1,8 @@
 //! Archived tickets: `GET /tickets/archivedTickets` of each department (`zoho-desk-api.md` §4.1).
 
-use crate::table::Type::{Boolean, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Each, Group, Incremental, List, Table, column};
+use crate::embedded;
+use crate::table::Type::{Boolean, Id, Integer, Text, Time};
+use crate::table::{Column, Each, Group, Incremental, List, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "archived_tickets",
@@ -32,6 +33,8 @@ const COLUMNS: &[Column] = &[
     column("statusType", Text),
     column("priority", Text),
     column("channel", Text),
+    column("channelCode", Text),
+    column("relationshipType", Text),
     column("category", Text),
     column("subCategory", Text),
     column("language", Text),
@@ -55,7 +58,7 @@ const COLUMNS: &[Column] = &[
     column("sentiment", Text),
     column("isArchived", Boolean),
     column("isSpam", Boolean),
-    column("lastThread", Object),
-    column("source", Object),
+    object("lastThread", embedded::LAST_THREAD),
+    object("source", embedded::SOURCE),
     column("webUrl", Text),
 ];

@@ -1,7 +1,10 @@
 //! Articles: `GET /articles`, and `GET /articles/{id}` for their text (`zoho-desk-api.md` §4.7).
 
-use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event};
+use crate::embedded;
+use crate::table::Type::{Array, Boolean, Html, Id, Integer, Text, Time};
+use crate::table::{
+    Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, Touch, column, event, object,
+};
 
 pub(super) const TABLE: Table = Table {
     name: "articles",
@@ -19,6 +22,7 @@ pub(super) const TABLE: Table = Table {
     detail: Some(Detail::DEFAULT),
     incremental: Incremental::Search { path: "/api/v1/articles/search", cursor_fields: &[MODIFIED] },
     events: EVENTS,
+    touches: TOUCHES,
     columns: COLUMNS,
     notes: "One list call for each 49 articles and one call for each article. Translations are listed in the \
             row; their texts are not read. The knowledge base has a recycle bin of its own, which the API \
@@ -26,8 +30,25 @@ pub(super) const TABLE: Table = Table {
     ..Table::DEFAULT
 };
 
-const EVENTS: &[EventFilter] =
-    &[event("Article_Add"), event("Article_Update").with_previous_state(), event("Article_Delete")];
+const EVENTS: &[EventFilter] = &[
+    event("Article_Add"),
+    event("Article_Update").with_previous_state(),
+    event("Article_Delete"),
+    event("Article_Translation_Add"),
+    event("Article_Translation_Update"),
+    event("Article_Translation_Delete"),
+    event("Article_Feedback_Add"),
+];
+
+/// A translation is in the article's `availableLocaleTranslations`; whether its payload's `id` is that of the
+/// article, as in the answers of the API, is not documented. Feedback is counted.
+const TOUCHES: &[Touch] = &[
+    Touch { event_prefix: "Article_Translation_", keys: &["articleId", "id"] },
+    Touch { event_prefix: "Article_Feedback_", keys: &["articleId"] },
+];
+
+/// The category of an article.
+const CATEGORY: &[Column] = &[column("id", Id), column("name", Text), column("locale", Text)];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),
@@ -41,21 +62,22 @@ const COLUMNS: &[Column] = &[
     column("sourceLocale", Text),
     column("categoryId", Id),
     column("rootCategoryId", Id),
-    column("category", Object),
+    object("category", CATEGORY),
     column("departmentId", Id),
     column("authorId", Id),
-    column("author", Object),
+    object("author", embedded::AGENT),
     column("ownerId", Id),
-    column("owner", Object),
+    object("owner", embedded::AGENT),
     column("creatorId", Id),
-    column("createdBy", Object),
+    object("createdBy", embedded::AGENT),
     column("modifierId", Id),
-    column("modifiedBy", Object),
+    object("modifiedBy", embedded::AGENT),
     column("createdTime", Time),
     column("modifiedTime", Time),
     column("webUrl", Text),
     column("portalUrl", Text),
     column("isTrashed", Boolean),
+    column("isDeleted", Boolean),
     column("isLocked", Boolean),
     column("isTemplate", Boolean),
     column("articleNumber", Integer),

@@ -1,7 +1,8 @@
 //! Business hours: `GET /businessHours`, active and inactive ones (`zoho-desk-api.md`, appendix).
 
+use crate::embedded;
 use crate::table::Type::{Boolean, Id, Object, Text, Time};
-use crate::table::{Column, Group, Incremental, List, Partitions, Table, column};
+use crate::table::{Column, Group, Incremental, List, Partitions, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "business_hours",
@@ -32,6 +33,6 @@ const COLUMNS: &[Column] = &[
     column("businessTimes", Object),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("createdBy", Object),
-    column("modifiedBy", Object),
+    object("createdBy", embedded::AGENT),
+    object("modifiedBy", embedded::AGENT),
 ];

@@ -2,8 +2,11 @@
 //! (`zoho-desk-api.md` §4.5).
 
 use super::tasks;
+use crate::embedded;
 use crate::table::Type::{Boolean, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event};
+use crate::table::{
+    Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event, object,
+};
 
 pub(super) const TABLE: Table = Table {
     name: "calls",
@@ -43,14 +46,17 @@ pub(super) const COLUMNS: &[Column] = &[
     column("ticketId", Id),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("modifiedBy", Object),
+    object("modifiedBy", embedded::AGENT),
     column("startTime", Time),
+    column("dueDate", Time),
     column("completedTime", Time),
     column("duration", Integer),
     column("direction", Text),
     column("description", Html),
     column("isCommented", Boolean),
     column("isSpam", Boolean),
+    column("isTrashed", Boolean),
+    column("isDeleted", Boolean),
     column("activityType", Text),
     column("layoutId", Id),
     column("webUrl", Text),

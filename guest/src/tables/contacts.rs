@@ -1,8 +1,9 @@
 //! Contacts: `GET /contacts`, and `GET /contacts/{id}` for the members that list rows lack
 //! (`zoho-desk-api.md` §4.4).
 
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Incremental, List, MODIFIED, Table, column, event, object};
 
 pub(super) const TABLE: Table = Table {
     name: "contacts",
@@ -65,11 +66,11 @@ const COLUMNS: &[Column] = &[
     column("isDeleted", Boolean),
     column("photoURL", Text),
     column("webUrl", Text),
-    column("account", Object),
-    column("owner", Object),
-    column("zohoCRMContact", Object),
-    column("customerHappiness", Object),
-    column("layoutDetails", Object),
+    object("account", embedded::ACCOUNT),
+    object("owner", embedded::AGENT),
+    object("zohoCRMContact", embedded::CRM),
+    object("customerHappiness", embedded::HAPPINESS),
+    object("layoutDetails", embedded::LAYOUT),
     column("accounts", Array),
     column("cf", Object),
     column("customFields", Object),

@@ -1,8 +1,9 @@
 //! Contracts: `GET /contracts`, and `GET /contracts/{id}` for the members that list rows lack
 //! (`zoho-desk-api.md` §4.4).
 
-use crate::table::Type::{Array, Date, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, Incremental, List, Table, column};
+use crate::embedded;
+use crate::table::Type::{Array, Boolean, Date, Html, Id, Integer, Object, Text, Time};
+use crate::table::{Column, Detail, Incremental, List, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "contracts",
@@ -28,6 +29,9 @@ pub(super) const TABLE: Table = Table {
     ..Table::DEFAULT
 };
 
+const SUPPORT_PLAN: &[Column] =
+    &[column("id", Id), column("name", Text), column("status", Text), column("supportType", Text)];
+
 const COLUMNS: &[Column] = &[
     column("id", Id),
     column("contractName", Text),
@@ -47,10 +51,12 @@ const COLUMNS: &[Column] = &[
     column("notifyBefore", Integer),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("account", Object),
-    column("product", Object),
-    column("sla", Object),
-    column("supportPlan", Object),
+    column("isDeleted", Boolean),
+    column("isTrashed", Boolean),
+    object("account", embedded::ACCOUNT),
+    object("product", embedded::PRODUCT),
+    object("sla", embedded::NAMED),
+    object("supportPlan", SUPPORT_PLAN),
     column("notificationAgentIds", Array),
     column("cf", Object),
     column("customFields", Object),

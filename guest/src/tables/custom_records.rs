@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = Table {
     group: Group::Settings,
     key: &["module", "id"],
     title: "Records of custom modules",
-    scopes: &["Desk.custommodule.READ", "Desk.basic.READ"],
+    scopes: &["Desk.custommodule.READ", "Desk.settings.READ"],
     list: List {
         path: "/api/v1/{parent}",
         limit: 50,

@@ -1,7 +1,8 @@
 //! Holiday lists: `GET /holidayList`, active and inactive ones (`zoho-desk-api.md`, appendix).
 
-use crate::table::Type::{Array, Id, Object, Text, Time};
-use crate::table::{Column, Group, Incremental, List, Partitions, Table, column};
+use crate::embedded;
+use crate::table::Type::{Array, Id, Text, Time};
+use crate::table::{Column, Group, Incremental, List, Partitions, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "holiday_lists",
@@ -29,6 +30,6 @@ const COLUMNS: &[Column] = &[
     column("associatedDepartments", Array),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("createdBy", Object),
-    column("modifiedBy", Object),
+    object("createdBy", embedded::AGENT),
+    object("modifiedBy", embedded::AGENT),
 ];

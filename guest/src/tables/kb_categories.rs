@@ -1,7 +1,8 @@
 //! Root categories of the knowledge base: `GET /kbRootCategories` (`zoho-desk-api.md` §4.7).
 
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Id, Integer, Object, Text, Time};
-use crate::table::{Column, EventFilter, Group, Incremental, List, Table, column, event};
+use crate::table::{Column, EventFilter, Group, Incremental, List, Table, column, event, object};
 
 pub(super) const TABLE: Table = Table {
     name: "kb_categories",
@@ -40,8 +41,8 @@ const COLUMNS: &[Column] = &[
     column("translations", Array),
     column("groups", Array),
     column("workspaceId", Text),
-    column("createdBy", Object),
-    column("modifiedBy", Object),
+    object("createdBy", embedded::AGENT),
+    object("modifiedBy", embedded::AGENT),
     column("createdTime", Time),
     column("modifiedTime", Time),
     column("feedbackTicketConversionPreference", Object),

@@ -1,13 +1,14 @@
 //! Modules, custom ones included: `GET /organizationModules` (`Module.json` of zoho/zohodesk-oas).
 
-use crate::table::Type::{Boolean, Id, Object, Text, Time};
-use crate::table::{Column, Group, Incremental, List, Rows, Table, column};
+use crate::embedded;
+use crate::table::Type::{Boolean, Id, Text, Time};
+use crate::table::{Column, Group, Incremental, List, Rows, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "modules",
     group: Group::Settings,
     title: "Modules",
-    scopes: &["Desk.basic.READ"],
+    scopes: &["Desk.settings.READ"],
     list: List { path: "/api/v1/organizationModules", rows: Rows::Member("modules"), ..List::DEFAULT },
     incremental: Incremental::FullRefresh { every_ms: 6 * 60 * 60 * 1000 },
     columns: COLUMNS,
@@ -30,5 +31,5 @@ const COLUMNS: &[Column] = &[
     column("createdTime", Time),
     column("modifiedBy", Id),
     column("modifiedTime", Time),
-    column("modifier", Object),
+    object("modifier", embedded::AGENT),
 ];

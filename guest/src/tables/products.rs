@@ -1,8 +1,9 @@
 //! Products: `GET /products`, and `GET /products/{id}` for the members that list rows lack
 //! (`zoho-desk-api.md` §4.4).
 
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, Incremental, List, MODIFIED, Table, column};
+use crate::table::{Column, Detail, Incremental, List, MODIFIED, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "products",
@@ -41,9 +42,10 @@ const COLUMNS: &[Column] = &[
     column("createdTime", Time),
     column("modifiedTime", Time),
     column("isDeleted", Boolean),
+    column("isTrashed", Boolean),
     column("departmentIds", Array),
     column("departments", Array),
-    column("owner", Object),
+    object("owner", embedded::AGENT),
     column("cf", Object),
     column("customFields", Object),
 ];

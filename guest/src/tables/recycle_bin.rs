@@ -1,7 +1,8 @@
 //! The recycle bin: `GET /recycleBin`, records deleted within 60 days (`zoho-desk-api.md` §7).
 
-use crate::table::Type::{Id, Object, Text, Time};
-use crate::table::{Column, Group, Incremental, List, Table, column};
+use crate::embedded;
+use crate::table::Type::{Id, Text, Time};
+use crate::table::{Column, Group, Incremental, List, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "recycle_bin",
@@ -21,7 +22,7 @@ const COLUMNS: &[Column] = &[
     column("type", Text),
     column("departmentId", Id),
     column("deletedById", Id),
-    column("deletedBy", Object),
-    column("department", Object),
+    object("deletedBy", embedded::AGENT),
+    object("department", embedded::NAMED),
     column("deletedTime", Time),
 ];

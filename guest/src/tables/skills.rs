@@ -1,7 +1,8 @@
 //! Skills: `GET /skills` of each department (`zoho-desk-api.md` §4.8).
 
+use crate::embedded;
 use crate::table::Type::{Array, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Each, Group, Incremental, List, Table, column};
+use crate::table::{Column, Each, Group, Incremental, List, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "skills",
@@ -27,13 +28,13 @@ const COLUMNS: &[Column] = &[
     column("description", Text),
     column("departmentId", Id),
     column("skillTypeId", Id),
-    column("skillType", Object),
+    object("skillType", embedded::NAMED),
     column("status", Text),
     column("orderId", Integer),
     column("agentIds", Array),
     column("criteria", Object),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("createdBy", Object),
-    column("modifiedBy", Object),
+    object("createdBy", embedded::AGENT),
+    object("modifiedBy", embedded::AGENT),
 ];

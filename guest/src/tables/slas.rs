@@ -1,8 +1,9 @@
 //! Service level agreements of accounts: `GET /accounts/{id}/sla`; the API has no other list
 //! (`zoho-desk-api.md` §4.8).
 
-use crate::table::Type::{Boolean, Id, Object, Text};
-use crate::table::{Column, Each, Group, Incremental, List, Table, column};
+use crate::embedded;
+use crate::table::Type::{Boolean, Id, Text};
+use crate::table::{Column, Each, Group, Incremental, List, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "slas",
@@ -28,5 +29,5 @@ const COLUMNS: &[Column] = &[
     column("id", Id),
     column("slaName", Text),
     column("isActive", Boolean),
-    column("department", Object),
+    object("department", embedded::NAMED),
 ];

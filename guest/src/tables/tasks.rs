@@ -1,9 +1,10 @@
 //! Tasks: `GET /tasks` of each department, and `GET /tasks/{id}` for the members that list rows lack
 //! (`zoho-desk-api.md` §4.5).
 
+use crate::embedded;
 use crate::table::Type::{Boolean, Html, Id, Object, Text, Time};
 use crate::table::{
-    Column, Detail, Each, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event,
+    Column, Detail, Each, EventFilter, Group, Incremental, List, MODIFIED, Table, column, event, object,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -52,12 +53,14 @@ const COLUMNS: &[Column] = &[
     column("ticketId", Id),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("modifiedBy", Object),
+    object("modifiedBy", embedded::AGENT),
     column("dueDate", Time),
     column("completedTime", Time),
     column("description", Html),
     column("isCommented", Boolean),
     column("isSpam", Boolean),
+    column("isTrashed", Boolean),
+    column("isDeleted", Boolean),
     column("activityType", Text),
     column("layoutId", Id),
     column("webUrl", Text),

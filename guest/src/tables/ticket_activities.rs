@@ -37,6 +37,7 @@ const COLUMNS: &[Column] = &[
     column("subject", Text),
     column("status", Text),
     column("priority", Text),
+    column("category", Text),
     column("departmentId", Id),
     column("ownerId", Id),
     column("creatorId", Id),

@@ -1,8 +1,9 @@
 //! Approvals of tickets: `GET /tickets/{id}/approvals` (`TicketApprovals.json` of zoho/zohodesk-oas).
 
 use super::tickets;
-use crate::table::Type::{Id, Object, Text};
-use crate::table::{ChildKind, Column, EventFilter, Table, column, event};
+use crate::embedded;
+use crate::table::Type::{Id, Text};
+use crate::table::{ChildKind, Column, EventFilter, Table, column, event, object};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_approvals",
@@ -33,8 +34,8 @@ const COLUMNS: &[Column] = &[
     column("subject", Text),
     column("description", Text),
     column("status", Text),
-    column("approver", Object),
-    column("requester", Object),
+    object("approver", embedded::PERSON),
+    object("requester", embedded::PERSON),
     column("requestedTime", Text),
     column("processedTime", Text),
 ];

@@ -2,15 +2,16 @@
 
 use super::tickets;
 use crate::table::Type::{Boolean, Id, Integer, Text, Time};
-use crate::table::{ChildKind, Column, Table, column};
+use crate::table::{ChildKind, Column, EventFilter, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_attachments",
     title: "Ticket attachments",
     children: tickets::children(KINDS),
+    events: EVENTS,
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has attachments. A \
-            deleted attachment is found by the next snapshot.",
+            deleted attachment is found by its webhook or the next snapshot.",
     ..tickets::BELOW
 };
 
@@ -18,9 +19,18 @@ const KINDS: &[ChildKind] = &[ChildKind {
     name: "attachment",
     list: "/api/v1/tickets/{parent}/attachments",
     count: "attachmentCount",
+    event_prefix: "Ticket_Attachment_",
     list_is_complete: true,
     ..ChildKind::DEFAULT
 }];
+
+const EVENTS: &[EventFilter] = &[
+    event("Ticket_Attachment_Add"),
+    event("Ticket_Attachment_Update"),
+    event("Ticket_Attachment_Delete").by_department(),
+    event("Ticket_Attachment_Trashed").by_department(),
+    event("Ticket_Attachment_Restored").by_department(),
+];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),

@@ -5,10 +5,11 @@
 //! some.
 
 use super::tickets;
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
     ChildKind, Children, Column, EventFilter, Group, Incremental, MODIFIED, Mapping, Table, TimeField,
-    Together, column, event,
+    Together, column, event, object,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -21,7 +22,6 @@ pub(super) const TABLE: Table = Table {
         parent_key: "ticketId",
         kinds: KINDS,
         together: Some(Together { list: CONVERSATIONS, kind: "type", whole: "content" }),
-        touch_events: &["Ticket_Attachment_", "Ticket_Approval_"],
     }),
     incremental: Incremental::Search {
         path: "/api/v1/tickets/search",
@@ -79,6 +79,8 @@ const EVENTS: &[EventFilter] = &[
     event("Ticket_Thread_Add").by_department(),
     event("Ticket_Comment_Add").by_department(),
     event("Ticket_Comment_Update").by_department(),
+    event("Ticket_Comment_Attachment_Add"),
+    event("Ticket_Comment_Attachment_Delete"),
 ];
 
 const COLUMNS: &[Column] = &[
@@ -91,7 +93,7 @@ const COLUMNS: &[Column] = &[
     column("status", Text),
     column("createdTime", Time),
     column("modifiedTime", Time),
-    column("author", Object),
+    object("author", embedded::PERSON),
     column("content", Html),
     column("contentType", Text),
     column("summary", Text),
@@ -107,6 +109,20 @@ const COLUMNS: &[Column] = &[
     column("isDescriptionThread", Boolean),
     column("isContentTruncated", Boolean),
     column("isPublic", Boolean),
+    column("canReply", Boolean),
+    column("commentedTime", Time),
+    column("respondedIn", Text),
+    column("sentiment", Text),
+    column("fullContentURL", Text),
+    column("lastRatingIconURL", Text),
     column("attachments", Array),
-    column("source", Object),
+    object("source", embedded::SOURCE),
+    object("commenter", embedded::PERSON),
+    column("impersonatedUser", Object),
+    column("channelRelatedInfo", Object),
+    column("mention", Array),
+    column("actions", Array),
+    column("aspects", Array),
+    column("keyWords", Array),
+    column("readReceipts", Array),
 ];

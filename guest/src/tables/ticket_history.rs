@@ -2,8 +2,9 @@
 //! only the new ones of a ticket are read again (`zoho-desk-api.md` §4.1).
 
 use super::tickets;
-use crate::table::Type::{Array, Id, Object, Text, Time};
-use crate::table::{ChildKind, Column, Identity, Table, column};
+use crate::embedded;
+use crate::table::Type::{Array, Id, Text, Time};
+use crate::table::{ChildKind, Column, Identity, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_history",
@@ -30,7 +31,7 @@ const COLUMNS: &[Column] = &[
     column("ticketId", Id),
     column("eventName", Text),
     column("eventTime", Time),
-    column("actor", Object),
+    object("actor", embedded::PERSON),
     column("source", Text),
     column("eventInfo", Array),
 ];

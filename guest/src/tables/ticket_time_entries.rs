@@ -1,17 +1,19 @@
 //! Time entries of tickets: `GET /tickets/{id}/timeEntry` (`zoho-desk-api.md` §4.6).
 
 use super::tickets;
+use crate::embedded;
 use crate::table::Type::{Boolean, Id, Integer, Number, Object, Text, Time};
-use crate::table::{ChildKind, Column, Table, column};
+use crate::table::{ChildKind, Column, EventFilter, Table, column, event, object};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_time_entries",
     title: "Ticket time entries",
     children: tickets::children(KINDS),
+    events: EVENTS,
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has time entries. \
-            Whether a time entry modifies its ticket is not documented; a deleted one is found by the next \
-            snapshot.",
+            Whether a time entry modifies its ticket is not documented; a deleted one is found by its \
+            webhook, where that names the ticket, or by the next snapshot.",
     ..tickets::BELOW
 };
 
@@ -19,10 +21,20 @@ const KINDS: &[ChildKind] = &[ChildKind {
     name: "time entry",
     list: "/api/v1/tickets/{parent}/timeEntry",
     limit: 50,
+    record: "/api/v1/tickets/{parent}/timeEntry/{id}",
     count: "timeEntryCount",
+    event_prefix: "TimeEntry_",
     list_is_complete: true,
     ..ChildKind::DEFAULT
 }];
+
+/// Time entries of tasks have the same events, and are ignored.
+const EVENTS: &[EventFilter] =
+    &[event("TimeEntry_Add"), event("TimeEntry_Update").with_previous_state(), event("TimeEntry_Delete")];
+
+/// The ticket of a time entry.
+const PARENT: &[Column] =
+    &[column("id", Id), column("type", Text), column("ticketNumber", Integer), column("subject", Text)];
 
 const COLUMNS: &[Column] = &[
     column("id", Id),
@@ -48,7 +60,7 @@ const COLUMNS: &[Column] = &[
     column("fixedCost", Number),
     column("totalCost", Number),
     column("invoiceId", Id),
-    column("parent", Object),
-    column("owner", Object),
+    object("parent", PARENT),
+    object("owner", embedded::AGENT),
     column("cf", Object),
 ];

@@ -1,10 +1,11 @@
 //! Tickets: `GET /tickets`, and `GET /tickets/{id}` for the members that list rows lack (`zoho-desk-api.md`
 //! §4.1).
 
+use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Object, Text, Time};
 use crate::table::{
     ChildKind, Children, Column, Detail, EventFilter, Group, Incremental, List, MODIFIED, Table, column,
-    event,
+    event, object,
 };
 
 pub(super) const TABLE: Table = Table {
@@ -53,7 +54,7 @@ pub(super) const BELOW: Table = Table {
 
 /// Children of tickets, with the ticket's id in `ticketId`.
 pub(super) const fn children(kinds: &'static [ChildKind]) -> Option<Children> {
-    Some(Children { parent: "tickets", parent_key: "ticketId", kinds, together: None, touch_events: &[] })
+    Some(Children { parent: "tickets", parent_key: "ticketId", kinds, together: None })
 }
 
 const INCLUDE: &str = "contacts,products,departments,team,isRead,assignee";
@@ -121,14 +122,14 @@ const COLUMNS: &[Column] = &[
     column("isFollowing", Boolean),
     column("relationshipType", Text),
     column("webUrl", Text),
-    column("contact", Object),
-    column("assignee", Object),
-    column("department", Object),
-    column("product", Object),
-    column("team", Object),
-    column("source", Object),
-    column("lastThread", Object),
-    column("layoutDetails", Object),
+    object("contact", embedded::CONTACT),
+    object("assignee", embedded::AGENT),
+    object("department", embedded::NAMED),
+    object("product", embedded::PRODUCT),
+    object("team", embedded::TEAM),
+    object("source", embedded::SOURCE),
+    object("lastThread", embedded::LAST_THREAD),
+    object("layoutDetails", embedded::LAYOUT),
     column("channelRelatedInfo", Object),
     column("secondaryContacts", Array),
     column("sharedDepartments", Array),

@@ -1,7 +1,8 @@
 //! Views: `GET /views?module=` (`zoho-desk-api.md` §4.8).
 
-use crate::table::Type::{Boolean, Id, Object, Text};
-use crate::table::{Column, Group, Incremental, List, Partitions, Table, column};
+use crate::embedded;
+use crate::table::Type::{Boolean, Id, Text};
+use crate::table::{Column, Group, Incremental, List, Partitions, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "views",
@@ -27,5 +28,5 @@ const COLUMNS: &[Column] = &[
     column("module", Text),
     column("name", Text),
     column("isCustomView", Boolean),
-    column("createdBy", Object),
+    object("createdBy", embedded::AGENT),
 ];

@@ -27,12 +27,18 @@ pub(super) struct Event<'a> {
 pub(super) enum Route {
     /// The payload is the record itself.
     Record(&'static Table, Operation),
-    /// The payload is attached to a row of `table`, names it in `key`, and may have changed it. Where it may
-    /// have changed a row of a table of children too: that table, its kind, and where its id is.
-    Touch {
+    /// The payload belongs to a row of `table`, which may have changed; the first of `keys` that it has names
+    /// the row.
+    Touch { table: &'static Table, keys: &'static [&'static str] },
+    /// The payload belongs to a row of `table`, which may have changed, and is a row of `children`, or
+    /// belongs to one.
+    Child {
         table: &'static Table,
+        children: &'static Table,
         key: &'static str,
-        child: Option<(&'static Table, &'static ChildKind, ChildId)>,
+        kind: &'static ChildKind,
+        id: ChildId,
+        is_deleted: bool,
     },
     /// No table of this connector.
     Ignored,
@@ -49,8 +55,8 @@ pub(super) enum ChildId {
 }
 
 /// Routes an event by its name. An event about a record counts only if a table declares it: a forged
-/// `Department_Delete`, which Zoho does not have, deletes nothing. Events about an attachment of a record
-/// are routed by prefix: they cause reads only.
+/// `Department_Delete`, which Zoho does not have, deletes nothing. Events about something that belongs to a
+/// record are routed by prefix: they cause reads only.
 pub(super) fn route(name: &str) -> Route {
     if let Some(touch) = touch(name) {
         return touch;
@@ -66,27 +72,27 @@ pub(super) fn route(name: &str) -> Route {
     tables::ALL.into_iter().find(declares).map_or(Route::Ignored, |table| Route::Record(table, operation))
 }
 
-/// The route of an event about something attached to a row.
+/// The route of an event about something that belongs to a row.
 fn touch(name: &str) -> Option<Route> {
-    let families = || tables::ALL.into_iter().filter_map(|table| Some((table, table.children.as_ref()?)));
-    let of_kind = families().find_map(|(table, children)| {
+    let of_kind = tables::ALL.into_iter().find_map(|table| {
+        let children = table.children?;
         let is_its = |kind: &&ChildKind| !kind.event_prefix.is_empty() && name.starts_with(kind.event_prefix);
-        Some((table, children, Some(children.kinds.iter().find(is_its)?)))
+        let kind = children.kinds.iter().find(is_its)?;
+        let (id, is_deleted) = match name.strip_prefix(kind.event_prefix)? {
+            "Add" | "Update" | "Restored" => (ChildId::Own, false),
+            "Delete" | "Trashed" => (ChildId::Own, true),
+            _ => (ChildId::Named, false),
+        };
+        let (table, children, key) = (tables::find(children.parent)?, table, children.parent_key);
+        Some(Route::Child { table, children, key, kind, id, is_deleted })
     });
-    let of_parent = || {
-        let is_its = |prefix: &&str| name.starts_with(*prefix);
-        let mut found = families().filter(|(_, children)| children.touch_events.iter().any(is_its));
-        found.next().map(|(table, children)| (table, children, None))
+    let of_row = || {
+        tables::ALL.into_iter().find_map(|table| {
+            let touch = table.touches.iter().find(|touch| name.starts_with(touch.event_prefix))?;
+            Some(Route::Touch { table, keys: touch.keys })
+        })
     };
-    of_kind.or_else(of_parent).and_then(|(table, children, kind)| {
-        let child = kind.and_then(|kind| match name.strip_prefix(kind.event_prefix) {
-            Some("Add" | "Update") => Some((table, kind, ChildId::Own)),
-            // Zoho has no events for deleted children.
-            Some("Delete") | None => None,
-            Some(_) => Some((table, kind, ChildId::Named)),
-        });
-        Some(Route::Touch { table: tables::find(children.parent)?, key: children.parent_key, child })
-    })
+    of_kind.or_else(of_row)
 }
 
 /// The events of a body: an array, one object, or the array wrapped in `{"array": …}`. Empty objects validate
@@ -200,29 +206,35 @@ mod tests {
             let Route::Record(found, of) = route(name) else { panic!("{name}") };
             assert_eq!((found.name, of), (expected, operation), "{name}");
         }
-        for (name, kind) in [
-            ("Ticket_Thread_Add", Some(("thread", ChildId::Own))),
-            ("Ticket_Comment_Update", Some(("comment", ChildId::Own))),
-            ("Ticket_Comment_Attachment_Add", Some(("comment", ChildId::Named))),
-            ("Ticket_Comment_Delete", None),
-            ("Ticket_Attachment_Trashed", None),
-            ("Ticket_Approval_Update", Some(("approval", ChildId::Own))),
+        for (name, of, kind, id, is_deleted) in [
+            ("Ticket_Thread_Add", "ticket_conversations", "thread", ChildId::Own, false),
+            ("Ticket_Comment_Update", "ticket_conversations", "comment", ChildId::Own, false),
+            ("Ticket_Comment_Attachment_Add", "ticket_conversations", "comment", ChildId::Named, false),
+            ("Ticket_Attachment_Trashed", "ticket_attachments", "attachment", ChildId::Own, true),
+            ("Ticket_Attachment_Restored", "ticket_attachments", "attachment", ChildId::Own, false),
+            ("Ticket_Approval_Update", "ticket_approvals", "approval", ChildId::Own, false),
+            ("TimeEntry_Delete", "ticket_time_entries", "time entry", ChildId::Own, true),
         ] {
-            let Route::Touch { table: parent, key: "ticketId", child } = route(name) else {
+            let Route::Child {
+                table,
+                children,
+                key: "ticketId",
+                kind: found,
+                id: found_id,
+                is_deleted: gone,
+            } = route(name)
+            else {
                 panic!("{name}")
             };
-            assert_eq!(parent.name, "tickets", "{name}");
-            assert_eq!(child.map(|(_, kind, id)| (kind.name, id)), kind, "{name}");
+            let found = (table.name, children.name, found.name, found_id, gone);
+            assert_eq!(found, ("tickets", of, kind, id, is_deleted), "{name}");
         }
-        for other in [
-            "Department_Delete",
-            "Product_Update",
-            "Agent_Presence_Update",
-            "Article_Translation_Add",
-            "Something_New",
-            "x",
-            "",
-        ] {
+        for name in ["Article_Translation_Add", "Article_Translation_Delete", "Article_Feedback_Add"] {
+            assert!(matches!(route(name), Route::Touch { table, .. } if table.name == "articles"), "{name}");
+        }
+        for other in
+            ["Department_Delete", "Product_Update", "Agent_Presence_Update", "Something_New", "x", ""]
+        {
             assert!(matches!(route(other), Route::Ignored), "{other}");
         }
     }

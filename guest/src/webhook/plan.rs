@@ -113,8 +113,15 @@ fn steps(config: &Config, event: &Event<'_>, arrival: Arrival) -> Result<Option<
             let step = of_record(config, table, operation, event, event_ms, arrival)?;
             Ok(Some(step.into_iter().collect()))
         }
-        Route::Touch { table, key, child } if config.refetch != Refetch::Never => {
-            let steps = touch(config, table, key, child, event, event_ms, arrival)?;
+        Route::Touch { .. } | Route::Child { .. } if config.refetch == Refetch::Never => Ok(None),
+        Route::Touch { table, keys } if config.tables.contains(&table) => {
+            let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
+            let id = keys.iter().find_map(|key| member_id(payload, key)).ok_or_else(|| unusable(event))?;
+            Ok(Some(vec![refetch(table, id, event_ms, arrival)]))
+        }
+        Route::Child { table, children, key, kind, id, is_deleted } => {
+            let tables = Family { table, children, kind };
+            let steps = of_child(config, tables, key, (id, is_deleted), event, event_ms, arrival)?;
             Ok(Some(steps).filter(|steps| !steps.is_empty()))
         }
         _ => Ok(None),
@@ -189,43 +196,75 @@ fn of_record(
     }))
 }
 
-/// The steps of an event about something attached to a row: the row is refetched, and the child, where the
-/// payload is one or names one. The payload is never used as a row. Empty when neither table is read.
-fn touch(
-    config: &Config,
+/// A kind of child, with its table and its parent's.
+struct Family {
     table: &'static Table,
+    children: &'static Table,
+    kind: &'static ChildKind,
+}
+
+/// The steps of an event about a child: its parent is refetched, and the child, where the payload is one or
+/// names one. The payload is never used as a row. Empty when neither table is read, or when the parent is a
+/// record of another module.
+fn of_child(
+    config: &Config,
+    Family { table, children, kind }: Family,
     key: &str,
-    child: Option<(&'static Table, &'static ChildKind, ChildId)>,
+    (id, is_deleted): (ChildId, bool),
     event: &Event<'_>,
     event_ms: u64,
     arrival: Arrival,
 ) -> Result<Vec<Step>> {
     let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
-    let parent = member_id(payload, key).ok_or_else(|| unusable(event))?;
-    let refetch = |table, id, child| {
-        Step::Refetch(Lookup {
-            table,
-            id,
-            child,
-            previous: None,
-            event_ms,
-            arrived_ms: arrival.at_ms,
-            is_deleted: false,
-            proof: arrival.proof,
-        })
+    let parent = match (member_id(payload, key), embedded_parent(payload, table)) {
+        (Some(id), _) | (None, Some(Ok(id))) => id,
+        (None, Some(Err(OtherModule))) => return Ok(Vec::new()),
+        (None, None) => return Err(unusable(event)),
     };
     let mut steps = Vec::new();
     if config.tables.contains(&table) {
-        steps.push(refetch(table, parent.clone(), None));
+        steps.push(refetch(table, parent.clone(), event_ms, arrival));
     }
-    if let Some((table, kind, id)) = child.filter(|(table, ..)| config.tables.contains(table)) {
+    if config.tables.contains(&children) {
         let id = match id {
             ChildId::Own => Some(row::meta(payload).ok_or_else(|| unusable(event))?.id),
             ChildId::Named => member_id(payload, &format!("{}Id", kind.name)),
         };
-        steps.extend(id.map(|id| refetch(table, id, Some((kind, parent)))));
+        steps.extend(id.map(|id| {
+            let lookup = lookup(children, id, event_ms, arrival);
+            Step::Refetch(Lookup { child: Some((kind, parent)), is_deleted, ..lookup })
+        }));
     }
     Ok(steps)
+}
+
+fn refetch(table: &'static Table, id: String, event_ms: u64, arrival: Arrival) -> Step {
+    Step::Refetch(lookup(table, id, event_ms, arrival))
+}
+
+fn lookup(table: &'static Table, id: String, event_ms: u64, arrival: Arrival) -> Lookup {
+    Lookup {
+        table,
+        id,
+        child: None,
+        previous: None,
+        event_ms,
+        arrived_ms: arrival.at_ms,
+        is_deleted: false,
+        proof: arrival.proof,
+    }
+}
+
+/// The parent is not a record of the expected table.
+struct OtherModule;
+
+/// The id in a payload's `parent`, which names the module in its `type` as time entries do
+/// (`zoho-desk-api.md` §4.6); none when there is no such member.
+fn embedded_parent(payload: &str, table: &Table) -> Option<std::result::Result<String, OtherModule>> {
+    let parent = Members::parse(payload)?.get("parent")?;
+    let id = member_id(parent, "id")?;
+    let is_its = row::text(parent, "type").is_some_and(|kind| kind.eq_ignore_ascii_case(table.name));
+    Some(if is_its { Ok(id) } else { Err(OtherModule) })
 }
 
 /// True when a payload lacks members that every row of the table has.

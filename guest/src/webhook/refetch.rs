@@ -10,9 +10,10 @@ use crate::change::{Change, ChangeSource, Operation};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
+use crate::reader;
 use crate::record::{self, Record};
 use crate::row;
-use crate::table::Table;
+use crate::table::{ChildKind, Table};
 use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
@@ -118,11 +119,15 @@ impl<'a> Records<'a> {
         let answer = self.answer(&path(lookup), lookup)?;
         match &lookup.child {
             Some((kind, parent)) => {
-                let (Some(row), Some(children)) = (child(answer)?, &lookup.table.children) else {
-                    return Ok(None);
-                };
-                let row = row::as_child(row, children, parent, kind);
-                present(lookup, answer, row).map(Some)
+                let Some(children) = &lookup.table.children else { return Ok(None) };
+                match child(answer, kind, parent, &lookup.id)? {
+                    Child::Present(row) => {
+                        let row = row::as_child(&row, children, parent, kind);
+                        present(lookup, answer, row).map(Some)
+                    }
+                    Child::Missing if lookup.is_deleted => Ok(Some(delete(lookup, answer))),
+                    Child::Missing | Child::Unknown => Ok(None),
+                }
             }
             None => {
                 let record = record::judge(config, lookup.table, &lookup.id, answer)?;
@@ -173,6 +178,10 @@ fn read<T: Transport>(api: &mut Api<T>, paths: Paths) -> Result<BTreeMap<String,
 
 fn path(lookup: &Lookup) -> String {
     match &lookup.child {
+        Some((kind, parent)) if kind.record.is_empty() => {
+            let path = Path::new(&kind.list.replace("{parent}", parent));
+            if kind.limit == 0 { path } else { path.with("from", 1).with("limit", kind.limit) }.into_string()
+        }
         Some((kind, parent)) => kind.record_path(parent, &lookup.id),
         None => lookup.table.record_path(&lookup.id).unwrap_or_default(),
     }
@@ -198,14 +207,37 @@ fn refuses_include(error: &Error) -> bool {
     error.kind == Kind::Data && error.message.contains("include")
 }
 
-/// The record of a child; none when it is deleted, which is found when its parent's children are read, or
-/// hidden.
-fn child(answer: &Result<Answer>) -> Result<Option<&str>> {
-    match answer {
-        Ok(answer) => Ok(Some(answer.object()?.map_or("{}", |raw| raw.get()))),
-        Err(error) if matches!(error.kind, Kind::NotFound | Kind::Permission) => Ok(None),
-        Err(error) => Err(error.clone()),
+/// A child by the answer to its record, or to the list where the API has no record.
+enum Child {
+    Present(String),
+    Missing,
+    /// Hidden, or on a later page of the list.
+    Unknown,
+}
+
+fn child(answer: &Result<Answer>, kind: &ChildKind, parent: &str, id: &str) -> Result<Child> {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) if error.kind == Kind::NotFound => return Ok(Child::Missing),
+        Err(error) if error.kind == Kind::Permission => return Ok(Child::Unknown),
+        Err(error) => return Err(error.clone()),
+    };
+    if !kind.record.is_empty() {
+        return Ok(Child::Present(answer.object()?.map_or("{}", |raw| raw.get()).to_owned()));
     }
+    let rows = reader::rows_of(answer, kind.rows, kind.identity, parent)?;
+    let is_whole = kind.limit == 0 || (rows.len() as u64) < kind.limit;
+    let found = rows.into_iter().find(|(meta, _)| meta.id == id);
+    Ok(match found {
+        Some((_, row)) => Child::Present(row),
+        None if is_whole => Child::Missing,
+        None => Child::Unknown,
+    })
+}
+
+fn delete(lookup: &Lookup, answer: &Result<Answer>) -> Change {
+    let as_of_ms = Some(as_of_ms(lookup, answer));
+    Change::delete(lookup.table, &lookup.id, lookup.previous.clone(), as_of_ms, ChangeSource::Refetch)
 }
 
 /// The change of a record that is no child.
@@ -219,10 +251,7 @@ fn changed(lookup: &Lookup, answer: &Result<Answer>, record: Record<'_>) -> Resu
         // It may be hidden only: then the event alone says that it is deleted.
         Record::Hidden => lookup.is_deleted && lookup.proof == Proof::Webhook && lookup.table.hides_deleted,
     };
-    let previous = lookup.previous.clone();
-    let as_of_ms = Some(as_of_ms(lookup, answer));
-    let change = Change::delete(lookup.table, &lookup.id, previous, as_of_ms, ChangeSource::Refetch);
-    Ok(is_deleted.then_some(change))
+    Ok(is_deleted.then(|| delete(lookup, answer)))
 }
 
 /// The change of a record that exists.

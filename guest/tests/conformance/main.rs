@@ -1,6 +1,8 @@
 //! One suite over every table that the connector describes: a new table is tested without being named here.
 //! The rows are compared with the truth of the simulator, which shares no code with the connector.
 
+mod events;
+mod flat;
 mod plan;
 mod portal;
 mod sink;

@@ -18,6 +18,8 @@ pub(crate) struct Portal {
     session: String,
     /// The value of the key `tables`.
     pub(crate) tables: Vec<String>,
+    /// The value of the key `shape`.
+    pub(crate) shape: &'static str,
 }
 
 /// Few records of everything; `more` of each module outside the core ones.
@@ -44,6 +46,7 @@ impl Portal {
             clock_ms: Rc::default(),
             session: String::new(),
             tables: vec!["all".to_owned()],
+            shape: "document",
         };
         let mut connection = portal.open(None);
         connection.authorize(&json!({"code": GRANT_CODE}).to_string()).unwrap();
@@ -61,6 +64,7 @@ impl Portal {
         let config = json!({
             "organization_id": ORGANIZATION_ID, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
             "desk_url": url, "accounts_url": url, "tables": self.tables,
+            "shape": self.shape,
         });
         let http = Http { address: url.replace("http://", ""), clock_ms: Rc::clone(&self.clock_ms) };
         Connection::open(http, &config.to_string(), session).unwrap()
@@ -69,6 +73,11 @@ impl Portal {
     /// Stores the session, as a host does after a call.
     pub(crate) fn keep(&mut self, connection: &Connection<Http>) {
         self.session = connection.session();
+    }
+
+    /// The time by the host's clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        now_ms() + self.clock_ms.get()
     }
 
     /// Both clocks go forward.
@@ -82,6 +91,10 @@ impl Portal {
     }
 }
 
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
 /// Sends requests to the simulator.
 pub(crate) struct Http {
     address: String,
@@ -91,8 +104,7 @@ pub(crate) struct Http {
 
 impl Transport for Http {
     fn now_ms(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        now.as_millis() as u64 + self.clock_ms.get()
+        now_ms() + self.clock_ms.get()
     }
 
     fn ticks_ms(&self) -> u64 {

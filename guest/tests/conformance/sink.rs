@@ -17,6 +17,8 @@ pub(crate) struct Sink {
     /// Keys that the snapshot at hand has shown.
     shown: BTreeSet<String>,
     pub(crate) warnings: Vec<String>,
+    /// The snapshot at hand.
+    generation: u64,
     /// Whether each snapshot that ended was complete.
     pub(crate) snapshots: Vec<bool>,
 }
@@ -24,8 +26,21 @@ pub(crate) struct Sink {
 impl Sink {
     /// Reads until caught up, each batch by a new connection.
     pub(crate) fn read(&mut self, portal: &mut Portal, table: &str, max_changes: u32) -> Result<(), Error> {
+        let is_caught_up = self.read_at_most(portal, table, max_changes, 10_000)?;
+        assert!(is_caught_up, "{table}: the read does not end");
+        Ok(())
+    }
+
+    /// Reads so many batches, or until caught up, which it returns.
+    pub(crate) fn read_at_most(
+        &mut self,
+        portal: &mut Portal,
+        table: &str,
+        max_changes: u32,
+        batches: usize,
+    ) -> Result<bool, Error> {
         let limits = Limits { max_changes, max_bytes: 8 << 20, max_ms: 60_000 };
-        for _ in 0..10_000 {
+        for _ in 0..batches {
             let mut connection = portal.connect();
             let batch = connection.read(table, self.cursor.as_deref(), limits);
             portal.keep(&connection);
@@ -33,13 +48,20 @@ impl Sink {
             let is_caught_up = batch.caught_up;
             self.take(batch);
             if is_caught_up {
-                return Ok(());
+                return Ok(true);
             }
         }
-        panic!("{table}: the read does not end");
+        Ok(false)
     }
 
     fn take(&mut self, batch: Batch) {
+        if let Some(generation) = batch.generation
+            && generation.id != self.generation
+        {
+            assert!(generation.id > self.generation, "ids of snapshots rise");
+            self.generation = generation.id;
+            self.shown.clear();
+        }
         for change in batch.changes {
             self.apply(change);
         }
@@ -57,7 +79,7 @@ impl Sink {
         self.cursor = Some(batch.cursor);
     }
 
-    fn apply(&mut self, change: Change) {
+    pub(crate) fn apply(&mut self, change: Change) {
         self.shown.insert(change.key.clone());
         if change.operation == Operation::Delete {
             self.rows.remove(&change.key);

@@ -1,5 +1,5 @@
-//! Which tables the connection has: discovered when the actor starts, every six hours under `serve`, and on
-//! command.
+//! Which tables the connection has: discovered when the actor starts, as `schema_refresh` says under `serve`,
+//! and on command. What changed since the last time is logged and counted.
 
 use std::time::Duration;
 
@@ -8,12 +8,16 @@ use tokio::time::Instant;
 use super::core::{Core, until_stopped};
 use super::{Mode, Stopped};
 use crate::change::Table;
+use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::metrics::State;
+use crate::schema::changes::Schemas;
 use crate::sinks::{JournalState, TableState};
 
-/// Between two discoveries: columns and tables that were added at the source.
-const DISCOVER_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// After a discovery that failed while tables are known.
+const FAILED_WAIT: Duration = Duration::from_secs(3600);
+/// Lines about changes in the log: a source may change all its columns at once.
+const LOGGED_MAX: usize = 100;
 
 /// See the file's header.
 pub(super) struct Discovery {
@@ -52,7 +56,11 @@ impl Discovery {
         core: &mut Core<'_>,
     ) -> Result<Result<(Vec<TableState>, Option<JournalState>)>, Stopped> {
         let found = until_stopped(&mut core.stop, core.connection.sandbox.discover()).await?;
-        let tables = match found.and_then(|tables| self.mode.pick(tables)) {
+        let picked = found.and_then(|tables| {
+            compare(core, &tables)?;
+            self.mode.pick(tables)
+        });
+        let tables = match picked {
             Ok(tables) => tables,
             Err(error) => return Ok(Err(error)),
         };
@@ -65,7 +73,10 @@ impl Discovery {
         self.tables = Some(tables);
         self.failures = 0;
         self.due = match self.mode {
-            Mode::Serve => Some(Instant::now() + DISCOVER_EVERY),
+            Mode::Serve => {
+                let wait = core.connection.limits.serve.schema_refresh.wait(now_ms());
+                wait.map(|wait| Instant::now() + wait)
+            }
             Mode::Sync { .. } => None,
         };
         Ok(Ok(states))
@@ -76,12 +87,36 @@ impl Discovery {
         self.failures += 1;
         let reason = error.message.clone();
         let wait = core.backoff("discover", error, self.failures)?;
-        self.due = Some(Instant::now() + if self.is_done() { DISCOVER_EVERY } else { wait });
+        self.due = Some(Instant::now() + if self.is_done() { FAILED_WAIT } else { wait });
         if !self.is_done() {
             core.meters.enter(State::Waiting, Some(&reason));
         }
         Ok(())
     }
+}
+
+/// Logs and counts what changed since the last discovery, and keeps this one.
+fn compare(core: &Core<'_>, tables: &[Table]) -> Result<()> {
+    let store = &core.connection.store;
+    let known = store.schemas()?;
+    let found = Schemas::of(tables, known.as_ref());
+    if known.as_ref() == Some(&found) {
+        return Ok(());
+    }
+    let changes = known.map(|known| known.changes_to(&found)).unwrap_or_default();
+    let connection = &core.connection.name;
+    for change in changes.iter().take(LOGGED_MAX) {
+        tracing::info!(%connection, table = %change.table, change = %change, "schema changed");
+    }
+    if changes.len() > LOGGED_MAX {
+        tracing::info!(%connection, more = changes.len() - LOGGED_MAX, "schema changed");
+    }
+    core.meters.count(|readings| {
+        for change in &changes {
+            readings.counters.schema_changes.add([&change.table, change.what.name()], 1);
+        }
+    });
+    store.keep_schemas(&found)
 }
 
 impl Mode {

@@ -9,6 +9,7 @@ use super::keys::{CONFIG, DefaultValue, KEYS, Key, Kind};
 use super::policy_file;
 use crate::egress::policy::Target;
 use crate::limits::Limits;
+use crate::schema::refresh::SchemaRefresh;
 use crate::sinks::SinkKind;
 use crate::units::{UnitError, parse_bytes, parse_duration};
 
@@ -215,6 +216,10 @@ fn accept(kind: &Kind, value: &Value) -> Result<(), Refusal> {
             hint: Some("`host-runner inspect` shows the sha256 of a component".to_owned()),
         }),
         Kind::Choice(choices) if !choices.contains(&text) => Err(Refusal {
+            what: format!("`{text}` is not a known value"),
+            hint: Some(format!("use one of {}", kind.range())),
+        }),
+        Kind::SchemaRefresh if SchemaRefresh::parse(text).is_none() => Err(Refusal {
             what: format!("`{text}` is not a known value"),
             hint: Some(format!("use one of {}", kind.range())),
         }),

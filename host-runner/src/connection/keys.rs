@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
+use crate::schema::refresh;
 use crate::sinks::KIND_NAMES;
 use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 
@@ -38,6 +39,8 @@ pub(crate) enum Kind {
     Bytes(RangeInclusive<u64>),
     /// A duration in milliseconds, written with its unit.
     Duration(RangeInclusive<u64>),
+    /// When tables are discovered again.
+    SchemaRefresh,
     /// A list of `host:port`.
     Hosts,
     /// A SHA-256 in hexadecimal.
@@ -218,6 +221,15 @@ pub(crate) static KEYS: &[Key] = &[
         text: "Time between two polls of a table that is caught up.",
     },
     Key {
+        name: "serve.schema_refresh",
+        kind: Kind::SchemaRefresh,
+        default: DefaultValue::Value("6h"),
+        honored_by: HonoredBy::Serve,
+        text: "When tables and columns are discovered again; also at each start and by `discover`. A call \
+               for each table with custom fields; a new field gets its column then. Changes are in the log, \
+               in `host_runner_schema_changes_total` and in `discover --diff`.",
+    },
+    Key {
         name: "serve.max_batch_time",
         kind: Kind::Duration(1..=HOUR),
         default: DefaultValue::Value("1s"),
@@ -359,6 +371,7 @@ impl Kind {
             Self::Sha256s => "a list of 64 hexadecimal digits each".to_owned(),
             Self::Texts => "a list of texts".to_owned(),
             Self::Hosts => "a list of \"host:port\"".to_owned(),
+            Self::SchemaRefresh => refresh::FORMS.to_owned(),
         }
     }
 }

@@ -123,6 +123,8 @@ counters! {
     rows_read("table");
     /// Rows that polling brought although a webhook should have.
     rows_repaired("table");
+    /// Columns and tables that a discovery found added, removed or of another type.
+    schema_changes("table", "change");
     /// Credits of the source's quota used.
     source_credits_used();
     /// Requests to the source.

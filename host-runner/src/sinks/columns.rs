@@ -80,9 +80,10 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Adds a column for each property that has none of its type yet. Returns how many.
+    /// Adds a column for each property that has none of its type yet. Returns how many were added or moved.
     ///
-    /// A property that changes its type gets a second column; the first keeps its values.
+    /// A property that changes its type gets a second column; the first keeps its values. One that changes
+    /// its path keeps its column, which later rows fill from there.
     pub(super) fn extend(&mut self, table: &Table, naming: &Naming) -> Result<usize> {
         if !self.key.iter().map(|column| &column.member).eq(&table.primary_key) {
             return Err(Error::sink(format!("table `{}`: its primary key has changed", table.name))
@@ -91,7 +92,7 @@ impl Layout {
         let schema: Schema = serde_json::from_str(&table.schema).map_err(|error| {
             Error::data(format!("table `{}`: its schema is not JSON Schema: {error}", table.name))
         })?;
-        let before = self.columns.len();
+        let (before, mut moved) = (self.columns.len(), 0);
         for (property, description) in schema.properties {
             let path = path(&property, &description);
             PATH_PARTS
@@ -99,10 +100,14 @@ impl Layout {
                 .map_err(|error| error.about(format_args!("table `{}`", table.name)))?;
             let column_type = column_type(&description);
             let is_key = matches!(path.as_slice(), [member] if table.primary_key.contains(member));
-            let is_known = self.columns.iter().any(|column| {
-                column.property == property && column.column_type == column_type && column.path == path
-            });
-            if !is_key && !is_known {
+            let known = self
+                .columns
+                .iter_mut()
+                .find(|column| column.property == property && column.column_type == column_type);
+            if let Some(column) = known {
+                moved += usize::from(column.path != path);
+                column.path = path;
+            } else if !is_key {
                 if !(naming.has_room)(&self.columns) {
                     tracing::warn!(table = %table.name, columns = self.columns.len(),
                         "more properties than columns; the rest is in `_raw` only");
@@ -112,7 +117,7 @@ impl Layout {
                 self.columns.push(Column { property, path, column_type, name });
             }
         }
-        Ok(self.columns.len() - before)
+        Ok(self.columns.len() - before + moved)
     }
 
     /// The name itself, or `name__2`, `name__3` … when it is taken.
@@ -279,6 +284,17 @@ mod tests {
         assert_eq!(layout.extend(&number, &NAMING).expect("extended"), 1);
         assert_eq!(columns(&layout), ["a Text a", "a__2 Integer a"]);
         assert_eq!(layout.extend(&text, &NAMING).expect("back again"), 0);
+    }
+
+    #[test]
+    fn a_property_that_moves_within_the_row_keeps_its_column() {
+        let inner = table(r#"{"properties": {"cf_a": {"type": "string", "x-path": "/cf/cf_a"}}}"#);
+        let outer = table(r#"{"properties": {"cf_a": {"type": "string"}}}"#);
+        let mut layout = Layout::new(&inner, &NAMING).expect("a layout");
+        layout.extend(&inner, &NAMING).expect("extended");
+        assert_eq!(layout.extend(&outer, &NAMING).expect("moved"), 1, "the layout is to be stored");
+        assert_eq!(columns(&layout), ["cf_a Text cf_a"]);
+        assert_eq!(layout.extend(&outer, &NAMING).expect("again"), 0);
     }
 
     #[test]

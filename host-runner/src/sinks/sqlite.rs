@@ -119,7 +119,7 @@ impl Sqlite {
         Ok(Self { database, tables, hard_deletes, is_filling, _lock: lock })
     }
 
-    /// The layout of a table if it is new or has new columns.
+    /// The layout of a table if it is new, or its columns change.
     fn extended(&self, table: &Table) -> Result<Option<Layout>> {
         let is_twin = |name: &&String| schema::is_same(name, &table.name) && **name != table.name;
         if let Some(twin) = self.tables.keys().find(is_twin) {
@@ -133,8 +133,8 @@ impl Sqlite {
             Some(known) => known.layout.clone(),
             None => schema::new_layout(table)?,
         };
-        let added = layout.extend(table, &NAMING)?;
-        Ok((known.is_none() || added > 0).then_some(layout))
+        let changes = layout.extend(table, &NAMING)?;
+        Ok((known.is_none() || changes > 0).then_some(layout))
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) enum Item {
     AcceptedHosts,
     /// The connection file a server last had the connection from.
     Served,
+    /// The columns of the last discovery.
+    Schemas,
     /// No value: its revision is the epoch of the newest lease.
     Lease,
 }
@@ -43,6 +45,7 @@ impl Item {
             Self::UrlSecret => "url_secret",
             Self::AcceptedHosts => "accepted_hosts",
             Self::Served => "served",
+            Self::Schemas => "schemas",
             Self::Lease => "lease",
         }
     }

@@ -156,6 +156,8 @@ pub struct WebhookSettings {
     pub signature_in_milliseconds: bool,
     /// A deletion is delivered as `*_Update` with `isTrashed` in place of `*_Delete` (§7).
     pub delete_as_update: bool,
+    /// The payload of a `*_Delete` is the whole record in place of its id (§6.4).
+    pub delete_with_record: bool,
     /// `eventTime` is ISO 8601 text in place of milliseconds (§6.4).
     pub event_time_iso: bool,
 }
@@ -175,6 +177,7 @@ impl Default for WebhookSettings {
             signature_life_seconds: 300,
             signature_in_milliseconds: false,
             delete_as_update: false,
+            delete_with_record: false,
             event_time_iso: false,
         }
     }

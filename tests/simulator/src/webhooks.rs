@@ -186,6 +186,9 @@ impl Webhooks {
             kind = format!("{module}_Update");
             payload = record;
         }
+        if settings.delete_with_record {
+            payload = event.record.as_ref().unwrap_or(payload);
+        }
         let filter = webhook.subscription.filter(&kind, event, source)?;
         let previous = event.previous.as_ref().filter(|_| filter.include_previous);
         let time = if settings.event_time_iso { iso(event.at) } else { event.at.to_string() };

@@ -30,6 +30,7 @@ pub(crate) mod bulk;
 pub(crate) mod change;
 mod change_conversation;
 mod change_field;
+pub(crate) mod change_part;
 mod change_row;
 mod change_ticket;
 mod churn;

@@ -78,6 +78,7 @@ impl Fixture {
             readings.ignored("weather");
             readings.counters.rows_read.add(["things"], 1);
             readings.counters.rows_repaired.add(["things"], 1);
+            readings.counters.schema_changes.add(["things", "added"], 1);
             readings.credits_left = Some(1);
             readings.source_skew_ms = Some(1);
             let table = readings.table("things");

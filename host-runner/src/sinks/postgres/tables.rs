@@ -27,7 +27,7 @@ impl Postgres {
         }
     }
 
-    /// The tables that are new or have new columns, with their layouts.
+    /// The tables that are new, or whose columns change, with their layouts.
     pub(super) fn extended<'t>(&self, tables: &'t [Table]) -> Result<Vec<(&'t Table, Layout)>> {
         let mut extended = Vec::new();
         for table in tables {
@@ -36,8 +36,8 @@ impl Postgres {
                 Some(known) => known.layout.clone(),
                 None => Layout::new(table, &NAMING)?,
             };
-            let added = layout.extend(table, &NAMING)?;
-            if known.is_none() || added > 0 {
+            let changes = layout.extend(table, &NAMING)?;
+            if known.is_none() || changes > 0 {
                 extended.push((table, layout));
             }
         }

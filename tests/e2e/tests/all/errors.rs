@@ -208,17 +208,16 @@ fn scopes_that_are_missing_in_check_name_their_tables() {
     setup.authorize();
     let run = setup.host(&["check"]).exits(5);
     expect![[r#"
-        ok      desk host                  http://127.0.0.1:N answers
-        ok      accounts host              http://127.0.0.1:N answers
-        ok      token                      accepted
-        ok      organization               60001280952 (Simulated "Desk" & Sons), edition enterprise: up to 18 calls at once
-        ok      table departments          readable
-        ok      table organization_fields  readable
-        ok      table products             readable
-        ok      table contracts            readable
-        FAILED  table tickets              GET /api/v1/tickets: HTTP 403: The OAuth Token does not have the scope that this operation needs. (SCOPE_MISMATCH)
-                                           hint: generate a new code with Desk.tickets.READ and Desk.search.READ and Desk.settings.READ among its scopes
-        ok      webhooks                   can be listed
+        ok      desk host      http://127.0.0.1:N answers
+        ok      accounts host  http://127.0.0.1:N answers
+        ok      token          accepted
+        ok      organization   60001280952 (Simulated "Desk" & Sons), edition enterprise: up to 18 calls at once
+        ok      4 tables       readable
+                               departments, organization_fields, products,
+                               contracts
+        FAILED  table tickets  GET /api/v1/tickets: HTTP 403: The OAuth Token does not have the scope that this operation needs. (SCOPE_MISMATCH)
+                               hint: generate a new code with Desk.tickets.READ and Desk.search.READ and Desk.settings.READ among its scopes
+        ok      webhooks       can be listed
     "#]].assert_eq(&normal(&setup, &run.stdout));
 }
 

@@ -9,6 +9,7 @@ use crate::shared::Shared;
 use crate::world::World;
 use crate::world::bulk::Bulk;
 use crate::world::change::{ChangeError, Event, Stamp, Transition};
+use crate::world::change_part::PartChange;
 use crate::world::conversation::ConversationKind;
 use crate::world::table::Object;
 
@@ -79,6 +80,31 @@ pub(crate) enum One {
     },
     /// One change of many records, without events.
     Bulk(Bulk),
+    /// An attachment, time entry or approval is added. `event`: the last word of its event.
+    AddPart {
+        ticket: String,
+        list: String,
+        #[serde(default)]
+        values: Object,
+        event: Option<String>,
+    },
+    UpdatePart {
+        ticket: String,
+        list: String,
+        id: String,
+        values: Object,
+    },
+    DeletePart {
+        ticket: String,
+        list: String,
+        id: String,
+        event: Option<String>,
+    },
+    /// An event that no change here causes.
+    Emit {
+        event: String,
+        payload: Object,
+    },
     RenameField {
         module: String,
         #[serde(rename = "apiName")]
@@ -181,6 +207,22 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
             let changed = world.change_in_bulk(&bulk, stamp)?;
             Ok((json!({"changed": changed}), Vec::new()))
         }
+        One::AddPart { ticket, list, values, event } => {
+            let what = (event.as_deref().unwrap_or("Add"), &values);
+            let (part, events) = world.change_part(&ticket, &list, PartChange::Add, what, stamp)?;
+            Ok((json!({"id": part}), events))
+        }
+        One::UpdatePart { ticket, list, id, values } => {
+            let (_, events) =
+                world.change_part(&ticket, &list, PartChange::Update(&id), ("Update", &values), stamp)?;
+            done(events)
+        }
+        One::DeletePart { ticket, list, id, event } => {
+            let what = (event.as_deref().unwrap_or("Delete"), &Object::new());
+            let (_, events) = world.change_part(&ticket, &list, PartChange::Delete(&id), what, stamp)?;
+            done(events)
+        }
+        One::Emit { event, payload } => done(vec![Event::new(event, payload, stamp.now)]),
         One::RenameField { module, api_name, label } => {
             world.rename_field(&module, &api_name, &label)?;
             done(Vec::new())

@@ -89,12 +89,13 @@ pub(crate) fn of_ticket(context: &Context<'_>) -> Result<Answer, ApiError> {
     })
 }
 
-/// `GET /tickets/{id}/approvals/{id}`.
-pub(crate) fn approval(context: &Context<'_>) -> Result<Answer, ApiError> {
+/// `GET /tickets/{id}/approvals/{id}` and `GET /tickets/{id}/timeEntry/{id}`.
+pub(crate) fn part(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
     let ticket = world.tickets.find(context.id(0)).filter(|ticket| ticket.is_live());
     let ticket = ticket.ok_or_else(ApiError::not_found)?;
-    let mut rows = ticket_more::rows(&world, ticket, "approvals").into_iter();
+    let list = if context.route.name.contains("timeEntry") { "timeEntry" } else { "approvals" };
+    let mut rows = ticket_more::rows(&world, ticket, list).into_iter();
     let found = rows.find(|row| row["id"] == context.id(1)).ok_or_else(ApiError::not_found)?;
     Ok(Answer::value(&Value::Object(found)))
 }

@@ -9,7 +9,6 @@ use crate::oauth::scopes::RequiredScopes;
 const BASIC: RequiredScopes = &[&["Desk.basic.READ", "Desk.settings.READ"]];
 const LAYOUTS: RequiredScopes = &[&["Desk.basic.READ"]];
 const LAYOUT_RULES: RequiredScopes = &[&["Desk.layouts.READ", "Desk.settings.READ"]];
-const MODULES: RequiredScopes = &[&["Desk.basic.READ", "Desk.modules.READ", "Desk.settings.READ"]];
 const SETTINGS: RequiredScopes = &[&["Desk.settings.READ"]];
 const CONTACTS: RequiredScopes = &[&["Desk.contacts.READ"]];
 const CUSTOM: RequiredScopes = &[&["Desk.custommodule.READ"]];
@@ -107,7 +106,7 @@ pub(crate) static ROUTES: &[Route] = &[
     list("GET /holidayList", SETTINGS, pages(50, 50), &[STATUS], rows::list),
     list("GET /skills", SETTINGS, pages(100, 100), &[required("departmentId", Kind::Id), STATUS], rows::list),
     list("GET /supportPlans", SETTINGS, Paging::None, &[required("departmentId", Kind::Id)], more::whole),
-    list("GET /organizationModules", MODULES, Paging::None, &[], more::whole),
+    list("GET /organizationModules", SETTINGS, Paging::None, &[], more::whole),
     list("GET /cm_assets", CUSTOM, pages(50, 50), RECORD_LIST, rows::list),
     list("GET /cm_vehicles", CUSTOM, pages(50, 50), RECORD_LIST, rows::list),
     list(
@@ -177,6 +176,12 @@ pub(crate) static ROUTES: &[Route] = &[
         &[optional("status", Kind::OneOf(&["Approved", "Rejected", "Pending"]))],
         more::of_ticket,
     ),
-    single("GET /tickets/{id}/approvals/{id}", TICKETS, &[], more::approval),
+    single("GET /tickets/{id}/approvals/{id}", TICKETS, &[], more::part),
+    single(
+        "GET /tickets/{id}/timeEntry/{id}",
+        TICKETS,
+        &[optional("include", Kind::SomeOf(&["owner"]))],
+        more::part,
+    ),
     list("GET /tickets/{id}/activities", ACTIVITIES, pages(99, 10), &[INCLUDE_ACTIVITY], more::of_ticket),
 ];

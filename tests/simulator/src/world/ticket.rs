@@ -3,6 +3,8 @@
 //! Texts and custom fields are generated from (seed, index) whenever they are rendered. Only what a
 //! change sets is stored, so that a million tickets fit in memory.
 
+use std::collections::BTreeMap;
+
 use crate::clock::{DATA_END_MS, DATA_START_MS};
 use crate::ids::{self, Kind};
 use crate::rng::Rng;
@@ -79,6 +81,10 @@ pub(crate) struct Extra {
     pub(crate) deleted_conversations: Vec<u64>,
     /// The number of the next thread or comment, so that no id is used twice.
     pub(crate) next_conversation: usize,
+    /// Attachments, time entries and approvals, by their lists, once they differ from the generated ones.
+    pub(crate) parts: BTreeMap<&'static str, Vec<Object>>,
+    /// How many of them were added.
+    pub(crate) added_parts: u64,
     /// Set for tickets created while the simulator runs: they have no generated texts.
     pub(crate) is_new: bool,
 }

@@ -12,50 +12,61 @@ use crate::world::ticket_fields::TicketField;
 
 /// The rows of a list below a ticket, as its URL names it.
 pub(crate) fn rows(world: &World, ticket: &Ticket, list: &str) -> Vec<Object> {
-    let seed = world.seed;
-    let child = |kind: Kind, at: u32| ids::id(seed, kind, u64::from(ticket.index * 4 + at)).to_string();
-    let agent = world.agents.rows[(ticket.index % world.population.agents) as usize].text("id").to_owned();
-    let many = |field: TicketField, row: &dyn Fn(u32) -> Value| -> Vec<Object> {
-        (0..world.count_of(ticket, field) as u32).map(|at| into_object(row(at))).collect()
+    if let Some(rows) = ticket.extra.as_ref().and_then(|extra| extra.parts.get(list)) {
+        return rows.clone();
+    }
+    let counter = match list {
+        "tags" => TicketField::TagCount,
+        "attachments" => TicketField::AttachmentCount,
+        "timeEntry" => TicketField::TimeEntryCount,
+        "approvals" => TicketField::ApprovalCount,
+        "activities" => {
+            let id = ticket.id(world.seed).to_string();
+            let tables = ["tasks", "calls", "events"].into_iter().filter_map(|name| world.table(name));
+            return tables.flat_map(|table| of_ticket(table, &id)).collect();
+        }
+        _ => return history(ticket, &agent(world, ticket)),
     };
-    let created = iso(ticket.created);
-    match list {
-        "tags" => many(TicketField::TagCount, &|at| {
+    let count = world.count_of(ticket, counter) as u32;
+    (0..count).map(|at| part(world, ticket, list, at)).collect()
+}
+
+/// A generated row of a list: of tags, attachments, time entries or approvals.
+pub(crate) fn part(world: &World, ticket: &Ticket, list: &str, at: u32) -> Object {
+    let seed = world.seed;
+    let child = |kind: Kind| ids::id(seed, kind, u64::from(ticket.index * 4 + at)).to_string();
+    let (agent, created) = (agent(world, ticket), iso(ticket.created));
+    into_object(match list {
+        "tags" => {
             let id = ids::id(seed, Kind::Tag, u64::from(at)).to_string();
             json!({"id": id, "name": format!("tag {at}"), "tagType": "USER"})
-        }),
-        "attachments" => many(TicketField::AttachmentCount, &|at| {
-            let id = child(Kind::Attachment, at);
+        }
+        "attachments" => {
+            let id = child(Kind::Attachment);
             json!({
                 "id": id, "name": format!("file {at}.pdf"), "size": "2048", "isPublic": true,
                 "creatorId": agent,
                 "createdTime": created, "previewurl": null,
                 "href": format!("https://desk.zoho.com/api/v1/attachments/{id}/content"),
             })
-        }),
-        "timeEntry" => many(TicketField::TimeEntryCount, &|at| {
-            json!({
-                "id": child(Kind::TimeEntry, at), "ownerId": agent, "hoursSpent": "1", "minutesSpent": "5",
-                "secondsSpent": "0", "executedTime": created, "createdTime": created, "isBillable": true,
-                "isTrashed": "false", "mode": "MANUAL", "totalCost": "20.17", "invoiceId": null,
-                "parent": {"id": ticket.id(seed).to_string(), "type": "TICKETS"}, "cf": {},
-            })
-        }),
-        "approvals" => many(TicketField::ApprovalCount, &|at| {
-            json!({
-                "id": child(Kind::Approval, at), "subject": "May we?", "description": null,
-                "status": "Pending",
-                "approver": {"id": agent, "lastName": "A"}, "requester": {"id": agent, "lastName": "R"},
-                "requestedTime": created, "processedTime": null,
-            })
-        }),
-        "activities" => {
-            let id = ticket.id(seed).to_string();
-            let tables = ["tasks", "calls", "events"].into_iter().filter_map(|name| world.table(name));
-            tables.flat_map(|table| of_ticket(table, &id)).collect()
         }
-        _ => history(ticket, &agent),
-    }
+        "timeEntry" => json!({
+            "id": child(Kind::TimeEntry), "ownerId": agent, "hoursSpent": "1", "minutesSpent": "5",
+            "secondsSpent": "0", "executedTime": created, "createdTime": created, "isBillable": true,
+            "isTrashed": "false", "mode": "MANUAL", "totalCost": "20.17", "invoiceId": null,
+            "parent": {"id": ticket.id(seed).to_string(), "type": "TICKETS"}, "cf": {},
+        }),
+        _ => json!({
+            "id": child(Kind::Approval), "subject": "May we?", "description": null,
+            "status": "Pending",
+            "approver": {"id": agent, "lastName": "A"}, "requester": {"id": agent, "lastName": "R"},
+            "requestedTime": created, "processedTime": null,
+        }),
+    })
+}
+
+fn agent(world: &World, ticket: &Ticket) -> String {
+    world.agents.rows[(ticket.index % world.population.agents) as usize].text("id").to_owned()
 }
 
 fn of_ticket(table: &Table, id: &str) -> Vec<Object> {
