@@ -19,11 +19,19 @@ const BETWEEN: Duration = Duration::from_millis(2);
 /// Waits for an effect of another process; gives up with the last error.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let start = Instant::now();
+    eventually_after(what, || look().map_err(|said| (start, said)))
+}
+
+/// The same for an effect that comes in steps: a failure says when the last one came.
+#[track_caller]
+pub(crate) fn eventually_after<T>(what: &str, mut look: impl FnMut() -> Result<T, (Instant, String)>) -> T {
     loop {
         match look() {
             Ok(found) => return found,
-            Err(said) => assert!(Instant::now() < end, "waited in vain for {what}: {said}"),
+            Err((since, said)) => {
+                assert!(since.elapsed() < PATIENCE, "waited in vain for {what}: {said}");
+            }
         }
         std::thread::park_timeout(BETWEEN);
     }
