@@ -17,6 +17,8 @@ mod vendor;
 
 use std::process::ExitCode;
 
+use postgres_server::Durability;
+
 const HELP: &str = "\
 Builds, tests, demonstrates and measures the Zoho Desk connector.
 
@@ -48,8 +50,12 @@ Usage: cargo xtask COMMAND
     --idle N               idle connections during one of the loads [default: 9700]
   bench connections [N]    Measure what an idle connection of a server costs [default: 1000]
     --active N             connections that poll every second [default: 1000]
-  bench sinks              Measure rows into each kind of sink; PostgreSQL where TEST_DATABASE_URL names one
+  bench sinks              Measure rows into each kind of sink
     --rows N               [default: 200000]
+  bench peers              Compare with Airbyte's declarative CDK and dlt, which it installs from PyPI
+    --tickets N            read as list rows [default: 100000]
+    --details N            read with their details [default: 10000]
+    --runs N               of each contender without delays and faults; the median counts [default: 3]
   bench credits            Measure calls and credits of a first read, a quiet day and a day of updates
     --tickets N            [default: 2000]
     --updates N            of the day [default: 5000]
@@ -97,9 +103,17 @@ fn run(arguments: &[String]) -> Result<(), String> {
         ["package", folder] => package(folder.as_ref()),
         ["fuzz", ..] => fuzz::run(&words[1..]),
         ["tidy", ..] => tidy::run(&tidy::Options::parse(&arguments[1..])?),
-        ["bench", "connections" | "credits" | "read" | "latency" | "ingress" | "sinks", ..] => {
+        ["bench", "connections" | "credits" | "read" | "latency" | "ingress", ..] => {
             build::everything()?;
             tools::run(tools::program("trials").args(arguments))
+        }
+        ["bench", subject @ ("peers" | "sinks"), ..] => {
+            if subject == "peers" {
+                python::peers()?;
+            }
+            build::everything()?;
+            let database = postgres::database(&python::environment()?, Durability::Full)?;
+            tools::run(tools::program("trials").args(arguments).envs(database.environment()))
         }
         ["vendor-wit"] => vendor::copy(),
         ["vendor-wit", "--check"] => vendor::check(),

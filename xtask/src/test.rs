@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use postgres_server::Durability;
+
 use crate::{build, lint, node, postgres, python, tidy, tools, vendor};
 
 /// Runs each step; the first failure ends it. With `judges`, data tools from PyPI run the connector, too.
@@ -11,7 +13,7 @@ pub(crate) fn run(judges: bool) -> Result<(), String> {
     let python = step("python", python::environment)?;
     let node = step("node", node::environment)?;
     // Stopped at the end of this function, also after a failure.
-    let database = step("PostgreSQL", || postgres::database(&python))?;
+    let database = step("PostgreSQL", || postgres::database(&python, Durability::None))?;
     let judges = if judges { Some(step("data tools", python::judges)?) } else { None };
     step("vendored WIT", vendor::check)?;
     step("build and lints", build::everything_linted)?;

@@ -5,6 +5,7 @@ mod connections;
 mod credits;
 mod ingress;
 mod latency;
+mod peers;
 mod read;
 mod report;
 mod sinks;
@@ -66,6 +67,18 @@ pub(crate) enum Subject {
         #[arg(long, default_value_t = 1_000)]
         active: usize,
     },
+    /// Compare with Airbyte's declarative CDK and dlt.
+    Peers {
+        /// Tickets that are read as list rows.
+        #[arg(long, default_value_t = 100_000)]
+        tickets: u32,
+        /// Tickets that are read with their details.
+        #[arg(long, default_value_t = 10_000)]
+        details: u32,
+        /// Runs of each contender without delays and faults; the median counts.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+    },
     /// Measure rows into each kind of sink.
     Sinks {
         #[arg(long, default_value_t = 200_000)]
@@ -82,6 +95,7 @@ pub(crate) fn run(subject: &Subject) -> Result<()> {
             credits::run(*tickets, *updates, *rounds, label)
         }
         Subject::Connections { idle, active } => connections::run(*idle, *active),
+        Subject::Peers { tickets, details, runs } => peers::run(*tickets, *details, *runs),
         Subject::Sinks { rows } => sinks::run(*rows),
     }
 }

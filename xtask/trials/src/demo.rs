@@ -1,21 +1,22 @@
 //! The demonstration: the first ten minutes of a new user, against the bundled simulator.
 
 mod live;
+mod rows;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use self::rows::Rows;
 use crate::processes::{CODE, Simulator, connection_file, connection_file_with};
 use crate::tools;
 
 /// The schema of the rows in PostgreSQL.
 const SCHEMA: &str = "zoho_desk_demo";
 
-/// Starts the simulator, authorizes, checks, discovers, syncs twice and serves. Stops all processes.
-///
-/// With a URL the rows go to PostgreSQL. The live part is left out then: it looks for its rows in SQLite.
+/// Starts the simulator, authorizes, checks, discovers, syncs twice and serves. Stops all processes. With a
+/// URL the rows go to PostgreSQL.
 pub(crate) fn run(tickets: u32, postgres: Option<&str>) -> Result<()> {
     let folder = tools::fresh_folder("demo")?;
     let simulator = Simulator::start(&["--tickets", &tickets.to_string()])?;
@@ -43,6 +44,11 @@ pub(crate) fn run(tickets: u32, postgres: Option<&str>) -> Result<()> {
     runner.show("what the first read will cost", &["sync", "--plan"])?;
     runner.show("read every table", &["sync"])?;
     runner.show("read again: only changes", &["sync"])?;
+    let rows = match postgres {
+        None => Rows::in_file(&database)?,
+        Some(url) => Rows::in_schema(url, SCHEMA)?,
+    };
+    live::show(&runner, &rows, &simulator)?;
     if postgres.is_some() {
         println!("the rows are in the schema {SCHEMA}; try\n\n  psql \"$URL\" \\");
         println!(
@@ -51,8 +57,6 @@ pub(crate) fn run(tickets: u32, postgres: Option<&str>) -> Result<()> {
         println!("\nbefore the next demonstration: drop schema {SCHEMA} cascade");
         return Ok(());
     }
-    live::show(&runner, &database, &simulator)?;
-
     let database = database.display();
     println!("the rows are in {database}; try\n\n  sqlite3 {database} \\");
     println!("    \"select status, count(*) from tickets_live group by status order by 2 desc\"");

@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod postgres;
 mod processes;
 mod tools;
 
@@ -23,7 +24,7 @@ enum Trial {
         /// Tickets of the simulated organization.
         #[arg(long, default_value_t = 2000)]
         tickets: u32,
-        /// The URL of a PostgreSQL database for the rows, instead of a SQLite file; without live changes.
+        /// The URL of a PostgreSQL database for the rows, instead of a SQLite file.
         #[arg(long, value_name = "URL")]
         postgres: Option<String>,
     },

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -54,23 +54,41 @@ impl Simulator {
 
     /// A call of the control API.
     pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        self.call(method, &format!("/_admin/{path}"), &body.to_string())
+    }
+
+    fn call(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.text(method, path, body)?)?)
+    }
+
+    /// The body of an answer. HTTP/1.0 has no bodies in pieces.
+    pub(crate) fn text(&self, method: &str, path: &str, body: &str) -> Result<String> {
         let authority = self.authority();
         let mut stream = TcpStream::connect(authority)?;
-        let body = body.to_string();
         write!(
             stream,
-            "{method} /_admin/{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.0\r\nhost: {authority}\r\nconnection: close\r\n\
              content-length: {}\r\n\r\n{body}",
             body.len()
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let Some((head, body)) = answer.split_once("\r\n\r\n") else { bail!("{path}: {answer}") };
-        if !head.starts_with("HTTP/1.1 200") {
+        if head.split(' ').nth(1) != Some("200") {
             bail!("{path}: {answer}");
         }
-        Ok(serde_json::from_str(body)?)
+        Ok(body.to_owned())
     }
+}
+
+/// A refresh token for the simulator's code.
+pub(crate) fn refresh_token(simulator: &Simulator) -> Result<String> {
+    let form = format!(
+        "grant_type=authorization_code&code={CODE}&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}"
+    );
+    let answer = simulator.call("POST", &format!("/oauth/v2/token?{form}"), "")?;
+    let token = answer["refresh_token"].as_str().context("the simulator gave no refresh token")?;
+    Ok(token.to_owned())
 }
 
 impl Drop for Simulator {
@@ -114,18 +132,28 @@ pub(crate) struct Measured {
     /// Peak resident memory, KiB.
     pub(crate) peak_kib: u64,
     pub(crate) stdout: String,
+    pub(crate) status: ExitStatus,
 }
 
-/// Runs a command to its end. Reads CPU and memory from `/proc` every two milliseconds, because the kernel
-/// deletes the entry when the process is reaped.
+/// Runs a command to its end, which must be a good one.
 pub(crate) fn measure(command: &mut Command) -> Result<Measured> {
     let line = tools::line(command);
+    let measured = measure_until(command.stdout(Stdio::piped()).stderr(Stdio::inherit()), || Ok(false))?;
+    if !measured.status.success() {
+        bail!("failed ({}): {line}\n{}", measured.status, measured.stdout);
+    }
+    Ok(measured)
+}
+
+/// Runs a command to its end, or until it is to be killed. Reads CPU and memory from `/proc` every two
+/// milliseconds, because the kernel deletes the entry when the process is reaped.
+pub(crate) fn measure_until(
+    command: &mut Command,
+    mut is_killed: impl FnMut() -> Result<bool>,
+) -> Result<Measured> {
+    let line = tools::line(command);
     let started = Instant::now();
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .with_context(|| format!("cannot start: {line}"))?;
+    let mut child = command.spawn().with_context(|| format!("cannot start: {line}"))?;
     let stdout = child.stdout.take();
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
@@ -144,13 +172,14 @@ pub(crate) fn measure(command: &mut Command) -> Result<Measured> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
+        if is_killed()? {
+            child.kill()?;
+        }
         std::thread::sleep(Duration::from_millis(2));
     };
     measured.wall = started.elapsed();
     measured.stdout = reader.join().unwrap_or_default();
-    if !status.success() {
-        bail!("failed ({status}): {line}\n{}", measured.stdout);
-    }
+    measured.status = status;
     Ok(measured)
 }
 

@@ -21,6 +21,11 @@ pub(crate) fn release() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// A built program.
+pub(crate) fn command(name: &str) -> Result<Command> {
+    Ok(Command::new(release()?.join(name)))
+}
+
 /// An empty folder `target/NAME`.
 pub(crate) fn fresh_folder(name: &str) -> Result<PathBuf> {
     let folder = release()?.with_file_name(name);

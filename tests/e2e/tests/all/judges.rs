@@ -1,4 +1,6 @@
-//! The tools themselves as judges: PyAirbyte into DuckDB, `pyab validate`, `singer-check-tap`, Meltano.
+//! The tools themselves as judges: PyAirbyte, dlt and Fivetran's SDK into DuckDB, `pyab validate`,
+//! `singer-check-tap`, Meltano into files and PostgreSQL. dlt and Fivetran run the text of
+//! `docs/integrations.md`.
 //!
 //! `cargo xtask test --tools` installs them from PyPI and sets `E2E_TOOLS`, the folder of their virtual
 //! environments; without it these tests have nothing to run. Nothing but loopback is called.
@@ -7,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use postgres_server::{Durability, Server};
 
 use crate::compare::messages::Received;
-use crate::compare::{TABLES, truths};
+use crate::compare::{TABLES, Truth, json_rows, truths};
 use crate::messages::{change_tickets, portal};
 use crate::support::process::{Run, Running};
 use crate::support::{Setup, binaries};
@@ -43,7 +47,9 @@ fn run(setup: &Setup, program: &Path, arguments: &[&str]) -> Run {
     command.args(arguments).current_dir(setup.folder());
     let paths = std::env::var("PATH").unwrap_or_default();
     let own = program.parent().expect("a folder").display();
-    command.env("PATH", format!("{own}:{paths}")).env("HOME", setup.folder());
+    let folder = setup.folder().display();
+    command.env("PATH", format!("{folder}:{own}:{paths}")).env("HOME", setup.folder());
+    command.env("RUNTIME__DLTHUB_TELEMETRY", "false");
     command.env("AIRBYTE_OFFLINE_MODE", "1").env("DO_NOT_TRACK", "1").env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("MELTANO_SEND_ANONYMOUS_USAGE_STATS", "false").env("AIRBYTE_NO_UV", "1");
     setup.remember(Running::start(command, b"").wait())
@@ -59,9 +65,10 @@ fn pyairbyte_reads_the_truth_into_duckdb_twice() {
     let mut changed = BTreeSet::new();
     let mut requests = Vec::new();
     for _ in 0..2 {
-        let run = run(&setup, &python, &[&judge, &source, "config.json", "rows.duckdb", &tables]).exits(0);
+        run(&setup, &python, &[&judge, &source, "config.json", "rows.duckdb", &tables]).exits(0);
         requests.push(setup.requests_to("GET /tickets/{id}"));
-        received(&run).check(&setup, &truths(&setup.simulator, true), &changed);
+        let received = in_duckdb(&setup, &python, Received::folding_case(), "rows.duckdb", "desk", &tables);
+        received.check(&setup, &truths(&setup.simulator, true), &changed);
         if changed.is_empty() {
             changed = change_tickets(&setup);
         }
@@ -69,14 +76,100 @@ fn pyairbyte_reads_the_truth_into_duckdb_twice() {
     assert!(requests[1] - requests[0] < 150, "the second read is incremental: {requests:?}");
 }
 
-/// The rows of DuckDB, whose names are lower case.
-fn received(run: &Run) -> Received {
-    let mut received = Received::folding_case();
+/// The rows of a DuckDB database.
+fn in_duckdb(
+    setup: &Setup,
+    python: &Path,
+    mut received: Received,
+    database: &str,
+    schema: &str,
+    tables: &str,
+) -> Received {
+    let reader = binaries::workspace().join("tests/tools/duckdb_rows.py").display().to_string();
+    let run = run(setup, python, &[&reader, database, schema, tables]).exits(0);
     for line in run.stdout.lines().filter_map(|line| line.strip_prefix("ROW ")) {
         let line: Value = serde_json::from_str(line).expect("JSON");
         received.row(line["table"].as_str().expect("a table"), line["row"].clone());
     }
     received
+}
+
+/// The tables of the texts of `docs/integrations.md`.
+const DOCUMENTED: [&str; 2] = ["tickets", "departments"];
+
+/// Writes a program of `docs/integrations.md` to a file.
+fn write_documented(setup: &Setup, name: &str, path: &str) {
+    let page = std::fs::read_to_string(binaries::workspace().join("docs/integrations.md")).expect("a page");
+    let (_, text) = page.split_once(&format!("<!-- snippet: {name} -->")).expect("its mark");
+    let (_, text) = text.split_once("```python\n").expect("its start");
+    let (text, _) = text.split_once("```").expect("its end");
+    setup.write(path, text);
+}
+
+fn documented_truths(setup: &Setup) -> BTreeMap<&'static str, Truth> {
+    let mut truths = truths(&setup.simulator, true);
+    truths.retain(|table, _| DOCUMENTED.contains(table));
+    truths
+}
+
+#[test]
+fn the_documented_dlt_resource_loads_the_truth_twice() {
+    let Some(python) = program("dlt", "python") else { return };
+    let setup = portal(200);
+    script(&setup, "source-zoho-desk", "airbyte");
+    write_documented(&setup, "dlt", "desk_dlt.py");
+    let mut changed = BTreeSet::new();
+    for _ in 0..2 {
+        run(&setup, &python, &["desk_dlt.py"]).exits(0);
+        let tables = DOCUMENTED.join(",");
+        let received = in_duckdb(
+            &setup,
+            &python,
+            Received::folding_names(snake_case),
+            "zoho_desk.duckdb",
+            "desk",
+            &tables,
+        );
+        received.check(&setup, &documented_truths(&setup), &changed);
+        if changed.is_empty() {
+            changed = change_tickets(&setup);
+        }
+    }
+}
+
+/// `modified_time` for `modifiedTime`.
+fn snake_case(name: &str) -> String {
+    let mut written = String::new();
+    for character in name.chars() {
+        if character.is_uppercase() && written.ends_with(|last: char| last.is_lowercase()) {
+            written.push('_');
+        }
+        written.extend(character.to_lowercase());
+    }
+    written
+}
+
+#[test]
+fn the_documented_fivetran_connector_loads_the_truth_twice() {
+    let Some(fivetran) = program("fivetran", "fivetran") else { return };
+    let python = fivetran.with_file_name("python");
+    let setup = portal(200);
+    script(&setup, "source-zoho-desk", "airbyte");
+    write_documented(&setup, "fivetran", "connector.py");
+    setup.write("requirements.txt", "");
+    let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
+    setup.write("configuration.json", &json!({"config": config}).to_string());
+    let mut changed = BTreeSet::new();
+    for _ in 0..2 {
+        run(&setup, &fivetran, &["debug", "--configuration", "configuration.json"]).exits(0);
+        let tables = DOCUMENTED.join(",");
+        let folding = Received::folding_names(snake_case);
+        let received = in_duckdb(&setup, &python, folding, "files/warehouse.db", "tester", &tables);
+        received.check(&setup, &documented_truths(&setup), &changed);
+        if changed.is_empty() {
+            changed = change_tickets(&setup);
+        }
+    }
 }
 
 #[test]
@@ -116,7 +209,9 @@ fn meltano_runs_the_tap_twice_into_files_that_equal_the_truth() {
     let Some(target) = program("target-jsonl", "target-jsonl") else { return };
     let setup = portal(200);
     let tap = script(&setup, "tap-desk", "singer");
-    setup.write("meltano.yml", &project(&setup, &tap, &target));
+    let config =
+        json!({"destination_path": setup.path("rows").display().to_string(), "do_timestamp_file": false});
+    setup.write("meltano.yml", &project(&setup, &tap, "target-jsonl", &target, &config));
     std::fs::create_dir(setup.path("rows")).expect("a folder");
     let mut changed = BTreeSet::new();
     for number in 0..2 {
@@ -136,8 +231,34 @@ fn meltano_runs_the_tap_twice_into_files_that_equal_the_truth() {
     }
 }
 
+#[test]
+fn meltano_runs_the_tap_twice_into_postgresql() {
+    let Some(meltano) = program("meltano", "meltano") else { return };
+    let Some(target) = program("target-postgres", "target-postgres") else { return };
+    let setup = portal(200);
+    let tap = script(&setup, "tap-desk", "singer");
+    let server = Server::start(Durability::None).expect("a server");
+    let url = format!("postgresql+psycopg://postgres@/postgres?host={}", server.folder().display());
+    let config = json!({"sqlalchemy_url": url, "default_target_schema": "desk"});
+    setup.write("meltano.yml", &project(&setup, &tap, "target-postgres", &target, &config));
+    let mut changed = BTreeSet::new();
+    for _ in 0..2 {
+        run(&setup, &meltano, &["run", "tap-desk", "target-postgres"]).exits(0);
+        let mut received = Received::default();
+        for table in TABLES {
+            for row in json_rows(&server.url(), "desk", table) {
+                received.row(table, row);
+            }
+        }
+        received.check(&setup, &truths(&setup.simulator, true), &changed);
+        if changed.is_empty() {
+            changed = change_tickets(&setup);
+        }
+    }
+}
+
 /// A project whose tap has the configuration of the test.
-fn project(setup: &Setup, tap: &str, target: &Path) -> String {
+fn project(setup: &Setup, tap: &str, name: &str, target: &Path, target_config: &Value) -> String {
     let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
     let config: BTreeMap<String, Value> = serde_json::from_str(&config).expect("JSON");
     let settings: Vec<Value> = config
@@ -153,6 +274,14 @@ fn project(setup: &Setup, tap: &str, target: &Path) -> String {
             serde_json::json!({"name": name, "kind": kind})
         })
         .collect();
+    let target_settings: Vec<Value> = target_config
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            json!({"name": name, "kind": if value.is_boolean() { "boolean" } else { "string" }})
+        })
+        .collect();
     // YAML includes JSON.
     serde_json::json!({
         "version": 1, "default_environment": "dev", "send_anonymous_usage_stats": false,
@@ -163,13 +292,9 @@ fn project(setup: &Setup, tap: &str, target: &Path) -> String {
                 "capabilities": ["discover", "catalog", "state"], "settings": settings, "config": config,
             }],
             "loaders": [{
-                "name": "target-jsonl", "namespace": "target_jsonl",
+                "name": name, "namespace": name.replace('-', "_"),
                 "executable": target.display().to_string(),
-                "settings": [{"name": "destination_path"}, {"name": "do_timestamp_file", "kind": "boolean"}],
-                "config": {
-                    "destination_path": setup.path("rows").display().to_string(),
-                    "do_timestamp_file": false,
-                },
+                "settings": target_settings, "config": target_config,
             }],
         },
     })

@@ -6,7 +6,7 @@ use desk_simulator::Options;
 use serde_json::{Value, json};
 
 use crate::compare::truth;
-use crate::rows::{Rows, eventually};
+use crate::rows::{Rows, eventually, eventually_after};
 use crate::serve::Serve;
 use crate::support::http::request;
 use crate::support::{ConnectionFile, Setup, sizes, tables, tables_as_toml};
@@ -152,9 +152,14 @@ impl Desk {
     pub(crate) fn settle(&self, serve: &Serve) {
         let patience = std::time::Duration::from_secs(60);
         assert!(self.setup.simulator.wait_for_deliveries(patience), "{}", self.setup.simulator.stats());
-        eventually("an empty journal", || match serve.metric(DEPTH) {
-            Some(0.0) => Ok(()),
-            depth => Err(format!("{DEPTH} is {depth:?}")),
+        // A busy machine may take minutes for many deliveries; one that brings nothing for a minute hangs.
+        let (mut last, mut since) = (None, Instant::now());
+        eventually_after("an empty journal", || {
+            let depth = serve.metric(DEPTH);
+            if depth != last {
+                (last, since) = (depth, Instant::now());
+            }
+            if depth == Some(0.0) { Ok(()) } else { Err((since, format!("{DEPTH} is {depth:?}"))) }
         });
     }
 

@@ -1,4 +1,5 @@
-//! The target while it is being written: looked at again and again, never locked.
+//! The target while it is being written: looked at again and again, never locked. That in PostgreSQL is
+//! copied into a file first.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use crate::compare::mirror;
+use crate::support::tables;
 
 /// Longest wait for something to show; only a failure takes that long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -15,26 +19,54 @@ const BETWEEN: Duration = Duration::from_millis(2);
 /// Waits for an effect of another process; gives up with the last error.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let start = Instant::now();
+    eventually_after(what, || look().map_err(|said| (start, said)))
+}
+
+/// The same for an effect that comes in steps: a failure says when the last one came.
+#[track_caller]
+pub(crate) fn eventually_after<T>(what: &str, mut look: impl FnMut() -> Result<T, (Instant, String)>) -> T {
     loop {
         match look() {
             Ok(found) => return found,
-            Err(said) => assert!(Instant::now() < end, "waited in vain for {what}: {said}"),
+            Err((since, said)) => {
+                assert!(since.elapsed() < PATIENCE, "waited in vain for {what}: {said}");
+            }
         }
         std::thread::park_timeout(BETWEEN);
     }
 }
 
 /// A target by its path; it may not exist yet.
-pub(crate) struct Rows(PathBuf);
+pub(crate) struct Rows {
+    path: PathBuf,
+    /// The database that the file is a copy of, and the schema.
+    copied_from: Option<(String, String)>,
+}
 
 impl Rows {
     pub(crate) fn at(path: &Path) -> Rows {
-        Rows(path.to_owned())
+        Rows { path: path.to_owned(), copied_from: None }
+    }
+
+    /// Rows in a schema; [`Self::refresh`] copies them.
+    pub(crate) fn copied_from(self, url: &str, schema: &str) -> Rows {
+        Rows { copied_from: Some((url.to_owned(), schema.to_owned())), ..self }
+    }
+
+    /// Copies the rows of PostgreSQL as they are now.
+    pub(crate) fn refresh(&self) {
+        if let Some((url, schema)) = &self.copied_from {
+            mirror(url, schema, tables(), &self.path);
+        }
+    }
+
+    pub(crate) fn are_copied(&self) -> bool {
+        self.copied_from.is_some()
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         Ok(connection)
     }

@@ -3,15 +3,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 use super::Runner;
+use super::rows::Rows;
 use crate::processes::Simulator;
 
 /// Longest time for one row: many times the poll interval of webhooks, so that only a defect exceeds it.
@@ -21,24 +20,18 @@ const ROW_TIME_MAX: Duration = Duration::from_secs(20);
 const TICKETS: usize = 12;
 
 /// Starts `serve` with webhooks, changes tickets, and prints the time from each change to its row.
-pub(super) fn show(runner: &Runner<'_>, database: &Path, simulator: &Simulator) -> Result<()> {
+pub(super) fn show(runner: &Runner<'_>, rows: &Rows, simulator: &Simulator) -> Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");
     println!("# live: webhooks and polling together");
     println!("$ host-runner serve -c demo.toml --listen {address} --subscribe --public-url http://{address}");
     let _server = Server::start(runner, &address)?;
 
-    let database = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    database.busy_timeout(Duration::from_secs(5))?;
-    let ids: Vec<String> = database
-        .prepare("select id from tickets where not _deleted order by id limit ?1")?
-        .query_map([TICKETS as u32], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-
-    for (name, operation, sql) in [
-        ("edited", "update", "select subject = 'edited while you watch' from tickets where id = ?1"),
-        ("deleted", "moveToTrash", "select _deleted from tickets where id = ?1"),
-        ("restored", "restore", "select not _deleted from tickets where id = ?1"),
+    let ids = rows.live_tickets(TICKETS)?;
+    for (name, operation, condition) in [
+        ("edited", "update", "subject = 'edited while you watch'"),
+        ("deleted", "moveToTrash", "_deleted"),
+        ("restored", "restore", "not _deleted"),
     ] {
         let mut delays = Vec::new();
         for id in &ids {
@@ -48,7 +41,7 @@ pub(super) fn show(runner: &Runner<'_>, database: &Path, simulator: &Simulator) 
             }
             let posted = Instant::now();
             simulator.admin("POST", "mutate", &mutation)?;
-            while !database.query_row(sql, [id], |row| row.get::<_, bool>(0)).unwrap_or(false) {
+            while !rows.ticket_is(id, condition)? {
                 if posted.elapsed() > ROW_TIME_MAX {
                     bail!("ticket {id} was {name}, but its row did not change within {ROW_TIME_MAX:?}");
                 }

@@ -27,8 +27,8 @@ pub(crate) struct Received {
     /// Records, of all tables.
     pub(crate) records: usize,
     pub(crate) schemas: BTreeSet<String>,
-    /// Whether the tool folds the case of names.
-    folds_case: bool,
+    /// How the tool writes the name of a column, if not as it is.
+    named: Option<fn(&str) -> String>,
     /// Keys of this run, of Singer since its last state: a tool that merges may take no key twice.
     batch: BTreeSet<(String, String)>,
 }
@@ -36,7 +36,12 @@ pub(crate) struct Received {
 impl Received {
     /// Of a tool that folds the case of names.
     pub(crate) fn folding_case() -> Received {
-        Received { folds_case: true, ..Received::default() }
+        Received::folding_names(str::to_lowercase)
+    }
+
+    /// Of a tool that writes names of columns in its own way.
+    pub(crate) fn folding_names(named: fn(&str) -> String) -> Received {
+        Received { named: Some(named), ..Received::default() }
     }
 
     /// A row as a tool stored it, newer than those before.
@@ -139,7 +144,7 @@ impl Received {
         for (table, truth) in truths {
             let empty = BTreeMap::new();
             let rows = self.rows.get(*table).unwrap_or(&empty);
-            let named = |name: &str| if self.folds_case { name.to_lowercase() } else { name.to_owned() };
+            let named = self.named.unwrap_or(str::to_owned);
             check_table(table, rows, &properties[*table], &named, (truth, changed), &mut differences);
         }
         differences.none();
@@ -155,8 +160,11 @@ fn check_table(
     (truth, changed): (&Truth, &BTreeSet<String>),
     differences: &mut Differences,
 ) {
-    let is_deleted =
-        |row: &Value| row["_ab_cdc_deleted_at"].is_string() || row["_sdc_deleted_at"].is_string();
+    let is_deleted = |row: &Value| {
+        row["_ab_cdc_deleted_at"].is_string()
+            || row["_sdc_deleted_at"].is_string()
+            || row["_fivetran_deleted"] == true
+    };
     for (id, row) in rows.iter().filter(|(_, row)| !is_deleted(row)) {
         match truth.get(id) {
             None => differences.add(format!("{table} {id}: never existed")),

@@ -1,5 +1,5 @@
-//! Copies the tables of a PostgreSQL schema into a SQLite file, as the checker of SQLite expects them: times
-//! as text, truth values as numbers.
+//! Tables of a PostgreSQL schema: copied into a SQLite file, as the checker of SQLite expects them, with
+//! times as text and truth values as numbers; and as JSON.
 
 use std::path::Path;
 
@@ -20,6 +20,31 @@ pub(crate) fn mirror(url: &str, schema: &str, tables: &[&str], path: &Path) {
             }
         }
     });
+}
+
+/// The rows of a table that another program made, as JSON, times as text.
+pub(crate) fn json_rows(url: &str, schema: &str, table: &str) -> Vec<serde_json::Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connected");
+        tokio::spawn(connection);
+        let table = format!("{schema}.\"{table}\"");
+        let statement = client.prepare(&format!("SELECT * FROM {table}")).await.expect("a table");
+        let columns = statement.columns().iter().map(|column| {
+            let name = format!("\"{}\"", column.name());
+            let zone = if *column.type_() == Type::TIMESTAMPTZ { " AT TIME ZONE 'UTC'" } else { "" };
+            match *column.type_() {
+                Type::TIMESTAMP | Type::TIMESTAMPTZ => {
+                    format!("to_char({name}{zone}, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS {name}")
+                }
+                _ => name,
+            }
+        });
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT to_jsonb(t)::text FROM (SELECT {columns} FROM {table}) t");
+        let rows = client.query(&sql, &[]).await.expect("rows");
+        rows.iter().map(|row| serde_json::from_str(row.get(0)).expect("JSON")).collect()
+    })
 }
 
 async fn copy(client: &Client, schema: &str, name: &str, target: &mut Connection) {

@@ -8,7 +8,7 @@ use super::portal::{change, compare, open, reconcile_and_compare};
 
 #[test]
 fn without_the_repair_the_check_sees_what_was_lost() {
-    let desk = open(&Plan::new(4_711));
+    let desk = open(&Plan::new(4_711), None);
     let serve = desk.live();
     // Without losses, tables with webhooks follow; the others are not changed here.
     desk.setup.simulator.set(|settings| settings.webhooks.drop = 0.5);
@@ -27,7 +27,7 @@ fn without_the_repair_the_check_sees_what_was_lost() {
 
 #[test]
 fn without_the_reconcile_rows_that_have_no_webhook_are_behind() {
-    let desk = open(&Plan::new(4_712));
+    let desk = open(&Plan::new(4_712), None);
     let serve = desk.live();
     change(&desk, 1, 200);
     desk.settle(&serve);

@@ -14,6 +14,9 @@ pub(super) const CHANGES: u64 = 100;
 const KILL: u64 = 18;
 /// Most kills, for the time they take.
 const KILLS_MAX: usize = 4;
+/// Chance in a hundred that the database's server is killed after a step, and the most such kills.
+const SERVER_KILL: u64 = 20;
+const SERVER_KILLS_MAX: usize = 4;
 
 /// The plan of a seed.
 #[derive(Debug, PartialEq)]
@@ -26,7 +29,16 @@ pub(super) struct Plan {
     /// The time of an event is text, not a number.
     pub(super) event_time_iso: bool,
     pub(super) signature_in_milliseconds: bool,
+    pub(super) sink: Sink,
     pub(super) steps: Vec<Step>,
+}
+
+/// Where the rows go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Sink {
+    Sqlite,
+    /// A server of its own, which is killed too.
+    Postgres,
 }
 
 /// Changes at the source, a wait, perhaps a kill.
@@ -37,6 +49,8 @@ pub(super) struct Step {
     /// Requests and deliveries to wait for after the changes.
     pub(super) activity: u64,
     pub(super) kill: Option<Kill>,
+    /// The database's server is killed and started again, before the runner is.
+    pub(super) kills_server: bool,
 }
 
 /// The runner is killed and started again.
@@ -63,7 +77,7 @@ impl Plan {
                 0 => Kill::LoseDeliveries { changes: seed * 1_000 + 500 + number },
                 _ => Kill::Restart,
             });
-            Step { changes: seed * 1_000 + number, activity, kill }
+            Step { changes: seed * 1_000 + number, activity, kill, kills_server: false }
         });
         Plan {
             seed,
@@ -72,12 +86,29 @@ impl Plan {
             delete_as_update: seed.is_multiple_of(3),
             event_time_iso: seed % 4 == 1,
             signature_in_milliseconds: seed % 5 == 2,
+            sink: Sink::Sqlite,
             steps: steps.collect(),
         }
     }
 
+    /// The same with kills of the server that the rows go to.
+    pub(super) fn on_postgres(seed: u64) -> Plan {
+        let mut plan = Plan { sink: Sink::Postgres, ..Plan::new(seed) };
+        let mut rng = Rng::new(!seed);
+        let mut kills = 0;
+        for step in &mut plan.steps {
+            step.kills_server = kills < SERVER_KILLS_MAX && rng.within(0, 100) < SERVER_KILL;
+            kills += usize::from(step.kills_server);
+        }
+        plan
+    }
+
     pub(super) fn kills(&self) -> usize {
         self.steps.iter().filter(|step| step.kill.is_some()).count()
+    }
+
+    pub(super) fn server_kills(&self) -> usize {
+        self.steps.iter().filter(|step| step.kills_server).count()
     }
 }
 
@@ -89,11 +120,15 @@ impl Display for Plan {
             (self.delete_as_update, "deletes as updates"),
             (self.event_time_iso, "event times as text"),
             (self.signature_in_milliseconds, "signatures in milliseconds"),
+            (self.sink == Sink::Postgres, "into PostgreSQL"),
         ];
         for (_, name) in properties.iter().filter(|(has, _)| *has) {
             write!(out, ", {name}")?;
         }
         for (number, step) in self.steps.iter().enumerate() {
+            if step.kills_server {
+                write!(out, "; kill of the server after step {number}")?;
+            }
             match step.kill {
                 None => {}
                 Some(Kill::Restart) => write!(out, "; kill after step {number}")?,
@@ -128,11 +163,22 @@ fn the_plans_of_the_default_seeds_have_kills_and_every_property() {
 }
 
 #[test]
+fn most_plans_for_postgresql_kill_runner_and_server_and_are_otherwise_the_same() {
+    let plans: Vec<Plan> = (0..super::SEEDS).map(Plan::on_postgres).collect();
+    assert!(plans.iter().filter(|plan| plan.server_kills() > 1 && plan.kills() > 0).count() > 40);
+    for mut plan in plans {
+        plan.sink = Sink::Sqlite;
+        plan.steps.iter_mut().for_each(|step| step.kills_server = false);
+        assert_eq!(plan, Plan::new(plan.seed));
+    }
+}
+
+#[test]
 fn a_plan_prints_its_seed_and_its_kills() {
     let mut plan = Plan::new(2);
     plan.steps.truncate(0);
     for kill in [None, Some(Kill::Restart), Some(Kill::LoseDeliveries { changes: 1 })] {
-        plan.steps.push(Step { changes: 0, activity: 1, kill });
+        plan.steps.push(Step { changes: 0, activity: 1, kill, kills_server: false });
     }
     assert_eq!(
         plan.to_string(),

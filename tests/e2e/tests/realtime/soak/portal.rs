@@ -27,12 +27,16 @@ const TOUCHED: [&str; 9] = [
 /// Rows of a small batch: fewer than a page of the source has.
 const BATCH: u64 = 50;
 
+/// Of the rows in PostgreSQL.
+const SCHEMA: &str = "demo";
+
 /// Answers are dated by whole seconds, less one: a full refresh within the same two seconds as a change may
 /// rightly lose against its webhook.
 const REST: Duration = Duration::from_secs(5);
 
-/// A portal of a few hundred rows, slow enough to be changed while it is read.
-pub(super) fn open(plan: &Plan) -> Desk {
+/// A portal of a few hundred rows, slow enough to be changed while it is read; its rows go to SQLite, or to
+/// this database.
+pub(super) fn open(plan: &Plan, database: Option<&str>) -> Desk {
     let Plan { seed, is_in_small_batches, .. } = *plan;
     let sizes = Sizes {
         tickets: 160,
@@ -46,7 +50,18 @@ pub(super) fn open(plan: &Plan) -> Desk {
     };
     let settings = Settings { latency_ms: 1, search_lag_ms: 40, ..Settings::default() };
     let options = Options { seed, sizes, settings, ..Options::default() };
-    Desk::with(options, |file| if is_in_small_batches { file.set("batch.max_rows", BATCH) } else { file })
+    let mut desk = Desk::with(options, |file| {
+        let file = if is_in_small_batches { file.set("batch.max_rows", BATCH) } else { file };
+        match database {
+            None => file,
+            // The server is away for a second: the runner waits no longer, so that the next step meets it.
+            Some(url) => file.postgres(url, SCHEMA).set("retry.max_wait", "\"200ms\""),
+        }
+    });
+    if let Some(url) = database {
+        desk.rows = desk.rows.copied_from(url, SCHEMA);
+    }
+    desk
 }
 
 /// Faults of the API and of the webhooks, from now on.
@@ -112,11 +127,13 @@ pub(super) fn reconcile_and_compare(desk: &Desk) -> u64 {
 
 /// The target against the truth of now.
 pub(super) fn compare(desk: &Desk, known: &BTreeMap<&str, Truth>) {
+    desk.rows.refresh();
     check_sqlite(&desk.setup, &truth_of_all(&desk.setup.simulator), known);
 }
 
 /// Ids in the target.
 pub(super) fn known(desk: &Desk) -> BTreeMap<&'static str, Truth> {
+    desk.rows.refresh();
     let ids = |table: &str| {
         let ids = desk.rows.dump(&format!("SELECT id FROM {table}"));
         let id = |row: &String| row.chars().filter(char::is_ascii_digit).collect::<String>();

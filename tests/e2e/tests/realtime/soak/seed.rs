@@ -1,12 +1,13 @@
-//! One seed: changes while the snapshot runs, faults, lost and doubled deliveries, kills; then a full
-//! refresh, the comparison, and every delivery once more.
+//! One seed: changes while the snapshot runs, faults, lost and doubled deliveries, kills of the runner and of
+//! its database; then a full refresh, the comparison, and every delivery once more.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use postgres_server::{Durability, Server};
 use serde_json::{Value, json};
 
-use super::plan::{CHANGES, Kill, Plan};
+use super::plan::{CHANGES, Kill, Plan, Sink};
 use super::portal::{change, clear_faults, open, reconcile_and_compare, set_faults, stat};
 use super::{Trials, report};
 use crate::desk::Desk;
@@ -15,11 +16,19 @@ use crate::support::tables;
 /// Nothing happens for this long: there is nothing to wait for.
 const QUIET: Duration = Duration::from_millis(15);
 
+/// Added to the seed of a step's changes: the seed of those while the server is away.
+const SERVER_SEEDS: u64 = 700;
+
 pub(super) fn run(plan: &Plan) -> Trials {
-    let desk = open(plan);
+    let mut server = match plan.sink {
+        Sink::Sqlite => None,
+        Sink::Postgres => Some(Server::start(Durability::None).expect("a server")),
+    };
+    let desk = open(plan, server.as_ref().map(Server::url).as_deref());
     desk.setup.note(report(plan));
-    let kills = plan.kills() as u64;
-    let mut trials = Trials { kills, is_in_small_batches: plan.is_in_small_batches, ..Trials::default() };
+    let (kills, server_kills) = (plan.kills() as u64, plan.server_kills() as u64);
+    let mut trials =
+        Trials { kills, server_kills, is_in_small_batches: plan.is_in_small_batches, ..Trials::default() };
     let mut serve = desk.serve();
     let port = serve.port();
     desk.subscribe(&serve);
@@ -27,6 +36,12 @@ pub(super) fn run(plan: &Plan) -> Trials {
     for step in &plan.steps {
         change(&desk, step.changes, CHANGES);
         wait_for_activity(&desk, step.activity);
+        if let Some(server) = server.as_mut().filter(|_| step.kills_server) {
+            server.kill();
+            // Changes while it is away wait in the journal.
+            change(&desk, step.changes + SERVER_SEEDS, CHANGES / 5);
+            server.resume().expect("a server");
+        }
         let Some(kill) = step.kill else { continue };
         serve.kill();
         if let Kill::LoseDeliveries { changes } = kill {
@@ -74,15 +89,20 @@ fn wait_for_activity(desk: &Desk, least: u64) {
 type AllRows = BTreeMap<&'static str, BTreeMap<String, (bool, Value)>>;
 
 fn rows(desk: &Desk) -> AllRows {
+    desk.rows.refresh();
     tables().iter().map(|table| (*table, desk.rows.documents(table))).collect()
 }
 
 /// How the delete of each row was found, for the report of a failure.
 fn note_tombstones(desk: &Desk) {
     for table in tables() {
-        let order = format!("_sync_rows_{table}");
-        let sql =
-            format!("SELECT id, as_of, _change_source FROM {table} JOIN {order} USING (_row) WHERE _deleted");
+        let sql = match desk.rows.are_copied() {
+            true => format!("SELECT id, _change_source FROM {table} WHERE _deleted"),
+            false => format!(
+                "SELECT id, as_of, _change_source FROM {table} JOIN _sync_rows_{table} USING (_row) \
+                 WHERE _deleted"
+            ),
+        };
         desk.setup.note(format!("{table} deleted before the replay: {}", desk.rows.dump(&sql).join(" ")));
     }
 }
