@@ -218,18 +218,18 @@ fn config(pool_slots: Option<u32>) -> Config {
     if let Some(slots) = pool_slots {
         let mut pool = PoolingAllocationConfig::new();
         let each = limits::CORE_INSTANCES_MAX as u32;
-        let cores = slots * each;
+        let (cores, memories) = (slots * each, limits::MEMORIES_MAX as u32);
         // A slot is address space; its store limits the memory that it commits.
         pool.total_component_instances(slots)
             .total_core_instances(cores)
-            .total_memories(slots)
+            .total_memories(slots * memories)
             .total_tables(cores)
             .total_stacks(slots)
             .max_memory_size(limits::MEMORY_BYTES_MAX)
             .table_elements(limits::TABLE_ELEMENTS_MAX)
             .max_core_instances_per_component(each)
             .max_tables_per_component(each)
-            .max_memories_per_component(limits::MEMORIES_MAX as u32);
+            .max_memories_per_component(memories);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     config

@@ -29,11 +29,12 @@ pub(crate) const HANDLES_MAX: usize = 10_000;
 /// does not release (wasmtime 48 keeps the options of every request) then never reach [`HANDLES_MAX`]. One
 /// call sends a few thousand requests at most.
 pub(crate) const INSTANCE_REQUESTS_MAX: u64 = 4_000;
-/// Core instances and tables of one component: four per instance are in the pool, so that every instance that
-/// a permit promises is there. The component encoder emits three.
-pub(crate) const CORE_INSTANCES_MAX: usize = 4;
-/// Linear memories of one component, for the same reason. The component encoder emits one.
-pub(crate) const MEMORIES_MAX: usize = 1;
+/// Core instances and tables of one component: as many per instance are in the pool, so that every instance
+/// that a permit promises is there. The component encoder emits three for a connector, and composition with a
+/// recording makes them nine.
+pub(crate) const CORE_INSTANCES_MAX: usize = 12;
+/// Linear memories of one component, for the same reason: one for each component that it is composed of.
+pub(crate) const MEMORIES_MAX: usize = 3;
 /// Elements of a function table. A large connector has a few thousand functions.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Calls at a time of a server, for any number of connections (`serve --instances`). Far more than cores,

@@ -10,7 +10,7 @@ use crate::{lint, tools};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The crates that become components.
-const COMPONENTS: [&str; 4] = ["-p", "zoho-desk", "-p", "tiny-connector"];
+const COMPONENTS: [&str; 6] = ["-p", "zoho-desk", "-p", "tiny-connector", "-p", "replay"];
 
 /// The programs and the components.
 pub(crate) fn programs() -> Result<(), String> {
@@ -63,7 +63,9 @@ fn components(mut cargo: Command) -> Result<(), String> {
         tools::output(command.arg(cores.join(core)).arg(component).args(options))
     };
     eprint!("{}", componentize("zoho_desk.wasm", &connector(), &["--describe"])?);
-    componentize("tiny_connector.wasm", &tools::release().join("tests/tiny_connector.wasm"), &[])?;
+    for name in ["tiny_connector.wasm", "replay.wasm"] {
+        componentize(name, &tools::release().join("tests").join(name), &[])?;
+    }
     Ok(())
 }
 

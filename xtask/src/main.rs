@@ -34,6 +34,8 @@ Usage: cargo xtask COMMAND
     --tools                also install data tools from PyPI and have them run the connector
   package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
                            target/package]
+  replay RECORDING FILE    Compose the connector with a recording of its HTTP (HAR) into a component that runs
+                           without a network
   fuzz [TARGET]            Run the fuzzer on the parsers of bytes from outside, one after the other
     --minutes N            in all [default: 5]
   tidy [PATH...]           Check the rules of docs/STYLE.md and docs/GLOSSARY.md [default: the whole tree]
@@ -101,6 +103,11 @@ fn run(arguments: &[String]) -> Result<(), String> {
         ["test", "--tools"] => test::run(true),
         ["package"] => package(&tools::target().join("package")),
         ["package", folder] => package(folder.as_ref()),
+        ["replay", recording, file] => {
+            build::component_only()?;
+            let mut componentize = tools::program("componentize");
+            tools::run(componentize.args(["--replay", recording]).arg(build::connector()).arg(file))
+        }
         ["fuzz", ..] => fuzz::run(&words[1..]),
         ["tidy", ..] => tidy::run(&tidy::Options::parse(&arguments[1..])?),
         ["bench", "connections" | "credits" | "read" | "latency" | "ingress", ..] => {

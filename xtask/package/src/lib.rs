@@ -3,6 +3,8 @@
 //!
 //! Also the check of the dependencies against `deny.toml`.
 
+pub mod audit;
+
 mod component;
 mod crates;
 mod oci;

@@ -117,6 +117,27 @@ fn the_bills_of_materials_name_what_is_linked_and_nothing_else() {
 }
 
 #[test]
+fn the_component_itself_lists_its_crates_for_auditors() {
+    let component = std::fs::read(component()).expect("read");
+    let section = wasmparser::Parser::new(0).parse_all(&component).find_map(|payload| match payload {
+        Ok(wasmparser::Payload::CustomSection(section)) if section.name() == package::audit::SECTION => {
+            Some(section.data().to_vec())
+        }
+        _ => None,
+    });
+    let json = miniz_oxide::inflate::decompress_to_vec_zlib(&section.expect("the section")).expect("zlib");
+    // Refuses cycles and dependencies outside the list.
+    let info: auditable_serde::VersionInfo = serde_json::from_slice(&json).expect("the format of auditors");
+    let listed = |name: &str| info.packages.iter().find(|package| package.name == name);
+    let root = listed("zoho-desk").expect("the connector");
+    assert!(root.root && root.source == auditable_serde::Source::Local);
+    let used = listed("serde_json").expect("a dependency");
+    assert_eq!(used.source, auditable_serde::Source::CratesIo);
+    assert!(root.dependencies.iter().any(|index| info.packages[*index].name == "serde_json"));
+    assert!(listed("tokio").is_none() && listed("tempfile").is_none());
+}
+
+#[test]
 fn a_folder_with_other_files_is_not_replaced() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("mine"), "").expect("written");

@@ -17,6 +17,7 @@ mod kills;
 mod limits;
 mod messages;
 mod postgres;
+mod replay;
 mod secrets;
 mod support;
 mod tables_page;
