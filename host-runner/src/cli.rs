@@ -15,6 +15,7 @@ mod input;
 mod inspect;
 mod invoke;
 mod key;
+mod plan;
 mod serve;
 mod singer;
 mod spec;

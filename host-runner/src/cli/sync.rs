@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Context;
+use super::{Context, plan};
 use crate::actor::{ActorConfig, Mode};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -24,6 +24,7 @@ credentials, the configuration or the sink fail.
 Examples:
   host-runner sync -c acme.toml
   host-runner sync -c acme.toml --table orders --table customers
+  host-runner sync -c acme.toml --plan              what a first read costs; reads nothing
   host-runner sync -c acme.toml --full-refresh      a new snapshot; missing rows are marked deleted
   host-runner sync -c acme.toml --json | jq .rows";
 
@@ -38,9 +39,15 @@ pub(super) struct Sync {
     /// Remove rows that the source deleted instead of marking them
     #[arg(long)]
     hard_deletes: bool,
+    /// Read nothing; show by table how a first read, or a full refresh, would read it, and what it would cost
+    #[arg(long, conflicts_with_all = ["full_refresh", "hard_deletes"])]
+    plan: bool,
 }
 
 pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
+    if command.plan {
+        return plan::run(&command.table, context).await;
+    }
     let loaded = context.loaded().await?;
     let (connection, paths) = (&loaded.connection, &context.paths);
     let mut settings = SinkSettings { load: Load::Bulk, ..connection.sink.clone() };

@@ -40,6 +40,7 @@ pub(crate) fn run(tickets: u32, postgres: Option<&str>) -> Result<()> {
     runner.show("authorize with a generated code", &["authorize", "--code", CODE])?;
     runner.show("test the connection", &["check"])?;
     runner.show("list the tables and their columns", &["discover"])?;
+    runner.show("what the first read will cost", &["sync", "--plan"])?;
     runner.show("read every table", &["sync"])?;
     runner.show("read again: only changes", &["sync"])?;
     if postgres.is_some() {

@@ -14,6 +14,7 @@ mod world;
 mod bulk;
 mod clock;
 mod credits;
+mod million;
 mod persistent;
 mod readings;
 mod records;

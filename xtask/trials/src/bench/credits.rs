@@ -1,7 +1,8 @@
 //! The credits benchmark: the price of reading, by the simulator's credit account.
 //!
-//! A first read, a quiet day, and a day of updates. A day is scaled down: a few rounds of five minutes stand
-//! for all of them. Discovery, which each `sync` repeats, counts four times a day, as `serve` makes it.
+//! A first read, a second one, a quiet day, and a day of updates. A day is scaled down: a few rounds of five
+//! minutes stand for all of them. Discovery, which each `sync` repeats, counts four times a day, as `serve`
+//! makes it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -47,6 +48,7 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Resul
     add(&mut refreshes, "verification", verification(tickets), 1);
     let quiet = day(&round, |_| QUIET_ROUNDS_PER_DAY, 1, &refreshes);
     let delivered = day(&round, |_| DELIVERED_ROUNDS_PER_DAY, 1, &refreshes);
+    let second = world.second(tickets)?;
     let busy = world.busy(updates, rounds)?;
     let times = |group: &str| match group {
         "accounts" | "products" => QUIET_ROUNDS_PER_DAY,
@@ -60,7 +62,8 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Resul
          100 products and contracts. A day has {ROUNDS_PER_DAY} polls of a table whose rows change, \
          {QUIET_ROUNDS_PER_DAY} of one in which nothing changes, and {DELIVERED_ROUNDS_PER_DAY} where \
          webhooks bring every change; one of each was measured, and {rounds} of the day of {updates} \
-         updates. Half of the updates change a ticket, a quarter are replies or comments, a quarter change \
+         updates, which are spread over the time between two polls. Half of the updates change a ticket, \
+         a quarter are replies or comments, a quarter change \
          contacts; no webhooks on that day. The verification is arithmetic: a seventh of the list pages.\n\n\
          | calls, credits | first read | | quiet day | | with webhooks | | {updates} updates | |\n\
          |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
@@ -74,6 +77,13 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Resul
         let _ = writeln!(text, "| {group} |{}", row([&first, &quiet, &delivered, &busy].map(cell)));
     }
     let _ = writeln!(text, "| **sum** |{}\n", row([&first, &quiet, &delivered, &busy].map(sum)));
+    let (again, all) = (sum(&second).0, sum(&first).0.max(1));
+    let percent = again as f64 * 100.0 / all as f64;
+    let _ = writeln!(
+        text,
+        "Second read, an hour later, after 1 % of the tickets, contacts and accounts changed and 0.1 % (one \
+         at least) were deleted: {again} calls, {percent:.1} % of those of the first.\n"
+    );
     print!("{text}");
     report::write(&format!("credits-{label}"), &text)
 }
@@ -224,6 +234,28 @@ impl World {
         Ok(day)
     }
 
+    /// The read after one row in a hundred changed and one in a thousand was deleted.
+    fn second(&self, tickets: u32) -> Result<Account> {
+        self.simulator.admin("POST", "clock", &json!({"advance_ms": 3_600_000}))?;
+        for (table, rows) in
+            [("tickets", tickets), ("contacts", contacts(tickets)), ("accounts", accounts(tickets))]
+        {
+            for (change, from, count) in
+                [("update", 0, rows.div_ceil(100)), ("moveToTrash", rows / 2, rows.div_ceil(1000))]
+            {
+                let bulk = json!({
+                    "op": "bulk", "table": table, "change": change, "from": from, "count": count,
+                    "spread_ms": 3_000_000,
+                });
+                self.simulator.admin("POST", "mutate", &bulk)?;
+            }
+        }
+        self.simulator.admin("POST", "clock", &json!({"advance_ms": 60_000}))?;
+        self.account()?;
+        self.sync(&[])?;
+        self.account()
+    }
+
     /// Rounds of a day with this many updates; the account of all of them together.
     fn busy(&self, updates: u32, rounds: u32) -> Result<Account> {
         let each = u64::from(updates) / ROUNDS_PER_DAY;
@@ -232,12 +264,14 @@ impl World {
             if round == WARM_UP {
                 self.account()?;
             }
-            self.simulator.admin("POST", "clock", &json!({"advance_ms": ROUND_MS}))?;
-            self.simulator.admin(
-                "POST",
-                "mutate",
-                &json!({"seed": round, "count": each, "tables": tables}),
-            )?;
+            let half_ms = ROUND_MS / each.max(1) as i64 / 2;
+            for update in 0..each {
+                let seed = u64::from(round) * each + update;
+                self.simulator.admin("POST", "clock", &json!({"advance_ms": half_ms}))?;
+                let mutation = json!({"seed": seed, "count": 1, "tables": tables});
+                self.simulator.admin("POST", "mutate", &mutation)?;
+                self.simulator.admin("POST", "clock", &json!({"advance_ms": half_ms}))?;
+            }
             self.sync(&[])?;
         }
         self.account()

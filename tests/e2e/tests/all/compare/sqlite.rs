@@ -31,6 +31,16 @@ impl Database {
         rows.collect::<Result<_, _>>().expect(sql)
     }
 
+    /// Two columns of texts, row by row.
+    pub(crate) fn for_each(&self, sql: &str, mut row: impl FnMut(&str, &str)) {
+        let mut statement = self.0.prepare(sql).expect(sql);
+        let mut rows = statement.query([]).expect(sql);
+        let text = |row: &rusqlite::Row<'_>, at| row.get::<_, String>(at).expect(sql);
+        while let Some(found) = rows.next().expect(sql) {
+            row(&text(found, 0), &text(found, 1));
+        }
+    }
+
     /// All rows of a table by id, each by column.
     fn rows(&self, table: &str) -> BTreeMap<String, BTreeMap<String, Cell>> {
         let sql = format!("SELECT * FROM \"{table}\"");

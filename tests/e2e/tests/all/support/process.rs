@@ -99,6 +99,15 @@ impl Running {
         child.try_wait().expect("try_wait").is_some()
     }
 
+    /// Its peak of resident memory until now; 0 when it has ended.
+    pub(crate) fn peak_mib(&self) -> u64 {
+        let id = self.child.as_ref().expect("a child").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+        kib.unwrap_or_default() / 1024
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         let child = self.child.as_mut().expect("a child");
