@@ -76,7 +76,7 @@ impl PerParent {
     }
 }
 
-/// How a table is read, why, and what it costs.
+/// How a table is read, with reason and cost.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) table: &'static Table,

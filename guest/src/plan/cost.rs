@@ -2,7 +2,7 @@
 
 use std::ops::{Add, AddAssign, Mul};
 
-/// Calls, and what they cost.
+/// Calls with their credits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) calls: u64,

@@ -16,10 +16,10 @@ const COMMAND: &str = "plan";
 #[derive(Deserialize)]
 struct Plan {
     tables: Vec<Planned>,
-    /// What comes before the tables.
+    /// The cost before the tables.
     discovery: Cost,
     total: Cost,
-    /// What the plan itself cost.
+    /// The cost of the plan itself.
     plan: Cost,
     /// None: the source did not say how many credits there are.
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! One list of a parent's threads and comments, in place of a list for each kind: half of the credits of a
 //! changed ticket.
 //!
-//! No description of the API has it, so it is believed only where it shows as many rows as the counters say,
+//! No description of the API has it, so it counts only where it shows as many rows as the counters say,
 //! with all their members. Otherwise the lists of the kinds are read.
 
 use super::{Child, Group, Write, concerns_all, list_path};
@@ -12,7 +12,7 @@ use crate::row;
 use crate::table::{ChildKind, Together};
 use crate::transport::Transport;
 
-/// What one list of a parent's children of all kinds shows.
+/// The result of one list of a parent's children of all kinds.
 pub(super) enum Joint {
     /// It was not read.
     Unread,
@@ -22,7 +22,7 @@ pub(super) enum Joint {
     Doubtful(usize, Doubt),
 }
 
-/// Why a list is not believed.
+/// Why a list is in doubt.
 pub(super) enum Doubt {
     /// It has fewer rows than the counters say, or none.
     Short,

@@ -77,7 +77,7 @@ fn page() -> String {
             group = text("group");
             let _infallible = writeln!(
                 page,
-                "\n## {group}\n\n{} All of them: {} credits.\n\n\
+                "\n## {group}\n\n{}\nAll of them: {} credits.\n\n\
                  | table | Zoho's name | key | below | changes | credits | events | scopes | notes |\n\
                  |---|---|---|---|---|---:|---|---|---|",
                 purpose(&group),
