@@ -3,8 +3,8 @@
 //! declared columns here. Pure; knows no calls.
 //!
 //! A change may hold only some members of a row, so each object that it holds gives all its columns: those
-//! that the object lacks as null, and what is not documented in one further member. A sink never keeps a
-//! member of an object that is gone.
+//! that the object lacks as null, and its undocumented members in one further member. A sink never keeps a
+//! member that an object has lost.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -234,7 +234,7 @@ async fn accept(
     let (stream, _peer) = listener.accept().await?;
     // Disables Nagle's algorithm: answers are smaller than one segment and would wait for the peer's
     // acknowledgment.
-    // It fails if the peer has closed; reading then ends this connection, and accepting goes on.
+    // It fails if the peer has closed; reading then ends this connection.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the peer closed first");
     }

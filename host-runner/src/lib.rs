@@ -24,7 +24,7 @@ pub mod stop;
 mod tls;
 mod units;
 
-// Columns: when they are discovered, and what changed.
+// Columns: when they are discovered, and their changes.
 mod schema;
 
 #[cfg(test)]

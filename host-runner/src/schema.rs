@@ -1,4 +1,4 @@
-//! The tables of a connection as columns with types: when they are discovered again, and what changed since.
+//! The tables of a connection as columns with types: when they are discovered again, and the changes since.
 //! Pure; knows neither sinks nor components.
 
 pub(crate) mod changes;

@@ -76,7 +76,7 @@ fn pip(folder: &Path, requirements: &Path) -> Result<(), String> {
     tools::run(Command::new(python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements))
 }
 
-/// An environment that uv makes. pip tries hundreds of versions of what PyAirbyte depends on, for minutes.
+/// An environment that uv makes. pip tries hundreds of versions of PyAirbyte's dependencies, for minutes.
 fn uv(program: &Path, folder: &Path, requirements: &Path) -> Result<(), String> {
     let uv = |words: &[&str]| {
         let mut uv = Command::new(program);

@@ -8,7 +8,7 @@ use crate::flat;
 use crate::table::{Column, Table, Type};
 use crate::tables;
 
-/// Where the sections begin; they end with the page.
+/// The first lines of the sections; they end with the page.
 const BEGIN: &str = "<!-- generated: columns of zoho-desk -->\n";
 
 /// The fields of a table as the original declares them, by its names.

@@ -167,8 +167,8 @@ fn delete<T: Transport>(
 }
 
 /// When an entry was deleted: at the end of its second, because the row may have changed earlier within it.
-/// A delete that the last scan, at `last_ms`, did not find is later than that scan, even if its time is earlier:
-/// the source's clock may have been set back.
+/// A delete that the last scan, at `last_ms`, did not find is later than that scan, even if its time is
+/// earlier: the source's clock may have been set back.
 fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
     let ms = entry.deleted_ms.max(last_ms);
     if ms.is_multiple_of(1000) { ms + 999 } else { ms }

@@ -121,7 +121,7 @@ pub(super) fn step<T: Transport>(
     Ok(Progress::More)
 }
 
-/// Goes on by search windows. False where that is not possible.
+/// Continues by search windows. False where that is not possible.
 fn goes_on_by_windows<T: Transport>(
     api: &Api<T>,
     table: &Table,

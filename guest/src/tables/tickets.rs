@@ -34,8 +34,8 @@ pub(super) const TABLE: Table = Table {
     ..Table::DEFAULT
 };
 
-/// The members of a table whose rows are children of tickets: it walks the list of tickets, and looks again at
-/// tickets that were modified.
+/// The members of a table whose rows are children of tickets: it walks the list of tickets, and looks again
+/// at tickets that were modified.
 pub(super) const BELOW: Table = Table {
     group: Group::Tickets,
     scopes: &["Desk.tickets.READ", "Desk.search.READ", "Desk.settings.READ"],

@@ -87,7 +87,7 @@ impl Setup {
         Self { portal, hook, subscription, sinks, delivered, ignored }
     }
 
-    /// Makes a change, and applies what is delivered of it except the events `without`.
+    /// Changes something, and applies the events that are delivered of it, except `without`.
     fn change(&mut self, mutation: Value, without: &[&str]) -> Value {
         let made = self.portal.simulator.mutate(mutation.clone());
         let made = made.unwrap_or_else(|error| panic!("{mutation}: {error}"));
@@ -132,7 +132,7 @@ impl Setup {
         let found = crate::read(&self.sinks[&table.name], table);
         for (key, expected) in truth(&self.portal, table) {
             let row = &found[&key];
-            // A refetched row lacks what only lists have, and an embedded record changes without an event.
+            // A refetched row lacks members that only lists have, and embedded records change without an event.
             let is_wrong = |(member, value): &(&String, &Value)| {
                 !value.is_object() && row.get(*member).is_some_and(|found| found != *value)
             };
@@ -151,7 +151,7 @@ impl Setup {
     }
 }
 
-/// Created, changed, deleted: for modules with records of their own.
+/// Created, changed, deleted: for modules that have records.
 const MODULES: [(&str, &str, &str); 11] = [
     ("tickets", "tickets", "subject"),
     ("contacts", "contacts", "lastName"),

@@ -1,5 +1,5 @@
 //! Which tables the connection has: discovered when the actor starts, as `schema_refresh` says under `serve`,
-//! and on command. What changed since the last time is logged and counted.
+//! and on command. Changes since the last time are logged and counted.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Discovery {
     }
 }
 
-/// Logs and counts what changed since the last discovery, and keeps this one.
+/// Logs and counts the changes since the last discovery, and keeps this one.
 fn compare(core: &Core<'_>, tables: &[Table]) -> Result<()> {
     let store = &core.connection.store;
     let known = store.schemas()?;

@@ -1,4 +1,4 @@
-//! `discover`: lists the tables of this account, by group, with their columns; with `--diff`, what changed.
+//! `discover`: lists the tables of this account, by group, with their columns; with `--diff`, the changes.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -22,14 +22,14 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(super) struct Discover {
-    /// Print what changed since `sync` or `serve` discovered the tables last
+    /// Print the changes since `sync` or `serve` discovered the tables last
     #[arg(long)]
     diff: bool,
 }
 
 pub(super) async fn run(discover: &Discover, context: &Context) -> Result<Exit> {
     let connection = context.connection()?;
-    // Before the request: a server keeps what it discovers.
+    // Before the request: a server keeps its discovery.
     let known = ConnectionStore::open(&context.paths, &connection.name)?.schemas()?;
     let tables: Vec<Table> = context.request(&connection, Request::Discover).await?;
     if discover.diff {

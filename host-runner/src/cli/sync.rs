@@ -39,7 +39,7 @@ pub(super) struct Sync {
     /// Remove rows that the source deleted instead of marking them
     #[arg(long)]
     hard_deletes: bool,
-    /// Read nothing; show by table how a first read, or a full refresh, would read it, and what it would cost
+    /// Read nothing; show by table how a first read, or a full refresh, would read it, and at which cost
     #[arg(long, conflicts_with_all = ["full_refresh", "hard_deletes"])]
     plan: bool,
 }

@@ -1,4 +1,4 @@
-//! What changed between two discoveries. Pure.
+//! The changes between two discoveries. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,12 +19,12 @@ pub(crate) struct SchemaChange {
     pub(crate) table: String,
     /// None: the whole table.
     pub(crate) column: Option<String>,
-    /// What happened to it.
+    /// The kind of change.
     #[serde(flatten)]
     pub(crate) what: What,
 }
 
-/// What happened to a table or a column.
+/// A kind of change of a table or a column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub(crate) enum What {
@@ -46,7 +46,7 @@ pub(crate) enum What {
 
 impl Schemas {
     /// The columns of discovered tables. A table whose schema is known not to be whole, because it has a
-    /// warning, keeps the columns of `before`: they are hidden, not gone.
+    /// warning, keeps the columns of `before`: they are hidden, not removed.
     pub(crate) fn of(tables: &[Table], before: Option<&Self>) -> Self {
         let columns = |table: &Table| -> BTreeMap<String, String> {
             let schema: Value = serde_json::from_str(&table.schema).unwrap_or_default();

@@ -46,7 +46,7 @@ impl SchemaRefresh {
         (EVERY_MIN..=EVERY_MAX).contains(&every).then_some(Self::Every(every))
     }
 
-    /// How long to wait after a discovery at this time, milliseconds since 1970; none: for ever.
+    /// How long to wait after a discovery at this time, milliseconds since 1970; none: never again.
     pub(crate) fn wait(self, now_ms: u64) -> Option<Duration> {
         match self {
             Self::Every(every) => Some(every),

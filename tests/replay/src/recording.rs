@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// Headers of a recorded answer that told how its bytes were sent. The content is stored without.
+/// Headers of a recorded answer about the form in which its bytes were sent. The content is stored without.
 const OF_THE_TRANSFER: [&str; 3] = ["content-encoding", "content-length", "transfer-encoding"];
 
 /// The exchanges, in the order of the recording.
@@ -191,7 +191,8 @@ mod tests {
             Recording::parse(br#"{"log": {"entries": []}}"#).expect_err("refused"),
             "the recording is empty"
         );
-        let nowhere = r#"{"log": {"entries": [{"startedDateTime": "2026-11-26T06:00:00Z", "request": {"method": "GET", "url": "tickets"},
+        let nowhere = r#"{"log": {"entries": [{"startedDateTime": "2026-11-26T06:00:00Z",
+            "request": {"method": "GET", "url": "tickets"},
             "response": {"status": 200}}]}}"#;
         assert_eq!(
             Recording::parse(nowhere.as_bytes()).expect_err("refused"),

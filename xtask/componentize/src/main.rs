@@ -2,7 +2,8 @@
 //! `componentize --replay RECORDING CONNECTOR COMPONENT`: composes a connector with a recording of its HTTP.
 //!
 //! With `--describe`, embeds the answer of the connector's `describe` and the list of the crates that are
-//! linked into it as custom sections. Prints the file, its size and its imports. `cargo xtask build` runs this program; it builds nothing itself.
+//! linked into it as custom sections. Prints the file, its size and its imports. `cargo xtask build` runs
+//! this program; it builds nothing itself.
 
 mod replay;
 
@@ -29,7 +30,8 @@ fn main() -> Result<()> {
         [core, component] => (component, encode(&read(core)?, &[])?),
         [core, component, "--describe"] => (component, encode(&read(core)?, &connector_sections()?)?),
         _ => bail!(
-            "usage: componentize CORE COMPONENT [--describe]\n       componentize --replay RECORDING CONNECTOR COMPONENT"
+            "usage: componentize CORE COMPONENT [--describe]\n       \
+             componentize --replay RECORDING CONNECTOR COMPONENT"
         ),
     };
     replace(Path::new(component), &bytes)?;

@@ -50,7 +50,7 @@ pub(super) fn compose(connector: &[u8], replay: &Path, recording: &[u8]) -> Resu
     Ok(composed)
 }
 
-/// Supplies what `target` imports and `source` exports.
+/// Supplies the imports of `target` that `source` exports.
 fn connect(graph: &mut CompositionGraph<'_>, source: InstanceId, target: InstanceId) -> Result<()> {
     let of = |id| graph.get_component_of_instance(id).map(|(_, component)| component);
     let (from, to) = (of(source).context("no such instance")?, of(target).context("no such instance")?);
@@ -92,7 +92,7 @@ fn recorded(recording: &[u8]) -> Result<Vec<u8>> {
     module.section(&exports);
     let mut code = CodeSection::new();
     let mut read = Function::new([]);
-    // A list is returned as the address of its own address and length.
+    // A list is returned as the address of its address and length.
     read.instructions().i32_const(0).end();
     code.function(&read);
     module.section(&code);

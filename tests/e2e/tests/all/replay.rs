@@ -22,14 +22,14 @@ fn record(target: &str) -> (String, Arc<Mutex<Vec<Value>>>) {
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let (target, kept) = (target.clone(), Arc::clone(&kept));
-            std::thread::spawn(move || pass_on(client, &target, &kept));
+            std::thread::spawn(move || relay(client, &target, &kept));
         }
     });
     (url, entries)
 }
 
 /// One request of a connection, which is closed after its answer.
-fn pass_on(client: TcpStream, target: &str, entries: &Mutex<Vec<Value>>) {
+fn relay(client: TcpStream, target: &str, entries: &Mutex<Vec<Value>>) {
     let mut reader = BufReader::new(client);
     let (mut first, mut head, mut length) = (String::new(), String::new(), 0);
     if reader.read_line(&mut first).is_err() || first.is_empty() {

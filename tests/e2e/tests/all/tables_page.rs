@@ -18,7 +18,7 @@ fn texts(list: &Value, between: &str) -> String {
 fn purpose(group: &str) -> &'static str {
     match group {
         "core" => "Read unless `tables` says otherwise.",
-        "people" => "Who works in the portal.",
+        "people" => "The people who work in the portal.",
         "tickets+" => {
             "Parts of tickets other than their conversations: a call for each ticket and table at least."
         }
@@ -55,7 +55,7 @@ const MISSING: &str = "
 | deleted articles, without webhooks | their recycle bin is not listed: the next snapshot finds them |
 ";
 
-/// Where the sections begin that the connector's own test makes (`guest/src/describe/original.rs`).
+/// The first lines of the sections that the connector's own test makes (`guest/src/describe/original.rs`).
 const COLUMNS: &str = "<!-- generated: columns of zoho-desk -->";
 
 fn page() -> String {

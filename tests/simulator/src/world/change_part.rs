@@ -7,7 +7,7 @@ use super::table::{Object, Record};
 use super::{World, ticket_more};
 use crate::ids::{self, Kind};
 
-/// What happens to a part.
+/// A change of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PartChange<'a> {
     Add,
@@ -22,7 +22,7 @@ const LISTS: [(&str, &str, Kind); 3] = [
     ("approvals", "Ticket_Approval", Kind::Approval),
 ];
 
-/// Ids of added parts begin behind those of generated ones.
+/// Ids of added parts are greater than those of generated ones.
 const FIRST_ADDED: u64 = 1 << 40;
 
 impl World {

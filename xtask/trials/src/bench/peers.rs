@@ -1,7 +1,7 @@
 //! The comparison with peers: the runner's sinks, Airbyte's declarative CDK and dlt read the same simulator,
 //! in turn. Rows that are missing, twice or outdated are counted before speed.
 //!
-//! [`contenders`] has their commands and what they stored, [`rows`] compares that with the simulator's truth.
+//! [`contenders`] has their commands and their rows, [`rows`] compares these with the simulator's truth.
 
 mod contenders;
 mod rows;
@@ -28,14 +28,14 @@ const REFUSED: f64 = 0.02;
 /// Of a scenario with delays or refusals, so many times fewer rows.
 const SMALLER: u32 = 5;
 
-/// What is read of each ticket.
+/// The part of each ticket that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rows {
     Listed,
     Detailed,
 }
 
-/// A simulator and what all contenders share.
+/// A simulator, and the data that all contenders share.
 struct World {
     simulator: Simulator,
     rows: Rows,

@@ -37,7 +37,7 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sink {
     Sqlite,
-    /// A server of its own, which is killed too.
+    /// A separate server, which is killed too.
     Postgres,
 }
 
