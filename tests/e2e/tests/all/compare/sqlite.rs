@@ -32,6 +32,7 @@ impl Database {
     }
 
     /// Two columns of texts, row by row.
+    #[allow(dead_code, reason = "the other binary of tests uses it")]
     pub(crate) fn for_each(&self, sql: &str, mut row: impl FnMut(&str, &str)) {
         let mut statement = self.0.prepare(sql).expect(sql);
         let mut rows = statement.query([]).expect(sql);

@@ -100,6 +100,7 @@ impl Running {
     }
 
     /// Its peak of resident memory until now; 0 when it has ended.
+    #[allow(dead_code, reason = "the other binary of tests uses it")]
     pub(crate) fn peak_mib(&self) -> u64 {
         let id = self.child.as_ref().expect("a child").id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
