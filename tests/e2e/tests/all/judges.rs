@@ -50,6 +50,8 @@ fn run(setup: &Setup, program: &Path, arguments: &[&str]) -> Run {
     let folder = setup.folder().display();
     command.env("PATH", format!("{folder}:{own}:{paths}")).env("HOME", setup.folder());
     command.env("RUNTIME__DLTHUB_TELEMETRY", "false");
+    // Else below /var for root, where earlier runs left their state.
+    command.env("DLT_DATA_DIR", setup.path("dlt"));
     command.env("AIRBYTE_OFFLINE_MODE", "1").env("DO_NOT_TRACK", "1").env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("MELTANO_SEND_ANONYMOUS_USAGE_STATS", "false").env("AIRBYTE_NO_UV", "1");
     setup.remember(Running::start(command, b"").wait())
