@@ -7,6 +7,7 @@ use crate::api::{Api, Usage};
 use crate::check::{self, Item};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::file::{self, OpenFile, Piece};
 use crate::limits;
 use crate::oauth::Grant;
 use crate::reader::{self, Batch, Limits};
@@ -25,6 +26,8 @@ const DEPARTMENTS_PAGE: u64 = 200;
 pub struct Connection<T> {
     api: Api<T>,
     receiver: Receiver,
+    /// The file that is being fetched.
+    file: Option<OpenFile>,
 }
 
 /// One table as `discover` finds it.
@@ -41,7 +44,7 @@ impl<T: Transport> Connection<T> {
     pub fn open(transport: T, config: &str, session: Option<&str>) -> Result<Self> {
         let config = Config::parse(config)?;
         let session = Session::parse(session, &config.client_id)?;
-        Ok(Self { api: Api::new(transport, config, session), receiver: Receiver::default() })
+        Ok(Self { api: Api::new(transport, config, session), receiver: Receiver::default(), file: None })
     }
 
     /// For the next `open`.
@@ -90,6 +93,17 @@ impl<T: Transport> Connection<T> {
     pub fn read(&mut self, table: &str, cursor: Option<&str>, limits: Limits) -> Result<Batch> {
         let table = self.table(table)?;
         reader::read(&mut self.api, table, cursor, limits)
+    }
+
+    /// Ends the answer that [`Self::fetch`] keeps open.
+    pub fn close_file(&mut self) {
+        self.file = None;
+    }
+
+    /// The bytes from `offset` on of the file that a row names.
+    pub fn fetch(&mut self, table: &str, row: &str, offset: u64, limits: Limits) -> Result<Piece> {
+        let table = self.table(table)?;
+        file::fetch(&mut self.api, &mut self.file, table, row, offset, limits)
     }
 
     /// A named action; see `describe`'s `commands`.

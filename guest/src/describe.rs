@@ -106,6 +106,7 @@ fn table_entry(table: &crate::table::Table) -> Value {
             Incremental::FullRefresh { .. } => "full-refresh",
         },
         "parent": table.children.map(|children| children.parent).or(table.list.each.map(|each| each.table)),
+        "attachment": table.attachment.map(|file| json!({"name": file.name, "size": file.size})),
         "notes": table.notes,
     })
 }

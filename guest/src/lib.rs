@@ -20,6 +20,8 @@ mod schema;
 
 pub mod reader;
 
+pub mod file;
+
 mod cursor;
 mod delivered;
 mod paging;

@@ -35,6 +35,16 @@ pub(crate) const fn column(name: &'static str, kind: Type) -> Column {
     Column { name, kind }
 }
 
+/// The members of a row that describe its file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileMembers {
+    pub name: &'static str,
+    /// Its bytes.
+    pub size: &'static str,
+    /// The URL of its bytes; its path counts, its host does not.
+    pub href: &'static str,
+}
+
 /// The group by which `tables` of the configuration selects a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -110,6 +120,8 @@ pub struct Table {
     /// The module whose custom fields the rows have.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],
+    /// Set when each row names a file whose bytes can be fetched.
+    pub attachment: Option<FileMembers>,
     /// For people: cost, and what the table lacks.
     pub notes: &'static str,
 }
@@ -136,6 +148,7 @@ impl Table {
         events: &[],
         fields_module: None,
         columns: &[],
+        attachment: None,
         notes: "",
     };
 

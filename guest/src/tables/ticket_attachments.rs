@@ -1,16 +1,18 @@
-//! Attachments of tickets, without their bytes: `GET /tickets/{id}/attachments` (`zoho-desk-api.md` §4.2).
+//! Attachments of tickets: `GET /tickets/{id}/attachments` (`zoho-desk-api.md` §4.2). Their bytes are files.
 
 use super::tickets;
 use crate::table::Type::{Boolean, Id, Integer, Text, Time};
-use crate::table::{ChildKind, Column, Table, column};
+use crate::table::{ChildKind, Column, FileMembers, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_attachments",
     title: "Ticket attachments",
     children: tickets::children(KINDS),
     columns: COLUMNS,
+    attachment: Some(FileMembers { name: "name", size: "size", href: "href" }),
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has attachments. A \
-            deleted attachment is found by the next snapshot.",
+            deleted attachment is found by the next snapshot. Their bytes, where the runner keeps them: one \
+            call for each attachment.",
     ..tickets::BELOW
 };
 
