@@ -20,7 +20,7 @@ use crate::limits;
 use crate::oauth::{self, Credential, Grant};
 use crate::reader::{RecycleBin, SharedSearch};
 use crate::session::{Edition, KeySet, Session};
-use crate::transport::{Failure, Method, Request, Response, Transport};
+use crate::transport::{Failure, Method, Opened, Request, Response, Transport};
 use crate::url::Origin;
 use crate::webhook::Trust;
 
@@ -213,6 +213,51 @@ impl<T: Transport> Api<T> {
         answers.pop().unwrap_or_else(|| Err(no_answer()))
     }
 
+    /// GETs a path whose body is read piece by piece, from a byte on. A refused token is renewed once.
+    pub(crate) fn open(&mut self, path: &str, offset: u64) -> Result<Opened> {
+        self.ensure_token()?;
+        let mut answer = self.open_once(path, offset);
+        let now_ms = self.transport.now_ms();
+        if matches!(&answer, Err(error) if oauth::renews(&self.session, error, now_ms)) {
+            let replacements = oauth::next_replacement(&self.session, now_ms);
+            self.renew_token()?;
+            self.session.access_token_replacements = replacements;
+            answer = self.open_once(path, offset);
+        }
+        answer.map_err(|mut error| {
+            oauth::explain_refusal(&mut error);
+            error
+        })
+    }
+
+    fn open_once(&mut self, path: &str, offset: u64) -> Result<Opened> {
+        let call = Call::get(path);
+        let mut request = self.sign(&call);
+        request.headers.retain(|(name, _)| *name != "accept");
+        if offset > 0 {
+            request.headers.push(("range", format!("bytes={offset}-")));
+        }
+        self.usage.requests += 1;
+        let (mut response, mut body) =
+            self.transport.open(&request).map_err(|failure| self.failed(failure))?;
+        self.compare_clocks(&response);
+        self.meter(&response);
+        if matches!(response.status, 200..=299) {
+            return Ok((response, body));
+        }
+        while let Some(most) = limits::REFUSAL_BYTES_MAX.checked_sub(response.body.len() + 1)
+            && let Ok(Some(more)) = body.read(most + 1)
+        {
+            response.body.extend_from_slice(&more);
+        }
+        Err(self.name_organization(answer::refusal(&call.label(), response.status, &response)))
+    }
+
+    /// The error about the API's host.
+    pub(crate) fn failed(&self, failure: Failure) -> Error {
+        failed(&self.config.desk.to_string(), failure)
+    }
+
     /// GETs a path of the accounts host without credentials; returns the HTTP status.
     pub(crate) fn probe_accounts(&mut self, path: &str) -> Result<u16> {
         let origin = self.config.accounts.clone();
@@ -364,12 +409,14 @@ impl<T: Transport> Api<T> {
     fn send(&mut self, calls: &[Call], requests: &[Request], at_once: usize) -> Vec<Result<Answer>> {
         let responses = self.transport.send(requests, at_once.max(1));
         self.usage.requests += responses.len() as u64;
-        self.compare_clocks(&responses);
+        if let Some(latest) = responses.iter().flatten().max_by_key(|response| answer::date_ms(response)) {
+            self.compare_clocks(latest);
+        }
         calls
             .iter()
             .zip(responses)
             .map(|(call, response)| {
-                let response = response.map_err(|failure| failed(&self.config.desk.to_string(), failure))?;
+                let response = response.map_err(|failure| self.failed(failure))?;
                 self.meter(&response);
                 answer::read(&call.label(), response).map_err(|error| self.name_organization(error))
             })
@@ -377,8 +424,8 @@ impl<T: Transport> Api<T> {
     }
 
     /// Notes how far the source's clock is ahead of ours, by its latest answer.
-    fn compare_clocks(&mut self, responses: &[std::result::Result<Response, Failure>]) {
-        let Some(source_ms) = responses.iter().flatten().filter_map(answer::date_ms).max() else { return };
+    fn compare_clocks(&mut self, latest: &Response) {
+        let Some(source_ms) = answer::date_ms(latest) else { return };
         let offset_ms = source_ms.cast_signed().saturating_sub(self.transport.now_ms().cast_signed());
         let is_new = offset_ms.abs_diff(self.session.clock_offset_ms) > limits::CLOCK_OFFSET_STEP_MS;
         if is_new && offset_ms.unsigned_abs() <= limits::CLOCK_OFFSET_MAX_MS {

@@ -13,14 +13,13 @@ use std::cell::{RefCell, RefMut};
 use bindings::exports::connector::source::metadata::Guest as Metadata;
 use bindings::exports::connector::source::source as contract;
 use bindings::exports::connector::source::{types, webhook};
-use convert::{to_batch, to_error, to_item, to_receipt, to_table, usage_attributes};
+use convert::{from_limits, to_batch, to_error, to_item, to_piece, to_receipt, to_table, usage_attributes};
 use wasi::Wasi;
 
 use crate::api::Usage;
 use crate::connection::Connection;
 use crate::describe;
 use crate::error::{Error, Kind};
-use crate::reader::Limits;
 use crate::webhook::Delivery;
 
 struct Component;
@@ -35,8 +34,18 @@ impl Handle {
         })
     }
 
-    /// Runs one call; its cost is reported also when it fails.
+    /// Runs one call.
     fn call<V>(
+        &self,
+        run: impl FnOnce(&mut Connection<Wasi>) -> crate::error::Result<V>,
+    ) -> Result<(V, Usage), types::Error> {
+        // An open answer counts as a request in flight, of which the host may allow one alone.
+        self.get()?.close_file();
+        self.call_beside_file(run)
+    }
+
+    /// Runs one call that may continue the file; its cost is reported also when it fails.
+    fn call_beside_file<V>(
         &self,
         run: impl FnOnce(&mut Connection<Wasi>) -> crate::error::Result<V>,
     ) -> Result<(V, Usage), types::Error> {
@@ -98,10 +107,21 @@ impl contract::GuestConnection for Handle {
         cursor: Option<String>,
         limits: types::Limits,
     ) -> Result<types::Batch, types::Error> {
-        let limits =
-            Limits { max_changes: limits.max_changes, max_bytes: limits.max_bytes, max_ms: limits.max_ms };
+        let limits = from_limits(limits);
         self.call(|connection| connection.read(&table, cursor.as_deref(), limits))
             .map(|(batch, usage)| to_batch(batch, usage))
+    }
+
+    fn fetch(
+        &self,
+        table: String,
+        row: String,
+        offset: u64,
+        limits: types::Limits,
+    ) -> Result<types::Piece, types::Error> {
+        let limits = from_limits(limits);
+        self.call_beside_file(|connection| connection.fetch(&table, &row, offset, limits))
+            .map(|(piece, usage)| to_piece(piece, &usage))
     }
 
     fn command(&self, name: String, arguments: String) -> Result<String, types::Error> {

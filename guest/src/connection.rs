@@ -8,6 +8,7 @@ use crate::change::Change;
 use crate::check::{self, Item};
 use crate::config::{Config, Shape};
 use crate::error::{Error, Kind, Result};
+use crate::file::{self, OpenFile, Piece};
 use crate::flat;
 use crate::limits;
 use crate::oauth::Grant;
@@ -28,6 +29,8 @@ const DEPARTMENTS_PAGE: u64 = 200;
 pub struct Connection<T> {
     api: Api<T>,
     receiver: Receiver,
+    /// The file that is being fetched.
+    file: Option<OpenFile>,
 }
 
 /// One table as `discover` finds it.
@@ -44,7 +47,7 @@ impl<T: Transport> Connection<T> {
     pub fn open(transport: T, config: &str, session: Option<&str>) -> Result<Self> {
         let config = Config::parse(config)?;
         let session = Session::parse(session, &config.client_id)?;
-        Ok(Self { api: Api::new(transport, config, session), receiver: Receiver::default() })
+        Ok(Self { api: Api::new(transport, config, session), receiver: Receiver::default(), file: None })
     }
 
     /// For the next `open`.
@@ -107,6 +110,17 @@ impl<T: Transport> Connection<T> {
             None => change,
         };
         *changes = std::mem::take(changes).into_iter().map(flat).collect();
+    }
+
+    /// Ends the answer that [`Self::fetch`] keeps open.
+    pub fn close_file(&mut self) {
+        self.file = None;
+    }
+
+    /// The bytes from `offset` on of the file that a row names.
+    pub fn fetch(&mut self, table: &str, row: &str, offset: u64, limits: Limits) -> Result<Piece> {
+        let table = self.table(table)?;
+        file::fetch(&mut self.api, &mut self.file, table, row, offset, limits)
     }
 
     /// A named action; see `describe`'s `commands`.

@@ -111,6 +111,7 @@ fn table_entry(table: &'static crate::table::Table) -> Value {
             Incremental::FullRefresh { .. } => "full-refresh",
         },
         "parent": table.children.map(|children| children.parent).or(table.list.each.map(|each| each.table)),
+        "attachment": table.attachment.map(|file| json!({"name": file.name, "size": file.size})),
         "notes": table.notes,
         "first_read_credits": plan::typical(table),
     })

@@ -22,6 +22,7 @@ mod schema;
 
 pub mod reader;
 
+pub mod file;
 mod plan;
 
 mod cursor;

@@ -39,6 +39,9 @@ pub const STALE_PAGES_MAX: u32 = 4;
 /// The body of one answer, in bytes: a page of 200 rows with long descriptions stays well below.
 pub const BODY_BYTES_MAX: usize = 32 << 20;
 
+/// Bytes read of the body of a refused file: an error's text is far shorter.
+pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
 /// Calls in flight when the edition is not known: the limit of the smallest edition, less one for other
 /// users.
 pub const CONCURRENCY_UNKNOWN: usize = 4;

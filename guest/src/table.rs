@@ -42,6 +42,16 @@ pub(crate) const fn object(name: &'static str, members: &'static [Column]) -> Co
     Column { name, kind: Type::Object, members }
 }
 
+/// The members of a row that describe its file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileMembers {
+    pub name: &'static str,
+    /// Its bytes.
+    pub size: &'static str,
+    /// The URL of its bytes; its path counts, its host does not.
+    pub href: &'static str,
+}
+
 /// The group by which `tables` of the configuration selects a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -118,6 +128,8 @@ pub struct Table {
     /// The module whose custom fields the rows have.
     pub fields_module: Option<&'static str>,
     pub columns: &'static [Column],
+    /// Set when each row names a file whose bytes can be fetched.
+    pub attachment: Option<FileMembers>,
     /// For people: cost, and what the table lacks.
     pub notes: &'static str,
 }
@@ -145,6 +157,7 @@ impl Table {
         touches: &[],
         fields_module: None,
         columns: &[],
+        attachment: None,
         notes: "",
     };
 

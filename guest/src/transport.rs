@@ -50,6 +50,26 @@ pub enum Failure {
     TooLarge,
 }
 
+/// The body of an answer, read piece by piece.
+pub trait Body {
+    /// The next bytes, `max` at most; none at its end. Waits for them.
+    fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, Failure>;
+}
+
+/// A body that arrived completely.
+struct Whole(Vec<u8>);
+
+impl Body for Whole {
+    fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, Failure> {
+        let rest = self.0.split_off(max.min(self.0.len()));
+        let piece = std::mem::replace(&mut self.0, rest);
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    }
+}
+
+/// An answer whose body is not read yet: `Response::body` is empty.
+pub type Opened = (Response, Box<dyn Body>);
+
 /// Requests and clocks of the host.
 pub trait Transport {
     /// Unix time in milliseconds.
@@ -60,4 +80,12 @@ pub trait Transport {
 
     /// Sends all, at most `at_once` in flight; the results are in the order of `requests`.
     fn send(&mut self, requests: &[Request], at_once: usize) -> Vec<Result<Response, Failure>>;
+
+    /// Sends one, and reads no body.
+    fn open(&mut self, request: &Request) -> Result<Opened, Failure> {
+        let answer = self.send(std::slice::from_ref(request), 1).pop();
+        let mut response = answer.unwrap_or_else(|| Err(Failure::Broken("no answer".to_owned())))?;
+        let body = Whole(std::mem::take(&mut response.body));
+        Ok((response, Box::new(body)))
+    }
 }

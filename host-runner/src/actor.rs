@@ -13,6 +13,7 @@
 mod batch_size;
 mod core;
 mod discovery;
+mod fetching;
 mod poll;
 mod request;
 mod respond;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 
 use self::core::Core;
 use self::discovery::Discovery;
+use self::fetching::Fetching;
 use self::poll::Poll;
 use self::schedule::{Order, Schedule};
 use self::subscription::Subscription;
@@ -131,6 +133,7 @@ pub(crate) struct Actor<'a> {
     commands: mpsc::Receiver<Command>,
     discovery: Discovery,
     poll: Poll,
+    fetching: Option<Fetching>,
     queue: Option<Queue>,
     subscription: Subscription,
 }
@@ -153,6 +156,9 @@ impl<'a> Actor<'a> {
         let queue = queue.map(|queue| Queue::new(queue, &connection.name, now));
         let subscription = Subscription::new(connection.subscription.take(), public_url, now);
         let compares = sink.capabilities().compares_rows;
+        let attachments = sink.attachments();
+        let fetching =
+            attachments.map(|files| Fetching::new(files, limits, matches!(mode, Mode::Sync { .. })));
         let sink = SinkHandle::new(sink);
         let core = Core {
             connection,
@@ -171,6 +177,7 @@ impl<'a> Actor<'a> {
             commands,
             discovery: Discovery::new(mode.clone(), now),
             poll: Poll::new(Schedule::new(order), tables),
+            fetching,
             queue,
             subscription,
             mode,
@@ -241,8 +248,19 @@ impl<'a> Actor<'a> {
         if let Some(next) = self.poll.schedule.next(now) {
             return self.read(next).await;
         }
+        if is_due(self.fetching.as_ref().and_then(|files| files.due(now))) {
+            return self.fetch(is_queue_due).await;
+        }
         if matches!(self.mode, Mode::Sync { .. }) && self.poll.schedule.has_ended() {
-            return Err(Stopped::Finished);
+            self.settle().await?;
+            match &self.fetching {
+                Some(fetching) if !fetching.is_over() => {}
+                Some(fetching) => {
+                    fetching.report(&mut self.core).await?;
+                    return Err(Stopped::Finished);
+                }
+                None => return Err(Stopped::Finished),
+            }
         }
         self.wait().await
     }
@@ -271,7 +289,8 @@ impl<'a> Actor<'a> {
         let queue = self.queue.as_ref().filter(|_| takes_deliveries).and_then(|queue| queue.due(now));
         let mut due = self.discovery.due().into_iter().chain(queue).min();
         if self.discovery.is_done() {
-            let others = [self.poll.schedule.due(), self.subscription_due()];
+            let files = self.fetching.as_ref().and_then(|files| files.due(now));
+            let others = [self.poll.schedule.due(), self.subscription_due(), files];
             due = others.into_iter().flatten().chain(due).min();
         }
         let idle = now + INSTANCE_IDLE;
@@ -362,6 +381,18 @@ impl<'a> Actor<'a> {
             queue.answered();
         }
         Ok(())
+    }
+
+    /// Fetches a piece of an attachment.
+    async fn fetch(&mut self, is_queue_due: bool) -> Result<(), Stopped> {
+        self.settle().await?;
+        if !self.may_read(is_queue_due).await? {
+            return Ok(());
+        }
+        match &mut self.fetching {
+            Some(fetching) => fetching.fetch(&mut self.core).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits for the commit under way, before anything else uses the sink.

@@ -37,6 +37,13 @@ pub(crate) fn receipt(receipt: &mut webhook::Receipt) -> Result<()> {
     Ok(())
 }
 
+/// A piece of a file.
+pub(crate) fn piece(piece: &mut types::Piece) -> Result<()> {
+    limits::PIECE.admit("fetch", piece.bytes.len())?;
+    attributes(&mut piece.attributes, &limits::ATTRIBUTES);
+    Ok(())
+}
+
 fn changes(call: &str, changes: &[types::Change]) -> Result<()> {
     for change in changes {
         table_name(call, &change.table)?;

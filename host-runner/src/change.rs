@@ -125,6 +125,17 @@ pub struct Receipt {
     pub attributes: Attributes,
 }
 
+/// Consecutive bytes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Not more than were asked for.
+    pub bytes: Vec<u8>,
+    /// The file ends with them.
+    pub is_last: bool,
+    /// Costs.
+    pub attributes: Attributes,
+}
+
 /// A table as discovered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {

@@ -24,7 +24,9 @@ use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
-use crate::sinks::{Deletes, KINDS, Load, Place, SinkKind, SinkSettings};
+use crate::sinks::attachments::AttachmentLimits;
+use crate::sinks::{AttachmentSettings, Deletes, KINDS, Load, Location, Place, SinkKind, SinkSettings};
+use crate::units::bytes;
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Connection {
     config_lines: BTreeMap<String, usize>,
     /// `[sink]`.
     pub sink: SinkSettings,
+    /// `attachments` under `[sink]`.
+    pub attachments: Option<AttachmentSettings>,
     /// `[batch]`, `[retry]`, `[serve]`, `[sandbox]`.
     pub limits: Limits,
     /// `[egress] only`.
@@ -80,7 +84,13 @@ struct SinkSection {
     url: Option<String>,
     url_file: Option<PathBuf>,
     schema: Option<String>,
+    format: Option<String>,
     deletes: Deletes,
+    attachments: Option<PathBuf>,
+    #[serde(deserialize_with = "bytes")]
+    attachments_max_bytes: u64,
+    #[serde(default)]
+    attachments_types: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -129,11 +139,18 @@ impl Connection {
             policy.check_limits(&mut document);
         }
         let text = |key: &str| document.get(key).and_then(Value::as_str);
+        let format = text("sink.format").map(str::to_owned);
         let kind = text("sink.kind").map_or(Some(KINDS[0]), SinkKind::named);
         if text("sink.deletes") == Some("hard")
             && let Some(why) = kind.and_then(|kind| kind.refuses(Deletes::Hard))
         {
             document.problem("sink.deletes", why, None);
+        }
+        if let (Some(kind), Some(format)) = (kind, format)
+            && kind.in_format(&format).is_none()
+        {
+            let what = format!("sink `{}` has no such format", kind.name);
+            document.problem("sink.format", what, None);
         }
         if let Some(kind) = kind {
             check::check_place(&mut document, kind);
@@ -160,7 +177,11 @@ impl Connection {
         if let Some(file) = self.sink.location.authority_file() {
             policy.admit_file(&self.path, "sink.url: sslrootcert", &file)?;
         }
-        policy.admit_sink(&self.path, &self.sink.location)
+        if let Some(attachments) = &self.attachments {
+            let folder = Location::Path(attachments.folder.clone());
+            policy.admit_sink(&self.path, "sink.attachments", &folder)?;
+        }
+        policy.admit_sink(&self.path, "sink.path", &self.sink.location)
     }
 
     fn of(
@@ -176,6 +197,7 @@ impl Connection {
         let targets = |texts: &[String]| texts.iter().filter_map(|text| Target::parse(text)).collect();
         // The table of keys has admitted the name.
         let kind = SinkKind::named(&sink.kind).unwrap_or(KINDS[0]);
+        let kind = sink.format.and_then(|format| kind.in_format(&format)).unwrap_or(kind);
         let url = match &sink.url_file {
             Some(file) => {
                 let file = folder.join(file);
@@ -187,6 +209,13 @@ impl Connection {
             None => sink.url,
         };
         let place = Place { path: sink.path.as_deref(), url: url.as_deref(), schema: sink.schema.as_deref() };
+        let attachments = sink.attachments.map(|attachments| AttachmentSettings {
+            folder: folder.join(attachments),
+            limits: AttachmentLimits {
+                bytes_max: sink.attachments_max_bytes,
+                types: sink.attachments_types.iter().map(|ending| ending.to_lowercase()).collect(),
+            },
+        });
         Ok(Self {
             path: path.to_owned(),
             component: component.map(|file| folder.join(file)),
@@ -200,6 +229,7 @@ impl Connection {
                 load: Load::Live,
                 owner: name.clone(),
             },
+            attachments,
             limits: Limits { batch, retry, serve, sandbox },
             only: egress.only.as_deref().map(targets),
             allow: targets(&egress.allow),

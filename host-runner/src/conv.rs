@@ -6,7 +6,9 @@
 
 use crate::bindings::{source, types, webhook};
 use crate::boundary;
-use crate::change::{Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Receipt, Table};
+use crate::change::{
+    Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Piece, Receipt, Table,
+};
 use crate::clock::millis;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
@@ -104,6 +106,12 @@ pub(crate) fn batch(mut batch: types::Batch, max_rows: u32, called_at_ms: u64, n
         attributes: batch.attributes,
         called_at_ms,
     })
+}
+
+/// A piece of a file.
+pub(crate) fn piece(mut piece: types::Piece) -> Result<Piece> {
+    boundary::piece(&mut piece)?;
+    Ok(Piece { bytes: piece.bytes, is_last: piece.is_last, attributes: piece.attributes })
 }
 
 /// A receipt that was returned at `now_ms`.

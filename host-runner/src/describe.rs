@@ -98,9 +98,23 @@ pub struct TableInfo {
     /// `snapshot`, `count`, `incremental`, `webhook`.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// The members that describe the attachment of a row, where each has one.
+    #[serde(default)]
+    pub attachment: Option<AttachmentMembers>,
     /// How changes are found after a snapshot: `search`, or `full-refresh`, which is another snapshot.
     #[serde(default)]
     pub incremental: String,
+}
+
+/// The members of a row that describe its attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AttachmentMembers {
+    /// The member with its name; empty: it has none.
+    #[serde(default)]
+    pub name: String,
+    /// The member with its size in bytes, a number or digits; empty: it has none.
+    #[serde(default)]
+    pub size: String,
 }
 
 /// A command as described.

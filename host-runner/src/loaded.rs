@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::limits::{COMMAND_INSTANCES, Limits};
 use crate::paths::Paths;
 use crate::sandbox::{Sandbox, validate};
-use crate::sinks::{self, Sink, SinkSettings};
+use crate::sinks::{self, Sink, SinkSettings, attachments};
 use crate::state::{LockedStore, StoredSubscription};
 
 /// A connection file with its component. The component has accepted `[config]`. Holds no
@@ -81,6 +81,13 @@ impl LoadedConnection {
             file.admit_hosts(&connection.path, policy.declared(), policy.allowed())?;
         }
         Ok(Self { connection, describe, component, policy })
+    }
+
+    /// Opens the connection's sink, with the folder for attachments if it has one.
+    pub(crate) fn open_sink(&self, settings: &SinkSettings, store: &LockedStore) -> Result<Box<dyn Sink>> {
+        let sink = open_sink(settings, store)?;
+        let attachments = self.connection.attachments.as_ref();
+        attachments::around(sink, attachments, &self.describe, &settings.owner, settings.deletes)
     }
 
     /// Prepares the sandbox of a locked connection with its session. Fails if the component reaches more

@@ -20,8 +20,8 @@ use self::error::{refused, stopped, timed_out};
 use self::instance::{Live, Slot};
 use crate::bindings::{SourceConnector, types};
 use crate::boundary;
-use crate::boundary::limits::{ANSWER, SESSION, SUBSCRIPTION};
-use crate::change::{Attributes, Batch, CheckItem, Outcome, Receipt, Table};
+use crate::boundary::limits::{ANSWER, PIECE, SESSION, SUBSCRIPTION};
+use crate::change::{Attributes, Batch, CheckItem, Outcome, Piece, Receipt, Table};
 use crate::clock;
 use crate::conv;
 use crate::delivery::Delivery;
@@ -289,6 +289,17 @@ impl Sandbox {
         conv::batch(batch, limits.max_changes, called_at_ms, clock::now_ms())
     }
 
+    /// The bytes from `offset` on of the file that a row names.
+    pub async fn fetch(&mut self, table: String, row: String, offset: u64) -> Result<Piece> {
+        let limits = types::Limits {
+            max_changes: 0,
+            max_bytes: u32::try_from(PIECE.max).unwrap_or(u32::MAX),
+            max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
+        };
+        let piece = self.call("fetch", export!(source.call_fetch(&table, &row, offset, limits))).await?;
+        conv::piece(piece)
+    }
+
     /// A named action.
     pub async fn command(&mut self, name: String, arguments: String) -> Result<String> {
         let answer = self.call("command", export!(source.call_command(&name, &arguments))).await?;
@@ -382,7 +393,7 @@ impl Sandbox {
     ) -> Result<T> {
         let class = match name {
             // Not `discover`: without its tables a connection applies no delivery.
-            "read" | "subscribe" => Class::Read,
+            "read" | "fetch" | "subscribe" => Class::Read,
             _ => Class::Prompt,
         };
         // The permit of a read is neither used for another call nor held while this one waits.

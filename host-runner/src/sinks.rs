@@ -3,7 +3,8 @@
 //! A sink stores rows together with the progress that covers them. [`registry`] lists the kinds, [`order`]
 //! decides between a change and the stored row, [`columns`], [`members`] and [`value`] turn rows into typed
 //! columns, and each kind has a folder. [`messages`] is the sink of a data tool, which no connection file
-//! names. Nothing here knows components, calls or retries.
+//! names. [`attachments`] keeps the bytes of files, for every kind. Nothing here knows components, calls or
+//! retries.
 
 mod registry;
 
@@ -17,6 +18,8 @@ mod value;
 
 mod handle;
 
+pub(crate) mod attachments;
+
 mod jsonl;
 mod postgres;
 mod sqlite;
@@ -27,15 +30,18 @@ pub(crate) mod messages;
 mod conformance;
 
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Batch, Change, Generation, Table};
 use crate::error::{Error, Kind, Origin, Result};
 
+pub use attachments::{AttachmentSettings, Attachments};
 pub use handle::SinkHandle;
 pub use registry::{
-    Deletes, KIND_NAMES, KINDS, Load, Location, Place, SinkKind, SinkSettings, inspect, open, open_existing,
+    Deletes, FORMAT_NAMES, FORMS, KIND_NAMES, KINDS, Load, Location, Place, SinkKind, SinkSettings, inspect,
+    open, open_existing,
 };
 
 /// A place that stores rows and how far they reach.
@@ -60,6 +66,11 @@ pub trait Sink: Send {
     /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
     /// cursor.
     fn reset(&mut self, table: &str) -> Result<bool>;
+
+    /// The folder for the bytes of attachments, if the connection has one.
+    fn attachments(&self) -> Option<Arc<Attachments>> {
+        None
+    }
 
     /// Gives memory back that the next commit can do without; for a sink that is idle.
     fn rest(&mut self) {}

@@ -250,7 +250,8 @@ pub(crate) fn answer_of(status: u16, body: &str) -> Result<Answer> {
     read("GET /x", Response { status, headers: Vec::new(), body: body.into() })
 }
 
-fn refusal(label: &str, status: u16, response: &Response) -> Error {
+/// The error of an answer that is not a success.
+pub(super) fn refusal(label: &str, status: u16, response: &Response) -> Error {
     let parsed: Option<Refusal<'_>> = serde_json::from_slice(&response.body).ok();
     let code = parsed.as_ref().and_then(|refusal| refusal.error_code.as_deref()).map(quote);
     let text = parsed.as_ref().map(quoted).filter(|text| !text.is_empty());

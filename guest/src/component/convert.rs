@@ -7,7 +7,8 @@ use crate::change::{Change, ChangeSource, Operation};
 use crate::check::{Item, Outcome};
 use crate::connection::Found;
 use crate::error::{Error, Kind};
-use crate::reader::Batch;
+use crate::file::Piece;
+use crate::reader::{Batch, Limits};
 use crate::webhook::Receipt;
 
 pub(super) fn to_receipt(receipt: Receipt) -> webhook::Receipt {
@@ -83,6 +84,14 @@ pub(super) fn to_table(found: Found) -> contract::Table {
         schema: found.schema.to_string(),
         attributes,
     }
+}
+
+pub(super) fn from_limits(limits: types::Limits) -> Limits {
+    Limits { max_changes: limits.max_changes, max_bytes: limits.max_bytes, max_ms: limits.max_ms }
+}
+
+pub(super) fn to_piece(piece: Piece, usage: &Usage) -> types::Piece {
+    types::Piece { bytes: piece.bytes, is_last: piece.is_last, attributes: usage_attributes(usage) }
 }
 
 pub(super) fn to_batch(batch: Batch, usage: Usage) -> types::Batch {

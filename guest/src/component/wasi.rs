@@ -7,9 +7,9 @@ use super::bindings::wasi::http::types::{
     OutgoingBody, OutgoingRequest, Scheme,
 };
 use super::bindings::wasi::io::poll::{self, Pollable};
-use super::bindings::wasi::io::streams::StreamError;
+use super::bindings::wasi::io::streams::{InputStream, StreamError};
 use crate::limits;
-use crate::transport::{Failure, Method, Request, Response, Transport};
+use crate::transport::{Body, Failure, Method, Opened, Request, Response, Transport};
 
 /// Bytes asked for in one read; the host returns at most this much at a time.
 const READ_BYTES: u64 = 64 * 1024;
@@ -57,6 +57,48 @@ impl Transport for Wasi {
             .into_iter()
             .map(|answer| answer.unwrap_or_else(|| Err(Failure::Broken("no answer".to_owned()))))
             .collect()
+    }
+
+    fn open(&mut self, request: &Request) -> Result<Opened, Failure> {
+        let future = start(request)?;
+        let ready = future.subscribe();
+        ready.block();
+        let response = answer(InFlight { index: 0, ready, future })?;
+        let head = head(&response);
+        let body = StreamedBody::of(response)?;
+        Ok((head, Box::new(body)))
+    }
+}
+
+/// A body that is still arriving. Fields drop in order: each before its owner.
+struct StreamedBody {
+    stream: InputStream,
+    _body: IncomingBody,
+    _response: IncomingResponse,
+}
+
+impl StreamedBody {
+    fn of(response: IncomingResponse) -> Result<Self, Failure> {
+        let taken = |()| Failure::Broken("the body was taken twice".to_owned());
+        let body = response.consume().map_err(taken)?;
+        let stream = body.stream().map_err(taken)?;
+        Ok(Self { stream, _body: body, _response: response })
+    }
+}
+
+impl Body for StreamedBody {
+    fn read(&mut self, max: usize) -> Result<Option<Vec<u8>>, Failure> {
+        loop {
+            match self.stream.blocking_read(READ_BYTES.min(max as u64)) {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(StreamError::Closed) => return Ok(None),
+                Err(StreamError::LastOperationFailed(error)) => {
+                    let code = super::bindings::wasi::http::types::http_error_code(&error);
+                    return Err(code.map_or_else(|| Failure::Broken(error.to_debug_string()), failure));
+                }
+            }
+        }
     }
 }
 
@@ -109,47 +151,39 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn finish(call: InFlight) -> Result<Response, Failure> {
+    let response = answer(call)?;
+    let mut whole = head(&response);
+    let mut body = StreamedBody::of(response)?;
+    while let Some(bytes) = body.read(usize::MAX)? {
+        if whole.body.len() + bytes.len() > limits::BODY_BYTES_MAX {
+            return Err(Failure::TooLarge);
+        }
+        if whole.body.is_empty() {
+            whole.body = bytes;
+        } else {
+            whole.body.extend_from_slice(&bytes);
+        }
+    }
+    Ok(whole)
+}
+
+fn answer(call: InFlight) -> Result<IncomingResponse, Failure> {
     let InFlight { ready, future, .. } = call;
     drop(ready);
     match future.get() {
-        Some(Ok(Ok(response))) => read(response),
+        Some(Ok(Ok(response))) => Ok(response),
         Some(Ok(Err(code))) => Err(failure(code)),
         Some(Err(())) | None => Err(Failure::Broken("the answer was taken twice".to_owned())),
     }
 }
 
-fn read(response: IncomingResponse) -> Result<Response, Failure> {
-    let status = response.status();
-    let headers = response
-        .headers()
-        .entries()
-        .into_iter()
+/// An answer without its body.
+fn head(response: &IncomingResponse) -> Response {
+    let entries = response.headers().entries().into_iter();
+    let headers = entries
         .filter_map(|(name, value)| Some((name.to_ascii_lowercase(), String::from_utf8(value).ok()?)))
         .collect();
-    let incoming = response.consume().map_err(|()| Failure::Broken("the body was taken twice".to_owned()))?;
-    let body = read_body(&incoming)?;
-    drop(incoming);
-    Ok(Response { status, headers, body })
-}
-
-fn read_body(incoming: &IncomingBody) -> Result<Vec<u8>, Failure> {
-    let stream = incoming.stream().map_err(|()| Failure::Broken("the body was taken twice".to_owned()))?;
-    let mut body = Vec::new();
-    loop {
-        match stream.blocking_read(READ_BYTES) {
-            Ok(chunk) if body.len() + chunk.len() > limits::BODY_BYTES_MAX => {
-                drop(chunk);
-                return Err(Failure::TooLarge);
-            }
-            Ok(chunk) if body.is_empty() => body = chunk,
-            Ok(chunk) => body.extend_from_slice(&chunk),
-            Err(StreamError::Closed) => return Ok(body),
-            Err(StreamError::LastOperationFailed(error)) => {
-                let code = super::bindings::wasi::http::types::http_error_code(&error);
-                return Err(code.map_or_else(|| Failure::Broken(error.to_debug_string()), failure));
-            }
-        }
-    }
+    Response { status: response.status(), headers, body: Vec::new() }
 }
 
 fn failure(code: ErrorCode) -> Failure {

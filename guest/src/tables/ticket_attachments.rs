@@ -1,8 +1,8 @@
-//! Attachments of tickets, without their bytes: `GET /tickets/{id}/attachments` (`zoho-desk-api.md` §4.2).
+//! Attachments of tickets: `GET /tickets/{id}/attachments` (`zoho-desk-api.md` §4.2). Their bytes are files.
 
 use super::tickets;
 use crate::table::Type::{Boolean, Id, Integer, Text, Time};
-use crate::table::{ChildKind, Column, EventFilter, Table, column, event};
+use crate::table::{ChildKind, Column, EventFilter, FileMembers, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "ticket_attachments",
@@ -10,8 +10,10 @@ pub(super) const TABLE: Table = Table {
     children: tickets::children(KINDS),
     events: EVENTS,
     columns: COLUMNS,
+    attachment: Some(FileMembers { name: "name", size: "size", href: "href" }),
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has attachments. A \
-            deleted attachment is found by its webhook or the next snapshot.",
+            deleted attachment is found by its webhook or the next snapshot. Their bytes, where the runner keeps \
+            them: one call for each attachment.",
     ..tickets::BELOW
 };
 

@@ -4,6 +4,7 @@ mod desk;
 mod setup;
 mod signer;
 
+mod attachments;
 mod batches;
 mod credits;
 mod lists;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
 use zoho_desk::reader::{Batch, Limits};
+use zoho_desk::transport::Transport;
 
 use crate::desk::Desk;
 
@@ -11,9 +12,14 @@ pub(crate) const LIMITS: Limits = Limits { max_changes: 1000, max_bytes: 8 << 20
 
 /// An authorized connection with these configuration keys in addition to the required ones.
 pub(crate) fn connect(desk: &Desk, more: Value) -> Connection<Desk> {
+    connect_over(desk.clone(), more)
+}
+
+/// The same over any transport.
+pub(crate) fn connect_over<T: Transport>(transport: T, more: Value) -> Connection<T> {
     let mut config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let mut connection = Connection::open(desk.clone(), &config.to_string(), None).unwrap();
+    let mut connection = Connection::open(transport, &config.to_string(), None).unwrap();
     connection.authorize(r#"{"code":"good"}"#).unwrap();
     connection
 }

@@ -103,6 +103,8 @@ limits! {
         "indexed, and quoted in errors");
     CHANGE_ID = bytes("id of a change", 2 * KIB,
         "stored with its row");
+    PIECE = bytes("piece of a file", MIB,
+        "in memory once before it is written; the runner asks for no more");
     CHECK_ITEMS = count("check items", 100,
         "read by a person");
     ATTRIBUTES = count("attributes", 32,

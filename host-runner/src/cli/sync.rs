@@ -7,7 +7,6 @@ use crate::actor::{ActorConfig, Mode};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::loaded::open_sink;
 use crate::metrics::Meters;
 use crate::report::{columns, elapsed, thousands};
 use crate::serve::control;
@@ -66,7 +65,7 @@ pub(super) async fn run(command: &Sync, context: &Context) -> Result<Exit> {
     };
     let (_no_one, commands) = tokio::sync::mpsc::channel(1);
     let config = ActorConfig {
-        sink: open_sink(&settings, &store)?,
+        sink: loaded.open_sink(&settings, &store)?,
         connection: loaded.open(store)?,
         queue: None,
         public_url: None,

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use crate::schema::refresh;
-use crate::sinks::KIND_NAMES;
+use crate::sinks::{FORMAT_NAMES, KIND_NAMES};
 use crate::units::{format_bytes, format_duration, parse_bytes, parse_duration};
 
 /// A key.
@@ -80,6 +80,7 @@ pub(crate) enum HonoredBy {
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
@@ -165,12 +166,43 @@ pub(crate) static KEYS: &[Key] = &[
                connection that uses it.",
     },
     Key {
+        name: "sink.format",
+        kind: Kind::Choice(&FORMAT_NAMES),
+        default: DefaultValue::Absent { means: "`changes`", example: "debezium" },
+        honored_by: HonoredBy::All,
+        text: "The lines of `jsonl`: `changes` as `docs/sinks.md` describes them, `debezium` in the envelope \
+               of Debezium.",
+    },
+    Key {
         name: "sink.deletes",
         kind: Kind::Choice(&["soft", "hard"]),
         default: DefaultValue::Value("soft"),
         honored_by: HonoredBy::SyncAndServe,
         text: "What a deleted row becomes: `soft` keeps it, marked in `_deleted`; `hard` removes it and \
                keeps a tombstone (not `jsonl`).",
+    },
+    Key {
+        name: "sink.attachments",
+        kind: Kind::Path,
+        default: DefaultValue::Absent { means: "bytes are not read", example: "attachments" },
+        honored_by: HonoredBy::SyncAndServe,
+        text: "A folder for the bytes of attachments, for tables that have any: by their SHA-256, with a \
+               manifest. It belongs to this connection alone. Each file costs a call.",
+    },
+    Key {
+        name: "sink.attachments_max_bytes",
+        kind: Kind::Bytes(0..=TIB),
+        default: DefaultValue::Value("32MiB"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Largest attachment that is read; the manifest names those left out. Above 32MiB, raise \
+               `sandbox.max_response_bytes` too.",
+    },
+    Key {
+        name: "sink.attachments_types",
+        kind: Kind::Texts,
+        default: DefaultValue::Absent { means: "all", example: "pdf" },
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Endings of the names of attachments that are read, without the dot.",
     },
     Key {
         name: "batch.max_rows",

@@ -164,13 +164,13 @@ impl PolicyFile {
         self.admit_path(file, key, path, &self.lists.files, "files")
     }
 
-    /// Fails if rows may not be written there.
-    pub(super) fn admit_sink(&self, file: &Path, location: &Location) -> Result<()> {
+    /// Fails if rows or files may not be written there.
+    pub(super) fn admit_sink(&self, file: &Path, key: &str, location: &Location) -> Result<()> {
         let own_folder = std::fs::canonicalize(folder_of(file)).map(|folder| vec![folder]);
         let own_folder = own_folder.unwrap_or_default();
         let listed = self.lists.sinks.as_ref().unwrap_or(&own_folder);
         match location {
-            Location::Path(path) => self.admit_path(file, "sink.path", path, listed, "sinks"),
+            Location::Path(path) => self.admit_path(file, key, path, listed, "sinks"),
             Location::Schema { .. } => {
                 let url = location.database();
                 let is_listed = listed.iter().any(|listed| listed.as_os_str() == url.as_str());

@@ -179,6 +179,7 @@ fn every_default_and_example_is_accepted_by_its_own_key() {
                 let kind = match key.name {
                     "sink.url" => "kind = \"postgres\"\n",
                     "sink.schema" => "kind = \"postgres\"\nurl = \"postgres://db/d\"\n",
+                    "sink.format" => "kind = \"jsonl\"\n",
                     // Its file is read at once.
                     "sink.url_file" => continue,
                     _ => "",
@@ -188,6 +189,23 @@ fn every_default_and_example_is_accepted_by_its_own_key() {
         };
         parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
+}
+
+#[test]
+fn a_format_belongs_to_json_lines_and_the_keys_of_attachments_to_every_sink() {
+    let with = |sink: &str| parse(&format!("name = \"a\"\n[sink]\n{sink}"));
+    let error = with("format = \"debezium\"").expect_err("accepted");
+    assert!(error.message.contains("sink `sqlite` has no such format"), "{error}");
+    let jsonl = |format: &str| with(&format!("kind = \"jsonl\"\n{format}")).expect("a good file").sink.kind;
+    assert_eq!((jsonl("").format, jsonl("format = \"debezium\"").format), ("changes", "debezium"));
+    for kind in ["sqlite", "jsonl"] {
+        let keys = "attachments = \"files\"\nattachments_max_bytes = \"1KiB\"\nattachments_types = [\"PDF\"]";
+        let found = with(&format!("kind = {kind:?}\n{keys}")).expect("a good file").attachments;
+        let found = found.expect("attachments");
+        assert_eq!((found.limits.bytes_max, found.limits.types), (1024, vec!["pdf".to_owned()]));
+        assert!(found.folder.ends_with("files"));
+    }
+    assert_eq!(parse("name = \"a\"").expect("a good file").attachments, None);
 }
 
 #[test]

@@ -105,6 +105,12 @@ macro_rules! counters {
 }
 
 counters! {
+    /// Bytes of attachments that came into the folder.
+    attachment_bytes("table");
+    /// Attachments that could not be fetched, and wait for another attempt; the manifest says why.
+    attachments_failed("table");
+    /// Attachments that came into the folder.
+    attachments_stored("table");
     /// Changes committed in the sink, by how each was found.
     changes("table", "change_source");
     /// Changes of deliveries that were older than the stored row, and were ignored.

@@ -17,7 +17,7 @@ use crate::clock::{millis, random_unit};
 use crate::error::Result;
 use crate::inbox::Inbox;
 use crate::journal::Journal;
-use crate::loaded::{LoadedConnection, OpenConnection, open_sink};
+use crate::loaded::{LoadedConnection, OpenConnection};
 use crate::metrics::{Meters, State};
 use crate::paths::Paths;
 use crate::policy::{self, Budget};
@@ -121,7 +121,7 @@ impl Supervisor {
             set_served(&store, &file);
             // A command may have rotated the URL before requests reached the connection.
             control::renew(&store, &registry)?;
-            let sink = open_sink(&loaded.connection.sink, &lock)?;
+            let sink = loaded.open_sink(&loaded.connection.sink, &lock)?;
             Ok((loaded.open(lock)?, sink))
         };
         let Some((connection, sink)) =

@@ -2,9 +2,11 @@
 //! each exactly once.
 //!
 //! [`log`] is the commit log that says how many bytes of each table are committed, [`segments`] are the
-//! tables' files, [`write`] writes the lines. Rows pass through unread, so the lines carry the times and
-//! generations from which a reader keeps the order of changes and finds missing rows.
+//! tables' files, [`write`] writes the lines, [`debezium`] those of the other format. Rows pass through
+//! unread, so the lines carry the times and generations from which a reader keeps the order of changes and
+//! finds missing rows.
 
+mod debezium;
 mod log;
 mod segments;
 mod write;
@@ -23,7 +25,7 @@ use self::log::{LOG, Log, Record, Segment};
 use self::segments::Rotation;
 #[cfg(test)]
 use super::conformance::TestPlace;
-use super::order::{Containing, as_of};
+use super::order::{Containing, as_of, signed};
 use super::registry::{owned_by_another, written_by_another};
 use super::{
     Capabilities, Commit, Counts, Location, Progress, Sink, SinkKind, SinkProgress, SinkSettings, fenced,
@@ -36,6 +38,7 @@ use crate::error::{Error, Kind, Origin, Result};
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
     name: "jsonl",
+    format: CHANGES,
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false },
     place_keys: &["path"],
     locate: |place, folder, connection| Ok(Location::path(folder, place.path.unwrap_or(connection))),
@@ -48,6 +51,18 @@ pub(super) const KIND: SinkKind = SinkKind {
     test_place: |folder| Some(TestPlace::path(folder)),
 };
 
+/// The same folder with lines in Debezium's envelope.
+pub(super) const DEBEZIUM_KIND: SinkKind = SinkKind {
+    format: DEBEZIUM,
+    #[cfg(test)]
+    stored_rows: stored::debezium_rows,
+    ..KIND
+};
+
+/// The forms of lines, as `format` names them.
+const CHANGES: &str = "changes";
+const DEBEZIUM: &str = "debezium";
+
 /// Longest name of a table; file systems take 255 bytes for a file's name.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -56,6 +71,8 @@ struct Jsonl {
     folder: PathBuf,
     log: Log,
     owner: String,
+    /// [`CHANGES`] or [`DEBEZIUM`].
+    format: &'static str,
     rotation: Rotation,
     /// Keeps other writers out until it is closed.
     _lock: File,
@@ -76,11 +93,18 @@ impl Jsonl {
         })?;
         let log = Log::open(folder)?;
         check_owner(settings, &log.state)?;
+        let format = settings.kind.format;
+        let written = log.state.format.as_deref().unwrap_or(CHANGES);
+        if log.state.owner.is_some() && written != format {
+            let message = format!("{}: its lines are in the format `{written}`", settings.location);
+            return Err(Error::new(Origin::Configuration, Kind::Config, message)
+                .hint(format!("format = \"{written}\" under [sink], or another path")));
+        }
         for (table, segment) in &log.state.segments {
             segments::check(folder, table, *segment)?;
         }
         let (folder, owner) = (folder.to_owned(), settings.owner.clone());
-        Ok(Self { folder, log, owner, rotation: Rotation::DEFAULT, _lock: lock })
+        Ok(Self { folder, log, owner, format, rotation: Rotation::DEFAULT, _lock: lock })
     }
 
     /// Appends lines after the committed bytes of their tables. Returns the segments with them.
@@ -98,6 +122,7 @@ impl Jsonl {
     /// The lines of a commit, and how they count.
     fn lines<'a>(&self, commit: &Commit<'a>) -> Result<(Lines<'a>, Counts)> {
         let (mut lines, mut counts) = (Lines::new(), Counts::default());
+        let called_at = signed(commit.as_of_ms);
         for run in commit.changes.chunk_by(|left, right| left.table == right.table) {
             let Some(name) = run.first().map(|change| change.table.as_str()) else { continue };
             if !self.log.state.segments.contains_key(name) {
@@ -107,7 +132,12 @@ impl Jsonl {
             let buffer = lines.entry(name).or_default();
             for change in run {
                 let as_of = as_of(change, commit);
-                write::change(buffer, change, as_of, containing.generation(change, as_of))?;
+                let generation = containing.generation(change, as_of);
+                if self.format == DEBEZIUM {
+                    debezium::change(buffer, change, as_of, generation, called_at, &self.owner)?;
+                } else {
+                    write::change(buffer, change, as_of, generation)?;
+                }
                 counts.read += 1;
                 *if change.after.is_some() { &mut counts.inserted } else { &mut counts.deleted } += 1;
             }
@@ -118,7 +148,12 @@ impl Jsonl {
             }
             if let Some(generation) = generation.filter(|generation| generation.complete) {
                 let snapshot = self.log.state.newest_snapshot(name).after(generation);
-                write::snapshot_complete(lines.entry(name).or_default(), name, snapshot);
+                let buffer = lines.entry(name).or_default();
+                if self.format == DEBEZIUM {
+                    debezium::snapshot_complete(buffer, name, snapshot, called_at, &self.owner);
+                } else {
+                    write::snapshot_complete(buffer, name, snapshot);
+                }
             }
         }
         Ok((lines, counts))
@@ -152,7 +187,7 @@ fn check_owner(settings: &SinkSettings, state: &Record) -> Result<()> {
 }
 
 /// The failure of a file. One that can end without a change to the connection file is `unavailable`.
-fn failed(path: &Path, error: &std::io::Error) -> Error {
+pub(super) fn failed(path: &Path, error: &std::io::Error) -> Error {
     /// `EIO`, `ENFILE`, `EMFILE`.
     const TEMPORARY: [i32; 3] = [5, 23, 24];
     let is_temporary = matches!(
@@ -197,6 +232,7 @@ impl Sink for Jsonl {
         }
         if self.log.state.owner.is_none() {
             record.owner = Some(self.owner.clone());
+            record.format = Some(self.format.to_owned()).filter(|format| format != CHANGES);
         }
         // The log names a file before the file exists, so that no file is of unknown origin after a crash.
         if record.owner.is_some() || !record.segments.is_empty() {

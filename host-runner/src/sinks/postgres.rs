@@ -59,6 +59,7 @@ const OUTCOME_WAITS: [Duration; 5] = [
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
     name: "postgres",
+    format: "",
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
     place_keys: &["url", "url_file", "schema"],
     locate: address::locate,

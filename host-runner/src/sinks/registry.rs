@@ -14,7 +14,13 @@ use crate::error::{Error, Kind, Origin, Result};
 /// Every kind; the first is the default.
 pub const KINDS: [&SinkKind; 3] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND];
 
-/// Their names, in the same order.
+/// Every kind in each of its forms.
+pub const FORMS: [&SinkKind; 4] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &jsonl::DEBEZIUM_KIND];
+
+/// The names of forms.
+pub const FORMAT_NAMES: [&str; 2] = [jsonl::KIND.format, jsonl::DEBEZIUM_KIND.format];
+
+/// The names of the kinds, in their order.
 pub const KIND_NAMES: [&str; KINDS.len()] = {
     let mut names = [""; KINDS.len()];
     let mut index = 0;
@@ -29,6 +35,8 @@ pub const KIND_NAMES: [&str; KINDS.len()] = {
 pub struct SinkKind {
     /// `kind` under `[sink]`.
     pub name: &'static str,
+    /// `format` under `[sink]`; empty: it has one form only.
+    pub format: &'static str,
     /// Its capabilities.
     pub capabilities: Capabilities,
     /// The keys under `[sink]` that say where it is; those of other kinds are refused.
@@ -66,6 +74,11 @@ impl SinkKind {
         KINDS.into_iter().find(|kind| kind.name == name)
     }
 
+    /// The same kind with its data in another form; none if it does not have this form.
+    pub fn in_format(&'static self, format: &str) -> Option<&'static Self> {
+        FORMS.into_iter().find(|kind| kind.name == self.name && kind.format == format)
+    }
+
     /// The location that a connection's file names, or the default. `folder` is the file's.
     pub fn locate(&self, place: &Place<'_>, folder: &Path, connection: &str) -> Result<Location> {
         (self.locate)(place, folder, connection)
@@ -88,7 +101,7 @@ impl fmt::Debug for SinkKind {
 
 impl PartialEq for SinkKind {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        (self.name, self.format) == (other.name, other.format)
     }
 }
 

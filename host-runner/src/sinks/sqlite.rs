@@ -59,6 +59,7 @@ const STATEMENTS: usize = 512;
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
     name: "sqlite",
+    format: "",
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
     place_keys: &["path"],
     locate: |place, folder, connection| {
@@ -195,12 +196,12 @@ fn connect(path: &Path, load: Load) -> rusqlite::Result<Database> {
     Ok(database)
 }
 
-fn begin(database: &mut Database) -> rusqlite::Result<Transaction<'_>> {
+pub(super) fn begin(database: &mut Database) -> rusqlite::Result<Transaction<'_>> {
     database.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
 /// A failure that ends by itself, or once the disk or the lock is free, is `unavailable`.
-fn kind(error: &rusqlite::Error) -> Kind {
+pub(super) fn kind(error: &rusqlite::Error) -> Kind {
     match error.sqlite_error_code() {
         Some(
             ErrorCode::DatabaseBusy
@@ -215,7 +216,7 @@ fn kind(error: &rusqlite::Error) -> Kind {
 }
 
 /// What to try after a failure that passes.
-fn hint(error: &rusqlite::Error) -> Option<&'static str> {
+pub(super) fn hint(error: &rusqlite::Error) -> Option<&'static str> {
     Some(match error.sqlite_error_code()? {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             "another program holds the database: end its transaction"

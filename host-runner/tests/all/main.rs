@@ -1,6 +1,7 @@
 //! Runs the real binary with the tiny connector of `tests/guests`.
 
 mod api;
+mod attachments;
 mod boundary;
 mod cli;
 mod commands;

@@ -1,6 +1,7 @@
 //! The component: the contract's exports, with the faults that the configuration asks for.
 
 mod bindings;
+mod files;
 mod hostile;
 mod http;
 
@@ -12,7 +13,7 @@ use bindings::exports::connector::source::source::{
     CheckItem, Connection, Guest, GuestConnection, Outcome, Table,
 };
 use bindings::exports::connector::source::types::{
-    Batch, Change, ChangeSource, Error, ErrorKind, Generation, Limits, Operation,
+    Batch, Change, ChangeSource, Error, ErrorKind, Generation, Limits, Operation, Piece,
 };
 use bindings::exports::connector::source::webhook;
 use bindings::wasi::clocks::wall_clock;
@@ -204,6 +205,10 @@ impl GuestConnection for Open {
             "pairs" => Ok(pairs()),
             other => Err(error(ErrorKind::NotFound, &format!("table {other}: does not exist"))),
         }
+    }
+
+    fn fetch(&self, _: String, row: String, offset: u64, _: Limits) -> Result<Piece, Error> {
+        files::piece(&self.config, &row, offset)
     }
 
     fn command(&self, name: String, arguments: String) -> Result<String, Error> {

@@ -66,6 +66,24 @@ pub enum Crosses {
     Subscription,
     ReceiptChanges,
     ReceiptAttributes,
+    Piece,
+}
+
+/// How `fetch` behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Files {
+    /// Without fault.
+    #[default]
+    Whole,
+    /// The files of odd rows end early.
+    Short,
+    /// The files of odd rows never end.
+    Endless,
+    /// The files of odd rows fail with the kind in `kind`.
+    Fail,
+    /// The files of odd rows have no bytes and no end.
+    Stuck,
 }
 
 /// The configuration.
@@ -106,6 +124,8 @@ pub struct Config {
     pub renew: bool,
     /// `discover` fails with the kind in `kind`.
     pub fails_discover: bool,
+    /// How the files of `things` behave; each has as many bytes as its row's number.
+    pub files: Files,
 }
 
 impl Default for Config {
@@ -128,6 +148,7 @@ impl Default for Config {
             columns: 0,
             renew: false,
             fails_discover: false,
+            files: Files::Whole,
         }
     }
 }

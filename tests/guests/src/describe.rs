@@ -33,7 +33,8 @@ pub fn document() -> Value {
         "hosts": [{"name": "api", "key": "url", "urls": {}}],
         "tables": [
             {"name": "things", "aliases": ["Things"], "title": "Things", "primary_key": ["id"],
-             "scopes": ["things.read"], "capabilities": ["snapshot", "count", "incremental", "webhook"]},
+             "scopes": ["things.read"], "capabilities": ["snapshot", "count", "incremental", "webhook"],
+             "attachment": {"name": "name", "size": "count"}},
             {"name": "pairs", "aliases": [], "title": "Pairs", "primary_key": ["left", "right"],
              "scopes": [], "capabilities": ["snapshot"]}
         ],

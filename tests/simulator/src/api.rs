@@ -27,7 +27,7 @@ pub(crate) mod webhooks;
 
 use crate::api::context::Context;
 use crate::api::parameters::check;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, JSON};
 use crate::http::error::ApiError;
 use crate::http::request::Call;
 use crate::settings::Settings;
@@ -62,7 +62,7 @@ pub(crate) fn answer(shared: &Shared, settings: &Settings, call: &Call) -> (&'st
     let context = Context { shared, settings, call, route, ids: &ids };
     let result = check(route, call, settings).and_then(|()| (route.handler)(&context));
     let mut answer = result.unwrap_or_else(|error| error.answer());
-    if settings.readings.ids_as_numbers {
+    if settings.readings.ids_as_numbers && answer.content_type == JSON {
         answer.body = readings::ids_as_numbers(&answer.body).into();
     }
     // Handlers that delete several records set a higher weight; the difference is charged here.

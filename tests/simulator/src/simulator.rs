@@ -18,6 +18,7 @@ use crate::settings::{Rule, Settings};
 use crate::shared::Shared;
 use crate::stats::{credits, stats};
 use crate::truth::{TruthQuery, lines};
+use crate::world::ticket_more;
 
 /// A running simulator. Dropping it stops it.
 #[derive(Debug)]
@@ -143,6 +144,13 @@ impl Simulator {
             all.extend(text.lines().map(str::to_owned));
         }
         Some(all)
+    }
+
+    /// The bytes of a ticket's attachment; none if there is none.
+    pub fn attachment(&self, ticket: &str, id: &str) -> Option<Vec<u8>> {
+        let world = self.shared.world();
+        let ticket = world.tickets.find(ticket)?;
+        ticket_more::attachment(&world, ticket, id)
     }
 
     /// The answer of `GET /_admin/stats`.

@@ -79,6 +79,9 @@ impl Fixture {
             readings.counters.rows_read.add(["things"], 1);
             readings.counters.rows_repaired.add(["things"], 1);
             readings.counters.schema_changes.add(["things", "added"], 1);
+            readings.counters.attachments_stored.add(["things"], 1);
+            readings.counters.attachments_failed.add(["things"], 1);
+            readings.counters.attachment_bytes.add(["things"], 1);
             readings.credits_left = Some(1);
             readings.source_skew_ms = Some(1);
             let table = readings.table("things");

@@ -6,7 +6,7 @@ use super::{State, StoredRows, TestPlace};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
 use crate::sinks::{
-    Commit, Counts, Deletes, InboxPosition, KINDS, Load, Progress, Sink, SinkKind, SinkSettings, open,
+    Commit, Counts, Deletes, FORMS, InboxPosition, Load, Progress, Sink, SinkKind, SinkSettings, open,
 };
 
 /// The table of most tests.
@@ -27,7 +27,7 @@ pub(super) struct Case {
 /// The kinds that can be tested: PostgreSQL only where there is a database for tests.
 pub(super) fn kinds() -> Vec<&'static SinkKind> {
     let folder = std::path::Path::new("");
-    KINDS.into_iter().filter(|kind| (kind.test_place)(folder).is_some()).collect()
+    FORMS.into_iter().filter(|kind| (kind.test_place)(folder).is_some()).collect()
 }
 
 /// Runs a test on every kind of sink, with each way of deleting that it has.
@@ -38,7 +38,7 @@ pub(super) fn on_every_sink(test: impl Fn(&mut Case)) {
             if kind.refuses(deletes).is_none() {
                 for load in [Load::Live, Load::Bulk] {
                     // Shown when the test fails.
-                    println!("sink `{}`, deletes {deletes:?}, {load:?}", kind.name);
+                    println!("sink `{}` {}, deletes {deletes:?}, {load:?}", kind.name, kind.format);
                     test(&mut Case::new(kind, deletes, load));
                 }
             }

@@ -32,6 +32,9 @@ pub(super) struct Record {
     /// The connection whose rows these are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) owner: Option<String>,
+    /// The form of the lines; none: [`super::Format::Changes`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) format: Option<String>,
     /// The newest epoch that committed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) epoch: Option<u64>,
@@ -83,6 +86,7 @@ impl Record {
     fn apply(&mut self, commit: Record) {
         self.version = commit.version.or(self.version);
         self.owner = commit.owner.or_else(|| self.owner.take());
+        self.format = commit.format.or_else(|| self.format.take());
         self.epoch = commit.epoch.or(self.epoch);
         self.journal = commit.journal.or_else(|| self.journal.take());
         self.tables.extend(commit.tables);

@@ -18,11 +18,33 @@ struct Row {
 }
 
 pub(super) fn rows(location: &Location, table: &str) -> StoredRows {
+    read(location, table, |line| line)
+}
+
+/// The same of lines in Debezium's envelope.
+pub(super) fn debezium_rows(location: &Location, table: &str) -> StoredRows {
+    read(location, table, |line| {
+        let source = &line["source"];
+        let operation = match line["op"].as_str().expect("an operation") {
+            "m" => "snapshot-complete",
+            "d" => "delete",
+            _ => "update",
+        };
+        assert_eq!(operation == "update", line["after"].is_object(), "{line}");
+        serde_json::json!({
+            "table": source["table"], "operation": operation, "key": line["key"], "after": line["after"],
+            "as_of_ms": source["as_of_ms"], "generation": source["generation"], "partial": source["partial"],
+        })
+    })
+}
+
+fn read(location: &Location, table: &str, line_of: fn(Value) -> Value) -> StoredRows {
     let text = committed(location.as_path().expect("a path"), table);
     assert!(text.is_empty() || text.ends_with('\n'), "ends within a line");
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let line = line_of(line);
         assert_eq!(line["table"], table, "{line}");
         let as_of = line["as_of_ms"].as_i64().unwrap_or(i64::MIN);
         let generation = line["generation"].as_u64().unwrap_or(0);

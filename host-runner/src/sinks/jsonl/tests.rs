@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::log::LOG;
 use super::segments::Rotation;
 use super::stored::committed;
-use super::{Jsonl, KIND, NAME_BYTES_MAX};
+use super::{DEBEZIUM_KIND, Jsonl, KIND, NAME_BYTES_MAX};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
 use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Load, Location, Progress, Sink, SinkSettings};
@@ -130,6 +130,78 @@ fn the_state_before_is_written_where_the_source_sends_it() {
     let lines = lines(folder.path());
     assert_eq!((&lines[0]["before"], &lines[0]["after"]), (&json!({"a": 1}), &Value::Null));
     assert!(lines[1].get("before").is_none(), "{}", lines[1]);
+}
+
+/// The same folder with lines in Debezium's envelope.
+fn debezium(folder: &Path) -> SinkSettings {
+    SinkSettings { kind: &DEBEZIUM_KIND, ..settings(folder, "acme") }
+}
+
+#[test]
+fn lines_in_the_envelope_of_debezium_have_its_members() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = crate::sinks::open(&debezium(folder.path())).expect("opened");
+    sink.prepare(&[table()]).expect("prepared");
+    let updated = Change {
+        operation: Operation::Update,
+        before: Some(r#"{"a":0}"#.into()),
+        partial: true,
+        source: ChangeSource::Webhook,
+        as_of_ms: Some(8),
+        source_updated_at_ms: Some(4),
+        ..change(1, Some("{\n\"a\":1}"))
+    };
+    commit(sink.as_mut(), &[updated, change(2, None)], "c1", true).expect("committed");
+    let source = json!({
+        "version": env!("CARGO_PKG_VERSION"), "connector": "host-runner", "name": "acme", "table": "things",
+    });
+    let with = |more: Value| {
+        let mut source = source.clone();
+        source.as_object_mut().expect("members").extend(more.as_object().expect("members").clone());
+        source
+    };
+    let expected = [
+        json!({
+            "key": {"id": "1"}, "before": {"a": 0}, "after": {"a": 1}, "op": "u", "ts_ms": 9,
+            "transaction": null,
+            "source": with(json!({
+                "as_of_ms": 8, "generation": 1, "ts_ms": 4, "snapshot": "false", "change_source": "webhook",
+                "id": "id \"1\"", "partial": true,
+            })),
+        }),
+        json!({
+            "key": {"id": "2"}, "before": {"id": "2"}, "after": null, "op": "d", "ts_ms": 9,
+            "transaction": null,
+            "source": with(json!({
+                "as_of_ms": 9, "generation": null, "ts_ms": 0, "snapshot": "true",
+                "change_source": "snapshot", "id": "id \"2\"",
+            })),
+        }),
+        json!({
+            "op": "m", "ts_ms": 9, "message": {"prefix": "snapshot-complete", "content": ""},
+            "source": with(json!({"as_of_ms": 5, "generation": 1, "snapshot": "last"})),
+        }),
+    ];
+    assert_eq!(lines(folder.path()), expected);
+    for row in [r#"{},"op":"d","x":{}"#, "nope"] {
+        commit(sink.as_mut(), &[change(3, Some(row))], "c2", false).expect_err(row);
+    }
+}
+
+#[test]
+fn a_folder_keeps_the_format_of_its_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let envelopes = debezium(folder.path());
+    let mut sink = crate::sinks::open(&envelopes).expect("opened");
+    sink.prepare(&[table()]).expect("prepared");
+    drop(sink);
+    let error = try_open(folder.path(), "acme").err().expect("opened");
+    assert!(error.message.ends_with("its lines are in the format `debezium`"), "{error}");
+    crate::sinks::open(&envelopes).expect("opened");
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(open(folder.path()));
+    let error = crate::sinks::open(&debezium(folder.path())).err().expect("opened");
+    assert!(error.hint.is_some_and(|hint| hint.starts_with("format = \"changes\" under [sink]")));
 }
 
 #[test]

@@ -13,8 +13,7 @@ use crate::sinks::order::NewestSnapshot;
 
 /// Appends the line of a change as of `as_of`, contained in `generation` (0: in none).
 pub(super) fn change(buffer: &mut Vec<u8>, change: &Change, as_of: i64, generation: i64) -> Result<()> {
-    let wrong =
-        |problem: &str| Error::data(format!("table `{}`: row {}: {problem}", change.table, change.key));
+    let wrong = |problem: &str| row_error(change, problem);
     buffer.extend_from_slice(b"{\"table\":");
     string(buffer, &change.table);
     buffer.extend_from_slice(b",\"operation\":");
@@ -58,7 +57,20 @@ pub(super) fn snapshot_complete(buffer: &mut Vec<u8>, table: &str, snapshot: New
     buffer.extend_from_slice(b"}\n");
 }
 
-fn number(buffer: &mut Vec<u8>, name: &str, value: Option<impl std::fmt::Display>) {
+/// The error about a row.
+pub(super) fn row_error(change: &Change, problem: &str) -> Error {
+    Error::data(format!("table `{}`: row {}: {problem}", change.table, change.key))
+}
+
+/// Appends a member with a text.
+pub(super) fn member(buffer: &mut Vec<u8>, name: &str, text: &str) {
+    // Writing to a vector cannot fail.
+    let _written = write!(buffer, ",\"{name}\":");
+    string(buffer, text);
+}
+
+/// Appends a member with a number or null.
+pub(super) fn number(buffer: &mut Vec<u8>, name: &str, value: Option<impl std::fmt::Display>) {
     // Writing to a vector cannot fail.
     let _written = match value {
         Some(value) => write!(buffer, ",\"{name}\":{value}"),
@@ -66,13 +78,13 @@ fn number(buffer: &mut Vec<u8>, name: &str, value: Option<impl std::fmt::Display
     };
 }
 
-fn string(buffer: &mut Vec<u8>, text: &str) {
+pub(super) fn string(buffer: &mut Vec<u8>, text: &str) {
     // Writing text to a vector cannot fail.
     let _written = serde_json::to_writer(buffer, text);
 }
 
 /// Copies a JSON object onto one line: line breaks can only be between its tokens.
-fn object(buffer: &mut Vec<u8>, text: &str) -> Option<()> {
+pub(super) fn object(buffer: &mut Vec<u8>, text: &str) -> Option<()> {
     let text = text.trim();
     if !text.starts_with('{') || serde_json::from_str::<&RawValue>(text).is_err() {
         return None;

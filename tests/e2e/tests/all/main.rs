@@ -4,6 +4,7 @@
 //! folder it leaves behind, and the command that repeats it. `E2E_SEED=n` runs seeded tests with that seed
 //! only.
 
+mod attachments;
 mod cli;
 mod compare;
 mod component;

@@ -44,7 +44,7 @@ const MISSING: &str = "
 
 | data | reason |
 |---|---|
-| bytes of attachments | rows have name, size and `href` only |
+| bytes of attachments of threads and comments | their rows have name, size and `href`; those of `ticket_attachments` are read with `attachments` under `[sink]` |
 | texts of article translations | one call for each translation; `articles` lists them with their ids |
 | ratings of customers | the API has percentages on contacts and accounts, and no list of ratings |
 | a list of all threads, comments, attachments, time entries, history | the API lists them ticket by ticket |

@@ -75,6 +75,23 @@ fn json_lines_equal_the_truth_and_hold_each_row_once() {
 }
 
 #[test]
+fn json_lines_in_the_envelope_of_debezium_follow_changes_and_deletions() {
+    let setup = Setup::authorized_with(300, |file| file.jsonl().sink_text("format", "debezium"));
+    setup.sync();
+    mutate(&setup, json!({"seed": 12, "count": 300}));
+    setup.sync();
+    setup.host(&["sync", "--full-refresh"]).exits(0);
+    let mut differences = Differences::default();
+    for (table, truth) in truths(&setup.simulator, true) {
+        read_log(&setup.path("rows"), table).check(table, &truth, &mut differences);
+    }
+    differences.none();
+    setup.reconfigure(ConnectionFile::jsonl);
+    let run = setup.host(&["sync"]).exits(3);
+    assert!(run.stderr.contains("its lines are in the format `debezium`"), "{run}");
+}
+
+#[test]
 fn every_table_of_the_connector_equals_the_truth() {
     let setup = Setup::authorized_with(300, |file| file.config("tables", &tables_as_toml()));
     setup.sync();

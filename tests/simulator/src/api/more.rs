@@ -1,6 +1,7 @@
 //! Lists of other forms than `{"data":[…]}` pages, and lists below a record of another module (reference,
 //! §4.3, §4.7, §4.8 and appendix).
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::api::context::Context;
@@ -10,6 +11,9 @@ use crate::http::error::ApiError;
 use crate::world::World;
 use crate::world::table::{Object, Record, Row};
 use crate::world::ticket_more;
+
+/// The content type of a file.
+const FILE: &str = "application/octet-stream";
 
 /// A list without paging: all rows in one answer.
 pub(crate) fn whole(context: &Context<'_>) -> Result<Answer, ApiError> {
@@ -87,6 +91,26 @@ pub(crate) fn of_ticket(context: &Context<'_>) -> Result<Answer, ApiError> {
         "tags" => Answer::value(&json!({"tags": ticket_more::rows(&world, ticket, what)})),
         _ => page(context, ticket_more::rows(&world, ticket, what)),
     })
+}
+
+/// `GET /tickets/{id}/attachments/{id}/content`: from a byte on, where a range is asked for and supported.
+pub(crate) fn attachment(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let world = context.world();
+    let ticket = world.tickets.find(context.id(0)).filter(|ticket| ticket.is_live());
+    let ticket = ticket.ok_or_else(ApiError::not_found)?;
+    if context.is_hidden_ticket(&world, ticket) {
+        return Err(ApiError::forbidden());
+    }
+    let bytes = ticket_more::attachment(&world, ticket, context.id(1)).ok_or_else(ApiError::not_found)?;
+    let range = context.call.range.as_deref().filter(|_| context.settings.readings.attachment_ranges);
+    let start = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let Some(start) = start.filter(|start: &usize| *start < bytes.len()) else {
+        return Ok(Answer::of(StatusCode::OK, FILE, bytes));
+    };
+    let whole = bytes.len();
+    let mut answer = Answer::of(StatusCode::PARTIAL_CONTENT, FILE, bytes[start..].to_vec());
+    answer.content_range = Some(format!("bytes {start}-{}/{whole}", whole - 1));
+    Ok(answer)
 }
 
 /// `GET /tickets/{id}/approvals/{id}` and `GET /tickets/{id}/timeEntry/{id}`.

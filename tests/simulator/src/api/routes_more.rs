@@ -162,6 +162,7 @@ pub(crate) static ROUTES: &[Route] = &[
         &[optional("isPublic", Kind::Flag), optional("sortBy", Kind::Sort(&["createdTime"]))],
         more::of_ticket,
     ),
+    single("GET /tickets/{id}/attachments/{id}/content", TICKETS, &[], more::attachment),
     list(
         "GET /tickets/{id}/timeEntry",
         TICKETS,

@@ -31,6 +31,8 @@ pub(crate) struct Answer {
     pub(crate) weight: Option<u64>,
     /// Seconds for `Retry-After`.
     pub(crate) retry_after: Option<u64>,
+    /// `Content-Range`.
+    pub(crate) content_range: Option<String>,
 }
 
 impl Answer {
@@ -51,7 +53,14 @@ impl Answer {
 
     /// A status with a body.
     pub(crate) fn of(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
-        Answer { status, content_type, body: body.into(), weight: None, retry_after: None }
+        Answer {
+            status,
+            content_type,
+            body: body.into(),
+            weight: None,
+            retry_after: None,
+            content_range: None,
+        }
     }
 
     /// The same answer with this many credits.

@@ -97,6 +97,19 @@ async fn closed(settings: &Settings, call: &Call, answer: RuleAnswer) -> io::Err
     io::Error::other("closed on purpose")
 }
 
+/// A body and then so many spaces.
+fn followed_by_spaces(body: Bytes, mut left: usize) -> AnswerBody {
+    let mut first = Some(body);
+    let spaces = Bytes::from(vec![b' '; 1 << 20]);
+    AnswerBody::Chunks(Box::new(move || {
+        if let Some(first) = first.take().filter(|bytes| !bytes.is_empty()) {
+            return Some(first);
+        }
+        left = left.checked_sub(spaces.len())?;
+        Some(spaces.clone())
+    }))
+}
+
 fn body(answer: RuleAnswer, bytes: Bytes, settings: &Settings, in_flight: Option<InFlight>) -> AnswerBody {
     let RuleAnswer::Broken(broken) = answer else { return AnswerBody::Full(Some(bytes), in_flight) };
     match broken {
@@ -106,18 +119,9 @@ fn body(answer: RuleAnswer, bytes: Bytes, settings: &Settings, in_flight: Option
             let pause = Duration::from_millis(settings.faults.hang_ms / DRIP_PIECES as u64);
             AnswerBody::Drip(Box::new(Drip::new(bytes, DRIP_PIECES, pause)))
         }
-        Broken::Huge => {
-            let mut left = HUGE_BYTES;
-            let mut first = Some(bytes);
-            let spaces = Bytes::from(vec![b' '; 1 << 20]);
-            AnswerBody::Chunks(Box::new(move || {
-                if let Some(first) = first.take().filter(|bytes| !bytes.is_empty()) {
-                    return Some(first);
-                }
-                left = left.checked_sub(spaces.len())?;
-                Some(spaces.clone())
-            }))
-        }
+        Broken::Short => AnswerBody::Full(Some(bytes.slice(..bytes.len().saturating_sub(1))), in_flight),
+        Broken::Huge => followed_by_spaces(bytes, HUGE_BYTES),
+        Broken::Endless => followed_by_spaces(bytes, usize::MAX),
         _ => AnswerBody::Full(Some(bytes), in_flight),
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Call {
     pub(crate) token: Option<String>,
     pub(crate) organization: Option<String>,
     pub(crate) source_id: Option<String>,
+    pub(crate) range: Option<String>,
     pub(crate) body: Bytes,
     /// Set when the connection is to be reset.
     pub(crate) reset: Arc<AtomicBool>,
@@ -47,6 +48,7 @@ impl Call {
             token: token(&head.headers),
             organization: header(&head.headers, "orgid"),
             source_id: header(&head.headers, "sourceid"),
+            range: header(&head.headers, "range"),
             body,
             reset,
             url_is_valid: None,

@@ -99,6 +99,8 @@ pub(crate) fn name(answer: RuleAnswer) -> &'static str {
             Broken::Html => "ruleHtml",
             Broken::Drip => "ruleDrip",
             Broken::Huge => "ruleHuge",
+            Broken::Endless => "ruleEndless",
+            Broken::Short => "ruleShort",
         },
     }
 }

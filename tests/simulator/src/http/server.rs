@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, DATE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -178,6 +178,9 @@ pub(crate) fn desk_response(
     }
     if let Ok(date) = HeaderValue::from_str(&http_date(now + settings.date_skew_ms)) {
         response.headers_mut().insert(DATE, date);
+    }
+    if let Some(Ok(range)) = answer.content_range.as_deref().map(HeaderValue::from_str) {
+        response.headers_mut().insert(CONTENT_RANGE, range);
     }
     add_number(&mut response, "x-rate-limit-request-weight-v3", answer.weight.unwrap_or(0));
     add_number(&mut response, "x-rate-limit-remaining-v3", left);

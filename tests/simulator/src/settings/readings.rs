@@ -31,6 +31,8 @@ pub struct Readings {
     pub search_count_as_text: bool,
     /// A custom field in `fields` is an unknown name: 500 (§8, gotcha 9).
     pub no_custom_fields_by_name: bool,
+    /// A file is sent from the byte on that `Range` asks for; no document says so (§4.2).
+    pub attachment_ranges: bool,
     /// The older prices of lists: 10 and 50 credits beyond 2,000 and 10,000 rows (conflict 10).
     pub older_prices: bool,
 }

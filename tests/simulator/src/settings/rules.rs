@@ -82,6 +82,10 @@ pub enum Broken {
     Drip,
     /// The right body and 33 MiB of spaces, which are JSON too.
     Huge,
+    /// The right body and more bytes without end.
+    Endless,
+    /// All but the last byte of the body, as if it were whole.
+    Short,
 }
 
 impl From<u16> for RuleAnswer {

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::ids::{self, Kind};
+use crate::rng::{Rng, hash};
 use crate::time::{DAY_MS, iso};
 use crate::world::World;
 use crate::world::table::{Object, Record, Row, Table, into_object};
@@ -42,12 +43,11 @@ pub(crate) fn part(world: &World, ticket: &Ticket, list: &str, at: u32) -> Objec
             json!({"id": id, "name": format!("tag {at}"), "tagType": "USER"})
         }
         "attachments" => {
-            let id = child(Kind::Attachment);
+            let (id, of) = (child(Kind::Attachment), ticket.id(seed));
             json!({
-                "id": id, "name": format!("file {at}.pdf"), "size": "2048", "isPublic": true,
-                "creatorId": agent,
-                "createdTime": created, "previewurl": null,
-                "href": format!("https://desk.zoho.com/api/v1/attachments/{id}/content"),
+                "id": id, "name": format!("file {at}.pdf"), "size": bytes_of(at).to_string(),
+                "isPublic": true, "creatorId": agent, "createdTime": created, "previewurl": null,
+                "href": format!("https://desk.zoho.com/api/v1/tickets/{of}/attachments/{id}/content"),
             })
         }
         "timeEntry" => json!({
@@ -67,6 +67,25 @@ pub(crate) fn part(world: &World, ticket: &Ticket, list: &str, at: u32) -> Objec
 
 fn agent(world: &World, ticket: &Ticket) -> String {
     world.agents.rows[(ticket.index % world.population.agents) as usize].text("id").to_owned()
+}
+
+/// The size of a ticket's attachment by its place: some are empty, some larger than a piece of a client.
+fn bytes_of(at: u32) -> usize {
+    [2048, 0, (1 << 20) + 17][at as usize % 3]
+}
+
+/// The bytes of a ticket's attachment; none if it has no such attachment. The first one of every fifth ticket
+/// is the same file.
+pub(crate) fn attachment(world: &World, ticket: &Ticket, id: &str) -> Option<Vec<u8>> {
+    let at = rows(world, ticket, "attachments").iter().position(|row| row["id"] == id)? as u32;
+    let file = if at == 0 { ticket.index % 5 } else { ticket.index * 4 + at };
+    let mut rng = Rng::new(world.seed, hash(b"attachment"), u64::from(file));
+    let mut bytes = Vec::with_capacity(bytes_of(at) + 8);
+    while bytes.len() < bytes_of(at) {
+        bytes.extend_from_slice(&rng.next().to_le_bytes());
+    }
+    bytes.truncate(bytes_of(at));
+    Some(bytes)
 }
 
 fn of_ticket(table: &Table, id: &str) -> Vec<Object> {

@@ -89,6 +89,12 @@ impl ConnectionFile {
         self
     }
 
+    /// A key of `[sink]` with a text.
+    pub(crate) fn sink_text(mut self, key: &str, value: &str) -> Self {
+        self.sink.insert(key.to_owned(), text(value));
+        self
+    }
+
     /// Rows in a schema of a database.
     pub(crate) fn postgres(mut self, url: &str, schema: &str) -> Self {
         self.sink = ["kind", "url", "schema"]

@@ -1,0 +1,190 @@
+//! Fetches attachments, piece by piece, when nothing else is due.
+//!
+//! A file that fails by itself, with its content or at the source, waits in the manifest while others are
+//! fetched. A failure that others share (an outage, a quota, a full disk) makes all wait. None stops reading.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::Stopped;
+use super::core::{Core, until_stopped};
+use crate::clock::{now_ms, random_unit};
+use crate::error::{Error, Kind, Origin, Result};
+use crate::limits::Limits;
+use crate::policy::{self, Budget, Decision};
+use crate::sinks::Attachments;
+use crate::sinks::attachments::{Missing, Stored, Wanted};
+
+/// Files in a row that are given up because the source does not answer; then it is an outage.
+const GIVEN_UP_MAX: u32 = 3;
+/// How long a server waits after an outage, or after a quota that does not say how long.
+const OUTAGE: Duration = Duration::from_secs(15 * 60);
+
+/// See the file's header.
+pub(super) struct Fetching {
+    attachments: Arc<Attachments>,
+    budget: Budget,
+    /// A run that ends does not wait for an outage to end.
+    is_run: bool,
+    /// Nothing is fetched before.
+    wait_until: Option<Instant>,
+    /// Failures in a row of the file that is fetched now.
+    failures: u32,
+    given_up: u32,
+    /// Why nothing more is fetched in this run.
+    ended: Option<Error>,
+}
+
+impl Fetching {
+    pub(super) fn new(attachments: Arc<Attachments>, limits: &Limits, is_run: bool) -> Self {
+        let budget = Budget::run(limits);
+        Self { attachments, budget, is_run, wait_until: None, failures: 0, given_up: 0, ended: None }
+    }
+
+    /// When the next piece is to be fetched.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let wait_ms = self.attachments.due_ms()?.saturating_sub(now_ms());
+        let due = now + Duration::from_millis(wait_ms.min(OUTAGE.as_millis() as u64));
+        Some(self.wait_until.map_or(due, |until| due.max(until)))
+    }
+
+    /// Whether a run has nothing left to fetch: files that failed by themselves are left to another run.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some() || self.attachments.due_ms().is_none_or(|due_ms| due_ms > now_ms())
+    }
+
+    /// Fetches one piece.
+    pub(super) async fn fetch(&mut self, core: &mut Core<'_>) -> Result<(), Stopped> {
+        let next = self.run(|attachments| attachments.next()).await;
+        let wanted = match next {
+            Ok(Some(wanted)) => wanted,
+            Ok(None) => return Ok(()),
+            Err(error) => return self.all_wait(core, error),
+        };
+        match self.piece(core, &wanted).await? {
+            Ok(Stored::Until(_)) => self.failures = 0,
+            Ok(Stored::Whole) => (self.failures, self.given_up) = (0, 0),
+            Err(error) => self.failed(core, wanted, error).await?,
+        }
+        Ok(())
+    }
+
+    /// One call, and the bytes that it brought.
+    async fn piece(&self, core: &mut Core<'_>, wanted: &Wanted) -> Result<Result<Stored>, Stopped> {
+        let before = core.connection.sandbox.meter().requests();
+        let (table, row) = (wanted.table.clone(), wanted.row.clone());
+        let call = core.connection.sandbox.fetch(table, row, wanted.offset);
+        let outcome = until_stopped(&mut core.stop, call).await?;
+        let requests = core.connection.sandbox.meter().requests() - before;
+        let attributes = match &outcome {
+            Ok(piece) => &piece.attributes,
+            Err(error) => &error.attributes,
+        };
+        core.observer.called(&wanted.table, requests, attributes);
+        let piece = match outcome {
+            Ok(piece) => piece,
+            Err(error) => return Ok(Err(error)),
+        };
+        core.meters.count(|readings| readings.spent(&piece.attributes));
+        let (of, bytes) = (wanted.clone(), piece.bytes.len() as u64);
+        let stored = self.run(move |attachments| attachments.store(&of, &piece)).await;
+        if let Ok(stored) = &stored {
+            core.meters.count(|readings| {
+                readings.counters.attachment_bytes.add([&wanted.table], bytes);
+                let whole = u64::from(*stored == Stored::Whole);
+                readings.counters.attachments_stored.add([&wanted.table], whole);
+            });
+        }
+        Ok(stored)
+    }
+
+    /// Decides whether this file or all of them wait after a failure, and how long.
+    async fn failed(&mut self, core: &mut Core<'_>, wanted: Wanted, error: Error) -> Result<(), Stopped> {
+        let problem = error.message.clone();
+        let error = error.about(format_args!("attachment `{}`", wanted.name));
+        let is_of_file = match (error.origin, error.kind) {
+            (Origin::Component, Kind::Auth | Kind::RateLimited | Kind::Config) => false,
+            (Origin::Component | Origin::Sandbox, _) => true,
+            _ => false,
+        };
+        if !is_of_file {
+            return self.all_wait(core, error);
+        }
+        self.failures += 1;
+        match core.decide("fetch", error, self.failures, &self.budget) {
+            Decision::Retry(wait) => {
+                self.wait_until = Some(Instant::now() + wait);
+                Ok(())
+            }
+            Decision::GiveUp(error) | Decision::Stop(error) => {
+                self.failures = 0;
+                self.given_up = if error.kind == Kind::Unavailable { self.given_up + 1 } else { 0 };
+                core.meters.count(|readings| readings.counters.attachments_failed.add([&wanted.table], 1));
+                let noted = self.run(move |attachments| attachments.failed(&wanted, &problem)).await;
+                match noted {
+                    Err(error) => self.all_wait(core, error),
+                    Ok(()) if self.given_up >= GIVEN_UP_MAX => {
+                        self.given_up = 0;
+                        self.pause(OUTAGE, error);
+                        Ok(())
+                    }
+                    Ok(()) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// A failure that other files share.
+    fn all_wait(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
+        self.failures += 1;
+        match core.decide("fetch", error, self.failures, &self.budget) {
+            Decision::Retry(wait) => self.wait_until = Some(Instant::now() + wait),
+            // A run has read its rows, and says what it leaves behind.
+            Decision::Stop(error) if !self.is_run || error.origin != Origin::Component => {
+                return Err(Stopped::Failed(error));
+            }
+            Decision::GiveUp(error) | Decision::Stop(error) => {
+                self.failures = 0;
+                let asked = policy::backoff(&error, 1, &self.budget, random_unit()).unwrap_or(OUTAGE);
+                self.pause(if error.retry_after_ms.is_some() { asked } else { OUTAGE }, error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A run ends here, a server continues later.
+    fn pause(&mut self, wait: Duration, error: Error) {
+        if self.is_run {
+            self.ended = Some(error);
+        } else {
+            self.wait_until = Some(Instant::now() + wait);
+        }
+    }
+
+    /// Says which files a run leaves behind.
+    pub(super) async fn report(&self, core: &mut Core<'_>) -> Result<(), Stopped> {
+        for Missing { table, files, first } in self.run(|attachments| attachments.missing()).await? {
+            let why = match (&self.ended, first) {
+                (Some(error), _) => error.message.clone(),
+                (None, Some((name, problem))) => format!("the first: `{name}`: {problem}"),
+                (None, None) => "they are fetched next time".to_owned(),
+            };
+            core.observer.warned(&table, &format!("{files} attachments are not there; {why}"));
+        }
+        Ok(())
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Attachments) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let attachments = Arc::clone(&self.attachments);
+        spawn_blocking(move || call(&attachments)).await?
+    }
+}

@@ -1,0 +1,186 @@
+//! The bytes of attachments: the files that rows name, in a folder, by their content.
+//!
+//! [`Noting`] is a sink around the connection's own. It notes in the [`manifest`] which attachments a commit
+//! brings, changes or deletes, before the rows are stored, so that none is forgotten. [`Attachments`] is the
+//! same folder for the actor, which fetches: the missing files, and the place of their bytes ([`content`]).
+//! Knows no component.
+
+mod content;
+mod limits;
+mod manifest;
+mod noting;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::content::Content;
+pub(crate) use self::limits::AttachmentLimits;
+use self::manifest::Manifest;
+pub(crate) use self::manifest::{Missing, Wanted};
+use self::noting::Noting;
+use super::jsonl::failed;
+use super::{Deletes, Sink};
+use crate::change::Piece;
+use crate::clock::now_ms;
+use crate::describe::{AttachmentMembers, Describe, TableInfo};
+use crate::error::{Error, Kind, Origin, Result};
+
+/// First wait before another attempt at a file that failed by itself; four times as long after each.
+const RETRY_MS: u64 = 60_000;
+/// Longest such wait: a file that always fails costs a call a week.
+const RETRY_MAX_MS: u64 = 7 * 24 * 3_600_000;
+
+/// `attachments` under `[sink]`, and the keys that belong to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachmentSettings {
+    /// Where bytes go.
+    pub(crate) folder: PathBuf,
+    /// Which are left out.
+    pub(crate) limits: AttachmentLimits,
+}
+
+/// The attachments of a connection, for the actor that fetches them. Methods block.
+pub struct Attachments {
+    open: Mutex<Open>,
+    /// When the next file is to be fetched, Unix milliseconds; the largest number for never.
+    due_ms: AtomicU64,
+}
+
+/// What the folder holds.
+struct Open {
+    manifest: Manifest,
+    content: Content,
+    limits: AttachmentLimits,
+    /// The tables with attachments, and the members that describe them.
+    tables: BTreeMap<String, AttachmentMembers>,
+    removes_deleted: bool,
+    /// Keeps other writers out until it is closed.
+    _lock: File,
+}
+
+/// How far a file is with a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// The rest starts at this offset.
+    Until(u64),
+    /// All of it is in the folder.
+    Whole,
+}
+
+/// Puts the notes of attachments around a sink; nothing without settings, or where no table has any.
+pub(crate) fn around(
+    sink: Box<dyn Sink>,
+    settings: Option<&AttachmentSettings>,
+    describe: &Describe,
+    owner: &str,
+    deletes: Deletes,
+) -> Result<Box<dyn Sink>> {
+    let members = |table: &TableInfo| Some((table.name.clone(), table.attachment.clone()?));
+    let tables: BTreeMap<_, _> = describe.tables.iter().filter_map(members).collect();
+    let Some(settings) = settings.filter(|_| !tables.is_empty()) else { return Ok(sink) };
+    let attachments = Attachments::open(settings, tables, owner, deletes)?;
+    Ok(Box::new(Noting::new(sink, Arc::new(attachments))))
+}
+
+impl Attachments {
+    fn open(
+        settings: &AttachmentSettings,
+        tables: BTreeMap<String, AttachmentMembers>,
+        owner: &str,
+        deletes: Deletes,
+    ) -> Result<Self> {
+        let folder = &settings.folder;
+        std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                let message = format!("attachments {}: another process is writing to it", folder.display());
+                Error::new(Origin::Sink, Kind::Unavailable, message)
+                    .hint("one connection writes to a folder: give each its own `attachments` under [sink]")
+            }
+            TryLockError::Error(error) => failed(folder, &error),
+        })?;
+        let mut manifest = Manifest::open(folder, owner)?;
+        manifest.apply_limits(&settings.limits)?;
+        let content = Content::open(folder, &manifest.partial_files()?)?;
+        let due_ms = AtomicU64::new(u64::MAX);
+        let (limits, removes_deleted) = (settings.limits.clone(), deletes == Deletes::Hard);
+        let open = Open { manifest, content, limits, tables, removes_deleted, _lock: lock };
+        let attachments = Self { open: Mutex::new(open), due_ms };
+        attachments.with(|open| open.remove_deleted())?;
+        Ok(attachments)
+    }
+
+    /// When the next file is to be fetched, Unix milliseconds; none if none is missing.
+    pub(crate) fn due_ms(&self) -> Option<u64> {
+        Some(self.due_ms.load(Ordering::Relaxed)).filter(|due_ms| *due_ms < u64::MAX)
+    }
+
+    /// The file to fetch now.
+    pub(crate) fn next(&self) -> Result<Option<Wanted>> {
+        self.with(|open| {
+            let Some(wanted) = open.manifest.next(now_ms())? else { return Ok(None) };
+            // Bytes may be missing where the manifest alone was restored from a backup.
+            let there = open.content.partial_bytes(&wanted.partial_name());
+            Ok(Some(if there < wanted.offset { Wanted { offset: 0, ..wanted } } else { wanted }))
+        })
+    }
+
+    /// Keeps a piece of a file durably; the last one makes it a file of the folder.
+    pub(crate) fn store(&self, wanted: &Wanted, piece: &Piece) -> Result<Stored> {
+        self.with(|open| {
+            let end = wanted.offset + piece.bytes.len() as u64;
+            open.limits.admit(wanted, end, piece)?;
+            let name = wanted.partial_name();
+            open.content.append(&name, wanted.offset, &piece.bytes)?;
+            if !piece.is_last {
+                open.manifest.set_offset(wanted, end)?;
+                return Ok(Stored::Until(end));
+            }
+            let sha256 = open.content.finish(&name)?;
+            open.manifest.fetched(wanted, &sha256)?;
+            Ok(Stored::Whole)
+        })
+    }
+
+    /// Notes why a file could not be fetched; it is tried again after a while, from its start.
+    pub(crate) fn failed(&self, wanted: &Wanted, problem: &str) -> Result<()> {
+        self.with(|open| {
+            open.content.discard(&wanted.partial_name());
+            let wait_ms = RETRY_MS.saturating_mul(4_u64.saturating_pow(wanted.attempts)).min(RETRY_MAX_MS);
+            open.manifest.failed(wanted, problem, now_ms().saturating_add(wait_ms))
+        })
+    }
+
+    /// The files that are missing, by table, those left out by limits excepted.
+    pub(crate) fn missing(&self) -> Result<Vec<Missing>> {
+        self.with(|open| open.manifest.missing())
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = call(&mut open);
+        let due_ms = open.manifest.due_ms()?.unwrap_or(u64::MAX);
+        self.due_ms.store(due_ms, Ordering::Relaxed);
+        result
+    }
+}
+
+impl Open {
+    /// Removes the bytes of deleted rows that no other row has, where deletes are hard.
+    fn remove_deleted(&mut self) -> Result<()> {
+        if self.removes_deleted {
+            for sha256 in self.manifest.unreferenced()? {
+                self.content.remove(&sha256)?;
+                self.manifest.removed(&sha256)?;
+            }
+        }
+        Ok(())
+    }
+}

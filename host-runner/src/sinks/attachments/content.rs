@@ -1,0 +1,113 @@
+//! The files of the folder: bytes by their SHA-256, and the beginnings of files that are being fetched.
+//!
+//! A file gets its name once all of its bytes are on the disk, so a named file is whole. Knows no rows.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::digest::hex;
+use crate::error::{Error, Kind, Result};
+use crate::sinks::jsonl;
+
+/// The folder of beginnings.
+const PARTIAL: &str = "partial";
+/// Bytes hashed at a time.
+const HASH_BYTES: usize = 64 << 10;
+
+/// An open folder.
+pub(super) struct Content {
+    folder: PathBuf,
+}
+
+impl Content {
+    /// Opens a folder; beginnings other than the `known` ones are removed.
+    pub(super) fn open(folder: &Path, known: &BTreeSet<String>) -> Result<Self> {
+        let partial = folder.join(PARTIAL);
+        std::fs::create_dir_all(&partial).map_err(|error| failed(&partial, &error))?;
+        let found = std::fs::read_dir(&partial).map_err(|error| failed(&partial, &error))?;
+        for entry in found.flatten().filter(|entry| !known.contains(&*entry.file_name().to_string_lossy())) {
+            std::fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), &error))?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Bytes of a beginning; 0 if there is none.
+    pub(super) fn partial_bytes(&self, name: &str) -> u64 {
+        std::fs::metadata(self.partial(name)).map_or(0, |found| found.len())
+    }
+
+    /// Puts bytes behind the first `offset` ones of a beginning, and on the disk.
+    pub(super) fn append(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
+        let path = self.partial(name);
+        let mut options = File::options();
+        let append = || {
+            let mut file = options.create(true).truncate(false).write(true).open(&path)?;
+            file.set_len(offset)?;
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(bytes)?;
+            file.sync_data()
+        };
+        let mut append = append;
+        append().map_err(|error| failed(&path, &error))
+    }
+
+    /// Gives a beginning that is whole the name of its content, which it returns.
+    pub(super) fn finish(&self, name: &str) -> Result<String> {
+        let path = self.partial(name);
+        let sha256 = sha256_of(&path).map_err(|error| failed(&path, &error))?;
+        let target = self.path(&sha256);
+        let folder = target.parent().unwrap_or(&self.folder);
+        let store = || {
+            std::fs::create_dir_all(folder)?;
+            std::fs::rename(&path, &target)?;
+            File::open(folder)?.sync_all()?;
+            File::open(&self.folder)?.sync_all()
+        };
+        store().map_err(|error| failed(&target, &error))?;
+        Ok(sha256)
+    }
+
+    /// Removes a beginning, if there is one. One that stays is written over.
+    pub(super) fn discard(&self, name: &str) {
+        let _may_be_missing = std::fs::remove_file(self.partial(name));
+    }
+
+    /// Removes a file, if it is there.
+    pub(super) fn remove(&self, sha256: &str) -> Result<()> {
+        let path = self.path(sha256);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where bytes of this content are: in one of 256 folders.
+    fn path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(sha256.get(..2).unwrap_or_default()).join(sha256)
+    }
+
+    fn partial(&self, name: &str) -> PathBuf {
+        self.folder.join(PARTIAL).join(name)
+    }
+}
+
+fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; HASH_BYTES]);
+    loop {
+        let bytes = file.read(&mut buffer)?;
+        if bytes == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        hash.update(buffer.get(..bytes).unwrap_or_default());
+    }
+}
+
+/// The failure of a file: rows do not wait for it, so it passes once the disk has room, or rights are given.
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    Error { kind: Kind::Unavailable, ..jsonl::failed(path, error) }
+}

@@ -1,0 +1,93 @@
+//! The sink that notes attachments before the connection's own sink stores their rows.
+//!
+//! Noted first: a crash between the two leaves notes of rows that come again, never rows without notes. A
+//! folder that did not see how the sink came to its cursor, because it is new or was exchanged, does not know
+//! which rows there are: the table starts a new snapshot.
+
+use std::sync::Arc;
+
+use super::Attachments;
+use crate::change::Table;
+use crate::error::Result;
+use crate::sinks::{Capabilities, Commit, Counts, JournalState, Progress, Sink, SinkProgress, TableState};
+
+/// A sink and its notes.
+pub(super) struct Noting {
+    sink: Box<dyn Sink>,
+    attachments: Arc<Attachments>,
+}
+
+impl Noting {
+    pub(super) fn new(sink: Box<dyn Sink>, attachments: Arc<Attachments>) -> Self {
+        Self { sink, attachments }
+    }
+
+    /// Whether the rows of a table name files.
+    fn has(&self, table: &str) -> Result<bool> {
+        self.attachments.with(|open| Ok(open.tables.contains_key(table)))
+    }
+}
+
+impl Sink for Noting {
+    fn capabilities(&self) -> Capabilities {
+        self.sink.capabilities()
+    }
+
+    fn prepare(&mut self, tables: &[Table]) -> Result<()> {
+        self.sink.prepare(tables)?;
+        for Table { name, .. } in tables {
+            let cursor = self.sink.table_state(name)?.and_then(|state| state.cursor);
+            let is_known = self.attachments.with(|open| match &cursor {
+                Some(cursor) if open.tables.contains_key(name) => open.manifest.knows(name, cursor),
+                _ => Ok(true),
+            });
+            if !is_known? {
+                tracing::info!(table = name, "the attachments' folder lacks its rows: a new snapshot starts");
+                self.sink.reset(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Result<SinkProgress> {
+        self.sink.progress()
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        let before = match commit.progress {
+            Progress::Table { name, .. } if self.has(name)? => {
+                self.sink.table_state(name)?.and_then(|state| state.cursor)
+            }
+            _ => None,
+        };
+        self.attachments
+            .with(|open| open.manifest.note(commit, before.as_deref(), &open.tables, &open.limits))?;
+        let counts = self.sink.commit(commit)?;
+        self.attachments.with(|open| open.remove_deleted())?;
+        Ok(counts)
+    }
+
+    fn reset(&mut self, table: &str) -> Result<bool> {
+        self.sink.reset(table)
+    }
+
+    fn attachments(&self) -> Option<Arc<Attachments>> {
+        Some(Arc::clone(&self.attachments))
+    }
+
+    fn rest(&mut self) {
+        self.sink.rest();
+    }
+
+    fn table_states(&self) -> Result<Vec<TableState>> {
+        self.sink.table_states()
+    }
+
+    fn journal_state(&self) -> Result<Option<JournalState>> {
+        self.sink.journal_state()
+    }
+
+    fn table_state(&self, table: &str) -> Result<Option<TableState>> {
+        self.sink.table_state(table)
+    }
+}

@@ -1,0 +1,366 @@
+//! The folder with a SQLite sink, without a component: the tests fetch.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection as Database;
+
+use super::{AttachmentLimits, AttachmentSettings, Attachments, Stored, Wanted, around};
+use crate::change::{Batch, Change, ChangeSource, Generation, Operation, Piece, Table};
+use crate::describe::Describe;
+use crate::digest::sha256_hex;
+use crate::error::Result;
+use crate::sinks::{self, Commit, Deletes, Load, Location, Sink, SinkKind, SinkSettings};
+
+/// A folder for a test, with its settings.
+struct Place {
+    folder: tempfile::TempDir,
+    limits: AttachmentLimits,
+    deletes: Deletes,
+}
+
+/// An open sink with attachments.
+struct Open {
+    sink: Box<dyn Sink>,
+    files: Arc<Attachments>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let limits = AttachmentLimits { bytes_max: 1000, types: Vec::new() };
+        Self { folder: tempfile::tempdir().expect("a folder"), limits, deletes: Deletes::Soft }
+    }
+
+    fn try_open(&self, folder: &str, owner: &str) -> Result<Box<dyn Sink>> {
+        let describe =
+            r#"{"name":"x","tables":[{"name":"things","attachment":{"name":"name","size":"size"}}]}"#;
+        let describe = Describe::parse(describe).expect("a document");
+        let settings = SinkSettings {
+            kind: SinkKind::named("sqlite").expect("a kind"),
+            location: Location::Path(self.path("rows.db")),
+            deletes: self.deletes,
+            load: Load::Live,
+            owner: "acme".to_owned(),
+        };
+        let sink = sinks::open(&settings)?;
+        let settings = AttachmentSettings { folder: self.path(folder), limits: self.limits.clone() };
+        around(sink, Some(&settings), &describe, owner, self.deletes)
+    }
+
+    fn open(&self) -> Open {
+        self.open_at("files")
+    }
+
+    fn open_at(&self, folder: &str) -> Open {
+        let mut sink = self.try_open(folder, "acme").expect("opened");
+        let table = Table {
+            name: "things".to_owned(),
+            primary_key: vec!["id".to_owned()],
+            schema: "{}".to_owned(),
+            attributes: Vec::new(),
+        };
+        sink.prepare(&[table]).expect("prepared");
+        let files = sink.attachments().expect("a folder");
+        Open { sink, files }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Every file of the folder, but for the manifest.
+    fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for folder in std::fs::read_dir(self.path("files")).expect("read").flatten() {
+            let names = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
+            found.extend(names.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        }
+        found.sort();
+        found
+    }
+
+    /// A text of the manifest.
+    fn noted(&self, sql: &str) -> Option<String> {
+        let manifest = Database::open(self.path("files/manifest.db")).expect("the manifest");
+        manifest.query_row(&format!("SELECT {sql}"), [], |row| row.get(0)).expect(sql)
+    }
+}
+
+fn row(id: &str, size: u64, as_of: u64) -> Change {
+    Change {
+        table: "things".to_owned(),
+        operation: Operation::Read,
+        key: format!(r#"{{"id":"{id}"}}"#),
+        before: None,
+        after: Some(format!(r#"{{"id":"{id}","name":"{id}.pdf","size":"{size}"}}"#)),
+        partial: false,
+        source: ChangeSource::Snapshot,
+        source_updated_at_ms: None,
+        as_of_ms: Some(as_of),
+        id: format!("{id}-{size}"),
+    }
+}
+
+fn deleted(id: &str, as_of: u64) -> Change {
+    let row = row(id, 0, as_of);
+    Change { operation: Operation::Delete, after: None, id: format!("{id}-deleted"), ..row }
+}
+
+impl Open {
+    /// Commits changes; a `snapshot` is complete with them.
+    fn commit(&mut self, changes: Vec<Change>, cursor: &str, snapshot: Option<u64>) {
+        let generation = snapshot.map(|id| Generation { id, as_of_ms: Some(id), complete: true });
+        let batch = Batch {
+            changes,
+            cursor: cursor.to_owned(),
+            generation,
+            caught_up: true,
+            wait_ms: None,
+            attributes: Vec::new(),
+            called_at_ms: 1,
+        };
+        self.sink.commit(&Commit::of("things", &batch)).expect("committed");
+    }
+
+    fn next(&self) -> Option<Wanted> {
+        self.files.next().expect("read")
+    }
+
+    fn store(&self, wanted: &Wanted, bytes: &[u8], is_last: bool) -> Result<Stored> {
+        self.files.store(wanted, &Piece { bytes: bytes.to_vec(), is_last, attributes: Vec::new() })
+    }
+
+    /// Fetches everything that is missing: each file is as many times this letter.
+    fn fetch_all(&self, letter: u8) -> usize {
+        let mut fetched = 0;
+        while let Some(wanted) = self.next() {
+            let bytes = vec![letter; wanted.size.expect("a size") as usize];
+            assert_eq!(self.store(&wanted, &bytes, true).expect("stored"), Stored::Whole);
+            fetched += 1;
+        }
+        fetched
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+#[test]
+fn bytes_are_kept_once_by_their_hash_and_the_manifest_names_them() {
+    let place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 3, 5), row("b", 3, 5), row("c", 4, 5)], "c1", Some(1));
+    assert_eq!(open.fetch_all(b'x'), 3);
+    let (three, four) = (sha256_hex(b"xxx"), sha256_hex(b"xxxx"));
+    let mut expected = vec![three.clone(), four];
+    expected.sort();
+    assert_eq!(place.files(), expected);
+    let path = place.path(&format!("files/{}/{three}", &three[..2]));
+    assert_eq!(std::fs::read(path).expect("the bytes"), b"xxx");
+    let of = |id: &str| place.noted(&format!("sha256 FROM attachments WHERE key = '{{\"id\":\"{id}\"}}'"));
+    assert_eq!((of("a"), of("b")), (Some(three.clone()), Some(three)));
+    assert_eq!((open.next(), open.files.due_ms()), (None, None));
+    // The same rows again, also after a restart, are no other files.
+    drop(open);
+    let mut open = place.open();
+    open.commit(vec![row("a", 3, 6), row("b", 3, 6), row("c", 4, 6)], "c2", Some(2));
+    assert_eq!(open.next(), None);
+}
+
+#[test]
+fn with_hard_deletes_bytes_go_with_their_last_row_and_otherwise_they_stay() {
+    for (deletes, left) in [(Deletes::Soft, [2, 2, 2]), (Deletes::Hard, [2, 1, 0])] {
+        let place = Place { deletes, ..Place::new() };
+        let mut open = place.open();
+        open.commit(vec![row("a", 3, 5), row("b", 3, 5), row("c", 4, 5)], "c1", Some(1));
+        open.fetch_all(b'x');
+        open.commit(vec![deleted("a", 6)], "c2", None);
+        assert_eq!(place.files().len(), left[0], "another row has the same bytes");
+        open.commit(vec![row("c", 4, 7)], "c3", Some(7));
+        assert_eq!(place.files().len(), left[1], "a snapshot did not contain the other row");
+        open.commit(vec![deleted("c", 8)], "c4", None);
+        assert_eq!(place.files().len(), left[2]);
+        // A restored row has its bytes again, or they are fetched again.
+        open.commit(vec![row("a", 3, 9)], "c5", None);
+        assert_eq!(open.fetch_all(b'x'), usize::from(deletes == Deletes::Hard));
+        // An older delete changes nothing.
+        open.commit(vec![deleted("a", 6)], "c6", None);
+        assert_eq!(place.noted("sum(deleted = 0) || '' FROM attachments").as_deref(), Some("1"));
+    }
+}
+
+#[test]
+fn a_file_goes_on_where_it_was_after_a_kill_at_every_byte() {
+    let place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    for offset in 0..9 {
+        let wanted = open.next().expect("a file");
+        assert_eq!(wanted.offset, offset);
+        let letter = b"0123456789"[offset as usize];
+        assert_eq!(open.store(&wanted, &[letter], false).expect("stored"), Stored::Until(offset + 1));
+        // As a kill leaves it: bytes behind those that were noted.
+        let partial = place.path("files/partial").join(wanted.partial_name());
+        let bytes = std::fs::read(&partial).expect("a beginning");
+        std::fs::write(&partial, [&bytes, b"junk".as_slice()].concat()).expect("written");
+        drop(open);
+        open = place.open();
+    }
+    let wanted = open.next().expect("a file");
+    open.store(&wanted, b"9", true).expect("stored");
+    assert_eq!(place.files(), [sha256_hex(b"0123456789")]);
+}
+
+#[test]
+fn a_beginning_that_is_lost_starts_again_and_one_that_nobody_knows_is_removed() {
+    let place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let wanted = open.next().expect("a file");
+    open.store(&wanted, b"01234", false).expect("stored");
+    std::fs::remove_file(place.path("files/partial").join(wanted.partial_name())).expect("removed");
+    assert_eq!(open.next().expect("a file").offset, 0);
+    drop(open);
+    std::fs::write(place.path("files/partial/other"), "junk").expect("written");
+    let open = place.open();
+    assert!(!exists(&place.path("files/partial/other")));
+    assert_eq!(open.fetch_all(b'x'), 1);
+}
+
+#[test]
+fn a_disk_that_fails_keeps_what_was_there_and_the_file_is_continued() {
+    let place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let wanted = open.next().expect("a file");
+    open.store(&wanted, b"01234", false).expect("stored");
+    let (partial, away) = (place.path("files/partial"), place.path("files/away"));
+    let wanted = Wanted { offset: 5, ..wanted };
+    std::fs::rename(&partial, &away).expect("moved");
+    std::fs::write(&partial, "no folder").expect("written");
+    let error = open.store(&wanted, b"56789", true).expect_err("stored");
+    assert_eq!(error.kind, crate::error::Kind::Unavailable, "{error}");
+    std::fs::remove_file(&partial).expect("removed");
+    std::fs::rename(&away, &partial).expect("moved");
+    assert_eq!(open.next(), Some(wanted.clone()));
+    assert_eq!(open.store(&wanted, b"56789", true).expect("stored"), Stored::Whole);
+    assert_eq!(place.files(), [sha256_hex(b"0123456789")]);
+}
+
+#[test]
+fn bytes_of_another_length_are_not_the_file() {
+    let place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let wanted = open.next().expect("a file");
+    for (bytes, is_last) in
+        [(b"01234567890".as_slice(), true), (b"01234567890", false), (b"0", true), (b"", false)]
+    {
+        open.store(&wanted, bytes, is_last).expect_err("refused");
+    }
+    assert!(place.files().is_empty());
+    open.files.failed(&wanted, "1 bytes came, and its size is 10").expect("noted");
+    assert_eq!(open.next(), None, "it waits");
+    assert_eq!(place.noted("problem FROM attachments").as_deref(), Some("1 bytes came, and its size is 10"));
+    let missing = open.files.missing().expect("read");
+    assert_eq!((missing[0].files, missing.len()), (1, 1));
+    // Read again unchanged it still waits; with another size it is another file.
+    let due_ms = open.files.due_ms();
+    open.commit(vec![row("a", 10, 6)], "c2", Some(2));
+    assert_eq!((open.next(), open.files.due_ms()), (None, due_ms));
+    open.commit(vec![row("a", 11, 7)], "c3", None);
+    assert_eq!(open.fetch_all(b'x'), 1);
+}
+
+#[test]
+fn each_failure_waits_longer_up_to_a_week() {
+    let place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let first = open.next().expect("a file");
+    let mut waits = Vec::new();
+    for attempts in 0..12 {
+        let before = crate::clock::now_ms();
+        open.files.failed(&Wanted { attempts, ..first.clone() }, "no").expect("noted");
+        waits.push((open.files.due_ms().expect("due") - before) / 60_000);
+    }
+    assert_eq!(waits[..3], [1, 4, 16]);
+    assert_eq!(waits[10..], [7 * 24 * 60; 2]);
+}
+
+#[test]
+fn files_beyond_the_limits_are_left_out_until_the_limits_change() {
+    let mut place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 1001, 5), row("b", 7, 5)], "c1", Some(1));
+    assert_eq!(open.fetch_all(b'x'), 1);
+    assert!(open.files.missing().expect("read").is_empty());
+    drop(open);
+    place.limits.bytes_max = 2000;
+    let open = place.open();
+    assert_eq!(open.next().expect("a file").name, "a.pdf");
+    drop(open);
+    place.limits.types = vec!["exe".to_owned()];
+    let open = place.open();
+    assert_eq!(open.next(), None);
+    let problem = place.noted("problem FROM attachments WHERE name = 'a.pdf'").expect("a problem");
+    assert_eq!(problem, "left out: `attachments_types` does not list its type");
+}
+
+#[test]
+fn a_folder_that_did_not_see_the_rows_starts_a_new_snapshot() {
+    let place = Place::new();
+    let cursor = |open: &Open| open.sink.table_state("things").expect("read").and_then(|state| state.cursor);
+    let mut open = place.open();
+    open.commit(vec![row("a", 3, 5)], "c1", Some(1));
+    drop(open);
+    let mut open = place.open();
+    assert_eq!(cursor(&open).as_deref(), Some("c1"), "the same folder");
+    open.commit(vec![row("b", 3, 5)], "c2", None);
+    drop(open);
+    let mut open = place.open_at("others");
+    assert_eq!(cursor(&open), None, "a new one");
+    open.commit(vec![row("a", 3, 5), row("b", 3, 5)], "c3", Some(2));
+    drop(open);
+    assert_eq!(cursor(&place.open()), None, "one from before");
+}
+
+#[test]
+fn a_crash_between_the_notes_and_the_rows_costs_nothing() {
+    let place = Place::new();
+    let mut open = place.open();
+    open.commit(vec![row("a", 3, 5)], "c1", Some(1));
+    let rows = std::fs::read(place.path("rows.db")).expect("rows");
+    drop(open);
+    let whole = std::fs::read(place.path("rows.db")).expect("rows");
+    assert!(whole.len() >= rows.len());
+    let mut open = place.open();
+    open.commit(vec![row("b", 3, 6)], "c2", None);
+    drop(open);
+    // The rows as they were; the notes are those of the next commit.
+    std::fs::write(place.path("rows.db"), whole).expect("written");
+    let mut open = place.open();
+    let state = open.sink.table_state("things").expect("read").expect("a state");
+    assert_eq!(state.cursor.as_deref(), Some("c1"));
+    open.commit(vec![row("b", 3, 6)], "c2", None);
+    assert_eq!(open.fetch_all(b'x'), 2);
+}
+
+#[test]
+fn a_folder_belongs_to_one_connection_and_one_process() {
+    let place = Place::new();
+    let open = place.open();
+    drop(open.sink);
+    drop(open.files);
+    let error = place.try_open("files", "other").err().expect("opened for two");
+    assert!(error.message.ends_with("those of connection `acme`, not of `other`"), "{error}");
+    let folder = std::fs::File::open(place.path("files")).expect("opened");
+    folder.try_lock().expect("locked");
+    let error = place.try_open("files", "acme").err().expect("opened twice");
+    assert!(error.message.ends_with("another process is writing to it"), "{error}");
+    drop(folder);
+    std::fs::write(place.path("files/manifest.db"), "something else, longer than a header of SQLite is: 100")
+        .expect("written");
+    assert!(place.try_open("files", "acme").is_err());
+}
