@@ -188,18 +188,14 @@ fn try_record<T: Transport>(api: &mut Api<T>, table: &'static Table, id: &str) -
     Ok(detail)
 }
 
-/// The fields of the module that a record lacks: the profile of this user hides them. Only columns and custom
-/// fields count; the module has fields by other names than a record's.
+/// The fields of the module that a record lacks: the profile of this user hides them. Only columns count: the
+/// module has fields by other names than a record's, and a record lacks custom fields without a value, too.
 fn hidden(table: &Table, fields: &Answer, detail: &str) -> Vec<String> {
     let Some(record) = Members::parse(detail) else { return Vec::new() };
-    let custom = record.get("cf").and_then(Members::parse);
-    let is_hidden = |field: &Field| match (field.custom_key(), &custom) {
-        (Some(key), Some(custom)) => (!custom.has(&key)).then_some(key),
-        (Some(_), None) => None,
-        (None, _) => field
-            .api_name
-            .clone()
-            .filter(|name| table.columns.iter().any(|column| column.name == name) && !record.has(name)),
+    let is_column = |name: &str| table.columns.iter().any(|column| column.name == name);
+    let is_hidden = |field: &Field| {
+        let name = field.api_name.clone().filter(|_| field.custom_key().is_none())?;
+        (is_column(&name) && !record.has(&name)).then_some(name)
     };
     let rows = fields.rows().unwrap_or_default();
     let fields = rows.into_iter().filter_map(|raw| serde_json::from_str::<Field>(raw.get()).ok());
@@ -271,7 +267,7 @@ mod tests {
         let fields = answer_of(200, fields).unwrap();
         let table = tables::find("tickets").unwrap();
         for (record, expected) in [
-            (r#"{"id":"1","subject":"s","cf":{"cf_a":null}}"#, &["resolution", "cf_b"][..]),
+            (r#"{"id":"1","subject":"s","cf":{"cf_a":null}}"#, &["resolution"][..]),
             (r#"{"id":"1","subject":null,"resolution":null,"cf":{"cf_a":"1","cf_b":"2"}}"#, &[]),
             (r#"{"id":"1","subject":"s","resolution":"r"}"#, &[]),
         ] {
