@@ -136,7 +136,11 @@ fn grant() -> Value {
 }
 
 fn commands() -> Value {
-    let arguments = |properties: Value| json!({"type": "object", "additionalProperties": false, "properties": properties});
+    let arguments = |properties: Value| {
+        let mut schema = json!({"type": "object", "additionalProperties": false});
+        schema["properties"] = properties;
+        schema
+    };
     let module = json!({"module": {"type": "string", "default": "tickets"}});
     let tables = json!({"tables": {"type": "array", "items": {"type": "string"}, "default": []}});
     json!([

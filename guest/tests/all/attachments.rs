@@ -1,4 +1,4 @@
-//! Attachments in pieces: one request as a rule, from a byte on after a restart, and answers that are no file.
+//! Attachments in pieces: one request as a rule, from a byte on after a restart; answers that are no file.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -132,7 +132,7 @@ impl Setup {
         let found = crate::read(&self.sinks[&table.name], table);
         for (key, expected) in truth(&self.portal, table) {
             let row = &found[&key];
-            // A refetched row lacks members that only lists have, and embedded records change without an event.
+            // A refetched row lacks members that only lists have; embedded records change without an event.
             let is_wrong = |(member, value): &(&String, &Value)| {
                 !value.is_object() && row.get(*member).is_some_and(|found| found != *value)
             };
