@@ -108,7 +108,8 @@ fn answers_that_are_not_the_file_are_errors() {
         let headers = vec![("content-range".to_owned(), "bytes 1-9/10".to_owned())];
         Response { headers, ..response(206, &BYTES[1..]) }
     };
-    let cases: [(fn(Option<usize>) -> Response, Kind, &str); 5] = [
+    type Answer = fn(Option<usize>) -> Response;
+    let cases: [(Answer, Kind, &str); 5] = [
         (|_| response(403, br#"{"errorCode":"FORBIDDEN","message":"m"}"#), Kind::Permission, "HTTP 403: m"),
         (|_| response(404, b"<html>"), Kind::NotFound, "HTTP 404"),
         (|_| response(302, b""), Kind::Data, "HTTP 302"),

@@ -151,7 +151,7 @@ fn a_seed_decides_its_whole_plan() {
 
 #[test]
 fn the_plans_of_the_default_seeds_have_kills_and_every_property() {
-    let plans: Vec<Plan> = (0..super::SEEDS).map(Plan::new).collect();
+    let plans: Vec<Plan> = (0..super::FULL).map(Plan::new).collect();
     let share = |has: fn(&Plan) -> bool| plans.iter().filter(|plan| has(plan)).count() * 100 / plans.len();
     assert!(share(|plan| plan.kills() > 0) > 90);
     let loses = |step: &Step| matches!(step.kill, Some(Kill::LoseDeliveries { .. }));
@@ -164,7 +164,7 @@ fn the_plans_of_the_default_seeds_have_kills_and_every_property() {
 
 #[test]
 fn most_plans_for_postgresql_kill_runner_and_server_and_are_otherwise_the_same() {
-    let plans: Vec<Plan> = (0..super::SEEDS).map(Plan::on_postgres).collect();
+    let plans: Vec<Plan> = (0..super::FULL).map(Plan::on_postgres).collect();
     assert!(plans.iter().filter(|plan| plan.server_kills() > 1 && plan.kills() > 0).count() > 40);
     for mut plan in plans {
         plan.sink = Sink::Sqlite;
