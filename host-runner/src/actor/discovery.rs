@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::core::{Core, until_stopped};
@@ -56,11 +57,11 @@ impl Discovery {
         core: &mut Core<'_>,
     ) -> Result<Result<(Vec<TableState>, Option<JournalState>)>, Stopped> {
         let found = until_stopped(&mut core.stop, core.connection.sandbox.discover()).await?;
-        let picked = found.and_then(|tables| {
-            compare(core, &tables)?;
-            self.mode.pick(tables)
-        });
-        let tables = match picked {
+        let compared = match found {
+            Ok(tables) => compare(core, tables).await,
+            Err(error) => Err(error),
+        };
+        let tables = match compared.and_then(|tables| self.mode.pick(tables)) {
             Ok(tables) => tables,
             Err(error) => return Ok(Err(error)),
         };
@@ -95,15 +96,20 @@ impl Discovery {
     }
 }
 
-/// Logs and counts the changes since the last discovery, and keeps this one.
-fn compare(core: &Core<'_>, tables: &[Table]) -> Result<()> {
-    let store = &core.connection.store;
-    let known = store.schemas()?;
-    let found = Schemas::of(tables, known.as_ref());
-    if known.as_ref() == Some(&found) {
-        return Ok(());
-    }
-    let changes = known.map(|known| known.changes_to(&found)).unwrap_or_default();
+/// Logs and counts the changes since the last discovery, and keeps this one. Gives the tables back: parsing
+/// their schemas takes a thread that may block.
+async fn compare(core: &Core<'_>, tables: Vec<Table>) -> Result<Vec<Table>> {
+    let store = core.connection.store.clone();
+    let comparing = spawn_blocking(move || {
+        let known = store.schemas()?;
+        let found = Schemas::of(&tables, known.as_ref());
+        if known.as_ref() == Some(&found) {
+            return Ok((tables, Vec::new()));
+        }
+        store.keep_schemas(&found)?;
+        Ok::<_, Error>((tables, known.map(|known| known.changes_to(&found)).unwrap_or_default()))
+    });
+    let (tables, changes) = comparing.await??;
     let connection = &core.connection.name;
     for change in changes.iter().take(LOGGED_MAX) {
         tracing::info!(%connection, table = %change.table, change = %change, "schema changed");
@@ -116,7 +122,7 @@ fn compare(core: &Core<'_>, tables: &[Table]) -> Result<()> {
             readings.counters.schema_changes.add([&change.table, change.what.name()], 1);
         }
     });
-    store.keep_schemas(&found)
+    Ok(tables)
 }
 
 impl Mode {

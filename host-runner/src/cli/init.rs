@@ -298,9 +298,10 @@ mod tests {
         let open: Vec<&str> = text.lines().map(|line| if is_key(line) { &line[2..] } else { line }).collect();
         let keys = open.iter().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
         assert_eq!(keys, KEYS.len() + 4, "every key of the runner, and the component's four");
-        // The default kind of sink refuses the keys that say where another kind is.
-        let is_of_another_kind =
-            |line: &&str| ["url = ", "url_file = ", "schema = "].iter().any(|key| line.starts_with(key));
+        // The default kind of sink refuses the keys of other kinds.
+        let is_of_another_kind = |line: &&str| {
+            ["url = ", "url_file = ", "schema = ", "format = "].iter().any(|key| line.starts_with(key))
+        };
         let open: Vec<&str> = open.into_iter().filter(|line| !is_of_another_kind(line)).collect();
         let folder = tempfile::tempdir().expect("a folder");
         for text in [open.join("\n"), text.clone()] {

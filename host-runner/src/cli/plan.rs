@@ -174,8 +174,8 @@ mod tests {
              more:\n\
              \u{20} notes         > 50     > 2      > 6\n\
              \u{20} tags             –       1        3  list\n\
-             discovery                1        3\n\
-             total               20,004   60,012\n\
+             discovery                  1        3\n\
+             total                 20,004   60,012\n\
              \n\
              Nothing was read; the plan took 3 calls and 9 credits.\n\
              Of 50,000 credits a day 20,000 are left. A first read may use 5,000 today and 35,000 on other \
