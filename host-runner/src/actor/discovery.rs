@@ -98,7 +98,7 @@ impl Discovery {
 
 /// Logs and counts the changes since the last discovery, and keeps this one. Gives the tables back: parsing
 /// their schemas takes a thread that may block.
-async fn compare(core: &Core<'_>, tables: Vec<Table>) -> Result<Vec<Table>> {
+async fn compare(core: &mut Core<'_>, tables: Vec<Table>) -> Result<Vec<Table>> {
     let store = core.connection.store.clone();
     let comparing = spawn_blocking(move || {
         let known = store.schemas()?;
