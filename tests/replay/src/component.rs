@@ -67,7 +67,13 @@ impl error::Guest for Replay {
 /// Everything is ready at once.
 pub(crate) struct Pollable;
 
-impl poll::GuestPollable for Pollable {}
+impl poll::GuestPollable for Pollable {
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn block(&self) {}
+}
 
 impl poll::Guest for Replay {
     type Pollable = Pollable;
@@ -81,6 +87,14 @@ impl poll::Guest for Replay {
 pub(crate) struct Input(RefCell<Vec<u8>>);
 
 impl streams::GuestInputStream for Input {
+    fn read(&self, length: u64) -> Result<Vec<u8>, streams::StreamError> {
+        self.blocking_read(length)
+    }
+
+    fn subscribe(&self) -> streams::Pollable {
+        streams::Pollable::new(Pollable)
+    }
+
     fn blocking_read(&self, length: u64) -> Result<Vec<u8>, streams::StreamError> {
         let mut left = self.0.borrow_mut();
         if left.is_empty() {
