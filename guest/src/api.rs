@@ -139,6 +139,14 @@ impl<T: Transport> Api<T> {
         oauth::accept(&self.config, &mut self.session, &response, now_ms, Credential::RefreshToken)
     }
 
+    /// Renews an access token that was refused.
+    fn replace_token(&mut self, now_ms: u64) -> Result<()> {
+        let replacements = oauth::next_replacement(&self.session, now_ms);
+        self.renew_token()?;
+        self.session.access_token_replacements = replacements;
+        Ok(())
+    }
+
     /// Renews the access token unless it outlives a call.
     pub(crate) fn ensure_token(&mut self) -> Result<()> {
         if oauth::is_fresh(&self.session, self.transport.now_ms()) { Ok(()) } else { self.renew_token() }
@@ -219,9 +227,7 @@ impl<T: Transport> Api<T> {
         let mut answer = self.open_once(path, offset);
         let now_ms = self.transport.now_ms();
         if matches!(&answer, Err(error) if oauth::renews(&self.session, error, now_ms)) {
-            let replacements = oauth::next_replacement(&self.session, now_ms);
-            self.renew_token()?;
-            self.session.access_token_replacements = replacements;
+            self.replace_token(now_ms)?;
             answer = self.open_once(path, offset);
         }
         answer.map_err(|mut error| {
@@ -381,9 +387,7 @@ impl<T: Transport> Api<T> {
             }
         }
         if !stale.is_empty() {
-            let replacements = oauth::next_replacement(&self.session, now_ms);
-            self.renew_token()?;
-            self.session.access_token_replacements = replacements;
+            self.replace_token(now_ms)?;
             let again: Vec<Call> = stale.iter().map(|&index| calls[index].clone()).collect();
             let requests: Vec<Request> = again.iter().map(|call| self.sign(call)).collect();
             for (index, answer) in stale.into_iter().zip(self.send(&again, &requests, at_once)) {

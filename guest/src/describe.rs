@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod original;
 #[cfg(test)]
 mod reference;

@@ -61,9 +61,8 @@ impl Transport for Wasi {
 
     fn open(&mut self, request: &Request) -> Result<Opened, Failure> {
         let future = start(request)?;
-        let ready = future.subscribe();
-        ready.block();
-        let response = answer(InFlight { index: 0, ready, future })?;
+        future.subscribe().block();
+        let response = answer(&future)?;
         let head = head(&response);
         let body = StreamedBody::of(response)?;
         Ok((head, Box::new(body)))
@@ -151,7 +150,8 @@ fn write(body: OutgoingBody, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn finish(call: InFlight) -> Result<Response, Failure> {
-    let response = answer(call)?;
+    let response = answer(&call.future)?;
+    drop(call);
     let mut whole = head(&response);
     let mut body = StreamedBody::of(response)?;
     while let Some(bytes) = body.read(usize::MAX)? {
@@ -167,9 +167,7 @@ fn finish(call: InFlight) -> Result<Response, Failure> {
     Ok(whole)
 }
 
-fn answer(call: InFlight) -> Result<IncomingResponse, Failure> {
-    let InFlight { ready, future, .. } = call;
-    drop(ready);
+fn answer(future: &FutureIncomingResponse) -> Result<IncomingResponse, Failure> {
     match future.get() {
         Some(Ok(Ok(response))) => Ok(response),
         Some(Ok(Err(code))) => Err(failure(code)),

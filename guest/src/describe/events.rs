@@ -2,8 +2,8 @@
 //! with the tables that subscribe to it, or the reason why none does. Made here and compared.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
+use super::generated;
 use crate::table::EventFilter;
 use crate::tables;
 
@@ -89,18 +89,5 @@ fn every_documented_event_is_declared_or_left_out_for_a_reason() {
 
 #[test]
 fn the_page_of_webhooks_has_every_documented_event() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/WEBHOOKS.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (written, after) = rest.split_once(END).unwrap();
-    let made = section();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
-    } else {
-        assert!(
-            written == made,
-            "docs/WEBHOOKS.md differs from the declarations. This rewrites it: \
-             UPDATE_DOCS=1 cargo test --release --workspace the_page\nIt should be:\n{made}"
-        );
-    }
+    generated::compare("WEBHOOKS.md", BEGIN, Some(END), &section());
 }

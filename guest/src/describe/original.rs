@@ -2,8 +2,7 @@
 //! (`tapdata-connector.md` §2): the last sections of `docs/tables.md`, made here and compared. The other
 //! sections are the e2e test's.
 
-use std::path::Path;
-
+use super::generated;
 use crate::flat;
 use crate::table::{Column, Table, Type};
 use crate::tables;
@@ -204,17 +203,5 @@ fn every_column_of_the_originals_csv_mode_is_one_of_the_flat_shape_or_explained(
 
 #[test]
 fn the_page_of_tables_has_every_column_and_the_comparison() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tables.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, written) = page.split_once(BEGIN).unwrap_or((&page, ""));
-    let made = sections();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{made}")).unwrap();
-    } else {
-        assert!(
-            written == made,
-            "docs/tables.md differs from the declarations. This rewrites it: \
-             UPDATE_DOCS=1 cargo test --release --workspace the_page\nIt should be:\n{made}"
-        );
-    }
+    generated::compare("tables.md", BEGIN, None, &sections());
 }

@@ -1,10 +1,8 @@
 //! `docs/configuration.md`: its table of this connector's keys is made from the schema, and compared here.
 
-use std::path::Path;
-
 use serde_json::Value;
 
-use super::document;
+use super::{document, generated};
 
 /// Lines between which the table stands.
 const BEGIN: &str = "<!-- generated: keys of zoho-desk -->\n";
@@ -49,18 +47,5 @@ fn values(schema: &Value) -> String {
 
 #[test]
 fn the_page_lists_every_key_of_the_connector_as_it_is() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (written, after) = rest.split_once(END).unwrap();
-    let made = table();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
-    } else {
-        assert!(
-            written == made,
-            "docs/configuration.md differs from the keys. This rewrites it: \
-             UPDATE_DOCS=1 cargo test --release --workspace the_page\nIt should be:\n{made}"
-        );
-    }
+    generated::compare("configuration.md", BEGIN, Some(END), &table());
 }

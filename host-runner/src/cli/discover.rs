@@ -29,13 +29,14 @@ pub(super) struct Discover {
 
 pub(super) async fn run(discover: &Discover, context: &Context) -> Result<Exit> {
     let connection = context.connection()?;
-    // Before the request: a server keeps its discovery.
-    let known = ConnectionStore::open(&context.paths, &connection.name)?.schemas()?;
-    let tables: Vec<Table> = context.request(&connection, Request::Discover).await?;
     if discover.diff {
+        // Before the request: a server keeps its discovery.
+        let known = ConnectionStore::open(&context.paths, &connection.name)?.schemas()?;
+        let tables: Vec<Table> = context.request(&connection, Request::Discover).await?;
         print_changes(context, &connection.name, known.as_ref(), &tables);
         return Ok(Exit::Success);
     }
+    let tables: Vec<Table> = context.request(&connection, Request::Discover).await?;
     let tables: Vec<(Table, Value)> = tables
         .into_iter()
         .map(|table| {

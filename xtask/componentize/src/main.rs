@@ -12,11 +12,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use package::audit;
+use package::component::{DESCRIBE_SECTION, outline};
 use wasm_encoder::{ComponentSection, CustomSection};
 use wit_component::ComponentEncoder;
-
-/// The custom section with the answer of `describe`: a registry reads it without running the component.
-const DESCRIBE_SECTION: &str = "connector:describe";
 
 /// The custom sections that a connector has.
 const CONNECTOR_SECTIONS: [&str; 2] = [DESCRIBE_SECTION, audit::SECTION];
@@ -36,7 +34,7 @@ fn main() -> Result<()> {
     };
     replace(Path::new(component), &bytes)?;
     println!("{component}  {} KiB", bytes.len() / 1024);
-    println!("imports: {}", imports(&bytes)?.join(", "));
+    println!("imports: {}", outline(&bytes)?.imports.join(", "));
     Ok(())
 }
 
@@ -80,29 +78,4 @@ fn replace(component: &Path, bytes: &[u8]) -> Result<()> {
     let fresh = component.with_extension("wasm.new");
     std::fs::write(&fresh, bytes).with_context(|| format!("cannot write {}", fresh.display()))?;
     std::fs::rename(&fresh, component).with_context(|| format!("cannot write {}", component.display()))
-}
-
-/// Names of a component's imports, sorted.
-fn imports(bytes: &[u8]) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    let mut depth = 0;
-    for payload in wasmparser::Parser::new(0).parse_all(bytes) {
-        match payload? {
-            wasmparser::Payload::ModuleSection { .. } | wasmparser::Payload::ComponentSection { .. } => {
-                depth += 1;
-            }
-            wasmparser::Payload::End(_) => depth -= 1,
-            wasmparser::Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    names.push(import?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    if depth != -1 {
-        bail!("the component is truncated");
-    }
-    names.sort();
-    Ok(names)
 }

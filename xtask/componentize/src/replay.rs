@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use package::component::outline;
 use wasm_compose::graph::{Component, CompositionGraph, EncodeOptions, InstanceId};
 use wasm_encoder::{
     CodeSection, ComponentSection, ConstExpr, CustomSection, DataSection, ExportKind, ExportSection,
@@ -44,8 +45,10 @@ pub(super) fn compose(connector: &[u8], replay: &Path, recording: &[u8]) -> Resu
     connect(&mut graph, replay, main)?;
     let mut composed =
         graph.encode(EncodeOptions { define_components: true, export: Some(main), validate: true })?;
-    for (name, data) in sections(connector)? {
-        CustomSection { name: Cow::from(name), data: Cow::from(data) }.append_to_component(&mut composed);
+    for (name, data) in outline(connector)?.sections {
+        if CONNECTOR_SECTIONS.contains(&name.as_str()) {
+            CustomSection { name: Cow::from(name), data: Cow::from(data) }.append_to_component(&mut composed);
+        }
     }
     Ok(composed)
 }
@@ -107,17 +110,4 @@ fn recorded(recording: &[u8]) -> Result<Vec<u8>> {
     let world = wit.select_world(&[package], None)?;
     wit_component::embed_component_metadata(&mut bytes, &wit, world, StringEncoding::UTF8)?;
     ComponentEncoder::default().module(&bytes)?.validate(true).encode()
-}
-
-/// The connector's own custom sections.
-fn sections(connector: &[u8]) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let mut found = Vec::new();
-    for payload in wasmparser::Parser::new(0).parse_all(connector) {
-        if let wasmparser::Payload::CustomSection(section) = payload?
-            && let Some(name) = CONNECTOR_SECTIONS.into_iter().find(|name| *name == section.name())
-        {
-            found.push((name, section.data().to_vec()));
-        }
-    }
-    Ok(found)
 }

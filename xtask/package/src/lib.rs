@@ -5,7 +5,8 @@
 
 pub mod audit;
 
-mod component;
+pub mod component;
+
 mod crates;
 mod oci;
 mod policy;

@@ -52,6 +52,25 @@ impl Simulator {
         self.url.trim_start_matches("http://")
     }
 
+    /// A simulator that rendered all rows beforehand, so that its work does not count.
+    pub(crate) fn start_warm(tickets: u32, latency_ms: u32) -> Result<Self> {
+        let (tickets, latency_ms) = (tickets.to_string(), latency_ms.to_string());
+        Self::start(&[
+            "--warm",
+            "--latency-ms",
+            &latency_ms,
+            "--tickets",
+            &tickets,
+            "--code-reusable",
+            "--token-throttle",
+            "0",
+            "--daily-credits",
+            "unlimited",
+            "--concurrency",
+            "0",
+        ])
+    }
+
     /// A call of the control API.
     pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         self.call(method, &format!("/_admin/{path}"), &body.to_string())

@@ -44,14 +44,13 @@ impl Content {
     pub(super) fn append(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
         let path = self.partial(name);
         let mut options = File::options();
-        let append = || {
+        let mut append = || {
             let mut file = options.create(true).truncate(false).write(true).open(&path)?;
             file.set_len(offset)?;
             file.seek(SeekFrom::Start(offset))?;
             file.write_all(bytes)?;
             file.sync_data()
         };
-        let mut append = append;
         append().map_err(|error| failed(&path, &error))
     }
 

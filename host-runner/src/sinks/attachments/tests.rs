@@ -51,6 +51,13 @@ impl Place {
         self.open_at("files")
     }
 
+    /// Open, with the row of a file of ten bytes.
+    fn open_with_a_row(&self) -> Open {
+        let mut open = self.open();
+        open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+        open
+    }
+
     fn open_at(&self, folder: &str) -> Open {
         let mut sink = self.try_open(folder, "acme").expect("opened");
         let table = Table {
@@ -193,8 +200,7 @@ fn with_hard_deletes_bytes_go_with_their_last_row_and_otherwise_they_stay() {
 #[test]
 fn a_file_goes_on_where_it_was_after_a_kill_at_every_byte() {
     let place = Place::new();
-    let mut open = place.open();
-    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let mut open = place.open_with_a_row();
     for offset in 0..9 {
         let wanted = open.next().expect("a file");
         assert_eq!(wanted.offset, offset);
@@ -215,8 +221,7 @@ fn a_file_goes_on_where_it_was_after_a_kill_at_every_byte() {
 #[test]
 fn a_beginning_that_is_lost_starts_again_and_one_that_nobody_knows_is_removed() {
     let place = Place::new();
-    let mut open = place.open();
-    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let open = place.open_with_a_row();
     let wanted = open.next().expect("a file");
     open.store(&wanted, b"01234", false).expect("stored");
     std::fs::remove_file(place.path("files/partial").join(wanted.partial_name())).expect("removed");
@@ -231,8 +236,7 @@ fn a_beginning_that_is_lost_starts_again_and_one_that_nobody_knows_is_removed() 
 #[test]
 fn a_disk_that_fails_keeps_what_was_there_and_the_file_is_continued() {
     let place = Place::new();
-    let mut open = place.open();
-    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let open = place.open_with_a_row();
     let wanted = open.next().expect("a file");
     open.store(&wanted, b"01234", false).expect("stored");
     let (partial, away) = (place.path("files/partial"), place.path("files/away"));
@@ -251,8 +255,7 @@ fn a_disk_that_fails_keeps_what_was_there_and_the_file_is_continued() {
 #[test]
 fn bytes_of_another_length_are_not_the_file() {
     let place = Place::new();
-    let mut open = place.open();
-    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let mut open = place.open_with_a_row();
     let wanted = open.next().expect("a file");
     for (bytes, is_last) in
         [(b"01234567890".as_slice(), true), (b"01234567890", false), (b"0", true), (b"", false)]
@@ -276,8 +279,7 @@ fn bytes_of_another_length_are_not_the_file() {
 #[test]
 fn each_failure_waits_longer_up_to_a_week() {
     let place = Place::new();
-    let mut open = place.open();
-    open.commit(vec![row("a", 10, 5)], "c1", Some(1));
+    let open = place.open_with_a_row();
     let first = open.next().expect("a file");
     let mut waits = Vec::new();
     for attempts in 0..12 {

@@ -1,6 +1,5 @@
 //! The connector composed with a recording of its HTTP runs without network and without Zoho Desk.
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -35,7 +34,8 @@ fn relay(client: TcpStream, target: &str, entries: &Mutex<Vec<Value>>) {
     if reader.read_line(&mut first).is_err() || first.is_empty() {
         return;
     }
-    let _ = write!(head, "{first}");
+    // HTTP/1.0 has no bodies in pieces.
+    head.push_str(&first.replace("HTTP/1.1", "HTTP/1.0"));
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).expect("a header");
@@ -68,8 +68,6 @@ fn entry(first: &str, target: &str, answer: &[u8]) -> Value {
     let mut lines = head.lines();
     let status: u16 = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
     let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(": ")).collect();
-    let is_chunked = headers.iter().any(|(name, value)| *name == "transfer-encoding" && *value == "chunked");
-    let body = if is_chunked { unchunked(&answer[end..]) } else { answer[end..].to_vec() };
     let mut words = first.split(' ');
     let (method, path) = (words.next().expect("a method"), words.next().expect("a path"));
     let headers: Vec<Value> =
@@ -80,23 +78,9 @@ fn entry(first: &str, target: &str, answer: &[u8]) -> Value {
         "response": {
             "status": status,
             "headers": headers,
-            "content": {"text": String::from_utf8(body).expect("text")},
+            "content": {"text": std::str::from_utf8(&answer[end..]).expect("text")},
         },
     })
-}
-
-fn unchunked(mut chunks: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    loop {
-        let end = chunks.windows(2).position(|two| two == b"\r\n").expect("a length");
-        let text = std::str::from_utf8(&chunks[..end]).expect("a length");
-        let length = usize::from_str_radix(text.trim(), 16).expect("a length");
-        if length == 0 {
-            return body;
-        }
-        body.extend_from_slice(&chunks[end + 2..end + 2 + length]);
-        chunks = &chunks[end + 2 + length + 2..];
-    }
 }
 
 /// Composes the connector with a recording.

@@ -95,20 +95,7 @@ pub(crate) fn run(tickets: u32, details: u32, runs: usize) -> Result<()> {
 
 impl World {
     fn start(folder: &Path, rows: Rows, tickets: u32, latency_ms: u32) -> Result<World> {
-        let simulator = Simulator::start(&[
-            "--warm",
-            "--latency-ms",
-            &latency_ms.to_string(),
-            "--tickets",
-            &tickets.to_string(),
-            "--code-reusable",
-            "--token-throttle",
-            "0",
-            "--daily-credits",
-            "unlimited",
-            "--concurrency",
-            "0",
-        ])?;
+        let simulator = Simulator::start_warm(tickets, latency_ms)?;
         let refresh_token = refresh_token(&simulator)?;
         let database = std::env::var("TEST_DATABASE_URL").ok();
         Ok(World { simulator, rows, tickets, folder: folder.to_owned(), refresh_token, database })

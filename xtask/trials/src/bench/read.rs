@@ -21,7 +21,7 @@ pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
     let folder = tools::fresh_folder("bench")?;
 
     let machine = report::machine("the simulator and the program measured");
-    let simulator = start(tickets, 0)?;
+    let simulator = Simulator::start_warm(tickets, 0)?;
     let mut all: Vec<Vec<Measured>> = vec![Vec::new(); SUBJECTS.len()];
     for run in 0..runs {
         eprintln!("run {} of {runs}", run + 1);
@@ -36,25 +36,6 @@ pub(crate) fn run(tickets: u32, runs: usize, million: bool) -> Result<()> {
     text.push_str(&memory(&folder, tickets, &medians, million)?);
     print!("{text}");
     report::write("read", &text)
-}
-
-/// A simulator that rendered all rows beforehand, so that its work does not count.
-fn start(tickets: u32, latency_ms: u32) -> Result<Simulator> {
-    let (tickets, latency_ms) = (tickets.to_string(), latency_ms.to_string());
-    Simulator::start(&[
-        "--warm",
-        "--latency-ms",
-        &latency_ms,
-        "--tickets",
-        &tickets,
-        "--code-reusable",
-        "--token-throttle",
-        "0",
-        "--daily-credits",
-        "unlimited",
-        "--concurrency",
-        "0",
-    ])
 }
 
 /// Runs each of these subjects once.
@@ -135,7 +116,7 @@ fn table(tickets: u32, runs: usize, machine: &str, medians: &[Measured]) -> Stri
 fn distant(folder: &Path) -> Result<String> {
     const TICKETS: u32 = 20_000;
     const LATENCY_MS: u32 = 50;
-    let simulator = start(TICKETS, LATENCY_MS)?;
+    let simulator = Simulator::start_warm(TICKETS, LATENCY_MS)?;
     let subjects = [0, 1, 3, 4];
     let measured = round(&simulator, folder, &subjects)?;
     let mut text = format!(
@@ -169,7 +150,7 @@ fn memory(folder: &Path, tickets: u32, medians: &[Measured], million: bool) -> R
     let mut rows: Vec<(u32, u64, u64)> = vec![(tickets, medians[3].peak_kib, medians[4].peak_kib)];
     for size in sizes {
         eprintln!("memory with {size} tickets");
-        let simulator = start(size, 0)?;
+        let simulator = Simulator::start_warm(size, 0)?;
         let measured = round(&simulator, folder, &[3, 4])?;
         rows.push((size, measured[0].peak_kib, measured[1].peak_kib));
     }
