@@ -2,27 +2,23 @@
 //! turns answers into values or errors. Owns the session; knows no table.
 
 mod answer;
-mod credits;
-mod pace;
+mod kept;
 
 use std::collections::VecDeque;
 
 pub(crate) use answer::Answer;
 #[cfg(test)]
 pub(crate) use answer::answer_of;
-pub(crate) use credits::{Credits, DailyCredits};
-pub(crate) use pace::Pace;
+pub(crate) use kept::{Entry, RecycleBin, SharedSearch};
 
 use crate::config::Config;
 use crate::delivered::Delivered;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
-use crate::reader::{RecycleBin, SharedSearch};
-use crate::session::{Edition, KeySet, Session};
+use crate::session::{Credits, Edition, KeySet, Pace, Session, Trust};
 use crate::transport::{Failure, Method, Opened, Request, Response, Transport};
 use crate::url::Origin;
-use crate::webhook::Trust;
 
 /// The cost of the calls since the last [`Api::take_usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

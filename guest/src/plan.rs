@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 pub(crate) use cost::Cost;
 
-use crate::api::Credits;
 use crate::config::Config;
 use crate::limits;
 use crate::row;
+use crate::session::Credits;
 use crate::table::{CREATED, Children, Incremental, List, Rows, Table};
 use crate::tables;
 

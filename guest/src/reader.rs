@@ -29,9 +29,7 @@ mod sizes;
 pub(crate) use count::count;
 pub(crate) use lists::first_row;
 pub(crate) use phase::cursor_at;
-pub(crate) use recycle_bin::RecycleBin;
 pub(crate) use rows::of as rows_of;
-pub(crate) use shared_search::SharedSearch;
 pub(crate) use sizes::sizes;
 
 use children::TOGETHER;

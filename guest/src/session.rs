@@ -1,14 +1,20 @@
 //! The session: tokens, signing keys and facts about the portal, which the host stores in secret between
 //! calls.
 
+mod credits;
+mod pace;
+mod trust;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{DailyCredits, Pace};
+pub(crate) use credits::{Credits, DailyCredits};
+pub(crate) use pace::Pace;
+pub(crate) use trust::Trust;
+
 use crate::error::{Error, Kind, Result};
-use crate::webhook::Trust;
 
 const VERSION: u32 = 1;
 

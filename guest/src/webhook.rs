@@ -18,4 +18,3 @@ mod signing_keys;
 pub(crate) use delivery::Receiver;
 pub use delivery::{Delivery, Receipt};
 pub(crate) use subscription::{check, subscribe, unsubscribe};
-pub(crate) use trust::Trust;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::children::{self, Write};
 use super::output::{Output, Progress};
 use super::{phase, seen, wait};
-use crate::api::Api;
+use crate::api::{Api, Entry, RecycleBin};
 use crate::cursor::Search;
 use crate::error::{Kind, Result};
 use crate::limits;
@@ -24,31 +24,6 @@ use crate::url::Path;
 
 /// Rows of a page (§3.2: 50 by its schema).
 const PAGE: u64 = 50;
-
-/// The newest part of the recycle bin.
-pub(crate) struct RecycleBin {
-    /// Every record deleted since then is in it.
-    since_ms: u64,
-    /// When it was read, by the host's clock.
-    read_at_ms: u64,
-    /// Tables that used it: each reading serves a table once.
-    used_by: Vec<&'static str>,
-    entries: Vec<Entry>,
-    /// There are more records than a scan reads.
-    is_cut: bool,
-    /// The first page that was read, in a recycle bin that lists the oldest first.
-    page: u64,
-}
-
-/// One record in the recycle bin.
-#[derive(Debug)]
-struct Entry {
-    id: String,
-    module: String,
-    /// The entry as the source sent it, for its department.
-    raw: String,
-    deleted_ms: u64,
-}
 
 /// The members of an entry that the scan uses.
 #[derive(Deserialize)]

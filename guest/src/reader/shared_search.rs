@@ -9,27 +9,12 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::api::{Answer, Api};
+use crate::api::{Answer, Api, SharedSearch};
 use crate::cursor::Window;
 use crate::error::Result;
 use crate::limits;
 use crate::table::{Incremental, Table};
 use crate::transport::Transport;
-
-/// See the file's header.
-pub(crate) struct SharedSearch {
-    path: &'static str,
-    /// The range, both ends included.
-    from_ms: u64,
-    end_ms: u64,
-    /// By the host's clock.
-    opened_at_ms: u64,
-    /// Tables that read this range: each reads it once, and then a later one.
-    used_by: Vec<&'static str>,
-    /// Answers by request, with the table that asked.
-    pages: BTreeMap<String, (&'static str, Rc<Answer>)>,
-    bytes: usize,
-}
 
 /// The window of everything from the overlap before `since_ms` on: to the end of a window that another table
 /// opened less than `recent_ms` ago, or to `end_ms`.

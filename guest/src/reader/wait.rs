@@ -1,8 +1,8 @@
 //! How long a caught-up table waits: longer while nothing changes, and when the day's credits come to an end.
 //! Pure.
 
-use crate::api::Credits;
 use crate::limits;
+use crate::session::Credits;
 
 /// The wait of a table in which nothing changed for `quiet_ms`.
 pub(super) fn wait_ms(quiet_ms: u64, credits: Option<&Credits>) -> u64 {

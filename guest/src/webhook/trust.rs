@@ -1,10 +1,8 @@
-//! The record of earlier deliveries of a connection, by which the next one is judged: whether Zoho signs
-//! them, the body of each token, and the records that unsigned ones had read. Pure; knows no signature.
+//! How far a delivery is proved, and the tokens of earlier ones, each with its body. Pure; knows no signature.
 
 use std::collections::BTreeMap;
 
 use rsa::sha2::{Digest, Sha256};
-use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
@@ -17,44 +15,6 @@ pub(super) enum Proof {
     Organization,
     /// Signed by Zoho for this webhook, by a token that came with no other body before.
     Webhook,
-}
-
-/// The part that the session keeps.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Trust {
-    /// A signature was verified once: unsigned deliveries are not from Zoho any more.
-    pub(super) is_signed: bool,
-    /// Start of the hour in which `unsigned_reads` records were read, Unix milliseconds.
-    unsigned_since_ms: u64,
-    unsigned_reads: u64,
-}
-
-impl Trust {
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Whether deliveries are known to be signed.
-    pub(crate) fn is_signed(&self) -> bool {
-        self.is_signed
-    }
-
-    /// Takes `reads` from the hour's budget of unsigned deliveries. When fewer are left, takes nothing and
-    /// returns false.
-    pub(super) fn spend(&mut self, reads: usize, now_ms: u64) -> bool {
-        let is_over = now_ms.abs_diff(self.unsigned_since_ms) >= limits::UNSIGNED_WINDOW_MS;
-        let before = if is_over { 0 } else { self.unsigned_reads };
-        let after = before + reads as u64;
-        if reads == 0 || after > limits::UNSIGNED_READS_MAX {
-            return reads == 0;
-        }
-        if is_over {
-            self.unsigned_since_ms = now_ms;
-        }
-        self.unsigned_reads = after;
-        true
-    }
 }
 
 /// The tokens that were verified, each with the first body that it came with.
@@ -107,17 +67,5 @@ mod tests {
         assert_eq!(tokens.0.len(), limits::TOKENS_SEEN_MAX);
         assert!(!tokens.accept("1", b"2", u64::MAX), "the second oldest is still known");
         assert!(tokens.accept("0", b"2", u64::MAX));
-    }
-
-    #[test]
-    fn the_budget_of_unsigned_deliveries_is_renewed_each_hour() {
-        let mut trust = Trust::default();
-        let most = limits::UNSIGNED_READS_MAX as usize;
-        let start_ms = 10 * limits::UNSIGNED_WINDOW_MS;
-        assert!(trust.spend(most - 1, start_ms) && trust.spend(1, start_ms));
-        assert!(!trust.spend(1, start_ms + limits::UNSIGNED_WINDOW_MS - 1));
-        assert!(trust.spend(0, start_ms));
-        assert!(trust.spend(most, start_ms + limits::UNSIGNED_WINDOW_MS));
-        assert!(!trust.spend(most + 1, start_ms + 3 * limits::UNSIGNED_WINDOW_MS));
     }
 }

@@ -21,19 +21,19 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// Calls in flight when the edition allows `most`.
-    pub(super) fn level(pace: Option<&Self>, most: usize) -> usize {
+    pub(crate) fn level(pace: Option<&Self>, most: usize) -> usize {
         pace.map_or(most, |pace| pace.level.min(most)).max(1)
     }
 
     /// The pace after calls were refused at `level`.
-    pub(super) fn refused(level: usize, now_ms: u64) -> Self {
+    pub(crate) fn refused(level: usize, now_ms: u64) -> Self {
         let refused_until_ms = now_ms.saturating_add(limits::PACE_RETRY_MS);
         Self { level: (level / 2).max(1), refused: level, refused_until_ms, answered: 0 }
     }
 
     /// The pace after `calls` calls without such a refusal; none when all that the edition allows are in
     /// flight again.
-    pub(super) fn answered(mut self, calls: usize, most: usize, now_ms: u64) -> Option<Self> {
+    pub(crate) fn answered(mut self, calls: usize, most: usize, now_ms: u64) -> Option<Self> {
         self.answered += calls;
         let is_remembered = now_ms < self.refused_until_ms;
         let bound = if is_remembered { most.min(self.refused.saturating_sub(1).max(1)) } else { most };

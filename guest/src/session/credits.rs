@@ -71,12 +71,12 @@ impl DailyCredits {
         *self == Self::default()
     }
 
-    pub(super) fn credits(self) -> u64 {
+    pub(crate) fn credits(self) -> u64 {
         self.credits.max(self.before)
     }
 
     /// Notes that so many are left.
-    pub(super) fn note(&mut self, left: u64, now_ms: u64) {
+    pub(crate) fn note(&mut self, left: u64, now_ms: u64) {
         let age_ms = now_ms.abs_diff(self.seen_at_ms);
         if age_ms < limits::DAY_MS {
             self.credits = self.credits.max(left);
