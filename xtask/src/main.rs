@@ -4,6 +4,7 @@
 //! seconds. Work that needs a library is in the programs below `xtask/`, which are built with cargo's
 //! progress visible.
 
+mod advisories;
 mod build;
 mod fuzz;
 mod lint;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use postgres_server::Durability;
 
-use crate::{build, lint, node, postgres, python, tidy, tools, vendor};
+use crate::{advisories, build, lint, node, postgres, python, tidy, tools, vendor};
 
 /// Runs each step; the first failure ends it. With `judges`, data tools from PyPI run the connector, too.
 pub(crate) fn run(judges: bool) -> Result<(), String> {
@@ -15,6 +15,7 @@ pub(crate) fn run(judges: bool) -> Result<(), String> {
     // Stopped at the end of this function, also after a failure.
     let database = step("PostgreSQL", || postgres::database(&python, Durability::None))?;
     let judges = if judges { Some(step("data tools", python::judges)?) } else { None };
+    step("advisories", advisories::check)?;
     step("vendored WIT", vendor::check)?;
     step("build and lints", build::everything_linted)?;
     // The same packages and the same wrapper of rustc as in the build: with others cargo compiles again.
