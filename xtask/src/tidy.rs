@@ -5,6 +5,7 @@
 
 mod names;
 mod phrases;
+mod quotes;
 mod sources;
 mod tree;
 
@@ -18,11 +19,16 @@ const DIALECT_MAX: f64 = 1.0;
 const WORDS_MAX: f64 = 0.3;
 /// Lines that are too long.
 const LONG_LINES_MAX: usize = 6;
+/// Product files over [`FILE_LINES_MAX`].
+const LONG_FILES_MAX: usize = 9;
 /// Names that the glossary replaced, and British spellings.
 const NAMES_MAX: usize = 0;
 
 /// Last column of a line of code, comment or document, as in rustfmt.toml.
 const COLUMN_MAX: usize = 110;
+
+/// Lines of a product file without its tests; more need a reason in its header.
+const FILE_LINES_MAX: usize = 400;
 
 /// Texts that programs print: their line breaks are part of the text.
 const SHOWN: &str = "guest/src/describe/";
@@ -62,6 +68,7 @@ struct Hits {
     /// For each class.
     phrases: [usize; Class::COUNT],
     long_lines: usize,
+    long_files: usize,
     names: usize,
     /// `file:line: hit`.
     list: Vec<String>,
@@ -80,6 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     hits.print();
     let mut breaches = tree::breaches(&sources);
     if options.prefixes.is_empty() {
+        breaches.extend(quotes::breaches(&sources));
         breaches.extend(hits.figures().into_iter().filter_map(Figure::breach));
     }
     if breaches.is_empty() { Ok(()) } else { Err(breaches.join("\n")) }
@@ -87,6 +95,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 
 impl Hits {
     fn read(&mut self, source: &Source) {
+        let lines = source.product_lines();
+        if lines > FILE_LINES_MAX {
+            self.long_files += 1;
+            self.list.push(format!("{}: {lines} lines", source.name));
+        }
         let is_text = source.is_rust() || source.is_wit() || source.is_document();
         for (number, part, line) in source.lines() {
             let place = format!("{}:{number}", source.name);
@@ -134,7 +147,7 @@ impl Hits {
     }
 
     /// The figures that may only fall.
-    fn figures(&self) -> [Figure; 4] {
+    fn figures(&self) -> [Figure; 5] {
         let count = |name, value: usize, limit: usize| Figure {
             name,
             value: value as f64,
@@ -147,6 +160,7 @@ impl Hits {
             density("dialect per 1,000 lines, the first four classes", &Class::DIALECT, DIALECT_MAX),
             density("other words per 1,000 lines", &[Class::Word], WORDS_MAX),
             count("lines past column 110", self.long_lines, LONG_LINES_MAX),
+            count("product files over 400 lines", self.long_files, LONG_FILES_MAX),
             count("names that the glossary replaced, British spellings", self.names, NAMES_MAX),
         ]
     }

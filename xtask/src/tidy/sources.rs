@@ -41,6 +41,27 @@ impl Source {
             || (name.starts_with("docs/") && name.ends_with(".md"))
     }
 
+    /// Lines of a file of the product, without its tests; 0 for others.
+    pub(crate) fn product_lines(&self) -> usize {
+        let is_product = self.is_rust()
+            && ["guest/src/", "host-runner/src/"].iter().any(|folder| self.name.starts_with(folder))
+            && !self.name.contains("tests")
+            && !self.name.contains("conformance");
+        let is_tests = |line: &str| line == "#[cfg(test)]";
+        if !is_product {
+            return 0;
+        }
+        let mut lines = self.text.lines().peekable();
+        let mut count = 0;
+        while let Some(line) = lines.next() {
+            if is_tests(line) && lines.peek() == Some(&"mod tests {") {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
     /// The lines with their number, counted from 1. A comment after code counts as code.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, Part, &str)> {
         let document = self.is_document();
