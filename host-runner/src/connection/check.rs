@@ -8,6 +8,7 @@ use super::document::{Document, nearest};
 use super::keys::{CONFIG, DefaultValue, KEYS, Key, Kind};
 use super::policy_file;
 use crate::egress::policy::Target;
+use crate::files::OWN_NAMES;
 use crate::limits::Limits;
 use crate::schema::refresh::SchemaRefresh;
 use crate::sinks::SinkKind;
@@ -15,9 +16,6 @@ use crate::units::{UnitError, parse_bytes, parse_duration};
 
 /// Longest name of a connection; it is the name of a folder.
 const NAME_BYTES_MAX: usize = 64;
-/// Names that the data folder uses itself.
-const NAMES_RESERVED: [&str; 7] =
-    ["cache", "key", "key.next", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock"];
 
 /// The fault of a value, and its correction.
 struct Refusal {
@@ -249,7 +247,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.len() <= NAME_BYTES_MAX
         && name.bytes().all(plain)
         && !name.starts_with('.')
-        && !NAMES_RESERVED.contains(&name)
+        && !OWN_NAMES.contains(&name)
 }
 
 fn name_of_a_folder(name: &str) -> Result<(), Refusal> {
@@ -260,7 +258,7 @@ fn name_of_a_folder(name: &str) -> Result<(), Refusal> {
         what: format!("`{name}` cannot name a folder"),
         hint: Some(format!(
             "use up to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.`, other than {}",
-            NAMES_RESERVED.join(", ")
+            OWN_NAMES.join(", ")
         )),
     })
 }
