@@ -14,8 +14,16 @@ use rustix::fs::OFlags;
 use crate::error::{Error, Result};
 
 /// Files and folders of the data folder that are no connection's: no connection can have such a name.
-pub(crate) const OWN_NAMES: [&str; 8] =
-    ["cache", "key", "key.next", "journal.db", "journal.db-wal", "journal.db-shm", "journal.lock", "serve.sock"];
+pub(crate) const OWN_NAMES: [&str; 8] = [
+    "cache",
+    "key",
+    "key.next",
+    "journal.db",
+    "journal.db-wal",
+    "journal.db-shm",
+    "journal.lock",
+    "serve.sock",
+];
 
 /// Group and others may not write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;

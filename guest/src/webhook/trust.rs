@@ -1,4 +1,5 @@
-//! How far a delivery is proved, and the tokens of earlier ones, each with its body. Pure; knows no signature.
+//! How far a delivery is proved, and the tokens of earlier ones, each with its body. Pure; knows no
+//! signature.
 
 use std::collections::BTreeMap;
 
