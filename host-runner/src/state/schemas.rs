@@ -6,8 +6,8 @@ use super::{Change, ConnectionStore};
 use crate::error::Result;
 use crate::schema::changes::Schemas;
 
-/// Names and types of the columns of a connection, at most: ten times those of a source with fifty tables. More
-/// are not kept, and not compared.
+/// Names and types of the columns of a connection, at most: ten times those of a source with fifty tables.
+/// More are not kept, and not compared.
 const BYTES_MAX: usize = 4 << 20;
 
 impl ConnectionStore {
