@@ -1,10 +1,11 @@
 //! The SQLite sink: one database file per connection, one table per table, rows and progress in one
 //! transaction.
 //!
-//! [`schema`] writes SQL for columns, [`metadata`] has the sink's own tables, [`statements`] prepares a
+//! [`database`] opens and closes the file, [`schema`] writes SQL for columns, [`metadata`] has the sink's own tables, [`statements`] prepares a
 //! table, [`write`] applies changes and [`missing`] deletes rows that a complete snapshot did not contain.
 //! [`inspect`] reads the progress of a file that may be open elsewhere.
 
+mod database;
 mod inspect;
 mod metadata;
 mod missing;
@@ -21,10 +22,10 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection as Database, ErrorCode, Transaction, TransactionBehavior};
 
+use self::database::DatabaseFile;
 use self::schema::NAMING;
 use self::statements::PreparedTable;
 use self::write::Writer;
@@ -40,21 +41,6 @@ use super::{
 use crate::change::{Change, Table};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::folder_of;
-
-/// How long a commit waits for another program that holds the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same while the file is opened, which may hold up more than its own connection.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
-/// Larger than SQLite's default of 4 KiB: rows of some kilobytes share pages instead of filling one each.
-const PAGE_BYTES: u32 = 16 * 1024;
-/// Pages kept in memory while whole tables are read, in KiB: a batch of the largest size fits twice.
-const BULK_CACHE_KIB: i64 = 16 * 1024;
-/// The same for one of many connections.
-const LIVE_CACHE_KIB: i64 = 8 * 1024;
-/// A WAL that a long reader let grow is cut to this size once it is empty.
-const WAL_BYTES_MAX: i64 = 16 << 20;
-/// Prepared statements kept: five per table of a large connector.
-const STATEMENTS: usize = 512;
 
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
@@ -79,7 +65,7 @@ pub(super) const KIND: SinkKind = SinkKind {
 
 /// An open database file.
 struct Sqlite {
-    database: Database,
+    file: DatabaseFile,
     tables: HashMap<String, PreparedTable>,
     hard_deletes: bool,
     /// Writes past the WAL until it is closed.
@@ -99,7 +85,7 @@ impl Sqlite {
         let lock = lock(settings, path)?;
         let wrong = |error: rusqlite::Error| unusable(path, &error);
         let is_new = !path.exists();
-        let mut database = connect(path, settings.load).map_err(wrong)?;
+        let mut database = database::connect(path, settings.load).map_err(wrong)?;
         metadata::create(&mut database).map_err(wrong)?.check(path)?;
         let owner = metadata::claim(&database, &settings.owner).map_err(wrong)?;
         if owner != settings.owner {
@@ -115,9 +101,9 @@ impl Sqlite {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(folder_failed)?;
         }
         let is_filling = settings.load == Load::Bulk && fill(&database).map_err(wrong)?;
-        database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
+        let file = DatabaseFile::new(database, path, settings.load)?;
         let hard_deletes = settings.deletes == Deletes::Hard;
-        Ok(Self { database, tables, hard_deletes, is_filling, _lock: lock })
+        Ok(Self { file, tables, hard_deletes, is_filling, _lock: lock })
     }
 
     /// The layout of a table if it is new, or its columns change.
@@ -183,19 +169,6 @@ fn fill(database: &Database) -> rusqlite::Result<bool> {
     }
 }
 
-fn connect(path: &Path, load: Load) -> rusqlite::Result<Database> {
-    let database = Database::open(path)?;
-    database.busy_timeout(OPEN_TIMEOUT)?;
-    database.pragma_update(None, "page_size", PAGE_BYTES)?;
-    database.pragma_update(None, "journal_mode", "WAL")?;
-    database.pragma_update(None, "synchronous", "FULL")?;
-    let cache_kib = if load == Load::Bulk { BULK_CACHE_KIB } else { LIVE_CACHE_KIB };
-    database.pragma_update(None, "cache_size", -cache_kib)?;
-    database.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
-    database.set_prepared_statement_cache_capacity(STATEMENTS);
-    Ok(database)
-}
-
 pub(super) fn begin(database: &mut Database) -> rusqlite::Result<Transaction<'_>> {
     database.transaction_with_behavior(TransactionBehavior::Immediate)
 }
@@ -253,7 +226,7 @@ impl Sink for Sqlite {
         for table in tables {
             extended.extend(self.extended(table)?.map(PreparedTable::new));
         }
-        let tx = begin(&mut self.database).map_err(wrong)?;
+        let tx = begin(self.file.open_mut()?).map_err(wrong)?;
         for new in &extended {
             let columns = self.tables.get(&new.layout.table).map(|known| known.layout.columns.len());
             // A table of the connector may have the name of another's view.
@@ -268,12 +241,12 @@ impl Sink for Sqlite {
     }
 
     fn progress(&self) -> Result<SinkProgress> {
-        metadata::progress(&self.database).map_err(|error| failed("_sync_state", &error))
+        metadata::progress(self.file.open()?).map_err(|error| failed("_sync_state", &error))
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
         let wrong = |error: rusqlite::Error| failed("_sync_state", &error);
-        let tx = begin(&mut self.database).map_err(wrong)?;
+        let tx = begin(self.file.open_mut()?).map_err(wrong)?;
         let newest = metadata::epoch(&tx).map_err(wrong)?;
         if commit.epoch < newest {
             return Err(fenced(commit.epoch, newest));
@@ -311,13 +284,14 @@ impl Sink for Sqlite {
     }
 
     fn rest(&mut self) {
-        if let Err(error) = self.database.execute_batch("PRAGMA shrink_memory") {
-            tracing::debug!(%error, "its page cache stays");
+        // A file that is filled would leave its journal mode.
+        if !self.is_filling {
+            self.file.close();
         }
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {
-        metadata::reset(&self.database, table).map_err(|error| failed("_sync_state", &error))
+        metadata::reset(self.file.open()?, table).map_err(|error| failed("_sync_state", &error))
     }
 }
 
@@ -325,7 +299,7 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         // The next program that opens it, to read or to write, finds a database with a WAL.
         if self.is_filling
-            && let Err(error) = self.database.pragma_update(None, "journal_mode", "WAL")
+            && let Err(error) = self.file.leave_filling()
         {
             tracing::debug!(%error, "the next writer changes the mode of the journal");
         }

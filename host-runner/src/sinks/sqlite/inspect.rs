@@ -9,7 +9,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OPEN_TIMEOUT, lock_path, metadata, unusable, with_suffix};
+use super::database::OPEN_TIMEOUT;
+use super::{lock_path, metadata, unusable, with_suffix};
 use crate::error::Result;
 use crate::sinks::registry::owned_by_another;
 use crate::sinks::{SinkProgress, SinkSettings};

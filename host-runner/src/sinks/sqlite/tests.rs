@@ -327,9 +327,19 @@ fn a_database_that_is_locked_or_full_is_unavailable_and_the_sink_stays_usable() 
     assert!(sink.is_err_and(|error| error.kind == Kind::Unavailable), "two writers");
     drop(case.sink);
     let mut sink = Sqlite::open(&settings(&case.folder, Deletes::Soft, "acme")).expect("opened");
-    let pages: i64 = sink.database.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a count");
+    let pages: i64 = sink
+        .file
+        .open()
+        .expect("open")
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .expect("a count");
     let limit = |sink: &Sqlite, pages: i64| {
-        let set = sink.database.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()));
+        let set = sink.file.open().expect("open").pragma_update_and_check(
+            None,
+            "max_page_count",
+            pages,
+            |_| Ok(()),
+        );
         set.expect("limited");
     };
     limit(&sink, pages + 1);
@@ -340,7 +350,7 @@ fn a_database_that_is_locked_or_full_is_unavailable_and_the_sink_stays_usable() 
 
     let other = Connection::open(case.folder.path().join("t.db")).expect("opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("begun");
-    sink.database.busy_timeout(std::time::Duration::ZERO).expect("set");
+    sink.file.open().expect("open").busy_timeout(std::time::Duration::ZERO).expect("set");
     let error = sink.commit(&commit).expect_err("stored");
     assert_eq!((error.origin, error.kind), (Origin::Sink, Kind::Unavailable), "{error}");
     assert!(error.hint.is_some_and(|hint| hint.contains("another program holds the database")));
@@ -406,4 +416,47 @@ fn a_file_that_is_no_database_is_refused_with_its_path() {
     .expect("written");
     let error = open(&folder, "acme").err().expect("opened a text");
     assert!(error.message.ends_with("t.db: file is not a database"), "{error}");
+}
+
+/// The names of the files in `folder` that this process has open.
+fn open_files(folder: &std::path::Path) -> Vec<String> {
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("listed").flatten();
+    let paths = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let mut names: Vec<String> = paths
+        .filter(|path| path.starts_with(folder))
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn an_idle_sink_has_its_lock_open_and_no_other_file() {
+    let mut case = case(Deletes::Soft);
+    case.snapshot(7, &[change("a", Some(1), 10)]);
+    assert!(open_files(case.folder.path()).len() > 1);
+    case.sink.rest();
+    assert_eq!(open_files(case.folder.path()), ["t.db-lock"]);
+    assert!(open(&case.folder, "acme").is_err(), "the lock stays");
+    assert_eq!(case.snapshot(8, &[change("a", Some(1), 10), change("b", Some(2), 10)]).unchanged, 1);
+    assert_eq!(case.sink.table_states().expect("read")[0].generation, 2);
+}
+
+#[test]
+fn a_file_that_takes_the_place_of_an_idle_sinks_is_not_written_to() {
+    let mut case = case(Deletes::Soft);
+    case.snapshot(7, &[change("a", Some(1), 10)]);
+    case.sink.rest();
+    let path = case.folder.path().join("t.db");
+    let copy = case.folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).expect("copied");
+    std::fs::rename(&copy, &path).expect("exchanged");
+    let position = position();
+    let commit = Commit { changes: &[], progress: Progress::Journal(&position), as_of_ms: 50, epoch: 0 };
+    let error = case.sink.commit(&commit).unwrap_err();
+    assert!(error.to_string().contains("another file has taken its place"), "{error}");
+    std::fs::remove_file(&path).expect("deleted");
+    assert!(case.sink.commit(&commit).is_err());
+    assert!(!path.exists(), "no empty database takes the place of a deleted one");
 }

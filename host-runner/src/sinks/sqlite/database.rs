@@ -1,0 +1,111 @@
+//! The database file of a sink: open while rows are written, closed while its connection is idle.
+//!
+//! An idle connection holds the file's lock and no other file, and no page cache. The lock, which is on
+//! another file, keeps other writers out meanwhile.
+
+use std::cell::OnceCell;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection as Database, OpenFlags};
+
+use super::unusable;
+use crate::error::{Error, Result};
+use crate::sinks::Load;
+
+/// How long a commit waits for another program that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same while the file is opened, which may hold up more than its own connection.
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Larger than SQLite's default of 4 KiB: rows of some kilobytes share pages instead of filling one each.
+const PAGE_BYTES: u32 = 16 * 1024;
+/// Pages kept in memory while whole tables are read, in KiB: a batch of the largest size fits twice.
+const BULK_CACHE_KIB: i64 = 16 * 1024;
+/// The same for one of many connections.
+const LIVE_CACHE_KIB: i64 = 8 * 1024;
+/// A WAL that a long reader let grow is cut to this size once it is empty.
+const WAL_BYTES_MAX: i64 = 16 << 20;
+/// Prepared statements kept: five per table of a large connector.
+const STATEMENTS: usize = 512;
+
+/// See the file's header.
+pub(super) struct DatabaseFile {
+    path: PathBuf,
+    load: Load,
+    /// Device and inode.
+    identity: (u64, u64),
+    database: OnceCell<Database>,
+}
+
+impl DatabaseFile {
+    /// The file at `path`, which `database` has open.
+    pub(super) fn new(database: Database, path: &Path, load: Load) -> Result<Self> {
+        database.busy_timeout(BUSY_TIMEOUT).map_err(|error| unusable(path, &error))?;
+        let (path, identity) = (path.to_owned(), identity(path)?);
+        Ok(Self { path, load, identity, database: OnceCell::from(database) })
+    }
+
+    /// The open database. Opens the file again if it was closed; fails if another file has its place, whose
+    /// cursors are not those that its connection knows.
+    pub(super) fn open(&self) -> Result<&Database> {
+        if let Some(database) = self.database.get() {
+            return Ok(database);
+        }
+        if identity(&self.path)? != self.identity {
+            let message = format!("{}: another file has taken its place", self.path.display());
+            return Err(Error::sink(message).hint("the connection starts again with this one"));
+        }
+        let wrong = |error: rusqlite::Error| unusable(&self.path, &error);
+        let database = existing(&self.path, self.load).map_err(wrong)?;
+        database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
+        Ok(self.database.get_or_init(|| database))
+    }
+
+    /// See [`DatabaseFile::open`].
+    pub(super) fn open_mut(&mut self) -> Result<&mut Database> {
+        self.open()?;
+        self.database.get_mut().ok_or_else(|| Error::sink(format!("{}: is closed", self.path.display())))
+    }
+
+    /// Closes the file until it is used again. Rows in the WAL are moved into the database.
+    pub(super) fn close(&mut self) {
+        if let Some(Err((_, error))) = self.database.take().map(Database::close) {
+            tracing::debug!(%error, "the database is closed with a failure");
+        }
+    }
+
+    /// Leaves the mode in which a new file is filled.
+    pub(super) fn leave_filling(&self) -> Result<()> {
+        let changed = self.open()?.pragma_update(None, "journal_mode", "WAL");
+        changed.map_err(|error| unusable(&self.path, &error))
+    }
+}
+
+/// Opens or creates a file.
+pub(super) fn connect(path: &Path, load: Load) -> rusqlite::Result<Database> {
+    configure(Database::open(path)?, load)
+}
+
+fn existing(path: &Path, load: Load) -> rusqlite::Result<Database> {
+    let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE;
+    configure(Database::open_with_flags(path, flags)?, load)
+}
+
+fn configure(database: Database, load: Load) -> rusqlite::Result<Database> {
+    database.busy_timeout(OPEN_TIMEOUT)?;
+    database.pragma_update(None, "page_size", PAGE_BYTES)?;
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    database.pragma_update(None, "synchronous", "FULL")?;
+    let cache_kib = if load == Load::Bulk { BULK_CACHE_KIB } else { LIVE_CACHE_KIB };
+    database.pragma_update(None, "cache_size", -cache_kib)?;
+    database.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
+    database.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(database)
+}
+
+fn identity(path: &Path) -> Result<(u64, u64)> {
+    let metadata =
+        std::fs::metadata(path).map_err(|error| Error::sink(format!("{}: {error}", path.display())))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
