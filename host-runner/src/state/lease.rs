@@ -5,17 +5,37 @@
 //! and runners on several machines. Every taking of the lock gets a greater epoch, kept with the state, and a
 //! sink refuses commits of an older one than it has seen.
 
-use std::sync::PoisonError;
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::items::Item;
 use super::{ConnectionStore, LockedStore};
+use crate::clock::millis;
 use crate::error::{Error, Kind, Origin, Result};
+
+/// Two starts of a server within this time are one that crashes, or that is deployed again.
+const AGAIN_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 impl ConnectionStore {
     /// Another epoch, greater than all before it. The caller holds the lock.
     pub(super) fn next_epoch(&self) -> Result<u64> {
-        let newest = self.0.items.load(Item::Lease)?.revision;
-        self.0.items.store(Item::Lease, None, newest, 0)?.ok_or_else(|| self.is_over())
+        let newest = self.0.items.load(Item::Lease)?;
+        let taken = self.0.items.store(Item::Lease, newest.value.as_deref(), newest.revision, 0)?;
+        taken.ok_or_else(|| self.is_over())
+    }
+
+    /// Locks the connection for a server that starts it at `now_ms`.
+    pub(crate) fn lock_to_serve(&self, now_ms: u64) -> Result<LockedStore> {
+        let lock = self.lock_file()?;
+        let newest = self.0.items.load(Item::Lease)?;
+        let before_ms = newest.value.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
+        let starts_again =
+            before_ms.is_some_and(|before_ms: u64| now_ms.abs_diff(before_ms) < millis(AGAIN_WITHIN));
+        let value = now_ms.to_string();
+        let taken = self.0.items.store(Item::Lease, Some(value.as_bytes()), newest.revision, 0)?;
+        let epoch = taken.ok_or_else(|| self.is_over())?;
+        Ok(LockedStore { starts_again, ..LockedStore::new(self, epoch, Some(lock)) })
     }
 
     /// Takes the lease as a runner does that the lock did not keep out.
@@ -31,6 +51,16 @@ impl ConnectionStore {
 }
 
 impl LockedStore {
+    pub(super) fn new(store: &ConnectionStore, epoch: u64, lock: Option<File>) -> Self {
+        let epoch = Arc::new(Mutex::new(epoch));
+        Self { store: store.clone(), epoch, starts_again: false, _lock: lock.map(Arc::new) }
+    }
+
+    /// Whether this is a server, and one started the connection a short while ago, too.
+    pub(crate) fn starts_again(&self) -> bool {
+        self.starts_again
+    }
+
     /// The epoch of this lease.
     pub(crate) fn epoch(&self) -> u64 {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,7 +71,8 @@ impl LockedStore {
     pub(crate) fn outrank(&self, seen: u64) -> Result<()> {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if seen > *epoch {
-            let raised = self.0.items.store(Item::Lease, None, *epoch, seen)?;
+            let value = self.0.items.load(Item::Lease)?.value;
+            let raised = self.0.items.store(Item::Lease, value.as_deref(), *epoch, seen)?;
             *epoch = raised.ok_or_else(|| self.is_over())?;
         }
         Ok(())
