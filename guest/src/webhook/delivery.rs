@@ -154,7 +154,7 @@ impl Receiver {
         }
         let is_in_time = outcome != Err(Refusal::Expired);
         if !is_in_time {
-            // It may have arrived before the clock was corrected. If not, a repeated delivery costs a refetch.
+            // It may have arrived before a clock was corrected. If not, a repeated delivery costs a refetch.
             outcome = verify(self.keys.known(api)?, api.arrival(received_at_ms).earliest_ms);
         }
         outcome.map_err(|refusal| unproved(&refusal.message()))?;

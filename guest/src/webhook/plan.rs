@@ -43,7 +43,7 @@ impl Default for Plan {
 }
 
 impl Arrival {
-    /// The latest time that is believed of an event. The body is not signed: its time may be anything.
+    /// The latest time that counts for an event. The body is not signed: its time may be anything.
     fn latest_event_ms(&self) -> u64 {
         self.source.latest_ms.saturating_add(limits::EVENT_SKEW_MS)
     }

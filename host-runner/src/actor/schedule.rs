@@ -42,7 +42,7 @@ pub(super) struct Start {
     pub(super) at_ms: u64,
     /// The connection started a short while ago, too.
     pub(super) is_again: bool,
-    /// In `0.0..1.0`. The same for all tables: they share what they search.
+    /// In `0.0..1.0`. The same for all tables: they share searches.
     pub(super) random: f64,
 }
 

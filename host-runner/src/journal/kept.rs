@@ -77,7 +77,7 @@ impl Transaction<'_> {
         self.acknowledged(connection, kept)
     }
 
-    /// Counts what left the queue.
+    /// Counts deliveries that left the queue.
     fn acknowledged(&mut self, connection: &str, kept: Tally) -> rusqlite::Result<()> {
         if let Some(account) = self.ledger.account_mut(connection) {
             account.pending.subtract(kept);

@@ -13,7 +13,8 @@ use crate::sqlite_failure::of_state;
 /// How long a statement waits for another process that holds the file, for example a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same for [`SqliteStore::peek`]: a server that starts reads thousands of files before it takes deliveries.
+/// The same for [`SqliteStore::peek`]: a server that starts reads thousands of files before deliveries are
+/// taken.
 const PEEK_TIMEOUT: Duration = Duration::from_millis(250);
 
 const TABLES: &str = "
