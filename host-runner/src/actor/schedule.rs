@@ -40,7 +40,7 @@ pub(super) enum Order {
 pub(super) struct Start {
     /// In milliseconds since 1970.
     pub(super) at_ms: u64,
-    /// The connection started a short while ago, too.
+    /// The connection was started very often of late.
     pub(super) is_again: bool,
     /// In `0.0..1.0`. The same for all tables: they share searches.
     pub(super) random: f64,
@@ -406,7 +406,7 @@ mod tests {
             let spread = START_SPREAD.mul_f64(random);
             assert_eq!(first(None, start(false, random), spread), [Duration::ZERO; 3]);
             let left = [POLL - SECOND * 60, POLL - SECOND * 120, Duration::ZERO];
-            assert_eq!(first(None, start(true, random), spread), left, "started a minute ago, too");
+            assert_eq!(first(None, start(true, random), spread), left, "one of many starts");
         }
         assert_eq!(first(Some(SECOND), start(true, 1.0), SECOND), [Duration::ZERO; 3], "both are older");
         let hour = Some(SECOND * 3600);
