@@ -160,6 +160,29 @@ fn a_reload_that_hangs_delays_no_delivery_and_no_stop() {
 }
 
 #[test]
+fn a_reload_of_a_thousand_files_delays_no_delivery() {
+    let place = Place::new("rows = 3");
+    add_with_file(&place, "acme");
+    for number in 0..1_000 {
+        let text = format!("name = \"n{number}\"\ncomponent = \"missing.wasm\"\n");
+        std::fs::write(place.path(&format!("connections/n{number}.toml")), text).expect("written");
+    }
+    let server = Server::start_with(&place, &FOLDER);
+    until_read(&server);
+    let path = server.webhook_path(&place);
+    // The reload does not end before the last answer.
+    block(&place, "acme");
+    server.signal("-HUP");
+    for id in 100..200 {
+        assert_eq!(server.request("POST", &path, &create(&id.to_string())).0, 200);
+    }
+    eventually("their rows", || {
+        place.query("SELECT count(*) || '' FROM things WHERE length(id) = 3") == "100"
+    });
+    server.stop();
+}
+
+#[test]
 fn sources_that_hang_starve_their_own_connections_alone() {
     let place = Place::new("rows = 3\n[serve]\npoll_interval = \"1s\"");
     let source = Source::new(None);
