@@ -16,7 +16,7 @@ use crate::delivered::Delivered;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
-use crate::session::{Credits, Edition, KeySet, Pace, Session, Trust};
+use crate::session::{Arrival, Credits, EarlierClock, Edition, KeySet, Pace, Session, Trust};
 use crate::transport::{Failure, Method, Opened, Request, Response, Transport};
 use crate::url::Origin;
 
@@ -86,6 +86,12 @@ impl<T: Transport> Api<T> {
         host_ms.saturating_add_signed(self.session.clock_offset_ms)
     }
 
+    /// When a delivery that arrived at a time of the host's clock did so, by the source's.
+    pub(crate) fn arrival(&self, host_ms: u64) -> Arrival {
+        let Session { clock_offset_ms, earlier_clock, .. } = &self.session;
+        Arrival::new(host_ms, self.transport.now_ms(), *clock_offset_ms, *earlier_clock)
+    }
+
     pub(crate) fn transport(&self) -> &T {
         &self.transport
     }
@@ -113,6 +119,7 @@ impl<T: Transport> Api<T> {
         session.refresh_token = grant.refresh_token().map(str::to_owned);
         // Another grant changes neither clocks nor webhooks.
         session.clock_offset_ms = self.session.clock_offset_ms;
+        session.earlier_clock = self.session.earlier_clock;
         session.webhook_trust = self.session.webhook_trust.clone();
         let request = oauth::exchange(&self.config, grant);
         let response = self.send_unsigned(&request)?;
@@ -266,10 +273,15 @@ impl<T: Transport> Api<T> {
         self.get_unsigned(origin, path).map(|response| response.status)
     }
 
-    /// GETs a path of the Desk host without credentials.
+    /// GETs a path of the Desk host without credentials, and compares clocks.
     pub(crate) fn get_public(&mut self, path: &str) -> Result<Response> {
         let origin = self.config.desk.clone();
-        self.get_unsigned(origin, path)
+        let response = self.get_unsigned(origin, path)?;
+        // A cache on the way gives the time at which it got the answer.
+        if !response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("age")) {
+            self.compare_clocks(&response);
+        }
+        Ok(response)
     }
 
     fn get_unsigned(&mut self, origin: Origin, path: &str) -> Result<Response> {
@@ -426,10 +438,13 @@ impl<T: Transport> Api<T> {
     /// Notes how far the source's clock is ahead of ours, by its latest answer.
     fn compare_clocks(&mut self, latest: &Response) {
         let Some(source_ms) = answer::date_ms(latest) else { return };
-        let offset_ms = source_ms.cast_signed().saturating_sub(self.transport.now_ms().cast_signed());
-        let is_new = offset_ms.abs_diff(self.session.clock_offset_ms) > limits::CLOCK_OFFSET_STEP_MS;
+        let now_ms = self.transport.now_ms();
+        let offset_ms = source_ms.cast_signed().saturating_sub(now_ms.cast_signed());
+        let earlier_ms = self.session.clock_offset_ms;
+        let is_new = offset_ms.abs_diff(earlier_ms) > limits::CLOCK_OFFSET_STEP_MS;
         if is_new && offset_ms.unsigned_abs() <= limits::CLOCK_OFFSET_MAX_MS {
             self.session.clock_offset_ms = offset_ms;
+            self.session.earlier_clock = Some(EarlierClock::new(earlier_ms, offset_ms, now_ms));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The session: tokens, signing keys and facts about the portal, which the host stores in secret between
 //! calls.
 
+mod clock;
 mod credits;
 mod pace;
 mod trust;
@@ -10,11 +11,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use clock::{Arrival, EarlierClock};
 pub(crate) use credits::{Credits, DailyCredits};
 pub(crate) use pace::Pace;
 pub(crate) use trust::Trust;
 
 use crate::error::{Error, Kind, Result};
+use crate::limits;
 
 const VERSION: u32 = 1;
 
@@ -35,6 +38,9 @@ pub(crate) struct Session {
     pub(crate) access_token_replacements: u32,
     /// How far the source's clock is ahead of the host's.
     pub(crate) clock_offset_ms: i64,
+    /// The same before one of the clocks was corrected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) earlier_clock: Option<EarlierClock>,
     #[serde(deserialize_with = "edition")]
     pub(crate) edition: Option<Edition>,
     /// Calls in flight, while the source takes fewer than its edition allows.
@@ -96,6 +102,18 @@ pub(crate) struct KeySet {
 impl KeySet {
     fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Corrects times that lie in the future, because the host's clock was set back: the keys are old, and
+    /// still usable.
+    pub(crate) fn set_back(&mut self, now_ms: u64) {
+        let old_ms = now_ms.saturating_sub(limits::SIGNING_KEYS_LIFE_MS + 1);
+        for at_ms in [&mut self.fetched_at_ms, &mut self.tried_at_ms] {
+            if *at_ms > now_ms {
+                *at_ms = old_ms;
+            }
+        }
+        self.failing_since_ms = self.failing_since_ms.min(now_ms);
     }
 }
 

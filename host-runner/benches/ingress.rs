@@ -206,7 +206,8 @@ fn read(journal: &Journal, done: &AtomicBool) -> u64 {
         match stored.last() {
             Some(last) => {
                 after = last.seq;
-                journal.acknowledge("acme", after).expect("acknowledged");
+                let seqs: Vec<u64> = stored.iter().map(|stored| stored.seq).collect();
+                journal.acknowledge("acme", &seqs).expect("acknowledged");
             }
             None => std::thread::sleep(Duration::from_millis(1)),
         }

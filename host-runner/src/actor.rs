@@ -33,11 +33,11 @@ use self::core::Core;
 use self::discovery::Discovery;
 use self::fetching::Fetching;
 use self::poll::Poll;
-use self::schedule::{Order, Schedule};
+use self::schedule::{Order, Schedule, Start};
 use self::subscription::Subscription;
 use self::webhooks::Queue;
 use crate::change::Table;
-use crate::clock::ms_of_rfc3339;
+use crate::clock::{ms_of_rfc3339, now_ms, random_unit};
 use crate::error::{Error, Result};
 use crate::inbox::Consumer;
 use crate::limits::INSTANCE_IDLE;
@@ -153,6 +153,8 @@ impl<'a> Actor<'a> {
             }
             Mode::Sync { .. } => (Order::OneByOne, Budget::run(limits), Budget::run(limits)),
         };
+        let is_again = connection.store.starts_again();
+        let start = Start { at_ms: now_ms(), is_again, random: random_unit() };
         let queue = queue.map(|queue| Queue::new(queue, &connection.name, now));
         let subscription = Subscription::new(connection.subscription.take(), public_url, now);
         let compares = sink.capabilities().compares_rows;
@@ -176,7 +178,7 @@ impl<'a> Actor<'a> {
             core,
             commands,
             discovery: Discovery::new(mode.clone(), now),
-            poll: Poll::new(Schedule::new(order), tables),
+            poll: Poll::new(Schedule::new(order, start), tables),
             fetching,
             queue,
             subscription,

@@ -1,8 +1,8 @@
 //! Converts the contract's types to and from the runner's; strings are moved, not copied.
 //!
 //! Pure. Every value of a component passes [`crate::boundary`] first. One value is changed on the way: a time
-//! that orders changes may be at most [`CLOCK_AHEAD_MAX`] ahead of this machine's clock. Knows nothing of
-//! calls.
+//! that orders changes may be at most [`CLOCK_AHEAD_MAX`] ahead of the source's clock, as far as that is
+//! known. Knows nothing of calls.
 
 use crate::bindings::{source, types, webhook};
 use crate::boundary;
@@ -12,7 +12,7 @@ use crate::change::{
 use crate::clock::millis;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::limits::CLOCK_AHEAD_MAX;
+use crate::limits::{CLOCK_AHEAD_MAX, CLOCK_SKEW_MAX};
 
 impl From<types::ErrorKind> for Kind {
     fn from(kind: types::ErrorKind) -> Self {
@@ -67,7 +67,14 @@ impl From<types::ChangeSource> for ChangeSource {
     }
 }
 
-/// A time by the source's clock, at most [`CLOCK_AHEAD_MAX`] after `now_ms`.
+/// What the source's clock shows at most, at `now_ms` of this machine's, which it was last found to be
+/// `skew_ms` ahead of.
+pub(crate) fn source_now_ms(now_ms: u64, skew_ms: Option<i64>) -> u64 {
+    let ahead_ms = skew_ms.map_or(0, |skew_ms| u64::try_from(skew_ms).unwrap_or(0));
+    now_ms.saturating_add(ahead_ms.min(millis(CLOCK_SKEW_MAX)))
+}
+
+/// A time by the source's clock, at most [`CLOCK_AHEAD_MAX`] after `now_ms` of it.
 fn bounded(source_ms: u64, now_ms: u64) -> u64 {
     let ahead_ms = millis(CLOCK_AHEAD_MAX);
     source_ms.min(now_ms.saturating_add(ahead_ms))
@@ -89,7 +96,8 @@ fn changes(changes: Vec<types::Change>, now_ms: u64) -> Vec<Change> {
     changes.into_iter().map(change).collect()
 }
 
-/// A batch of about `max_rows` changes, called for at `called_at_ms` and returned at `now_ms`.
+/// A batch of about `max_rows` changes, called for at `called_at_ms` of this machine's clock and returned at
+/// `now_ms` of the source's.
 pub(crate) fn batch(mut batch: types::Batch, max_rows: u32, called_at_ms: u64, now_ms: u64) -> Result<Batch> {
     boundary::batch(&mut batch, max_rows)?;
     let generation = |generation: types::Generation| Generation {
@@ -114,7 +122,7 @@ pub(crate) fn piece(mut piece: types::Piece) -> Result<Piece> {
     Ok(Piece { bytes: piece.bytes, is_last: piece.is_last, attributes: piece.attributes })
 }
 
-/// A receipt that was returned at `now_ms`.
+/// A receipt that was returned at `now_ms` of the source's clock.
 pub(crate) fn receipt(mut receipt: webhook::Receipt, now_ms: u64) -> Result<Receipt> {
     boundary::receipt(&mut receipt)?;
     Ok(Receipt { changes: changes(receipt.changes, now_ms), attributes: receipt.attributes })
@@ -169,10 +177,10 @@ pub(crate) fn check_items(mut items: Vec<source::CheckItem>) -> Result<Vec<Check
 
 #[cfg(test)]
 mod tests {
-    use super::{batch, receipt};
+    use super::{batch, receipt, source_now_ms};
     use crate::bindings::{types, webhook};
     use crate::change::Change;
-    use crate::limits::CLOCK_AHEAD_MAX;
+    use crate::limits::{CLOCK_AHEAD_MAX, CLOCK_SKEW_MAX};
 
     const NOW: u64 = 1_800_000_000_000;
 
@@ -214,5 +222,20 @@ mod tests {
         let read = batch(read, 1, 0, NOW).expect("accepted");
         assert_eq!(as_of(&read.changes), wanted);
         assert_eq!(read.generation.and_then(|generation| generation.as_of_ms), Some(latest));
+    }
+
+    #[test]
+    fn a_slow_clock_keeps_two_changes_apart_once_the_source_has_answered() {
+        const HOUR: u64 = 3_600_000;
+        let given = [NOW + HOUR - 600_000, NOW + HOUR].map(Some);
+        let pushed = |skew_ms| {
+            let pushed = webhook::Receipt { changes: given.map(change).to_vec(), attributes: Vec::new() };
+            as_of(&receipt(pushed, source_now_ms(NOW, skew_ms)).expect("accepted").changes)
+        };
+        assert_eq!(pushed(Some(HOUR.cast_signed())), given);
+        assert_eq!(pushed(None)[0], pushed(None)[1], "not known yet");
+        assert_eq!(source_now_ms(NOW, Some(-1)), NOW, "a fast clock changes nothing");
+        let most = u64::try_from(CLOCK_SKEW_MAX.as_millis()).expect("small");
+        assert_eq!(source_now_ms(NOW, Some(i64::MAX)), NOW + most);
     }
 }

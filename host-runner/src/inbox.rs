@@ -25,6 +25,7 @@ use crate::sinks::InboxPosition;
 pub(crate) use self::dead::UNPROVED;
 pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
 pub use self::position::Position;
+pub(crate) use self::position::WAITING_MAX;
 pub use self::queued::{AppendError, Depth, Stored};
 
 /// Where a connection continues.
@@ -76,8 +77,9 @@ pub trait Consumer: Send + Sync {
     /// The queued deliveries after `after` in their order: at most `max`, and no more once `max_bytes` is
     /// reached.
     fn next(&self, after: u64, max: usize, max_bytes: usize) -> Result<Vec<Stored>>;
-    /// Takes the deliveries that a position covers out of the queue: their rows are committed in the sink.
-    fn acknowledge(&self, position: Position) -> Result<()>;
+    /// Takes deliveries out of the queue: their rows are committed in the sink. Those that are not queued any
+    /// more stay as they are.
+    fn acknowledge(&self, seqs: &[u64]) -> Result<()>;
     /// Moves a delivery to the dead letters; returns how many were evicted for it. One that is not queued any
     /// more stays as it is.
     fn give_up(&self, seq: u64, failure: Failure) -> Result<usize>;

@@ -166,11 +166,11 @@ impl Journal {
         Ok(page.stored)
     }
 
-    /// Takes the deliveries that a position covers out of the queue: their rows are committed in the sink.
-    /// They are kept for [`limits::KEPT_AGE`].
-    pub fn acknowledge(&self, connection: &str, position: impl Into<Position>) -> Result<()> {
-        let (connection, position) = (connection.to_owned(), position.into());
-        self.change(Change::Acknowledge { connection, position }).map(drop)
+    /// Takes deliveries out of the queue: their rows are committed in the sink. They are kept for
+    /// [`limits::KEPT_AGE`]. Those that are not queued stay as they are.
+    pub fn acknowledge(&self, connection: &str, seqs: &[u64]) -> Result<()> {
+        let (connection, seqs) = (connection.to_owned(), seqs.to_vec());
+        self.change(Change::Acknowledge { connection, seqs }).map(drop)
     }
 
     /// A position in this journal as a sink stores it.
@@ -284,7 +284,13 @@ impl Journal {
     /// From now on every commit fails, or no longer.
     #[cfg(test)]
     pub(crate) fn set_failing(&self, fails: bool) {
-        self.inner.notifier.fails.store(fails, std::sync::atomic::Ordering::Relaxed);
+        self.fail_next(if fails { u32::MAX } else { 0 });
+    }
+
+    /// This many commits fail.
+    #[cfg(test)]
+    fn fail_next(&self, commits: u32) {
+        self.inner.notifier.failing.store(commits, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn change(&self, change: Change) -> Result<Vec<u64>> {

@@ -20,6 +20,7 @@ mod digest;
 mod files;
 mod key;
 mod secret;
+mod sqlite_failure;
 pub mod stop;
 mod tls;
 mod units;

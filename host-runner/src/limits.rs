@@ -78,6 +78,8 @@ pub(crate) const TRAP_ATTEMPTS_MAX: u32 = 3;
 /// reject every change until that time. Synchronized clocks differ by less than a second; this tolerates one
 /// that is not.
 pub(crate) const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+/// Most of a measured difference of the clocks that is added to it. With a larger one TLS fails.
+pub(crate) const CLOCK_SKEW_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Columns of one table. SQLite allows 2000; further members stay in the row's JSON column.
 pub(crate) const COLUMNS_MAX: usize = 1_900;
 

@@ -1,7 +1,7 @@
 //! Missed deliveries: the signal that a delivery was rejected, or will not be applied.
 //!
 //! Ingress and journal report, the connection's actor subscribes and polls its tables early. Does not store
-//! anything: after a restart every table is polled in any case.
+//! anything: after a restart every table is polled within minutes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

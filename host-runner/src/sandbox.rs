@@ -286,7 +286,7 @@ impl Sandbox {
         };
         let called_at_ms = clock::now_ms();
         let batch = self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits))).await?;
-        conv::batch(batch, limits.max_changes, called_at_ms, clock::now_ms())
+        conv::batch(batch, limits.max_changes, called_at_ms, self.source_now_ms())
     }
 
     /// The bytes from `offset` on of the file that a row names.
@@ -351,7 +351,7 @@ impl Sandbox {
         if let Some(denial) = self.meter.take_denied() {
             return Err(refused(&denial));
         }
-        let now_ms = clock::now_ms();
+        let now_ms = self.source_now_ms();
         let receipt = |receipt| {
             let mut receipt = conv::receipt(receipt, now_ms)?;
             self.redact(&mut receipt.attributes);
@@ -362,6 +362,10 @@ impl Sandbox {
             Err(error) => Err(self.redacted(error)),
         };
         Ok(receipts.into_iter().map(answer).collect())
+    }
+
+    fn source_now_ms(&self) -> u64 {
+        conv::source_now_ms(clock::now_ms(), self.meter.skew_ms())
     }
 
     /// Runs one call once the connection has its share of the processor.

@@ -60,8 +60,9 @@ pub trait Sink: Send {
     /// How far the rows reach.
     fn progress(&self) -> Result<SinkProgress>;
     /// Stores rows and progress, both or neither. An error means neither: a sink that cannot know, because a
-    /// connection broke while it committed, reads its progress again before it answers. Should rows be stored
-    /// in spite of an error (a power cut in that moment), the repetition of the commit changes nothing.
+    /// connection broke while it committed, reads its progress again before it answers. Should they be stored
+    /// in spite of an error (a power cut in that moment, or bytes of attachments that cannot be deleted after
+    /// it), the repetition of the commit changes nothing.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
     /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
     /// cursor.

@@ -36,7 +36,7 @@ use crate::paths::Paths;
 use crate::secret::Redactor;
 
 pub(crate) use self::subscription::StoredSubscription;
-pub(crate) use self::webhook_url::{StoredWebhookUrl, StoredWebhookUrls};
+pub(crate) use self::webhook_url::{FoundUrls, StoredWebhookUrl, StoredWebhookUrls};
 
 /// Attempts of a change that another process overtakes: each loses to one that succeeded.
 const ATTEMPTS_MAX: u32 = 16;
@@ -74,6 +74,7 @@ pub(crate) struct Stamp {
 pub(crate) struct LockedStore {
     store: ConnectionStore,
     epoch: Arc<Mutex<u64>>,
+    starts_again: bool,
     /// None where no other process can open the state.
     _lock: Option<Arc<File>>,
 }
@@ -101,8 +102,7 @@ impl ConnectionStore {
     /// The state of a connection that ends with this process, and is nowhere on disk.
     pub(crate) fn in_memory(name: &str, key: Key, redactor: Redactor) -> Result<LockedStore> {
         let store = Self::over(Box::new(MemoryStore::default()), name, PathBuf::new(), key, redactor);
-        let epoch = Arc::new(Mutex::new(store.next_epoch()?));
-        Ok(LockedStore { store, epoch, _lock: None })
+        Ok(LockedStore::new(&store, store.next_epoch()?, None))
     }
 
     /// The state of a connection in another store; `folder` holds its lock.
@@ -128,14 +128,17 @@ impl ConnectionStore {
 
     /// Fails if a process has the connection. Takes no lease: a server asks for thousands when it starts.
     pub(crate) fn check_free(&self) -> Result<()> {
-        lock(&self.0.folder, self.name()).map(drop)
+        self.lock_file().map(drop)
     }
 
     /// Locks the connection, under another epoch; fails with the process that holds it.
     pub(crate) fn lock(&self) -> Result<LockedStore> {
-        let lock = lock(&self.0.folder, self.name())?;
-        let epoch = Arc::new(Mutex::new(self.next_epoch()?));
-        Ok(LockedStore { store: self.clone(), epoch, _lock: Some(Arc::new(lock)) })
+        let lock = self.lock_file()?;
+        Ok(LockedStore::new(self, self.next_epoch()?, Some(lock)))
+    }
+
+    fn lock_file(&self) -> Result<File> {
+        lock(&self.0.folder, self.name())
     }
 
     /// Replaces an item by the result of `change` on its newest value; returns the new value.

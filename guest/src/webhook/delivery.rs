@@ -67,6 +67,7 @@ impl Receiver {
         deliveries: &[Delivery],
     ) -> Vec<Result<Receipt>> {
         let expected = Expected::new(subscription);
+        self.answers.set_back(api.transport().now_ms());
         let mut reads = Reads::default();
         let mut plans: Vec<Result<Plan>> = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
@@ -95,12 +96,14 @@ impl Receiver {
         // Before errors of the body are reported: a delivery that is not from Zoho is refused as such.
         let proof = self.verify(api, expected, delivery)?;
         let refused = |what: String| Error::new(Kind::Data, format!("webhook delivery: {what}"));
-        let arrival = plan::Arrival {
-            at_ms: delivery.received_at_ms,
-            source_at_ms: api.to_source_clock(delivery.received_at_ms),
-            proof,
-        };
-        plan::new(api.config(), &events.map_err(refused)?, arrival)
+        let events = events.map_err(refused)?;
+        let at_ms = delivery.received_at_ms;
+        let mut arrival = plan::Arrival { at_ms, source: api.arrival(at_ms), proof };
+        if proof != Proof::Unsigned && arrival.is_before(&events) {
+            self.keys.compare_clocks(api);
+            arrival.source = api.arrival(at_ms);
+        }
+        plan::new(api.config(), &events, arrival)
     }
 
     /// Adds the records that a plan needs to `reads`, or refuses the plan because they are too many.
@@ -140,16 +143,25 @@ impl Receiver {
         let token = String::from_utf8_lossy(token);
         let webhook_id = expected.webhook_id.as_deref();
         let organization_id = api.config().organization_id.clone();
-        let at_ms = api.to_source_clock(delivery.received_at_ms);
-        let verify = |keys: &Keys| signature::verify(&token, keys, &organization_id, webhook_id, at_ms);
-        let mut outcome = verify(self.keys.known(api)?);
-        if let Err(Refusal::UnknownKey(_)) = outcome {
-            outcome = verify(self.keys.newer_than(api, delivery.received_at_ms)?);
+        let received_at_ms = delivery.received_at_ms;
+        let verify =
+            |keys: &Keys, at_ms| signature::verify(&token, keys, &organization_id, webhook_id, at_ms);
+        let mut outcome = verify(self.keys.known(api)?, api.arrival(received_at_ms).latest_ms);
+        if let Err(Refusal::UnknownKey(_) | Refusal::Expired) = outcome {
+            // Fetching them compares the clocks, too: one of them may have been corrected.
+            let keys = self.keys.newer_than(api, received_at_ms)?;
+            outcome = verify(keys, api.arrival(received_at_ms).latest_ms);
+        }
+        let is_in_time = outcome != Err(Refusal::Expired);
+        if !is_in_time {
+            // It may have arrived before a clock was corrected. If not, a repeated delivery costs a refetch.
+            outcome = verify(self.keys.known(api)?, api.arrival(received_at_ms).earliest_ms);
         }
         outcome.map_err(|refusal| unproved(&refusal.message()))?;
         api.trust().is_signed = true;
-        let is_first = self.tokens.accept(&token, &delivery.body, delivery.received_at_ms);
-        Ok(if is_first && webhook_id.is_some() { Proof::Webhook } else { Proof::Organization })
+        let is_first = self.tokens.accept(&token, &delivery.body, received_at_ms);
+        let is_proved = is_in_time && is_first && webhook_id.is_some();
+        Ok(if is_proved { Proof::Webhook } else { Proof::Organization })
     }
 }
 

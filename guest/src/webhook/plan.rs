@@ -11,6 +11,7 @@ use crate::limits;
 use crate::members::{Members, unquoted};
 use crate::record;
 use crate::row;
+use crate::session;
 use crate::table::{ChildKind, Table};
 
 /// Members of a payload that no row has: the first thread of a new ticket is a row of another table.
@@ -22,7 +23,7 @@ pub(super) struct Arrival {
     /// By our clock.
     pub(super) at_ms: u64,
     /// By the source's clock.
-    pub(super) source_at_ms: u64,
+    pub(super) source: session::Arrival,
     pub(super) proof: Proof,
 }
 
@@ -38,6 +39,20 @@ pub(super) struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Self { steps: Vec::new(), ignored: Vec::new(), proof: Proof::Unsigned }
+    }
+}
+
+impl Arrival {
+    /// The latest time that counts for an event. The body is not signed: its time may be anything.
+    fn latest_event_ms(&self) -> u64 {
+        self.source.latest_ms.saturating_add(limits::EVENT_SKEW_MS)
+    }
+
+    /// Whether an event seems to have happened after its delivery arrived: then the clocks may differ by more
+    /// than is known.
+    pub(super) fn is_before(&self, events: &[Event<'_>]) -> bool {
+        let latest_ms = self.latest_event_ms();
+        events.iter().filter_map(|event| event.time_ms).any(|time_ms| time_ms > latest_ms)
     }
 }
 
@@ -105,9 +120,7 @@ pub(super) fn new(config: &Config, events: &[Event<'_>], arrival: Arrival) -> Re
 
 /// The steps of one event; none when it belongs to no table that is read.
 fn steps(config: &Config, event: &Event<'_>, arrival: Arrival) -> Result<Option<Vec<Step>>> {
-    // The body is not signed: its time may be anything.
-    let latest_ms = arrival.source_at_ms.saturating_add(limits::EVENT_SKEW_MS);
-    let event_ms = event.time_ms.unwrap_or(arrival.source_at_ms).min(latest_ms);
+    let event_ms = event.time_ms.unwrap_or(arrival.source.earliest_ms).min(arrival.latest_event_ms());
     match events::route(&event.name) {
         Route::Record(table, operation) if config.tables.contains(&table) => {
             let step = of_record(config, table, operation, event, event_ms, arrival)?;

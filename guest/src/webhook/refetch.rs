@@ -79,6 +79,13 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// Forgets answers that lie in the future: the clock was set back, and deliveries after it seem older.
+    pub(super) fn set_back(&mut self, now_ms: u64) {
+        if self.read_at_ms > now_ms {
+            *self = Self::default();
+        }
+    }
+
     /// The answer that was read after `arrived_ms`.
     fn since(&self, path: &str, arrived_ms: u64) -> Option<&Result<Answer>> {
         self.by_path.get(path).filter(|answer| answer.is_ok() && self.read_at_ms > arrived_ms)

@@ -19,16 +19,22 @@ impl SigningKeys {
         self.get(api, None)
     }
 
-    /// Keys that were fetched after `arrived_ms`, the arrival of a delivery signed by a key that is not
-    /// known: a key that is unknown to these too is forged. Where keys may not be fetched yet, the error asks
-    /// to retry the delivery.
+    /// Keys that were fetched after `arrived_ms`, the arrival of a delivery that the known keys and clocks do
+    /// not prove: a key that is unknown to these too is forged. Where keys may not be fetched yet, the error
+    /// asks to retry the delivery.
     pub(super) fn newer_than<T: Transport>(&mut self, api: &mut Api<T>, arrived_ms: u64) -> Result<&Keys> {
         self.get(api, Some(arrived_ms))
+    }
+
+    /// Compares the clocks, at most once a minute, by fetching the keys: that costs no credits.
+    pub(super) fn compare_clocks<T: Transport>(&mut self, api: &mut Api<T>) {
+        drop(self.get(api, Some(0)));
     }
 
     fn get<T: Transport>(&mut self, api: &mut Api<T>, arrived_ms: Option<u64>) -> Result<&Keys> {
         let now_ms = api.transport().now_ms();
         let known = api.signing_keys();
+        known.set_back(now_ms);
         let age_ms = now_ms.saturating_sub(known.fetched_at_ms);
         let are_old = known.jwks.is_empty() || age_ms > limits::SIGNING_KEYS_LIFE_MS;
         // A replayed dead letter may have arrived before its key was published: such a key may be known by
@@ -76,7 +82,7 @@ impl SigningKeys {
 }
 
 fn not_yet(wait_ms: u64) -> Error {
-    let message = "webhook delivery: its signing key is not known yet, and keys were fetched a moment ago";
+    let message = "webhook delivery: not verified yet: signing keys were fetched a moment ago";
     Error::new(Kind::Unavailable, message).retry_after_ms(Some(wait_ms))
 }
 

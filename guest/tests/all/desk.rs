@@ -207,6 +207,11 @@ impl Desk {
         self.0.borrow_mut().now_ms += ms;
     }
 
+    /// Sets the host's clock back.
+    pub(crate) fn set_back_ms(&self, ms: u64) {
+        self.0.borrow_mut().now_ms -= ms;
+    }
+
     pub(crate) fn calls(&self) -> usize {
         self.0.borrow().calls
     }

@@ -5,7 +5,8 @@ use zoho_desk::change::{Change, ChangeSource, Operation};
 use zoho_desk::connection::Connection;
 use zoho_desk::error::{Error, Kind};
 use zoho_desk::limits::{
-    SIGNING_KEYS_LIFE_MS, SIGNING_KEYS_RETRY_MS, SIGNING_KEYS_STALE_MS, TOKEN_SHARED_MS,
+    SIGNING_KEYS_INTERVAL_MS, SIGNING_KEYS_LIFE_MS, SIGNING_KEYS_RETRY_MS, SIGNING_KEYS_STALE_MS,
+    TOKEN_SHARED_MS,
 };
 
 use crate::desk::Desk;
@@ -14,6 +15,8 @@ use crate::signer::{delivery, jwk, token};
 
 const SUBSCRIPTION: &str = r#"{"version":1,"webhook_id":"7","url":"https://x","events":[]}"#;
 const BY_HAND: &str = r#"{"version":1,"webhook_id":null,"url":"https://x","events":[]}"#;
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
 
 fn desk() -> Desk {
     let desk = Desk::with_tickets(5);
@@ -154,6 +157,86 @@ fn arrival_times_are_corrected_by_the_sources_clock() {
         let changes = receive(&mut connection, Some(SUBSCRIPTION), host_ms, Some(&token), &body).unwrap();
         assert_eq!(changes[0].as_of_ms, Some(source_ms), "behind: {is_behind}");
     }
+}
+
+/// A desk, and a connection that knows keys and clocks: the host's is an hour slow, or an hour fast.
+fn an_hour_off(is_slow: bool) -> (Desk, Connection<Desk>) {
+    let desk = desk();
+    desk.set(|state| match is_slow {
+        true => state.ahead_ms = HOUR_MS,
+        false => state.behind_ms = HOUR_MS,
+    });
+    let mut connection = connect(&desk, json!({}));
+    connection.discover().unwrap();
+    let source_ms = if is_slow { desk.now_ms() + HOUR_MS } else { desk.now_ms() - HOUR_MS };
+    receive_at(&mut connection, desk.now_ms(), source_ms, "1").unwrap();
+    // Not in the same second, nor soon after keys were fetched.
+    desk.advance_ms(SIGNING_KEYS_RETRY_MS + 1);
+    (desk, connection)
+}
+
+/// Sets the host's clock right.
+fn correct(desk: &Desk, is_slow: bool) {
+    desk.set(|state| (state.ahead_ms, state.behind_ms) = (0, 0));
+    if is_slow { desk.advance_ms(HOUR_MS) } else { desk.set_back_ms(HOUR_MS) }
+}
+
+/// A signed delivery with an event, both of a time of the source's clock.
+fn receive_at(
+    connection: &mut Connection<Desk>,
+    host_ms: u64,
+    source_ms: u64,
+    id: &str,
+) -> Result<Change, Error> {
+    let body = json!([{"eventType": "Ticket_Update", "payload": ticket(id), "orgId": "42",
+        "eventTime": source_ms.to_string()}]);
+    receive(connection, Some(SUBSCRIPTION), host_ms, Some(&token_at(source_ms)), &body)
+        .map(|mut changes| changes.remove(0))
+}
+
+#[test]
+fn a_host_whose_clock_is_set_right_accepts_deliveries_before_it_calls_the_api() {
+    for is_slow in [true, false] {
+        let (desk, mut connection) = an_hour_off(is_slow);
+        correct(&desk, is_slow);
+        let (now_ms, api_calls) = (desk.now_ms(), || desk.calls() - desk.key_fetches());
+        let calls = api_calls();
+        let change = receive_at(&mut connection, now_ms, now_ms, "2").unwrap();
+        assert_eq!((change.source, change.as_of_ms), (ChangeSource::Webhook, Some(now_ms)), "{is_slow}");
+        assert_eq!(api_calls(), calls, "keys cost no credits");
+    }
+}
+
+#[test]
+fn a_delivery_that_waited_while_the_clock_was_set_right_is_accepted_and_a_repeated_one_is_not() {
+    for is_slow in [true, false] {
+        let (desk, mut connection) = an_hour_off(is_slow);
+        let received_ms = desk.now_ms();
+        let source_ms = if is_slow { received_ms + HOUR_MS } else { received_ms - HOUR_MS };
+        correct(&desk, is_slow);
+        connection.discover().unwrap();
+        for waited_ms in [0, 20 * 60 * 1000, 24 * HOUR_MS] {
+            desk.advance_ms(waited_ms);
+            let change = receive_at(&mut connection, received_ms, source_ms, "2").unwrap();
+            let latest_ms = change.as_of_ms.unwrap();
+            assert!(latest_ms >= source_ms, "slow: {is_slow}, waited {waited_ms}: {latest_ms} {source_ms}");
+        }
+        // Not at once: the clocks are compared before it is refused.
+        desk.advance_ms(SIGNING_KEYS_INTERVAL_MS);
+        let repeated = receive_at(&mut connection, desk.now_ms(), source_ms, "2").unwrap_err();
+        assert_eq!(repeated.kind, Kind::Permission);
+    }
+}
+
+#[test]
+fn keys_are_fetched_for_a_delivery_that_a_clock_which_was_set_back_makes_seem_older_than_they_are() {
+    let (desk, mut connection) = an_hour_off(false);
+    correct(&desk, false);
+    desk.set(|state| state.jwks.push(jwk("k2")));
+    let now_ms = desk.now_ms();
+    let newer = token("k2", "orgId:42", "webhookId:7", now_ms / 1000 + 60);
+    let body = event("Ticket_Update", ticket("2"));
+    receive(&mut connection, Some(SUBSCRIPTION), now_ms, Some(&newer), &body).unwrap();
 }
 
 #[test]

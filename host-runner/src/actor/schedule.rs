@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::ms_of_rfc3339;
 use crate::error::{Error, Result};
 use crate::limits::{CURSORS_BYTES_MAX, EMPTY_PAUSE, STUCK_BATCHES_MAX};
 use crate::sinks::TableState;
@@ -18,6 +19,8 @@ use crate::units::format_bytes;
 const POLL: Duration = Duration::from_secs(300);
 /// Longest addition to a wait, as a part of it: connections that started together drift apart.
 const SPREAD: f64 = 0.2;
+/// Longest wait for the first poll after a start, so that the connections of a server drift apart.
+const START_SPREAD: Duration = Duration::from_secs(10);
 /// Between two early polls: refused deliveries, which any sender can cause, must not use up the credits.
 const MISSED_REST: Duration = Duration::from_secs(300);
 
@@ -28,6 +31,30 @@ pub(super) enum Order {
     InTurn { poll: Option<Duration> },
     /// One after another, each until [`Schedule::end`].
     OneByOne,
+}
+
+/// When tables are polled first that were complete before the process started. Deliveries may have been
+/// missed while none ran, so that is soon. It is not, if the connection starts again and again: each poll
+/// costs credits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Start {
+    /// In milliseconds since 1970.
+    pub(super) at_ms: u64,
+    /// The connection was started very often of late.
+    pub(super) is_again: bool,
+    /// In `0.0..1.0`. The same for all tables: they share searches.
+    pub(super) random: f64,
+}
+
+impl Start {
+    /// How long after the start a table is polled.
+    fn rest(self, state: &TableState, poll: Duration) -> Duration {
+        let spread = START_SPREAD.min(poll).mul_f64(self.random);
+        let read_ms = ms_of_rfc3339(&state.updated_at).unwrap_or(0);
+        let age = Duration::from_millis(self.at_ms.saturating_sub(read_ms));
+        let left = if self.is_again { poll.saturating_sub(age) } else { Duration::ZERO };
+        left + spread
+    }
 }
 
 /// One table.
@@ -71,6 +98,7 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Schedule {
     order: Order,
+    start: Start,
     entries: Vec<Entry>,
     /// The last table that [`Schedule::next`] answered was polled, not snapshotted.
     polled_last: bool,
@@ -80,16 +108,25 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// No tables yet.
-    pub(super) fn new(order: Order) -> Self {
-        Self { order, entries: Vec::new(), polled_last: true, early_at: None }
+    pub(super) fn new(order: Order, start: Start) -> Self {
+        Self { order, start, entries: Vec::new(), polled_last: true, early_at: None }
     }
 
-    /// Replaces the tables: known ones keep their place, new ones are due at once.
+    /// Replaces the tables: known ones keep their place, new ones are due at once, and complete ones as
+    /// [`Start`] says.
     pub(super) fn set_tables(&mut self, tables: &[String], states: &[TableState], now: Instant) {
         let mut known = std::mem::take(&mut self.entries);
+        let new = |table: &String| {
+            let state = states.iter().find(|state| state.table == *table);
+            let mut entry = Entry::new(table, state, now);
+            if let (Order::InTurn { poll }, true, Some(state)) = (self.order, entry.is_complete, state) {
+                entry.due += self.start.rest(state, poll.unwrap_or(POLL).min(POLL));
+            }
+            entry
+        };
         let entry = |table: &String| match known.iter().position(|entry| entry.name == *table) {
             Some(at) => known.swap_remove(at),
-            None => Entry::new(table, states.iter().find(|state| state.table == *table), now),
+            None => new(table),
         };
         self.entries = tables.iter().map(entry).collect();
     }
@@ -255,7 +292,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Order, POLL, Schedule};
+    use super::{Order, POLL, START_SPREAD, Schedule, Start};
     use crate::limits::{CURSORS_BYTES_MAX, EMPTY_PAUSE, STUCK_BATCHES_MAX};
     use crate::sinks::TableState;
 
@@ -271,7 +308,7 @@ mod tests {
             updated_at: String::new(),
         };
         let states: Vec<TableState> = complete.iter().map(state).collect();
-        let mut schedule = Schedule::new(order);
+        let mut schedule = Schedule::new(order, Start::default());
         schedule.set_tables(&TABLES.map(str::to_owned), &states, now);
         schedule
     }
@@ -342,6 +379,38 @@ mod tests {
             schedule.due().expect("tables") - now
         };
         assert_eq!([0.0, 0.5, 1.0].map(due), [60, 66, 72].map(|seconds| SECOND * seconds));
+    }
+
+    #[test]
+    fn after_a_start_tables_are_polled_soon_and_not_all_connections_at_once() {
+        let now = Instant::now();
+        let state = |table: &str, updated_at: &str, complete| TableState {
+            table: table.to_owned(),
+            cursor: Some("{}".to_owned()),
+            generation: 1,
+            complete,
+            updated_at: updated_at.to_owned(),
+        };
+        let states = [
+            state("a", "1970-01-01T01:00:00Z", true),
+            state("b", "1970-01-01T00:59:00Z", true),
+            state("c", "1970-01-01T01:00:00Z", false),
+        ];
+        let first = |poll, start: Start, at: Duration| {
+            let mut schedule = Schedule::new(Order::InTurn { poll }, start);
+            schedule.set_tables(&TABLES.map(str::to_owned), &states, now);
+            dues(&schedule, now).iter().map(|due| due.saturating_sub(at)).collect::<Vec<_>>()
+        };
+        let start = |is_again, random| Start { at_ms: 3_660_000, is_again, random };
+        for random in [0.0, 0.3] {
+            let spread = START_SPREAD.mul_f64(random);
+            assert_eq!(first(None, start(false, random), spread), [Duration::ZERO; 3]);
+            let left = [POLL - SECOND * 60, POLL - SECOND * 120, Duration::ZERO];
+            assert_eq!(first(None, start(true, random), spread), left, "one of many starts");
+        }
+        assert_eq!(first(Some(SECOND), start(true, 1.0), SECOND), [Duration::ZERO; 3], "both are older");
+        let hour = Some(SECOND * 3600);
+        assert_eq!(first(hour, start(true, 0.0), Duration::ZERO)[0], POLL - SECOND * 60);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Actor, ActorConfig, Mode, Stopped};
 use crate::inbox::Inbox;
-use crate::inbox::conformance::MemoryInbox;
+use crate::inbox::conformance::{MemoryInbox, delivery};
 use crate::loaded::{LoadedConnection, SharedEngine, open_sink, tiny};
 use crate::metrics::Meters;
 use crate::state::ConnectionStore;
@@ -57,6 +57,32 @@ async fn a_missed_delivery_wakes_an_actor_once_while_no_tables_are_known() {
         actor.turn().await.expect("a turn");
         turns += 1;
         assert!(turns < 10, "it does not wait");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_read_for_now_does_not_end_the_connection() {
+    let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+    let (parts, _stopper) = config(folder.path(), &inbox, "").await;
+    let mut observer = ();
+    let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
+    inbox.append("acme", delivery("nonsense")).await.expect("appended");
+    inbox.set_busy(true);
+    let retries = |actor: &Actor<'_>| actor.queue.as_ref().and_then(|queue| queue.due(Instant::now()));
+    for turn in 0.. {
+        actor.turn().await.expect("a turn");
+        if retries(&actor).is_some() {
+            break;
+        }
+        assert!(turn < 20, "the queue was not read");
+    }
+    inbox.set_busy(false);
+    for turn in 0.. {
+        actor.turn().await.expect("a turn");
+        if inbox.queued("acme") == 0 {
+            break;
+        }
+        assert!(turn < 50, "the queue was not read again");
     }
 }
 

@@ -85,8 +85,9 @@ impl Waiting {
         self.deliveries.contains_key(&seq)
     }
 
-    pub(super) fn numbers(&self) -> BTreeSet<u64> {
-        self.deliveries.keys().copied().collect()
+    /// Their numbers, ascending.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.deliveries.keys().copied()
     }
 
     /// When one is attempted again; none if none waits or it is time.

@@ -7,7 +7,7 @@
 
 mod failures;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +24,7 @@ use crate::change::{Receipt, tally};
 use crate::clock::now_ms;
 use crate::delivery::Delivery;
 use crate::error::{Error, Result};
-use crate::inbox::Consumer;
-use crate::inbox::{Position, Stored};
+use crate::inbox::{Consumer, Position, Stored, WAITING_MAX};
 use crate::policy::{self, Scope};
 use crate::sinks::{Commit, JournalState, Progress};
 
@@ -58,10 +57,10 @@ pub(super) struct Queue {
     batch_size: BatchSize,
     /// Calls in a row that failed as a whole.
     failures: u32,
-    /// Returns the position if it failed.
-    acknowledging: Option<JoinHandle<Option<Position>>>,
-    /// A position whose acknowledgment failed, and when it is repeated.
-    unacknowledged: Option<(Instant, Position)>,
+    /// Returns the deliveries if it failed.
+    acknowledging: Option<JoinHandle<Vec<u64>>>,
+    /// Deliveries whose acknowledgment failed, and when it is repeated.
+    unacknowledged: Option<(Instant, Vec<u64>)>,
 }
 
 /// Deliveries that were handed to the component, and its answers.
@@ -194,7 +193,13 @@ impl Queue {
     ) -> Result<Option<Received>, Stopped> {
         // Seen before reading, so that a delivery that is journaled meanwhile wakes the actor.
         self.arrivals.borrow_and_update();
-        let stored = self.take().await?;
+        let stored = match self.take().await {
+            Ok(stored) => stored,
+            Err(error) => {
+                self.back_off(core, error)?;
+                return Ok(None);
+            }
+        };
         if stored.is_empty() {
             self.busy_since = None;
             return Ok(None);
@@ -277,13 +282,8 @@ impl Queue {
             }
         }
         let through = taken.iter().map(|taken| taken.seq).max().unwrap_or(0).max(self.through);
-        let mut waiting = self.waiting.numbers();
-        for seq in &settled {
-            waiting.remove(seq);
-        }
-        waiting.extend(retried.iter().map(|(seq, _)| *seq));
-        let position = Position { through, waiting };
         if !settled.is_empty() {
+            let position = self.position(through, &settled, retried.iter().map(|(seq, _)| *seq));
             let (by_table, deliveries) = (tally(&changes), applied.len() as u64);
             // Rejected and ignored ones do not show that webhooks bring rows.
             let brings_changes = !changes.is_empty();
@@ -309,24 +309,34 @@ impl Queue {
                 }
             });
             self.has_received |= brings_changes;
+            for seq in &settled {
+                self.waiting.settled(*seq);
+            }
             self.settle().await;
-            self.acknowledge(position);
+            self.acknowledge(settled);
         }
         self.through = through;
-        for seq in &settled {
-            self.waiting.settled(*seq);
-        }
         Ok(retried)
     }
 
+    /// The position once these deliveries are settled, and these are to be retried. Of those that wait, as
+    /// many as a sink stores: a million may.
+    fn position(&self, through: u64, settled: &[u64], retried: impl Iterator<Item = u64>) -> Position {
+        let settled: HashSet<u64> = settled.iter().copied().collect();
+        let waiting = self.waiting.numbers().filter(|seq| !settled.contains(seq)).take(WAITING_MAX + 1);
+        let mut waiting: BTreeSet<u64> = waiting.collect();
+        waiting.extend(retried);
+        Position { through, waiting }
+    }
+
     /// Lets the journal take settled deliveries out of the queue, in the background.
-    fn acknowledge(&mut self, position: Position) {
+    fn acknowledge(&mut self, mut settled: Vec<u64>) {
         let (consumer, name) = (Arc::clone(&self.consumer), self.name.clone());
-        self.unacknowledged = None;
+        settled.extend(self.unacknowledged.take().into_iter().flat_map(|(_, earlier)| earlier));
         self.acknowledging = Some(spawn_blocking(move || {
-            let error = consumer.acknowledge(position.clone()).err()?;
+            let Err(error) = consumer.acknowledge(&settled) else { return Vec::new() };
             tracing::warn!(connection = %name, %error, "acknowledged later");
-            Some(position)
+            settled
         }));
     }
 
@@ -334,16 +344,17 @@ impl Queue {
     /// it, deliveries that are in the sink would grow old in the queue and become dead letters.
     pub(super) async fn settle(&mut self) {
         if let Some(acknowledging) = self.acknowledging.take()
-            && let Ok(Some(position)) = acknowledging.await
+            && let Ok(failed) = acknowledging.await
+            && !failed.is_empty()
         {
-            self.unacknowledged = Some((Instant::now() + RETRY_MAX, position));
+            self.unacknowledged = Some((Instant::now() + RETRY_MAX, failed));
         }
     }
 
     /// Repeats an acknowledgment that failed, once it is due.
     pub(super) fn acknowledge_again(&mut self, now: Instant) {
-        if let Some((_, position)) = self.unacknowledged.take_if(|(due, _)| *due <= now) {
-            self.acknowledge(position);
+        if let Some((_, failed)) = self.unacknowledged.take_if(|(due, _)| *due <= now) {
+            self.acknowledge(failed);
         }
     }
 }
@@ -355,11 +366,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use tokio::time::Instant;
 
-    use super::{QUEUE_TURN, Queue, RETRY_MAX};
+    use super::{Position, QUEUE_TURN, Queue, RETRY_MAX, WAITING_MAX, Waiting};
     use crate::inbox::Inbox;
     use crate::inbox::conformance::{MemoryInbox, delivery};
 
@@ -381,7 +393,7 @@ mod tests {
         let seq = inbox.append("acme", delivery("a")).await.expect("appended");
         let mut queue = Queue::new(Arc::new(inbox.of("acme")), "acme", Instant::now());
         inbox.set_failing(true);
-        queue.acknowledge(seq.into());
+        queue.acknowledge(vec![seq]);
         queue.settle().await;
         let due = queue.due(Instant::now()).expect("repeated");
         queue.acknowledge_again(due - RETRY_MAX / 2);
@@ -394,5 +406,33 @@ mod tests {
         queue.acknowledge_again(Instant::now() + RETRY_MAX);
         queue.settle().await;
         assert_eq!((inbox.queued("acme"), queue.due(Instant::now())), (0, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_acknowledgment_after_one_that_failed_covers_both() {
+        let inbox = MemoryInbox::default();
+        let seqs = [inbox.append("acme", delivery("a")).await, inbox.append("acme", delivery("b")).await];
+        let [first, second] = seqs.map(|seq| seq.expect("appended"));
+        let mut queue = Queue::new(Arc::new(inbox.of("acme")), "acme", Instant::now());
+        inbox.set_failing(true);
+        queue.acknowledge(vec![first]);
+        queue.settle().await;
+        inbox.set_failing(false);
+        queue.acknowledge(vec![second]);
+        queue.settle().await;
+        assert_eq!((inbox.queued("acme"), queue.due(Instant::now())), (0, None));
+    }
+
+    #[test]
+    fn a_position_has_the_first_waiting_deliveries_that_are_not_settled() {
+        let inbox = MemoryInbox::default();
+        let mut queue = Queue::new(Arc::new(inbox.of("acme")), "acme", Instant::now());
+        let all: BTreeSet<u64> = (1..=5_000).collect();
+        queue.waiting = Waiting::resumed(&all);
+        let position = queue.position(5_003, &[1, 4_000, 5_003], [5_001, 5_002].into_iter());
+        assert_eq!(position.waiting.len(), WAITING_MAX + 3);
+        let waiting = all.into_iter().chain([5_001, 5_002]).filter(|seq| ![1, 4_000].contains(seq));
+        let whole = Position { through: 5_003, waiting: waiting.collect() };
+        assert_eq!(queue.consumer.named(&position), queue.consumer.named(&whole));
     }
 }

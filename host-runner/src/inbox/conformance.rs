@@ -42,6 +42,7 @@ struct Memory {
     dead: BTreeMap<u64, DeadRecord>,
     arrivals: BTreeMap<String, watch::Sender<u64>>,
     fails: bool,
+    is_busy: bool,
 }
 
 impl Memory {
@@ -72,6 +73,11 @@ impl MemoryInbox {
     /// From now on every change fails, or no longer.
     pub(crate) fn set_failing(&self, fails: bool) {
         self.lock().fails = fails;
+    }
+
+    /// From now on a queue cannot be read for a reason that passes, or no longer.
+    pub(crate) fn set_busy(&self, is_busy: bool) {
+        self.lock().is_busy = is_busy;
     }
 
     /// The length of a queue.
@@ -117,8 +123,10 @@ impl Consumer for MemoryConsumer {
             let delivery = memory.kept.remove(seq).expect("kept");
             memory.queued.insert(*seq, delivery);
         }
+        let covered = memory.queued.iter().filter(|(seq, (of, _))| *of == self.1 && position.covers(**seq));
+        let covered: Vec<u64> = covered.map(|(seq, _)| *seq).collect();
         drop(memory);
-        self.acknowledge(position.clone())?;
+        self.acknowledge(&covered)?;
         Ok(Resumed { position, queued_again: again.len(), doubt })
     }
 
@@ -128,6 +136,9 @@ impl Consumer for MemoryConsumer {
 
     fn next(&self, after: u64, max: usize, max_bytes: usize) -> Result<Vec<Stored>> {
         let memory = self.0.lock();
+        if memory.is_busy {
+            return Err(Error::new(crate::error::Origin::State, Kind::Unavailable, "it is locked"));
+        }
         let of_it = memory.queued.iter().filter(|(seq, (of, _))| **seq > after && *of == self.1).take(max);
         let mut bytes = 0;
         let page = of_it.take_while(|(_, (_, delivery))| {
@@ -138,16 +149,15 @@ impl Consumer for MemoryConsumer {
         Ok(page.map(|(seq, (_, delivery))| Stored { seq: *seq, delivery: delivery.clone() }).collect())
     }
 
-    fn acknowledge(&self, position: Position) -> Result<()> {
+    fn acknowledge(&self, seqs: &[u64]) -> Result<()> {
         let mut memory = self.0.lock();
         memory.usable()?;
-        let covered = |(seq, (of, _)): (&u64, &(String, Delivery))| {
-            (position.covers(*seq) && *of == self.1).then_some(*seq)
-        };
-        let covered: Vec<u64> = memory.queued.iter().filter_map(covered).collect();
-        for seq in covered {
-            let delivery = memory.queued.remove(&seq).expect("queued");
-            memory.kept.insert(seq, delivery);
+        for seq in seqs {
+            if memory.queued.get(seq).is_some_and(|(of, _)| *of == self.1)
+                && let Some(delivery) = memory.queued.remove(seq)
+            {
+                memory.kept.insert(*seq, delivery);
+            }
         }
         Ok(())
     }
@@ -279,7 +289,10 @@ fn a_position_takes_what_it_covers_and_an_older_one_gives_it_back() {
         let first = consumer.named(&numbers[0].into());
         let waiting = Position { through: numbers[2], waiting: BTreeSet::from([numbers[1]]) };
         let newest = consumer.named(&waiting);
-        consumer.acknowledge(waiting.clone()).expect("acknowledged");
+        let other = case.append("other", "d");
+        consumer.acknowledge(&[numbers[2], other, other + 99]).expect("acknowledged");
+        assert_eq!((case.queued("acme"), case.queued("other")), ("a b".into(), "d".into()));
+        consumer.acknowledge(&[numbers[0], numbers[2]]).expect("again does no harm");
         assert_eq!(case.queued("acme"), "b");
         let resumed = consumer.resume(Some(&newest)).expect("resumed");
         assert_eq!((resumed.position, resumed.queued_again, resumed.doubt), (waiting, 0, None));
@@ -330,14 +343,14 @@ fn a_change_that_fails_changes_nothing_and_works_afterwards() {
         let id = case.dead.list(None, 0, MANY).expect("listed")[0].id;
         (case.set_failing)(true);
         assert!(matches!(case.try_append("acme", "d"), Err(AppendError::Failed(_))));
-        consumer.acknowledge(numbers[0].into()).expect_err("acknowledged");
+        consumer.acknowledge(&numbers[..1]).expect_err("acknowledged");
         case.give_up("acme", numbers[1]).expect_err("given up");
         case.dead.replay(&[id]).expect_err("replayed");
         case.dead.delete(&[id]).expect_err("deleted");
         let state = || (case.queued("acme"), case.dead.list(None, 0, MANY).expect("listed").len());
         assert_eq!(state(), ("a b".into(), 1));
         (case.set_failing)(false);
-        consumer.acknowledge(numbers[0].into()).expect("acknowledged");
+        consumer.acknowledge(&numbers[..1]).expect("acknowledged");
         case.give_up("acme", numbers[1]).expect("given up");
         assert_eq!(state(), (String::new(), 2));
     });

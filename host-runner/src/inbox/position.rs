@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+/// Waiting deliveries that a stored position names. Beyond them it ends before the next one.
+pub(crate) const WAITING_MAX: usize = 1_000;
+
 /// Every delivery through a number is applied, except those that wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {

@@ -33,10 +33,11 @@ pub(super) enum Rejected {
     NoRoom,
     JournalFull,
     JournalFailed,
+    Unreadable,
 }
 
 impl Rejected {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::UnknownUrl,
         Self::Removed,
         Self::Method,
@@ -46,6 +47,7 @@ impl Rejected {
         Self::NoRoom,
         Self::JournalFull,
         Self::JournalFailed,
+        Self::Unreadable,
     ];
 
     const fn name(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Rejected {
             Self::NoRoom => "no-room",
             Self::JournalFull => "journal-full",
             Self::JournalFailed => "journal-failed",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The pages for operators, rendered on a thread for blocking work, one at a time.
 //!
-//! A page is kept for ten times as long as it took: however often it is asked for, and however many
-//! connections there are, rendering takes a tenth of a core at most.
+//! A page is kept for ten times as long as it took, so that rendering takes a tenth of a core at most,
+//! however often it is asked for; beyond [`KEPT_MAX`] a monitor would see old figures, and it takes more.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -112,6 +112,7 @@ impl Service {
         match self.inner.registry.authorize(connection, secret, received_at_ms) {
             Access::Unknown => self.reject(Rejected::UnknownUrl),
             Access::Removed => self.reject(Rejected::Removed),
+            Access::Unreadable => self.reject(Rejected::Unreadable),
             // Sources verify a URL with GET or HEAD before they deliver to it.
             Access::Granted if is_read(request.method()) => empty(StatusCode::OK),
             Access::Granted if request.method() == Method::POST => {
@@ -187,7 +188,7 @@ impl Service {
             Rejected::TooLarge => empty(StatusCode::PAYLOAD_TOO_LARGE),
             Rejected::SlowBody => empty(StatusCode::REQUEST_TIMEOUT),
             Rejected::Aborted => empty(StatusCode::BAD_REQUEST),
-            Rejected::NoRoom | Rejected::JournalFull | Rejected::JournalFailed => {
+            Rejected::NoRoom | Rejected::JournalFull | Rejected::JournalFailed | Rejected::Unreadable => {
                 with(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER, RETRY_AFTER_S)
             }
         }

@@ -11,6 +11,7 @@ use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
 use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT, OPENINGS_MAX};
 use crate::error::{Error, Result};
 use crate::files::folder_of;
+use crate::sqlite_failure::of_state;
 
 /// "hrjl", as SQLite's `application_id`: a journal of this program.
 const APPLICATION: i64 = 0x6872_6a6c;
@@ -170,12 +171,12 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// A failure of the database as an error.
 pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Error {
-    let error: &dyn std::fmt::Display = match error {
+    let message: &dyn std::fmt::Display = match error {
         // The reader's own message, without the number of a column.
         rusqlite::Error::FromSqlConversionFailure(_, _, message) => message,
         other => other,
     };
-    Error::state(format!("journal {}: {error}", path.display()))
+    of_state(format!("journal {}: {message}", path.display()), error)
 }
 
 /// A column that is never negative.

@@ -1,7 +1,7 @@
 //! Acknowledged deliveries: they leave the queue, are kept for a while, and are queued again for a sink that
 //! does not have them.
 
-use rusqlite::{Connection as Database, params};
+use rusqlite::{Connection as Database, OptionalExtension, params};
 
 use super::database::number;
 use super::ledger::Tally;
@@ -18,12 +18,16 @@ const QUEUED: &str = "
 const KEEP_THROUGH: &str = "
     UPDATE deliveries SET acknowledged_at_ms = ?3
     WHERE connection = ?1 AND seq <= ?2 AND acknowledged_at_ms IS NULL";
-const KEEP: &str = "UPDATE deliveries SET acknowledged_at_ms = ?2 WHERE seq = ?1";
+const KEEP: &str = "
+    UPDATE deliveries SET acknowledged_at_ms = ?3
+    WHERE seq = ?1 AND connection = ?2 AND acknowledged_at_ms IS NULL RETURNING bytes";
 /// The same, in a full file; the time is not needed.
 const DELETE_THROUGH: &str = "
     DELETE FROM deliveries
     WHERE connection = ?1 AND seq <= ?2 AND acknowledged_at_ms IS NULL AND ?3 IS NOT NULL";
-const DELETE: &str = "DELETE FROM deliveries WHERE seq = ?1 AND ?2 IS NOT NULL";
+const DELETE: &str = "
+    DELETE FROM deliveries
+    WHERE seq = ?1 AND connection = ?2 AND acknowledged_at_ms IS NULL AND ?3 IS NOT NULL RETURNING bytes";
 const KEPT: &str = "
     SELECT seq, bytes FROM deliveries INDEXED BY deliveries_kept
     WHERE connection = ?1 AND acknowledged_at_ms IS NOT NULL";
@@ -33,28 +37,51 @@ const OLDEST_KEPT: &str = "
     WHERE acknowledged_at_ms <= ?1 ORDER BY acknowledged_at_ms, seq LIMIT ?2";
 
 impl Transaction<'_> {
-    /// Takes the deliveries that a position covers out of the queue, and keeps them for a while.
-    pub(super) fn acknowledge(&mut self, connection: &str, position: &Position) -> rusqlite::Result<()> {
-        let Some(account) = self.ledger.account_mut(connection) else { return Ok(()) };
+    /// Takes these deliveries out of the queue, and keeps them for a while. Reads no others: a million may be
+    /// queued, and every connection waits for this thread.
+    pub(super) fn acknowledge(&mut self, connection: &str, seqs: &[u64]) -> rusqlite::Result<()> {
+        let Some(account) = self.ledger.account(connection) else { return Ok(()) };
         let (id, at_ms) = (account.id, self.age_ms.cast_signed());
-        let through = i64::try_from(position.through).unwrap_or(i64::MAX);
         let mut kept = Tally::default();
-        if position.waiting.is_empty() {
-            let mut tally = self.database.prepare_cached(TALLY)?;
-            kept = tally.query_row(params![id, through], |row| {
-                Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
-            })?;
-            let sql = if self.keeps { KEEP_THROUGH } else { DELETE_THROUGH };
-            self.database.prepare_cached(sql)?.execute(params![id, through, at_ms])?;
-        } else {
-            let queued = records(self.database, QUEUED, params![id, through])?;
-            let mut keep = self.database.prepare_cached(if self.keeps { KEEP } else { DELETE })?;
-            for (seq, bytes) in queued.into_iter().filter(|(seq, _)| position.covers(*seq)) {
-                keep.execute(params![seq.cast_signed(), at_ms])?;
+        let mut keep = self.database.prepare_cached(if self.keeps { KEEP } else { DELETE })?;
+        for seq in seqs {
+            let bytes = keep.query_row(params![seq.cast_signed(), id, at_ms], |row| number(row, 0));
+            // It is a dead letter, or was acknowledged before.
+            if let Some(bytes) = bytes.optional()? {
                 kept.add(Tally { count: 1, bytes });
             }
         }
-        account.pending.subtract(kept);
+        self.acknowledged(connection, kept)
+    }
+
+    /// Takes the deliveries that a position covers out of the queue.
+    pub(super) fn acknowledge_covered(
+        &mut self,
+        connection: &str,
+        position: &Position,
+    ) -> rusqlite::Result<()> {
+        let Some(account) = self.ledger.account(connection) else { return Ok(()) };
+        let (id, at_ms) = (account.id, self.age_ms.cast_signed());
+        let through = i64::try_from(position.through).unwrap_or(i64::MAX);
+        if !position.waiting.is_empty() {
+            let queued = records(self.database, QUEUED, params![id, through])?;
+            let covered = queued.into_iter().map(|(seq, _)| seq).filter(|seq| position.covers(*seq));
+            return self.acknowledge(connection, &covered.collect::<Vec<_>>());
+        }
+        let mut tally = self.database.prepare_cached(TALLY)?;
+        let kept = tally.query_row(params![id, through], |row| {
+            Ok(Tally { count: number(row, 0)?, bytes: number(row, 1)? })
+        })?;
+        let sql = if self.keeps { KEEP_THROUGH } else { DELETE_THROUGH };
+        self.database.prepare_cached(sql)?.execute(params![id, through, at_ms])?;
+        self.acknowledged(connection, kept)
+    }
+
+    /// Counts deliveries that left the queue.
+    fn acknowledged(&mut self, connection: &str, kept: Tally) -> rusqlite::Result<()> {
+        if let Some(account) = self.ledger.account_mut(connection) {
+            account.pending.subtract(kept);
+        }
         self.touch(connection);
         if !self.keeps {
             return Ok(());
@@ -121,4 +148,51 @@ pub(super) fn records(
     let mut statement = database.prepare_cached(sql)?;
     let rows = statement.query_map(parameters, |row| Ok((number(row, 0)?, number(row, 1)?)))?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus::VmStep;
+    use rusqlite::params;
+
+    use super::{KEEP, Transaction};
+    use crate::journal::database;
+    use crate::journal::ledger::Ledger;
+    use crate::journal::limits::JournalLimits;
+
+    #[test]
+    fn an_acknowledgment_costs_the_same_however_many_deliveries_wait() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = JournalLimits::default();
+        let database = database::open(&folder.path().join("journal.db"), &limits, 0).expect("opened");
+        let mut ledger = Ledger::default();
+        ledger.open(&database, "a").expect("an account");
+        let steps = |ledger: &mut Ledger, seq: u64| {
+            let (mut touched, mut missed) = (Vec::new(), Vec::new());
+            let mut transaction = Transaction {
+                database: &database,
+                ledger,
+                limits: &limits,
+                now_ms: 7,
+                age_ms: 7,
+                keeps: true,
+                touched: &mut touched,
+                missed: &mut missed,
+            };
+            transaction.acknowledge("a", &[seq]).expect("acknowledged");
+            database.prepare_cached(KEEP).expect("cached").reset_status(VmStep)
+        };
+        let append = |seq: u64| {
+            let sql =
+                "INSERT INTO deliveries (seq, connection, bytes, appended_at_ms, received_at_ms, checksum,
+                method, path, headers, body) VALUES (?1, 1, 1, 1, 1, 1, '', '', x'', x'')";
+            database.execute(sql, params![seq.cast_signed()]).expect("appended");
+        };
+        append(1);
+        let alone = steps(&mut ledger, 1);
+        database.execute_batch("BEGIN").expect("begun");
+        (2..2_000).for_each(append);
+        database.execute_batch("COMMIT").expect("committed");
+        assert_eq!((steps(&mut ledger, 1_999), ledger.kept.count), (alone, 2));
+    }
 }

@@ -29,8 +29,6 @@ pub(super) const MOVE_COUNT_MAX: usize = 500;
 /// Openings that are remembered; those without deliveries are forgotten first. A position of a forgotten one
 /// counts as one of another journal.
 pub(super) const OPENINGS_MAX: u64 = 1_000;
-/// Waiting deliveries that a position names. Beyond them it ends before the next one.
-pub(super) const WAITING_MAX: usize = 1_000;
 /// How long to wait for a process that owns the journal: a server stops within ten seconds.
 pub(super) const OWNER_TIMEOUT: Duration = Duration::from_secs(12);
 /// Commands queued for one commit. Each append belongs to a connection of the ingress, whose limit is lower.

@@ -16,9 +16,9 @@ pub(super) struct Notifier {
     entries: Mutex<HashMap<String, Entry>>,
     /// Deliveries that the writer rejects or moves to the dead letters.
     pub(super) missed: MissedDeliveries,
-    /// Whether a test makes every commit fail.
+    /// Commits that a test makes fail.
     #[cfg(test)]
-    pub(super) fails: std::sync::atomic::AtomicBool,
+    pub(super) failing: std::sync::atomic::AtomicU32,
 }
 
 struct Entry {
@@ -34,6 +34,14 @@ impl Default for Entry {
 }
 
 impl Notifier {
+    /// Whether the next commit is to fail.
+    #[cfg(test)]
+    pub(super) fn fails(&self) -> bool {
+        use std::sync::atomic::Ordering::Relaxed;
+        let less = |left: u32| if left == u32::MAX { Some(left) } else { left.checked_sub(1) };
+        self.failing.fetch_update(Relaxed, Relaxed, less).is_ok()
+    }
+
     /// Publishes an account; wakes its readers if there is more to read.
     pub(super) fn publish(&self, connection: &str, account: &Account) {
         let mut entries = self.lock();

@@ -7,8 +7,7 @@
 //! unknown), and if the file is older than the sink (it lies behind the end of its opening): numbers that
 //! were used again after a restore are never mistaken for the ones that the sink has applied.
 
-use super::limits::WAITING_MAX;
-use crate::inbox::Position;
+use crate::inbox::{Position, WAITING_MAX};
 use crate::sinks::InboxPosition;
 
 /// A start of a process that owns the journal.

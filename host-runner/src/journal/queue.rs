@@ -26,7 +26,7 @@ pub(super) enum Command {
 pub(super) enum Change {
     Acknowledge {
         connection: String,
-        position: Position,
+        seqs: Vec<u64>,
     },
     /// Acknowledges through a position, and queues acknowledged deliveries behind it again.
     Resume {

@@ -51,8 +51,8 @@ impl Consumer for Queued {
         self.journal.next(&self.connection, after, max, max_bytes)
     }
 
-    fn acknowledge(&self, position: Position) -> Result<()> {
-        self.journal.acknowledge(&self.connection, position)
+    fn acknowledge(&self, seqs: &[u64]) -> Result<()> {
+        self.journal.acknowledge(&self.connection, seqs)
     }
 
     fn give_up(&self, seq: u64, failure: Failure) -> Result<usize> {

@@ -84,9 +84,9 @@ async fn acknowledged_deliveries_leave_the_queue_and_others_stay() {
     append(&journal, "b", &["b1"]).await;
     let full = journal.depth("a").expect("depth");
     assert_eq!((full.count, full.oldest_ms, full.dead), (3, Some(1_700_000_000_000), 0));
-    journal.acknowledge("a", a[1]).expect("acknowledged");
-    journal.acknowledge("a", a[0]).expect("again does no harm");
-    journal.acknowledge("unknown", 7).expect("nor for an unknown connection");
+    journal.acknowledge("a", &a[..2]).expect("acknowledged");
+    journal.acknowledge("a", &a[..1]).expect("again does no harm");
+    journal.acknowledge("unknown", &a).expect("nor for an unknown connection");
     assert_eq!(pending(&journal, "a"), ["a3"]);
     assert_eq!(pending(&journal, "b"), ["b1"]);
     let depth = journal.depth("a").expect("depth");
@@ -114,9 +114,10 @@ async fn a_seq_is_never_used_twice_not_even_by_another_file() {
         Journal::open_at(&path, JournalLimits::default(), now_ms).expect("opened").0
     };
     let journal = open(1_700_000_000_000);
-    let last = append(&journal, "a", &["1", "2"]).await[1];
+    let seqs = append(&journal, "a", &["1", "2"]).await;
+    let last = seqs[1];
     assert_eq!(last, 1_700_000_000_000_002, "microseconds of the file's creation, plus two");
-    journal.acknowledge("a", last).expect("acknowledged");
+    journal.acknowledge("a", &seqs).expect("acknowledged");
     drop(journal);
     let journal = open(1_700_000_000_001);
     let next = append(&journal, "a", &["3"]).await[0];
@@ -141,7 +142,7 @@ async fn a_full_queue_rejects_keeps_its_deliveries_and_does_not_affect_others() 
         assert_eq!(journal.append("a", delivery(&long)).await, Err(AppendError::Full));
         append(&journal, "b", &[&long]).await;
         assert_eq!(pending(&journal, "a").len(), 2);
-        journal.acknowledge("a", seqs[0]).expect("acknowledged");
+        journal.acknowledge("a", &seqs[..1]).expect("acknowledged");
         append(&journal, "a", &[&long]).await;
         assert_eq!(journal.append("a", delivery(&long)).await, Err(AppendError::Full));
     }
@@ -345,7 +346,7 @@ async fn readers_are_woken_by_each_commit() {
     let seq = append(&journal, "a", &["a"]).await[0];
     arrivals.changed().await.expect("open");
     assert_eq!(*arrivals.borrow_and_update(), seq);
-    journal.acknowledge("a", seq).expect("acknowledged");
+    journal.acknowledge("a", &[seq]).expect("acknowledged");
     assert!(!arrivals.has_changed().expect("open"), "woken by an acknowledgement");
     drop(journal);
     let (journal, _) = open(folder.path());
@@ -380,10 +381,10 @@ async fn a_full_file_rejects_appends_until_an_acknowledgment_frees_space() {
     let limits = JournalLimits { file_bytes: 512 * 1024, ..JournalLimits::default() };
     let (journal, _) = open_with(folder.path(), limits);
     let long = "x".repeat(10_000);
-    let mut last = 0;
+    let mut seqs = Vec::new();
     let error = loop {
         match journal.append("a", delivery(&long)).await {
-            Ok(seq) => last = seq,
+            Ok(seq) => seqs.push(seq),
             Err(error) => break error,
         }
     };
@@ -392,7 +393,9 @@ async fn a_full_file_rejects_appends_until_an_acknowledgment_frees_space() {
     let depth = journal.depth("a").expect("depth");
     assert_eq!(pending(&journal, "a").len() as u64, depth.count, "an answered delivery is missing");
     assert!(journal.append("a", delivery(&long)).await.is_err());
-    journal.acknowledge("a", last).expect("acknowledged although appends fail");
+    let error = give_up(&journal, "a", seqs[0], "data", "x").expect_err("no room");
+    assert_eq!((error.origin, error.kind), (Origin::State, Kind::Unavailable), "{error}");
+    journal.acknowledge("a", &seqs).expect("acknowledged although appends fail");
     assert_eq!(journal.depth("a").expect("depth").count, 0);
     append(&journal, "a", &[&long]).await;
     assert_eq!(pending(&journal, "a").len(), 1);
@@ -428,7 +431,7 @@ async fn a_closed_journal_answers_with_an_error() {
     let (journal, _) = open(folder.path());
     journal.inner.queue.abandon();
     assert!(matches!(journal.append("a", delivery("1")).await, Err(AppendError::Failed(_))));
-    assert!(journal.acknowledge("a", 1).is_err());
+    assert!(journal.acknowledge("a", &[1]).is_err());
 }
 
 #[test]

@@ -77,11 +77,11 @@ impl Transaction<'_> {
 
     fn change(&mut self, change: &Change) -> rusqlite::Result<Result<Vec<u64>>> {
         match change {
-            Change::Acknowledge { connection, position } => {
-                self.acknowledge(connection, position).map(|()| Ok(Vec::new()))
+            Change::Acknowledge { connection, seqs } => {
+                self.acknowledge(connection, seqs).map(|()| Ok(Vec::new()))
             }
             Change::Resume { connection, position } => {
-                self.acknowledge(connection, position)?;
+                self.acknowledge_covered(connection, position)?;
                 self.queue_again(connection, position).map(Ok)
             }
             Change::DeadLetter { connection, seq, failure } => self.dead_letter(connection, *seq, failure),

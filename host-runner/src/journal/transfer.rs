@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::database::number;
 use super::kept::records;
-use super::ledger::{Ledger, Tally};
+use super::ledger::{Account, Tally};
 use super::limits::MOVE_COUNT_MAX;
 use super::reader::raw;
 use super::record::Record;
@@ -16,13 +16,21 @@ use crate::delivery::Delivery;
 use crate::error::Result;
 
 const MOVED: &str = "
-    SELECT seq, received_at_ms, checksum, method, path, headers, body FROM deliveries
+    SELECT seq, bytes, received_at_ms, checksum, method, path, headers, body FROM deliveries
     WHERE connection = ?1 AND acknowledged_at_ms IS NULL ORDER BY seq LIMIT ?2";
 const MOVED_DEAD: &str = "
-    SELECT id, received_at_ms, checksum, method, path, headers, body FROM dead_letters
+    SELECT id, bytes, received_at_ms, checksum, method, path, headers, body FROM dead_letters
     WHERE connection = ?1 ORDER BY id LIMIT ?2";
-const CLEARED: &str = "SELECT seq, bytes FROM deliveries WHERE connection = ?1 LIMIT ?2";
-const CLEARED_DEAD: &str = "SELECT id, bytes FROM dead_letters WHERE connection = ?1 LIMIT ?2";
+const QUEUED: &str = "
+    SELECT seq, bytes FROM deliveries INDEXED BY deliveries_queued
+    WHERE connection = ?1 AND acknowledged_at_ms IS NULL LIMIT ?2";
+const KEPT: &str = "
+    SELECT seq, bytes FROM deliveries INDEXED BY deliveries_kept
+    WHERE connection = ?1 AND acknowledged_at_ms IS NOT NULL LIMIT ?2";
+const DEAD: &str = "SELECT id, bytes FROM dead_letters WHERE connection = ?1 LIMIT ?2";
+
+/// A record on disk: its key, its bytes, and the delivery.
+type Readable = (u64, Tally, Delivery);
 
 impl Transaction<'_> {
     /// Moves queued deliveries to the end of another queue, then dead letters; a damaged one stays as it is.
@@ -30,23 +38,23 @@ impl Transaction<'_> {
         let Some(id) = self.ledger.account(from).map(|account| account.id) else { return Ok(Ok(Vec::new())) };
         // Those that were moved before the target was full stay moved.
         let moved = self.move_some(id, from, to)?;
-        self.recount(from)?;
+        self.touch(from);
         self.touch(to);
         Ok(moved)
     }
 
-    /// Counts in the target alone.
     fn move_some(&mut self, id: i64, from: &str, to: &str) -> rusqlite::Result<Result<Vec<u64>>> {
         let mut moved = Vec::new();
-        for (key, delivery) in self.readable(MOVED, id, from)? {
-            match self.append(to, &Record::new(to, delivery))? {
-                Ok(_) => self.forget("deliveries", key)?,
-                Err(_full) => return Ok(Err(journal_full(to))),
+        for (key, one, delivery) in self.readable(MOVED, id, from)? {
+            if self.append(to, &Record::new(to, delivery))?.is_err() {
+                return Ok(Err(journal_full(to)));
             }
+            self.forget("deliveries", key)?;
+            self.count(from, |account| account.pending.subtract(one));
             moved.push(key);
         }
         if moved.is_empty() {
-            for (key, delivery) in self.readable(MOVED_DEAD, id, from)? {
+            for (key, former, delivery) in self.readable(MOVED_DEAD, id, from)? {
                 let record = Record::new(to, delivery);
                 let one = Tally { count: 1, bytes: record.bytes as u64 };
                 let account = self.ledger.open(self.database, to)?;
@@ -58,6 +66,7 @@ impl Transaction<'_> {
                 let bytes = one.bytes.cast_signed();
                 let mut update = self.database.prepare_cached(sql)?;
                 update.execute(params![key.cast_signed(), account.id, record.checksum, bytes])?;
+                self.count(from, |account| account.dead.subtract(former));
                 moved.push(key);
             }
         }
@@ -70,28 +79,31 @@ impl Transaction<'_> {
             return Ok(Vec::new());
         };
         let mut cleared = Vec::new();
-        for (table, sql) in [("deliveries", CLEARED), ("dead_letters", CLEARED_DEAD)] {
-            for (key, _) in records(self.database, sql, params![id, MOVE_COUNT_MAX as i64])? {
+        for (table, sql) in [("deliveries", QUEUED), ("deliveries", KEPT), ("dead_letters", DEAD)] {
+            for (key, bytes) in records(self.database, sql, params![id, MOVE_COUNT_MAX as i64])? {
                 self.forget(table, key)?;
+                let one = Tally { count: 1, bytes };
+                match sql {
+                    KEPT => self.ledger.kept.subtract(one),
+                    DEAD => self.count(connection, |account| account.dead.subtract(one)),
+                    _ => self.count(connection, |account| account.pending.subtract(one)),
+                }
                 cleared.push(key);
             }
         }
-        self.recount(connection)?;
+        self.touch(connection);
         Ok(cleared)
     }
 
-    /// Deliveries whose checksum matches, with their keys.
-    fn readable(&self, sql: &str, id: i64, connection: &str) -> rusqlite::Result<Vec<(u64, Delivery)>> {
+    /// Records whose checksum matches.
+    fn readable(&self, sql: &str, id: i64, connection: &str) -> rusqlite::Result<Vec<Readable>> {
         let mut find = self.database.prepare_cached(sql)?;
         let rows = find.query_map(params![id, MOVE_COUNT_MAX as i64], |row| {
-            Ok((number(row, 0)?, raw(row, 1, 2)?.decode(connection)))
+            let (delivery, wrong) = raw(row, 2, 3)?.decode(connection);
+            let one = Tally { count: 1, bytes: number(row, 1)? };
+            Ok(wrong.is_none().then_some((number(row, 0)?, one, delivery)))
         })?;
-        let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
-        Ok(rows
-            .into_iter()
-            .filter(|(_, (_, wrong))| wrong.is_none())
-            .map(|(key, (one, _))| (key, one))
-            .collect())
+        rows.filter_map(Result::transpose).collect()
     }
 
     fn forget(&self, table: &str, key: u64) -> rusqlite::Result<()> {
@@ -99,15 +111,10 @@ impl Transaction<'_> {
         self.database.prepare_cached(&sql)?.execute([key.cast_signed()]).map(drop)
     }
 
-    /// Adds up the records of a connection again.
-    fn recount(&mut self, connection: &str) -> rusqlite::Result<()> {
-        let fresh = Ledger::load(self.database)?;
-        self.ledger.kept = fresh.kept;
-        if let (Some(account), Some(fresh)) = (self.ledger.account_mut(connection), fresh.account(connection))
-        {
-            (account.pending, account.dead) = (fresh.pending, fresh.dead);
+    /// Changes an account. Adding up its records again would read the queues of all connections.
+    fn count(&mut self, connection: &str, change: impl FnOnce(&mut Account)) {
+        if let Some(account) = self.ledger.account_mut(connection) {
+            change(account);
         }
-        self.touch(connection);
-        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use rusqlite::{Connection as Database, TransactionBehavior};
+use rusqlite::{Connection as Database, ErrorCode, TransactionBehavior};
 
 use super::database::{self, Trouble, failure};
 use super::ledger::{Ledger, version};
@@ -51,6 +51,19 @@ impl Clock {
     fn now_ms(&self) -> u64 {
         let elapsed = millis(self.started.elapsed());
         self.started_ms.saturating_add(elapsed)
+    }
+}
+
+/// Why a batch could not be committed.
+struct Failed {
+    error: Box<Error>,
+    /// The disk, or the file within its limit, has no room.
+    is_full: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error: Box::new(error), is_full: false }
     }
 }
 
@@ -112,12 +125,13 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: Vec<Command>) {
-        let error = match self.attempt(&batch, true) {
+        let Failed { error, is_full } = match self.attempt(&batch, true) {
             Ok(outcomes) => return answer(batch, outcomes),
-            Err(error) => error,
+            Err(failed) => failed,
         };
         // Kept deliveries give way to new ones.
-        if self.evict()
+        if is_full
+            && self.evict()
             && let Ok(outcomes) = self.attempt(&batch, true)
         {
             return answer(batch, outcomes);
@@ -137,7 +151,7 @@ impl Writer {
         }
         match self.attempt(&changes, false) {
             Ok(outcomes) => answer(changes, outcomes),
-            Err(error) => refuse(changes, &error),
+            Err(failed) => refuse(changes, &failed.error),
         }
     }
 
@@ -148,13 +162,16 @@ impl Writer {
         matches!(evicted.as_deref(), Ok([Outcome::Change(Ok(evicted))]) if !evicted.is_empty())
     }
 
-    fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>> {
+    fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>, Failed> {
         // Stored again only after a commit: a failure closes it.
         let (mut database, mut ledger) = match self.open.take() {
             Some(open) => open,
             None => self.reopen()?,
         };
-        let failed = |error: rusqlite::Error| failure(&self.path, &error);
+        let failed = |error: rusqlite::Error| Failed {
+            is_full: error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            error: Box::new(failure(&self.path, &error)),
+        };
         let (mut touched, mut missed, mut all) = (Vec::new(), Vec::new(), false);
         let open = database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         if version(&open).map_err(failed)? != ledger.version {
@@ -176,8 +193,8 @@ impl Writer {
             batch.iter().map(|command| transaction.run(command)).collect();
         let outcomes = outcomes.map_err(failed)?;
         #[cfg(test)]
-        if self.notifier.fails.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(Error::state("a fault that a test injects"));
+        if self.notifier.fails() {
+            return Err(Error::state("a fault that a test injects").into());
         }
         open.commit().map_err(failed)?;
         if all {

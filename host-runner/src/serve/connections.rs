@@ -263,6 +263,7 @@ impl Connections {
             self.missing.entry(file.clone()).or_insert_with(Instant::now);
         }
         self.invalid.retain(|file, _| files.contains(file.as_path()));
+        self.shared.registry.set_unreadable(seen.unreadable.clone());
         let urls: BTreeMap<&str, &StoredWebhookUrl> =
             seen.urls.iter().map(|url| (url.name.as_str(), url)).collect();
         for action in plan::plan(seen, &self.has()) {

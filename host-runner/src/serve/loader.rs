@@ -100,13 +100,13 @@ impl Loader {
     }
 
     fn store(&self, name: &str) -> Result<ConnectionStore> {
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = stores.get(name) {
+        let stores = || self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores().get(name) {
             return Ok(store.clone());
         }
+        // Others do not wait while another program holds the file.
         let store = ConnectionStore::open(&self.paths, name)?;
-        stores.insert(name.to_owned(), store.clone());
-        Ok(store)
+        Ok(stores().entry(name.to_owned()).or_insert(store).clone())
     }
 
     /// Reads the state of a connection. Blocks.

@@ -37,6 +37,8 @@ pub(super) struct Seen {
     pub(super) files: Vec<SeenFile>,
     /// The URLs of connections that did not run when it was seen, or whose files are missing.
     pub(super) urls: Vec<StoredWebhookUrl>,
+    /// Connections that may have a URL: their state cannot be read.
+    pub(super) unreadable: BTreeSet<String>,
 }
 
 /// A connection file that exists.

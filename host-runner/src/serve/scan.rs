@@ -9,7 +9,7 @@ use super::loader::name_in;
 use super::plan::{Reload, Seen, SeenFile};
 use crate::error::Result;
 use crate::paths::Paths;
-use crate::state::StoredWebhookUrls;
+use crate::state::{FoundUrls, StoredWebhookUrls};
 
 pub(super) struct Scan {
     pub(super) reload: Reload,
@@ -39,16 +39,18 @@ impl Scan {
         if self.reload == Reload::Everything {
             *urls = StoredWebhookUrls::default();
         }
-        let urls = urls.read(&self.paths, |name| !running.contains(name)).unwrap_or_else(|error| {
+        let found = urls.read(&self.paths, |name| !running.contains(name)).unwrap_or_else(|error| {
             tracing::warn!(%error, "URLs of connections that do not run keep their answers");
-            Vec::new()
+            FoundUrls::default()
         });
+        let FoundUrls { urls, unreadable } = found;
         let seen = |file: PathBuf| SeenFile {
             stamp: connection_files::stamp(&file),
             name: if self.running.contains_key(&file) { None } else { name_in(&file, &self.paths) },
             file,
         };
         let folder = self.folder.as_deref().and_then(|folder| std::path::absolute(folder).ok());
-        Ok(Seen { reload: self.reload, folder, urls, files: files.into_iter().map(seen).collect() })
+        let files = files.into_iter().map(seen).collect();
+        Ok(Seen { reload: self.reload, folder, urls, unreadable, files })
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::control::{self, Control};
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
-use crate::clock::{millis, random_unit};
+use crate::clock::{millis, now_ms, random_unit};
 use crate::error::Result;
 use crate::inbox::Inbox;
 use crate::journal::Journal;
@@ -107,7 +107,7 @@ impl Supervisor {
     /// Runs the actor once, until it stops or fails.
     async fn once(&mut self) -> Result<Stopped> {
         let store = self.store.clone();
-        let Some(lock) = self.unless_stopped(move || store.lock()).await? else {
+        let Some(lock) = self.unless_stopped(move || store.lock_to_serve(now_ms())).await? else {
             return Ok(Stopped::Requested);
         };
         let (requests, commands) = mpsc::channel(COMMANDS_MAX);

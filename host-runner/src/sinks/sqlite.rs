@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection as Database, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection as Database, Transaction, TransactionBehavior};
 
 use self::database::DatabaseFile;
 use self::schema::NAMING;
@@ -41,6 +41,7 @@ use super::{
 use crate::change::{Change, Table};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::folder_of;
+pub(super) use crate::sqlite_failure::{hint, kind};
 
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
@@ -171,33 +172,6 @@ fn fill(database: &Database) -> rusqlite::Result<bool> {
 
 pub(super) fn begin(database: &mut Database) -> rusqlite::Result<Transaction<'_>> {
     database.transaction_with_behavior(TransactionBehavior::Immediate)
-}
-
-/// A failure that ends by itself, or once the disk or the lock is free, is `unavailable`.
-pub(super) fn kind(error: &rusqlite::Error) -> Kind {
-    match error.sqlite_error_code() {
-        Some(
-            ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::DiskFull
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::FileLockingProtocolFailed
-            | ErrorCode::OutOfMemory,
-        ) => Kind::Unavailable,
-        _ => Kind::Internal,
-    }
-}
-
-/// What to try after a failure that passes.
-pub(super) fn hint(error: &rusqlite::Error) -> Option<&'static str> {
-    Some(match error.sqlite_error_code()? {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-            "another program holds the database: end its transaction"
-        }
-        ErrorCode::DiskFull => "free space on the disk",
-        ErrorCode::SystemIoFailure => "the disk failed: look into the system's log",
-        _ => return None,
-    })
 }
 
 fn failed(table: &str, error: &rusqlite::Error) -> Error {

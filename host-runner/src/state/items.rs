@@ -31,7 +31,8 @@ pub(super) enum Item {
     Served,
     /// The columns of the last discovery.
     Schemas,
-    /// No value: its revision is the epoch of the newest lease.
+    /// Until when the starts of servers are used up, in milliseconds since 1970. Its revision is the epoch of
+    /// the newest lease.
     Lease,
 }
 

@@ -5,17 +5,38 @@
 //! and runners on several machines. Every taking of the lock gets a greater epoch, kept with the state, and a
 //! sink refuses commits of an older one than it has seen.
 
-use std::sync::PoisonError;
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::items::Item;
 use super::{ConnectionStore, LockedStore};
+use crate::clock::millis;
 use crate::error::{Error, Kind, Origin, Result};
+
+/// A server that starts the connection more often than this, after [`STARTS_AT_ONCE`], crashes in a loop.
+const START_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Starts in a row that are deployments, or a machine that is repaired.
+const STARTS_AT_ONCE: u64 = 10;
 
 impl ConnectionStore {
     /// Another epoch, greater than all before it. The caller holds the lock.
     pub(super) fn next_epoch(&self) -> Result<u64> {
-        let newest = self.0.items.load(Item::Lease)?.revision;
-        self.0.items.store(Item::Lease, None, newest, 0)?.ok_or_else(|| self.is_over())
+        let newest = self.0.items.load(Item::Lease)?;
+        let taken = self.0.items.store(Item::Lease, newest.value.as_deref(), newest.revision, 0)?;
+        taken.ok_or_else(|| self.is_over())
+    }
+
+    /// Locks the connection for a server that starts it at `now_ms`.
+    pub(crate) fn lock_to_serve(&self, now_ms: u64) -> Result<LockedStore> {
+        let lock = self.lock_file()?;
+        let newest = self.0.items.load(Item::Lease)?;
+        let used_until_ms = newest.value.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
+        let (starts_again, used_until_ms) = start(used_until_ms.unwrap_or(0), now_ms);
+        let value = used_until_ms.to_string();
+        let taken = self.0.items.store(Item::Lease, Some(value.as_bytes()), newest.revision, 0)?;
+        let epoch = taken.ok_or_else(|| self.is_over())?;
+        Ok(LockedStore { starts_again, ..LockedStore::new(self, epoch, Some(lock)) })
     }
 
     /// Takes the lease as a runner does that the lock did not keep out.
@@ -30,7 +51,27 @@ impl ConnectionStore {
     }
 }
 
+/// Whether a start is one of too many, and until when starts are used up with it. Each uses
+/// [`START_EVERY`], and [`STARTS_AT_ONCE`] may be used ahead.
+fn start(used_until_ms: u64, now_ms: u64) -> (bool, u64) {
+    let most_ms = now_ms.saturating_add(millis(START_EVERY).saturating_mul(STARTS_AT_ONCE));
+    // Later than that only because the clock was set back.
+    let used_ms = used_until_ms.clamp(now_ms, most_ms);
+    let with_this_ms = used_ms.saturating_add(millis(START_EVERY));
+    if with_this_ms > most_ms { (true, used_ms) } else { (false, with_this_ms) }
+}
+
 impl LockedStore {
+    pub(super) fn new(store: &ConnectionStore, epoch: u64, lock: Option<File>) -> Self {
+        let epoch = Arc::new(Mutex::new(epoch));
+        Self { store: store.clone(), epoch, starts_again: false, _lock: lock.map(Arc::new) }
+    }
+
+    /// Whether this is a server, and the connection was started very often of late.
+    pub(crate) fn starts_again(&self) -> bool {
+        self.starts_again
+    }
+
     /// The epoch of this lease.
     pub(crate) fn epoch(&self) -> u64 {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,9 +82,33 @@ impl LockedStore {
     pub(crate) fn outrank(&self, seen: u64) -> Result<()> {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if seen > *epoch {
-            let raised = self.0.items.store(Item::Lease, None, *epoch, seen)?;
+            let value = self.0.items.load(Item::Lease)?.value;
+            let raised = self.0.items.store(Item::Lease, value.as_deref(), *epoch, seen)?;
             *epoch = raised.ok_or_else(|| self.is_over())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::start;
+
+    const MINUTE: u64 = 60_000;
+
+    #[test]
+    fn ten_starts_are_deployments_and_one_in_five_minutes_after_them() {
+        let mut used_until_ms = 0;
+        let mut is_again = |minute: u64| {
+            let (is_again, until_ms) = start(used_until_ms, minute * MINUTE);
+            used_until_ms = until_ms;
+            is_again
+        };
+        assert!((0..10).all(|_| !is_again(1_000)), "deployments");
+        assert!(is_again(1_000), "a loop");
+        let mut polls = |first: u64| (first..first + 60).filter(|minute| !is_again(*minute)).count();
+        assert_eq!([polls(1_001), polls(1_061)], [12, 12]);
+        assert_eq!(polls(10_000), 10 + 11, "after a while it may be deployed again");
+        assert_eq!(polls(5_001), 11, "the clock was set back");
     }
 }

@@ -1,5 +1,6 @@
 //! The store on disk: locking, sealing, reopening.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use super::items::Item;
 use super::items::conformance::FailingStore;
 use super::{Change, ConnectionStore, StoredSubscription, StoredWebhookUrls};
 use crate::clock::now_ms;
+use crate::error::{Kind, Origin};
 use crate::paths::Paths;
 use crate::sandbox::SessionStore;
 use crate::secret::Redactor;
@@ -38,6 +40,21 @@ fn a_connection_is_locked_by_one_process_at_a_time() {
     assert!(store.lock().is_err(), "a clone holds the lock");
     drop(clone);
     store.lock().expect("free again");
+}
+
+#[test]
+fn a_server_that_starts_again_and_again_is_known_by_it_also_after_commands() {
+    let data = tempfile::tempdir().expect("a folder");
+    let store = open(data.path(), 1);
+    let serve = || {
+        let locked = store.lock_to_serve(7).expect("free");
+        locked.outrank(locked.epoch() + 3).expect("raised");
+        locked.starts_again()
+    };
+    let starts: Vec<bool> = (0..11).map(|_| serve()).collect();
+    assert_eq!(starts.iter().position(|again| *again), Some(10));
+    assert!(!store.lock().expect("free").starts_again());
+    assert!(serve());
 }
 
 #[test]
@@ -112,7 +129,7 @@ fn a_removed_connection_stays_removed_until_it_is_served_again() {
     let paths = paths(data.path(), 1);
     let mut urls = StoredWebhookUrls::default();
     let mut stored = || {
-        let found = urls.read(&paths, |name| name != "running").expect("read").into_iter();
+        let found = urls.read(&paths, |name| name != "running").expect("read").urls.into_iter();
         found.map(|one| (one.name, one.file, one.is_removed)).collect::<Vec<_>>()
     };
     ConnectionStore::open(&paths, "running").expect("opened").webhook_url().reveal().expect("generated");
@@ -134,6 +151,25 @@ fn a_removed_connection_stays_removed_until_it_is_served_again() {
 }
 
 #[test]
+fn a_state_that_another_process_holds_is_no_connection_without_a_url() {
+    let data = tempfile::tempdir().expect("a folder");
+    let paths = paths(data.path(), 1);
+    let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    for number in 0..20 {
+        let name = format!("c{number:02}");
+        ConnectionStore::open(&paths, &name).expect("opened").webhook_url().reveal().expect("generated");
+    }
+    let held = rusqlite::Connection::open(data.path().join("c07/state.db")).expect("opened");
+    held.execute_batch("BEGIN EXCLUSIVE").expect("held");
+    let mut urls = StoredWebhookUrls::default();
+    let found = urls.read(&paths, |_| true).expect("read");
+    assert_eq!((found.urls.len(), found.unreadable), (19, names(&["c07"])));
+    drop(held);
+    let found = urls.read(&paths, |_| true).expect("read");
+    assert_eq!((found.urls.len(), found.unreadable), (20, names(&[])));
+}
+
+#[test]
 fn a_session_that_cannot_be_stored_is_kept_until_it_can_be() {
     let data = tempfile::tempdir().expect("a folder");
     let locked = open(data.path(), 1).lock().expect("free");
@@ -141,7 +177,8 @@ fn a_session_that_cannot_be_stored_is_kept_until_it_can_be() {
     // Another program holds the file for longer than a statement waits, or the disk is full.
     let folder = data.path().join("acme");
     std::fs::rename(folder.join("state.db"), folder.join("aside")).expect("moved");
-    locked.save(Some(SESSION)).expect_err("there is no file");
+    let error = locked.save(Some(SESSION)).expect_err("there is no file");
+    assert_eq!((error.origin, error.kind), (Origin::State, Kind::Unavailable), "{error}");
     assert!(!locked.is_saved());
     std::fs::rename(folder.join("aside"), folder.join("state.db")).expect("moved");
     assert_eq!(

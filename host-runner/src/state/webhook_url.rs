@@ -1,21 +1,28 @@
 //! The webhook URL of a connection: the hashes of its secret, the file a server last had the connection from,
 //! and whether the connection was removed since. Needs no lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::items::Item;
+use super::items::{Item, SqliteStore};
 use super::seal::Purpose;
 use super::{Change, ConnectionStore, Stamp, seal, stamp};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
+use crate::files::{self, private_folder};
 use crate::key::Key;
 use crate::paths::Paths;
 use crate::webhook_url::{UrlSecret, UrlSecrets};
+
+/// Files that are read at a time, while nothing else runs yet.
+const READERS_MAX: usize = 16;
+/// Files of one reader, at least.
+const READ_MIN: usize = 8;
 
 /// The webhook URL of one connection.
 #[derive(Clone, Copy)]
@@ -44,39 +51,105 @@ pub(crate) struct StoredWebhookUrl {
 
 /// The connections of a data folder that have a webhook URL. Each is read again once its state changed.
 #[derive(Default)]
-pub(crate) struct StoredWebhookUrls(HashMap<String, (Stamp, Option<StoredWebhookUrl>)>);
+pub(crate) struct StoredWebhookUrls {
+    known: HashMap<String, (Stamp, Option<StoredWebhookUrl>)>,
+    /// Those whose state could not be read the last time.
+    unreadable: BTreeSet<String>,
+}
+
+/// The URLs of a data folder.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FoundUrls {
+    /// Those that could be read.
+    pub urls: Vec<StoredWebhookUrl>,
+    /// Connections whose state cannot be read for now: whether they have a URL is not known.
+    pub unreadable: BTreeSet<String>,
+}
+
+/// A connection's name and the stamp of its state.
+type Stamped = (String, Stamp);
 
 impl StoredWebhookUrls {
-    /// Those that are `wanted` by their name. Logs and skips those whose state cannot be read.
-    pub(crate) fn read(
-        &mut self,
-        paths: &Paths,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<Vec<StoredWebhookUrl>> {
+    /// Those that are `wanted` by their name.
+    pub(crate) fn read(&mut self, paths: &Paths, wanted: impl Fn(&str) -> bool) -> Result<FoundUrls> {
         let data = &paths.data;
         let wrong = |error: std::io::Error| Error::state(format!("folder {}: {error}", data.display()));
-        let mut all = Vec::new();
+        let (mut found, mut changed) = (FoundUrls::default(), Vec::new());
         for entry in std::fs::read_dir(data).map_err(wrong)? {
             let name = entry.map_err(wrong)?.file_name().to_string_lossy().into_owned();
             if !wanted(&name) {
                 continue;
             }
-            let Some(now) = stamp(&paths.connection(&name).join("state.db")) else { continue };
-            if let Some((_, known)) = self.0.get(&name).filter(|(then, _)| *then == now) {
-                all.extend(known.clone());
-                continue;
-            }
-            let stored = ConnectionStore::open(paths, &name).and_then(|store| store.webhook_url().stored());
-            match stored {
-                Ok(stored) => {
-                    all.extend(stored.clone());
-                    self.0.insert(name, (now, stored));
-                }
-                Err(error) => tracing::warn!(connection = %name, %error, "its webhook URL cannot be read"),
+            let Some(now) = stamp(&file(paths, &name)) else { continue };
+            match self.known.get(&name).filter(|(then, _)| *then == now) {
+                Some((_, known)) => found.urls.extend(known.clone()),
+                None => changed.push((name, now)),
             }
         }
-        Ok(all)
+        for ((name, stamp), stored) in read_side_by_side(paths, &changed) {
+            match stored {
+                Ok(stored) => {
+                    found.urls.extend(stored.clone());
+                    self.known.insert(name, (stamp, stored));
+                }
+                Err(error) => {
+                    if !self.unreadable.contains(&name) {
+                        tracing::warn!(connection = %name, %error, "its webhook URL cannot be read");
+                    }
+                    found.unreadable.insert(name);
+                }
+            }
+        }
+        self.unreadable.clone_from(&found.unreadable);
+        Ok(found)
     }
+}
+
+/// Reads the state of each: one that another process holds does not keep the others waiting.
+fn read_side_by_side(paths: &Paths, all: &[Stamped]) -> Vec<(Stamped, Result<Option<StoredWebhookUrl>>)> {
+    let read = |some: &[Stamped]| -> Vec<_> {
+        some.iter().map(|one| (one.clone(), stored(paths, &one.0))).collect()
+    };
+    let share = all.len().div_ceil(READERS_MAX).max(READ_MIN);
+    std::thread::scope(|scope| {
+        let spawn = |some| match std::thread::Builder::new().spawn_scoped(scope, move || read(some)) {
+            Ok(reading) => Ok(reading),
+            // No more threads for this user.
+            Err(_) => Err(read(some)),
+        };
+        let reading: Vec<_> = all.chunks(share).map(spawn).collect();
+        let done = reading.into_iter().map(|one| match one {
+            Ok(reading) => reading.join().unwrap_or_default(),
+            Err(done) => done,
+        });
+        done.flatten().collect()
+    })
+}
+
+/// The stored facts of a connection, if it has a webhook URL.
+fn stored(paths: &Paths, name: &str) -> Result<Option<StoredWebhookUrl>> {
+    private_folder(&paths.connection(name))?;
+    let path = file(paths, name);
+    if files::open_existing(&path, OpenOptions::new().read(true))?.is_none() {
+        return Ok(None);
+    }
+    let [secrets, served] = SqliteStore::peek(&path, name, [Item::WebhookUrl, Item::Served])?;
+    let Some(secrets) = parse(name, secrets.as_deref())? else { return Ok(None) };
+    let served: Option<Served> = parse(name, served.as_deref())?;
+    let is_removed = served.as_ref().is_some_and(|served| served.removed_at_ms.is_some());
+    let file = served.map(|served| served.file);
+    Ok(Some(StoredWebhookUrl { name: name.to_owned(), secrets, file, is_removed }))
+}
+
+fn file(paths: &Paths, name: &str) -> PathBuf {
+    paths.connection(name).join("state.db")
+}
+
+fn parse<T: DeserializeOwned>(connection: &str, value: Option<&[u8]>) -> Result<Option<T>> {
+    let parsed = value.map(serde_json::from_slice).transpose();
+    parsed.map_err(|error| {
+        Error::state(format!("connection `{connection}`: its state cannot be used: {error}"))
+    })
 }
 
 impl ConnectionStore {
@@ -152,14 +225,6 @@ impl WebhookUrl<'_> {
         self.update(Item::Served, removed).map(drop)
     }
 
-    fn stored(&self) -> Result<Option<StoredWebhookUrl>> {
-        let Some(secrets) = self.load()? else { return Ok(None) };
-        let served: Option<Served> = self.read(Item::Served)?;
-        let is_removed = served.as_ref().is_some_and(|served| served.removed_at_ms.is_some());
-        let file = served.map(|served| served.file);
-        Ok(Some(StoredWebhookUrl { name: self.0.name().to_owned(), secrets, file, is_removed }))
-    }
-
     fn load(&self) -> Result<Option<UrlSecrets>> {
         self.read(Item::WebhookUrl)
     }
@@ -171,11 +236,7 @@ impl WebhookUrl<'_> {
     }
 
     fn read<T: DeserializeOwned>(&self, item: Item) -> Result<Option<T>> {
-        self.parse(self.0.0.items.load(item)?.value.as_deref())
-    }
-
-    fn parse<T: DeserializeOwned>(&self, value: Option<&[u8]>) -> Result<Option<T>> {
-        value.map(|value| serde_json::from_slice(value).map_err(|error| self.0.failed(&error))).transpose()
+        parse(self.0.name(), self.0.0.items.load(item)?.value.as_deref())
     }
 
     /// Replaces an item; none keeps it as it is.
@@ -185,10 +246,10 @@ impl WebhookUrl<'_> {
         change: impl Fn(Option<T>) -> Option<T>,
     ) -> Result<Option<T>> {
         let stored = self.0.update(item, |value| {
-            let Some(changed) = change(self.parse(value)?) else { return Ok(Change::Keep) };
+            let Some(changed) = change(parse(self.0.name(), value)?) else { return Ok(Change::Keep) };
             let value = serde_json::to_vec(&changed).map_err(|error| self.0.failed(&error))?;
             Ok(Change::To(Some(value)))
         });
-        self.parse(stored?.value.as_deref())
+        parse(self.0.name(), stored?.value.as_deref())
     }
 }

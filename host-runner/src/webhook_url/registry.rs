@@ -2,7 +2,7 @@
 //!
 //! A wrong secret and an unknown connection take the same steps and get the same answer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Hash, UrlSecrets};
@@ -16,6 +16,8 @@ pub enum Access {
     Removed,
     /// No such connection, or not its secret.
     Unknown,
+    /// A connection whose state cannot be read for now: the source should send again.
+    Unreadable,
 }
 
 /// The secrets in force, by connection.
@@ -25,6 +27,8 @@ pub struct WebhookUrls {
     pub active: HashMap<String, UrlSecrets>,
     /// Connections that were removed.
     pub removed: HashMap<String, UrlSecrets>,
+    /// Connections that may have a URL: their state cannot be read.
+    pub unreadable: BTreeSet<String>,
 }
 
 /// See the file's header. Clones share one registry.
@@ -89,6 +93,13 @@ impl UrlRegistry {
         });
     }
 
+    /// Replaces the connections whose state cannot be read.
+    pub fn set_unreadable(&self, connections: BTreeSet<String>) {
+        if self.urls.read().unwrap_or_else(PoisonError::into_inner).unreadable != connections {
+            self.change(|urls| urls.unreadable = connections);
+        }
+    }
+
     /// The current access of a URL with this `connection` and `secret`.
     pub fn authorize(&self, connection: &str, secret: &str, now_ms: u64) -> Access {
         let urls = Arc::clone(&self.urls.read().unwrap_or_else(PoisonError::into_inner));
@@ -99,6 +110,7 @@ impl UrlRegistry {
         match (bool::from(active), bool::from(removed)) {
             (true, _) => Access::Granted,
             (false, true) => Access::Removed,
+            (false, false) if urls.unreadable.contains(connection) => Access::Unreadable,
             (false, false) => Access::Unknown,
         }
     }

@@ -97,6 +97,21 @@ fn the_registry_distinguishes_granted_removed_and_unknown() {
 }
 
 #[test]
+fn a_connection_whose_state_cannot_be_read_is_not_unknown_unless_it_is_known() {
+    let secrets = UrlSecrets::generate(&KEY, "acme", NOW);
+    let shown = secret(&secrets);
+    let registry = UrlRegistry::default();
+    registry.set_unreadable(["acme".to_owned()].into());
+    assert_eq!(registry.authorize("acme", &shown, NOW), Access::Unreadable);
+    assert_eq!(registry.authorize("other", &shown, NOW), Access::Unknown);
+    registry.set("acme", secrets);
+    assert_eq!(registry.authorize("acme", &shown, NOW), Access::Granted);
+    registry.forget("acme");
+    registry.set_unreadable([].into());
+    assert_eq!(registry.authorize("acme", &shown, NOW), Access::Unknown);
+}
+
+#[test]
 fn a_url_consists_of_public_url_connection_and_secret() {
     let shown = UrlSecrets::generate(&KEY, "acme", NOW).reveal(&KEY, "acme").expect("this key");
     let public = PublicUrl::parse("https://a.example/desk/").expect("a URL");

@@ -194,7 +194,7 @@ async fn with_a_full_journal_deliveries_get_503_until_there_is_room() {
     assert_eq!(server.send("GET", &server.path(), "").await.status, 200);
     assert_eq!(server.bodies(), ["1", "2"]);
     let first = server.journal.next("acme", 0, 1, usize::MAX).expect("read")[0].seq;
-    server.journal.acknowledge("acme", first).expect("acknowledged");
+    server.journal.acknowledge("acme", &[first]).expect("acknowledged");
     assert_eq!(server.post("3").await, 200);
     assert_eq!(server.bodies(), ["2", "3"]);
 }
@@ -215,6 +215,8 @@ async fn while_the_journal_cannot_be_written_deliveries_get_503() {
     assert_eq!(refused.status, 503);
     assert!(refused.head.contains("retry-after: 10\r\n"), "{}", refused.head);
     assert_eq!(server.bodies().len(), taken);
-    server.journal.acknowledge("acme", u64::MAX).expect("acknowledged");
+    let stored = server.journal.next("acme", 0, usize::MAX, usize::MAX).expect("read");
+    let seqs: Vec<u64> = stored.iter().map(|stored| stored.seq).collect();
+    server.journal.acknowledge("acme", &seqs).expect("acknowledged");
     assert_eq!(server.post(&body).await, 200);
 }

@@ -83,8 +83,9 @@ async fn child(folder: &Path) {
                 {
                     // Reported before the call: after a kill in between, either outcome is right.
                     report(&format!("{connection} through {}", last.seq));
-                    let (journal, seq) = (journal.clone(), last.seq);
-                    let done = tokio::task::spawn_blocking(move || journal.acknowledge(connection, seq));
+                    let seqs: Vec<u64> = stored.iter().map(|stored| stored.seq).collect();
+                    let journal = journal.clone();
+                    let done = tokio::task::spawn_blocking(move || journal.acknowledge(connection, &seqs));
                     let _when_full = done.await.expect("no panic");
                 }
             }

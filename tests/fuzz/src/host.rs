@@ -126,7 +126,7 @@ pub(super) fn journal(input: &[u8]) {
     let Ok((journal, _)) = Journal::open(&path, JournalLimits::default()) else { return };
     let _error = journal.next("fuzz", 0, 100, 1 << 20);
     let _error = journal.dead_letters(None, 0, 100);
-    let _error = journal.acknowledge("fuzz", 3);
+    let _error = journal.acknowledge("fuzz", &[3]);
     let _error = journal.depth("fuzz");
 }
 

@@ -40,15 +40,20 @@ impl Queue {
                 } else {
                     false
                 };
-                // Every call fails the same way.
-                self.failures = self.failures.saturating_add(1);
                 let waiting = taken.len() as u64;
                 core.meters.count(|readings| readings.deliveries_waiting = waiting);
-                let wait = core.backoff("receive", error, self.failures)?;
-                self.due = Instant::now() + wait.min(RETRY_MAX);
+                self.back_off(core, error)?;
                 Ok(late)
             }
         }
+    }
+
+    /// Every call fails the same way for now, or the journal cannot be read.
+    pub(super) fn back_off(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
+        self.failures = self.failures.saturating_add(1);
+        let wait = core.backoff("receive", error, self.failures)?;
+        self.due = Instant::now() + wait.min(RETRY_MAX);
+        Ok(())
     }
 
     /// The only delivery of a call failed with it.

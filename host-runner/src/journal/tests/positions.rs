@@ -12,9 +12,9 @@ use crate::sinks::InboxPosition;
 
 /// Appends and acknowledges; the position that a sink would store.
 async fn applied(journal: &Journal, all: &[&str]) -> InboxPosition {
-    let last = *append(journal, "a", all).await.last().expect("one");
-    journal.acknowledge("a", last).expect("acknowledged");
-    journal.named(&Position::from(last))
+    let seqs = append(journal, "a", all).await;
+    journal.acknowledge("a", &seqs).expect("acknowledged");
+    journal.named(&Position::from(*seqs.last().expect("one")))
 }
 
 fn resumed(journal: &Journal, stored: Option<&InboxPosition>) -> (Vec<String>, bool) {
@@ -70,9 +70,9 @@ async fn a_delivery_that_waited_when_the_sink_was_backed_up_is_queued_again() {
     let (journal, _) = open(folder.path());
     let seqs = append(&journal, "a", &["1", "2"]).await;
     let waiting = Position { through: seqs[1], waiting: BTreeSet::from([seqs[0]]) };
-    journal.acknowledge("a", waiting.clone()).expect("acknowledged");
+    journal.acknowledge("a", &seqs[1..]).expect("acknowledged");
     assert_eq!(pending(&journal, "a"), ["1"]);
-    journal.acknowledge("a", seqs[1]).expect("acknowledged");
+    journal.acknowledge("a", &seqs[..1]).expect("acknowledged");
     assert_eq!(resumed(&journal, Some(&journal.named(&waiting))), (vec!["1".to_owned()], false));
 }
 
@@ -181,9 +181,20 @@ async fn kept_deliveries_give_way_to_new_ones_in_a_full_file() {
     for round in 0..30 {
         let seq = journal.append("a", delivery(&body)).await;
         let seq = seq.unwrap_or_else(|error| panic!("round {round}: {error}"));
-        journal.acknowledge("a", seq).expect("acknowledged");
+        journal.acknowledge("a", &[seq]).expect("acknowledged");
     }
     assert!(std::fs::metadata(journal.path()).expect("a file").len() <= 1 << 20);
+}
+
+#[tokio::test]
+async fn kept_deliveries_stay_when_a_commit_fails_for_another_reason_than_space() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let former = applied(&journal, &["1"]).await;
+    applied(&journal, &["2"]).await;
+    journal.fail_next(1);
+    journal.append("a", delivery("3")).await.expect_err("it fails");
+    assert_eq!(resumed(&journal, Some(&former)), (vec!["2".to_owned()], false));
 }
 
 #[tokio::test]
@@ -191,8 +202,8 @@ async fn free_space_returns_to_the_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());
     let body = "x".repeat(1 << 20);
-    let last = append(&journal, "a", &[body.as_str(); 24]).await[23];
-    journal.acknowledge("a", last).expect("acknowledged");
+    let seqs = append(&journal, "a", &[body.as_str(); 24]).await;
+    journal.acknowledge("a", &seqs).expect("acknowledged");
     journal.expire(u64::MAX / 4).expect("evicted");
     drop(journal);
     let before = std::fs::metadata(folder.path().join("journal.db")).expect("a file").len();
@@ -249,7 +260,7 @@ async fn a_renamed_connections_records_are_moved_in_order_and_a_removed_ones_del
     drop(journal);
     let (journal, found) = open(folder.path());
     assert_eq!(found.connections.len(), 1, "{found}");
-    journal.acknowledge("new", appended[0]).expect("nothing");
+    journal.acknowledge("new", &appended).expect("nothing");
     assert_eq!(journal.clear_connection("new").expect("cleared"), count + 1);
     let depth = journal.depth("new").expect("depth");
     assert_eq!((depth.count, depth.bytes, depth.dead), (0, 0, 0));

@@ -97,7 +97,7 @@ async fn no_counter_falls_while_an_acknowledgment_is_in_progress() {
     // In the actor's order: the sink has committed, and the journal is acknowledged afterwards.
     fixture.meters.count(|readings| readings.counters.deliveries_applied.add([], 1));
     let before = fixture.samples();
-    fixture.journal.acknowledge("acme", seq).expect("acknowledged");
+    fixture.journal.acknowledge("acme", &[seq]).expect("acknowledged");
     let after = fixture.samples();
     let counters = before.iter().filter(|(name, _)| name.contains("_total"));
     for (name, before) in counters {

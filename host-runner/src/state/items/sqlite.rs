@@ -8,9 +8,14 @@ use rusqlite::{Connection as Database, OpenFlags, OptionalExtension, params};
 
 use super::{Item, StateStore, Stored};
 use crate::error::{Error, Result};
+use crate::sqlite_failure::of_state;
 
 /// How long a statement waits for another process that holds the file, for example a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for [`SqliteStore::peek`]: a server that starts reads thousands of files before deliveries are
+/// taken.
+const PEEK_TIMEOUT: Duration = Duration::from_millis(250);
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS items (
@@ -38,15 +43,32 @@ impl SqliteStore {
             database.pragma_update(None, "journal_mode", "DELETE")?;
             database.execute_batch(TABLES)
         };
-        create().map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
+        create().map_err(|error| of_state(format!("{}: {error}", path.display()), &error))?;
         Ok(Self { connection: connection.to_owned(), path })
+    }
+
+    /// Some values of an existing file, without creating anything and without waiting for long.
+    pub(in crate::state) fn peek<const N: usize>(
+        path: &Path,
+        connection: &str,
+        items: [Item; N],
+    ) -> Result<[Option<Vec<u8>>; N]> {
+        let peek = || -> rusqlite::Result<_> {
+            let database = Database::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            database.busy_timeout(PEEK_TIMEOUT)?;
+            let mut load = database.prepare(LOAD)?;
+            let mut values = [const { None }; N];
+            for (item, value) in items.into_iter().zip(&mut values) {
+                *value = load.query_row([item.name()], |row| row.get(0)).optional()?.flatten();
+            }
+            Ok(values)
+        };
+        peek().map_err(|error| unusable(connection, &error))
     }
 
     fn with<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
         let work = || work(&open(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?);
-        work().map_err(|error| {
-            Error::state(format!("connection `{}`: its state cannot be used: {error}", self.connection))
-        })
+        work().map_err(|error| unusable(&self.connection, &error))
     }
 }
 
@@ -69,6 +91,10 @@ impl StateStore for SqliteStore {
         })?;
         Ok((changed == 1).then_some(revision))
     }
+}
+
+fn unusable(connection: &str, error: &rusqlite::Error) -> Error {
+    of_state(format!("connection `{connection}`: its state cannot be used: {error}"), error)
 }
 
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Database> {

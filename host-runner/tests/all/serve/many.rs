@@ -4,7 +4,7 @@ use super::process::{Server, eventually};
 use super::{event, later};
 use crate::support::{Place, component};
 
-/// Well above `POOL_INSTANCES`.
+/// Well above the instances that the server may have.
 const CONNECTIONS: usize = 150;
 
 #[test]
@@ -20,7 +20,7 @@ fn more_connections_than_instances_are_all_read_and_all_take_deliveries() {
         );
         std::fs::write(folder.join(format!("c{number}.toml")), text).expect("written");
     }
-    let server = Server::start_with(&place, &["--connections", "connections"]);
+    let server = Server::start_with(&place, &["--connections", "connections", "--instances", "16"]);
     eventually("all first snapshots", || {
         let metrics = server.request("GET", "/-/metrics", "").1;
         let complete = |line: &&str| {

@@ -118,6 +118,29 @@ fn deliveries_are_taken_before_connections_are_loaded_and_a_stop_is_heard() {
 }
 
 #[test]
+fn at_a_start_a_state_that_another_process_holds_delays_no_delivery_of_others_and_is_no_404() {
+    let place = Place::new("rows = 3");
+    for name in ["acme", "held"] {
+        add(&place, name, SECRET);
+    }
+    let server = Server::start_with(&place, &FOLDER);
+    let path = |name: &str| server.webhook_path_of(&place, &format!("connections/{name}.toml"));
+    let (acme, held) = (path("acme"), path("held"));
+    server.stop();
+    let state = rusqlite::Connection::open(place.path("data/held/state.db")).expect("opened");
+    state.execute_batch("BEGIN EXCLUSIVE").expect("held");
+    let server = Server::start_until(&place, &FOLDER, TAKEN);
+    assert_eq!(server.request("POST", &acme, &create("9")).0, 200);
+    assert_eq!(server.request("POST", &held, &create("9")).0, 503, "whether it has this URL is not known");
+    eventually("the delivery of the other", || {
+        server.metric("deliveries_applied_total{connection=\"acme\"}") == Some(1.0)
+    });
+    drop(state);
+    eventually("its own", || server.request("POST", &held, &create("9")).0 == 200);
+    server.stop();
+}
+
+#[test]
 fn a_reload_that_hangs_delays_no_delivery_and_no_stop() {
     let place = Place::new("rows = 3");
     add_with_file(&place, "acme");
@@ -132,6 +155,29 @@ fn a_reload_that_hangs_delays_no_delivery_and_no_stop() {
     assert_eq!(server.request("POST", &path, &create("9")).0, 200);
     eventually("the delivery of the connection that is loaded", || {
         server.metric("deliveries_applied_total{connection=\"acme\"}") == Some(1.0)
+    });
+    server.stop();
+}
+
+#[test]
+fn a_reload_of_a_thousand_files_delays_no_delivery() {
+    let place = Place::new("rows = 3");
+    add_with_file(&place, "acme");
+    for number in 0..1_000 {
+        let text = format!("name = \"n{number}\"\ncomponent = \"missing.wasm\"\n");
+        std::fs::write(place.path(&format!("connections/n{number}.toml")), text).expect("written");
+    }
+    let server = Server::start_with(&place, &FOLDER);
+    until_read(&server);
+    let path = server.webhook_path(&place);
+    // The reload does not end before the last answer.
+    block(&place, "acme");
+    server.signal("-HUP");
+    for id in 100..200 {
+        assert_eq!(server.request("POST", &path, &create(&id.to_string())).0, 200);
+    }
+    eventually("their rows", || {
+        place.query("SELECT count(*) || '' FROM things WHERE length(id) = 3") == "100"
     });
     server.stop();
 }

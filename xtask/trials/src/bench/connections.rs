@@ -55,6 +55,8 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
             row("slowest of 5 scrapes, ms", format!("{slowest:.0}"));
             row("size of the metrics page, KiB", (bytes / 1024).to_string());
             row("cores used while idle", format!("{cores:.3}"));
+            let slowest = server.slowest_answer_during_a_reload(&idle_folder)? * 1e3;
+            row("slowest answer to a delivery while all files are reloaded, ms", format!("{slowest:.0}"));
         }
         row(&format!("{start} start: until it stopped, s"), format!("{:.2}", server.stop()?));
     }
@@ -107,6 +109,8 @@ fn write_files(folder: &Path, connections: usize, config: &str) -> Result<()> {
 
 struct Server {
     child: Child,
+    /// Where deliveries are taken.
+    address: String,
     admin: String,
     /// From the start of the process until deliveries are taken.
     taken_s: f64,
@@ -126,7 +130,8 @@ impl Server {
             .spawn()
             .context("cannot start host-runner")?;
         let mut lines = BufReader::new(child.stderr.take().context("no pipe")?);
-        let mut server = Self { child, admin: String::new(), taken_s: 0.0, complete_s: 0.0 };
+        let (address, admin) = (String::new(), String::new());
+        let mut server = Self { child, address, admin, taken_s: 0.0, complete_s: 0.0 };
         let mut line = String::new();
         while server.taken_s == 0.0 {
             line.clear();
@@ -136,7 +141,9 @@ impl Server {
             if let Some((_, url)) = line.split_once("pages for operators on http://") {
                 server.admin = url.trim().trim_end_matches("/-/health").to_owned();
             }
-            if line.contains("deliveries are taken on ") {
+            if let Some((_, url)) = line.split_once("deliveries are taken on http://") {
+                let end = url.find(['/', ';']).unwrap_or(url.len());
+                server.address = url[..end].trim().to_owned();
                 server.taken_s = started.elapsed().as_secs_f64();
             }
         }
@@ -167,6 +174,33 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
+    }
+
+    /// Posts deliveries one after the other while every file is reloaded; the seconds of the slowest answer.
+    fn slowest_answer_during_a_reload(&self, folder: &Path) -> Result<f64> {
+        let public = format!("http://{}", self.address);
+        let url = Command::new(tools::release()?.join("host-runner"))
+            .args(["webhook", "url", "-c", "connections/c0.toml", "--public-url", &public, "--json"])
+            .current_dir(folder)
+            .output()?;
+        let url: serde_json::Value = serde_json::from_slice(&url.stdout)?;
+        let path = url["url"].as_str().and_then(|url| url.strip_prefix(&public)).context("no URL")?;
+        tools::run(Command::new("kill").args(["-HUP", &self.child.id().to_string()]))?;
+        let (started, mut slowest) = (Instant::now(), 0_f64);
+        while started.elapsed() < WATCHED {
+            let posted = Instant::now();
+            let mut stream = TcpStream::connect(&self.address)?;
+            let head = "host: x\r\nconnection: close\r\ncontent-length: 2";
+            write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n[]")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            if !answer.starts_with("HTTP/1.1 200") {
+                bail!("a delivery was answered: {answer}");
+            }
+            slowest = slowest.max(posted.elapsed().as_secs_f64());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(slowest)
     }
 
     /// Requests to the source so far, by connection in the order of the page.

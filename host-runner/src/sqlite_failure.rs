@@ -1,0 +1,69 @@
+//! What a failure of SQLite means: whether it passes, and what to try. Pure.
+
+use rusqlite::ErrorCode;
+
+use crate::error::{Error, Kind, Origin};
+
+/// A failure that ends by itself, or once the disk or the lock is free, is `unavailable`.
+pub(crate) fn kind(error: &rusqlite::Error) -> Kind {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::OutOfMemory,
+        ) => Kind::Unavailable,
+        _ => Kind::Internal,
+    }
+}
+
+/// What to try after a failure that passes.
+pub(crate) fn hint(error: &rusqlite::Error) -> Option<&'static str> {
+    Some(match error.sqlite_error_code()? {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            "another program holds the database: end its transaction"
+        }
+        ErrorCode::DiskFull => "free space on the disk",
+        ErrorCode::SystemIoFailure => "the disk failed: look into the system's log",
+        _ => return None,
+    })
+}
+
+/// The failure of a file in the data folder that was opened before. That it cannot be opened now passes, too:
+/// the process has no more file descriptors, or a restore replaces the file.
+pub(crate) fn of_state(what: String, error: &rusqlite::Error) -> Error {
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) => Kind::Unavailable,
+        _ => kind(error),
+    };
+    let failed = Error::new(Origin::State, kind, what);
+    match hint(error) {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::{kind, of_state};
+    use crate::error::Kind::{self, Internal, Unavailable};
+
+    fn failure(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn a_failure_that_passes_is_unavailable() {
+        let of_state = |error: &rusqlite::Error| of_state(String::new(), error).kind;
+        let kinds = |code: i32| -> [Kind; 2] { [kind(&failure(code)), of_state(&failure(code))] };
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_FULL, ffi::SQLITE_IOERR, ffi::SQLITE_NOMEM] {
+            assert_eq!(kinds(code), [Unavailable; 2], "{code}");
+        }
+        assert_eq!(kinds(ffi::SQLITE_CANTOPEN), [Internal, Unavailable], "a sink's path may be wrong");
+        assert_eq!(kinds(ffi::SQLITE_CORRUPT), [Internal; 2]);
+    }
+}
