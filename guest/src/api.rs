@@ -16,6 +16,7 @@ use crate::delivered::Delivered;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
+use crate::paging::Longest;
 use crate::session::{Arrival, Credits, EarlierClock, Edition, KeySet, Pace, Session, Trust};
 use crate::transport::{Failure, Method, Opened, Request, Response, Transport};
 use crate::url::Origin;
@@ -46,6 +47,8 @@ pub(crate) struct Api<T> {
     pub(crate) shared_search: Option<SharedSearch>,
     /// The records of recent deliveries.
     pub(crate) delivered: Delivered,
+    /// The longest pages of lists below other rows.
+    pub(crate) longest: Longest,
 }
 
 impl<T: Transport> Api<T> {
@@ -60,6 +63,7 @@ impl<T: Transport> Api<T> {
             recycle_bin: None,
             shared_search: None,
             delivered: Delivered::default(),
+            longest: Longest::default(),
         }
     }
 

@@ -22,6 +22,9 @@ use crate::transport::Transport;
 use crate::url::Path;
 use crate::webhook::{self, Delivery, Receipt, Receiver};
 
+/// The table that lists the fields of every module.
+const FIELDS: &str = "organization_fields";
+
 /// Departments of one page (`zoho-desk-api.md` §3.2).
 const DEPARTMENTS_PAGE: u64 = 200;
 
@@ -72,15 +75,28 @@ impl<T: Transport> Connection<T> {
     /// The configured tables with the schema of their rows.
     pub fn discover(&mut self) -> Result<Vec<Found>> {
         let (tables, shape) = (self.api.config().tables.clone(), self.api.config().shape);
-        let mut found = Vec::with_capacity(tables.len());
+        let mut answers = Vec::with_capacity(tables.len());
+        let mut is_answered = false;
         for table in tables {
-            let (fields, warning) = match table.fields_module {
-                Some(module) => self.fields(module)?,
-                None => (Vec::new(), None),
+            let fields = match table.fields_module {
+                Some(module) => self.fields(module),
+                None => Ok((Vec::new(), None)),
             };
-            found.push(Found { table, schema: schema::of(table, &fields, shape), warning });
+            match &fields {
+                Err(error) if !is_of_module(error) => return fields.map(|_| Vec::new()),
+                fields => is_answered |= table.fields_module.is_some() && fields.is_ok(),
+            }
+            answers.push((table, fields));
         }
-        Ok(found)
+        let found = |(table, fields): (&'static Table, Result<_>)| {
+            let (fields, warning) = match fields {
+                // Without any answer the failure is one of the connection.
+                Err(error) if is_answered => no_fields(table.fields_module.unwrap_or_default(), &error),
+                fields => fields?,
+            };
+            Ok(Found { table, schema: schema::of(table, &fields, shape), warning })
+        };
+        answers.into_iter().map(found).collect()
     }
 
     /// Rows of a table; none where the API cannot count them.
@@ -193,23 +209,27 @@ impl<T: Transport> Connection<T> {
     }
 
     /// The fields of a module. None where the portal or the edition does not have it, and, with a warning,
-    /// where this user may not see them: its rows may well be readable.
+    /// where this user may not see them, or where they are refused that were listed before: its rows may well
+    /// be readable.
     fn fields(&mut self, module: &str) -> Result<(Vec<Field>, Option<String>)> {
         let answer = match self.api.get(&fields_path(module)) {
             Ok(answer) => answer,
-            Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => return Ok((Vec::new(), None)),
+            Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => {
+                let had_fields = self.api.partition_had_rows(FIELDS, module) == Some(true);
+                return Ok(if had_fields { no_fields(module, &error) } else { (Vec::new(), None) });
+            }
             Err(error) if error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED") => {
                 return Ok((Vec::new(), None));
             }
-            Err(error) if error.kind == Kind::Permission => {
-                let warning = format!("no columns for the custom fields of `{module}`: {error}");
-                return Ok((Vec::new(), Some(warning)));
-            }
-            // Failures of other kinds concern the connection, not this module.
+            Err(error) if error.kind == Kind::Permission => return Ok(no_fields(module, &error)),
             Err(error) => return Err(error),
         };
         let fields = answer.rows()?.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok());
-        Ok((fields.collect(), None))
+        let fields: Vec<Field> = fields.collect();
+        if !fields.is_empty() {
+            self.api.remember_partition(FIELDS, module, true);
+        }
+        Ok((fields, None))
     }
 
     /// Every department, as the pages list them.
@@ -237,6 +257,16 @@ impl<T: Transport> Connection<T> {
                 .hint(format!("there are {}", tables::names()))
         })
     }
+}
+
+/// True for a failure that may be one of the module alone.
+fn is_of_module(error: &Error) -> bool {
+    error.kind == Kind::Unavailable && error.code.as_deref() != Some("UNREACHABLE")
+}
+
+/// No fields of a module, and the warning.
+fn no_fields(module: &str, error: &Error) -> (Vec<Field>, Option<String>) {
+    (Vec::new(), Some(format!("no columns for the custom fields of `{module}`: {error}")))
 }
 
 fn fields_path(module: &str) -> String {

@@ -111,8 +111,9 @@ pub(crate) enum Rest {
 pub(crate) struct Outer {
     pub(crate) offset: Offset,
     pub(crate) is_ended: bool,
-    /// One of the lists had a row.
-    pub(crate) has_rows: bool,
+    /// Rows of the lists that were read to their end.
+    #[serde(default)]
+    pub(crate) rows: u64,
 }
 
 /// A parent of children.
@@ -200,6 +201,9 @@ pub(crate) struct Search {
     /// When all rows were read or compared last, by the host's clock; 0: not known.
     #[serde(default)]
     pub(crate) verified_ms: u64,
+    /// The place of a verification that gave way to incremental reading. It continues from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paused: Option<Box<Snapshot>>,
 }
 
 impl Search {
@@ -217,6 +221,7 @@ impl Search {
             unknown_since_ms: 0,
             changed_ms: 0,
             verified_ms: 0,
+            paused: None,
         }
     }
 }
@@ -275,10 +280,11 @@ impl Cursor {
         Self { shape, ..Self::start(table, now_ms.max(last_ms + 1)) }
     }
 
-    /// The cursor at the start of a verification, which interrupts incremental reading.
-    pub(crate) fn verification(table: &Table, search: &Search, now_ms: u64) -> Self {
-        let resumes = Some(Box::new(search.clone()));
-        Self::new(table, Phase::Snapshot(Snapshot { resumes, ..Snapshot::start(now_ms) }))
+    /// The cursor of a verification, which interrupts incremental reading: where it was left, or its start.
+    pub(crate) fn verification(table: &Table, mut search: Search, now_ms: u64) -> Self {
+        let snapshot = search.paused.take().map_or_else(|| Snapshot::start(now_ms), |paused| *paused);
+        let resumes = Some(Box::new(search));
+        Self::new(table, Phase::Snapshot(Snapshot { resumes, ..snapshot }))
     }
 
     /// The cursor at the start of a snapshot.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::error::{Error, Kind, Result};
 use crate::reader::Limits;
+use crate::row;
 use crate::table::{FileMembers, Table};
 use crate::transport::{Body, Transport};
 
@@ -61,8 +62,9 @@ pub(crate) fn fetch<T: Transport>(
 
 /// Asks for a file from a byte on; a server that sends all of it is read up to that byte.
 fn open<T: Transport>(api: &mut Api<T>, path: String, offset: u64) -> Result<OpenFile> {
+    // A backlog of files must not keep tables from being read, any more than a snapshot.
     if let Some(credits) = api.credits() {
-        credits.allow(false)?;
+        credits.allow(true)?;
     }
     let (response, mut body) = api.open(&path, offset)?;
     let unusable = |what: &str| Error::new(Kind::Data, format!("GET {path}: {what}"));
@@ -87,9 +89,9 @@ fn open<T: Transport>(api: &mut Api<T>, path: String, offset: u64) -> Result<Ope
 /// The path of a row's file. A row is data of the portal's users, and the request has the token: only the
 /// content of the attachment with the row's id is asked for, and only of the API's host.
 fn path(members: FileMembers, row: &str) -> Result<String> {
+    let id = row::text(row, "id").unwrap_or_default();
     let row: Value = serde_json::from_str(row)
         .map_err(|error| Error::new(Kind::Data, format!("the row of a file is not JSON: {error}")))?;
-    let id = row["id"].as_str().unwrap_or_default();
     let href = row[members.href].as_str().unwrap_or_default();
     let after_host = href.split_once("://").map_or(href, |(_, rest)| rest.trim_start_matches(|c| c != '/'));
     let path = after_host.split(['?', '#']).next().unwrap_or_default();
@@ -123,6 +125,17 @@ mod tests {
             assert_eq!(path_of(&format!("{host}{content}")).as_deref(), Ok(content));
             assert_eq!(path_of(&format!("{host}{content}?orgId=1#x")).as_deref(), Ok(content));
         }
+    }
+
+    #[test]
+    fn an_id_may_be_a_number() {
+        let href = "https://desk.zoho.com/api/v1/tickets/1/attachments/7/content";
+        for id in [serde_json::json!("7"), serde_json::json!(7)] {
+            let row = serde_json::json!({"id": id, "href": href}).to_string();
+            assert!(path(MEMBERS, &row).is_ok(), "{row}");
+        }
+        let row = serde_json::json!({"id": 8, "href": href}).to_string();
+        assert!(path(MEMBERS, &row).is_err(), "of another attachment");
     }
 
     #[test]

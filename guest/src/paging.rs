@@ -8,6 +8,11 @@
 //! is, or until one of the trail is: the last rows of earlier pages, few of them far back, so that deleting
 //! all last rows does not lead back to the first page. A short page is the end of the list only if it shows
 //! one of these ids.
+//!
+//! Below a row of another table lists are many and short, and the page that proves the end would double their
+//! cost: [`Longest`] believes most short pages.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +100,11 @@ impl Offset {
         }
     }
 
+    /// Rows of the list so far.
+    pub(crate) fn rows(&self) -> u64 {
+        if self.last_ids.is_empty() { 0 } else { self.from }
+    }
+
     fn advance(&mut self, ids: &[&str], first_new: usize) -> PageOutcome {
         if let Some(last) = self.last_ids.pop() {
             self.trail.retain(|(from, _)| *from < self.from);
@@ -106,6 +116,21 @@ impl Offset {
         let keep = ids.len().saturating_sub(limits::LAST_IDS_MAX);
         self.last_ids = ids[keep..].iter().map(|id| (*id).to_owned()).collect();
         PageOutcome::NewRows(first_new)
+    }
+}
+
+/// The longest page of each list so far, by its path.
+#[derive(Debug, Default)]
+pub(crate) struct Longest(BTreeMap<&'static str, usize>);
+
+impl Longest {
+    /// Notes the length of a page that was asked for with `limit`. True when it ends its list: it is short, and
+    /// shorter than a page that a server would cut, or than another page of the same list.
+    pub(crate) fn ends(&mut self, list: &'static str, limit: u64, length: usize) -> bool {
+        let longest = self.0.entry(list).or_default();
+        let is_shorter = length < *longest;
+        *longest = length.max(*longest);
+        (length as u64) < limit && (is_shorter || length < limits::CUT_PAGE_ROWS)
     }
 }
 
@@ -261,6 +286,16 @@ mod tests {
         let mut offset = Offset::default();
         assert_eq!(offset.accept(LIMIT, &ids[..4]), PageOutcome::NewRows(0));
         assert_eq!(offset.accept(LIMIT, &ids[..4]), PageOutcome::End);
+    }
+
+    #[test]
+    fn a_short_page_ends_a_list_unless_pages_may_be_cut_to_its_length() {
+        let mut longest = Longest::default();
+        let mut ends = |length| longest.ends("/x/{parent}/y", 100, length);
+        assert_eq!([0, 1, 9].map(&mut ends), [true; 3], "no server cuts pages to so few rows");
+        assert_eq!([30, 29, 30, 31].map(&mut ends), [false, true, false, false], "it may cut them to 30");
+        assert_eq!([100, 99, 31, 100].map(&mut ends), [false, true, true, false], "it does not");
+        assert!(!longest.ends("/x/{parent}/z", 100, 31), "another list");
     }
 
     #[test]

@@ -246,10 +246,16 @@ fn lists(chosen: Chosen, table: &'static Table, sizes: &Sizes) -> Planned {
         // One object.
         0 if !matches!(list.rows, Rows::Member(_)) => Cost::RECORD,
         0 => Cost::PAGE,
-        // A short page ends a list below another row.
-        limit if list.each.is_some() => Cost::pages(in_each, limit, u64::from(in_each >= limit)),
+        // A short page ends a list below another row, as a rule.
+        limit if list.each.is_some_and(|each| !each.hides_rows) => {
+            Cost::pages(in_each, limit, u64::from(in_each >= limit))
+        }
         limit => Cost::pages(in_each, limit, u64::from(in_each > 0)),
     } * lists;
+    if let Incremental::Search { .. } = table.incremental {
+        // The length of all is compared with the source's count.
+        cost += Cost::PAGE * chosen.departments.max(1);
+    }
     if chosen.reads_details {
         cost += Cost::RECORD * assumed;
     }

@@ -5,6 +5,7 @@
 //! reported by the next call if it persists.
 
 mod lists;
+mod partitions;
 mod rows;
 mod snapshot;
 mod windows;
@@ -26,6 +27,7 @@ mod count;
 mod output;
 mod sizes;
 
+pub(crate) use children::list_path as child_list_path;
 pub(crate) use count::count;
 pub(crate) use lists::first_row;
 pub(crate) use phase::cursor_at;

@@ -271,15 +271,18 @@ pub struct Each {
     pub key: Option<&'static str>,
     /// The counter of its rows that says how many there are; empty: they have none.
     pub count: &'static str,
+    /// The lists are few and may lack rows that this user may not see, which makes their pages short
+    /// (`zoho-desk-api.md` §8.15): a short page is not the end.
+    pub hides_rows: bool,
 }
 
 impl Each {
     pub(crate) const DEFAULT: Self =
-        Self { table: "", only: None, id: "id", parameter: None, key: None, count: "" };
+        Self { table: "", only: None, id: "id", parameter: None, key: None, count: "", hides_rows: false };
 
     /// One list for each department, by a parameter.
     pub(crate) const DEPARTMENT: Self =
-        Self { table: "departments", parameter: Some("departmentId"), ..Self::DEFAULT };
+        Self { table: "departments", parameter: Some("departmentId"), hides_rows: true, ..Self::DEFAULT };
 }
 
 /// The complete record, read in addition to a list row that is only a part of it.

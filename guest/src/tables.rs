@@ -185,6 +185,27 @@ mod tests {
         }
     }
 
+    /// Members that only an `include` or `featureFlags` gives (`zoho-desk-api.md`, appendix): a column would
+    /// stay empty without it.
+    #[test]
+    fn a_member_that_must_be_asked_for_is_a_column_only_where_it_is() {
+        for (name, member) in [
+            ("accounts", "owner"),
+            ("products", "owner"),
+            ("products", "departments"),
+            ("recycle_bin", "deletedBy"),
+            ("recycle_bin", "department"),
+            ("ticket_attachments", "creator"),
+            ("ticket_time_entries", "owner"),
+            ("views", "createdBy"),
+        ] {
+            let table = find(name).unwrap();
+            let is_asked_for = table.list.query.iter().any(|(_, value)| value.contains(member));
+            let is_column = table.columns.iter().any(|column| column.name == member);
+            assert_eq!(is_column, is_asked_for, "{name}: `{member}`");
+        }
+    }
+
     #[test]
     fn records_can_be_read_by_id_wherever_the_reader_does_so() {
         for table in ALL {

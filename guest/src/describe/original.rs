@@ -65,6 +65,7 @@ const TABLES: &[(&str, &str)] = &[
 /// Declared fields that no column has, with the reason.
 const EXPLAINED: &[(&str, &str, &str)] = &[
     ("Tickets", "Textarea", "no member of a ticket: the name of a type that was declared as a field"),
+    ("Products", "departments", "only with `include=departments`; `departmentIds` has their ids"),
     (
         "TicketAttachments",
         "creator",

@@ -267,7 +267,8 @@ impl Group<'_> {
             let as_of_ms = answer.as_of_ms;
             let new_rows = rows.into_iter().skip(new).filter(|(_, row)| !self.is_known(kind, row));
             found.extend(new_rows.map(|(meta, row)| Child { parent, kind, meta, row, as_of_ms }));
-            if kind.limit == 0 || is_old || ((length as u64) < kind.limit && new < length) {
+            let is_last = new < length && api.longest.ends(kind.list, kind.limit, length);
+            if kind.limit == 0 || is_old || is_last {
                 return Ok(Listed { children: found, is_cut: false });
             }
             page = api.get(&list_path(kind, parent_id, offset.from));
@@ -399,7 +400,7 @@ fn with_record(child: &Child, answer: Result<Answer>) -> Result<Option<(String, 
 
 /// Lists may count their rows from 0 or from 1 (`zoho-desk-api.md` §3.2): asked for one row early, none is
 /// left out by either.
-fn list_path(kind: &ChildKind, parent: &str, from: u64) -> String {
+pub(crate) fn list_path(kind: &ChildKind, parent: &str, from: u64) -> String {
     let path = Path::new(&kind.list.replace("{parent}", parent));
     if kind.limit == 0 {
         return path.into_string();

@@ -6,7 +6,8 @@
 
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::{gives_up, repeating, rows};
+use super::partitions::{believe, has_modules, partition, skips};
+use super::{gives_up, repeating, rows, snapshot};
 use crate::api::{Answer, Api};
 use crate::cursor::{Outer, Parent, Snapshot};
 use crate::error::{Error, Kind, Result};
@@ -50,11 +51,6 @@ pub(super) fn step<T: Transport>(
     out.interrupted()
 }
 
-/// The value of the partition at hand; empty where there are none.
-fn partition(table: &Table, snapshot: &Snapshot) -> &'static str {
-    table.list.partitions.map_or("", |partitions| partitions.values[snapshot.partition])
-}
-
 /// Reads a page of a list without parents. True when it was the last.
 fn read_list<T: Transport>(
     api: &mut Api<T>,
@@ -63,28 +59,13 @@ fn read_list<T: Transport>(
     out: &mut Output,
 ) -> Result<bool> {
     let value = partition(table, snapshot);
-    let had_rows = api.partition_had_rows(table.name, value);
     let is_first = snapshot.offset.last_ids.is_empty();
     let answer = match api.get(&path(&table.list, value, None, snapshot.offset.from)) {
         Ok(answer) => answer,
-        // The edition lacks the module, or an earlier snapshot was refused too and it never had a row: then
-        // the sink holds none of its rows. Any other refusal may be temporary.
-        Err(error) if !value.is_empty() && lacks_module(&error) => {
-            let never_had_rows =
-                had_rows == Some(false) || error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED");
-            if had_rows.is_none() {
-                api.remember_partition(table.name, value, false);
-            }
-            let warning = format!("`{}`: `{value}` is skipped: {error}", table.name);
-            if never_had_rows {
-                out.warnings.push(warning);
-            } else {
-                out.skip(warning);
-            }
-            return Ok(true);
-        }
+        Err(error) if skips(api, table, &table.list, (value, &error), out) => return Ok(true),
         Err(error) => return Err(error),
     };
+    api.forget_failures(table.name, value);
     let list = read_page(api, table, snapshot, "", &answer, out)?;
     let has_rows = !snapshot.offset.last_ids.is_empty();
     if has_modules(table) {
@@ -95,30 +76,13 @@ fn read_list<T: Transport>(
     }
     // A status that no row has is usual, a table without any row is not.
     let outer = snapshot.outer.get_or_insert_with(Outer::default);
-    outer.has_rows |= has_rows;
+    outer.rows += if list == ListState::Ended { snapshot.offset.rows() } else { 0 };
     let is_last = table.list.partitions.is_none_or(|list| list.values.len() == snapshot.partition + 1);
     if is_last && list == ListState::Ended {
-        let has_rows = outer.has_rows;
+        let has_rows = outer.rows > 0;
         believe(api, table, "", has_rows, out);
     }
     Ok(list == ListState::Ended)
-}
-
-/// True when the lists are those of modules.
-fn has_modules(table: &Table) -> bool {
-    table.list.partitions.is_some_and(|partitions| partitions.is_written)
-}
-
-/// Notes whether there were rows. Rows that this user may not see any more look like an empty list: one that
-/// had some counts as empty the second time.
-fn believe<T: Transport>(api: &mut Api<T>, table: &Table, value: &str, mut has_rows: bool, out: &mut Output) {
-    if !has_rows && api.partition_had_rows(table.name, value) == Some(true) {
-        // A module always has some.
-        has_rows = has_modules(table);
-        let what = if value.is_empty() { "the list".to_owned() } else { format!("`{value}`") };
-        out.skip(format!("`{}`: {what} has no rows any more", table.name));
-    }
-    api.remember_partition(table.name, value, has_rows);
 }
 
 /// Reads a page of the list whose rows have a list each. True when there are none left.
@@ -132,7 +96,11 @@ fn read_parents<T: Transport>(
     let own = partition(table, snapshot);
     let outer = snapshot.outer.get_or_insert_with(Outer::default);
     if outer.is_ended {
-        believe(api, table, own, outer.has_rows, out);
+        let listed = outer.rows;
+        if !snapshot.incomplete {
+            snapshot::verify_length(api, table, listed, out)?;
+        }
+        believe(api, table, own, listed > 0, out);
         return Ok(true);
     }
     let of = parent_table(each)?;
@@ -142,12 +110,10 @@ fn read_parents<T: Transport>(
     };
     let answer = match api.get(&path(&of.list, value, None, outer.offset.from)) {
         Ok(answer) => answer,
-        Err(error) if !value.is_empty() && lacks_module(&error) => {
-            out.skip(format!("`{}`: `{value}` is skipped: {error}", table.name));
-            return Ok(true);
-        }
+        Err(error) if skips(api, table, &of.list, (value, &error), out) => return Ok(true),
         Err(error) => return Err(error),
     };
+    api.forget_failures(table.name, value);
     snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
     let found = rows::of(&answer, of.list.rows, of.list.identity, "")?;
     let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
@@ -222,19 +188,18 @@ fn read_of_parents<T: Transport>(
     let answers = api.get_each(&paths)?;
     let failed = answers.iter().filter(|answer| answer.is_err()).count();
     let counts = (failed, answers.len() - failed);
-    snapshot.pages_at_once = (at_once * 2).min(limits::PARENTS_AT_ONCE);
+    if !is_inside {
+        snapshot.pages_at_once = (at_once * 2).min(limits::PARENTS_AT_ONCE);
+    }
     for (parent, answer) in parents.iter().zip(answers) {
         let is_read = match answer {
             Ok(answer) => {
                 api.forget_failures(table.name, parent);
-                let list = read_page(api, table, snapshot, parent, &answer, out)?;
-                let has_rows = !snapshot.offset.last_ids.is_empty();
-                snapshot.outer.get_or_insert_with(Outer::default).has_rows |= has_rows;
-                list
+                read_page(api, table, snapshot, parent, &answer, out)?
             }
-            // The parent was deleted since it was listed.
-            Err(error) if error.kind == Kind::NotFound => ListState::Ended,
-            Err(error) if record::is_hidden(&error) || gives_up(api, table, (parent, &error), counts) => {
+            // The parent was deleted since it was listed. Where a parameter names it, another cause is as likely.
+            Err(error) if error.kind == Kind::NotFound && each.parameter.is_none() => ListState::Ended,
+            Err(error) if skips_parent(api, table, (parent, &error), counts) => {
                 out.skip(format!("`{}` of {} {parent} are skipped: {error}", table.name, each.table));
                 ListState::Ended
             }
@@ -249,6 +214,7 @@ fn read_of_parents<T: Transport>(
             break;
         }
         snapshot.parents.remove(0);
+        snapshot.outer.get_or_insert_with(Outer::default).rows += snapshot.offset.rows();
         snapshot.offset = Offset::default();
         out.has_moved = true;
         if out.is_full(api.transport().ticks_ms()) {
@@ -256,6 +222,16 @@ fn read_of_parents<T: Transport>(
         }
     }
     Ok(false)
+}
+
+/// True when the list of a parent is skipped.
+fn skips_parent<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    (parent, error): (&str, &Error),
+    counts: (usize, usize),
+) -> bool {
+    error.kind == Kind::NotFound || record::is_hidden(error) || gives_up(api, table, (parent, error), counts)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -302,7 +278,10 @@ fn read_page<T: Transport>(
         .iter()
         .map(|(_, meta, row)| Listed { meta, row, as_of_ms: answer.as_of_ms, is_search: false })
         .collect();
-    let written = details::read(api, table, &listed, out);
+    let written = match &mut snapshot.resumes {
+        Some(search) => details::verify(api, table, &listed, &mut search.deleted, out),
+        None => details::read(api, table, &listed, out),
+    };
     out.has_moved |= written.contains(&true);
     if let Some(failed) = written.iter().position(|is_written| !is_written) {
         // The offset stays right before the first row that was not written.
@@ -320,8 +299,8 @@ fn read_page<T: Transport>(
         ));
         return Ok(ListState::Ended);
     }
-    // A short page ends the list of a parent: the call that would prove it doubles the cost of short lists.
-    let is_short = list.each.is_some() && (ids.len() as u64) < list.limit;
+    let is_short =
+        list.each.is_some_and(|each| !each.hides_rows) && api.longest.ends(list.path, list.limit, ids.len());
     Ok(if list.limit == 0 || is_short { ListState::Ended } else { ListState::More })
 }
 
@@ -345,7 +324,7 @@ fn dressed(list: &List, row: &str, value: &str, parent: &str) -> String {
 }
 
 /// The path of a page of a list: of a partition, of a parent.
-fn path(list: &List, value: &str, parent: Option<(&Each, &str)>, from: u64) -> String {
+pub(super) fn path(list: &List, value: &str, parent: Option<(&Each, &str)>, from: u64) -> String {
     let in_path = parent.filter(|(each, _)| each.parameter.is_none());
     let mut path = match in_path {
         Some((_, id)) => Path::new(&list.path.replace("{parent}", id)),
@@ -366,13 +345,4 @@ fn path(list: &List, value: &str, parent: Option<(&Each, &str)>, from: u64) -> S
         path = path.with(parameter, id);
     }
     list.query.iter().fold(path, |path, (name, value)| path.with(name, value)).into_string()
-}
-
-/// True when a portal does not have the module at all; a missing scope is a different failure.
-fn lacks_module(error: &Error) -> bool {
-    match error.kind {
-        Kind::Data | Kind::NotFound => true,
-        Kind::Permission => error.code.as_deref() != Some("SCOPE_MISMATCH"),
-        _ => false,
-    }
 }

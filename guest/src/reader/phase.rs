@@ -49,7 +49,7 @@ pub(super) fn start<T: Transport>(api: &Api<T>, table: &Table, mut cursor: Curso
                 .is_some_and(|every_ms| now_ms.saturating_sub(search.verified_ms) >= every_ms);
             let is_affordable = api.credits().is_none_or(|credits| credits.allow(true).is_ok());
             if is_between_rounds && is_due && is_affordable {
-                return Start::Read(Cursor::verification(table, search, now_ms));
+                return Start::Read(Cursor::verification(table, search.clone(), now_ms));
             }
             Start::Read(cursor)
         }
@@ -86,8 +86,9 @@ pub(super) fn allow<T: Transport>(api: &Api<T>, phase: &Phase) -> Result<()> {
     api.credits().map_or(Ok(()), |credits| credits.allow(is_snapshot))
 }
 
-/// Ends a verification that fails: incremental reading continues, and the next attempt is a day later. The
-/// warning; none for another phase, or while the failure may pass.
+/// Ends a verification that fails: incremental reading continues, and the next attempt is a day later, from
+/// where this one was if only credits were short. The warning; none for another phase, or while the failure
+/// may pass.
 pub(super) fn abandon<T: Transport>(
     api: &Api<T>,
     table: &Table,
@@ -100,7 +101,8 @@ pub(super) fn abandon<T: Transport>(
     if error.kind == Kind::Unavailable && is_new {
         return None;
     }
-    let search = *snapshot.resumes.take()?;
+    let mut search = *snapshot.resumes.take()?;
+    search.paused = (error.kind == Kind::RateLimited).then(|| Box::new(snapshot.clone()));
     let every_ms = every_ms(api, table).unwrap_or(limits::DAY_MS);
     let verified_ms = (now_ms + limits::DAY_MS).saturating_sub(every_ms);
     *phase = Phase::Search(Search { verified_ms, ..search });

@@ -207,7 +207,9 @@ fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Result<()> {
     for read in 1.. {
         let is_last = (rows.len() as u64) < PAGE;
         let before = bin.entries.len();
-        bin.entries.extend(rows.into_iter().filter(|entry| entry.deleted_ms >= horizon_ms));
+        let last_id = bin.entries.last().map(|last| last.id.clone());
+        let is_new = |entry: &Entry| entry.deleted_ms >= horizon_ms && last_id.as_ref() != Some(&entry.id);
+        bin.entries.extend(rows.into_iter().filter(is_new));
         if is_last || (bin.entries.len() == before && !is_oldest_first) {
             return Ok(());
         }
@@ -255,9 +257,10 @@ fn first_new_page<T: Transport>(
     Ok(Some(old))
 }
 
-/// One page; an entry that cannot be read is as old as can be.
+/// One page; an entry that cannot be read is as old as can be. Whether entries count from 0 or from 1 is not
+/// documented (`zoho-desk-api.md` §3.2): where they count from 1, a page starts with the last one before it.
 fn page_at<T: Transport>(api: &mut Api<T>, page: u64) -> Result<Vec<Entry>> {
-    let path = Path::new("/api/v1/recycleBin").with("from", 1 + page * PAGE).with("limit", PAGE);
+    let path = Path::new("/api/v1/recycleBin").with("from", page * PAGE).with("limit", PAGE);
     let answer = api.get(&path.into_string())?;
     Ok(answer.rows()?.into_iter().map(|raw| entry(raw.get())).collect())
 }

@@ -99,9 +99,7 @@ pub(super) fn step<T: Transport>(
         snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
         let page = Page { answer: &answer, projection: projection.as_ref(), is_search: false };
         if let Progress::Done = read_page(api, table, snapshot, &page, out)? {
-            let is_empty = snapshot.offset.last_ids.is_empty();
-            let listed = if is_empty { 0 } else { snapshot.offset.from };
-            let is_whole = verify_length(api, table, listed, out)?;
+            let is_whole = verify_length(api, table, snapshot.offset.rows(), out)?;
             snapshot.incomplete |= out.incomplete;
             // A list with a cap: the search finds the rows behind it.
             return match is_whole || !goes_on_by_windows(api, table, snapshot, out) {

@@ -21,10 +21,10 @@ pub(super) const TABLE: Table = Table {
         }),
         ..List::DEFAULT
     },
-    incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 7 * 24 * 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One list call for each 98 contacts and one call for each contact with accounts. `id` is the \
-            account.",
+    notes: "One list call for each 98 contacts and one call for each contact with accounts, every week anew. \
+            `id` is the account.",
     ..Table::DEFAULT
 };
 

@@ -19,6 +19,7 @@ pub(super) const TABLE: Table = Table {
             only: Some(("isCustomModule", "true")),
             id: "apiName",
             key: Some("module"),
+            hides_rows: true,
             ..Each::DEFAULT
         }),
         ..List::DEFAULT

@@ -1,9 +1,8 @@
 //! Products: `GET /products`, and `GET /products/{id}` for the members that list rows lack
 //! (`zoho-desk-api.md` §4.4).
 
-use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Number, Object, Text, Time};
-use crate::table::{Column, Detail, Incremental, List, MODIFIED, Table, column, object};
+use crate::table::{Column, Detail, Incremental, List, MODIFIED, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "products",
@@ -44,8 +43,6 @@ const COLUMNS: &[Column] = &[
     column("isDeleted", Boolean),
     column("isTrashed", Boolean),
     column("departmentIds", Array),
-    column("departments", Array),
-    object("owner", embedded::AGENT),
     column("cf", Object),
     column("customFields", Object),
 ];

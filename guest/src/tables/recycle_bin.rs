@@ -1,8 +1,7 @@
 //! The recycle bin: `GET /recycleBin`, records deleted within 60 days (`zoho-desk-api.md` §7).
 
-use crate::embedded;
 use crate::table::Type::{Id, Text, Time};
-use crate::table::{Column, Group, Incremental, List, Table, column, object};
+use crate::table::{Column, Group, Incremental, List, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "recycle_bin",
@@ -12,7 +11,7 @@ pub(super) const TABLE: Table = Table {
     list: List { path: "/api/v1/recycleBin", limit: 50, first: 0, ..List::DEFAULT },
     incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One list call for each 49 deleted records.",
+    notes: "One list call for each 49 deleted records. `deletedById` is a row of `agents`.",
     ..Table::DEFAULT
 };
 
@@ -22,7 +21,5 @@ const COLUMNS: &[Column] = &[
     column("type", Text),
     column("departmentId", Id),
     column("deletedById", Id),
-    object("deletedBy", embedded::AGENT),
-    object("department", embedded::NAMED),
     column("deletedTime", Time),
 ];

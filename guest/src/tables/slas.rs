@@ -18,9 +18,10 @@ pub(super) const TABLE: Table = Table {
         each: Some(Each { table: "accounts", key: Some("accountId"), ..Each::DEFAULT }),
         ..List::DEFAULT
     },
-    incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },
+    incremental: Incremental::FullRefresh { every_ms: 7 * 24 * 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One call for each account. One row for each account and agreement.",
+    notes: "One list call for each 98 accounts and one call for each account, every week anew. One row for each \
+            account and agreement.",
     ..Table::DEFAULT
 };
 

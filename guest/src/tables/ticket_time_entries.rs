@@ -1,7 +1,6 @@
 //! Time entries of tickets: `GET /tickets/{id}/timeEntry` (`zoho-desk-api.md` §4.6).
 
 use super::tickets;
-use crate::embedded;
 use crate::table::Type::{Boolean, Id, Integer, Number, Object, Text, Time};
 use crate::table::{ChildKind, Column, EventFilter, Table, column, event, object};
 
@@ -61,6 +60,5 @@ const COLUMNS: &[Column] = &[
     column("totalCost", Number),
     column("invoiceId", Id),
     object("parent", PARENT),
-    object("owner", embedded::AGENT),
     column("cf", Object),
 ];

@@ -1,8 +1,7 @@
 //! Views: `GET /views?module=` (`zoho-desk-api.md` §4.8).
 
-use crate::embedded;
 use crate::table::Type::{Boolean, Id, Text};
-use crate::table::{Column, Group, Incremental, List, Partitions, Table, column, object};
+use crate::table::{Column, Group, Incremental, List, Partitions, Table, column};
 
 pub(super) const TABLE: Table = Table {
     name: "views",
@@ -23,10 +22,5 @@ pub(super) const TABLE: Table = Table {
 const MODULES: &[&str] =
     &["tickets", "contacts", "events", "activities", "tasks", "contracts", "accounts", "calls"];
 
-const COLUMNS: &[Column] = &[
-    column("id", Id),
-    column("module", Text),
-    column("name", Text),
-    column("isCustomView", Boolean),
-    object("createdBy", embedded::AGENT),
-];
+const COLUMNS: &[Column] =
+    &[column("id", Id), column("module", Text), column("name", Text), column("isCustomView", Boolean)];

@@ -185,10 +185,7 @@ fn read<T: Transport>(api: &mut Api<T>, paths: Paths) -> Result<BTreeMap<String,
 
 fn path(lookup: &Lookup) -> String {
     match &lookup.child {
-        Some((kind, parent)) if kind.record.is_empty() => {
-            let path = Path::new(&kind.list.replace("{parent}", parent));
-            if kind.limit == 0 { path } else { path.with("from", 1).with("limit", kind.limit) }.into_string()
-        }
+        Some((kind, parent)) if kind.record.is_empty() => reader::child_list_path(kind, parent, 1),
         Some((kind, parent)) => kind.record_path(parent, &lookup.id),
         None => lookup.table.record_path(&lookup.id).unwrap_or_default(),
     }

@@ -48,6 +48,29 @@ fn fields_that_this_user_may_not_see_cost_their_columns_and_nothing_else() {
 }
 
 #[test]
+fn a_module_whose_fields_fail_costs_its_columns_and_all_of_them_the_connection() {
+    let desk = Desk::with_tickets(1);
+    desk.set(|state| state.answer_fields("accounts", 500, ""));
+    let found = connect(&desk, json!({"tables": ["accounts", "contacts"]})).discover().unwrap();
+    assert!(found[0].warning.as_ref().is_some_and(|text| text.contains("`accounts`")), "{found:?}");
+    assert!(found[1].warning.is_none() && found[1].schema.to_string().contains("cf_region"));
+    let error = connect(&desk, json!({"tables": ["accounts"]})).discover().unwrap_err();
+    assert_eq!(error.kind, Kind::Unavailable);
+}
+
+#[test]
+fn fields_that_were_listed_before_are_not_gone_because_one_answer_is_a_refusal() {
+    let desk = Desk::with_tickets(1);
+    let mut connection = connect(&desk, json!({"tables": ["contacts"]}));
+    desk.set(|state| state.answer_fields("contacts", 422, "INVALID_DATA"));
+    assert!(connection.discover().unwrap()[0].warning.is_none(), "the portal lacks the module");
+    desk.set(|state| state.field_status.clear());
+    assert!(connection.discover().unwrap()[0].warning.is_none());
+    desk.set(|state| state.answer_fields("contacts", 422, "INVALID_DATA"));
+    assert!(connection.discover().unwrap()[0].warning.is_some());
+}
+
+#[test]
 fn the_scopes_of_a_table_cover_its_fields_and_the_recycle_bin() {
     for name in ["tickets", "ticket_conversations", "contacts", "accounts", "products", "contracts"] {
         let document = describe::document();

@@ -34,6 +34,23 @@ fn a_snapshot_waits_for_credits_before_incremental_reading_does() {
 }
 
 #[test]
+fn files_wait_for_credits_as_snapshots_do_and_incremental_reading_does_not() {
+    let desk = Desk::with_tickets(30);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.set(|state| state.credits_left = 29_000);
+    desk.advance_ms(5 * MINUTE_MS);
+    let cursor = read_round(&mut connection, "tickets", &cursor).cursor;
+    let calls = desk.calls();
+    let row = r#"{"id":"7","href":"/api/v1/tickets/1/attachments/7/content"}"#;
+    let error = connection.fetch("ticket_attachments", row, 0, LIMITS).unwrap_err();
+    assert_eq!(error.kind, Kind::RateLimited, "{error}");
+    assert_eq!(desk.calls(), calls, "no call");
+    desk.advance_ms(5 * MINUTE_MS);
+    read_round(&mut connection, "tickets", &cursor);
+}
+
+#[test]
 fn a_snapshot_whose_credits_end_keeps_its_rows_and_goes_on_from_there() {
     let desk = Desk::with_tickets(300);
     let mut connection = connect(&desk, json!({}));

@@ -335,7 +335,7 @@ impl State {
                 if self.newest_deleted_first {
                     bin.reverse();
                 }
-                let rows: Vec<Value> = bin.iter().skip(from - 1).take(50).map(row).collect();
+                let rows: Vec<Value> = bin.iter().skip(from.max(1) - 1).take(50).map(row).collect();
                 self.respond(200, &json!({"data": rows}))
             }
             "/api/v1/contracts" => self.contracts(query),

@@ -409,7 +409,8 @@ fn records_that_were_deleted_together_long_ago_cost_no_search_of_the_recycle_bin
     for newest_deleted_first in [true, false] {
         let desk = Desk::with_tickets(9_000);
         desk.set(|state| state.newest_deleted_first = newest_deleted_first);
-        let batches = if newest_deleted_first { [1..8_000, 8_000..8_060] } else { [1..61, 61..8_000] };
+        // The last page is not full: one that is costs another call.
+        let batches = if newest_deleted_first { [1..8_000, 8_000..8_060] } else { [1..61, 61..8_020] };
         for ids in batches {
             desk.set(|state| state.delete_together(ids));
             desk.advance_ms(24 * 3_600_000);

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use zoho_desk::connection::Connection;
+use zoho_desk::reader::Limits;
 
 use crate::desk::Desk;
 use crate::setup::{LIMITS, connect, read_all, read_round};
@@ -136,4 +137,31 @@ fn a_record_that_was_restored_without_a_new_modified_time_is_read_by_the_verific
     desk.advance_ms(8 * DAY_MS);
     let again = read_round(&mut connection, "contacts", &cursor);
     assert!(again.changes.iter().all(|change| change.partial));
+}
+
+#[test]
+fn a_verification_whose_credits_end_gives_way_and_goes_on_from_its_place_the_next_day() {
+    let (desk, mut connection, cursor) = old(json!({}));
+    desk.set(|state| state.purge(9));
+    let small = Limits { max_changes: 100, ..LIMITS };
+    let first = connection.read("contacts", Some(&cursor), small).unwrap();
+    let started = first.generation.expect("a verification");
+    assert!(!first.caught_up);
+    // Any answer says how many are left.
+    desk.set(|state| {
+        state.credits_left = 25_000;
+    });
+    connection.count("tickets").unwrap();
+    let paused = read_round(&mut connection, "contacts", &first.cursor);
+    assert!(paused.generation.is_none(), "incremental reading goes on");
+    assert!(paused.warnings.iter().any(|text| text.contains("the verification")), "{:?}", paused.warnings);
+    desk.set(|state| state.credits_left = 99_000);
+    desk.advance_ms(2 * DAY_MS);
+    connection.count("tickets").unwrap();
+    let last = read_round(&mut connection, "contacts", &paused.cursor);
+    let generation = last.generation.expect("the same verification");
+    assert_eq!((generation.id, generation.complete), (started.id, true));
+    assert!(last.changes.len() < 200, "{} rows: the first ones are not read again", last.changes.len());
+    desk.advance_ms(DAY_MS);
+    assert!(read_round(&mut connection, "contacts", &last.cursor).generation.is_none(), "for a week");
 }

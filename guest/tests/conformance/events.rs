@@ -145,9 +145,12 @@ impl Setup {
         }
     }
 
+    fn table(&self, name: &str) -> Table {
+        tables().into_iter().find(|known| known.name == name).unwrap()
+    }
+
     fn ids(&self, table: &str) -> Vec<String> {
-        let table = tables().into_iter().find(|known| known.name == table).unwrap();
-        truth(&self.portal, &table).into_keys().collect()
+        truth(&self.portal, &self.table(table)).into_keys().collect()
     }
 }
 
@@ -304,6 +307,29 @@ fn a_delete_with_its_id_alone_is_applied_where_the_id_is_enough() {
     let mut setup = Setup::start(Portal::start(sizes(None)));
     modules(&mut setup);
     parts(&mut setup, false);
+}
+
+#[test]
+fn attachments_are_found_whichever_number_their_list_starts_from() {
+    for from_zero in [false, true] {
+        let mut setup = Setup::start(Portal::start(sizes(None)));
+        setup.portal.simulator.set(|settings| {
+            settings.readings.children_from_zero = from_zero;
+            settings.webhooks.delete_with_record = true;
+        });
+        let first = crate::read(&setup.sinks["ticket_attachments"], &setup.table("ticket_attachments"));
+        for (id, row) in first.into_iter().take(5) {
+            let update = json!({
+                "op": "updatePart", "ticket": row["ticketId"], "list": "attachments", "id": id,
+                "values": {"name": "neu.pdf"}
+            });
+            setup.change(update, &[]);
+        }
+        setup.check(&["ticket_attachments"], "changed");
+        parts(&mut setup, true);
+        trashed_attachments(&mut setup);
+        assert_eq!(setup.ignored, [""; 0], "ignored");
+    }
 }
 
 #[test]

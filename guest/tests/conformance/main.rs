@@ -6,6 +6,7 @@ mod flat;
 mod plan;
 mod portal;
 mod sink;
+mod verification;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,8 @@ struct Table {
     name: String,
     is_core: bool,
     is_searched: bool,
+    /// Hours after which a table without a search is read again.
+    refresh_hours: u64,
     key: Vec<String>,
     /// The table under whose rows its rows are listed.
     parent: Option<String>,
@@ -37,6 +40,7 @@ fn tables() -> Vec<Table> {
         name: text(table, "name"),
         is_core: table["group"] == "core",
         is_searched: table["incremental"] == "search",
+        refresh_hours: table["refresh_ms"].as_u64().unwrap_or_default() / 3_600_000,
         parent: table["parent"].as_str().map(str::to_owned),
         key: table["primary_key"]
             .as_array()
@@ -164,6 +168,99 @@ fn lists_of_every_length_are_read_whole() {
 }
 
 #[test]
+fn lists_are_read_whole_where_pages_are_shorter_than_asked_for() {
+    for more in [29, 30, 31, 99] {
+        let sizes = desk_simulator::Sizes { tickets: 3, archived_tickets: more, ..sizes(Some(more)) };
+        let mut portal = Portal::start(sizes);
+        portal.simulator.set(|settings| {
+            settings.readings.limit_is_clamped = true;
+            settings.readings.limit_max = Some(30);
+        });
+        for table in tables().into_iter().filter(|table| !table.is_core) {
+            let mut sink = Sink::default();
+            sink.read(&mut portal, &table.name, 10_000).unwrap();
+            check(&portal, &sink, &table, &format!("{more} rows, 30 of a page"));
+            assert_eq!(sink.snapshots, [true], "{} of {more}: {:?}", table.name, sink.warnings);
+        }
+    }
+}
+
+/// Reads until caught up, as a host does that waits and retries.
+fn read_through_failures(portal: &mut Portal, sink: &mut Sink, table: &str) {
+    for _ in 0..20 {
+        match sink.read(portal, table, 10_000) {
+            Ok(()) => return,
+            Err(error) => assert_eq!(error.kind, Kind::Unavailable, "{table}: {error}"),
+        }
+        portal.advance_hours(1);
+    }
+    panic!("{table}: the read does not end");
+}
+
+#[test]
+fn a_module_whose_list_fails_for_ever_costs_its_own_rows_alone() {
+    for (table, path) in [
+        ("organization_fields", "/organizationFields"),
+        ("layouts", "/layouts"),
+        ("layout_rules", "/layouts"),
+        ("views", "/views"),
+    ] {
+        let mut portal = Portal::start(sizes(None));
+        let rule = Rule {
+            path: path.to_owned(),
+            query: "module=calls".to_owned(),
+            answer: RuleAnswer::Status(500),
+            ..Rule::default()
+        };
+        portal.simulator.add_rule(rule);
+        let mut sink = Sink::default();
+        read_through_failures(&mut portal, &mut sink, table);
+        assert_eq!(sink.snapshots, [false], "{table}");
+        let of = tables().into_iter().find(|known| known.name == table).unwrap();
+        let others = truth(&portal, &of).into_values().filter(|row| row["module"] != "calls").count();
+        assert!(others > 0 && sink.rows.len() == others, "{table}: {:?}", sink.warnings);
+        assert!(sink.rows.values().all(|row| row["module"] != "calls"), "{table}");
+    }
+}
+
+#[test]
+fn an_edition_without_a_module_finds_deletes_in_the_others() {
+    for (table, code, first) in [
+        ("layouts", Some("LICENSE_ACCESS_LIMITED"), true),
+        ("layout_rules", Some("LICENSE_ACCESS_LIMITED"), true),
+        // Another refusal may be temporary, the first time.
+        ("layout_rules", None, false),
+    ] {
+        let mut portal = Portal::start(sizes(None));
+        let rule = Rule {
+            path: "/layouts".to_owned(),
+            query: "module=timeEntry".to_owned(),
+            answer: RuleAnswer::Status(403),
+            code: code.map(str::to_owned),
+            ..Rule::default()
+        };
+        portal.simulator.add_rule(rule);
+        let mut sink = Sink::default();
+        sink.read(&mut portal, table, 10_000).unwrap();
+        portal.advance_hours(25);
+        sink.read(&mut portal, table, 10_000).unwrap();
+        assert_eq!(sink.snapshots, [first, true], "{table}: {:?}", sink.warnings);
+    }
+}
+
+#[test]
+fn activities_of_which_the_source_counts_more_than_it_lists_are_no_deletes() {
+    let mut portal = Portal::start(sizes(Some(150)));
+    portal.simulator.set(|settings| settings.readings.list_rows_max = Some(20));
+    for table in ["tasks", "calls", "events"] {
+        let mut sink = Sink::default();
+        sink.read(&mut portal, table, 10_000).unwrap();
+        assert_eq!(sink.snapshots, [false], "{table}");
+        assert!(sink.warnings.iter().any(|text| text.contains("the source counts")), "{:?}", sink.warnings);
+    }
+}
+
+#[test]
 fn a_forbidden_table_names_the_scopes_to_add_and_one_of_a_group_is_skipped() {
     let mut portal = Portal::start(sizes(None));
     let rule = Rule {
@@ -254,7 +351,53 @@ fn changes_and_deletes_reach_every_table() {
         let cursor = sink.cursor.clone();
         sink.read(&mut portal, &table.name, 50).unwrap();
         check(&portal, sink, table, AFTER_CHANGES);
-        assert!(table.is_searched || cursor != sink.cursor, "{}: no second snapshot", table.name);
+        let is_due = !table.is_searched && table.refresh_hours <= 26;
+        assert!(!is_due || cursor != sink.cursor, "{}: no second snapshot", table.name);
+    }
+}
+
+#[test]
+fn an_unchanged_portal_costs_little_on_the_second_day() {
+    let mut portal = Portal::start(desk_simulator::Sizes { contacts: 400, accounts: 200, ..sizes(None) });
+    for table in tables() {
+        let mut sink = Sink::default();
+        sink.read(&mut portal, &table.name, 10_000).unwrap();
+        let spent = |portal: &Portal| portal.simulator.credits()["total"].as_u64().unwrap();
+        let first = spent(&portal);
+        portal.advance_hours(25);
+        sink.read(&mut portal, &table.name, 10_000).unwrap();
+        let second = spent(&portal) - first;
+        // 600 contacts and accounts have a list each in some tables.
+        assert!(second <= 150, "{}: {second} credits", table.name);
+    }
+}
+
+#[test]
+fn a_delete_is_found_whichever_number_the_recycle_bin_starts_from() {
+    for from_zero in [false, true] {
+        let mut portal = Portal::start(sizes(None));
+        portal.simulator.set(|settings| settings.readings.recycle_bin_from_zero = from_zero);
+        let of = |name: &str| tables().into_iter().find(|table| table.name == name).unwrap();
+        let names = ["contacts", "tasks", "recycle_bin"];
+        let mut sinks = names.map(|_| Sink::default());
+        for (name, sink) in names.iter().zip(&mut sinks) {
+            sink.read(&mut portal, name, 10_000).unwrap();
+        }
+        // More than a page of the recycle bin.
+        let ids: Vec<String> = truth(&portal, &of("contacts")).into_keys().take(60).collect();
+        for id in ids {
+            portal.mutate(json!({"op": "moveToTrash", "table": "contacts", "id": id}));
+        }
+        portal.advance_hours(3);
+        let last = truth(&portal, &of("tasks")).into_keys().next().unwrap();
+        portal.mutate(json!({"op": "moveToTrash", "table": "tasks", "id": last}));
+        for _ in 0..2 {
+            portal.advance_hours(1);
+            for (name, sink) in names.iter().zip(&mut sinks) {
+                sink.read(&mut portal, name, 10_000).unwrap();
+                check(&portal, sink, &of(name), if from_zero { "from 0" } else { "from 1" });
+            }
+        }
     }
 }
 

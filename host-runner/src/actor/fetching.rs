@@ -14,14 +14,24 @@ use super::core::{Core, until_stopped};
 use crate::clock::{now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::Limits;
-use crate::policy::{self, Budget, Decision};
+use crate::policy::{self, Backoff, Budget, Decision};
 use crate::sinks::Attachments;
 use crate::sinks::attachments::{Missing, Stored, Wanted};
 
 /// Files in a row that are given up because the source does not answer; then it is an outage.
-const GIVEN_UP_MAX: u32 = 3;
-/// How long a server waits after an outage, or after a quota that does not say how long.
+const UNANSWERED_MAX: u32 = 3;
+/// Files in a row that the source refuses; then the account may fetch none, and each attempt costs a call.
+const REFUSED_MAX: u32 = 20;
+/// How long a server waits after an outage, or after a quota that does not say how long. After refusals it
+/// waits as long, then twice as long each time.
 const OUTAGE: Duration = Duration::from_secs(15 * 60);
+/// Longest wait after refusals: rights that an administrator gives show on the same day.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(6 * 3600);
+/// First wait of a file that failed by itself.
+const RETRY: Duration = Duration::from_secs(60);
+/// The same, for a failure that does not pass by itself: 200,000 lost files must not cost 200,000 calls a
+/// minute later.
+const RETRY_LASTING: Duration = Duration::from_secs(24 * 3600);
 
 /// See the file's header.
 pub(super) struct Fetching {
@@ -33,7 +43,10 @@ pub(super) struct Fetching {
     wait_until: Option<Instant>,
     /// Failures in a row of the file that is fetched now.
     failures: u32,
-    given_up: u32,
+    /// Files in a row that were given up for the same reason, and the reason.
+    given_up: (u32, Option<Kind>),
+    /// Waits in a row because of refusals.
+    refusals: u32,
     /// Why nothing more is fetched in this run.
     ended: Option<Error>,
 }
@@ -41,7 +54,16 @@ pub(super) struct Fetching {
 impl Fetching {
     pub(super) fn new(attachments: Arc<Attachments>, limits: &Limits, is_run: bool) -> Self {
         let budget = Budget::run(limits);
-        Self { attachments, budget, is_run, wait_until: None, failures: 0, given_up: 0, ended: None }
+        Self {
+            attachments,
+            budget,
+            is_run,
+            wait_until: None,
+            failures: 0,
+            given_up: (0, None),
+            refusals: 0,
+            ended: None,
+        }
     }
 
     /// When the next piece is to be fetched.
@@ -69,7 +91,7 @@ impl Fetching {
         };
         match self.piece(core, &wanted).await? {
             Ok(Stored::Until(_)) => self.failures = 0,
-            Ok(Stored::Whole) => (self.failures, self.given_up) = (0, 0),
+            Ok(Stored::Whole) => (self.failures, self.given_up, self.refusals) = (0, (0, None), 0),
             Err(error) => self.failed(core, wanted, error).await?,
         }
         Ok(())
@@ -124,20 +146,39 @@ impl Fetching {
             }
             Decision::GiveUp(error) | Decision::Stop(error) => {
                 self.failures = 0;
-                self.given_up = if error.kind == Kind::Unavailable { self.given_up + 1 } else { 0 };
                 core.meters.count(|readings| readings.counters.attachments_failed.add([&wanted.table], 1));
-                let noted = self.run(move |attachments| attachments.failed(&wanted, &problem)).await;
-                match noted {
-                    Err(error) => self.all_wait(core, error),
-                    Ok(()) if self.given_up >= GIVEN_UP_MAX => {
-                        self.given_up = 0;
-                        self.pause(OUTAGE, error);
-                        Ok(())
-                    }
-                    Ok(()) => Ok(()),
+                let is_lasting = policy::of(&error).backoff == Backoff::Long;
+                let first = if is_lasting { RETRY_LASTING } else { RETRY };
+                let noted = self.run(move |attachments| attachments.failed(&wanted, &problem, first)).await;
+                match (noted, self.pause_after(error.kind)) {
+                    (Err(error), _) => return self.all_wait(core, error),
+                    (Ok(()), Some(wait)) => self.pause(wait, error),
+                    (Ok(()), None) => {}
                 }
+                Ok(())
             }
         }
+    }
+
+    /// Counts a file that was given up for this reason. How long all wait where the others of late were, too:
+    /// then it is not a matter of this file.
+    fn pause_after(&mut self, kind: Kind) -> Option<Duration> {
+        let before = if self.given_up.1 == Some(kind) { self.given_up.0 } else { 0 };
+        self.given_up = (before + 1, Some(kind));
+        let (most, wait) = match kind {
+            Kind::Unavailable => (UNANSWERED_MAX, OUTAGE),
+            Kind::Permission => {
+                let doubled = OUTAGE.saturating_mul(2_u32.saturating_pow(self.refusals));
+                (REFUSED_MAX, doubled.min(REFUSED_WAIT_MAX))
+            }
+            _ => return None,
+        };
+        if self.given_up.0 < most {
+            return None;
+        }
+        self.given_up = (0, None);
+        self.refusals += u32::from(kind == Kind::Permission);
+        Some(wait)
     }
 
     /// A failure that other files share.

@@ -18,6 +18,7 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use self::content::Content;
 pub(crate) use self::limits::AttachmentLimits;
@@ -27,14 +28,13 @@ use self::noting::Noting;
 use super::jsonl::failed;
 use super::{Deletes, Sink};
 use crate::change::Piece;
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use crate::describe::{AttachmentMembers, Describe, TableInfo};
 use crate::error::{Error, Kind, Origin, Result};
 
-/// First wait before another attempt at a file that failed by itself; four times as long after each.
-const RETRY_MS: u64 = 60_000;
-/// Longest such wait: a file that always fails costs a call a week.
-const RETRY_MAX_MS: u64 = 7 * 24 * 3_600_000;
+/// Longest wait before another attempt at a file that failed by itself: one that always fails costs a call a
+/// week.
+const RETRY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// `attachments` under `[sink]`, and the keys that belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,12 +149,13 @@ impl Attachments {
         })
     }
 
-    /// Notes why a file could not be fetched; it is tried again after a while, from its start.
-    pub(crate) fn failed(&self, wanted: &Wanted, problem: &str) -> Result<()> {
+    /// Notes why a file could not be fetched; it is tried again, from its start, after `first`, and after four
+    /// times as long with each failure.
+    pub(crate) fn failed(&self, wanted: &Wanted, problem: &str, first: Duration) -> Result<()> {
         self.with(|open| {
             open.content.discard(&wanted.partial_name());
-            let wait_ms = RETRY_MS.saturating_mul(4_u64.saturating_pow(wanted.attempts)).min(RETRY_MAX_MS);
-            open.manifest.failed(wanted, problem, now_ms().saturating_add(wait_ms))
+            let wait = first.saturating_mul(4_u32.saturating_pow(wanted.attempts)).min(RETRY_MAX);
+            open.manifest.failed(wanted, problem, now_ms().saturating_add(millis(wait)))
         })
     }
 

@@ -99,6 +99,20 @@ fn an_outage_ends_the_fetching_of_a_run_and_not_its_reading() {
 }
 
 #[test]
+fn files_that_are_all_refused_end_the_fetching_of_a_run_after_a_few() {
+    // Rows whose files fail, and no others.
+    let even: Vec<u64> = (0..60).map(|half| 2 * half).collect();
+    let config = format!("rows = 120\ndeleted = {even:?}\nfiles = \"fail\"\nkind = \"permission\"");
+    let place = place(&config);
+    let report = place.json(&["sync"], 0);
+    assert!(warnings(&report).contains("60 attachments are not there; attachment `Thing"), "{report}");
+    assert_eq!(noted(&place, "count(problem) || '' FROM attachments"), "20");
+    // Another run tries others.
+    place.expect(&["sync"], 0);
+    assert_eq!(noted(&place, "count(problem) || '' FROM attachments"), "40");
+}
+
+#[test]
 fn files_are_left_out_by_size_and_type_without_a_call() {
     let place = Place::new(&format!("rows = 6\n{SINK}attachments_max_bytes = \"3B\""));
     let report = place.json(&["sync"], 0);

@@ -63,6 +63,17 @@ const TABLES: &str = "
     );
 ";
 
+/// Rows whose bytes may have to be removed. Manifests of earlier versions lack it.
+const INDEX_TO_REMOVE: &str = "
+    CREATE INDEX IF NOT EXISTS attachments_to_remove ON attachments (sha256)
+        WHERE deleted AND sha256 IS NOT NULL";
+
+/// Contents that only deleted rows have.
+const UNREFERENCED: &str = "
+    SELECT DISTINCT sha256 FROM attachments AS one INDEXED BY attachments_to_remove
+        WHERE deleted AND sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM attachments AS other
+            WHERE other.sha256 = one.sha256 AND NOT other.deleted)";
+
 /// Notes that a row was seen again. Parameters of this and the next two: table, key, time, generation.
 const TOUCH: &str = "UPDATE attachments SET as_of = ?3, generation = ?4 WHERE table_name = ?1 AND key = ?2";
 
@@ -165,6 +176,7 @@ impl Manifest {
             let tx = sqlite::begin(&mut database).map_err(wrong)?;
             create(&tx).and_then(|()| tx.commit()).map_err(wrong)?;
         }
+        database.execute_batch(INDEX_TO_REMOVE).map_err(wrong)?;
         let other: Option<String> = database
             .query_row("SELECT connection FROM owner", [], |row| row.get(0))
             .optional()
@@ -188,14 +200,14 @@ impl Manifest {
             .map(|found| found.is_some())
     }
 
-    /// Notes the attachments of a commit; `before` is the sink's cursor before it.
+    /// Notes the attachments of a commit; `before` is the sink's cursor before it. False when it concerns none.
     pub(super) fn note(
         &mut self,
         commit: &Commit<'_>,
         before: Option<&str>,
         tables: &BTreeMap<String, AttachmentMembers>,
         limits: &AttachmentLimits,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let progress = match commit.progress {
             Progress::Table { name, cursor, generation } if tables.contains_key(name) => {
                 Some((name, cursor, generation))
@@ -203,7 +215,7 @@ impl Manifest {
             _ => None,
         };
         if progress.is_none() && !commit.changes.iter().any(|change| tables.contains_key(&change.table)) {
-            return Ok(());
+            return Ok(false);
         }
         self.transaction(|tx| {
             for change in commit.changes {
@@ -226,6 +238,7 @@ impl Manifest {
             let NewestSnapshot { generation, id, as_of } = snapshot;
             tx.execute(sql, params![name, cursor, before, generation, id, as_of]).map(drop)
         })
+        .map(|()| true)
     }
 
     /// Leaves out and brings back files after the limits have changed.
@@ -333,10 +346,17 @@ impl Manifest {
 
     /// Contents that only deleted rows have.
     pub(super) fn unreferenced(&self) -> Result<Vec<String>> {
-        let sql = "SELECT DISTINCT sha256 FROM attachments AS one WHERE deleted AND sha256 IS NOT NULL \
-                   AND NOT EXISTS (SELECT 1 FROM attachments AS other \
-                   WHERE other.sha256 = one.sha256 AND NOT other.deleted)";
-        self.with(|database| database.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect())
+        self.with(|database| {
+            database.prepare_cached(UNREFERENCED)?.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// How SQLite looks for them.
+    #[cfg(test)]
+    pub(super) fn plan_of_unreferenced(&self) -> Vec<String> {
+        let sql = format!("EXPLAIN QUERY PLAN {UNREFERENCED}");
+        let plan = self.with(|database| database.prepare(&sql)?.query_map([], |row| row.get(3))?.collect());
+        plan.expect("a plan")
     }
 
     /// Notes that a content is not in the folder any more.

@@ -60,10 +60,13 @@ impl Sink for Noting {
             }
             _ => None,
         };
-        self.attachments
+        let is_noted = self
+            .attachments
             .with(|open| open.manifest.note(commit, before.as_deref(), &open.tables, &open.limits))?;
         let counts = self.sink.commit(commit)?;
-        self.attachments.with(|open| open.remove_deleted())?;
+        if is_noted {
+            self.attachments.with(|open| open.remove_deleted())?;
+        }
         Ok(counts)
     }
 

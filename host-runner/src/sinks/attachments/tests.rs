@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection as Database;
 
@@ -11,6 +12,8 @@ use crate::describe::Describe;
 use crate::digest::sha256_hex;
 use crate::error::Result;
 use crate::sinks::{self, Commit, Deletes, Load, Location, Sink, SinkKind, SinkSettings};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A folder for a test, with its settings.
 struct Place {
@@ -263,7 +266,7 @@ fn bytes_of_another_length_are_not_the_file() {
         open.store(&wanted, bytes, is_last).expect_err("refused");
     }
     assert!(place.files().is_empty());
-    open.files.failed(&wanted, "1 bytes came, and its size is 10").expect("noted");
+    open.files.failed(&wanted, "1 bytes came, and its size is 10", MINUTE).expect("noted");
     assert_eq!(open.next(), None, "it waits");
     assert_eq!(place.noted("problem FROM attachments").as_deref(), Some("1 bytes came, and its size is 10"));
     let missing = open.files.missing().expect("read");
@@ -281,14 +284,29 @@ fn each_failure_waits_longer_up_to_a_week() {
     let place = Place::new();
     let open = place.open_with_a_row();
     let first = open.next().expect("a file");
-    let mut waits = Vec::new();
-    for attempts in 0..12 {
-        let before = crate::clock::now_ms();
-        open.files.failed(&Wanted { attempts, ..first.clone() }, "no").expect("noted");
-        waits.push((open.files.due_ms().expect("due") - before) / 60_000);
-    }
+    let waits_after = |first_wait: Duration| {
+        let mut waits = Vec::new();
+        for attempts in 0..12 {
+            let before = crate::clock::now_ms();
+            let failed = open.files.failed(&Wanted { attempts, ..first.clone() }, "no", first_wait);
+            failed.expect("noted");
+            waits.push((open.files.due_ms().expect("due") - before) / 60_000);
+        }
+        waits
+    };
+    let waits = waits_after(MINUTE);
     assert_eq!(waits[..3], [1, 4, 16]);
     assert_eq!(waits[10..], [7 * 24 * 60; 2]);
+    assert_eq!(waits_after(MINUTE * 60 * 24)[..3], [24 * 60, 4 * 24 * 60, 7 * 24 * 60]);
+}
+
+#[test]
+fn a_commit_finds_the_bytes_to_remove_without_reading_every_row() {
+    let place = Place::new();
+    let manifest = super::Manifest::open(place.folder.path(), "acme").expect("opened");
+    let plan = manifest.plan_of_unreferenced();
+    assert!(plan.iter().any(|step| step.contains("USING INDEX attachments_to_remove")), "{plan:?}");
+    assert!(!plan.iter().any(|step| step.starts_with("SCAN one") && !step.contains("INDEX")), "{plan:?}");
 }
 
 #[test]

@@ -14,6 +14,16 @@ fn texts(list: &Value, between: &str) -> String {
     if texts.is_empty() { "–".to_owned() } else { texts.join(between) }
 }
 
+/// How changes are found, and how often where that is fixed.
+fn changes(table: &Value) -> String {
+    let how = table["incremental"].as_str().expect("a text");
+    match table["refresh_ms"].as_u64().map(|ms| ms / 3_600_000) {
+        Some(hours) if hours % 24 == 0 => format!("{how}, {} d", hours / 24),
+        Some(hours) => format!("{how}, {hours} h"),
+        None => how.to_owned(),
+    }
+}
+
 /// The purpose of a group of tables.
 fn purpose(group: &str) -> &'static str {
     match group {
@@ -52,7 +62,8 @@ const MISSING: &str = "
 | time entries of tasks, and of agents without a ticket | read ticket by ticket |
 | archived tickets beyond 5,000 of a department | the API ends the list there; a warning says so |
 | deletes of tags, and of attachments and time entries without webhooks | not listed: the next snapshot finds them |
-| deleted articles, without webhooks | their recycle bin is not listed: the next snapshot finds them |
+| deleted articles, without webhooks | their recycle bin is not listed: the daily verification finds them |
+| description, custom fields and parts of archived tickets | the API lists archived tickets without them, and does not say whether it has their parts; a full refresh of a table of parts marks those of archived tickets deleted |
 ";
 
 /// The first lines of the sections that the connector's own test makes (`guest/src/describe/original.rs`).
@@ -68,7 +79,8 @@ fn page() -> String {
     page.push_str(
         "\n*credits*: expected of a first read of 1,000 rows; for parts of tickets, of 1,000 tickets with\n\
          four threads each, of which two in five have a comment; for a list for each row of another table,\n\
-         of 1,000 rows in ten lists. `sync --plan` computes it for an account.\n",
+         of 1,000 rows in ten lists. `sync --plan` computes it for an account. A full refresh costs as much\n\
+         each time; *changes* says how often it comes.\n",
     );
     let mut group = String::new();
     for table in spec()["tables"].as_array().expect("tables") {
@@ -91,7 +103,7 @@ fn page() -> String {
             text("name"),
             texts(&table["aliases"], ", "),
             texts(&table["primary_key"], ", "),
-            text("incremental"),
+            changes(table),
             table["first_read_credits"],
             texts(&table["events"], " "),
             texts(&table["scopes"], " "),

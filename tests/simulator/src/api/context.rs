@@ -5,7 +5,7 @@ use std::sync::RwLockReadGuard;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use crate::api::parameters::{Paging, range, window};
+use crate::api::parameters::{Paging, RECYCLE_BIN, range, window};
 use crate::api::routes::Route;
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
@@ -76,6 +76,7 @@ impl<'a> Context<'a> {
         let offset = match self.route.paging {
             _ if self.settings.ignore_from => 0,
             Paging::List { .. } if is_child && readings.children_from_zero => from,
+            Paging::List { .. } if self.route.name == RECYCLE_BIN && readings.recycle_bin_from_zero => from,
             Paging::List { .. } => from.max(1) - 1,
             Paging::Search | Paging::None => from,
         };

@@ -14,7 +14,7 @@ const FIELDS_MAX: usize = 30;
 /// Fewest characters of a text to search for (§3.4).
 const SEARCH_TEXT_MIN: usize = 3;
 /// The list whose largest limit is in conflict (§9, conflict 4).
-const RECYCLE_BIN: &str = "GET /recycleBin";
+pub(crate) const RECYCLE_BIN: &str = "GET /recycleBin";
 /// Largest limit of a search (§3.2).
 const SEARCH_LIMIT_MAX: u64 = 100;
 /// Rows that a search can reach (§3.2).

@@ -15,6 +15,8 @@ pub struct Readings {
     pub recycle_bin_limit_100: bool,
     /// `deletedTime` is epoch milliseconds in place of ISO 8601 (§3.3).
     pub recycle_bin_epoch_times: bool,
+    /// The recycle bin starts at `from=0`: `from=1` skips the first (§3.2).
+    pub recycle_bin_from_zero: bool,
     /// Each `id` is a JSON number: the OAS accepts both (§3.3).
     pub ids_as_numbers: bool,
     /// Plain lists end at this row, as one connector reports: 422 beyond (§3.2). None: no cap.
