@@ -22,7 +22,7 @@ use super::status::Overview;
 use super::supervisor::{Opening, Shared, Supervisor};
 use crate::error::{Error, Kind, Result};
 use crate::loaded::SharedEngine;
-use crate::metrics::{InvalidFile, Meters, State};
+use crate::metrics::{Meters, State};
 use crate::report::render_error;
 use crate::state::{ConnectionStore, StoredWebhookUrl, StoredWebhookUrls};
 use crate::stop::{self, Stop, Stopper};
@@ -262,7 +262,9 @@ impl Connections {
         for file in self.running.keys().filter(|file| !files.contains(file.as_path())) {
             self.missing.entry(file.clone()).or_insert_with(Instant::now);
         }
-        self.invalid.retain(|file, _| files.contains(file.as_path()));
+        for (file, _) in self.invalid.extract_if(.., |file, _| !files.contains(file.as_path())) {
+            self.overview.set_invalid(&file, None);
+        }
         self.shared.registry.set_unreadable(seen.unreadable.clone());
         let urls: BTreeMap<&str, &StoredWebhookUrl> =
             seen.urls.iter().map(|url| (url.name.as_str(), url)).collect();
@@ -289,7 +291,6 @@ impl Connections {
         if seen.reload == Reload::Everything {
             self.running.values().for_each(|running| running.retry.notify_one());
         }
-        self.publish_invalid_files();
     }
 
     fn has(&self) -> Has {
@@ -353,7 +354,7 @@ impl Connections {
             self.start(loaded, notify);
         }
         if is_mended {
-            self.publish_invalid_files();
+            self.overview.set_invalid(file, None);
         }
     }
 
@@ -374,8 +375,8 @@ impl Connections {
             let keeps = if self.running.contains_key(file) { "; its connection runs unchanged" } else { "" };
             notify(&format!("{}: not loaded{keeps}: {}", file.display(), render_error(&error)));
         }
+        self.overview.set_invalid(file, Some(&error.message));
         self.invalid.insert(file.to_owned(), LoadFailure { stamp, error, at: Instant::now() });
-        self.publish_invalid_files();
     }
 
     fn start(&mut self, loaded: Loaded, notify: Notify<'_>) {
@@ -488,14 +489,6 @@ impl Connections {
         self.overview.remove(name);
         self.loader.forget(name);
         notify(&format!("{name}: removed"));
-    }
-
-    fn publish_invalid_files(&self) {
-        let invalid = self.invalid.iter().map(|(file, invalid)| InvalidFile {
-            file: file.display().to_string(),
-            error: invalid.error.message.clone(),
-        });
-        self.overview.set_invalid_files(invalid.collect());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,8 @@ use crate::secret::Redactor;
 /// See the file's header.
 pub(super) struct Overview {
     connections: Arc<Connections>,
-    invalid_files: Mutex<Vec<InvalidFile>>,
+    /// Errors by file.
+    invalid_files: Mutex<BTreeMap<PathBuf, String>>,
     loading: AtomicUsize,
     invalid_count: Gauge,
     ingress: ingress::Metrics,
@@ -97,10 +99,23 @@ impl Overview {
         self.loading.store(files, Relaxed);
     }
 
-    /// Replaces the list of invalid connection files.
-    pub(super) fn set_invalid_files(&self, files: Vec<InvalidFile>) {
+    /// Records why a connection file cannot be loaded; none: it can, or it is gone.
+    pub(super) fn set_invalid(&self, file: &Path, error: Option<&str>) {
+        let mut files = self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) => drop(files.insert(file.to_owned(), error.to_owned())),
+            None => drop(files.remove(file)),
+        }
         self.invalid_count.set(i64::try_from(files.len()).unwrap_or(i64::MAX));
-        *self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    fn invalid_files(&self) -> Vec<InvalidFile> {
+        let files = self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner);
+        let invalid = |(file, error): (&PathBuf, &String)| InvalidFile {
+            file: file.display().to_string(),
+            error: error.clone(),
+        };
+        files.iter().map(invalid).collect()
     }
 }
 
@@ -120,7 +135,7 @@ impl Observe for Overview {
     fn health(&self) -> Value {
         let now_ms = now_ms();
         let server = ServerStatus {
-            invalid: self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            invalid: self.invalid_files(),
             loading: self.loading.load(Relaxed),
             journal_fails: self.ingress.is_failing(now_ms),
         };

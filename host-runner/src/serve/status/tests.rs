@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::generated;
 use crate::ingress::{self, Observe};
 use crate::journal::{Journal, JournalLimits};
-use crate::metrics::{InvalidFile, Meters, State};
+use crate::metrics::{Meters, State};
 use crate::secret::Redactor;
 
 /// An overview of the connection `acme`, with its readings.
@@ -70,8 +70,7 @@ impl Fixture {
     /// Makes every family export a sample.
     async fn touch_everything(&self) {
         self.append().await;
-        self.overview
-            .set_invalid_files(vec![InvalidFile { file: "a.toml".to_owned(), error: "not TOML".to_owned() }]);
+        self.overview.set_invalid(Path::new("a.toml"), Some("not TOML"));
         self.meters.failed(&Error::state("lost"));
         self.meters.count(|readings| {
             readings.changed("things", ChangeSource::Webhook, 1);
