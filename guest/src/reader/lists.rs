@@ -198,7 +198,8 @@ fn read_of_parents<T: Transport>(
                 api.forget_failures(table.name, parent);
                 read_page(api, table, snapshot, parent, &answer, out)?
             }
-            // The parent was deleted since it was listed. Where a parameter names it, another cause is as likely.
+            // The parent was deleted since it was listed. Where a parameter names it, another cause is as
+            // likely.
             Err(error) if error.kind == Kind::NotFound && each.parameter.is_none() => ListState::Ended,
             Err(error) if error.scope() == Scope::Record || tally.gives_up(api, table, parent, &error) => {
                 out.skip(format!("`{}` of {} {parent} are skipped: {error}", table.name, each.table));

@@ -89,9 +89,9 @@ pub(super) fn allow<T: Transport>(api: &Api<T>, phase: &Phase) -> Result<()> {
     api.credits().map_or(Ok(()), |credits| credits.allow(is_snapshot))
 }
 
-/// Ends a verification that fails: incremental reading continues, and the next attempt is a day later, or, from
-/// where this one was, once a quota allows it. The warning; none for another phase, or while the failure may
-/// pass.
+/// Ends a verification that fails: incremental reading continues, and the next attempt is a day later, or,
+/// from where this one was, once a quota allows it. The warning; none for another phase, or while the failure
+/// may pass.
 pub(super) fn abandon<T: Transport>(
     api: &Api<T>,
     table: &Table,

@@ -1,8 +1,8 @@
 //! The second search: it finds changes that the index showed later than two windows overlap.
 //!
 //! Every `verify_days` the time since the last one is searched again. Its rows are written as of their
-//! modified times: a sink ignores those that it has read since, and takes a change that it lacks. No record is
-//! read.
+//! modified times: a sink ignores those that it has read since, and takes a change that it lacks. No record
+//! is read.
 
 use super::output::Output;
 use crate::api::Api;
