@@ -4,7 +4,7 @@
 mod answer;
 mod kept;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) use answer::Answer;
 #[cfg(test)]
@@ -13,7 +13,7 @@ pub(crate) use kept::{Entry, RecycleBin, SharedSearch};
 
 use crate::config::Config;
 use crate::delivered::Delivered;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Scope};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
 use crate::paging::Longest;
@@ -49,6 +49,8 @@ pub(crate) struct Api<T> {
     pub(crate) delivered: Delivered,
     /// The longest pages of lists below other rows.
     pub(crate) longest: Longest,
+    /// A path of each kind of calls that was read last.
+    readable: BTreeMap<String, String>,
 }
 
 impl<T: Transport> Api<T> {
@@ -64,6 +66,7 @@ impl<T: Transport> Api<T> {
             shared_search: None,
             delivered: Delivered::default(),
             longest: Longest::default(),
+            readable: BTreeMap::new(),
         }
     }
 
@@ -185,7 +188,9 @@ impl<T: Transport> Api<T> {
             let answers = self.call_all(&calls, level)?;
             let refused = answers.iter().filter(|answer| is_too_many(answer)).count();
             let is_outage = wave.iter().all(|(_, attempt)| *attempt == 1)
-                && answers.iter().all(|answer| matches!(answer, Err(error) if concerns_all(error)));
+                && answers
+                    .iter()
+                    .all(|answer| matches!(answer, Err(error) if error.scope() != Scope::Record));
             // Fewer at once may be taken where many were refused.
             let is_over = is_outage && (refused == 0 || level == 1);
             self.adapt(level, wave.len(), refused);
@@ -364,9 +369,28 @@ impl<T: Transport> Api<T> {
 
     /// Forgets the failures of a record that was read, or given up.
     pub(crate) fn forget_failures(&mut self, table: &str, id: &str) {
-        if !self.session.failed_records.is_empty() {
-            self.session.failed_records.remove(&format!("{table}.{id}"));
+        if self.session.failed_records.is_empty() {
+            return;
         }
+        self.session.failed_records.remove(&format!("{table}.{id}"));
+        if self.session.failed_records.is_empty() {
+            self.session.readable.clear();
+        }
+    }
+
+    /// Notes a path that was read, of one kind of calls; in the session when others of that kind failed.
+    pub(crate) fn note_readable(&mut self, calls: &str, path: Option<&str>, have_others_failed: bool) {
+        if let Some(path) = path {
+            self.readable.insert(calls.to_owned(), path.to_owned());
+        }
+        if have_others_failed && let Some(path) = self.readable.get(calls) {
+            self.session.readable.insert(calls.to_owned(), path.clone());
+        }
+    }
+
+    /// A path of this kind of calls that was read before others failed.
+    pub(crate) fn readable(&self, calls: &str) -> Option<String> {
+        self.session.readable.get(calls).cloned()
     }
 
     /// Notes by how many rows a table's list is shorter than the source's count. Returns the number noted
@@ -543,17 +567,12 @@ fn is_too_many(answer: &Result<Answer>) -> bool {
 /// True when the same call may succeed at once.
 fn is_temporary(error: &Error) -> bool {
     match error.kind {
-        Kind::Unavailable => error.code.as_deref() != Some("UNREACHABLE"),
+        Kind::Unavailable => !error.is_unreachable(),
         Kind::RateLimited => {
             error.retry_after_ms.is_none() && error.code.as_deref() != Some("THRESHOLD_EXCEEDED")
         }
         _ => false,
     }
-}
-
-/// True for a failure that other calls share as a rule; a record may be deleted or hidden by itself.
-fn concerns_all(error: &Error) -> bool {
-    error.kind != Kind::NotFound && error.code.as_deref() != Some("FORBIDDEN")
 }
 
 fn failed(host: &str, failure: Failure) -> Error {

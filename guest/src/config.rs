@@ -53,6 +53,13 @@ pub enum Signature {
     Off,
 }
 
+impl Signature {
+    /// True when no unsigned delivery is applied once signed ones are known.
+    pub(crate) fn refuses_unsigned(self) -> bool {
+        matches!(self, Self::Auto | Self::Required)
+    }
+}
+
 /// When the record of a delivery is read by id instead of applying the delivery's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

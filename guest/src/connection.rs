@@ -182,7 +182,7 @@ impl<T: Transport> Connection<T> {
     pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
         let mut receipts = self.receiver.receive(&mut self.api, subscription, deliveries);
         let now_ms = self.api.to_source_clock(self.api.transport().now_ms());
-        let is_signed = self.api.trust().is_signed();
+        let is_signed = self.api.trust().is_signed() && self.api.config().signature.refuses_unsigned();
         for receipt in receipts.iter().flatten().filter(|receipt| !receipt.changes.is_empty()) {
             self.api.delivered.note(&receipt.changes, is_signed, now_ms);
         }

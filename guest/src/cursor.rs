@@ -99,6 +99,9 @@ pub(crate) enum Rest {
         /// The source did not count one of the windows.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         uncounted: bool,
+        /// The newest rows are in it, too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_last: bool,
     },
     /// The list again, newest first, until rows were created before a time.
     Newest { since_ms: u64 },
@@ -175,6 +178,9 @@ pub(crate) struct Search {
     /// Every record moved to the recycle bin before this time has been found.
     #[serde(default)]
     pub(crate) recycle_bin_since_ms: u64,
+    /// Where the scan of the recycle bin continues, which takes more pages than one reading has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bin_place: Option<BinPlace>,
     /// Rows of the overlap that have been read, with their times: the next window returns them again. Named
     /// as in `reader/seen.rs`.
     #[serde(default)]
@@ -204,6 +210,9 @@ pub(crate) struct Search {
     /// The place of a verification that gave way to incremental reading. It continues from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<Box<Snapshot>>,
+    /// Changes before this time were searched twice; 0: not known.
+    #[serde(default)]
+    pub(crate) searched_ms: u64,
 }
 
 impl Search {
@@ -213,6 +222,7 @@ impl Search {
             since_ms,
             window: None,
             recycle_bin_since_ms: since_ms,
+            bin_place: None,
             seen: BTreeMap::new(),
             deleted: BTreeMap::new(),
             scans_recycle_bin: false,
@@ -222,8 +232,17 @@ impl Search {
             changed_ms: 0,
             verified_ms: 0,
             paused: None,
+            searched_ms: since_ms,
         }
     }
+}
+
+/// A place in the recycle bin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BinPlace {
+    pub(crate) page: u64,
+    /// When the scan began, by the source's clock.
+    pub(crate) read_ms: u64,
 }
 
 /// One window of times, both ends included.
@@ -244,6 +263,9 @@ pub(crate) struct Window {
     #[serde(default)]
     pub(crate) source_now_ms: Option<u64>,
     pub(crate) offset: Offset,
+    /// It was searched before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_second: bool,
 }
 
 impl Window {
@@ -257,6 +279,7 @@ impl Window {
             cursor_field: 0,
             source_now_ms: None,
             offset: Offset::default(),
+            is_second: false,
         }
     }
 }
@@ -332,6 +355,7 @@ mod tests {
             cursor_field: 1,
             source_now_ms: Some(4),
             offset: Offset::default(),
+            is_second: true,
         };
         let seen = BTreeMap::from([("7".to_owned(), 6)]);
         let child = Some(ChildPlace { parent: "7".to_owned(), child: "8".to_owned() });

@@ -18,6 +18,17 @@ pub enum Kind {
     Internal,
 }
 
+/// The calls that a failure concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those for one record: it is deleted, or this user may not see it.
+    Record,
+    /// This request: the source refuses it, or fails at it.
+    Request,
+    /// Every call: credentials, a quota, the network.
+    Connection,
+}
+
 /// One failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -64,6 +75,34 @@ impl Error {
         self
     }
 
+    /// The calls that the failure concerns.
+    pub(crate) fn scope(&self) -> Scope {
+        match self.kind {
+            Kind::NotFound => Scope::Record,
+            Kind::Permission if self.is_hidden() => Scope::Record,
+            Kind::RateLimited | Kind::Auth | Kind::Config => Scope::Connection,
+            Kind::Unavailable if self.is_unreachable() => Scope::Connection,
+            _ => Scope::Request,
+        }
+    }
+
+    /// True for one record that this user may not see; others of the table may well be readable. Portals
+    /// differ in the code (`zoho-desk-api.md` §5.1).
+    pub(crate) fn is_hidden(&self) -> bool {
+        let is_of_record = matches!(self.code.as_deref(), Some("FORBIDDEN" | "UNAUTHORIZED"));
+        self.kind == Kind::Permission && is_of_record
+    }
+
+    /// True for a host that no request reaches.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.code.as_deref() == Some("UNREACHABLE")
+    }
+
+    /// True when the source decided against the request; the same request gets the same answer.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::Data | Kind::Permission | Kind::NotFound)
+    }
+
     /// The source's clock when it refused, Unix milliseconds: a record that a 404 reports deleted was deleted
     /// by then.
     pub fn as_of_ms(&self) -> Option<u64> {
@@ -94,3 +133,29 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_concerns_one_record_one_request_or_every_call() {
+        use {Kind::*, Scope::*};
+        for (kind, code, scope, is_refusal) in [
+            (NotFound, "URL_NOT_FOUND", Record, true),
+            (Permission, "FORBIDDEN", Record, true),
+            (Permission, "UNAUTHORIZED", Record, true),
+            (Permission, "SCOPE_MISMATCH", Request, true),
+            (Data, "UNPROCESSABLE_ENTITY", Request, true),
+            (Unavailable, "INTERNAL_SERVER_ERROR", Request, false),
+            (Unavailable, "BROKEN", Request, false),
+            (Unavailable, "UNREACHABLE", Connection, false),
+            (RateLimited, "TOO_MANY_REQUESTS", Connection, false),
+            (Auth, "INVALID_OAUTH", Connection, false),
+            (Config, "HTTP_REQUEST_DENIED", Connection, false),
+        ] {
+            let error = Error::new(kind, "m").code(code);
+            assert_eq!((error.scope(), error.is_refusal()), (scope, is_refusal), "{kind:?} {code}");
+        }
+    }
+}

@@ -114,8 +114,16 @@ pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// The time of rows in a verification, Unix milliseconds: a list row never replaces one with its details.
 pub const VERIFIED_AS_OF_MS: u64 = 1;
 
+/// How much before its modified time a row of the second search is dated: one that was read within the second
+/// of its change is newer.
+pub const SECOND_AS_OF_MS: u64 = 2_000;
+
 /// How long a verification that fails is tried again: incremental reading waits for it.
 pub const VERIFICATION_RETRY_MS: u64 = 60 * 60 * 1000;
+
+/// How long a verification is suspended where a quota refuses its calls and does not say for how long:
+/// incremental reading goes first.
+pub const VERIFICATION_PAUSE_MS: u64 = 10 * 60 * 1000;
 
 /// `wait-ms` of a table whose changes signed deliveries bring, while none is missing.
 pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
@@ -225,6 +233,9 @@ pub const CHILDREN_UNKNOWN: usize = 5;
 /// Pages of one parent's children; the rest of a ticket with more than this many hundred replies is skipped.
 pub const CHILD_PAGES_MAX: u64 = 50;
 
+/// Bytes of one list of a parent's children, which is held as a whole; the rest of a longer one is skipped.
+pub const CHILD_LIST_BYTES_MAX: usize = 32 << 20;
+
 /// A row modified less than this before it was read counts as still changing: it may change again within the
 /// second.
 pub const SETTLED_MS: u64 = 5_000;
@@ -245,11 +256,10 @@ pub const SHARED_MS: (u64, u64) = (60 * 1000, 15 * 60 * 1000);
 /// Search pages that are kept for the other tables of the round, in bytes: some thousand rows.
 pub const SHARED_SEARCH_BYTES_MAX: usize = 16 << 20;
 
-/// Parents in the recycle bin whose children one scan lists at most: two calls each.
+/// Parents in the recycle bin whose children one step lists at most: two calls each.
 pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;
 
-/// Pages of the recycle bin that one scan reads at most: two thousand deletes between two scans. The next
-/// snapshot finds the others.
+/// Pages of the recycle bin that one step reads at most: two thousand deletes. The next step goes on there.
 pub const RECYCLE_BIN_PAGES_MAX: u64 = 40;
 
 /// `wait-ms` of a batch that a failure ended, where the source does not say how long to wait. Short, because

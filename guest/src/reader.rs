@@ -14,6 +14,7 @@ mod phase;
 mod wait;
 
 mod search;
+mod second;
 mod seen;
 mod shared_search;
 mod sorted;
@@ -22,6 +23,7 @@ mod children;
 mod custom_fields;
 mod details;
 mod recycle_bin;
+mod tally;
 
 mod count;
 mod output;
@@ -189,7 +191,7 @@ fn conclude<T: Transport>(
                 cursor = Cursor::new(table, next);
             }
         }
-        Phase::Search(search) if !out.changes.is_empty() => {
+        Phase::Search(search) if !out.changes.is_empty() && !out.is_second => {
             search.changed_ms = now_ms;
             // All children of a changed parent are found, most of which did not change.
             if table.children.is_none() {
@@ -236,31 +238,6 @@ fn explain(table: &Table, mut error: Error) -> Error {
         ));
     }
     error
-}
-
-/// True when a record that failed is given up, because it failed before and the others of the call do not
-/// fail; `failed` and `read` count the records of the call.
-fn gives_up<T: Transport>(
-    api: &mut Api<T>,
-    table: &Table,
-    (id, error): (&str, &Error),
-    (failed, read): (usize, usize),
-) -> bool {
-    let is_own = match error.kind {
-        Kind::Unavailable => error.code.as_deref() != Some("UNREACHABLE"),
-        Kind::Data => true,
-        _ => false,
-    };
-    let (with_others, alone) = limits::FAILED_RECORD_CALLS;
-    let calls = if read >= failed { with_others } else { alone };
-    if !is_own || (read < failed && failed > limits::FAILED_RECORDS_ALONE) {
-        return false;
-    }
-    let gives_up = api.gives_up(table.name, id, calls);
-    if gives_up {
-        api.forget_failures(table.name, id);
-    }
-    gives_up
 }
 
 /// The error about a server that ignores `from`.

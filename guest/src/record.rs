@@ -35,7 +35,7 @@ pub(crate) fn judge<'a>(
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind == Kind::NotFound => return Ok(Record::Missing),
-        Err(error) if is_hidden(error) => return Ok(Record::Hidden),
+        Err(error) if error.is_hidden() => return Ok(Record::Hidden),
         Err(error) => return Err(error.clone()),
     };
     let detail = answer.object()?.map_or("{}", RawValue::get);
@@ -50,11 +50,6 @@ pub(crate) fn judge<'a>(
     } else {
         Record::Foreign
     })
-}
-
-/// One record that this user may not see; others of the table may well be readable.
-pub(crate) fn is_hidden(error: &Error) -> bool {
-    error.kind == Kind::Permission && error.code.as_deref() == Some("FORBIDDEN")
 }
 
 /// The row of a detail. The members of the table's `list_only_fields` are from `listed`, the list or search
@@ -107,6 +102,7 @@ mod tests {
             (200, "", "Data"),
             (404, r#"{"errorCode":"URL_NOT_FOUND"}"#, "missing"),
             (403, r#"{"errorCode":"FORBIDDEN"}"#, "hidden"),
+            (403, r#"{"errorCode":"UNAUTHORIZED"}"#, "hidden"),
             (403, r#"{"errorCode":"SCOPE_MISMATCH"}"#, "Permission"),
             (500, "", "Unavailable"),
         ] {

@@ -55,6 +55,9 @@ pub(crate) struct Session {
     /// Records that could not be read while others could, as `table.id`: failed calls, and since when.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) failed_records: BTreeMap<String, (u32, u64)>,
+    /// A path that was read before others of its kind of calls failed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) readable: BTreeMap<String, String>,
     /// Rows by which the last list of a table was shorter than the source's count.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) short_lists: BTreeMap<String, u64>,

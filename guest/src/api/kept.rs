@@ -15,8 +15,10 @@ pub(crate) struct RecycleBin {
     /// Tables that used it: each reading serves a table once.
     pub(crate) used_by: Vec<&'static str>,
     pub(crate) entries: Vec<Entry>,
-    /// There are more records than a scan reads.
-    pub(crate) is_cut: bool,
+    /// The page that the reading began at; none: at the newest record, or the oldest that was asked for.
+    pub(crate) start: Option<u64>,
+    /// The page that the next reading begins at, where there are more records than one reads.
+    pub(crate) next: Option<u64>,
     /// The first page that was read, in a recycle bin that lists the oldest first.
     pub(crate) page: u64,
 }

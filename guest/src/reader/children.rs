@@ -9,16 +9,15 @@ mod together;
 use together::Joint;
 pub(super) use together::TOGETHER;
 
-use super::gives_up;
 use super::output::Output;
 use super::rows;
+use super::tally::{Calls, Tally};
 use crate::api::{Answer, Api};
 use crate::change::{Change, Operation};
 use crate::cursor::ChildPlace;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
-use crate::record;
 use crate::row::{self, RowMeta};
 use crate::table::{ChildKind, Children, Table};
 use crate::transport::Transport;
@@ -41,8 +40,16 @@ pub(super) enum Write {
     /// Its row if it was created since a time, Unix milliseconds, or may have changed; of others what the
     /// list has.
     Since(u64),
-    /// Its delete, as of its parent's `as_of_ms`: the parent was deleted or moved to another department.
+    /// Its delete, as of its parent's `as_of_ms`: the parent was moved to another department.
     Delete,
+    /// The same for a parent in the recycle bin: whether its children are still listed is not documented.
+    DeleteTrashed,
+}
+
+impl Write {
+    fn deletes(self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteTrashed)
+    }
 }
 
 /// One child of a list.
@@ -172,11 +179,10 @@ impl Group<'_> {
             wanted.iter().map(|(parent, kind)| list_path(kind, self.parents[*parent].id, 1)).collect();
         let answers = api.get_each(&paths)?;
         let mut lists = Vec::with_capacity(wanted.len());
+        let tally = Tally::of(api, self.table, Calls::Lists, &paths, &answers);
         for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
             lists.push((parent, kind, self.list(api, kind, parent, answer)));
         }
-        let failed = lists.iter().filter(|(.., list)| list.is_err()).count();
-        let counts = (failed, lists.len() - failed);
         let mut found = Vec::new();
         for (parent, kind, list) in lists {
             match list {
@@ -191,7 +197,7 @@ impl Group<'_> {
                     found.extend(list.children);
                 }
                 Err(error) => {
-                    is_whole[parent] &= self.skips(api, kind, parent, error, counts, out);
+                    is_whole[parent] &= self.skips(api, kind, parent, error, tally, out);
                 }
             }
         }
@@ -219,13 +225,15 @@ impl Group<'_> {
         kind: &ChildKind,
         parent: usize,
         error: Error,
-        counts: (usize, usize),
+        tally: Tally,
         out: &mut Output,
     ) -> bool {
         let id = self.parents[parent].id;
-        // Whether the children of a deleted parent are still listed is not documented.
-        let is_expected = self.write == Write::Delete && !concerns_all(&error);
-        if is_expected || record::is_hidden(&error) || gives_up(api, self.table, (id, &error), counts) {
+        if self.write == Write::DeleteTrashed && error.is_refusal() {
+            return true;
+        }
+        let is_expected = self.write == Write::Delete && error.is_refusal();
+        if is_expected || error.is_hidden() || tally.gives_up(api, self.table, id, &error) {
             out.skip(format!("the {}s of {id} are skipped: {error}", kind.name));
             return true;
         }
@@ -243,7 +251,7 @@ impl Group<'_> {
     ) -> Result<Listed> {
         let parent_id = self.parents[parent].id;
         let mut offset = Offset::default();
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         let mut page = first;
         for _ in 0..limits::CHILD_PAGES_MAX {
             let answer = match page {
@@ -256,6 +264,7 @@ impl Group<'_> {
             };
             let rows = rows::of(&answer, kind.rows, kind.identity, parent_id)?;
             let length = rows.len();
+            bytes += rows.iter().map(|(_, row)| row.len()).sum::<usize>();
             let is_old = rows.last().is_some_and(|(_, row)| self.is_known(kind, row));
             let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
             let new = match offset.accept(kind.limit.max(1), &ids) {
@@ -270,6 +279,9 @@ impl Group<'_> {
             let is_last = new < length && api.longest.ends(kind.list, kind.limit, length);
             if kind.limit == 0 || is_old || is_last {
                 return Ok(Listed { children: found, is_cut: false });
+            }
+            if bytes > limits::CHILD_LIST_BYTES_MAX {
+                break;
             }
             page = api.get(&list_path(kind, parent_id, offset.from));
         }
@@ -296,15 +308,13 @@ impl Group<'_> {
             .map(|child| child.kind.record_path(self.parents[child.parent].id, &child.meta.id))
             .collect();
         let answers = api.get_each(&paths)?;
-        let is_failed = |answer: &&Result<Answer>| answer.as_ref().is_err_and(is_failure);
-        let failed = answers.iter().filter(is_failed).count();
-        let counts = (failed, answers.len() - failed);
+        let tally = Tally::of(api, self.table, Calls::Records, &paths, &answers);
         let mut answers = answers.into_iter();
         let mut unfinished = Vec::new();
         for child in children {
             let parent = child.parent;
             let answer = if needs_record(self.write, &child) { answers.next() } else { None };
-            if !self.write(api, child, answer, counts, out) {
+            if !self.write(api, child, answer, tally, out) {
                 unfinished.push(parent);
             }
         }
@@ -317,11 +327,11 @@ impl Group<'_> {
         api: &mut Api<T>,
         child: Child,
         answer: Option<Result<Answer>>,
-        counts: (usize, usize),
+        tally: Tally,
         out: &mut Output,
     ) -> bool {
         let parent = &self.parents[child.parent];
-        if self.write == Write::Delete {
+        if self.write.deletes() {
             if let Some(row) = row::as_child(&child.row, self.children, parent.id, child.kind) {
                 let (meta, as_of_ms) = (&child.meta, parent.as_of_ms);
                 out.push(Change::delete_of_row(self.table, meta, &row, as_of_ms, out.source));
@@ -338,8 +348,8 @@ impl Group<'_> {
             // Deleted since it was listed.
             Some(Ok(None)) => return true,
             Some(Err(error)) => {
-                let is_hidden = record::is_hidden(&error);
-                if !is_hidden && !gives_up(api, self.table, (&child.meta.id, &error), counts) {
+                let is_hidden = error.is_hidden();
+                if !is_hidden && !tally.gives_up(api, self.table, &child.meta.id, &error) {
                     out.failure.get_or_insert(error);
                     return false;
                 }
@@ -365,7 +375,7 @@ fn needs_record(write: Write, child: &Child) -> bool {
     }
     match write {
         Write::All => true,
-        Write::Delete => false,
+        Write::Delete | Write::DeleteTrashed => false,
         // A message that was sent does not change any more.
         Write::Since(since_ms) => {
             let is_sent = row::text(&child.row, "status")
@@ -373,17 +383,6 @@ fn needs_record(write: Write, child: &Child) -> bool {
             !is_sent || row::time(&child.row, "createdTime").is_none_or(|at_ms| at_ms >= since_ms)
         }
     }
-}
-
-/// True for a failure that other calls would meet, too.
-fn concerns_all(error: &Error) -> bool {
-    matches!(error.kind, Kind::RateLimited | Kind::Auth | Kind::Config)
-        || error.code.as_deref() == Some("UNREACHABLE")
-}
-
-/// True for a failure that is neither the absence of the record nor a lack of rights to it.
-fn is_failure(error: &Error) -> bool {
-    error.kind != Kind::NotFound && !record::is_hidden(error)
 }
 
 /// The child with its record and its time; none when it was deleted since it was listed.

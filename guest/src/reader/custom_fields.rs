@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::details::Listed;
-use super::gives_up;
 use super::output::Output;
+use super::tally::{Calls, Tally};
 use crate::api::{Answer, Api};
 use crate::error::{Kind, Result};
 use crate::members::{Members, Writer};
-use crate::record;
 use crate::row;
 use crate::table::Table;
 use crate::transport::Transport;
@@ -35,8 +34,7 @@ pub(super) fn read<T: Transport>(
     let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return vec![false; listed.len()] };
     let details: Vec<Result<Option<String>>> =
         answers.into_iter().map(|answer| of_detail(answer, &keys)).collect();
-    let failed = details.iter().filter(|detail| detail.is_err()).count();
-    let counts = (failed, listed.len() - failed);
+    let tally = Tally::of(api, table, Calls::Records, &paths, &details);
     let mut details = details.into_iter();
     listed
         .iter()
@@ -45,7 +43,7 @@ pub(super) fn read<T: Transport>(
                 Some(cf) => Ok(Some(cf.clone())),
                 None => details.next().unwrap_or(Ok(None)),
             };
-            write(api, table, row, cf, counts, out)
+            write(api, table, row, cf, tally, out)
         })
         .collect()
 }
@@ -56,7 +54,7 @@ fn write<T: Transport>(
     table: &'static Table,
     listed: &Listed<'_>,
     cf: Result<Option<String>>,
-    counts: (usize, usize),
+    tally: Tally,
     out: &mut Output,
 ) -> bool {
     let id = &listed.meta.id;
@@ -67,7 +65,7 @@ fn write<T: Transport>(
         }
         // Deleted since it was listed.
         Ok(None) => {}
-        Err(error) if record::is_hidden(&error) || gives_up(api, table, (id, &error), counts) => {
+        Err(error) if error.is_hidden() || tally.gives_up(api, table, id, &error) => {
             out.list_row(table, listed, &error);
         }
         Err(error) => {

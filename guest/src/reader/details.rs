@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gives_up;
 use super::output::Output;
+use super::tally::{Calls, Tally};
 use crate::api::{Answer, Api};
 use crate::change::{Change, ChangeSource, Operation};
 use crate::error::{Error, Kind, Result};
@@ -50,10 +50,9 @@ pub(super) fn read<T: Transport>(
         .zip(&answers)
         .map(|(row, answer)| record::judge(api.config(), table, &row.meta.id, answer))
         .collect();
-    let failed = records.iter().filter(|record| record.is_err()).count();
-    let counts = (failed, listed.len() - failed);
+    let tally = Tally::of(api, table, Calls::Records, &paths, &records);
     let answers = listed.iter().zip(&answers).zip(records);
-    answers.map(|((row, answer), record)| write(api, table, row, (answer, record), counts, out)).collect()
+    answers.map(|((row, answer), record)| write(api, table, row, (answer, record), tally, out)).collect()
 }
 
 /// Writes the rows as listed, older than every state of a row that was read: the sink notes that they exist,
@@ -93,7 +92,7 @@ fn write<T: Transport>(
     table: &'static Table,
     listed: &Listed<'_>,
     (answer, record): (&Result<Answer>, Result<Record<'_>>),
-    counts: (usize, usize),
+    tally: Tally,
     out: &mut Output,
 ) -> bool {
     let id = &listed.meta.id;
@@ -122,10 +121,10 @@ fn write<T: Transport>(
             out.row(table, &meta, row, as_of_ms);
         }
         Ok(None) => match answer {
-            Err(error) if record::is_hidden(error) => out.list_row(table, listed, error),
+            Err(error) if error.is_hidden() => out.list_row(table, listed, error),
             _ => {}
         },
-        Err(error) if gives_up(api, table, (id, &error), counts) => {
+        Err(error) if tally.gives_up(api, table, id, &error) => {
             out.incomplete = true;
             out.list_row(table, listed, &error);
         }

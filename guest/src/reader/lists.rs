@@ -7,13 +7,13 @@
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::partitions::{believe, has_modules, partition, skips};
-use super::{gives_up, repeating, rows, snapshot};
+use super::tally::{Calls, Tally};
+use super::{repeating, rows, snapshot};
 use crate::api::{Answer, Api};
 use crate::cursor::{Outer, Parent, Snapshot};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Scope};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
-use crate::record;
 use crate::row::{self, RowMeta};
 use crate::table::{Each, List, Table};
 use crate::tables;
@@ -117,12 +117,14 @@ fn read_parents<T: Transport>(
     snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
     let found = rows::of(&answer, of.list.rows, of.list.identity, "")?;
     let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
-    let first = match outer.offset.accept(of.list.limit.max(1), &ids) {
-        PageOutcome::NewRows(first) => first,
-        PageOutcome::AskAgain | PageOutcome::End => found.len(),
+    let (first, is_last) = match outer.offset.accept(of.list.limit.max(1), &ids) {
+        PageOutcome::NewRows(first) => (first, false),
+        // Rows moved: the page is asked for again from an earlier place.
+        PageOutcome::AskAgain => (found.len(), false),
+        PageOutcome::End => (found.len(), true),
         PageOutcome::Repeating => return Err(repeating(of.list.path)),
     };
-    outer.is_ended = of.list.limit == 0 || first == found.len() && (first as u64) < of.list.limit;
+    outer.is_ended = of.list.limit == 0 || is_last;
     out.has_moved = true;
     let config = api.config();
     let is_chosen = |id: &String| table.list.departments.is_none() || config.reads_department(id);
@@ -186,8 +188,7 @@ fn read_of_parents<T: Transport>(
         .map(|parent| path(&table.list, value, Some((each, parent)), snapshot.offset.from))
         .collect();
     let answers = api.get_each(&paths)?;
-    let failed = answers.iter().filter(|answer| answer.is_err()).count();
-    let counts = (failed, answers.len() - failed);
+    let tally = Tally::of(api, table, Calls::Lists, &paths, &answers);
     if !is_inside {
         snapshot.pages_at_once = (at_once * 2).min(limits::PARENTS_AT_ONCE);
     }
@@ -197,9 +198,10 @@ fn read_of_parents<T: Transport>(
                 api.forget_failures(table.name, parent);
                 read_page(api, table, snapshot, parent, &answer, out)?
             }
-            // The parent was deleted since it was listed. Where a parameter names it, another cause is as likely.
+            // The parent was deleted since it was listed. Where a parameter names it, another cause is as
+            // likely.
             Err(error) if error.kind == Kind::NotFound && each.parameter.is_none() => ListState::Ended,
-            Err(error) if skips_parent(api, table, (parent, &error), counts) => {
+            Err(error) if error.scope() == Scope::Record || tally.gives_up(api, table, parent, &error) => {
                 out.skip(format!("`{}` of {} {parent} are skipped: {error}", table.name, each.table));
                 ListState::Ended
             }
@@ -222,16 +224,6 @@ fn read_of_parents<T: Transport>(
         }
     }
     Ok(false)
-}
-
-/// True when the list of a parent is skipped.
-fn skips_parent<T: Transport>(
-    api: &mut Api<T>,
-    table: &Table,
-    (parent, error): (&str, &Error),
-    counts: (usize, usize),
-) -> bool {
-    error.kind == Kind::NotFound || record::is_hidden(error) || gives_up(api, table, (parent, error), counts)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -272,6 +264,7 @@ fn read_page<T: Transport>(
         .enumerate()
         .skip(first)
         .filter(|(_, (meta, row))| !meta.deleted && api.config().selects(table, row))
+        .filter(|(_, (meta, _))| !snapshot.written.contains(&meta.id))
         .map(|(index, (meta, row))| (index, meta, dressed(list, row, value, parent)))
         .collect();
     let listed: Vec<Listed<'_>> = new
@@ -283,11 +276,8 @@ fn read_page<T: Transport>(
         None => details::read(api, table, &listed, out),
     };
     out.has_moved |= written.contains(&true);
-    if let Some(failed) = written.iter().position(|is_written| !is_written) {
-        // The offset stays right before the first row that was not written.
-        let (index, ..) = new[failed];
-        let accepted = if index > first { index } else { 0 };
-        snapshot.offset.rewind(before, list.limit.max(1), &ids[..accepted]);
+    let left: Vec<usize> = new.iter().map(|(index, ..)| *index).collect();
+    if !snapshot::note_written(snapshot, (before, list.limit.max(1)), (&ids, first), &left, &written) {
         return Ok(ListState::Failed);
     }
     out.has_moved = true;

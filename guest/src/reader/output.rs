@@ -35,6 +35,8 @@ pub(super) struct Output {
     pub(super) is_ended: bool,
     /// Rows are compared with those of the sink: no details are read.
     pub(super) verifies: bool,
+    /// The changes are of the second search: most are known.
+    pub(super) is_second: bool,
     /// Until when the source was read before, by its clock: rows read now are newer, also when the
     /// source's clock was set back.
     pub(super) not_before_ms: u64,
@@ -58,6 +60,7 @@ impl Output {
             wait_ms: None,
             is_ended: false,
             verifies: false,
+            is_second: false,
             not_before_ms: 0,
             partial_rows: 0,
             first_partial: None,

@@ -1,8 +1,8 @@
 //! Partitions of a list: the values of a parameter, each with a list, and which of them may be refused or empty.
 
-use super::gives_up;
 use super::lists::path;
 use super::output::Output;
+use super::tally::Tally;
 use crate::api::Api;
 use crate::cursor::Snapshot;
 use crate::error::{Error, Kind};
@@ -54,7 +54,8 @@ fn fails_alone<T: Transport>(
 ) -> bool {
     let other = list.partitions.and_then(|list| list.values.iter().find(|other| **other != value));
     let Some(other) = other else { return false };
-    gives_up(api, table, (value, error), (1, 1)) && api.get(&path(list, other, None, 1)).is_ok()
+    Tally::LIST_BESIDE_OTHERS.gives_up(api, table, value, error)
+        && api.get(&path(list, other, None, 1)).is_ok()
 }
 
 /// True when the lists are those of modules.

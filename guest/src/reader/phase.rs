@@ -1,7 +1,7 @@
 //! The phases of a table: snapshot, incremental reading, a verification that interrupts it, and when each is
 //! due.
 
-use super::wait;
+use super::{second, wait};
 use crate::api::Api;
 use crate::cursor::{Cursor, Phase, Search, Snapshot};
 use crate::error::{Error, Kind, Result};
@@ -45,11 +45,14 @@ pub(super) fn start<T: Transport>(api: &Api<T>, table: &Table, mut cursor: Curso
                 search.verified_ms = now_ms;
             }
             let is_between_rounds = search.window.is_none() && !search.scans_recycle_bin;
-            let is_due = every_ms(api, table)
-                .is_some_and(|every_ms| now_ms.saturating_sub(search.verified_ms) >= every_ms);
+            let is_due =
+                every_ms(api, table).is_some_and(|every_ms| now_ms.abs_diff(search.verified_ms) >= every_ms);
             let is_affordable = api.credits().is_none_or(|credits| credits.allow(true).is_ok());
             if is_between_rounds && is_due && is_affordable {
                 return Start::Read(Cursor::verification(table, search.clone(), now_ms));
+            }
+            if is_between_rounds && is_affordable {
+                search.window = second::window(api, table, search);
             }
             Start::Read(cursor)
         }
@@ -86,8 +89,8 @@ pub(super) fn allow<T: Transport>(api: &Api<T>, phase: &Phase) -> Result<()> {
     api.credits().map_or(Ok(()), |credits| credits.allow(is_snapshot))
 }
 
-/// Ends a verification that fails: incremental reading continues, and the next attempt is a day later, from
-/// where this one was if only credits were short. The warning; none for another phase, or while the failure
+/// Ends a verification that fails: incremental reading continues, and the next attempt is a day later, or,
+/// from where this one was, once a quota allows it. The warning; none for another phase, or while the failure
 /// may pass.
 pub(super) fn abandon<T: Transport>(
     api: &Api<T>,
@@ -102,14 +105,17 @@ pub(super) fn abandon<T: Transport>(
         return None;
     }
     let mut search = *snapshot.resumes.take()?;
-    search.paused = (error.kind == Kind::RateLimited).then(|| Box::new(snapshot.clone()));
+    let (wait_ms, what) = match error.kind {
+        Kind::RateLimited => {
+            search.paused = Some(Box::new(snapshot.clone()));
+            (error.retry_after_ms.unwrap_or_default().max(limits::VERIFICATION_PAUSE_MS), "continues")
+        }
+        _ => (limits::DAY_MS, "is tried again"),
+    };
     let every_ms = every_ms(api, table).unwrap_or(limits::DAY_MS);
-    let verified_ms = (now_ms + limits::DAY_MS).saturating_sub(every_ms);
-    *phase = Phase::Search(Search { verified_ms, ..search });
-    Some(format!(
-        "the verification is tried again from {} on: {error}",
-        time::format(now_ms + limits::DAY_MS)
-    ))
+    search.verified_ms = (now_ms + wait_ms).saturating_sub(every_ms);
+    *phase = Phase::Search(search);
+    Some(format!("the verification {what} from {} on: {error}", time::format(now_ms + wait_ms)))
 }
 
 /// How long a table that is read by full refresh has to wait; none when a snapshot is due. A host that

@@ -2,17 +2,17 @@
 //!
 //! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order. Newest first is
 //! read until a page has no new record; oldest first from the first page that has one, which is found by
-//! bisection. One reading serves all tables of a round. A record that was purged before the scan is found by
-//! the next snapshot.
+//! bisection. One reading serves all tables of a round; where it ends early, each table continues it from
+//! its cursor. A record that was purged before the scan is found by the next snapshot.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::children::{self, Write};
 use super::output::{Output, Progress};
-use super::{phase, seen, wait};
+use super::{phase, repeating, seen, wait};
 use crate::api::{Api, Entry, RecycleBin};
-use crate::cursor::Search;
+use crate::cursor::{BinPlace, ChildPlace, Search};
 use crate::error::{Kind, Result};
 use crate::limits;
 use crate::members::unquoted;
@@ -21,6 +21,8 @@ use crate::tables;
 use crate::time;
 use crate::transport::Transport;
 use crate::url::Path;
+
+const PATH: &str = "/api/v1/recycleBin";
 
 /// Rows of a page (§3.2: 50 by its schema).
 const PAGE: u64 = 50;
@@ -57,7 +59,8 @@ pub(super) fn scan<T: Transport>(
     let horizon_ms = search.recycle_bin_since_ms.saturating_sub(limits::RECYCLE_BIN_OVERLAP_MS);
     let now_ms = api.to_source_clock(api.transport().now_ms());
     let recent_ms = wait::shared_ms(search.recycle_bin_since_ms, now_ms);
-    let bin = match take(api, table, horizon_ms, recent_ms) {
+    let place = search.bin_place;
+    let mut bin = match take(api, table, horizon_ms, place.map(|place| place.page), recent_ms) {
         Ok(bin) => bin,
         // Credentials are the connection's: the scan is repeated when they work again.
         Err(error) if matches!(error.kind, Kind::Auth | Kind::Config) => return Err(error),
@@ -67,13 +70,6 @@ pub(super) fn scan<T: Transport>(
             return Ok(end(search, search.recycle_bin_since_ms));
         }
     };
-    if bin.is_cut {
-        out.warnings.push(format!(
-            "more than {} records were moved to the recycle bin since the last poll: the next snapshot finds \
-             the other deletes",
-            limits::RECYCLE_BIN_PAGES_MAX * PAGE
-        ));
-    }
     let is_new = |entry: &&Entry| {
         let is_ours = entry.module.eq_ignore_ascii_case(module) && entry.deleted_ms >= horizon_ms;
         is_ours && search.seen.get(&name(&entry.id)) != Some(&entry.deleted_ms)
@@ -82,9 +78,9 @@ pub(super) fn scan<T: Transport>(
         bin.entries.iter().filter(is_new).filter(|entry| api.config().selects(table, &entry.raw)).collect();
     found.sort_by_key(|entry| entry.deleted_ms);
     let last_ms = search.recycle_bin_since_ms;
-    let read_ms = api.to_source_clock(bin.read_at_ms);
+    let read_ms = place.map_or_else(|| api.to_source_clock(bin.read_at_ms), |place| place.read_ms);
     let written = match parents {
-        Some(_) => delete_children(api, table, &found, last_ms, out),
+        Some(_) => delete_children(api, table, &found, last_ms, &mut search.child, out),
         None => delete(api, table, &found, last_ms, out),
     };
     let is_verified = parents.is_none() && phase::every_ms(api, table).is_some();
@@ -98,11 +94,18 @@ pub(super) fn scan<T: Transport>(
     if search.deleted.len() > limits::DELETED_MAX / 2 * 3 {
         seen::keep_newest(&mut search.deleted, limits::DELETED_MAX, 0);
     }
-    out.has_moved |= written > 0;
-    let is_interrupted = written < found.len();
-    api.recycle_bin = Some(bin);
-    if is_interrupted {
+    out.has_moved |= written > 0 || search.child.is_some();
+    if written < found.len() {
+        // The next step goes on with the same reading.
+        bin.used_by.retain(|name| *name != table.name);
+        api.recycle_bin = Some(bin);
         return out.interrupted();
+    }
+    search.bin_place = bin.next.map(|page| BinPlace { page, read_ms });
+    api.recycle_bin = Some(bin);
+    if search.bin_place.is_some() {
+        out.has_moved = true;
+        return Ok(Progress::More);
     }
     Ok(end(search, search.since_ms.min(read_ms)))
 }
@@ -149,18 +152,21 @@ fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
     if ms.is_multiple_of(1000) { ms + 999 } else { ms }
 }
 
-/// The records deleted since `horizon_ms`: of a reading for another table less than `recent_ms` ago, or of a
-/// new one. The caller puts it back for the other tables.
+/// The records deleted since `horizon_ms`, from a page on where an earlier reading ended there: of a reading
+/// for another table less than `recent_ms` ago, or of a new one. The caller puts it back for the other
+/// tables.
 fn take<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
     horizon_ms: u64,
+    start: Option<u64>,
     recent_ms: u64,
 ) -> Result<RecycleBin> {
     let now_ms = api.transport().now_ms();
     let is_usable = |bin: &mut RecycleBin| {
         let is_recent = now_ms.abs_diff(bin.read_at_ms) <= recent_ms;
-        is_recent && bin.since_ms <= horizon_ms && !bin.used_by.contains(&table.name)
+        let is_unread = bin.start == start && !bin.used_by.contains(&table.name);
+        is_recent && bin.since_ms <= horizon_ms && is_unread
     };
     let mut bin = match api.recycle_bin.take_if(is_usable) {
         Some(bin) => bin,
@@ -173,7 +179,8 @@ fn take<T: Transport>(
                 read_at_ms: now_ms,
                 used_by: Vec::new(),
                 entries: Vec::new(),
-                is_cut: false,
+                start,
+                next: None,
                 page,
             };
             fill(api, &mut bin)?;
@@ -184,15 +191,16 @@ fn take<T: Transport>(
     Ok(bin)
 }
 
-/// Reads every record deleted since `bin.since_ms`.
+/// Reads every record deleted since `bin.since_ms`, from `bin.start` on.
 fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Result<()> {
     let horizon_ms = bin.since_ms;
-    let before = std::mem::take(&mut bin.page);
-    let mut page = 0;
-    let mut rows = page_at(api, 0)?;
+    let before = if bin.start.is_none() { std::mem::take(&mut bin.page) } else { bin.page };
+    let mut page = bin.start.unwrap_or_default();
+    let mut rows = page_at(api, page)?;
     // A full page without a new record is the end of a recycle bin that lists the newest first, and only
     // then.
-    let may_be_oldest_first = rows.len() as u64 == PAGE
+    let may_be_oldest_first = bin.start.is_none()
+        && rows.len() as u64 == PAGE
         && rows.iter().all(|entry| entry.deleted_ms < horizon_ms)
         && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms <= last.deleted_ms);
     let mut is_oldest_first = false;
@@ -216,10 +224,15 @@ fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Result<()> {
         if read >= limits::RECYCLE_BIN_PAGES_MAX {
             break;
         }
+        let first = bin.entries.get(before).map(|entry| entry.id.clone());
         page += 1;
         rows = page_at(api, page)?;
+        if first.is_some() && rows.first().map(|entry| &entry.id) == first.as_ref() {
+            return Err(repeating(PATH));
+        }
     }
-    bin.is_cut = true;
+    // Records that are purged meanwhile move the others to earlier pages.
+    bin.next = Some(page);
     Ok(())
 }
 
@@ -260,7 +273,7 @@ fn first_new_page<T: Transport>(
 /// One page; an entry that cannot be read is as old as can be. Whether entries count from 0 or from 1 is not
 /// documented (`zoho-desk-api.md` §3.2): where they count from 1, a page starts with the last one before it.
 fn page_at<T: Transport>(api: &mut Api<T>, page: u64) -> Result<Vec<Entry>> {
-    let path = Path::new("/api/v1/recycleBin").with("from", page * PAGE).with("limit", PAGE);
+    let path = Path::new(PATH).with("from", page * PAGE).with("limit", PAGE);
     let answer = api.get(&path.into_string())?;
     Ok(answer.rows()?.into_iter().map(|raw| entry(raw.get())).collect())
 }
@@ -283,17 +296,18 @@ fn entry(raw: &str) -> Entry {
 
 /// Writes deletes of the children of deleted parents, as far as the API still lists them: whether it does is
 /// not documented. After one group of parents without any the others are not asked for. How many parents were
-/// processed.
+/// processed; the others come with the next step.
 fn delete_children<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     found: &[&Entry],
     last_ms: u64,
+    place: &mut Option<ChildPlace>,
     out: &mut Output,
 ) -> usize {
-    let most = limits::RECYCLE_BIN_PARENTS_MAX;
     let mut processed = 0;
-    for group in found.chunks(limits::PARENTS_AT_ONCE).take(most / limits::PARENTS_AT_ONCE) {
+    let most = found.len().min(limits::RECYCLE_BIN_PARENTS_MAX);
+    for group in found[..most].chunks(limits::PARENTS_AT_ONCE) {
         let parents: Vec<children::Parent<'_>> = group
             .iter()
             .map(|entry| children::Parent {
@@ -302,20 +316,17 @@ fn delete_children<T: Transport>(
                 as_of_ms: Some(as_of_ms(entry, last_ms)),
             })
             .collect();
-        let (changes, warnings, incomplete) = (out.changes.len(), out.warnings.len(), out.incomplete);
-        let done = children::read(api, table, &parents, Write::Delete, &mut None, out);
-        // That children of a deleted parent are refused is expected.
-        out.warnings.truncate(warnings);
-        out.incomplete = incomplete;
+        let changes = out.changes.len();
+        let done = children::read(api, table, &parents, Write::DeleteTrashed, place, out);
         processed += done.iter().take_while(|is_done| **is_done).count();
         if done.contains(&false) {
             return processed;
         }
         if out.changes.len() == changes {
-            break;
+            return found.len();
         }
     }
-    found.len()
+    processed
 }
 
 #[cfg(test)]

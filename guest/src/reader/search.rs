@@ -10,7 +10,7 @@ use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::seen::SeenRow;
-use super::{repeating, shared_search, wait};
+use super::{repeating, second, shared_search, wait};
 use crate::api::{Answer, Api};
 use crate::cursor::{ChildPlace, Search, Window};
 use crate::error::{Error, Kind, Result};
@@ -79,7 +79,7 @@ pub(super) fn step<T: Transport>(
     let answer = match shared_search::get(api, table, &window_path(path, field, window)) {
         Ok(answer) => answer,
         // Every search takes modified times; portals differ in which other fields it takes.
-        Err(error) if index > 0 && matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound) => {
+        Err(error) if index > 0 && error.is_refusal() => {
             if refuses(&error, field) {
                 api.remember_unsupported(table.name, field.range);
             } else {
@@ -154,6 +154,11 @@ fn read_page<T: Transport>(
         out.has_moved |= outcome != PageOutcome::Repeating;
         return Ok(outcome);
     };
+    if window.is_second {
+        second::write(api, table, &rows[first..], out);
+        out.has_moved = true;
+        return Ok(if is_last(answer, ids.len(), window) { PageOutcome::End } else { outcome });
+    }
     // The window of another table may start earlier.
     let own_from_ms = processed.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
     let (selected, foreign): (Vec<NewRow<'_>>, Vec<NewRow<'_>>) = (first..rows.len())
@@ -194,10 +199,12 @@ fn read_page<T: Transport>(
         out.interrupted()?;
         return Ok(outcome);
     }
-    // A short page is the last one if the count says so, too: saves the call that would find nothing.
-    let is_short = (ids.len() as u64) < PAGE;
-    let is_last = is_short && answer.count().is_ok_and(|count| count <= window.offset.from);
-    Ok(if is_last { PageOutcome::End } else { outcome })
+    Ok(if is_last(answer, ids.len(), window) { PageOutcome::End } else { outcome })
+}
+
+/// True for a short page if the count says so, too: saves the call that would find nothing.
+fn is_last(answer: &Answer, length: usize, window: &Window) -> bool {
+    (length as u64) < PAGE && answer.count().is_ok_and(|count| count <= window.offset.from)
 }
 
 /// Halves a window that holds more rows than a search can page through, and restarts it: by its times, or by
@@ -256,6 +263,13 @@ fn close<T: Transport>(
             offset: Offset::default(),
             ..window
         });
+        return Progress::More;
+    }
+    if window.is_second {
+        search.searched_ms = end_ms + limits::SEARCH_OVERLAP_MS;
+        // Changes that are new are of another batch.
+        out.is_ended = !out.changes.is_empty();
+        out.has_moved = true;
         return Progress::More;
     }
     let is_supported = |index: &usize| !api.is_unsupported(table.name, cursor_fields[*index].range);

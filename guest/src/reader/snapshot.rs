@@ -22,6 +22,9 @@ use crate::url::Path;
 /// The parameter of a projection.
 const FIELDS: &str = "fields";
 
+/// The name under which failures of a table's count are counted.
+const COUNT: &str = "count";
+
 /// Prepares a snapshot for continuing: one of another list starts again.
 pub(super) fn prepare<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &mut Snapshot) {
     if snapshot.list.is_none() && snapshot.offset == Offset::default() && snapshot.partition == 0 {
@@ -154,8 +157,7 @@ fn projected_fields<T: Transport>(api: &Api<T>, table: &Table) -> Option<String>
 /// True when a list does not take `fields`, or not these: unknown names are answered by 500
 /// (`zoho-desk-api.md` §8.9).
 fn refuses_fields(error: &Error) -> bool {
-    matches!(error.kind, Kind::Data | Kind::Permission | Kind::NotFound)
-        || error.code.as_deref() == Some("INTERNAL_SERVER_ERROR")
+    error.is_refusal() || error.code.as_deref() == Some("INTERNAL_SERVER_ERROR")
 }
 
 /// Reads one page of the list, newest first, until a row was created before `since_ms`.
@@ -167,7 +169,15 @@ fn read_newest<T: Transport>(
     out: &mut Output,
 ) -> Result<Progress> {
     let from = snapshot.offset.from;
-    let answer = api.get(&ordered_path(api, table, from, None, &[], Sort::NewestFirst))?;
+    let answer = match api.get(&ordered_path(api, table, from, None, &[], Sort::NewestFirst)) {
+        Ok(answer) => answer,
+        // A list with a cap refuses its later pages.
+        Err(error) if error.kind == Kind::Data && snapshot.offset != Offset::default() => {
+            windows::instead_of_newest(api, table, snapshot, since_ms, (&error, out));
+            return Ok(Progress::More);
+        }
+        Err(error) => return Err(error),
+    };
     let last = answer.rows_with_meta()?.pop();
     let oldest_ms = last.as_ref().and_then(|(_, row)| row::time(row, CREATED.member));
     let projection = match projected_fields(api, table).filter(|_| !out.verifies) {
@@ -238,8 +248,13 @@ pub(super) fn read_page<T: Transport>(
     }
     let left: Vec<usize> =
         selected.into_iter().filter(|&index| !snapshot.written.iter().any(|id| id == ids[index])).collect();
-    // A search row is only as recent as its modified time, because the index lags.
-    let as_of_ms = |meta: &RowMeta| if page.is_search { meta.modified_time_ms } else { answer.as_of_ms };
+    // The index lags: a search row is as recent as its modified time, or as the index must be.
+    let indexed_ms =
+        snapshot.source_started_at_ms.map(|at_ms| at_ms.saturating_sub(limits::SEARCH_SETTLED_MS));
+    let as_of_ms = |meta: &RowMeta| match page.is_search {
+        true => meta.modified_time_ms.max(indexed_ms),
+        false => answer.as_of_ms,
+    };
     let listed: Vec<Listed<'_>> = left
         .iter()
         .map(|&index| {
@@ -260,21 +275,36 @@ pub(super) fn read_page<T: Transport>(
     };
     snapshot.incomplete |= out.incomplete;
     out.has_moved |= written.contains(&true);
-    let Some(failed) = written.iter().position(|is_written| !is_written) else {
-        snapshot.written.clear();
+    if note_written(snapshot, (before, limit), (&ids, first), &left, &written) {
         out.has_moved = true;
         return Ok(Progress::More);
+    }
+    out.interrupted()
+}
+
+/// Notes which rows of a page were written, those at the indexes `left` of its `ids`, of which those from
+/// `first` on are new. False when one was not: the offset goes back from the end of the page to right before
+/// the first of them, and those written behind it are not written again.
+pub(super) fn note_written(
+    snapshot: &mut Snapshot,
+    (before, limit): (Offset, u64),
+    (ids, first): (&[&str], usize),
+    left: &[usize],
+    written: &[bool],
+) -> bool {
+    let Some(failed) = written.iter().position(|is_written| !is_written) else {
+        snapshot.written.clear();
+        return true;
     };
-    // The offset stays right before the first row that was not written; those written behind it are noted.
     let next = left[failed];
     let is_written = |id: &&str| {
         snapshot.written.iter().any(|known| known == id)
-            || left.iter().zip(&written).any(|(&index, is_written)| *is_written && ids[index] == *id)
+            || left.iter().zip(written).any(|(&index, is_written)| *is_written && ids[index] == *id)
     };
     snapshot.written = ids[next..].iter().filter(|id| is_written(id)).map(|id| (*id).to_owned()).collect();
     let processed = if next > first { next } else { 0 };
     snapshot.offset.rewind(before, limit, &ids[..processed]);
-    out.interrupted()
+    false
 }
 
 /// Writes the children of the parents of the last page.
@@ -318,16 +348,19 @@ pub(super) fn verify_length<T: Transport>(
     };
     let counted = match count::sum(api, table, &path) {
         Ok(counted) => counted,
-        Err(error) if listed > 0 || matches!(error.kind, Kind::Permission | Kind::NotFound | Kind::Data) => {
-            if listed == 0 {
-                out.skip(format!(
-                    "the list of `{}` is empty, and that cannot be checked: {error}",
-                    table.name
-                ));
+        Err(error) => {
+            // The list could be read: a count that keeps failing stops no table.
+            let (_, alone) = limits::FAILED_RECORD_CALLS;
+            let is_for_a_person = matches!(error.kind, Kind::Auth | Kind::Config);
+            if is_for_a_person || (!error.is_refusal() && !api.gives_up(table.name, COUNT, alone)) {
+                return Err(error);
             }
+            api.forget_failures(table.name, COUNT);
+            let what = if listed == 0 { "is empty".to_owned() } else { format!("has {listed} rows") };
+            let name = table.name;
+            out.skip(format!("the list of `{name}` {what}, and that cannot be checked: {error}"));
             return Ok(true);
         }
-        Err(error) => return Err(error),
     };
     if listed > 0 {
         let is_short = listed + may_lack(counted) < counted;

@@ -1,7 +1,7 @@
-//! Departments: `GET /departments`, complete rows (`zoho-desk-api.md` §4.3).
+//! Departments: `GET /departments`, and `GET /departments/{id}` for their agents (`zoho-desk-api.md` §4.3).
 
 use crate::table::Type::{Array, Boolean, Id, Text, Time};
-use crate::table::{Column, EventFilter, Incremental, List, Table, column, event};
+use crate::table::{Column, Detail, EventFilter, Incremental, List, Table, column, event};
 
 pub(super) const TABLE: Table = Table {
     name: "departments",
@@ -10,11 +10,13 @@ pub(super) const TABLE: Table = Table {
     scopes: &["Desk.basic.READ"],
     list: List { path: "/api/v1/departments", limit: 200, ..List::DEFAULT },
     record: Some("/api/v1/departments/{id}"),
+    detail: Some(Detail::DEFAULT),
     count: Some("/api/v1/departments/count"),
     incremental: Incremental::FullRefresh { every_ms: 60 * 60 * 1000 },
     events: EVENTS,
     columns: COLUMNS,
-    notes: "Few rows; read by full refresh, because Zoho cannot list changed departments.",
+    notes: "Few rows; read by full refresh, because Zoho cannot list changed departments. One call for each \
+            department: the list lacks associatedAgentIds.",
     ..Table::DEFAULT
 };
 

@@ -46,7 +46,7 @@ impl SigningKeys {
             0 => limits::SIGNING_KEYS_INTERVAL_MS,
             _ => limits::SIGNING_KEYS_RETRY_MS,
         };
-        let since_ms = now_ms.saturating_sub(known.tried_at_ms.max(known.fetched_at_ms));
+        let since_ms = now_ms.abs_diff(known.tried_at_ms.max(known.fetched_at_ms));
         let is_early = since_ms < interval_ms;
         if are_old || may_lack_it {
             let fetched = if is_early { Err(not_yet(interval_ms - since_ms)) } else { fetch(api) };
@@ -65,7 +65,7 @@ impl SigningKeys {
                         known.failing_since_ms = now_ms;
                     }
                     let is_failing = known.failing_since_ms != 0;
-                    let failing_ms = now_ms.saturating_sub(known.failing_since_ms);
+                    let failing_ms = now_ms.abs_diff(known.failing_since_ms);
                     // An unknown key must not block deliveries that the known keys prove for as long as keys
                     // cannot be fetched.
                     let is_outage = is_failing && failing_ms > limits::SIGNING_KEYS_OUTAGE_MS;

@@ -76,6 +76,98 @@ fn a_failed_record_discards_no_other_and_is_written_in_part_when_it_keeps_failin
     assert!(!third.generation.unwrap().complete);
 }
 
+/// Reads on from a cursor, as a host does, in at most so many calls: the cursor at the end, the keys found
+/// and the partial rows.
+fn read_on(
+    desk: &Desk,
+    connection: &mut zoho_desk::connection::Connection<Desk>,
+    mut cursor: Option<String>,
+    calls: usize,
+) -> (String, BTreeSet<String>, u64) {
+    let (mut keys, mut partial) = (BTreeSet::new(), 0);
+    for _ in 0..calls {
+        match connection.read("tickets", cursor.as_deref(), LIMITS) {
+            Ok(batch) => {
+                keys.extend(batch.changes.into_iter().map(|change| change.key));
+                partial += batch.partial_rows;
+                if batch.caught_up {
+                    return (batch.cursor, keys, partial);
+                }
+                cursor = Some(batch.cursor);
+                desk.advance_ms(batch.wait_ms.unwrap_or(0));
+            }
+            Err(_) => desk.advance_ms(60_000),
+        }
+    }
+    panic!("not caught up after {calls} calls: {} rows, {partial} in part", keys.len());
+}
+
+#[test]
+fn a_few_records_that_always_fail_stop_no_table() {
+    let desk = Desk::with_tickets(250);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_details_of(40..44));
+    let (cursor, keys, partial) = read_on(&desk, &mut connection, None, 40);
+    assert_eq!((keys.len(), partial), (250, 4));
+    desk.advance_ms(60_000);
+    desk.set(|state| (38..44).for_each(|id| state.modify(&id.to_string())));
+    desk.advance_ms(60_000);
+    let (_, keys, partial) = read_on(&desk, &mut connection, Some(cursor), 40);
+    assert_eq!((keys.len(), partial), (6, 4), "they hold no search window open either");
+}
+
+#[test]
+fn the_last_records_of_a_list_are_given_up_by_the_answers_of_the_batch_before() {
+    let desk = Desk::with_tickets(103);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_details_of(100..104));
+    let small = Limits { max_changes: 90, ..LIMITS };
+    let first = connection.read("tickets", None, small).unwrap();
+    let (_, keys, partial) = read_on(&desk, &mut connection, Some(first.cursor), 40);
+    assert!(partial == 4 && keys.len() >= 4, "{partial} of {keys:?}");
+}
+
+#[test]
+fn an_outage_that_begins_within_a_page_writes_no_row_in_part() {
+    let desk = Desk::with_tickets(250);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_details_of(40..44));
+    let first = connection.read("tickets", None, LIMITS).unwrap();
+    desk.set(|state| state.fail_details = true);
+    for _ in 0..20 {
+        desk.advance_ms(60_000);
+        assert_eq!(
+            connection.read("tickets", Some(&first.cursor), LIMITS).unwrap_err().kind,
+            Kind::Unavailable
+        );
+    }
+    desk.set(|state| {
+        state.fail_details = false;
+        state.detail_status.clear();
+    });
+    let (_, keys, partial) = read_on(&desk, &mut connection, Some(first.cursor), 5);
+    assert!(keys.contains(r#"{"id":"42"}"#) && partial == 0, "{partial}");
+}
+
+#[test]
+fn a_record_that_is_refused_with_any_code_stops_no_table() {
+    for (status, code) in [(401, "UNAUTHORIZED"), (403, "FORBIDDEN"), (403, "ANOTHER"), (422, "INVALID")] {
+        let desk = Desk::with_tickets(9);
+        let mut connection = connect(&desk, json!({}));
+        desk.set(|state| state.refuse("/api/v1/tickets/3", status, code));
+        let (_, keys, partial) = read_on(&desk, &mut connection, None, 10);
+        assert_eq!((keys.len(), partial), (9, 1), "{status} {code}");
+    }
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.refuse("/api/v1/tickets/3", 403, "SCOPE_MISMATCH"));
+    for _ in 0..5 {
+        desk.advance_ms(60_000);
+        let read = connection.read("tickets", None, LIMITS);
+        assert!(read.is_ok_and(|batch| !batch.caught_up), "a missing scope is missing for all records");
+    }
+}
+
 #[test]
 fn an_outage_of_all_details_writes_no_row_in_part_and_costs_few_calls() {
     let desk = Desk::with_tickets(250);

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub refuse_beyond_cap: bool,
     /// Tickets that are deleted for good after the first request that has this text.
     pub purge_after: Option<(&'static str, Vec<u32>)>,
+    /// The first request that has this text gets this status.
+    pub refuse_once: Option<(&'static str, u16)>,
     /// Status of the recycle bin; 0: its records.
     pub recycle_bin_status: u16,
     /// The module of all records in the recycle bin.
@@ -140,6 +142,16 @@ impl State {
     /// Answers this status and code to every call of a path.
     pub(crate) fn refuse(&mut self, path: &'static str, status: u16, code: &'static str) {
         self.refused.insert(path, (status, code));
+    }
+
+    /// The details of these tickets fail.
+    pub(crate) fn fail_details_of(&mut self, ids: std::ops::Range<u32>) {
+        self.detail_status.extend(ids.map(|id| (id.to_string(), 500)));
+    }
+
+    /// Answers a path again that was refused.
+    pub(crate) fn accept(&mut self, path: &str) {
+        self.refused.remove(path);
     }
 
     fn created_ms(&self, id: u32) -> u64 {
@@ -270,6 +282,11 @@ impl State {
         if self.refuse_every_token || given.is_none_or(|(_, value)| *value != wanted) {
             return self.respond(401, &json!({"errorCode": "INVALID_OAUTH", "message": "m"}));
         }
+        if let Some((_, status)) =
+            self.refuse_once.take_if(|(text, _)| request.path_with_query.contains(*text))
+        {
+            return self.respond(status, &json!({"errorCode": "ONCE", "message": "m"}));
+        }
         if let Some((status, code)) = self.refused.get(path) {
             return self.respond(*status, &json!({"errorCode": code, "message": "m"}));
         }
@@ -365,6 +382,9 @@ impl State {
                 };
                 self.respond(200, &json!({"count": count}))
             }
+            "/api/v1/ticketsCount" => {
+                self.respond(self.count_status, &json!({"errorCode": "REFUSED", "message": "m"}))
+            }
             "/api/v1/organizationFields" if self.field_status.contains_key(query["module"]) => {
                 let (status, code) = self.field_status[query["module"]];
                 self.respond(status, &json!({"errorCode": code, "message": "m"}))
@@ -376,6 +396,10 @@ impl State {
                 let id = format!("f-{}", query["module"]);
                 let field = json!({"id": id, "apiName": "cf_region", "type": "Text", "isCustomField": true});
                 self.respond(200, &json!({"data": [field]}))
+            }
+            _ if path.starts_with("/api/v1/departments/") => {
+                let id = path.rsplit('/').next().unwrap();
+                self.respond(200, &json!({"id": id, "name": "D", "associatedAgentIds": ["7"]}))
             }
             _ if path.starts_with("/api/v1/contracts/") => {
                 let id = path.rsplit('/').next().unwrap();
@@ -615,6 +639,7 @@ impl State {
         }
         match self.detail_status.get(id) {
             Some(403) => return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"})),
+            Some(401) => return self.respond(401, &json!({"errorCode": "UNAUTHORIZED", "message": "m"})),
             Some(status) => {
                 return self.respond(*status, &json!({"errorCode": "URL_NOT_FOUND", "message": "m"}));
             }

@@ -120,6 +120,94 @@ fn conversations_of_tickets_in_the_recycle_bin_that_are_refused_cost_few_calls_a
     desk.set(|state| assert!(state.asked.len() < 50, "{} calls", state.asked.len()));
 }
 
+#[test]
+fn a_short_outage_of_their_lists_leaves_no_conversation_of_a_ticket_in_the_recycle_bin() {
+    let desk = Desk::with_tickets(60);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    let lists = ["/api/v1/tickets/5/threads", "/api/v1/tickets/5/comments"];
+    desk.set(|state| {
+        state.delete("5");
+        lists.iter().for_each(|list| state.refuse(list, 503, "SERVICE_UNAVAILABLE"));
+    });
+    desk.advance_ms(30_000);
+    let mut cursor = match connection.read("ticket_conversations", Some(&cursor), LIMITS) {
+        Ok(batch) => {
+            assert!(batch.changes.is_empty() && !batch.caught_up, "{:?}", batch.warnings);
+            batch.cursor
+        }
+        Err(_) => cursor,
+    };
+    desk.set(|state| lists.iter().for_each(|list| state.accept(list)));
+    desk.advance_ms(30_000);
+    assert_eq!(next(&mut connection, "ticket_conversations", &mut cursor), [r#"{"id":"t5"}"#]);
+}
+
+#[test]
+fn a_change_that_the_index_shows_late_is_found_by_the_second_search_without_a_detail() {
+    let desk = Desk::with_tickets(30);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.advance_ms(3 * 3_600_000);
+    desk.set(|state| state.modify("5"));
+    desk.advance_ms(60_000);
+    assert_eq!(next(&mut connection, "tickets", &mut cursor), [r#"{"id":"5"}"#]);
+    desk.set(|state| state.modify_at(7, 50 * 60_000));
+    let late_ms = desk.now_ms() - 50 * 60_000;
+    assert!(next(&mut connection, "tickets", &mut cursor).is_empty(), "the index showed it too late");
+    let mut found = Vec::new();
+    for _ in 0..9 {
+        desk.advance_ms(86_400_000);
+        desk.set(|state| state.asked.clear());
+        let batch = read_round(&mut connection, "tickets", &cursor);
+        cursor = batch.cursor;
+        desk.set(|state| assert!(state.asked.len() <= 5, "{:?}", state.asked));
+        found.extend(batch.changes);
+    }
+    let keys: Vec<&str> = found.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(keys, [r#"{"id":"5"}"#, r#"{"id":"7"}"#], "once, and the sink knows the first one");
+    assert!(found.iter().all(|change| change.partial));
+    assert_eq!(found[1].as_of_ms, Some(late_ms - 2_000));
+}
+
+#[test]
+fn more_deletes_than_one_step_reads_are_all_found() {
+    for newest_first in [false, true] {
+        let desk = Desk::with_tickets(2_700);
+        desk.set(|state| state.newest_deleted_first = newest_first);
+        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        let start = connection.cursor_at("tickets", desk.now_ms()).unwrap();
+        for id in 1..=2_500 {
+            desk.advance_ms(100);
+            desk.set(|state| state.delete(&id.to_string()));
+        }
+        let mut cursor = start.clone();
+        let mut found = BTreeSet::new();
+        for round in 0..3 {
+            desk.advance_ms(5 * 60_000);
+            // One more is deleted while the others are read.
+            desk.set(|state| state.delete(&(2_600 + round).to_string()));
+            let batch = read_round(&mut connection, "tickets", &cursor);
+            cursor = batch.cursor;
+            found.extend(batch.changes.into_iter().map(|change| change.key));
+            assert!(batch.warnings.is_empty(), "{:?}", batch.warnings);
+        }
+        assert_eq!(found.len(), 2_503, "newest first: {newest_first}");
+    }
+}
+
+#[test]
+fn conversations_of_more_tickets_than_one_step_lists_are_deleted() {
+    let desk = Desk::with_tickets(300);
+    let mut connection = connect(&desk, json!({}));
+    let (_, mut cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| state.delete_together(1..251));
+    desk.advance_ms(30_000);
+    assert_eq!(next(&mut connection, "ticket_conversations", &mut cursor).len(), 250);
+}
+
 /// The keys of the next batch.
 fn next(connection: &mut Connection<Desk>, table: &str, cursor: &mut String) -> Vec<String> {
     let batch = read_round(connection, table, cursor);

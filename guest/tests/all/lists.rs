@@ -93,6 +93,47 @@ fn a_list_much_shorter_than_the_count_is_incomplete() {
 }
 
 #[test]
+fn a_list_whose_count_is_refused_is_not_believed() {
+    for status in [403, 404, 422, 429, 500] {
+        let desk = Desk::with_tickets(150);
+        desk.set(|state| state.count_status = status);
+        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        let first = connection.read("tickets", None, LIMITS).unwrap();
+        let may_pass = matches!(status, 429 | 500);
+        assert_eq!(first.caught_up, !may_pass, "{status}");
+        assert!(!first.generation.unwrap().complete, "{status}: {:?}", first.warnings);
+        if !may_pass {
+            let is_said = |text: &String| text.contains("has 150 rows, and that cannot be checked");
+            assert!(first.warnings.iter().any(is_said), "{status}: {:?}", first.warnings);
+            continue;
+        }
+        connection.read("tickets", Some(&first.cursor), LIMITS).unwrap_err();
+        desk.set(|state| (state.count_status, state.counted) = (0, 150));
+        let last = connection.read("tickets", Some(&first.cursor), LIMITS).unwrap();
+        assert!(last.caught_up && last.generation.unwrap().complete, "{status}: {:?}", last.warnings);
+    }
+}
+
+#[test]
+fn a_count_that_always_fails_ends_the_snapshot_as_incomplete() {
+    let desk = Desk::with_tickets(150);
+    desk.set(|state| state.count_status = 500);
+    let mut connection = connect(&desk, json!({"ticket_detail": false}));
+    let mut cursor = connection.read("tickets", None, LIMITS).unwrap().cursor;
+    for _ in 0..10 {
+        desk.advance_ms(60_000);
+        if let Ok(batch) = connection.read("tickets", Some(&cursor), LIMITS) {
+            cursor = batch.cursor;
+            if batch.caught_up {
+                assert!(!batch.generation.unwrap().complete);
+                return;
+            }
+        }
+    }
+    panic!("the snapshot never ends");
+}
+
+#[test]
 fn a_list_without_a_count_that_ends_before_what_the_search_finds_is_incomplete() {
     let desk = Desk::with_tickets(700);
     desk.set(|state| {

@@ -9,6 +9,9 @@ use crate::setup::{LIMITS, connect, read_all, read_round};
 
 const DAY_MS: u64 = 86_400_000;
 
+/// A page is a batch.
+const PAGE: Limits = Limits { max_changes: 90, ..LIMITS };
+
 /// A portal whose 250 contacts were read eight days ago.
 fn old(config: serde_json::Value) -> (Desk, Connection<Desk>, String) {
     let desk = Desk::with_tickets(250);
@@ -84,6 +87,65 @@ fn a_verification_that_fails_leaves_incremental_reading_alone() {
     assert!(batch.generation.is_none(), "not on the same day");
     desk.advance_ms(DAY_MS);
     assert!(read_round(&mut connection, "contacts", &batch.cursor).generation.is_some());
+}
+
+#[test]
+fn a_clock_that_was_ahead_once_puts_off_no_verification() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "contacts", LIMITS);
+    let ahead = cursor
+        .replace(&format!(r#""verified_ms":{}"#, &desk.now_ms().to_string()[..4]), r#""verified_ms":9999"#);
+    assert_ne!(ahead, cursor, "{cursor}");
+    let batch = read_round(&mut connection, "contacts", &ahead);
+    assert!(batch.generation.is_some_and(|generation| generation.complete));
+    desk.advance_ms(DAY_MS);
+    assert!(read_round(&mut connection, "contacts", &batch.cursor).generation.is_none(), "for a week");
+}
+
+/// Reads batches of a page until caught up: the snapshots that they are of, and whether the list was
+/// asked for from its start.
+fn read_in_parts(desk: &Desk, connection: &mut Connection<Desk>, cursor: &mut String) -> (Vec<u64>, bool) {
+    desk.set(|state| state.asked.clear());
+    let mut generations = Vec::new();
+    for _ in 0..20 {
+        let batch = connection.read("contacts", Some(cursor), PAGE).unwrap();
+        *cursor = batch.cursor;
+        generations.extend(batch.generation.filter(|_| !batch.changes.is_empty()).map(|of| of.id));
+        if batch.caught_up {
+            break;
+        }
+    }
+    let mut starts = false;
+    desk.set(|state| starts = state.asked.iter().any(|path| path.starts_with("/api/v1/contacts?from=1&")));
+    (generations, starts)
+}
+
+#[test]
+fn a_verification_that_a_quota_interrupts_goes_on_at_its_place() {
+    for by_reserve in [false, true] {
+        let (desk, mut connection, mut cursor) = old(json!({}));
+        desk.set(|state| state.purge(9));
+        let first = connection.read("contacts", Some(&cursor), PAGE).unwrap();
+        let generation = first.generation.unwrap().id;
+        cursor = first.cursor;
+        desk.set(|state| match by_reserve {
+            true => state.credits_left = 25_000,
+            false => state.refuse_once = Some(("/api/v1/contacts?", 429)),
+        });
+        if by_reserve {
+            connection.count("tickets").unwrap();
+        }
+        let (generations, _) = read_in_parts(&desk, &mut connection, &mut cursor);
+        assert!(generations.is_empty(), "{by_reserve}: {generations:?}");
+        desk.set(|state| state.credits_left = 99_000);
+        desk.advance_ms(if by_reserve { DAY_MS } else { 15 * 60_000 });
+        let (generations, starts) = read_in_parts(&desk, &mut connection, &mut cursor);
+        assert!(!generations.is_empty() && generations.iter().all(|id| *id == generation), "{by_reserve}");
+        assert!(!starts, "{by_reserve}: from the first row again");
+        let (generations, _) = read_in_parts(&desk, &mut connection, &mut cursor);
+        assert!(generations.is_empty(), "{by_reserve}: it has ended");
+    }
 }
 
 #[test]

@@ -70,6 +70,58 @@ fn a_long_list_is_read_on_by_windows_whole_and_without_details_that_the_search_h
 }
 
 #[test]
+fn rows_of_the_search_are_as_recent_as_its_index() {
+    for config in [json!({}), json!({"ticket_detail": false})] {
+        let desk = portal(|_| {});
+        let started_ms = desk.now_ms();
+        let limits = Limits { max_changes: 3_000, max_bytes: 64 << 20, max_ms: 60_000 };
+        let mut cursor = None::<String>;
+        loop {
+            let batch = connect(&desk, config.clone()).read("tickets", cursor.as_deref(), limits).unwrap();
+            let oldest = batch.changes.iter().filter_map(|change| change.as_of_ms).min();
+            // A delete by an earlier snapshot is older, so that rows that came back replace it.
+            assert!(oldest.is_none_or(|at_ms| at_ms + 86_400_000 + 2_000 >= started_ms), "{oldest:?}");
+            if batch.caught_up {
+                break;
+            }
+            cursor = Some(batch.cursor);
+        }
+    }
+}
+
+#[test]
+fn a_count_of_the_page_proves_nothing_and_the_list_does() {
+    for unindexed in [0..0, 12_000..12_100] {
+        let is_whole = unindexed.is_empty();
+        let desk = portal(|state| {
+            state.count_of_page = true;
+            state.unindexed = unindexed.collect();
+        });
+        let (keys, batches) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
+        let warnings = || batches.iter().flat_map(|batch| &batch.warnings).collect::<Vec<_>>();
+        assert_eq!(batches.last().unwrap().generation.unwrap().complete, is_whole, "{:?}", warnings());
+        assert!(keys.len() == LONG as usize || !is_whole, "{}", keys.len());
+    }
+}
+
+#[test]
+fn more_new_rows_than_a_list_with_a_cap_shows_are_read_by_windows() {
+    for table in ["tickets", "ticket_conversations"] {
+        let desk = Desk::with_tickets(6_500);
+        desk.set(|state| {
+            state.created_every_min = 1;
+            state.counted = 6_500;
+            // A day has 1,440 new ones.
+            state.list_cap = 1_000;
+            state.refuse_beyond_cap = true;
+        });
+        let (keys, batches) = snapshot(&desk, table, &json!({"ticket_detail": false}));
+        assert_eq!(keys.len(), 6_500, "{table}: {:?}", batches.last().unwrap().warnings);
+        assert!(!batches.last().unwrap().generation.unwrap().complete, "{table}: the index may lack some");
+    }
+}
+
+#[test]
 fn conversations_find_their_tickets_by_windows() {
     let desk = portal(|_| {});
     let (keys, batches) = snapshot(&desk, "ticket_conversations", &json!({}));

@@ -10,7 +10,7 @@ mod verification;
 
 use std::collections::BTreeMap;
 
-use desk_simulator::{Rule, RuleAnswer, TruthQuery};
+use desk_simulator::{Rule, RuleAnswer, Sizes, TruthQuery};
 use serde_json::{Map, Value, json};
 use zoho_desk::error::Kind;
 
@@ -399,6 +399,64 @@ fn a_delete_is_found_whichever_number_the_recycle_bin_starts_from() {
             }
         }
     }
+}
+
+#[test]
+fn departments_have_the_agents_that_only_their_details_show() {
+    let mut portal = Portal::start(sizes(None));
+    let table = tables().into_iter().find(|table| table.name == "departments").unwrap();
+    let mut sink = Sink::default();
+    sink.read(&mut portal, "departments", 100).unwrap();
+    let (expected, found) = (truth(&portal, &table), read(&sink, &table));
+    assert!(
+        expected.values().any(|row| row["associatedAgentIds"].as_array().is_some_and(|ids| !ids.is_empty()))
+    );
+    for (id, row) in expected {
+        assert_eq!(found[&id]["associatedAgentIds"], row["associatedAgentIds"], "{id}");
+    }
+}
+
+#[test]
+fn a_parent_deleted_while_parents_are_listed_skips_no_other() {
+    let mut portal = Portal::start(Sizes { accounts: 150, ..sizes(None) });
+    let table = tables().into_iter().find(|table| table.name == "slas").unwrap();
+    let mut sink = Sink::default();
+    let is_caught_up = sink.read_at_most(&mut portal, "slas", 10, 2).unwrap();
+    assert!(!is_caught_up);
+    let accounts = portal.simulator.truth("accounts", TruthQuery::default()).unwrap();
+    // One of those before the page boundary, whose lists are read.
+    let ids: Vec<Value> =
+        accounts.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    portal.mutate(json!({"op": "purge", "table": "accounts", "id": ids[50]}));
+    sink.read(&mut portal, "slas", 10).unwrap();
+    check(&portal, &sink, &table, AFTER_CHANGES);
+    assert_eq!(sink.snapshots, [true]);
+}
+
+#[test]
+fn a_detail_that_fails_costs_no_other_one_again() {
+    let mut portal = Portal::start(Sizes { more: Some(60), ..sizes(None) });
+    let mut usual = Sink::default();
+    usual.read(&mut portal, "tasks", 1_000).unwrap();
+    let calls = |portal: &Portal| {
+        let is_task = |entry: &&Value| entry["url"].as_str().is_some_and(|url| url.contains("/tasks/"));
+        portal.simulator.log().iter().filter(is_task).count()
+    };
+    let before = calls(&portal);
+    assert!(before > 40, "{before} details");
+    let key = usual.rows.keys().nth(20).unwrap();
+    let id = serde_json::from_str::<Value>(key).unwrap()["id"].as_str().unwrap().to_owned();
+    portal.simulator.add_rule(Rule::new(&format!("/tasks/{id}"), 500));
+    let mut sink = Sink::default();
+    for _ in 0..6 {
+        // A failure that leaves the cursor where it is ends the read.
+        drop(sink.read_at_most(&mut portal, "tasks", 1_000, 6));
+    }
+    let after = calls(&portal) - before;
+    assert!(after < before + 40, "{after} calls for details, {before} usually");
+    portal.simulator.heal();
+    sink.read(&mut portal, "tasks", 1_000).unwrap();
+    assert_eq!(sink.rows.len(), usual.rows.len());
 }
 
 #[test]

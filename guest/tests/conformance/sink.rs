@@ -13,6 +13,8 @@ use crate::portal::Portal;
 #[derive(Default)]
 pub(crate) struct Sink {
     pub(crate) rows: BTreeMap<String, Map<String, Value>>,
+    /// As of when each key is known, deleted ones included.
+    as_of: BTreeMap<String, u64>,
     pub(crate) cursor: Option<String>,
     /// Keys that the snapshot at hand has shown.
     shown: BTreeSet<String>,
@@ -71,7 +73,9 @@ impl Sink {
         {
             if generation.complete {
                 let shown = std::mem::take(&mut self.shown);
-                self.rows.retain(|key, _| shown.contains(key));
+                let as_of_ms = generation.as_of_ms.unwrap_or_default();
+                let gone = self.rows.extract_if(.., |key, _| !shown.contains(key));
+                self.as_of.extend(gone.map(|(key, _)| (key, as_of_ms)));
             }
             self.shown.clear();
             self.snapshots.push(generation.complete);
@@ -81,6 +85,12 @@ impl Sink {
 
     pub(crate) fn apply(&mut self, change: Change) {
         self.shown.insert(change.key.clone());
+        let known_ms = self.as_of.entry(change.key.clone()).or_default();
+        let as_of_ms = change.as_of_ms.unwrap_or(*known_ms);
+        if as_of_ms < *known_ms {
+            return; // An older state.
+        }
+        *known_ms = as_of_ms;
         if change.operation == Operation::Delete {
             self.rows.remove(&change.key);
             return;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Stopped;
 use super::core::{Core, until_stopped};
 use super::schedule::Schedule;
-use crate::change::{Attributes, Batch, ChangeSource, tally};
+use crate::change::{Attributes, Batch, ChangeSource, number, tally};
 use crate::clock::{millis, now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::policy::{self, Budget, Decision};
@@ -109,6 +109,8 @@ impl Poll {
             for ((table, source), changes) in &batch.changes {
                 readings.changed(table, *source, *changes);
             }
+            let partial = number(&batch.attributes, "partial-rows").unwrap_or(0);
+            readings.counters.rows_partial.add([table], partial);
             readings.counters.rows_read.add([table], counts.read);
             readings.counters.rows_repaired.add([table], repaired);
             let table = readings.table(table);

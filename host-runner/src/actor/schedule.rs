@@ -210,9 +210,12 @@ impl Schedule {
     /// The batch up to `cursor` is committed.
     pub(super) fn stored(&mut self, table: &str, cursor: &str, is_complete: bool) {
         let Some(entry) = self.entry(table) else { return };
+        // A batch that did not move the cursor is no progress: the wait after the next failure grows on.
+        if entry.stored.as_deref() != Some(cursor) {
+            entry.failures = 0;
+        }
         entry.stored = Some(cursor.to_owned());
         entry.is_complete |= is_complete;
-        entry.failures = 0;
     }
 
     /// A table is caught up: `sync` ends it, `serve` polls it later, as the connector asks. `random` is in
@@ -221,6 +224,9 @@ impl Schedule {
         match self.order {
             Order::OneByOne => self.end(table),
             Order::InTurn { poll } => {
+                if let Some(entry) = self.entry(table) {
+                    entry.failures = 0;
+                }
                 let wait = poll.or(asked).unwrap_or(POLL).max(EMPTY_PAUSE);
                 self.wait(table, now + wait.mul_f64(1.0 + SPREAD * random));
             }
@@ -474,6 +480,19 @@ mod tests {
         schedule.wait("a", now + SECOND);
         assert_eq!(next(&mut schedule, now).as_deref(), Some("b"));
         assert_eq!(next(&mut schedule, now + SECOND).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_batch_that_does_not_move_the_cursor_keeps_the_count_of_failures() {
+        let now = Instant::now();
+        let mut schedule = schedule(now, &[], None);
+        schedule.stored("a", "1", false);
+        assert_eq!(schedule.failed("a"), 1);
+        schedule.stored("a", "1", false);
+        assert_eq!(schedule.failed("a"), 2, "rows came, and the next read is the same");
+        schedule.stored("a", "1", false);
+        schedule.caught_up("a", None, now, 0.0);
+        assert_eq!(schedule.failed("a"), 1, "there was nothing to move to");
     }
 
     #[test]

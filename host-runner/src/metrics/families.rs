@@ -125,6 +125,8 @@ counters! {
     errors("kind");
     /// Events that belong to no table.
     events_ignored("event");
+    /// Rows written with only the members of their list, because their records could not be read.
+    rows_partial("table");
     /// Rows read by polling.
     rows_read("table");
     /// Rows that polling brought although a webhook should have.

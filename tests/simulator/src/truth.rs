@@ -12,7 +12,7 @@ use crate::api::{organizations, recycle_bin, views};
 use crate::shared::Shared;
 use crate::world::World;
 use crate::world::more::CUSTOM_MODULES;
-use crate::world::table::{Object, Record, Row, Table, into_object, project};
+use crate::world::table::{Object, Record, Row, Table, into_object};
 use crate::world::ticket::Ticket;
 use crate::world::ticket_fields::{self, TicketField, list_with_included, truth_of_detail};
 use crate::world::ticket_more;
@@ -229,15 +229,7 @@ fn append(world: &World, table: &str, at: usize, fields: &[TicketField], omit: &
         name => {
             let Some(table) = world.table(name) else { return };
             let row = &table.rows[at];
-            let document = row.is_live().then(|| {
-                if name != "departments" {
-                    return world.detail(table, row);
-                }
-                let mut bytes = Vec::new();
-                project(&mut bytes, &row.values, table.module.list);
-                serde_json::from_slice(&bytes).unwrap_or_default()
-            });
-            line(out, row.id, document, omit);
+            line(out, row.id, row.is_live().then(|| world.detail(table, row)), omit);
         }
     }
 }

@@ -4,9 +4,9 @@
 //! No description of the API has it, so it counts only where it shows as many rows as the counters say,
 //! with all their members. Otherwise the lists of the kinds are read.
 
-use super::{Child, Group, Write, concerns_all, list_path};
+use super::{Child, Group, list_path};
 use crate::api::Api;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Scope};
 use crate::reader::output::Output;
 use crate::row;
 use crate::table::{ChildKind, Together};
@@ -44,7 +44,7 @@ impl Group<'_> {
     ) -> Result<Vec<Joint>> {
         let mut joint: Vec<Joint> = self.parents.iter().map(|_| Joint::Unread).collect();
         // Whether the children of a deleted parent are listed is not documented: an empty list shows nothing.
-        let is_asked = self.write != Write::Delete && !api.is_unsupported(self.table.name, TOGETHER);
+        let is_asked = !self.write.deletes() && !api.is_unsupported(self.table.name, TOGETHER);
         let Some(together) = self.children.together.as_ref().filter(|_| is_asked) else { return Ok(joint) };
         let has_several = |parent: &usize| self.kinds_of(*parent).count() > 1;
         let wanted: Vec<usize> = (0..self.parents.len()).filter(has_several).collect();
@@ -55,7 +55,7 @@ impl Group<'_> {
                 // Each kind's list is as long.
                 Ok(list) if list.is_cut => Joint::Unread,
                 Ok(list) => self.split(together, parent, list.children),
-                Err(error) if concerns_all(&error) => {
+                Err(error) if error.scope() == Scope::Connection => {
                     is_whole[parent] = false;
                     out.failure.get_or_insert(error);
                     Joint::Unread

@@ -75,6 +75,7 @@ impl Fixture {
         self.meters.count(|readings| {
             readings.changed("things", ChangeSource::Webhook, 1);
             readings.ignored("weather");
+            readings.counters.rows_partial.add(["things"], 1);
             readings.counters.rows_read.add(["things"], 1);
             readings.counters.rows_repaired.add(["things"], 1);
             readings.counters.schema_changes.add(["things", "added"], 1);

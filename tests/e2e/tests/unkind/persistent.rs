@@ -140,6 +140,46 @@ fn a_refused_list_of_contracts_stops_contracts_alone() {
 }
 
 #[test]
+fn a_refused_account_list_stops_accounts_alone() {
+    check("/accounts", "accounts", Phase::Snapshot);
+}
+
+#[test]
+fn refused_account_details_stop_accounts_alone() {
+    check("/accounts/{id}", "accounts", Phase::Snapshot);
+}
+
+#[test]
+fn refused_contract_details_stop_contracts_alone() {
+    check("/contracts/{id}", "contracts", Phase::Snapshot);
+}
+
+#[test]
+fn refused_department_details_stop_departments_alone() {
+    check("/departments/{id}", "departments", Phase::Snapshot);
+}
+
+#[test]
+fn a_refused_list_of_both_kinds_stops_conversations_alone() {
+    check("/tickets/{id}/conversations", "ticket_conversations", Phase::Snapshot);
+}
+
+/// A list and a detail of tables of the groups.
+const GROUPS: [(&str, &str); 6] = [
+    ("/agents", "agents"),
+    ("/tickets/{id}/timeEntry", "ticket_time_entries"),
+    ("/tasks", "tasks"),
+    ("/tasks/{id}", "tasks"),
+    ("/articles", "articles"),
+    ("/articles/{id}", "articles"),
+];
+
+#[test]
+fn a_refused_call_of_a_table_of_any_group_stops_that_table_alone() {
+    GROUPS.into_iter().for_each(|(path, table)| check(path, table, Phase::Snapshot));
+}
+
+#[test]
 fn a_refused_recycle_bin_costs_a_few_calls_and_stops_nothing() {
     let setup = world(options(30), &TABLES);
     setup.sync();

@@ -41,6 +41,11 @@ fn a_ticket_that_is_always_403_stops_no_other() {
 }
 
 #[test]
+fn a_ticket_that_is_always_401_stops_no_other() {
+    one_failing_ticket(401);
+}
+
+#[test]
 fn hidden_contacts_are_left_out_without_a_flood_of_warnings() {
     let setup = world(options(5), &["contacts"]);
     setup.simulator.add_rule(Rule::new("/contacts/{id}", 403).sticky(0.5, 3));

@@ -23,11 +23,12 @@ fn a_scan_of_all_pages_gives_every_row_of_the_truth_once() {
     let mut fixture = start(457);
     let rows = fixture.scan(&format!("tickets?{INCLUDE}"), 100);
     assert_eq!(by_id(rows), by_id(fixture.truth("tickets", false)));
-    for (table, limit) in [("products", 100), ("contracts", 100), ("contacts", 100), ("accounts", 100)] {
+    for (table, limit) in
+        [("products", 100), ("contracts", 100), ("contacts", 100), ("accounts", 100), ("departments", 200)]
+    {
         let rows = fixture.scan(table, limit);
         assert_eq!(ids(&by_id(rows)), ids(&by_id(fixture.truth(table, true))), "{table}");
     }
-    assert_eq!(fixture.scan("departments", 200), fixture.truth("departments", true));
 }
 
 #[test]

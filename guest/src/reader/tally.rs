@@ -1,0 +1,90 @@
+//! Which records are given up: those that keep failing while others can be read.
+//!
+//! What was read is not asked for again, so that a later call may ask for the failing ones alone. Then one
+//! that was read before is asked for as well: its answer tells records that always fail from an outage.
+
+use crate::api::Api;
+use crate::error::{Error, Kind, Result, Scope};
+use crate::limits;
+use crate::table::Table;
+use crate::transport::Transport;
+
+/// The calls that are compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    Records,
+    /// Lists below parents.
+    Lists,
+}
+
+/// How many of the calls of one step failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tally {
+    calls: Calls,
+    failed: usize,
+    /// Others of them could be read.
+    has_others: bool,
+}
+
+impl Tally {
+    /// A list that failed alone, while another one can be read.
+    pub(super) const LIST_BESIDE_OTHERS: Self = Self { calls: Calls::Lists, failed: 1, has_others: true };
+
+    /// Counts the calls of `paths` that failed by these results.
+    pub(super) fn of<T: Transport, V>(
+        api: &mut Api<T>,
+        table: &Table,
+        calls: Calls,
+        paths: &[String],
+        results: &[Result<V>],
+    ) -> Self {
+        let failures: Vec<Option<Scope>> = results.iter().map(failure).collect();
+        let failed = failures.iter().flatten().count();
+        let read = paths.iter().zip(&failures).rfind(|(_, failure)| failure.is_none());
+        let key = format!("{} {calls:?}", table.name);
+        api.note_readable(&key, read.map(|(path, _)| path.as_str()), failed > 0);
+        let mut has_others = failures.len() - failed >= failed;
+        let may_be_own = failures.contains(&Some(Scope::Request));
+        if !has_others && may_be_own {
+            has_others = api.readable(&key).is_some_and(|path| match api.get(&path) {
+                Ok(_) => true,
+                Err(error) => error.scope() == Scope::Record,
+            });
+        }
+        Self { calls, failed, has_others }
+    }
+
+    /// True when a record that failed is given up: it failed before, too, a while ago.
+    pub(super) fn gives_up<T: Transport>(
+        self,
+        api: &mut Api<T>,
+        table: &Table,
+        id: &str,
+        error: &Error,
+    ) -> bool {
+        let is_own = match error.kind {
+            Kind::Unavailable => !error.is_unreachable(),
+            Kind::Data => true,
+            // A missing scope is missing for all of them.
+            Kind::Permission => {
+                let is_of_table = error.code.as_deref() == Some("SCOPE_MISMATCH");
+                self.has_others && self.calls == Calls::Records && !is_of_table
+            }
+            _ => false,
+        };
+        if !is_own || (!self.has_others && self.failed > limits::FAILED_RECORDS_ALONE) {
+            return false;
+        }
+        let (with_others, alone) = limits::FAILED_RECORD_CALLS;
+        let gives_up = api.gives_up(table.name, id, if self.has_others { with_others } else { alone });
+        if gives_up {
+            api.forget_failures(table.name, id);
+        }
+        gives_up
+    }
+}
+
+/// A failure that is neither the absence of a record nor a lack of rights to it.
+fn failure<V>(result: &Result<V>) -> Option<Scope> {
+    result.as_ref().err().map(Error::scope).filter(|scope| *scope != Scope::Record)
+}
