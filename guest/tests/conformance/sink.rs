@@ -13,6 +13,8 @@ use crate::portal::Portal;
 #[derive(Default)]
 pub(crate) struct Sink {
     pub(crate) rows: BTreeMap<String, Map<String, Value>>,
+    /// When each row, or its delete, was true.
+    times: BTreeMap<String, u64>,
     pub(crate) cursor: Option<String>,
     /// Keys that the snapshot at hand has shown.
     shown: BTreeSet<String>,
@@ -54,6 +56,31 @@ impl Sink {
         Ok(false)
     }
 
+    /// Reads until caught up, by a process that is killed at random points: the batch is lost, and the
+    /// session is as before, or as after it.
+    pub(crate) fn read_with_kills(&mut self, portal: &mut Portal, table: &str, seed: u64) {
+        let limits = Limits { max_changes: 7, max_bytes: 8 << 20, max_ms: 60_000 };
+        let mut state = seed;
+        for _ in 0..10_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut connection = portal.connect();
+            let batch = connection.read(table, self.cursor.as_deref(), limits).unwrap();
+            let (is_kept, is_committed) =
+                [(false, false), (true, false), (true, true)][(state >> 60) as usize % 3];
+            if is_kept {
+                portal.keep(&connection);
+            }
+            if is_committed {
+                let is_caught_up = batch.caught_up;
+                self.take(batch);
+                if is_caught_up {
+                    return;
+                }
+            }
+        }
+        panic!("{table}, seed {seed}: the read does not end");
+    }
+
     fn take(&mut self, batch: Batch) {
         if let Some(generation) = batch.generation
             && generation.id != self.generation
@@ -72,6 +99,9 @@ impl Sink {
             if generation.complete {
                 let shown = std::mem::take(&mut self.shown);
                 self.rows.retain(|key, _| shown.contains(key));
+                for (_, at_ms) in self.times.iter_mut().filter(|(key, _)| !shown.contains(*key)) {
+                    *at_ms = generation.as_of_ms.unwrap_or(*at_ms);
+                }
             }
             self.shown.clear();
             self.snapshots.push(generation.complete);
@@ -81,6 +111,13 @@ impl Sink {
 
     pub(crate) fn apply(&mut self, change: Change) {
         self.shown.insert(change.key.clone());
+        if let Some(at_ms) = change.as_of_ms {
+            let known_ms = self.times.entry(change.key.clone()).or_default();
+            if at_ms < *known_ms {
+                return;
+            }
+            *known_ms = at_ms;
+        }
         if change.operation == Operation::Delete {
             self.rows.remove(&change.key);
             return;
