@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use desk_simulator::{Rule, RuleAnswer, TruthQuery};
 use serde_json::{Map, Value, json};
 use zoho_desk::error::Kind;
+use zoho_desk::time;
 
 use crate::portal::{Portal, sizes};
 use crate::sink::Sink;
@@ -94,14 +95,17 @@ fn read(sink: &Sink, table: &Table) -> Rows {
     sink.rows.values().map(|row| (name(row), row.clone())).collect()
 }
 
-/// The value with each `id` as text, as one of both readings has it.
-fn with_text_ids(value: &Value) -> Value {
+/// The value with ids and times as text, as one of both readings has them.
+fn as_text(value: &Value) -> Value {
     match value {
-        Value::Array(items) => items.iter().map(with_text_ids).collect(),
+        Value::Array(items) => items.iter().map(as_text).collect(),
         Value::Object(members) => {
             let text = |(name, value): (&String, &Value)| match value {
                 Value::Number(id) if name == "id" => (name.clone(), id.to_string().into()),
-                value => (name.clone(), with_text_ids(value)),
+                Value::Number(ms) if name == "deletedTime" => {
+                    (name.clone(), time::format(ms.as_u64().unwrap()).into())
+                }
+                value => (name.clone(), as_text(value)),
             };
             Value::Object(members.iter().map(text).collect())
         }
@@ -141,7 +145,7 @@ fn check(portal: &Portal, sink: &Sink, table: &Table, when: &str) {
         return; // Its members are compared by the tests of `tests/e2e`.
     }
     for (key, expected) in expected.iter().filter(|(key, _)| found.contains_key(*key)) {
-        let row = with_text_ids(&Value::Object(found[key].clone()));
+        let row = as_text(&Value::Object(found[key].clone()));
         for (member, value) in expected {
             assert_eq!(row.get(member), Some(value), "{name}, {when}: {key}: `{member}`");
         }
