@@ -22,6 +22,8 @@ use crate::portal::{Portal, sizes};
 use crate::sink::Sink;
 
 const AFTER_CHANGES: &str = "after changes";
+/// Hours between the first read and the one after changes.
+const HOURS_AFTER: u64 = 26;
 
 type Rows = BTreeMap<String, Map<String, Value>>;
 
@@ -115,6 +117,9 @@ fn as_text(value: &Value) -> Value {
 
 /// Fails when the sink lacks a row, has one too many, or has another value of a member.
 fn check(portal: &Portal, sink: &Sink, table: &Table, when: &str) {
+    if when == AFTER_CHANGES && table.refresh_hours > HOURS_AFTER {
+        return; // It is not read again yet.
+    }
     let (expected, found) = (truth(portal, table), read(sink, table));
     let name = &table.name;
     let missing: Vec<&String> = expected.keys().filter(|key| !found.contains_key(*key)).collect();
@@ -380,7 +385,7 @@ fn changes_and_deletes_reach_every_table() {
         let cursor = sink.cursor.clone();
         sink.read(&mut portal, &table.name, 50).unwrap();
         check(&portal, sink, table, AFTER_CHANGES);
-        let is_due = !table.is_searched && table.refresh_hours <= 26;
+        let is_due = !table.is_searched && table.refresh_hours <= HOURS_AFTER;
         assert!(!is_due || cursor != sink.cursor, "{}: no second snapshot", table.name);
     }
 }
