@@ -157,7 +157,7 @@ impl Config {
             desk: origin(values.desk_url.as_deref(), center.desk_url)?,
             accounts: origin(values.accounts_url.as_deref(), center.accounts_url)?,
             named: named.flat_map(|name| tables::named(name)).collect(),
-            tables: tables::ALL.into_iter().filter(|table| wanted.contains(table)).collect(),
+            tables: tables::all().filter(|table| wanted.contains(table)).collect(),
             organization_id: values.organization_id,
             client_id: values.client_id,
             client_secret: values.client_secret,

@@ -43,14 +43,23 @@ impl Delivered {
     /// its way.
     pub(crate) fn compare(&mut self, changes: &[Change], now_ms: u64) {
         let is_missing = |change: &Change| {
-            let delivered_ms = self.records.get(&(change.table, change.key.clone()));
-            let changed_ms = change.source_updated_at_ms.unwrap_or_default();
-            changed_ms.saturating_add(limits::DELIVERY_DELAY_MS) < now_ms
-                && delivered_ms.is_none_or(|at_ms| at_ms.saturating_add(limits::EVENT_SKEW_MS) < changed_ms)
+            changed_ms(change).saturating_add(limits::DELIVERY_DELAY_MS) < now_ms && !self.has(change)
         };
         if self.last_ms.is_some() && changes.iter().any(is_missing) {
             self.missing_ms = Some(now_ms);
         }
+    }
+
+    /// Of changes that a poll found, how many no delivery brought; none while no signed one came.
+    pub(crate) fn undelivered(&self, changes: &[Change]) -> Option<u64> {
+        self.last_ms?;
+        Some(changes.iter().filter(|change| !self.has(change)).count() as u64)
+    }
+
+    /// True for a change of a record that was delivered since.
+    fn has(&self, change: &Change) -> bool {
+        let delivered_ms = self.records.get(&(change.table, change.key.clone()));
+        delivered_ms.is_some_and(|at_ms| at_ms.saturating_add(limits::EVENT_SKEW_MS) >= changed_ms(change))
     }
 
     /// True when any delivery came.
@@ -64,6 +73,11 @@ impl Delivered {
         self.last_ms.is_some_and(|at_ms| !is_before(at_ms, limits::DAY_MS))
             && self.missing_ms.is_none_or(|at_ms| is_before(at_ms, limits::DELIVERED_MS))
     }
+}
+
+/// When a record changed, by the source's clock, or was deleted.
+fn changed_ms(change: &Change) -> u64 {
+    change.source_updated_at_ms.or(change.as_of_ms).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -97,6 +111,20 @@ mod tests {
             assert!(!delivered.is_whole(now_ms + 6 * MINUTE_MS));
             assert!(delivered.is_whole(now_ms + 66 * MINUTE_MS));
         }
+    }
+
+    #[test]
+    fn changes_that_deliveries_brought_are_told_from_those_that_none_did() {
+        let now_ms = 100 * MINUTE_MS;
+        let mut delivered = Delivered::default();
+        let polled = [change("1", now_ms), change("2", now_ms), change("1", now_ms + 5 * MINUTE_MS)];
+        assert_eq!(delivered.undelivered(&polled), None, "no delivery came");
+        delivered.note(&[change("1", now_ms)], true, now_ms);
+        assert_eq!(delivered.undelivered(&polled), Some(2), "another record, and a later change");
+        let table = tables::find("tickets").unwrap();
+        let delete =
+            Change::delete(table, "1", None, Some(now_ms + 5 * MINUTE_MS), ChangeSource::Incremental);
+        assert_eq!(delivered.undelivered(&[delete]), Some(1));
     }
 
     #[test]

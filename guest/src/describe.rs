@@ -57,7 +57,7 @@ pub fn document() -> Value {
             host("desk", "desk_url", |center| center.desk_url),
             host("accounts", "accounts_url", |center| center.accounts_url),
         ],
-        "tables": tables::ALL.iter().map(|table| table_entry(table)).collect::<Vec<_>>(),
+        "tables": tables::all().map(table_entry).collect::<Vec<_>>(),
         "commands": commands(),
         "webhook": {"setup": webhook::setup()},
         "help": {"en": HELP_EN, "zh-CN": HELP_ZH},
@@ -72,7 +72,7 @@ pub fn scopes() -> Vec<&'static str> {
 }
 
 fn add_scopes(scopes: &mut Vec<&'static str>, group: Group) {
-    for scope in tables::ALL.iter().filter(|table| table.group == group).flat_map(|table| table.scopes) {
+    for scope in tables::all().filter(|table| table.group == group).flat_map(|table| table.scopes) {
         if !scopes.contains(scope) {
             scopes.push(scope);
         }

@@ -14,7 +14,7 @@ mod data_center;
 pub mod describe;
 
 mod embedded;
-mod table;
+pub mod table;
 pub mod tables;
 
 mod flat;

@@ -266,6 +266,10 @@ pub const RECYCLE_BIN_PAGES_MAX: u64 = 40;
 /// the batch has moved; one that does not move is an error, and the host waits longer with each.
 pub const CUT_SHORT_WAIT_MS: u64 = 250;
 
+/// Calls after which a batch ends with the next page: a process that is killed loses those of the batch that
+/// it reads and of the one that it commits.
+pub const BATCH_CALLS: u64 = 400;
+
 /// Calls of one record, list or page within one batch, the repeated ones after all others.
 pub const ATTEMPTS: u32 = 3;
 

@@ -68,6 +68,8 @@ pub struct Batch {
     pub warnings: Vec<String>,
     /// Rows that have only the members of the list, because their details cannot be read.
     pub partial_rows: u64,
+    /// Changes that no webhook brought although webhooks arrive; none where that is not known.
+    pub undelivered: Option<u64>,
 }
 
 /// The contract's `generation`.
@@ -110,6 +112,7 @@ pub(crate) fn read<T: Transport>(
     }
     let mut out = output(&cursor.phase, limits, api.transport().ticks_ms());
     out.warnings.extend(abandoned);
+    let most_calls = api.usage().requests + limits::BATCH_CALLS;
     let progress = loop {
         let step = match &mut cursor.phase {
             Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
@@ -143,7 +146,8 @@ pub(crate) fn read<T: Transport>(
         if out.failure.is_none() {
             out.failure = phase::allow(api, &cursor.phase).err();
         }
-        if out.failure.is_some() || out.is_full(api.transport().ticks_ms()) {
+        let is_full = out.is_full(api.transport().ticks_ms()) || api.usage().requests >= most_calls;
+        if out.failure.is_some() || is_full {
             break Progress::More;
         }
     };
@@ -175,7 +179,7 @@ fn conclude<T: Transport>(
     let now_ms = api.transport().now_ms();
     let is_done = matches!(progress, Progress::Done);
     let mut warnings = out.take_warnings();
-    let mut generation = None;
+    let (mut generation, mut undelivered) = (None, None);
     match &mut cursor.phase {
         Phase::Snapshot(snapshot) => {
             let Snapshot { started_at_ms: id, source_started_at_ms: as_of_ms, incomplete, .. } = *snapshot;
@@ -195,6 +199,7 @@ fn conclude<T: Transport>(
             search.changed_ms = now_ms;
             // All children of a changed parent are found, most of which did not change.
             if table.children.is_none() {
+                undelivered = api.delivered.undelivered(&out.changes);
                 let source_ms = api.to_source_clock(now_ms);
                 api.delivered.compare(&out.changes, source_ms);
             }
@@ -215,6 +220,7 @@ fn conclude<T: Transport>(
         wait_ms: if is_done { Some(wait_ms.max(out.wait_ms.unwrap_or_default())) } else { cut_short_ms },
         warnings,
         partial_rows: out.partial_rows,
+        undelivered,
     }
 }
 

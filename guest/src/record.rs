@@ -39,7 +39,7 @@ pub(crate) fn judge<'a>(
         Err(error) => return Err(error.clone()),
     };
     let detail = answer.object()?.map_or("{}", RawValue::get);
-    let meta = row::meta(detail).filter(|meta| meta.id == *id).ok_or_else(|| {
+    let meta = row::meta_by(detail, table.id_member()).filter(|meta| meta.id == *id).ok_or_else(|| {
         Error::new(Kind::Data, format!("`{}` {id}: the detail is of another record", table.name))
             .hint("this is no answer of Zoho Desk: check `desk_url`")
     })?;

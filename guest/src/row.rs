@@ -62,6 +62,20 @@ pub(crate) fn meta_by(row: &str, member: &str) -> Option<RowMeta> {
     text(row, member).filter(|id| is_usable(id) && id != "null").map(|id| meta_of(row, id))
 }
 
+/// A path with members of a row for their names in braces. The row is data of the portal's users:
+/// only letters, digits, `-` and `_` are taken.
+pub(crate) fn filled(path: &str, row: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let mut parts = path.split('{');
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap_or((part, ""));
+        filled.extend(text(row, name).unwrap_or_default().chars().filter(is_plain));
+        filled.push_str(rest);
+    }
+    filled
+}
+
 /// The meta of a row with this id.
 pub(crate) fn meta_of(row: &str, id: String) -> RowMeta {
     match serde_json::from_str::<PartialRow<'_>>(row) {

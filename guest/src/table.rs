@@ -33,12 +33,12 @@ pub struct Column {
 }
 
 /// Shorthand for a table's `columns`.
-pub(crate) const fn column(name: &'static str, kind: Type) -> Column {
+pub const fn column(name: &'static str, kind: Type) -> Column {
     Column { name, kind, members: &[] }
 }
 
 /// Shorthand for an object with documented members; `embedded.rs` has those of more than one table.
-pub(crate) const fn object(name: &'static str, members: &'static [Column]) -> Column {
+pub const fn object(name: &'static str, members: &'static [Column]) -> Column {
     Column { name, kind: Type::Object, members }
 }
 
@@ -107,7 +107,8 @@ pub struct Table {
     /// Scopes that reading needs, all of them.
     pub scopes: &'static [&'static str],
     pub list: List,
-    /// The path of one complete record, with `{id}` for its id; none where the API has no such path.
+    /// The path of one complete record, with `{id}` for its id, or with the names of members of the list row
+    /// where it takes several; none where the API has no such path.
     pub record: Option<&'static str>,
     pub detail: Option<Detail>,
     /// A deleted record answers 403, as one that this user may not see does (`zoho-desk-api.md` §3.4).
@@ -137,7 +138,7 @@ pub struct Table {
 impl Table {
     /// The values of members that a table does not declare. The registry's test refuses a table without name,
     /// path, scopes and columns.
-    pub(crate) const DEFAULT: Self = Self {
+    pub const DEFAULT: Self = Self {
         name: "",
         group: Group::Core,
         key: &["id"],
@@ -168,9 +169,17 @@ impl Table {
         limit == 0 || first == 0 || partitions.is_some() || each.is_some() || !is_plain
     }
 
-    /// The path of one complete record.
+    /// The path of one complete record; none where it takes more than the id.
     pub(crate) fn record_path(&self, id: &str) -> Option<String> {
-        self.record.map(|path| path.replace("{id}", id))
+        self.record.map(|path| path.replace("{id}", id)).filter(|path| !path.contains('{'))
+    }
+
+    /// The member of a record that identifies it.
+    pub(crate) fn id_member(&self) -> &'static str {
+        match self.list.identity {
+            Identity::Member(name) => name,
+            Identity::Content(_) | Identity::Parent => "id",
+        }
     }
 }
 
@@ -212,7 +221,7 @@ pub struct List {
 }
 
 impl List {
-    pub(crate) const DEFAULT: Self = Self {
+    pub const DEFAULT: Self = Self {
         path: "",
         rows: Rows::Member("data"),
         identity: Identity::Member("id"),
@@ -253,7 +262,7 @@ pub struct Partitions {
 
 impl Partitions {
     /// Those in use and those out of use; rows show their `status`.
-    pub(crate) const ACTIVE_AND_INACTIVE: Self =
+    pub const ACTIVE_AND_INACTIVE: Self =
         Self { parameter: "status", values: &["ACTIVE", "INACTIVE"], is_written: false };
 }
 
@@ -277,11 +286,11 @@ pub struct Each {
 }
 
 impl Each {
-    pub(crate) const DEFAULT: Self =
+    pub const DEFAULT: Self =
         Self { table: "", only: None, id: "id", parameter: None, key: None, count: "", hides_rows: false };
 
     /// One list for each department, by a parameter.
-    pub(crate) const DEPARTMENT: Self =
+    pub const DEPARTMENT: Self =
         Self { table: "departments", parameter: Some("departmentId"), hides_rows: true, ..Self::DEFAULT };
 }
 
@@ -302,7 +311,7 @@ pub struct Detail {
 }
 
 impl Detail {
-    pub(crate) const DEFAULT: Self = Self {
+    pub const DEFAULT: Self = Self {
         key: "",
         has_custom_field_keys: false,
         include: None,
@@ -366,7 +375,7 @@ pub struct ChildKind {
 }
 
 impl ChildKind {
-    pub(crate) const DEFAULT: Self = Self {
+    pub const DEFAULT: Self = Self {
         name: "",
         list: "",
         rows: Rows::Member("data"),
@@ -407,16 +416,16 @@ pub struct EventFilter {
 }
 
 /// Shorthand for a table's `events`.
-pub(crate) const fn event(name: &'static str) -> EventFilter {
+pub const fn event(name: &'static str) -> EventFilter {
     EventFilter { name, by_department: false, with_previous_state: false }
 }
 
 impl EventFilter {
-    pub(crate) const fn by_department(self) -> Self {
+    pub const fn by_department(self) -> Self {
         Self { by_department: true, ..self }
     }
 
-    pub(crate) const fn with_previous_state(self) -> Self {
+    pub const fn with_previous_state(self) -> Self {
         Self { with_previous_state: true, ..self }
     }
 }
@@ -431,10 +440,10 @@ pub struct TimeField {
 }
 
 /// The time field that every search takes.
-pub(crate) const MODIFIED: TimeField = TimeField { member: "modifiedTime", range: "modifiedTimeRange" };
+pub const MODIFIED: TimeField = TimeField { member: "modifiedTime", range: "modifiedTimeRange" };
 
 /// The time field by which a long list is read on.
-pub(crate) const CREATED: TimeField = TimeField { member: "createdTime", range: "createdTimeRange" };
+pub const CREATED: TimeField = TimeField { member: "createdTime", range: "createdTimeRange" };
 
 /// How changes after a snapshot are found by polling.
 #[derive(Clone, Copy, Debug)]

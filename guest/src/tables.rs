@@ -4,6 +4,7 @@
 mod accounts;
 mod agents;
 mod archived_tickets;
+mod article_translations;
 mod articles;
 mod business_hours;
 mod calls;
@@ -44,13 +45,15 @@ mod tickets;
 mod views;
 mod webhooks;
 
+use std::sync::OnceLock;
+
 use crate::table::{Group, Table};
 
 /// The group of every table.
 const ALL_GROUP: &str = "all";
 
 /// Every table. Small ones that others refer to come first, then group by group.
-pub const ALL: [&Table; 42] = [
+pub const ALL: [&Table; 43] = [
     &departments::TABLE,
     &organization_fields::TABLE,
     &products::TABLE,
@@ -76,6 +79,7 @@ pub const ALL: [&Table; 42] = [
     &calls::TABLE,
     &events::TABLE,
     &articles::TABLE,
+    &article_translations::TABLE,
     &kb_categories::TABLE,
     &kb_sections::TABLE,
     &organizations::TABLE,
@@ -95,9 +99,22 @@ pub const ALL: [&Table; 42] = [
     &contact_account_mapping::TABLE,
 ];
 
+/// Tables that a program adds to the connector, which it links as a library.
+static ADDED: OnceLock<&'static [&'static Table]> = OnceLock::new();
+
+/// Adds tables to [`ALL`], for the whole process, before its first connection. False when some were added.
+pub fn add(tables: &'static [&'static Table]) -> bool {
+    ADDED.set(tables).is_ok()
+}
+
+/// Every table: those in [`ALL`], then those that were added.
+pub fn all() -> impl Iterator<Item = &'static Table> {
+    ALL.into_iter().chain(ADDED.get().into_iter().copied().flatten().copied())
+}
+
 /// The table of that name or alias.
 pub fn find(name: &str) -> Option<&'static Table> {
-    ALL.into_iter().find(|table| is_named(table, name))
+    all().find(|table| is_named(table, name))
 }
 
 /// True when `name` is the table's name, or its alias.
@@ -107,14 +124,13 @@ pub(crate) fn is_named(table: &Table, name: &str) -> bool {
 
 /// The tables that a name in `tables` of the configuration stands for: one, those of a group, or all.
 pub(crate) fn named(name: &str) -> impl Iterator<Item = &'static Table> {
-    ALL.into_iter()
-        .filter(move |table| is_named(table, name) || table.group.name() == name || name == ALL_GROUP)
+    all().filter(move |table| is_named(table, name) || table.group.name() == name || name == ALL_GROUP)
 }
 
 /// Every name that `tables` of the configuration may have: groups first.
 pub(crate) fn selectors() -> Vec<&'static str> {
     let groups = Group::ALL.iter().map(|group| group.name()).chain([ALL_GROUP]);
-    let names = ALL.into_iter().flat_map(|table| [table.name, table.alias]);
+    let names = all().flat_map(|table| [table.name, table.alias]);
     groups.chain(names).filter(|name| !name.is_empty()).collect()
 }
 
@@ -126,7 +142,7 @@ pub(crate) fn parent(table: &Table) -> Option<&'static Table> {
 /// The names of the tables of each group, for messages.
 pub(crate) fn names() -> String {
     let of = |group: &Group| {
-        let tables = ALL.iter().filter(|table| table.group == *group).map(|table| table.name);
+        let tables = all().filter(|table| table.group == *group).map(|table| table.name);
         let tables: Vec<&str> = tables.collect();
         format!("{} ({})", group.name(), tables.join(", "))
     };

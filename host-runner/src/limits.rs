@@ -129,8 +129,9 @@ pub struct ServeLimits {
     /// Between two polls of a table. None: as the connector says.
     #[serde(default, deserialize_with = "units::some_duration")]
     pub poll_interval: Option<Duration>,
-    /// When tables are discovered again.
-    pub schema_refresh: SchemaRefresh,
+    /// When tables are discovered again. None: by the number of their columns.
+    #[serde(default)]
+    pub schema_refresh: Option<SchemaRefresh>,
     /// Time of a batch while serving.
     #[serde(deserialize_with = "units::duration")]
     pub max_batch_time: Duration,

@@ -99,6 +99,7 @@ pub(super) fn to_batch(batch: Batch, usage: Usage) -> types::Batch {
     if batch.partial_rows > 0 {
         attributes.push(("partial-rows".to_owned(), batch.partial_rows.to_string()));
     }
+    attributes.extend(batch.undelivered.map(|count| ("undelivered".to_owned(), count.to_string())));
     attributes.extend(batch.warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
     types::Batch {
         changes: batch.changes.into_iter().map(to_change).collect(),

@@ -43,7 +43,7 @@ pub(super) fn read<T: Transport>(
         }
         return vec![true; listed.len()];
     }
-    let paths: Vec<String> = listed.iter().filter_map(|row| table.record_path(&row.meta.id)).collect();
+    let paths: Vec<String> = listed.iter().filter_map(|row| record_path(table, row)).collect();
     let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return vec![false; listed.len()] };
     let records: Vec<Result<Record<'_>>> = listed
         .iter()
@@ -53,6 +53,12 @@ pub(super) fn read<T: Transport>(
     let tally = Tally::of(api, table, Calls::Records, &paths, &records);
     let answers = listed.iter().zip(&answers).zip(records);
     answers.map(|((row, answer), record)| write(api, table, row, (answer, record), tally, out)).collect()
+}
+
+/// The path of the record of a listed row.
+fn record_path(table: &Table, listed: &Listed<'_>) -> Option<String> {
+    let by_id = table.record_path(&listed.meta.id);
+    by_id.or_else(|| table.record.map(|path| row::filled(path, listed.row)))
 }
 
 /// Writes the rows as listed, older than every state of a row that was read: the sink notes that they exist,

@@ -4,9 +4,11 @@ use super::{count, is_skipped, lists, needs, rows, snapshot};
 use crate::api::Api;
 use crate::config::Sort;
 use crate::error::{Error, Kind, Result};
+use crate::limits;
 use crate::plan::{PerParent, Sizes};
-use crate::table::{Each, Incremental, Table};
+use crate::table::{CREATED, Each, Incremental, Table};
 use crate::tables;
+use crate::time;
 use crate::transport::Transport;
 use crate::url::Path;
 
@@ -24,7 +26,11 @@ pub(crate) fn sizes<T: Transport>(api: &mut Api<T>, tables: &[&'static Table]) -
                 continue;
             }
             match rows_of(api, counted) {
-                Ok(Size::Exactly(rows)) => drop(sizes.rows.insert(counted.name, rows)),
+                Ok(Size::Exactly(rows)) => {
+                    sizes.rows.insert(counted.name, rows);
+                    let newest = newest(api, counted, rows);
+                    sizes.newest.extend(newest.map(|newest| (counted.name, newest)));
+                }
                 Ok(Size::MoreThan(rows)) => {
                     sizes.rows.insert(counted.name, rows);
                     sizes.least.insert(counted.name);
@@ -86,6 +92,16 @@ fn rows_of<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Size
     let rows = rows::of(&answer, list.rows, list.identity, "")?.len() as u64;
     let is_all = list.limit == 0 || rows < list.limit;
     Ok(if is_all { Size::Exactly(rows) } else { Size::MoreThan(rows) })
+}
+
+/// Rows of a long list that were created of late, which no search window reads; none where they are not
+/// counted.
+fn newest<T: Transport>(api: &mut Api<T>, table: &Table, rows: u64) -> Option<u64> {
+    let path = table.count.filter(|_| rows > limits::LIST_ROWS_MAX)?;
+    let now_ms = api.to_source_clock(api.transport().now_ms());
+    let from_ms = now_ms.saturating_sub(limits::SEARCH_SETTLED_MS);
+    let range = format!("{},{}", time::format(from_ms), time::format(now_ms));
+    count::sum(api, table, &Path::new(path).with(CREATED.range, range)).ok()
 }
 
 /// How many rows of the first page of a list have a list themselves, and of how many.

@@ -73,6 +73,9 @@ pub(super) fn step<T: Transport>(
     }
     let in_flight = at_once * if fields.is_some() { 2 } else { 1 };
     let mut answers = api.get_some(&paths, in_flight)?;
+    if starts_with_windows(api, table, snapshot, answers.first(), out)? {
+        return Ok(Progress::More);
+    }
     let mut projections = answers.split_off(froms.len()).into_iter();
     let full_from = snapshot.offset.from + froms.len() as u64 * limit.saturating_sub(1);
     let more_at_once = (froms.len() * 2).min(limits::LIST_PAGES_AT_ONCE);
@@ -122,6 +125,43 @@ pub(super) fn step<T: Transport>(
     Ok(Progress::More)
 }
 
+/// Starts a long list with search windows, from its oldest row on: their rows need no details. `first`: the
+/// first page of the list. False where that is not possible, or the list is not long.
+fn starts_with_windows<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    first: Option<&Result<Answer>>,
+    out: &mut Output,
+) -> Result<bool> {
+    // The search ignores departments: it would show the rows of all others, too.
+    let is_complete = table.detail.is_some_and(|detail| detail.search_is_complete)
+        && api.config().department_ids.is_empty();
+    let is_first = snapshot.offset == Offset::default() && order(api, table) == Sort::OldestFirst;
+    let (true, true, Some(path), Some(Ok(answer))) =
+        (is_complete && details::reads_details(api, table), is_first, table.count, first)
+    else {
+        return Ok(false);
+    };
+    let rows = answer.rows_with_meta()?;
+    let oldest_ms = rows.first().and_then(|(_, row)| row::time(row, CREATED.member));
+    let is_full = rows.len() as u64 >= table.list.limit;
+    if !is_full || oldest_ms.is_none() {
+        return Ok(false);
+    }
+    if !count::sum(api, table, &Path::new(path)).is_ok_and(|count| count > limits::LIST_ROWS_MAX) {
+        return Ok(false);
+    }
+    let (at_ms, started_ms) = (snapshot.last_created_ms, snapshot.source_started_at_ms);
+    snapshot.last_created_ms = oldest_ms;
+    snapshot.source_started_at_ms = started_ms.or(answer.as_of_ms);
+    let starts = goes_on_by_windows(api, table, snapshot, out);
+    if !starts {
+        (snapshot.last_created_ms, snapshot.source_started_at_ms) = (at_ms, started_ms);
+    }
+    Ok(starts)
+}
+
 /// Continues by search windows. False where that is not possible.
 fn goes_on_by_windows<T: Transport>(
     api: &Api<T>,
@@ -130,11 +170,14 @@ fn goes_on_by_windows<T: Transport>(
     out: &mut Output,
 ) -> bool {
     let Some(rest) = windows::rest(api, table, snapshot) else { return false };
-    out.warnings.push(format!(
-        "`{}`: the rows behind the first {} are read by search windows: pages of a long list cost more \
-         credits, or are refused",
-        table.name, snapshot.offset.from
-    ));
+    let name = table.name;
+    out.warnings.push(match windows::rows(&snapshot.offset) {
+        0 => format!("`{name}`: the rows are read by search windows: they are many, and need no other calls"),
+        rows => format!(
+            "`{name}`: the rows behind the first {rows} are read by search windows: pages of a long list \
+             cost more credits, or are refused"
+        ),
+    });
     snapshot.rest = Some(rest);
     snapshot.offset = Offset::default();
     out.has_moved = true;

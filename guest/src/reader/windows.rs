@@ -36,7 +36,7 @@ pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapsho
     }
     let created_ms = snapshot.last_created_ms?;
     let started_ms = snapshot.source_started_at_ms?;
-    let (list, rows) = (snapshot.offset.clone(), snapshot.offset.from);
+    let (list, rows) = (snapshot.offset.clone(), rows(&snapshot.offset));
     let (from_ms, end_ms) = match snapshot::order(api, table) {
         Sort::OldestFirst => (created_ms, started_ms.saturating_sub(limits::SEARCH_SETTLED_MS)),
         Sort::NewestFirst => (0, created_ms),
@@ -187,7 +187,7 @@ fn next<T: Transport>(
 }
 
 /// Rows read up to a place.
-fn rows(offset: &Offset) -> u64 {
+pub(super) fn rows(offset: &Offset) -> u64 {
     if offset.last_ids.is_empty() { 0 } else { offset.from }
 }
 

@@ -25,8 +25,8 @@ pub(super) const TABLE: Table = Table {
     touches: TOUCHES,
     columns: COLUMNS,
     notes: "One list call for each 49 articles and one call for each article. Translations are listed in the \
-            row; their texts are not read. The knowledge base has a recycle bin of its own, which the API \
-            does not list: a deleted article is found by its webhook or the next snapshot.",
+            row; `article_translations` has their texts. The knowledge base has a recycle bin of its own, \
+            which the API does not list: a deleted article is found by its webhook or the next snapshot.",
     ..Table::DEFAULT
 };
 

@@ -69,12 +69,12 @@ pub(super) fn route(name: &str) -> Route {
     };
     let declares =
         |table: &&Table| table.children.is_none() && table.events.iter().any(|event| event.name == name);
-    tables::ALL.into_iter().find(declares).map_or(Route::Ignored, |table| Route::Record(table, operation))
+    tables::all().find(declares).map_or(Route::Ignored, |table| Route::Record(table, operation))
 }
 
 /// The route of an event about something that belongs to a row.
 fn touch(name: &str) -> Option<Route> {
-    let of_kind = tables::ALL.into_iter().find_map(|table| {
+    let of_kind = tables::all().find_map(|table| {
         let children = table.children?;
         let is_its = |kind: &&ChildKind| !kind.event_prefix.is_empty() && name.starts_with(kind.event_prefix);
         let kind = children.kinds.iter().find(is_its)?;
@@ -87,7 +87,7 @@ fn touch(name: &str) -> Option<Route> {
         Some(Route::Child { table, children, key, kind, id, is_deleted })
     });
     let of_row = || {
-        tables::ALL.into_iter().find_map(|table| {
+        tables::all().find_map(|table| {
             let touch = table.touches.iter().find(|touch| name.starts_with(touch.event_prefix))?;
             Some(Route::Touch { table, keys: touch.keys })
         })

@@ -146,7 +146,9 @@ impl<'a> Records<'a> {
     fn is_selected(&self, config: &Config, table: &Table, path: &str, lookup: &Lookup) -> Result<bool> {
         match self.answer(path, lookup)? {
             Ok(answer) => Ok(config.selects(table, answer.object()?.map_or("{}", |raw| raw.get()))),
-            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Permission) => Ok(false),
+            // The department of a deleted parent is not known; a child that never was here has no row.
+            Err(error) if error.kind == Kind::NotFound => Ok(lookup.is_deleted),
+            Err(error) if error.kind == Kind::Permission => Ok(false),
             Err(error) => Err(error.clone()),
         }
     }

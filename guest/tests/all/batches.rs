@@ -45,6 +45,30 @@ fn custom_fields_without_detail_come_from_a_projection_or_else_the_detail() {
 }
 
 #[test]
+fn a_projection_that_fails_for_now_costs_no_detail_and_is_asked_for_again() {
+    for status in [429, 500, 503] {
+        let desk = Desk::with_tickets(250);
+        let mut connection =
+            connect(&desk, json!({"ticket_detail": false, "custom_field_keys": ["cf_region"]}));
+        desk.set(|state| state.fields_status = status);
+        for _ in 0..5 {
+            let error = connection.read("tickets", None, LIMITS).unwrap_err();
+            assert!(matches!(error.kind, Kind::RateLimited | Kind::Unavailable), "{status}: {error}");
+            desk.advance_ms(60_000);
+        }
+        assert!(desk.calls() < 60, "{status}: {} calls", desk.calls());
+        desk.set(|state| {
+            state.fields_status = 0;
+            state.asked.clear();
+        });
+        let (rows, _) = read_all(&mut connection, "tickets", LIMITS);
+        assert_eq!((rows.len(), &rows[2]["cf"]), (250, &json!({"cf_region": "r3"})));
+        let is_detail = |path: &&String| path.starts_with("/api/v1/tickets/");
+        desk.set(|state| assert_eq!(state.asked.iter().filter(is_detail).count(), 0, "{status}"));
+    }
+}
+
+#[test]
 fn a_failed_record_discards_no_other_and_is_written_in_part_when_it_keeps_failing() {
     let desk = Desk::with_tickets(250);
     let mut connection = connect(&desk, json!({}));

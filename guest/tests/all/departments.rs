@@ -7,6 +7,7 @@ use zoho_desk::reader::Batch;
 
 use crate::desk::Desk;
 use crate::setup::{LIMITS, connect, read_all, read_round};
+use crate::signer::delivery;
 
 fn selected() -> Value {
     json!({"department_ids": ["1", "3"]})
@@ -200,4 +201,25 @@ fn a_count_is_the_sum_of_the_selected_departments() {
             assert!(state.asked.contains(&path), "{:?}", state.asked);
         }
     });
+}
+
+#[test]
+fn a_child_is_deleted_with_its_parent_and_one_of_another_department_is_none_of_ours() {
+    for (status, department, expected) in [(404, 1, true), (200, 1, true), (200, 2, false), (403, 1, false)] {
+        let desk = Desk::with_tickets(9);
+        let mut connection =
+            connect(&desk, json!({"department_ids": ["1"], "tables": ["ticket_attachments"]}));
+        desk.set(|state| {
+            state.move_to(4, department);
+            if status != 200 {
+                state.detail_status.insert("4".to_owned(), status);
+            }
+        });
+        let event = json!({"eventType": "Ticket_Attachment_Delete", "orgId": "42",
+            "payload": {"id": "77", "ticketId": "4"}});
+        let receipt = connection.receive(None, &[delivery(desk.now_ms(), None, &event)]).remove(0).unwrap();
+        let deleted: Vec<_> = receipt.changes.iter().map(|change| change.operation).collect();
+        let expected: &[Operation] = if expected { &[Operation::Delete] } else { &[] };
+        assert_eq!(deleted, expected, "{status}, department {department}");
+    }
 }

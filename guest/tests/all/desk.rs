@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub credits_left: u64,
     pub refuse_every_token: bool,
     pub refuse_fields: bool,
+    /// The answer of lists that are asked for `fields`; 0: their rows.
+    pub fields_status: u16,
     pub refuse_include: bool,
     pub ignore_from: bool,
     /// The search's `count` is that of the page (reference, conflict 8).
@@ -447,6 +449,9 @@ impl State {
         }
         if self.refuse_include && query.contains_key("include") {
             return extra("include");
+        }
+        if self.fields_status != 0 && query.contains_key("fields") {
+            return self.respond(self.fields_status, &json!({"errorCode": "BUSY", "message": "m"}));
         }
         if self.refuse_fields && query.contains_key("fields") {
             return extra("fields");

@@ -62,17 +62,17 @@ impl Hook {
 }
 
 /// A portal with a registered webhook, and the tables as a sink holds them.
-struct Setup {
-    portal: Portal,
+pub(crate) struct Setup {
+    pub(crate) portal: Portal,
     hook: Hook,
     subscription: String,
-    sinks: BTreeMap<String, Sink>,
+    pub(crate) sinks: BTreeMap<String, Sink>,
     delivered: BTreeSet<String>,
     ignored: Vec<String>,
 }
 
 impl Setup {
-    fn start(mut portal: Portal) -> Self {
+    pub(crate) fn start(mut portal: Portal) -> Self {
         let hook = Hook::start();
         let mut connection = portal.connect();
         let subscription = connection.subscribe(&hook.url, &[], None).unwrap();
@@ -88,7 +88,7 @@ impl Setup {
     }
 
     /// Changes something, and applies the events that are delivered of it, except `without`.
-    fn change(&mut self, mutation: Value, without: &[&str]) -> Value {
+    pub(crate) fn change(&mut self, mutation: Value, without: &[&str]) -> Value {
         let made = self.portal.simulator.mutate(mutation.clone());
         let made = made.unwrap_or_else(|error| panic!("{mutation}: {error}"));
         assert!(self.portal.simulator.wait_for_deliveries(DELIVERY), "{mutation}");
@@ -185,6 +185,10 @@ fn modules(setup: &mut Setup) {
             };
             setup.change(json!({"op": op, "table": url, "id": ids[1]}), &[]);
             setup.check(&[table], "deleted");
+            if op == "moveToTrash" {
+                setup.change(json!({"op": "restore", "table": url, "id": ids[1]}), &[]);
+                setup.check(&[table], "restored");
+            }
         }
     }
 }

@@ -1,23 +1,29 @@
 //! One suite over every table that the connector describes: a new table is tested without being named here.
 //! The rows are compared with the truth of the simulator, which shares no code with the connector.
 
+mod departments;
 mod events;
 mod flat;
+mod made_up;
 mod plan;
 mod portal;
 mod sink;
 mod verification;
+mod worlds;
 
 use std::collections::BTreeMap;
 
 use desk_simulator::{Rule, RuleAnswer, Sizes, TruthQuery};
 use serde_json::{Map, Value, json};
 use zoho_desk::error::Kind;
+use zoho_desk::time;
 
 use crate::portal::{Portal, sizes};
 use crate::sink::Sink;
 
 const AFTER_CHANGES: &str = "after changes";
+/// Hours between the first read and the one after changes.
+const HOURS_AFTER: u64 = 26;
 
 type Rows = BTreeMap<String, Map<String, Value>>;
 
@@ -34,6 +40,7 @@ struct Table {
 }
 
 fn tables() -> Vec<Table> {
+    made_up::declare();
     let document = zoho_desk::describe::document();
     let text = |table: &Value, member: &str| table[member].as_str().unwrap().to_owned();
     let of = |table: &Value| Table {
@@ -79,16 +86,40 @@ fn read(sink: &Sink, table: &Table) -> Rows {
             row["eventInfo"]
         ),
         _ => {
-            let values =
-                table.key.iter().map(|key| row[key].as_str().unwrap_or_else(|| panic!("{key}: {row:?}")));
+            let values = table.key.iter().map(|key| match &row[key] {
+                Value::String(text) => text.clone(),
+                Value::Number(id) => id.to_string(),
+                _ => panic!("{key}: {row:?}"),
+            });
             values.collect::<Vec<_>>().join("-")
         }
     };
     sink.rows.values().map(|row| (name(row), row.clone())).collect()
 }
 
+/// The value with ids and times as text, as one of both readings has them.
+fn as_text(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(as_text).collect(),
+        Value::Object(members) => {
+            let text = |(name, value): (&String, &Value)| match value {
+                Value::Number(id) if name == "id" => (name.clone(), id.to_string().into()),
+                Value::Number(ms) if name == "deletedTime" => {
+                    (name.clone(), time::format(ms.as_u64().unwrap()).into())
+                }
+                value => (name.clone(), as_text(value)),
+            };
+            Value::Object(members.iter().map(text).collect())
+        }
+        value => value.clone(),
+    }
+}
+
 /// Fails when the sink lacks a row, has one too many, or has another value of a member.
 fn check(portal: &Portal, sink: &Sink, table: &Table, when: &str) {
+    if when == AFTER_CHANGES && table.refresh_hours > HOURS_AFTER {
+        return; // It is not read again yet.
+    }
     let (expected, found) = (truth(portal, table), read(sink, table));
     let name = &table.name;
     let missing: Vec<&String> = expected.keys().filter(|key| !found.contains_key(*key)).collect();
@@ -96,8 +127,10 @@ fn check(portal: &Portal, sink: &Sink, table: &Table, when: &str) {
     let says = || format!("{name}, {when}: {} rows of {}; {:?}", found.len(), expected.len(), sink.warnings);
     // The next snapshot finds deletes below a ticket.
     let is_late = table.parent.as_deref() == Some("tickets") && when == AFTER_CHANGES;
+    // So does it find new activities, which do not modify their ticket.
+    let is_missing_late = is_late && name == "ticket_activities";
     assert!(
-        missing.is_empty() && (surplus.is_empty() || is_late),
+        (missing.is_empty() || is_missing_late) && (surplus.is_empty() || is_late),
         "{}\nmissing {missing:?}\nsurplus {surplus:?}",
         says()
     );
@@ -107,16 +140,19 @@ fn check(portal: &Portal, sink: &Sink, table: &Table, when: &str) {
         let names: Vec<&String> = pairs.keys().collect();
         assert!(names.iter().copied().eq(&table.key), "{name}: {key}");
         assert!(
-            pairs.iter().all(|(name, value)| row.get(name) == Some(value)),
+            pairs.iter().all(|(name, value)| {
+                row.get(name).is_some_and(|found| found == value || value == &found.to_string())
+            }),
             "{name}: {key} is not of {row:?}"
         );
     }
     if table.is_core {
         return; // Its members are compared by the tests of `tests/e2e`.
     }
-    for (key, expected) in &expected {
+    for (key, expected) in expected.iter().filter(|(key, _)| found.contains_key(*key)) {
+        let row = as_text(&Value::Object(found[key].clone()));
         for (member, value) in expected {
-            assert_eq!(found[key].get(member), Some(value), "{name}, {when}: {key}: `{member}`");
+            assert_eq!(row.get(member), Some(value), "{name}, {when}: {key}: `{member}`");
         }
         let more: Vec<&String> = found[key].keys().filter(|member| !expected.contains_key(*member)).collect();
         assert!(more.is_empty() || more == ["id"], "{name}, {when}: {key}: {more:?}");
@@ -284,56 +320,54 @@ fn a_forbidden_table_names_the_scopes_to_add_and_one_of_a_group_is_skipped() {
     }
 }
 
-/// Changes of every kind in every module.
+/// Modules that change: their table, their name in URLs, a text of their records, and how these are deleted
+/// where polling finds it. Articles have no recycle bin to find them in, sections go with their category, and
+/// each module has a layout.
+const MODULES: [(&str, &str, &str, &str); 23] = [
+    ("agents", "agents", "name", ""),
+    ("teams", "teams", "name", "purge"),
+    ("roles", "roles", "name", "purge"),
+    ("profiles", "profiles", "name", "purge"),
+    ("skills", "skills", "name", "purge"),
+    ("support_plans", "supportPlans", "name", "purge"),
+    ("business_hours", "businessHours", "name", "purge"),
+    ("holiday_lists", "holidayList", "name", "purge"),
+    ("modules", "organizationModules", "displayLabel", ""),
+    ("layouts", "layouts", "layoutName", ""),
+    ("layout_rules", "layoutRules", "displayLabel", "purge"),
+    ("kb_categories", "kbRootCategories", "name", ""),
+    ("kb_sections", "kbSections", "name", "purge"),
+    ("articles", "articles", "title", ""),
+    ("tasks", "tasks", "subject", "moveToTrash"),
+    ("calls", "calls", "subject", "moveToTrash"),
+    ("events", "events", "subject", "moveToTrash"),
+    ("tickets", "tickets", "subject", ""),
+    ("contacts", "contacts", "lastName", "moveToTrash"),
+    ("accounts", "accounts", "accountName", "moveToTrash"),
+    ("products", "products", "productName", "moveToTrash"),
+    ("contracts", "contracts", "contractName", "moveToTrash"),
+    ("departments", "departments", "name", ""),
+];
+
+/// Changes of every kind in every module, also in those of tables that a test makes up.
 fn change(portal: &Portal) {
-    let of = |table: &str| -> Vec<String> {
-        let table = tables().into_iter().find(|known| known.name == table).unwrap();
-        truth(portal, &table).into_keys().collect()
+    let is_made_up = |table: &Table| {
+        let is_known = MODULES.iter().any(|(known, ..)| *known == table.name);
+        !is_known && table.key == ["id"] && portal.simulator.has_module(&table.name)
     };
-    for (table, url, title) in [
-        ("agents", "agents", "name"),
-        ("teams", "teams", "name"),
-        ("roles", "roles", "name"),
-        ("profiles", "profiles", "name"),
-        ("skills", "skills", "name"),
-        ("support_plans", "supportPlans", "name"),
-        ("business_hours", "businessHours", "name"),
-        ("holiday_lists", "holidayList", "name"),
-        ("modules", "organizationModules", "displayLabel"),
-        ("layouts", "layouts", "layoutName"),
-        ("layout_rules", "layoutRules", "displayLabel"),
-        ("kb_categories", "kbRootCategories", "name"),
-        ("kb_sections", "kbSections", "name"),
-        ("articles", "articles", "title"),
-        ("tasks", "tasks", "subject"),
-        ("calls", "calls", "subject"),
-        ("events", "events", "subject"),
-        ("tickets", "tickets", "subject"),
-    ] {
-        let ids = of(table);
+    for table in tables() {
+        let known = MODULES.iter().find(|(known, ..)| *known == table.name);
+        let (_, url, title, delete) = match known {
+            Some(known) => *known,
+            None if is_made_up(&table) => ("", table.name.as_str(), "name", "purge"),
+            None => continue,
+        };
+        let ids: Vec<String> = truth(portal, &table).into_keys().collect();
         portal.mutate(json!({"op": "update", "table": url, "id": ids[0], "values": {title: "changed 🎈"}}));
         portal.mutate(json!({"op": "create", "table": url, "values": {}}));
-        // Articles have no recycle bin to find them in, sections go with their category, and each module has
-        // a layout.
-        let stays = [
-            "articles",
-            "kb_categories",
-            "layouts",
-            "tasks",
-            "calls",
-            "events",
-            "tickets",
-            "modules",
-            "agents",
-        ];
-        if !stays.contains(&table) {
-            portal.mutate(json!({"op": "purge", "table": url, "id": ids[1]}));
+        if !delete.is_empty() {
+            portal.mutate(json!({"op": delete, "table": url, "id": ids[1]}));
         }
-    }
-    // The next snapshot finds the parts of a deleted ticket, where the API does not list them any more.
-    for url in ["tasks", "calls", "events"] {
-        let ids = of(url);
-        portal.mutate(json!({"op": "moveToTrash", "table": url, "id": ids[3]}));
     }
 }
 
@@ -351,7 +385,7 @@ fn changes_and_deletes_reach_every_table() {
         let cursor = sink.cursor.clone();
         sink.read(&mut portal, &table.name, 50).unwrap();
         check(&portal, sink, table, AFTER_CHANGES);
-        let is_due = !table.is_searched && table.refresh_hours <= 26;
+        let is_due = !table.is_searched && table.refresh_hours <= HOURS_AFTER;
         assert!(!is_due || cursor != sink.cursor, "{}: no second snapshot", table.name);
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Portal {
     pub(crate) tables: Vec<String>,
     /// The value of the key `shape`.
     pub(crate) shape: &'static str,
+    /// The value of the key `department_ids`.
+    pub(crate) department_ids: Vec<String>,
 }
 
 /// Few records of everything; `more` of each module outside the core ones.
@@ -40,6 +42,7 @@ pub(crate) fn sizes(more: Option<u32>) -> Sizes {
 
 impl Portal {
     pub(crate) fn start(sizes: Sizes) -> Self {
+        crate::made_up::declare();
         let simulator = Simulator::start(Options { sizes, ..Options::default() }).unwrap();
         let mut portal = Self {
             simulator,
@@ -47,6 +50,7 @@ impl Portal {
             session: String::new(),
             tables: vec!["all".to_owned()],
             shape: "document",
+            department_ids: Vec::new(),
         };
         let mut connection = portal.open(None);
         connection.authorize(&json!({"code": GRANT_CODE}).to_string()).unwrap();
@@ -64,7 +68,7 @@ impl Portal {
         let config = json!({
             "organization_id": ORGANIZATION_ID, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
             "desk_url": url, "accounts_url": url, "tables": self.tables,
-            "shape": self.shape,
+            "shape": self.shape, "department_ids": self.department_ids,
         });
         let http = Http { address: url.replace("http://", ""), clock_ms: Rc::clone(&self.clock_ms) };
         Connection::open(http, &config.to_string(), session).unwrap()

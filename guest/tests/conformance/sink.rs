@@ -56,6 +56,31 @@ impl Sink {
         Ok(false)
     }
 
+    /// Reads until caught up, by a process that is killed at random points: the batch is lost, and the
+    /// session is as before, or as after it.
+    pub(crate) fn read_with_kills(&mut self, portal: &mut Portal, table: &str, seed: u64) {
+        let limits = Limits { max_changes: 7, max_bytes: 8 << 20, max_ms: 60_000 };
+        let mut state = seed;
+        for _ in 0..10_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut connection = portal.connect();
+            let batch = connection.read(table, self.cursor.as_deref(), limits).unwrap();
+            let (is_kept, is_committed) =
+                [(false, false), (true, false), (true, true)][(state >> 60) as usize % 3];
+            if is_kept {
+                portal.keep(&connection);
+            }
+            if is_committed {
+                let is_caught_up = batch.caught_up;
+                self.take(batch);
+                if is_caught_up {
+                    return;
+                }
+            }
+        }
+        panic!("{table}, seed {seed}: the read does not end");
+    }
+
     fn take(&mut self, batch: Batch) {
         if let Some(generation) = batch.generation
             && generation.id != self.generation

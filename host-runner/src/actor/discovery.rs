@@ -13,6 +13,7 @@ use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::metrics::State;
 use crate::schema::changes::Schemas;
+use crate::schema::refresh::SchemaRefresh;
 use crate::sinks::{JournalState, TableState};
 
 /// After a discovery that failed while tables are known.
@@ -61,8 +62,9 @@ impl Discovery {
             Ok(tables) => compare(core, tables).await,
             Err(error) => Err(error),
         };
-        let tables = match compared.and_then(|tables| self.mode.pick(tables)) {
-            Ok(tables) => tables,
+        let picked = compared.and_then(|(tables, columns)| Ok((self.mode.pick(tables)?, columns)));
+        let (tables, columns) = match picked {
+            Ok(picked) => picked,
             Err(error) => return Ok(Err(error)),
         };
         let prepared = tables.clone();
@@ -75,7 +77,8 @@ impl Discovery {
         self.failures = 0;
         self.due = match self.mode {
             Mode::Serve => {
-                let wait = core.connection.limits.serve.schema_refresh.wait(now_ms());
+                let refresh = core.connection.limits.serve.schema_refresh;
+                let wait = refresh.unwrap_or_else(|| SchemaRefresh::of_columns(columns)).wait(now_ms());
                 wait.map(|wait| Instant::now() + wait)
             }
             Mode::Sync { .. } => None,
@@ -96,20 +99,22 @@ impl Discovery {
     }
 }
 
-/// Logs and counts the changes since the last discovery, and keeps this one. Gives the tables back: parsing
-/// their schemas takes a thread that may block.
-async fn compare(core: &mut Core<'_>, tables: Vec<Table>) -> Result<Vec<Table>> {
+/// Logs and counts the changes since the last discovery, and keeps this one. Gives the tables back, and the
+/// number of their columns: parsing their schemas takes a thread that may block.
+async fn compare(core: &mut Core<'_>, tables: Vec<Table>) -> Result<(Vec<Table>, usize)> {
     let store = core.connection.store.clone();
     let comparing = spawn_blocking(move || {
         let known = store.schemas()?;
         let found = Schemas::of(&tables, known.as_ref());
+        let columns = found.columns();
         if known.as_ref() == Some(&found) {
-            return Ok((tables, Vec::new()));
+            return Ok((tables, columns, Vec::new()));
         }
         store.keep_schemas(&found)?;
-        Ok::<_, Error>((tables, known.map(|known| known.changes_to(&found)).unwrap_or_default()))
+        let changes = known.map(|known| known.changes_to(&found)).unwrap_or_default();
+        Ok::<_, Error>((tables, columns, changes))
     });
-    let (tables, changes) = comparing.await??;
+    let (tables, columns, changes) = comparing.await??;
     let connection = &core.connection.name;
     for change in changes.iter().take(LOGGED_MAX) {
         tracing::info!(%connection, table = %change.table, change = %change, "schema changed");
@@ -122,7 +127,7 @@ async fn compare(core: &mut Core<'_>, tables: Vec<Table>) -> Result<Vec<Table>> 
             readings.counters.schema_changes.add([&change.table, change.what.name()], 1);
         }
     });
-    Ok(tables)
+    Ok((tables, columns))
 }
 
 impl Mode {

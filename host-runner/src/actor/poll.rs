@@ -18,6 +18,9 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::policy::{self, Budget, Decision};
 use crate::sinks::{Commit, Counts};
 
+/// The attribute of a batch with the changes that no webhook brought.
+const UNDELIVERED: &str = "undelivered";
+
 /// See the file's header.
 pub(super) struct Poll {
     pub(super) schedule: Schedule,
@@ -100,7 +103,7 @@ impl Poll {
     fn stored(&mut self, core: &mut Core<'_>, batch: &Committing, counts: &Counts) {
         let table = batch.table.as_str();
         let is_follow_up = self.schedule.is_complete(table) && core.expects_webhooks;
-        let repaired = if is_follow_up { repaired(core, table, counts) } else { 0 };
+        let repaired = if is_follow_up { repaired(core, table, counts, &batch.attributes) } else { 0 };
         self.has_repaired |= repaired > 0;
         self.schedule.stored(table, &batch.cursor, batch.completes_snapshot);
         let is_complete = self.schedule.is_complete(table);
@@ -217,9 +220,11 @@ fn commit(core: &Core<'_>, table: String, batch: Batch) -> Committing {
     Committing { table, cursor, completes_snapshot, caught_up, asked, attributes, changes, commit }
 }
 
-/// Rows that a poll brought although webhooks should have; 0 where the sink does not compare rows.
-fn repaired(core: &Core<'_>, table: &str, counts: &Counts) -> u64 {
+/// Rows that a poll brought although webhooks should have; 0 where the sink does not compare rows. A row that
+/// a webhook brought in another form is not among those of which the connector says that none did.
+fn repaired(core: &Core<'_>, table: &str, counts: &Counts, attributes: &Attributes) -> u64 {
     let rows = counts.inserted + counts.updated + counts.deleted;
+    let rows = rows.min(number(attributes, UNDELIVERED).unwrap_or(u64::MAX));
     if rows == 0 || !core.compares || !core.has_webhooks(table) {
         return 0;
     }

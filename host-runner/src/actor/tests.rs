@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -83,6 +84,33 @@ async fn a_queue_that_cannot_be_read_for_now_does_not_end_the_connection() {
             break;
         }
         assert!(turn < 50, "the queue was not read again");
+    }
+}
+
+#[tokio::test]
+async fn tables_are_discovered_again_when_schema_refresh_says_so() {
+    for (value, is_repeated) in [("\"manual\"", false), ("\"hourly\"", true)] {
+        let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+        let lines = format!("behavior = \"rows\"\n[serve]\nschema_refresh = {value}");
+        let (parts, _stopper) = config(folder.path(), &inbox, &lines).await;
+        let mut observer = ();
+        let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
+        while !actor.discovery.is_done() {
+            actor.turn().await.expect("a turn");
+        }
+        let first = actor.discovery.due();
+        assert_eq!(first.is_some(), is_repeated, "{value}");
+        let Some(first) = first else { continue };
+        assert!(first > Instant::now() + Duration::from_secs(3_000), "an hour later");
+        // From here on time passes only while there is nothing to do.
+        tokio::time::pause();
+        let mut turns = 0;
+        while actor.discovery.due() == Some(first) {
+            actor.turn().await.expect("a turn");
+            turns += 1;
+            assert!(turns < 2_000, "it is not discovered again");
+        }
+        assert!(Instant::now() >= first && actor.discovery.due() > Some(first));
     }
 }
 

@@ -255,7 +255,10 @@ pub(crate) static KEYS: &[Key] = &[
     Key {
         name: "serve.schema_refresh",
         kind: Kind::SchemaRefresh,
-        default: DefaultValue::Value("6h"),
+        default: DefaultValue::Absent {
+            means: "every 6h; with more than 1,000 columns daily at 02:30",
+            example: "hourly",
+        },
         honored_by: HonoredBy::Serve,
         text: "When tables and columns are discovered again; also at each start and by `discover`. A call \
                for each table with custom fields; a new field gets its column then. Changes are in the log, \

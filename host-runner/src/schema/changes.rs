@@ -65,6 +65,11 @@ impl Schemas {
         Self(tables.iter().map(|table| (table.name.clone(), columns(table))).collect())
     }
 
+    /// The columns of all tables.
+    pub(crate) fn columns(&self) -> usize {
+        self.0.values().map(BTreeMap::len).sum()
+    }
+
     /// The differences of a later discovery, by table and column.
     pub(crate) fn changes_to(&self, later: &Self) -> Vec<SchemaChange> {
         let mut changes = Vec::new();

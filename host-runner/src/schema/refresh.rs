@@ -12,6 +12,10 @@ const DAY_MS: u64 = 86_400_000;
 const EVERY_MIN: Duration = Duration::from_secs(60);
 const EVERY_MAX: Duration = Duration::from_secs(7 * 86_400);
 
+/// Columns of all tables up to which they are discovered several times a day by default: comparing more, and
+/// adding them to a database, is left to the night.
+const COLUMNS_BY_DAY: usize = 1_000;
+
 /// The accepted values, for people.
 pub(crate) const FORMS: &str =
     "\"hourly\", \"daily at HH:MM\" (UTC), \"manual\", or a duration from 1m to 7d";
@@ -44,6 +48,11 @@ impl SchemaRefresh {
         }
         let every = parse_duration(text).ok()?;
         (EVERY_MIN..=EVERY_MAX).contains(&every).then_some(Self::Every(every))
+    }
+
+    /// The default for tables with so many columns.
+    pub(crate) fn of_columns(columns: usize) -> Self {
+        if columns > COLUMNS_BY_DAY { Self::Daily(150) } else { Self::Every(Duration::from_secs(6 * 3_600)) }
     }
 
     /// How long to wait after a discovery at this time, milliseconds since 1970; none: never again.
@@ -100,6 +109,12 @@ mod tests {
         ] {
             assert_eq!(SchemaRefresh::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn many_columns_are_discovered_at_night_by_default() {
+        assert_eq!(SchemaRefresh::parse("6h"), Some(SchemaRefresh::of_columns(1_000)));
+        assert_eq!(SchemaRefresh::parse("daily at 02:30"), Some(SchemaRefresh::of_columns(1_001)));
     }
 
     #[test]

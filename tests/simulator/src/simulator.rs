@@ -146,6 +146,11 @@ impl Simulator {
         Some(all)
     }
 
+    /// Whether a module other than tickets has this name in URLs.
+    pub fn has_module(&self, name: &str) -> bool {
+        self.shared.world().table(name).is_some()
+    }
+
     /// The bytes of a ticket's attachment; none if there is none.
     pub fn attachment(&self, ticket: &str, id: &str) -> Option<Vec<u8>> {
         let world = self.shared.world();

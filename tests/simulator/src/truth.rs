@@ -85,6 +85,8 @@ const LISTED: &[(&str, &str)] = &[
     ("modules", "organizationModules"),
     ("kb_categories", "kbRootCategories"),
     ("kb_sections", "kbSections"),
+    // A custom module, for a table that a test makes up.
+    ("cm_assets", CUSTOM_MODULES[0]),
 ];
 
 /// Tables whose rows are completed by their details.
@@ -144,6 +146,10 @@ fn more(shared: &Shared, table: &str) -> Option<Vec<(String, Option<Object>)>> {
                 with("module", name, rows.collect())
             })
             .collect(),
+        "article_translations" => {
+            let id = |row: Object| (row["translationId"].as_str().unwrap_or_default().to_owned(), Some(row));
+            world.translations().into_iter().map(id).collect()
+        }
         "archived_tickets" => {
             let archived = world.tickets.rows.iter().filter(|ticket| ticket.is_live() && ticket.is_archived);
             let row = |ticket: &Ticket| {

@@ -15,6 +15,7 @@ pub(crate) mod more;
 mod population;
 mod standard_fields;
 mod status;
+mod translations;
 
 pub(crate) mod conversation;
 mod conversation_row;

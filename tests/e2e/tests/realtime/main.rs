@@ -17,6 +17,7 @@ mod realtime;
 mod refusals;
 mod reload;
 mod rows;
+mod schema;
 mod serve;
 mod soak;
 

@@ -82,9 +82,13 @@ fn forged_signatures_become_dead_letters_with_their_reason() {
         ("wrong-audience", "another webhook"),
         ("expired", "has expired"),
     ] {
+        let requests = || target.serve.metric("host_runner_source_requests_total").unwrap_or_default();
+        let before = requests();
         let status = target.desk.forge(&target.url, &target.hook, signature, &target.update_body(signature));
         assert_eq!(status, 200, "{signature}: the answer tells a forger nothing");
         target.expect_dead_letter(reason, Some("before"));
+        // The keys are fetched for it: a flood of forgeries shows in the metric.
+        assert!(signature != "unknown-kid" || requests() > before, "the call's cost is not counted");
     }
     target.applies_change("after");
 }

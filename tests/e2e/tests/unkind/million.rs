@@ -13,7 +13,7 @@ use crate::world::{large_world, options};
 const TICKETS: (u32, u32) = (30_000, 1_000_000);
 const KILLS: u64 = 5;
 /// Calls that a kill may cost: those of a batch that is read and of one that is committed.
-const LOST_CALLS: u64 = 3_000;
+const LOST_CALLS: u64 = 1_200;
 /// Most resident memory of the runner. It was 99 MiB with 100,000 tickets.
 const MEMORY_MIB: u64 = 256;
 /// Members of every row, however it was read.

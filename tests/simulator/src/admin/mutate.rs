@@ -111,6 +111,19 @@ pub(crate) enum One {
         api_name: String,
         label: String,
     },
+    /// A field of another type under the same name, as one that was deleted and created again: no values.
+    RetypeField {
+        module: String,
+        #[serde(rename = "apiName")]
+        api_name: String,
+        #[serde(rename = "type")]
+        kind: String,
+    },
+    RemoveField {
+        module: String,
+        #[serde(rename = "apiName")]
+        api_name: String,
+    },
     AddField {
         module: String,
         #[serde(rename = "apiName")]
@@ -225,6 +238,15 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
         One::Emit { event, payload } => done(vec![Event::new(event, payload, stamp.now)]),
         One::RenameField { module, api_name, label } => {
             world.rename_field(&module, &api_name, &label)?;
+            done(Vec::new())
+        }
+        One::RetypeField { module, api_name, kind } => {
+            let label = world.remove_field(&module, &api_name)?;
+            let created = world.add_field(&module, &api_name, &label, &kind, &[])?;
+            Ok((id(created), Vec::new()))
+        }
+        One::RemoveField { module, api_name } => {
+            world.remove_field(&module, &api_name)?;
             done(Vec::new())
         }
         One::AddField { module, api_name, label, kind, values } => {

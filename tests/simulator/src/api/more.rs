@@ -72,6 +72,21 @@ pub(crate) fn accounts(context: &Context<'_>) -> Result<Answer, ApiError> {
     Ok(page(context, world.accounts(contact)))
 }
 
+/// `GET /articleTranslations`: all but the texts.
+pub(crate) fn translations(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let mut rows = context.world().translations();
+    rows.iter_mut().for_each(|row| drop(row.remove("answer")));
+    Ok(page(context, rows))
+}
+
+/// `GET /articles/{id}/translations/{locale}`.
+pub(crate) fn translation(context: &Context<'_>) -> Result<Answer, ApiError> {
+    let rows = context.world().translations().into_iter();
+    let is_it = |row: &Object| row["id"] == context.id(0) && row["locale"] == context.id(1);
+    let found = rows.into_iter().find(is_it).ok_or_else(ApiError::not_found)?;
+    Ok(Answer::value(&Value::Object(found)))
+}
+
 fn live<'w>(world: &'w World, table: &str, id: &str) -> Result<&'w Row, ApiError> {
     let row = world.table(table).and_then(|table| table.find(id)).filter(|row| row.is_live());
     row.ok_or_else(ApiError::not_found)

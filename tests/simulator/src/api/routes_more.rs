@@ -135,6 +135,14 @@ pub(crate) static ROUTES: &[Route] = &[
     delete("POST /articles/moveToTrash", ARTICLES_DELETE, row_write::move_to_trash),
     single("GET /articles/{id}", ARTICLES, &[optional("version", Kind::Text)], rows::detail),
     list(
+        "GET /articleTranslations",
+        ARTICLES,
+        pages(50, 10),
+        &[optional("sortBy", Kind::Sort(&["createdTime", "modifiedTime"]))],
+        more::translations,
+    ),
+    single("GET /articles/{id}/translations/{id}", ARTICLES, &[], more::translation),
+    list(
         "GET /kbRootCategories",
         ARTICLES,
         pages(700, 50),

@@ -1,4 +1,4 @@
-//! Renames and adds fields, and checks the values that requests give custom fields.
+//! Renames, adds and removes fields, and checks the values that requests give custom fields.
 
 use serde_json::Value;
 
@@ -44,6 +44,21 @@ impl World {
         }
         self.tickets.invalidate_rows();
         Ok(id)
+    }
+
+    /// Removes a custom field with its values, and gives its label.
+    pub(crate) fn remove_field(&mut self, module: &str, api_name: &str) -> Result<String, ChangeError> {
+        let label = self.fields.remove(module, api_name).ok_or(ChangeError::NotFound)?;
+        if let Some(table) = self.table_mut(module) {
+            for row in &mut table.rows {
+                if let Some(Value::Object(cf)) = row.values.get_mut("cf") {
+                    cf.remove(api_name);
+                }
+            }
+            table.invalidate_rows();
+        }
+        self.tickets.invalidate_rows();
+        Ok(label)
     }
 
     /// Custom field values as records show them, text or null. Rejects fields that do not exist, and lists

@@ -87,9 +87,7 @@ impl World {
         let table = self.table(name)?;
         let module = table.module.event?;
         let payload = self.detail(table, &table.rows[at]);
-        let mut event = Event::new(format!("{module}_{what}"), payload, now);
-        event.department = None;
-        Some(event)
+        Some(Event::new(format!("{module}_{what}"), payload, now))
     }
 
     pub(crate) fn set_values(&self, name: &str, row: &mut Row, values: &Object) -> Result<(), ChangeError> {

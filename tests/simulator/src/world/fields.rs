@@ -125,13 +125,15 @@ pub(crate) struct NewField<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Fields {
     all: Vec<Field>,
+    /// Fields that were created.
+    created: u64,
     seed: u64,
 }
 
 impl Fields {
     /// The fields that every simulator starts with. `statuses` are the allowed values of a ticket's `status`.
     pub(crate) fn new(seed: u64, statuses: &[(String, String)]) -> Fields {
-        let mut fields = Fields { all: Vec::new(), seed };
+        let mut fields = Fields { all: Vec::new(), created: 0, seed };
         for module in MODULES {
             for (owner, api_name, label, kind, is_mandatory, allowed) in STANDARD {
                 if owner != module {
@@ -161,8 +163,9 @@ impl Fields {
     /// Adds a field. Records generated before hold null in it.
     pub(crate) fn add(&mut self, new: NewField<'_>) -> &Field {
         let at = self.all.len();
+        self.created += 1;
         self.all.push(Field {
-            id: ids::id(self.seed, Kind::Field, at as u64),
+            id: ids::id(self.seed, Kind::Field, self.created - 1),
             module: new.module,
             api_name: new.api_name.to_owned(),
             label: new.label.to_owned(),
@@ -196,6 +199,13 @@ impl Fields {
         let mut fields = self.all.iter_mut();
         let found = fields.find(|field| field.module == module && field.api_name == api_name);
         found.map(|field| label.clone_into(&mut field.label)).is_some()
+    }
+
+    /// Removes a custom field, and gives its label; none when there is no such field.
+    pub(crate) fn remove(&mut self, module: &str, api_name: &str) -> Option<String> {
+        let is_it = |field: &Field| field.is_custom && field.module == module && field.api_name == api_name;
+        let at = self.all.iter().position(is_it)?;
+        Some(self.all.remove(at).label)
     }
 
     /// The `cf` object of a generated record of a module, with the fields of the module's layout.

@@ -228,7 +228,10 @@ static MORE: &[More] = &[
                 "createdTime": null, "modifiedTime": null,
                 "webUrl": format!("https://desk.zoho.com/portal/simulator/en/kb/{}", draw.number()),
                 "viewCount": draw.index, "likeCount": draw.index % 5,
-                "availableLocaleTranslations": [{"locale": "en", "status": "Published"}],
+                "availableLocaleTranslations": match draw.index % 3 {
+                    0 => json!([{"locale": "en", "status": "Published"}, {"locale": "fr-ca"}]),
+                    _ => json!([{"locale": "en", "status": "Published"}]),
+                },
             })
         },
     },

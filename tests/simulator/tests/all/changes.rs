@@ -236,3 +236,21 @@ fn an_added_field_is_listed_null_in_existing_records_and_can_be_set() {
     let updated = fixture.update_ticket(&id, &json!({"cf": {"cf_new": "set"}}));
     assert_eq!(updated["cf"]["cf_new"], json!("set"));
 }
+
+#[test]
+fn a_field_of_another_type_has_no_values_and_a_removed_one_is_gone() {
+    let mut fixture = start(100);
+    for change in [
+        json!({"op": "retypeField", "module": "contacts", "apiName": "cf_quantity", "type": "Text"}),
+        json!({"op": "removeField", "module": "contacts", "apiName": "cf_is_vip"}),
+    ] {
+        fixture.mutate(change);
+    }
+    let fields = fixture.rows("organizationFields?module=contacts");
+    let of = |name: &str| fields.iter().find(|field| field["apiName"] == name);
+    assert_eq!(of("cf_quantity").map(|field| &field["type"]), Some(&json!("Text")));
+    assert!(of("cf_is_vip").is_none());
+    for row in fixture.truth("contacts", true) {
+        assert!(row["cf"]["cf_quantity"].is_null() && row["cf"].get("cf_is_vip").is_none(), "{row}");
+    }
+}

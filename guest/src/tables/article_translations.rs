@@ -1,0 +1,65 @@
+//! Translations of articles: `GET /articleTranslations`, and `GET /articles/{id}/translations/{locale}` for
+//! their text (`ArticleTranslation.json` of zoho/zohodesk-oas).
+
+use crate::embedded;
+use crate::table::Type::{Array, Boolean, Html, Id, Integer, Text, Time};
+use crate::table::{Column, Detail, Group, Identity, Incremental, List, Table, column, object};
+
+pub(super) const TABLE: Table = Table {
+    name: "article_translations",
+    group: Group::Knowledge,
+    key: &["translationId"],
+    title: "Article translations",
+    scopes: &["Desk.articles.READ"],
+    list: List {
+        path: "/api/v1/articleTranslations",
+        identity: Identity::Member("translationId"),
+        limit: 50,
+        sort_by: Some("createdTime"),
+        ..List::DEFAULT
+    },
+    record: Some("/api/v1/articles/{id}/translations/{locale}"),
+    detail: Some(Detail::DEFAULT),
+    incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },
+    columns: COLUMNS,
+    notes: "One list call for each 49 translations and one call for each, every day. `id` is the article; \
+            its own language is among them. Between two reads, webhooks keep the list of translations in \
+            `articles` current.",
+    ..Table::DEFAULT
+};
+
+const COLUMNS: &[Column] = &[
+    column("translationId", Id),
+    column("id", Id),
+    column("articleNumber", Integer),
+    column("locale", Text),
+    column("sourceLocale", Text),
+    column("title", Text),
+    column("summary", Text),
+    column("answer", Html),
+    column("status", Text),
+    column("permalink", Text),
+    column("permission", Text),
+    column("translationState", Text),
+    object("translationSource", &[column("locale", Text), column("version", Text)]),
+    column("categoryId", Id),
+    column("departmentId", Id),
+    column("authorId", Id),
+    object("author", embedded::AGENT),
+    column("ownerId", Id),
+    column("modifierId", Id),
+    column("latestVersion", Text),
+    column("latestVersionStatus", Text),
+    column("latestPublishedVersion", Text),
+    column("viewCount", Integer),
+    column("likeCount", Integer),
+    column("dislikeCount", Integer),
+    column("commentCount", Integer),
+    column("feedbackCount", Integer),
+    column("isTrashed", Boolean),
+    column("isLocked", Boolean),
+    column("tags", Array),
+    column("webUrl", Text),
+    column("createdTime", Time),
+    column("modifiedTime", Time),
+];

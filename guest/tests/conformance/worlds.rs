@@ -1,0 +1,164 @@
+//! Every table in unkind worlds: each conflict of the API document in its other reading, rows that shift
+//! while they are read, a process that is killed, records that come back, and lists of the length of a page.
+
+use desk_simulator::{Settings, Sizes};
+use serde_json::json;
+
+use crate::portal::{Portal, sizes};
+use crate::sink::Sink;
+use crate::{AFTER_CHANGES, MODULES, Table, change, check, tables, truth};
+
+/// Few records of everything, so that every table is read in every world.
+fn small() -> Sizes {
+    Sizes {
+        tickets: 20,
+        archived_tickets: 6,
+        departments: 2,
+        products: 12,
+        contracts: 6,
+        contacts: 30,
+        accounts: 6,
+        agents: 5,
+        ..sizes(Some(12))
+    }
+}
+
+/// The other readings (`zoho-desk-api.md` §9, §3.2, §3.3, §8).
+const READINGS: [(&str, fn(&mut Settings)); 17] = [
+    ("as the document says", |_| {}),
+    ("recycle bin oldest first", |settings| settings.readings.recycle_bin_oldest_first = true),
+    ("recycle bin of 100 rows", |settings| settings.readings.recycle_bin_limit_100 = true),
+    ("times of deletes in milliseconds", |settings| settings.readings.recycle_bin_epoch_times = true),
+    ("ids are numbers", |settings| settings.readings.ids_as_numbers = true),
+    ("lists of children from zero", |settings| settings.readings.children_from_zero = true),
+    ("the count of a search is of its page", |settings| settings.readings.search_count_of_page = true),
+    ("the count of a search is text", |settings| settings.readings.search_count_as_text = true),
+    ("no custom fields by name", |settings| settings.readings.no_custom_fields_by_name = true),
+    ("older prices", |settings| settings.readings.older_prices = true),
+    ("empty lists as 200", |settings| settings.empty_list_as_200 = true),
+    ("`include` is refused", |settings| settings.refuse_include = true),
+    ("`sortBy` is refused", |settings| settings.refuse_sort_by = true),
+    ("`fields` is refused", |settings| settings.refuse_fields = true),
+    ("tickets sorted by modified time", |settings| settings.tickets_sort_by_modified_time = true),
+    ("a thread leaves its ticket as it was", |settings| settings.thread_moves_modified_time = false),
+    ("a comment modifies its ticket", |settings| settings.comment_moves_modified_time = true),
+];
+
+#[test]
+fn every_table_is_read_and_followed_in_each_reading_of_the_document() {
+    for (reading, set) in READINGS {
+        let mut portal = Portal::start(small());
+        portal.simulator.set(set);
+        let mut sinks: Vec<(Table, Sink)> =
+            tables().into_iter().map(|table| (table, Sink::default())).collect();
+        for (table, sink) in &mut sinks {
+            sink.read(&mut portal, &table.name, 10_000)
+                .unwrap_or_else(|error| panic!("{reading}: {}: {error}", table.name));
+            check(&portal, sink, table, reading);
+            assert_eq!(sink.snapshots, [true], "{reading}: {}: {:?}", table.name, sink.warnings);
+        }
+        portal.advance_hours(25);
+        change(&portal);
+        portal.advance_hours(1);
+        for (table, sink) in &mut sinks {
+            sink.read(&mut portal, &table.name, 50)
+                .unwrap_or_else(|error| panic!("{reading}: {}: {error}", table.name));
+            check(&portal, sink, table, AFTER_CHANGES);
+        }
+    }
+}
+
+#[test]
+fn killed_at_random_points_every_table_ends_equal_to_the_truth() {
+    let mut portal = Portal::start(small());
+    for seed in [1, 2] {
+        for table in tables() {
+            let mut sink = Sink::default();
+            sink.read_with_kills(&mut portal, &table.name, seed);
+            check(&portal, &sink, &table, &format!("killed, seed {seed}"));
+        }
+    }
+}
+
+/// The ids of a table's live rows.
+fn ids(portal: &Portal, table: &Table) -> Vec<String> {
+    truth(portal, table).into_keys().collect()
+}
+
+#[test]
+fn rows_that_shift_while_a_table_is_read_leave_no_other_out() {
+    for table in tables() {
+        let Some((_, url, ..)) =
+            MODULES.iter().find(|(known, _, _, delete)| *known == table.name && !delete.is_empty())
+        else {
+            continue;
+        };
+        let mut portal = Portal::start(sizes(Some(210)));
+        let before = ids(&portal, &table);
+        let mut sink = Sink::default();
+        let mut deleted = 0;
+        while !sink.read_at_most(&mut portal, &table.name, 40, 1).unwrap() {
+            // Rows of pages that were read: all others move forward.
+            if deleted < 6 {
+                for id in &before[deleted..deleted + 2] {
+                    portal.mutate(json!({"op": "purge", "table": url, "id": id}));
+                }
+                portal.mutate(json!({"op": "create", "table": url, "values": {}}));
+                deleted += 2;
+            }
+        }
+        let found = crate::read(&sink, &table);
+        let missing: Vec<&String> = before[deleted..].iter().filter(|id| !found.contains_key(*id)).collect();
+        assert!(missing.is_empty(), "{}: {missing:?} {:?}", table.name, sink.warnings);
+    }
+}
+
+#[test]
+fn records_of_the_recycle_bin_that_come_back_are_live_again() {
+    let mut portal = Portal::start(small());
+    let has_bin = |table: &Table| {
+        MODULES.iter().any(|(name, .., delete)| *name == table.name && *delete == "moveToTrash")
+            || table.name == "tickets"
+    };
+    for table in tables().into_iter().filter(has_bin) {
+        let mut sink = Sink::default();
+        sink.read(&mut portal, &table.name, 10_000).unwrap();
+        portal.advance_hours(25);
+        let id = ids(&portal, &table).remove(2);
+        for (op, when) in [("moveToTrash", "deleted"), ("restore", "restored")] {
+            portal.mutate(json!({"op": op, "table": table.name, "id": id}));
+            portal.advance_hours(25);
+            // A verification, where it is due, and a poll.
+            for _ in 0..2 {
+                sink.read(&mut portal, &table.name, 50).unwrap();
+            }
+            check(&portal, &sink, &table, when);
+            assert_eq!(crate::read(&sink, &table).contains_key(&id), op == "restore", "{}", table.name);
+        }
+    }
+}
+
+#[test]
+fn core_tables_of_every_length_are_read_whole() {
+    // None, one, and one less than, exactly and one more than a page of each list.
+    for rows in [0, 1, 49, 50, 51, 98, 99, 100, 101, 201] {
+        let (some, most) = (rows.max(1), rows);
+        let sizes = Sizes {
+            tickets: most,
+            departments: some,
+            products: most,
+            contracts: most,
+            contacts: some,
+            accounts: some,
+            ..sizes(Some(0))
+        };
+        let mut portal = Portal::start(sizes);
+        for table in tables().into_iter().filter(|table| table.is_core && table.parent.is_none()) {
+            let mut sink = Sink::default();
+            sink.read(&mut portal, &table.name, 10_000)
+                .unwrap_or_else(|error| panic!("{} of {rows}: {error}", table.name));
+            check(&portal, &sink, &table, &format!("{rows} rows"));
+            assert_eq!(sink.snapshots, [true], "{} of {rows}: {:?}", table.name, sink.warnings);
+        }
+    }
+}
