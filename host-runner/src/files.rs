@@ -112,7 +112,12 @@ fn check(kind: &str, path: &Path, metadata: &Metadata) -> Result<()> {
 }
 
 fn is_trusted(metadata: &Metadata) -> bool {
-    metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw()
+    is_trusted_user(metadata.uid())
+}
+
+/// Whether a user is this process's or the administrator.
+pub(crate) fn is_trusted_user(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
 }
 
 fn foreign(kind: &str, path: &Path, metadata: &Metadata) -> Error {

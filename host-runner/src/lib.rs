@@ -14,7 +14,8 @@ pub mod error;
 mod limits;
 
 // Small helpers: time, numbers with units, hashes, files that are ours alone, keys, secrets in text, the
-// request to stop, TLS.
+// request to stop, threads that may hang, TLS.
+mod blocking;
 pub mod clock;
 mod digest;
 mod files;

@@ -9,8 +9,7 @@ pub(crate) mod tiny;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::task::spawn_blocking;
-
+use crate::blocking;
 use crate::connection::Connection;
 use crate::describe::Describe;
 use crate::egress::Client;
@@ -70,7 +69,7 @@ impl LoadedConnection {
         let (described, redactor) = (describe.clone(), paths.redactor.clone());
         // Reads files, which may lie on a network.
         let reading =
-            spawn_blocking(move || connection.resolve_secrets(&described, &redactor).map(|()| connection));
+            blocking::spawn(move || connection.resolve_secrets(&described, &redactor).map(|()| connection));
         let connection = reading.await??;
         validate(&component, connection.config_text(), &connection.limits)
             .await

@@ -11,7 +11,7 @@ mod instance;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wasmtime::Store;
 
@@ -19,6 +19,7 @@ use self::cpu_account::Cpu;
 use self::error::{refused, stopped, timed_out};
 use self::instance::{Live, Slot};
 use crate::bindings::{SourceConnector, types};
+use crate::blocking;
 use crate::boundary;
 use crate::boundary::limits::{ANSWER, PIECE, SESSION, SUBSCRIPTION};
 use crate::change::{Attributes, Batch, CheckItem, Outcome, Piece, Receipt, Table};
@@ -491,7 +492,7 @@ impl Sandbox {
             return Ok(());
         }
         let (sessions, session) = (Arc::clone(&self.sessions), self.session.clone());
-        let saving = spawn_blocking(move || sessions.save(session.as_deref()));
+        let saving = blocking::spawn(move || sessions.save(session.as_deref()));
         saving.await.map_err(|error| Error::state(format!("session: stopped: {error}")))??;
         self.is_saved = true;
         Ok(())

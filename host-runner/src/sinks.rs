@@ -55,7 +55,8 @@ pub use registry::{
 pub trait Sink: Send {
     /// The capabilities of this kind of sink.
     fn capabilities(&self) -> Capabilities;
-    /// Creates tables and columns for the discovered tables. Columns are added, never dropped.
+    /// Creates tables and columns for the discovered tables. Columns are added, never dropped, so that a
+    /// runner whose lease is over does no harm here: no epoch fences it.
     fn prepare(&mut self, tables: &[Table]) -> Result<()>;
     /// How far the rows reach.
     fn progress(&self) -> Result<SinkProgress>;
@@ -65,7 +66,7 @@ pub trait Sink: Send {
     /// it), the repetition of the commit changes nothing.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
     /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
-    /// cursor.
+    /// cursor. No epoch fences it: by a runner whose lease is over it costs a snapshot and loses nothing.
     fn reset(&mut self, table: &str) -> Result<bool>;
 
     /// The folder for the bytes of attachments, if the connection has one.

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::Stopped;
 use super::core::{Core, until_stopped};
+use crate::blocking;
 use crate::clock::{now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::Limits;
@@ -226,6 +226,6 @@ impl Fetching {
         call: impl FnOnce(&Attachments) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let attachments = Arc::clone(&self.attachments);
-        spawn_blocking(move || call(&attachments)).await?
+        blocking::spawn(move || call(&attachments)).await?
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::core::until_stopped;
 use super::respond::{QueueAccess, Responder, SinkAccess, json};
 use super::{Actor, Stopped};
+use crate::blocking;
 use crate::error::{Origin, Result};
 use crate::request::Request;
 
@@ -76,7 +76,7 @@ impl Actor<'_> {
             }
             Request::Subscribe { .. } | Request::Unsubscribe => {
                 let store = self.core.connection.store.clone();
-                let stored = spawn_blocking(move || store.subscription()).await??;
+                let stored = blocking::spawn(move || store.subscription()).await??;
                 if self.subscription.renewed(stored, now) {
                     tracing::info!(%connection, "subscribed");
                     // No webhook brought the changes from before the registration.

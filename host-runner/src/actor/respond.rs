@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use super::request::Answer;
+use crate::blocking;
 use crate::change::{CheckItem, Table};
 use crate::check::Webhooks;
 use crate::connection::Connection;
@@ -105,7 +106,7 @@ impl SinkAccess<'_> {
             Self::Open(sink) => sink.run(|sink| sink.progress()).await.map(Some),
             Self::Closed(settings) => {
                 let settings = (*settings).clone();
-                spawn_blocking(move || sinks::inspect(&settings)).await?
+                blocking::spawn(move || sinks::inspect(&settings)).await?
             }
         }
     }
@@ -117,7 +118,7 @@ impl SinkAccess<'_> {
             Self::Open(sink) => Ok(Some((*sink).clone())),
             Self::Closed(settings) => {
                 let settings = (*settings).clone();
-                let opening = spawn_blocking(move || sinks::open_existing(&settings));
+                let opening = blocking::spawn(move || sinks::open_existing(&settings));
                 Ok(opening.await??.map(SinkHandle::new))
             }
         }
@@ -174,7 +175,7 @@ impl Responder<'_> {
         work: impl FnOnce(&LockedStore) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.connection.store.clone();
-        spawn_blocking(move || work(&store)).await?
+        blocking::spawn(move || work(&store)).await?
     }
 
     async fn check(&mut self) -> Result<Vec<CheckItem>> {

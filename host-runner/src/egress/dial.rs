@@ -13,13 +13,12 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tower_service::Service;
 
 use super::policy::{Denial, Policy, Target};
+use crate::blocking;
 
-/// Look-ups of one connection at a time. Each blocks one of 512 threads that all connections share, for as
-/// long as a name server takes.
+/// Look-ups of one connection at a time. Each blocks a thread for as long as a name server takes.
 const LOOKUPS_MAX: usize = 4;
 
 /// Why there is no connection.
@@ -93,7 +92,7 @@ async fn look_up(lookups: &Arc<Semaphore>, target: &Target) -> io::Result<std::v
         let _permit = permit;
         (host.as_str(), port).to_socket_addrs()
     };
-    spawn_blocking(looking).await.map_err(io::Error::other)?
+    blocking::spawn(looking).await.map_err(io::Error::other)?
 }
 
 /// The addresses that may be dialled; an error if there are none.

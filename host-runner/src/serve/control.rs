@@ -127,6 +127,10 @@ impl Control {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
+                if !socket::is_trusted(&stream) {
+                    tracing::debug!("a client of another user was refused");
+                    continue;
+                }
                 // A task for each client, so that a silent one does not delay the others.
                 let control = control.clone();
                 tokio::spawn(async move {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 
 use super::connection_files::{self, Stamp};
+use crate::blocking;
 use crate::connection::{self, Connection};
 use crate::engine::Component;
 use crate::error::{Error, Result};
@@ -75,13 +76,13 @@ impl Loader {
     /// Loads a file; fails if it `must_be_free` and another process has the connection.
     async fn load(self: &Arc<Self>, file: &Path, must_be_free: bool) -> Result<Loaded> {
         let (this, path) = (Arc::clone(self), file.to_owned());
-        let reading = spawn_blocking(move || this.read(&path));
+        let reading = blocking::spawn(move || this.read(&path));
         let (stamp, connection, component) = reading.await??;
         let mut loaded = LoadedConnection::with(component, connection, &self.paths).await?;
         let limits = &mut loaded.connection.limits;
         limits.batch.max_time = limits.batch.max_time.min(limits.serve.max_batch_time);
         let (this, file) = (Arc::clone(self), file.to_owned());
-        spawn_blocking(move || this.complete(file, stamp, loaded, must_be_free)).await?
+        blocking::spawn(move || this.complete(file, stamp, loaded, must_be_free)).await?
     }
 
     /// Forgets a connection that was removed.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::control::{self, Control};
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
+use crate::blocking;
 use crate::clock::{millis, now_ms, random_unit};
 use crate::error::Result;
 use crate::inbox::Inbox;
@@ -153,7 +153,7 @@ impl Supervisor {
     ) -> Result<Option<T>> {
         let mut stop = self.stop.clone();
         tokio::select! {
-            done = spawn_blocking(work) => done?.map(Some),
+            done = blocking::spawn(work) => done?.map(Some),
             () = stop.requested() => Ok(None),
         }
     }
@@ -183,10 +183,11 @@ async fn state_changed(store: &ConnectionStore, registry: &UrlRegistry) {
     let mut seen = None;
     let mut before = None;
     loop {
-        let stamp = store.stamp();
+        let looking = store.clone();
+        let stamp = blocking::spawn(move || looking.stamp()).await.unwrap_or_default();
         if stamp != seen {
             let (store, registry) = (store.clone(), registry.clone());
-            let reading = spawn_blocking(move || {
+            let reading = blocking::spawn(move || {
                 if let Err(error) = control::renew(&store, &registry) {
                     tracing::debug!(connection = store.name(), %error, "its URL keeps its secret");
                 }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Sink;
+use crate::blocking;
 use crate::error::{Error, Result};
 
 /// An open sink. Clones share it.
@@ -25,7 +26,7 @@ impl SinkHandle {
         F: FnOnce(&mut dyn Sink) -> Result<T> + Send + 'static,
     {
         let sink = Arc::clone(&self.0);
-        let task = tokio::task::spawn_blocking(move || {
+        let task = blocking::spawn(move || {
             let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
             call(sink.as_mut())
         });
@@ -34,7 +35,7 @@ impl SinkHandle {
 
     /// Closes the sink, unless a clone still uses it.
     pub async fn close(self) {
-        let _panicked = tokio::task::spawn_blocking(move || drop(self.0)).await;
+        let _panicked = blocking::spawn(move || drop(self.0)).await;
     }
 }
 

@@ -3,16 +3,19 @@
 //!
 //! [`address`] reads the URL, [`session`] connects, waits and locks, [`schema`] writes SQL for tables and
 //! [`table`] for their rows, [`metadata`] has the sink's own tables. [`tables`] creates and extends tables,
-//! and [`fill`] fills new columns of old rows. [`write`] does a commit, of [`rows`]; [`values`] and
-//! [`encode`] turn JSON into values. [`errors`] gives failures their kind, [`inspect`] reads the progress of
-//! a schema that may be open elsewhere.
+//! [`fill`] fills new columns of old rows, and [`indexes`] creates the indexes. [`write`] does a commit, of
+//! [`rows`]; [`values`] and [`encode`] turn JSON into values. [`position`] recognizes a database that was
+//! restored. [`errors`] gives failures their kind, [`inspect`] reads the progress of a schema that may be
+//! open elsewhere.
 
 mod address;
 mod encode;
 mod errors;
 mod fill;
+mod indexes;
 mod inspect;
 mod metadata;
+mod position;
 mod rows;
 mod schema;
 mod session;
@@ -33,8 +36,10 @@ use std::time::Duration;
 use self::address::Address;
 use self::errors::is_duplicate;
 use self::metadata::Metadata;
+use self::position::Position;
 use self::rows::Way;
-use self::session::{Backend, Session, wait};
+use self::schema::Index;
+use self::session::{Backend, CALL_TIMEOUT, Session, wait, wait_within};
 use self::table::PreparedTable;
 use self::write::{TableBatch, Work};
 use super::columns::Layout;
@@ -80,6 +85,7 @@ struct Postgres {
     metadata: Metadata,
     /// This opening of the sink. Another one ends the right of this one to write.
     writer: String,
+    position: Position,
     /// None after a failure; the next call connects again.
     session: RefCell<Option<Session>>,
     /// The last session's process at the server.
@@ -87,6 +93,8 @@ struct Postgres {
     tables: HashMap<String, PreparedTable>,
     /// How many columns of a table are filled, where others are not yet.
     unfilled: HashMap<String, usize>,
+    /// The indexes that discovered tables lack.
+    lacking: HashMap<String, Vec<Index>>,
 }
 
 /// The refusal of a writer that another one has followed while it was without a session.
@@ -109,10 +117,12 @@ impl Postgres {
             address: Address::parse(url, &settings.owner)?,
             metadata: Metadata::new(schema),
             writer: random()?.to_string(),
+            position: Position::new(0),
             session: RefCell::new(None),
             backend: None,
             tables: HashMap::new(),
             unfilled: HashMap::new(),
+            lacking: HashMap::new(),
         };
         let opened = wait(sink.opened());
         let (session, tables) = opened.map_err(|error| located(error, settings))?;
@@ -139,6 +149,7 @@ impl Postgres {
         }
         let owner = metadata.claim(&session, &settings.owner).await?;
         owner.check_version(&settings.location)?;
+        self.position.open(owner.commit);
         self.check_owner(Some(owner))?;
         metadata.admit(&session, &self.writer).await?;
         let layouts = metadata.layouts(&session).await?;
@@ -164,17 +175,27 @@ impl Postgres {
         if !is_locked {
             return Err(written_by_another(&self.settings));
         }
-        match self.metadata.owner(&session, "").await? {
-            Some(owner) if owner.writer == self.writer => Ok(session),
+        self.check_fence(self.metadata.owner(&session, "").await?)?;
+        Ok(session)
+    }
+
+    /// Refuses a schema into which another one has written, and one that was restored.
+    fn check_fence(&self, owner: Option<metadata::Owner>) -> Result<()> {
+        match owner {
+            Some(owner) if owner.writer == self.writer => self.position.check(owner.commit),
             _ => Err(followed()),
         }
     }
 
     /// Runs a call in the session, or in a new one. Its failure ends a transaction that it left open.
     fn run<T>(&self, call: impl AsyncFnOnce(&Session) -> Result<T>) -> Result<T> {
+        self.run_within(CALL_TIMEOUT, call)
+    }
+
+    fn run_within<T>(&self, timeout: Duration, call: impl AsyncFnOnce(&Session) -> Result<T>) -> Result<T> {
         // A call that panics leaves none.
         let session = self.session.borrow_mut().take().filter(|session| !session.client.is_closed());
-        let (answer, session) = match wait(async {
+        let (answer, session) = match wait_within(timeout, async {
             let session = match session {
                 Some(session) => session,
                 None => self.reconnected().await?,
@@ -220,6 +241,7 @@ impl Postgres {
             table,
             deletes: self.settings.deletes,
             writer: &self.writer,
+            position: &self.position,
             number: random()?,
             asked: Cell::new(None),
         })
@@ -260,12 +282,12 @@ impl Sink for Postgres {
     }
 
     fn prepare(&mut self, tables: &[Table]) -> Result<()> {
-        if self.extended(tables)?.is_empty() && self.unfilled.is_empty() {
-            return Ok(());
+        if !self.extended(tables)?.is_empty() || !self.unfilled.is_empty() {
+            let prepared = self.create_or_extend(tables).and_then(|()| self.fill());
+            self.note_backend();
+            prepared?;
         }
-        let prepared = self.create_or_extend(tables).and_then(|()| self.fill());
-        self.note_backend();
-        prepared
+        self.note_indexes(tables)
     }
 
     fn progress(&self) -> Result<SinkProgress> {
@@ -284,17 +306,28 @@ impl Sink for Postgres {
             (Err(error), Some(counts)) if self.session.borrow().is_none() => {
                 match self.outcome(work.number) {
                     Some(true) => Ok(counts),
-                    Some(false) | None => Err(error),
+                    Some(false) => Err(error),
+                    None => return Err(error),
                 }
             }
             (done, _) => done,
         };
+        self.position.settle(work.number, done.is_ok());
         drop(work);
         self.note_backend();
+        if done.is_ok() {
+            self.index_filled(commit);
+        }
         done
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {
-        self.run(async |session| self.metadata.reset(session, table).await)
+        self.run(async |session| {
+            session.client.batch_execute("BEGIN").await?;
+            self.check_fence(self.metadata.owner(session, "FOR UPDATE").await?)?;
+            let was_there = self.metadata.reset(session, table).await?;
+            session.client.batch_execute("COMMIT").await?;
+            Ok(was_there)
+        })
     }
 }

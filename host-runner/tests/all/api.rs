@@ -1,8 +1,12 @@
 //! The server API as `docs/operating.md` has it, and dead letters with a server, without one and without a
 //! journal.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -77,6 +81,29 @@ fn a_client_that_is_silent_or_leaves_delays_nobody() {
             .expect("sent");
     }
     place.expect(&["state", "show"], 0);
+    server.stop();
+}
+
+#[test]
+fn a_client_of_another_user_is_refused_also_where_the_modes_of_files_let_it_through() {
+    if std::fs::metadata("/proc/self").expect("found").uid() != 0 {
+        eprintln!("left out: only root may become another user");
+        return;
+    }
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    until_read(&server);
+    let socket = place.path("data/serve.sock");
+    for opened in socket.ancestors().take(3) {
+        std::fs::set_permissions(opened, Permissions::from_mode(0o777)).expect("opened");
+    }
+    let code = "import socket, sys\nstream = socket.socket(socket.AF_UNIX)\nstream.connect(sys.argv[1])\n\
+                try:\n stream.sendall(b'GET /connections HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n \
+                print(len(stream.recv(1)))\nexcept OSError:\n print(0)";
+    let nobody = Command::new("python3").args(["-c", code]).arg(&socket).uid(65_534).gid(65_534).output();
+    let nobody = nobody.expect("python3");
+    assert_eq!(String::from_utf8_lossy(&nobody.stdout), "0\n", "{nobody:?}");
+    assert_eq!(api(&place, "GET", "/connections", "").0, 200);
     server.stop();
 }
 

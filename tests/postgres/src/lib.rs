@@ -3,7 +3,9 @@
 //!
 //! Standard library only, so that `cargo xtask` compiles in seconds. Uses the programs that are installed.
 
+mod disk;
 mod programs;
+mod standby;
 
 use std::fs::{self, File};
 use std::io;
@@ -40,6 +42,8 @@ pub struct Server {
     durability: Durability,
     /// Root gives the server away.
     as_nobody: bool,
+    /// Whether the folder is a separate, small disk.
+    is_mounted: bool,
     process: Option<Child>,
 }
 
@@ -59,6 +63,14 @@ impl Server {
     ///
     /// As [`Self::start`].
     pub fn start_with(programs: Programs, durability: Durability) -> Result<Self, String> {
+        let mut server = Self::in_new_folder(programs, durability)?;
+        server.create()?;
+        server.resume()?;
+        Ok(server)
+    }
+
+    /// A server that has a folder, and nothing in it.
+    fn in_new_folder(programs: Programs, durability: Durability) -> Result<Self, String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // A socket's path has 107 bytes.
@@ -67,13 +79,25 @@ impl Server {
         let failed = |error: io::Error| format!("{}: {error}", folder.display());
         fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
         let as_nobody = fs::metadata(&folder).map_err(failed)?.uid() == 0;
-        let mut server = Self { programs, folder: folder.clone(), durability, as_nobody, process: None };
-        if as_nobody {
-            chown(&folder, Some(NOBODY), Some(NOBODY)).map_err(failed)?;
-        }
-        server.create()?;
-        server.resume()?;
+        let server = Self {
+            programs,
+            folder: folder.clone(),
+            durability,
+            as_nobody,
+            is_mounted: false,
+            process: None,
+        };
+        server.give_away()?;
         Ok(server)
+    }
+
+    /// Gives the folder to the server's user.
+    fn give_away(&self) -> Result<(), String> {
+        if self.as_nobody {
+            chown(&self.folder, Some(NOBODY), Some(NOBODY))
+                .map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        }
+        Ok(())
     }
 
     /// The URL of its database `postgres`, for the owner of everything.
@@ -128,12 +152,7 @@ impl Server {
     fn create(&self) -> Result<(), String> {
         let mut initdb = self.command("initdb")?;
         initdb.args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres"]);
-        let output =
-            initdb.arg("-D").arg(self.data()).output().map_err(|error| format!("initdb: {error}"))?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(format!("initdb failed: {}", String::from_utf8_lossy(&output.stderr))),
-        }
+        run("initdb", initdb.arg("-D").arg(self.data()))
     }
 
     fn spawn(&self) -> Result<Child, String> {
@@ -184,6 +203,16 @@ impl Drop for Server {
             }
             let _gone_already = process.wait();
         }
+        self.unmount();
         let _kept = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Runs a program to its end.
+fn run(name: &str, command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{name} failed: {}", String::from_utf8_lossy(&output.stderr))),
     }
 }

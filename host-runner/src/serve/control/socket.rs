@@ -4,6 +4,10 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use tokio::net::UnixStream;
+
+use crate::files;
+
 /// The socket of the server that has a data folder.
 pub(crate) fn socket(data: &Path) -> PathBuf {
     data.join("serve.sock")
@@ -24,6 +28,12 @@ pub(super) fn at_short_path<T>(
     }
     let folder = File::open(folder)?;
     call(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
+}
+
+/// Whether the program at the other end runs as this user or as the administrator. The mode of the folder
+/// keeps others out, too, unless it was changed.
+pub(super) fn is_trusted(client: &UnixStream) -> bool {
+    client.peer_cred().is_ok_and(|peer| files::is_trusted_user(peer.uid()))
 }
 
 #[cfg(test)]

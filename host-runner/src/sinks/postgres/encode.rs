@@ -9,7 +9,8 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 /// The first version of a `jsonb`'s binary form.
 const JSONB_VERSION: u8 = 1;
-/// Bytes of one message of a `COPY`.
+/// Bytes of one message of a `COPY`: many rows, so that messages cost little, and far less than a batch, so
+/// that the server starts early.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The type of a column.
@@ -115,15 +116,20 @@ impl CopyRows {
         Self { columns: i16::try_from(columns).unwrap_or(i16::MAX), bytes, rows: 0 }
     }
 
-    /// The messages to send.
-    pub(super) fn finish(mut self) -> Vec<Bytes> {
-        self.bytes.put_i16(-1);
-        let mut rest = self.bytes.freeze();
-        let mut chunks = Vec::new();
-        while !rest.is_empty() {
-            chunks.push(rest.split_to(CHUNK_BYTES.min(rest.len())));
+    /// The rows so far, once they fill a message.
+    pub(super) fn full(&mut self) -> Option<Bytes> {
+        if self.bytes.len() < CHUNK_BYTES {
+            return None;
         }
-        chunks
+        let full = self.bytes.split().freeze();
+        self.bytes.reserve(full.len());
+        Some(full)
+    }
+
+    /// The last message.
+    pub(super) fn end(&mut self) -> Bytes {
+        self.bytes.put_i16(-1);
+        self.bytes.split().freeze()
     }
 }
 

@@ -1,12 +1,15 @@
 //! The rows and entries that a commit writes into one table, encoded, and the statements that take them.
 //!
-//! New rows of a large batch are copied into their table, others are upserted.
+//! New rows of a large batch are copied into their table, others are upserted. The server stores copied rows
+//! while the next ones are encoded.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::pin::pin;
+use std::pin::Pin;
 
+use bytes::Bytes;
 use futures_util::SinkExt;
+use tokio_postgres::CopyInSink;
 
 use super::encode::{Arrays, Cell, CopyRows, Rows};
 use super::errors::of_table;
@@ -30,10 +33,8 @@ pub(super) enum Way {
     Upsert,
 }
 
-/// The rows and entries for one table.
+/// The rows and entries for one table, except the new rows of a large batch: those are at the server.
 pub(super) struct Writes {
-    new_rows: CopyRows,
-    new_entries: CopyRows,
     rows: Arrays,
     entries: Arrays,
     marked: Arrays,
@@ -42,18 +43,22 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    pub(super) fn new(
+    /// Encodes what a commit writes, and copies new rows of a large batch with their entries.
+    pub(super) async fn new(
         table: &PreparedTable,
         keys: &[Key<'_>],
         folded: &[Folded<'_>],
         raws: &HashMap<usize, String>,
         way: Way,
+        session: &Session,
     ) -> Result<Self> {
         let new = folded.iter().filter(|folded| folded.is_new).count();
-        let copies = way == Way::Copy && new >= COPY_ROWS_MIN;
+        let mut copy = match way == Way::Copy && new >= COPY_ROWS_MIN {
+            true => Some(Copying::start(table, &table.copy, table.copy_rows(), session).await?),
+            false => None,
+        };
+        let mut new_entries = table.copy_entry_rows();
         let mut writes = Self {
-            new_rows: table.copy_rows(),
-            new_entries: table.copy_entry_rows(),
             rows: table.row_arrays(),
             entries: table.entry_arrays(),
             marked: table.marked_arrays(),
@@ -61,7 +66,8 @@ impl Writes {
             unconverted: 0,
         };
         for (place, (folded, key)) in folded.iter().zip(keys).enumerate() {
-            let copied = copies && folded.is_new;
+            let copy = copy.as_mut().filter(|_| folded.is_new);
+            let is_copied = copy.is_some() && matches!(folded.row, Row::Write(_));
             match &folded.row {
                 Row::Keep => {}
                 Row::Mark(source) => {
@@ -77,31 +83,30 @@ impl Writes {
                     let raw = text(content, raws.get(&place).map(String::as_str))
                         .map_err(|error| unusable(table, key, &error))?;
                     let raw = raw.as_deref();
-                    let unconverted = match copied {
-                        true => put_row(&mut writes.new_rows, table, key, content, raw),
-                        false => put_row(&mut writes.rows, table, key, content, raw),
+                    writes.unconverted += match copy {
+                        Some(copy) => {
+                            let unconverted = put_row(&mut copy.rows, table, key, content, raw)?;
+                            copy.send().await?;
+                            unconverted
+                        }
+                        None => put_row(&mut writes.rows, table, key, content, raw)?,
                     };
-                    writes.unconverted += unconverted?;
                 }
             }
             match folded.entry {
                 None => {}
                 // A tombstone may be there.
-                Some(entry) if copied && matches!(folded.row, Row::Write(_)) && folded.is_unseen => {
-                    put_entry(&mut writes.new_entries, key, entry);
-                }
+                Some(entry) if is_copied && folded.is_unseen => put_entry(&mut new_entries, key, entry),
                 Some(entry) => put_entry(&mut writes.entries, key, entry),
             }
         }
+        if let Some(copy) = copy {
+            copy.finish().await?;
+        }
+        if new_entries.rows > 0 {
+            Copying::start(table, &table.copy_entries, new_entries, session).await?.finish().await?;
+        }
         Ok(writes)
-    }
-
-    /// Copies the new rows.
-    pub(super) async fn copy(&mut self, table: &PreparedTable, session: &Session) -> Result<()> {
-        let rows = std::mem::replace(&mut self.new_rows, CopyRows::new(0));
-        copy(&table.copy, rows, session).await?;
-        let entries = std::mem::replace(&mut self.new_entries, CopyRows::new(0));
-        copy(&table.copy_entries, entries, session).await
     }
 
     /// The other statements.
@@ -131,17 +136,41 @@ impl Writes {
     }
 }
 
-async fn copy(sql: &str, rows: CopyRows, session: &Session) -> Result<()> {
-    if rows.rows == 0 {
-        return Ok(());
+/// A `COPY` that is under way. Dropped before its end, it fails at the server, and the transaction with it.
+struct Copying<'a> {
+    table: &'a str,
+    /// Takes the next rows.
+    rows: CopyRows,
+    sink: Pin<Box<CopyInSink<Bytes>>>,
+}
+
+impl<'a> Copying<'a> {
+    async fn start(table: &'a PreparedTable, sql: &str, rows: CopyRows, session: &Session) -> Result<Self> {
+        let table = table.layout.table.as_str();
+        let about = |error: Error| of_table(error, table);
+        let statement = session.prepared(sql).await.map_err(about)?;
+        let sink = session.client.copy_in(&statement).await.map_err(|error| about(error.into()))?;
+        Ok(Self { table, rows, sink: Box::pin(sink) })
     }
-    let statement = session.prepared(sql).await?;
-    let mut sink = pin!(session.client.copy_in(&statement).await?);
-    for chunk in rows.finish() {
-        sink.feed(chunk).await?;
+
+    /// Sends the rows once they fill a message; waits while the server has enough to do.
+    async fn send(&mut self) -> Result<()> {
+        match self.rows.full() {
+            Some(chunk) => self.feed(chunk).await,
+            None => Ok(()),
+        }
     }
-    sink.finish().await?;
-    Ok(())
+
+    async fn feed(&mut self, chunk: Bytes) -> Result<()> {
+        self.sink.feed(chunk).await.map_err(|error| of_table(error.into(), self.table))
+    }
+
+    async fn finish(mut self) -> Result<()> {
+        let last = self.rows.end();
+        self.feed(last).await?;
+        let done = self.sink.as_mut().finish().await;
+        done.map(drop).map_err(|error| of_table(error.into(), self.table))
+    }
 }
 
 /// The row's JSON.

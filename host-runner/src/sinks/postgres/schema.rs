@@ -170,28 +170,40 @@ pub(super) fn drop_view(schema: &str, name: &str) -> String {
     format!("DROP VIEW {};\n", in_schema(schema, name))
 }
 
-/// The comments of a new table, and its indexes: readers ask for the newest rows, and for those that refer to
-/// another one.
+/// The comments of a new table.
 pub(super) fn annotate(schema: &str, table: &Table, layout: &Layout) -> String {
-    let properties = properties(table);
     let mut sql = String::new();
     if let Some(title) = attribute(&table.attributes, "title") {
         let name = in_schema(schema, &layout.table);
         sql.push_str(&format!("COMMENT ON TABLE {name} IS {};\n", literal(title)));
     }
-    sql.push_str(&comments(schema, layout, &layout.columns, &properties));
+    sql.push_str(&comments(schema, layout, &layout.columns, &properties(table)));
+    sql
+}
+
+/// An index for readers of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Index {
+    pub(super) name: String,
+    pub(super) create: String,
+}
+
+/// The indexes of a table: readers ask for the newest rows, and for those that refer to another one.
+pub(super) fn indexes(schema: &str, table: &Table, layout: &Layout) -> Vec<Index> {
+    let properties = properties(table);
     let is_reference = |column: &&Column| {
         let kind = properties.get(&column.property).and_then(|property| property["x-type"].as_str());
         column.column_type == ColumnType::Text && matches!(kind, Some("id" | "lookup"))
     };
     let references = layout.columns.iter().filter(is_reference).take(REFERENCES_MAX);
-    let names = references.map(|column| column.name.as_str());
-    for name in ["_source_updated_at"].into_iter().chain(names) {
-        let index = fit(&format!("_sync_index_{}_{name}", layout.table));
+    let names = ["_source_updated_at"].into_iter().chain(references.map(|column| column.name.as_str()));
+    let index = |column: &str| {
+        let name = fit(&format!("_sync_index_{}_{column}", layout.table));
         let on = in_schema(schema, &layout.table);
-        sql.push_str(&format!("CREATE INDEX {} ON {on} ({});\n", quote(&index), quote(name)));
-    }
-    sql
+        let create = format!("CREATE INDEX IF NOT EXISTS {} ON {on} ({});\n", quote(&name), quote(column));
+        Index { name, create }
+    };
+    names.map(index).collect()
 }
 
 /// The comments of new columns.

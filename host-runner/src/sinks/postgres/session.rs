@@ -21,8 +21,10 @@ use super::address::Address;
 use super::errors::no_answer;
 use crate::error::{Error, Result};
 
-/// Longest time of a whole call. A statement may take [`STATEMENT_TIMEOUT`]; a commit has some of them.
-const CALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Longest time of a whole call. A statement may take five minutes; a commit has some of them.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The same for work that grows with the table. The server's end is noticed earlier, by TCP.
+pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 /// Longest time of connecting, several hosts and names included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a writer waits for another one's session to end. That of a process that was killed ends within
@@ -158,10 +160,15 @@ fn runtime() -> Result<&'static Runtime> {
     runtime.as_ref().map_err(|error| Error::host(format!("threads for PostgreSQL: {error}")))
 }
 
-/// Waits for a call on this thread, also where a runtime forbids its own way of blocking.
+/// [`wait_within`] the longest time of a call.
 pub(super) fn wait<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    wait_within(CALL_TIMEOUT, call)
+}
+
+/// Waits for a call on this thread, also where a runtime forbids its own way of blocking.
+pub(super) fn wait_within<T>(timeout: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
     let _context = runtime()?.enter();
-    let call = tokio::time::timeout(CALL_TIMEOUT, call);
+    let call = tokio::time::timeout(timeout, call);
     let mut call = pin!(call);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -8,7 +8,7 @@ use super::errors::of_table;
 use super::schema::{self, NAMING};
 use super::session::Session;
 use super::table::PreparedTable;
-use super::{Postgres, fill, followed};
+use super::{Postgres, fill};
 use crate::change::Table;
 use crate::error::Result;
 use crate::sinks::columns::Layout;
@@ -56,9 +56,7 @@ impl Postgres {
             let kinds = self.kinds(session).await?;
             session.client.batch_execute("BEGIN").await?;
             let owner = self.metadata.owner(session, "FOR UPDATE").await?;
-            if owner.is_none_or(|owner| owner.writer != self.writer) {
-                return Err(followed());
-            }
+            self.check_fence(owner)?;
             for (table, layout) in &extended {
                 let sql = self.ddl(table, layout, &names, &kinds)?;
                 let done = session.client.batch_execute(&sql).await;
@@ -68,6 +66,7 @@ impl Postgres {
         });
         stored?;
         for (_, layout) in extended {
+            self.lacking.remove(&layout.table);
             let known = self.tables.get(&layout.table).map(|known| known.layout.columns.len());
             if let Some(known) = known {
                 self.unfilled.entry(layout.table.clone()).or_insert(known);
@@ -142,7 +141,7 @@ impl Postgres {
     }
 
     /// The kind of every relation of the schema.
-    async fn kinds(&self, session: &Session) -> Result<HashMap<String, i8>> {
+    pub(super) async fn kinds(&self, session: &Session) -> Result<HashMap<String, i8>> {
         let sql = format!(
             "SELECT relname::text, relkind FROM pg_class WHERE relnamespace = \
              (SELECT oid FROM pg_namespace WHERE nspname = {})",

@@ -1,7 +1,10 @@
 //! Behavior of the PostgreSQL sink alone, where there is a database for tests. The suite of all sinks is in
 //! `sinks/conformance`.
 
+mod failover;
 mod failures;
+mod full_disk;
+mod pooler;
 mod proxy;
 mod rows;
 
@@ -87,9 +90,27 @@ impl Case {
         shown.collect::<Vec<_>>().join(" ")
     }
 
+    /// Opened again, as by another process.
+    fn reopened(self) -> Self {
+        let Self { sink, settings, place } = self;
+        drop(sink);
+        let sink = Postgres::open(&settings).expect("opened");
+        Self { sink, settings, place }
+    }
+
     fn in_session(&self, sql: &str) {
         let done = self.sink.run(async |session| Ok(session.client.batch_execute(sql).await?));
         done.expect("executed");
+    }
+
+    /// Ends the sink's session at the server.
+    fn end_session(&self) {
+        let process = self.sink.run(async |session| {
+            let row = session.client.query_one("SELECT pg_backend_pid()", &[]).await?;
+            Ok(row.get::<_, i32>(0))
+        });
+        let process = process.expect("a number");
+        assert_eq!(self.query(&format!("SELECT pg_terminate_backend({process})")), "t");
     }
 
     fn cursor(&self) -> Option<String> {

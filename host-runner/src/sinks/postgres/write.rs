@@ -1,7 +1,7 @@
 //! One commit: finds the stored entries, folds the changes, and writes each table in a few statements.
 //!
-//! [`fold`](crate::sinks::fold) gives one row for each key, [`super::rows`] encodes it. Runs within a
-//! transaction that it opens and commits.
+//! [`fold`](crate::sinks::fold) gives one row for each key, [`super::rows`] encodes and copies it. Runs
+//! within a transaction that it opens and commits.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use futures_util::future::{join, join3, try_join, try_join_all};
 
 use super::errors::of_table;
 use super::metadata::{Metadata, Owner};
+use super::position::Position;
 use super::rows::{Way, Writes};
 use super::session::{Sent, Session, pipelined};
 use super::table::PreparedTable;
@@ -35,6 +36,7 @@ pub(super) struct Work<'c> {
     pub(super) table: Option<&'c PreparedTable>,
     pub(super) deletes: Deletes,
     pub(super) writer: &'c str,
+    pub(super) position: &'c Position,
     /// Distinguishes this commit from others.
     pub(super) number: i64,
     /// Its counts, once the server was asked to commit: from then on it alone knows the outcome.
@@ -78,14 +80,12 @@ pub(super) async fn commit(work: &Work<'_>, session: &Session, way: Way) -> Resu
         let containing = Containing::new(work.commit, batch.name(), found.newest);
         let folded = batch.keyed.fold(&found.entries, work.commit, &containing, work.deletes, &mut counts);
         let raws = raws(batch, &folded, session).await?;
-        let table_writes = Writes::new(batch.table, &batch.keyed.keys, &folded, &raws, way)?;
+        let (table, keys) = (batch.table, &batch.keyed.keys);
+        let table_writes = Writes::new(table, keys, &folded, &raws, way, session).await?;
         counts.unconverted += table_writes.unconverted;
-        writes.push((batch.table, table_writes));
+        writes.push((table, table_writes));
     }
     let mut statements: Vec<Sent<'_>> = Vec::new();
-    for (table, writes) in &mut writes {
-        writes.copy(table, session).await.map_err(|error| of_table(error, &table.layout.table))?;
-    }
     for (table, writes) in &writes {
         writes.send(table, session, &mut statements).await?;
     }
@@ -100,6 +100,7 @@ pub(super) async fn commit(work: &Work<'_>, session: &Session, way: Way) -> Resu
         Ok(0)
     }));
     work.asked.set(Some(counts));
+    work.position.ask(work.number);
     pipelined(statements).await?;
     Ok(counts)
 }
@@ -138,7 +139,7 @@ async fn begin(work: &Work<'_>, session: &Session) -> Result<(NewestSnapshot, Ve
     found
 }
 
-/// Refuses a commit of a writer that another one has followed.
+/// Refuses a commit of a writer that another one has followed, and one into a database that was restored.
 fn admits(owner: Option<Owner>, work: &Work<'_>) -> Result<()> {
     let Some(owner) = owner else {
         return Err(Error::sink("PostgreSQL: `_sync_owner` is empty"));
@@ -149,7 +150,7 @@ fn admits(owner: Option<Owner>, work: &Work<'_>) -> Result<()> {
     if owner.writer != work.writer {
         return Err(super::followed());
     }
-    Ok(())
+    work.position.check(owner.commit)
 }
 
 async fn find(metadata: &Metadata, batch: &TableBatch<'_>, session: &Session) -> Result<Found> {

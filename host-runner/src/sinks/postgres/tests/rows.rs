@@ -1,7 +1,8 @@
 //! Values, names, comments, indexes and columns as a reader of the database finds them.
 
 use super::{Case, case, change, commit, table};
-use crate::sinks::Sink;
+use crate::change::Generation;
+use crate::sinks::{Commit, Progress, Sink};
 
 fn prepared(properties: &str) -> Option<Case> {
     let mut case = case()?;
@@ -29,7 +30,7 @@ fn columns_are_typed_and_what_does_not_fit_is_in_the_json_alone() {
 }
 
 #[test]
-fn comments_and_indexes_come_from_the_schema() {
+fn comments_come_from_the_schema() {
     let Some(place) = super::test_place() else { return };
     let settings = super::settings(place.location.clone());
     let mut sink = super::Postgres::open(&settings).expect("opened");
@@ -39,14 +40,43 @@ fn comments_and_indexes_come_from_the_schema() {
                     col_description('{s}.things'::regclass, attnum) FROM pg_attribute \
                     WHERE attrelid = '{s}.things'::regclass AND attname = 's'";
     assert_eq!(case.query(comments), "Things|It's: a text");
+}
+
+/// The indexes of the table besides that of its key.
+fn indexes(case: &Case) -> String {
     let (_, schema) = case.settings.location.as_schema().expect("a schema");
-    let indexes = format!(
-        "SELECT indexname FROM pg_indexes WHERE schemaname = '{schema}' AND tablename = 'things' ORDER BY 1"
-    );
-    assert_eq!(
-        case.query(&indexes),
-        "_sync_index_things__source_updated_at _sync_index_things_accountId _sync_key_things"
-    );
+    case.query(&format!(
+        "SELECT indexname FROM pg_indexes WHERE schemaname = '{schema}' AND tablename = 'things' \
+         AND indexname <> '_sync_key_things' ORDER BY 1"
+    ))
+}
+
+#[test]
+fn indexes_for_readers_come_when_the_first_snapshot_is_complete() {
+    let Some(mut case) = prepared(TYPES) else { return };
+    let all = "_sync_index_things__source_updated_at _sync_index_things_accountId";
+    let batch = |case: &mut Case, complete| {
+        let generation = Some(Generation { id: 7, as_of_ms: Some(1), complete });
+        let progress = Progress::Table { name: "things", cursor: "c", generation };
+        let commit = Commit { changes: &[change("a", "{}", 1)], progress, as_of_ms: 1, epoch: 0 };
+        case.sink.commit(&commit).expect("committed");
+    };
+    batch(&mut case, false);
+    assert_eq!(indexes(&case), "");
+    batch(&mut case, true);
+    assert_eq!(indexes(&case), all);
+    // As if the process had ended in between.
+    case.query("DROP INDEX {s}.\"_sync_index_things_accountId\"");
+    let mut case = case.reopened();
+    case.sink.prepare(&[table(TYPES)]).expect("prepared");
+    assert_eq!(indexes(&case), all);
+}
+
+#[test]
+fn indexes_for_readers_come_with_the_first_change_where_no_snapshot_is_ever_complete() {
+    let Some(mut case) = prepared(TYPES) else { return };
+    commit(&mut case.sink, &[change("a", "{}", 1)], "c").expect("committed");
+    assert_eq!(indexes(&case), "_sync_index_things__source_updated_at _sync_index_things_accountId");
 }
 
 #[test]
