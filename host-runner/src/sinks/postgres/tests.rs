@@ -4,6 +4,7 @@
 mod failures;
 mod proxy;
 mod rows;
+mod server;
 
 use super::stored::{TEST_URL, reader, test_place};
 use super::{KIND, Postgres};
