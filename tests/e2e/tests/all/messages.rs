@@ -183,7 +183,7 @@ fn a_full_refresh_of_airbyte_reads_every_row_again() {
 }
 
 /// Puts the last verification of every table that has one a week back, in the state that a tool keeps.
-fn a_week_passes(state: &mut Value) {
+fn a_week_later(state: &mut Value) {
     match state {
         Value::Object(members) => {
             if let Some(Value::String(text)) = members.get_mut("cursor") {
@@ -193,9 +193,9 @@ fn a_week_passes(state: &mut Value) {
                     *text = cursor.to_string();
                 }
             }
-            members.values_mut().for_each(a_week_passes);
+            members.values_mut().for_each(a_week_later);
         }
-        Value::Array(values) => values.iter_mut().for_each(a_week_passes),
+        Value::Array(values) => values.iter_mut().for_each(a_week_later),
         _ => {}
     }
 }
@@ -213,7 +213,7 @@ fn a_verification_leaves_the_rows_of_a_tool_as_they_are() {
         tap(&setup, &mut singer);
         for received in [&mut airbyte, &mut singer] {
             received.check(&setup, &truths(&setup.simulator, true), &BTreeSet::new());
-            received.states().for_each(a_week_passes);
+            received.states().for_each(a_week_later);
         }
     }
 }
