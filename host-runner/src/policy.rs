@@ -131,7 +131,9 @@ pub(crate) const fn policy(origin: Origin, kind: Kind) -> Policy {
         // Also no room for another instance: never a delivery's failure.
         (Sink | Host, Unavailable)                       => (Short, Call, Retry, Whole),
         (Usage | Configuration, _)                       => (Manual, Connection, Retry, Whole),
-        (Sink | State | Host, Config)                    => (Manual, Connection, Retry, Whole),
+        // The answer of a database server: no role, no database, no right. Its administrator can end it.
+        (Sink, Config)                                   => (Long, Connection, Retry, Whole),
+        (State | Host, Config)                           => (Manual, Connection, Retry, Whole),
         (Sink | State | Host, _)                         => (Defect, Connection, Retry, Whole),
     };
     Policy { backoff, scope, delivery, batch, exit: exit(origin, kind) }

@@ -32,7 +32,7 @@ Usage: cargo xtask COMMAND
     --postgres URL         into this database instead of a SQLite file
   test                     Check format and language, lint, build, and run every test; CI runs this. Starts a
                            private PostgreSQL unless TEST_DATABASE_URL names a database
-    --tools                also install data tools from PyPI and have them run the connector
+    --tools                have all data tools of docs/integrations.md run the connector, not only small ones
   package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
                            target/package]
   replay RECORDING FILE    Compose the connector with a recording of its HTTP (HAR) into a component that runs

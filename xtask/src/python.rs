@@ -3,14 +3,18 @@
 //!
 //! Installs Python packages below the target folder, and no system packages: it reports which are missing.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::tools;
 
-/// The tools that judge; each has its own environment, because their packages exclude one another.
-const JUDGES: [&str; 7] =
-    ["pyairbyte", "singer-tools", "target-jsonl", "target-postgres", "meltano", "dlt", "fivetran"];
+/// The tools that judge in every run: they are installed and have judged within two minutes. Each has its own
+/// environment, because their packages exclude one another.
+const JUDGES: [&str; 3] = ["singer-tools", "target-jsonl", "dlt"];
+
+/// The tools that judge when they are asked for.
+const MORE_JUDGES: [&str; 4] = ["pyairbyte", "target-postgres", "meltano", "fivetran"];
 
 /// The tools that the benchmark compares with.
 const PEERS: [&str; 2] = ["airbyte-cdk", "dlt"];
@@ -23,9 +27,11 @@ pub(crate) fn environment() -> Result<PathBuf, String> {
     create("venv", "tests/hosts/python/requirements.txt", pip)
 }
 
-/// The environments of the judges; returns the folder that they are in.
-pub(crate) fn judges() -> Result<PathBuf, String> {
-    tools(&JUDGES)
+/// The environments of the judges, as a list of paths.
+pub(crate) fn judges(more: bool) -> Result<OsString, String> {
+    let names = [JUDGES.as_slice(), if more { &MORE_JUDGES } else { &[] }].concat();
+    let folder = tools(&names)?;
+    std::env::join_paths(names.iter().map(|name| folder.join(name))).map_err(|error| error.to_string())
 }
 
 /// The environments of the peers.
@@ -33,6 +39,7 @@ pub(crate) fn peers() -> Result<PathBuf, String> {
     tools(&PEERS)
 }
 
+/// Creates environments; returns the folder that they are in.
 fn tools(names: &[&str]) -> Result<PathBuf, String> {
     let program = create("tools/uv", "tests/tools/uv.txt", pip)?.with_file_name("uv");
     for name in names {

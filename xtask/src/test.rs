@@ -6,15 +6,15 @@ use postgres_server::Durability;
 
 use crate::{advisories, build, lint, node, postgres, python, tidy, tools, vendor};
 
-/// Runs each step; the first failure ends it. With `judges`, data tools from PyPI run the connector, too.
-pub(crate) fn run(judges: bool) -> Result<(), String> {
+/// Runs each step; the first failure ends it. With `more_judges`, all data tools run the connector.
+pub(crate) fn run(more_judges: bool) -> Result<(), String> {
     step("format", || tools::run(tools::cargo().args(["fmt", "--all", "--check"])))?;
     step("tidy", || tidy::run(&tidy::Options::default()))?;
     let python = step("python", python::environment)?;
     let node = step("node", node::environment)?;
     // Stopped at the end of this function, also after a failure.
     let database = step("PostgreSQL", || postgres::database(&python, Durability::None))?;
-    let judges = if judges { Some(step("data tools", python::judges)?) } else { None };
+    let judges = step("data tools", || python::judges(more_judges))?;
     step("advisories", advisories::check)?;
     step("vendored WIT", vendor::check)?;
     step("build and lints", build::everything_linted)?;
@@ -28,7 +28,7 @@ pub(crate) fn run(judges: bool) -> Result<(), String> {
                 .env("E2E_PYTHON", &python)
                 .env("E2E_NODE", &node)
                 .envs(database.environment())
-                .envs(judges.iter().map(|folder| ("E2E_TOOLS", folder))),
+                .env("E2E_TOOLS", &judges),
         )
     };
     step("unit tests", || test(&["--lib", "--bins"]))?;

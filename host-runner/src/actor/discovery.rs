@@ -72,7 +72,11 @@ impl Discovery {
             sink.prepare(&prepared)?;
             Ok((sink.table_states()?, sink.journal_state()?))
         });
-        let states = call.await?;
+        let states = match call.await {
+            // The tables that are known are read on: a restart would discover them again, and at once.
+            Err(error) if self.is_done() => return Ok(Err(error)),
+            states => states?,
+        };
         self.tables = Some(tables);
         self.failures = 0;
         self.due = match self.mode {

@@ -8,10 +8,13 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Actor, ActorConfig, Mode, Stopped};
+use crate::change::Table;
+use crate::error::{Error, Kind, Origin, Result};
 use crate::inbox::Inbox;
 use crate::inbox::conformance::{MemoryInbox, delivery};
 use crate::loaded::{LoadedConnection, SharedEngine, open_sink, tiny};
 use crate::metrics::Meters;
+use crate::sinks::{Capabilities, Commit, Counts, Sink, SinkProgress};
 use crate::state::ConnectionStore;
 use crate::stop::{self, Stopper};
 
@@ -133,4 +136,51 @@ async fn a_table_that_fails_is_in_the_readings_until_it_is_read() {
         }
         assert!(!failing("pairs"));
     }
+}
+
+/// A sink that can be prepared once.
+struct PreparedOnce {
+    sink: Box<dyn Sink>,
+    is_prepared: bool,
+}
+
+impl Sink for PreparedOnce {
+    fn capabilities(&self) -> Capabilities {
+        self.sink.capabilities()
+    }
+
+    fn prepare(&mut self, tables: &[Table]) -> Result<()> {
+        if std::mem::replace(&mut self.is_prepared, true) {
+            return Err(Error::new(Origin::Sink, Kind::Unavailable, "another session holds a lock"));
+        }
+        self.sink.prepare(tables)
+    }
+
+    fn progress(&self) -> Result<SinkProgress> {
+        self.sink.progress()
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        self.sink.commit(commit)
+    }
+
+    fn reset(&mut self, table: &str) -> Result<bool> {
+        self.sink.reset(table)
+    }
+}
+
+#[tokio::test]
+async fn a_later_discovery_that_the_sink_cannot_follow_now_leaves_the_known_tables() {
+    let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+    let (mut parts, _stopper) = config(folder.path(), &inbox, "").await;
+    parts.sink = Box::new(PreparedOnce { sink: parts.sink, is_prepared: false });
+    let mut observer = ();
+    let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
+    actor.turn().await.expect("discovered");
+    let known: Vec<String> = actor.discovery.tables().iter().map(|table| table.name.clone()).collect();
+    assert!(!known.is_empty());
+    actor.rediscover().await.expect("it continues");
+    let names: Vec<String> = actor.discovery.tables().iter().map(|table| table.name.clone()).collect();
+    assert_eq!(names, known);
+    assert!(actor.discovery.due().is_some_and(|due| due > Instant::now()), "not at once");
 }

@@ -48,7 +48,7 @@ sandbox       unavailable  Short       Call       RetryOrGiveUp OneByOne 11
 sandbox       data         Defect      Call       Suspect       OneByOne 11
 sandbox       unsupported  Defect      Call       Suspect       OneByOne 11
 sandbox       internal     Defect      Call       Suspect       OneByOne 11
-sink          config       Manual      Connection Retry         Whole    12
+sink          config       Long        Connection Retry         Whole    12
 sink          auth         Defect      Connection Retry         Whole    12
 sink          permission   Defect      Connection Retry         Whole    12
 sink          not-found    Defect      Connection Retry         Whole    12
@@ -161,10 +161,21 @@ fn a_configuration_waits_for_a_person_and_stops_the_connection() {
         let is_manual = row.backoff == Backoff::Manual;
         let is_configuration =
             matches!(origin, Origin::Configuration | Origin::Usage) || kind == Kind::Config;
-        assert_eq!(is_manual, is_configuration && origin != Origin::Sandbox, "{origin:?} {kind:?}");
+        let is_elsewhere = matches!(origin, Origin::Sandbox | Origin::Sink);
+        assert_eq!(is_manual, is_configuration && !is_elsewhere, "{origin:?} {kind:?}");
         assert!(!is_manual || row.scope == Scope::Connection, "{origin:?} {kind:?}: nothing would retry it");
     }
     assert_eq!(backoff(&error(Kind::Config), 1, &run(), 0.0), None);
+}
+
+#[test]
+fn a_server_that_refuses_the_sink_is_asked_again_within_a_quarter_of_an_hour() {
+    let refused = Error::new(Origin::Sink, Kind::Config, "role \"desk\" is not permitted to log in");
+    let budget = Budget::endless(&limits(8, 3600));
+    let waits = [1, 2, 1_000].map(|attempt| backoff(&refused, attempt, &budget, 1.0));
+    assert_eq!(waits, [Some(LONG), Some(LONG * 2), Some(LONG_MAX)]);
+    assert_eq!(failure(&refused), Failure::Config);
+    assert_eq!(decide(refused.clone(), 1, &run(), 0.5), Decision::Stop(refused));
 }
 
 #[test]

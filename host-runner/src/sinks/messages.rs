@@ -8,6 +8,7 @@
 //!
 //! PyAirbyte merges all records of a run at once, and of a key that comes twice it keeps both rows. So a run
 //! of Airbyte holds each key once ([`said`]): a row that changed while it was read follows in the next run.
+//! No tool compares a record with its row, so what a verification lists is left out ([`SavedTable::has`]).
 
 pub(crate) mod airbyte;
 pub(crate) mod singer;
@@ -24,11 +25,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use self::fold::Newest;
 use self::record::{Record, Stream};
 use self::said::Said;
 pub(crate) use self::saved::{Saved, SavedTable};
 use super::{Capabilities, Commit, Counts, Progress, Sink, SinkProgress, undiscovered};
-use crate::change::Table;
+use crate::change::{Generation, Table};
 use crate::error::{Error, Result};
 use crate::policy::Failure;
 use crate::secret::Redactor;
@@ -138,10 +140,11 @@ impl Messages {
     fn records<'a>(
         &mut self,
         lines: &mut Vec<u8>,
+        changes: Vec<Newest<'a>>,
         commit: &Commit<'a>,
     ) -> Result<(Counts, BTreeMap<&'a str, u64>)> {
         let (mut counts, mut records) = (Counts::default(), BTreeMap::new());
-        for change in fold::newest(commit)? {
+        for change in changes {
             let stream = self.tables.get(change.table).ok_or_else(|| undiscovered(change.table))?;
             if self.output.protocol == Protocol::Airbyte
                 && !self.said.entry(change.table.to_owned()).or_default().is_new(&change)
@@ -164,10 +167,29 @@ impl Messages {
         Ok((counts, records))
     }
 
-    /// Writes the lines of a commit: records, then the state of `table`, which is in `saved` already.
-    fn write(&mut self, commit: &Commit<'_>, table: &str, is_complete: bool) -> Result<Counts> {
+    /// Writes the lines of a commit: records, then the state of `table`.
+    fn write(
+        &mut self,
+        commit: &Commit<'_>,
+        table: &str,
+        mut progress: SavedTable,
+        generation: Option<Generation>,
+    ) -> Result<Counts> {
+        let changes = fold::newest(commit)?;
+        let count = changes.len();
+        let has = |change: &Newest<'_>| progress.has(change, generation, commit.as_of_ms);
+        let new: Vec<Newest<'_>> = changes.into_iter().filter(|change| !has(change)).collect();
+        if new.len() < count {
+            progress.keep_version();
+        }
+        let completed = if generation.is_some_and(|generation| generation.complete) {
+            progress.completed()
+        } else {
+            None
+        };
+        self.saved.tables.insert(table.to_owned(), progress);
         let mut lines = Vec::new();
-        let (counts, records) = self.records(&mut lines, commit)?;
+        let (counts, records) = self.records(&mut lines, new, commit)?;
         self.saved.session = (self.session)().or(self.saved.session.take());
         let is_held = self.said.get(table).is_some_and(Said::is_held);
         match (self.output.protocol, self.saved.tables.get(table)) {
@@ -176,8 +198,8 @@ impl Messages {
                 airbyte::state(&mut lines, table, saved, self.saved.session.as_deref(), stats);
             }
             (Protocol::Airbyte, _) => {}
-            (Protocol::Singer, saved) => {
-                if let Some(version) = saved.and_then(|saved| saved.version).filter(|_| is_complete) {
+            (Protocol::Singer, _) => {
+                if let Some(version) = completed {
                     singer::activate_version(&mut lines, table, version);
                 }
                 singer::state(&mut lines, &self.saved);
@@ -215,9 +237,8 @@ impl Sink for Messages {
             return Err(Error::sink("a data tool takes no deliveries"));
         };
         let before = self.saved.tables.get(name).cloned().unwrap_or_default();
-        self.saved.tables.insert(name.to_owned(), before.after(cursor, generation, commit.as_of_ms));
-        let is_complete = generation.is_some_and(|generation| generation.complete);
-        let written = self.write(commit, name, is_complete);
+        let after = before.after(cursor, generation, commit.as_of_ms);
+        let written = self.write(commit, name, after, generation);
         if written.is_err() {
             self.saved.tables.insert(name.to_owned(), before);
             self.said.entry(name.to_owned()).or_default().hold();

@@ -61,6 +61,10 @@ const OUTCOME_WAITS: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
+/// Sessions of the process up to which an idle one is kept, because connecting takes longer than a commit. A
+/// server takes 100 in all, unless its administrator says otherwise.
+const SESSIONS_KEPT: usize = 32;
+
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
     name: "postgres",
@@ -218,6 +222,14 @@ impl Postgres {
         }
     }
 
+    /// Ends an idle session where the process has so many. The next call connects again, and finds out
+    /// whether another writer came meanwhile.
+    fn rest_among(&mut self, sessions: usize) {
+        if sessions > SESSIONS_KEPT {
+            self.session.get_mut().take();
+        }
+    }
+
     /// The work of a commit.
     fn work<'c>(&'c self, commit: &'c Commit<'c>) -> Result<Work<'c>> {
         // Deliveries mix tables: one batch for each, and the order within a table stays.
@@ -329,5 +341,9 @@ impl Sink for Postgres {
             session.client.batch_execute("COMMIT").await?;
             Ok(was_there)
         })
+    }
+
+    fn rest(&mut self) {
+        self.rest_among(session::open());
     }
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::fold::Newest;
 use crate::change::Generation;
-use crate::sinks::{SinkProgress, TableState};
+use crate::sinks::{SinkProgress, TableState, order};
 
 /// The progress of all tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) struct SavedTable {
     complete: bool,
     /// When it started, by the host's clock: its number for tools that count versions of a table.
     pub(super) version: Option<u64>,
+    /// The version of the newest complete snapshot: the tool has all of its rows.
+    whole: Option<u64>,
 }
 
 impl SavedTable {
@@ -45,14 +48,38 @@ impl SavedTable {
         after
     }
 
+    /// Whether the tool has the row of a change already, in a state as new: a row of a snapshot that is older
+    /// than the snapshot says only that it exists, and a complete snapshot brought it before.
+    ///
+    /// A verification consists of such rows. Sinks that compare keep their own; a tool would replace its row.
+    pub(super) fn has(&self, change: &Newest<'_>, generation: Option<Generation>, now_ms: u64) -> bool {
+        let Some(generation) = generation.filter(|_| self.whole.is_some()) else { return false };
+        change.partial && change.as_of < order::signed(generation.as_of_ms.unwrap_or(now_ms))
+    }
+
+    /// Keeps the version of the rows that the tool has: the snapshot leaves rows out that the tool has.
+    pub(super) fn keep_version(&mut self) {
+        self.version = self.whole;
+    }
+
+    /// Ends a complete snapshot: its version, if it replaces that of the snapshot before.
+    pub(super) fn completed(&mut self) -> Option<u64> {
+        let is_new = self.whole != self.version;
+        self.whole = self.version;
+        self.version.filter(|_| is_new)
+    }
+
     /// The table as a tool kept it; none if it has no cursor.
     pub(super) fn parse(value: &Value) -> Option<Self> {
         let cursor = value["cursor"].as_str()?.to_owned();
+        let complete = value["complete"].as_bool().unwrap_or(false);
+        let version = value["version"].as_u64();
         Some(Self {
             cursor: Some(cursor),
             snapshot: value["snapshot"].as_u64(),
-            complete: value["complete"].as_bool().unwrap_or(false),
-            version: value["version"].as_u64(),
+            complete,
+            version,
+            whole: value["whole"].as_u64().or(version.filter(|_| complete)),
         })
     }
 
@@ -63,22 +90,23 @@ impl SavedTable {
             "snapshot": self.snapshot,
             "complete": self.complete,
             "version": self.version,
+            "whole": self.whole,
         })
     }
 }
 
 impl Saved {
-    /// Forgets the cursor of a table whose snapshot is complete: a full refresh reads it again, and one that
-    /// was interrupted continues.
+    /// Forgets the cursor of a table that had a complete snapshot: a full refresh reads it again, and one
+    /// that was interrupted continues.
     pub(crate) fn refresh(&mut self, table: &str) {
-        if let Some(saved) = self.tables.get_mut(table).filter(|saved| saved.complete) {
+        if let Some(saved) = self.tables.get_mut(table).filter(|saved| saved.whole.is_some()) {
             *saved = SavedTable { version: saved.version, ..SavedTable::default() };
         }
     }
 
-    /// Whether a table has a complete snapshot.
+    /// Whether a table had a complete snapshot.
     pub(crate) fn is_complete(&self, table: &str) -> bool {
-        self.tables.get(table).is_some_and(|saved| saved.complete)
+        self.tables.get(table).is_some_and(|saved| saved.whole.is_some())
     }
 
     pub(super) fn progress(&self) -> SinkProgress {

@@ -312,6 +312,63 @@ fn a_snapshot_has_a_version_that_is_activated_when_it_is_complete() {
 }
 
 #[test]
+fn a_verification_writes_no_row_that_the_tool_has_and_activates_no_version() {
+    let row = |id: &str, as_of_ms: u64| change(id, Some(json!({"id": id, "n": 1, "price": 2})), as_of_ms);
+    let commit = |sink: &mut Messages, changes: Vec<Change>, snapshot: Option<(u64, bool)>| {
+        let mut batch = batch(changes, "c", snapshot);
+        if let Some(generation) = &mut batch.generation {
+            generation.as_of_ms = Some(generation.id * 100);
+        }
+        sink.commit(&Commit::of("things", &batch)).expect("committed")
+    };
+    for protocol in [Protocol::Airbyte, Protocol::Singer] {
+        let (mut first, _written) = sink(protocol, Saved::default());
+        commit(&mut first, vec![row("1", 700), row("2", 700)], Some((7, true)));
+        // The next run lists row 1, and reads row 3, which was restored. Then row 1 changes.
+        let (mut next, written) = sink(protocol, first.saved.clone());
+        let listed = || vec![partial("1", json!({"id": "1", "n": 1}), 1)];
+        let counts = commit(&mut next, listed(), Some((8, false)));
+        assert_eq!((counts.read, counts.inserted), (1, 0));
+        commit(&mut next, [listed(), vec![row("3", 850)]].concat(), Some((8, true)));
+        commit(&mut next, vec![partial("1", json!({"id": "1", "n": 5}), 900)], None);
+        let lines = written.take();
+        let ids: Vec<String> = records(&lines).iter().map(|row| row["id"].to_string()).collect();
+        assert_eq!(ids, ["\"3\"", "\"1\""], "{protocol:?}");
+        let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().expect("a type")).collect();
+        assert_eq!(kinds, ["STATE", "RECORD", "STATE", "RECORD", "STATE"], "{protocol:?}");
+        let versions: BTreeSet<u64> = lines.iter().filter_map(|line| line["version"].as_u64()).collect();
+        assert!(versions.iter().all(|version| *version == NOW_MS), "{versions:?}");
+    }
+}
+
+#[test]
+fn a_full_refresh_in_the_middle_of_a_verification_reads_every_row_again() {
+    let (mut sink, written) = sink(Protocol::Airbyte, Saved::default());
+    let row = |as_of_ms: u64| vec![change("1", Some(json!({"id": "1"})), as_of_ms)];
+    sink.commit(&Commit::of("things", &batch(row(1), "c1", Some((7, true))))).expect("committed");
+    let listed = vec![partial("1", json!({"id": "1"}), 1)];
+    sink.commit(&Commit::of("things", &batch(listed.clone(), "c2", Some((8, false))))).expect("committed");
+    let state = written.take().pop().expect("a state")["state"].take();
+    let mut saved = airbyte::saved(&json!([state]));
+    saved.refresh("things");
+    assert_eq!(saved.progress().tables[0].cursor, None);
+    // A row whose detail cannot be read is written with the members of its list row.
+    let (mut sink, written) = self::sink(Protocol::Airbyte, saved);
+    sink.commit(&Commit::of("things", &batch(listed, "c1", Some((9, true))))).expect("committed");
+    assert_eq!(records(&written.take()).len(), 1);
+}
+
+#[test]
+fn an_empty_snapshot_activates_a_version_that_has_no_row() {
+    let (mut sink, written) = sink(Protocol::Singer, Saved::default());
+    let row = vec![change("1", Some(json!({"id": "1"})), 1)];
+    sink.commit(&Commit::of("things", &batch(row, "c1", Some((7, true))))).expect("committed");
+    written.take();
+    sink.commit(&Commit::of("things", &batch(vec![], "c2", Some((8, true))))).expect("committed");
+    assert_eq!(written.take()[0]["version"], NOW_MS + 1);
+}
+
+#[test]
 fn a_schema_comes_before_the_records_and_lists_every_column() {
     let written = Written::default();
     let output = Output::new(Protocol::Singer, Redactor::default(), written.clone());

@@ -32,6 +32,11 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
     error.code.as_deref() == Some(SqlState::UNIQUE_VIOLATION.code())
 }
 
+/// Whether another session held a lock for longer than the wait for it.
+pub(super) fn is_locked(error: &Error) -> bool {
+    error.code.as_deref() == Some(SqlState::LOCK_NOT_AVAILABLE.code())
+}
+
 /// The wait for an answer was longer than any statement may take.
 pub(super) fn no_answer() -> Error {
     Error::new(Origin::Sink, Kind::Unavailable, "PostgreSQL: the server does not answer").hint(UNREACHABLE)
@@ -104,9 +109,18 @@ fn meaning(code: &str) -> (Kind, &'static str) {
         ),
         (_, "53100") => (Kind::Unavailable, "free space on the server's disk"),
         (_, "53300") => (Kind::Unavailable, "each connection needs one session: raise `max_connections`"),
-        (_, "55P03" | "57014") => (
+        (_, "55P03") => (
             Kind::Unavailable,
             "another session holds a lock for long: find it in pg_stat_activity and end its transaction",
+        ),
+        (_, "57014") => (
+            Kind::Unavailable,
+            "a statement ended after 5 minutes: look for load and for locks in pg_stat_activity",
+        ),
+        (_, "54000") => (
+            Kind::Config,
+            "an index takes values of 2,704 bytes at most: drop the one that the message names, or make it \
+             one of `left(column, 500)`",
         ),
         (_, "57P01" | "57P02" | "57P03" | "57P05") => (Kind::Unavailable, UNREACHABLE),
         ("08", _) => (Kind::Unavailable, UNREACHABLE),
@@ -123,10 +137,10 @@ mod tests {
     #[test]
     fn every_class_of_failure_has_one_meaning() {
         for (codes, kind) in [
-            ("28P01 28000 3D000 42501 42P07 2BP01", Kind::Config),
+            ("28P01 28000 3D000 42501 42P07 2BP01 54000", Kind::Config),
             ("08006 08P01 40001 40P01 53100 53200 53300 55P03 57014 57P01 57P02 57P03", Kind::Unavailable),
             ("25006 25P03 58030", Kind::Unavailable),
-            ("22021 22P02 22P05 23505 42601 42703 54000 XX000 XX001 ?", Kind::Internal),
+            ("22021 22P02 22P05 23505 42601 42703 XX000 XX001 ?", Kind::Internal),
         ] {
             for code in codes.split(' ') {
                 assert_eq!(meaning(code).0, kind, "{code}");

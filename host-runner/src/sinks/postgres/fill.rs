@@ -39,6 +39,7 @@ impl<'t> Fill<'t> {
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
         let given_names: Vec<String> = keys.iter().chain(&names).cloned().collect();
         let set: Vec<String> = names.iter().map(|name| format!("{name} = k.{name}")).collect();
+        let of = |alias: &str| names.iter().map(|name| format!("{alias}.{name}")).collect::<Vec<_>>();
         let order = keys.join(", ");
         let texts: Vec<String> = keys.iter().map(|key| format!("{key}::text")).collect();
         let last: Vec<String> =
@@ -53,11 +54,14 @@ impl<'t> Fill<'t> {
         Self {
             first: select(""),
             next: select(&format!(" AND ({order}) > ({})", last.join(", "))),
+            // What an earlier process has filled is not written again.
             update: format!(
-                "UPDATE {name} t SET {} FROM {} WHERE {}",
+                "UPDATE {name} t SET {} FROM {} WHERE {} AND ({}) IS DISTINCT FROM ({})",
                 set.join(", "),
                 given(&given_names, &types),
-                matches(&keys)
+                matches(&keys),
+                of("t").join(", "),
+                of("k").join(", ")
             ),
             table,
             filled,

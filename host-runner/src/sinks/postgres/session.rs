@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -19,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::address::Address;
 use super::errors::no_answer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Origin, Result};
 
 /// Longest time of a whole call. A statement may take five minutes; a commit has some of them.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -37,24 +38,55 @@ const STATEMENTS_MAX: usize = 1_024;
 ///
 /// Names are always written with their schema. The plans join by nested loops over the key's index, despite
 /// the statistics: those of a table that is being filled are old, and a plan that was made for an empty
-/// table reads all of a full one. The server notices a process that was killed while it works for it. A
-/// user's `synchronous_commit` stays, except `off`: deliveries are acknowledged after their commit.
+/// table reads all of a full one. A user's `synchronous_commit` stays, except `off`: deliveries are
+/// acknowledged after their commit.
 const SET_UP: &str = "\
 SET search_path = pg_catalog; SET standard_conforming_strings = on; SET TimeZone = 'UTC';
 SET statement_timeout = '5min'; SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '1min';
 SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off;
 SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
-SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval';
 SELECT set_config(name, 'lz4', false) FROM pg_settings
     WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals);
 ";
+
+/// The server notices a process that was killed while it works for it. Servers on Windows refuse it.
+const NOTICE_KILLS: &str =
+    "SELECT set_config(name, '5s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'";
+
+/// The encoding of a database that holds every text.
+const ENCODING: &str = "UTF8";
 
 /// A connected session.
 pub(super) struct Session {
     pub(super) client: Client,
     statements: RefCell<HashMap<String, Statement>>,
     backend: Backend,
+    _counted: Counted,
+}
+
+/// Sessions of this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// How many sessions this process has.
+pub(super) fn open() -> usize {
+    OPEN.load(Ordering::Relaxed)
+}
+
+/// A session in [`OPEN`].
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The server's process of a session.
@@ -85,11 +117,19 @@ impl Session {
         };
         let client = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| no_answer())??;
         client.batch_execute(SET_UP).await?;
-        let sql = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+        let _refused = client.batch_execute(NOTICE_KILLS).await;
+        let sql = "SELECT pid, backend_start::text, current_setting('server_encoding') \
+                   FROM pg_stat_activity WHERE pid = pg_backend_pid()";
         let row = client.query_typed_one(sql, &[]).await?;
+        let encoding: String = row.try_get(2)?;
+        if encoding != ENCODING {
+            let message = format!("PostgreSQL: the encoding of the database is {encoding}, not {ENCODING}");
+            return Err(Error::new(Origin::Sink, Kind::Config, message)
+                .hint("name another one in `url` under [sink]: CREATE DATABASE … ENCODING 'UTF8'"));
+        }
         let started: Option<String> = row.try_get(1)?;
         let backend = Backend { id: row.try_get(0)?, started: started.unwrap_or_default() };
-        Ok(Self { client, statements: RefCell::default(), backend })
+        Ok(Self { client, statements: RefCell::default(), backend, _counted: Counted::new() })
     }
 
     pub(super) fn backend(&self) -> Backend {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::errors::of_table;
+use super::errors::{is_locked, of_table};
 use super::schema::{self, NAMING};
 use super::session::Session;
 use super::table::PreparedTable;
@@ -15,6 +15,8 @@ use crate::sinks::columns::Layout;
 
 /// A view, in `pg_class`.
 const VIEW: i8 = b'v'.cast_signed();
+/// How long a new column waits for readers of its table, and new readers behind it.
+const READERS_WAIT: &str = "2s";
 
 impl Postgres {
     /// Takes the stored layouts over, with how many columns of each are filled.
@@ -44,7 +46,8 @@ impl Postgres {
         Ok(extended)
     }
 
-    /// Creates and extends tables in one transaction.
+    /// Creates new tables in one transaction, and extends each other one in its own. A table that a reader
+    /// holds stays as it is until the next time: new members are in `_raw` meanwhile.
     pub(super) fn create_or_extend(&mut self, tables: &[Table]) -> Result<()> {
         // The answer to an earlier attempt may have been lost.
         let layouts = self.run(async |session| self.metadata.layouts(session).await);
@@ -52,19 +55,46 @@ impl Postgres {
         let extended = self.extended(tables)?;
         let known = self.tables.keys().map(|name| schema::fit(name));
         let names: Vec<String> = known.chain(tables.iter().map(|table| schema::fit(&table.name))).collect();
-        let stored = self.run(async |session| {
+        let is_known = |(table, _): &(&Table, Layout)| self.tables.contains_key(&table.name);
+        let (known, new): (Vec<_>, Vec<_>) = extended.into_iter().partition(is_known);
+        if !new.is_empty() {
+            self.execute_ddl(&new, &names)?;
+            self.adopt(new);
+        }
+        for one in known {
+            let one = [one];
+            match self.execute_ddl(&one, &names) {
+                Ok(()) => self.adopt(one),
+                Err(error) if is_locked(&error) => {
+                    let hint = error.hint.as_deref().unwrap_or_default();
+                    tracing::warn!(%error, hint, "new columns wait for the next discovery");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates or extends tables in one transaction. While it waits for a reader, later readers wait behind
+    /// it: not for long.
+    fn execute_ddl(&self, extended: &[(&Table, Layout)], names: &[String]) -> Result<()> {
+        self.run(async |session| {
             let kinds = self.kinds(session).await?;
             session.client.batch_execute("BEGIN").await?;
             let owner = self.metadata.owner(session, "FOR UPDATE").await?;
             self.check_fence(owner)?;
-            for (table, layout) in &extended {
-                let sql = self.ddl(table, layout, &names, &kinds)?;
+            session.client.batch_execute(&format!("SET LOCAL lock_timeout = '{READERS_WAIT}'")).await?;
+            for (table, layout) in extended {
+                let sql = self.ddl(table, layout, names, &kinds)?;
                 let done = session.client.batch_execute(&sql).await;
                 done.map_err(|error| of_table(error.into(), &table.name))?;
             }
             Ok(session.client.batch_execute("COMMIT").await?)
-        });
-        stored?;
+        })
+    }
+
+    /// Works with layouts that the schema has now.
+    fn adopt<'t>(&mut self, extended: impl IntoIterator<Item = (&'t Table, Layout)>) {
         for (_, layout) in extended {
             self.lacking.remove(&layout.table);
             let known = self.tables.get(&layout.table).map(|known| known.layout.columns.len());
@@ -73,7 +103,6 @@ impl Postgres {
             }
             self.tables.insert(layout.table.clone(), PreparedTable::new(&self.schema, layout));
         }
-        Ok(())
     }
 
     /// Fills new columns of stored rows.

@@ -7,6 +7,7 @@ mod full_disk;
 mod pooler;
 mod proxy;
 mod rows;
+mod server;
 
 use super::stored::{TEST_URL, reader, test_place};
 use super::{KIND, Postgres};

@@ -228,6 +228,8 @@ async fn missing(
             parameters.iter().map(|value| value as _).collect();
         Ok::<u64, Error>(session.client.execute(&statement, &parameters).await?)
     };
+    // It may be every row of a large table: with a limit it would fail each time, and leave dead rows behind.
+    session.client.batch_execute("SET LOCAL statement_timeout = 0").await?;
     run(&missing.tombstones, &[as_of]).await.map_err(about)?;
     if deletes == Deletes::Hard {
         return run(&missing.remove, &[generation, as_of]).await.map_err(about);

@@ -2,8 +2,9 @@
 //! `singer-check-tap`, Meltano into files and PostgreSQL. dlt and Fivetran run the text of
 //! `docs/integrations.md`.
 //!
-//! `cargo xtask test --tools` installs them from PyPI and sets `E2E_TOOLS`, the folder of their virtual
-//! environments; without it these tests have nothing to run. Nothing but loopback is called.
+//! `cargo xtask test` installs the small ones from PyPI, with `--tools` all of them, and sets `E2E_TOOLS`,
+//! the list of their virtual environments; tests of others have nothing to run. Nothing but loopback is
+//! called.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,14 +15,16 @@ use serde_json::{Value, json};
 use postgres_server::{Durability, Server};
 
 use crate::compare::messages::Received;
-use crate::compare::{TABLES, Truth, json_rows, truths};
+use crate::compare::{TABLES, Truth, json_rows, truth, truths};
 use crate::messages::{change_tickets, portal};
 use crate::support::process::{Run, Running};
-use crate::support::{Setup, binaries};
+use crate::support::{ConnectionFile, Setup, binaries};
 
-/// A program of a tool's environment; none if the tools are not installed.
+/// A program of a tool's environment; none if the tool is not installed.
 fn program(tool: &str, name: &str) -> Option<PathBuf> {
-    let path = Path::new(&std::env::var_os("E2E_TOOLS")?).join(tool).join("bin").join(name);
+    let installed = std::env::var_os("E2E_TOOLS")?;
+    let folder = std::env::split_paths(&installed).find(|folder| folder.ends_with(tool))?;
+    let path = folder.join("bin").join(name);
     assert!(path.is_file(), "{} is missing: run `cargo xtask test --tools`", path.display());
     Some(path)
 }
@@ -96,47 +99,74 @@ fn in_duckdb(
     received
 }
 
-/// The tables of the texts of `docs/integrations.md`.
-const DOCUMENTED: [&str; 2] = ["tickets", "departments"];
+/// The tables of the texts of `docs/integrations.md`, and one whose key is not `id`.
+const DOCUMENTED: [&str; 3] = ["tickets", "departments", "ticket_tags"];
 
-/// Writes a program of `docs/integrations.md` to a file.
+/// A portal whose tool reads them.
+fn documented(tickets: u32) -> Setup {
+    let setup = portal(tickets);
+    let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
+    let mut config: Value = serde_json::from_str(&config).expect("JSON");
+    config["tables"] = json!(DOCUMENTED);
+    setup.write("config.json", &config.to_string());
+    let same = ConnectionFile::of(&setup.simulator).named("same");
+    setup.write("same.toml", &same.config("tables", &format!("{DOCUMENTED:?}")).render());
+    setup
+}
+
+/// Writes a program of `docs/integrations.md` to a file, with all tables.
 fn write_documented(setup: &Setup, name: &str, path: &str) {
     let page = std::fs::read_to_string(binaries::workspace().join("docs/integrations.md")).expect("a page");
     let (_, text) = page.split_once(&format!("<!-- snippet: {name} -->")).expect("its mark");
     let (_, text) = text.split_once("```python\n").expect("its start");
     let (text, _) = text.split_once("```").expect("its end");
-    setup.write(path, text);
+    let (before, after) = text.split_once("TABLES = [\"tickets\", \"departments\"]").expect("its tables");
+    setup.write(path, &format!("{before}TABLES = {DOCUMENTED:?}{after}"));
 }
 
 fn documented_truths(setup: &Setup) -> BTreeMap<&'static str, Truth> {
-    let mut truths = truths(&setup.simulator, true);
-    truths.retain(|table, _| DOCUMENTED.contains(table));
-    truths
+    DOCUMENTED.into_iter().map(|table| (table, truth(&setup.simulator, table, true))).collect()
 }
 
 #[test]
 fn the_documented_dlt_resource_loads_the_truth_twice() {
     let Some(python) = program("dlt", "python") else { return };
-    let setup = portal(200);
+    let setup = documented(200);
     script(&setup, "source-zoho-desk", "airbyte");
     write_documented(&setup, "dlt", "desk_dlt.py");
     let mut changed = BTreeSet::new();
     for _ in 0..2 {
         run(&setup, &python, &["desk_dlt.py"]).exits(0);
-        let tables = DOCUMENTED.join(",");
-        let received = in_duckdb(
-            &setup,
-            &python,
-            Received::folding_names(snake_case),
-            "zoho_desk.duckdb",
-            "desk",
-            &tables,
-        );
+        let received = loaded_by_dlt(&setup, &python, &DOCUMENTED);
         received.check(&setup, &documented_truths(&setup), &changed);
         if changed.is_empty() {
             changed = change_tickets(&setup);
         }
     }
+}
+
+fn loaded_by_dlt(setup: &Setup, python: &Path, tables: &[&str]) -> Received {
+    let folding = Received::folding_names(snake_case);
+    in_duckdb(setup, python, folding, "zoho_desk.duckdb", "desk", &tables.join(","))
+}
+
+#[test]
+fn the_documented_dlt_resource_keeps_what_was_read_before_a_failure() {
+    let Some(python) = program("dlt", "python") else { return };
+    let setup = documented(120);
+    script(&setup, "source-zoho-desk", "airbyte");
+    write_documented(&setup, "dlt", "desk_dlt.py");
+    let truths = documented_truths(&setup);
+    let departments = BTreeMap::from([("departments", truths["departments"].clone())]);
+    let scopes = ["Desk.basic.READ", "Desk.settings.READ", "Desk.search.READ", "Desk.tickets.READ"];
+    setup.simulator.set_scopes(&scopes[..3]);
+    let failed = run(&setup, &python, &["desk_dlt.py"]).exits(1);
+    assert!(failed.stderr.contains("source-zoho-desk read: exit code 5"), "{failed}");
+    let received = loaded_by_dlt(&setup, &python, &["departments"]);
+    received.check(&setup, &departments, &BTreeSet::new());
+    setup.simulator.set_scopes(&scopes);
+    run(&setup, &python, &["desk_dlt.py"]).exits(0);
+    loaded_by_dlt(&setup, &python, &DOCUMENTED).check(&setup, &truths, &BTreeSet::new());
 }
 
 /// `modified_time` for `modifiedTime`.
@@ -155,7 +185,7 @@ fn snake_case(name: &str) -> String {
 fn the_documented_fivetran_connector_loads_the_truth_twice() {
     let Some(fivetran) = program("fivetran", "fivetran") else { return };
     let python = fivetran.with_file_name("python");
-    let setup = portal(200);
+    let setup = documented(200);
     script(&setup, "source-zoho-desk", "airbyte");
     write_documented(&setup, "fivetran", "connector.py");
     setup.write("requirements.txt", "");
@@ -206,6 +236,38 @@ fn singer_check_tap_accepts_every_message_of_two_runs() {
 }
 
 #[test]
+fn the_tap_into_target_jsonl_twice_makes_files_that_equal_the_truth() {
+    let Some(target) = program("target-jsonl", "target-jsonl") else { return };
+    let setup = portal(200);
+    setup.write("target.json", "{\"destination_path\": \"rows\", \"do_timestamp_file\": false}");
+    std::fs::create_dir(setup.path("rows")).expect("a folder");
+    let mut words = vec!["singer", "--config", "config.json"];
+    let mut changed = BTreeSet::new();
+    for _ in 0..2 {
+        let messages = setup.host(&words).exits(0).stdout;
+        let mut command = Command::new(&target);
+        command.args(["--config", "target.json"]).current_dir(setup.folder());
+        let run = setup.remember(Running::start(command, messages.as_bytes()).wait()).exits(0);
+        in_files(&setup).check(&setup, &truths(&setup.simulator, true), &changed);
+        setup.write("state.json", run.stdout.lines().last().expect("a state"));
+        words = vec!["singer", "--config", "config.json", "--state", "state.json"];
+        changed = change_tickets(&setup);
+    }
+}
+
+/// The rows that target-jsonl wrote.
+fn in_files(setup: &Setup) -> Received {
+    let mut received = Received::default();
+    for table in TABLES {
+        let text = std::fs::read_to_string(setup.path(&format!("rows/{table}.jsonl"))).unwrap_or_default();
+        for line in text.lines() {
+            received.row(table, serde_json::from_str(line).expect("JSON"));
+        }
+    }
+    received
+}
+
+#[test]
 fn meltano_runs_the_tap_twice_into_files_that_equal_the_truth() {
     let Some(meltano) = program("meltano", "meltano") else { return };
     let Some(target) = program("target-jsonl", "target-jsonl") else { return };
@@ -218,15 +280,7 @@ fn meltano_runs_the_tap_twice_into_files_that_equal_the_truth() {
     let mut changed = BTreeSet::new();
     for number in 0..2 {
         run(&setup, &meltano, &["run", "tap-desk", "target-jsonl"]).exits(0);
-        let mut received = Received::default();
-        for table in TABLES {
-            let text =
-                std::fs::read_to_string(setup.path(&format!("rows/{table}.jsonl"))).unwrap_or_default();
-            for line in text.lines() {
-                received.row(table, serde_json::from_str(line).expect("JSON"));
-            }
-        }
-        received.check(&setup, &truths(&setup.simulator, true), &changed);
+        in_files(&setup).check(&setup, &truths(&setup.simulator, true), &changed);
         if number == 0 {
             changed = change_tickets(&setup);
         }

@@ -87,14 +87,17 @@ fn a_new_column_is_filled_for_old_rows_also_after_a_crash() {
     case.sink.prepare(&[table("{\"n\": {\"type\": \"integer\"}}")]).expect("prepared");
     assert_eq!(case.query("SELECT count(n), sum(n) FROM {s}.things_live"), "2500|3123750");
     // As if the process had ended in between.
-    case.query("UPDATE {s}.things SET n = NULL");
+    case.query("UPDATE {s}.things SET n = NULL WHERE id > '5'");
     case.query("UPDATE {s}._sync_columns SET filled = 0");
+    let written = "SELECT xmin FROM {s}.things WHERE id = '1'";
+    let before = case.query(written);
     let Case { sink, settings, place } = case;
     drop(sink);
     let sink = super::Postgres::open(&settings).expect("opened again");
     let case = Case { sink, settings, place };
     assert_eq!(case.query("SELECT count(n), sum(n) FROM {s}.things_live"), "2500|3123750");
     assert_eq!(case.query("SELECT filled FROM {s}._sync_columns"), "1");
+    assert_eq!(case.query(written), before, "a filled row is not written again");
 }
 
 #[test]
@@ -137,4 +140,25 @@ fn rows_that_cannot_be_stored_are_refused_with_their_key() {
     let longest: String = (0..2_400_u32).map(|n| char::from(b'a' + (n.wrapping_mul(n) % 26) as u8)).collect();
     let deepest = format!("{{\"a\":{}{}}}", "[".repeat(999), "]".repeat(999));
     commit(&mut case.sink, &[change(&longest, &deepest, 1)], "c").expect("committed");
+}
+
+#[test]
+fn a_value_that_an_index_cannot_hold_is_a_matter_of_the_database() {
+    let Some(mut case) = case() else { return };
+    case.sink.prepare(&[table("{\"accountId\": {\"type\": \"string\"}}")]).expect("prepared");
+    case.query("CREATE INDEX mine ON {s}.things (\"accountId\")");
+    // Nothing that compresses.
+    let mut number = 1_u64;
+    let mut letter = || {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'A' + (number >> 33) as u8 % 26)
+    };
+    let long: String = (0..6_000).map(|_| letter()).collect();
+    let row = [change("a", &format!("{{\"accountId\":\"{long}\"}}"), 1)];
+    let error = commit(&mut case.sink, &row, "c").expect_err("stored");
+    assert_eq!((error.kind, error.code.as_deref()), (crate::error::Kind::Config, Some("54000")), "{error}");
+    assert!(error.message.contains("\"mine\""), "{error}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("drop the one that the message names")));
+    case.query("DROP INDEX {s}.mine");
+    commit(&mut case.sink, &row, "c").expect("committed");
 }

@@ -12,6 +12,9 @@ use crate::support::Setup;
 /// Columns that only lists have, so that a row that was found incrementally lacks them.
 const ONLY_LISTED: [(&str, &str); 2] = [("tickets", "relationshipType"), ("contacts", "account")];
 
+/// Keys that are not `id`, as the truth joins them.
+const KEYS: [(&str, &[&str]); 1] = [("ticket_tags", &["ticketId", "id"])];
+
 /// Rows by table and key, the states, and every other message.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
@@ -97,7 +100,11 @@ impl Received {
 
     fn record(&mut self, table: String, row: Value, version: Option<u64>) {
         self.records += 1;
-        let id = row["id"].as_str().expect("a key").to_owned();
+        let names = KEYS.iter().find(|(keyed, _)| *keyed == table).map_or(["id"].as_slice(), |(_, key)| *key);
+        let named = self.named.unwrap_or(str::to_owned);
+        let texts: Vec<&str> =
+            names.iter().map(|name| row[named(name)].as_str().expect("a text of its key")).collect();
+        let id = texts.join("-");
         assert!(self.batch.insert((table.clone(), id.clone())), "{table} {id}: twice in a run");
         if let Some(version) = version {
             self.versions.insert((table.clone(), id.clone()), version);
@@ -116,6 +123,11 @@ impl Received {
             state
         };
         self.states.values().map(with_nulls).collect()
+    }
+
+    /// Every state, in the form of its protocol.
+    pub(crate) fn states(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.states.values_mut().chain(&mut self.state)
     }
 
     /// The statuses of a table, in their order.
