@@ -216,8 +216,8 @@ pub const SIGNING_KEYS_OUTAGE_MS: u64 = 10 * 60 * 1000;
 /// The wait of a table that is skipped, because it may not be read.
 pub const SKIPPED_WAIT_MS: u64 = 6 * 60 * 60 * 1000;
 
-/// Rows from which on a page that is shorter than asked for may have been cut: 10 is the least that servers cut
-/// to, the default of `limit` (`zoho-desk-api.md` §3.2).
+/// Rows from which on a page that is shorter than asked for may have been cut: 10 is the least that servers
+/// cut to, the default of `limit` (`zoho-desk-api.md` §3.2).
 pub const CUT_PAGE_ROWS: usize = 10;
 
 /// Parents whose children are read together: enough to use every allowed call.

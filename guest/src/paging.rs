@@ -124,8 +124,8 @@ impl Offset {
 pub(crate) struct Longest(BTreeMap<&'static str, usize>);
 
 impl Longest {
-    /// Notes the length of a page that was asked for with `limit`. True when it ends its list: it is short, and
-    /// shorter than a page that a server would cut, or than another page of the same list.
+    /// Notes the length of a page that was asked for with `limit`. True when it ends its list: it is short,
+    /// and shorter than a page that a server would cut, or than another page of the same list.
     pub(crate) fn ends(&mut self, list: &'static str, limit: u64, length: usize) -> bool {
         let longest = self.0.entry(list).or_default();
         let is_shorter = length < *longest;

@@ -206,7 +206,6 @@ mod tests {
     #[test]
     fn a_member_that_must_be_asked_for_is_a_column_only_where_it_is() {
         for (name, member) in [
-            ("accounts", "owner"),
             ("products", "owner"),
             ("products", "departments"),
             ("recycle_bin", "deletedBy"),

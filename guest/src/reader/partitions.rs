@@ -1,4 +1,5 @@
-//! Partitions of a list: the values of a parameter, each with a list, and which of them may be refused or empty.
+//! Partitions of a list: the values of a parameter, each with a list, and which of them may be refused or
+//! empty.
 
 use super::lists::path;
 use super::output::Output;

@@ -55,6 +55,7 @@ const COLUMNS: &[Column] = &[
     column("isTrashed", Boolean),
     column("isDeleted", Boolean),
     column("webUrl", Text),
+    object("owner", embedded::AGENT),
     object("zohoCRMAccount", embedded::CRM),
     object("customerHappiness", embedded::HAPPINESS),
     object("layoutDetails", embedded::LAYOUT),

@@ -20,8 +20,8 @@ pub(super) const TABLE: Table = Table {
     },
     incremental: Incremental::FullRefresh { every_ms: 7 * 24 * 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One list call for each 98 accounts and one call for each account, every week anew. One row for each \
-            account and agreement.",
+    notes: "One list call for each 98 accounts and one call for each account, every week anew. One row for \
+            each account and agreement.",
     ..Table::DEFAULT
 };
 

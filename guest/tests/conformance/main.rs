@@ -32,6 +32,8 @@ struct Table {
     name: String,
     is_core: bool,
     is_searched: bool,
+    /// It is read by snapshots alone.
+    is_refreshed: bool,
     /// Hours after which a table without a search is read again.
     refresh_hours: u64,
     key: Vec<String>,
@@ -47,6 +49,7 @@ fn tables() -> Vec<Table> {
         name: text(table, "name"),
         is_core: table["group"] == "core",
         is_searched: table["incremental"] == "search",
+        is_refreshed: table["incremental"] == "full-refresh",
         refresh_hours: table["refresh_ms"].as_u64().unwrap_or_default() / 3_600_000,
         parent: table["parent"].as_str().map(str::to_owned),
         key: table["primary_key"]

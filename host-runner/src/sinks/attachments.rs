@@ -149,8 +149,8 @@ impl Attachments {
         })
     }
 
-    /// Notes why a file could not be fetched; it is tried again, from its start, after `first`, and after four
-    /// times as long with each failure.
+    /// Notes why a file could not be fetched; it is tried again, from its start, after `first`, and after
+    /// four times as long with each failure.
     pub(crate) fn failed(&self, wanted: &Wanted, problem: &str, first: Duration) -> Result<()> {
         self.with(|open| {
             open.content.discard(&wanted.partial_name());

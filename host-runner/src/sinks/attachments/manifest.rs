@@ -200,7 +200,8 @@ impl Manifest {
             .map(|found| found.is_some())
     }
 
-    /// Notes the attachments of a commit; `before` is the sink's cursor before it. False when it concerns none.
+    /// Notes the attachments of a commit; `before` is the sink's cursor before it. False when it concerns
+    /// none.
     pub(super) fn note(
         &mut self,
         commit: &Commit<'_>,
