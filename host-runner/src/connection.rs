@@ -178,12 +178,12 @@ impl Connection {
         if let Some(ca_file) = &self.ca_file {
             policy.admit_file(&self.path, "egress.ca_file", ca_file)?;
         }
-        if let Some(file) = self.sink.location.authority_file() {
-            policy.admit_file(&self.path, "sink.url", &file)?;
+        if let Some((parameter, file)) = self.sink.location.authority_file() {
+            policy.admit_file(&self.path, &format!("sink.url: {parameter}"), &file)?;
         }
         if let Some(AttachmentSettings { location, .. }) = &self.attachments {
-            if let Some(file) = location.authority_file() {
-                policy.admit_file(&self.path, "sink.attachments", &file)?;
+            if let Some((parameter, file)) = location.authority_file() {
+                policy.admit_file(&self.path, &format!("sink.attachments: {parameter}"), &file)?;
             }
             policy.admit_sink(&self.path, "sink.attachments", location)?;
         }

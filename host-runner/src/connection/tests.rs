@@ -126,7 +126,7 @@ fn every_problem_names_file_line_and_key() {
     fails(
         "name = \"a\"\n[sink]\nkind = \"oracle\"\n",
         "conf/acme.toml:3: sink.kind: `oracle` is not a known value",
-        Some("use one of \"sqlite\", \"jsonl\", \"postgres\""),
+        Some("use one of \"sqlite\", \"jsonl\", \"postgres\", \"parquet\""),
     );
     fails(
         "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",

@@ -72,6 +72,7 @@ impl Objects {
         let store = builder
             .with_bucket_name(&address.bucket)
             .with_allow_http(true)
+            .with_disable_bulk_delete(true)
             .with_retry(retry)
             .with_http_connector(connector)
             .build()

@@ -193,14 +193,15 @@ impl Location {
         }
     }
 
-    /// The file with the authority that vouches for the server, if the URL names one.
-    pub fn authority_file(&self) -> Option<PathBuf> {
+    /// The file with the authority that vouches for the server, if the URL names one, and the parameter.
+    pub fn authority_file(&self) -> Option<(&'static str, PathBuf)> {
         let name = match self {
             Self::Path(_) => return None,
-            Self::Schema { .. } => "sslrootcert=",
-            Self::Objects { .. } => "ca_file=",
+            Self::Schema { .. } => "sslrootcert",
+            Self::Objects { .. } => "ca_file",
         };
-        query(self.url()?).find_map(|parameter| parameter.strip_prefix(name)).map(PathBuf::from)
+        let value = |parameter: &str| Some(parameter.strip_prefix(name)?.strip_prefix('=')?.into());
+        query(self.url()?).find_map(value).map(|file| (name, file))
     }
 
     /// The password as the URL has it, and decoded if that is different, for the redactor.

@@ -28,7 +28,7 @@ pub(in crate::sinks) struct Rotation {
 impl Rotation {
     /// Large enough that ten million rows are some dozens of files; old enough that a quiet table has one a
     /// day.
-    pub(super) const DEFAULT: Self = Self { bytes: 256 << 20, age_ms: DAY_MS, daily: false };
+    pub(in crate::sinks) const DEFAULT: Self = Self { bytes: 256 << 20, age_ms: DAY_MS, daily: false };
 
     fn is_due(&self, segment: Segment, new_bytes: u64, now_ms: u64) -> bool {
         segment.bytes > 0 && segment.bytes + new_bytes > self.bytes || self.is_old(segment, now_ms)
