@@ -32,8 +32,14 @@ fn main() {
 
 fn run(kind: &'static SinkKind, place: &Place<'_>, folder: &Path, rows: u64) {
     let location = kind.locate(place, folder, "bench").expect("a location");
-    let settings =
-        SinkSettings { kind, location, deletes: Deletes::Soft, load: Load::Bulk, owner: "bench".to_owned() };
+    let settings = SinkSettings {
+        kind,
+        location,
+        deletes: Deletes::Soft,
+        load: Load::Bulk,
+        file_age_ms: 900_000,
+        owner: "bench".to_owned(),
+    };
     let mut sink = open(&settings).expect("opened");
     sink.prepare(&[table()]).expect("prepared");
     for (kind_of_rows, generation) in [("new", 1), ("unchanged", 2)] {

@@ -255,13 +255,12 @@ impl<'a> Actor<'a> {
         }
         if matches!(self.mode, Mode::Sync { .. }) && self.poll.schedule.has_ended() {
             self.settle().await?;
-            match &self.fetching {
-                Some(fetching) if !fetching.is_over() => {}
-                Some(fetching) => {
+            if self.fetching.as_ref().is_none_or(Fetching::is_over) {
+                if let Some(fetching) = &self.fetching {
                     fetching.report(&mut self.core).await?;
-                    return Err(Stopped::Finished);
                 }
-                None => return Err(Stopped::Finished),
+                self.core.sink.run(|sink| sink.finish()).await?;
+                return Err(Stopped::Finished);
             }
         }
         self.wait().await

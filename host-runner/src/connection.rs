@@ -12,21 +12,23 @@ mod policy_file;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::document::{Document, Environment};
 pub use self::policy_file::PolicyFile;
+use crate::clock::millis;
 use crate::describe::Describe;
 use crate::egress::policy::Target;
 use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::limits::{BatchLimits, Limits, RetryLimits, SandboxLimits, ServeLimits};
 use crate::secret::Redactor;
-use crate::sinks::attachments::AttachmentLimits;
+use crate::sinks::attachments::{self, AttachmentLimits};
 use crate::sinks::{AttachmentSettings, Deletes, KINDS, Load, Location, Place, SinkKind, SinkSettings};
-use crate::units::bytes;
+use crate::units::{bytes, duration};
 
 /// A checked connection file.
 #[derive(Clone, Debug)]
@@ -85,8 +87,10 @@ struct SinkSection {
     url_file: Option<PathBuf>,
     schema: Option<String>,
     format: Option<String>,
+    #[serde(deserialize_with = "duration")]
+    max_file_age: Duration,
     deletes: Deletes,
-    attachments: Option<PathBuf>,
+    attachments: Option<String>,
     #[serde(deserialize_with = "bytes")]
     attachments_max_bytes: u64,
     #[serde(default)]
@@ -174,12 +178,14 @@ impl Connection {
         if let Some(ca_file) = &self.ca_file {
             policy.admit_file(&self.path, "egress.ca_file", ca_file)?;
         }
-        if let Some(file) = self.sink.location.authority_file() {
-            policy.admit_file(&self.path, "sink.url: sslrootcert", &file)?;
+        if let Some((parameter, file)) = self.sink.location.authority_file() {
+            policy.admit_file(&self.path, &format!("sink.url: {parameter}"), &file)?;
         }
-        if let Some(attachments) = &self.attachments {
-            let folder = Location::Path(attachments.folder.clone());
-            policy.admit_sink(&self.path, "sink.attachments", &folder)?;
+        if let Some(AttachmentSettings { location, .. }) = &self.attachments {
+            if let Some((parameter, file)) = location.authority_file() {
+                policy.admit_file(&self.path, &format!("sink.attachments: {parameter}"), &file)?;
+            }
+            policy.admit_sink(&self.path, "sink.attachments", location)?;
         }
         policy.admit_sink(&self.path, "sink.path", &self.sink.location)
     }
@@ -209,13 +215,13 @@ impl Connection {
             None => sink.url,
         };
         let place = Place { path: sink.path.as_deref(), url: url.as_deref(), schema: sink.schema.as_deref() };
-        let attachments = sink.attachments.map(|attachments| AttachmentSettings {
-            folder: folder.join(attachments),
-            limits: AttachmentLimits {
-                bytes_max: sink.attachments_max_bytes,
-                types: sink.attachments_types.iter().map(|ending| ending.to_lowercase()).collect(),
-            },
-        });
+        let limits = AttachmentLimits {
+            bytes_max: sink.attachments_max_bytes,
+            types: sink.attachments_types.iter().map(|ending| ending.to_lowercase()).collect(),
+        };
+        let attachments =
+            sink.attachments.as_deref().map(|written| attachments::locate(written, folder, &name));
+        let attachments = attachments.transpose()?.map(|location| AttachmentSettings { location, limits });
         Ok(Self {
             path: path.to_owned(),
             component: component.map(|file| folder.join(file)),
@@ -227,6 +233,7 @@ impl Connection {
                 location: kind.locate(&place, folder, &name)?,
                 deletes: sink.deletes,
                 load: Load::Live,
+                file_age_ms: millis(sink.max_file_age),
                 owner: name.clone(),
             },
             attachments,
@@ -270,7 +277,8 @@ impl Connection {
                 redactor.learn_config(&self.name, value);
             }
         }
-        for secret in self.sink.location.secrets() {
+        let attachments = self.attachments.iter().map(|attachments| &attachments.location);
+        for secret in attachments.chain([&self.sink.location]).flat_map(Location::secrets) {
             redactor.learn(&self.name, &secret);
         }
         Ok(())

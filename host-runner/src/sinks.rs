@@ -20,7 +20,10 @@ mod handle;
 
 pub(crate) mod attachments;
 
+mod objects;
+
 mod jsonl;
+mod parquet;
 mod postgres;
 mod sqlite;
 
@@ -72,6 +75,12 @@ pub trait Sink: Send {
     /// The folder for the bytes of attachments, if the connection has one.
     fn attachments(&self) -> Option<Arc<Attachments>> {
         None
+    }
+
+    /// Makes what is committed visible to readers, at the end of a run; for a sink that writes files late.
+    /// Rows are safe also where this fails.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
     }
 
     /// Gives memory back that the next commit can do without; for a sink that is idle.

@@ -96,9 +96,10 @@ pub(super) fn check_place(document: &mut Document<'_>, kind: &SinkKind) {
     if !kind.place_keys.contains(&"url") {
         return;
     }
+    let is_required = !kind.place_keys.contains(&"path");
     let are_there = ["sink.url", "sink.url_file"].map(|key| document.get(key).is_some());
     match are_there {
-        [false, false] => {
+        [false, false] if is_required => {
             let hint = "add a line under [sink]: url = \"${DATABASE_URL}\"";
             document.problem("sink.url", "missing", Some(hint.to_owned()));
         }

@@ -122,30 +122,33 @@ pub(crate) static KEYS: &[Key] = &[
         honored_by: HonoredBy::All,
         text: "Where rows go: `sqlite` is a database file with one table per table of the connector, \
                `jsonl` a folder with one log of changes per table, `postgres` a schema of a PostgreSQL \
-               database.",
+               database, `parquet` files of changes by table and day.",
     },
     Key {
         name: "sink.path",
         kind: Kind::Path,
         default: DefaultValue::Absent {
-            means: "`NAME.db`, or the folder `NAME` for `jsonl`",
+            means: "`NAME.db`, or the folder `NAME` for `jsonl` and `parquet`",
             example: "rows.db",
         },
         honored_by: HonoredBy::All,
-        text: "The file or folder. It belongs to the first connection that uses it: two would apply each \
+        text: "The file or folder; with `url` of `parquet` the folder of its log. It belongs to the first connection that uses it: two would apply each \
                other's cursors and deletes.",
     },
     Key {
         name: "sink.url",
         kind: Kind::Text,
         default: DefaultValue::Absent {
-            means: "none; `postgres` needs it or `url_file`",
+            means: "none; `postgres` needs it or `url_file`, `parquet` writes to `path` without",
             example: "${DATABASE_URL}",
         },
         honored_by: HonoredBy::All,
         text: "The database of `postgres`: `postgres://user:password@host/database`. The server's \
                certificate is verified, unless the server is on this machine, or the URL ends with \
-               `?sslmode=disable`; `?sslrootcert=FILE` names a private authority.",
+               `?sslmode=disable`; `?sslrootcert=FILE` names a private authority. The object store of \
+               `parquet`: `s3://bucket/prefix`, with keys from the environment or as \
+               `s3://KEY:SECRET@bucket/prefix`; `?endpoint=https://host` names another store than \
+               Amazon's, `&region=NAME` its region, `&ca_file=FILE` a private authority.",
     },
     Key {
         name: "sink.url_file",
@@ -174,20 +177,29 @@ pub(crate) static KEYS: &[Key] = &[
                of Debezium.",
     },
     Key {
+        name: "sink.max_file_age",
+        kind: Kind::Duration(10 * SECOND..=DAY),
+        default: DefaultValue::Value("15m"),
+        honored_by: HonoredBy::SyncAndServe,
+        text: "Time after which the rows of `parquet` are in a file, under `serve`; `sync` writes its files \
+               when it ends. Longer means fewer, larger files.",
+    },
+    Key {
         name: "sink.deletes",
         kind: Kind::Choice(&["soft", "hard"]),
         default: DefaultValue::Value("soft"),
         honored_by: HonoredBy::SyncAndServe,
         text: "What a deleted row becomes: `soft` keeps it, marked in `_deleted`; `hard` removes it and \
-               keeps a tombstone (not `jsonl`).",
+               keeps a tombstone (not `jsonl` and `parquet`).",
     },
     Key {
         name: "sink.attachments",
-        kind: Kind::Path,
+        kind: Kind::Text,
         default: DefaultValue::Absent { means: "bytes are not read", example: "attachments" },
         honored_by: HonoredBy::SyncAndServe,
         text: "A folder for the bytes of attachments, for tables that have any: by their SHA-256, with a \
-               manifest. It belongs to this connection alone. Each file costs a call.",
+               manifest. Or a prefix of an object store, as `url` of `parquet`: the manifest is then in the \
+               folder `NAME-attachments`. It belongs to this connection alone. Each file costs a call.",
     },
     Key {
         name: "sink.attachments_max_bytes",

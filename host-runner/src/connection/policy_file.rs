@@ -171,12 +171,19 @@ impl PolicyFile {
         let listed = self.lists.sinks.as_ref().unwrap_or(&own_folder);
         match location {
             Location::Path(path) => self.admit_path(file, key, path, listed, "sinks"),
-            Location::Schema { .. } => {
-                let url = location.database();
-                let is_listed = listed.iter().any(|listed| listed.as_os_str() == url.as_str());
-                if is_listed { Ok(()) } else { Err(self.refusal(file, "sink.url", &url, "sinks")) }
+            Location::Schema { .. } => self.admit_url(file, "sink.url", location, listed),
+            Location::Objects { path, .. } => {
+                self.admit_path(file, key, path, listed, "sinks")?;
+                let key = if key == "sink.path" { "sink.url" } else { key };
+                self.admit_url(file, key, location, listed)
             }
         }
+    }
+
+    fn admit_url(&self, file: &Path, key: &str, location: &Location, listed: &[PathBuf]) -> Result<()> {
+        let url = location.shown_url();
+        let is_listed = listed.iter().any(|listed| listed.as_os_str() == url.as_str());
+        if is_listed { Ok(()) } else { Err(self.refusal(file, key, &url, "sinks")) }
     }
 
     /// Fails if a component of this content may not run.

@@ -126,7 +126,7 @@ fn every_problem_names_file_line_and_key() {
     fails(
         "name = \"a\"\n[sink]\nkind = \"oracle\"\n",
         "conf/acme.toml:3: sink.kind: `oracle` is not a known value",
-        Some("use one of \"sqlite\", \"jsonl\", \"postgres\""),
+        Some("use one of \"sqlite\", \"jsonl\", \"postgres\", \"parquet\""),
     );
     fails(
         "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",
@@ -203,7 +203,7 @@ fn a_format_belongs_to_json_lines_and_the_keys_of_attachments_to_every_sink() {
         let found = with(&format!("kind = {kind:?}\n{keys}")).expect("a good file").attachments;
         let found = found.expect("attachments");
         assert_eq!((found.limits.bytes_max, found.limits.types), (1024, vec!["pdf".to_owned()]));
-        assert!(found.folder.ends_with("files"));
+        assert!(found.location.to_string().ends_with("files"));
     }
     assert_eq!(parse("name = \"a\"").expect("a good file").attachments, None);
 }

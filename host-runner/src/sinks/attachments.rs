@@ -15,7 +15,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,7 +26,8 @@ use self::manifest::Manifest;
 pub(crate) use self::manifest::{Missing, Wanted};
 use self::noting::Noting;
 use super::jsonl::failed;
-use super::{Deletes, Sink};
+use super::objects::{self, Objects};
+use super::{Deletes, Location, Sink};
 use crate::change::Piece;
 use crate::clock::{millis, now_ms};
 use crate::describe::{AttachmentMembers, Describe, TableInfo};
@@ -39,10 +40,24 @@ const RETRY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// `attachments` under `[sink]`, and the keys that belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachmentSettings {
-    /// Where bytes go.
-    pub(crate) folder: PathBuf,
+    /// Where bytes go: a folder, or a prefix of an object store and the folder of the manifest.
+    pub(crate) location: Location,
     /// Which are left out.
     pub(crate) limits: AttachmentLimits,
+}
+
+/// The configuration key.
+const KEY: &str = "sink.attachments";
+
+/// The location that the key names: a folder, or a prefix of an object store. `folder` is the connection
+/// file's.
+pub(crate) fn locate(written: &str, folder: &Path, connection: &str) -> Result<Location> {
+    if !written.contains("://") {
+        return Ok(Location::path(folder, written));
+    }
+    objects::check(written, KEY)?;
+    let path = folder.join(format!("{connection}-attachments"));
+    Ok(Location::Objects { url: objects::with_file_of(written, folder), path })
 }
 
 /// The attachments of a connection, for the actor that fetches them. Methods block.
@@ -95,7 +110,7 @@ impl Attachments {
         owner: &str,
         deletes: Deletes,
     ) -> Result<Self> {
-        let folder = &settings.folder;
+        let folder = settings.location.as_path()?;
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
         let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
         lock.try_lock().map_err(|error| match error {
@@ -114,7 +129,11 @@ impl Attachments {
         }
         let mut manifest = Manifest::open(folder, owner)?;
         manifest.apply_limits(&settings.limits)?;
-        let content = Content::open(folder, &manifest.partial_files()?)?;
+        let objects = settings
+            .location
+            .url()
+            .map(|url| Objects::open(url, KEY, &settings.location.shown_url(), Arc::default()));
+        let content = Content::open(folder, objects.transpose()?, &manifest.partial_files()?)?;
         let due_ms = AtomicU64::new(u64::MAX);
         let (limits, removes_deleted) = (settings.limits.clone(), deletes == Deletes::Hard);
         let open = Open { manifest, content, limits, tables, removes_deleted, _lock: lock };

@@ -12,7 +12,7 @@ mod segments;
 mod write;
 
 #[cfg(test)]
-mod stored;
+pub(super) mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +22,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use self::log::{LOG, Log, Record, Segment};
-use self::segments::Rotation;
+pub(super) use self::segments::{Rotation, check_unused};
 #[cfg(test)]
 use super::conformance::TestPlace;
 use super::order::{Containing, as_of, signed};
@@ -42,9 +42,9 @@ pub(super) const KIND: SinkKind = SinkKind {
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false },
     place_keys: &["path"],
     locate: |place, folder, connection| Ok(Location::path(folder, place.path.unwrap_or(connection))),
-    exists: |location| Ok(location.as_path()?.join(LOG).exists()),
+    exists: |location| Ok(exists(location.as_path()?)),
     open: |settings| Ok(Box::new(Jsonl::open(settings)?)),
-    inspect,
+    inspect: |settings| inspect(settings, settings.location.as_path()?),
     #[cfg(test)]
     stored_rows: stored::rows,
     #[cfg(test)]
@@ -60,14 +60,14 @@ pub(super) const DEBEZIUM_KIND: SinkKind = SinkKind {
 };
 
 /// The forms of lines, as `format` names them.
-const CHANGES: &str = "changes";
+pub(super) const CHANGES: &str = "changes";
 const DEBEZIUM: &str = "debezium";
 
 /// Longest name of a table; file systems take 255 bytes for a file's name.
 const NAME_BYTES_MAX: usize = 200;
 
 /// An open folder.
-struct Jsonl {
+pub(super) struct Jsonl {
     folder: PathBuf,
     log: Log,
     owner: String,
@@ -82,9 +82,17 @@ struct Jsonl {
 type Lines<'a> = BTreeMap<&'a str, Vec<u8>>;
 
 impl Jsonl {
-    /// Opens the folder of a connection, or creates an empty one. Changes no file in it.
     fn open(settings: &SinkSettings) -> Result<Self> {
-        let folder = settings.location.as_path()?;
+        Self::open_in(settings.location.as_path()?, settings, settings.kind.format, Rotation::DEFAULT)
+    }
+
+    /// Opens the folder of a connection, or creates an empty one. Changes no file in it.
+    pub(super) fn open_in(
+        folder: &Path,
+        settings: &SinkSettings,
+        format: &'static str,
+        rotation: Rotation,
+    ) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
         let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
         lock.try_lock().map_err(|error| match error {
@@ -92,8 +100,7 @@ impl Jsonl {
             TryLockError::Error(error) => failed(folder, &error),
         })?;
         let log = Log::open(folder)?;
-        check_owner(settings, &log.state)?;
-        let format = settings.kind.format;
+        check_owner(settings, folder, &log.state)?;
         let written = log.state.format.as_deref().unwrap_or(CHANGES);
         if log.state.owner.is_some() && written != format {
             let message = format!("{}: its lines are in the format `{written}`", settings.location);
@@ -104,7 +111,44 @@ impl Jsonl {
             segments::check(folder, table, *segment)?;
         }
         let (folder, owner) = (folder.to_owned(), settings.owner.clone());
-        Ok(Self { folder, log, owner, format, rotation: Rotation::DEFAULT, _lock: lock })
+        Ok(Self { folder, log, owner, format, rotation, _lock: lock })
+    }
+
+    /// The tables, each with the number of the segment that it writes to.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.log.state.segments.iter().map(|(table, segment)| (table.as_str(), segment.number))
+    }
+
+    /// Whether it has a place for the rows of a table.
+    pub(super) fn has_table(&self, table: &str) -> bool {
+        self.log.state.segments.contains_key(table)
+    }
+
+    /// Where a segment is.
+    pub(super) fn segment(&self, table: &str, number: u64) -> PathBuf {
+        segments::path(&self.folder, table, number)
+    }
+
+    /// When the next segment is to be sealed for its age, Unix milliseconds; none if all are empty.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        self.log.state.segments.values().filter_map(|segment| self.rotation.due_ms(*segment)).min()
+    }
+
+    /// Seals segments: those that are old at `now_ms`, or without a time all that have lines.
+    pub(super) fn seal(&mut self, now_ms: Option<u64>) -> Result<()> {
+        let rotation = self.rotation;
+        let is_due = |segment: &Segment| match now_ms {
+            Some(now_ms) => rotation.is_old(*segment, now_ms),
+            None => segment.bytes > 0,
+        };
+        let due = self.log.state.segments.iter().filter(|(_, segment)| is_due(segment));
+        let mut record = Record::default();
+        for (table, segment) in due {
+            segments::seal(&self.segment(table, segment.number), segment.bytes)?;
+            let next = Segment { number: segment.number + 1, bytes: 0, since_ms: 0 };
+            record.segments.insert(table.clone(), next);
+        }
+        if record.segments.is_empty() { Ok(()) } else { self.log.commit(record) }
     }
 
     /// Appends lines after the committed bytes of their tables. Returns the segments with them.
@@ -160,6 +204,14 @@ impl Jsonl {
     }
 }
 
+/// Refuses a table whose name cannot name files.
+pub(super) fn check_name(table: &Table) -> Result<()> {
+    match is_file_name(&table.name) {
+        true => Ok(()),
+        false => Err(Error::data(format!("table `{}`: its name cannot name a file", table.name))),
+    }
+}
+
 fn is_file_name(table: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=NAME_BYTES_MAX).contains(&table.len())
@@ -167,17 +219,22 @@ fn is_file_name(table: &str) -> bool {
         && table.bytes().all(is_plain)
 }
 
+/// Whether a folder has a commit log.
+pub(super) fn exists(folder: &Path) -> bool {
+    folder.join(LOG).exists()
+}
+
 /// Reads the progress of a folder, which another process may be writing to.
-fn inspect(settings: &SinkSettings) -> Result<Option<SinkProgress>> {
-    let Some((state, _)) = log::load(settings.location.as_path()?)? else { return Ok(None) };
-    check_owner(settings, &state)?;
+pub(super) fn inspect(settings: &SinkSettings, folder: &Path) -> Result<Option<SinkProgress>> {
+    let Some((state, _)) = log::load(folder)? else { return Ok(None) };
+    check_owner(settings, folder, &state)?;
     Ok(Some(state.progress()))
 }
 
-fn check_owner(settings: &SinkSettings, state: &Record) -> Result<()> {
+fn check_owner(settings: &SinkSettings, folder: &Path, state: &Record) -> Result<()> {
     match &state.owner {
         Some(owner) if *owner != settings.owner => {
-            let log = settings.location.as_path()?.join(LOG);
+            let log = folder.join(LOG);
             let release =
                 format!("append the line {{\"owner\":\"{}\"}} to {}", settings.owner, log.display());
             Err(owned_by_another(settings, owner, &release))
@@ -221,9 +278,7 @@ impl Sink for Jsonl {
     fn prepare(&mut self, tables: &[Table]) -> Result<()> {
         let mut record = Record::default();
         for table in tables {
-            if !is_file_name(&table.name) {
-                return Err(Error::data(format!("table `{}`: its name cannot name a file", table.name)));
-            }
+            check_name(table)?;
             if self.log.state.segments.contains_key(&table.name) {
                 continue;
             }

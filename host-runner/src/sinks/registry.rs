@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Capabilities, Sink, SinkProgress, jsonl, postgres, sqlite};
+use super::{Capabilities, Sink, SinkProgress, jsonl, parquet, postgres, sqlite};
 use crate::error::{Error, Kind, Origin, Result};
 
 /// Every kind; the first is the default.
-pub const KINDS: [&SinkKind; 3] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND];
+pub const KINDS: [&SinkKind; 4] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &parquet::KIND];
 
 /// Every kind in each of its forms.
-pub const FORMS: [&SinkKind; 4] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &jsonl::DEBEZIUM_KIND];
+pub const FORMS: [&SinkKind; 5] =
+    [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &jsonl::DEBEZIUM_KIND, &parquet::KIND];
 
 /// The names of forms.
 pub const FORMAT_NAMES: [&str; 2] = [jsonl::KIND.format, jsonl::DEBEZIUM_KIND.format];
@@ -138,6 +139,13 @@ pub enum Location {
         /// The schema's name.
         schema: String,
     },
+    /// A prefix in an object store, whose URL may hold a key, with a folder for what is not there yet.
+    Objects {
+        /// The bucket, the prefix, and the keys to them.
+        url: String,
+        /// The folder.
+        path: PathBuf,
+    },
 }
 
 impl Location {
@@ -146,10 +154,10 @@ impl Location {
         Self::Path(folder.join(path))
     }
 
-    /// The path, for kinds that are files.
+    /// The path, for kinds that are files, or have some.
     pub(super) fn as_path(&self) -> Result<&Path> {
         match self {
-            Self::Path(path) => Ok(path),
+            Self::Path(path) | Self::Objects { path, .. } => Ok(path),
             Self::Schema { .. } => Err(Error::configuration(format!("{self}: is not a path"))),
         }
     }
@@ -158,41 +166,63 @@ impl Location {
     pub(super) fn as_schema(&self) -> Result<(&str, &str)> {
         match self {
             Self::Schema { url, schema } => Ok((url, schema)),
-            Self::Path(_) => Err(Error::configuration(format!("{self}: is not a database"))),
+            _ => Err(Error::configuration(format!("{self}: is not a database"))),
         }
     }
 
-    /// The URL of a database without user information and query, which may be secret.
-    pub fn database(&self) -> String {
-        let Self::Schema { url, .. } = self else { return String::new() };
-        let shown = match user_information(url) {
-            Some(user) => url.replacen(&format!("{user}@"), "", 1),
-            None => url.clone(),
-        };
-        shown.split(['?', '#']).next().unwrap_or_default().to_owned()
+    /// The URL of a database or an object store.
+    pub(super) fn url(&self) -> Option<&str> {
+        match self {
+            Self::Path(_) => None,
+            Self::Schema { url, .. } | Self::Objects { url, .. } => Some(url),
+        }
     }
 
-    /// The file with the authority that vouches for a database's server, if the URL names one.
-    pub fn authority_file(&self) -> Option<PathBuf> {
-        let Self::Schema { url, .. } = self else { return None };
-        query(url).find_map(|parameter| parameter.strip_prefix("sslrootcert=")).map(PathBuf::from)
+    /// The URL without user information and query, which may be secret; an object store's with the server.
+    pub fn shown_url(&self) -> String {
+        let url = self.url().unwrap_or_default();
+        let shown = match user_information(url) {
+            Some(user) => url.replacen(&format!("{user}@"), "", 1),
+            None => url.to_owned(),
+        };
+        let place = shown.split(['?', '#']).next().unwrap_or_default();
+        let server = query(url).find(|parameter| parameter.starts_with("endpoint="));
+        match (self, server) {
+            (Self::Objects { .. }, Some(server)) => format!("{place}?{server}"),
+            _ => place.to_owned(),
+        }
+    }
+
+    /// The file with the authority that vouches for the server, if the URL names one, and the parameter.
+    pub fn authority_file(&self) -> Option<(&'static str, PathBuf)> {
+        let name = match self {
+            Self::Path(_) => return None,
+            Self::Schema { .. } => "sslrootcert",
+            Self::Objects { .. } => "ca_file",
+        };
+        let value = |parameter: &str| Some(parameter.strip_prefix(name)?.strip_prefix('=')?.into());
+        query(self.url()?).find_map(value).map(|file| (name, file))
     }
 
     /// The password as the URL has it, and decoded if that is different, for the redactor.
     pub fn secrets(&self) -> Vec<String> {
-        let Self::Schema { url, .. } = self else { return Vec::new() };
+        let Some(url) = self.url() else { return Vec::new() };
         let password =
             user_information(url).and_then(|user| user.split_once(':')).map(|(_, password)| password);
         let in_query = query(url).filter_map(|parameter| parameter.strip_prefix("password="));
         let mut secrets: Vec<String> = password.into_iter().chain(in_query).map(str::to_owned).collect();
         let decoded: Vec<String> = secrets.iter().filter_map(|secret| decoded(secret)).collect();
         secrets.extend(decoded);
+        if matches!(self, Self::Objects { .. }) {
+            let environment = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+            secrets.extend(environment.iter().filter_map(|name| std::env::var(name).ok()));
+        }
         secrets
     }
 }
 
 /// The part of a URL between `//` and the last `@`: a password that is not encoded may hold any character.
-fn user_information(url: &str) -> Option<&str> {
+pub(super) fn user_information(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     Some(rest.rsplit_once('@')?.0)
 }
@@ -204,7 +234,7 @@ pub(super) fn query(url: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A text of a URL with its `%XX` decoded; none if it has none, or does not become a text.
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -228,7 +258,8 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Schema { schema, .. } => write!(f, "{} schema {schema}", self.database()),
+            Self::Schema { schema, .. } => write!(f, "{} schema {schema}", self.shown_url()),
+            Self::Objects { .. } => self.shown_url().fmt(f),
         }
     }
 }
@@ -250,6 +281,8 @@ pub struct SinkSettings {
     pub deletes: Deletes,
     /// The load that it is opened for.
     pub load: Load,
+    /// Age of its first row at which a file is complete, for kinds whose files do not change afterward.
+    pub file_age_ms: u64,
     /// The connection that owns the rows. Two connections in one sink would overwrite each other's cursors
     /// and delete each other's rows.
     pub owner: String,
@@ -302,6 +335,15 @@ mod tests {
         let plain = of("postgres://db.example/desk");
         assert_eq!(plain.to_string(), "postgres://db.example/desk schema acme");
         assert!(plain.secrets().is_empty());
+    }
+
+    #[test]
+    fn the_url_of_an_object_store_prints_without_keys_and_with_its_server() {
+        let url = "s3://AKIA:a/b+c=@desk/acme?region=x&endpoint=http://127.0.0.1:9000";
+        let location = Location::Objects { url: url.into(), path: "acme".into() };
+        assert_eq!(format!("{location:?}"), "s3://desk/acme?endpoint=http://127.0.0.1:9000");
+        assert_eq!(location.secrets(), ["a/b+c="]);
+        assert_eq!(location.as_path().expect("a path"), std::path::Path::new("acme"));
     }
 
     #[test]

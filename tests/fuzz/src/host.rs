@@ -64,7 +64,14 @@ pub(super) fn schema(input: &[u8]) {
 
 fn settings(kind: &'static SinkKind, folder: &Path) -> SinkSettings {
     let location = kind.locate(&Place::default(), folder, "fuzz").expect("a location");
-    SinkSettings { kind, location, deletes: Deletes::Soft, load: Load::Live, owner: "fuzz".to_owned() }
+    SinkSettings {
+        kind,
+        location,
+        deletes: Deletes::Soft,
+        load: Load::Live,
+        file_age_ms: 900_000,
+        owner: "fuzz".to_owned(),
+    }
 }
 
 /// Opens a sink, prepares the tables and commits one row. Errors are fine.

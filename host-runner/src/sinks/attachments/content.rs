@@ -1,4 +1,5 @@
-//! The files of the folder: bytes by their SHA-256, and the beginnings of files that are being fetched.
+//! The files of the folder: bytes by their SHA-256, and the beginnings of files that are being fetched. Bytes
+//! that are whole may go to an object store instead.
 //!
 //! A file gets its name once all of its bytes are on the disk, so a named file is whole. Knows no rows.
 
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::digest::hex;
 use crate::error::{Error, Kind, Result};
 use crate::sinks::jsonl;
+use crate::sinks::objects::Objects;
 
 /// The folder of beginnings.
 pub(super) const PARTIAL: &str = "partial";
@@ -21,18 +23,20 @@ const HASH_BYTES: usize = 64 << 10;
 /// An open folder.
 pub(super) struct Content {
     folder: PathBuf,
+    /// Where bytes go that are whole, if not into the folder.
+    objects: Option<Objects>,
 }
 
 impl Content {
     /// Opens a folder; beginnings other than the `known` ones are removed.
-    pub(super) fn open(folder: &Path, known: &BTreeSet<String>) -> Result<Self> {
+    pub(super) fn open(folder: &Path, objects: Option<Objects>, known: &BTreeSet<String>) -> Result<Self> {
         let partial = folder.join(PARTIAL);
         std::fs::create_dir_all(&partial).map_err(|error| failed(&partial, &error))?;
         let found = std::fs::read_dir(&partial).map_err(|error| failed(&partial, &error))?;
         for entry in found.flatten().filter(|entry| !known.contains(&*entry.file_name().to_string_lossy())) {
             std::fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), &error))?;
         }
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), objects })
     }
 
     /// Bytes of a beginning; 0 if there is none.
@@ -58,6 +62,14 @@ impl Content {
     pub(super) fn finish(&self, name: &str) -> Result<String> {
         let path = self.partial(name);
         let sha256 = sha256_of(&path).map_err(|error| failed(&path, &error))?;
+        if let Some(objects) = &self.objects {
+            let object = object_name(&sha256);
+            if !objects.has(&object)? {
+                objects.put_file(&object, &path)?;
+            }
+            self.discard(name);
+            return Ok(sha256);
+        }
         let target = self.path(&sha256);
         let folder = target.parent().unwrap_or(&self.folder);
         let store = || {
@@ -77,6 +89,9 @@ impl Content {
 
     /// Removes a file, if it is there.
     pub(super) fn remove(&self, sha256: &str) -> Result<()> {
+        if let Some(objects) = &self.objects {
+            return objects.remove(&object_name(sha256));
+        }
         let path = self.path(sha256);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&path, &error)),
@@ -86,12 +101,17 @@ impl Content {
 
     /// Where bytes of this content are: in one of 256 folders.
     fn path(&self, sha256: &str) -> PathBuf {
-        self.folder.join(sha256.get(..2).unwrap_or_default()).join(sha256)
+        self.folder.join(object_name(sha256))
     }
 
     fn partial(&self, name: &str) -> PathBuf {
         self.folder.join(PARTIAL).join(name)
     }
+}
+
+/// The name of bytes below the folder or the prefix.
+fn object_name(sha256: &str) -> String {
+    format!("{}/{sha256}", sha256.get(..2).unwrap_or_default())
 }
 
 fn sha256_of(path: &Path) -> std::io::Result<String> {

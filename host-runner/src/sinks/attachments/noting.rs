@@ -78,6 +78,10 @@ impl Sink for Noting {
         Some(Arc::clone(&self.attachments))
     }
 
+    fn finish(&mut self) -> Result<()> {
+        self.sink.finish()
+    }
+
     fn rest(&mut self) {
         self.sink.rest();
     }

@@ -43,10 +43,12 @@ impl Place {
             location: Location::Path(self.path("rows.db")),
             deletes: self.deletes,
             load: Load::Live,
+            file_age_ms: 0,
             owner: "acme".to_owned(),
         };
         let sink = sinks::open(&settings)?;
-        let settings = AttachmentSettings { folder: self.path(folder), limits: self.limits.clone() };
+        let settings =
+            AttachmentSettings { location: Location::Path(self.path(folder)), limits: self.limits.clone() };
         around(sink, Some(&settings), &describe, owner, self.deletes)
     }
 

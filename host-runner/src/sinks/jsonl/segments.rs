@@ -11,23 +11,42 @@ use super::log::Segment;
 use super::{failed, shortened};
 use crate::error::{Error, Result};
 
+/// Milliseconds of a day.
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
 /// When a segment is sealed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rotation {
+pub(in crate::sinks) struct Rotation {
     /// Beyond this size.
-    pub(super) bytes: u64,
+    pub(in crate::sinks) bytes: u64,
     /// After this age, when a line comes.
-    pub(super) age_ms: u64,
+    pub(in crate::sinks) age_ms: u64,
+    /// At the end of a day (UTC), so that no segment has lines of two days.
+    pub(in crate::sinks) daily: bool,
 }
 
 impl Rotation {
     /// Large enough that ten million rows are some dozens of files; old enough that a quiet table has one a
     /// day.
-    pub(super) const DEFAULT: Self = Self { bytes: 256 << 20, age_ms: 24 * 3600 * 1000 };
+    pub(in crate::sinks) const DEFAULT: Self = Self { bytes: 256 << 20, age_ms: DAY_MS, daily: false };
 
     fn is_due(&self, segment: Segment, new_bytes: u64, now_ms: u64) -> bool {
+        segment.bytes > 0 && segment.bytes + new_bytes > self.bytes || self.is_old(segment, now_ms)
+    }
+
+    /// Whether a segment that has lines is due for its age.
+    pub(super) fn is_old(&self, segment: Segment, now_ms: u64) -> bool {
         let Segment { bytes, since_ms, .. } = segment;
-        bytes > 0 && (bytes + new_bytes > self.bytes || now_ms.saturating_sub(since_ms) > self.age_ms)
+        let is_of_another_day = self.daily && now_ms / DAY_MS != since_ms / DAY_MS;
+        bytes > 0 && (is_of_another_day || now_ms.saturating_sub(since_ms) > self.age_ms)
+    }
+
+    /// When a segment is due for its age; none while it is empty.
+    pub(super) fn due_ms(&self, segment: Segment) -> Option<u64> {
+        let since_ms = segment.since_ms;
+        let midnight = (since_ms / DAY_MS + 1).saturating_mul(DAY_MS);
+        let due_ms = since_ms.saturating_add(self.age_ms).saturating_add(1);
+        (segment.bytes > 0).then_some(if self.daily { due_ms.min(midnight) } else { due_ms })
     }
 }
 
@@ -41,7 +60,7 @@ pub(super) fn path(sink: &Path, table: &str, number: u64) -> PathBuf {
 }
 
 /// Refuses a folder that has other files.
-pub(super) fn check_unused(sink: &Path, table: &str) -> Result<()> {
+pub(in crate::sinks) fn check_unused(sink: &Path, table: &str) -> Result<()> {
     let folder = folder(sink, table);
     let is_unused = match std::fs::read_dir(&folder) {
         Ok(mut entries) => entries.next().is_none(),
@@ -92,7 +111,7 @@ pub(super) fn append(
 }
 
 /// Cuts off what an earlier commit left half-way, for the file is complete from now on.
-fn seal(path: &Path, bytes: u64) -> Result<()> {
+pub(super) fn seal(path: &Path, bytes: u64) -> Result<()> {
     let wrong = |error: std::io::Error| failed(path, &error);
     let file = OpenOptions::new().write(true).open(path).map_err(wrong)?;
     if file.metadata().map_err(wrong)?.len() > bytes {

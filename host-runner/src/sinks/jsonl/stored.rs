@@ -41,10 +41,16 @@ pub(super) fn debezium_rows(location: &Location, table: &str) -> StoredRows {
 fn read(location: &Location, table: &str, line_of: fn(Value) -> Value) -> StoredRows {
     let text = committed(location.as_path().expect("a path"), table);
     assert!(text.is_empty() || text.ends_with('\n'), "ends within a line");
+    let parse = |line: &str| -> Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    };
+    fold(text.lines().map(|line| line_of(parse(line))), table)
+}
+
+/// The rows that the lines of a table make, in their order.
+pub(in crate::sinks) fn fold(lines: impl Iterator<Item = Value>, table: &str) -> StoredRows {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let line = line_of(line);
+    for line in lines {
         assert_eq!(line["table"], table, "{line}");
         let as_of = line["as_of_ms"].as_i64().unwrap_or(i64::MIN);
         let generation = line["generation"].as_u64().unwrap_or(0);
@@ -81,7 +87,7 @@ fn read(location: &Location, table: &str, line_of: fn(Value) -> Value) -> Stored
 }
 
 /// The segments of a table one after the other, the last one up to its committed bytes.
-pub(super) fn committed(folder: &Path, table: &str) -> String {
+pub(in crate::sinks) fn committed(folder: &Path, table: &str) -> String {
     let (state, _) = log::load(folder).expect("a log").expect("a log");
     let last = state.segments[table];
     let mut text = String::new();

@@ -20,7 +20,14 @@ fn table() -> Table {
 
 fn settings(folder: &Path, owner: &str) -> SinkSettings {
     let location = Location::Path(folder.to_owned());
-    SinkSettings { kind: &KIND, location, deletes: Deletes::Soft, load: Load::Live, owner: owner.into() }
+    SinkSettings {
+        kind: &KIND,
+        location,
+        deletes: Deletes::Soft,
+        load: Load::Live,
+        file_age_ms: 0,
+        owner: owner.into(),
+    }
 }
 
 fn try_open(folder: &Path, owner: &str) -> Result<Box<dyn Sink>> {
@@ -299,9 +306,9 @@ fn segments_are_sealed_by_size_and_by_age_and_a_reader_may_delete_them() {
     let mut line = Vec::new();
     super::write::change(&mut line, &row, 9, 1).expect("a line");
     for (rotation, expected) in [
-        (Rotation { bytes: 2 * line.len() as u64, age_ms: u64::MAX }, 2),
-        (Rotation { bytes: u64::MAX, age_ms: 0 }, 6),
-        (Rotation { bytes: u64::MAX, age_ms: u64::MAX }, 6),
+        (Rotation { bytes: 2 * line.len() as u64, age_ms: u64::MAX, daily: false }, 2),
+        (Rotation { bytes: u64::MAX, age_ms: 0, daily: false }, 6),
+        (Rotation { bytes: u64::MAX, age_ms: u64::MAX, daily: false }, 6),
     ] {
         sink.rotation = rotation;
         for _ in 0..4 {

@@ -34,7 +34,14 @@ fn case() -> Option<Case> {
 }
 
 fn settings(location: Location) -> SinkSettings {
-    SinkSettings { kind: &KIND, location, deletes: Deletes::Soft, load: Load::Live, owner: "acme".into() }
+    SinkSettings {
+        kind: &KIND,
+        location,
+        deletes: Deletes::Soft,
+        load: Load::Live,
+        file_age_ms: 0,
+        owner: "acme".into(),
+    }
 }
 
 /// The same schema through another URL.

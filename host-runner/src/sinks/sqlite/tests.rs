@@ -19,6 +19,7 @@ fn settings(folder: &tempfile::TempDir, deletes: Deletes, owner: &str) -> SinkSe
         location: Location::path(folder.path(), "t.db"),
         deletes,
         load: Load::Live,
+        file_age_ms: 0,
         owner: owner.into(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use desk_simulator::{Broken, Options, Rule, RuleAnswer};
+use object_server::{Mood, ObjectServer};
 use rusqlite::Connection as Database;
 use serde_json::Value;
 
@@ -157,4 +158,33 @@ fn an_answer_that_breaks_off_is_asked_for_again() {
         setup.sync();
         complete(&setup);
     }
+}
+
+#[test]
+fn bytes_in_an_object_store_equal_the_truth_after_it_was_away() {
+    let server = ObjectServer::start();
+    let url = server.url("files");
+    let setup = Setup::authorized_with(60, |file| with_bytes(file).sink_text("attachments", &url));
+    server.set_mood(Mood::Refuses(503, "SlowDown"));
+    let run = setup.host(&["sync", "--json"]).exits(0);
+    assert!(warnings(&run).contains("attachments are not there"), "{run}");
+    server.set_mood(Mood::Well);
+    setup.sync();
+    let manifest = Database::open(setup.path("demo-attachments/manifest.db")).expect("the manifest");
+    let sql = "SELECT json_extract(key, '$.id'), sha256 FROM attachments";
+    let mut select = manifest.prepare(sql).expect(sql);
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("queried");
+    let rows: BTreeMap<String, String> = rows.collect::<Result<_, _>>().expect("rows");
+    let (objects, tickets) = (server.objects(), attachments(&setup));
+    assert!(rows.keys().eq(tickets.keys()), "other attachments");
+    for (id, sha256) in &rows {
+        let expected = setup.simulator.attachment(&tickets[id], id).expect("an attachment");
+        assert!(objects[&format!("files/{}/{sha256}", &sha256[..2])] == expected, "{id}");
+    }
+    let distinct: BTreeSet<&String> = rows.values().collect();
+    assert_eq!(objects.len(), distinct.len(), "equal files are there once, and nothing else is");
+    assert_eq!(std::fs::read_dir(setup.path("demo-attachments/partial")).expect("a folder").count(), 0);
+    let asked = setup.requests_to(CONTENT);
+    setup.sync();
+    assert_eq!(setup.requests_to(CONTENT), asked, "read again without need");
 }

@@ -11,7 +11,7 @@ mod postgres;
 mod sqlite;
 
 pub(crate) use expected::{TABLES, Truth, truth, truth_of_all, truth_with_custom_fields, truths};
-pub(crate) use jsonl::read_log;
+pub(crate) use jsonl::{Log, read_log};
 pub(crate) use postgres::{json_rows, mirror};
 pub(crate) use sqlite::{Database, check_sqlite};
 

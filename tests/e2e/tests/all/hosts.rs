@@ -14,8 +14,8 @@ use crate::support::http::request;
 use crate::support::process::{Run, Running};
 use crate::support::{ConnectionFile, Setup, binaries, sizes, wait_until};
 
-/// A Python that has `wasmtime`: `$E2E_PYTHON`, else that of `target/venv`, which is made if it is missing.
-fn python() -> PathBuf {
+/// A Python that has `wasmtime` and `duckdb`: `$E2E_PYTHON`, else that of `target/venv`, which is made if it is missing.
+pub(crate) fn python() -> PathBuf {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| std::env::var_os("E2E_PYTHON").map_or_else(make_environment, PathBuf::from)).clone()
 }
@@ -26,7 +26,7 @@ fn make_environment() -> PathBuf {
     let python = venv.join("bin/python");
     let requirements = root.join("tests/hosts/python/requirements.txt");
     let has_all = |python: &PathBuf| {
-        let check = Command::new(python).args(["-c", "import wasmtime.component"]).output();
+        let check = Command::new(python).args(["-c", "import duckdb, wasmtime.component"]).output();
         check.is_ok_and(|output| output.status.success())
     };
     if !has_all(&python) {
@@ -37,7 +37,7 @@ fn make_environment() -> PathBuf {
         install.args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements);
         Running::start(install, b"").wait().exits(0);
     }
-    assert!(has_all(&python), "{} has no usable `wasmtime`", python.display());
+    assert!(has_all(&python), "{} has no usable `wasmtime` and `duckdb`", python.display());
     python
 }
 

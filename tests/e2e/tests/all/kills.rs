@@ -17,7 +17,7 @@ const TICKETS: u32 = 1_500;
 const LOST_DETAILS_MAX: u64 = 300;
 
 /// A portal that is read in small batches, slowly enough to be hit in the middle.
-fn portal(seed: u64, alter: impl FnOnce(ConnectionFile) -> ConnectionFile) -> Setup {
+pub(crate) fn portal(seed: u64, alter: impl FnOnce(ConnectionFile) -> ConnectionFile) -> Setup {
     let settings = Settings { latency_ms: 1, ..Settings::default() };
     let options = Options { seed, sizes: sizes(TICKETS), settings, ..Options::default() };
     let setup = Setup::with(options, |file| alter(file.set("batch.max_rows", 60)));
@@ -28,7 +28,7 @@ fn portal(seed: u64, alter: impl FnOnce(ConnectionFile) -> ConnectionFile) -> Se
 
 /// Starts `sync` and kills it after a random number of requests and a random moment more, again and again.
 /// Returns how often it was killed.
-fn kill_repeatedly(setup: &Setup, rng: &mut Rng, kills_max: u64, words: &[&str]) -> u64 {
+pub(crate) fn kill_repeatedly(setup: &Setup, rng: &mut Rng, kills_max: u64, words: &[&str]) -> u64 {
     let mut kills = 0;
     while kills < kills_max {
         let mut running = setup.start(words);

@@ -17,6 +17,7 @@ mod judges;
 mod kills;
 mod limits;
 mod messages;
+mod parquet;
 mod postgres;
 mod replay;
 mod secrets;

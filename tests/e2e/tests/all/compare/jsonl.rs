@@ -71,23 +71,11 @@ fn committed(folder: &Path, table: &str) -> String {
 /// Reads the log of a table.
 pub(crate) fn read_log(folder: &Path, table: &str) -> Log {
     let text = committed(folder, table);
-    let mut log = Log::default();
-    let mut seen = BTreeSet::new();
-    for line in text.lines() {
+    let lines = text.lines().map(|line| {
         let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let value = if value.get("op").is_some() { of_debezium(&value) } else { value };
-        assert_eq!(value["table"], table, "{line}");
-        if value["operation"] == "snapshot-complete" {
-            log.snapshots += 1;
-            log.complete(value["generation"].as_u64().expect("a generation"), value["as_of_ms"].as_i64());
-            continue;
-        }
-        log.lines += 1;
-        log.repeated += usize::from(!seen.insert(line));
-        assert_eq!(value["operation"] == "delete", value["after"].is_null(), "{line}");
-        log.apply(&value);
-    }
-    log
+        if value.get("op").is_some() { of_debezium(&value) } else { value }
+    });
+    Log::of(lines, table)
 }
 
 /// A line in Debezium's envelope as the other format has it, by the table of `docs/sinks.md`.
@@ -109,6 +97,25 @@ fn of_debezium(line: &Value) -> Value {
 }
 
 impl Log {
+    /// The log that has these lines.
+    pub(crate) fn of(lines: impl Iterator<Item = Value>, table: &str) -> Log {
+        let mut log = Log::default();
+        let mut seen = BTreeSet::new();
+        for line in lines {
+            assert_eq!(line["table"], table, "{line}");
+            if line["operation"] == "snapshot-complete" {
+                log.snapshots += 1;
+                log.complete(line["generation"].as_u64().expect("a generation"), line["as_of_ms"].as_i64());
+                continue;
+            }
+            log.lines += 1;
+            log.repeated += usize::from(!seen.insert(line.to_string()));
+            assert_eq!(line["operation"] == "delete", line["after"].is_null(), "{line}");
+            log.apply(&line);
+        }
+        log
+    }
+
     /// A line of a row.
     fn apply(&mut self, line: &Value) {
         let id = line["key"]["id"].as_str().expect("a key").to_owned();

@@ -110,6 +110,12 @@ impl ConnectionFile {
         self.sink("jsonl", "rows")
     }
 
+    /// Rows as Parquet files in the folder `rows`.
+    #[allow(dead_code, reason = "the other binaries of tests do not use it")]
+    pub(crate) fn parquet(self) -> Self {
+        self.sink("parquet", "rows")
+    }
+
     /// Sets a key of the runner, for example `batch.max_rows`.
     pub(crate) fn set(mut self, key: &str, value: impl Display) -> Self {
         let (section, name) = key.split_once('.').expect("section.key");

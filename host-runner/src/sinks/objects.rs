@@ -1,0 +1,217 @@
+//! An object store with the interface of S3: objects under a prefix, each put as a whole.
+//!
+//! [`address`] reads the URL, [`http`] sends requests over the runner's own TLS. Methods block; one thread of
+//! the process reads and writes the sockets of all stores. Knows nothing of rows and files.
+
+mod address;
+mod http;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path as FilePath;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+use self::address::Address;
+pub(super) use self::address::with_file_of;
+use self::http::Connector;
+use crate::error::{Error, Kind, Origin, Result};
+
+/// Retries of a request that failed by itself, for at most [`RETRY_TIMEOUT`].
+const RETRIES: usize = 4;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time of a call, its retries and all parts of a large object included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// Objects beyond this are put in parts of this size, so that memory does not grow with them.
+const PART_BYTES: usize = 8 << 20;
+/// Bytes of a message of the store that are shown.
+const MESSAGE_BYTES_MAX: usize = 400;
+
+/// A store, and the prefix of the names in it.
+pub(super) struct Objects {
+    store: AmazonS3,
+    prefix: String,
+    /// The URL without keys.
+    name: String,
+    /// Ends the call under way, which fails then.
+    stop: Arc<Notify>,
+}
+
+/// Fails if a URL cannot be one of a store; `key` is the configuration key with the URL.
+pub(super) fn check(url: &str, key: &str) -> Result<()> {
+    Address::parse(url, key).map(drop)
+}
+
+impl Objects {
+    /// A client of a store; calls nothing yet. `key` is the configuration key with the URL.
+    pub(super) fn open(url: &str, key: &str, name: &str, stop: Arc<Notify>) -> Result<Self> {
+        let address = Address::parse(url, key)?;
+        // Keys of the URL are used alone: those of the environment are for another account.
+        let mut builder = match &address.keys {
+            Some((id, secret)) => {
+                AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret)
+            }
+            None => AmazonS3Builder::from_env(),
+        };
+        if let Some(endpoint) = &address.endpoint {
+            builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
+        }
+        if let Some(region) = &address.region {
+            builder = builder.with_region(region);
+        }
+        let retry =
+            RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+        let connector = Connector::new(address.ca_file.as_deref().map(FilePath::new), key)?;
+        let store = builder
+            .with_bucket_name(&address.bucket)
+            .with_allow_http(true)
+            .with_disable_bulk_delete(true)
+            .with_retry(retry)
+            .with_http_connector(connector)
+            .build()
+            .map_err(|error| Error::configuration(format!("{key}: {name}: {}", short(&error))))?;
+        Ok(Self { store, prefix: address.prefix, name: name.to_owned(), stop })
+    }
+
+    /// The URL without keys.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The content of an object; none if there is none.
+    pub(super) fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.path(name)?;
+        self.wait(async {
+            match self.store.get(&path).await {
+                Ok(found) => found.bytes().await.map(|bytes| Some(Vec::from(bytes))),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Puts an object in place of one of this name.
+    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        let path = self.path(name)?;
+        self.wait(async { self.store.put(&path, PutPayload::from(bytes)).await.map(drop) })
+    }
+
+    /// Puts a file, in parts if it is large.
+    pub(super) fn put_file(&self, name: &str, file: &FilePath) -> Result<()> {
+        use std::io::Read;
+        let wrong = |error: std::io::Error| super::jsonl::failed(file, &error);
+        let mut content = std::fs::File::open(file).map_err(wrong)?;
+        if content.metadata().map_err(wrong)?.len() <= PART_BYTES as u64 {
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes).map_err(wrong)?;
+            return self.put(name, bytes);
+        }
+        let path = self.path(name)?;
+        let upload = self.wait(self.store.put_multipart(&path))?;
+        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        let mut part = vec![0; PART_BYTES];
+        loop {
+            let read = content.read(&mut part).map_err(wrong)?;
+            let Some(bytes) = part.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            self.wait(parts.wait_for_capacity(1))?;
+            let _context = runtime()?.enter();
+            parts.write(bytes);
+        }
+        self.wait(parts.finish()).map(drop)
+    }
+
+    /// Whether there is an object of this name.
+    pub(super) fn has(&self, name: &str) -> Result<bool> {
+        let path = self.path(name)?;
+        self.wait(async {
+            match self.store.head(&path).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Removes an object, if it is there.
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name)?;
+        self.wait(async {
+            match self.store.delete(&path).await {
+                Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn path(&self, name: &str) -> Result<Path> {
+        let path = if self.prefix.is_empty() { name.to_owned() } else { format!("{}/{name}", self.prefix) };
+        Path::parse(&path).map_err(|error| Error::sink(format!("{}: {}", self.name, short(&error))))
+    }
+
+    /// Waits for a call on this thread.
+    fn wait<T>(&self, call: impl Future<Output = object_store::Result<T>>) -> Result<T> {
+        runtime()?.block_on(async {
+            let call = tokio::time::timeout(CALL_TIMEOUT, call);
+            tokio::select! {
+                biased;
+                () = self.stop.notified() => Err(self.failed("the sink was closed")),
+                answer = call => match answer {
+                    Ok(answer) => answer.map_err(|error| self.refused(&error)),
+                    Err(_) => Err(self.failed("no answer")),
+                },
+            }
+        })
+    }
+
+    fn failed(&self, what: &str) -> Error {
+        Error::new(Origin::Sink, Kind::Unavailable, format!("{}: {what}", self.name))
+    }
+
+    /// A failure of the store: all of them can end without a change to the connection file.
+    fn refused(&self, error: &object_store::Error) -> Error {
+        let failed = self.failed(&short(error));
+        match error {
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                failed.hint(
+                    "the keys need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there: \
+                     those in the URL, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                )
+            }
+            object_store::Error::NotFound { .. } => failed.hint("create the bucket"),
+            _ => failed,
+        }
+    }
+}
+
+/// An error with its causes on one line, cut.
+fn short(error: &dyn std::error::Error) -> String {
+    let text = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut cause = error.source();
+    while let Some(next) = cause.and_then(|cause| cause.source()) {
+        cause = Some(next);
+    }
+    let cause = cause.map(ToString::to_string).filter(|cause| !text.contains(cause.as_str()));
+    let text = cause.map_or(text.clone(), |cause| format!("{text}: {cause}"));
+    match text.char_indices().nth(MESSAGE_BYTES_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// The thread of all stores.
+fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<std::result::Result<Runtime, String>> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("objects").enable_all();
+        builder.build().map_err(|error| error.to_string())
+    });
+    runtime.as_ref().map_err(|error| Error::host(format!("threads for the object store: {error}")))
+}

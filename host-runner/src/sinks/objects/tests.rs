@@ -1,0 +1,99 @@
+//! A store that answers, refuses, forgets, is not there, or says nothing.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use object_server::{Mood, ObjectServer, SECRET};
+use tokio::sync::Notify;
+
+use super::Objects;
+use crate::error::{Kind, Result};
+
+fn open(url: &str) -> Objects {
+    Objects::open(url, "sink.url", "s3://desk/acme", Arc::default()).expect("a client")
+}
+
+fn refusal(result: Result<()>) -> String {
+    let error = result.expect_err("stored");
+    assert_eq!(error.kind, Kind::Unavailable, "{error}");
+    assert!(error.message.starts_with("s3://desk/acme: "), "{error}");
+    assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
+    format!("{} | {}", error.message, error.hint.unwrap_or_default())
+}
+
+#[test]
+fn objects_are_put_read_and_removed_under_the_prefix() {
+    let server = ObjectServer::start();
+    let objects = open(&server.url("acme/rows"));
+    assert_eq!(objects.get("a/date=1/x").expect("read"), None);
+    assert!(!objects.has("a/date=1/x").expect("known"));
+    objects.put("a/date=1/x", vec![1, 2, 3]).expect("put");
+    assert_eq!(server.objects()["acme/rows/a/date=1/x"], [1, 2, 3]);
+    assert_eq!(objects.get("a/date=1/x").expect("read"), Some(vec![1, 2, 3]));
+    assert!(objects.has("a/date=1/x").expect("known"));
+    objects.remove("a/date=1/x").expect("removed");
+    objects.remove("a/date=1/x").expect("removed already");
+    assert!(server.objects().is_empty());
+    open(&server.url("")).put("x", vec![]).expect("put into the root");
+    assert!(server.objects()["x"].is_empty());
+}
+
+#[test]
+fn a_large_file_is_put_in_parts_and_is_the_same() {
+    let server = ObjectServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    let bytes: Vec<u8> = (0..20_000_003_u32).map(|at| (at % 251) as u8).collect();
+    std::fs::write(&file, &bytes).expect("written");
+    open(&server.url("acme")).put_file("large", &file).expect("put");
+    assert!(server.objects()["acme/large"] == bytes);
+    assert!(server.requests().len() > 4, "{:?}", server.requests());
+    std::fs::write(&file, "small").expect("written");
+    open(&server.url("acme")).put_file("small", &file).expect("put");
+    assert_eq!(server.objects()["acme/small"], *b"small");
+}
+
+#[test]
+fn a_failure_that_passes_is_retried_and_one_that_stays_is_told_in_words() {
+    let server = ObjectServer::start();
+    let objects = open(&server.url("acme"));
+    server.set_mood(Mood::RefusesNext(2, 500));
+    objects.put("x", vec![1]).expect("put at the third attempt");
+    for (mood, message) in [
+        (Mood::Refuses(503, "SlowDown"), "SlowDown"),
+        (Mood::Refuses(403, "AccessDenied"), "hint the keys need s3:GetObject"),
+        (Mood::Refuses(404, "NoSuchBucket"), "hint create the bucket"),
+        (Mood::Forgets, ""),
+    ] {
+        server.set_mood(mood);
+        let told = refusal(objects.put("y", vec![2])).replace(" | ", " hint ");
+        assert!(told.contains(message), "{mood:?}: {told}");
+    }
+    assert_eq!(server.objects()["acme/y"], [2], "stored, and the answer was lost");
+    server.set_mood(Mood::Well);
+    objects.put("y", vec![2]).expect("put again");
+    let stranger = server.url("acme").replace("TESTKEY", "OTHER");
+    assert!(refusal(open(&stranger).put("x", vec![1])).contains("the keys need"));
+}
+
+#[test]
+fn a_store_that_is_not_there_or_says_nothing_does_not_hold_the_caller() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let url = format!("s3://id:{SECRET}@desk/acme?endpoint=http://{address}");
+    let stop = Arc::new(Notify::new());
+    let objects = Objects::open(&url, "sink.url", "s3://desk/acme", Arc::clone(&stop)).expect("a client");
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let put = scope.spawn(|| objects.put("x", vec![1]));
+        let (mut connection, _) = listener.accept().expect("a connection");
+        std::io::Read::read(&mut connection, &mut [0; 1]).expect("a request");
+        stop.notify_one();
+        assert!(refusal(put.join().expect("an end")).contains("the sink was closed"));
+    });
+    assert!(started.elapsed() < Duration::from_secs(60));
+    drop(listener);
+    let told = refusal(open(&url).put("x", vec![1]));
+    assert!(told.contains("onnect"), "{told}");
+}

@@ -1,0 +1,76 @@
+//! Where files go: a folder, or an object store under a prefix.
+//!
+//! A file is there as a whole or not at all. Knows no rows.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::sinks::jsonl::failed;
+use crate::sinks::objects::Objects;
+
+/// A place for files; names have `/` between their parts.
+pub(super) enum Files {
+    Folder(PathBuf),
+    Objects(Objects),
+}
+
+impl Files {
+    /// The place, for messages.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Folder(root) => root.display().to_string(),
+            Self::Objects(objects) => objects.name().to_owned(),
+        }
+    }
+
+    /// The content of a file; none if there is none.
+    pub(super) fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Folder(root) => {
+                let path = root.join(name);
+                match std::fs::read(&path) {
+                    Ok(bytes) => Ok(Some(bytes)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(failed(&path, &error)),
+                }
+            }
+            Self::Objects(objects) => objects.get(name),
+        }
+    }
+
+    /// Puts a file durably, in place of one of this name.
+    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        match self {
+            Self::Folder(root) => {
+                let path = root.join(name);
+                put(root, &path, &bytes).map_err(|error| failed(&path, &error))
+            }
+            Self::Objects(objects) => objects.put(name, bytes),
+        }
+    }
+}
+
+fn put(root: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(root);
+    if !folder.exists() {
+        std::fs::create_dir_all(folder)?;
+        // The names of the folders are in those above them.
+        for above in folder.ancestors().skip(1).take_while(|above| above.starts_with(root)) {
+            File::open(above)?.sync_all()?;
+        }
+    }
+    replace(path, bytes)
+}
+
+/// Writes a file durably beside its place, then puts it there. Readers skip names that begin with `_`.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = crate::files::folder_of(path);
+    let temporary = folder.join("_tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}
