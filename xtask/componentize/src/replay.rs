@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use package::component::outline;
+use package::recording::read_by_replay;
 use wasm_compose::graph::{Component, CompositionGraph, EncodeOptions, InstanceId};
 use wasm_encoder::{
     CodeSection, ComponentSection, ConstExpr, CustomSection, DataSection, ExportKind, ExportSection,
@@ -28,7 +29,7 @@ const START: usize = 8;
 
 /// The composed component, with the custom sections of the connector.
 pub(super) fn compose(connector: &[u8], replay: &Path, recording: &[u8]) -> Result<Vec<u8>> {
-    let recorded = recorded(recording).context("the recording")?;
+    let recorded = read_by_replay(recording).and_then(|read| recorded(&read)).context("the recording")?;
     let replay = std::fs::read(replay).with_context(|| format!("cannot read {}", replay.display()))?;
     let mut graph = CompositionGraph::new();
     let mut validator = wasmparser::Validator::new();

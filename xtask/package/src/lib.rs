@@ -7,6 +7,8 @@ pub mod audit;
 
 pub mod component;
 
+pub mod recording;
+
 mod crates;
 mod oci;
 mod policy;
