@@ -93,6 +93,8 @@ impl Address {
                 Some(("sslrootcert", value)) => authority = Some(value),
                 // They would lead elsewhere than the URL shows.
                 Some(("host" | "hostaddr" | "port" | "dbname", _)) => return Err(wrong()),
+                // The client decodes names: it could be any of them.
+                Some((name, _)) if name.contains('%') => return Err(wrong()),
                 _ => kept.push(parameter),
             }
         }
@@ -189,6 +191,11 @@ mod tests {
             ("postgres://me:hunter2@elsewhere/x@db/d", "is not the URL of a PostgreSQL database"),
             ("postgres://elsewhere/d?x=hunter2@db/d", "is not the URL of a PostgreSQL database"),
             ("postgres://db/d?host=10.0.0.1", "is not the URL of a PostgreSQL database"),
+            (
+                "postgres://db/d?%68ostaddr=10.0.0.1&sslmode=disable",
+                "is not the URL of a PostgreSQL database",
+            ),
+            ("postgres://db/d?%64bname=other", "is not the URL of a PostgreSQL database"),
             ("postgres://db/d?hostaddr=10.0.0.1", "is not the URL of a PostgreSQL database"),
             ("postgres://me:hunter2@db/d?sslmode=prefer", "`sslmode` is not known"),
             ("postgres://me@db/d?sslrootcert=/none.pem", "sslrootcert /none.pem: "),
