@@ -69,6 +69,11 @@ pub(crate) fn tables(tables: &mut [source::Table]) -> Result<()> {
     Ok(())
 }
 
+/// The name that a row gives its attachment: no other member of a row is read by people.
+pub(crate) fn file_name(name: &mut String) {
+    clean(name, limits::FILE_NAME.max);
+}
+
 /// Names become files, tables, labels of metrics and words of messages.
 fn table_name(call: &str, name: &str) -> Result<()> {
     limits::TABLE_NAME.admit(call, name.len())?;
@@ -150,7 +155,7 @@ fn shorten(text: &mut String, max: usize) {
 }
 
 /// Where to cut: before the last word that would be cut in two. A part of a secret is not redacted.
-fn cut(text: &str, max: usize) -> usize {
+pub(crate) fn cut(text: &str, max: usize) -> usize {
     let end = text.floor_char_boundary(max);
     text.get(..end).and_then(|kept| kept.rfind(char::is_whitespace)).unwrap_or(0)
 }

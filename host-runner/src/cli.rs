@@ -257,12 +257,13 @@ pub fn main() -> Exit {
     // Memory holds the key, tokens and deliveries: none of it goes to disk when the process aborts.
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     let _as_before = rustix::process::setrlimit(rustix::process::Resource::Core, none);
-    let redactor = Redactor::default();
+    let is_server = matches!(cli.command, Command::Serve(_));
+    let redactor = if is_server { Redactor::default().of_server() } else { Redactor::default() };
     // The log is a server's only output, so `serve` logs one level more.
-    let verbose = cli.global.verbose.saturating_add(u8::from(matches!(cli.command, Command::Serve(_))));
-    let output = if matches!(cli.command, Command::Serve(_)) { Output::Queued } else { Output::Direct };
+    let verbose = cli.global.verbose.saturating_add(u8::from(is_server));
+    let output = if is_server { Output::Queued } else { Output::Direct };
     telemetry::start(verbose, cli.global.log_format, &redactor, output);
-    telemetry::log_panics();
+    telemetry::log_panics(&redactor);
     let printer = Printer { json: cli.global.json, redactor: redactor.clone() };
     let mut paths = Paths::new(cli.global.data, cli.global.component, cli.global.key_file, redactor);
     match cli.global.policy.as_deref().map(PolicyFile::load).transpose() {

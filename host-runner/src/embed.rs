@@ -68,6 +68,7 @@ impl Embedded {
         let policy = Policy::new(describe.targets(&self.config)?, self.allow);
         let client = Client::new(policy, &self.limits, None)?;
         let config = Value::Object(self.config).to_string();
-        Sandbox::new(component, config, self.session, self.sessions, self.redactor, client, self.limits)
+        let redactor = self.redactor.of(&self.name);
+        Sandbox::new(component, config, self.session, self.sessions, redactor, client, self.limits)
     }
 }

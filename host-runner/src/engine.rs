@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
@@ -14,6 +14,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::clocks::WasiClocks;
 use wasmtime_wasi_http::WasiHttp;
 
+use self::budget::Budget;
 pub(crate) use self::cache::Cache;
 use self::permits::Permits;
 use crate::bindings::SourceConnectorPre;
@@ -23,7 +24,9 @@ use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::store_data::{Host, handles};
 
+pub(crate) mod budget;
 mod cache;
+mod file;
 pub(crate) mod permits;
 mod section;
 
@@ -50,15 +53,21 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Host>>,
     permits: Permits,
+    memory: Budget,
     cache: Option<Cache>,
     /// Each loaded file: connections of one component share it.
     loaded: Arc<Mutex<HashMap<PathBuf, Loaded>>>,
+    /// Held while one is compiled: it takes all cores, and much memory.
+    compiling: Arc<Mutex<()>>,
 }
+
+/// When a file was modified, and its bytes; none if it cannot be told.
+type Stamp = Option<(SystemTime, u64)>;
 
 /// A compiled file. It is read again once its stamp differs.
 #[derive(Clone)]
 struct Loaded {
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Stamp,
     sha256: String,
     size: usize,
     code: Code,
@@ -72,6 +81,7 @@ pub struct Component {
     engine: wasmtime::Engine,
     linker: Arc<Linker<Host>>,
     permits: Permits,
+    memory: Budget,
     /// The description in its section: hosts that can be audited without running it.
     pub(crate) section: Option<Describe>,
     /// Its `describe` document, once it was called.
@@ -94,6 +104,8 @@ pub(crate) struct Linked {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) pre: SourceConnectorPre<Host>,
     pub(crate) permits: Permits,
+    /// Of the instances of all components.
+    pub(crate) memory: Budget,
 }
 
 impl Engine {
@@ -111,7 +123,9 @@ impl Engine {
         let linker =
             link(&engine).map_err(|error| Error::host(format!("sandbox: cannot be linked: {error:#}")))?;
         let permits = Permits::new(instances as usize, limits::OFFLINE_INSTANCES as usize);
-        Ok(Self { engine, linker: Arc::new(linker), permits, cache, loaded: Arc::default() })
+        let memory = Budget::of_machine(slots as usize);
+        let (linker, loaded, compiling) = (Arc::new(linker), Arc::default(), Arc::default());
+        Ok(Self { engine, linker, permits, memory, cache, loaded, compiling })
     }
 
     /// Reads a component and compiles it, or loads its code from the cache.
@@ -126,6 +140,7 @@ impl Engine {
             engine: self.engine.clone(),
             linker: Arc::clone(&self.linker),
             permits: self.permits.clone(),
+            memory: self.memory.clone(),
             section,
             described,
             path: path.to_owned(),
@@ -134,55 +149,71 @@ impl Engine {
         })
     }
 
-    /// A file as an earlier connection loaded it, unless it changed since. Others wait while it is compiled,
-    /// and not while it is read: its file may hang.
+    /// A file as an earlier connection loaded it, unless it changed since. Others wait neither while it is
+    /// read, since it may hang, nor while it is compiled, unless they need to be compiled as well.
     fn loaded(&self, path: &Path) -> Result<Loaded> {
-        let lock = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = std::fs::metadata(path).and_then(|file| Ok((file.modified()?, file.len()))).ok();
-        if let Some(known) = lock().get(path).filter(|known| stamp.is_some() && known.stamp == stamp) {
+        if let Some(known) = self.lock().get(path).filter(|known| stamp.is_some() && known.stamp == stamp) {
             return Ok(known.clone());
         }
-        let wasm = std::fs::read(path).map_err(|error| {
-            Error::usage(format!("component {}: {error}", path.display()))
-                .hint("give the component's file with --component FILE")
-        })?;
-        if !wasm.starts_with(b"\0asm") {
-            return Err(Error::usage(format!("component {}: not a WebAssembly file", path.display()))
-                .hint("give the component's file with --component FILE"));
-        }
+        let wasm = file::read(path)?;
         let sha256 = sha256_hex(&wasm);
-        let mut loaded = lock();
-        if let Some(known) = loaded.get_mut(path).filter(|known| known.sha256 == sha256) {
-            known.stamp = stamp;
-            return Ok(known.clone());
+        if let Some(known) = self.known(path, stamp, &sha256) {
+            return Ok(known);
         }
         let section = section::description(&wasm).and_then(|text| text.map(Describe::parse).transpose());
         let section = section.map_err(|error| error.about(format!("component {}", path.display())))?;
-        let code = self.compile(&wasm, &sha256).map_err(|error| {
+        let unusable = |error: wasmtime::Error| {
             Error::sandbox(
                 Kind::Unsupported,
                 format!("component {}: not a usable component: {error:#}", path.display()),
             )
             .hint("a WebAssembly component that exports connector:source is needed")
-        })?;
-        let new = Loaded { stamp, sha256, size: wasm.len(), code, section, described: Arc::default() };
-        loaded.insert(path.to_owned(), new.clone());
-        Ok(new)
+        };
+        let loaded = |code, sha256| {
+            let new = Loaded { stamp, sha256, size: wasm.len(), code, section, described: Arc::default() };
+            // Another thread may have been first: connections share what it loaded.
+            let mut all = self.lock();
+            match all.get(path).filter(|known| known.sha256 == new.sha256) {
+                Some(known) => known.clone(),
+                None => {
+                    all.insert(path.to_owned(), new.clone());
+                    new
+                }
+            }
+        };
+        if let Some(code) = self.cached(&sha256) {
+            return Ok(loaded(code, sha256));
+        }
+        let _one_at_a_time = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have been compiled meanwhile.
+        if let Some(known) = self.known(path, stamp, &sha256) {
+            return Ok(known);
+        }
+        let code = Code::new(&self.engine, &wasm).map_err(unusable)?;
+        if let Some(cache) = &self.cache {
+            let name = cache::name(&self.engine, &sha256);
+            if let Err(error) = cache.store(&code, &name) {
+                tracing::warn!(file = name, %error, "compiled code was not cached");
+            }
+        }
+        Ok(loaded(code, sha256))
     }
 
-    fn compile(&self, wasm: &[u8], sha256: &str) -> wasmtime::Result<Code> {
-        let Some(cache) = &self.cache else {
-            return Code::new(&self.engine, wasm);
-        };
-        let name = cache::name(&self.engine, sha256);
-        if let Some(code) = cache.load(&self.engine, &name) {
-            return Ok(code);
-        }
-        let code = Code::new(&self.engine, wasm)?;
-        if let Err(error) = cache.store(&code, &name) {
-            tracing::warn!(file = name, %error, "compiled code was not cached");
-        }
-        Ok(code)
+    /// A file that was loaded with this content; it has this stamp from now on.
+    fn known(&self, path: &Path, stamp: Stamp, sha256: &str) -> Option<Loaded> {
+        let mut loaded = self.lock();
+        let known = loaded.get_mut(path).filter(|known| known.sha256 == sha256)?;
+        known.stamp = stamp;
+        Some(known.clone())
+    }
+
+    fn cached(&self, sha256: &str) -> Option<Code> {
+        self.cache.as_ref()?.load(&self.engine, &cache::name(&self.engine, sha256))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Loaded>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,7 +233,8 @@ impl Component {
         }
         let pre = self.linker.instantiate_pre(&self.code).and_then(SourceConnectorPre::new);
         let pre = pre.map_err(|error| refuse(format!("does not fit the contract: {error:#}")))?;
-        Ok(Linked { engine: self.engine.clone(), pre, permits: self.permits.clone() })
+        let (permits, memory) = (self.permits.clone(), self.memory.clone());
+        Ok(Linked { engine: self.engine.clone(), pre, permits, memory })
     }
 }
 
@@ -281,7 +313,8 @@ mod tests {
     use std::fs::File;
     use std::process::Command;
 
-    use super::{Engine, is_allowed};
+    use super::{Cache, Engine, is_allowed};
+    use crate::key::Key;
     use crate::loaded::tiny;
 
     #[test]
@@ -298,6 +331,20 @@ mod tests {
             drop(writer);
             hanging.join().expect("no panic").expect_err("it is empty");
         });
+    }
+
+    #[test]
+    fn one_that_is_compiled_delays_none_that_is_loaded_or_cached() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = Key::from_bytes([7; 32]);
+        let cache = || Some(Cache::new(folder.path().join("cache"), &key));
+        let engine = Engine::new(1, cache()).expect("an engine");
+        engine.load(&tiny::component()).expect("compiled");
+        let another = Engine::new(1, cache()).expect("an engine");
+        for engine in [engine, another] {
+            let _compiling = engine.compiling.lock().expect("free");
+            engine.load(&tiny::component()).expect("loaded");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod phase;
 mod service;
 mod shares;
 mod tls;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -28,10 +29,11 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 pub use self::limits::IngressLimits;
-use self::limits::{ACCEPT_PAUSE, BACKLOG, FILES_RESERVED, PAGES_CONNECTIONS};
+use self::limits::{ACCEPT_PAUSE, BACKLOG, PAGES_CONNECTIONS};
 pub use self::metrics::Metrics;
 use self::service::Service;
 pub use self::tls::{Tls, TlsFiles};
+use self::waiting::Waiting;
 use crate::error::{Error, Result};
 use crate::inbox::Inbox;
 use crate::stop::Stop;
@@ -42,7 +44,7 @@ use crate::webhook_url::UrlRegistry;
 pub trait Observe: Send + Sync + 'static {
     /// All metrics, those of the ingress included, in the Prometheus text format.
     fn metrics(&self) -> String;
-    /// Whether every connection has started, and deliveries are taken.
+    /// Whether deliveries are taken, and every connection has started or had time to.
     fn ready(&self) -> bool;
     /// The status of each connection, as JSON without secrets.
     fn health(&self) -> Value;
@@ -59,6 +61,8 @@ pub struct Options {
     pub metrics: Metrics,
     /// The limits.
     pub limits: IngressLimits,
+    /// Connections that the process serves: each needs open files.
+    pub served: usize,
 }
 
 impl Options {
@@ -129,8 +133,10 @@ struct Shared {
     tls: Option<Tls>,
     limits: IngressLimits,
     connections: Arc<Semaphore>,
-    /// Files that the process may open.
+    waiting: Waiting,
+    /// Files that the process may open, and those that senders leave to it.
     files: usize,
+    reserved: usize,
     /// A connection was closed.
     closed: Notify,
 }
@@ -144,9 +150,10 @@ impl Ingress {
         inbox: impl Inbox,
     ) -> Result<Self> {
         let Listener { listener, local_addr } = listener;
-        let Options { tls, observe, metrics, mut limits } = options;
+        let Options { tls, observe, metrics, mut limits, served } = options;
         let files = files::allow();
-        let possible = files.saturating_sub(FILES_RESERVED).max(1);
+        let reserved = files::reserved(served, files);
+        let possible = files.saturating_sub(reserved).max(1);
         let mut warnings = Vec::new();
         if possible < limits.connections {
             limits.connections = possible;
@@ -154,7 +161,8 @@ impl Ingress {
         }
         let connections = Arc::new(Semaphore::new(limits.connections));
         let service = Service::new(registry, Arc::new(inbox), observe, metrics, limits.clone());
-        let shared = Shared { service, tls, limits, connections, files, closed: Notify::new() };
+        let (waiting, closed) = (Waiting::default(), Notify::new());
+        let shared = Shared { service, tls, limits, connections, waiting, files, reserved, closed };
         Ok(Self { local_addr, warnings, listener, shared: Arc::new(shared) })
     }
 
@@ -188,7 +196,7 @@ impl Ingress {
         };
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&listener, &shared.connections) => accepted,
+                accepted = accept(&listener, &shared) => accepted,
                 () = stop.requested() => break,
             };
             match accepted {
@@ -200,9 +208,9 @@ impl Ingress {
                         drop(permit);
                         serving.closed.notify_one();
                     });
-                    if files::are_scarce(newest, shared.files) {
+                    if files::are_scarce(newest, shared.files, shared.reserved) {
                         tokio::select! {
-                            () = shared.closed.notified() => {}
+                            () = shared.until_one_closes() => {}
                             () = stop.requested() => break,
                         }
                     }
@@ -226,12 +234,39 @@ impl Ingress {
     }
 }
 
+impl Shared {
+    /// Waits until there is room for another connection; those that wait for a request give way.
+    async fn room(&self) -> std::io::Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.while_one_gives_way(Arc::clone(&self.connections).acquire_owned())
+            .await
+            .map_err(std::io::Error::other)
+    }
+
+    async fn until_one_closes(&self) {
+        self.while_one_gives_way(self.closed.notified()).await;
+    }
+
+    /// Asks again and again: connections that are busy now wait for another request later.
+    async fn while_one_gives_way<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut wait = std::pin::pin!(wait);
+        loop {
+            self.waiting.give_way();
+            if let Ok(done) = tokio::time::timeout(ACCEPT_PAUSE, &mut wait).await {
+                return done;
+            }
+        }
+    }
+}
+
 async fn accept(
     listener: &TcpListener,
-    connections: &Arc<Semaphore>,
+    shared: &Shared,
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(connections).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _peer) = listener.accept().await?;
+    let permit = shared.room().await?;
     // Disables Nagle's algorithm: answers are smaller than one segment and would wait for the peer's
     // acknowledgment.
     // It fails if the peer has closed; reading then ends this connection.

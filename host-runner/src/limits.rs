@@ -37,16 +37,27 @@ pub(crate) const CORE_INSTANCES_MAX: usize = 12;
 pub(crate) const MEMORIES_MAX: usize = 3;
 /// Elements of a function table. A large connector has a few thousand functions.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// A component's file. Connectors have some MiB, and those that bring an interpreter along some ten;
+/// compiling takes a hundred times its size in memory.
+pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 /// Calls at a time of a server, for any number of connections (`serve --instances`). Far more than cores,
 /// because a call mostly waits for the source.
 pub(crate) const SERVE_INSTANCES: u32 = 256;
-/// Most that `serve --instances` accepts: slots of 4 GiB each, an eighth of the address space of a process.
+/// Most that `serve --instances` accepts: slots with three memories of 4 GiB each are 48 TiB of the 128
+/// that a process can address.
 pub(crate) const PROCESS_INSTANCES_MAX: u32 = 4_096;
 /// Calls at a time of any other command, which has one connection.
 pub(crate) const COMMAND_INSTANCES: u32 = 8;
 /// Calls at a time that reach no host, in addition: `describe`, and the check of a configuration. They take
-/// milliseconds, and never wait for a source.
-pub(crate) const OFFLINE_INSTANCES: u32 = 4;
+/// milliseconds, and never wait for a source. As many as a server loads files at a time, and a few more, so
+/// that a component that waits in them delays no other.
+pub(crate) const OFFLINE_INSTANCES: u32 = 16;
+/// Time of such a call, if the connection's is longer. Creating an instance and the call take milliseconds; a
+/// busy machine makes them a hundred times slower.
+pub(crate) const OFFLINE_TIMEOUT: Duration = Duration::from_secs(5);
+/// CPU time of such a call, if the connection's is longer. A file whose component spins is loaded again after
+/// half a minute, so that its connection stays below a quarter of a processor.
+pub(crate) const OFFLINE_CPU: Duration = Duration::from_secs(2);
 /// Linear memory of an instance, at most: a 32-bit component cannot address more.
 pub(crate) const MEMORY_BYTES_MAX: usize = 4096 * MIB;
 /// How long an idle connection keeps its instance. Creating one takes less than a millisecond.

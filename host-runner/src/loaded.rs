@@ -101,7 +101,7 @@ impl LoadedConnection {
             connection.config_text(),
             session,
             Arc::new(store.clone()),
-            store.redactor().clone(),
+            store.redactor().of(&connection.name),
             client,
             connection.limits.clone(),
         )?;

@@ -18,7 +18,7 @@ use wasmtime::Store;
 use self::cpu_account::Cpu;
 use self::error::{refused, stopped, timed_out};
 use self::instance::{Live, Slot};
-use crate::bindings::{SourceConnector, types};
+use crate::bindings::{SourceConnector, source, types};
 use crate::blocking;
 use crate::boundary;
 use crate::boundary::limits::{ANSWER, PIECE, SESSION, SUBSCRIPTION};
@@ -32,7 +32,7 @@ use crate::egress::{Client, Hooks, Meter};
 use crate::engine::permits::{Class, Origin, Permit};
 use crate::engine::{Component, Linked};
 use crate::error::{Error, Kind, Result};
-use crate::limits::{INSTANCE_REQUESTS_MAX, Limits};
+use crate::limits::{INSTANCE_REQUESTS_MAX, Limits, OFFLINE_CPU, OFFLINE_TIMEOUT};
 use crate::secret::Redactor;
 use crate::store_data::Host;
 
@@ -121,18 +121,23 @@ pub(crate) async fn validate(component: &Component, config: String, limits: &Lim
     Ok(opened.map(drop)?)
 }
 
-/// One call in a new instance that reaches no host and holds its permit for this call only.
+/// One call in a new instance that reaches no host and holds its permit for this call only. It has nothing to
+/// wait for, so that its limits are those of the runner where a connection's are longer.
 async fn offline<T>(
     name: &'static str,
     component: &Component,
     limits: &Limits,
     call: impl AsyncFnOnce(&mut Store<Host>, &SourceConnector) -> wasmtime::Result<T>,
 ) -> Result<T> {
+    let mut limits = limits.clone();
+    limits.sandbox.call_timeout = limits.sandbox.call_timeout.min(OFFLINE_TIMEOUT);
+    limits.sandbox.cpu_time = limits.sandbox.cpu_time.min(OFFLINE_CPU);
+    let limits = &limits;
     let linked = component.link()?;
     let client = Client::new(Policy::default(), limits, None)?;
     let hooks = Hooks { client, meter: Arc::default() };
     let _permit = linked.permits.acquire_offline().await?;
-    let mut store = Host::store(&linked.engine, limits, hooks);
+    let mut store = Host::store(&linked.engine, limits, hooks, linked.memory.account());
     let calling = async {
         let world = linked.pre.instantiate_async(&mut store).await?;
         call(&mut store, &world).await
@@ -140,7 +145,7 @@ async fn offline<T>(
     match timeout(limits.sandbox.call_timeout, calling).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(trap)) => Err(stopped(name, &trap, limits)),
-        Err(_) => Err(timed_out(name, limits)),
+        Err(_) => Err(timed_out(name, limits).hint("it needs no source for it: a defect of the component")),
     }
 }
 
@@ -156,7 +161,7 @@ impl Sandbox {
         limits: Limits,
     ) -> Result<Self> {
         let linked = component.link()?;
-        let (meter, is_saved) = (Arc::default(), sessions.is_saved());
+        let (meter, is_saved) = (Arc::new(Meter::new(redactor.clone())), sessions.is_saved());
         let origin = client.policy().declared().first().map(|host| Origin::from(host.to_string()));
         let instance = Slot::new(&linked.permits);
         let (reserving, reserved) = (JoinSet::new(), None);
@@ -253,7 +258,7 @@ impl Sandbox {
     async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
         let items = self.call("check", export!(source.call_check().map(Ok))).await?;
         self.session_accepted()?;
-        let mut items = conv::check_items(items)?;
+        let mut items = self.check_items(items)?;
         if let Some(denial) = self.meter.take_denied() {
             let error = refused(&denial);
             items.push(CheckItem {
@@ -270,7 +275,9 @@ impl Sandbox {
     /// The tables with their schemas.
     pub async fn discover(&mut self) -> Result<Vec<Table>> {
         let tables = self.call("discover", export!(source.call_discover())).await?;
-        conv::tables(tables)
+        let mut tables = conv::tables(tables).map_err(|error| self.redacted(error))?;
+        tables.iter_mut().for_each(|table| self.redact(&mut table.attributes));
+        Ok(tables)
     }
 
     /// Rows of a table, where the source can count them.
@@ -287,7 +294,10 @@ impl Sandbox {
         };
         let called_at_ms = clock::now_ms();
         let batch = self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits))).await?;
-        conv::batch(batch, limits.max_changes, called_at_ms, self.source_now_ms())
+        let batch = conv::batch(batch, limits.max_changes, called_at_ms, self.source_now_ms());
+        let mut batch = batch.map_err(|error| self.redacted(error))?;
+        self.redact(&mut batch.attributes);
+        Ok(batch)
     }
 
     /// The bytes from `offset` on of the file that a row names.
@@ -298,7 +308,9 @@ impl Sandbox {
             max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
         };
         let piece = self.call("fetch", export!(source.call_fetch(&table, &row, offset, limits))).await?;
-        conv::piece(piece)
+        let mut piece = conv::piece(piece)?;
+        self.redact(&mut piece.attributes);
+        Ok(piece)
     }
 
     /// A named action.
@@ -324,7 +336,16 @@ impl Sandbox {
 
     async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
         let items = self.call("check", export!(webhook.call_check(&subscription).map(Ok))).await?;
-        conv::check_items(items)
+        self.check_items(items)
+    }
+
+    fn check_items(&self, items: Vec<source::CheckItem>) -> Result<Vec<CheckItem>> {
+        let mut items = conv::check_items(items)?;
+        for item in &mut items {
+            let texts = [&mut item.name, &mut item.message].into_iter().chain(&mut item.hint);
+            texts.for_each(|text| *text = self.redactor.redact(text));
+        }
+        Ok(items)
     }
 
     /// Deletes a subscription at the source.
@@ -350,17 +371,17 @@ impl Sandbox {
             return Err(Error::sandbox(Kind::Internal, message).hint("a defect of the component"));
         }
         if let Some(denial) = self.meter.take_denied() {
-            return Err(refused(&denial));
+            return Err(self.redacted(refused(&denial)));
         }
         let now_ms = self.source_now_ms();
         let receipt = |receipt| {
-            let mut receipt = conv::receipt(receipt, now_ms)?;
+            let mut receipt = conv::receipt(receipt, now_ms).map_err(|error| self.redacted(error))?;
             self.redact(&mut receipt.attributes);
             Ok(receipt)
         };
-        let answer = |answer: std::result::Result<_, _>| match answer {
+        let answer = |answer: std::result::Result<_, types::Error>| match answer {
             Ok(one) => receipt(one),
-            Err(error) => Err(self.redacted(error)),
+            Err(error) => Err(self.redacted(Error::from(error))),
         };
         Ok(receipts.into_iter().map(answer).collect())
     }
@@ -380,7 +401,8 @@ impl Sandbox {
         if self.reserved.is_none() {
             cpu.turn().await;
         }
-        cpu.metered(self.call_now(name, export)).await
+        let answer = cpu.metered(self.call_now(name, export)).await;
+        answer.map_err(|error| self.redacted(error))
     }
 
     /// Fails while the component's session is refused.
@@ -451,7 +473,7 @@ impl Sandbox {
         }
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),
-            None => self.redacted(error),
+            None => error.into(),
         })
     }
 
@@ -459,7 +481,7 @@ impl Sandbox {
     async fn open(&self, _permit: &Permit) -> Result<Live> {
         let hooks = Hooks { client: self.client.clone(), meter: Arc::clone(&self.meter) };
         let room = self.linked.permits.room();
-        let mut store = Host::store(&self.linked.engine, &self.limits, hooks);
+        let mut store = Host::store(&self.linked.engine, &self.limits, hooks, self.linked.memory.account());
         let opening = async {
             let world = self.linked.pre.instantiate_async(&mut store).await?;
             let source = world.connector_source_source().connection();
@@ -469,7 +491,7 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.sandbox.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
-        let connection = opened.map_err(|error| self.redacted(error))?;
+        let connection = opened?;
         let requests_before = self.meter.requests();
         Ok(Live { store, world, connection, requests_before, _room: room })
     }
@@ -498,9 +520,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// An error of the component without the secrets that it may quote.
-    fn redacted(&self, error: types::Error) -> Error {
-        let mut error = Error::from(error);
+    /// An error without the secrets that the component may have put into it.
+    fn redacted(&self, mut error: Error) -> Error {
         error.message = self.redactor.redact(&error.message);
         error.hint = error.hint.map(|hint| self.redactor.redact(&hint));
         error.code = error.code.map(|code| self.redactor.redact(&code));

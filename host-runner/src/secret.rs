@@ -4,16 +4,20 @@
 //! and again, the newest is kept, and a few texts of former ones. Knows neither the origin of secrets nor
 //! the destination of text.
 //!
-//! All connections share it, and each log line waits for its lock: an automaton is built without it.
+//! A component chooses the texts of its sessions, so that they are secrets in texts of its connection alone
+//! ([`Redactor::of`]): they would blank out words of others. All connections share the configured ones. No
+//! lock is held while a text is searched or an automaton is built.
 
 mod search;
+mod spellings;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use serde_json::{Map, Value};
 
-use self::search::Search;
+use self::search::{Search, joined};
+use self::spellings::spellings;
 
 /// Shortest configured secret that is searched for; a shorter one would blank out ordinary words.
 const CONFIGURED_BYTES_MIN: usize = 4;
@@ -34,13 +38,27 @@ pub struct Redactor {
     known: Arc<RwLock<Known>>,
     /// Held during a build: one at a time.
     building: Arc<Mutex<()>>,
+    scope: Scope,
+}
+
+/// The connections whose sessions hold secrets for a text, in addition to everything configured.
+#[derive(Clone, Default)]
+enum Scope {
+    /// All: a command has one.
+    #[default]
+    All,
+    /// None: the text is of a server of many.
+    Server,
+    /// The one that the text is about.
+    Of(Arc<str>),
 }
 
 #[derive(Default)]
 struct Known {
     /// By the name of the connection.
     connections: HashMap<String, Secrets>,
-    search: Search,
+    /// The configured secrets of all.
+    configured: Arc<Search>,
 }
 
 /// The secrets of one connection.
@@ -52,6 +70,15 @@ struct Secrets {
     session: Vec<String>,
     /// Of earlier sessions, the newest last; of one session the longest last.
     former: VecDeque<String>,
+    /// The texts of its sessions.
+    sessions: Arc<Search>,
+}
+
+/// Where new secrets are searched for.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Configured,
+    SessionsOf(&'a str),
 }
 
 impl std::fmt::Debug for Redactor {
@@ -61,6 +88,22 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
+    /// For texts of one connection.
+    pub fn of(&self, connection: &str) -> Self {
+        Self { scope: Scope::Of(connection.into()), ..self.clone() }
+    }
+
+    /// For texts of a server of many connections, for example lines of its log: what components hand over was
+    /// redacted by the sandboxes.
+    pub fn of_server(&self) -> Self {
+        Self { scope: Scope::Server, ..self.clone() }
+    }
+
+    /// For texts of an unknown origin.
+    pub fn of_all(&self) -> Self {
+        Self { scope: Scope::All, ..self.clone() }
+    }
+
     /// Adds a secret of a connection's configuration.
     pub fn learn(&self, connection: &str, secret: &str) {
         if secret.len() >= CONFIGURED_BYTES_MIN {
@@ -88,61 +131,66 @@ impl Redactor {
         found.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         found.dedup();
         found.truncate(SESSION_TEXTS_MAX);
-        self.change(connection, |secrets| secrets.renew(found));
+        let new = self.edit(connection, |secrets| secrets.renew(found));
+        self.search_for(Place::SessionsOf(connection), &new);
     }
 
     /// Drops the secrets of a connection that was removed.
     pub fn forget(&self, connection: &str) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        // They are searched for until the next build.
-        known.connections.remove(connection);
+        // Configured ones are searched for until the next build.
+        self.write().connections.remove(connection);
     }
 
     fn learn_all(&self, connection: &str, found: Vec<String>) {
-        self.change(connection, |secrets| {
+        let new = self.edit(connection, |secrets| {
             found.into_iter().filter(|text| secrets.configured.insert(text.clone())).collect()
         });
+        self.search_for(Place::Configured, &new);
     }
 
     /// Changes the secrets of a connection; `change` returns the new ones.
-    fn change(&self, connection: &str, change: impl FnOnce(&mut Secrets) -> Vec<String>) {
-        let new = {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            change(known.connections.entry(connection.to_owned()).or_default())
-        };
+    fn edit(&self, connection: &str, change: impl FnOnce(&mut Secrets) -> Vec<String>) -> Vec<String> {
+        change(self.write().connections.entry(connection.to_owned()).or_default())
+    }
+
+    fn search_for(&self, place: Place<'_>, new: &[String]) {
         let new: Vec<String> = new.iter().flat_map(|secret| spellings(secret)).collect();
         let is_stale = {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            new.into_iter().for_each(|text| known.search.add(text));
-            known.search.is_stale()
+            let mut known = self.write();
+            let Some(search) = known.search_mut(place) else { return };
+            new.into_iter().for_each(|text| search.add(text));
+            search.is_stale()
         };
         if is_stale {
-            self.build();
+            self.build(place);
         }
     }
 
-    /// Builds the automaton of all secrets, unless another thread does: a later change builds it then.
-    fn build(&self) {
+    /// Builds the automaton of all secrets of a place, unless another thread builds one: a later change
+    /// builds it then.
+    fn build(&self, place: Place<'_>) {
         let _turn = match self.building.try_lock() {
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
         let (all, recent) = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            let all: HashSet<String> = known.connections.values().flat_map(Secrets::all).cloned().collect();
-            (all, known.search.recent())
+            let mut known = self.write();
+            let all: HashSet<String> = known.texts(place).cloned().collect();
+            (all, known.search_mut(place).map_or(0, |search| search.recent()))
         };
         let built = Search::of(all.iter().flat_map(|secret| spellings(secret)).collect());
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.search.replace(built, recent);
+        if let Some(search) = self.write().search_mut(place) {
+            search.replace(built, recent);
+        }
     }
 
     /// The text without the secrets.
     pub fn redact(&self, text: &str) -> String {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let searches = self.read().searches(&self.scope);
+        let found = searches.iter().flat_map(|search| search.find(text)).collect();
         let (mut clean, mut end) = (String::with_capacity(text.len()), 0);
-        for found in known.search.find(text) {
+        for found in joined(found) {
             clean.push_str(&text[end..found.start]);
             clean.push_str(MASK);
             end = found.end;
@@ -163,11 +211,50 @@ impl Redactor {
             other => other.clone(),
         }
     }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// None for a connection that was forgotten. Copies the search while a text is searched, which is cheap:
+    /// copies share the automaton.
+    fn search_mut(&mut self, place: Place<'_>) -> Option<&mut Search> {
+        let search = match place {
+            Place::Configured => &mut self.configured,
+            Place::SessionsOf(connection) => &mut self.connections.get_mut(connection)?.sessions,
+        };
+        Some(Arc::make_mut(search))
+    }
+
+    fn texts(&self, place: Place<'_>) -> Box<dyn Iterator<Item = &String> + '_> {
+        match place {
+            Place::Configured => Box::new(self.connections.values().flat_map(|one| &one.configured)),
+            Place::SessionsOf(name) => {
+                Box::new(self.connections.get(name).into_iter().flat_map(Secrets::of_sessions))
+            }
+        }
+    }
+
+    fn searches(&self, scope: &Scope) -> Vec<Arc<Search>> {
+        let sessions = |secrets: &Secrets| Arc::clone(&secrets.sessions);
+        let configured = std::iter::once(Arc::clone(&self.configured));
+        match scope {
+            Scope::Server => configured.collect(),
+            Scope::All => configured.chain(self.connections.values().map(sessions)).collect(),
+            Scope::Of(name) => configured.chain(self.connections.get(&**name).map(sessions)).collect(),
+        }
+    }
 }
 
 impl Secrets {
-    fn all(&self) -> impl Iterator<Item = &String> {
-        self.configured.iter().chain(&self.session).chain(&self.former)
+    fn of_sessions(&self) -> impl Iterator<Item = &String> {
+        self.session.iter().chain(&self.former)
     }
 
     /// Replaces the texts of the session; returns those that are new.
@@ -182,14 +269,6 @@ impl Secrets {
         self.former.drain(..excess);
         new
     }
-}
-
-/// A secret in every encoding in which it may occur in text.
-fn spellings(secret: &str) -> Vec<String> {
-    let mut all = vec![secret.to_owned(), percent_encoded(secret), json_escaped(secret)];
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 /// Every text in a value that is long enough.
@@ -219,37 +298,13 @@ fn is_origin(text: &str) -> bool {
     host.trim_end_matches('/').bytes().all(plain)
 }
 
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
-fn json_escaped(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted.trim_matches('"').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::{FORMER_MAX, Redactor, SESSION_TEXTS_MAX};
-
-    #[test]
-    fn secrets_are_removed_in_every_encoding() {
-        let redactor = Redactor::default();
-        redactor.learn("acme", "p/ss w\"rd");
-        let text = r#"p/ss w"rd and p%2Fss%20w%22rd and {"k":"p/ss w\"rd"}"#;
-        let clean = redactor.redact(text);
-        assert_eq!(clean, r#"[secret] and [secret] and {"k":"[secret]"}"#);
-    }
 
     #[test]
     fn texts_at_any_depth_of_a_session_are_secrets_but_origins_and_public_keys_are_not() {
@@ -283,8 +338,8 @@ mod tests {
             assert_eq!(redactor.redact(&secret), "[secret]", "{secret}");
         }
         assert_eq!(redactor.redact(&token(17)), token(17), "replaced long ago");
-        let built = redactor.known.read().expect("read").search.built();
-        assert!(built <= FORMER_MAX + 10, "{built} are searched for");
+        let built = redactor.read().connections["acme"].sessions.built();
+        assert!(built <= (FORMER_MAX + 10) * 4, "{built} are searched for");
         // The texts of the session before an empty one, as after a reset, stay secret.
         redactor.learn_session("acme", "{}");
         assert_eq!(redactor.redact("acme-refresh-1"), "[secret]");
@@ -301,9 +356,9 @@ mod tests {
             assert_eq!(redactor.redact(&token(number)), "[secret]");
         }
         assert_eq!(redactor.redact(&token(18)), "[secret]", "replaced just now, and maybe still valid");
-        let search = &redactor.known.read().expect("read").search;
+        let search = Arc::clone(&redactor.read().connections["acme"].sessions);
         let searched = search.built() + search.recent();
-        assert!(searched <= 3 * (SESSION_TEXTS_MAX + FORMER_MAX), "{searched} are searched for");
+        assert!(searched <= 3 * 4 * (SESSION_TEXTS_MAX + FORMER_MAX), "{searched} are searched for");
     }
 
     #[test]
@@ -328,6 +383,22 @@ mod tests {
         redactor.learn("acme", "xxabcdxx");
         redactor.learn("acme", "cdxxyy");
         assert_eq!(redactor.redact("xxabcdxx abcd abcdxxyy"), "[secret] [secret] [secret]");
+    }
+
+    #[test]
+    fn a_session_masks_no_text_of_a_server_or_of_another_connection() {
+        let redactor = Redactor::default();
+        redactor.learn("bank", "configured");
+        redactor.learn_session("evil", r#"["degraded","connection=","Ticket_Add","department"]"#);
+        let text = "connection=bank degraded configured";
+        for scoped in [redactor.of_server(), redactor.of("bank")] {
+            assert_eq!(scoped.redact(text), "connection=bank degraded [secret]");
+        }
+        for scoped in [redactor.of("evil"), redactor.of_all()] {
+            assert_eq!(scoped.redact(text), "[secret]bank [secret] [secret]");
+        }
+        redactor.forget("evil");
+        assert_eq!(redactor.of("evil").redact("Ticket_Add"), "Ticket_Add");
     }
 
     #[test]

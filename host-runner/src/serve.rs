@@ -96,7 +96,12 @@ pub(crate) async fn run(
     let shared = Shared { paths, journal: journal.clone(), registry: registry.clone(), control };
     let mut connections = Connections::new(&options, shared, Arc::clone(&overview));
     connections.begin(notify).await?;
-    let settings = ingress::Options { tls: tls.clone(), metrics, ..ingress::Options::default() };
+    let settings = ingress::Options {
+        tls: tls.clone(),
+        metrics,
+        served: connections.known(),
+        ..ingress::Options::default()
+    };
     let ingress = Ingress::new(listener, settings, registry, journal.clone())?;
     let pages = ingress::Options::pages(overview);
     let admin = Ingress::new(admin, pages, UrlRegistry::default(), journal)?;

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use self::handles::Handles;
 use self::memory::Memory;
 use crate::egress::Hooks;
+use crate::engine::budget::Account;
 use crate::limits::{self, Limits};
 
 /// The host's data in one store.
@@ -29,8 +30,13 @@ pub(crate) struct Host {
 
 impl Host {
     /// A store with all limits in force; its CPU time is `limits.sandbox.cpu_time` until [`Host::allow_cpu`].
-    pub(crate) fn store(engine: &wasmtime::Engine, limits: &Limits, hooks: Hooks) -> Store<Self> {
-        let memory = Memory::new(limits.sandbox.memory);
+    pub(crate) fn store(
+        engine: &wasmtime::Engine,
+        limits: &Limits,
+        hooks: Hooks,
+        memory: Account,
+    ) -> Store<Self> {
+        let memory = Memory::new(limits.sandbox.memory, memory);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits::FIELDS_BYTES_MAX);
         let mut table = ResourceTable::new();

@@ -19,6 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::queue::Queue;
+use crate::boundary;
 use crate::report::escaped;
 use crate::secret::Redactor;
 
@@ -101,9 +102,11 @@ pub(crate) fn start(verbose: u8, format: LogFormat, redactor: &Redactor, output:
     };
 }
 
-/// From now on a panic is an event: its text may quote data from outside, and passes the redactor.
-pub(crate) fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
+/// From now on a panic is an event: its text may quote data of any connection, and passes the redactor.
+pub(crate) fn log_panics(redactor: &Redactor) {
+    let redactor = redactor.of_all();
+    std::panic::set_hook(Box::new(move |panic| {
+        let panic = redactor.redact(&panic.to_string());
         let backtrace = std::backtrace::Backtrace::capture();
         if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
             tracing::error!("a defect of the runner: {panic}\n{backtrace}");
@@ -169,11 +172,20 @@ impl<'a, O: MakeWriter<'a>> Write for Line<'a, O> {
 
 impl<'a, O: MakeWriter<'a>> Drop for Line<'a, O> {
     fn drop(&mut self) {
-        let text = one_line(&self.lines.redactor.redact(&String::from_utf8_lossy(&self.bytes)));
+        let text = String::from_utf8_lossy(&self.bytes);
+        let text = one_line(&self.lines.redactor.redact(beginning(&text)));
         // On a terminal the line overwrites the progress line, which is printed again below.
         let clear = if self.lines.terminal { "\r\x1b[K" } else { "" };
         let _closed = self.lines.output.make_writer().write_all(format!("{clear}{text}").as_bytes());
     }
+}
+
+/// What is redacted of an event: longer ones cost every thread that logs. Cut twice as far as the line,
+/// because redacting shortens it, and between words.
+fn beginning(text: &str) -> &str {
+    let is_long = text.len() > 2 * LINE_BYTES_MAX;
+    let end = if is_long { boundary::cut(text, 2 * LINE_BYTES_MAX) } else { text.len() };
+    text.get(..end).unwrap_or_default()
 }
 
 /// An event as one line: fields are written as they are, and a line break in one would forge another line.
@@ -193,7 +205,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::{LINE_BYTES_MAX, Lines, log_panics, one_line};
+    use super::{LINE_BYTES_MAX, Lines, beginning, log_panics, one_line};
     use crate::secret::Redactor;
 
     #[test]
@@ -217,7 +229,7 @@ mod tests {
         let lines = Lines::new(&redactor, false, Arc::clone(&file));
         let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
         let others = std::panic::take_hook();
-        log_panics();
+        log_panics(&redactor);
         let panicked = tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             std::panic::catch_unwind(|| panic!("no such row: very-secret"))
         });
@@ -237,5 +249,14 @@ mod tests {
         );
         let long = one_line(&"ü".repeat(LINE_BYTES_MAX));
         assert_eq!((long.len(), long.matches('\n').count()), (LINE_BYTES_MAX + "…\n".len(), 1));
+    }
+
+    #[test]
+    fn no_more_of_an_event_is_redacted_than_a_line_may_need() {
+        assert_eq!(beginning("short"), "short");
+        let long = format!("{} very-secret", "word ".repeat(LINE_BYTES_MAX));
+        let begins = beginning(&long);
+        assert!(begins.len() <= 2 * LINE_BYTES_MAX && begins.ends_with("word"), "{}", begins.len());
+        assert_eq!(beginning(&"x".repeat(1 << 20)), "", "a part of a secret is not shown");
     }
 }

@@ -13,7 +13,7 @@ use super::core::{Core, until_stopped};
 use crate::blocking;
 use crate::clock::{now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
-use crate::limits::Limits;
+use crate::limits::{EMPTY_PAUSE, Limits};
 use crate::policy::{self, Backoff, Budget, Decision};
 use crate::sinks::Attachments;
 use crate::sinks::attachments::{Missing, Stored, Wanted};
@@ -32,6 +32,10 @@ const RETRY: Duration = Duration::from_secs(60);
 /// The same, for a failure that does not pass by itself: 200,000 lost files must not cost 200,000 calls a
 /// minute later.
 const RETRY_LASTING: Duration = Duration::from_secs(24 * 3600);
+
+/// Pieces below this, but for the last one, come once a second at most while a server runs. Honest ones have
+/// many times as much.
+const SMALL_PIECE_BYTES: u64 = 64 << 10;
 
 /// See the file's header.
 pub(super) struct Fetching {
@@ -90,7 +94,13 @@ impl Fetching {
             Err(error) => return self.all_wait(core, error),
         };
         match self.piece(core, &wanted).await? {
-            Ok(Stored::Until(_)) => self.failures = 0,
+            Ok(Stored::Until(end)) => {
+                self.failures = 0;
+                // As after a batch without rows: each piece is committed to disk.
+                if !self.is_run && end.saturating_sub(wanted.offset) < SMALL_PIECE_BYTES {
+                    self.wait_until = Some(Instant::now() + EMPTY_PAUSE);
+                }
+            }
             Ok(Stored::Whole) => (self.failures, self.given_up, self.refusals) = (0, (0, None), 0),
             Err(error) => self.failed(core, wanted, error).await?,
         }

@@ -209,7 +209,10 @@ impl Responder<'_> {
 
     async fn invoke(&mut self, name: &str, arguments: &str) -> Answer {
         let answer = self.connection.sandbox.command(name.to_owned(), arguments.to_owned()).await?;
-        serde_json::from_str(&answer)
+        // Off the workers of other connections: 8 MiB of JSON may be millions of values.
+        let parsing = spawn_blocking(move || serde_json::from_str(&answer));
+        parsing
+            .await?
             .map_err(|error| Error::data(format!("command `{name}`: its answer is not JSON: {error}")))
     }
 

@@ -105,6 +105,8 @@ limits! {
         "stored with its row");
     PIECE = bytes("piece of a file", MIB,
         "in memory once before it is written; the runner asks for no more");
+    FILE_NAME = bytes("name of an attachment", KIB,
+        "a member of its row; kept in the manifest, messages and status pages; the rest is cut off");
     CHECK_ITEMS = count("check items", 100,
         "read by a person");
     ATTRIBUTES = count("attributes", 32,

@@ -23,7 +23,7 @@ pub(super) enum ConnectionCommand {
     /// Accept the hosts that the component declares now; a waiting server continues
     #[command(after_help = HELP)]
     AcceptHosts,
-    /// Delete session, subscription, webhook URL, accepted hosts, queue and dead letters; rows stay
+    /// Delete session, subscription, webhook URL, accepted hosts, queue, dead letters; rows, attachments stay
     #[command(after_help = HELP)]
     Forget {
         /// Its name; without it, the connection of -c
@@ -93,7 +93,9 @@ async fn forget(context: &Context, name: &str, force: bool) -> Result<()> {
     if context.printer.json {
         context.printer.value(&json!({ "connection": name, "forgotten": true, "deliveries": deliveries }));
     } else {
-        context.printer.text(&format!("{name}: forgotten, with {deliveries} deliveries; its rows stay"));
+        context
+            .printer
+            .text(&format!("{name}: forgotten, with {deliveries} deliveries; its rows and attachments stay"));
     }
     Ok(())
 }

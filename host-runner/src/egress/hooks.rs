@@ -21,6 +21,7 @@ use super::dial::DialError;
 use super::policy::Denial;
 use crate::clock::{ms_of_http_date, now_ms};
 use crate::limits;
+use crate::secret::Redactor;
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(Response<WasiBody>, Finished), Error>> + Send>;
@@ -37,6 +38,8 @@ pub struct Meter {
     /// `i64::MIN` before the first answer.
     skew_ms: AtomicI64,
     refusals: Mutex<Refusals>,
+    /// A component may ask for a host that is a secret.
+    redactor: Redactor,
 }
 
 /// The refusals of one connection.
@@ -61,11 +64,17 @@ impl Refusals {
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { requests: AtomicU64::new(0), skew_ms: AtomicI64::new(i64::MIN), refusals: Mutex::default() }
+        Self::new(Redactor::default())
     }
 }
 
 impl Meter {
+    /// A meter that logs refusals without secrets.
+    pub fn new(redactor: Redactor) -> Self {
+        let (requests, skew_ms) = (AtomicU64::new(0), AtomicI64::new(i64::MIN));
+        Self { requests, skew_ms, refusals: Mutex::default(), redactor }
+    }
+
     /// By how many milliseconds the source's clock was ahead of this machine's at its last answer; none
     /// before the first. `Date` has whole seconds, so less than a second means nothing.
     pub fn skew_ms(&self) -> Option<i64> {
@@ -93,7 +102,9 @@ impl Meter {
         let mut refusals = self.refusals();
         if refusals.is_news(&denial, Instant::now()) {
             let remedy = denial.remedy().unwrap_or_default();
-            tracing::warn!(%denial, remedy = %format!("[egress] {remedy}"), "egress refused");
+            let denial = self.redactor.redact(&denial.to_string());
+            let remedy = self.redactor.redact(&format!("[egress] {remedy}"));
+            tracing::warn!(denial, remedy, "egress refused");
         }
         refusals.last = Some(denial);
     }

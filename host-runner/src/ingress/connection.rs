@@ -34,24 +34,31 @@ const REQUEST_TIMEOUT: &[u8] =
 pub(super) async fn serve(stream: TcpStream, shared: &Shared, stop: Stop) {
     let metrics = shared.service.metrics();
     metrics.opened();
-    let Some(tls) = &shared.tls else { return serve_http1(stream, shared, stop).await };
+    let phase = Arc::new(HttpPhase::new(&shared.limits));
+    let _entered = shared.waiting.enter(&phase);
+    let Some(tls) = &shared.tls else { return serve_http1(stream, phase, shared, stop).await };
     // Boxed, so that the future of a connection without TLS does not reserve memory for TLS.
-    match timeout(shared.limits.head_timeout, Box::pin(tls.accept(stream))).await {
+    let accepting = timeout(shared.limits.head_timeout, Box::pin(tls.accept(stream)));
+    let accepted = tokio::select! {
+        accepted = accepting => accepted,
+        () = phase.asked() => return metrics.closed(Closed::GaveWay),
+    };
+    phase.secured();
+    match accepted {
         Err(_elapsed) => metrics.closed(Closed::Silent),
         Ok(Err(error)) => {
             tracing::debug!(%error, "TLS handshake failed");
             metrics.closed(Closed::Handshake);
         }
-        Ok(Ok(stream)) if is_http2(&stream) => Box::pin(serve_http2(stream, shared, stop)).await,
-        Ok(Ok(stream)) => Box::pin(serve_http1(stream, shared, stop)).await,
+        Ok(Ok(stream)) if is_http2(&stream) => Box::pin(serve_http2(stream, phase, shared, stop)).await,
+        Ok(Ok(stream)) => Box::pin(serve_http1(stream, phase, shared, stop)).await,
     }
 }
 
-async fn serve_http1<S>(stream: S, shared: &Shared, stop: Stop)
+async fn serve_http1<S>(stream: S, phase: Arc<HttpPhase>, shared: &Shared, stop: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let phase = Arc::new(HttpPhase::new(&shared.limits));
     let watching = Arc::clone(&phase);
     let stream = InspectReader::new(stream, move |_bytes| watching.input());
     let requests = Requests::new(shared.service.clone(), Arc::clone(&phase));
@@ -76,11 +83,10 @@ where
     let _in_time = timeout(LINGER, end).await;
 }
 
-async fn serve_http2<S>(stream: S, shared: &Shared, stop: Stop)
+async fn serve_http2<S>(stream: S, phase: Arc<HttpPhase>, shared: &Shared, stop: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let phase = Arc::new(HttpPhase::new(&shared.limits));
     phase.multiplexed();
     let requests = Requests::new(shared.service.clone(), Arc::clone(&phase));
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -108,18 +114,23 @@ async fn discard(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves until the peer closes, a phase exceeds its deadline, or the program stops.
+/// Serves until the peer closes, a phase exceeds its deadline, it gives way, or the program stops.
 async fn drive<C>(mut connection: Pin<&mut C>, phase: &HttpPhase, mut stop: Stop, shared: &Shared) -> Closed
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
     let mut requested = pin!(stop.requested());
+    let mut asked = pin!(phase.asked());
     let mut stop_at: Option<Instant> = None;
     let mut armed = Instant::now() + shared.limits.head_timeout;
     let mut alarm = pin!(sleep_until(armed));
     poll_fn(|context| {
         if let Poll::Ready(done) = connection.as_mut().poll(context) {
             return Poll::Ready(if done.is_ok() { Closed::Done } else { Closed::Aborted });
+        }
+        // After the connection was polled: a request that has arrived is served.
+        if asked.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Closed::GaveWay);
         }
         if stop_at.is_none() && requested.as_mut().poll(context).is_ready() {
             stop_at = Some(Instant::now() + shared.limits.grace);

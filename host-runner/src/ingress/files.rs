@@ -4,7 +4,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::limits::FILES_RESERVED;
+use super::limits::{FILES_RESERVED, FILES_RESERVED_EACH};
 
 /// Raises the soft limit to the hard limit; returns the limit in force.
 pub(super) fn allow() -> usize {
@@ -17,8 +17,15 @@ pub(super) fn allow() -> usize {
 
 /// Whether no more files are left than the rest of the process needs. The kernel gives the lowest free
 /// number, so that at least as many files are open as the number of the newest one.
-pub(super) const fn are_scarce(newest: usize, files: usize) -> bool {
-    newest >= files.saturating_sub(FILES_RESERVED)
+pub(super) const fn are_scarce(newest: usize, files: usize, reserved: usize) -> bool {
+    newest >= files.saturating_sub(reserved)
+}
+
+/// Files that senders leave to a process that serves so many connections: half of all at most, unless those
+/// of the process itself are more.
+pub(super) fn reserved(connections: usize, files: usize) -> usize {
+    let wanted = connections.saturating_mul(FILES_RESERVED_EACH).saturating_add(FILES_RESERVED);
+    wanted.min(FILES_RESERVED.max(files / 2))
 }
 
 #[cfg(test)]
@@ -28,17 +35,25 @@ mod tests {
 
     use rustix::process::{Resource, getrlimit};
 
-    use super::{FILES_RESERVED, allow, are_scarce};
+    use super::{FILES_RESERVED, FILES_RESERVED_EACH, allow, are_scarce, reserved};
 
     #[test]
     fn files_are_scarce_by_what_is_open_whoever_opened_it() {
-        assert!(!are_scarce(1_000, 1_001 + FILES_RESERVED));
-        assert!(are_scarce(1_000, 1_000 + FILES_RESERVED));
-        assert!(are_scarce(3, 10), "fewer files than are reserved");
+        assert!(!are_scarce(1_000, 1_001 + FILES_RESERVED, FILES_RESERVED));
+        assert!(are_scarce(1_000, 1_000 + FILES_RESERVED, FILES_RESERVED));
+        assert!(are_scarce(3, 10, FILES_RESERVED), "fewer files than are reserved");
         // The kernel's rule.
         let open: Vec<File> = (0..50).map(|_| File::open("/dev/null").expect("opened")).collect();
         let newest = open.iter().map(AsRawFd::as_raw_fd).max().expect("some");
         assert!(newest >= 50, "{newest}");
+    }
+
+    #[test]
+    fn files_are_reserved_for_every_connection() {
+        assert_eq!(reserved(0, 20_000), FILES_RESERVED);
+        assert_eq!(reserved(100, 20_000), FILES_RESERVED + 100 * FILES_RESERVED_EACH);
+        assert_eq!(reserved(10_000, 20_000), 10_000, "senders have the other half");
+        assert_eq!(reserved(1, 300), FILES_RESERVED);
     }
 
     #[test]

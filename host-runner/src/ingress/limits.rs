@@ -7,7 +7,8 @@ pub const BODY_BYTES_MAX: usize = 4 << 20;
 /// Bytes of all bodies that are being read or appended. Counted as they arrive, so that announcing a large
 /// body reserves nothing.
 pub const BODIES_BYTES_MAX: usize = 256 << 20;
-/// Connections at a time: ten thousand slow ones leave as many for other senders.
+/// Connections at a time: ten thousand slow ones leave as many for other senders. Beyond, those that wait for
+/// a request for longest give way.
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// From the first byte of a request to the end of its headers, and for the TLS handshake.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +35,11 @@ pub(super) const BACKLOG: u32 = 4_096;
 /// Files that the ingress leaves to the rest of the process, which takes the others as it opens them: with so
 /// few left, a sender is accepted only when another one has closed.
 pub(super) const FILES_RESERVED: usize = 256;
+/// The same for each connection that is served: its lock, four files of its sink, and sockets to its source.
+pub(super) const FILES_RESERVED_EACH: usize = 22;
+/// A connection that has waited for a request this long gives way when there is no room for another one. A
+/// client that connects sends at once.
+pub(super) const GIVES_WAY_AFTER: Duration = Duration::from_secs(1);
 /// Clients of the pages for operators at a time.
 pub(super) const PAGES_CONNECTIONS: usize = 64;
 /// One connection's part of the memory for bodies, and of the deliveries that are appended at a time: a flood

@@ -75,12 +75,21 @@ pub(super) enum Closed {
     Silent,
     SlowHead,
     Idle,
+    GaveWay,
     Stopped,
 }
 
 impl Closed {
-    const ALL: [Self; 7] =
-        [Self::Done, Self::Aborted, Self::Handshake, Self::Silent, Self::SlowHead, Self::Idle, Self::Stopped];
+    const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Aborted,
+        Self::Handshake,
+        Self::Silent,
+        Self::SlowHead,
+        Self::Idle,
+        Self::GaveWay,
+        Self::Stopped,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -90,6 +99,7 @@ impl Closed {
             Self::Silent => "silent",
             Self::SlowHead => "slow-head",
             Self::Idle => "idle",
+            Self::GaveWay => "gave-way",
             Self::Stopped => "stopped",
         }
     }

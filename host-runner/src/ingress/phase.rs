@@ -1,11 +1,13 @@
 //! The phase of an HTTP connection between two requests, and its deadline.
 //!
-//! Written by the connection's input and its requests, read by [`super::connection`], all in one task;
-//! atomics only because the compiler cannot know that. A request that is being served has separate time-outs.
+//! Written by the connection's input and its requests, read by [`super::connection`], all in one task, and by
+//! [`super::waiting`], which may ask the connection to close. A request that is being served has separate
+//! time-outs.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::limits::IngressLimits;
@@ -23,6 +25,8 @@ pub(super) struct HttpPhase {
     state: AtomicU8,
     requests: AtomicU32,
     rejected: AtomicBool,
+    is_asked: AtomicBool,
+    ask: Notify,
     head: Duration,
     idle: Duration,
 }
@@ -46,9 +50,16 @@ impl HttpPhase {
             state: AtomicU8::new(NEW),
             requests: AtomicU32::new(0),
             rejected: AtomicBool::new(false),
+            is_asked: AtomicBool::new(false),
+            ask: Notify::new(),
             head: limits.head_timeout,
             idle: limits.idle_timeout,
         }
+    }
+
+    /// The TLS handshake is done: requests may come.
+    pub(super) fn secured(&self) {
+        self.enter(NEW);
     }
 
     /// Bytes were received: the start of a request, if none is in progress.
@@ -91,12 +102,43 @@ impl HttpPhase {
         self.requests.load(Relaxed) == 0
     }
 
+    /// Since when it has waited for a request, or for the end of its headers; none while one is being served,
+    /// and for a connection that was asked to close.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        (self.is_idle() && !self.is_asked()).then(|| self.since())
+    }
+
+    /// Asks the connection to close, unless a request comes first.
+    pub(super) fn ask_to_close(&self) {
+        self.is_asked.store(true, Relaxed);
+        self.ask.notify_one();
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked.load(Relaxed)
+    }
+
+    /// Waits until the connection is to close.
+    pub(super) async fn asked(&self) {
+        loop {
+            self.ask.notified().await;
+            if self.is_idle() {
+                return;
+            }
+            self.is_asked.store(false, Relaxed);
+        }
+    }
+
+    fn since(&self) -> Instant {
+        self.start + Duration::from_millis(self.since_ms.load(Relaxed))
+    }
+
     /// When the phase must end; none while a request is being served.
     pub(super) fn deadline(&self) -> Option<(Instant, Overdue)> {
         if !self.is_idle() {
             return None;
         }
-        let since = self.start + Duration::from_millis(self.since_ms.load(Relaxed));
+        let since = self.since();
         Some(match self.state.load(Relaxed) {
             NEW => (since + self.head, Overdue::Silent),
             HEAD => (since + self.head, Overdue::Head),

@@ -3,6 +3,7 @@
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::egress::policy::Denial;
+use crate::engine::budget;
 use crate::error::{Error, Kind, Origin};
 use crate::limits::{FIELDS_BYTES_MAX, HANDLE_BYTES_MAX, HANDLES_MAX, Limits};
 use crate::store_data::handles::EXHAUSTED;
@@ -34,6 +35,13 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
         return no_room(call, trap);
     }
     let root = trap.root_cause().to_string();
+    if root.contains(budget::EXHAUSTED) {
+        let message = format!("{call}: the memory for all components is used up; stopped");
+        return Error::new(Origin::Host, Kind::Unavailable, message).hint(
+            "other connections use it now; give the machine more memory, or lower `memory` under [sandbox] \
+             of large connections",
+        );
+    }
     if trap.chain().any(|cause| cause.to_string() == CONTRACT_MISMATCH) {
         let message = format!("the component is built for another version of the contract: {root}");
         return Error::new(Origin::Component, Kind::Unsupported, message)
@@ -92,6 +100,7 @@ mod tests {
     use wasmtime::component::{Component, Linker};
 
     use super::{CONTRACT_MISMATCH, stopped};
+    use crate::engine::budget::EXHAUSTED;
     use crate::error::{Kind, Origin};
     use crate::exit::Exit;
     use crate::limits::Limits;
@@ -115,6 +124,12 @@ mod tests {
         drop(stores);
         let mut third = Store::new(&engine, ());
         linker.instantiate_async(&mut third, &empty).await.expect("there is room again");
+    }
+
+    #[test]
+    fn memory_that_others_use_is_the_failure_of_the_host_and_of_no_delivery() {
+        let error = stopped("receive", &wasmtime::format_err!("{EXHAUSTED}"), &Limits::default());
+        assert_eq!((error.origin, error.kind), (Origin::Host, Kind::Unavailable), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ const RECENT_MIN: usize = 64;
 /// An eighth of all texts may be new, so that n texts cost few builds: about 8 ln n.
 const RECENT_SHARE: usize = 8;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Search {
     /// None while it has no texts.
     automaton: Option<AhoCorasick>,
@@ -57,17 +57,22 @@ impl Search {
 
     /// Where texts occur: in order, and those that overlap as one.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
-        let known = self.automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(text));
-        let mut found: Vec<Range<usize>> = known.map(|found| found.range()).collect();
-        for recent in &self.recent {
-            found.extend(text.match_indices(recent.as_str()).map(|(at, _)| at..at + recent.len()));
+        let mut found: Vec<Range<usize>> = Vec::new();
+        // Come in the order of their ends. Joined at once: many texts may end at each byte.
+        for one in self.automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(text)) {
+            let mut range = one.range();
+            while let Some(before) = found.pop_if(|before| range.start < before.end) {
+                range = range.start.min(before.start)..range.end.max(before.end);
+            }
+            found.push(range);
         }
-        found.sort_unstable_by_key(|found| found.start);
-        found.dedup_by(|next, before| {
-            let is_joined = next.start < before.end;
-            before.end = if is_joined { before.end.max(next.end) } else { before.end };
-            is_joined
-        });
+        for recent in &self.recent {
+            let before = found.len();
+            found.extend(text.match_indices(recent.as_str()).map(|(at, _)| at..at + recent.len()));
+            if found.len() > before {
+                found = joined(found);
+            }
+        }
         found
     }
 
@@ -75,6 +80,17 @@ impl Search {
     pub(super) fn built(&self) -> usize {
         self.automaton.as_ref().map_or(0, AhoCorasick::patterns_len)
     }
+}
+
+/// Places in order, and those that overlap as one.
+pub(super) fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    found.sort_unstable_by_key(|found| found.start);
+    found.dedup_by(|next, before| {
+        let is_joined = next.start < before.end;
+        before.end = if is_joined { before.end.max(next.end) } else { before.end };
+        is_joined
+    });
+    found
 }
 
 #[cfg(test)]
@@ -92,6 +108,16 @@ mod tests {
         assert_eq!((search.built(), search.recent()), (2, 1), "one was added during the build");
         assert_eq!(search.find("xabcdefghx abcd efg"), [1..9, 11..15], "overlapping ones are one");
         assert_eq!(search.find("efgh").first(), Some(&(0..4)));
+    }
+
+    #[test]
+    fn texts_within_each_other_are_joined_as_they_are_found() {
+        let nested: Vec<String> = (8..72).map(|bytes| "a".repeat(bytes)).collect();
+        let search = Search::of(nested.clone());
+        assert_eq!(search.find(&"a".repeat(1 << 16)), [0..1 << 16]);
+        let new = Search { recent: nested, ..Search::default() };
+        // None of them, one after the other, ends where another one begins.
+        assert_eq!(new.find(&"a".repeat(72 * 71)), [0..72 * 71]);
     }
 
     #[test]

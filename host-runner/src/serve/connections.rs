@@ -31,10 +31,17 @@ use crate::webhook_url::UrlSecrets;
 /// Files that are loaded at a time: each waits for the disk, and for a component's check of its
 /// configuration.
 const LOADS_MAX: usize = 8;
+/// Files that could not be loaded before, and are loaded again at a time: they take no turn of others,
+/// however long their components take.
+const RELOADS_MAX: usize = 2;
 /// A load that takes longer, for example because its file hangs, leaves its turn to others.
 const LOAD_TURN: Duration = Duration::from_secs(10);
 /// Longest wait at the start until commands reach every connection; it takes milliseconds.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Longest wait at the start for the files of the folder: one after the other could take any time. A file of
+/// the command line is waited for.
+pub(super) const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// Gets lines for the operator.
 pub(super) type Notify<'a> = &'a (dyn Fn(&str) + Sync);
@@ -45,6 +52,8 @@ pub(super) struct Connections {
     folder: Option<PathBuf>,
     loader: Arc<Loader>,
     loads: Arc<Semaphore>,
+    /// For files that could not be loaded before.
+    reloads: Arc<Semaphore>,
     shared: Shared,
     overview: Arc<Overview>,
     /// By file.
@@ -120,6 +129,7 @@ impl Connections {
             folder: options.folder.clone(),
             loader: Arc::new(loader),
             loads: Arc::new(Semaphore::new(LOADS_MAX)),
+            reloads: Arc::new(Semaphore::new(RELOADS_MAX)),
             shared,
             overview,
             running: BTreeMap::new(),
@@ -149,16 +159,27 @@ impl Connections {
         Ok(())
     }
 
-    /// Waits until every file was loaded, and commands reach each connection or it has failed. A file of the
-    /// command line must be valid, and its connection free; an invalid file of the folder is reported, the
-    /// others are served. False if a stop was requested.
+    /// Files that were seen.
+    pub(super) fn known(&self) -> usize {
+        self.running.len() + self.loading.len() + self.invalid.len()
+    }
+
+    /// Waits until every file was loaded, and commands reach each connection or it has failed; for the files
+    /// of the folder [`START_WITHIN`] at most. A file of the command line must be valid, and its connection
+    /// free; an invalid file of the folder is reported, the others are served. False if a stop was requested.
     pub(super) async fn finish_start(&mut self, stop: &mut Stop, notify: Notify<'_>) -> Result<bool> {
         let (opening, mut opened) = mpsc::channel(1);
         self.opening = Some(opening);
-        while !self.loading.is_empty() {
+        let mut is_late = false;
+        let mut late = pin!(tokio::time::sleep(START_WITHIN));
+        while self.loading.iter().any(|file| !is_late || self.named.contains(file)) {
             self.overview.set_loading(self.loading.len());
             let event = tokio::select! {
                 event = self.next() => event,
+                () = &mut late, if !is_late => {
+                    is_late = true;
+                    continue;
+                }
                 () = stop.requested() => return Ok(false),
             };
             match event {
@@ -173,7 +194,9 @@ impl Connections {
             }
         }
         self.overview.set_loading(0);
-        if self.running.is_empty() {
+        if !self.loading.is_empty() {
+            notify(&format!("warning: {} connection files are still being loaded", self.loading.len()));
+        } else if self.running.is_empty() {
             notify("warning: no connection to serve yet");
         }
         (self.is_starting, self.opening) = (false, None);
@@ -316,12 +339,13 @@ impl Connections {
     }
 
     fn load(&mut self, file: PathBuf) {
-        let (loader, loads) = (Arc::clone(&self.loader), Arc::clone(&self.loads));
+        let turns = if self.invalid.contains_key(&file) { &self.reloads } else { &self.loads };
+        let (loader, turns) = (Arc::clone(&self.loader), Arc::clone(turns));
         // A server that starts must not take a connection from another process. Later it waits for it.
         let must_be_free = self.is_starting && self.named.contains(&file);
         self.loading.insert(file.clone());
         self.tasks.spawn(async move {
-            let turn = loads.acquire_owned().await;
+            let turn = turns.acquire_owned().await;
             let loaded = in_turn(turn, loader.load_safely(&file, must_be_free)).await;
             Event::Loaded(file, Box::new(loaded))
         });

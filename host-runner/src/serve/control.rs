@@ -166,7 +166,15 @@ impl Control {
     }
 
     async fn respond(&self, request: HttpRequest<Incoming>) -> Response<Full<Bytes>> {
-        let answer = match parse(request).await {
+        let route = parse(request).await;
+        // Redacted here, because the client's redactor knows fewer secrets.
+        let redactor = match &route {
+            // It is, and the words of a status are no secrets.
+            Ok(Route::Health) => None,
+            Ok(Route::Connection(name, _)) => Some(self.0.redactor.of(name)),
+            _ => Some(self.0.redactor.clone()),
+        };
+        let answer = match route {
             // A task, so that a client that leaves does not leave a request half executed.
             Ok(route) => {
                 let control = self.clone();
@@ -179,8 +187,11 @@ impl Control {
             Ok(answer) => (StatusCode::OK, answer),
             Err(error) => (route::status(&error), json!({ "error": error })),
         };
-        // Redacted here, because the client's redactor knows fewer secrets.
-        let text = format!("{}\n", self.0.redactor.redact_value(&answer));
+        let answer = match redactor {
+            Some(redactor) => redactor.redact_value(&answer),
+            None => answer,
+        };
+        let text = format!("{answer}\n");
         let mut response = Response::new(Full::new(Bytes::from(text)));
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

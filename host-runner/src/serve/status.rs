@@ -11,7 +11,9 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
+use tokio::time::Instant;
 
+use super::connections::START_WITHIN;
 use crate::clock::now_ms;
 use crate::ingress::{self, Observe};
 use crate::journal::Journal;
@@ -24,6 +26,7 @@ pub(super) struct Overview {
     /// Errors by file.
     invalid_files: Mutex<BTreeMap<PathBuf, String>>,
     loading: AtomicUsize,
+    started: Instant,
     invalid_count: Gauge,
     ingress: ingress::Metrics,
     registry: Registry,
@@ -77,6 +80,7 @@ impl Overview {
             connections,
             invalid_files: Mutex::default(),
             loading: AtomicUsize::new(0),
+            started: Instant::now(),
             invalid_count,
             ingress: ingress.clone(),
             registry,
@@ -113,7 +117,7 @@ impl Overview {
         let files = self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner);
         let invalid = |(file, error): (&PathBuf, &String)| InvalidFile {
             file: file.display().to_string(),
-            error: error.clone(),
+            error: self.redactor.redact(error),
         };
         files.iter().map(invalid).collect()
     }
@@ -126,10 +130,15 @@ impl Observe for Overview {
     }
 
     fn ready(&self) -> bool {
-        if self.loading.load(Relaxed) > 0 || self.ingress.is_failing(now_ms()) {
+        if self.ingress.is_failing(now_ms()) {
             return false;
         }
-        self.connections.lock().values().all(|meters| meters.state() != State::Starting)
+        // Deliveries are taken: a component that never starts must not keep a balancer away from all others.
+        let is_starting = || {
+            let connections = self.connections.lock();
+            self.loading.load(Relaxed) > 0 || connections.values().any(|one| one.state() == State::Starting)
+        };
+        self.started.elapsed() >= START_WITHIN || !is_starting()
     }
 
     fn health(&self) -> Value {
@@ -139,8 +148,21 @@ impl Observe for Overview {
             loading: self.loading.load(Relaxed),
             journal_fails: self.ingress.is_failing(now_ms),
         };
-        self.redactor.redact_value(&health(&self.connections.read(), &server, now_ms))
+        let mut connections = self.connections.read();
+        connections.iter_mut().for_each(|one| redact(one, &self.redactor));
+        health(&connections, &server, now_ms)
     }
+}
+
+/// Takes the secrets out of what the actor of a connection said. The words of the status itself, which
+/// monitors read, are never masked.
+fn redact(connection: &mut ConnectionStatus, redactor: &Redactor) {
+    let redactor = redactor.of(&connection.name);
+    let readings = &mut connection.readings;
+    let failing = readings.tables.values_mut().filter_map(|table| table.failing.as_mut());
+    let said = readings.status.reason.iter_mut();
+    let said = said.chain(readings.last_error.iter_mut().map(|(message, _)| message));
+    said.chain(failing.map(|(_, message)| message)).for_each(|text| *text = redactor.redact(text));
 }
 
 #[cfg(test)]

@@ -106,6 +106,12 @@ impl Attachments {
             }
             TryLockError::Error(error) => failed(folder, &error),
         })?;
+        let is_new = !folder.join(manifest::FILE).exists();
+        if is_new && folder.join(content::PARTIAL).exists() {
+            let message = format!("attachments {}: has a folder `partial` and no manifest", folder.display());
+            return Err(Error::new(Origin::Configuration, Kind::Config, message)
+                .hint("give a folder of its own: `attachments` under [sink]"));
+        }
         let mut manifest = Manifest::open(folder, owner)?;
         manifest.apply_limits(&settings.limits)?;
         let content = Content::open(folder, &manifest.partial_files()?)?;

@@ -1,9 +1,11 @@
-//! The allocations of one instance: linear memories added up, tables, core instances.
+//! The allocations of one instance: linear memories added up, tables, core instances; and its account of the
+//! memory for all components.
 //!
 //! Stops the instance at the limit: no component handles a failed allocation well. Knows nothing of handles.
 
 use wasmtime::{Error, ResourceLimiter, Result, StoreLimits, StoreLimitsBuilder, bail};
 
+use crate::engine::budget::{Account, EXHAUSTED};
 use crate::limits;
 
 /// The allocations of one store.
@@ -11,10 +13,11 @@ pub(super) struct Memory {
     /// Bytes that all linear memories together may still grow by.
     bytes_left: usize,
     counts: StoreLimits,
+    account: Account,
 }
 
 impl Memory {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize, account: Account) -> Self {
         let counts = StoreLimitsBuilder::new()
             .table_elements(limits::TABLE_ELEMENTS_MAX)
             .instances(limits::CORE_INSTANCES_MAX)
@@ -22,7 +25,12 @@ impl Memory {
             .memories(limits::MEMORIES_MAX)
             .trap_on_grow_failure(true)
             .build();
-        Self { bytes_left: bytes, counts }
+        Self { bytes_left: bytes, counts, account }
+    }
+
+    /// Draws on the memory for all components.
+    pub(super) fn charge(&mut self, bytes: usize) -> Result<()> {
+        if self.account.draw(bytes) { Ok(()) } else { bail!("{EXHAUSTED}") }
     }
 }
 
@@ -33,6 +41,7 @@ impl ResourceLimiter for Memory {
             Some(left) if maximum.is_none_or(|maximum| desired <= maximum) => self.bytes_left = left,
             _ => bail!("growing memory to {desired} bytes"),
         }
+        self.charge(more)?;
         Ok(true)
     }
 
@@ -66,13 +75,28 @@ mod tests {
     use wasmtime::ResourceLimiter;
 
     use super::Memory;
+    use crate::engine::budget::Budget;
 
     #[test]
     fn all_memories_of_an_instance_share_one_limit() {
-        let mut memory = Memory::new(100);
+        let budget = Budget::new(1_000, 1);
+        let mut memory = Memory::new(100, budget.account());
         assert!(memory.memory_growing(0, 60, None).is_ok_and(|allowed| allowed));
         assert!(memory.memory_growing(0, 40, Some(1_000)).is_ok_and(|allowed| allowed), "a second memory");
         assert!(memory.memory_growing(60, 61, None).is_err());
-        assert!(Memory::new(100).memory_growing(0, 60, Some(50)).is_err());
+        assert!(Memory::new(100, budget.account()).memory_growing(0, 60, Some(50)).is_err());
+    }
+
+    #[test]
+    fn all_instances_share_the_memory_of_the_process() {
+        let budget = Budget::new(200, 10);
+        let [mut one, mut other] = [(); 2].map(|()| Memory::new(1_000, budget.account()));
+        assert!(one.memory_growing(0, 60, None).is_ok_and(|allowed| allowed));
+        one.charge(50).expect("behind handles");
+        assert!(other.memory_growing(0, 10, None).is_ok_and(|allowed| allowed), "its part");
+        let refused = other.memory_growing(10, 11, None).expect_err("nothing is left");
+        assert_eq!(refused.to_string(), "memory for all components");
+        drop(one);
+        assert!(other.memory_growing(10, 110, None).is_ok_and(|allowed| allowed));
     }
 }

@@ -148,3 +148,32 @@ fn a_server_fetches_what_webhooks_bring_and_tells_which_files_fail() {
     eventually("the problems", || noted(&place, "count(problem) || '' FROM attachments") == "3");
     server.stop();
 }
+
+#[test]
+fn a_row_of_millions_of_values_costs_a_few_times_its_bytes() {
+    // Of a type that is left out, so that the component does not read the row again.
+    let config = format!("rows = 1\ncrosses = \"wide-row\"\n{SINK}attachments_types = [\"pdf\"]");
+    let place = Place::new(&config);
+    let server = Server::start(&place);
+    until_read(&server);
+    // 24 MiB of text; its values would take 36 times as much.
+    let peak = server.peak_memory_kib() >> 10;
+    assert!(peak < 400, "{peak} MiB");
+    server.stop();
+}
+
+#[test]
+fn a_name_of_a_megabyte_is_cut_wherever_it_is_read() {
+    let place = place("rows = 6\ncrosses = \"file-name\"\nfiles = \"fail\"\nkind = \"data\"");
+    let server = Server::start(&place);
+    until_read(&server);
+    eventually("the failures", || noted(&place, "count(problem) || '' FROM attachments") == "3");
+    let health = server.health().to_string();
+    assert!(health.contains("attachment `word word"), "{health}");
+    assert!(health.len() < 20_000, "{} bytes", health.len());
+    assert!(server.log().len() < 40_000, "{} bytes", server.log().len());
+    assert_eq!(noted(&place, "(max(length(name)) < 1100) || '' FROM attachments"), "1");
+    server.stop();
+    let said = warnings(&place.json(&["sync"], 0));
+    assert!(said.contains("word word") && said.len() < 8_000, "{} bytes", said.len());
+}

@@ -103,6 +103,9 @@ fn host_memory_behind_handles_is_bounded() {
         ("methods", 9, "the host refused a method of 4 MiB"),
         ("authorities", 9, "the host refused an authority of 4 MiB"),
         ("fields", 11, "read: kept more than 256MiB behind its handles; stopped"),
+        ("clones", 11, "read: kept more than 256MiB behind its handles; stopped"),
+        // A body is counted as well, and needs two handles.
+        ("responses", 11, "read: wanted more than 10000 handles; stopped"),
     ];
     for (limit, code, error) in crossed {
         let place = crossing(limit);

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use crate::serve::{Server, eventually};
 use crate::support::{Place, SECRET, component, run};
 
 /// The code handed to `authorize`; the session then holds `token-for-<code>`.
@@ -40,6 +41,20 @@ fn no_secret_is_ever_printed_or_stored_in_the_clear() {
             assert!(!text.contains(secret), "{} holds {secret}", path.display());
         }
     }
+}
+
+#[test]
+fn a_server_shows_no_secret_of_its_connections() {
+    let place = Place::new("rows = 5\nbehavior = \"leak-secrets\"");
+    place.expect(&["authorize", "--code", CODE], 0);
+    let server = Server::start(&place);
+    let last = || server.health()["connections"][0]["last_error"].to_string();
+    eventually("the failure", || last().contains("secret [secret] session"));
+    let shown = [server.health().to_string(), server.request("GET", "/-/metrics", "").1, server.log()];
+    for secret in [SECRET, CODE] {
+        assert!(!shown.iter().any(|text| text.contains(secret)), "{secret} in {shown:?}");
+    }
+    server.stop();
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn a_forgotten_connection_leaves_its_rows_and_nothing_else() {
     let url = |code| place.json(&["webhook", "url"], code)["url"].clone();
     let before = url(0);
     let ran = place.expect(&["connection", "forget"], 0);
-    assert_eq!(ran.stdout, "tiny: forgotten, with 0 deliveries; its rows stay\n");
+    assert_eq!(ran.stdout, "tiny: forgotten, with 0 deliveries; its rows and attachments stay\n");
     assert!(!place.path("data/tiny").exists());
     assert_eq!(place.query("SELECT count(*) || '' FROM things"), "3");
     let ran = place.expect(&["connection", "forget", "tiny"], 2);

@@ -6,7 +6,7 @@ use host_runner::journal::JournalLimits;
 use host_runner::webhook_url::UrlSecrets;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{KEY, PATIENCE, Server, answer, request, secret};
+use crate::support::{KEY, PATIENCE, Server, answer, request, secret, until_closed};
 
 /// Connections that fit into the limit of open files, which counts both ends; at most 2,000.
 fn many() -> usize {
@@ -59,12 +59,40 @@ async fn announced_bodies_take_no_memory_and_sent_bodies_do() {
 }
 
 #[tokio::test]
-async fn a_connection_above_the_limit_waits_until_another_one_is_closed() {
+async fn connections_that_wait_for_a_request_give_way_to_others() {
+    let limits = IngressLimits { connections: 4, ..IngressLimits::default() };
+    let server = Server::start_with(Options { limits, ..Options::default() }, JournalLimits::default());
+    // Whether their URLs are known, and whether they have sent anything.
+    let mut idle = Vec::new();
+    for path in [Some("/x".to_owned()), Some(server.path()), None, None] {
+        let mut stream = server.connect().await;
+        if let Some(path) = path {
+            stream.write_all(request("GET", &path, "").as_bytes()).await.expect("sent");
+            answer(&mut stream, "GET").await;
+        }
+        idle.push(stream);
+    }
+    for _ in 0..4 {
+        let mut other = server.connect().await;
+        other.write_all(request("POST", &server.path(), "x").as_bytes()).await.expect("sent");
+        assert_eq!(answer(&mut other, "POST").await.status, 200);
+        idle.push(other);
+    }
+    for stream in &mut idle[..4] {
+        assert_eq!(until_closed(stream).await, "", "closed without an answer");
+    }
+    assert!(server.counted().contains("connections_closed_total{reason=\"gave-way\"} 4"));
+}
+
+#[tokio::test]
+async fn a_connection_above_the_limit_waits_while_all_others_are_busy() {
     let limits = IngressLimits { connections: 2, ..IngressLimits::default() };
     let server = Server::start_with(Options { limits, ..Options::default() }, JournalLimits::default());
-    let (mut one, two) = (server.connect().await, server.connect().await);
-    one.write_all(request("GET", &server.path(), "").as_bytes()).await.expect("sent");
-    assert_eq!(answer(&mut one, "GET").await.status, 200);
+    let text = request("POST", &server.path(), &"x".repeat(1_000));
+    let (mut one, mut two) = (server.connect().await, server.connect().await);
+    for busy in [&mut one, &mut two] {
+        busy.write_all(&text.as_bytes()[..text.len() - 1]).await.expect("sent");
+    }
     let mut three = server.connect().await;
     three.write_all(request("POST", &server.path(), "x").as_bytes()).await.expect("sent");
     while server.metrics.connections() < 2 {

@@ -16,9 +16,9 @@ use bindings::exports::connector::source::types::{
     Batch, Change, ChangeSource, Error, ErrorKind, Generation, Limits, Operation, Piece,
 };
 use bindings::exports::connector::source::webhook;
-use bindings::wasi::clocks::wall_clock;
+use bindings::wasi::clocks::{monotonic_clock, wall_clock};
 
-use crate::config::{Behavior, Config, Crosses};
+use crate::config::{Behavior, Config, Crosses, Opens};
 use crate::describe;
 use crate::events;
 use crate::rows::{self, Cursor};
@@ -107,6 +107,13 @@ impl GuestConnection for Open {
     fn open(config: String, session: Option<String>) -> Result<Connection, Error> {
         let config: Config = serde_json::from_str(&config)
             .map_err(|wrong| error(ErrorKind::Config, &format!("configuration: {wrong}")))?;
+        match config.opens {
+            Opens::AtOnce => {}
+            Opens::Waits => monotonic_clock::subscribe_duration(u64::MAX).block(),
+            Opens::Spins => loop {
+                std::hint::spin_loop();
+            },
+        }
         Ok(Connection::new(Self { config, session: RefCell::new(session) }))
     }
 

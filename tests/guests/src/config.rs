@@ -67,6 +67,23 @@ pub enum Crosses {
     ReceiptChanges,
     ReceiptAttributes,
     Piece,
+    WideRow,
+    FileName,
+    Clones,
+    Responses,
+}
+
+/// How `open` behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opens {
+    /// Without fault.
+    #[default]
+    AtOnce,
+    /// Waits without end.
+    Waits,
+    /// Never returns.
+    Spins,
 }
 
 /// How `fetch` behaves.
@@ -94,6 +111,8 @@ pub struct Config {
     pub behavior: Behavior,
     /// The limit that it crosses.
     pub crosses: Option<Crosses>,
+    /// Of `open`.
+    pub opens: Opens,
     /// Rows of `things`.
     pub rows: u64,
     /// Rows in a batch.
@@ -133,6 +152,7 @@ impl Default for Config {
         Self {
             behavior: Behavior::Rows,
             crosses: None,
+            opens: Opens::AtOnce,
             rows: 100,
             page: 30,
             padding: 0,

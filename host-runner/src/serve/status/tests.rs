@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::Overview;
+use super::{Overview, START_WITHIN};
 use crate::change::ChangeSource;
 use crate::delivery::Delivery;
 use crate::error::Error;
@@ -142,6 +142,12 @@ fn health_is_redacted_and_a_failing_journal_degrades_it_and_readiness() {
     fixture.meters.failed(&Error::state("very-secret was refused"));
     assert!(fixture.overview.ready());
     assert!(!fixture.overview.health().to_string().contains("very-secret"));
+    // Neither a session nor a configured secret masks what monitors read.
+    fixture.redactor.learn("acme", "running");
+    fixture.redactor.learn_session("other", r#"["very-secret","last_error","was refused"]"#);
+    let health = fixture.overview.health();
+    assert_eq!(health["connections"][0]["state"], "running");
+    assert_eq!(health["connections"][0]["last_error"], "[secret] was refused");
     fixture.ingress.append_failed(crate::clock::now_ms());
     assert!(!fixture.overview.ready());
     assert_eq!(fixture.overview.health()["status"], "degraded");
@@ -150,6 +156,17 @@ fn health_is_redacted_and_a_failing_journal_degrades_it_and_readiness() {
     fixture.ingress.append_failed(1);
     assert!(fixture.overview.ready(), "long ago");
     fixture.overview.set_loading(1);
+    assert!(!fixture.overview.ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_never_starts_keeps_no_server_from_being_ready() {
+    let fixture = Fixture::new();
+    fixture.overview.set_loading(1);
+    assert!(!fixture.overview.ready(), "`acme` is starting, and a file is being loaded");
+    tokio::time::advance(START_WITHIN).await;
+    assert!(fixture.overview.ready());
+    fixture.ingress.append_failed(crate::clock::now_ms());
     assert!(!fixture.overview.ready());
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::sinks::jsonl;
 
 /// The folder of beginnings.
-const PARTIAL: &str = "partial";
+pub(super) const PARTIAL: &str = "partial";
 /// Bytes hashed at a time.
 const HASH_BYTES: usize = 64 << 10;
 

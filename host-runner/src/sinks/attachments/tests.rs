@@ -368,6 +368,16 @@ fn a_crash_between_the_notes_and_the_rows_costs_nothing() {
 }
 
 #[test]
+fn a_folder_of_somebody_else_loses_nothing() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("files/partial")).expect("made");
+    std::fs::write(place.path("files/partial/theirs"), "x").expect("written");
+    let refused = place.try_open("files", "acme").err().expect("refused");
+    assert!(refused.message.ends_with("has a folder `partial` and no manifest"), "{refused}");
+    assert!(exists(&place.path("files/partial/theirs")));
+}
+
+#[test]
 fn a_folder_belongs_to_one_connection_and_one_process() {
     let place = Place::new();
     let open = place.open();

@@ -212,6 +212,28 @@ fn sources_that_hang_starve_their_own_connections_alone() {
 }
 
 #[test]
+fn components_that_wait_or_spin_where_they_need_no_source_delay_no_other() {
+    let place = Place::new("rows = 3");
+    for number in 0..5 {
+        add(&place, &format!("waits{number}"), &format!("{SECRET}\nopens = \"waits\""));
+        add(&place, &format!("spins{number}"), &format!("{SECRET}\nopens = \"spins\""));
+    }
+    add(&place, "zebra", SECRET);
+    let server = Server::start_with(&place, &FOLDER);
+    eventually("the snapshots of the others", || {
+        ["tiny", "zebra"].iter().all(|name| complete(&server, name))
+    });
+    server.until_log_contains("open: no answer within 5s; stopped");
+    for name in ["waits0", "spins0"] {
+        server.until_log_contains(&format!("{name}.toml: not loaded"));
+    }
+    add(&place, "later", SECRET);
+    eventually("a file that is added", || complete(&server, "later"));
+    assert_eq!(server.request("GET", "/-/ready", "").0, 200);
+    server.stop();
+}
+
+#[test]
 fn a_connection_that_another_process_has_delays_no_other_and_starts_once_it_is_free() {
     let place = Place::new("rows = 3");
     add(&place, "acme", SECRET);

@@ -3,7 +3,7 @@
 use super::bindings::exports::connector::source::source::{CheckItem, Outcome, Table};
 use super::bindings::exports::connector::source::types::{Batch, Change, Error, ErrorKind};
 use super::bindings::exports::connector::source::webhook::Receipt;
-use super::bindings::wasi::http::types::{Fields, Method, OutgoingRequest};
+use super::bindings::wasi::http::types::{Fields, Method, OutgoingRequest, OutgoingResponse};
 use crate::config::Crosses;
 
 const KIB: usize = 1 << 10;
@@ -47,6 +47,31 @@ pub(super) fn read(crosses: Crosses, batch: &mut Batch) -> Result<(), Error> {
                 kept.push(fields);
             }
         }
+        Crosses::Clones => {
+            let fields = Fields::new();
+            let _set = fields.append("x", long(30 * KIB).as_bytes());
+            let mut kept = Vec::new();
+            loop {
+                let copy = fields.clone();
+                let _set = copy.append("y", b"z");
+                kept.push(copy);
+            }
+        }
+        Crosses::Responses => {
+            let mut kept = Vec::new();
+            loop {
+                let response = OutgoingResponse::new(Fields::new());
+                kept.push((response.body(), response));
+            }
+        }
+        Crosses::WideRow => each(&mut batch.changes, |change| {
+            change.after = Some(format!("{{\"id\":\"0\",\"a\":[0{}]}}", ",0".repeat(12 * MIB)));
+        }),
+        Crosses::FileName => each(&mut batch.changes, |change| {
+            let name = "word ".repeat(200 * KIB);
+            change.after =
+                change.after.take().map(|row| row.replacen("\"name\":\"", &format!("\"name\":\"{name}"), 1));
+        }),
         _ => {}
     }
     Ok(())
@@ -138,6 +163,10 @@ fn first(changes: &mut [Change], change: impl FnOnce(&mut Change)) {
     if let Some(first) = changes.first_mut() {
         change(first);
     }
+}
+
+fn each(changes: &mut [Change], change: impl FnMut(&mut Change)) {
+    changes.iter_mut().for_each(change);
 }
 
 fn multiply(changes: &mut Vec<Change>, count: usize) {
