@@ -154,6 +154,11 @@ impl<'a> Commit<'a> {
         Self { changes: &batch.changes, progress, as_of_ms: batch.called_at_ms, epoch: 0 }
     }
 
+    /// Whether it ends a snapshot.
+    fn completes_snapshot(&self) -> bool {
+        matches!(self.progress, Progress::Table { generation: Some(generation), .. } if generation.complete)
+    }
+
     /// The snapshot in which changes of a table were read.
     fn snapshot_of(&self, table: &str) -> Option<Generation> {
         match self.progress {

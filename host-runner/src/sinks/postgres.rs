@@ -39,7 +39,7 @@ use self::metadata::Metadata;
 use self::position::Position;
 use self::rows::Way;
 use self::schema::Index;
-use self::session::{Backend, CALL_TIMEOUT, Session, wait, wait_within};
+use self::session::{Backend, CALL_TIMEOUT, LONG_TIMEOUT, Session, wait, wait_within};
 use self::table::PreparedTable;
 use self::write::{TableBatch, Work};
 use super::columns::Layout;
@@ -308,10 +308,13 @@ impl Sink for Postgres {
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
         let work = self.work(commit)?;
-        let mut done = self.run(async |session| write::commit(&work, session, Way::Copy).await);
+        // The end of a snapshot marks every row that it did not contain.
+        let timeout = if commit.completes_snapshot() { LONG_TIMEOUT } else { CALL_TIMEOUT };
+        let mut done =
+            self.run_within(timeout, async |session| write::commit(&work, session, Way::Copy).await);
         if done.as_ref().is_err_and(is_duplicate) {
             work.asked.set(None);
-            done = self.run(async |session| write::commit(&work, session, Way::Upsert).await);
+            done = self.run_within(timeout, async |session| write::commit(&work, session, Way::Upsert).await);
         }
         let done = match (done, work.asked.get()) {
             // Without a session there was no answer that says whether it is committed.
