@@ -155,7 +155,7 @@ impl Sink for Parquet {
 }
 
 impl Drop for Parquet {
-    /// Stops the publisher; what it has not done it does when the sink is opened again.
+    /// Stops the publisher; the next opening of the sink continues its work.
     fn drop(&mut self) {
         self.shared.stop_publisher();
         if let Some(publisher) = self.publisher.take() {

@@ -23,7 +23,7 @@ use crate::sinks::columns::Layout;
 use crate::sinks::members::scan;
 use crate::sinks::value::{ColumnType, Value, convert, text};
 
-/// Bytes of lines in a row group: what is in memory at a time, about three times.
+/// Bytes of lines in a row group; about three times as many are in memory at a time.
 const GROUP_BYTES: usize = 16 << 20;
 /// Values in a row group: as much memory where lines are short.
 const GROUP_VALUES: usize = 1 << 20;

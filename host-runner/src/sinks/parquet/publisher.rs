@@ -92,7 +92,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What ends a call to an object store.
+    /// The signal that ends a call to an object store.
     pub(super) fn stop(&self) -> Arc<Notify> {
         Arc::clone(&self.stop)
     }

@@ -18,7 +18,7 @@ pub(super) fn without_halves(text: Cow<'_, str>) -> Cow<'_, str> {
         let (step, is_half) = match (code(&text, at), code(&text, next)) {
             (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (2 * ESCAPE_BYTES, false),
             (Some(0xd800..0xe000), _) => (ESCAPE_BYTES, true),
-            // Any other escape: what is escaped may be a backslash.
+            // Any other escape, for example of a backslash.
             _ => (2, false),
         };
         if is_half {
