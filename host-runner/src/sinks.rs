@@ -42,10 +42,13 @@ use crate::error::{Error, Kind, Origin, Result};
 
 pub use attachments::{AttachmentSettings, Attachments};
 pub use handle::SinkHandle;
+pub(crate) use jsonl::FORMAT_NAMES;
 pub use registry::{
-    Deletes, FORMAT_NAMES, FORMS, KIND_NAMES, KINDS, Load, Location, Place, SinkKind, SinkSettings, inspect,
-    open, open_existing,
+    Deletes, KIND_NAMES, Load, Location, Place, SinkKind, SinkSettings, inspect, open, open_existing,
 };
+
+/// Every kind of sink; the first is the default.
+pub const KINDS: [&SinkKind; 4] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &parquet::KIND];
 
 /// A place that stores rows and how far they reach.
 ///

@@ -313,7 +313,8 @@ fn dressed(list: &List, row: &str, value: &str, parent: &str) -> String {
     row
 }
 
-/// The path of a page of a list: of a partition, of a parent.
+/// The path of a page of a list: of a partition, of a parent. Parents are listed for their ids, without what a
+/// portal may refuse.
 pub(super) fn path(list: &List, value: &str, parent: Option<(&Each, &str)>, from: u64) -> String {
     let in_path = parent.filter(|(each, _)| each.parameter.is_none());
     let mut path = match in_path {
@@ -334,5 +335,6 @@ pub(super) fn path(list: &List, value: &str, parent: Option<(&Each, &str)>, from
     {
         path = path.with(parameter, id);
     }
-    list.query.iter().fold(path, |path, (name, value)| path.with(name, value)).into_string()
+    let is_sure = |(name, _): &&(&str, &str)| !list.optional_parameters.contains(name);
+    list.query.iter().filter(is_sure).fold(path, |path, (name, value)| path.with(name, value)).into_string()
 }

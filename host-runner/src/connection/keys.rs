@@ -120,9 +120,7 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Choice(&KIND_NAMES),
         default: DefaultValue::Value("sqlite"),
         honored_by: HonoredBy::All,
-        text: "Where rows go: `sqlite` is a database file with one table per table of the connector, \
-               `jsonl` a folder with one log of changes per table, `postgres` a schema of a PostgreSQL \
-               database, `parquet` files of changes by table and day.",
+        text: "Where rows go. `docs/sinks.md` describes each kind.",
     },
     Key {
         name: "sink.path",

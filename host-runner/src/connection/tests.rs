@@ -11,7 +11,7 @@ use crate::describe::Describe;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::secret::Redactor;
-use crate::sinks::Deletes;
+use crate::sinks::{Deletes, KIND_NAMES};
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -126,7 +126,7 @@ fn every_problem_names_file_line_and_key() {
     fails(
         "name = \"a\"\n[sink]\nkind = \"oracle\"\n",
         "conf/acme.toml:3: sink.kind: `oracle` is not a known value",
-        Some("use one of \"sqlite\", \"jsonl\", \"postgres\", \"parquet\""),
+        Some(&format!("use one of \"{}\"", KIND_NAMES.join("\", \""))),
     );
     fails(
         "name = \"a\"\n[sink]\nkind = \"jsonl\"\ndeletes = \"hard\"\n",

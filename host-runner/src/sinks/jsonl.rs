@@ -36,9 +36,12 @@ use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
 
 /// This kind of sink.
-pub(super) const KIND: SinkKind = SinkKind {
+pub(super) const KIND: SinkKind = SinkKind { other_forms: &[&DEBEZIUM_KIND], ..CHANGES_KIND };
+
+const CHANGES_KIND: SinkKind = SinkKind {
     name: "jsonl",
     format: CHANGES,
+    other_forms: &[],
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false },
     place_keys: &["path"],
     locate: |place, folder, connection| Ok(Location::path(folder, place.path.unwrap_or(connection))),
@@ -52,16 +55,19 @@ pub(super) const KIND: SinkKind = SinkKind {
 };
 
 /// The same folder with lines in Debezium's envelope.
-pub(super) const DEBEZIUM_KIND: SinkKind = SinkKind {
+const DEBEZIUM_KIND: SinkKind = SinkKind {
     format: DEBEZIUM,
     #[cfg(test)]
     stored_rows: stored::debezium_rows,
-    ..KIND
+    ..CHANGES_KIND
 };
 
 /// The forms of lines, as `format` names them.
 pub(super) const CHANGES: &str = "changes";
 const DEBEZIUM: &str = "debezium";
+
+/// The names of forms.
+pub(crate) const FORMAT_NAMES: [&str; 2] = [CHANGES, DEBEZIUM];
 
 /// Longest name of a table; file systems take 255 bytes for a file's name.
 const NAME_BYTES_MAX: usize = 200;

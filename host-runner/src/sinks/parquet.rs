@@ -38,6 +38,7 @@ use crate::error::{Error, Result};
 pub(super) const KIND: SinkKind = SinkKind {
     name: "parquet",
     format: "",
+    other_forms: &[],
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: true },
     place_keys: &["path", "url", "url_file"],
     locate,

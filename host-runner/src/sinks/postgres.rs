@@ -69,6 +69,7 @@ const SESSIONS_KEPT: usize = 32;
 pub(super) const KIND: SinkKind = SinkKind {
     name: "postgres",
     format: "",
+    other_forms: &[],
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
     place_keys: &["url", "url_file", "schema"],
     locate: address::locate,

@@ -1,25 +1,14 @@
 //! The kinds of sinks and the settings they take.
 //!
-//! A new kind is one line in [`KINDS`] next to its folder. Knows neither the connection file's syntax nor
-//! rows.
+//! [`KINDS`] stands beside the folders in `sinks.rs`. Knows neither the connection file's syntax nor rows.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Capabilities, Sink, SinkProgress, jsonl, parquet, postgres, sqlite};
+use super::{Capabilities, KINDS, Sink, SinkProgress};
 use crate::error::{Error, Kind, Origin, Result};
-
-/// Every kind; the first is the default.
-pub const KINDS: [&SinkKind; 4] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &parquet::KIND];
-
-/// Every kind in each of its forms.
-pub const FORMS: [&SinkKind; 5] =
-    [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &jsonl::DEBEZIUM_KIND, &parquet::KIND];
-
-/// The names of forms.
-pub const FORMAT_NAMES: [&str; 2] = [jsonl::KIND.format, jsonl::DEBEZIUM_KIND.format];
 
 /// The names of the kinds, in their order.
 pub const KIND_NAMES: [&str; KINDS.len()] = {
@@ -38,6 +27,8 @@ pub struct SinkKind {
     pub name: &'static str,
     /// `format` under `[sink]`; empty: it has one form only.
     pub format: &'static str,
+    /// The same kind with its data in other forms.
+    pub other_forms: &'static [&'static SinkKind],
     /// Its capabilities.
     pub capabilities: Capabilities,
     /// The keys under `[sink]` that say where it is; those of other kinds are refused.
@@ -77,7 +68,12 @@ impl SinkKind {
 
     /// The same kind with its data in another form; none if it does not have this form.
     pub fn in_format(&'static self, format: &str) -> Option<&'static Self> {
-        FORMS.into_iter().find(|kind| kind.name == self.name && kind.format == format)
+        self.forms().find(|kind| kind.format == format)
+    }
+
+    /// The kind in each of its forms.
+    pub fn forms(&'static self) -> impl Iterator<Item = &'static Self> {
+        std::iter::once(self).chain(self.other_forms.iter().copied())
     }
 
     /// The location that a connection's file names, or the default. `folder` is the file's.
@@ -323,7 +319,8 @@ pub(super) fn owned_by_another(settings: &SinkSettings, other: &str, release: &s
 
 #[cfg(test)]
 mod tests {
-    use super::{KINDS, Location};
+    use super::Location;
+    use crate::sinks::KINDS;
 
     #[test]
     fn a_url_prints_without_what_may_be_secret() {

@@ -47,6 +47,7 @@ pub(super) use crate::sqlite_failure::{hint, kind};
 pub(super) const KIND: SinkKind = SinkKind {
     name: "sqlite",
     format: "",
+    other_forms: &[],
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
     place_keys: &["path"],
     locate: |place, folder, connection| {

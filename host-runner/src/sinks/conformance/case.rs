@@ -6,7 +6,7 @@ use super::{State, StoredRows, TestPlace};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
 use crate::sinks::{
-    Commit, Counts, Deletes, FORMS, InboxPosition, Load, Progress, Sink, SinkKind, SinkSettings, open,
+    Commit, Counts, Deletes, InboxPosition, KINDS, Load, Progress, Sink, SinkKind, SinkSettings, open,
 };
 
 /// The table of most tests.
@@ -27,7 +27,7 @@ pub(super) struct Case {
 /// The kinds that can be tested: PostgreSQL only where there is a database for tests.
 pub(super) fn kinds() -> Vec<&'static SinkKind> {
     let folder = std::path::Path::new("");
-    FORMS.into_iter().filter(|kind| (kind.test_place)(folder).is_some()).collect()
+    KINDS.into_iter().flat_map(SinkKind::forms).filter(|kind| (kind.test_place)(folder).is_some()).collect()
 }
 
 /// Runs a test on every kind of sink, with each way of deleting that it has.
