@@ -95,6 +95,8 @@ pub(super) fn joined(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::{RECENT_MIN, Search};
 
     #[test]
@@ -114,10 +116,10 @@ mod tests {
     fn texts_within_each_other_are_joined_as_they_are_found() {
         let nested: Vec<String> = (8..72).map(|bytes| "a".repeat(bytes)).collect();
         let search = Search::of(nested.clone());
-        assert_eq!(search.find(&"a".repeat(1 << 16)), [0..1 << 16]);
+        assert_eq!(search.find(&"a".repeat(1 << 16)), [Range { start: 0, end: 1 << 16 }]);
         let new = Search { recent: nested, ..Search::default() };
         // None of them, one after the other, ends where another one begins.
-        assert_eq!(new.find(&"a".repeat(72 * 71)), [0..72 * 71]);
+        assert_eq!(new.find(&"a".repeat(72 * 71)), [Range { start: 0, end: 72 * 71 }]);
     }
 
     #[test]
