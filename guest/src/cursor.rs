@@ -241,7 +241,7 @@ impl Search {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BinPlace {
     pub(crate) page: u64,
-    /// When the scan began, by the source's clock.
+    /// When the scan started, by the source's clock.
     pub(crate) read_ms: u64,
 }
 

@@ -19,7 +19,7 @@ pub(crate) const AGENT: &[Column] = &[
     column("type", Text),
 ];
 
-/// Who wrote a thread or a comment, acted on a ticket, or approves something.
+/// The person that wrote a thread or a comment, acted on a ticket, or approves something.
 pub(crate) const PERSON: &[Column] = &[
     column("id", Id),
     column("name", Text),

@@ -259,7 +259,7 @@ pub const SHARED_SEARCH_BYTES_MAX: usize = 16 << 20;
 /// Parents in the recycle bin whose children one step lists at most: two calls each.
 pub const RECYCLE_BIN_PARENTS_MAX: usize = 100;
 
-/// Pages of the recycle bin that one step reads at most: two thousand deletes. The next step goes on there.
+/// Pages of the recycle bin that one step reads at most: two thousand deletes. The next step continues there.
 pub const RECYCLE_BIN_PAGES_MAX: u64 = 40;
 
 /// `wait-ms` of a batch that a failure ended, where the source does not say how long to wait. Short, because

@@ -10,7 +10,7 @@
 //! one of these ids.
 //!
 //! Below a row of another table lists are many and short, and the page that proves the end would double their
-//! cost: [`Longest`] believes most short pages.
+//! cost: [`Longest`] takes most short pages for the last.
 
 use std::collections::BTreeMap;
 

@@ -61,7 +61,7 @@ pub struct Engine {
     compiling: Arc<Mutex<()>>,
 }
 
-/// When a file was modified, and its bytes; none if it cannot be told.
+/// When a file was modified, and its bytes; none if it is unknown.
 type Stamp = Option<(SystemTime, u64)>;
 
 /// A compiled file. It is read again once its stamp differs.
@@ -172,7 +172,7 @@ impl Engine {
         };
         let loaded = |code, sha256| {
             let new = Loaded { stamp, sha256, size: wasm.len(), code, section, described: Arc::default() };
-            // Another thread may have been first: connections share what it loaded.
+            // Another thread may have been first: connections share its code.
             let mut all = self.lock();
             match all.get(path).filter(|known| known.sha256 == new.sha256) {
                 Some(known) => known.clone(),

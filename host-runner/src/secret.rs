@@ -93,7 +93,7 @@ impl Redactor {
         Self { scope: Scope::Of(connection.into()), ..self.clone() }
     }
 
-    /// For texts of a server of many connections, for example lines of its log: what components hand over was
+    /// For texts of a server of many connections, for example lines of its log: texts of components were
     /// redacted by the sandboxes.
     pub fn of_server(&self) -> Self {
         Self { scope: Scope::Server, ..self.clone() }

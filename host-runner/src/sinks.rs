@@ -80,7 +80,7 @@ pub trait Sink: Send {
         None
     }
 
-    /// Makes what is committed visible to readers, at the end of a run; for a sink that writes files late.
+    /// Makes committed rows visible to readers, at the end of a run; for a sink that writes files late.
     /// Rows are safe also where this fails.
     fn finish(&mut self) -> Result<()> {
         Ok(())

@@ -180,8 +180,8 @@ impl<'a, O: MakeWriter<'a>> Drop for Line<'a, O> {
     }
 }
 
-/// What is redacted of an event: longer ones cost every thread that logs. Cut twice as far as the line,
-/// because redacting shortens it, and between words.
+/// The part of an event that is redacted: longer ones cost every thread that logs. Cut twice as far as the
+/// line, because redacting shortens it, and between words.
 fn beginning(text: &str) -> &str {
     let is_long = text.len() > 2 * LINE_BYTES_MAX;
     let end = if is_long { boundary::cut(text, 2 * LINE_BYTES_MAX) } else { text.len() };

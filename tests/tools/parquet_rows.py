@@ -1,7 +1,8 @@
 """Reads the Parquet files of a table with DuckDB, and prints JSON lines.
 
 Usage: parquet_rows.py FOLDER TABLE QUERY
-LINE: a change, as a line of the JSON lines sink. ROW: a row of the query, which has the columns `id` and `row`.
+LINE: a change, as a line of the JSON lines sink. ROW: a row of the query, which has the columns `id` and
+`row`.
 Fails where a typed column differs from the row's document, or a listed file from its line in the manifest.
 """
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tools;
 
-/// Checks, or prints what is missing.
+/// Checks, or prints the missing part.
 pub(crate) fn check() -> Result<(), String> {
     if !tools::succeeds("cargo-deny", &["--version"]) {
         eprintln!("skipped: cargo-deny is not installed\nhint: cargo install cargo-deny");

@@ -1,5 +1,5 @@
-//! What one table of a round read and the others need too: lost with the instance, which costs calls and
-//! nothing else. `reader::recycle_bin` and `reader::shared_search` decide how long it may be used.
+//! Answers that one table of a round read and the others need too: lost with the instance, which costs calls
+//! and nothing else. `reader::recycle_bin` and `reader::shared_search` decide how long they may be used.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,9 +15,9 @@ pub(crate) struct RecycleBin {
     /// Tables that used it: each reading serves a table once.
     pub(crate) used_by: Vec<&'static str>,
     pub(crate) entries: Vec<Entry>,
-    /// The page that the reading began at; none: at the newest record, or the oldest that was asked for.
+    /// The first page of the reading; none: at the newest record, or the oldest that was asked for.
     pub(crate) start: Option<u64>,
-    /// The page that the next reading begins at, where there are more records than one reads.
+    /// The first page of the next reading, where there are more records than one reads.
     pub(crate) next: Option<u64>,
     /// The first page that was read, in a recycle bin that lists the oldest first.
     pub(crate) page: u64,

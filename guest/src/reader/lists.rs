@@ -313,8 +313,8 @@ fn dressed(list: &List, row: &str, value: &str, parent: &str) -> String {
     row
 }
 
-/// The path of a page of a list: of a partition, of a parent. Parents are listed for their ids, without what a
-/// portal may refuse.
+/// The path of a page of a list: of a partition, of a parent. Parents are listed for their ids, without the
+/// parameters that a portal may refuse.
 pub(super) fn path(list: &List, value: &str, parent: Option<(&Each, &str)>, from: u64) -> String {
     let in_path = parent.filter(|(each, _)| each.parameter.is_none());
     let mut path = match in_path {

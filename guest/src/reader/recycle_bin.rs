@@ -96,7 +96,7 @@ pub(super) fn scan<T: Transport>(
     }
     out.has_moved |= written > 0 || search.child.is_some();
     if written < found.len() {
-        // The next step goes on with the same reading.
+        // The next step continues the same reading.
         bin.used_by.retain(|name| *name != table.name);
         api.recycle_bin = Some(bin);
         return out.interrupted();

@@ -55,8 +55,8 @@ pub(crate) fn sizes<T: Transport>(api: &mut Api<T>, tables: &[&'static Table]) -
     Ok(sizes)
 }
 
-/// Notes a table that may not be read; one that cannot be counted is planned without its rows. Fails for what
-/// concerns the connection.
+/// Notes a table that may not be read; one that cannot be counted is planned without its rows. Returns
+/// failures that concern the connection.
 fn refused<T: Transport>(api: &Api<T>, table: &'static Table, error: Error, sizes: &mut Sizes) -> Result<()> {
     match error.kind {
         Kind::Permission if is_skipped(api, table, &error) => {

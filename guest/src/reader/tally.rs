@@ -1,7 +1,8 @@
 //! Which records are given up: those that keep failing while others can be read.
 //!
-//! What was read is not asked for again, so that a later call may ask for the failing ones alone. Then one
-//! that was read before is asked for as well: its answer tells records that always fail from an outage.
+//! Records that were read are not asked for again, so that a later call may ask for the failing ones alone.
+//! Then one that was read before is asked for as well: its answer distinguishes records that always fail from
+//! an outage.
 
 use crate::api::Api;
 use crate::error::{Error, Kind, Result, Scope};

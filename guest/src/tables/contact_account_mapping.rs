@@ -23,7 +23,7 @@ pub(super) const TABLE: Table = Table {
     },
     incremental: Incremental::FullRefresh { every_ms: 7 * 24 * 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One list call for each 98 contacts and one call for each contact with accounts, every week anew. \
+    notes: "One list call for each 98 contacts and one call for each contact with accounts, again each week. \
             `id` is the account.",
     ..Table::DEFAULT
 };

@@ -20,7 +20,7 @@ pub(super) const TABLE: Table = Table {
     },
     incremental: Incremental::FullRefresh { every_ms: 7 * 24 * 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One list call for each 98 accounts and one call for each account, every week anew. One row for \
+    notes: "One list call for each 98 accounts and one call for each account, again each week. One row for \
             each account and agreement.",
     ..Table::DEFAULT
 };

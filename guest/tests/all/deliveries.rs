@@ -153,7 +153,7 @@ fn a_rejected_delivery_is_accepted_when_its_key_is_published_and_fetched_later()
     assert_eq!(deliver_of(&mut connection, arrived_ms, "k2"), Ok(1));
 }
 
-/// Any sender who knows the URL can name any key; that must not block signed deliveries while keys cannot be
+/// Any sender with the URL can name any key; that must not block signed deliveries while keys cannot be
 /// fetched.
 #[test]
 fn an_unknown_key_waits_for_a_limited_time_while_keys_cannot_be_fetched_and_known_keys_do_not() {

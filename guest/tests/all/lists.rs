@@ -111,10 +111,10 @@ fn a_list_whose_count_is_refused_is_not_believed() {
         desk.set(|state| state.count_status = status);
         let mut connection = connect(&desk, json!({"ticket_detail": false}));
         let first = connection.read("tickets", None, LIMITS).unwrap();
-        let may_pass = matches!(status, 429 | 500);
-        assert_eq!(first.caught_up, !may_pass, "{status}");
+        let is_temporary = matches!(status, 429 | 500);
+        assert_eq!(first.caught_up, !is_temporary, "{status}");
         assert!(!first.generation.unwrap().complete, "{status}: {:?}", first.warnings);
-        if !may_pass {
+        if !is_temporary {
             let is_said = |text: &String| text.contains("has 150 rows, and that cannot be checked");
             assert!(first.warnings.iter().any(is_said), "{status}: {:?}", first.warnings);
             continue;

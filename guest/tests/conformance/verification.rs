@@ -1,5 +1,5 @@
-//! The verification of every table that has one: a week later the list shows which rows are gone, without the
-//! record of each.
+//! The verification of every table that has one: a week later the list shows which rows are missing, without
+//! the record of each.
 
 use std::collections::BTreeMap;
 

@@ -130,8 +130,8 @@ pub(crate) static KEYS: &[Key] = &[
             example: "rows.db",
         },
         honored_by: HonoredBy::All,
-        text: "The file or folder; with `url` of `parquet` the folder of its log. It belongs to the first connection that uses it: two would apply each \
-               other's cursors and deletes.",
+        text: "The file or folder; with `url` of `parquet` the folder of its log. It belongs to the first \
+               connection that uses it: two would apply each other's cursors and deletes.",
     },
     Key {
         name: "sink.url",

@@ -1,7 +1,7 @@
 //! The memory of all instances of a process together: half of the machine's. Half of it is divided among the
 //! instances, so that each has a part that others cannot take; the rest goes to those that ask first.
 //!
-//! Counts linear memories and what is kept behind handles. Pure, but for the size of the machine.
+//! Counts linear memories and bytes behind handles. Pure, but for the size of the machine.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The words of the trap of an instance that found nothing left, for the message.
 pub(crate) const EXHAUSTED: &str = "memory for all components";
-/// The memory of a machine that does not tell it.
+/// The memory of a machine that does not report it.
 const UNKNOWN_BYTES: usize = 4 << 30;
 
 /// See the file's header. Clones share it.
@@ -41,7 +41,7 @@ impl Budget {
     }
 }
 
-/// What one instance has taken; returned when it is dropped.
+/// The part of one instance; returned when it is dropped.
 pub(crate) struct Account {
     budget: Budget,
     own_left: usize,

@@ -118,7 +118,7 @@ mod tests {
         let search = Search::of(nested.clone());
         assert_eq!(search.find(&"a".repeat(1 << 16)), [Range { start: 0, end: 1 << 16 }]);
         let new = Search { recent: nested, ..Search::default() };
-        // None of them, one after the other, ends where another one begins.
+        // None of them, one after the other, ends at the start of another one.
         assert_eq!(new.find(&"a".repeat(72 * 71)), [Range { start: 0, end: 72 * 71 }]);
     }
 

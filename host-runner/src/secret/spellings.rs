@@ -1,7 +1,7 @@
 //! The spellings of a secret: every encoding in which it occurs in texts. Pure.
 //!
 //! As it is, percent-encoded, in a form, in JSON, in JSON within JSON, and in Base64, as Basic authentication
-//! has it, with whatever is before and after it.
+//! has it, with the text before and after it.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};

@@ -103,7 +103,7 @@ impl Overview {
         self.loading.store(files, Relaxed);
     }
 
-    /// Records why a connection file cannot be loaded; none: it can, or it is gone.
+    /// Records why a connection file cannot be loaded; none: it can, or it is deleted.
     pub(super) fn set_invalid(&self, file: &Path, error: Option<&str>) {
         let mut files = self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner);
         match error {

@@ -1,6 +1,6 @@
 //! The kinds of sinks and the settings they take.
 //!
-//! [`KINDS`] stands beside the folders in `sinks.rs`. Knows neither the connection file's syntax nor rows.
+//! `sinks.rs` lists them ([`KINDS`]). Knows neither the connection file's syntax nor rows.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -135,7 +135,7 @@ pub enum Location {
         /// The schema's name.
         schema: String,
     },
-    /// A prefix in an object store, whose URL may hold a key, with a folder for what is not there yet.
+    /// A prefix in an object store, whose URL may hold a key, with a folder for rows that are not there yet.
     Objects {
         /// The bucket, the prefix, and the keys to them.
         url: String,

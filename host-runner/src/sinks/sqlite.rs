@@ -1,9 +1,9 @@
 //! The SQLite sink: one database file per connection, one table per table, rows and progress in one
 //! transaction.
 //!
-//! [`database`] opens and closes the file, [`schema`] writes SQL for columns, [`metadata`] has the sink's own tables, [`statements`] prepares a
-//! table, [`write`] applies changes and [`missing`] deletes rows that a complete snapshot did not contain.
-//! [`inspect`] reads the progress of a file that may be open elsewhere.
+//! [`database`] opens and closes the file, [`schema`] writes SQL for columns, [`metadata`] has the sink's own
+//! tables, [`statements`] prepares a table, [`write`] applies changes and [`missing`] deletes rows that a
+//! complete snapshot did not contain. [`inspect`] reads the progress of a file that may be open elsewhere.
 
 mod database;
 mod inspect;

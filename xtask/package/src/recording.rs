@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// A HAR without what `replay` does not read: headers and bodies of requests hold tokens and client secrets,
-/// and would make the component larger.
+/// A HAR without the parts that `replay` does not read: headers and bodies of requests hold tokens and client
+/// secrets, and would make the component larger.
 pub fn read_by_replay(recording: &[u8]) -> Result<Vec<u8>> {
     let mut har: Value = serde_json::from_slice(recording)?;
     let entries = har.pointer_mut("/log/entries").and_then(Value::as_array_mut).context("has no entries")?;

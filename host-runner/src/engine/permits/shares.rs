@@ -2,7 +2,7 @@
 //! and origin have room. Pure.
 //!
 //! Reads leave a quarter of the permits to prompt calls. An origin leaves a part of the free ones to the
-//! others: alone it holds two thirds of the reads and three quarters of all, beside an origin that holds as
+//! others: alone it holds two thirds of the reads and three quarters of all, next to an origin that holds as
 //! many as it may, so much of the rest. So two sources that hang leave a permit to a third.
 
 use std::collections::{BTreeMap, HashMap};

@@ -142,7 +142,7 @@ fn health_is_redacted_and_a_failing_journal_degrades_it_and_readiness() {
     fixture.meters.failed(&Error::state("very-secret was refused"));
     assert!(fixture.overview.ready());
     assert!(!fixture.overview.health().to_string().contains("very-secret"));
-    // Neither a session nor a configured secret masks what monitors read.
+    // Neither a session nor a configured secret masks the words that monitors read.
     fixture.redactor.learn("acme", "running");
     fixture.redactor.learn_session("other", r#"["very-secret","last_error","was refused"]"#);
     let health = fixture.overview.health();

@@ -64,7 +64,8 @@ fn put(root: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     replace(path, bytes)
 }
 
-/// Writes a file durably under another name in the same folder, then renames it. Readers skip names that begin with `_`.
+/// Writes a file durably under another name in the same folder, then renames it. Readers skip names with a
+/// leading `_`.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = crate::files::folder_of(path);
     let temporary = folder.join("_tmp");

@@ -290,7 +290,7 @@ impl State {
     }
 }
 
-/// Makes a segment a listed file, and deletes it.
+/// Turns a segment into a listed file, and deletes it.
 fn publish(files: &Files, owner: &str, segment: &Segment) -> Result<()> {
     let Segment { table, number, path, layout } = segment;
     let wrong = |error: std::io::Error| failed(path, &error);

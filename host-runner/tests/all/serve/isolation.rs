@@ -64,7 +64,7 @@ const HOSTILE: [&str; 48] = [
 ];
 
 /// MiB that a server of honest connections may have resident, and that each hostile one may add: the memory
-/// of its instance, a batch on its way through the host twice, and what it keeps behind handles.
+/// of its instance, a batch on its way through the host twice, and its bytes behind handles.
 const MEMORY_MIB: [u64; 2] = [100, 600];
 
 fn write(place: &Place, name: &str, config: &str) {
@@ -151,7 +151,7 @@ fn holds(honest: usize, hostile: &[&str]) -> Measured {
     assert!(mib < own + each * hostile.len() as u64, "{hostile:?}: {mib} MiB");
     server.signal("-KILL");
     drop(server);
-    // Whatever they left behind is read again.
+    // Their rows are read again.
     let mut server = Server::start_with(&place, &["--connections", "connections"]);
     for path in &paths {
         let delivery = event("things", "20", "create", later());

@@ -14,7 +14,8 @@ use crate::support::http::request;
 use crate::support::process::{Run, Running};
 use crate::support::{ConnectionFile, Setup, binaries, sizes, wait_until};
 
-/// A Python that has `wasmtime` and `duckdb`: `$E2E_PYTHON`, else that of `target/venv`, which is made if it is missing.
+/// A Python that has `wasmtime` and `duckdb`: `$E2E_PYTHON`, else that of `target/venv`, which is made if it
+/// is missing.
 pub(crate) fn python() -> PathBuf {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| std::env::var_os("E2E_PYTHON").map_or_else(make_environment, PathBuf::from)).clone()

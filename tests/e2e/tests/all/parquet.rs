@@ -1,5 +1,5 @@
-//! Parquet files, in a folder and in an object store, as DuckDB reads them, by the query of `docs/sinks.md`, against the truth: after changes,
-//! deletes and restored rows, and after kills.
+//! Parquet files, in a folder and in an object store, as DuckDB reads them, by the query of `docs/sinks.md`,
+//! against the truth: after changes, deletes and restored rows, and after kills.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,7 +81,7 @@ fn duckdb_reads_the_truth_after_changes_deletes_and_restored_rows() {
         mutate(&setup, json!({"op": "moveToTrash", "table": "tickets", "id": id}));
     }
     setup.sync();
-    // Changed rows lack what only lists show.
+    // Changed rows lack the members of lists alone.
     check(&setup, false);
     mutate(&setup, json!({"op": "restore", "table": "tickets", "id": ids[1]}));
     mutate(&setup, json!({"op": "purge", "table": "tickets", "id": ids[6]}));
@@ -104,7 +104,7 @@ fn killed_at_random_points_the_files_end_equal_to_the_truth_without_duplicates()
     }
 }
 
-/// Copies what is below a prefix of the store into the folder `rows`.
+/// Copies the objects below a prefix of the store into the folder `rows`.
 fn download(server: &ObjectServer, prefix: &str, setup: &Setup) {
     for (name, bytes) in server.objects() {
         let name = name.strip_prefix(prefix).and_then(|name| name.strip_prefix('/')).expect("the prefix");
