@@ -23,8 +23,11 @@ fn small() -> Sizes {
     }
 }
 
+/// Chooses a reading.
+type Set = fn(&mut Settings);
+
 /// The other readings (`zoho-desk-api.md` §9, §3.2, §3.3, §8).
-const READINGS: [(&str, fn(&mut Settings)); 17] = [
+const READINGS: [(&str, Set); 17] = [
     ("as the document says", |_| {}),
     ("recycle bin oldest first", |settings| settings.readings.recycle_bin_oldest_first = true),
     ("recycle bin of 100 rows", |settings| settings.readings.recycle_bin_limit_100 = true),
