@@ -82,16 +82,18 @@ impl<T: Transport> Connection<T> {
                 Some(module) => self.fields(module),
                 None => Ok((Vec::new(), None)),
             };
-            match &fields {
-                Err(error) if !is_of_module(error) => return fields.map(|_| Vec::new()),
-                fields => is_answered |= table.fields_module.is_some() && fields.is_ok(),
+            is_answered |= table.fields_module.is_some() && fields.is_ok();
+            match fields {
+                Err(error) if !is_of_module(&error) => return Err(error),
+                fields => answers.push((table, fields)),
             }
-            answers.push((table, fields));
         }
         let found = |(table, fields): (&'static Table, Result<_>)| {
             let (fields, warning) = match fields {
-                // Without any answer the failure is one of the connection.
-                Err(error) if is_answered => no_fields(table.fields_module.unwrap_or_default(), &error),
+                // Without any answer the failure is one of the connection; the first one may pass.
+                Err(error) if is_answered && self.gives_up_fields(table) => {
+                    no_fields(table.fields_module.unwrap_or_default(), &error)
+                }
                 fields => fields?,
             };
             Ok(Found { table, schema: schema::of(table, &fields, shape), warning })
@@ -226,10 +228,17 @@ impl<T: Transport> Connection<T> {
         };
         let fields = answer.rows()?.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok());
         let fields: Vec<Field> = fields.collect();
+        self.api.forget_failures(FIELDS, module);
         if !fields.is_empty() {
             self.api.remember_partition(FIELDS, module, true);
         }
         Ok((fields, None))
+    }
+
+    /// True when the fields of a table's module failed before, too, a while ago.
+    fn gives_up_fields(&mut self, table: &Table) -> bool {
+        let module = table.fields_module.unwrap_or_default();
+        self.api.gives_up(FIELDS, module, limits::FAILED_RECORD_CALLS.0)
     }
 
     /// Every department, as the pages list them.

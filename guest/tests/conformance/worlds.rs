@@ -23,6 +23,9 @@ fn small() -> Sizes {
     }
 }
 
+/// Tables whose lists are read one by one, sorted as the document says.
+const SORTED_LISTS: [&str; 5] = ["tasks", "calls", "events", "custom_records", "article_translations"];
+
 /// Chooses a reading.
 type Set = fn(&mut Settings);
 
@@ -52,9 +55,12 @@ fn every_table_is_read_and_followed_in_each_reading_of_the_document() {
     for (reading, set) in READINGS {
         let mut portal = Portal::start(small());
         portal.simulator.set(set);
-        // By the document the `from` of this list starts at 1, in both readings.
-        let left_out = |table: &Table| {
-            reading == "lists of children from zero" && table.name == "contact_account_mapping"
+        // By the document the `from` of this list starts at 1, in both readings; and these lists take `sortBy`
+        // (`docs/limitations.md`).
+        let left_out = |table: &Table| match reading {
+            "lists of children from zero" => table.name == "contact_account_mapping",
+            "`sortBy` is refused" => SORTED_LISTS.contains(&table.name.as_str()),
+            _ => false,
         };
         let mut sinks: Vec<(Table, Sink)> = tables()
             .into_iter()
