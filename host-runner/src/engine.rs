@@ -172,7 +172,7 @@ impl Engine {
         };
         let loaded = |code, sha256| {
             let new = Loaded { stamp, sha256, size: wasm.len(), code, section, described: Arc::default() };
-            // Another thread may have been first: connections share its code.
+            // Another thread may have been first: connections share its result.
             let mut all = self.lock();
             match all.get(path).filter(|known| known.sha256 == new.sha256) {
                 Some(known) => known.clone(),

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::tools;
 
-/// Checks, or prints the missing part.
+/// Checks, or prints that the tool or its database is missing.
 pub(crate) fn check() -> Result<(), String> {
     if !tools::succeeds("cargo-deny", &["--version"]) {
         eprintln!("skipped: cargo-deny is not installed\nhint: cargo install cargo-deny");

@@ -41,7 +41,7 @@ impl Budget {
     }
 }
 
-/// The part of one instance; returned when it is dropped.
+/// The bytes that one instance has taken; returned when it is dropped.
 pub(crate) struct Account {
     budget: Budget,
     own_left: usize,

@@ -151,7 +151,7 @@ fn holds(honest: usize, hostile: &[&str]) -> Measured {
     assert!(mib < own + each * hostile.len() as u64, "{hostile:?}: {mib} MiB");
     server.signal("-KILL");
     drop(server);
-    // Their rows are read again.
+    // Everything that they left behind is read again.
     let mut server = Server::start_with(&place, &["--connections", "connections"]);
     for path in &paths {
         let delivery = event("things", "20", "create", later());

@@ -81,7 +81,7 @@ fn duckdb_reads_the_truth_after_changes_deletes_and_restored_rows() {
         mutate(&setup, json!({"op": "moveToTrash", "table": "tickets", "id": id}));
     }
     setup.sync();
-    // Changed rows lack the members of lists alone.
+    // Changed rows lack the members that only lists show.
     check(&setup, false);
     mutate(&setup, json!({"op": "restore", "table": "tickets", "id": ids[1]}));
     mutate(&setup, json!({"op": "purge", "table": "tickets", "id": ids[6]}));

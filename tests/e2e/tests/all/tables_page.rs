@@ -73,7 +73,8 @@ fn page() -> String {
         "# Tables\n\n<!-- generated: {COMMAND} -->\n\n\
          In the order in which tables are read, by group: `tables` takes names of tables and of groups, and\n\
          `all`. A table that came with a group is skipped where the grant, the user or the edition does not\n\
-         allow it, and `check` names the scopes to add. `docs/limitations.md` has what a table may not show.\n"
+         allow it, and `check` names the scopes to add. `docs/limitations.md` has what a \
+         table may not show.\n"
     );
     page.push_str(
         "\n*credits*: expected of a first read of 1,000 rows; for parts of tickets, of 1,000 tickets with\n\
