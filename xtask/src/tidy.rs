@@ -18,7 +18,7 @@ const DIALECT_MAX: f64 = 0.5;
 /// The same for single words that the review named.
 const WORDS_MAX: f64 = 0.3;
 /// Lines that are too long.
-const LONG_LINES_MAX: usize = 1;
+const LONG_LINES_MAX: usize = 0;
 /// Product files over [`FILE_LINES_MAX`].
 const LONG_FILES_MAX: usize = 9;
 /// Names that the glossary replaced, and British spellings.
