@@ -55,8 +55,8 @@ fn every_table_is_read_and_followed_in_each_reading_of_the_document() {
     for (reading, set) in READINGS {
         let mut portal = Portal::start(small());
         portal.simulator.set(set);
-        // By the document the `from` of this list starts at 1, in both readings; and these lists take `sortBy`
-        // (`docs/limitations.md`).
+        // By the document the `from` of this list starts at 1, in both readings; and these lists take
+        // `sortBy` (`docs/limitations.md`).
         let left_out = |table: &Table| match reading {
             "lists of children from zero" => table.name == "contact_account_mapping",
             "`sortBy` is refused" => SORTED_LISTS.contains(&table.name.as_str()),

@@ -16,8 +16,9 @@ use crate::error::{Error, Kind, Origin, Result};
 
 /// A server that starts the connection more often than this, after [`STARTS_AT_ONCE`], crashes in a loop.
 const START_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Starts in a row that are deployments, or a machine that is repaired.
-const STARTS_AT_ONCE: u64 = 10;
+/// Starts in a row that are deployments, or a machine or a database that is repaired: a connection starts again
+/// after each failure of its sink.
+const STARTS_AT_ONCE: u64 = 40;
 
 impl ConnectionStore {
     /// Another epoch, greater than all before it. The caller holds the lock.
@@ -92,23 +93,23 @@ impl LockedStore {
 
 #[cfg(test)]
 mod tests {
-    use super::start;
+    use super::{STARTS_AT_ONCE, start};
 
     const MINUTE: u64 = 60_000;
 
     #[test]
-    fn ten_starts_are_deployments_and_one_in_five_minutes_after_them() {
+    fn some_starts_are_deployments_and_one_in_five_minutes_after_them() {
         let mut used_until_ms = 0;
         let mut is_again = |minute: u64| {
             let (is_again, until_ms) = start(used_until_ms, minute * MINUTE);
             used_until_ms = until_ms;
             is_again
         };
-        assert!((0..10).all(|_| !is_again(1_000)), "deployments");
+        assert!((0..STARTS_AT_ONCE).all(|_| !is_again(1_000)), "deployments");
         assert!(is_again(1_000), "a loop");
         let mut polls = |first: u64| (first..first + 60).filter(|minute| !is_again(*minute)).count();
         assert_eq!([polls(1_001), polls(1_061)], [12, 12]);
-        assert_eq!(polls(10_000), 10 + 11, "after a while it may be deployed again");
+        assert_eq!(polls(10_000) as u64, STARTS_AT_ONCE + 11, "after a while it may be deployed again");
         assert_eq!(polls(5_001), 11, "the clock was set back");
     }
 }

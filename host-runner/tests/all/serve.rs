@@ -123,6 +123,8 @@ fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped
     server.deliver(&place, &event("things", "9", "create", later()));
     eventually("a delivery that waits", || server.metric("deliveries_waiting{") == Some(1.0));
     eventually("the others", || live(&place) == "0 1 2 8 9");
+    // A start polls within seconds, not at once.
+    eventually("a poll", || server.metric("table_last_poll_timestamp_seconds{").is_some());
     let polled = || server.metric("table_last_poll_timestamp_seconds{").expect("polled");
     let (before, failures) =
         (polled(), || server.metric("errors_total{connection=\"tiny\",kind=\"unavailable\"}"));
