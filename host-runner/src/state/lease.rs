@@ -16,8 +16,8 @@ use crate::error::{Error, Kind, Origin, Result};
 
 /// A server that starts the connection more often than this, after [`STARTS_AT_ONCE`], crashes in a loop.
 const START_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Starts in a row that are deployments, or a machine or a database that is repaired: a connection starts again
-/// after each failure of its sink.
+/// Starts in a row that are deployments, or a machine or a database that is repaired: a connection starts
+/// again after each failure of its sink.
 const STARTS_AT_ONCE: u64 = 40;
 
 impl ConnectionStore {
