@@ -37,10 +37,15 @@ pub(crate) fn program(name: &str) -> Command {
     command
 }
 
-/// The cargo that started this process, in the workspace and with the same target folder.
+/// The cargo that started this process, in the workspace and with the same target folder. It does not inherit
+/// the variables that describe this package: build scripts, such as that of `ring`, run again where they differ.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).env("CARGO_TARGET_DIR", target());
+    let is_of_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(is_of_package) {
+        command.env_remove(name);
+    }
     command
 }
 
