@@ -38,7 +38,8 @@ pub(crate) fn program(name: &str) -> Command {
 }
 
 /// The cargo that started this process, in the workspace and with the same target folder. It does not inherit
-/// the variables that describe this package: build scripts, such as that of `ring`, run again where they differ.
+/// the variables that describe this package: build scripts, such as that of `ring`, run again where they
+/// differ.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).env("CARGO_TARGET_DIR", target());
