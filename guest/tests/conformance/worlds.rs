@@ -24,7 +24,8 @@ fn small() -> Sizes {
 }
 
 /// Tables whose lists are read one by one, sorted as the document says.
-const SORTED_LISTS: [&str; 5] = ["tasks", "calls", "events", "custom_records", "article_translations"];
+const SORTED_LISTS: [&str; 7] =
+    ["tasks", "calls", "events", "custom_records", "article_translations", "slas", "contact_account_mapping"];
 
 /// Chooses a reading.
 type Set = fn(&mut Settings);
