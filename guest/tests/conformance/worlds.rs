@@ -23,15 +23,11 @@ fn small() -> Sizes {
     }
 }
 
-/// Tables whose lists are read one by one, sorted as the document says.
-const SORTED_LISTS: [&str; 7] =
-    ["tasks", "calls", "events", "custom_records", "article_translations", "slas", "contact_account_mapping"];
-
 /// Chooses a reading.
 type Set = fn(&mut Settings);
 
 /// The other readings (`zoho-desk-api.md` §9, §3.2, §3.3, §8).
-const READINGS: [(&str, Set); 17] = [
+const READINGS: [(&str, Set); 16] = [
     ("as the document says", |_| {}),
     ("recycle bin oldest first", |settings| settings.readings.recycle_bin_oldest_first = true),
     ("recycle bin of 100 rows", |settings| settings.readings.recycle_bin_limit_100 = true),
@@ -44,7 +40,6 @@ const READINGS: [(&str, Set); 17] = [
     ("older prices", |settings| settings.readings.older_prices = true),
     ("empty lists as 200", |settings| settings.empty_list_as_200 = true),
     ("`include` is refused", |settings| settings.refuse_include = true),
-    ("`sortBy` is refused", |settings| settings.refuse_sort_by = true),
     ("`fields` is refused", |settings| settings.refuse_fields = true),
     ("tickets sorted by modified time", |settings| settings.tickets_sort_by_modified_time = true),
     ("a thread leaves its ticket as it was", |settings| settings.thread_moves_modified_time = false),
@@ -56,11 +51,9 @@ fn every_table_is_read_and_followed_in_each_reading_of_the_document() {
     for (reading, set) in READINGS {
         let mut portal = Portal::start(small());
         portal.simulator.set(set);
-        // By the document the `from` of this list starts at 1, in both readings; and these lists take
-        // `sortBy` (`docs/limitations.md`).
+        // By the document the `from` of this list starts at 1, in both readings.
         let left_out = |table: &Table| match reading {
             "lists of children from zero" => table.name == "contact_account_mapping",
-            "`sortBy` is refused" => SORTED_LISTS.contains(&table.name.as_str()),
             _ => false,
         };
         let mut sinks: Vec<(Table, Sink)> = tables()
