@@ -122,7 +122,8 @@ fn table<T: Transport>(api: &mut Api<T>, table: &'static Table, name: String) ->
             Item { outcome: Outcome::Skipped, hint, ..passed(name, message) }
         }
         Err(error) => {
-            let hint = (error.code.as_deref() == Some("SCOPE_MISMATCH"))
+            let hint = error
+                .lacks_scope()
                 .then(|| format!("generate a new code with {} among its scopes", table.scopes.join(" and ")));
             let item = failed(name, error);
             Item { hint: hint.or(item.hint.clone()), ..item }
@@ -215,9 +216,7 @@ fn unless_deleted(answer: Result<Answer>) -> Result<Option<Answer>> {
 fn optional(lacks: &str, answer: Result<Answer>) -> Result<Option<String>> {
     match answer {
         Ok(_) => Ok(None),
-        Err(error) if matches!(error.kind, Kind::Permission | Kind::NotFound | Kind::Data) => {
-            Ok(Some(format!("{lacks}: {error}")))
-        }
+        Err(error) if error.is_refusal() => Ok(Some(format!("{lacks}: {error}"))),
         Err(error) => Err(error),
     }
 }

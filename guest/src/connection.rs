@@ -270,7 +270,7 @@ impl<T: Transport> Connection<T> {
 
 /// True for a failure that may be one of the module alone.
 fn is_of_module(error: &Error) -> bool {
-    error.kind == Kind::Unavailable && error.code.as_deref() != Some("UNREACHABLE")
+    error.kind == Kind::Unavailable && !error.is_unreachable()
 }
 
 /// No fields of a module, and the warning.

@@ -93,6 +93,11 @@ impl Error {
         self.kind == Kind::Permission && is_of_record
     }
 
+    /// True for a grant without the scope of the request.
+    pub(crate) fn lacks_scope(&self) -> bool {
+        self.code.as_deref() == Some("SCOPE_MISMATCH")
+    }
+
     /// True for a host that no request reaches.
     pub(crate) fn is_unreachable(&self) -> bool {
         self.code.as_deref() == Some("UNREACHABLE")

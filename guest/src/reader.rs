@@ -236,7 +236,7 @@ pub(crate) fn needs(table: &Table) -> String {
 
 /// Names the scopes of the table when one is missing.
 fn explain(table: &Table, mut error: Error) -> Error {
-    if error.code.as_deref() == Some("SCOPE_MISMATCH") {
+    if error.lacks_scope() {
         error.hint = Some(format!(
             "the grant lacks a scope; {}: generate a new code with the scope list that `spec` prints and run \
              `authorize` again",

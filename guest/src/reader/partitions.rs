@@ -6,7 +6,7 @@ use super::output::Output;
 use super::tally::Tally;
 use crate::api::Api;
 use crate::cursor::Snapshot;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::table::{List, Table};
 use crate::transport::Transport;
 
@@ -84,9 +84,5 @@ pub(super) fn believe<T: Transport>(
 
 /// True when a portal does not have the module at all; a missing scope is a different failure.
 fn lacks_module(error: &Error) -> bool {
-    match error.kind {
-        Kind::Data | Kind::NotFound => true,
-        Kind::Permission => error.code.as_deref() != Some("SCOPE_MISMATCH"),
-        _ => false,
-    }
+    error.is_refusal() && !error.lacks_scope()
 }

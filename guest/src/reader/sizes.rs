@@ -63,7 +63,7 @@ fn refused<T: Transport>(api: &Api<T>, table: &'static Table, error: Error, size
             sizes.refused.insert(table.name, format!("{error}; {}", needs(table)));
             Ok(())
         }
-        Kind::Permission | Kind::NotFound | Kind::Data => Ok(()),
+        _ if error.is_refusal() => Ok(()),
         _ => Err(error),
     }
 }

@@ -67,10 +67,7 @@ impl Tally {
             Kind::Unavailable => !error.is_unreachable(),
             Kind::Data => true,
             // A missing scope is missing for all of them.
-            Kind::Permission => {
-                let is_of_table = error.code.as_deref() == Some("SCOPE_MISMATCH");
-                self.has_others && self.calls == Calls::Records && !is_of_table
-            }
+            Kind::Permission => self.has_others && self.calls == Calls::Records && !error.lacks_scope(),
             _ => false,
         };
         if !is_own || (!self.has_others && self.failed > limits::FAILED_RECORDS_ALONE) {
