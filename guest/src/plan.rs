@@ -162,8 +162,9 @@ struct Walk {
     searched: u64,
 }
 
-/// Whether a long list is read by search windows from its first row on.
-fn starts_with_windows(chosen: Chosen, table: &Table) -> bool {
+/// Whether a long list is read by search windows from its oldest row on: their rows need no details. The
+/// search ignores departments: it would show the rows of all others, too.
+pub(crate) fn starts_with_windows(chosen: Chosen, table: &Table) -> bool {
     let is_complete = table.detail.is_some_and(|detail| detail.search_is_complete);
     let is_whole = chosen.reads_details && chosen.oldest_first && chosen.departments == 0;
     is_complete && is_whole && table.count.is_some()

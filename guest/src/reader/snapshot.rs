@@ -13,6 +13,7 @@ use crate::cursor::{Parent, Rest, Snapshot};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
+use crate::plan::{self, Chosen};
 use crate::row::{self, RowMeta};
 use crate::table::{CREATED, Incremental, List, Table};
 use crate::tables;
@@ -125,8 +126,8 @@ pub(super) fn step<T: Transport>(
     Ok(Progress::More)
 }
 
-/// Starts a long list with search windows, from its oldest row on: their rows need no details. `first`: the
-/// first page of the list. False where that is not possible, or the list is not long.
+/// Starts a long list with search windows. `first`: the first page of the list. False where that is not
+/// possible, or the list is not long.
 fn starts_with_windows<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
@@ -134,15 +135,9 @@ fn starts_with_windows<T: Transport>(
     first: Option<&Result<Answer>>,
     out: &mut Output,
 ) -> Result<bool> {
-    // The search ignores departments: it would show the rows of all others, too.
-    let is_complete = table.detail.is_some_and(|detail| detail.search_is_complete)
-        && api.config().department_ids.is_empty();
-    let is_first = snapshot.offset == Offset::default() && order(api, table) == Sort::OldestFirst;
-    let (true, true, Some(path), Some(Ok(answer))) =
-        (is_complete && details::reads_details(api, table), is_first, table.count, first)
-    else {
-        return Ok(false);
-    };
+    let is_first = snapshot.offset == Offset::default();
+    let is_possible = is_first && plan::starts_with_windows(Chosen::of(api.config(), table), table);
+    let (true, Some(path), Some(Ok(answer))) = (is_possible, table.count, first) else { return Ok(false) };
     let rows = answer.rows_with_meta()?;
     let oldest_ms = rows.first().and_then(|(_, row)| row::time(row, CREATED.member));
     let is_full = rows.len() as u64 >= table.list.limit;
