@@ -1,6 +1,7 @@
 //! The day's credits: the reserve for others, and polls that cost less while nothing changes.
 
 use serde_json::json;
+use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
 
 use crate::desk::Desk;
@@ -9,14 +10,20 @@ use crate::signer::{delivery, jwk, token};
 
 const MINUTE_MS: u64 = 60_000;
 
+/// Tickets that are read, and followed once when so many credits are left; with the cursor.
+fn followed_with_credits(desk: &Desk, left: u64) -> (Connection<Desk>, String) {
+    let mut connection = connect(desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    desk.set(|state| state.credits_left = left);
+    desk.advance_ms(5 * MINUTE_MS);
+    let cursor = read_round(&mut connection, "tickets", &cursor).cursor;
+    (connection, cursor)
+}
+
 #[test]
 fn a_snapshot_waits_for_credits_before_incremental_reading_does() {
     let desk = Desk::with_tickets(30);
-    let mut connection = connect(&desk, json!({}));
-    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
-    desk.set(|state| state.credits_left = 29_000);
-    desk.advance_ms(5 * MINUTE_MS);
-    let cursor = read_round(&mut connection, "tickets", &cursor).cursor;
+    let (mut connection, cursor) = followed_with_credits(&desk, 29_000);
     let calls = desk.calls();
     let error = connection.read("tickets", None, LIMITS).unwrap_err();
     assert_eq!(error.kind, Kind::RateLimited);
@@ -36,11 +43,7 @@ fn a_snapshot_waits_for_credits_before_incremental_reading_does() {
 #[test]
 fn files_wait_for_credits_as_snapshots_do_and_incremental_reading_does_not() {
     let desk = Desk::with_tickets(30);
-    let mut connection = connect(&desk, json!({}));
-    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
-    desk.set(|state| state.credits_left = 29_000);
-    desk.advance_ms(5 * MINUTE_MS);
-    let cursor = read_round(&mut connection, "tickets", &cursor).cursor;
+    let (mut connection, cursor) = followed_with_credits(&desk, 29_000);
     let calls = desk.calls();
     let row = r#"{"id":"7","href":"/api/v1/tickets/1/attachments/7/content"}"#;
     let error = connection.fetch("ticket_attachments", row, 0, LIMITS).unwrap_err();
