@@ -18,6 +18,7 @@ mod limits;
 mod blocking;
 pub mod clock;
 mod digest;
+mod durable;
 mod files;
 mod key;
 mod secret;

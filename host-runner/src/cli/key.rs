@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
+use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
 use crate::files;
@@ -59,7 +60,7 @@ pub(super) fn run(command: &KeyCommand, context: &Context) -> Result<Exit> {
         let key = data.join("key");
         let failed = |error: std::io::Error| Error::state(format!("key {}: {error}", key.display()));
         std::fs::rename(&in_data, &key).map_err(failed)?;
-        File::open(data).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        sync_folder(data).map_err(failed)?;
     }
     let names: Vec<&str> = rotated.iter().map(|one| one.name.as_str()).collect();
     if context.printer.json {

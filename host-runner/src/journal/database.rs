@@ -2,13 +2,14 @@
 //!
 //! Knows nothing of commands or recovery.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
 
 use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT, OPENINGS_MAX};
+use crate::durable::sync_folder;
 use crate::error::{Error, Result};
 use crate::files::folder_of;
 use crate::sqlite_failure::of_state;
@@ -116,7 +117,7 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<D
     if identity == (0, 0) {
         create(&mut database, now_ms).map_err(failed)?;
         // Without it, the directory entry may be lost at a power failure.
-        File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(io)?;
+        sync_folder(folder_of(path)).map_err(io)?;
     }
     if let Err(error) = database.execute_batch(BY_KIND)
         && is_damage(&error)

@@ -39,6 +39,7 @@ use super::{
     SinkSettings, fenced, undiscovered,
 };
 use crate::change::{Change, Table};
+use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::folder_of;
 pub(super) use crate::sqlite_failure::{hint, kind};
@@ -100,7 +101,7 @@ impl Sqlite {
             tables.insert(table, PreparedTable::new(layout));
         }
         if is_new {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(folder_failed)?;
+            sync_folder(folder).map_err(folder_failed)?;
         }
         let is_filling = settings.load == Load::Bulk && fill(&database).map_err(wrong)?;
         let file = DatabaseFile::new(database, path, settings.load)?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::digest::hex;
+use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Result};
 use crate::sinks::jsonl;
 use crate::sinks::objects::Objects;
@@ -75,8 +76,8 @@ impl Content {
         let store = || {
             std::fs::create_dir_all(folder)?;
             std::fs::rename(&path, &target)?;
-            File::open(folder)?.sync_all()?;
-            File::open(&self.folder)?.sync_all()
+            sync_folder(folder)?;
+            sync_folder(&self.folder)
         };
         store().map_err(|error| failed(&target, &error))?;
         Ok(sha256)

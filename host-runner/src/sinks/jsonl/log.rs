@@ -4,7 +4,7 @@
 //! other; when the log has grown, one line with all of it takes its place. Knows nothing of rows.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{failed, shortened};
 use crate::clock::{now_ms, rfc3339_ms};
+use crate::durable::replace;
 use crate::error::{Error, Result};
 use crate::sinks::order::NewestSnapshot;
 use crate::sinks::{Commit, JournalState, Progress, SinkProgress, TableState};
@@ -201,16 +202,8 @@ impl Log {
 
     /// Replaces the log by one line, durably. Returns its bytes.
     fn replace(&self, path: &Path, state: &Record) -> Result<u64> {
-        let temporary = self.folder.join(format!("{LOG}.tmp"));
         let line = line(state)?;
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&line)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| failed(path, &error))?;
+        replace(path, &format!("{LOG}.tmp"), &line).map_err(|error| failed(path, &error))?;
         Ok(line.len() as u64)
     }
 }

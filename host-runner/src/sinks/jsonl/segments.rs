@@ -3,12 +3,13 @@
 //! Lines are appended to the last one. A segment that is large or old is sealed: it is never opened again,
 //! and a reader may delete it. Knows neither lines nor commits.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::log::Segment;
 use super::{failed, shortened};
+use crate::durable::sync_folder;
 use crate::error::{Error, Result};
 
 /// Milliseconds of a day.
@@ -123,7 +124,7 @@ pub(super) fn seal(path: &Path, bytes: u64) -> Result<()> {
 fn write(sink: &Path, folder: &Path, path: &Path, committed: u64, lines: &[u8]) -> std::io::Result<()> {
     if committed == 0 && !folder.exists() {
         std::fs::create_dir_all(folder)?;
-        File::open(sink)?.sync_all()?;
+        sync_folder(sink)?;
     }
     let is_new = committed == 0;
     let mut file = OpenOptions::new().write(true).create(is_new).truncate(false).open(path)?;
@@ -132,5 +133,5 @@ fn write(sink: &Path, folder: &Path, path: &Path, committed: u64, lines: &[u8]) 
     file.seek(SeekFrom::Start(committed))?;
     file.write_all(lines)?;
     file.sync_data()?;
-    if is_new { File::open(folder)?.sync_all() } else { Ok(()) }
+    if is_new { sync_folder(folder) } else { Ok(()) }
 }

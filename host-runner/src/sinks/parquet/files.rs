@@ -2,10 +2,10 @@
 //!
 //! A file is there as a whole or not at all. Knows no rows.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::durable;
 use crate::error::Result;
 use crate::sinks::jsonl::failed;
 use crate::sinks::objects::Objects;
@@ -58,20 +58,13 @@ fn put(root: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
         // The names of the folders are in those above them.
         for above in folder.ancestors().skip(1).take_while(|above| above.starts_with(root)) {
-            File::open(above)?.sync_all()?;
+            durable::sync_folder(above)?;
         }
     }
     replace(path, bytes)
 }
 
-/// Writes a file durably under another name in the same folder, then renames it. Readers skip names with a
-/// leading `_`.
+/// Replaces a file durably. Readers skip names with a leading `_`.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = crate::files::folder_of(path);
-    let temporary = folder.join("_tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    File::open(folder)?.sync_all()
+    durable::replace(path, "_tmp", bytes)
 }
