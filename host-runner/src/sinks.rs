@@ -16,6 +16,7 @@ mod columns;
 mod members;
 mod value;
 
+mod client_thread;
 mod handle;
 
 pub(crate) mod attachments;

@@ -10,18 +10,18 @@ mod http;
 mod tests;
 
 use std::path::Path as FilePath;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart};
-use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 use self::address::Address;
 pub(super) use self::address::with_file_of;
 use self::http::Connector;
+use super::client_thread::ClientThread;
 use crate::error::{Error, Kind, Origin, Result};
 
 /// Retries of a request that failed by itself, for at most [`RETRY_TIMEOUT`].
@@ -33,6 +33,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const PART_BYTES: usize = 8 << 20;
 /// Bytes of a message of the store that are shown.
 const MESSAGE_BYTES_MAX: usize = 400;
+
+/// The thread of all stores.
+static STORES: ClientThread = ClientThread::new("objects", "the object store");
 
 /// A store, and the prefix of the names in it.
 pub(super) struct Objects {
@@ -121,7 +124,7 @@ impl Objects {
             let read = content.read(&mut part).map_err(wrong)?;
             let Some(bytes) = part.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
             self.wait(parts.wait_for_capacity(1))?;
-            let _context = runtime()?.enter();
+            let _context = STORES.runtime()?.enter();
             parts.write(bytes);
         }
         self.wait(parts.finish()).map(drop)
@@ -157,17 +160,14 @@ impl Objects {
 
     /// Waits for a call on this thread.
     fn wait<T>(&self, call: impl Future<Output = object_store::Result<T>>) -> Result<T> {
-        runtime()?.block_on(async {
-            let call = tokio::time::timeout(CALL_TIMEOUT, call);
+        let call = async {
             tokio::select! {
                 biased;
                 () = self.stop.notified() => Err(self.failed("the sink was closed")),
-                answer = call => match answer {
-                    Ok(answer) => answer.map_err(|error| self.refused(&error)),
-                    Err(_) => Err(self.failed("no answer")),
-                },
+                answer = call => answer.map_err(|error| self.refused(&error)),
             }
-        })
+        };
+        STORES.wait(CALL_TIMEOUT, call)?.unwrap_or_else(|| Err(self.failed("no answer")))
     }
 
     fn failed(&self, what: &str) -> Error {
@@ -203,15 +203,4 @@ fn short(error: &dyn std::error::Error) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }
-}
-
-/// The thread of all stores.
-fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<std::result::Result<Runtime, String>> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("objects").enable_all();
-        builder.build().map_err(|error| error.to_string())
-    });
-    runtime.as_ref().map_err(|error| Error::host(format!("threads for the object store: {error}")))
 }

@@ -5,14 +5,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
 use tokio_postgres::tls::NoTls;
 use tokio_postgres::{Client, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -21,6 +18,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::address::Address;
 use super::errors::no_answer;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::sinks::client_thread::ClientThread;
+
+/// The thread of all sessions.
+static SESSIONS: ClientThread = ClientThread::new("postgres", "PostgreSQL");
 
 /// Longest time of a whole call. A statement may take five minutes; a commit has some of them.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -104,13 +105,13 @@ impl Session {
             match &address.tls {
                 None => {
                     let (client, connection) = config.connect(NoTls).await?;
-                    runtime()?.spawn(drive(connection));
+                    SESSIONS.runtime()?.spawn(drive(connection));
                     Ok::<_, Error>(client)
                 }
                 Some(tls) => {
                     let tls = MakeRustlsConnect::new(rustls::ClientConfig::clone(tls));
                     let (client, connection) = config.connect(tls).await?;
-                    runtime()?.spawn(drive(connection));
+                    SESSIONS.runtime()?.spawn(drive(connection));
                     Ok(client)
                 }
             }
@@ -189,44 +190,14 @@ where
     }
 }
 
-/// The thread of all sessions.
-fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<std::result::Result<Runtime, String>> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("postgres").enable_all();
-        builder.build().map_err(|error| error.to_string())
-    });
-    runtime.as_ref().map_err(|error| Error::host(format!("threads for PostgreSQL: {error}")))
-}
-
 /// [`wait_within`] the longest time of a call.
 pub(super) fn wait<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
     wait_within(CALL_TIMEOUT, call)
 }
 
-/// Waits for a call on this thread, also where a runtime forbids its own way of blocking.
+/// Waits for a call.
 pub(super) fn wait_within<T>(timeout: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    let _context = runtime()?.enter();
-    let call = tokio::time::timeout(timeout, call);
-    let mut call = pin!(call);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match call.as_mut().poll(&mut context) {
-            Poll::Ready(answer) => return answer.unwrap_or_else(|_| Err(no_answer())),
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
-
-/// Continues a thread that waits.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
+    SESSIONS.wait(timeout, call)?.unwrap_or_else(|| Err(no_answer()))
 }
 
 /// A statement that was sent, and the number of its rows.
