@@ -135,6 +135,11 @@ impl Jsonl {
         segments::path(&self.folder, table, number)
     }
 
+    /// The first segment that is there; none before the first line.
+    pub(super) fn first_segment(&self, table: &str) -> Result<Option<u64>> {
+        segments::first(&self.folder, table)
+    }
+
     /// When the next segment is to be sealed for its age, Unix milliseconds; none if all are empty.
     pub(super) fn due_ms(&self) -> Option<u64> {
         self.log.state.segments.values().filter_map(|segment| self.rotation.due_ms(*segment)).min()

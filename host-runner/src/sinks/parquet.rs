@@ -89,7 +89,7 @@ impl Parquet {
         let folder = log_folder(&root);
         let log = Jsonl::open_in(&folder, settings, CHANGES, rotation)?;
         let tables = Tables::open(&folder)?;
-        let shared = Arc::new(Shared::new(log, tables, &settings.owner));
+        let shared = Arc::new(Shared::new(log, tables, &settings.owner)?);
         Ok(Self { shared, settings: settings.clone(), root, publisher: None })
     }
 

@@ -60,6 +60,21 @@ pub(super) fn path(sink: &Path, table: &str, number: u64) -> PathBuf {
     folder(sink, table).join(format!("{number:06}.jsonl"))
 }
 
+/// The number of the first segment that is there.
+pub(super) fn first(sink: &Path, table: &str) -> Result<Option<u64>> {
+    let folder = folder(sink, table);
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&folder, &error)),
+    };
+    let number = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        name.strip_suffix(".jsonl")?.parse().ok()
+    };
+    Ok(entries.flatten().filter_map(number).min())
+}
+
 /// Refuses a folder that has other files.
 pub(in crate::sinks) fn check_unused(sink: &Path, table: &str) -> Result<()> {
     let folder = folder(sink, table);

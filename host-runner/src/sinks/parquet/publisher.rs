@@ -72,11 +72,16 @@ struct Segment {
 }
 
 impl Shared {
-    pub(super) fn new(log: Jsonl, tables: Tables, connection: &str) -> Self {
+    pub(super) fn new(log: Jsonl, tables: Tables, connection: &str) -> Result<Self> {
+        // Published segments are deleted: a log of years has thousands of numbers, and few files.
+        let first = |(table, current): (&str, u64)| {
+            Ok((table.to_owned(), log.first_segment(table)?.unwrap_or(current)))
+        };
+        let next = log.tables().map(first).collect::<Result<_>>()?;
         let state = State {
             log,
             tables,
-            next: BTreeMap::new(),
+            next,
             connection: connection.to_owned(),
             failing: None,
             failures: 0,
@@ -85,7 +90,7 @@ impl Shared {
             waiting_bytes_max: WAITING_BYTES_MAX,
             is_stopping: false,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), stop: Arc::default() }
+        Ok(Self { state: Mutex::new(state), changed: Condvar::new(), stop: Arc::default() })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
