@@ -14,7 +14,6 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::clocks::WasiClocks;
 use wasmtime_wasi_http::WasiHttp;
 
-use self::budget::Budget;
 pub(crate) use self::cache::Cache;
 use self::permits::Permits;
 use crate::bindings::SourceConnectorPre;
@@ -22,9 +21,9 @@ use crate::describe::Describe;
 use crate::digest::sha256_hex;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
+use crate::store_data::budget::Budget;
 use crate::store_data::{Host, handles};
 
-pub(crate) mod budget;
 mod cache;
 mod file;
 pub(crate) mod permits;

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the contract's calls; they are in [`crate::sandbox`].
 
+pub(crate) mod budget;
 pub(crate) mod handles;
 mod memory;
 
@@ -11,10 +12,10 @@ use wasmtime_wasi::clocks::{WasiClocksCtxView, WasiClocksView};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use self::budget::Account;
 use self::handles::Handles;
 use self::memory::Memory;
 use crate::egress::Hooks;
-use crate::engine::budget::Account;
 use crate::limits::{self, Limits};
 
 /// The host's data in one store.

@@ -3,9 +3,9 @@
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::egress::policy::Denial;
-use crate::engine::budget;
 use crate::error::{Error, Kind, Origin};
 use crate::limits::{FIELDS_BYTES_MAX, HANDLE_BYTES_MAX, HANDLES_MAX, Limits};
+use crate::store_data::budget;
 use crate::store_data::handles::EXHAUSTED;
 use crate::units::{format_bytes, format_duration};
 
@@ -100,10 +100,10 @@ mod tests {
     use wasmtime::component::{Component, Linker};
 
     use super::{CONTRACT_MISMATCH, stopped};
-    use crate::engine::budget::EXHAUSTED;
     use crate::error::{Kind, Origin};
     use crate::exit::Exit;
     use crate::limits::Limits;
+    use crate::store_data::budget::EXHAUSTED;
 
     #[tokio::test]
     async fn a_pool_without_room_is_the_failure_of_the_host_and_of_no_delivery() {

@@ -5,7 +5,7 @@
 
 use wasmtime::{Error, ResourceLimiter, Result, StoreLimits, StoreLimitsBuilder, bail};
 
-use crate::engine::budget::{Account, EXHAUSTED};
+use super::budget::{Account, EXHAUSTED};
 use crate::limits;
 
 /// The allocations of one store.
@@ -75,7 +75,7 @@ mod tests {
     use wasmtime::ResourceLimiter;
 
     use super::Memory;
-    use crate::engine::budget::Budget;
+    use crate::store_data::budget::Budget;
 
     #[test]
     fn all_memories_of_an_instance_share_one_limit() {

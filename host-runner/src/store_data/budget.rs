@@ -26,7 +26,7 @@ struct Shared {
 
 impl Budget {
     /// Half of the machine's memory, or of the limit of this process's control group.
-    pub(super) fn of_machine(instances: usize) -> Self {
+    pub(crate) fn of_machine(instances: usize) -> Self {
         Self::new(machine_bytes() / 2, instances)
     }
 
