@@ -284,6 +284,15 @@ pub struct SinkSettings {
     pub owner: String,
 }
 
+#[cfg(test)]
+impl SinkSettings {
+    /// Those of a test: one of many connections, named `acme`, whose deletes are marked.
+    pub(super) fn of_test(kind: &'static SinkKind, location: Location) -> Self {
+        let (deletes, load) = (Deletes::Soft, Load::Live);
+        Self { kind, location, deletes, load, file_age_ms: 0, owner: "acme".to_owned() }
+    }
+}
+
 /// Opens or creates a sink. One without an owner becomes this connection's.
 pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {
     (settings.kind.open)(settings)

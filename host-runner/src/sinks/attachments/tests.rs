@@ -11,7 +11,7 @@ use crate::change::{Batch, Change, ChangeSource, Generation, Operation, Piece, T
 use crate::describe::Describe;
 use crate::digest::sha256_hex;
 use crate::error::Result;
-use crate::sinks::{self, Commit, Deletes, Load, Location, Sink, SinkKind, SinkSettings};
+use crate::sinks::{self, Commit, Deletes, Location, Sink, SinkKind, SinkSettings};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -38,14 +38,9 @@ impl Place {
         let describe =
             r#"{"name":"x","tables":[{"name":"things","attachment":{"name":"name","size":"size"}}]}"#;
         let describe = Describe::parse(describe).expect("a document");
-        let settings = SinkSettings {
-            kind: SinkKind::named("sqlite").expect("a kind"),
-            location: Location::Path(self.path("rows.db")),
-            deletes: self.deletes,
-            load: Load::Live,
-            file_age_ms: 0,
-            owner: "acme".to_owned(),
-        };
+        let sqlite = SinkKind::named("sqlite").expect("a kind");
+        let settings = SinkSettings::of_test(sqlite, Location::Path(self.path("rows.db")));
+        let settings = SinkSettings { deletes: self.deletes, ..settings };
         let sink = sinks::open(&settings)?;
         let settings =
             AttachmentSettings { location: Location::Path(self.path(folder)), limits: self.limits.clone() };

@@ -97,8 +97,8 @@ impl Case {
         let folder = tempfile::tempdir().expect("a folder");
         let place = (kind.test_place)(folder.path()).expect("a place");
         let location = place.location.clone();
-        let settings =
-            SinkSettings { kind, location, deletes, load, file_age_ms: 86_400_000, owner: "acme".into() };
+        let settings = SinkSettings::of_test(kind, location);
+        let settings = SinkSettings { deletes, load, file_age_ms: 86_400_000, ..settings };
         let mut sink = open(&settings).expect("opened");
         sink.prepare(&[table()]).expect("prepared");
         Self { settings, sink: Some(sink), applied: 0, place, folder }

@@ -12,22 +12,15 @@ use super::stored::committed;
 use super::{DEBEZIUM_KIND, Jsonl, KIND, NAME_BYTES_MAX};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::Result;
-use crate::sinks::{Commit, Counts, Deletes, InboxPosition, Load, Location, Progress, Sink, SinkSettings};
+use crate::sinks::{Commit, Counts, InboxPosition, Location, Progress, Sink, SinkSettings};
 
 fn table() -> Table {
     Table { name: "things".into(), primary_key: vec!["id".into()], schema: "{}".into(), attributes: vec![] }
 }
 
 fn settings(folder: &Path, owner: &str) -> SinkSettings {
-    let location = Location::Path(folder.to_owned());
-    SinkSettings {
-        kind: &KIND,
-        location,
-        deletes: Deletes::Soft,
-        load: Load::Live,
-        file_age_ms: 0,
-        owner: owner.into(),
-    }
+    let settings = SinkSettings::of_test(&KIND, Location::Path(folder.to_owned()));
+    SinkSettings { owner: owner.into(), ..settings }
 }
 
 fn try_open(folder: &Path, owner: &str) -> Result<Box<dyn Sink>> {

@@ -16,7 +16,7 @@ use super::{KIND, Parquet, log_folder, rotation};
 use crate::change::{Change, ChangeSource, Generation, Operation, Table};
 use crate::error::{Kind, Result};
 use crate::sinks::jsonl::Rotation;
-use crate::sinks::{Commit, Counts, Deletes, Load, Location, Progress, Sink, SinkSettings};
+use crate::sinks::{Commit, Counts, Location, Progress, Sink, SinkSettings};
 
 const PROPERTIES: &str = r#"{"id": {"type": "string"}, "text": {"type": "string"},
     "number": {"type": "integer"}, "real": {"type": "number"}, "yes": {"type": "boolean"},
@@ -33,9 +33,8 @@ fn table_of(properties: &str) -> Table {
 }
 
 fn settings(folder: &Path) -> SinkSettings {
-    let location = Location::Path(folder.to_owned());
-    let (deletes, load) = (Deletes::Soft, Load::Live);
-    SinkSettings { kind: &KIND, location, deletes, load, file_age_ms: 900_000, owner: "acme".into() }
+    let settings = SinkSettings::of_test(&KIND, Location::Path(folder.to_owned()));
+    SinkSettings { file_age_ms: 900_000, ..settings }
 }
 
 /// The same with files in an object store.

@@ -14,7 +14,7 @@ use super::{KIND, Postgres};
 use crate::change::{Change, ChangeSource, Operation, Table};
 use crate::error::Result;
 use crate::sinks::conformance::TestPlace;
-use crate::sinks::{Commit, Counts, Deletes, Load, Location, Place, Progress, Sink, SinkSettings};
+use crate::sinks::{Commit, Counts, Location, Place, Progress, Sink, SinkSettings};
 
 /// A sink in a new schema.
 struct Case {
@@ -34,14 +34,19 @@ fn case() -> Option<Case> {
 }
 
 fn settings(location: Location) -> SinkSettings {
-    SinkSettings {
-        kind: &KIND,
-        location,
-        deletes: Deletes::Soft,
-        load: Load::Live,
-        file_age_ms: 0,
-        owner: "acme".into(),
-    }
+    SinkSettings::of_test(&KIND, location)
+}
+
+/// The name of a role, the name of a schema for it, and the settings with which the role opens it. Neither is
+/// created.
+fn of_role(case: &Case) -> (String, String, SinkSettings) {
+    let (url, schema) = case.settings.location.as_schema().expect("a schema");
+    let (role, own) = (format!("role_{schema}"), format!("{schema}_x"));
+    let user = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@')).expect("a user").0;
+    let url = url.replacen(&format!("{user}@"), &format!("{role}@"), 1);
+    let place = Place { url: Some(&url), schema: Some(&own), ..Place::default() };
+    let location = KIND.locate(&place, std::path::Path::new(""), "acme").expect("a location");
+    (role, own, settings(location))
 }
 
 /// The same schema through another URL.

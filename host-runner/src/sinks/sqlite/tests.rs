@@ -14,14 +14,8 @@ struct Case {
 }
 
 fn settings(folder: &tempfile::TempDir, deletes: Deletes, owner: &str) -> SinkSettings {
-    SinkSettings {
-        kind: &KIND,
-        location: Location::path(folder.path(), "t.db"),
-        deletes,
-        load: Load::Live,
-        file_age_ms: 0,
-        owner: owner.into(),
-    }
+    let settings = SinkSettings::of_test(&KIND, Location::path(folder.path(), "t.db"));
+    SinkSettings { deletes, owner: owner.into(), ..settings }
 }
 
 fn open(folder: &tempfile::TempDir, owner: &str) -> Result<Box<dyn Sink>> {

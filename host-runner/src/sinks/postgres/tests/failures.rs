@@ -8,7 +8,9 @@ use postgres_server::{Durability, Server};
 
 use super::super::session::wait;
 use super::proxy::{Lose, Proxy};
-use super::{Case, KIND, Postgres, TEST_URL, case, change, commit, reader, settings, table, through};
+use super::{
+    Case, KIND, Postgres, TEST_URL, case, change, commit, of_role, reader, settings, table, through,
+};
 use crate::error::{Kind, Origin};
 use crate::sinks::{Place, Sink, inspect};
 
@@ -161,15 +163,8 @@ fn a_lock_or_a_server_that_takes_no_writes_makes_the_sink_wait() {
 #[test]
 fn a_role_needs_few_rights_and_without_them_the_error_says_which() {
     let Some(case) = case() else { return };
-    let (url, schema) = case.settings.location.as_schema().expect("a schema");
-    let role = format!("role_{schema}");
-    let user = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@')).expect("a user").0;
-    let url = url.replacen(&format!("{user}@"), &format!("{role}@"), 1);
+    let (role, own, settings) = of_role(&case);
     case.query(&format!("CREATE ROLE {role} LOGIN"));
-    let own = format!("{schema}_x");
-    let place = Place { url: Some(&url), schema: Some(&own), ..Place::default() };
-    let location = KIND.locate(&place, Path::new(""), "acme").expect("a location");
-    let settings = settings(location);
     let error = Postgres::open(&settings).err().expect("opened");
     assert_eq!((error.origin, error.kind), (Origin::Sink, Kind::Config), "{error}");
     assert!(error.hint.is_some_and(|hint| hint.contains("CREATE on the database")), "{}", error.message);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::SESSIONS_KEPT;
 use super::super::session::wait;
-use super::{Case, KIND, Postgres, case, change, commit, reader, settings, table};
+use super::{Case, KIND, Postgres, case, change, commit, of_role, reader, settings, table};
 use crate::change::Generation;
 use crate::error::{Kind, Origin};
 use crate::limits::Limits;
@@ -85,15 +85,8 @@ fn an_idle_sink_of_many_holds_no_session_and_a_writer_that_came_meanwhile_fences
 #[test]
 fn a_role_that_may_not_log_in_for_a_while_is_no_matter_of_the_connection_file() {
     let Some(case) = case() else { return };
-    let (url, schema) = case.settings.location.as_schema().expect("a schema");
-    let role = format!("role_{schema}");
-    let user = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@')).expect("a user").0;
-    let url = url.replacen(&format!("{user}@"), &format!("{role}@"), 1);
-    let own = format!("{schema}_x");
+    let (role, own, settings) = of_role(&case);
     case.query(&format!("CREATE ROLE {role}; CREATE SCHEMA {own} AUTHORIZATION {role}"));
-    let place = Place { url: Some(&url), schema: Some(&own), ..Place::default() };
-    let location = KIND.locate(&place, Path::new(""), "acme").expect("a location");
-    let settings = settings(location);
     let error = Postgres::open(&settings).err().expect("opened");
     assert_eq!(error.code.as_deref(), Some("28000"), "{error}");
     let budget = Budget::endless(&Limits::default());
