@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Origin, Result};
 const START_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Starts in a row that are deployments, or a machine or a database that is repaired: a connection starts
 /// again after each failure of its sink.
-const STARTS_AT_ONCE: u64 = 40;
+pub(super) const STARTS_AT_ONCE: u64 = 40;
 
 impl ConnectionStore {
     /// Another epoch, greater than all before it. The caller holds the lock.
