@@ -86,7 +86,7 @@ fn deliveries(applied_at: Option<&str>, depth: Depth) -> CheckItem {
     item(name, Outcome::Warning, message, Some("`serve` applies queued deliveries"))
 }
 
-/// From here on the item warns that full dead letters will block the queue.
+/// From here on the item warns: once dead letters are full, deliveries that would become some wait.
 const NEARLY_FULL_PERCENT: u64 = 90;
 
 fn dead_letters(journal: &Summary) -> CheckItem {
@@ -100,7 +100,10 @@ fn dead_letters(journal: &Summary) -> CheckItem {
         format!("{count}; the last at {at}: {}: {}", last.failure.cause.name(), last.failure.reason);
     if journal.dead_percent >= NEARLY_FULL_PERCENT {
         let percent = journal.dead_percent;
-        let message = format!("{percent} % full; webhooks are not applied while they are full: {message}");
+        let message = format!(
+            "{percent} % full; while they are full, deliveries that would become dead letters wait, and \
+             others are applied: {message}"
+        );
         let hint = "host-runner dead-letters list, then: dead-letters replay or dead-letters drop";
         return item(name, Outcome::Warning, message, Some(hint));
     }
@@ -115,7 +118,7 @@ mod tests {
     use crate::inbox::{Cause, DeadLetter, Depth, Failure, Summary};
 
     #[test]
-    fn nearly_full_dead_letters_warn_that_the_queue_will_be_blocked() {
+    fn nearly_full_dead_letters_warn_that_those_to_come_will_wait() {
         let letter = DeadLetter {
             id: 1,
             seq: 1,
@@ -131,7 +134,10 @@ mod tests {
         let plain = item(89);
         assert!(!plain.message.contains("full"), "{}", plain.message);
         let full = item(100);
-        assert!(full.message.starts_with("100 % full; webhooks are not applied"), "{}", full.message);
+        assert!(
+            full.message.starts_with("100 % full; while they are full, deliveries that would"),
+            "{full:?}"
+        );
         assert!(full.hint.is_some_and(|hint| hint.contains("dead-letters drop")));
     }
 

@@ -132,6 +132,11 @@ fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped
     eventually("polling", || polled() > before && failures() > failed);
     assert_eq!(server.metric("connection_state{connection=\"tiny\",state=\"running\"}"), Some(1.0));
     assert_eq!(server.metric("delivery_queue_length"), Some(1.0));
+    let items = place.json(&["check"], 4)["items"].clone();
+    let is_letters = |item: &&Value| item["name"] == "webhook-dead-letters";
+    let item = items.as_array().and_then(|items| items.iter().find(is_letters)).expect("an item");
+    let message = item["message"].as_str().unwrap_or_default();
+    assert!(message.contains("would become dead letters wait, and others are applied"), "{item}");
     place.expect(&["dead-letters", "drop", "1"], 0);
     eventually("the last delivery", || server.metric("delivery_queue_length") == Some(0.0));
     eventually("nothing that waits", || server.metric("deliveries_waiting{") == Some(0.0));
@@ -198,7 +203,7 @@ fn a_delivery_that_fails_for_now_waits_and_others_pass_it_also_after_a_kill() {
 }
 
 #[test]
-fn deliveries_are_applied_while_the_source_does_not_tell_its_tables() {
+fn deliveries_are_applied_while_the_source_does_not_list_its_tables() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
