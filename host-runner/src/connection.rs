@@ -139,25 +139,18 @@ impl Connection {
         let environment = Environment { lookup, policy: policy.map(AsRef::as_ref) };
         let mut document = Document::parse(path, text, environment)?;
         check::check(&mut document, &check::Schema::connection());
-        if let Some(policy) = policy {
-            policy.check_limits(&mut document);
-        }
         let text = |key: &str| document.get(key).and_then(Value::as_str);
-        let format = text("sink.format").map(str::to_owned);
         let kind = text("sink.kind").map_or(Some(KINDS[0]), SinkKind::named);
         if text("sink.deletes") == Some("hard")
             && let Some(why) = kind.and_then(|kind| kind.refuses(Deletes::Hard))
         {
             document.problem("sink.deletes", why, None);
         }
-        if let (Some(kind), Some(format)) = (kind, format)
-            && kind.in_format(&format).is_none()
-        {
-            let what = format!("sink `{}` has no such format", kind.name);
-            document.problem("sink.format", what, None);
-        }
         if let Some(kind) = kind {
-            check::check_place(&mut document, kind);
+            check::check_sink(&mut document, kind);
+        }
+        if let Some(policy) = policy {
+            policy.check_limits(&mut document);
         }
         document.finish()?;
         let config_lines = document.lines_of("config").map(|(key, line)| (key.to_owned(), line)).collect();

@@ -49,7 +49,7 @@ pub use registry::{
 };
 
 /// Every kind of sink; the first is the default.
-pub const KINDS: [&SinkKind; 4] = [&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &parquet::KIND];
+pub const KINDS: &[&SinkKind] = &[&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &parquet::KIND];
 
 /// A place that stores rows and how far they reach.
 ///

@@ -11,9 +11,11 @@ use crate::egress::policy::Target;
 use crate::files::OWN_NAMES;
 use crate::limits::Limits;
 use crate::schema::refresh::SchemaRefresh;
-use crate::sinks::SinkKind;
+use crate::sinks::{KINDS, SinkKind};
 use crate::units::{UnitError, parse_bytes, parse_duration};
 
+/// The keys of the same name with a `_` behind it bound it.
+const ATTACHMENTS: &str = "sink.attachments";
 /// Longest name of a connection; it is the name of a folder.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -80,23 +82,27 @@ pub(super) fn check(document: &mut Document<'_>, schema: &Schema) {
     }
 }
 
-/// The keys that say where a sink is, of every kind.
-const PLACE_KEYS: [&str; 4] = ["path", "url", "url_file", "schema"];
-
-/// Notes keys that say where another kind of sink is, and a missing or doubled URL of a database.
-pub(super) fn check_place(document: &mut Document<'_>, kind: &SinkKind) {
-    let keys = kind.place_keys.join("`, `");
-    for key in PLACE_KEYS.iter().filter(|key| !kind.place_keys.contains(key)) {
-        let name = format!("sink.{key}");
-        if document.get(&name).is_some() {
+/// Notes keys that the sink does not read, and a missing or doubled URL of a database.
+pub(super) fn check_sink(document: &mut Document<'_>, kind: &SinkKind) {
+    let keys = || KEYS.iter().filter(|key| key.section() == "sink");
+    let written: Vec<&Key> = keys().filter(|key| document.get(key.name).is_some()).collect();
+    let has_attachments = document.get(ATTACHMENTS).is_some();
+    for key in written {
+        let short = key.short_name();
+        let of_a_kind = KINDS.iter().any(|kind| kind.own_keys.contains(&short));
+        if of_a_kind && !kind.own_keys.contains(&short) {
             let what = format!("sink `{}` has no such key", kind.name);
-            document.problem(&name, what, Some(format!("it is placed by `{keys}`")));
+            document.problem(key.name, what, Some(format!("its own keys: {}", kind.own_keys.join(", "))));
+        }
+        if !has_attachments && key.name.starts_with("sink.attachments_") {
+            let hint = "add a line under [sink], for example: attachments = \"attachments\"";
+            document.problem(key.name, "no `attachments`, so it does nothing", Some(hint.to_owned()));
         }
     }
-    if !kind.place_keys.contains(&"url") {
+    if !kind.own_keys.contains(&"url") {
         return;
     }
-    let is_required = !kind.place_keys.contains(&"path");
+    let is_required = !kind.own_keys.contains(&"path");
     let are_there = ["sink.url", "sink.url_file"].map(|key| document.get(key).is_some());
     match are_there {
         [false, false] if is_required => {

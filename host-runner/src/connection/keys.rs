@@ -3,6 +3,8 @@
 //!
 //! The parser, the commented file of `init` and `docs/configuration.md` are made from this table. A new key
 //! is a row here and a field where it is used. Knows nothing of files; [`super::document`] reads them.
+//!
+//! Long because it is one table: a row for each key, with the text of the reference page.
 
 use std::ops::RangeInclusive;
 
@@ -168,7 +170,7 @@ pub(crate) static KEYS: &[Key] = &[
     },
     Key {
         name: "sink.format",
-        kind: Kind::Choice(&FORMAT_NAMES),
+        kind: Kind::Choice(FORMAT_NAMES),
         default: DefaultValue::Absent { means: "`changes`", example: "debezium" },
         honored_by: HonoredBy::All,
         text: "The lines of `jsonl`: `changes` as `docs/sinks.md` describes them, `debezium` in the envelope \

@@ -43,7 +43,7 @@ const CHANGES_KIND: SinkKind = SinkKind {
     format: CHANGES,
     other_forms: &[],
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: false },
-    place_keys: &["path"],
+    own_keys: &["path", "format"],
     locate: |place, folder, connection| Ok(Location::path(folder, place.path.unwrap_or(connection))),
     exists: |location| Ok(exists(location.as_path()?)),
     open: |settings| Ok(Box::new(Jsonl::open(settings)?)),
@@ -67,7 +67,7 @@ pub(super) const CHANGES: &str = "changes";
 const DEBEZIUM: &str = "debezium";
 
 /// The names of forms.
-pub(crate) const FORMAT_NAMES: [&str; 2] = [CHANGES, DEBEZIUM];
+pub(crate) const FORMAT_NAMES: &[&str] = &[CHANGES, DEBEZIUM];
 
 /// Longest name of a table; file systems take 255 bytes for a file's name.
 const NAME_BYTES_MAX: usize = 200;

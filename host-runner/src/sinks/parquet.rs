@@ -40,7 +40,7 @@ pub(super) const KIND: SinkKind = SinkKind {
     format: "",
     other_forms: &[],
     capabilities: Capabilities { compares_rows: false, hard_deletes: false, typed_columns: true },
-    place_keys: &["path", "url", "url_file"],
+    own_keys: &["path", "url", "url_file", "max_file_age"],
     locate,
     exists: |location| Ok(jsonl::exists(&log_folder(location.as_path()?))),
     open: |settings| Ok(Box::new(Parquet::open(settings, rotation(settings))?)),

@@ -71,7 +71,7 @@ pub(super) const KIND: SinkKind = SinkKind {
     format: "",
     other_forms: &[],
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
-    place_keys: &["url", "url_file", "schema"],
+    own_keys: &["schema", "url", "url_file"],
     locate: address::locate,
     exists: inspect::exists,
     open: |settings| Ok(Box::new(Postgres::open(settings)?)),

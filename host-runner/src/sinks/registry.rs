@@ -31,8 +31,9 @@ pub struct SinkKind {
     pub other_forms: &'static [&'static SinkKind],
     /// Its capabilities.
     pub capabilities: Capabilities,
-    /// The keys under `[sink]` that say where it is; those of other kinds are refused.
-    pub(crate) place_keys: &'static [&'static str],
+    /// The keys under `[sink]` that it reads and not every kind does; others are refused. The first is the
+    /// one that gives each connection a place of its own.
+    pub(crate) own_keys: &'static [&'static str],
     /// The location that the keys name, or the default.
     pub(super) locate: fn(place: &Place<'_>, folder: &Path, connection: &str) -> Result<Location>,
     /// Whether there is something at the location that opening would not have to create.
@@ -63,7 +64,7 @@ pub struct Place<'a> {
 impl SinkKind {
     /// The kind of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
-        KINDS.into_iter().find(|kind| kind.name == name)
+        KINDS.iter().copied().find(|kind| kind.name == name)
     }
 
     /// The same kind with its data in another form; none if it does not have this form.
@@ -322,7 +323,7 @@ pub(super) fn owned_by_another(settings: &SinkSettings, other: &str, release: &s
     Error::new(Origin::Configuration, Kind::Config, message).hint(format!(
         "give each connection its own sink: {} under [sink]; if `{other}` was renamed to `{owner}`: \
          {release}",
-        settings.kind.place_keys.last().unwrap_or(&"path")
+        settings.kind.own_keys.first().unwrap_or(&"path")
     ))
 }
 
@@ -350,6 +351,13 @@ mod tests {
         assert_eq!(format!("{location:?}"), "s3://desk/acme?endpoint=http://127.0.0.1:9000");
         assert_eq!(location.secrets(), ["a/b+c="]);
         assert_eq!(location.as_path().expect("a path"), std::path::Path::new("acme"));
+    }
+
+    #[test]
+    fn the_page_of_webhooks_lists_the_sinks_that_count_repaired_rows() {
+        let kinds = KINDS.iter().filter(|kind| kind.capabilities.compares_rows);
+        let names: Vec<String> = kinds.map(|kind| format!("`{}`", kind.name)).collect();
+        crate::generated::compare("WEBHOOKS.md", "sinks that compare rows", &names.join(", "));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) const KIND: SinkKind = SinkKind {
     format: "",
     other_forms: &[],
     capabilities: Capabilities { compares_rows: true, hard_deletes: true, typed_columns: true },
-    place_keys: &["path"],
+    own_keys: &["path"],
     locate: |place, folder, connection| {
         Ok(match place.path {
             Some(path) => Location::path(folder, path),

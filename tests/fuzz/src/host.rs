@@ -56,7 +56,7 @@ pub(super) fn schema(input: &[u8]) {
     let Ok(tables) = fuzzing::admitted("things", &["id"], &schema) else { return };
     // Those that need nothing but a folder.
     let at = |kind: &&SinkKind| kind.locate(&Place::default(), Path::new(""), "fuzz").is_ok();
-    for kind in KINDS.into_iter().filter(at) {
+    for kind in KINDS.iter().copied().filter(at) {
         let folder = folder();
         fill(kind, folder.path(), &tables, &key, &after);
     }

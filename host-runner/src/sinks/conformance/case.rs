@@ -27,7 +27,7 @@ pub(super) struct Case {
 /// The kinds that can be tested: PostgreSQL only where there is a database for tests.
 pub(super) fn kinds() -> Vec<&'static SinkKind> {
     let folder = std::path::Path::new("");
-    KINDS.into_iter().flat_map(SinkKind::forms).filter(|kind| (kind.test_place)(folder).is_some()).collect()
+    KINDS.iter().copied().flat_map(SinkKind::forms).filter(|kind| (kind.test_place)(folder).is_some()).collect()
 }
 
 /// Runs a test on every kind of sink, with each way of deleting that it has.

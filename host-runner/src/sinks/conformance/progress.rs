@@ -169,7 +169,7 @@ fn a_sink_belongs_to_the_connection_that_used_it_first() {
         let error = open(&other).err().expect("opened for two");
         let location = &case.settings.location;
         assert_eq!(error.message, format!("{location}: holds the rows of connection `acme`, not of `other`"));
-        let key = case.settings.kind.place_keys.last().expect("a key");
+        let key = case.settings.kind.own_keys.first().expect("a key");
         let hint = format!("give each connection its own sink: {key} under [sink]");
         assert!(error.hint.is_some_and(|shown| shown.contains(&hint)));
         case.reopen();
