@@ -82,6 +82,7 @@ fn table() -> Table {
         name: "things".into(),
         primary_key: vec!["id".into()],
         schema: format!("{{\"properties\":{{{properties}}}}}"),
+        schema_complete: true,
         attributes: vec![],
     }
 }

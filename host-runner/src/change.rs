@@ -110,6 +110,8 @@ pub struct Batch {
     pub caught_up: bool,
     /// The shortest wait before the next call.
     pub wait_ms: Option<u64>,
+    /// Of the changes, those that no webhook brought; none where that is not known.
+    pub undelivered: Option<u64>,
     /// Costs and warnings.
     pub attributes: Attributes,
     /// When the host made the call: the as-of of changes without one.
@@ -145,6 +147,8 @@ pub struct Table {
     pub primary_key: Vec<String>,
     /// JSON Schema of a row, as text.
     pub schema: String,
+    /// False: the source did not list all members of a row now.
+    pub schema_complete: bool,
     /// `title`, `count`.
     pub attributes: Attributes,
 }

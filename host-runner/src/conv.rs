@@ -111,6 +111,7 @@ pub(crate) fn batch(mut batch: types::Batch, max_rows: u32, called_at_ms: u64, n
         generation: batch.generation.map(generation),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
+        undelivered: batch.undelivered,
         attributes: batch.attributes,
         called_at_ms,
     })
@@ -146,6 +147,7 @@ pub(crate) fn tables(mut tables: Vec<source::Table>) -> Result<Vec<Table>> {
         name: table.name,
         primary_key: table.primary_key,
         schema: table.schema,
+        schema_complete: table.schema_complete,
         attributes: table.attributes,
     };
     Ok(tables.into_iter().map(table).collect())
@@ -217,6 +219,7 @@ mod tests {
             generation: Some(types::Generation { id: 1, as_of_ms: Some(u64::MAX), complete: true }),
             caught_up: true,
             wait_ms: None,
+            undelivered: None,
             attributes: Vec::new(),
         };
         let read = batch(read, 1, 0, NOW).expect("accepted");

@@ -17,6 +17,7 @@ pub fn admitted(name: &str, primary_key: &[&str], schema: &str) -> Result<Vec<Ta
         name: name.to_owned(),
         primary_key: primary_key.iter().map(|&member| member.to_owned()).collect(),
         schema: schema.to_owned(),
+        schema_complete: true,
         attributes: Vec::new(),
     }])
 }

@@ -77,11 +77,13 @@ pub(super) fn to_table(found: Found) -> contract::Table {
     if found.table.count.is_some() {
         attributes.push(("count".to_owned(), "true".to_owned()));
     }
+    let schema_complete = found.warning.is_none();
     attributes.extend(found.warning.map(|warning| ("warning".to_owned(), warning)));
     contract::Table {
         name: found.table.name.to_owned(),
         primary_key: found.table.key.iter().map(|member| (*member).to_owned()).collect(),
         schema: found.schema.to_string(),
+        schema_complete,
         attributes,
     }
 }
@@ -99,7 +101,6 @@ pub(super) fn to_batch(batch: Batch, usage: Usage) -> types::Batch {
     if batch.partial_rows > 0 {
         attributes.push(("partial-rows".to_owned(), batch.partial_rows.to_string()));
     }
-    attributes.extend(batch.undelivered.map(|count| ("undelivered".to_owned(), count.to_string())));
     attributes.extend(batch.warnings.into_iter().map(|warning| ("warning".to_owned(), warning)));
     types::Batch {
         changes: batch.changes.into_iter().map(to_change).collect(),
@@ -111,6 +112,7 @@ pub(super) fn to_batch(batch: Batch, usage: Usage) -> types::Batch {
         }),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
+        undelivered: batch.undelivered,
         attributes,
     }
 }

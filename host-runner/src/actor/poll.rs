@@ -18,9 +18,6 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::policy::{self, Budget, Decision};
 use crate::sinks::{Commit, Counts};
 
-/// The attribute of a batch with the changes that no webhook brought.
-const UNDELIVERED: &str = "undelivered";
-
 /// See the file's header.
 pub(super) struct Poll {
     pub(super) schedule: Schedule,
@@ -38,6 +35,7 @@ struct Committing {
     caught_up: bool,
     /// How long the connector asks to wait before the table is read again.
     asked: Option<Duration>,
+    undelivered: Option<u64>,
     attributes: Attributes,
     changes: BTreeMap<(String, ChangeSource), u64>,
     commit: Pin<Box<dyn Future<Output = Result<Counts>> + Send>>,
@@ -103,7 +101,7 @@ impl Poll {
     fn stored(&mut self, core: &mut Core<'_>, batch: &Committing, counts: &Counts) {
         let table = batch.table.as_str();
         let is_follow_up = self.schedule.is_complete(table) && core.expects_webhooks;
-        let repaired = if is_follow_up { repaired(core, table, counts, &batch.attributes) } else { 0 };
+        let repaired = if is_follow_up { repaired(core, table, counts, batch.undelivered) } else { 0 };
         self.has_repaired |= repaired > 0;
         self.schedule.stored(table, &batch.cursor, batch.completes_snapshot);
         let is_complete = self.schedule.is_complete(table);
@@ -211,20 +209,31 @@ async fn read(core: &mut Core<'_>, table: &str, cursor: Option<String>) -> Resul
 fn commit(core: &Core<'_>, table: String, batch: Batch) -> Committing {
     let changes = tally(&batch.changes);
     let (cursor, attributes) = (batch.cursor.clone(), batch.attributes.clone());
+    let undelivered = batch.undelivered;
     let completes_snapshot = batch.generation.is_some_and(|generation| generation.complete);
     let (caught_up, asked) = (batch.caught_up, batch.wait_ms.map(Duration::from_millis));
     let name = table.clone();
     let epoch = core.connection.store.epoch();
     let commit =
         Box::pin(core.sink.run(move |sink| sink.commit(&Commit { epoch, ..Commit::of(&name, &batch) })));
-    Committing { table, cursor, completes_snapshot, caught_up, asked, attributes, changes, commit }
+    Committing {
+        table,
+        cursor,
+        completes_snapshot,
+        caught_up,
+        asked,
+        undelivered,
+        attributes,
+        changes,
+        commit,
+    }
 }
 
 /// Rows that a poll brought although webhooks should have; 0 where the sink does not compare rows. A row that
 /// a webhook brought in another form is not among those of which the connector says that none did.
-fn repaired(core: &Core<'_>, table: &str, counts: &Counts, attributes: &Attributes) -> u64 {
+fn repaired(core: &Core<'_>, table: &str, counts: &Counts, undelivered: Option<u64>) -> u64 {
     let rows = counts.inserted + counts.updated + counts.deleted;
-    let rows = rows.min(number(attributes, UNDELIVERED).unwrap_or(u64::MAX));
+    let rows = rows.min(undelivered.unwrap_or(u64::MAX));
     if rows == 0 || !core.compares || !core.has_webhooks(table) {
         return 0;
     }

@@ -20,6 +20,7 @@ fn empty() -> types::Batch {
         generation: None,
         caught_up: true,
         wait_ms: None,
+        undelivered: None,
         attributes: Vec::new(),
     }
 }
@@ -97,7 +98,7 @@ fn names_of_tables_that_a_sink_may_use_itself_are_refused() {
     let named = |name: &str| {
         let schema = "{}".to_owned();
         let (name, primary_key, attributes) = (name.to_owned(), vec!["id".to_owned()], Vec::new());
-        tables(&mut [source::Table { name, primary_key, schema, attributes }])
+        tables(&mut [source::Table { name, primary_key, schema, schema_complete: true, attributes }])
     };
     for name in ["things", "things_live", "7-things.v2"] {
         named(name).expect("plain");

@@ -124,7 +124,8 @@ mod tests {
             let mut attributes = vec![("group".to_owned(), group.to_owned())];
             attributes.extend(warning.map(|text| ("warning".to_owned(), text.to_owned())));
             let (name, primary_key, schema) = (name.to_owned(), vec!["id".to_owned()], String::new());
-            (Table { name, primary_key, schema, attributes }, json!({"properties": {"id": {}, "a": {}}}))
+            let table = Table { name, primary_key, schema, schema_complete: warning.is_none(), attributes };
+            (table, json!({"properties": {"id": {}, "a": {}}}))
         };
         let hidden = Some("fields are hidden");
         let text = pretty(&[

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::change::{Table, attribute};
+use crate::change::Table;
 
 /// The columns of each table with their types, as a discovery found them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +45,8 @@ pub(crate) enum What {
 }
 
 impl Schemas {
-    /// The columns of discovered tables. A table whose schema is known not to be whole, because it has a
-    /// warning, keeps the columns of `before`: they are hidden, not removed.
+    /// The columns of discovered tables. A table whose schema is not complete keeps the columns of `before`:
+    /// they are hidden, not removed.
     pub(crate) fn of(tables: &[Table], before: Option<&Self>) -> Self {
         let columns = |table: &Table| -> BTreeMap<String, String> {
             let schema: Value = serde_json::from_str(&table.schema).unwrap_or_default();
@@ -55,8 +55,8 @@ impl Schemas {
             let mut columns: BTreeMap<String, String> =
                 found.map(|(name, property)| (name.clone(), type_of(property))).collect();
             let known = before.and_then(|before| before.0.get(&table.name));
-            if let (Some(known), Some(_)) = (known, attribute(&table.attributes, "warning")) {
-                for (name, kind) in known {
+            if !table.schema_complete {
+                for (name, kind) in known.into_iter().flatten() {
                     columns.entry(name.clone()).or_insert_with(|| kind.clone());
                 }
             }
@@ -146,38 +146,38 @@ impl fmt::Display for SchemaChange {
 mod tests {
     use super::*;
 
-    fn table(name: &str, properties: &str, warning: Option<&str>) -> Table {
+    fn table(name: &str, properties: &str) -> Table {
         Table {
             name: name.to_owned(),
             primary_key: vec!["id".to_owned()],
             schema: format!(r#"{{"properties": {properties}}}"#),
-            attributes: warning.map(|text| ("warning".to_owned(), text.to_owned())).into_iter().collect(),
+            schema_complete: true,
+            attributes: vec![],
         }
     }
 
-    fn told(before: &[Table], after: &[Table]) -> Vec<String> {
+    fn differences(before: &[Table], after: &[Table]) -> Vec<String> {
         let before = Schemas::of(before, None);
         let after = Schemas::of(after, Some(&before));
         before.changes_to(&after).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn every_difference_is_told_once() {
+    fn every_difference_is_listed_once() {
         let before = [
-            table("a", r#"{"id": {"type": "string"}, "x": {"type": ["string", "null"]}, "y": {}}"#, None),
-            table("gone", "{}", None),
+            table("a", r#"{"id": {"type": "string"}, "x": {"type": ["string", "null"]}, "y": {}}"#),
+            table("gone", "{}"),
         ];
         let time = r#"{"type": ["string", "null"], "format": "date-time"}"#;
         let after = [
             table(
                 "a",
                 &format!(r#"{{"id": {{"type": "string"}}, "x": {time}, "z": {{"type": "integer"}}}}"#),
-                None,
             ),
-            table("new", r#"{"id": {}}"#, None),
+            table("new", r#"{"id": {}}"#),
         ];
         assert_eq!(
-            told(&before, &after),
+            differences(&before, &after),
             [
                 "a: x was text, is time",
                 "a: z added, integer",
@@ -186,21 +186,24 @@ mod tests {
                 "gone: table removed"
             ]
         );
-        assert_eq!(told(&after, &after), [""; 0]);
+        assert_eq!(differences(&after, &after), [""; 0]);
     }
 
     #[test]
-    fn columns_that_cannot_be_listed_now_are_not_gone() {
-        let before = [table("a", r#"{"id": {}, "cf_x": {"type": "integer"}}"#, None)];
-        let hidden = [table("a", r#"{"id": {}}"#, Some("no columns for the custom fields"))];
-        assert_eq!(told(&before, &hidden), [""; 0]);
+    fn columns_that_an_incomplete_schema_lacks_are_not_removed() {
+        let before = [table("a", r#"{"id": {}, "cf_x": {"type": "integer"}}"#)];
+        let hidden = [Table { schema_complete: false, ..table("a", r#"{"id": {}}"#) }];
+        assert_eq!(differences(&before, &hidden), [""; 0]);
         let known = Schemas::of(&before, None);
         assert_eq!(Schemas::of(&hidden, Some(&known)), known, "nor added when they are listed again");
+        let warning = vec![("warning".to_owned(), "the endpoint is in beta".to_owned())];
+        let warned = [Table { attributes: warning, ..table("a", r#"{"id": {}}"#) }];
+        assert_eq!(differences(&before, &warned), ["a: cf_x removed"], "a host may ignore any attribute");
     }
 
     #[test]
     fn schemas_are_equal_after_they_were_stored() {
-        let schemas = Schemas::of(&[table("a", r#"{"id": {}}"#, None)], None);
+        let schemas = Schemas::of(&[table("a", r#"{"id": {}}"#)], None);
         let stored = serde_json::to_vec(&schemas).expect("stored");
         assert_eq!(serde_json::from_slice::<Schemas>(&stored).expect("read"), schemas);
     }

@@ -225,6 +225,7 @@ mod tests {
             name: "things".into(),
             primary_key: vec!["id".into()],
             schema: schema.into(),
+            schema_complete: true,
             attributes: vec![],
         }
     }

@@ -246,6 +246,7 @@ mod tests {
             name: "things".into(),
             primary_key: vec!["id".into()],
             schema: "{}".into(),
+            schema_complete: true,
             attributes: vec![],
         };
         Layout::new(&table, &Naming::EXACT).expect("a layout")

@@ -178,12 +178,14 @@ impl GuestConnection for Open {
                 name: "things".into(),
                 primary_key: vec!["id".into()],
                 schema: rows::schema(&self.config),
+                schema_complete: true,
                 attributes: vec![("title".into(), "Things".into()), ("count".into(), "true".into())],
             },
             Table {
                 name: "pairs".into(),
                 primary_key: vec!["left".into(), "right".into()],
                 schema: pairs.into(),
+                schema_complete: true,
                 attributes: vec![],
             },
         ];
@@ -345,6 +347,7 @@ impl Open {
             generation,
             caught_up,
             wait_ms: None,
+            undelivered: None,
             attributes: vec![("credits-used".into(), "1".into()), ("credits-left".into(), "99".into())],
         })
     }
@@ -387,6 +390,7 @@ fn pairs() -> Batch {
         generation: Some(Generation { id: now_ms(), as_of_ms: None, complete: true }),
         caught_up: true,
         wait_ms: None,
+        undelivered: None,
         attributes: vec![],
     }
 }

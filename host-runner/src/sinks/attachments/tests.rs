@@ -64,6 +64,7 @@ impl Place {
             name: "things".to_owned(),
             primary_key: vec!["id".to_owned()],
             schema: "{}".to_owned(),
+            schema_complete: true,
             attributes: Vec::new(),
         };
         sink.prepare(&[table]).expect("prepared");
@@ -123,6 +124,7 @@ impl Open {
             generation,
             caught_up: true,
             wait_ms: None,
+            undelivered: None,
             attributes: Vec::new(),
             called_at_ms: 1,
         };

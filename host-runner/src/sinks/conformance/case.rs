@@ -27,7 +27,12 @@ pub(super) struct Case {
 /// The kinds that can be tested: PostgreSQL only where there is a database for tests.
 pub(super) fn kinds() -> Vec<&'static SinkKind> {
     let folder = std::path::Path::new("");
-    KINDS.iter().copied().flat_map(SinkKind::forms).filter(|kind| (kind.test_place)(folder).is_some()).collect()
+    KINDS
+        .iter()
+        .copied()
+        .flat_map(SinkKind::forms)
+        .filter(|kind| (kind.test_place)(folder).is_some())
+        .collect()
 }
 
 /// Runs a test on every kind of sink, with each way of deleting that it has.
@@ -56,6 +61,7 @@ pub(super) fn table_with(name: &str, properties: &str) -> Table {
         name: name.into(),
         primary_key: vec!["id".into()],
         schema: format!("{{\"properties\": {properties}}}"),
+        schema_complete: true,
         attributes: vec![],
     }
 }

@@ -15,7 +15,13 @@ use crate::error::Result;
 use crate::sinks::{Commit, Counts, InboxPosition, Location, Progress, Sink, SinkSettings};
 
 fn table() -> Table {
-    Table { name: "things".into(), primary_key: vec!["id".into()], schema: "{}".into(), attributes: vec![] }
+    Table {
+        name: "things".into(),
+        primary_key: vec!["id".into()],
+        schema: "{}".into(),
+        schema_complete: true,
+        attributes: vec![],
+    }
 }
 
 fn settings(folder: &Path, owner: &str) -> SinkSettings {

@@ -57,7 +57,8 @@ fn table() -> Table {
         "cf_size": {"type": ["integer", "null"], "x-path": "/cf/cf_size"},
     }});
     let primary_key = vec!["id".to_owned()];
-    Table { name: "things".into(), primary_key, schema: schema.to_string(), attributes: vec![] }
+    let (schema, schema_complete) = (schema.to_string(), true);
+    Table { name: "things".into(), primary_key, schema, schema_complete, attributes: vec![] }
 }
 
 fn change(id: &str, row: Option<Value>, as_of_ms: u64) -> Change {
@@ -86,6 +87,7 @@ fn batch(changes: Vec<Change>, cursor: &str, snapshot: Option<(u64, bool)>) -> B
         generation: snapshot.map(|(id, complete)| Generation { id, as_of_ms: None, complete }),
         caught_up: false,
         wait_ms: None,
+        undelivered: None,
         attributes: vec![],
         called_at_ms: NOW_MS,
     }

@@ -55,7 +55,7 @@ fn a_large_file_is_put_in_parts_and_is_the_same() {
 }
 
 #[test]
-fn a_failure_that_passes_is_retried_and_one_that_stays_is_told_in_words() {
+fn a_failure_that_passes_is_retried_and_one_that_stays_is_reported_in_words() {
     let server = ObjectServer::start();
     let objects = open(&server.url("acme"));
     server.set_mood(Mood::RefusesNext(2, 500));
@@ -67,8 +67,8 @@ fn a_failure_that_passes_is_retried_and_one_that_stays_is_told_in_words() {
         (Mood::Forgets, ""),
     ] {
         server.set_mood(mood);
-        let told = refusal(objects.put("y", vec![2])).replace(" | ", " hint ");
-        assert!(told.contains(message), "{mood:?}: {told}");
+        let refused = refusal(objects.put("y", vec![2])).replace(" | ", " hint ");
+        assert!(refused.contains(message), "{mood:?}: {refused}");
     }
     assert_eq!(server.objects()["acme/y"], [2], "stored, and the answer was lost");
     server.set_mood(Mood::Well);
@@ -94,6 +94,6 @@ fn a_store_that_is_not_there_or_says_nothing_does_not_hold_the_caller() {
     });
     assert!(started.elapsed() < Duration::from_secs(60));
     drop(listener);
-    let told = refusal(open(&url).put("x", vec![1]));
-    assert!(told.contains("onnect"), "{told}");
+    let refused = refusal(open(&url).put("x", vec![1]));
+    assert!(refused.contains("onnect"), "{refused}");
 }

@@ -28,6 +28,7 @@ fn table_of(properties: &str) -> Table {
         name: "things".into(),
         primary_key: vec!["id".into()],
         schema: format!("{{\"properties\":{properties}}}"),
+        schema_complete: true,
         attributes: vec![],
     }
 }

@@ -266,6 +266,7 @@ mod tests {
                 name: "wide".into(),
                 primary_key: vec!["id".into()],
                 schema: format!("{{\"properties\":{{{}}}}}", properties.join(",")),
+                schema_complete: true,
                 attributes: vec![],
             };
             let mut layout = Layout::new(&table, &NAMING).expect("a layout");

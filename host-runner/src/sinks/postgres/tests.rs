@@ -62,6 +62,7 @@ fn table(properties: &str) -> Table {
         name: "things".into(),
         primary_key: vec!["id".into()],
         schema: format!("{{\"properties\":{properties}}}"),
+        schema_complete: true,
         attributes: vec![("title".into(), "Things".into())],
     }
 }

@@ -27,6 +27,7 @@ fn table(properties: &str) -> Table {
         name: "things".into(),
         primary_key: vec!["id".into()],
         schema: format!("{{\"properties\":{{\"id\":{{\"type\":\"string\"}}{properties}}}}}"),
+        schema_complete: true,
         attributes: vec![],
     }
 }
