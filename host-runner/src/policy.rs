@@ -1,5 +1,5 @@
-//! What a failure means: the table from (origin, kind) to backoff, scope, disposition of a delivery and exit
-//! code, and the arithmetic of waiting.
+//! What a failure means: the table from (origin, kind) to backoff, scope, disposition of a delivery, files
+//! that wait and exit code, and the arithmetic of waiting.
 //!
 //! Pure: the attempt, the budget and a random number are arguments. A component classifies its failures and
 //! never waits. No other module decides what a failure stops, by its origin or kind.
@@ -74,6 +74,21 @@ pub(crate) enum Batch {
     Whole,
 }
 
+/// The files that are not fetched for now after a `fetch` that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// This one.
+    One,
+    /// This one. After a few in a row the source answers none, and all wait.
+    OneOrOutage,
+    /// This one. After many in a row the account may fetch none, and all wait.
+    OneOrRefusal,
+    /// All; reading continues.
+    All,
+    /// All, and the [`Scope`] says what else stops.
+    AllAndScope,
+}
+
 /// The party that can end a failure, in the words of tools that run connectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -92,6 +107,7 @@ pub(crate) struct Policy {
     pub(crate) scope: Scope,
     pub(crate) delivery: Disposition,
     pub(crate) batch: Batch,
+    pub(crate) files: Files,
     pub(crate) exit: Exit,
 }
 
@@ -109,34 +125,36 @@ pub(crate) const fn policy(origin: Origin, kind: Kind) -> Policy {
     use Backoff::{Credentials, Defect, Long, Manual, Short};
     use Batch::{OneByOne, Whole};
     use Disposition::{DeadLetter, Retry, RetryOrGiveUp, Suspect};
+    use Files::{All, AllAndScope, One, OneOrOutage, OneOrRefusal};
     use Scope::{Call, Connection};
-    let (backoff, scope, delivery, batch) = match (origin, kind) {
-        (Component, Unavailable)                         => (Short, Call, RetryOrGiveUp, Whole),
+    let (backoff, scope, delivery, batch, files) = match (origin, kind) {
+        (Component, Unavailable)             => (Short, Call, RetryOrGiveUp, Whole, OneOrOutage),
         // A quota concerns every call; no delivery is the cause.
-        (Component, RateLimited)                         => (Short, Call, Retry, Whole),
-        (Component, Permission | NotFound | Unsupported) => (Long, Call, DeadLetter, Whole),
+        (Component, RateLimited)             => (Short, Call, Retry, Whole, All),
+        (Component, Permission)              => (Long, Call, DeadLetter, Whole, OneOrRefusal),
+        (Component, NotFound | Unsupported)  => (Long, Call, DeadLetter, Whole, One),
         // Also rows that the sink cannot use.
-        (Component, Data)                                => (Long, Call, DeadLetter, OneByOne),
-        (Component, Internal)                            => (Defect, Call, Suspect, OneByOne),
-        (Component, Auth)                                => (Credentials, Connection, Retry, Whole),
+        (Component, Data)                    => (Long, Call, DeadLetter, OneByOne, One),
+        (Component, Internal)                => (Defect, Call, Suspect, OneByOne, One),
+        (Component, Auth)                    => (Credentials, Connection, Retry, Whole, All),
         // As the answer to one delivery it concerns that delivery; as the failure of a call, the connection.
-        (Component, Config)                              => (Manual, Connection, DeadLetter, Whole),
-        // A host that the egress policy refused: a matter of the connection file, not of a delivery.
-        (Sandbox, Permission)                            => (Long, Call, Retry, Whole),
+        (Component, Config)                  => (Manual, Connection, DeadLetter, Whole, All),
+        // A host that the egress policy refused: a matter of the connection file, of no delivery or file.
+        (Sandbox, Permission)                => (Long, Call, Retry, Whole, All),
         // The call timed out: the machine may be overloaded, by a neighbor for example.
-        (Sandbox, Unavailable | RateLimited)             => (Short, Call, RetryOrGiveUp, OneByOne),
-        (Sandbox, _)                                     => (Defect, Call, Suspect, OneByOne),
+        (Sandbox, Unavailable | RateLimited) => (Short, Call, RetryOrGiveUp, OneByOne, OneOrOutage),
+        (Sandbox, _)                         => (Defect, Call, Suspect, OneByOne, One),
         // Dead letters are full, or the journal is busy: only deliveries that would become dead letters wait.
-        (State, Unavailable)                             => (Short, Call, Retry, OneByOne),
+        (State, Unavailable)                 => (Short, Call, Retry, OneByOne, AllAndScope),
         // Also no room for another instance: never a delivery's failure.
-        (Sink | Host, Unavailable)                       => (Short, Call, Retry, Whole),
-        (Usage | Configuration, _)                       => (Manual, Connection, Retry, Whole),
+        (Sink | Host, Unavailable)           => (Short, Call, Retry, Whole, AllAndScope),
+        (Usage | Configuration, _)           => (Manual, Connection, Retry, Whole, AllAndScope),
         // The answer of a database server: no role, no database, no right. Its administrator can end it.
-        (Sink, Config)                                   => (Long, Connection, Retry, Whole),
-        (State | Host, Config)                           => (Manual, Connection, Retry, Whole),
-        (Sink | State | Host, _)                         => (Defect, Connection, Retry, Whole),
+        (Sink, Config)                       => (Long, Connection, Retry, Whole, AllAndScope),
+        (State | Host, Config)               => (Manual, Connection, Retry, Whole, AllAndScope),
+        (Sink | State | Host, _)             => (Defect, Connection, Retry, Whole, AllAndScope),
     };
-    Policy { backoff, scope, delivery, batch, exit: exit(origin, kind) }
+    Policy { backoff, scope, delivery, batch, files, exit: exit(origin, kind) }
 }
 
 /// The party that can end a failure.

@@ -12,9 +12,9 @@ use super::Stopped;
 use super::core::{Core, until_stopped};
 use crate::blocking;
 use crate::clock::{now_ms, random_unit};
-use crate::error::{Error, Kind, Origin, Result};
+use crate::error::{Error, Result};
 use crate::limits::{EMPTY_PAUSE, Limits};
-use crate::policy::{self, Backoff, Budget, Decision};
+use crate::policy::{self, Backoff, Budget, Decision, Files};
 use crate::sinks::Attachments;
 use crate::sinks::attachments::{Missing, Stored, Wanted};
 
@@ -47,8 +47,8 @@ pub(super) struct Fetching {
     wait_until: Option<Instant>,
     /// Failures in a row of the file that is fetched now.
     failures: u32,
-    /// Files in a row that were given up for the same reason, and the reason.
-    given_up: (u32, Option<Kind>),
+    /// Files in a row that were given up, and what their failures mean for the others.
+    given_up: (u32, Files),
     /// Waits in a row because of refusals.
     refusals: u32,
     /// Why nothing more is fetched in this run.
@@ -64,7 +64,7 @@ impl Fetching {
             is_run,
             wait_until: None,
             failures: 0,
-            given_up: (0, None),
+            given_up: (0, Files::One),
             refusals: 0,
             ended: None,
         }
@@ -101,7 +101,7 @@ impl Fetching {
                     self.wait_until = Some(Instant::now() + EMPTY_PAUSE);
                 }
             }
-            Ok(Stored::Whole) => (self.failures, self.given_up, self.refusals) = (0, (0, None), 0),
+            Ok(Stored::Whole) => (self.failures, self.given_up, self.refusals) = (0, (0, Files::One), 0),
             Err(error) => self.failed(core, wanted, error).await?,
         }
         Ok(())
@@ -140,12 +140,7 @@ impl Fetching {
     async fn failed(&mut self, core: &mut Core<'_>, wanted: Wanted, error: Error) -> Result<(), Stopped> {
         let problem = error.message.clone();
         let error = error.about(format_args!("attachment `{}`", wanted.name));
-        let is_of_file = match (error.origin, error.kind) {
-            (Origin::Component, Kind::Auth | Kind::RateLimited | Kind::Config) => false,
-            (Origin::Component | Origin::Sandbox, _) => true,
-            _ => false,
-        };
-        if !is_of_file {
+        if matches!(policy::of(&error).files, Files::All | Files::AllAndScope) {
             return self.all_wait(core, error);
         }
         self.failures += 1;
@@ -157,10 +152,10 @@ impl Fetching {
             Decision::GiveUp(error) | Decision::Stop(error) => {
                 self.failures = 0;
                 core.meters.count(|readings| readings.counters.attachments_failed.add([&wanted.table], 1));
-                let is_lasting = policy::of(&error).backoff == Backoff::Long;
-                let first = if is_lasting { RETRY_LASTING } else { RETRY };
+                let policy = policy::of(&error);
+                let first = if policy.backoff == Backoff::Long { RETRY_LASTING } else { RETRY };
                 let noted = self.run(move |attachments| attachments.failed(&wanted, &problem, first)).await;
-                match (noted, self.pause_after(error.kind)) {
+                match (noted, self.pause_after(policy.files)) {
                     (Err(error), _) => return self.all_wait(core, error),
                     (Ok(()), Some(wait)) => self.pause(wait, error),
                     (Ok(()), None) => {}
@@ -170,34 +165,35 @@ impl Fetching {
         }
     }
 
-    /// Counts a file that was given up for this reason. How long all wait where the others of late were, too:
-    /// then it is not a matter of this file.
-    fn pause_after(&mut self, kind: Kind) -> Option<Duration> {
-        let before = if self.given_up.1 == Some(kind) { self.given_up.0 } else { 0 };
-        self.given_up = (before + 1, Some(kind));
-        let (most, wait) = match kind {
-            Kind::Unavailable => (UNANSWERED_MAX, OUTAGE),
-            Kind::Permission => {
+    /// Counts a file that was given up. How long all wait where the others of late failed alike: then it is
+    /// not a matter of this file.
+    fn pause_after(&mut self, files: Files) -> Option<Duration> {
+        let before = if self.given_up.1 == files { self.given_up.0 } else { 0 };
+        self.given_up = (before + 1, files);
+        let (most, wait) = match files {
+            Files::OneOrOutage => (UNANSWERED_MAX, OUTAGE),
+            Files::OneOrRefusal => {
                 let doubled = OUTAGE.saturating_mul(2_u32.saturating_pow(self.refusals));
                 (REFUSED_MAX, doubled.min(REFUSED_WAIT_MAX))
             }
-            _ => return None,
+            Files::One | Files::All | Files::AllAndScope => return None,
         };
         if self.given_up.0 < most {
             return None;
         }
-        self.given_up = (0, None);
-        self.refusals += u32::from(kind == Kind::Permission);
+        self.given_up = (0, Files::One);
+        self.refusals += u32::from(files == Files::OneOrRefusal);
         Some(wait)
     }
 
     /// A failure that other files share.
     fn all_wait(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
+        let files = policy::of(&error).files;
         self.failures += 1;
         match core.decide("fetch", error, self.failures, &self.budget) {
             Decision::Retry(wait) => self.wait_until = Some(Instant::now() + wait),
             // A run has read its rows, and says what it leaves behind.
-            Decision::Stop(error) if !self.is_run || error.origin != Origin::Component => {
+            Decision::Stop(error) if !self.is_run || files == Files::AllAndScope => {
                 return Err(Stopped::Failed(error));
             }
             Decision::GiveUp(error) | Decision::Stop(error) => {

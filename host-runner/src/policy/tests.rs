@@ -12,69 +12,69 @@ use crate::limits::Limits;
 
 /// Every pair with its row. A change of any cell shows here.
 const TABLE: &str = "\
-usage         config       Manual      Connection Retry         Whole     2
-usage         auth         Manual      Connection Retry         Whole     2
-usage         permission   Manual      Connection Retry         Whole     2
-usage         not-found    Manual      Connection Retry         Whole     2
-usage         rate-limited Manual      Connection Retry         Whole     2
-usage         unavailable  Manual      Connection Retry         Whole     2
-usage         data         Manual      Connection Retry         Whole     2
-usage         unsupported  Manual      Connection Retry         Whole     2
-usage         internal     Manual      Connection Retry         Whole     2
-configuration config       Manual      Connection Retry         Whole     3
-configuration auth         Manual      Connection Retry         Whole     3
-configuration permission   Manual      Connection Retry         Whole     3
-configuration not-found    Manual      Connection Retry         Whole     3
-configuration rate-limited Manual      Connection Retry         Whole     3
-configuration unavailable  Manual      Connection Retry         Whole     3
-configuration data         Manual      Connection Retry         Whole     3
-configuration unsupported  Manual      Connection Retry         Whole     3
-configuration internal     Manual      Connection Retry         Whole     3
-component     config       Manual      Connection DeadLetter    Whole     3
-component     auth         Credentials Connection Retry         Whole     4
-component     permission   Long        Call       DeadLetter    Whole     5
-component     not-found    Long        Call       DeadLetter    Whole     6
-component     rate-limited Short       Call       Retry         Whole     7
-component     unavailable  Short       Call       RetryOrGiveUp Whole     8
-component     data         Long        Call       DeadLetter    OneByOne  9
-component     unsupported  Long        Call       DeadLetter    Whole    10
-component     internal     Defect      Call       Suspect       OneByOne  1
-sandbox       config       Defect      Call       Suspect       OneByOne 11
-sandbox       auth         Defect      Call       Suspect       OneByOne 11
-sandbox       permission   Long        Call       Retry         Whole    11
-sandbox       not-found    Defect      Call       Suspect       OneByOne 11
-sandbox       rate-limited Short       Call       RetryOrGiveUp OneByOne 11
-sandbox       unavailable  Short       Call       RetryOrGiveUp OneByOne 11
-sandbox       data         Defect      Call       Suspect       OneByOne 11
-sandbox       unsupported  Defect      Call       Suspect       OneByOne 11
-sandbox       internal     Defect      Call       Suspect       OneByOne 11
-sink          config       Long        Connection Retry         Whole    12
-sink          auth         Defect      Connection Retry         Whole    12
-sink          permission   Defect      Connection Retry         Whole    12
-sink          not-found    Defect      Connection Retry         Whole    12
-sink          rate-limited Defect      Connection Retry         Whole    12
-sink          unavailable  Short       Call       Retry         Whole    12
-sink          data         Defect      Connection Retry         Whole    12
-sink          unsupported  Defect      Connection Retry         Whole    12
-sink          internal     Defect      Connection Retry         Whole    12
-state         config       Manual      Connection Retry         Whole    12
-state         auth         Defect      Connection Retry         Whole    12
-state         permission   Defect      Connection Retry         Whole    12
-state         not-found    Defect      Connection Retry         Whole    12
-state         rate-limited Defect      Connection Retry         Whole    12
-state         unavailable  Short       Call       Retry         OneByOne 12
-state         data         Defect      Connection Retry         Whole    12
-state         unsupported  Defect      Connection Retry         Whole    12
-state         internal     Defect      Connection Retry         Whole    12
-host          config       Manual      Connection Retry         Whole     3
-host          auth         Defect      Connection Retry         Whole     4
-host          permission   Defect      Connection Retry         Whole     5
-host          not-found    Defect      Connection Retry         Whole     6
-host          rate-limited Defect      Connection Retry         Whole     7
-host          unavailable  Short       Call       Retry         Whole     8
-host          data         Defect      Connection Retry         Whole     9
-host          unsupported  Defect      Connection Retry         Whole    10
-host          internal     Defect      Connection Retry         Whole     1
+usage         config       Manual      Connection Retry         Whole    AllAndScope   2
+usage         auth         Manual      Connection Retry         Whole    AllAndScope   2
+usage         permission   Manual      Connection Retry         Whole    AllAndScope   2
+usage         not-found    Manual      Connection Retry         Whole    AllAndScope   2
+usage         rate-limited Manual      Connection Retry         Whole    AllAndScope   2
+usage         unavailable  Manual      Connection Retry         Whole    AllAndScope   2
+usage         data         Manual      Connection Retry         Whole    AllAndScope   2
+usage         unsupported  Manual      Connection Retry         Whole    AllAndScope   2
+usage         internal     Manual      Connection Retry         Whole    AllAndScope   2
+configuration config       Manual      Connection Retry         Whole    AllAndScope   3
+configuration auth         Manual      Connection Retry         Whole    AllAndScope   3
+configuration permission   Manual      Connection Retry         Whole    AllAndScope   3
+configuration not-found    Manual      Connection Retry         Whole    AllAndScope   3
+configuration rate-limited Manual      Connection Retry         Whole    AllAndScope   3
+configuration unavailable  Manual      Connection Retry         Whole    AllAndScope   3
+configuration data         Manual      Connection Retry         Whole    AllAndScope   3
+configuration unsupported  Manual      Connection Retry         Whole    AllAndScope   3
+configuration internal     Manual      Connection Retry         Whole    AllAndScope   3
+component     config       Manual      Connection DeadLetter    Whole    All           3
+component     auth         Credentials Connection Retry         Whole    All           4
+component     permission   Long        Call       DeadLetter    Whole    OneOrRefusal  5
+component     not-found    Long        Call       DeadLetter    Whole    One           6
+component     rate-limited Short       Call       Retry         Whole    All           7
+component     unavailable  Short       Call       RetryOrGiveUp Whole    OneOrOutage   8
+component     data         Long        Call       DeadLetter    OneByOne One           9
+component     unsupported  Long        Call       DeadLetter    Whole    One          10
+component     internal     Defect      Call       Suspect       OneByOne One           1
+sandbox       config       Defect      Call       Suspect       OneByOne One          11
+sandbox       auth         Defect      Call       Suspect       OneByOne One          11
+sandbox       permission   Long        Call       Retry         Whole    All          11
+sandbox       not-found    Defect      Call       Suspect       OneByOne One          11
+sandbox       rate-limited Short       Call       RetryOrGiveUp OneByOne OneOrOutage  11
+sandbox       unavailable  Short       Call       RetryOrGiveUp OneByOne OneOrOutage  11
+sandbox       data         Defect      Call       Suspect       OneByOne One          11
+sandbox       unsupported  Defect      Call       Suspect       OneByOne One          11
+sandbox       internal     Defect      Call       Suspect       OneByOne One          11
+sink          config       Long        Connection Retry         Whole    AllAndScope  12
+sink          auth         Defect      Connection Retry         Whole    AllAndScope  12
+sink          permission   Defect      Connection Retry         Whole    AllAndScope  12
+sink          not-found    Defect      Connection Retry         Whole    AllAndScope  12
+sink          rate-limited Defect      Connection Retry         Whole    AllAndScope  12
+sink          unavailable  Short       Call       Retry         Whole    AllAndScope  12
+sink          data         Defect      Connection Retry         Whole    AllAndScope  12
+sink          unsupported  Defect      Connection Retry         Whole    AllAndScope  12
+sink          internal     Defect      Connection Retry         Whole    AllAndScope  12
+state         config       Manual      Connection Retry         Whole    AllAndScope  12
+state         auth         Defect      Connection Retry         Whole    AllAndScope  12
+state         permission   Defect      Connection Retry         Whole    AllAndScope  12
+state         not-found    Defect      Connection Retry         Whole    AllAndScope  12
+state         rate-limited Defect      Connection Retry         Whole    AllAndScope  12
+state         unavailable  Short       Call       Retry         OneByOne AllAndScope  12
+state         data         Defect      Connection Retry         Whole    AllAndScope  12
+state         unsupported  Defect      Connection Retry         Whole    AllAndScope  12
+state         internal     Defect      Connection Retry         Whole    AllAndScope  12
+host          config       Manual      Connection Retry         Whole    AllAndScope   3
+host          auth         Defect      Connection Retry         Whole    AllAndScope   4
+host          permission   Defect      Connection Retry         Whole    AllAndScope   5
+host          not-found    Defect      Connection Retry         Whole    AllAndScope   6
+host          rate-limited Defect      Connection Retry         Whole    AllAndScope   7
+host          unavailable  Short       Call       Retry         Whole    AllAndScope   8
+host          data         Defect      Connection Retry         Whole    AllAndScope   9
+host          unsupported  Defect      Connection Retry         Whole    AllAndScope  10
+host          internal     Defect      Connection Retry         Whole    AllAndScope   1
 ";
 
 #[test]
@@ -143,12 +143,14 @@ fn the_table_is_as_printed_here() {
             format!("{:?}", row.scope),
             format!("{:?}", row.delivery),
             format!("{:?}", row.batch),
+            format!("{:?}", row.files),
         ];
-        let [backoff, scope, delivery, batch] = cells;
+        let [backoff, scope, delivery, batch, files] = cells;
         let [origin, kind] = pair;
         let _infallible = writeln!(
             table,
-            "{origin:<13} {kind:<12} {backoff:<11} {scope:<10} {delivery:<13} {batch:<8} {exit:>2}"
+            "{origin:<13} {kind:<12} {backoff:<11} {scope:<10} {delivery:<13} {batch:<8} {files:<12} \
+             {exit:>2}"
         );
     }
     assert_eq!(table.trim(), TABLE.trim(), "the table is now:\n{table}");
