@@ -66,7 +66,7 @@ First steps:
     name = "host-runner",
     version,
     about = ABOUT,
-    after_help = format!("{EXAMPLES}\n{}", exit::HELP),
+    after_help = format!("{EXAMPLES}\n{}", exit::help()),
     disable_help_subcommand = true,
     propagate_version = true
 )]
@@ -369,6 +369,20 @@ mod tests {
             assert!(command.get_about().is_some(), "{} has no help", command.get_name());
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_terminal_breaks_the_lines_of_help_and_its_author_does_not() {
+        for command in Cli::command().get_subcommands() {
+            let (name, help) = (command.get_name(), command.get_after_help());
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            let (prose, examples) = help.split_once("Example").expect("an example");
+            for paragraph in prose.split_terminator("\n\n") {
+                assert!(!paragraph.contains('\n'), "{name}: {paragraph}");
+            }
+            let long = examples.lines().find(|line| line.chars().count() > 100);
+            assert_eq!(long, None, "{name}");
         }
     }
 }

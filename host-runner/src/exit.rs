@@ -22,13 +22,13 @@ pub enum Exit {
     NotFound = 6,
     /// Over a quota.
     RateLimited = 7,
-    /// Network, time-out, 5xx.
+    /// Network, timeout, 5xx.
     Unavailable = 8,
     /// The source sent something unusable.
     Data = 9,
     /// The component or this runner does not support it.
     Unsupported = 10,
-    /// Stopped by the sandbox: trap, time-out, memory, egress.
+    /// Stopped by the sandbox: trap, timeout, memory, egress.
     Sandbox = 11,
     /// The sink or the data folder failed.
     Storage = 12,
@@ -38,17 +38,37 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// The table that `--help` shows.
-pub(crate) const HELP: &str = "\
-Exit codes:
-    0  done                            8  unavailable: network, time-out, 5xx
-    1  internal: a defect              9  data: the source sent something unusable
-    2  usage: the command line        10  unsupported
-    3  config: the connection file    11  sandbox: trap, time-out, memory, egress
-    4  auth: authorize again          12  the sink or the data folder failed
-    5  permission                     20  several tables failed, for different reasons
-    6  not found                     130  interrupted
-    7  rate limited";
+/// What each code means, in the words of `--help` and `docs/operating.md`.
+const MEANINGS: &[(Exit, &str)] = &[
+    (Exit::Success, "done"),
+    (Exit::Internal, "internal: a defect"),
+    (Exit::Usage, "usage: the command line"),
+    (Exit::Config, "config: the connection file"),
+    (Exit::Auth, "auth: authorize again"),
+    (Exit::Permission, "permission"),
+    (Exit::NotFound, "not found"),
+    (Exit::RateLimited, "rate limited"),
+    (Exit::Unavailable, "unavailable: network, timeout, 5xx"),
+    (Exit::Data, "data: the source sent something unusable"),
+    (Exit::Unsupported, "unsupported"),
+    (Exit::Sandbox, "sandbox: trap, timeout, memory, egress"),
+    (Exit::Storage, "the sink or the data folder failed"),
+    (Exit::Partial, "several tables failed, for different reasons"),
+    (Exit::Interrupted, "interrupted"),
+];
+
+/// The table that `--help` shows, in two columns.
+pub(crate) fn help() -> String {
+    let (left, right) = MEANINGS.split_at(MEANINGS.len().div_ceil(2));
+    let mut text = "Exit codes:".to_owned();
+    for (row, (code, meaning)) in left.iter().enumerate() {
+        text.push_str(&format!("\n  {:>3}  {meaning:<27}", *code as u8));
+        if let Some((code, meaning)) = right.get(row) {
+            text.push_str(&format!("  {:>3}  {meaning}", *code as u8));
+        }
+    }
+    text
+}
 
 impl Exit {
     /// The code of several failures: theirs if they agree, else [`Exit::Partial`].
@@ -62,7 +82,7 @@ impl Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, HELP};
+    use super::{Exit, MEANINGS, help};
 
     #[test]
     fn failures_that_agree_keep_their_code_and_others_are_partial() {
@@ -91,8 +111,19 @@ mod tests {
             Exit::Partial => Some(Exit::Interrupted),
             Exit::Interrupted => None,
         };
-        for exit in std::iter::successors(Some(Exit::Success), |exit| next(*exit)) {
-            assert!(HELP.contains(&format!(" {}  ", exit as u8)), "{exit:?} is missing from the help");
+        let all: Vec<Exit> = std::iter::successors(Some(Exit::Success), |exit| next(*exit)).collect();
+        assert_eq!(all, MEANINGS.iter().map(|(exit, _)| *exit).collect::<Vec<_>>());
+        let shown = help();
+        for exit in all {
+            assert!(shown.contains(&format!(" {}  ", exit as u8)), "{exit:?} is missing from the help");
         }
+    }
+
+    #[test]
+    fn the_page_of_operators_lists_every_code() {
+        let row = |(exit, meaning): &(Exit, &str)| format!("| {} | {meaning} |", *exit as u8);
+        let rows: Vec<String> = MEANINGS.iter().map(row).collect();
+        let table = format!("| code | means |\n|---:|---|\n{}", rows.join("\n"));
+        crate::generated::compare("operating.md", "exit codes", &table);
     }
 }

@@ -16,9 +16,9 @@ use crate::policy;
 use crate::sinks::messages::{Message, Messages, Output, Protocol, airbyte};
 
 pub(super) const HELP: &str = "\
-`read` writes rows and states to standard output instead of a sink. The configuration is the tool's, with the
-keys of [config] and a `grant`; a connection file, if there is one, gives the other sections and defaults.
-Tools call a program without `airbyte` in front: give them a script of two lines.
+`read` writes rows and states to standard output instead of a sink. The configuration is the tool's, \
+with the keys of [config] and a `grant`; a connection file, if there is one, gives the other sections \
+and defaults. Tools call a program without `airbyte` in front: give them a script of two lines.
 
 Examples:
   printf '#!/bin/sh\\nexec host-runner airbyte \"$@\"\\n' > source-acme; chmod +x source-acme

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::request::Request;
 
 pub(super) const HELP: &str = "\
-A code on the command line is visible to other users of this machine and stays in the shell's history;
+A code on the command line is visible to other users of this machine and stays in the shell's history; \
 `--code-file -` reads it from stdin instead.
 
 Examples:

@@ -15,8 +15,8 @@ use crate::state::ConnectionStore;
 use crate::webhook_url::{self, PublicUrl};
 
 pub(super) const HELP: &str = "\
-While `serve` has the connection, `serve` runs the tests, with the connection file as it last loaded it.
-Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with the code of
+While `serve` has the connection, `serve` runs the tests, with the connection file as it last loaded it. \
+Exits with 0 when nothing failed, with 11 when the egress policy refused a request, else with the code of \
 the first failure (8 where the component gives none).
 
 Examples:

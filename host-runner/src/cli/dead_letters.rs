@@ -19,7 +19,7 @@ use crate::serve::control;
 use crate::state::{ConnectionStore, LockedStore};
 
 pub(super) const HELP: &str = "\
-Without -c, all connections of the data folder. A replayed delivery is appended to the queue; newer rows
+Without -c, all connections of the data folder. A replayed delivery is appended to the queue; newer rows \
 stay.
 
 Examples:

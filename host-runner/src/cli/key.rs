@@ -15,7 +15,7 @@ use crate::key::Key;
 use crate::state::rotation;
 
 pub(super) const HELP: &str = "\
-Sessions, subscriptions and webhook URLs stay as they are. The server of the data folder must be stopped. A
+Sessions, subscriptions and webhook URLs stay as they are. The server of the data folder must be stopped. A \
 rotation that was interrupted is finished by running it again.
 
 Examples:

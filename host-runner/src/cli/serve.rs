@@ -16,13 +16,13 @@ use crate::telemetry;
 use crate::webhook_url::PublicUrl;
 
 pub(super) const HELP: &str = "\
-Reads a snapshot of every table once, then keeps it in sync: webhooks are applied within seconds, and polling
-repairs what they miss. SIGHUP, or a change in the folder of --connections, adds, changes and removes
-connections without touching the others. SIGTERM or Ctrl-C stops it after the requests in progress, a second
-one at once. No delivery that was answered 200 is lost, however it stops.
+Reads a snapshot of every table once, then keeps it in sync: webhooks are applied within seconds, and \
+polling repairs what they miss. SIGHUP, or a change in the folder of --connections, adds, changes and \
+removes connections without touching the others. SIGTERM or Ctrl-C stops it after the requests in \
+progress, a second one at once. No delivery that was answered 200 is lost, however it stops.
 
-It listens on this machine only by default; put a proxy with TLS in front that forwards /hooks/. The pages
-/-/metrics (Prometheus), /-/ready and /-/health are on another address, see --admin.
+It listens on this machine only by default; put a proxy with TLS in front that forwards /hooks/. The \
+pages /-/metrics (Prometheus), /-/ready and /-/health are on another address, see --admin.
 
 Examples:
   host-runner serve -c acme.toml

@@ -14,9 +14,10 @@ use crate::exit::Exit;
 use crate::sinks::messages::{Messages, Output, Protocol, singer};
 
 pub(super) const HELP: &str = "\
-Writes rows and states to standard output instead of a sink. The configuration is the tool's, with the keys of
-[config] and a `grant`; a connection file, if there is one, gives the other sections and defaults. Without a
-catalog every table is read. Tools call a program without `singer` in front: give them a script of two lines.
+Writes rows and states to standard output instead of a sink. The configuration is the tool's, with the \
+keys of [config] and a `grant`; a connection file, if there is one, gives the other sections and \
+defaults. Without a catalog every table is read. Tools call a program without `singer` in front: give \
+them a script of two lines.
 
 Examples:
   printf '#!/bin/sh\\nexec host-runner singer \"$@\"\\n' > tap-acme; chmod +x tap-acme

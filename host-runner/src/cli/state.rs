@@ -11,7 +11,7 @@ use crate::report::columns;
 use crate::request::{ConnectionState, Request};
 
 pub(super) const HELP: &str = "\
-While `serve` has the connection, it starts the new snapshot of a reset table at once; otherwise the next
+While `serve` has the connection, it starts the new snapshot of a reset table at once; otherwise the next \
 `sync` or `serve` does.
 
 Examples:

@@ -16,8 +16,8 @@ use crate::sync::Progress;
 use crate::sync::{Ending, SyncReport, TableReport, sync};
 
 pub(super) const HELP: &str = "\
-Continues from the last commit, however the previous run ended. Ctrl-C finishes the commit under way and
-exits with 130; a second one exits at once. A table that fails does not stop the others, unless the
+Continues from the last commit, however the previous run ended. Ctrl-C finishes the commit under way and \
+exits with 130; a second one exits at once. A table that fails does not stop the others, unless the \
 credentials, the configuration or the sink fail.
 
 Examples:
