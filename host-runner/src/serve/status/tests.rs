@@ -269,6 +269,19 @@ async fn the_page_lists_every_metric_as_it_is() {
 }
 
 #[tokio::test]
+async fn the_page_explains_every_label() {
+    let fixture = Fixture::new();
+    fixture.touch_everything().await;
+    let page = std::fs::read_to_string(docs().join("metrics.md")).expect("the page");
+    let (explained, _) = page.split_once("## Alerts").expect("labels first");
+    for family in families(&fixture.overview.metrics()).into_values() {
+        for label in family.labels.into_keys().filter(|label| label != "le") {
+            assert!(explained.contains(&format!("`{label}`")), "{label}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn documents_name_only_metrics_that_exist() {
     let fixture = Fixture::new();
     fixture.touch_everything().await;
