@@ -1,5 +1,7 @@
 //! Tables as data, for the one reader, the one schema and the test of the registry. A table's file declares
 //! the members that differ from `DEFAULT`. Knows no calls.
+//!
+//! Long because the author of a table reads these declarations from top to bottom.
 
 /// The type of a column; decides its JSON Schema and the type in a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //!
 //! Parents are finished one by one: the failure of one discards nothing of the others. A parent with more
 //! children than a batch holds is left in the middle, at a [`ChildPlace`].
+//!
+//! Long because it is one algorithm over one struct.
 
 mod together;
 
