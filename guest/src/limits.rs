@@ -5,7 +5,7 @@
 pub const CUSTOM_FIELD_KEYS_MAX: usize = 30;
 
 /// An access token is renewed when it has less than this left, so that it outlives a call that takes its full
-/// time-out.
+/// timeout.
 pub const TOKEN_MARGIN_MS: u64 = 120_000;
 
 /// An access token is never trusted for longer than Zoho's documented hour, even if `expires_in` is longer
@@ -200,7 +200,7 @@ pub const SIGNING_KEYS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 /// delivery signed by a key newer than the known keys, and those behind it, wait this long at most.
 pub const SIGNING_KEYS_INTERVAL_MS: u64 = 1000;
 
-/// Shortest time between two fetches while they fail: each may take as long as a time-out.
+/// Shortest time between two fetches while they fail: each may take as long as a timeout.
 pub const SIGNING_KEYS_RETRY_MS: u64 = 60 * 1000;
 
 /// Shortest time between two fetches for an unknown key id when the known keys are newer than its delivery.

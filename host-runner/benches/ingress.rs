@@ -169,7 +169,7 @@ impl Server {
         let registry = UrlRegistry::default();
         registry.set("acme", secrets);
         let (stopper, stop) = channel();
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let of_server = journal.clone();
         let serving = std::thread::spawn(move || {
             let runtime =
@@ -177,7 +177,7 @@ impl Server {
             runtime.block_on(async {
                 let listener = Listener::bind("--listen", ([127, 0, 0, 1], 0).into()).expect("bound");
                 let ingress = Ingress::new(listener, Options::default(), registry, of_server).expect("made");
-                tell.send(ingress.local_addr).expect("told");
+                sender.send(ingress.local_addr).expect("sent");
                 ingress.run(stop).await;
             });
         });
@@ -185,7 +185,7 @@ impl Server {
         let (of_reader, until) = (journal.clone(), Arc::clone(&done));
         let reading = std::thread::spawn(move || read(&of_reader, &until));
         let path = format!("/hooks/acme/{}", secret.reveal());
-        let address = told.recv().expect("listening");
+        let address = receiver.recv().expect("listening");
         Self { address, path, stopper, serving, reading, done, journal, _folder: folder }
     }
 

@@ -32,7 +32,7 @@ const ENDPOINTS: [(&str, &[&str]); 10] = [
 ];
 
 const REFUSALS: [&str; 11] =
-    ["400", "401", "403", "404", "422", "429", "429 day", "500", "time-out", "truncated", "HTML"];
+    ["400", "401", "403", "404", "422", "429", "429 day", "500", "timeout", "truncated", "HTML"];
 
 /// The scripted server with one endpoint that is refused.
 struct Outage {
@@ -96,7 +96,7 @@ impl Outage {
                 Ok(response)
             }
             "500" => refused(500, "INTERNAL_SERVER_ERROR"),
-            "time-out" => {
+            "timeout" => {
                 self.desk.advance_ms(30_000);
                 Err(Failure::Broken("timed out".to_owned()))
             }

@@ -1,4 +1,4 @@
-//! Reads a body within its size limit, its time-out, and the memory that all bodies share.
+//! Reads a body within its size limit, its timeout, and the memory that all bodies share.
 //!
 //! Counts bytes as they arrive: a body that is announced and not sent takes no memory.
 

@@ -1,6 +1,6 @@
-//! One TCP connection from accept to close: handshake, requests, time-outs, shutdown.
+//! One TCP connection from accept to close: handshake, requests, timeouts, shutdown.
 //!
-//! Drives hyper by hand: its single header time-out also covers idle time, and cannot be replaced by two.
+//! Drives hyper by hand: its single header timeout also covers idle time, and cannot be replaced by two.
 //! Does not know requests or answers.
 
 use std::future::poll_fn;

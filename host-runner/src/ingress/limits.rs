@@ -55,7 +55,8 @@ pub(super) const RETRY_AFTER_S: &str = "10";
 /// reset the connection, and the sender would lose the answer.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 pub(super) const LINGER_BYTES: usize = 64 << 20;
-/// Bytes read at a time and discarded. Small, because thousands of slow connections time out together.
+/// Bytes read at a time and discarded. Small, because thousands of slow ones time
+/// out together.
 pub(super) const LINGER_BUFFER_BYTES: usize = 4 << 10;
 
 /// The limits that can be set.

@@ -2,7 +2,7 @@
 //!
 //! Written by the connection's input and its requests, read by [`super::connection`], all in one task, and by
 //! [`super::waiting`], which may ask the connection to close. A request that is being served has separate
-//! time-outs.
+//! timeouts.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

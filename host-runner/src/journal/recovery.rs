@@ -130,7 +130,7 @@ fn own(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
     let started = Instant::now();
-    let mut is_told = false;
+    let mut is_logged = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -142,7 +142,7 @@ fn own(path: &Path) -> Result<File> {
             }
             Err(TryLockError::WouldBlock) => {}
         }
-        if !std::mem::replace(&mut is_told, true) {
+        if !std::mem::replace(&mut is_logged, true) {
             let seconds = OWNER_TIMEOUT.as_secs();
             tracing::warn!(lock = %path.display(), seconds, "another server has this data folder: waiting");
         }

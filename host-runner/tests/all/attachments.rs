@@ -137,7 +137,7 @@ fn a_folder_that_is_named_later_or_exchanged_gets_the_bytes_of_all_rows() {
 }
 
 #[test]
-fn a_server_fetches_what_webhooks_bring_and_tells_which_files_fail() {
+fn a_server_fetches_what_webhooks_bring_and_reports_which_files_fail() {
     let place = place("rows = 6\nfiles = \"fail\"\nkind = \"not-found\"");
     let server = Server::start(&place);
     until_read(&server);

@@ -242,7 +242,7 @@ fn a_data_folder_that_others_can_change_is_refused() {
 }
 
 #[test]
-fn a_connection_file_beyond_the_policy_is_refused_and_the_others_go_on() {
+fn a_connection_file_beyond_the_policy_is_refused_and_the_others_continue() {
     let place = Place::new("rows = 3");
     let components = component().parent().expect("a folder").to_owned();
     let policy =

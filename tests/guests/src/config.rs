@@ -133,7 +133,7 @@ pub struct Config {
     pub secret: String,
     /// Bytes of headers in a request to `url`.
     pub header_bytes: usize,
-    /// Time-out between two reads of an answer's body; the host's when absent.
+    /// Timeout between two reads of an answer's body; the host's when absent.
     pub read_timeout_ms: Option<u64>,
     /// Adds the column `extra` to `things`.
     pub extra_column: bool,

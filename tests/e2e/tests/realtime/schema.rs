@@ -10,7 +10,7 @@ use crate::support::sizes;
 const CHANGES: [(&str, f64); 3] = [("added", 1.0), ("retyped", 1.0), ("removed", 1.0)];
 
 #[test]
-fn fields_that_come_change_their_type_or_go_are_told_everywhere_and_lose_no_data() {
+fn fields_that_are_added_retyped_or_removed_are_reported_everywhere_and_lose_no_data() {
     let desk = Desk::with(Options { sizes: sizes(10), ..Options::default() }, |file| file);
     let serve = desk.live();
     let diff = || desk.setup.host(&["discover", "--diff"]).exits(0).stdout;

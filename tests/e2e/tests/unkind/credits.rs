@@ -47,7 +47,7 @@ fn credits_that_end_stop_the_read_with_a_time_and_the_next_day_ends_it() {
     let run = within(&setup, &["sync"], 200);
     assert_eq!(run.code(), 7, "{run}");
     assert!(run.stderr.contains("hint: "), "{run}");
-    assert!(run.stderr.contains("again"), "when to go on is missing\n{run}");
+    assert!(run.stderr.contains("again"), "when to run again is missing\n{run}");
     let used = setup.simulator.credits()["usedToday"].as_u64().expect("a number");
     assert!(used <= 80, "{used} credits");
     setup.simulator.set(|settings| settings.daily_credits = None);
@@ -141,7 +141,7 @@ fn a_verification_finds_a_purged_row_and_leaves_the_members_of_details() {
         setup.simulator.mutate(purge("purge")).expect("a change");
     }
     setup.sync();
-    assert_eq!(crate::world::live_ids(&setup, "contacts").len(), 40, "no one told");
+    assert_eq!(crate::world::live_ids(&setup, "contacts").len(), 40, "no delivery came");
     // A week passes.
     let database = rusqlite::Connection::open(setup.path("out.db")).expect("the sink");
     let sql = "UPDATE _sync_state SET cursor = json_set(cursor, '$.verified_ms', 1)";

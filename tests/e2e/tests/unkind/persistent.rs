@@ -53,7 +53,7 @@ fn check(path: &str, table: &'static str, phase: Phase) {
         let run = within(&setup, words, 3 * usual + 60);
         is_for_a_person(&run, table, &place);
         for other in others {
-            assert!(is_marked(&setup, other, &text), "{place}: `{other}` did not go on\n{run}");
+            assert!(is_marked(&setup, other, &text), "{place}: `{other}` did not continue\n{run}");
         }
         setup.simulator.heal();
     }
@@ -193,7 +193,7 @@ fn a_refused_recycle_bin_costs_a_few_calls_and_stops_nothing() {
         let run = within(&setup, &["sync"], 2 * usual + 12);
         assert!(!run.stderr.contains("panicked"), "{name}\n{run}");
         for table in TABLES {
-            assert!(is_marked(&setup, table, &text), "{name}: `{table}` did not go on\n{run}");
+            assert!(is_marked(&setup, table, &text), "{name}: `{table}` did not continue\n{run}");
         }
         setup.simulator.heal();
     }

@@ -33,11 +33,11 @@ pub(super) fn read(crosses: Crosses, batch: &mut Batch) -> Result<(), Error> {
         Crosses::Message => return Err(message()),
         Crosses::Methods => {
             let refused = keep(|request| request.set_method(&Method::Other(long(4 * MIB))).is_err());
-            return Err(told(refused, "a method"));
+            return Err(outcome(refused, "a method"));
         }
         Crosses::Authorities => {
             let refused = keep(|request| request.set_authority(Some(&long(4 * MIB))).is_err());
-            return Err(told(refused, "an authority"));
+            return Err(outcome(refused, "an authority"));
         }
         Crosses::Fields => {
             let mut kept = Vec::new();
@@ -83,7 +83,7 @@ fn keep(refuses: impl Fn(&OutgoingRequest) -> bool) -> bool {
     requests.iter().any(refuses)
 }
 
-fn told(refused: bool, what: &str) -> Error {
+fn outcome(refused: bool, what: &str) -> Error {
     let said = if refused { "the host refused" } else { "the host kept" };
     super::error(ErrorKind::Data, &format!("{said} {what} of 4 MiB"))
 }

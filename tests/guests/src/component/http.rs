@@ -37,7 +37,7 @@ pub(super) fn get(url: &str, config: &Config) -> Result<(u16, Vec<u8>), String> 
     }
     let options = RequestOptions::new();
     let timeout_ns = config.read_timeout_ms.map(|ms| ms * 1_000_000);
-    options.set_between_bytes_timeout(timeout_ns).map_err(|()| "no time-out between two reads")?;
+    options.set_between_bytes_timeout(timeout_ns).map_err(|()| "no timeout between two reads")?;
     let request = OutgoingRequest::new(fields);
     let set = request
         .set_scheme(Some(&scheme))

@@ -68,7 +68,7 @@ fn is_open(mut stream: &TcpStream) -> bool {
 
 /// The server's answer to a connection until it closed it; fails if it is still open.
 fn answer(mut stream: TcpStream) -> String {
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Ok(_) => {}
