@@ -9,6 +9,7 @@ mod content;
 mod limits;
 mod manifest;
 mod noting;
+mod owner;
 
 #[cfg(test)]
 mod tests;
@@ -133,7 +134,7 @@ impl Attachments {
             .location
             .url()
             .map(|url| Objects::open(url, KEY, &settings.location.shown_url(), Arc::default()));
-        let content = Content::open(folder, objects.transpose()?, &manifest.partial_files()?)?;
+        let content = Content::open(folder, objects.transpose()?, owner, &manifest.partial_files()?)?;
         let due_ms = AtomicU64::new(u64::MAX);
         let (limits, removes_deleted) = (settings.limits.clone(), deletes == Deletes::Hard);
         let open = Open { manifest, content, limits, tables, removes_deleted, _lock: lock };

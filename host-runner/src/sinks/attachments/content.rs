@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::owner;
 use crate::digest::hex;
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Result};
@@ -26,18 +27,39 @@ pub(super) struct Content {
     folder: PathBuf,
     /// Where bytes go that are whole, if not into the folder.
     objects: Option<Objects>,
+    /// The connection.
+    owner: String,
+    /// Whether the store's prefix is known to be the connection's.
+    is_admitted: bool,
 }
 
 impl Content {
     /// Opens a folder; beginnings other than the `known` ones are removed.
-    pub(super) fn open(folder: &Path, objects: Option<Objects>, known: &BTreeSet<String>) -> Result<Self> {
+    pub(super) fn open(
+        folder: &Path,
+        objects: Option<Objects>,
+        owner: &str,
+        known: &BTreeSet<String>,
+    ) -> Result<Self> {
         let partial = folder.join(PARTIAL);
         std::fs::create_dir_all(&partial).map_err(|error| failed(&partial, &error))?;
         let found = std::fs::read_dir(&partial).map_err(|error| failed(&partial, &error))?;
         for entry in found.flatten().filter(|entry| !known.contains(&*entry.file_name().to_string_lossy())) {
             std::fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), &error))?;
         }
-        Ok(Self { folder: folder.to_owned(), objects })
+        Ok(Self { folder: folder.to_owned(), objects, owner: owner.to_owned(), is_admitted: false })
+    }
+
+    /// The store, once its prefix is this connection's. The first change there asks: rows of a connection
+    /// whose store does not answer go on.
+    fn objects(&mut self) -> Result<Option<&Objects>> {
+        if let Some(objects) = &self.objects
+            && !self.is_admitted
+        {
+            owner::admit(objects, &self.folder, &self.owner)?;
+            self.is_admitted = true;
+        }
+        Ok(self.objects.as_ref())
     }
 
     /// Bytes of a beginning; 0 if there is none.
@@ -60,10 +82,10 @@ impl Content {
     }
 
     /// Gives a beginning that is whole the name of its content, which it returns.
-    pub(super) fn finish(&self, name: &str) -> Result<String> {
+    pub(super) fn finish(&mut self, name: &str) -> Result<String> {
         let path = self.partial(name);
         let sha256 = sha256_of(&path).map_err(|error| failed(&path, &error))?;
-        if let Some(objects) = &self.objects {
+        if let Some(objects) = self.objects()? {
             let object = object_name(&sha256);
             if !objects.has(&object)? {
                 objects.put_file(&object, &path)?;
@@ -89,8 +111,8 @@ impl Content {
     }
 
     /// Removes a file, if it is there.
-    pub(super) fn remove(&self, sha256: &str) -> Result<()> {
-        if let Some(objects) = &self.objects {
+    pub(super) fn remove(&mut self, sha256: &str) -> Result<()> {
+        if let Some(objects) = self.objects()? {
             return objects.remove(&object_name(sha256));
         }
         let path = self.path(sha256);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_server::ObjectServer;
 use rusqlite::Connection as Database;
 
 use super::{AttachmentLimits, AttachmentSettings, Attachments, Stored, Wanted, around};
@@ -35,6 +36,10 @@ impl Place {
     }
 
     fn try_open(&self, folder: &str, owner: &str) -> Result<Box<dyn Sink>> {
+        self.try_open_in(Location::Path(self.path(folder)), owner)
+    }
+
+    fn try_open_in(&self, location: Location, owner: &str) -> Result<Box<dyn Sink>> {
         let describe =
             r#"{"name":"x","tables":[{"name":"things","attachment":{"name":"name","size":"size"}}]}"#;
         let describe = Describe::parse(describe).expect("a document");
@@ -42,8 +47,7 @@ impl Place {
         let settings = SinkSettings::of_test(sqlite, Location::Path(self.path("rows.db")));
         let settings = SinkSettings { deletes: self.deletes, ..settings };
         let sink = sinks::open(&settings)?;
-        let settings =
-            AttachmentSettings { location: Location::Path(self.path(folder)), limits: self.limits.clone() };
+        let settings = AttachmentSettings { location, limits: self.limits.clone() };
         around(sink, Some(&settings), &describe, owner, self.deletes)
     }
 
@@ -59,17 +63,13 @@ impl Place {
     }
 
     fn open_at(&self, folder: &str) -> Open {
-        let mut sink = self.try_open(folder, "acme").expect("opened");
-        let table = Table {
-            name: "things".to_owned(),
-            primary_key: vec!["id".to_owned()],
-            schema: "{}".to_owned(),
-            schema_complete: true,
-            attributes: Vec::new(),
-        };
-        sink.prepare(&[table]).expect("prepared");
-        let files = sink.attachments().expect("a folder");
-        Open { sink, files }
+        Open::of(self.try_open(folder, "acme").expect("opened"))
+    }
+
+    /// The attachments of a connection below a prefix of an object store.
+    fn open_below(&self, server: &ObjectServer, connection: &str) -> Open {
+        let location = Location::Objects { url: server.url("shared"), path: self.path(connection) };
+        Open::of(self.try_open_in(location, connection).expect("opened"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -115,6 +115,19 @@ fn deleted(id: &str, as_of: u64) -> Change {
 }
 
 impl Open {
+    fn of(mut sink: Box<dyn Sink>) -> Self {
+        let table = Table {
+            name: "things".to_owned(),
+            primary_key: vec!["id".to_owned()],
+            schema: "{}".to_owned(),
+            schema_complete: true,
+            attributes: Vec::new(),
+        };
+        sink.prepare(&[table]).expect("prepared");
+        let files = sink.attachments().expect("a folder");
+        Self { sink, files }
+    }
+
     /// Commits changes; a `snapshot` is complete with them.
     fn commit(&mut self, changes: Vec<Change>, cursor: &str, snapshot: Option<u64>) {
         let generation = snapshot.map(|id| Generation { id, as_of_ms: Some(id), complete: true });
@@ -175,6 +188,38 @@ fn bytes_are_kept_once_by_their_hash_and_the_manifest_names_them() {
     let mut open = place.open();
     open.commit(vec![row("a", 3, 6), row("b", 3, 6), row("c", 4, 6)], "c2", Some(2));
     assert_eq!(open.next(), None);
+}
+
+#[test]
+fn below_a_prefix_of_an_object_store_no_connection_removes_what_another_one_stored() {
+    let (server, place) = (ObjectServer::start(), Place { deletes: Deletes::Hard, ..Place::new() });
+    let mut owner = place.open_below(&server, "acme");
+    owner.commit(vec![row("a", 3, 5)], "c1", Some(1));
+    assert_eq!(owner.fetch_all(b'x'), 1);
+    drop(owner);
+    // Another connection, or one of the same name in another installation, has the same file.
+    let elsewhere = Place { deletes: Deletes::Hard, ..Place::new() };
+    for (place, name) in [(&place, "other"), (&elsewhere, "acme")] {
+        let mut other = place.open_below(&server, name);
+        other.commit(vec![row("a", 3, 5)], "c1", Some(1));
+        let wanted = other.next().expect("a file");
+        let refused = other.store(&wanted, b"xxx", true).expect_err("not its prefix");
+        let message = &refused.message;
+        assert!(
+            message.ends_with("says that they are those of another folder of connection `acme`"),
+            "{message}"
+        );
+        other.commit(vec![deleted("a", 9)], "c2", None);
+    }
+    let names: Vec<String> = server.objects().into_keys().collect();
+    let sha256 = sha256_hex(b"xxx");
+    assert_eq!(names, ["shared/_owner.json".to_owned(), format!("shared/{}/{sha256}", &sha256[..2])]);
+    // Its owner goes on after a restart.
+    let mut owner = place.open_below(&server, "acme");
+    owner.commit(vec![row("a", 3, 5), row("b", 4, 6)], "c2", Some(2));
+    assert_eq!(owner.fetch_all(b'y'), 1);
+    owner.commit(vec![deleted("a", 9)], "c3", None);
+    assert_eq!(server.objects().len(), 2, "its own bytes are removed");
 }
 
 #[test]
