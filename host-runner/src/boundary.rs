@@ -1,8 +1,9 @@
 //! The boundary: everything that a component hands over passes here before anything else looks at it.
 //!
-//! Checks sizes, counts and names against the table in [`limits`]; cuts texts for people and removes their
-//! control characters, so that they can be logged, printed and stored as they are. Pure. Costs a few
-//! comparisons for each change; rows themselves are bounded by the bytes of a call, and parsed by the sink.
+//! Checks sizes, counts and names against the table in [`limits`]; takes the secrets out of texts for people,
+//! cuts them and removes their control characters, so that they can be logged, printed and stored as they are.
+//! Secrets go first: cut or indented, one is not found any more. Costs a few comparisons for each change; rows
+//! themselves are bounded by the bytes of a call, and parsed by the sink.
 
 pub(crate) mod limits;
 
@@ -10,6 +11,10 @@ use self::limits::Limit;
 use crate::bindings::{source, types, webhook};
 use crate::change::Attributes;
 use crate::error::Result;
+use crate::secret::Redactor;
+
+/// So many times the bytes of a text that are kept are searched for secrets: masks shorten it.
+const REDACTED_PER_KEPT: usize = 4;
 
 /// A document that stays as it is: session, subscription, cursor, answer, description.
 pub(crate) fn document(limit: &Limit, call: &str, document: &str) -> Result<()> {
@@ -17,36 +22,36 @@ pub(crate) fn document(limit: &Limit, call: &str, document: &str) -> Result<()> 
 }
 
 /// A batch; `max_rows` is what the call asked for.
-pub(crate) fn batch(batch: &mut types::Batch, max_rows: u32) -> Result<()> {
+pub(crate) fn batch(batch: &mut types::Batch, max_rows: u32, redactor: &Redactor) -> Result<()> {
     const CALL: &str = "read";
     let asked = usize::try_from(max_rows).unwrap_or(usize::MAX).saturating_mul(2);
     limits::CHANGES.admit_up_to(CALL, batch.changes.len(), asked.max(limits::CHANGES.max))?;
     document(&limits::CURSOR, CALL, &batch.cursor)?;
-    changes(CALL, &batch.changes)?;
+    changes(CALL, &batch.changes, redactor)?;
     batch.wait_ms = batch.wait_ms.map(wait_ms);
-    attributes(&mut batch.attributes, &limits::ATTRIBUTES);
+    attributes(&mut batch.attributes, &limits::ATTRIBUTES, redactor);
     Ok(())
 }
 
 /// The receipt of one delivery.
-pub(crate) fn receipt(receipt: &mut webhook::Receipt) -> Result<()> {
+pub(crate) fn receipt(receipt: &mut webhook::Receipt, redactor: &Redactor) -> Result<()> {
     const CALL: &str = "receive";
     limits::RECEIPT_CHANGES.admit(CALL, receipt.changes.len())?;
-    changes(CALL, &receipt.changes)?;
-    attributes(&mut receipt.attributes, &limits::RECEIPT_ATTRIBUTES);
+    changes(CALL, &receipt.changes, redactor)?;
+    attributes(&mut receipt.attributes, &limits::RECEIPT_ATTRIBUTES, redactor);
     Ok(())
 }
 
 /// A piece of a file.
-pub(crate) fn piece(piece: &mut types::Piece) -> Result<()> {
+pub(crate) fn piece(piece: &mut types::Piece, redactor: &Redactor) -> Result<()> {
     limits::PIECE.admit("fetch", piece.bytes.len())?;
-    attributes(&mut piece.attributes, &limits::ATTRIBUTES);
+    attributes(&mut piece.attributes, &limits::ATTRIBUTES, redactor);
     Ok(())
 }
 
-fn changes(call: &str, changes: &[types::Change]) -> Result<()> {
+fn changes(call: &str, changes: &[types::Change], redactor: &Redactor) -> Result<()> {
     for change in changes {
-        table_name(call, &change.table)?;
+        table_name(call, &change.table, redactor)?;
         limits::KEY.admit(call, change.key.len())?;
         limits::CHANGE_ID.admit(call, change.id.len())?;
     }
@@ -54,17 +59,17 @@ fn changes(call: &str, changes: &[types::Change]) -> Result<()> {
 }
 
 /// Discovered tables.
-pub(crate) fn tables(tables: &mut [source::Table]) -> Result<()> {
+pub(crate) fn tables(tables: &mut [source::Table], redactor: &Redactor) -> Result<()> {
     const CALL: &str = "discover";
     limits::TABLES.admit(CALL, tables.len())?;
     for table in tables {
-        table_name(CALL, &table.name)?;
+        table_name(CALL, &table.name, redactor)?;
         limits::SCHEMA.admit(CALL, table.schema.len())?;
         limits::KEY_MEMBERS.admit(CALL, table.primary_key.len())?;
         for member in &table.primary_key {
             limits::KEY_NAME.admit(CALL, member.len())?;
         }
-        attributes(&mut table.attributes, &limits::ATTRIBUTES);
+        attributes(&mut table.attributes, &limits::ATTRIBUTES, redactor);
     }
     Ok(())
 }
@@ -75,11 +80,11 @@ pub(crate) fn file_name(name: &mut String) {
 }
 
 /// Names become files, tables, labels of metrics and words of messages.
-fn table_name(call: &str, name: &str) -> Result<()> {
+fn table_name(call: &str, name: &str, redactor: &Redactor) -> Result<()> {
     limits::TABLE_NAME.admit(call, name.len())?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     if name.is_empty() || !name.bytes().all(is_plain) {
-        let name = line(name);
+        let name = line(&redactor.redact(name));
         return Err(limits::refused(
             call,
             &format!("table `{name}`: a name has letters, digits, `_`, `.` and `-` only"),
@@ -96,31 +101,44 @@ fn table_name(call: &str, name: &str) -> Result<()> {
 }
 
 /// Check items of the call.
-pub(crate) fn check_items(items: &mut [source::CheckItem]) -> Result<()> {
+pub(crate) fn check_items(items: &mut [source::CheckItem], redactor: &Redactor) -> Result<()> {
     limits::CHECK_ITEMS.admit("check", items.len())?;
     for item in items {
-        clean(&mut item.name, limits::ATTRIBUTE.max);
-        clean_lines(&mut item.message);
-        item.hint.iter_mut().for_each(clean_lines);
+        text(&mut item.name, limits::ATTRIBUTE.max, redactor);
+        lines(&mut item.message, redactor);
+        item.hint.iter_mut().for_each(|hint| lines(hint, redactor));
     }
     Ok(())
 }
 
 /// An error of the component: it is cut, never refused.
-pub(crate) fn error(error: &mut types::Error) {
-    clean_lines(&mut error.message);
-    error.hint.iter_mut().for_each(clean_lines);
-    error.code.iter_mut().for_each(|code| clean(code, limits::TEXT.max));
+pub(crate) fn error(error: &mut types::Error, redactor: &Redactor) {
+    lines(&mut error.message, redactor);
+    error.hint.iter_mut().for_each(|hint| lines(hint, redactor));
+    error.code.iter_mut().for_each(|code| text(code, limits::TEXT.max, redactor));
     error.retry_after_ms = error.retry_after_ms.map(wait_ms);
-    attributes(&mut error.attributes, &limits::ATTRIBUTES);
+    attributes(&mut error.attributes, &limits::ATTRIBUTES, redactor);
 }
 
-fn attributes(attributes: &mut Attributes, count: &Limit) {
+/// Values become labels of metrics. Names are matched, and are the component's.
+fn attributes(attributes: &mut Attributes, count: &Limit, redactor: &Redactor) {
     attributes.truncate(count.max);
     for (name, value) in attributes {
         clean(name, limits::ATTRIBUTE.max);
-        clean(value, limits::ATTRIBUTE.max);
+        text(value, limits::ATTRIBUTE.max, redactor);
     }
+}
+
+/// One line for a person, without secrets.
+fn text(text: &mut String, max: usize, redactor: &Redactor) {
+    *text = redactor.redact_beginning(text, REDACTED_PER_KEPT * max);
+    clean(text, max);
+}
+
+/// Lines for a person, without secrets.
+fn lines(text: &mut String, redactor: &Redactor) {
+    *text = redactor.redact_beginning(text, REDACTED_PER_KEPT * limits::TEXT.max);
+    clean_lines(text);
 }
 
 fn wait_ms(asked: u64) -> u64 {

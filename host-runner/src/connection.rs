@@ -45,6 +45,8 @@ pub struct Connection {
     pub config: Map<String, Value>,
     /// The lines of its keys.
     config_lines: BTreeMap<String, usize>,
+    /// The values in it that came from variables.
+    referenced: Vec<String>,
     /// `[sink]`.
     pub sink: SinkSettings,
     /// `attachments` under `[sink]`.
@@ -153,11 +155,12 @@ impl Connection {
             policy.check_limits(&mut document);
         }
         document.finish()?;
+        let referenced = std::mem::take(&mut document.referenced);
         let config_lines = document.lines_of("config").map(|(key, line)| (key.to_owned(), line)).collect();
         let values = check::with_defaults(document.values);
         let file = File::deserialize(Value::Object(values))
             .map_err(|error| Error::configuration(format!("{}: {error}", path.display())))?;
-        let connection = Self::of(path, file, config_lines, policy)?;
+        let connection = Self { referenced, ..Self::of(path, file, config_lines, policy)? };
         connection.admit_paths()?;
         Ok(connection)
     }
@@ -221,6 +224,7 @@ impl Connection {
             component_sha256: component_sha256.map(|sha256| sha256.to_ascii_lowercase()),
             config,
             config_lines,
+            referenced: Vec::new(),
             sink: SinkSettings {
                 kind,
                 location: kind.locate(&place, folder, &name)?,
@@ -264,6 +268,10 @@ impl Connection {
             let text = secret_of(&file, &place)?;
             redactor.learn(&self.name, &text);
             self.config.insert(key.to_owned(), Value::from(text));
+        }
+        // Who keeps a value out of the file may have a reason that the component does not declare.
+        for value in &self.referenced {
+            redactor.learn_referenced(&self.name, value);
         }
         for key in describe.keys().iter().filter(|key| key.is_secret()) {
             if let Some(value) = self.config.get(key.name) {

@@ -13,6 +13,7 @@ use crate::clock::millis;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::limits::{CLOCK_AHEAD_MAX, CLOCK_SKEW_MAX};
+use crate::secret::Redactor;
 
 impl From<types::ErrorKind> for Kind {
     fn from(kind: types::ErrorKind) -> Self {
@@ -30,18 +31,17 @@ impl From<types::ErrorKind> for Kind {
     }
 }
 
-impl From<types::Error> for Error {
-    fn from(mut error: types::Error) -> Self {
-        boundary::error(&mut error);
-        Self {
-            origin: Origin::Component,
-            kind: error.kind.into(),
-            message: error.message,
-            hint: error.hint,
-            code: error.code,
-            retry_after_ms: error.retry_after_ms,
-            attributes: error.attributes,
-        }
+/// An error of the component.
+pub(crate) fn error(mut error: types::Error, redactor: &Redactor) -> Error {
+    boundary::error(&mut error, redactor);
+    Error {
+        origin: Origin::Component,
+        kind: error.kind.into(),
+        message: error.message,
+        hint: error.hint,
+        code: error.code,
+        retry_after_ms: error.retry_after_ms,
+        attributes: error.attributes,
     }
 }
 
@@ -98,8 +98,14 @@ fn changes(changes: Vec<types::Change>, now_ms: u64) -> Vec<Change> {
 
 /// A batch of about `max_rows` changes, called for at `called_at_ms` of this machine's clock and returned at
 /// `now_ms` of the source's.
-pub(crate) fn batch(mut batch: types::Batch, max_rows: u32, called_at_ms: u64, now_ms: u64) -> Result<Batch> {
-    boundary::batch(&mut batch, max_rows)?;
+pub(crate) fn batch(
+    mut batch: types::Batch,
+    max_rows: u32,
+    called_at_ms: u64,
+    now_ms: u64,
+    redactor: &Redactor,
+) -> Result<Batch> {
+    boundary::batch(&mut batch, max_rows, redactor)?;
     let generation = |generation: types::Generation| Generation {
         id: generation.id,
         as_of_ms: generation.as_of_ms.map(|as_of_ms| bounded(as_of_ms, now_ms)),
@@ -118,14 +124,14 @@ pub(crate) fn batch(mut batch: types::Batch, max_rows: u32, called_at_ms: u64, n
 }
 
 /// A piece of a file.
-pub(crate) fn piece(mut piece: types::Piece) -> Result<Piece> {
-    boundary::piece(&mut piece)?;
+pub(crate) fn piece(mut piece: types::Piece, redactor: &Redactor) -> Result<Piece> {
+    boundary::piece(&mut piece, redactor)?;
     Ok(Piece { bytes: piece.bytes, is_last: piece.is_last, attributes: piece.attributes })
 }
 
 /// A receipt that was returned at `now_ms` of the source's clock.
-pub(crate) fn receipt(mut receipt: webhook::Receipt, now_ms: u64) -> Result<Receipt> {
-    boundary::receipt(&mut receipt)?;
+pub(crate) fn receipt(mut receipt: webhook::Receipt, now_ms: u64, redactor: &Redactor) -> Result<Receipt> {
+    boundary::receipt(&mut receipt, redactor)?;
     Ok(Receipt { changes: changes(receipt.changes, now_ms), attributes: receipt.attributes })
 }
 
@@ -141,8 +147,8 @@ pub(crate) fn delivery(delivery: Delivery) -> webhook::Delivery {
 }
 
 /// Discovered tables.
-pub(crate) fn tables(mut tables: Vec<source::Table>) -> Result<Vec<Table>> {
-    boundary::tables(&mut tables)?;
+pub(crate) fn tables(mut tables: Vec<source::Table>, redactor: &Redactor) -> Result<Vec<Table>> {
+    boundary::tables(&mut tables, redactor)?;
     let table = |table: source::Table| Table {
         name: table.name,
         primary_key: table.primary_key,
@@ -165,8 +171,8 @@ impl From<source::Outcome> for Outcome {
 }
 
 /// Check items.
-pub(crate) fn check_items(mut items: Vec<source::CheckItem>) -> Result<Vec<CheckItem>> {
-    boundary::check_items(&mut items)?;
+pub(crate) fn check_items(mut items: Vec<source::CheckItem>, redactor: &Redactor) -> Result<Vec<CheckItem>> {
+    boundary::check_items(&mut items, redactor)?;
     let item = |item: source::CheckItem| CheckItem {
         name: item.name,
         outcome: item.outcome.into(),
@@ -183,6 +189,7 @@ mod tests {
     use crate::bindings::{types, webhook};
     use crate::change::Change;
     use crate::limits::{CLOCK_AHEAD_MAX, CLOCK_SKEW_MAX};
+    use crate::secret::Redactor;
 
     const NOW: u64 = 1_800_000_000_000;
 
@@ -212,7 +219,7 @@ mod tests {
         let given = [None, Some(7), Some(NOW + 60_000), Some(latest + 1), Some(u64::MAX)];
         let wanted = [None, Some(7), Some(NOW + 60_000), Some(latest), Some(latest)];
         let pushed = webhook::Receipt { changes: given.map(change).to_vec(), attributes: Vec::new() };
-        assert_eq!(as_of(&receipt(pushed, NOW).expect("accepted").changes), wanted);
+        assert_eq!(as_of(&receipt(pushed, NOW, &Redactor::default()).expect("accepted").changes), wanted);
         let read = types::Batch {
             changes: given.map(change).to_vec(),
             cursor: String::new(),
@@ -222,7 +229,7 @@ mod tests {
             undelivered: None,
             attributes: Vec::new(),
         };
-        let read = batch(read, 1, 0, NOW).expect("accepted");
+        let read = batch(read, 1, 0, NOW, &Redactor::default()).expect("accepted");
         assert_eq!(as_of(&read.changes), wanted);
         assert_eq!(read.generation.and_then(|generation| generation.as_of_ms), Some(latest));
     }
@@ -233,7 +240,8 @@ mod tests {
         let given = [NOW + HOUR - 600_000, NOW + HOUR].map(Some);
         let pushed = |skew_ms| {
             let pushed = webhook::Receipt { changes: given.map(change).to_vec(), attributes: Vec::new() };
-            as_of(&receipt(pushed, source_now_ms(NOW, skew_ms)).expect("accepted").changes)
+            let now_ms = source_now_ms(NOW, skew_ms);
+            as_of(&receipt(pushed, now_ms, &Redactor::default()).expect("accepted").changes)
         };
         assert_eq!(pushed(Some(HOUR.cast_signed())), given);
         assert_eq!(pushed(None)[0], pushed(None)[1], "not known yet");

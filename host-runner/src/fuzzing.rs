@@ -5,6 +5,7 @@ use crate::change::Table;
 use crate::conv;
 use crate::error::Result;
 use crate::request::Request;
+use crate::secret::Redactor;
 
 /// Reads a request of the control socket.
 pub fn control_request(line: &str) {
@@ -13,11 +14,12 @@ pub fn control_request(line: &str) {
 
 /// A discovered table, as the boundary admits it.
 pub fn admitted(name: &str, primary_key: &[&str], schema: &str) -> Result<Vec<Table>> {
-    conv::tables(vec![source::Table {
+    let table = source::Table {
         name: name.to_owned(),
         primary_key: primary_key.iter().map(|&member| member.to_owned()).collect(),
         schema: schema.to_owned(),
         schema_complete: true,
         attributes: Vec::new(),
-    }])
+    };
+    conv::tables(vec![table], &Redactor::default())
 }

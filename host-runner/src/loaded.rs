@@ -71,7 +71,8 @@ impl LoadedConnection {
         let reading =
             blocking::spawn(move || connection.resolve_secrets(&described, &redactor).map(|()| connection));
         let connection = reading.await??;
-        validate(&component, connection.config_text(), &connection.limits)
+        let redactor = paths.redactor.of(&connection.name);
+        validate(&component, connection.config_text(), &connection.limits, &redactor)
             .await
             .map_err(|error| connection.locate(error))?;
         let declared = describe.targets(&connection.config).map_err(|error| connection.locate(error))?;

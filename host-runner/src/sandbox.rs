@@ -18,11 +18,11 @@ use wasmtime::Store;
 use self::cpu_account::Cpu;
 use self::error::{refused, stopped, timed_out};
 use self::instance::{Live, Slot};
-use crate::bindings::{SourceConnector, source, types};
+use crate::bindings::{SourceConnector, types};
 use crate::blocking;
 use crate::boundary;
 use crate::boundary::limits::{ANSWER, PIECE, SESSION, SUBSCRIPTION};
-use crate::change::{Attributes, Batch, CheckItem, Outcome, Piece, Receipt, Table};
+use crate::change::{Batch, CheckItem, Outcome, Piece, Receipt, Table};
 use crate::clock;
 use crate::conv;
 use crate::delivery::Delivery;
@@ -113,12 +113,17 @@ impl Component {
 }
 
 /// Lets a component parse its configuration, without network and session, in an instance for this call only.
-pub(crate) async fn validate(component: &Component, config: String, limits: &Limits) -> Result<()> {
+pub(crate) async fn validate(
+    component: &Component,
+    config: String,
+    limits: &Limits,
+    redactor: &Redactor,
+) -> Result<()> {
     let opened = offline("open", component, limits, async |store, world| {
         world.connector_source_source().connection().call_open(store, &config, None).await
     })
     .await?;
-    Ok(opened.map(drop)?)
+    opened.map(drop).map_err(|error| conv::error(error, redactor))
 }
 
 /// One call in a new instance that reaches no host and holds its permit for this call only. It has nothing to
@@ -258,7 +263,7 @@ impl Sandbox {
     async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
         let items = self.call("check", export!(source.call_check().map(Ok))).await?;
         self.session_accepted()?;
-        let mut items = self.check_items(items)?;
+        let mut items = conv::check_items(items, &self.redactor)?;
         if let Some(denial) = self.meter.take_denied() {
             let error = refused(&denial);
             items.push(CheckItem {
@@ -275,9 +280,7 @@ impl Sandbox {
     /// The tables with their schemas.
     pub async fn discover(&mut self) -> Result<Vec<Table>> {
         let tables = self.call("discover", export!(source.call_discover())).await?;
-        let mut tables = conv::tables(tables).map_err(|error| self.redacted(error))?;
-        tables.iter_mut().for_each(|table| self.redact(&mut table.attributes));
-        Ok(tables)
+        conv::tables(tables, &self.redactor)
     }
 
     /// Rows of a table, where the source can count them.
@@ -294,10 +297,7 @@ impl Sandbox {
         };
         let called_at_ms = clock::now_ms();
         let batch = self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits))).await?;
-        let batch = conv::batch(batch, limits.max_changes, called_at_ms, self.source_now_ms());
-        let mut batch = batch.map_err(|error| self.redacted(error))?;
-        self.redact(&mut batch.attributes);
-        Ok(batch)
+        conv::batch(batch, limits.max_changes, called_at_ms, self.source_now_ms(), &self.redactor)
     }
 
     /// The bytes from `offset` on of the file that a row names.
@@ -308,9 +308,7 @@ impl Sandbox {
             max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
         };
         let piece = self.call("fetch", export!(source.call_fetch(&table, &row, offset, limits))).await?;
-        let mut piece = conv::piece(piece)?;
-        self.redact(&mut piece.attributes);
-        Ok(piece)
+        conv::piece(piece, &self.redactor)
     }
 
     /// A named action.
@@ -336,16 +334,7 @@ impl Sandbox {
 
     async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
         let items = self.call("check", export!(webhook.call_check(&subscription).map(Ok))).await?;
-        self.check_items(items)
-    }
-
-    fn check_items(&self, items: Vec<source::CheckItem>) -> Result<Vec<CheckItem>> {
-        let mut items = conv::check_items(items)?;
-        for item in &mut items {
-            let texts = [&mut item.name, &mut item.message].into_iter().chain(&mut item.hint);
-            texts.for_each(|text| *text = self.redactor.redact(text));
-        }
-        Ok(items)
+        conv::check_items(items, &self.redactor)
     }
 
     /// Deletes a subscription at the source.
@@ -374,14 +363,9 @@ impl Sandbox {
             return Err(self.redacted(refused(&denial)));
         }
         let now_ms = self.source_now_ms();
-        let receipt = |receipt| {
-            let mut receipt = conv::receipt(receipt, now_ms).map_err(|error| self.redacted(error))?;
-            self.redact(&mut receipt.attributes);
-            Ok(receipt)
-        };
         let answer = |answer: std::result::Result<_, types::Error>| match answer {
-            Ok(one) => receipt(one),
-            Err(error) => Err(self.redacted(Error::from(error))),
+            Ok(receipt) => conv::receipt(receipt, now_ms, &self.redactor),
+            Err(error) => Err(conv::error(error, &self.redactor)),
         };
         Ok(receipts.into_iter().map(answer).collect())
     }
@@ -473,7 +457,7 @@ impl Sandbox {
         }
         answer.map_err(|error| match self.meter.take_denied() {
             Some(denial) => refused(&denial),
-            None => error.into(),
+            None => conv::error(error, &self.redactor),
         })
     }
 
@@ -491,7 +475,7 @@ impl Sandbox {
         };
         let outcome = timeout(self.limits.sandbox.call_timeout, opening).await;
         let (world, opened) = self.finish("open", outcome)?;
-        let connection = opened?;
+        let connection = opened.map_err(|error| conv::error(error, &self.redactor))?;
         let requests_before = self.meter.requests();
         Ok(Live { store, world, connection, requests_before, _room: room })
     }
@@ -520,18 +504,12 @@ impl Sandbox {
         Ok(())
     }
 
-    /// An error without the secrets that the component may have put into it.
+    /// An error of the host without the secrets that it may quote, for example of a request. Those of the
+    /// component were redacted at the boundary.
     fn redacted(&self, mut error: Error) -> Error {
         error.message = self.redactor.redact(&error.message);
         error.hint = error.hint.map(|hint| self.redactor.redact(&hint));
-        error.code = error.code.map(|code| self.redactor.redact(&code));
-        self.redact(&mut error.attributes);
         error
-    }
-
-    /// Values become labels of metrics.
-    fn redact(&self, attributes: &mut Attributes) {
-        attributes.iter_mut().for_each(|(_, value)| *value = self.redactor.redact(value));
     }
 }
 

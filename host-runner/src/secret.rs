@@ -4,9 +4,9 @@
 //! and again, the newest is kept, and a few texts of former ones. Knows neither the origin of secrets nor
 //! the destination of text.
 //!
-//! A component chooses the texts of its sessions, so that they are secrets in texts of its connection alone
-//! ([`Redactor::of`]): they would blank out words of others. All connections share the configured ones. No
-//! lock is held while a text is searched or an automaton is built.
+//! Secrets count in texts of their connection alone ([`Redactor::of`]): the author of a connection file, and
+//! a component, which chooses the texts of its sessions, could otherwise blank out words of others, and learn
+//! from a mask that others have a secret. No lock is held while a text is searched or an automaton is built.
 
 mod search;
 mod spellings;
@@ -29,6 +29,10 @@ const SESSION_TEXTS_MAX: usize = 64;
 /// Texts kept of a connection's earlier sessions. A replaced token may be valid for another hour, and a
 /// component usually requests one in an hour; more are kept because a restart requests one early.
 const FORMER_MAX: usize = 8;
+/// Shortest line of a configured secret of several lines that is searched for by itself, as an error quotes it.
+const LINE_BYTES_MIN: usize = 8;
+/// Lines of a configured secret that are searched for, the first ones. A private key has some fifty.
+const LINES_MAX: usize = 256;
 /// The replacement of a secret.
 const MASK: &str = "[secret]";
 
@@ -41,15 +45,15 @@ pub struct Redactor {
     scope: Scope,
 }
 
-/// The connections whose sessions hold secrets for a text, in addition to everything configured.
+/// The secrets that count in a text.
 #[derive(Clone, Default)]
 enum Scope {
-    /// All: a command has one.
+    /// All: a command has one connection.
     #[default]
     All,
-    /// None: the text is of a server of many.
+    /// Everything configured: the text is of a server of many, and about none of them.
     Server,
-    /// The one that the text is about.
+    /// Those of the connection that the text is about.
     Of(Arc<str>),
 }
 
@@ -57,8 +61,6 @@ enum Scope {
 struct Known {
     /// By the name of the connection.
     connections: HashMap<String, Secrets>,
-    /// The configured secrets of all.
-    configured: Arc<Search>,
 }
 
 /// The secrets of one connection.
@@ -66,18 +68,20 @@ struct Known {
 struct Secrets {
     /// Of the connection file, of grants, and of the webhook URL.
     configured: HashSet<String>,
+    /// Finds them.
+    configuration: Arc<Search>,
     /// Of the newest session, the longest first.
     session: Vec<String>,
     /// Of earlier sessions, the newest last; of one session the longest last.
     former: VecDeque<String>,
-    /// The texts of its sessions.
+    /// Finds the texts of its sessions.
     sessions: Arc<Search>,
 }
 
 /// Where new secrets are searched for.
 #[derive(Clone, Copy)]
 enum Place<'a> {
-    Configured,
+    ConfigurationOf(&'a str),
     SessionsOf(&'a str),
 }
 
@@ -93,8 +97,7 @@ impl Redactor {
         Self { scope: Scope::Of(connection.into()), ..self.clone() }
     }
 
-    /// For texts of a server of many connections, for example lines of its log: texts of components were
-    /// redacted by the sandboxes.
+    /// For texts of a server of many connections that are about none of them, for example lines of its log.
     pub fn of_server(&self) -> Self {
         Self { scope: Scope::Server, ..self.clone() }
     }
@@ -118,6 +121,14 @@ impl Redactor {
         self.learn_all(connection, found);
     }
 
+    /// Adds the value of a variable that a connection's file refers to, unless it is as short as a word, or an
+    /// origin: it may be no secret.
+    pub(crate) fn learn_referenced(&self, connection: &str, value: &str) {
+        let mut found = Vec::new();
+        texts(&Value::from(value), SESSION_BYTES_MIN, &mut found);
+        self.learn_all(connection, found);
+    }
+
     /// Adds the longest texts of a connection's newest session at any depth, and drops those of its oldest.
     /// Origins such as `https://host` and public keys stay readable; every other text of some length may be a
     /// secret.
@@ -137,15 +148,16 @@ impl Redactor {
 
     /// Drops the secrets of a connection that was removed.
     pub fn forget(&self, connection: &str) {
-        // Configured ones are searched for until the next build.
         self.write().connections.remove(connection);
     }
 
     fn learn_all(&self, connection: &str, found: Vec<String>) {
+        let lines: Vec<String> = found.iter().flat_map(|text| lines(text)).collect();
         let new = self.edit(connection, |secrets| {
-            found.into_iter().filter(|text| secrets.configured.insert(text.clone())).collect()
+            let all = found.into_iter().chain(lines);
+            all.filter(|text| secrets.configured.insert(text.clone())).collect()
         });
-        self.search_for(Place::Configured, &new);
+        self.search_for(Place::ConfigurationOf(connection), &new);
     }
 
     /// Changes the secrets of a connection; `change` returns the new ones.
@@ -187,15 +199,23 @@ impl Redactor {
 
     /// The text without the secrets.
     pub fn redact(&self, text: &str) -> String {
+        self.redact_beginning(text, text.len())
+    }
+
+    /// At most the first `bytes` of a text, without the secrets that begin there: none is left in part.
+    pub(crate) fn redact_beginning(&self, text: &str, bytes: usize) -> String {
         let searches = self.read().searches(&self.scope);
-        let found = searches.iter().flat_map(|search| search.find(text)).collect();
-        let (mut clean, mut end) = (String::with_capacity(text.len()), 0);
-        for found in joined(found) {
+        let longest = searches.iter().map(|search| search.longest()).max().unwrap_or(0);
+        let kept = text.floor_char_boundary(bytes);
+        let searched = &text[..text.ceil_char_boundary(kept.saturating_add(longest))];
+        let found = searches.iter().flat_map(|search| search.find(searched)).collect();
+        let (mut clean, mut end) = (String::with_capacity(kept), 0);
+        for found in joined(found).into_iter().take_while(|found| found.start < kept) {
             clean.push_str(&text[end..found.start]);
             clean.push_str(MASK);
             end = found.end;
         }
-        clean.push_str(&text[end..]);
+        clean.push_str(text.get(end..kept).unwrap_or_default());
         clean
     }
 
@@ -226,28 +246,27 @@ impl Known {
     /// copies share the automaton.
     fn search_mut(&mut self, place: Place<'_>) -> Option<&mut Search> {
         let search = match place {
-            Place::Configured => &mut self.configured,
+            Place::ConfigurationOf(connection) => &mut self.connections.get_mut(connection)?.configuration,
             Place::SessionsOf(connection) => &mut self.connections.get_mut(connection)?.sessions,
         };
         Some(Arc::make_mut(search))
     }
 
     fn texts(&self, place: Place<'_>) -> Box<dyn Iterator<Item = &String> + '_> {
+        let of = |name| self.connections.get(name).into_iter();
         match place {
-            Place::Configured => Box::new(self.connections.values().flat_map(|one| &one.configured)),
-            Place::SessionsOf(name) => {
-                Box::new(self.connections.get(name).into_iter().flat_map(Secrets::of_sessions))
-            }
+            Place::ConfigurationOf(name) => Box::new(of(name).flat_map(|one| &one.configured)),
+            Place::SessionsOf(name) => Box::new(of(name).flat_map(Secrets::of_sessions)),
         }
     }
 
     fn searches(&self, scope: &Scope) -> Vec<Arc<Search>> {
-        let sessions = |secrets: &Secrets| Arc::clone(&secrets.sessions);
-        let configured = std::iter::once(Arc::clone(&self.configured));
+        let configuration = |one: &Secrets| Arc::clone(&one.configuration);
+        let both = |one: &Secrets| [Arc::clone(&one.configuration), Arc::clone(&one.sessions)];
         match scope {
-            Scope::Server => configured.collect(),
-            Scope::All => configured.chain(self.connections.values().map(sessions)).collect(),
-            Scope::Of(name) => configured.chain(self.connections.get(&**name).map(sessions)).collect(),
+            Scope::Server => self.connections.values().map(configuration).collect(),
+            Scope::All => self.connections.values().flat_map(both).collect(),
+            Scope::Of(name) => self.connections.get(&**name).into_iter().flat_map(both).collect(),
         }
     }
 }
@@ -283,6 +302,13 @@ fn texts(value: &Value, bytes_min: usize, found: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// The lines of a text of several, those of some length: a private key in PEM, of which an error quotes one.
+fn lines(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().map(str::trim).filter(|line| line.len() >= LINE_BYTES_MIN);
+    let count = if text.lines().nth(1).is_some() { LINES_MAX } else { 0 };
+    lines.take(count).map(str::to_owned)
 }
 
 /// A public key in JSON (RFC 7517). Private ones and shared secrets have the member `d` or `k`.
@@ -371,6 +397,7 @@ mod tests {
         // Enough to build the automaton again.
         (0..1_000).for_each(|number| redactor.learn("other", &format!("secret-number-{number}")));
         assert_eq!(redactor.redact("shared-by-both"), "[secret]");
+        assert_eq!(redactor.of("acme").redact("shared-by-both"), "shared-by-both");
         assert_eq!(redactor.redact("of-acme-alone"), "of-acme-alone");
         assert_eq!(redactor.redact("secret-number-999 secret-number-0"), "[secret] [secret]");
     }
@@ -386,19 +413,46 @@ mod tests {
     }
 
     #[test]
-    fn a_session_masks_no_text_of_a_server_or_of_another_connection() {
+    fn the_secrets_of_a_connection_mask_no_text_of_another_one_and_its_session_none_of_a_server() {
         let redactor = Redactor::default();
         redactor.learn("bank", "configured");
+        redactor.learn("evil", "running");
         redactor.learn_session("evil", r#"["degraded","connection=","Ticket_Add","department"]"#);
-        let text = "connection=bank degraded configured";
-        for scoped in [redactor.of_server(), redactor.of("bank")] {
-            assert_eq!(scoped.redact(text), "connection=bank degraded [secret]");
-        }
-        for scoped in [redactor.of("evil"), redactor.of_all()] {
-            assert_eq!(scoped.redact(text), "[secret]bank [secret] [secret]");
-        }
+        let text = "running connection=bank degraded configured";
+        let redacted = |redactor: &Redactor| redactor.redact(text);
+        assert_eq!(redacted(&redactor.of("bank")), "running connection=bank degraded [secret]");
+        let of_evil = "[secret] [secret]bank [secret] configured";
+        assert_eq!(redacted(&redactor.of("evil")), of_evil, "no word about the secrets of others");
+        assert_eq!(redacted(&redactor.of_server()), "[secret] connection=bank degraded [secret]");
+        assert_eq!(redacted(&redactor.of_all()), "[secret] [secret]bank [secret] [secret]");
+        assert_eq!(redacted(&redactor.of("unknown")), text);
         redactor.forget("evil");
         assert_eq!(redactor.of("evil").redact("Ticket_Add"), "Ticket_Add");
+    }
+
+    #[test]
+    fn a_configured_secret_of_several_lines_is_redacted_as_a_whole_and_line_by_line() {
+        let redactor = Redactor::default();
+        let key = "-----BEGIN KEY-----\r\n  MIIEvQIBADANBg\nfQ==\n-----END KEY-----\n";
+        redactor.learn("acme", key);
+        redactor.learn("acme", "one line of words");
+        assert_eq!(redactor.redact(&format!("bad key: {key}!")), "bad key: [secret]!");
+        let indented = "-----BEGIN KEY-----\n    MIIEvQIBADANBg\n    fQ==\n";
+        assert_eq!(redactor.redact(indented), "[secret]\n    [secret]\n    fQ==\n");
+        assert_eq!(redactor.redact("one line"), "one line");
+    }
+
+    #[test]
+    fn a_text_is_cut_without_a_part_of_a_secret() {
+        let redactor = Redactor::default();
+        redactor.learn("acme", "correct horse battery");
+        let text = format!("{}the phrase correct horse battery is refused", "ü".repeat(8));
+        for bytes in 0..text.len() + 10 {
+            let begins = redactor.redact_beginning(&text, bytes);
+            let expected = redactor.redact(&text);
+            assert!(expected.starts_with(&begins) && begins.len() <= bytes.max(28 + 8), "{bytes}: {begins}");
+        }
+        assert_eq!(redactor.redact_beginning(&text, 30), format!("{}the phrase [secret]", "ü".repeat(8)));
     }
 
     #[test]

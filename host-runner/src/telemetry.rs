@@ -1,4 +1,4 @@
-//! Logs: structured, on stderr, with secrets removed from each line.
+//! Logs: structured, on stderr, with secrets removed from the values of each line ([`format`]).
 //!
 //! Under `serve` a separate thread writes them: a reader of stderr that stalls stalls nothing else. Lines
 //! beyond a bound are dropped and counted then ([`queue`]).
@@ -6,6 +6,7 @@
 //! Stable field names: `table`, `rows`, `requests`, `elapsed_ms`, `attempt`, `wait_ms`, `kind`, `origin`,
 //! `error`, `denial`, `remedy`. Does not know what is logged.
 
+mod format;
 mod queue;
 
 use std::io::{IsTerminal, Write};
@@ -18,8 +19,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::format::Format;
 use self::queue::Queue;
-use crate::boundary;
 use crate::report::escaped;
 use crate::secret::Redactor;
 
@@ -92,14 +93,11 @@ pub(crate) fn start(verbose: u8, format: LogFormat, redactor: &Redactor, output:
             Sink::Queue
         }
     };
-    let lines = Lines::new(redactor, std::io::stderr().is_terminal(), move || sink);
+    let lines = Lines { terminal: std::io::stderr().is_terminal(), output: move || sink };
     let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
     // Only the first start of a process counts; tests start several times.
     IS_JSON.get_or_init(|| format == LogFormat::Json);
-    let _already = match format {
-        LogFormat::Text => registry.with(layer.with_target(false)).try_init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
-    };
+    let _already = registry.with(layer.event_format(Format::new(format, redactor))).try_init();
 }
 
 /// From now on a panic is an event: its text may quote data of any connection, and passes the redactor.
@@ -134,21 +132,14 @@ pub(crate) fn flush() {
 
 /// Creates one [`Line`] per event.
 struct Lines<O> {
-    redactor: Redactor,
     terminal: bool,
     output: O,
 }
 
-/// Collects an event in full, so that no secret is split between two writes; writes it redacted when dropped.
+/// Collects an event in full; writes it as one line when dropped.
 struct Line<'a, O: MakeWriter<'a>> {
     lines: &'a Lines<O>,
     bytes: Vec<u8>,
-}
-
-impl<O> Lines<O> {
-    fn new(redactor: &Redactor, terminal: bool, output: O) -> Self {
-        Self { redactor: redactor.clone(), terminal, output }
-    }
 }
 
 impl<'a, O: MakeWriter<'a> + 'a> MakeWriter<'a> for Lines<O> {
@@ -173,19 +164,11 @@ impl<'a, O: MakeWriter<'a>> Write for Line<'a, O> {
 impl<'a, O: MakeWriter<'a>> Drop for Line<'a, O> {
     fn drop(&mut self) {
         let text = String::from_utf8_lossy(&self.bytes);
-        let text = one_line(&self.lines.redactor.redact(beginning(&text)));
+        let text = one_line(&text);
         // On a terminal the line overwrites the progress line, which is printed again below.
         let clear = if self.lines.terminal { "\r\x1b[K" } else { "" };
         let _closed = self.lines.output.make_writer().write_all(format!("{clear}{text}").as_bytes());
     }
-}
-
-/// The part of an event that is redacted: longer ones cost every thread that logs. Cut twice as far as the
-/// line, because redacting shortens it, and between words.
-fn beginning(text: &str) -> &str {
-    let is_long = text.len() > 2 * LINE_BYTES_MAX;
-    let end = if is_long { boundary::cut(text, 2 * LINE_BYTES_MAX) } else { text.len() };
-    text.get(..end).unwrap_or_default()
 }
 
 /// An event as one line: fields are written as they are, and a line break in one would forge another line.
@@ -199,34 +182,20 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Seek, Write};
-    use std::sync::{Arc, Mutex};
+    use std::io::Seek;
+    use std::sync::Arc;
 
-    use tracing_subscriber::fmt::MakeWriter;
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::{LINE_BYTES_MAX, Lines, beginning, log_panics, one_line};
+    use super::{LINE_BYTES_MAX, Lines, log_panics, one_line};
     use crate::secret::Redactor;
-
-    #[test]
-    fn a_secret_that_is_written_in_two_pieces_is_redacted() {
-        let redactor = Redactor::default();
-        redactor.learn("acme", "very-secret");
-        let lines = Lines::new(&redactor, false, Mutex::new(Vec::new()));
-        let mut line = lines.make_writer();
-        line.write_all(b"token=very-").expect("written");
-        line.write_all(b"secret\n").expect("written");
-        drop(line);
-        let written = lines.output.lock().expect("not poisoned").clone();
-        assert_eq!(String::from_utf8_lossy(&written), "token=[secret]\n");
-    }
 
     #[test]
     fn a_panic_is_a_redacted_line() {
         let redactor = Redactor::default();
         redactor.learn("acme", "very-secret");
         let mut file = Arc::new(tempfile::tempfile().expect("a file"));
-        let lines = Lines::new(&redactor, false, Arc::clone(&file));
+        let lines = Lines { terminal: false, output: Arc::clone(&file) };
         let layer = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(false);
         let others = std::panic::take_hook();
         log_panics(&redactor);
@@ -249,14 +218,5 @@ mod tests {
         );
         let long = one_line(&"ü".repeat(LINE_BYTES_MAX));
         assert_eq!((long.len(), long.matches('\n').count()), (LINE_BYTES_MAX + "…\n".len(), 1));
-    }
-
-    #[test]
-    fn no_more_of_an_event_is_redacted_than_a_line_may_need() {
-        assert_eq!(beginning("short"), "short");
-        let long = format!("{} very-secret", "word ".repeat(LINE_BYTES_MAX));
-        let begins = beginning(&long);
-        assert!(begins.len() <= 2 * LINE_BYTES_MAX && begins.ends_with("word"), "{}", begins.len());
-        assert_eq!(beginning(&"x".repeat(1 << 20)), "", "a part of a secret is not shown");
     }
 }

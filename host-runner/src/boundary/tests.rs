@@ -5,6 +5,7 @@ use super::{batch, clean, clean_lines, error, receipt, tables};
 use crate::bindings::{source, types, webhook};
 use crate::describe::Describe;
 use crate::generated;
+use crate::secret::Redactor;
 use crate::units::format_bytes;
 
 fn cleaned(text: &str, max: usize) -> String {
@@ -53,7 +54,7 @@ fn an_error_is_cut_and_its_wait_is_finite() {
         retry_after_ms: Some(u64::MAX),
         attributes: vec![(long.clone(), long); 100],
     };
-    error(&mut failed);
+    error(&mut failed, &Redactor::default());
     let texts = [failed.message, failed.hint.expect("a hint"), failed.code.expect("a code")];
     assert!(texts.iter().all(|text| text.len() <= limits::TEXT.max + 3), "{texts:?}");
     assert_eq!(failed.attributes.len(), limits::ATTRIBUTES.max);
@@ -62,13 +63,39 @@ fn an_error_is_cut_and_its_wait_is_finite() {
 }
 
 #[test]
+fn secrets_are_taken_out_before_a_text_is_cut_or_indented() {
+    let redactor = Redactor::default();
+    redactor.learn("acme", "correct\nhorse battery");
+    let secret = "correct\nhorse battery";
+    let failed = |message: String| {
+        let mut failed = types::Error {
+            kind: types::ErrorKind::Data,
+            code: Some(secret.to_owned()),
+            message,
+            hint: None,
+            retry_after_ms: None,
+            attributes: vec![("warning".to_owned(), secret.to_owned())],
+        };
+        error(&mut failed, &redactor);
+        failed
+    };
+    let whole = failed(format!("secret {secret}"));
+    assert_eq!(whole.message, "secret [secret]");
+    assert_eq!((whole.code.as_deref(), whole.attributes[0].1.as_str()), (Some("[secret]"), "[secret]"));
+    for before in limits::TEXT.max - 40..limits::TEXT.max {
+        let cut = failed(format!("{} {secret} {}", "x".repeat(before), "word ".repeat(2_000)));
+        assert!(!cut.message.contains("correct") && !cut.message.contains("horse"), "{}", cut.message);
+    }
+}
+
+#[test]
 fn a_wait_and_ignored_events_are_bounded() {
     let mut waiting = types::Batch { wait_ms: Some(u64::MAX), ..empty() };
-    batch(&mut waiting, 1).expect("accepted");
+    batch(&mut waiting, 1, &Redactor::default()).expect("accepted");
     assert_eq!(waiting.wait_ms, Some(31 * 24 * 3600 * 1000));
     let ignored = vec![("ignored".to_owned(), "x".repeat(5_000)); 5_000];
     let mut ignoring = webhook::Receipt { changes: Vec::new(), attributes: ignored };
-    receipt(&mut ignoring).expect("accepted");
+    receipt(&mut ignoring, &Redactor::default()).expect("accepted");
     assert_eq!(ignoring.attributes.len(), limits::RECEIPT_ATTRIBUTES.max);
 }
 
@@ -88,8 +115,8 @@ fn a_batch_may_be_as_large_as_twice_what_was_asked_for() {
         attributes: Vec::new(),
     };
     let mut large = types::Batch { changes: vec![change; 30_000], ..empty() };
-    assert!(batch(&mut large, 15_000).is_ok());
-    let refused = batch(&mut large, 14_999).expect_err("too many");
+    assert!(batch(&mut large, 15_000, &Redactor::default()).is_ok());
+    let refused = batch(&mut large, 14_999, &Redactor::default()).expect_err("too many");
     assert_eq!(refused.message, "read: changes of a batch: 30000, and at most 29998 are accepted");
 }
 
@@ -98,7 +125,8 @@ fn names_of_tables_that_a_sink_may_use_itself_are_refused() {
     let named = |name: &str| {
         let schema = "{}".to_owned();
         let (name, primary_key, attributes) = (name.to_owned(), vec!["id".to_owned()], Vec::new());
-        tables(&mut [source::Table { name, primary_key, schema, schema_complete: true, attributes }])
+        let table = source::Table { name, primary_key, schema, schema_complete: true, attributes };
+        tables(&mut [table], &Redactor::default())
     };
     for name in ["things", "things_live", "7-things.v2"] {
         named(name).expect("plain");

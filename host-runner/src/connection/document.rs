@@ -32,6 +32,8 @@ pub(super) struct Document<'a> {
     /// Lines by dotted key.
     lines: HashMap<String, usize>,
     problems: Vec<Problem>,
+    /// The values that `${NAME}` brought into `[config]`.
+    pub(super) referenced: Vec<String>,
 }
 
 /// One thing that is wrong, at one key.
@@ -62,7 +64,8 @@ impl<'a> Document<'a> {
     }
 
     fn of(path: &'a Path, text: &str, table: &DeTable<'_>, environment: Environment<'_>) -> Self {
-        let mut document = Self { path, values: Map::new(), lines: HashMap::new(), problems: Vec::new() };
+        let (lines, problems, referenced) = (HashMap::new(), Vec::new(), Vec::new());
+        let mut document = Self { path, values: Map::new(), lines, problems, referenced };
         document.values = Reader { text, environment, document: &mut document }.table("", table);
         document
     }
@@ -199,6 +202,9 @@ impl Reader<'_, '_> {
                 return None;
             };
             result.push_str(&value);
+            if name.starts_with("config.") {
+                self.document.referenced.push(value);
+            }
             rest = tail;
         }
         result.push_str(rest);

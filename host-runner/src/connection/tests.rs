@@ -296,6 +296,26 @@ fn key_files_are_read_unless_the_component_has_such_a_key() {
 }
 
 #[test]
+fn the_values_of_variables_in_the_configuration_are_secrets_whatever_the_component_says() {
+    let lookup = |name: &str| {
+        Some(match name {
+            "TOKEN" => "s3cret-value".to_owned(),
+            "REGION" => "eu".to_owned(),
+            "API" => "https://api.example.com".to_owned(),
+            _ => "a-folder".to_owned(),
+        })
+    };
+    let text = "name = \"a\"\n[config]\ntoken = \"Bearer ${TOKEN}\"\nin = { region = \"${REGION}\" }\n\
+                api = \"${API}/v1\"\n[sink]\npath = \"${FOLDER}/rows.db\"\n";
+    let mut connection = Connection::parse(Path::new("acme.toml"), text, &lookup, None).expect("a good file");
+    let describe = Describe::parse(r#"{"name": "x", "configuration": {"properties": {"token": {}}}}"#);
+    let redactor = Redactor::default();
+    connection.resolve_secrets(&describe.expect("a document"), &redactor).expect("resolved");
+    let said = "Bearer s3cret-value of eu at https://api.example.com in a-folder";
+    assert_eq!(redactor.redact(said), "Bearer [secret] of eu at https://api.example.com in a-folder");
+}
+
+#[test]
 fn a_database_is_named_by_a_url_or_the_file_of_one() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("url"), "postgres://me:s3cret-value@db/d\n").expect("written");

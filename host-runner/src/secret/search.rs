@@ -76,6 +76,12 @@ impl Search {
         found
     }
 
+    /// Bytes of the longest text.
+    pub(super) fn longest(&self) -> usize {
+        let built = self.automaton.as_ref().map_or(0, AhoCorasick::max_pattern_len);
+        self.recent.iter().map(String::len).max().unwrap_or(0).max(built)
+    }
+
     /// Texts in the automaton.
     pub(super) fn built(&self) -> usize {
         self.automaton.as_ref().map_or(0, AhoCorasick::patterns_len)

@@ -57,13 +57,64 @@ fn a_server_shows_no_secret_of_its_connections() {
     server.stop();
 }
 
-#[test]
-fn a_secret_can_come_from_a_file() {
+/// A connection that leaks its secret, which is in a file.
+fn leaking_a_file(content: &str) -> Place {
     let place = Place::new("");
     let text = std::fs::read_to_string(place.path("tiny.toml")).expect("read");
     let text = text.replace("secret = \"${TINY_SECRET}\"", "secret_file = \"secret.txt\"");
     std::fs::write(place.path("tiny.toml"), text + "behavior = \"leak-secrets\"\n").expect("written");
-    std::fs::write(place.path("secret.txt"), format!("{SECRET}\n")).expect("written");
+    std::fs::write(place.path("secret.txt"), content).expect("written");
+    place
+}
+
+#[test]
+fn a_secret_of_several_lines_is_shown_nowhere() {
+    let place = leaking_a_file("-----BEGIN KEY-----\nMIIEvQIBADANBg\r\nnext line\nfQ==\n-----END KEY-----\n");
+    let ran = place.expect(&["sync", "-vvv"], 9);
+    let server = Server::start(&place);
+    let last = || server.health()["connections"][0]["last_error"].to_string();
+    eventually("the failure", || last().contains("secret [secret] session none"));
+    let shown = [ran.stderr, server.health().to_string(), server.log()];
+    for line in ["BEGIN", "MIIEvQIBADANBg", "next", "fQ=="] {
+        assert!(!shown.iter().any(|text| text.contains(line)), "{line} in {shown:?}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_secret_of_one_connection_masks_no_line_of_another_and_breaks_no_json() {
+    let place = Place::new("rows = 3");
+    std::fs::create_dir(place.path("connections")).expect("made");
+    let write = |name: &str, secret: &str| {
+        let text = format!(
+            "name = \"{name}\"\ncomponent = {:?}\n[config]\nsecret = '{secret}'\nrows = 3\n\
+             behavior = \"leak-secrets\"\n[sink]\npath = \"{name}.db\"\n",
+            component()
+        );
+        std::fs::write(place.path("connections").join(format!("{name}.toml")), text).expect("written");
+    };
+    write("bank", "of-the-bank");
+    write("evil", "\"level\":\"INFO\"");
+    write("worse", "running");
+    let server = Server::start_with(&place, &["--connections", "connections", "--log-format", "json", "-v"]);
+    let failed = |name: &str| {
+        server.log().lines().any(|line| line.contains("\"failed\"") && line.contains(&format!("\"{name}\"")))
+    };
+    eventually("three failures", || ["bank", "evil", "worse"].into_iter().all(failed));
+    let log = server.log();
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(line["level"].is_string(), "{line}");
+        let message = line["message"].as_str().unwrap_or_default();
+        assert!(line["connection"] != "bank" || !message.contains("[secret]"), "{line}");
+    }
+    assert!(!log.contains("of-the-bank"), "{log}");
+    server.stop();
+}
+
+#[test]
+fn a_secret_can_come_from_a_file() {
+    let place = leaking_a_file(&format!("{SECRET}\n"));
     let ran = place.expect(&["sync"], 9);
     assert!(ran.stderr.contains("secret [secret] session none"), "{ran:#?}");
 }
