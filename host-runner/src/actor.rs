@@ -143,7 +143,7 @@ impl<'a> Actor<'a> {
     pub(crate) fn new(config: ActorConfig, mode: Mode, observer: &'a mut dyn Observer) -> Self {
         let ActorConfig { mut connection, sink, queue, public_url, commands, meters, stop } = config;
         if matches!(mode, Mode::Serve) {
-            connection.sandbox.share_cpu();
+            connection.sandbox.share_machine();
         }
         let (now, limits) = (Instant::now(), &connection.limits);
         let (order, tables, budget) = match mode {
@@ -161,7 +161,7 @@ impl<'a> Actor<'a> {
         let attachments = sink.attachments();
         let fetching =
             attachments.map(|files| Fetching::new(files, limits, matches!(mode, Mode::Sync { .. })));
-        let sink = SinkHandle::new(sink);
+        let sink = SinkHandle::metered(sink, connection.sandbox.cpu_meter());
         let core = Core {
             connection,
             sink,

@@ -6,6 +6,9 @@
 //! and end when idle.
 
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -20,6 +23,18 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
         Some(threads) => threads.spawn_blocking(work),
         None => tokio::task::spawn_blocking(work),
     }
+}
+
+/// Runs work on this thread; with the processor time that it used.
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = thread_time();
+    let answer = work();
+    (answer, thread_time().saturating_sub(before))
+}
+
+/// The processor time that this thread has used so far.
+fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// A runtime that runs no task, for its threads. None where it cannot be created.

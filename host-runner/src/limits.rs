@@ -72,8 +72,9 @@ pub(crate) const AUTHORITY_BYTES_MAX: usize = 300;
 pub(crate) const PATH_BYTES_MAX: usize = 16 * 1024;
 /// One piece of a request body. It is written to a pipe that holds another one.
 pub(crate) const BODY_CHUNK_BYTES: usize = 16 * 1024;
-/// Bytes that an instance may put behind its handles in the host, in its life: strings, headers, pieces of
-/// bodies. [`INSTANCE_REQUESTS_MAX`] requests with bodies use half of it.
+/// Bytes that an instance may keep behind its handles in the host: strings, headers, pieces of bodies. A
+/// component whose language never drops handles has [`INSTANCE_REQUESTS_MAX`] requests with bodies in half of
+/// it.
 pub(crate) const HANDLE_BYTES_MAX: usize = 256 * MIB;
 /// Consecutive batches that neither move the cursor nor are caught up, before the read is stopped as a loop.
 pub(crate) const STUCK_BATCHES_MAX: u32 = 5;

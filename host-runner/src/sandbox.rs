@@ -10,6 +10,7 @@ mod instance;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -35,6 +36,7 @@ use crate::error::{Error, Kind, Result};
 use crate::limits::{INSTANCE_REQUESTS_MAX, Limits, OFFLINE_CPU, OFFLINE_TIMEOUT};
 use crate::secret::Redactor;
 use crate::store_data::Host;
+use crate::store_data::budget::Share;
 
 /// Where the session of a connection is kept: tokens and other secrets of a component.
 pub trait SessionStore: Send + Sync {
@@ -61,6 +63,8 @@ pub struct Sandbox {
     limits: Limits,
     meter: Arc<Meter>,
     cpu: Cpu,
+    /// Of the memory that instances share.
+    share: Share,
     /// The host that it calls first of all.
     origin: Option<Origin>,
     instance: Arc<Slot>,
@@ -142,7 +146,7 @@ async fn offline<T>(
     let client = Client::new(Policy::default(), limits, None)?;
     let hooks = Hooks { client, meter: Arc::default() };
     let _permit = linked.permits.acquire_offline().await?;
-    let mut store = Host::store(&linked.engine, limits, hooks, linked.memory.account());
+    let mut store = Host::store(&linked.engine, limits, hooks, linked.memory.account(Share::All));
     let calling = async {
         let world = linked.pre.instantiate_async(&mut store).await?;
         call(&mut store, &world).await
@@ -182,6 +186,7 @@ impl Sandbox {
             limits,
             meter,
             cpu: Cpu::default(),
+            share: Share::All,
             origin,
             instance,
             reserving,
@@ -220,9 +225,15 @@ impl Sandbox {
         self.reserved = None;
     }
 
-    /// Limits the connection to its share of the processor, as one of many in the process.
-    pub fn share_cpu(&mut self) {
-        self.cpu = Cpu::limited();
+    /// Limits the connection to its share of processor and memory, as one of many in the process.
+    pub fn share_machine(&mut self) {
+        (self.cpu, self.share) = (Cpu::limited(), Share::Half);
+    }
+
+    /// Draws time that the connection's other work used on its share of the processor.
+    pub(crate) fn cpu_meter(&self) -> impl Fn(Duration) + Send + Sync + use<> {
+        let cpu = self.cpu.clone();
+        move |used| cpu.draw(used)
     }
 
     /// Whether there is an instance.
@@ -465,7 +476,8 @@ impl Sandbox {
     async fn open(&self, _permit: &Permit) -> Result<Live> {
         let hooks = Hooks { client: self.client.clone(), meter: Arc::clone(&self.meter) };
         let room = self.linked.permits.room();
-        let mut store = Host::store(&self.linked.engine, &self.limits, hooks, self.linked.memory.account());
+        let memory = self.linked.memory.account(self.share);
+        let mut store = Host::store(&self.linked.engine, &self.limits, hooks, memory);
         let opening = async {
             let world = self.linked.pre.instantiate_async(&mut store).await?;
             let source = world.connector_source_source().connection();

@@ -125,7 +125,13 @@ impl Fetching {
         };
         core.meters.count(|readings| readings.spent(&piece.attributes));
         let (of, bytes) = (wanted.clone(), piece.bytes.len() as u64);
-        let stored = self.run(move |attachments| attachments.store(&of, &piece)).await;
+        let meter = core.connection.sandbox.cpu_meter();
+        let store = move |attachments: &Attachments| {
+            let (stored, used) = blocking::timed(|| attachments.store(&of, &piece));
+            meter(used);
+            stored
+        };
+        let stored = self.run(store).await;
         if let Ok(stored) = &stored {
             core.meters.count(|readings| {
                 readings.counters.attachment_bytes.add([&wanted.table], bytes);

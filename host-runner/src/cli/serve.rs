@@ -12,6 +12,7 @@ use crate::ingress::TlsFiles;
 use crate::limits::{PROCESS_INSTANCES_MAX, SERVE_INSTANCES};
 use crate::report::escaped;
 use crate::serve::{self, Options};
+use crate::store_data::budget::affordable_instances;
 use crate::telemetry;
 use crate::webhook_url::PublicUrl;
 
@@ -42,10 +43,11 @@ pub(super) struct Serve {
     /// Address and port of the pages for operators; default: 127.0.0.1 and the port after that of --listen
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
-    /// Calls of components at a time; connections beyond wait for their turn
-    #[arg(long, value_name = "N", default_value_t = SERVE_INSTANCES,
+    /// Calls of components at a time; connections beyond wait for their turn; default: 256, or fewer if the
+    /// machine has less than 17 GiB of memory
+    #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(PROCESS_INSTANCES_MAX)))]
-    instances: u32,
+    instances: Option<u32>,
     /// URL under which the source reaches this server
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -76,7 +78,7 @@ pub(super) async fn run(serve: &Serve, context: &Context) -> Result<Exit> {
         folder: serve.connections.clone(),
         listen: serve.listen,
         admin: serve.admin.unwrap_or_else(|| default_admin(serve.listen)),
-        instances: serve.instances,
+        instances: serve.instances.unwrap_or_else(|| affordable_instances(SERVE_INSTANCES)),
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
         public_url: serve.public_url.as_deref().map(PublicUrl::parse).transpose()?,
         subscribe: serve.subscribe,

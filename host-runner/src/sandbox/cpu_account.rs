@@ -1,7 +1,8 @@
 //! What a connection uses of the processors over time: an account that its calls draw on, and that fills up
 //! at a fixed rate. A call is never interrupted for it; the next one waits until the account is filled.
 //!
-//! Counts the time in which a call occupies a thread: the component's code, and the runner's work for it.
+//! Counts the time in which a call occupies a thread: the component's code, and the runner's work for it. What
+//! the connection uses besides its calls, to store what they brought, is drawn by who measures it.
 //! Pure: times are arguments.
 
 use std::future::poll_fn;
@@ -42,12 +43,17 @@ impl Cpu {
         poll_fn(|context| {
             let started = std::time::Instant::now();
             let polled = call.as_mut().poll(context);
-            if let Some(mut account) = self.account() {
-                account.draw(started.elapsed());
-            }
+            self.draw(started.elapsed());
             polled
         })
         .await
+    }
+
+    /// Draws time that was used outside of a call.
+    pub(super) fn draw(&self, used: Duration) {
+        if let Some(mut account) = self.account() {
+            account.draw(used);
+        }
     }
 
     fn account(&self) -> Option<MutexGuard<'_, Account>> {
@@ -87,7 +93,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Account, BURST};
+    use super::{Account, BURST, Cpu};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -112,6 +118,16 @@ mod tests {
         }
         let share = (used - BURST).as_secs_f64() / (now - start).as_secs_f64();
         assert!((0.24..0.27).contains(&share), "{share}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_for_what_was_used_outside_of_calls() {
+        let (cpu, before) = (Cpu::limited(), Instant::now());
+        cpu.draw(BURST + SECOND);
+        cpu.clone().turn().await;
+        assert_eq!(Instant::now() - before, SECOND * 4);
+        Cpu::default().draw(BURST * 9);
+        Cpu::default().turn().await;
     }
 
     #[test]

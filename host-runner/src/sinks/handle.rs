@@ -1,9 +1,10 @@
 //! A sink shared by tasks: closures run on it one at a time, on a thread that may block.
 //!
 //! The only place that knows that sinks block; a sink with an asynchronous client drives it inside its own
-//! methods.
+//! methods. Reports the processor time of each closure, which its connection has a share of.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Sink;
 use crate::blocking;
@@ -11,12 +12,23 @@ use crate::error::{Error, Result};
 
 /// An open sink. Clones share it.
 #[derive(Clone)]
-pub struct SinkHandle(Arc<Mutex<Box<dyn Sink>>>);
+pub struct SinkHandle(Arc<Shared>);
+
+struct Shared {
+    sink: Mutex<Box<dyn Sink>>,
+    /// Takes the processor time of a closure.
+    meter: Box<dyn Fn(Duration) + Send + Sync>,
+}
 
 impl SinkHandle {
     /// Shares a sink.
     pub fn new(sink: Box<dyn Sink>) -> Self {
-        Self(Arc::new(Mutex::new(sink)))
+        Self::metered(sink, |_| ())
+    }
+
+    /// Shares a sink whose processor time is reported.
+    pub(crate) fn metered(sink: Box<dyn Sink>, meter: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Shared { sink: Mutex::new(sink), meter: Box::new(meter) }))
     }
 
     /// Runs a closure on the sink. The future borrows nothing, so that the caller can read while it commits.
@@ -25,10 +37,12 @@ impl SinkHandle {
         T: Send + 'static,
         F: FnOnce(&mut dyn Sink) -> Result<T> + Send + 'static,
     {
-        let sink = Arc::clone(&self.0);
+        let shared = Arc::clone(&self.0);
         let task = blocking::spawn(move || {
-            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-            call(sink.as_mut())
+            let mut sink = shared.sink.lock().unwrap_or_else(PoisonError::into_inner);
+            let (answer, used) = blocking::timed(|| call(sink.as_mut()));
+            (shared.meter)(used);
+            answer
         });
         async { task.await.unwrap_or_else(|error| Err(Error::sink(format!("stopped: {error}")))) }
     }
@@ -43,9 +57,11 @@ impl SinkHandle {
 mod tests {
     use std::sync::mpsc;
     use std::thread::ThreadId;
+    use std::time::Duration;
 
     use super::SinkHandle;
     use crate::change::Table;
+    use crate::digest::sha256_hex;
     use crate::error::Result;
     use crate::sinks::{Capabilities, Commit, Counts, Sink, SinkProgress};
 
@@ -78,6 +94,21 @@ mod tests {
         fn reset(&mut self, _table: &str) -> Result<bool> {
             Ok(false)
         }
+    }
+
+    #[tokio::test]
+    async fn the_processor_time_of_a_commit_is_reported() {
+        let (closed, _keep) = mpsc::channel();
+        let (sender, used) = mpsc::channel();
+        let sink = SinkHandle::metered(Box::new(Closes(closed)), move |used| {
+            sender.send(used).expect("the test listens");
+        });
+        let busy = sink.run(|_| {
+            let hashes = std::iter::successors(Some(String::new()), |text| Some(sha256_hex(text.as_bytes())));
+            Ok(hashes.take(1_000).last())
+        });
+        busy.await.expect("no failure");
+        assert!(!used.try_recv().expect("reported").is_zero());
     }
 
     #[tokio::test]

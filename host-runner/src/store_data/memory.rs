@@ -32,6 +32,11 @@ impl Memory {
     pub(super) fn charge(&mut self, bytes: usize) -> Result<()> {
         if self.account.draw(bytes) { Ok(()) } else { bail!("{EXHAUSTED}") }
     }
+
+    /// Gives back what was charged.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.account.give_back(bytes);
+    }
 }
 
 impl ResourceLimiter for Memory {
@@ -75,25 +80,30 @@ mod tests {
     use wasmtime::ResourceLimiter;
 
     use super::Memory;
-    use crate::store_data::budget::Budget;
+    use crate::store_data::budget::{Budget, Share};
 
     #[test]
     fn all_memories_of_an_instance_share_one_limit() {
         let budget = Budget::new(1_000, 1);
-        let mut memory = Memory::new(100, budget.account());
+        let mut memory = Memory::new(100, budget.account(Share::All));
         assert!(memory.memory_growing(0, 60, None).is_ok_and(|allowed| allowed));
         assert!(memory.memory_growing(0, 40, Some(1_000)).is_ok_and(|allowed| allowed), "a second memory");
         assert!(memory.memory_growing(60, 61, None).is_err());
-        assert!(Memory::new(100, budget.account()).memory_growing(0, 60, Some(50)).is_err());
+        assert!(Memory::new(100, budget.account(Share::All)).memory_growing(0, 60, Some(50)).is_err());
     }
 
     #[test]
     fn all_instances_share_the_memory_of_the_process() {
         let budget = Budget::new(200, 10);
-        let [mut one, mut other] = [(); 2].map(|()| Memory::new(1_000, budget.account()));
+        let [mut one, mut other] = [(); 2].map(|()| Memory::new(1_000, budget.account(Share::All)));
         assert!(one.memory_growing(0, 60, None).is_ok_and(|allowed| allowed));
-        one.charge(50).expect("behind handles");
+        for _ in 0..1_000 {
+            one.charge(30).expect("behind handles");
+            one.give_back(30);
+        }
+        one.charge(10).expect("behind handles");
         assert!(other.memory_growing(0, 10, None).is_ok_and(|allowed| allowed), "its part");
+        one.charge(40).expect("all that is common");
         let refused = other.memory_growing(10, 11, None).expect_err("nothing is left");
         assert_eq!(refused.to_string(), "memory for all components");
         drop(one);

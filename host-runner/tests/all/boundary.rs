@@ -116,6 +116,13 @@ fn host_memory_behind_handles_is_bounded() {
 }
 
 #[test]
+fn what_a_component_drops_does_not_count() {
+    let place = crossing("dropped");
+    place.expect(&["sync"], 0);
+    assert_eq!(place.query("SELECT count(*) || '' FROM things"), "3");
+}
+
+#[test]
 fn a_wait_without_end_ends_no_server() {
     let place = crossing("wait");
     let server = Server::start(&place);

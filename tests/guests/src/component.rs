@@ -259,6 +259,10 @@ impl Open {
                     hoard.push(std::hint::black_box(vec![1; 1 << 20]));
                 }
             }
+            Behavior::Hold => {
+                let _held = std::hint::black_box(vec![1_u8; 200 << 20]);
+                monotonic_clock::subscribe_duration(u64::MAX).block();
+            }
             Behavior::Hoard => http::hoard(),
             Behavior::ForbiddenHost => {
                 return Err(http::get("https://forbidden.example:8443/path?token=secret", config)

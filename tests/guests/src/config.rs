@@ -15,6 +15,8 @@ pub enum Behavior {
     Spin,
     /// Allocates memory without end.
     Allocate,
+    /// Takes 200 MiB of memory, and waits without end.
+    Hold,
     /// Creates resource handles without end.
     Hoard,
     /// Calls a host that `describe` does not declare.
@@ -71,6 +73,7 @@ pub enum Crosses {
     FileName,
     Clones,
     Responses,
+    Dropped,
 }
 
 /// How `open` behaves.
