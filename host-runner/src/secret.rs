@@ -29,10 +29,12 @@ const SESSION_TEXTS_MAX: usize = 64;
 /// Texts kept of a connection's earlier sessions. A replaced token may be valid for another hour, and a
 /// component usually requests one in an hour; more are kept because a restart requests one early.
 const FORMER_MAX: usize = 8;
-/// Shortest line of a configured secret of several lines that is searched for by itself, as an error quotes it.
+/// Shortest line of a configured secret of several that is searched for by itself, as an error quotes it.
 const LINE_BYTES_MIN: usize = 8;
 /// Lines of a configured secret that are searched for, the first ones. A private key has some fifty.
 const LINES_MAX: usize = 256;
+/// The member of an object, and the field of an event, that names the connection that it is about.
+pub(crate) const CONNECTION: &str = "connection";
 /// The replacement of a secret.
 const MASK: &str = "[secret]";
 
@@ -121,8 +123,8 @@ impl Redactor {
         self.learn_all(connection, found);
     }
 
-    /// Adds the value of a variable that a connection's file refers to, unless it is as short as a word, or an
-    /// origin: it may be no secret.
+    /// Adds the value of a variable that a connection's file refers to. A short one, and an origin, may be no
+    /// secret.
     pub(crate) fn learn_referenced(&self, connection: &str, value: &str) {
         let mut found = Vec::new();
         texts(&Value::from(value), SESSION_BYTES_MIN, &mut found);
@@ -220,13 +222,20 @@ impl Redactor {
     }
 
     /// The value without the secrets in its texts. Numbers stay, so that a secret of digits does not break
-    /// the JSON.
+    /// the JSON. In texts of a server, an object with the member `connection` is about that one.
     pub fn redact_value(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::from(self.redact(text)),
             Value::Array(items) => items.iter().map(|item| self.redact_value(item)).collect(),
             Value::Object(members) => {
-                members.iter().map(|(key, item)| (key.clone(), self.redact_value(item))).collect()
+                let about = members.get(CONNECTION).filter(|_| matches!(self.scope, Scope::Server));
+                let of = about.and_then(Value::as_str).map(|name| self.of(name));
+                let redactor = of.as_ref().unwrap_or(self);
+                let redacted = |(key, item): (&String, &Value)| match of {
+                    Some(_) if key == CONNECTION => (key.clone(), item.clone()),
+                    _ => (key.clone(), redactor.redact_value(item)),
+                };
+                members.iter().map(redacted).collect()
             }
             other => other.clone(),
         }
@@ -426,6 +435,11 @@ mod tests {
         assert_eq!(redacted(&redactor.of_server()), "[secret] connection=bank degraded [secret]");
         assert_eq!(redacted(&redactor.of_all()), "[secret] [secret]bank [secret] [secret]");
         assert_eq!(redacted(&redactor.of("unknown")), text);
+        let letters =
+            json!([{ "connection": "bank", "reason": text }, { "connection": "running", "reason": text }]);
+        let shown = redactor.of_server().redact_value(&letters);
+        assert_eq!(shown[0]["reason"], "running connection=bank degraded [secret]");
+        assert_eq!((&shown[1]["connection"], &shown[1]["reason"]), (&json!("running"), &json!(text)));
         redactor.forget("evil");
         assert_eq!(redactor.of("evil").redact("Ticket_Add"), "Ticket_Add");
     }

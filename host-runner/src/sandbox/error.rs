@@ -38,8 +38,8 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
     if root.contains(budget::EXHAUSTED) {
         let message = format!("{call}: the memory for all components is used up; stopped");
         return Error::new(Origin::Host, Kind::Unavailable, message).hint(
-            "other connections use it now; give the machine more memory, or lower `memory` under [sandbox] \
-             of large connections",
+            "others use it, or may need what is left; give the machine more memory, or lower `memory` under \
+             [sandbox] of large connections",
         );
     }
     if trap.chain().any(|cause| cause.to_string() == CONTRACT_MISMATCH) {

@@ -15,10 +15,8 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{LINE_BYTES_MAX, LogFormat};
-use crate::secret::Redactor;
+use crate::secret::{CONNECTION, Redactor};
 
-/// The field that names the connection of an event.
-const CONNECTION: &str = "connection";
 /// The text of an event, a field without a name in a line for people.
 const MESSAGE: &str = "message";
 
