@@ -68,7 +68,7 @@ const HOSTILE: [&str; 50] = [
 
 /// MiB that a server may have resident, whatever connects: far less than its hostile connections may take one
 /// by one, and twice what was measured with all of them.
-const MEMORY_MIB_MAX: u64 = 2048;
+const MEMORY_MIB_MAX: u64 = 1536;
 
 fn write(place: &Place, name: &str, config: &str) {
     let rows = if config.contains("rows = ") { "" } else { "rows = 3\n" };
