@@ -1,15 +1,17 @@
-//! The publisher: a thread that turns sealed segments into files, lists them, and deletes the segments.
+//! The publisher: turns sealed segments into files, lists them, and deletes the segments.
 //!
 //! Segments of a table go in their order. Each step can be repeated: a file has the name of its lines, and a
-//! segment is deleted only once its file is listed. A failure delays files and loses nothing. Commits do not
-//! wait for it, unless too many lines wait.
+//! segment is deleted only once its file is listed. A failure delays the files of its table, or of all where
+//! their place is unavailable, and loses nothing. Commits do not wait for it, unless too many lines wait.
+//!
+//! A task that sleeps until something is due, and a thread that may block while it is: an idle sink has none.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
@@ -19,8 +21,11 @@ use super::file::convert_segment;
 use super::files::Files;
 use super::manifest::{Listed, MANIFEST, Manifest, OWNER, Owner, Place, file_name, to_json};
 use super::tables::Tables;
+use crate::blocking;
 use crate::clock::{millis, now_ms, rfc3339_ms};
 use crate::error::{Error, Kind, Result};
+use crate::sinks::LateFiles;
+use crate::sinks::client_thread::ClientThread;
 use crate::sinks::columns::Layout;
 use crate::sinks::jsonl::{Jsonl, failed};
 
@@ -30,16 +35,21 @@ const WAITING_BYTES_MAX: u64 = 1 << 30;
 const RETRY: Duration = Duration::from_secs(2);
 /// Longest such wait.
 const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
-/// Longest sleep: the clock that the age of segments is measured by may be set.
+/// Longest sleep while a segment has lines: the clock that its age is measured by may be set.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// One segment at a time is converted in this process, so that memory does not grow with connections.
 static CONVERTING: Mutex<()> = Mutex::new(());
 
+/// Runs the tasks of all publishers.
+static PUBLISHERS: ClientThread = ClientThread::new("parquet", "Parquet files");
+
 /// What the sink and its publisher share.
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Wakes the publisher.
+    wake: Notify,
     /// Ends the call to an object store that is under way.
     stop: Arc<Notify>,
 }
@@ -51,16 +61,32 @@ pub(super) struct State {
     next: BTreeMap<String, u64>,
     /// For the log.
     connection: String,
-    /// The last failure, until an attempt succeeds.
-    failing: Option<Error>,
-    /// Failures in a row.
-    failures: u32,
-    /// Attempts that ended with a failure, ever.
-    failed: u64,
-    retry_at: Option<Instant>,
+    /// The last failure of each table, until an attempt succeeds.
+    failing: BTreeMap<String, Failing>,
+    /// The same of the place of all files.
+    unavailable: Option<Failing>,
+    /// Tells others of these failures.
+    pub(super) late: LateFiles,
     /// [`WAITING_BYTES_MAX`], less in tests.
     pub(super) waiting_bytes_max: u64,
     pub(super) is_stopping: bool,
+}
+
+/// Attempts that failed.
+struct Failing {
+    error: Error,
+    /// In a row.
+    failures: u32,
+    retry_at: Instant,
+}
+
+impl Failing {
+    /// After another failure; `former` are those before it.
+    fn again(former: Option<&Self>, error: Error, now: Instant) -> Self {
+        let failures = former.map_or(0, |former| former.failures);
+        let wait = RETRY.saturating_mul(1 << failures.min(16)).min(RETRY_MAX);
+        Self { error, failures: failures + 1, retry_at: now + wait }
+    }
 }
 
 /// A segment to publish.
@@ -83,14 +109,14 @@ impl Shared {
             tables,
             next,
             connection: connection.to_owned(),
-            failing: None,
-            failures: 0,
-            failed: 0,
-            retry_at: None,
+            failing: BTreeMap::new(),
+            unavailable: None,
+            late: LateFiles::default(),
             waiting_bytes_max: WAITING_BYTES_MAX,
             is_stopping: false,
         };
-        Ok(Self { state: Mutex::new(state), changed: Condvar::new(), stop: Arc::default() })
+        let (changed, wake) = (Condvar::new(), Notify::new());
+        Ok(Self { state: Mutex::new(state), changed, wake, stop: Arc::default() })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,14 +133,16 @@ impl Shared {
         self.lock().is_stopping = true;
         self.stop.notify_one();
         self.wake();
+        self.changed.notify_all();
     }
 
     /// Wakes the publisher.
     pub(super) fn wake(&self) {
-        self.changed.notify_all();
+        self.wake.notify_one();
     }
 
-    /// Waits until there is room for a commit's lines; refuses it while files cannot be put.
+    /// Waits until there is room for a commit's lines; refuses it while files cannot be put. The publisher
+    /// must run.
     pub(super) fn wait_for_room(&self) -> Result<MutexGuard<'_, State>> {
         let mut state = self.lock();
         loop {
@@ -122,93 +150,112 @@ impl Shared {
             if waiting <= state.waiting_bytes_max || state.is_stopping {
                 return Ok(state);
             }
-            if let Some(error) = state.failing.clone() {
-                return Err(Error { kind: Kind::Unavailable, ..state.explained(error) });
+            if let Some(failing) = state.failure() {
+                return Err(Error { kind: Kind::Unavailable, ..state.explained(failing.error.clone()) });
             }
-            state = self.wait(state, SLEEP_MAX);
+            state = self.wait(state);
         }
     }
 
-    /// Seals every segment, and waits until all are published or an attempt failed.
+    /// Seals every segment, and waits until all are published, or until an attempt failed for each table that
+    /// has some left.
     pub(super) fn publish_all(&self) -> Result<()> {
         let mut state = self.lock();
         state.log.seal(None)?;
-        (state.retry_at, state.failing) = (None, None);
-        let before = state.failed;
+        state.failing.clear();
+        state.unavailable = None;
         self.wake();
         loop {
-            if state.pending().is_empty() {
-                return Ok(());
+            let pending = state.pending();
+            let fails = |segment: &Segment| state.failing.get(&segment.table);
+            let failing = match (&state.unavailable, pending.first()) {
+                (_, None) => return Ok(()),
+                (Some(unavailable), _) => Some(unavailable),
+                (None, Some(first)) => {
+                    fails(first).filter(|_| pending.iter().all(|one| fails(one).is_some()))
+                }
+            };
+            if let Some(failing) = failing {
+                return Err(state.explained(failing.error.clone()));
             }
-            if state.failed > before
-                && let Some(error) = state.failing.clone()
-            {
-                return Err(state.explained(error));
-            }
-            state = self.wait(state, SLEEP_MAX);
+            state = self.wait(state);
         }
     }
 
-    fn wait<'s>(&self, state: MutexGuard<'s, State>, longest: Duration) -> MutexGuard<'s, State> {
-        self.changed.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Starts the publisher. The receiver is closed once it has ended and has let go of everything.
+    pub(super) fn start(self: &Arc<Self>, files: Files, owner: String) -> Result<mpsc::Receiver<()>> {
+        let (runs, ended) = mpsc::channel();
+        let publisher = Arc::new(Publisher { shared: Arc::clone(self), files, owner });
+        PUBLISHERS.runtime()?.spawn(async move {
+            let _runs = runs;
+            publisher.run().await;
+        });
+        Ok(ended)
+    }
+}
+
+/// A running publisher.
+struct Publisher {
+    shared: Arc<Shared>,
+    files: Files,
+    owner: String,
+}
+
+impl Publisher {
     /// Publishes until the sink is closed.
-    pub(super) fn run(&self, files: &Files, owner: &str) {
+    async fn run(self: Arc<Self>) {
         let mut is_admitted = false;
-        while let Some(segments) = self.next_segments() {
-            let mut failure = None;
+        loop {
+            let this = Arc::clone(&self);
+            let round = move || {
+                let sleep = this.round(&mut is_admitted);
+                (is_admitted, sleep)
+            };
+            let Ok((admitted, sleep)) = blocking::spawn(round).await else { return };
+            is_admitted = admitted;
+            let Some(sleep) = sleep else { return };
+            let _time_is_up = tokio::time::timeout(sleep, self.shared.wake.notified()).await;
+        }
+    }
+
+    /// Publishes what is due; how long until more is, unless commits come. None when the sink is closed.
+    fn round(&self, is_admitted: &mut bool) -> Option<Duration> {
+        loop {
+            let segments = match self.shared.lock().due(now_ms()) {
+                Due::Now(segments) => segments,
+                Due::In(sleep) => {
+                    self.shared.changed.notify_all();
+                    return Some(sleep);
+                }
+                Due::Never => return None,
+            };
             for segment in segments {
-                if self.lock().is_stopping {
-                    return;
+                if self.shared.lock().is_stopping {
+                    return None;
                 }
                 let attempt = || {
-                    self.admit(files, owner, &mut is_admitted)?;
-                    publish(files, owner, &segment)
+                    self.shared.admit(&self.files, &self.owner, is_admitted)?;
+                    publish(&self.files, &self.owner, &segment)
                 };
                 let attempted = catch_unwind(AssertUnwindSafe(attempt))
                     .unwrap_or_else(|_| Err(Error::sink("the conversion to Parquet panicked")));
-                match attempted {
-                    Ok(()) => self.published(&segment),
-                    // The others would fail as well.
-                    Err(error) if error.kind == Kind::Unavailable => {
-                        failure = Some(error);
-                        break;
-                    }
-                    // Later segments of this table wait for it, other tables do not.
-                    Err(error) => failure = failure.or(Some(error)),
+                // Where the place is unavailable, the other tables would fail as well.
+                let is_unavailable = matches!(&attempted, Err(error) if error.kind == Kind::Unavailable);
+                self.shared.lock().attempted(&segment, attempted);
+                self.shared.changed.notify_all();
+                if is_unavailable {
+                    break;
                 }
             }
-            self.ended(failure);
         }
     }
+}
 
-    /// Waits for segments to publish: the first of each table. None when the sink is closed.
-    fn next_segments(&self) -> Option<Vec<Segment>> {
-        let mut state = self.lock();
-        loop {
-            if state.is_stopping {
-                return None;
-            }
-            let (now, now_ms) = (Instant::now(), now_ms());
-            if state.retry_at.is_none_or(|retry_at| retry_at <= now) {
-                if let Err(error) = state.log.seal(Some(now_ms)) {
-                    state.fail(error);
-                    continue;
-                }
-                let segments = state.pending();
-                if !segments.is_empty() {
-                    return Some(segments);
-                }
-                state.retry_at = None;
-            }
-            let retry = state.retry_at.map(|retry_at| retry_at.saturating_duration_since(now));
-            let due = || state.log.due_ms().map(|due| Duration::from_millis(due.saturating_sub(now_ms)));
-            let sleep = retry.or_else(due).unwrap_or(SLEEP_MAX).clamp(Duration::from_millis(1), SLEEP_MAX);
-            state = self.wait(state, sleep);
-        }
-    }
-
+impl Shared {
     /// Makes the place this log's, or finds that it is.
     fn admit(&self, files: &Files, connection: &str, is_admitted: &mut bool) -> Result<()> {
         if !*is_admitted {
@@ -221,29 +268,81 @@ impl Shared {
         }
         Ok(())
     }
+}
 
-    fn published(&self, segment: &Segment) {
-        let mut state = self.lock();
-        state.next.insert(segment.table.clone(), segment.number + 1);
-        self.wake();
-    }
-
-    /// Ends an attempt.
-    fn ended(&self, failure: Option<Error>) {
-        let mut state = self.lock();
-        match failure {
-            None => (state.failing, state.failures, state.retry_at) = (None, 0, None),
-            Some(_) if state.is_stopping => {}
-            Some(error) => state.fail(error),
-        }
-        self.wake();
-    }
+/// The work of a publisher.
+enum Due {
+    /// These segments: the first of each table.
+    Now(Vec<Segment>),
+    /// Nothing for so long.
+    In(Duration),
+    /// The sink is closed.
+    Never,
 }
 
 impl State {
-    /// How many segments were started.
-    pub(super) fn segments(&self) -> u64 {
-        self.log.tables().map(|(_, current)| current).sum()
+    /// What the publisher waits for: it changes when a segment is sealed, and with the first line of one.
+    pub(super) fn awaited(&self) -> (u64, Option<u64>) {
+        (self.log.tables().map(|(_, current)| current).sum(), self.log.due_ms())
+    }
+
+    /// The work that is due; seals the segments that are old.
+    fn due(&mut self, now_ms: u64) -> Due {
+        if self.is_stopping {
+            return Due::Never;
+        }
+        let now = Instant::now();
+        let sleep = |retry_at: Instant| retry_at.saturating_duration_since(now).max(Duration::from_millis(1));
+        if let Some(unavailable) = self.unavailable.as_ref().filter(|one| one.retry_at > now) {
+            return Due::In(sleep(unavailable.retry_at));
+        }
+        if let Err(error) = self.log.seal(Some(now_ms)) {
+            self.place_failed(error);
+            return Due::In(RETRY);
+        }
+        let (segments, late): (Vec<_>, Vec<_>) = self.pending().into_iter().partition(|segment| {
+            self.failing.get(&segment.table).is_none_or(|failing| failing.retry_at <= now)
+        });
+        if !segments.is_empty() {
+            return Due::Now(segments);
+        }
+        let retries = late.iter().filter_map(|one| Some(sleep(self.failing.get(&one.table)?.retry_at)));
+        let old = self.log.due_ms().map(|due| Duration::from_millis(due.saturating_sub(now_ms).max(1)));
+        let old = old.map(|old| old.min(SLEEP_MAX));
+        Due::In(retries.chain(old).min().unwrap_or(Duration::MAX))
+    }
+
+    /// Why files are late.
+    fn failure(&self) -> Option<&Failing> {
+        self.unavailable.as_ref().or(self.failing.values().next())
+    }
+
+    /// Notes the outcome of an attempt.
+    fn attempted(&mut self, segment: &Segment, attempted: Result<()>) {
+        match attempted {
+            Ok(()) => {
+                self.next.insert(segment.table.clone(), segment.number + 1);
+                self.failing.remove(&segment.table);
+                self.unavailable = None;
+            }
+            Err(_) if self.is_stopping => {}
+            Err(error) if error.kind == Kind::Unavailable => self.place_failed(error),
+            // Later segments of this table wait for it, other tables do not.
+            Err(error) => {
+                let failing = Failing::again(self.failing.get(&segment.table), error, Instant::now());
+                self.report(&failing);
+                self.failing.insert(segment.table.clone(), failing);
+                self.unavailable = None;
+            }
+        }
+        self.late.set(self.failure().map(|failing| failing.error.message.as_str()));
+    }
+
+    fn place_failed(&mut self, error: Error) {
+        let failing = Failing::again(self.unavailable.as_ref(), error, Instant::now());
+        self.report(&failing);
+        self.late.set(Some(&failing.error.message));
+        self.unavailable = Some(failing);
     }
 
     /// The first sealed segment of each table that is not published.
@@ -282,16 +381,11 @@ impl State {
         Error { message, ..error }.hint(hint)
     }
 
-    /// Notes a failure, and when to try again.
-    fn fail(&mut self, error: Error) {
-        let wait = RETRY.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
-        self.failures += 1;
-        self.failed += 1;
-        self.retry_at = Some(Instant::now() + wait);
-        tracing::warn!(connection = %self.connection, error = %error.message,
+    fn report(&self, failing: &Failing) {
+        let wait = failing.retry_at.saturating_duration_since(Instant::now());
+        tracing::warn!(connection = %self.connection, error = %failing.error.message,
             waiting_bytes = self.waiting_bytes(), wait_ms = millis(wait),
             "files are late: their rows wait in the sink's log");
-        self.failing = Some(error);
     }
 }
 
