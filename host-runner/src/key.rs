@@ -132,7 +132,7 @@ fn generate(path: &Path) -> Result<Key> {
     file.sync_all().map_err(failed)?;
     let linked = std::fs::hard_link(&aside, path);
     std::fs::remove_file(&aside).map_err(failed)?;
-    // What is sealed with it may be synced before the folder is.
+    // A session that is sealed with it may be synced before the folder.
     sync_folder(files::folder_of(path)).map_err(failed)?;
     match linked {
         Ok(()) => Ok(key),

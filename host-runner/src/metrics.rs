@@ -56,7 +56,7 @@ pub struct Readings {
     pub last_error: Option<(String, u64)>,
     /// When a delivery last brought changes, in milliseconds since 1970; 0: never.
     pub last_delivery_ms: u64,
-    /// Tells whether the sink's files are late.
+    /// Whether the sink's files are late.
     pub files: LateFiles,
     /// The answer of [`Readings::files`] when these readings were read.
     pub files_late: Option<(u64, String)>,

@@ -70,7 +70,7 @@ pub(super) struct RunningFile {
 pub(super) struct LoadingFile {
     pub(super) file: PathBuf,
     pub(super) stamp: Option<Stamp>,
-    /// It takes so long that it may never end: what it reads hangs.
+    /// It takes so long that it may never end: a file that it reads hangs.
     pub(super) hangs: bool,
     /// Loads of the file that have not ended.
     pub(super) loads: u32,

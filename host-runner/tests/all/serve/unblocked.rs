@@ -160,7 +160,7 @@ fn a_reload_that_hangs_delays_no_delivery_and_no_stop() {
     server.stop();
 }
 
-/// A writer of a file that blocks its readers: there once something reads it, and it goes on hanging.
+/// A writer of a file that blocks its readers: there once something reads it, and it keeps hanging.
 fn reader_of(place: &Place, file: &str) -> File {
     const NONBLOCK: i32 = 0o4000;
     let mut writer = None;
