@@ -161,6 +161,7 @@ impl<'a> Actor<'a> {
         let attachments = sink.attachments();
         let fetching =
             attachments.map(|files| Fetching::new(files, limits, matches!(mode, Mode::Sync { .. })));
+        meters.count(|readings| readings.files = sink.late_files());
         let sink = SinkHandle::metered(sink, connection.sandbox.cpu_meter());
         let core = Core {
             connection,
@@ -259,8 +260,12 @@ impl<'a> Actor<'a> {
                 if let Some(fetching) = &self.fetching {
                     fetching.report(&mut self.core).await?;
                 }
-                self.core.sink.run(|sink| sink.finish()).await?;
-                return Err(Stopped::Finished);
+                // Files may take as long as their place; their rows are safe without them.
+                let finished = self.core.sink.run(|sink| sink.finish());
+                return Err(tokio::select! {
+                    finished = finished => finished.map(|()| Stopped::Finished)?,
+                    () = self.core.stop.requested() => Stopped::Requested,
+                });
             }
         }
         self.wait().await

@@ -23,6 +23,7 @@ mod waiting;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -61,8 +62,8 @@ pub struct Options {
     pub metrics: Metrics,
     /// The limits.
     pub limits: IngressLimits,
-    /// Connections that the process serves: each needs open files.
-    pub served: usize,
+    /// Connections that the process serves now: each needs open files.
+    pub served: Arc<AtomicUsize>,
 }
 
 impl Options {
@@ -134,9 +135,10 @@ struct Shared {
     limits: IngressLimits,
     connections: Arc<Semaphore>,
     waiting: Waiting,
-    /// Files that the process may open, and those that senders leave to it.
+    /// Files that the process may open.
     files: usize,
-    reserved: usize,
+    /// Connections that the process serves, to which senders leave files.
+    served: Arc<AtomicUsize>,
     /// A connection was closed.
     closed: Notify,
 }
@@ -152,7 +154,7 @@ impl Ingress {
         let Listener { listener, local_addr } = listener;
         let Options { tls, observe, metrics, mut limits, served } = options;
         let files = files::allow();
-        let reserved = files::reserved(served, files);
+        let reserved = files::reserved(served.load(Relaxed), files);
         let possible = files.saturating_sub(reserved).max(1);
         let mut warnings = Vec::new();
         if possible < limits.connections {
@@ -162,7 +164,7 @@ impl Ingress {
         let connections = Arc::new(Semaphore::new(limits.connections));
         let service = Service::new(registry, Arc::new(inbox), observe, metrics, limits.clone());
         let (waiting, closed) = (Waiting::default(), Notify::new());
-        let shared = Shared { service, tls, limits, connections, waiting, files, reserved, closed };
+        let shared = Shared { service, tls, limits, connections, waiting, files, served, closed };
         Ok(Self { local_addr, warnings, listener, shared: Arc::new(shared) })
     }
 
@@ -208,7 +210,7 @@ impl Ingress {
                         drop(permit);
                         serving.closed.notify_one();
                     });
-                    if files::are_scarce(newest, shared.files, shared.reserved) {
+                    if files::are_scarce(newest, shared.files, shared.reserved()) {
                         tokio::select! {
                             () = shared.until_one_closes() => {}
                             () = stop.requested() => break,
@@ -235,6 +237,11 @@ impl Ingress {
 }
 
 impl Shared {
+    /// Files that senders leave to the process.
+    fn reserved(&self) -> usize {
+        files::reserved(self.served.load(Relaxed), self.files)
+    }
+
     /// Waits until there is room for another connection; those that wait for a request give way.
     async fn room(&self) -> std::io::Result<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
@@ -282,4 +289,25 @@ fn listener(listen: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(listen)?;
     socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::{Ingress, Listener, Options};
+    use crate::inbox::conformance::MemoryInbox;
+    use crate::webhook_url::UrlRegistry;
+
+    #[tokio::test]
+    async fn senders_leave_files_to_connections_that_are_added_later() {
+        let listener = Listener::bind("--listen", ([127, 0, 0, 1], 0).into()).expect("bound");
+        let options = Options::default();
+        let served = options.served.clone();
+        let ingress =
+            Ingress::new(listener, options, UrlRegistry::default(), MemoryInbox::default()).expect("made");
+        let before = ingress.shared.reserved();
+        served.store(2_000, Relaxed);
+        assert!(ingress.shared.reserved() > before);
+    }
 }

@@ -275,8 +275,8 @@ impl Journal {
         }
     }
 
-    /// Moves deliveries that are older than the limit to the dead letters; returns how many. The writer calls
-    /// this itself about once a second.
+    /// Moves deliveries that are older than the limit to the dead letters; returns how many. The writer does
+    /// this itself every minute, after its first hour.
     pub fn expire(&self, now_ms: u64) -> Result<usize> {
         self.change(Change::Expire { now_ms }).map(|expired| expired.len())
     }

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use crate::durable::sync_folder;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -131,6 +132,8 @@ fn generate(path: &Path) -> Result<Key> {
     file.sync_all().map_err(failed)?;
     let linked = std::fs::hard_link(&aside, path);
     std::fs::remove_file(&aside).map_err(failed)?;
+    // A session that is sealed with it may be synced before the folder.
+    sync_folder(files::folder_of(path)).map_err(failed)?;
     match linked {
         Ok(()) => Ok(key),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Key::read_or_generate(path),

@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::change::{Attributes, ChangeSource, number};
 use crate::clock::now_ms;
 use crate::error::Error;
+use crate::sinks::LateFiles;
 
 pub use families::{Counter, Counters, encode};
 pub use status::{ConnectionStatus, InvalidFile, ServerStatus, State, Status, TableStatus, health};
@@ -55,6 +56,10 @@ pub struct Readings {
     pub last_error: Option<(String, u64)>,
     /// When a delivery last brought changes, in milliseconds since 1970; 0: never.
     pub last_delivery_ms: u64,
+    /// Whether the sink's files are late.
+    pub files: LateFiles,
+    /// The answer of [`Readings::files`] when these readings were read.
+    pub files_late: Option<(u64, String)>,
 }
 
 /// The readings of one connection. Clones share them.
@@ -69,7 +74,8 @@ impl Meters {
 
     /// A copy.
     pub fn read(&self) -> Readings {
-        self.lock().clone()
+        let readings = self.lock().clone();
+        Readings { files_late: readings.files.get(), ..readings }
     }
 
     /// The state alone, without a copy of everything.

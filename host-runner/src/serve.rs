@@ -80,8 +80,13 @@ pub(crate) async fn run(
     crate::files::private_folder(&paths.data)?;
     paths.verify()?;
     let file = paths.journal();
+    // Its last owner may take seconds to stop, and all of its records are read.
     let opening = spawn_blocking(move || Journal::open(file, JournalLimits::default()));
-    let (journal, found) = opening.await.map_err(|error| Error::host(format!("journal: {error}")))??;
+    let opened = tokio::select! {
+        opened = opening => opened.map_err(|error| Error::host(format!("journal: {error}"))),
+        () = stop.requested() => return Ok(()),
+    };
+    let (journal, found) = opened??;
     print_recovery(&found, notify);
     let registry = UrlRegistry::default();
     let metrics = ingress::Metrics::default();
@@ -95,11 +100,14 @@ pub(crate) async fn run(
     let _socket = control.listen(&paths.data);
     let shared = Shared { paths, journal: journal.clone(), registry: registry.clone(), control };
     let mut connections = Connections::new(&options, shared, Arc::clone(&overview));
-    connections.begin(notify).await?;
+    tokio::select! {
+        begun = connections.begin(notify) => begun?,
+        () = stop.requested() => return Ok(()),
+    }
     let settings = ingress::Options {
         tls: tls.clone(),
         metrics,
-        served: connections.known(),
+        served: connections.served(),
         ..ingress::Options::default()
     };
     let ingress = Ingress::new(listener, settings, registry, journal.clone())?;

@@ -34,11 +34,12 @@ pub(crate) mod messages;
 mod conformance;
 
 use std::ops::AddAssign;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Batch, Change, Generation, Table};
+use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
 
 pub use attachments::{AttachmentSettings, Attachments};
@@ -87,6 +88,11 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// Whether its files are late, for a sink that writes files late.
+    fn late_files(&self) -> LateFiles {
+        LateFiles::default()
+    }
+
     /// Gives memory back that the next commit can do without; for a sink that is idle.
     fn rest(&mut self) {}
 
@@ -116,6 +122,24 @@ pub struct Capabilities {
     pub hard_deletes: bool,
     /// Stores members of a row as typed columns.
     pub typed_columns: bool,
+}
+
+/// Why files of committed rows cannot be written for now, and since when. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct LateFiles(Arc<Mutex<Option<(u64, String)>>>);
+
+impl LateFiles {
+    /// Milliseconds since 1970, and the last failure; none if no file is late.
+    pub fn get(&self) -> Option<(u64, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another failure, or none any more.
+    fn set(&self, failure: Option<&str>) {
+        let mut late = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since_ms = late.take().map_or_else(now_ms, |(since_ms, _)| since_ms);
+        *late = failure.map(|failure| (since_ms, failure.to_owned()));
+    }
 }
 
 /// Changes to store in one transaction, with the progress that covers them.

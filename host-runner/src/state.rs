@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use self::items::{Item, MemoryStore, SqliteStore, StateStore, Stored};
+use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::{self, private_folder};
 use crate::key::Key;
@@ -92,7 +93,12 @@ impl ConnectionStore {
     pub(crate) fn open(paths: &Paths, name: &str) -> Result<Self> {
         let key = paths.key()?;
         let folder = paths.connection(name);
+        let is_new = !folder.exists();
         private_folder(&folder)?;
+        if is_new {
+            let failed = |error| Error::state(format!("folder {}: {error}", folder.display()));
+            sync_folder(files::folder_of(&folder)).map_err(failed)?;
+        }
         let path = folder.join("state.db");
         files::private_file(&path)?;
         let items = Box::new(SqliteStore::open(path, name)?);

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::core::{Core, until_stopped};
 use super::{Mode, Stopped};
+use crate::blocking;
 use crate::change::Table;
 use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
@@ -107,7 +107,7 @@ impl Discovery {
 /// number of their columns: parsing their schemas takes a thread that may block.
 async fn compare(core: &mut Core<'_>, tables: Vec<Table>) -> Result<(Vec<Table>, usize)> {
     let store = core.connection.store.clone();
-    let comparing = spawn_blocking(move || {
+    let comparing = blocking::spawn(move || {
         let known = store.schemas()?;
         let found = Schemas::of(&tables, known.as_ref());
         let columns = found.columns();

@@ -30,7 +30,7 @@ const DELETE: &str = "
     WHERE seq = ?1 AND connection = ?2 AND acknowledged_at_ms IS NULL AND ?3 IS NOT NULL RETURNING bytes";
 const KEPT: &str = "
     SELECT seq, bytes FROM deliveries INDEXED BY deliveries_kept
-    WHERE connection = ?1 AND acknowledged_at_ms IS NOT NULL";
+    WHERE connection = ?1 AND seq >= ?2 AND acknowledged_at_ms IS NOT NULL";
 const QUEUE_AGAIN: &str = "UPDATE deliveries SET acknowledged_at_ms = NULL WHERE seq = ?1";
 const OLDEST_KEPT: &str = "
     SELECT seq, bytes FROM deliveries INDEXED BY deliveries_kept_by_age
@@ -100,7 +100,10 @@ impl Transaction<'_> {
         let Some(account) = self.ledger.account_mut(connection) else { return Ok(Vec::new()) };
         let (mut again, mut total) = (Vec::new(), Tally::default());
         let mut queue = self.database.prepare_cached(QUEUE_AGAIN)?;
-        for (seq, bytes) in records(self.database, KEPT, params![account.id])? {
+        let through = position.through.saturating_add(1);
+        let first = position.waiting.first().map_or(through, |waiting| through.min(*waiting));
+        let first = i64::try_from(first).unwrap_or(i64::MAX);
+        for (seq, bytes) in records(self.database, KEPT, params![account.id, first])? {
             if !position.covers(seq) {
                 queue.execute([seq.cast_signed()])?;
                 again.push(seq);

@@ -16,8 +16,8 @@ pub const DEAD_BYTES_MAX: u64 = 256 << 20;
 /// Bytes of the file, for all connections together.
 pub const FILE_BYTES_MAX: u64 = 64 << 30;
 
-/// Time for which an acknowledged delivery is kept: a sink that is restored from a backup of the last hour,
-/// or whose disk lost a commit, gets it again.
+/// Time for which an acknowledged delivery is kept, at least the first of a process: a sink that is restored
+/// from a backup of the last hour, or whose disk lost a commit, gets it again.
 pub const KEPT_AGE: Duration = Duration::from_secs(3600);
 /// Bytes of acknowledged deliveries, of all connections together; the oldest are deleted first.
 pub const KEPT_BYTES_MAX: u64 = 256 << 20;

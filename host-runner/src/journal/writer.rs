@@ -7,13 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection as Database, ErrorCode, TransactionBehavior};
 
 use super::database::{self, Trouble, failure};
 use super::ledger::{Ledger, version};
-use super::limits::{EXPIRE_TICKS, JournalLimits, TICK, VACUUM_PAGES};
+use super::limits::{EXPIRE_TICKS, JournalLimits, KEPT_AGE, TICK, VACUUM_PAGES};
 use super::notifier::Notifier;
 use super::queue::{Change, Command, Queue};
 use super::transaction::{Outcome, Transaction};
@@ -52,6 +52,18 @@ impl Clock {
         let elapsed = millis(self.started.elapsed());
         self.started_ms.saturating_add(elapsed)
     }
+
+    /// Whether old deliveries are looked for now.
+    fn is_time(&self, ticks: u32) -> bool {
+        is_time_to_expire(self.started.elapsed(), ticks)
+    }
+}
+
+/// Old deliveries are looked for after [`KEPT_AGE`] at the earliest: the time in which no process ran, and a
+/// clock that was wrong at the start, make none old. So a sink that was restored meanwhile is asked first for
+/// those that it lacks, and a journal that was restored applies its own.
+fn is_time_to_expire(running: Duration, ticks: u32) -> bool {
+    running >= KEPT_AGE && ticks.is_multiple_of(EXPIRE_TICKS)
 }
 
 /// Why a batch could not be committed.
@@ -231,7 +243,7 @@ impl Writer {
 
     /// Expires old deliveries, notices changes by another process, and returns free space to the disk.
     fn tick(&mut self) {
-        let is_time = self.expires && self.ticks.is_multiple_of(EXPIRE_TICKS);
+        let is_time = self.expires && self.clock.is_time(self.ticks);
         self.ticks = self.ticks.wrapping_add(1);
         if let Some((database, ledger)) = &self.open {
             let changed = version(database).map(|version| version != ledger.version);
@@ -248,7 +260,7 @@ impl Writer {
         // Without a change, the commit notices those of another process.
         let nothing = Change::Drop { ids: Vec::new() };
         let expire = Change::Expire { now_ms: self.clock.now_ms() };
-        self.commit(vec![Command::Change { change: if self.expires { expire } else { nothing }, reply }]);
+        self.commit(vec![Command::Change { change: if is_time { expire } else { nothing }, reply }]);
         if let Ok(Ok(expired)) = answer.try_recv()
             && !expired.is_empty()
         {
@@ -294,8 +306,15 @@ fn refuse(batch: Vec<Command>, error: &Error) {
 
 #[cfg(test)]
 mod tests {
-    use super::Clock;
+    use super::{Clock, EXPIRE_TICKS, KEPT_AGE, TICK, is_time_to_expire};
     use crate::journal::{Journal, JournalLimits};
+
+    #[test]
+    fn nothing_is_too_old_before_a_process_has_run_for_as_long_as_deliveries_are_kept() {
+        assert!(!is_time_to_expire(TICK, 0) && !is_time_to_expire(KEPT_AGE - TICK, EXPIRE_TICKS * 59));
+        assert!(is_time_to_expire(KEPT_AGE, EXPIRE_TICKS * 60));
+        assert!(!is_time_to_expire(KEPT_AGE, EXPIRE_TICKS * 60 + 1));
+    }
 
     #[test]
     fn deliveries_age_from_their_own_time_when_the_clock_went_back() {

@@ -99,6 +99,10 @@ pub struct ConnectionStatus {
 
 /// How long a table fails before it degrades health: most faults of a source pass within it.
 const FAILING_MIN_MS: u64 = 60_000;
+/// How long a connection may start: a first call to a source, and the tables that it discovers.
+const STARTING_MAX_MS: u64 = 60_000;
+/// How old a queued delivery may be. Bursts are applied within it.
+const QUEUED_MAX_MS: u64 = 5 * 60_000;
 /// Reasons listed in health, at most: a person reads the first ones.
 const REASONS_MAX: usize = 50;
 
@@ -121,7 +125,7 @@ impl ConnectionStatus {
 
     /// Why this connection degrades the server's health.
     fn reasons(&self, now_ms: u64) -> Vec<String> {
-        let Status { state, reason, .. } = &self.readings.status;
+        let Status { state, reason, since_ms } = &self.readings.status;
         let mut reasons = Vec::new();
         if matches!(state, State::Waiting | State::Stopped) {
             let why = reason.as_deref().unwrap_or("unknown");
@@ -132,13 +136,30 @@ impl ConnectionStatus {
                 reasons.push(format!("connection `{}`: {what}", self.name));
             }
         };
+        let starting_ms = now_ms.saturating_sub(*since_ms);
+        add(
+            *state == State::Starting && starting_ms >= STARTING_MAX_MS,
+            &format!(
+                "has been starting for {} s: its sink or its source does not answer",
+                starting_ms / 1000
+            ),
+        );
         let waiting = self.readings.deliveries_waiting;
+        let oldest_ms = self.oldest_age_ms(now_ms).filter(|_| waiting == 0).unwrap_or(0);
+        add(
+            oldest_ms >= QUEUED_MAX_MS,
+            &format!("its oldest delivery has been queued for {} s", oldest_ms / 1000),
+        );
         add(waiting > 0, &format!("{waiting} of its deliveries failed and wait for another attempt"));
         let failing = self.readings.tables.values().filter_map(|table| table.failing.as_ref());
         let mut failing = failing.filter(|(since_ms, _)| now_ms.saturating_sub(*since_ms) >= FAILING_MIN_MS);
         if let Some((_, message)) = failing.next() {
             let tables = 1 + failing.count();
             add(true, &format!("{tables} of its tables cannot be read or stored: {message}"));
+        }
+        if let Some((since_ms, message)) = &self.readings.files_late {
+            let is_late = now_ms.saturating_sub(*since_ms) >= FAILING_MIN_MS;
+            add(is_late, &format!("its files are late, and their rows wait in the sink's log: {message}"));
         }
         add(self.full.queue, "its queue is full: deliveries are rejected");
         add(self.full.dead_letters, "its dead letters are full");
@@ -214,7 +235,7 @@ mod tests {
     use crate::error::Error;
     use crate::inbox::Depth;
     use crate::journal::Full;
-    use crate::metrics::Meters;
+    use crate::metrics::{Meters, Readings};
 
     fn status_of(meters: &Meters) -> ConnectionStatus {
         let queue = Depth { count: 2, bytes: 10, oldest_ms: Some(1_500), dead: 1 };
@@ -268,15 +289,38 @@ mod tests {
 
     /// Status and reasons of a server with one connection.
     fn judged(one: &ConnectionStatus, server: &ServerStatus) -> (String, String) {
-        let health = health(std::slice::from_ref(one), server, 100_000);
+        judged_at(one, server, 100_000)
+    }
+
+    fn judged_at(one: &ConnectionStatus, server: &ServerStatus, now_ms: u64) -> (String, String) {
+        let health = health(std::slice::from_ref(one), server, now_ms);
         (health["status"].as_str().expect("text").to_owned(), health["reasons"].to_string())
     }
 
     #[test]
     fn each_cause_that_keeps_deliveries_or_rows_from_arriving_degrades_health_and_is_named() {
         let meters = Meters::default();
+        meters.count(|readings| readings.status.enter(State::Running, None, 1));
         let (well, server) = (status_of(&meters), ServerStatus::default());
         assert_eq!(judged(&well, &server).0, "ok");
+        let starting_since = |since_ms| {
+            let meters = Meters::default();
+            meters.count(|readings| readings.status.enter(State::Starting, None, since_ms));
+            status_of(&meters)
+        };
+        assert_eq!(judged(&starting_since(40_001), &server).0, "ok", "it may have a slow source");
+        let queued_for = |age_ms: u64| {
+            let queue = Depth { oldest_ms: Some(400_000 - age_ms), ..well.queue };
+            ConnectionStatus { queue, ..well.clone() }
+        };
+        assert_eq!(judged_at(&queued_for(299_999), &server, 400_000).0, "ok", "a burst");
+        let (status, reasons) = judged_at(&queued_for(300_000), &server, 400_000);
+        assert!(status == "degraded" && reasons.contains("oldest delivery has been queued for 300 s"));
+        let late_since = |since_ms| {
+            let readings = Readings { files_late: Some((since_ms, "403".to_owned())), ..meters.read() };
+            ConnectionStatus { readings, ..well.clone() }
+        };
+        assert_eq!(judged(&late_since(40_001), &server).0, "ok", "it may pass");
         let full =
             |queue, dead_letters| ConnectionStatus { full: Full { queue, dead_letters }, ..well.clone() };
         let waiting = {
@@ -291,6 +335,7 @@ mod tests {
         };
         let failing_since = |since_ms| {
             let meters = Meters::default();
+            meters.enter(State::Running, None);
             meters.count(|readings| {
                 readings.table("things").failed("503", since_ms);
                 readings.table("things").failed("locked", 99_999);
@@ -307,6 +352,12 @@ mod tests {
             (full(false, true), server.clone(), "its dead letters are full"),
             (failing_since(40_000), server.clone(), "1 of its tables cannot be read or stored: locked"),
             (waiting, server.clone(), "2 of its deliveries failed and wait"),
+            (starting_since(40_000), server.clone(), "has been starting for 60 s"),
+            (
+                late_since(40_000),
+                server.clone(),
+                "its files are late, and their rows wait in the sink's log: 403",
+            ),
             (in_state(State::Waiting), server.clone(), "is waiting: lost"),
             (in_state(State::Stopped), server.clone(), "is stopped: lost"),
         ] {

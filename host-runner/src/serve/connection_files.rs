@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::error::{Error, Result};
 
 /// Differs between two contents of a file, without reading them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
     pub(super) modified: Option<SystemTime>,
     pub(super) bytes: u64,

@@ -6,18 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify as Wake, Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::Options;
-use super::connection_files::{self, Stamp};
+use super::connection_files::Stamp;
 use super::ended::Ended;
 use super::loader::{Loaded, Loader};
 use super::plan::{self, Action, Has, Reload, RunningFile, Seen};
-use super::scan::Scan;
+use super::scan::{Names, Scan};
 use super::status::Overview;
 use super::supervisor::{Opening, Shared, Supervisor};
 use crate::error::{Error, Kind, Result};
@@ -43,6 +44,9 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// the command line is waited for.
 pub(super) const START_WITHIN: Duration = Duration::from_secs(30);
 
+/// Of a load that takes longer than [`START_WITHIN`].
+const HANGS: &str = "still being loaded: it, or a file that it names, does not answer";
+
 /// Gets lines for the operator.
 pub(super) type Notify<'a> = &'a (dyn Fn(&str) + Sync);
 
@@ -62,7 +66,9 @@ pub(super) struct Connections {
     names: BTreeMap<String, PathBuf>,
     /// Connections that are stopping.
     stopping: BTreeMap<String, Ended>,
-    loading: BTreeSet<PathBuf>,
+    loading: BTreeMap<PathBuf, Loading>,
+    /// The number of the newest load.
+    load: u64,
     invalid: BTreeMap<PathBuf, LoadFailure>,
     /// Files that are missing, since when; their connections keep running.
     missing: BTreeMap<PathBuf, Instant>,
@@ -71,6 +77,9 @@ pub(super) struct Connections {
     /// Connections that were removed, or are being removed, since this server started.
     removing: BTreeSet<String>,
     urls: Arc<Mutex<StoredWebhookUrls>>,
+    names_in_files: Names,
+    /// Connections to serve, for the listener.
+    served: Arc<AtomicUsize>,
     tasks: JoinSet<Event>,
     is_scanning: bool,
     /// A scan that was asked for during another one.
@@ -78,6 +87,24 @@ pub(super) struct Connections {
     is_starting: bool,
     /// Held by connections that are being opened, at the start of the server.
     opening: Option<Opening>,
+}
+
+/// The newest load of a file. The outcome of one before it does not count.
+struct Loading {
+    number: u64,
+    stamp: Option<Stamp>,
+    /// When its turn came.
+    since: Arc<OnceLock<Instant>>,
+    /// Loads of the file that have not ended.
+    loads: u32,
+    /// Whether health says that it hangs.
+    is_reported: bool,
+}
+
+impl Loading {
+    fn lasts(&self, time: Duration) -> bool {
+        self.since.get().is_some_and(|since| since.elapsed() >= time)
+    }
 }
 
 /// The last failure to load a file.
@@ -107,7 +134,8 @@ struct Accepting {
 /// The end of a task.
 pub(super) enum Event {
     Seen(Result<Seen>),
-    Loaded(PathBuf, Box<Result<Loaded>>),
+    /// With the number of the load.
+    Loaded(PathBuf, u64, Box<Result<Loaded>>),
     /// A connection has stopped.
     Ended(String),
     Removed(String, UrlSecrets, Result<()>),
@@ -135,12 +163,15 @@ impl Connections {
             running: BTreeMap::new(),
             names: BTreeMap::new(),
             stopping: BTreeMap::new(),
-            loading: BTreeSet::new(),
+            loading: BTreeMap::new(),
+            load: 0,
             invalid: BTreeMap::new(),
             missing: BTreeMap::new(),
             accepting: BTreeMap::new(),
             removing: BTreeSet::new(),
             urls: Arc::default(),
+            names_in_files: Names::default(),
+            served: Arc::default(),
             tasks: JoinSet::new(),
             is_scanning: false,
             next_scan: None,
@@ -159,9 +190,9 @@ impl Connections {
         Ok(())
     }
 
-    /// Files that were seen.
-    pub(super) fn known(&self) -> usize {
-        self.running.len() + self.loading.len() + self.invalid.len()
+    /// How many connections there are to serve; follows the files.
+    pub(super) fn served(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.served)
     }
 
     /// Waits until every file was loaded, and commands reach each connection or it has failed; for the files
@@ -172,7 +203,7 @@ impl Connections {
         self.opening = Some(opening);
         let mut is_late = false;
         let mut late = pin!(tokio::time::sleep(START_WITHIN));
-        while self.loading.iter().any(|file| !is_late || self.named.contains(file)) {
+        while self.loading.keys().any(|file| !is_late || self.named.contains(file)) {
             self.overview.set_loading(self.loading.len());
             let event = tokio::select! {
                 event = self.next() => event,
@@ -183,9 +214,9 @@ impl Connections {
                 () = stop.requested() => return Ok(false),
             };
             match event {
-                Event::Loaded(file, loaded) if self.named.contains(&file) => match *loaded {
-                    Ok(loaded) => self.loaded(&file, Ok(loaded), notify),
-                    Err(error) => return Err(error),
+                Event::Loaded(file, number, loaded) if self.named.contains(&file) => match *loaded {
+                    Err(error) if self.is_newest(&file, number) => return Err(error),
+                    loaded => self.loaded(&file, number, loaded, notify),
                 },
                 event => self.handle(event, notify),
             }
@@ -224,6 +255,7 @@ impl Connections {
             folder: self.folder.clone(),
             running: self.running.iter().map(|(file, one)| (file.clone(), one.name.clone())).collect(),
             paths: self.shared.paths.clone(),
+            names: self.names_in_files.clone(),
         };
         let urls = Arc::clone(&self.urls);
         move || scan.run(&mut urls.lock().unwrap_or_else(PoisonError::into_inner))
@@ -256,7 +288,7 @@ impl Connections {
                     self.start_scan(reload);
                 }
             }
-            Event::Loaded(file, loaded) => self.loaded(&file, *loaded, notify),
+            Event::Loaded(file, number, loaded) => self.loaded(&file, number, *loaded, notify),
             Event::Ended(name) => {
                 self.stopping.retain(|_, ended| !ended.has_ended());
                 if !self.names.contains_key(&name) {
@@ -288,12 +320,18 @@ impl Connections {
         for (file, _) in self.invalid.extract_if(.., |file, _| !files.contains(file.as_path())) {
             self.overview.set_invalid(&file, None);
         }
+        self.report_loads_that_hang(&files, notify);
         self.shared.registry.set_unreadable(seen.unreadable.clone());
         let urls: BTreeMap<&str, &StoredWebhookUrl> =
             seen.urls.iter().map(|url| (url.name.as_str(), url)).collect();
+        let stamps: BTreeMap<&Path, Option<Stamp>> =
+            seen.files.iter().map(|seen| (seen.file.as_path(), seen.stamp)).collect();
         for action in plan::plan(seen, &self.has()) {
             match action {
-                Action::Load(file) => self.load(file),
+                Action::Load(file) => {
+                    let stamp = stamps.get(file.as_path()).copied().flatten();
+                    self.load(file, stamp);
+                }
                 Action::Stop(file) => {
                     if let Some(running) = self.running.remove(&file) {
                         self.overview.remove(&running.name);
@@ -311,6 +349,8 @@ impl Connections {
                 }
             }
         }
+        let served = self.running.len() + self.loading.len() + self.invalid.len();
+        self.served.store(served, Relaxed);
         if seen.reload == Reload::Everything {
             self.running.values().for_each(|running| running.retry.notify_one());
         }
@@ -329,37 +369,72 @@ impl Connections {
             stamp: failure.stamp,
             age: failure.at.elapsed(),
         };
+        let loading = |(file, one): (&PathBuf, &Loading)| plan::LoadingFile {
+            file: file.clone(),
+            stamp: one.stamp,
+            hangs: one.lasts(LOAD_TURN),
+            loads: one.loads,
+        };
         Has {
             running: self.running.iter().map(running).collect(),
             invalid: self.invalid.iter().map(invalid).collect(),
-            loading: self.loading.clone(),
+            loading: self.loading.iter().map(loading).collect(),
             accepting: self.accepting.keys().cloned().collect(),
             removing: self.removing.clone(),
         }
     }
 
-    fn load(&mut self, file: PathBuf) {
+    fn load(&mut self, file: PathBuf, stamp: Option<Stamp>) {
         let turns = if self.invalid.contains_key(&file) { &self.reloads } else { &self.loads };
         let (loader, turns) = (Arc::clone(&self.loader), Arc::clone(turns));
         // A server that starts must not take a connection from another process. Later it waits for it.
         let must_be_free = self.is_starting && self.named.contains(&file);
-        self.loading.insert(file.clone());
+        self.load += 1;
+        let number = self.load;
+        let loads = 1 + self.loading.get(&file).map_or(0, |former| former.loads);
+        let since = Arc::new(OnceLock::new());
+        let starts = Arc::clone(&since);
+        self.loading.insert(file.clone(), Loading { number, stamp, since, loads, is_reported: false });
         self.tasks.spawn(async move {
             let turn = turns.acquire_owned().await;
+            starts.get_or_init(Instant::now);
             let loaded = in_turn(turn, loader.load_safely(&file, must_be_free)).await;
-            Event::Loaded(file, Box::new(loaded))
+            Event::Loaded(file, number, Box::new(loaded))
         });
     }
 
+    fn is_newest(&self, file: &Path, number: u64) -> bool {
+        self.loading.get(file).is_some_and(|loading| loading.number == number)
+    }
+
+    /// Health names files whose load does not end.
+    fn report_loads_that_hang(&mut self, files: &BTreeSet<&Path>, notify: Notify<'_>) {
+        for (file, loading) in &mut self.loading {
+            let hangs = loading.lasts(START_WITHIN) && files.contains(file.as_path());
+            if hangs == loading.is_reported {
+                continue;
+            }
+            loading.is_reported = hangs;
+            self.overview.set_invalid(file, hangs.then_some(HANGS));
+            if hangs {
+                notify(&format!("{}: {HANGS}", file.display()));
+            }
+        }
+    }
+
     /// A file was loaded. Its connection keeps running if the file is invalid or declares the same.
-    fn loaded(&mut self, file: &Path, loaded: Result<Loaded>, notify: Notify<'_>) {
-        self.loading.remove(file);
+    fn loaded(&mut self, file: &Path, number: u64, loaded: Result<Loaded>, notify: Notify<'_>) {
+        if !self.is_newest(file, number) {
+            self.loading.get_mut(file).into_iter().for_each(|newest| newest.loads -= 1);
+            return;
+        }
+        let Some(loading) = self.loading.remove(file) else { return };
         let loaded = loaded.and_then(|loaded| self.with_a_free_name(file, loaded));
         let loaded = match loaded {
             Ok(loaded) => loaded,
-            Err(error) => return self.load_failed(file, error, notify),
+            Err(error) => return self.load_failed(file, loading.stamp, error, notify),
         };
-        let is_mended = self.invalid.remove(file).is_some();
+        let is_mended = self.invalid.remove(file).is_some() || loading.is_reported;
         let name = loaded.loaded.connection.name.clone();
         if let Some(running) = self.running.get_mut(file)
             && running.fingerprint == loaded.fingerprint
@@ -393,8 +468,7 @@ impl Connections {
     }
 
     /// Records that a file could not be loaded, and reports it if the error is new.
-    fn load_failed(&mut self, file: &Path, error: Error, notify: Notify<'_>) {
-        let stamp = connection_files::stamp(file);
+    fn load_failed(&mut self, file: &Path, stamp: Option<Stamp>, error: Error, notify: Notify<'_>) {
         if self.invalid.get(file).map(|failure| &failure.error) != Some(&error) {
             let keeps = if self.running.contains_key(file) { "; its connection runs unchanged" } else { "" };
             notify(&format!("{}: not loaded{keeps}: {}", file.display(), render_error(&error)));
@@ -410,6 +484,7 @@ impl Connections {
         self.accepting.remove(&name);
         self.removing.remove(&name);
         let meters = Meters::default();
+        meters.enter(State::Starting, None);
         self.overview.add(&name, &meters);
         let (stopper, stop) = stop::channel();
         let retry = Arc::new(Wake::new());

@@ -13,6 +13,8 @@ use crate::state::StoredWebhookUrl;
 
 /// How often an invalid file is loaded again: the cause may be outside of the file.
 const RELOAD_INVALID_EVERY: Duration = Duration::from_secs(30);
+/// Loads of one file at a time, of which all but the newest hang: each holds a thread.
+const LOADS_OF_A_FILE_MAX: u32 = 4;
 /// How long a file must be missing before its connection is removed, which a source does not forget. Editors
 /// and deployments delete a file and create it again. SIGHUP removes at once.
 const REMOVE_AFTER: Duration = Duration::from_secs(10);
@@ -63,6 +65,17 @@ pub(super) struct RunningFile {
     pub(super) missing_for: Option<Duration>,
 }
 
+/// A file that is being loaded.
+#[derive(Clone, Debug)]
+pub(super) struct LoadingFile {
+    pub(super) file: PathBuf,
+    pub(super) stamp: Option<Stamp>,
+    /// It takes so long that it may never end: a file that it reads hangs.
+    pub(super) hangs: bool,
+    /// Loads of the file that have not ended.
+    pub(super) loads: u32,
+}
+
 /// A file that could not be loaded.
 #[derive(Clone, Debug)]
 pub(super) struct InvalidFile {
@@ -76,8 +89,7 @@ pub(super) struct InvalidFile {
 pub(super) struct Has {
     pub(super) running: Vec<RunningFile>,
     pub(super) invalid: Vec<InvalidFile>,
-    /// Files that are being loaded.
-    pub(super) loading: BTreeSet<PathBuf>,
+    pub(super) loading: Vec<LoadingFile>,
     /// Connections that do not run and whose URLs accept deliveries.
     pub(super) accepting: BTreeSet<String>,
     /// Connections whose removal is under way.
@@ -106,12 +118,18 @@ pub(super) fn plan(seen: &Seen, has: &Has) -> Vec<Action> {
         has.running.iter().map(|running| (running.file.as_path(), running)).collect();
     let invalid: BTreeMap<&Path, &InvalidFile> =
         has.invalid.iter().map(|invalid| (invalid.file.as_path(), invalid)).collect();
-    for file in seen.files.iter().filter(|seen| !has.loading.contains(&seen.file)) {
+    let loading: BTreeMap<&Path, &LoadingFile> =
+        has.loading.iter().map(|loading| (loading.file.as_path(), loading)).collect();
+    for file in &seen.files {
         let path = file.file.as_path();
-        let is_due = match (seen.reload, invalid.get(path)) {
-            (Reload::Everything, _) => true,
-            (_, Some(invalid)) => invalid.stamp != file.stamp || invalid.age > RELOAD_INVALID_EVERY,
-            (_, None) => !running.get(path).is_some_and(|one| one.stamp == file.stamp && !one.has_ended),
+        let is_due = match (seen.reload, loading.get(path), invalid.get(path)) {
+            (reload, Some(loading), _) => {
+                let is_mended = loading.hangs && reload == Reload::Everything;
+                (is_mended || loading.stamp != file.stamp) && loading.loads < LOADS_OF_A_FILE_MAX
+            }
+            (Reload::Everything, ..) => true,
+            (_, _, Some(invalid)) => invalid.stamp != file.stamp || invalid.age > RELOAD_INVALID_EVERY,
+            (_, _, None) => !running.get(path).is_some_and(|one| one.stamp == file.stamp && !one.has_ended),
         };
         if is_due {
             actions.push(Action::Load(file.file.clone()));

@@ -162,6 +162,7 @@ fn redact(connection: &mut ConnectionStatus, redactor: &Redactor) {
     let failing = readings.tables.values_mut().filter_map(|table| table.failing.as_mut());
     let said = readings.status.reason.iter_mut();
     let said = said.chain(readings.last_error.iter_mut().map(|(message, _)| message));
+    let said = said.chain(readings.files_late.iter_mut().map(|(_, message)| message));
     said.chain(failing.map(|(_, message)| message)).for_each(|text| *text = redactor.redact(text));
 }
 

@@ -114,7 +114,8 @@ impl<'de> DeserializeSeed<'de> for Find<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
+        // As bytes: half of a surrogate pair is legal in a name, and no Unicode.
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -125,8 +126,8 @@ impl Visitor<'_> for Find<'_> {
         f.write_str("a member's name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.get(name).copied())
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
+        Ok(std::str::from_utf8(name).ok().and_then(|name| self.0.get(name).copied()))
     }
 }
 
@@ -187,6 +188,7 @@ mod tests {
     #[test]
     fn escaped_member_names_are_the_same_names() {
         assert_eq!(check(&["a/b"], r#"{"\u0061": {"b": 1}}"#), Ok(vec![Some("1".into())]));
+        assert_eq!(check(&["a"], r#"{"\ud800": 1, "a": 2}"#), Ok(vec![Some("2".into())]));
     }
 
     #[test]

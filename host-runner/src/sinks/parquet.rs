@@ -20,8 +20,7 @@ mod stored;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, mpsc};
 
 use self::files::Files;
 use self::publisher::Shared;
@@ -30,9 +29,11 @@ use self::tables::Tables;
 use super::conformance::TestPlace;
 use super::jsonl::{self, CHANGES, Jsonl, Rotation, check_unused};
 use super::objects::{self, Objects};
-use super::{Capabilities, Commit, Counts, Location, Place, Sink, SinkKind, SinkProgress, SinkSettings};
+use super::{
+    Capabilities, Commit, Counts, LateFiles, Location, Place, Sink, SinkKind, SinkProgress, SinkSettings,
+};
 use crate::change::Table;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
@@ -61,8 +62,8 @@ struct Parquet {
     shared: Arc<Shared>,
     settings: SinkSettings,
     root: PathBuf,
-    /// Runs once tables are prepared: other users of a sink have nothing to publish.
-    publisher: Option<JoinHandle<()>>,
+    /// Closed when the publisher has ended. It runs once there is something to publish.
+    publisher: Option<mpsc::Receiver<()>>,
 }
 
 /// The location that the keys under `[sink]` name: a folder, or a prefix of an object store and the folder of
@@ -105,10 +106,7 @@ impl Parquet {
                 Files::Objects(Objects::open(url, "sink.url", &name, stop)?)
             }
         };
-        let (shared, owner) = (Arc::clone(&self.shared), self.settings.owner.clone());
-        let thread = Builder::new().name("parquet".to_owned()).spawn(move || shared.run(&files, &owner));
-        let thread = thread.map_err(|error| Error::sink(format!("a thread cannot be started: {error}")))?;
-        self.publisher = Some(thread);
+        self.publisher = Some(self.shared.start(files, self.settings.owner.clone())?);
         Ok(())
     }
 }
@@ -136,10 +134,12 @@ impl Sink for Parquet {
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        // Deliveries are committed before tables are prepared, where they cannot be discovered for now.
+        self.start_publisher()?;
         let mut state = self.shared.wait_for_room()?;
-        let before = state.segments();
+        let before = state.awaited();
         let counts = state.log.commit(commit)?;
-        if state.segments() != before {
+        if state.awaited() != before {
             self.shared.wake();
         }
         Ok(counts)
@@ -147,6 +147,10 @@ impl Sink for Parquet {
 
     fn reset(&mut self, table: &str) -> Result<bool> {
         self.shared.lock().log.reset(table)
+    }
+
+    fn late_files(&self) -> LateFiles {
+        self.shared.lock().late.clone()
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -160,7 +164,8 @@ impl Drop for Parquet {
     fn drop(&mut self) {
         self.shared.stop_publisher();
         if let Some(publisher) = self.publisher.take() {
-            let _panicked = publisher.join();
+            // An error: the publisher has ended, and holds the log no more.
+            let _ended = publisher.recv();
         }
     }
 }

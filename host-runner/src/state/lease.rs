@@ -78,11 +78,11 @@ impl LockedStore {
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Raises the epoch above the one that a sink has seen: the data folder is new, or older than the sink.
-    /// Fails if the lease was taken over.
+    /// Raises the epoch above the one that a sink has seen before a commit under this lease: the data folder
+    /// is new, or older than the sink. An equal one was another runner's. Fails if the lease was taken over.
     pub(crate) fn outrank(&self, seen: u64) -> Result<()> {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen > *epoch {
+        if seen >= *epoch {
             let value = self.0.items.load(Item::Lease)?.value;
             let raised = self.0.items.store(Item::Lease, value.as_deref(), *epoch, seen)?;
             *epoch = raised.ok_or_else(|| self.is_over())?;

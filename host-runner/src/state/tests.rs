@@ -229,11 +229,15 @@ fn every_taking_of_a_connection_has_a_greater_epoch() {
     let epochs = [(); 3].map(|()| open(data.path(), 1).lock().expect("free").epoch());
     assert!(epochs.is_sorted() && epochs[0] > 0 && epochs[0] < epochs[1], "{epochs:?}");
     let lease = open(data.path(), 1).lock().expect("free");
-    lease.outrank(lease.epoch()).expect("it is the newest");
+    let own = lease.epoch();
+    lease.outrank(own - 1).expect("it is the newest");
+    assert_eq!(lease.epoch(), own);
+    lease.outrank(own).expect("that of another runner, before this folder was restored");
+    assert_eq!(lease.epoch(), own + 1);
     lease.outrank(1_000).expect("raised");
     assert_eq!(lease.epoch(), 1_001);
     lease.take_over();
-    lease.outrank(lease.epoch()).expect("not above its own");
+    lease.outrank(1_000).expect("not above its own");
     lease.outrank(2_000).expect_err("taken over");
     assert_eq!(lease.epoch(), 1_001);
 }

@@ -181,6 +181,19 @@ fn a_batch_is_committed_while_the_next_one_is_read() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_store_that_says_nothing_about_its_files() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let url = format!("s3://id:secret@desk/x?endpoint=http://{address}");
+    let place = Place::new(&format!("rows = 3\n[sink]\nkind = \"parquet\"\nurl = \"{url}\""));
+    let running = place.start(&["sync"]);
+    let (mut held, _) = silent.accept().expect("a connection");
+    std::io::Read::read(&mut held, &mut [0; 1]).expect("a request");
+    running.signal("-TERM");
+    assert_eq!(running.wait(), Some(130));
+}
+
+#[test]
 fn an_interrupted_run_exits_130_and_the_next_one_continues() {
     let place = Place::new(MANY);
     let running = place.start_until(&["sync"], "batch read", 5);

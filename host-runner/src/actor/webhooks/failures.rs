@@ -1,6 +1,7 @@
 //! Deliveries that failed: retried, taken again one by one, or given up, as [`crate::policy`] says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -35,25 +36,31 @@ impl Queue {
             }
             Batch::OneByOne => self.retry_alone(core, first.seq, error).await,
             Batch::Whole => {
-                let late = if is_single && policy.delivery == Disposition::RetryOrGiveUp {
-                    self.retry_alone(core, first.seq, error.clone()).await?
+                let is_alone = is_single && policy.delivery == Disposition::RetryOrGiveUp;
+                let (late, waits) = if is_alone {
+                    self.through = self.through.max(first.seq);
+                    self.attempted(core, vec![(first.seq, error.clone())]).await
                 } else {
-                    false
+                    (false, None)
                 };
                 let waiting = taken.len() as u64;
                 core.meters.count(|readings| readings.deliveries_waiting = waiting);
-                self.back_off(core, error)?;
+                let is_waiting = waits.is_some();
+                let wait = self.back_off(core, waits.unwrap_or(error))?;
+                if is_waiting {
+                    self.waiting.back_off(Instant::now(), wait);
+                }
                 Ok(late)
             }
         }
     }
 
-    /// Every call fails the same way for now, or the journal cannot be read.
-    pub(super) fn back_off(&mut self, core: &mut Core<'_>, error: Error) -> Result<(), Stopped> {
+    /// Every call fails the same way for now, or the journal cannot be read. How long it waits.
+    pub(super) fn back_off(&mut self, core: &mut Core<'_>, error: Error) -> Result<Duration, Stopped> {
         self.failures = self.failures.saturating_add(1);
         let wait = core.backoff("receive", error, self.failures)?;
         self.due = Instant::now() + wait.min(RETRY_MAX);
-        Ok(())
+        Ok(wait)
     }
 
     /// The only delivery of a call failed with it.
@@ -68,6 +75,18 @@ impl Queue {
         core: &mut Core<'_>,
         failed: Vec<(u64, Error)>,
     ) -> Result<bool, Stopped> {
+        let (is_late, first) = self.attempted(core, failed).await;
+        core.meters.count(|readings| readings.deliveries_waiting = self.waiting.len() as u64);
+        if let Some(error) = first {
+            let wait = core.backoff("receive", error, self.waiting.attempt())?;
+            self.waiting.back_off(Instant::now(), wait);
+        }
+        Ok(is_late)
+    }
+
+    /// Counts failed attempts, and gives deliveries up. Whether webhooks are late, and why the first of those
+    /// that were not given up waits.
+    async fn attempted(&mut self, core: &mut Core<'_>, failed: Vec<(u64, Error)>) -> (bool, Option<Error>) {
         let (mut is_late, mut first) = (false, None);
         for (seq, error) in failed {
             let disposition = policy::of(&error).delivery;
@@ -85,12 +104,7 @@ impl Queue {
                 }
             }
         }
-        core.meters.count(|readings| readings.deliveries_waiting = self.waiting.len() as u64);
-        if let Some(error) = first {
-            let wait = core.backoff("receive", error, self.waiting.attempt())?;
-            self.waiting.back_off(Instant::now(), wait);
-        }
-        Ok(is_late)
+        (is_late, first)
     }
 
     pub(super) async fn give_up(

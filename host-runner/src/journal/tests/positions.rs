@@ -52,6 +52,27 @@ async fn a_sink_that_is_older_than_the_journal_gets_what_it_misses() {
 }
 
 #[tokio::test]
+async fn a_sink_that_is_restored_after_a_long_downtime_gets_what_it_misses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let former = applied(&journal, &["1"]).await;
+    applied(&journal, &["2", "3"]).await;
+    append(&journal, "a", &["4"]).await;
+    drop(journal);
+    // No process runs for a month.
+    let ago = "UPDATE deliveries SET appended_at_ms = appended_at_ms - ?1,
+        acknowledged_at_ms = acknowledged_at_ms - ?1";
+    raw(folder.path()).execute(ago, [31_i64 * 24 * 3_600_000]).expect("aged");
+    let (journal, _) = open(folder.path());
+    // The writer has looked at the file once it sees what another process adds.
+    let mut arrivals = journal.arrivals("a");
+    let other = Journal::join(folder.path().join("journal.db"), JournalLimits::default()).expect("joined");
+    append(&other, "a", &["5"]).await;
+    arrivals.changed().await.expect("seen");
+    assert_eq!(resumed(&journal, Some(&former)).0, ["2", "3", "4", "5"]);
+}
+
+#[tokio::test]
 async fn a_crash_between_commit_and_acknowledgment_repeats_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open(folder.path());

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Action, Has, InvalidFile, Reload, RunningFile, Seen, SeenFile, plan};
+use super::{
+    Action, Has, InvalidFile, LOADS_OF_A_FILE_MAX, LoadingFile, Reload, RunningFile, Seen, SeenFile, plan,
+};
 use crate::serve::connection_files::Stamp;
 use crate::state::StoredWebhookUrl;
 use crate::webhook_url::UrlSecrets;
@@ -50,6 +52,12 @@ impl Case {
     /// A file whose version 1 could not be loaded.
     fn invalid(mut self, file: &str, age: Duration) -> Self {
         self.has.invalid.push(InvalidFile { file: path(file), stamp: stamp(1), age });
+        self
+    }
+
+    /// A file whose version 1 is being loaded.
+    fn loading(mut self, file: &str, hangs: bool, loads: u32) -> Self {
+        self.has.loading.push(LoadingFile { file: path(file), stamp: stamp(1), hangs, loads });
         self
     }
 
@@ -185,9 +193,18 @@ fn every_sentence_of_the_documents_holds() {
 
 #[test]
 fn a_file_that_is_being_loaded_is_not_loaded_again() {
-    let mut case = Case::new().file("a.toml", 1, Some("a")).hangup();
-    case.has.loading.insert(path("a.toml"));
-    assert_eq!(case.plan(), []);
+    let loading = |version| Case::new().file("a.toml", version, Some("a")).loading("a.toml", false, 1);
+    assert_eq!(loading(1).hangup().plan(), []);
+    assert_eq!(loading(2).plan(), [load("a.toml")], "unless it changed");
+}
+
+#[test]
+fn a_load_that_hangs_is_replaced_by_a_changed_file_or_sighup_and_not_without_end() {
+    let hangs = |version, loads| Case::new().file("a.toml", version, None).loading("a.toml", true, loads);
+    assert_eq!(hangs(1, 1).plan(), []);
+    assert_eq!(hangs(1, 1).hangup().plan(), [load("a.toml")]);
+    assert_eq!(hangs(2, LOADS_OF_A_FILE_MAX - 1).plan(), [load("a.toml")]);
+    assert_eq!(hangs(2, LOADS_OF_A_FILE_MAX).hangup().plan(), []);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use super::Attachments;
 use crate::change::Table;
 use crate::error::Result;
-use crate::sinks::{Capabilities, Commit, Counts, JournalState, Progress, Sink, SinkProgress, TableState};
+use crate::sinks::{
+    Capabilities, Commit, Counts, JournalState, LateFiles, Progress, Sink, SinkProgress, TableState,
+};
 
 /// A sink and its notes.
 pub(super) struct Noting {
@@ -80,6 +82,10 @@ impl Sink for Noting {
 
     fn finish(&mut self) -> Result<()> {
         self.sink.finish()
+    }
+
+    fn late_files(&self) -> LateFiles {
+        self.sink.late_files()
     }
 
     fn rest(&mut self) {

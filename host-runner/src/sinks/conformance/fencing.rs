@@ -144,15 +144,18 @@ fn the_actor_commits_under_its_lease_and_stops_once_it_is_taken_over() {
 
 #[test]
 fn a_data_folder_that_is_older_than_the_sink_gets_a_newer_epoch() {
-    on_every_sink(|case| {
-        commit(case.sink(), 1, 41).expect("committed");
-        drop(case.take());
-        let folder = tempfile::tempdir().expect("a folder");
-        let runner = Runner::new(folder.path(), case);
-        let lease = runner.store().lock().expect("free");
-        let sink = runner.open(&lease).expect("opened");
-        runner.sync(lease, sink).expect("synced");
-        assert_eq!(runner.epoch(), 42);
-        assert_eq!(runner.store().lock().expect("free").epoch(), 43, "kept in the data folder");
-    });
+    // The equal one is that of a folder which is one lease older.
+    for seen in [41, 1] {
+        on_every_sink(|case| {
+            commit(case.sink(), 1, seen).expect("committed");
+            drop(case.take());
+            let folder = tempfile::tempdir().expect("a folder");
+            let runner = Runner::new(folder.path(), case);
+            let lease = runner.store().lock().expect("free");
+            let sink = runner.open(&lease).expect("opened");
+            runner.sync(lease, sink).expect("synced");
+            assert_eq!(runner.epoch(), seen + 1);
+            assert_eq!(runner.store().lock().expect("free").epoch(), seen + 2, "kept in the data folder");
+        });
+    }
 }

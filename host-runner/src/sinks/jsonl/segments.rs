@@ -39,7 +39,8 @@ impl Rotation {
     pub(super) fn is_old(&self, segment: Segment, now_ms: u64) -> bool {
         let Segment { bytes, since_ms, .. } = segment;
         let is_of_another_day = self.daily && now_ms / DAY_MS != since_ms / DAY_MS;
-        bytes > 0 && (is_of_another_day || now_ms.saturating_sub(since_ms) > self.age_ms)
+        // A time that is far ahead is of a clock that was wrong.
+        bytes > 0 && (is_of_another_day || now_ms.abs_diff(since_ms) > self.age_ms)
     }
 
     /// When a segment is due for its age; none while it is empty.
@@ -130,8 +131,12 @@ pub(super) fn append(
 pub(super) fn seal(path: &Path, bytes: u64) -> Result<()> {
     let wrong = |error: std::io::Error| failed(path, &error);
     let file = OpenOptions::new().write(true).open(path).map_err(wrong)?;
-    if file.metadata().map_err(wrong)?.len() > bytes {
-        file.set_len(bytes).and_then(|()| file.sync_all()).map_err(wrong)?;
+    let metadata = file.metadata().map_err(wrong)?;
+    if metadata.len() > bytes {
+        // Keeps the time of the lines, which names the day of their file.
+        let written = metadata.modified().map_err(wrong)?;
+        let cut = file.set_len(bytes).and_then(|()| file.set_modified(written));
+        cut.and_then(|()| file.sync_all()).map_err(wrong)?;
     }
     Ok(())
 }
@@ -149,4 +154,32 @@ fn write(sink: &Path, folder: &Path, path: &Path, committed: u64, lines: &[u8]) 
     file.write_all(lines)?;
     file.sync_data()?;
     if is_new { sync_folder(folder) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{Rotation, Segment, seal};
+
+    #[test]
+    fn a_segment_that_is_cut_keeps_the_day_of_its_lines() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("000001.jsonl");
+        std::fs::write(&path, "a line\nhalf").expect("written");
+        let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
+        let file = std::fs::File::options().write(true).open(&path).expect("opened");
+        file.set_modified(yesterday).expect("set");
+        seal(&path, 7).expect("sealed");
+        assert_eq!(std::fs::read(&path).expect("read"), b"a line\n");
+        assert_eq!(std::fs::metadata(&path).expect("there").modified().expect("a time"), yesterday);
+    }
+
+    #[test]
+    fn a_segment_of_a_clock_that_was_ahead_is_not_kept_open_until_then() {
+        let rotation = Rotation { bytes: 1_000, age_ms: 100, daily: false };
+        let segment = Segment { number: 1, bytes: 9, since_ms: 5_000 };
+        assert!(!rotation.is_old(segment, 4_950) && !rotation.is_old(segment, 5_050));
+        assert!(rotation.is_old(segment, 4_000) && rotation.is_old(segment, 5_101));
+    }
 }

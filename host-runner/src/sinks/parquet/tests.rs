@@ -238,6 +238,16 @@ fn a_crash_between_two_steps_repeats_them_and_no_row_is_there_twice() {
 }
 
 #[test]
+fn a_name_that_is_no_unicode_stops_no_file() {
+    let row = r#"{"id":"1","\ud800":1,"text":"x"}"#;
+    let rows = rows_of(&[Change { after: Some(row.into()), ..change("1", Some(json!({}))) }]);
+    assert_eq!(
+        (&rows[0]["text"], &rows[0]["_raw"]),
+        (&json!("x"), &json!(r#"{"id":"1","\ufffd":1,"text":"x"}"#))
+    );
+}
+
+#[test]
 fn without_new_rows_there_is_no_new_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut sink = open(folder.path());
@@ -286,6 +296,59 @@ fn a_place_that_fails_delays_files_and_refuses_commits_only_when_many_rows_wait(
     put(&mut sink, "3");
     sink.finish().expect("published");
     assert_eq!(ids(path), ["1", "2", "3"]);
+}
+
+#[test]
+fn what_waits_since_the_last_process_is_published_before_the_tables_are_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let each = Rotation { bytes: 1, age_ms: 900_000, daily: true };
+    let mut sink = open_with(path, each);
+    std::fs::write(path.join("things"), "in the way").expect("written");
+    for id in ["1", "2", "3"] {
+        put(&mut sink, id);
+    }
+    drop(sink);
+    std::fs::remove_file(path.join("things")).expect("removed");
+    // As under `serve` while the source cannot be reached: deliveries come, and nothing is discovered.
+    let mut sink = Parquet::open(&settings(path), each).expect("opened");
+    sink.shared.lock().waiting_bytes_max = 100;
+    put(&mut sink, "4");
+    sink.finish().expect("published");
+    assert_eq!(ids(path), ["1", "2", "3", "4"]);
+}
+
+#[test]
+fn a_table_that_cannot_be_published_delays_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let mut sink = open_with(path, Rotation { bytes: 1, age_ms: 900_000, daily: true });
+    let others = Table { name: "others".into(), ..table_of(PROPERTIES) };
+    sink.prepare(&[table_of(PROPERTIES), others]).expect("prepared");
+    std::fs::write(path.join("others"), "in the way").expect("written");
+    let late = sink.late_files();
+    for id in ["1", "2", "3"] {
+        let both =
+            [change(id, Some(json!({ "id": id }))), Change { table: "others".into(), ..change(id, None) }];
+        commit(&mut sink, &both).expect("committed");
+    }
+    let error = sink.finish().expect_err("in the way");
+    assert!(error.message.contains("others"), "{error}");
+    assert_eq!(ids(path), ["1", "2", "3"], "every segment of the other table");
+    assert!(late.get().is_some_and(|(_, message)| message.contains("others")), "{late:?}");
+    std::fs::remove_file(path.join("others")).expect("removed");
+    sink.finish().expect("published");
+    assert!(late.get().is_none());
+}
+
+#[test]
+fn sinks_that_have_nothing_to_publish_hold_no_thread() {
+    let folders: Vec<_> = (0..20).map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let _sinks: Vec<_> = folders.iter().map(|folder| open(folder.path())).collect();
+    let tasks = std::fs::read_dir("/proc/self/task").expect("listed").flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    let publishers = names.filter(|name| name.starts_with("parquet")).count();
+    assert_eq!(publishers, 1, "one for all tasks");
 }
 
 #[test]

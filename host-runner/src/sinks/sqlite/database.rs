@@ -1,7 +1,8 @@
 //! The database file of a sink: open while rows are written, closed while its connection is idle.
 //!
 //! An idle connection holds the file's lock and no other file, and no page cache. The lock, which is on
-//! another file, keeps other writers out meanwhile.
+//! another file, keeps other writers out meanwhile. A person may exchange the file or overwrite it, so its
+//! progress is compared when it is opened again.
 
 use std::cell::OnceCell;
 use std::os::unix::fs::MetadataExt;
@@ -10,9 +11,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection as Database, OpenFlags};
 
-use super::unusable;
+use super::{metadata, unusable};
 use crate::error::{Error, Result};
-use crate::sinks::Load;
+use crate::sinks::{Load, SinkProgress};
 
 /// How long a commit waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,6 +36,8 @@ pub(super) struct DatabaseFile {
     load: Load,
     /// Device and inode.
     identity: (u64, u64),
+    /// How far it was when it was closed; none before, or if it could not be read.
+    closed_at: Option<SinkProgress>,
     database: OnceCell<Database>,
 }
 
@@ -43,7 +46,7 @@ impl DatabaseFile {
     pub(super) fn new(database: Database, path: &Path, load: Load) -> Result<Self> {
         database.busy_timeout(BUSY_TIMEOUT).map_err(|error| unusable(path, &error))?;
         let (path, identity) = (path.to_owned(), identity(path)?);
-        Ok(Self { path, load, identity, database: OnceCell::from(database) })
+        Ok(Self { path, load, identity, closed_at: None, database: OnceCell::from(database) })
     }
 
     /// The open database. Opens the file again if it was closed; fails if another file has its place, whose
@@ -59,6 +62,12 @@ impl DatabaseFile {
         let wrong = |error: rusqlite::Error| unusable(&self.path, &error);
         let database = existing(&self.path, self.load).map_err(wrong)?;
         database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
+        if let Some(closed_at) = &self.closed_at
+            && metadata::progress(&database).map_err(wrong)? != *closed_at
+        {
+            let message = format!("{}: is not as it was: it was restored from a backup", self.path.display());
+            return Err(Error::sink(message).hint("the connection starts again with this one"));
+        }
         Ok(self.database.get_or_init(|| database))
     }
 
@@ -70,7 +79,9 @@ impl DatabaseFile {
 
     /// Closes the file until it is used again. Rows in the WAL are moved into the database.
     pub(super) fn close(&mut self) {
-        if let Some(Err((_, error))) = self.database.take().map(Database::close) {
+        let Some(database) = self.database.take() else { return };
+        self.closed_at = metadata::progress(&database).ok();
+        if let Err((_, error)) = database.close() {
             tracing::debug!(%error, "the database is closed with a failure");
         }
     }

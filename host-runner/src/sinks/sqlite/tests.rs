@@ -440,6 +440,67 @@ fn an_idle_sink_has_its_lock_open_and_no_other_file() {
 }
 
 #[test]
+fn a_log_that_a_power_cut_tore_at_any_length_holds_whole_commits() {
+    let mut case = case(Deletes::Soft);
+    case.snapshot(7, &[]);
+    let folder = case.folder.path().to_owned();
+    case.sink.rest();
+    for through in 1..=4_u32 {
+        let position = InboxPosition { through: through.into(), ..position() };
+        let progress = Progress::Journal(&position);
+        let rows = [
+            change(&format!("row {through}"), Some(1), 10),
+            change("last", Some(through.into()), 10 + u64::from(through)),
+        ];
+        case.sink.commit(&Commit { changes: &rows, progress, as_of_ms: 50, epoch: 0 }).expect("committed");
+    }
+    let [database, log] = ["t.db", "t.db-wal"].map(|name| std::fs::read(folder.join(name)).expect("read"));
+    let mut seen = std::collections::BTreeSet::new();
+    for length in (0..=log.len()).rev().step_by(1_000) {
+        let torn = tempfile::tempdir().expect("a folder");
+        std::fs::write(torn.path().join("t.db"), &database).expect("written");
+        std::fs::write(torn.path().join("t.db-wal"), &log[..length]).expect("written");
+        let settings = SinkSettings {
+            location: Location::Path(torn.path().join("t.db")),
+            ..SinkSettings::of_test(&KIND, Location::Path(torn.path().join("t.db")))
+        };
+        let sink = Sqlite::open(&settings).expect("opened");
+        let through = sink.progress().expect("read").journal.map_or(0, |journal| journal.position.through);
+        drop(sink);
+        let rows = "SELECT count(*) FROM things WHERE id LIKE 'row %'";
+        let rows: u64 = Connection::open(torn.path().join("t.db"))
+            .expect("opened")
+            .query_row(rows, [], |row| row.get::<_, i64>(0).map(i64::unsigned_abs))
+            .expect("counted");
+        assert_eq!(rows, through, "{length} of {} bytes", log.len());
+        seen.insert(through);
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_backup_that_is_copied_over_the_file_of_an_idle_sink_is_not_written_to() {
+    let mut case = case(Deletes::Soft);
+    let path = case.folder.path().join("t.db");
+    let backup = case.folder.path().join("backup.db");
+    case.snapshot(7, &[change("a", Some(1), 10)]);
+    case.sink.rest();
+    std::fs::copy(&path, &backup).expect("copied");
+    let position = |through| InboxPosition { through, ..position() };
+    let deliver = |case: &mut Case, through| {
+        let position = position(through);
+        let progress = Progress::Journal(&position);
+        case.sink.commit(&Commit { changes: &[], progress, as_of_ms: 50, epoch: 0 })
+    };
+    deliver(&mut case, 8).expect("it was closed and is the same");
+    case.sink.rest();
+    std::fs::copy(&backup, &path).expect("restored");
+    let error = deliver(&mut case, 9).expect_err("the position of 9 would cover 8");
+    assert!(error.message.contains("restored from a backup"), "{error}");
+    assert!(deliver(&mut case, 9).is_err(), "until the connection starts again");
+}
+
+#[test]
 fn a_file_that_takes_the_place_of_an_idle_sinks_is_not_written_to() {
     let mut case = case(Deletes::Soft);
     case.snapshot(7, &[change("a", Some(1), 10)]);

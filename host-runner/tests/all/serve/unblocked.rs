@@ -4,6 +4,7 @@
 //! time.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
 use super::process::{Server, eventually};
@@ -156,6 +157,60 @@ fn a_reload_that_hangs_delays_no_delivery_and_no_stop() {
     eventually("the delivery of the connection that is loaded", || {
         server.metric("deliveries_applied_total{connection=\"acme\"}") == Some(1.0)
     });
+    server.stop();
+}
+
+/// A writer of a file that blocks its readers: there once something reads it, and it keeps hanging.
+fn reader_of(place: &Place, file: &str) -> File {
+    const NONBLOCK: i32 = 0o4000;
+    let mut writer = None;
+    eventually("a reader", || {
+        writer = File::options().write(true).custom_flags(NONBLOCK).open(place.path(file)).ok();
+        writer.is_some()
+    });
+    writer.expect("opened")
+}
+
+#[test]
+fn a_file_that_is_mended_while_its_load_hangs_is_loaded() {
+    let place = Place::new("rows = 3");
+    std::fs::create_dir_all(place.path("connections")).expect("made");
+    let server = Server::start_with(&place, &FOLDER);
+    until_read(&server);
+    add_with_file(&place, "acme");
+    block(&place, "acme");
+    let _hangs = reader_of(&place, "connections/acme.secret");
+    unblock(&place, "acme");
+    add(&place, "acme", SECRET);
+    eventually("the mended file", || complete(&server, "acme"));
+    server.stop();
+}
+
+#[test]
+fn a_connection_file_that_hangs_delays_no_other_and_no_stop() {
+    let place = Place::new("rows = 3");
+    add(&place, "acme", SECRET);
+    let server = Server::start_with(&place, &FOLDER);
+    let path = server.webhook_path_of(&place, "connections/acme.toml");
+    server.stop();
+    std::fs::remove_file(place.path("tiny.toml")).expect("removed");
+    assert!(Command::new("mkfifo").arg(place.path("tiny.toml")).status().expect("mkfifo").success());
+    let server = Server::start_until(&place, &FOLDER, TAKEN);
+    assert_eq!(server.request("POST", &path, &create("9")).0, 200);
+    eventually("the delivery of the other", || {
+        server.metric("deliveries_applied_total{connection=\"acme\"}") == Some(1.0)
+    });
+    server.stop();
+}
+
+#[test]
+fn a_server_that_waits_for_the_data_folder_hears_a_stop() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    let waits = "another server has this data folder: waiting";
+    let second = place.start_until(&["serve", "--listen", "127.0.0.1:0"], waits, 1);
+    second.signal("-TERM");
+    assert_eq!(second.wait(), Some(0), "with an error once it had waited to the end");
     server.stop();
 }
 
