@@ -128,6 +128,8 @@ impl<T: Transport> Api<T> {
         session.clock_offset_ms = self.session.clock_offset_ms;
         session.earlier_clock = self.session.earlier_clock;
         session.webhook_trust = self.session.webhook_trust.clone();
+        // Nor the rows that there were: its user may see less.
+        session.partitions = self.session.partitions.clone();
         let request = oauth::exchange(&self.config, grant);
         let response = self.send_unsigned(&request)?;
         let now_ms = self.transport.now_ms();
@@ -206,7 +208,10 @@ impl<T: Transport> Api<T> {
                 break;
             }
         }
-        let failure = results.iter().flatten().find_map(|result| result.as_ref().err().cloned());
+        // A 404 is the answer about one record, and no reason why others were not asked for.
+        let is_of_all = |error: &&Error| error.scope() != Scope::Record;
+        let failure = results.iter().flatten().filter_map(|result| result.as_ref().err()).find(is_of_all);
+        let failure = failure.cloned();
         let not_asked = || Err(failure.clone().unwrap_or_else(no_answer));
         Ok(results.into_iter().map(|result| result.unwrap_or_else(not_asked)).collect())
     }

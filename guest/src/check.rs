@@ -207,7 +207,7 @@ fn hidden(table: &Table, fields: &Answer, detail: &str) -> Vec<String> {
 fn unless_deleted(answer: Result<Answer>) -> Result<Option<Answer>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }
 }

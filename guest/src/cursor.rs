@@ -8,6 +8,7 @@ use crate::config::Shape;
 use crate::error::{Error, Kind, Result};
 use crate::paging::Offset;
 use crate::table::Table;
+use crate::tables;
 
 const VERSION: u32 = 1;
 
@@ -69,6 +70,9 @@ pub(crate) struct Snapshot {
     /// `createdTime` of the last row of the list so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_created_ms: Option<u64>,
+    /// A row was read, of a table of children one of these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_rows: bool,
     /// A row was skipped that the sink may hold: the snapshot ends without a comparison.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
@@ -91,6 +95,10 @@ pub(crate) enum Rest {
         from_ms: u64,
         to_ms: u64,
         end_ms: u64,
+        /// The modified times of the rows, start, end and end of the whole, where more rows were created
+        /// within one second than a search pages through.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        modified: Option<(u64, u64, u64)>,
         /// The place where the list was left.
         list: Offset,
         /// Rows of the list and of the windows so far.
@@ -161,6 +169,7 @@ impl Snapshot {
             child: None,
             rest: None,
             last_created_ms: None,
+            has_rows: false,
             incomplete: false,
             resumes: None,
             pages_at_once: 1,
@@ -185,8 +194,8 @@ pub(crate) struct Search {
     /// as in `reader/seen.rs`.
     #[serde(default)]
     pub(crate) seen: BTreeMap<String, u64>,
-    /// Records that the recycle bin had, with the times of their deletes: a verification that lists one reads
-    /// it, because a restore need not modify it.
+    /// Records that polling deleted, with the times of their deletes: a verification that lists one reads it,
+    /// because a restore need not modify it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) deleted: BTreeMap<String, u64>,
     /// The windows are read, and the recycle bin is next.
@@ -299,8 +308,11 @@ impl Cursor {
             Phase::Search(search) => search.verified_ms,
             Phase::Idle { last_snapshot_ms } => *last_snapshot_ms,
         };
-        // Ids of generations rise, also when the clock was set back.
-        Self { shape, ..Self::start(table, now_ms.max(last_ms + 1)) }
+        // Ids of generations rise, also when the clock was set back. Nobody asked for the snapshot: it deletes
+        // no archived records, which no list has.
+        let snapshot = Snapshot::start(now_ms.max(last_ms + 1));
+        let incomplete = tables::parent(table).unwrap_or(table).has_archive;
+        Self { shape, ..Self::new(table, Phase::Snapshot(Snapshot { incomplete, ..snapshot })) }
     }
 
     /// The cursor of a verification, which interrupts incremental reading: where it was left, or its start.
@@ -380,7 +392,9 @@ mod tests {
             let cursor = Cursor::new(table, phase);
             assert_eq!(cursor.clone().in_shape(table, Shape::Document, 7), cursor);
             let flat = cursor.in_shape(table, Shape::Flat, 7);
-            assert_eq!(flat, Cursor { shape: Shape::Flat, ..Cursor::start(table, 10) });
+            let start = Snapshot { incomplete: true, ..Snapshot::start(10) };
+            let start = Cursor::new(table, Phase::Snapshot(start));
+            assert_eq!(flat, Cursor { shape: Shape::Flat, ..start }, "the list lacks archived tickets");
             let again = Cursor::parse(table, &flat.to_json(Shape::Flat)).unwrap();
             assert_eq!(again.in_shape(table, Shape::Flat, 20), flat);
         }

@@ -78,12 +78,18 @@ impl Error {
     /// The calls that the failure concerns.
     pub(crate) fn scope(&self) -> Scope {
         match self.kind {
-            Kind::NotFound => Scope::Record,
+            Kind::NotFound if self.is_missing() => Scope::Record,
             Kind::Permission if self.is_hidden() => Scope::Record,
             Kind::RateLimited | Kind::Auth | Kind::Config => Scope::Connection,
             Kind::Unavailable if self.is_unreachable() => Scope::Connection,
             _ => Scope::Request,
         }
+    }
+
+    /// True for a record that the source does not know. A 404 with another code, or with none, is of a proxy,
+    /// or of a wrong address (`zoho-desk-api.md` §5.1).
+    pub(crate) fn is_missing(&self) -> bool {
+        self.kind == Kind::NotFound && self.code.as_deref() == Some("URL_NOT_FOUND")
     }
 
     /// True for one record that this user may not see; others of the table may well be readable. Portals
@@ -148,6 +154,7 @@ mod tests {
         use {Kind::*, Scope::*};
         for (kind, code, scope, is_refusal) in [
             (NotFound, "URL_NOT_FOUND", Record, true),
+            (NotFound, "PROXY", Request, true),
             (Permission, "FORBIDDEN", Record, true),
             (Permission, "UNAUTHORIZED", Record, true),
             (Permission, "SCOPE_MISMATCH", Request, true),

@@ -197,6 +197,9 @@ fn conclude<T: Transport>(
         }
         Phase::Search(search) if !out.changes.is_empty() && !out.is_second => {
             search.changed_ms = now_ms;
+            if phase::every_ms(api, table).is_some() {
+                seen::note_deleted(&mut search.deleted, &out.changes);
+            }
             // All children of a changed parent are found, most of which did not change.
             if table.children.is_none() {
                 undelivered = api.delivered.undelivered(&out.changes);

@@ -34,7 +34,7 @@ pub(crate) fn judge<'a>(
 ) -> Result<Record<'a>> {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) if error.kind == Kind::NotFound => return Ok(Record::Missing),
+        Err(error) if error.is_missing() => return Ok(Record::Missing),
         Err(error) if error.is_hidden() => return Ok(Record::Hidden),
         Err(error) => return Err(error.clone()),
     };
@@ -101,6 +101,9 @@ mod tests {
             (200, r#"{"id":"8"}"#, "Data"),
             (200, "", "Data"),
             (404, r#"{"errorCode":"URL_NOT_FOUND"}"#, "missing"),
+            (404, r#"{"errorCode":"PROXY"}"#, "NotFound"),
+            (404, "<html>maintenance</html>", "NotFound"),
+            (404, "", "NotFound"),
             (403, r#"{"errorCode":"FORBIDDEN"}"#, "hidden"),
             (403, r#"{"errorCode":"UNAUTHORIZED"}"#, "hidden"),
             (403, r#"{"errorCode":"SCOPE_MISMATCH"}"#, "Permission"),

@@ -17,7 +17,7 @@ use super::tally::{Calls, Tally};
 use crate::api::{Answer, Api};
 use crate::change::{Change, Operation};
 use crate::cursor::ChildPlace;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
 use crate::row::{self, RowMeta};
@@ -180,10 +180,15 @@ impl Group<'_> {
         let paths: Vec<String> =
             wanted.iter().map(|(parent, kind)| list_path(kind, self.parents[*parent].id, 1)).collect();
         let answers = api.get_each(&paths)?;
+        out.has_listed |= answers.iter().any(Result::is_ok);
         let mut lists = Vec::with_capacity(wanted.len());
         let tally = Tally::of(api, self.table, Calls::Lists, &paths, &answers);
         for ((parent, kind), answer) in wanted.into_iter().zip(answers) {
-            lists.push((parent, kind, self.list(api, kind, parent, answer)));
+            let list = match answer {
+                Err(error) if error.is_missing() && !tally.proves_missing() => Err(error),
+                answer => self.list(api, kind, parent, answer),
+            };
+            lists.push((parent, kind, list));
         }
         let mut found = Vec::new();
         for (parent, kind, list) in lists {
@@ -259,7 +264,7 @@ impl Group<'_> {
             let answer = match page {
                 Ok(answer) => answer,
                 // The parent was deleted since it was listed.
-                Err(error) if error.kind == Kind::NotFound => {
+                Err(error) if error.is_missing() => {
                     return Ok(Listed { children: found, is_cut: false });
                 }
                 Err(error) => return Err(error),
@@ -343,12 +348,12 @@ impl Group<'_> {
         let is_listed_only = answer.is_none() && !child.kind.list_is_complete;
         let (row, as_of_ms, partial) = match answer.map(|answer| with_record(&child, answer)) {
             None => (child.row.clone(), child.as_of_ms, is_listed_only),
-            Some(Ok(Some((row, as_of_ms)))) => {
+            Some(Ok((row, as_of_ms))) => {
                 api.forget_failures(self.table.name, &child.meta.id);
                 (row, as_of_ms, false)
             }
             // Deleted since it was listed.
-            Some(Ok(None)) => return true,
+            Some(Err(error)) if error.is_missing() && tally.proves_missing() => return true,
             Some(Err(error)) => {
                 let is_hidden = error.is_hidden();
                 if !is_hidden && !tally.gives_up(api, self.table, &child.meta.id, &error) {
@@ -387,16 +392,12 @@ fn needs_record(write: Write, child: &Child) -> bool {
     }
 }
 
-/// The child with its record and its time; none when it was deleted since it was listed.
-fn with_record(child: &Child, answer: Result<Answer>) -> Result<Option<(String, Option<u64>)>> {
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) if error.kind == Kind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let Some(record) = answer.object()? else { return Ok(Some((child.row.clone(), child.as_of_ms))) };
+/// The child with its record and its time.
+fn with_record(child: &Child, answer: Result<Answer>) -> Result<(String, Option<u64>)> {
+    let answer = answer?;
+    let Some(record) = answer.object()? else { return Ok((child.row.clone(), child.as_of_ms)) };
     let row = row::overlay(record.get(), &child.row, |_| true).unwrap_or_else(|| child.row.clone());
-    Ok(Some((row, answer.as_of_ms)))
+    Ok((row, answer.as_of_ms))
 }
 
 /// Lists may count their rows from 0 or from 1 (`zoho-desk-api.md` §3.2): asked for one row early, none is

@@ -9,7 +9,7 @@ use super::details::Listed;
 use super::output::Output;
 use super::tally::{Calls, Tally};
 use crate::api::{Answer, Api};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::members::{Members, Writer};
 use crate::row;
 use crate::table::Table;
@@ -32,16 +32,15 @@ pub(super) fn read<T: Transport>(
         .filter_map(|row| table.record_path(&row.meta.id))
         .collect();
     let Some(answers) = out.value_or_end(api.get_each(&paths)) else { return vec![false; listed.len()] };
-    let details: Vec<Result<Option<String>>> =
-        answers.into_iter().map(|answer| of_detail(answer, &keys)).collect();
+    let details: Vec<Result<String>> = answers.into_iter().map(|answer| of_detail(answer, &keys)).collect();
     let tally = Tally::of(api, table, Calls::Records, &paths, &details);
     let mut details = details.into_iter();
     listed
         .iter()
         .map(|row| {
             let cf = match projected.get(&row.meta.id) {
-                Some(cf) => Ok(Some(cf.clone())),
-                None => details.next().unwrap_or(Ok(None)),
+                Some(cf) => Ok(cf.clone()),
+                None => details.next().unwrap_or_else(|| Ok("{}".to_owned())),
             };
             write(api, table, row, cf, tally, out)
         })
@@ -53,18 +52,18 @@ fn write<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     listed: &Listed<'_>,
-    cf: Result<Option<String>>,
+    cf: Result<String>,
     tally: Tally,
     out: &mut Output,
 ) -> bool {
     let id = &listed.meta.id;
     match cf {
-        Ok(Some(cf)) => {
+        Ok(cf) => {
             let row = row::with_member(listed.row, "cf", &cf).unwrap_or_else(|| listed.row.to_owned());
             out.row(table, listed.meta, row, listed.as_of_ms);
         }
         // Deleted since it was listed.
-        Ok(None) => {}
+        Err(error) if error.is_missing() && tally.proves_missing() => {}
         Err(error) if error.is_hidden() || tally.gives_up(api, table, id, &error) => {
             out.list_row(table, listed, &error);
         }
@@ -82,16 +81,11 @@ fn by_id(answer: &Answer, keys: &[String]) -> BTreeMap<String, String> {
     rows.into_iter().filter_map(|raw| Some((row::meta(raw.get())?.id, of_row(raw.get(), keys)?))).collect()
 }
 
-/// `cf` of one detail with only `keys`; none when the record is deleted.
-fn of_detail(answer: Result<Answer>, keys: &[String]) -> Result<Option<String>> {
-    match answer {
-        Ok(answer) => {
-            let detail = answer.object()?.map_or("{}", RawValue::get);
-            Ok(Some(of_row(detail, keys).unwrap_or_else(|| "{}".to_owned())))
-        }
-        Err(error) if error.kind == Kind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// `cf` of one detail with only `keys`.
+fn of_detail(answer: Result<Answer>, keys: &[String]) -> Result<String> {
+    let answer = answer?;
+    let detail = answer.object()?.map_or("{}", RawValue::get);
+    Ok(of_row(detail, keys).unwrap_or_else(|| "{}".to_owned()))
 }
 
 /// `cf` with only `keys`, in alphabetical order, of a row that has them in `cf` or as members; none when it

@@ -48,7 +48,11 @@ pub(super) fn read<T: Transport>(
     let records: Vec<Result<Record<'_>>> = listed
         .iter()
         .zip(&answers)
-        .map(|(row, answer)| record::judge(api.config(), table, &row.meta.id, answer))
+        .map(|(row, answer)| match record::judge(api.config(), table, &row.meta.id, answer) {
+            // An error until others prove it.
+            Ok(Record::Missing) => answer.as_ref().map(|_| Record::Missing).map_err(Error::clone),
+            record => record,
+        })
         .collect();
     let tally = Tally::of(api, table, Calls::Records, &paths, &records);
     let answers = listed.iter().zip(&answers).zip(records);
@@ -104,6 +108,10 @@ fn write<T: Transport>(
     let id = &listed.meta.id;
     let is_incremental = out.source == ChangeSource::Incremental;
     let as_of_ms = out.observed(Answer::time_of(answer));
+    let record = match record {
+        Err(error) if error.is_missing() && tally.proves_missing() => Ok(Record::Missing),
+        record => record,
+    };
     let record = record.and_then(|record| match record {
         Record::Present { meta, detail } => row_of(table, detail, listed).map(|row| Some((meta, row))),
         _ if !is_incremental => Ok(None),

@@ -67,20 +67,9 @@ fn read_list<T: Transport>(
     };
     api.forget_failures(table.name, value);
     let list = read_page(api, table, snapshot, "", &answer, out)?;
-    let has_rows = !snapshot.offset.last_ids.is_empty();
-    if has_modules(table) {
-        if is_first && list != ListState::Failed {
-            believe(api, table, value, has_rows, out);
-        }
-        return Ok(list == ListState::Ended);
-    }
-    // A status that no row has is usual, a table without any row is not.
-    let outer = snapshot.outer.get_or_insert_with(Outer::default);
-    outer.rows += if list == ListState::Ended { snapshot.offset.rows() } else { 0 };
-    let is_last = table.list.partitions.is_none_or(|list| list.values.len() == snapshot.partition + 1);
-    if is_last && list == ListState::Ended {
-        let has_rows = outer.rows > 0;
-        believe(api, table, "", has_rows, out);
+    // A module always has rows. A status that no row has is usual.
+    if has_modules(table) && is_first && list != ListState::Failed {
+        believe(api, table, value, !snapshot.offset.last_ids.is_empty(), out);
     }
     Ok(list == ListState::Ended)
 }
@@ -100,7 +89,9 @@ fn read_parents<T: Transport>(
         if !snapshot.incomplete {
             snapshot::verify_length(api, table, listed, out)?;
         }
-        believe(api, table, own, listed > 0, out);
+        if listed > 0 {
+            api.remember_partition(table.name, own, true);
+        }
         return Ok(true);
     }
     let of = parent_table(each)?;
@@ -200,7 +191,9 @@ fn read_of_parents<T: Transport>(
             }
             // The parent was deleted since it was listed. Where a parameter names it, another cause is as
             // likely.
-            Err(error) if error.kind == Kind::NotFound && each.parameter.is_none() => ListState::Ended,
+            Err(error) if error.is_missing() && tally.proves_missing() && each.parameter.is_none() => {
+                ListState::Ended
+            }
             Err(error) if error.scope() == Scope::Record || tally.gives_up(api, table, parent, &error) => {
                 out.skip(format!("`{}` of {} {parent} are skipped: {error}", table.name, each.table));
                 ListState::Ended
@@ -250,12 +243,20 @@ fn read_page<T: Transport>(
     let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
     let before = snapshot.offset.clone();
     let first = match snapshot.offset.accept(list.limit.max(1), &ids) {
-        PageOutcome::NewRows(first) => first,
+        PageOutcome::NewRows(first) => {
+            snapshot.has_rows = true;
+            first
+        }
         PageOutcome::AskAgain => {
             out.has_moved = true;
             return Ok(ListState::More);
         }
-        PageOutcome::End => return Ok(ListState::Ended),
+        PageOutcome::End => {
+            if ids.is_empty() && !before.last_ids.is_empty() {
+                out.skip(snapshot::lost_rows(table));
+            }
+            return Ok(ListState::Ended);
+        }
         PageOutcome::Repeating => return Err(repeating(list.path)),
     };
     let value = partition(table, snapshot);

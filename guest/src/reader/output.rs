@@ -33,6 +33,8 @@ pub(super) struct Output {
     pub(super) wait_ms: Option<u64>,
     /// Further rows belong to another batch.
     pub(super) is_ended: bool,
+    /// A list of children could be read.
+    pub(super) has_listed: bool,
     /// Rows are compared with those of the sink: no details are read.
     pub(super) verifies: bool,
     /// The changes are of the second search: most are known.
@@ -59,6 +61,7 @@ impl Output {
             failure: None,
             wait_ms: None,
             is_ended: false,
+            has_listed: false,
             verifies: false,
             is_second: false,
             not_before_ms: 0,

@@ -64,22 +64,20 @@ pub(super) fn has_modules(table: &Table) -> bool {
     table.list.partitions.is_some_and(|partitions| partitions.is_written)
 }
 
-/// Notes whether there were rows. Rows that this user may not see any more look like an empty list: one that
-/// had some counts as empty the second time.
+/// Notes whether a table, or the list of a module, has rows. Rows that this user may not see any more look
+/// like an empty list: one that had some before proves no delete, however often it is read.
 pub(super) fn believe<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
     value: &str,
-    mut has_rows: bool,
+    has_rows: bool,
     out: &mut Output,
 ) {
-    if !has_rows && api.partition_had_rows(table.name, value) == Some(true) {
-        // A module always has some, but for those of its rows.
-        has_rows = has_modules(table) && table.list.each.is_none();
-        let what = if value.is_empty() { "the list".to_owned() } else { format!("`{value}`") };
-        out.skip(format!("`{}`: {what} has no rows any more", table.name));
+    if has_rows || api.partition_had_rows(table.name, value) != Some(true) {
+        return api.remember_partition(table.name, value, has_rows);
     }
-    api.remember_partition(table.name, value, has_rows);
+    let what = if value.is_empty() { "the list".to_owned() } else { format!("`{value}`") };
+    out.skip(format!("`{}`: {what} has no rows any more: none is deleted for it", table.name));
 }
 
 /// True when a portal does not have the module at all; a missing scope is a different failure.

@@ -3,14 +3,15 @@
 //! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order. Newest first is
 //! read until a page has no new record; oldest first from the first page that has one, which is found by
 //! bisection. One reading serves all tables of a round; where it ends early, each table continues it from
-//! its cursor. A record that was purged before the scan is found by the next snapshot.
+//! its cursor. A record that was purged before the scan is found by a verification or a
+//! full refresh.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::children::{self, Write};
 use super::output::{Output, Progress};
-use super::{phase, repeating, seen, wait};
+use super::{repeating, seen, wait};
 use crate::api::{Api, Entry, RecycleBin};
 use crate::cursor::{BinPlace, ChildPlace, Search};
 use crate::error::{Kind, Result};
@@ -83,16 +84,8 @@ pub(super) fn scan<T: Transport>(
         Some(_) => delete_children(api, table, &found, last_ms, &mut search.child, out),
         None => delete(api, table, &found, last_ms, out),
     };
-    let is_verified = parents.is_none() && phase::every_ms(api, table).is_some();
     for entry in &found[..written] {
         search.seen.insert(name(&entry.id), entry.deleted_ms);
-        if is_verified {
-            search.deleted.insert(entry.id.clone(), entry.deleted_ms);
-        }
-    }
-    // Half as many again: eviction goes through all of them.
-    if search.deleted.len() > limits::DELETED_MAX / 2 * 3 {
-        seen::keep_newest(&mut search.deleted, limits::DELETED_MAX, 0);
     }
     out.has_moved |= written > 0 || search.child.is_some();
     if written < found.len() {
@@ -295,8 +288,8 @@ fn entry(raw: &str) -> Entry {
 }
 
 /// Writes deletes of the children of deleted parents, as far as the API still lists them: whether it does is
-/// not documented. After one group of parents without any the others are not asked for. How many parents were
-/// processed; the others come with the next step.
+/// not documented. Where it refuses the lists of one group of parents, the others are not asked for. How many
+/// parents were processed; the others come with the next step.
 fn delete_children<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -316,13 +309,13 @@ fn delete_children<T: Transport>(
                 as_of_ms: Some(as_of_ms(entry, last_ms)),
             })
             .collect();
-        let changes = out.changes.len();
+        out.has_listed = false;
         let done = children::read(api, table, &parents, Write::DeleteTrashed, place, out);
         processed += done.iter().take_while(|is_done| **is_done).count();
         if done.contains(&false) {
             return processed;
         }
-        if out.changes.len() == changes {
+        if !out.has_listed {
             return found.len();
         }
     }

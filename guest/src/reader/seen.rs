@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::change::{Change, Operation};
 use crate::limits;
 use crate::row::{self, RowMeta};
 use crate::table::{Table, TimeField};
@@ -55,6 +56,20 @@ impl SeenRow {
         if seen.len() > limits::SEARCH_SEEN_MAX / 2 * 3 {
             evict(seen, horizon_ms);
         }
+    }
+}
+
+/// Notes the records that polling deleted, those that were deleted last: a verification that lists one reads
+/// it.
+pub(super) fn note_deleted(deleted: &mut BTreeMap<String, u64>, changes: &[Change]) {
+    for change in changes.iter().filter(|change| change.operation == Operation::Delete) {
+        if let Some(id) = row::text(&change.key, "id") {
+            deleted.insert(id, change.as_of_ms.unwrap_or_default());
+        }
+    }
+    // Half as many again: eviction goes through all of them.
+    if deleted.len() > limits::DELETED_MAX / 2 * 3 {
+        keep_newest(deleted, limits::DELETED_MAX, 0);
     }
 }
 

@@ -6,7 +6,7 @@ use super::count;
 use super::custom_fields;
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::{lists, repeating, windows};
+use super::{lists, partitions, repeating, windows};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
 use crate::cursor::{Parent, Rest, Snapshot};
@@ -36,15 +36,32 @@ pub(super) fn prepare<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &
         Some(before) if *before != list => {
             let resumes = snapshot.resumes.take();
             let started_at_ms = api.transport().now_ms().max(snapshot.started_at_ms + 1);
-            *snapshot = Snapshot { resumes, ..Snapshot::start(started_at_ms) };
+            // One that proves no deletes still proves none.
+            let incomplete = snapshot.incomplete;
+            *snapshot = Snapshot { resumes, incomplete, ..Snapshot::start(started_at_ms) };
         }
         _ => {}
     }
     snapshot.list = Some(list);
 }
 
-/// Reads one round of pages, or one partition.
+/// Reads one round of pages, or one partition. At the end a table that had rows before and has none is not
+/// believed.
 pub(super) fn step<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> Result<Progress> {
+    let progress = read(api, table, snapshot, out)?;
+    if let Progress::Done = progress {
+        partitions::believe(api, table, "", snapshot.has_rows, out);
+        snapshot.incomplete |= out.incomplete;
+    }
+    Ok(progress)
+}
+
+fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     snapshot: &mut Snapshot,
@@ -217,6 +234,10 @@ fn read_newest<T: Transport>(
         Err(error) => return Err(error),
     };
     let last = answer.rows_with_meta()?.pop();
+    if last.is_none() {
+        // Its older rows were read.
+        out.skip(lost_rows(table));
+    }
     let oldest_ms = last.as_ref().and_then(|(_, row)| row::time(row, CREATED.member));
     let projection = match projected_fields(api, table).filter(|_| !out.verifies) {
         Some(fields) => {
@@ -266,9 +287,16 @@ pub(super) fn read_page<T: Transport>(
             out.has_moved = true;
             return Ok(Progress::More);
         }
-        PageOutcome::End => return Ok(Progress::Done),
+        PageOutcome::End => {
+            if ids.is_empty() && !before.last_ids.is_empty() {
+                out.skip(lost_rows(table));
+            }
+            snapshot.incomplete |= out.incomplete;
+            return Ok(Progress::Done);
+        }
         PageOutcome::Repeating => return Err(repeating(table.list.path)),
     };
+    snapshot.has_rows |= table.children.is_none();
     if !page.is_search {
         let created_ms = rows.last().and_then(|(_, row)| row::time(row, CREATED.member));
         snapshot.last_created_ms = created_ms.or(snapshot.last_created_ms);
@@ -320,6 +348,11 @@ pub(super) fn read_page<T: Transport>(
     out.interrupted()
 }
 
+/// The warning about a list that is empty all of a sudden.
+pub(super) fn lost_rows(table: &Table) -> String {
+    format!("`{}`: the list has no rows any more, of which some were read before", table.name)
+}
+
 /// Notes which rows of a page were written, those at the indexes `left` of its `ids`, of which those from
 /// `first` on are new. False when one was not: the offset goes back from the end of the page to right before
 /// the first of them, and those written behind it are not written again.
@@ -357,7 +390,9 @@ fn read_children<T: Transport>(
         .iter()
         .map(|parent| children::Parent { id: &parent.id, row: &parent.row, as_of_ms: None })
         .collect();
+    let changes = out.changes.len();
     let written = children::read(api, table, &parents, Write::All, &mut snapshot.child, out);
+    snapshot.has_rows |= out.changes.len() > changes;
     let mut written = written.into_iter();
     let count = snapshot.parents.len();
     snapshot.parents.retain(|_| !written.next().unwrap_or_default());
@@ -404,10 +439,10 @@ pub(super) fn verify_length<T: Transport>(
         let is_short = listed + may_lack(counted) < counted;
         let short = if is_short { counted - listed } else { 0 };
         let before = api.replace_short_list(table.name, short);
-        if is_short && !is_believed(listed, short, before) {
+        if is_short && !is_believed(counts, listed, short, before) {
             out.skip(format!(
                 "the list of `{}` has {listed} rows, but the source counts {counted}: the list ends early, \
-                 or the source counts rows that it does not list; the next snapshot shows which",
+                 or the source counts rows that it does not list",
                 table.name
             ));
             return Ok(false);
@@ -429,13 +464,14 @@ pub(super) fn may_lack(counted: u64) -> u64 {
     (counted * limits::LIST_SHORT_PERCENT / 100).max(limits::LIST_SHORT_ROWS)
 }
 
-/// True when a list that is `short` rows shorter than the source's count is whole all the same: it was short
-/// by as many before, so that the source counts rows that it never lists, such as archived tickets; and it
-/// does not end at a round number, as a list with a cap does.
-fn is_believed(listed: u64, short: u64, before: Option<u64>) -> bool {
+/// True when a list that is `short` rows shorter than the source's count is whole all the same: the source
+/// counts archived records, or those of departments that have no list. Then it was short by as many before,
+/// and does not end at a round number, as a list with a cap does. Of others the search that counts them finds
+/// the rows that the list lacks.
+fn is_believed(table: &Table, listed: u64, short: u64, before: Option<u64>) -> bool {
     let is_as_before = before.is_some_and(|before| before.abs_diff(short) <= may_lack(short));
     let to_cap = (listed + 1) % limits::LIST_CAP_STEP;
-    is_as_before && to_cap > 2
+    (table.has_archive || table.has_lists()) && is_as_before && to_cap > 2
 }
 
 /// One page first, more while pages are full; only one where each page is followed by calls for its rows.

@@ -45,14 +45,20 @@ impl Tally {
         let key = format!("{} {calls:?}", table.name);
         api.note_readable(&key, read.map(|(path, _)| path.as_str()), failed > 0);
         let mut has_others = failures.len() - failed >= failed;
-        let may_be_own = failures.contains(&Some(Scope::Request));
-        if !has_others && may_be_own {
+        let are_missing = failures.contains(&Some(Scope::Record));
+        if !has_others && (are_missing || failures.contains(&Some(Scope::Request))) {
             has_others = api.readable(&key).is_some_and(|path| match api.get(&path) {
                 Ok(_) => true,
-                Err(error) => error.scope() == Scope::Record,
+                Err(error) => error.scope() == Scope::Record && !(are_missing && error.is_missing()),
             });
         }
         Self { calls, failed, has_others }
+    }
+
+    /// True when a record that the source does not know was deleted: others can be read. Where all are unknown,
+    /// it may be the API that is not there.
+    pub(super) fn proves_missing(self) -> bool {
+        self.has_others
     }
 
     /// True when a record that failed is given up: it failed before, too, a while ago.
@@ -65,7 +71,7 @@ impl Tally {
     ) -> bool {
         let is_own = match error.kind {
             Kind::Unavailable => !error.is_unreachable(),
-            Kind::Data => true,
+            Kind::Data | Kind::NotFound => true,
             // A missing scope is missing for all of them.
             Kind::Permission => self.has_others && self.calls == Calls::Records && !error.lacks_scope(),
             _ => false,
@@ -82,7 +88,7 @@ impl Tally {
     }
 }
 
-/// A failure that is neither the absence of a record nor a lack of rights to it.
+/// A failure that is no lack of rights to a record; the absence of one counts until it is proved.
 fn failure<V>(result: &Result<V>) -> Option<Scope> {
-    result.as_ref().err().map(Error::scope).filter(|scope| *scope != Scope::Record)
+    result.as_ref().err().filter(|error| !error.is_hidden()).map(Error::scope)
 }

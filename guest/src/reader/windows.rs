@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::paging::Offset;
 use crate::row;
-use crate::table::{CREATED, Incremental, Table};
+use crate::table::{CREATED, Incremental, MODIFIED, Table};
 use crate::tables;
 use crate::time;
 use crate::transport::Transport;
@@ -45,6 +45,7 @@ pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapsho
         from_ms,
         to_ms: end_ms,
         end_ms,
+        modified: None,
         list,
         rows,
         uncounted: false,
@@ -69,8 +70,16 @@ pub(super) fn instead_of_newest<T: Transport>(
     ));
     let list = std::mem::take(&mut snapshot.offset);
     let (from_ms, rows) = (since_ms, list.from);
-    snapshot.rest =
-        Some(Rest::Windows { from_ms, to_ms: end_ms, end_ms, list, rows, uncounted: false, is_last: true });
+    snapshot.rest = Some(Rest::Windows {
+        from_ms,
+        to_ms: end_ms,
+        end_ms,
+        modified: None,
+        list,
+        rows,
+        uncounted: false,
+        is_last: true,
+    });
     snapshot.incomplete = true;
     out.has_moved = true;
 }
@@ -84,12 +93,30 @@ pub(super) fn step<T: Transport>(
     out: &mut Output,
 ) -> Result<Progress> {
     let Incremental::Search { path, .. } = table.incremental else { return Ok(Progress::Done) };
+    let modified = match &snapshot.rest {
+        Some(Rest::Windows { modified, .. }) => *modified,
+        _ => None,
+    };
+    let is_end = to_ms >= end_ms && modified.is_none_or(|(_, to_ms, end_ms)| to_ms >= end_ms);
     if snapshot.offset.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
-        halve(table, snapshot, out);
-        return Ok(Progress::More);
+        if halve(api, snapshot, out) {
+            return Ok(Progress::More);
+        }
+        out.skip(format!(
+            "`{}`: more rows were created within one second at {}, and modified within one, than the search \
+             returns: the others are skipped",
+            table.name,
+            time::format(from_ms)
+        ));
+        snapshot.incomplete = true;
+        return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
     }
     let range = format!("{},{}", time::format(from_ms), time::format(to_ms));
-    let page = Path::new(path)
+    let mut page = Path::new(path);
+    if let Some((from_ms, to_ms, _)) = modified {
+        page = page.with(MODIFIED.range, format!("{},{}", time::format(from_ms), time::format(to_ms)));
+    }
+    let page = page
         .with(CREATED.range, &range)
         .with("sortBy", CREATED.member)
         .with("from", snapshot.offset.from - 1)
@@ -110,22 +137,26 @@ pub(super) fn step<T: Transport>(
     };
     if snapshot.offset == Offset::default() {
         let found = answer.count().unwrap_or_default();
-        if found > limits::SEARCH_WINDOW_ROWS_MAX && to_ms > from_ms + limits::SEARCH_WINDOW_MIN_MS {
-            halve(table, snapshot, out);
+        let is_long = found > limits::SEARCH_WINDOW_ROWS_MAX;
+        if is_long && to_ms > from_ms + limits::SEARCH_WINDOW_MIN_MS && halve(api, snapshot, out) {
             return Ok(Progress::More);
         }
         // On some portals the count is that of the page.
         let is_of_page = found == PAGE && answer.rows()?.len() as u64 == PAGE;
-        let is_counted = !is_of_page && verify(api, table, &range, found, out);
+        // The parts of a second were counted as a whole.
+        let is_counted = modified.is_some() || (!is_of_page && verify(api, table, &range, found, out));
         if let Some(Rest::Windows { uncounted, .. }) = &mut snapshot.rest {
             *uncounted |= !is_counted;
         }
         snapshot.incomplete |= out.incomplete;
+        if is_long && halve(api, snapshot, out) {
+            return Ok(Progress::More);
+        }
     }
     let page = Page { answer: &answer, projection: None, is_search: true };
     let progress = snapshot::read_page(api, table, snapshot, &page, out)?;
     if let Progress::Done = progress {
-        if to_ms >= end_ms {
+        if is_end {
             compare(api, table, snapshot, end_ms, out)?;
         }
         return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
@@ -138,29 +169,31 @@ fn is_last(snapshot: &Snapshot) -> bool {
     matches!(snapshot.rest, Some(Rest::Windows { is_last: true, .. }))
 }
 
-/// Continues with the second half of the window once the first is read. A second that holds more rows than a
-/// search pages through is read in part.
-fn halve(table: &Table, snapshot: &mut Snapshot, out: &mut Output) {
-    out.has_moved = true;
-    snapshot.offset = Offset::default();
-    let Some(Rest::Windows { from_ms, to_ms, .. }) = &mut snapshot.rest else { return };
+/// Continues with the second half of the window once the first is read: by its created times, or by the
+/// modified times of its rows once it is a second long. False when both are too short: then it is read as far
+/// as the search pages.
+fn halve<T: Transport>(api: &Api<T>, snapshot: &mut Snapshot, out: &mut Output) -> bool {
+    // A row that changes meanwhile moves on to the last part.
+    let last_ms = api.to_source_clock(api.transport().now_ms()) + limits::DAY_MS;
+    let Some(Rest::Windows { from_ms, to_ms, modified, .. }) = &mut snapshot.rest else { return false };
     let length = to_ms.saturating_sub(*from_ms);
     if length > limits::SEARCH_WINDOW_MIN_MS {
         *to_ms = *from_ms + length / 2;
-        return;
+    } else {
+        // Imported rows may have been modified before they were created.
+        let (from_ms, to_ms, end_ms) = modified.unwrap_or((0, last_ms, last_ms));
+        let length = to_ms.saturating_sub(from_ms);
+        if length <= limits::SEARCH_WINDOW_MIN_MS {
+            return false;
+        }
+        *modified = Some((from_ms, from_ms + length / 2, end_ms));
     }
-    out.skip(format!(
-        "`{}`: more rows were created within one second at {} than the search returns: the others are \
-         skipped",
-        table.name,
-        time::format(*from_ms)
-    ));
-    snapshot.incomplete = true;
-    *from_ms = *to_ms;
-    *to_ms = from_ms.saturating_add(1);
+    out.has_moved = true;
+    snapshot.offset = Offset::default();
+    true
 }
 
-/// The window after the one that ends at `to_ms`, or the newest rows, or the end.
+/// The part or the window after the one that ends at `to_ms`, or the newest rows, or the end.
 fn next<T: Transport>(
     api: &Api<T>,
     table: &Table,
@@ -171,12 +204,17 @@ fn next<T: Transport>(
     out.has_moved = true;
     let found = rows(&snapshot.offset);
     snapshot.offset = Offset::default();
-    let Some(Rest::Windows { from_ms, to_ms: next_ms, rows, is_last, .. }) = &mut snapshot.rest else {
+    let Some(Rest::Windows { from_ms, to_ms: next_ms, modified, rows, is_last, .. }) = &mut snapshot.rest
+    else {
         return Progress::Done;
     };
+    *rows += found;
+    *modified = modified.filter(|(_, to_ms, end_ms)| to_ms < end_ms).map(|(_, to, end)| (to, end, end));
+    if modified.is_some() {
+        return Progress::More;
+    }
     if to_ms < end_ms {
         (*from_ms, *next_ms) = (to_ms, end_ms);
-        *rows += found;
         return Progress::More;
     }
     if *is_last || snapshot::order(api, table) == Sort::NewestFirst {
@@ -202,6 +240,14 @@ fn compare<T: Transport>(
 ) -> Result<()> {
     let Some(Rest::Windows { rows: before, uncounted: true, .. }) = &snapshot.rest else { return Ok(()) };
     let found = before + rows(&snapshot.offset);
+    if counts_less(api, table, found, end_ms) {
+        out.skip(format!(
+            "`{}`: the search counts more rows than the {found} that were found: the others are skipped",
+            table.name
+        ));
+        snapshot.incomplete = true;
+        return Ok(());
+    }
     // New rows come at the end, or move all others.
     let is_oldest_first = snapshot::order(api, table) == Sort::OldestFirst;
     let slack = if is_oldest_first { limits::LIST_SHORT_ROWS } else { snapshot::may_lack(found) };
@@ -230,7 +276,20 @@ fn compare<T: Transport>(
     Ok(())
 }
 
-/// Compares what the search finds in a window with the source's count of it. False where there is none.
+/// True when a search counts more rows than were `found` up to `end_ms`: a list that ended early left some
+/// out before its end. For tables that nothing else counts.
+fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms: u64) -> bool {
+    let Incremental::Search { path, .. } = table.incremental else { return false };
+    if tables::parent(table).unwrap_or(table).count.is_some() {
+        return false;
+    }
+    let range = format!("{},{}", time::format(0), time::format(end_ms));
+    let all = Path::new(path).with(CREATED.range, range).with("from", 0).with("limit", 1);
+    count::sum(api, table, &all).is_ok_and(|counted| counted > found + snapshot::may_lack(counted))
+}
+
+/// Compares what the search finds in a window with the source's count of it. False where there is none, or it
+/// counts none: a user who may not see the rows gets the same answer.
 fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64, out: &mut Output) -> bool {
     let Some(path) = tables::parent(table).unwrap_or(table).count else { return false };
     let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else {
@@ -238,6 +297,9 @@ fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64
     };
     // The search ignores departments.
     let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
+    if counted == 0 {
+        return false;
+    }
     if is_comparable && counted > found {
         out.skip(format!(
             "`{}`: the search finds {found} of the {counted} rows created in {range}: the others are skipped",

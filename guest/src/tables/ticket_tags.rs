@@ -11,7 +11,7 @@ pub(super) const TABLE: Table = Table {
     children: tickets::children(KINDS),
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has tags. A tag that \
-            was taken off is found by the next snapshot.",
+            was taken off is found by a full refresh.",
     ..tickets::BELOW
 };
 

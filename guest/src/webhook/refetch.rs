@@ -147,7 +147,7 @@ impl<'a> Records<'a> {
         match self.answer(path, lookup)? {
             Ok(answer) => Ok(config.selects(table, answer.object()?.map_or("{}", |raw| raw.get()))),
             // The department of a deleted parent is not known; a child that never was here has no row.
-            Err(error) if error.kind == Kind::NotFound => Ok(lookup.is_deleted),
+            Err(error) if error.is_missing() => Ok(lookup.is_deleted),
             Err(error) if error.kind == Kind::Permission => Ok(false),
             Err(error) => Err(error.clone()),
         }
@@ -224,7 +224,7 @@ enum Child {
 fn child(answer: &Result<Answer>, kind: &ChildKind, parent: &str, id: &str) -> Result<Child> {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) if error.kind == Kind::NotFound => return Ok(Child::Missing),
+        Err(error) if error.is_missing() => return Ok(Child::Missing),
         Err(error) if error.kind == Kind::Permission => return Ok(Child::Unknown),
         Err(error) => return Err(error.clone()),
     };
@@ -253,7 +253,9 @@ fn changed(lookup: &Lookup, answer: &Result<Answer>, record: Record<'_>) -> Resu
             return present(lookup, answer, record::row(lookup.table, detail, None)).map(Some);
         }
         // A record that left the selected departments is deleted in the sink.
-        Record::Trashed { .. } | Record::Foreign | Record::Missing => true,
+        Record::Trashed { .. } | Record::Foreign => true,
+        // A 404 alone may be of an outage: it confirms a delete, and tells none.
+        Record::Missing => lookup.is_deleted,
         // It may be hidden only: then the event alone says that it is deleted.
         Record::Hidden => lookup.is_deleted && lookup.proof == Proof::Webhook && lookup.table.hides_deleted,
     };

@@ -393,3 +393,31 @@ fn the_connection_test_skips_items_that_depend_on_a_failed_one() {
     assert_eq!(wrong[3], ("organization".to_owned(), Outcome::Failed));
     assert_eq!(wrong[4], ("table tickets".to_owned(), Outcome::Skipped));
 }
+
+#[test]
+fn an_outage_that_answers_404_for_every_record_deletes_none() {
+    let deletes = |batch: &zoho_desk::reader::Batch| {
+        batch.changes.iter().filter(|change| change.operation == Operation::Delete).count()
+    };
+    for (lost, deleted) in [(30, 0), (3, 3)] {
+        let desk = Desk::with_tickets(30);
+        let mut connection = connect(&desk, json!({}));
+        let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+        desk.advance_ms(60_000);
+        desk.set(|state| {
+            (1..=30).for_each(|id: u32| state.modify(&id.to_string()));
+            state.detail_status.extend((1..=lost).map(|id: u32| (id.to_string(), 404)));
+        });
+        desk.advance_ms(30_000);
+        let changed = connection.read("tickets", Some(&cursor), LIMITS);
+        if deleted > 0 {
+            assert_eq!(deletes(&changed.unwrap()), deleted, "the others show that the API is there");
+            continue;
+        }
+        assert!(changed.is_err(), "nothing moves");
+        assert!(connection.read("tickets", None, LIMITS).is_err(), "no row is left out of a snapshot");
+        desk.set(|state| state.detail_status.clear());
+        let healed = connection.read("tickets", Some(&cursor), LIMITS).unwrap();
+        assert_eq!((healed.changes.len(), deletes(&healed)), (30, 0));
+    }
+}

@@ -55,6 +55,10 @@ pub(crate) struct State {
     pub refuse_modified_sort: bool,
     /// Minutes between the creation of two tickets, the last one now; 0: no row has its time.
     pub created_every_min: u64,
+    /// Tickets up to this one were created at one time.
+    pub created_together: u32,
+    /// Tickets without threads.
+    pub silent: Vec<u32>,
     /// The search does not take `createdTimeRange`.
     pub refuse_created_time: bool,
     /// Tickets that the search does not find yet.
@@ -157,6 +161,7 @@ impl State {
     }
 
     fn created_ms(&self, id: u32) -> u64 {
+        let id = id.max(self.created_together);
         let newest = u64::from(self.tickets.last().copied().unwrap_or(id).max(id));
         START_MS - (newest - u64::from(id)) * self.created_every_min * 60_000
     }
@@ -419,7 +424,7 @@ impl State {
     }
 
     fn contracts(&self, query: &BTreeMap<&str, &str>) -> Response {
-        let is_by_modified = query["sortBy"] == "-modifiedTime";
+        let is_by_modified = query.get("sortBy").is_some_and(|field| *field == "-modifiedTime");
         if is_by_modified && self.refuse_modified_sort {
             let message = "The value passed for field 'sortBy' is invalid.";
             return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
@@ -608,6 +613,9 @@ impl State {
                     rows = rows.into_iter().skip(number("from").max(1) - 1).take(number("limit")).collect();
                 }
                 self.respond(200, &json!({"data": rows}))
+            }
+            [ticket, "threads"] if self.silent.contains(&ticket.parse().unwrap()) => {
+                self.respond(204, &Value::Null)
             }
             [ticket, "threads"] => {
                 let mut thread = json!({"id": format!("t{ticket}")});

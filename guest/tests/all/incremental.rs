@@ -121,6 +121,22 @@ fn conversations_of_tickets_in_the_recycle_bin_that_are_refused_cost_few_calls_a
 }
 
 #[test]
+fn tickets_of_the_recycle_bin_that_never_had_conversations_hide_none_of_the_others() {
+    let desk = Desk::with_tickets(60);
+    desk.set(|state| state.silent = (1..=40).collect());
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+    desk.advance_ms(60_000);
+    for id in 1..=42 {
+        desk.set(|state| state.delete(&id.to_string()));
+        desk.advance_ms(1_000);
+    }
+    let batch = read_round(&mut connection, "ticket_conversations", &cursor);
+    let keys: Vec<&str> = batch.changes.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(keys, [r#"{"id":"t41"}"#, r#"{"id":"t42"}"#]);
+}
+
+#[test]
 fn a_short_outage_of_their_lists_leaves_no_conversation_of_a_ticket_in_the_recycle_bin() {
     let desk = Desk::with_tickets(60);
     let mut connection = connect(&desk, json!({}));

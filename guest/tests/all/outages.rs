@@ -1,16 +1,17 @@
 //! Every endpoint with every refusal, for hours: the cost is bounded, and the other tables are read.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use zoho_desk::change::Operation;
 use zoho_desk::connection::Connection;
 use zoho_desk::error::Kind;
 use zoho_desk::transport::{Failure, Request, Response, Transport};
 
 use crate::desk::Desk;
-use crate::setup::LIMITS;
+use crate::setup::{LIMITS, connect_over};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -31,8 +32,21 @@ const ENDPOINTS: [(&str, &[&str]); 10] = [
     ("/api/v1/recycleBin", &[]),
 ];
 
-const REFUSALS: [&str; 11] =
-    ["400", "401", "403", "404", "422", "429", "429 day", "500", "timeout", "truncated", "HTML"];
+const REFUSALS: [&str; 13] = [
+    "204",
+    "400",
+    "401",
+    "403",
+    "404",
+    "422",
+    "429",
+    "429 day",
+    "500",
+    "timeout",
+    "truncated",
+    "HTML",
+    "HTML 404",
+];
 
 /// The scripted server with one endpoint that is refused.
 struct Outage {
@@ -84,6 +98,7 @@ impl Outage {
             Ok(Response { status, headers: answer.headers.clone(), body })
         };
         match faults.refusal {
+            "204" => Ok(Response { status: 204, body: Vec::new(), ..answer }),
             "400" => refused(400, "BAD_REQUEST"),
             "401" => refused(401, "UNAUTHORIZED"),
             "403" => refused(403, "FORBIDDEN"),
@@ -101,6 +116,7 @@ impl Outage {
                 Err(Failure::Broken("timed out".to_owned()))
             }
             "truncated" => Ok(Response { status: 200, body: b"{\"data\":[{\"id\":\"1\"".to_vec(), ..answer }),
+            "HTML 404" => Ok(Response { status: 404, body: b"<html>not found</html>".to_vec(), ..answer }),
             _ => Ok(Response { status: 200, body: b"<html>maintenance</html>".to_vec(), ..answer }),
         }
     }
@@ -181,6 +197,96 @@ impl Host {
                 }
             };
             state.due_ms = self.desk.now_ms() + wait_ms;
+        }
+    }
+}
+
+/// A portal with a few rows of each table.
+fn small_portal() -> Desk {
+    let desk = Desk::with_tickets(6);
+    desk.set(|state| {
+        state.contracts = (1..=6).map(|id| (id, 1)).collect();
+        state.bin_type = "Contacts";
+        (1..=6).for_each(|id: u32| state.modify(&id.to_string()));
+    });
+    desk
+}
+
+/// A connection whose calls may be refused.
+fn connection_over(desk: &Desk, faults: &Rc<RefCell<Faults>>) -> Connection<Outage> {
+    connect_over(Outage { desk: desk.clone(), faults: faults.clone() }, json!({}))
+}
+
+/// Reads until caught up, or for an hour of failures: the keys, and whether a snapshot was complete. No row
+/// is deleted.
+fn read_on(
+    (desk, connection): (&Desk, &mut Connection<Outage>),
+    table: &str,
+    cursor: &mut Option<String>,
+    what: &str,
+) -> (BTreeSet<String>, bool) {
+    let mut keys = BTreeSet::new();
+    for _ in 0..30 {
+        match connection.read(table, cursor.as_deref(), LIMITS) {
+            Ok(batch) => {
+                for change in batch.changes {
+                    assert!(change.operation != Operation::Delete, "{table} {}: {what}", change.key);
+                    keys.insert(change.key);
+                }
+                *cursor = Some(batch.cursor);
+                if batch.caught_up {
+                    return (keys, batch.generation.is_some_and(|generation| generation.complete));
+                }
+                desk.advance_ms(batch.wait_ms.unwrap_or(10));
+            }
+            Err(error) => desk.advance_ms(error.retry_after_ms.unwrap_or(120_000)),
+        }
+    }
+    (keys, false)
+}
+
+#[test]
+fn no_refusal_of_any_endpoint_deletes_a_row() {
+    let tables = ["departments", "tickets", "ticket_conversations", "contacts", "contracts"];
+    let more = [
+        "/api/v1/contacts",
+        "/api/v1/contacts/search",
+        "/api/v1/contacts/{id}",
+        "/api/v1/contracts",
+        "/api/v1/contracts/{id}",
+        "/api/v1/tickets/{id}/conversations",
+    ];
+    for endpoint in ENDPOINTS.iter().map(|(endpoint, _)| *endpoint).chain(more) {
+        for refusal in REFUSALS {
+            let desk = small_portal();
+            let faults = Rc::new(RefCell::new(Faults::default()));
+            let mut connection = connection_over(&desk, &faults);
+            let mut read: Vec<(&str, Option<String>, BTreeSet<String>)> = Vec::new();
+            for table in tables {
+                let mut cursor = None;
+                let (keys, is_complete) =
+                    read_on((&desk, &mut connection), table, &mut cursor, "before the outage");
+                assert!(is_complete && !keys.is_empty(), "{table}");
+                read.push((table, cursor, keys));
+            }
+            *faults.borrow_mut() = Faults { endpoint, refusal, ..Faults::default() };
+            let what = case(endpoint, refusal).to_string();
+            desk.advance_ms(600_000);
+            let now_ms = desk.now_ms();
+            desk.set(|state| {
+                (1..=6).for_each(|id: u32| state.modify(&id.to_string()));
+                state.contracts.values_mut().for_each(|at_ms| *at_ms = now_ms);
+            });
+            for (table, cursor, keys) in &mut read {
+                // A change, a verification, and a full refresh.
+                read_on((&desk, &mut connection), table, cursor, &what);
+                desk.advance_ms(8 * 24 * HOUR_MS);
+                for mut cursor in [cursor.clone(), None] {
+                    let (found, is_complete) = read_on((&desk, &mut connection), table, &mut cursor, &what);
+                    let lost: Vec<_> = keys.difference(&found).collect();
+                    assert!(!is_complete || lost.is_empty(), "{table} loses {lost:?}: {what}");
+                }
+            }
         }
     }
 }

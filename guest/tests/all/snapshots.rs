@@ -1,5 +1,7 @@
 //! Snapshots through a scripted transport: when one starts, and when it is complete.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use zoho_desk::connection::Connection;
@@ -199,4 +201,91 @@ fn contacts_without_their_detail_cost_the_pages_of_their_list() {
     let round = read_round(&mut connection, "contacts", &cursor);
     assert_eq!(round.changes.len(), 1);
     assert!(desk.calls() - calls <= 3, "a search and the recycle bin");
+}
+
+/// Reads a snapshot to its end: the keys in it, and whether it is complete.
+fn snapshot(
+    connection: &mut Connection<Desk>,
+    table: &str,
+    mut cursor: Option<String>,
+) -> (BTreeSet<String>, bool) {
+    let mut keys = BTreeSet::new();
+    for _ in 0..100 {
+        let batch = connection.read(table, cursor.as_deref(), LIMITS).unwrap();
+        keys.extend(batch.changes.iter().map(|change| change.key.clone()));
+        if batch.caught_up {
+            return (keys, is_complete(&batch));
+        }
+        cursor = Some(batch.cursor);
+    }
+    panic!("the snapshot does not end");
+}
+
+#[test]
+fn a_table_that_had_rows_is_never_believed_to_be_empty() {
+    let desk = Desk::with_tickets(3);
+    desk.set(|state| state.contracts = [(1, 1), (2, 2)].into());
+    let mut connection = connect(&desk, json!({}));
+    for (table, path) in [
+        ("contracts", "/api/v1/contracts"),
+        ("contacts", "/api/v1/contacts"),
+        ("ticket_conversations", "/api/v1/tickets"),
+        ("departments", "/api/v1/departments"),
+    ] {
+        assert!(snapshot(&mut connection, table, None).1, "{table}");
+        desk.set(|state| state.refuse(path, 204, ""));
+        for _ in 0..2 {
+            let (keys, is_complete) = snapshot(&mut connection, table, None);
+            assert!(keys.is_empty() && !is_complete, "{table}");
+            // Another user may see less.
+            connection.authorize(r#"{"code":"good"}"#).unwrap();
+        }
+        desk.set(|state| state.accept(path));
+        assert!(snapshot(&mut connection, table, None).1, "{table}");
+    }
+    desk.set(|state| state.silent = vec![1, 2, 3]);
+    assert!(!snapshot(&mut connection, "ticket_conversations", None).1, "no ticket has any child left");
+}
+
+#[test]
+fn a_list_that_becomes_empty_while_it_is_read_deletes_nothing() {
+    let desk = Desk::with_tickets(0);
+    desk.set(|state| state.contracts = (1..=150).map(|id| (id, 1)).collect());
+    let mut connection = connect(&desk, json!({}));
+    let page = zoho_desk::reader::Limits { max_changes: 10, ..LIMITS };
+    let first = connection.read("contracts", None, page).unwrap();
+    assert!(!first.caught_up && !first.changes.is_empty());
+    desk.set(|state| state.refuse("/api/v1/contracts", 204, ""));
+    assert!(!snapshot(&mut connection, "contracts", Some(first.cursor)).1);
+}
+
+#[test]
+fn rows_that_the_list_leaves_out_and_the_search_finds_are_deleted_by_no_snapshot() {
+    for (cap, created_every_min) in [(150, 30), (150, 0), (173, 0)] {
+        let desk = Desk::with_tickets(400);
+        desk.set(|state| {
+            (1..=400).for_each(|id| state.modify_at(id, 1_000));
+            (state.list_cap, state.created_every_min) = (cap, created_every_min);
+        });
+        let mut connection = connect(&desk, json!({"contact_detail": false}));
+        for round in 0..3 {
+            let (keys, is_complete) = snapshot(&mut connection, "contacts", None);
+            let is_whole = keys.len() == 400;
+            assert!(is_whole == (created_every_min > 0), "{cap}, {round}: {} rows", keys.len());
+            assert!(is_whole || !is_complete, "{cap}, {round}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_that_another_shape_starts_deletes_no_archived_ticket_and_one_of_a_person_does() {
+    for (table, has_archive) in [("tickets", true), ("ticket_conversations", true), ("contacts", false)] {
+        let desk = Desk::with_tickets(9);
+        let (_, cursor) = read_all(&mut connect(&desk, json!({})), table, LIMITS);
+        desk.set(|state| state.purge(9));
+        let mut connection = connect(&desk, json!({"shape": "flat"}));
+        let (keys, is_complete) = snapshot(&mut connection, table, Some(cursor));
+        assert_eq!((keys.len(), is_complete), (8, !has_archive), "{table}");
+        assert!(snapshot(&mut connection, table, None).1, "{table}: as the person asked");
+    }
 }

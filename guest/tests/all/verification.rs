@@ -227,3 +227,31 @@ fn a_verification_whose_credits_end_gives_way_and_goes_on_from_its_place_the_nex
     desk.advance_ms(DAY_MS);
     assert!(read_round(&mut connection, "contacts", &last.cursor).generation.is_none(), "for a week");
 }
+
+#[test]
+fn a_record_that_a_404_deleted_is_read_by_the_verification_that_lists_it() {
+    let desk = Desk::with_tickets(50);
+    desk.set(|state| state.bin_type = "Contacts");
+    let mut connection = connect(&desk, json!({}));
+    let (_, cursor) = read_all(&mut connection, "contacts", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| {
+        [8, 9].iter().for_each(|id: &u32| state.modify(&id.to_string()));
+        state.detail_status.insert("8".to_owned(), 404);
+    });
+    desk.advance_ms(30_000);
+    let changed = read_round(&mut connection, "contacts", &cursor);
+    let is_delete = |change: &&zoho_desk::change::Change| change.after.is_none();
+    let deleted: Vec<_> = changed.changes.iter().filter(is_delete).collect();
+    assert_eq!(deleted.len(), 1);
+    desk.set(|state| state.detail_status.clear());
+    desk.advance_ms(8 * DAY_MS);
+    let calls = desk.calls();
+    let verified = read_round(&mut connection, "contacts", &changed.cursor);
+    assert!(verified.generation.is_some_and(|generation| generation.complete));
+    let whole: Vec<_> = verified.changes.iter().filter(|change| !change.partial).collect();
+    assert_eq!(whole.len(), 1);
+    assert_eq!(whole[0].key, r#"{"id":"8"}"#);
+    assert!(whole[0].as_of_ms > deleted[0].as_of_ms);
+    assert!(desk.calls() - calls <= 8, "{} calls", desk.calls() - calls);
+}

@@ -213,3 +213,27 @@ fn rows_behind_the_cap_of_a_list_are_read_by_windows() {
         assert_eq!(is_complete, refuses_beyond, "a list that ends by itself may lack others, too");
     }
 }
+
+#[test]
+fn rows_that_were_created_in_one_second_are_split_by_their_modified_times() {
+    for spread_ms in [60_000, 0] {
+        let desk = Desk::with_tickets(6_500);
+        desk.set(|state| {
+            (state.created_every_min, state.created_together) = (10, 6_000);
+            state.counted = 6_500;
+            state.list_cap = 1_000;
+            state.refuse_beyond_cap = true;
+            (1..=6_500).for_each(|id| state.modify_at(id, 1_000 + u64::from(id) * spread_ms));
+        });
+        let (keys, batches) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
+        let is_complete = batches.last().unwrap().generation.unwrap().complete;
+        let warns = batches.iter().flat_map(|batch| &batch.warnings).any(|text| text.contains("one second"));
+        let is_whole = keys.len() == 6_500;
+        assert_eq!(
+            (is_whole, is_complete, warns),
+            (spread_ms > 0, spread_ms > 0, spread_ms == 0),
+            "{}",
+            keys.len()
+        );
+    }
+}

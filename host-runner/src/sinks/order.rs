@@ -185,7 +185,8 @@ impl Counts {
 /// key.
 ///
 /// A newer change applies, and one of the same time applies again. An older one is ignored. A repetition of
-/// the change that wrote the row only advances the row's time. Deletes are ordered like every other state.
+/// the change that wrote the row only advances the row's time. Deletes are ordered like every other state,
+/// but for those of a comparison: a row that a newer snapshot contains exists, whatever its time is.
 pub(super) fn decide(stored: Stored, change: &Change, as_of: i64, generation: i64) -> Decision {
     let is_delete = change.after.is_none();
     let (action, outcome) = match stored {
@@ -199,10 +200,12 @@ pub(super) fn decide(stored: Stored, change: &Change, as_of: i64, generation: i6
 }
 
 fn decide_on_row(row: StoredRow, change: &Change, as_of: i64, generation: i64) -> Decision {
-    let generation = generation.max(row.generation);
+    let was_missing = row.is_deleted && row.mark.is_none();
+    let is_back = was_missing && generation > row.generation;
+    let is_older = as_of < row.as_of;
+    let (as_of, generation) = (as_of.max(row.as_of), generation.max(row.generation));
     let is_repetition = row.mark.is_some_and(|mark| mark.is_repeated_by(change));
-    if is_repetition || as_of < row.as_of {
-        let as_of = as_of.max(row.as_of);
+    if is_repetition || (is_older && !is_back) {
         let is_known = (as_of, generation) == (row.as_of, row.generation);
         let action = if is_known { Action::Ignore } else { Action::Touch };
         let outcome = if is_repetition { Outcome::Unchanged } else { Outcome::Stale };
@@ -334,6 +337,19 @@ mod tests {
             assert_eq!(decide(Stored::Row(row), &change(Form::Row, id), 9, 6), expected, "{id}");
             let expected = Decision { action: Action::Ignore, generation: 5, ..expected };
             assert_eq!(decide(Stored::Row(row), &change(Form::Row, id), 9, 4), expected, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_a_comparison_deleted_is_back_once_a_newer_snapshot_contains_it() {
+        let row = |mark| Stored::Row(StoredRow { as_of: 10, generation: 5, mark, is_deleted: true });
+        for (form, action) in [(Form::Row, Action::Replace), (Form::Partial, Action::Merge)] {
+            let back = Decision { action, outcome: Outcome::Updated, as_of: 10, generation: 6 };
+            assert_eq!(decide(row(None), &change(form, "new"), 1, 6), back, "{form:?}");
+            for (stored, generation) in [(row(None), 5), (row(None), 0), (row(mark(Form::Delete)), 6)] {
+                let decision = decide(stored, &change(form, "new"), 1, generation);
+                assert_eq!(decision.outcome, Outcome::Stale, "{form:?} {stored:?} {generation}");
+            }
         }
     }
 

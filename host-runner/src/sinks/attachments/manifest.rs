@@ -69,6 +69,9 @@ const INDEX_TO_REMOVE: &str = "
     CREATE INDEX IF NOT EXISTS attachments_to_remove ON attachments (sha256)
         WHERE deleted AND sha256 IS NOT NULL";
 
+/// Tables whose snapshot the folder started. Manifests of earlier versions lack it.
+const REFILLED: &str = "CREATE TABLE IF NOT EXISTS refilled (name TEXT PRIMARY KEY)";
+
 /// Contents that only deleted rows have.
 const UNREFERENCED: &str = "
     SELECT DISTINCT sha256 FROM attachments AS one INDEXED BY attachments_to_remove
@@ -178,6 +181,7 @@ impl Manifest {
             create(&tx).and_then(|()| tx.commit()).map_err(wrong)?;
         }
         database.execute_batch(INDEX_TO_REMOVE).map_err(wrong)?;
+        database.execute_batch(REFILLED).map_err(wrong)?;
         let other: Option<String> = database
             .query_row("SELECT connection FROM owner", [], |row| row.get(0))
             .optional()
@@ -199,6 +203,22 @@ impl Manifest {
         let sql = "SELECT 1 FROM tables WHERE name = ?1 AND ?2 IN (cursor, cursor_before)";
         self.with(|database| database.query_row(sql, [table, cursor], |_| Ok(())).optional())
             .map(|found| found.is_some())
+    }
+
+    /// Whether the folder started the snapshot of a table.
+    pub(super) fn is_refilled(&self, table: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM refilled WHERE name = ?1";
+        self.with(|database| database.query_row(sql, [table], |_| Ok(())).optional())
+            .map(|found| found.is_some())
+    }
+
+    /// See [`Manifest::is_refilled`].
+    pub(super) fn set_refilled(&mut self, table: &str, is_refilled: bool) -> Result<()> {
+        let sql = match is_refilled {
+            true => "INSERT OR IGNORE INTO refilled VALUES (?1)",
+            false => "DELETE FROM refilled WHERE name = ?1",
+        };
+        self.change(sql, params![table])
     }
 
     /// Notes the attachments of a commit; `before` is the sink's cursor before it. False when it concerns

@@ -2,12 +2,13 @@
 //!
 //! Noted first: a crash between the two leaves notes of rows that come again, never rows without notes. A
 //! folder that did not see how the sink came to its cursor, because it is new or was exchanged, does not know
-//! which rows there are: the table starts a new snapshot.
+//! which rows there are: the table starts a new snapshot. Nobody asked for it, so that it deletes nothing: a
+//! source need not list all of its rows any more, for example those of archived records.
 
 use std::sync::Arc;
 
 use super::Attachments;
-use crate::change::Table;
+use crate::change::{Generation, Table};
 use crate::error::Result;
 use crate::sinks::{
     Capabilities, Commit, Counts, JournalState, LateFiles, Progress, Sink, SinkProgress, TableState,
@@ -22,6 +23,18 @@ pub(super) struct Noting {
 impl Noting {
     pub(super) fn new(sink: Box<dyn Sink>, attachments: Arc<Attachments>) -> Self {
         Self { sink, attachments }
+    }
+
+    /// The commit, in which a snapshot that the folder started does not count as complete; and its table.
+    fn unproved<'a>(&self, commit: &Commit<'a>) -> Result<Option<(&'a str, Commit<'a>)>> {
+        let Progress::Table { name, cursor, generation: Some(generation) } = commit.progress else {
+            return Ok(None);
+        };
+        if !generation.complete || !self.attachments.with(|open| open.manifest.is_refilled(name))? {
+            return Ok(None);
+        }
+        let generation = Some(Generation { complete: false, ..generation });
+        Ok(Some((name, Commit { progress: Progress::Table { name, cursor, generation }, ..*commit })))
     }
 
     /// Whether the rows of a table name files.
@@ -45,6 +58,7 @@ impl Sink for Noting {
             });
             if !is_known? {
                 tracing::info!(table = name, "the attachments' folder lacks its rows: a new snapshot starts");
+                self.attachments.with(|open| open.manifest.set_refilled(name, true))?;
                 self.sink.reset(name)?;
             }
         }
@@ -62,6 +76,8 @@ impl Sink for Noting {
             }
             _ => None,
         };
+        let unproved = self.unproved(commit)?;
+        let commit = unproved.as_ref().map_or(commit, |(_, unproved)| unproved);
         let is_noted = self
             .attachments
             .with(|open| open.manifest.note(commit, before.as_deref(), &open.tables, &open.limits))?;
@@ -69,10 +85,14 @@ impl Sink for Noting {
         if is_noted {
             self.attachments.with(|open| open.remove_deleted())?;
         }
+        if let Some((table, _)) = unproved {
+            self.attachments.with(|open| open.manifest.set_refilled(table, false))?;
+        }
         Ok(counts)
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {
+        self.attachments.with(|open| open.manifest.set_refilled(table, false))?;
         self.sink.reset(table)
     }
 

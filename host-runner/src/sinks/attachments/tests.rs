@@ -391,6 +391,36 @@ fn a_folder_that_did_not_see_the_rows_starts_a_new_snapshot() {
 }
 
 #[test]
+fn a_snapshot_that_the_folder_starts_deletes_nothing_and_one_of_a_person_does() {
+    let mut place = Place::new();
+    place.deletes = Deletes::Hard;
+    let ids = |place: &Place| {
+        let rows = Database::open(place.path("rows.db")).expect("the rows");
+        let sql = "SELECT group_concat(id, ' ') FROM (SELECT id FROM things ORDER BY id)";
+        rows.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).expect(sql).unwrap_or_default()
+    };
+    let mut open = place.open();
+    open.commit(vec![row("archived", 3, 5), row("b", 3, 5)], "c1", Some(10));
+    drop(open);
+    // Another folder, and no list shows one of the rows any more.
+    let mut open = place.open_at("others");
+    open.commit(Vec::new(), "c2", None);
+    drop(open);
+    let mut open = place.open_at("others");
+    open.commit(vec![row("b", 3, 25)], "c3", Some(20));
+    assert_eq!(ids(&place), "archived b");
+    // The folder as it was restored from a backup.
+    drop(open);
+    let mut open = place.open();
+    open.commit(vec![row("b", 3, 35)], "c4", Some(30));
+    assert_eq!(ids(&place), "archived b");
+    assert_eq!(place.noted("group_concat(key) FROM attachments WHERE deleted"), None);
+    open.sink.reset("things").expect("reset");
+    open.commit(vec![row("b", 3, 45)], "c5", Some(40));
+    assert_eq!(ids(&place), "b");
+}
+
+#[test]
 fn a_crash_between_the_notes_and_the_rows_costs_nothing() {
     let place = Place::new();
     let mut open = place.open();

@@ -1,7 +1,8 @@
 //! Snapshots: rows that a complete one did not contain, and changes from elsewhere while it is read.
 
-use super::case::{change, on_every_sink, still};
+use super::case::{Case, change, kinds, on_every_sink, partial, still};
 use crate::change::Generation;
+use crate::sinks::{Deletes, Load};
 
 #[test]
 fn rows_that_a_complete_snapshot_does_not_contain_are_missing_until_they_show_again() {
@@ -20,6 +21,25 @@ fn rows_that_a_complete_snapshot_does_not_contain_are_missing_until_they_show_ag
         case.snapshot(300, true, &first.map(|change| still(&change, 300)));
         case.expect("a=1 b=2 c=3");
     });
+}
+
+/// As a verification lists rows: in part, and as old as can be. A tombstone does not say what deleted its row.
+#[test]
+fn a_row_that_was_missing_is_back_once_a_snapshot_lists_it_however_old_it_is_there() {
+    for kind in kinds() {
+        let case = &mut Case::new(kind, Deletes::Soft, Load::Live);
+        case.snapshot(100, true, &[change("a", Some(1), 110), change("b", Some(2), 110)]);
+        case.deliver(&[change("gone", None, 120)]);
+        case.snapshot(200, true, &[]);
+        case.expect("a? b? gone-");
+        let listed = ["a", "b", "gone"].map(|id| partial(id, "{}", 1));
+        case.snapshot(300, false, &listed[..1]);
+        case.expect("a=1 b? gone-");
+        case.snapshot(300, true, &listed[1..]);
+        case.expect("a=1 b=2 gone-");
+        case.deliver(&[change("a", Some(9), 150)]);
+        case.expect("a=1 b=2 gone-");
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(in crate::sinks) fn fold(lines: impl Iterator<Item = Value>, table: &str) ->
             for row in rows.values_mut().filter(|row| row.generation < generation) {
                 row.as_of = row.as_of.max(as_of);
                 if matches!(row.state, State::Live(_)) {
-                    row.state = State::Missing;
+                    (row.state, row.generation) = (State::Missing, generation);
                 }
             }
             continue;
@@ -67,11 +67,12 @@ pub(in crate::sinks) fn fold(lines: impl Iterator<Item = Value>, table: &str) ->
         let key: Vec<&str> = key.map(|value| value.as_str().expect("a text")).collect();
         let new = Row { as_of, generation: 0, row: Value::Null, state: State::Deleted };
         let row = rows.entry(key.join("/")).or_insert(new);
+        let is_back = matches!(row.state, State::Missing) && generation > row.generation;
         row.generation = row.generation.max(generation);
-        if as_of < row.as_of {
+        if as_of < row.as_of && !is_back {
             continue;
         }
-        row.as_of = as_of;
+        row.as_of = row.as_of.max(as_of);
         let after = &line["after"];
         if after.is_null() {
             row.state = State::Deleted;

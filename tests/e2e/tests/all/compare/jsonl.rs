@@ -17,6 +17,8 @@ struct Entry {
     /// The newest row, with the members of partial lines laid over it; kept when the key is deleted.
     row: Value,
     is_deleted: bool,
+    /// The end of a snapshot deleted it.
+    is_missing: bool,
 }
 
 /// A table's log, read to its end.
@@ -121,12 +123,14 @@ impl Log {
         let id = line["key"]["id"].as_str().expect("a key").to_owned();
         let as_of = line["as_of_ms"].as_i64().expect("a time");
         let entry = self.rows.entry(id).or_default();
-        entry.generation = entry.generation.max(line["generation"].as_u64().unwrap_or(0));
-        if entry.as_of.is_some_and(|newest| as_of < newest) {
+        let generation = line["generation"].as_u64().unwrap_or(0);
+        let is_back = entry.is_missing && generation > entry.generation;
+        entry.generation = entry.generation.max(generation);
+        if entry.as_of.is_some_and(|newest| as_of < newest) && !is_back {
             return;
         }
-        entry.as_of = Some(as_of);
-        entry.is_deleted = line["after"].is_null();
+        entry.as_of = entry.as_of.max(Some(as_of));
+        (entry.is_deleted, entry.is_missing) = (line["after"].is_null(), false);
         match (entry.row.as_object_mut(), line["after"].as_object()) {
             (_, None) => {}
             (Some(row), Some(members)) if line["partial"] == true => row.extend(members.clone()),
@@ -137,7 +141,9 @@ impl Log {
     /// The line that ends a snapshot.
     fn complete(&mut self, generation: u64, as_of: Option<i64>) {
         for entry in self.rows.values_mut().filter(|entry| entry.generation < generation) {
-            entry.is_deleted = true;
+            if !entry.is_deleted {
+                (entry.is_deleted, entry.is_missing, entry.generation) = (true, true, generation);
+            }
             entry.as_of = entry.as_of.max(as_of);
         }
     }
