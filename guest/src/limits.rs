@@ -15,6 +15,10 @@ pub const TOKEN_LIFE_MAX_MS: u64 = 3_600_000;
 /// A token that was issued less than this ago is not the reason for a refusal: the call is.
 pub const TOKEN_YOUNG_MS: u64 = 60 * 1000;
 
+/// The same for a refusal that may be about the call alone: a call that is refused always renews the token
+/// this often, far below ten tokens in ten minutes.
+pub const TOKEN_NEW_MS: u64 = 10 * 60 * 1000;
+
 /// Young tokens in a row that are replaced when the API refuses them: Zoho gives ten in ten minutes (§2.3).
 pub const TOKEN_REPLACEMENTS_MAX: u32 = 3;
 
@@ -183,8 +187,9 @@ pub const UNSIGNED_WINDOW_MS: u64 = 60 * 60 * 1000;
 /// deliveries of the same second have the same token, and arrive within this.
 pub const TOKEN_SHARED_MS: u64 = 10 * 1000;
 
-/// Tokens that are remembered with their bodies: about an hour of a busy webhook.
-pub const TOKENS_SEEN_MAX: usize = 1024;
+/// Tokens that are remembered with their bodies, in the session: some 75 bytes each. There is one for each
+/// second in which deliveries were sent; one that comes later than this many others may have been forgotten.
+pub const TOKENS_SEEN_MAX: usize = 200;
 
 /// Largest difference of the source's clock to ours that arrival times are corrected by. TLS fails when it is
 /// larger.
@@ -273,6 +278,17 @@ pub const BATCH_CALLS: u64 = 400;
 /// Calls of one record, list or page within one batch, the repeated ones after all others.
 pub const ATTEMPTS: u32 = 3;
 
+/// How long after the first of the calls that are handed over together the last one is begun: with one that
+/// hangs for the 30 s that a host waits, they end within 40 s.
+pub const SEND_MS: u64 = 10 * 1000;
+
+/// Time that calls for one page have, also where the batch's is over: without any, a slow source would never
+/// answer a parent's lists and their records in one batch.
+pub const TOGETHER_MS: u64 = 10 * 1000;
+
+/// Time of one call that reads records for deliveries: the host gives it two minutes.
+pub const REFETCH_MS: u64 = 30 * 1000;
+
 /// Calls that are handed over together for each one in flight: few enough to notice soon that the source
 /// refuses them, enough to keep every allowed call busy.
 pub const WAVE_CALLS: usize = 8;
@@ -301,9 +317,9 @@ pub const FAILED_RECORD_CALLS: (u32, u32) = (2, 5);
 /// Failing records that may be given up although no other could be read; more are an outage.
 pub const FAILED_RECORDS_ALONE: usize = 3;
 
-/// Failing records that the session holds: some 70 bytes each, of the 64 KiB that a host takes.
+/// Failing records that are counted at a time, in the session: some 70 bytes each, of the 64 KiB that a host
+/// takes.
 pub const FAILED_RECORDS_MAX: usize = 200;
 
-/// A token younger than this is not the cause of a refusal that also has another meaning. Renewed this often
-/// by a call that is always refused, it stays far below ten tokens in ten minutes.
-pub const TOKEN_NEW_MS: u64 = 10 * 60 * 1000;
+/// How long a failing record is counted when there are too many: a host asks for one again within minutes.
+pub const FAILED_RECORD_LIFE_MS: u64 = 60 * 60 * 1000;

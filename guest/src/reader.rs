@@ -128,7 +128,7 @@ pub(crate) fn read<T: Transport>(
         match step {
             Ok(Progress::Done) => break Progress::Done,
             Ok(Progress::More) => {}
-            Err(error) if out.has_moved => out.failure = Some(error),
+            Err(error) if out.has_moved || error.is_not_asked() => out.failure = Some(error),
             Err(error) if is_skipped(api, table, &error) => {
                 let wait_ms = Some(limits::SKIPPED_WAIT_MS);
                 let warnings = vec![format!("the table is skipped: {error}; {}", needs(table))];
@@ -178,6 +178,8 @@ fn conclude<T: Transport>(
 ) -> Batch {
     let now_ms = api.transport().now_ms();
     let is_done = matches!(progress, Progress::Done);
+    // The batch is full.
+    out.failure = out.failure.filter(|error| !error.is_not_asked());
     let mut warnings = out.take_warnings();
     let (mut generation, mut undelivered) = (None, None);
     match &mut cursor.phase {

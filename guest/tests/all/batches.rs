@@ -193,6 +193,31 @@ fn a_record_that_is_refused_with_any_code_stops_no_table() {
 }
 
 #[test]
+fn lists_of_a_parent_that_are_refused_with_any_code_stop_no_table() {
+    for (status, code) in [(401, "NOT_ALLOWED"), (403, "ACCESS_DENIED"), (403, "")] {
+        let desk = Desk::with_tickets(9);
+        let mut connection = connect(&desk, json!({}));
+        for list in ["/api/v1/tickets/3/threads", "/api/v1/tickets/3/conversations"] {
+            desk.set(|state| state.refuse(list, status, code));
+        }
+        let (mut cursor, mut keys) = (None::<String>, BTreeSet::new());
+        for _ in 0..10 {
+            desk.advance_ms(60_000);
+            let Ok(batch) = connection.read("ticket_conversations", cursor.as_deref(), LIMITS) else {
+                continue;
+            };
+            keys.extend(batch.changes.into_iter().map(|change| change.key));
+            cursor = Some(batch.cursor);
+            if batch.caught_up {
+                assert!(!batch.generation.unwrap().complete, "{status} {code}");
+                break;
+            }
+        }
+        assert!(keys.len() == 8 && cursor.unwrap().contains("search"), "{status} {code}: {keys:?}");
+    }
+}
+
+#[test]
 fn an_outage_of_all_details_writes_no_row_in_part_and_costs_few_calls() {
     let desk = Desk::with_tickets(250);
     let mut connection = connect(&desk, json!({}));
