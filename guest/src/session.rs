@@ -4,6 +4,7 @@
 mod clock;
 mod credits;
 mod pace;
+mod tokens;
 mod trust;
 
 use std::collections::BTreeMap;
