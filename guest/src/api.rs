@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result, Scope, UNREACHABLE};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
 use crate::paging::Longest;
-use crate::session::{Arrival, Credits, EarlierClock, Edition, KeySet, Pace, Session, Trust};
+use crate::session::{Arrival, Credits, EarlierClock, Edition, GivenUp, KeySet, Pace, Session, Trust};
 use crate::transport::{Failure, Method, Opened, Request, Response, Transport};
 use crate::url::Origin;
 
@@ -47,8 +47,6 @@ pub(crate) struct Api<T> {
     pub(crate) recycle_bin: Option<RecycleBin>,
     /// The search pages as last read, for the other tables of the same round.
     pub(crate) shared_search: Option<SharedSearch>,
-    /// The records of recent deliveries.
-    pub(crate) delivered: Delivered,
     /// The longest pages of lists below other rows.
     pub(crate) longest: Longest,
     /// A path of each kind of calls that was read last.
@@ -67,7 +65,6 @@ impl<T: Transport> Api<T> {
             edition_asked_ms: None,
             recycle_bin: None,
             shared_search: None,
-            delivered: Delivered::default(),
             longest: Longest::default(),
             readable: BTreeMap::new(),
         }
@@ -91,6 +88,21 @@ impl<T: Transport> Api<T> {
         &mut self.session.webhook_trust
     }
 
+    /// The records of recent deliveries.
+    pub(crate) fn delivered(&self) -> &Delivered {
+        &self.session.delivered
+    }
+
+    /// The same, to note more.
+    pub(crate) fn delivered_mut(&mut self) -> &mut Delivered {
+        &mut self.session.delivered
+    }
+
+    /// The records that were given up.
+    pub(crate) fn given_up(&mut self) -> &mut GivenUp {
+        &mut self.session.given_up
+    }
+
     /// A time of the host's clock, by the source's clock.
     pub(crate) fn to_source_clock(&self, host_ms: u64) -> u64 {
         host_ms.saturating_add_signed(self.session.clock_offset_ms)
@@ -110,7 +122,7 @@ impl<T: Transport> Api<T> {
     pub(crate) fn credits(&self) -> Option<Credits> {
         let (left, at_ms) = self.credits_left?;
         let is_known = self.transport.now_ms().abs_diff(at_ms) < limits::CREDITS_KNOWN_MS;
-        let daily = self.session.daily_credits.credits();
+        let daily = self.session.daily_credits.credits(edition_gives(self.edition()).1);
         is_known.then_some(Credits { left, daily, reserve_percent: self.config.credits_reserve })
     }
 
@@ -136,6 +148,7 @@ impl<T: Transport> Api<T> {
         session.clock_offset_ms = self.session.clock_offset_ms;
         session.earlier_clock = self.session.earlier_clock;
         session.webhook_trust = self.session.webhook_trust.clone();
+        session.delivered = self.session.delivered.clone();
         let request = oauth::exchange(&self.config, grant);
         let response = self.send_unsigned(&request)?;
         let now_ms = self.transport.now_ms();
@@ -324,8 +337,13 @@ impl<T: Transport> Api<T> {
         Pace::level(self.session.pace.as_ref(), self.edition_allows())
     }
 
+    /// Three quarters of the concurrent calls that the edition allows: the rest is for other users.
     fn edition_allows(&self) -> usize {
-        edition_concurrency(self.session.edition.as_ref().map_or("", |edition| edition.name.as_str()))
+        edition_gives(self.edition()).0 * 3 / 4
+    }
+
+    fn edition(&self) -> &str {
+        self.session.edition.as_ref().map_or("", |edition| edition.name.as_str())
     }
 
     /// The configured organization as `GET /organizations` lists it; none when the token does not see it.
@@ -637,17 +655,18 @@ fn failed(host: &str, failure: Failure) -> Error {
     }
 }
 
-/// Three quarters of the concurrent calls an edition may make (`zoho-desk-api.md` §5.2).
-fn edition_concurrency(edition: &str) -> usize {
+/// The concurrent calls that an edition allows, and the daily credits that it gives without its users
+/// (`zoho-desk-api.md` §5.2).
+fn edition_gives(edition: &str) -> (usize, u64) {
     let edition = edition.to_ascii_uppercase();
-    let allowed = match edition.as_str() {
-        _ if edition.contains("ENTERPRISE") || edition.contains("ULTIMATE") => 25,
-        _ if edition.contains("PROFESSIONAL") => 15,
-        _ if edition.contains("STANDARD") || edition.contains("EXPRESS") => 10,
-        _ if edition.contains("FREE") || edition.contains("TRIAL") => 5,
-        _ => return limits::CONCURRENCY_UNKNOWN,
-    };
-    allowed * 3 / 4
+    match edition.as_str() {
+        _ if edition.contains("ENTERPRISE") || edition.contains("ULTIMATE") => (25, 100_000),
+        _ if edition.contains("PROFESSIONAL") => (15, 75_000),
+        _ if edition.contains("STANDARD") => (10, 50_000),
+        _ if edition.contains("EXPRESS") => (10, 25_000),
+        _ if edition.contains("FREE") || edition.contains("TRIAL") => (5, limits::TRIAL_CREDITS),
+        _ => limits::EDITION_UNKNOWN,
+    }
 }
 
 #[cfg(test)]
@@ -707,10 +726,10 @@ mod tests {
     }
 
     #[test]
-    fn concurrency_is_three_quarters_of_what_the_edition_allows() {
-        assert_eq!(edition_concurrency("ENTERPRISE"), 18);
-        assert_eq!(edition_concurrency("professional"), 11);
-        assert_eq!(edition_concurrency("FREE"), 3);
-        assert_eq!(edition_concurrency("SOMETHING NEW"), limits::CONCURRENCY_UNKNOWN);
+    fn each_edition_allows_calls_at_once_and_gives_credits() {
+        assert_eq!(edition_gives("ENTERPRISE"), (25, 100_000));
+        assert_eq!(edition_gives("professional"), (15, 75_000));
+        assert_eq!(edition_gives("Free trial"), (5, 5_000));
+        assert_eq!(edition_gives("SOMETHING NEW"), limits::EDITION_UNKNOWN);
     }
 }

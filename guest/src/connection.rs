@@ -191,7 +191,7 @@ impl<T: Transport> Connection<T> {
         let now_ms = self.api.to_source_clock(self.api.transport().now_ms());
         let is_signed = self.api.trust().is_signed() && self.api.config().signature.refuses_unsigned();
         for receipt in receipts.iter().flatten().filter(|receipt| !receipt.changes.is_empty()) {
-            self.api.delivered.note(&receipt.changes, is_signed, now_ms);
+            self.api.delivered_mut().note(&receipt.changes, is_signed, now_ms);
         }
         receipts.iter_mut().flatten().for_each(|receipt| self.shape(&mut receipt.changes));
         receipts

@@ -46,9 +46,9 @@ pub const BODY_BYTES_MAX: usize = 32 << 20;
 /// Bytes read of the body of a refused file: an error's text is far shorter.
 pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
-/// Calls in flight when the edition is not known: the limit of the smallest edition, less one for other
-/// users.
-pub const CONCURRENCY_UNKNOWN: usize = 4;
+/// Concurrent calls, and daily credits without its users, of an edition that is not known: of these calls four
+/// are in flight, fewer than the smallest edition allows.
+pub const EDITION_UNKNOWN: (usize, u64) = (6, 0);
 
 /// Text of the source that is quoted in an error, in characters.
 pub const QUOTE_CHARS_MAX: usize = 200;
@@ -104,8 +104,8 @@ pub const SEARCH_WAIT_MAX_MS: u64 = 60 * 60 * 1000;
 /// Longest `wait-ms` of a table in which nothing changes.
 pub const QUIET_WAIT_MAX_MS: u64 = 20 * 60 * 1000;
 
-/// A table waits for this part of the time in which nothing changed: after twenty quiet minutes longer than
-/// [`SEARCH_WAIT_MS`], after eighty for [`QUIET_WAIT_MAX_MS`].
+/// A table waits for this part of the time in which nothing changed: after forty quiet minutes twice as long
+/// as [`SEARCH_WAIT_MS`], after eighty for [`QUIET_WAIT_MAX_MS`].
 pub const QUIET_PART: u64 = 4;
 
 /// Percent of the day's credits, above the reserve, below which snapshots wait: incremental reads are fresher
@@ -129,16 +129,18 @@ pub const VERIFICATION_RETRY_MS: u64 = 60 * 60 * 1000;
 /// incremental reading goes first.
 pub const VERIFICATION_PAUSE_MS: u64 = 10 * 60 * 1000;
 
-/// `wait-ms` of a table whose changes signed deliveries bring, while none is missing.
-pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
+/// `wait-ms` of a table whose changes signed deliveries bring, while none is missing: twice that of a quiet
+/// one, so that both are polled together.
+pub const DELIVERED_WAIT_MS: u64 = 2 * QUIET_WAIT_MAX_MS;
 
-/// Records of deliveries that are remembered, to compare with the changes that polling finds.
-pub const DELIVERED_MAX: usize = 10_000;
+/// Records of deliveries that are remembered in the session, to compare with the changes that polling finds:
+/// some 36 bytes each. Where more come between two polls, those that came last are compared.
+pub const DELIVERED_MAX: usize = 500;
 
 /// How long a delivery is on its way as a rule: a change younger than this is not missing yet.
 pub const DELIVERY_DELAY_MS: u64 = 5 * 1000;
 
-/// How long a record of a delivery is remembered, and how long a missing one makes polling usual.
+/// How long a missing record makes polling usual.
 pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
 
 /// How long the number of credits left is used, and how long a table waits for new ones: the time at which
@@ -323,3 +325,16 @@ pub const FAILED_RECORDS_MAX: usize = 200;
 
 /// How long a failing record is counted when there are too many: a host asks for one again within minutes.
 pub const FAILED_RECORD_LIFE_MS: u64 = 60 * 60 * 1000;
+
+/// Waits before a record that was given up is read again, the first and the second time: incidents of the
+/// source last minutes or hours.
+pub const AGAIN_MS: [u64; 2] = [60 * 60 * 1000, DAY_MS];
+
+/// Records that were given up and are to be read again, in the session: some 60 bytes each.
+pub const GIVEN_UP_MAX: usize = 100;
+
+/// Of these, those that one call reads again.
+pub const AGAIN_AT_ONCE: usize = 20;
+
+/// Most daily credits of a trial, whatever its edition (`zoho-desk-api.md` §5.2).
+pub const TRIAL_CREDITS: u64 = 5_000;

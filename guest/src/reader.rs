@@ -19,6 +19,7 @@ mod seen;
 mod shared_search;
 mod sorted;
 
+mod again;
 mod children;
 mod custom_fields;
 mod details;
@@ -114,7 +115,12 @@ pub(crate) fn read<T: Transport>(
     out.warnings.extend(abandoned);
     let most_calls = api.usage().requests + limits::BATCH_CALLS;
     let progress = loop {
+        let again = match &cursor.phase {
+            Phase::Search(search) if phase::is_between_rounds(search) => again::due(api, table),
+            _ => Vec::new(),
+        };
         let step = match &mut cursor.phase {
+            Phase::Search(_) if !again.is_empty() => again::step(api, table, &again, &mut out),
             Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
             Phase::Search(search) if search.scans_recycle_bin => {
                 recycle_bin::scan(api, table, search, &mut out)
@@ -201,9 +207,9 @@ fn conclude<T: Transport>(
             search.changed_ms = now_ms;
             // All children of a changed parent are found, most of which did not change.
             if table.children.is_none() {
-                undelivered = api.delivered.undelivered(&out.changes);
+                undelivered = api.delivered().undelivered(&out.changes);
                 let source_ms = api.to_source_clock(now_ms);
-                api.delivered.compare(&out.changes, source_ms);
+                api.delivered_mut().compare(&out.changes, source_ms);
             }
         }
         Phase::Search(_) | Phase::Idle { .. } => {}

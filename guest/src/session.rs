@@ -3,6 +3,7 @@
 
 mod clock;
 mod credits;
+mod given_up;
 mod pace;
 mod tokens;
 mod trust;
@@ -14,9 +15,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use clock::{Arrival, EarlierClock};
 pub(crate) use credits::{Credits, DailyCredits};
+pub(crate) use given_up::GivenUp;
 pub(crate) use pace::Pace;
 pub(crate) use trust::Trust;
 
+use crate::delivered::Delivered;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 
@@ -56,6 +59,8 @@ pub(crate) struct Session {
     /// Records that could not be read while others could, as `table.id`: failed calls, and since when.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) failed_records: BTreeMap<String, (u32, u64)>,
+    #[serde(skip_serializing_if = "GivenUp::is_empty")]
+    pub(crate) given_up: GivenUp,
     /// A path that was read before others of its kind of calls failed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) readable: BTreeMap<String, String>,
@@ -70,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) signing_keys: KeySet,
     #[serde(skip_serializing_if = "Trust::is_empty")]
     pub(crate) webhook_trust: Trust,
+    #[serde(skip_serializing_if = "Delivered::is_empty")]
+    pub(crate) delivered: Delivered,
 }
 
 /// The organization's edition.

@@ -12,8 +12,8 @@ use together::Joint;
 pub(super) use together::TOGETHER;
 
 use super::output::Output;
-use super::rows;
 use super::tally::{Calls, Tally};
+use super::{again, rows};
 use crate::api::{Answer, Api};
 use crate::change::{Change, Operation};
 use crate::cursor::ChildPlace;
@@ -355,7 +355,10 @@ impl Group<'_> {
                     out.failure.get_or_insert(error);
                     return false;
                 }
-                out.incomplete |= !is_hidden;
+                if !is_hidden {
+                    out.incomplete = true;
+                    again::note(api, self.table, parent.id);
+                }
                 out.partial_row(|| format!("{} {}", child.kind.name, child.meta.id), &error);
                 (child.row.clone(), child.as_of_ms, true)
             }

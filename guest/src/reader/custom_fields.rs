@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use super::again;
 use super::details::Listed;
 use super::output::Output;
 use super::tally::{Calls, Tally};
@@ -65,7 +66,9 @@ fn write<T: Transport>(
         }
         // Deleted since it was listed.
         Ok(None) => {}
-        Err(error) if error.is_hidden() || tally.gives_up(api, table, id, &error) => {
+        Err(error) if error.is_hidden() => out.list_row(table, listed, &error),
+        Err(error) if tally.gives_up(api, table, id, &error) => {
+            again::note(api, table, id);
             out.list_row(table, listed, &error);
         }
         Err(error) => {
