@@ -172,6 +172,37 @@ mod tests {
         assert_eq!(Session::parse(Some(&stored.to_json()), "b").unwrap(), Session::parse(None, "b").unwrap());
     }
 
+    /// What a host takes; one that grew beyond it would not be stored any more.
+    #[test]
+    fn everything_that_a_session_remembers_fits_into_it() {
+        const ID: u64 = 999_999_999_999_999_999;
+        const NOW_MS: u64 = 1_795_368_310_000;
+        let text = "x".repeat(100);
+        let mut full =
+            Session { refresh_token: Some(text.clone()), access_token: Some(text), ..Session::default() };
+        for index in 0..=limits::DELIVERED_MAX as u64 {
+            let id = (ID - index).to_string();
+            let meta = crate::row::RowMeta { id: id.clone(), modified_time_ms: None, deleted: false };
+            let table = crate::tables::find("tickets").unwrap();
+            let source = crate::change::ChangeSource::Webhook;
+            let change = crate::change::Change::of_row(
+                table,
+                crate::change::Operation::Update,
+                &meta,
+                "{}".to_owned(),
+                None,
+                source,
+            );
+            full.delivered.note(&[change], true, NOW_MS + index);
+            full.webhook_trust.tokens.accept(&id, NOW_MS + index, id.as_bytes(), NOW_MS);
+            full.given_up.note("ticket_conversations", &id, NOW_MS);
+            if full.failed_records.len() < limits::FAILED_RECORDS_MAX {
+                full.failed_records.insert(format!("ticket_conversations.{id}"), (9, NOW_MS));
+            }
+        }
+        assert!(full.to_json().len() < 58 << 10, "{} bytes", full.to_json().len());
+    }
+
     #[test]
     fn tokens_are_not_in_the_debug_text() {
         let stored = Session {

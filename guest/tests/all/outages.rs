@@ -435,6 +435,14 @@ fn a_source_that_takes_seconds_for_each_call_is_read_in_calls_that_end() {
 }
 
 #[test]
+fn a_parent_with_more_children_than_a_call_has_time_for_is_continued_in_its_middle() {
+    let desk = Desk::with_tickets(4);
+    desk.set(|state| state.threads_of = Some((2, 25)));
+    let slow = Slow { desk, call_ms: 3_700, allowed: 1, hanging: &[], latest_ms: Rc::default() };
+    assert_eq!(read_slowly(slow, "ticket_conversations"), (28, 0));
+}
+
+#[test]
 fn three_records_that_hang_stop_no_other() {
     let desk = Desk::with_tickets(150);
     let hanging = &["/tickets/20", "/tickets/21", "/tickets/90"];
