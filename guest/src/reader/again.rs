@@ -44,9 +44,9 @@ pub(super) fn step<T: Transport>(
     for (id, is_read) in ids.iter().zip(are_read) {
         api.given_up().tried(table.name, id, is_read, now_ms);
     }
-    out.has_moved = !out.changes.is_empty();
-    out.is_second = out.has_moved;
-    out.is_ended = out.has_moved;
+    let has_rows = !out.changes.is_empty();
+    out.has_moved |= has_rows;
+    (out.is_second, out.is_ended) = (has_rows, has_rows);
     Ok(Progress::More)
 }
 
