@@ -1,9 +1,9 @@
 //! Which table is read next, from which cursor, and when. Pure: times are arguments.
 //!
 //! `serve` reads tables as they are due. Snapshots run in the order of the tables; tables with a complete
-//! snapshot are polled, in rounds: with the first one, all whose wait is over. Where both have something to read they take turns, so that neither a long snapshot
-//! nor a table that never catches up starves the other. `sync` reads one table after another, each until it
-//! ends.
+//! snapshot are polled, in rounds: with the first one, all whose wait is over. Where both have something to
+//! read they take turns, so that neither a long snapshot nor a table that never catches up starves the other.
+//! `sync` reads one table after another, each until it ends.
 
 use std::time::Duration;
 
