@@ -13,11 +13,11 @@ pub(crate) use kept::{Entry, RecycleBin, SharedSearch};
 
 use crate::config::Config;
 use crate::delivered::Delivered;
-use crate::error::{Error, Kind, Result, Scope};
+use crate::error::{Error, Kind, Result, Scope, UNREACHABLE};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
 use crate::paging::Longest;
-use crate::session::{Arrival, Credits, EarlierClock, Edition, KeySet, Pace, Session, Trust};
+use crate::session::{Arrival, Credits, EarlierClock, Edition, GivenUp, KeySet, Pace, Session, Trust};
 use crate::transport::{Failure, Method, Opened, Request, Response, Transport};
 use crate::url::Origin;
 
@@ -37,6 +37,8 @@ pub(crate) struct Api<T> {
     config: Config,
     session: Session,
     usage: Usage,
+    /// When the call is to end, by the monotonic clock: no further calls are begun together.
+    deadline_ms: Option<u64>,
     /// Credits left, and when an answer said so.
     credits_left: Option<(u64, u64)>,
     /// When the organization was last asked for.
@@ -45,8 +47,6 @@ pub(crate) struct Api<T> {
     pub(crate) recycle_bin: Option<RecycleBin>,
     /// The search pages as last read, for the other tables of the same round.
     pub(crate) shared_search: Option<SharedSearch>,
-    /// The records of recent deliveries.
-    pub(crate) delivered: Delivered,
     /// The longest pages of lists below other rows.
     pub(crate) longest: Longest,
     /// A path of each kind of calls that was read last.
@@ -60,11 +60,11 @@ impl<T: Transport> Api<T> {
             config,
             session,
             usage: Usage::default(),
+            deadline_ms: None,
             credits_left: None,
             edition_asked_ms: None,
             recycle_bin: None,
             shared_search: None,
-            delivered: Delivered::default(),
             longest: Longest::default(),
             readable: BTreeMap::new(),
         }
@@ -88,6 +88,21 @@ impl<T: Transport> Api<T> {
         &mut self.session.webhook_trust
     }
 
+    /// The records of recent deliveries.
+    pub(crate) fn delivered(&self) -> &Delivered {
+        &self.session.delivered
+    }
+
+    /// The same, to note more.
+    pub(crate) fn delivered_mut(&mut self) -> &mut Delivered {
+        &mut self.session.delivered
+    }
+
+    /// The records that were given up.
+    pub(crate) fn given_up(&mut self) -> &mut GivenUp {
+        &mut self.session.given_up
+    }
+
     /// A time of the host's clock, by the source's clock.
     pub(crate) fn to_source_clock(&self, host_ms: u64) -> u64 {
         host_ms.saturating_add_signed(self.session.clock_offset_ms)
@@ -107,8 +122,13 @@ impl<T: Transport> Api<T> {
     pub(crate) fn credits(&self) -> Option<Credits> {
         let (left, at_ms) = self.credits_left?;
         let is_known = self.transport.now_ms().abs_diff(at_ms) < limits::CREDITS_KNOWN_MS;
-        let daily = self.session.daily_credits.credits();
+        let daily = self.session.daily_credits.credits(edition_gives(self.edition()).1);
         is_known.then_some(Credits { left, daily, reserve_percent: self.config.credits_reserve })
+    }
+
+    /// The call is to end within so many milliseconds; none: it takes as long as it takes.
+    pub(crate) fn end_within(&mut self, ms: Option<u64>) {
+        self.deadline_ms = ms.map(|ms| self.transport.ticks_ms().saturating_add(ms));
     }
 
     /// The cost of the call so far.
@@ -130,6 +150,7 @@ impl<T: Transport> Api<T> {
         session.webhook_trust = self.session.webhook_trust.clone();
         // Nor the rows that there were: its user may see less.
         session.partitions = self.session.partitions.clone();
+        session.delivered = self.session.delivered.clone();
         let request = oauth::exchange(&self.config, grant);
         let response = self.send_unsigned(&request)?;
         let now_ms = self.transport.now_ms();
@@ -170,50 +191,44 @@ impl<T: Transport> Api<T> {
     }
 
     /// GETs all paths, as many in flight as the source takes; one result each, in order. A call that may
-    /// succeed later is repeated after the others. The outer error is about the token.
+    /// succeed later is repeated after the others, while there is time. The outer error is about the token.
     pub(crate) fn get_each(&mut self, paths: &[String]) -> Result<Vec<Result<Answer>>> {
         self.get_some(paths, usize::MAX)
     }
 
     /// [`Api::get_each`] with at most `most` in flight.
     pub(crate) fn get_some(&mut self, paths: &[String], most: usize) -> Result<Vec<Result<Answer>>> {
+        let least_ms = self.transport.ticks_ms().saturating_add(limits::TOGETHER_MS);
         let mut results: Vec<Option<Result<Answer>>> = Vec::new();
         results.resize_with(paths.len(), || None);
         let mut queue: VecDeque<(usize, u32)> = (0..paths.len()).map(|index| (index, 1)).collect();
-        let mut is_proven = false;
-        while !queue.is_empty() {
+        let (mut is_proven, mut rest) = (false, None);
+        while !queue.is_empty() && rest.is_none() {
             let level = if paths.len() == 1 { 1 } else { self.concurrency().min(most) };
             // The first calls show whether the level is right; only then it is worth keeping all busy.
             let size = if is_proven { level * limits::WAVE_CALLS } else { level };
-            let wave: Vec<(usize, u32)> = queue.drain(..size.min(queue.len())).collect();
+            let mut wave: Vec<(usize, u32)> = queue.drain(..size.min(queue.len())).collect();
             let calls: Vec<Call> = wave.iter().map(|(index, _)| Call::get(&paths[*index])).collect();
-            let answers = self.call_all(&calls, level)?;
-            let refused = answers.iter().filter(|answer| is_too_many(answer)).count();
-            let is_outage = wave.iter().all(|(_, attempt)| *attempt == 1)
-                && answers
-                    .iter()
-                    .all(|answer| matches!(answer, Err(error) if error.scope() != Scope::Record));
-            // Fewer at once may be taken where many were refused.
-            let is_over = is_outage && (refused == 0 || level == 1);
-            self.adapt(level, wave.len(), refused);
+            let mut answers = self.call_all(&calls, level)?;
+            let sent = answers.iter().take_while(|answer| !is(answer, Error::is_not_asked)).count();
+            wave.drain(sent..).rev().for_each(|call| queue.push_front(call));
+            answers.truncate(sent);
+            let refused = answers.iter().filter(|answer| is(answer, is_too_many)).count();
+            self.adapt(level, sent, refused);
             is_proven = refused == 0;
+            rest = end(&wave, &answers, level);
             for ((index, attempt), answer) in wave.into_iter().zip(answers) {
-                let is_repeated = attempt < limits::ATTEMPTS && answer.as_ref().is_err_and(is_temporary);
-                if is_repeated && !is_over {
+                if attempt < limits::ATTEMPTS && is(&answer, is_temporary) {
                     queue.push_back((index, attempt + 1));
                 }
                 results[index] = Some(answer);
             }
-            if is_over {
-                break;
-            }
+            let now_ms = self.transport.ticks_ms();
+            let is_late = self.deadline_ms.is_some_and(|deadline_ms| now_ms >= deadline_ms.max(least_ms));
+            rest = rest.or_else(|| is_late.then(Error::not_asked));
         }
-        // A 404 is the answer about one record, and no reason why others were not asked for.
-        let is_of_all = |error: &&Error| error.scope() != Scope::Record;
-        let failure = results.iter().flatten().filter_map(|result| result.as_ref().err()).find(is_of_all);
-        let failure = failure.cloned();
-        let not_asked = || Err(failure.clone().unwrap_or_else(no_answer));
-        Ok(results.into_iter().map(|result| result.unwrap_or_else(not_asked)).collect())
+        let rest = || Err(rest.clone().unwrap_or_else(no_answer));
+        Ok(results.into_iter().map(|result| result.unwrap_or_else(rest)).collect())
     }
 
     /// Lowers or raises the number of calls in flight after a wave of calls.
@@ -324,8 +339,13 @@ impl<T: Transport> Api<T> {
         Pace::level(self.session.pace.as_ref(), self.edition_allows())
     }
 
+    /// Three quarters of the concurrent calls that the edition allows: the rest is for other users.
     fn edition_allows(&self) -> usize {
-        edition_concurrency(self.session.edition.as_ref().map_or("", |edition| edition.name.as_str()))
+        edition_gives(self.edition()).0 * 3 / 4
+    }
+
+    fn edition(&self) -> &str {
+        self.session.edition.as_ref().map_or("", |edition| edition.name.as_str())
     }
 
     /// The configured organization as `GET /organizations` lists it; none when the token does not see it.
@@ -364,10 +384,15 @@ impl<T: Transport> Api<T> {
     pub(crate) fn gives_up(&mut self, table: &str, id: &str, failures: u32) -> bool {
         let now_ms = self.transport.now_ms();
         let failed = &mut self.session.failed_records;
-        if failed.len() >= limits::FAILED_RECORDS_MAX {
-            failed.clear();
+        let record = format!("{table}.{id}");
+        if failed.len() >= limits::FAILED_RECORDS_MAX && !failed.contains_key(&record) {
+            // Once those that are counted are given up, there is room for this one.
+            failed.retain(|_, (_, since_ms)| now_ms.abs_diff(*since_ms) < limits::FAILED_RECORD_LIFE_MS);
+            if failed.len() >= limits::FAILED_RECORDS_MAX {
+                return false;
+            }
         }
-        let (count, since_ms) = failed.entry(format!("{table}.{id}")).or_insert((0, now_ms));
+        let (count, since_ms) = failed.entry(record).or_insert((0, now_ms));
         *count += 1;
         *count >= failures && now_ms.abs_diff(*since_ms) >= limits::FAILED_RECORD_MS
     }
@@ -453,7 +478,8 @@ impl<T: Transport> Api<T> {
 
     fn send(&mut self, calls: &[Call], requests: &[Request], at_once: usize) -> Vec<Result<Answer>> {
         let responses = self.transport.send(requests, at_once.max(1));
-        self.usage.requests += responses.len() as u64;
+        self.usage.requests +=
+            responses.iter().filter(|response| !matches!(response, Err(Failure::Unsent))).count() as u64;
         if let Some(latest) = responses.iter().flatten().max_by_key(|response| answer::date_ms(response)) {
             self.compare_clocks(latest);
         }
@@ -564,20 +590,37 @@ fn no_answer() -> Error {
     Error::new(Kind::Internal, "the transport gave no answer")
 }
 
+/// Why no further calls are sent after these: the source asks to wait, or answers none. Fewer at once may be
+/// taken where many were refused.
+fn end(wave: &[(usize, u32)], answers: &[Result<Answer>], level: usize) -> Option<Error> {
+    if answers.is_empty() {
+        return Some(Error::not_asked());
+    }
+    let waits = |error: &Error| error.kind == Kind::RateLimited && error.retry_after_ms.is_some();
+    let is_first = wave.iter().all(|(_, attempt)| *attempt == 1);
+    let is_outage =
+        is_first && answers.iter().all(|answer| is(answer, |error| error.scope() != Scope::Record));
+    let may_be_less = level > 1 && answers.iter().any(|answer| is(answer, is_too_many));
+    let mut errors = answers.iter().filter_map(|answer| answer.as_ref().err());
+    match is_outage && !may_be_less {
+        true => errors.next().cloned(),
+        false => errors.find(|error| waits(error)).cloned(),
+    }
+}
+
+/// True when the call failed so.
+fn is(answer: &Result<Answer>, so: impl Fn(&Error) -> bool) -> bool {
+    answer.as_ref().is_err_and(so)
+}
+
 /// True when the source refused the call because too many are in flight; a used-up day is another refusal.
-fn is_too_many(answer: &Result<Answer>) -> bool {
-    matches!(answer, Err(error) if error.kind == Kind::RateLimited && is_temporary(error))
+fn is_too_many(error: &Error) -> bool {
+    error.kind == Kind::RateLimited && error.code.as_deref() != Some("THRESHOLD_EXCEEDED")
 }
 
 /// True when the same call may succeed at once.
 fn is_temporary(error: &Error) -> bool {
-    match error.kind {
-        Kind::Unavailable => !error.is_unreachable(),
-        Kind::RateLimited => {
-            error.retry_after_ms.is_none() && error.code.as_deref() != Some("THRESHOLD_EXCEEDED")
-        }
-        _ => false,
-    }
+    error.is_of_request() || (is_too_many(error) && error.retry_after_ms.is_none())
 }
 
 fn failed(host: &str, failure: Failure) -> Error {
@@ -594,7 +637,7 @@ fn failed(host: &str, failure: Failure) -> Error {
         ),
         Failure::Unreachable(what) => error(
             Kind::Unavailable,
-            "UNREACHABLE",
+            UNREACHABLE,
             format!("cannot be reached: {what}"),
             "check `data_center`, `desk_url`, `accounts_url`, and the network of this machine",
         ),
@@ -604,6 +647,7 @@ fn failed(host: &str, failure: Failure) -> Error {
             format!("the answer broke off: {what}"),
             "try again; if that does not help, check the network of this machine",
         ),
+        Failure::Unsent => Error::not_asked(),
         Failure::TooLarge => error(
             Kind::Data,
             "TOO_LARGE",
@@ -613,28 +657,81 @@ fn failed(host: &str, failure: Failure) -> Error {
     }
 }
 
-/// Three quarters of the concurrent calls an edition may make (`zoho-desk-api.md` §5.2).
-fn edition_concurrency(edition: &str) -> usize {
+/// The concurrent calls that an edition allows, and the daily credits that it gives without its users
+/// (`zoho-desk-api.md` §5.2).
+fn edition_gives(edition: &str) -> (usize, u64) {
     let edition = edition.to_ascii_uppercase();
-    let allowed = match edition.as_str() {
-        _ if edition.contains("ENTERPRISE") || edition.contains("ULTIMATE") => 25,
-        _ if edition.contains("PROFESSIONAL") => 15,
-        _ if edition.contains("STANDARD") || edition.contains("EXPRESS") => 10,
-        _ if edition.contains("FREE") || edition.contains("TRIAL") => 5,
-        _ => return limits::CONCURRENCY_UNKNOWN,
-    };
-    allowed * 3 / 4
+    match edition.as_str() {
+        _ if edition.contains("ENTERPRISE") || edition.contains("ULTIMATE") => (25, 100_000),
+        _ if edition.contains("PROFESSIONAL") => (15, 75_000),
+        _ if edition.contains("STANDARD") => (10, 50_000),
+        _ if edition.contains("EXPRESS") => (10, 25_000),
+        _ if edition.contains("FREE") || edition.contains("TRIAL") => (5, limits::TRIAL_CREDITS),
+        _ => limits::EDITION_UNKNOWN,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A clock without a network.
+    struct Clock(u64);
+
+    impl Transport for Clock {
+        fn now_ms(&self) -> u64 {
+            self.0
+        }
+
+        fn ticks_ms(&self) -> u64 {
+            self.0
+        }
+
+        fn send(&mut self, requests: &[Request], _: usize) -> Vec<std::result::Result<Response, Failure>> {
+            requests.iter().map(|_| Err(Failure::Unsent)).collect()
+        }
+    }
+
+    fn api() -> Api<Clock> {
+        let config = r#"{"organization_id":"1","client_id":"id","client_secret":"s"}"#;
+        Api::new(Clock(1_000), Config::parse(config).unwrap(), Session::default())
+    }
+
     #[test]
-    fn concurrency_is_three_quarters_of_what_the_edition_allows() {
-        assert_eq!(edition_concurrency("ENTERPRISE"), 18);
-        assert_eq!(edition_concurrency("professional"), 11);
-        assert_eq!(edition_concurrency("FREE"), 3);
-        assert_eq!(edition_concurrency("SOMETHING NEW"), limits::CONCURRENCY_UNKNOWN);
+    fn more_failing_records_than_are_counted_are_given_up_one_after_another() {
+        let mut api = api();
+        let mut failing: Vec<String> =
+            (0..limits::FAILED_RECORDS_MAX + 50).map(|id| id.to_string()).collect();
+        for _ in 0..4 {
+            failing.retain(|id| {
+                let gives_up = api.gives_up("tickets", id, 2);
+                if gives_up {
+                    api.forget_failures("tickets", id);
+                }
+                !gives_up
+            });
+            api.transport.0 += limits::FAILED_RECORD_MS;
+        }
+        assert_eq!(failing.len(), 0);
+    }
+
+    #[test]
+    fn failing_records_that_are_asked_for_no_more_leave_room_for_others() {
+        let mut api = api();
+        for id in 0..limits::FAILED_RECORDS_MAX {
+            api.gives_up("tickets", &id.to_string(), 2);
+        }
+        api.transport.0 += limits::FAILED_RECORD_LIFE_MS;
+        assert!(!api.gives_up("contacts", "1", 2));
+        api.transport.0 += limits::FAILED_RECORD_MS;
+        assert!(api.gives_up("contacts", "1", 2));
+    }
+
+    #[test]
+    fn each_edition_allows_calls_at_once_and_gives_credits() {
+        assert_eq!(edition_gives("ENTERPRISE"), (25, 100_000));
+        assert_eq!(edition_gives("professional"), (15, 75_000));
+        assert_eq!(edition_gives("Free trial"), (5, 5_000));
+        assert_eq!(edition_gives("SOMETHING NEW"), limits::EDITION_UNKNOWN);
     }
 }

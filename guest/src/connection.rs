@@ -84,7 +84,7 @@ impl<T: Transport> Connection<T> {
             };
             is_answered |= table.fields_module.is_some() && fields.is_ok();
             match fields {
-                Err(error) if !is_of_module(&error) => return Err(error),
+                Err(error) if !error.is_of_request() => return Err(error),
                 fields => answers.push((table, fields)),
             }
         }
@@ -113,7 +113,10 @@ impl<T: Transport> Connection<T> {
 
     pub fn read(&mut self, table: &str, cursor: Option<&str>, limits: Limits) -> Result<Batch> {
         let table = self.table(table)?;
-        let mut batch = reader::read(&mut self.api, table, cursor, limits)?;
+        self.api.end_within(Some(limits.max_ms.into()));
+        let batch = reader::read(&mut self.api, table, cursor, limits);
+        self.api.end_within(None);
+        let mut batch = batch?;
         self.shape(&mut batch.changes);
         Ok(batch)
     }
@@ -182,11 +185,13 @@ impl<T: Transport> Connection<T> {
 
     /// Verifies and translates deliveries, in order, one result each.
     pub fn receive(&mut self, subscription: Option<&str>, deliveries: &[Delivery]) -> Vec<Result<Receipt>> {
+        self.api.end_within(Some(limits::REFETCH_MS));
         let mut receipts = self.receiver.receive(&mut self.api, subscription, deliveries);
+        self.api.end_within(None);
         let now_ms = self.api.to_source_clock(self.api.transport().now_ms());
         let is_signed = self.api.trust().is_signed() && self.api.config().signature.refuses_unsigned();
         for receipt in receipts.iter().flatten().filter(|receipt| !receipt.changes.is_empty()) {
-            self.api.delivered.note(&receipt.changes, is_signed, now_ms);
+            self.api.delivered_mut().note(&receipt.changes, is_signed, now_ms);
         }
         receipts.iter_mut().flatten().for_each(|receipt| self.shape(&mut receipt.changes));
         receipts
@@ -266,11 +271,6 @@ impl<T: Transport> Connection<T> {
                 .hint(format!("there are {}", tables::names()))
         })
     }
-}
-
-/// True for a failure that may be one of the module alone.
-fn is_of_module(error: &Error) -> bool {
-    error.kind == Kind::Unavailable && !error.is_unreachable()
 }
 
 /// No fields of a module, and the warning.

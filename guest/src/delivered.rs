@@ -1,17 +1,23 @@
 //! Records that signed webhook deliveries brought of late, so that polling notices a gap: while none is
-//! missing, tables that webhooks cover are polled less often. Lost with the instance, which makes polling
-//! usual. Pure.
+//! missing, tables that webhooks cover are polled less often. Kept in the session, because an instance lives
+//! for seconds. Pure.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::change::Change;
 use crate::limits;
 
 /// See the file's header.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Delivered {
-    /// When a record of a table came last, by table and key; times are the source's.
-    records: BTreeMap<(&'static str, String), u64>,
+    /// When a record came last, by the digest of its table and key; times are the source's.
+    records: BTreeMap<u64, u64>,
+    /// Until when a change may be of a record that was forgotten.
+    forgotten_ms: u64,
     /// Any delivery came.
     has_come: bool,
     /// When the last signed delivery came, by the source's clock.
@@ -28,14 +34,13 @@ impl Delivered {
             return;
         }
         self.last_ms = Some(now_ms);
-        if self.records.len() >= limits::DELIVERED_MAX {
-            self.records.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < limits::DELIVERED_MS);
-        }
-        if self.records.len() >= limits::DELIVERED_MAX {
-            self.records.clear();
-        }
-        for change in changes {
-            self.records.insert((change.table, change.key.clone()), now_ms);
+        self.records.extend(changes.iter().map(|change| (digest(change), now_ms)));
+        if let Some(surplus) = self.records.len().checked_sub(limits::DELIVERED_MAX + 1) {
+            let mut times: Vec<u64> = self.records.values().copied().collect();
+            let (_, latest_ms, _) = times.select_nth_unstable(surplus);
+            let latest_ms = *latest_ms;
+            self.records.retain(|_, at_ms| *at_ms > latest_ms);
+            self.forgotten_ms = latest_ms.saturating_add(limits::EVENT_SKEW_MS);
         }
     }
 
@@ -43,7 +48,7 @@ impl Delivered {
     /// its way.
     pub(crate) fn compare(&mut self, changes: &[Change], now_ms: u64) {
         let is_missing = |change: &Change| {
-            changed_ms(change).saturating_add(limits::DELIVERY_DELAY_MS) < now_ms && !self.has(change)
+            changed_ms(change).saturating_add(limits::DELIVERY_DELAY_MS) < now_ms && self.lacks(change)
         };
         if self.last_ms.is_some() && changes.iter().any(is_missing) {
             self.missing_ms = Some(now_ms);
@@ -53,13 +58,20 @@ impl Delivered {
     /// Of changes that a poll found, how many no delivery brought; none while no signed one came.
     pub(crate) fn undelivered(&self, changes: &[Change]) -> Option<u64> {
         self.last_ms?;
-        Some(changes.iter().filter(|change| !self.has(change)).count() as u64)
+        Some(changes.iter().filter(|change| self.lacks(change)).count() as u64)
     }
 
-    /// True for a change of a record that was delivered since.
-    fn has(&self, change: &Change) -> bool {
-        let delivered_ms = self.records.get(&(change.table, change.key.clone()));
-        delivered_ms.is_some_and(|at_ms| at_ms.saturating_add(limits::EVENT_SKEW_MS) >= changed_ms(change))
+    /// True for a change of a record that was not delivered since.
+    fn lacks(&self, change: &Change) -> bool {
+        let changed_ms = changed_ms(change);
+        let delivered_ms = self.records.get(&digest(change));
+        let is_delivered =
+            delivered_ms.is_some_and(|at_ms| at_ms.saturating_add(limits::EVENT_SKEW_MS) >= changed_ms);
+        !is_delivered && changed_ms > self.forgotten_ms
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// True when any delivery came.
@@ -73,6 +85,11 @@ impl Delivered {
         self.last_ms.is_some_and(|at_ms| !is_before(at_ms, limits::DAY_MS))
             && self.missing_ms.is_none_or(|at_ms| is_before(at_ms, limits::DELIVERED_MS))
     }
+}
+
+/// Of table and key.
+fn digest(change: &Change) -> u64 {
+    xxh3_64_with_seed(change.key.as_bytes(), xxh3_64_with_seed(change.table.as_bytes(), 0))
 }
 
 /// When a record changed, by the source's clock, or was deleted.
@@ -148,9 +165,16 @@ mod tests {
     #[test]
     fn the_records_are_bounded() {
         let mut delivered = Delivered::default();
-        for id in 0..=limits::DELIVERED_MAX {
-            delivered.note(&[change(&id.to_string(), 1)], true, 1);
+        let start_ms = 100 * MINUTE_MS;
+        let most = limits::DELIVERED_MAX as u64;
+        let at_ms = |id: u64| start_ms + id * MINUTE_MS;
+        for id in 0..=most {
+            delivered.note(&[change(&id.to_string(), at_ms(id))], true, at_ms(id));
         }
-        assert!(delivered.records.len() <= limits::DELIVERED_MAX);
+        assert_eq!(delivered.records.len() as u64, most);
+        let polled = |id: u64| [change(&id.to_string(), at_ms(id))];
+        assert_eq!(delivered.undelivered(&polled(0)), Some(0), "forgotten, and not missing");
+        assert_eq!(delivered.undelivered(&polled(1)), Some(0), "known");
+        assert_eq!(delivered.undelivered(&[change("x", at_ms(2))]), Some(1));
     }
 }

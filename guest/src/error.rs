@@ -4,6 +4,12 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+/// The code of a host that no request reaches.
+pub(crate) const UNREACHABLE: &str = "UNREACHABLE";
+
+/// The code of a request that was not sent: the call had no time left.
+const NOT_ASKED: &str = "NOT_ASKED";
+
 /// Decides the caller's reaction to a failure; the same cases as `error-kind` in `wit/source.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -63,6 +69,12 @@ impl Error {
         }
     }
 
+    /// The error of a request that was not sent, because the call had no time left.
+    pub(crate) fn not_asked() -> Self {
+        let message = "the time of the call ended before the request";
+        Self::new(Kind::Unavailable, message).code(NOT_ASKED).retry_after_ms(Some(0))
+    }
+
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into().into_boxed_str());
@@ -81,7 +93,7 @@ impl Error {
             Kind::NotFound if self.is_missing() => Scope::Record,
             Kind::Permission if self.is_hidden() => Scope::Record,
             Kind::RateLimited | Kind::Auth | Kind::Config => Scope::Connection,
-            Kind::Unavailable if self.is_unreachable() => Scope::Connection,
+            Kind::Unavailable if !self.is_of_request() => Scope::Connection,
             _ => Scope::Request,
         }
     }
@@ -104,9 +116,19 @@ impl Error {
         self.code.as_deref() == Some("SCOPE_MISMATCH")
     }
 
-    /// True for a host that no request reaches.
-    pub(crate) fn is_unreachable(&self) -> bool {
-        self.code.as_deref() == Some("UNREACHABLE")
+    /// True when the source fails at this request: others may well succeed.
+    pub(crate) fn is_of_request(&self) -> bool {
+        self.kind == Kind::Unavailable && !matches!(self.code.as_deref(), Some(UNREACHABLE | NOT_ASKED))
+    }
+
+    /// True for [`Error::not_asked`]: the source did not fail.
+    pub(crate) fn is_not_asked(&self) -> bool {
+        self.code.as_deref() == Some(NOT_ASKED)
+    }
+
+    /// True when only a person can end the failure.
+    pub(crate) fn needs_person(&self) -> bool {
+        matches!(self.kind, Kind::Auth | Kind::Config)
     }
 
     /// True when the source decided against the request; the same request gets the same answer.
@@ -162,6 +184,7 @@ mod tests {
             (Unavailable, "INTERNAL_SERVER_ERROR", Request, false),
             (Unavailable, "BROKEN", Request, false),
             (Unavailable, "UNREACHABLE", Connection, false),
+            (Unavailable, "NOT_ASKED", Connection, false),
             (RateLimited, "TOO_MANY_REQUESTS", Connection, false),
             (Auth, "INVALID_OAUTH", Connection, false),
             (Config, "HTTP_REQUEST_DENIED", Connection, false),

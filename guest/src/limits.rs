@@ -15,6 +15,10 @@ pub const TOKEN_LIFE_MAX_MS: u64 = 3_600_000;
 /// A token that was issued less than this ago is not the reason for a refusal: the call is.
 pub const TOKEN_YOUNG_MS: u64 = 60 * 1000;
 
+/// The same for a refusal that may be about the call alone: a call that is refused always renews the token
+/// this often, far below ten tokens in ten minutes.
+pub const TOKEN_NEW_MS: u64 = 10 * 60 * 1000;
+
 /// Young tokens in a row that are replaced when the API refuses them: Zoho gives ten in ten minutes (§2.3).
 pub const TOKEN_REPLACEMENTS_MAX: u32 = 3;
 
@@ -42,9 +46,9 @@ pub const BODY_BYTES_MAX: usize = 32 << 20;
 /// Bytes read of the body of a refused file: an error's text is far shorter.
 pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
-/// Calls in flight when the edition is not known: the limit of the smallest edition, less one for other
-/// users.
-pub const CONCURRENCY_UNKNOWN: usize = 4;
+/// Concurrent calls, and daily credits without its users, of an edition that is not known: four of these are in
+/// flight, fewer than the smallest edition allows.
+pub const EDITION_UNKNOWN: (usize, u64) = (6, 0);
 
 /// Text of the source that is quoted in an error, in characters.
 pub const QUOTE_CHARS_MAX: usize = 200;
@@ -100,8 +104,8 @@ pub const SEARCH_WAIT_MAX_MS: u64 = 60 * 60 * 1000;
 /// Longest `wait-ms` of a table in which nothing changes.
 pub const QUIET_WAIT_MAX_MS: u64 = 20 * 60 * 1000;
 
-/// A table waits for this part of the time in which nothing changed: after twenty quiet minutes longer than
-/// [`SEARCH_WAIT_MS`], after eighty for [`QUIET_WAIT_MAX_MS`].
+/// A table waits for this part of the time in which nothing changed: after forty quiet minutes twice as long
+/// as [`SEARCH_WAIT_MS`], after eighty for [`QUIET_WAIT_MAX_MS`].
 pub const QUIET_PART: u64 = 4;
 
 /// Percent of the day's credits, above the reserve, below which snapshots wait: incremental reads are fresher
@@ -125,16 +129,18 @@ pub const VERIFICATION_RETRY_MS: u64 = 60 * 60 * 1000;
 /// incremental reading goes first.
 pub const VERIFICATION_PAUSE_MS: u64 = 10 * 60 * 1000;
 
-/// `wait-ms` of a table whose changes signed deliveries bring, while none is missing.
-pub const DELIVERED_WAIT_MS: u64 = 30 * 60 * 1000;
+/// `wait-ms` of a table whose changes signed deliveries bring, while none is missing: twice that of a quiet
+/// one, so that both are polled together.
+pub const DELIVERED_WAIT_MS: u64 = 2 * QUIET_WAIT_MAX_MS;
 
-/// Records of deliveries that are remembered, to compare with the changes that polling finds.
-pub const DELIVERED_MAX: usize = 10_000;
+/// Records of deliveries that are remembered in the session, to compare with the changes that polling finds:
+/// some 36 bytes each. Where more come between two polls, those that came last are compared.
+pub const DELIVERED_MAX: usize = 500;
 
 /// How long a delivery is on its way as a rule: a change younger than this is not missing yet.
 pub const DELIVERY_DELAY_MS: u64 = 5 * 1000;
 
-/// How long a record of a delivery is remembered, and how long a missing one makes polling usual.
+/// How long a missing record makes polling usual.
 pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
 
 /// How long the number of credits left is used, and how long a table waits for new ones: the time at which
@@ -183,8 +189,9 @@ pub const UNSIGNED_WINDOW_MS: u64 = 60 * 60 * 1000;
 /// deliveries of the same second have the same token, and arrive within this.
 pub const TOKEN_SHARED_MS: u64 = 10 * 1000;
 
-/// Tokens that are remembered with their bodies: about an hour of a busy webhook.
-pub const TOKENS_SEEN_MAX: usize = 1024;
+/// Tokens that are remembered with their bodies, in the session: some 75 bytes each. There is one for each
+/// second in which deliveries were sent; one that comes later than this many others may have been forgotten.
+pub const TOKENS_SEEN_MAX: usize = 200;
 
 /// Largest difference of the source's clock to ours that arrival times are corrected by. TLS fails when it is
 /// larger.
@@ -273,6 +280,17 @@ pub const BATCH_CALLS: u64 = 400;
 /// Calls of one record, list or page within one batch, the repeated ones after all others.
 pub const ATTEMPTS: u32 = 3;
 
+/// How long after the first of the calls that are handed over together the last one is begun: with one that
+/// hangs for the 30 s that a host waits, they end within 40 s.
+pub const SEND_MS: u64 = 10 * 1000;
+
+/// Time that calls for one page have, also where the batch's is over: without any, a slow source would never
+/// answer a parent's lists and their records in one batch.
+pub const TOGETHER_MS: u64 = 10 * 1000;
+
+/// Time of one call that reads records for deliveries: the host gives it two minutes.
+pub const REFETCH_MS: u64 = 30 * 1000;
+
 /// Calls that are handed over together for each one in flight: few enough to notice soon that the source
 /// refuses them, enough to keep every allowed call busy.
 pub const WAVE_CALLS: usize = 8;
@@ -301,9 +319,22 @@ pub const FAILED_RECORD_CALLS: (u32, u32) = (2, 5);
 /// Failing records that may be given up although no other could be read; more are an outage.
 pub const FAILED_RECORDS_ALONE: usize = 3;
 
-/// Failing records that the session holds: some 70 bytes each, of the 64 KiB that a host takes.
+/// Failing records that are counted at a time, in the session: some 70 bytes each, of the 64 KiB that a host
+/// takes.
 pub const FAILED_RECORDS_MAX: usize = 200;
 
-/// A token younger than this is not the cause of a refusal that also has another meaning. Renewed this often
-/// by a call that is always refused, it stays far below ten tokens in ten minutes.
-pub const TOKEN_NEW_MS: u64 = 10 * 60 * 1000;
+/// How long a failing record is counted when there are too many: a host asks for one again within minutes.
+pub const FAILED_RECORD_LIFE_MS: u64 = 60 * 60 * 1000;
+
+/// Waits before a record that was given up is read again, the first and the second time: incidents of the
+/// source last minutes or hours.
+pub const AGAIN_MS: [u64; 2] = [60 * 60 * 1000, DAY_MS];
+
+/// Records that were given up and are to be read again, in the session: some 60 bytes each.
+pub const GIVEN_UP_MAX: usize = 100;
+
+/// Of these, those that one call reads again.
+pub const AGAIN_AT_ONCE: usize = 20;
+
+/// Most daily credits of a trial, whatever its edition (`zoho-desk-api.md` §5.2).
+pub const TRIAL_CREDITS: u64 = 5_000;

@@ -78,10 +78,13 @@ pub(crate) fn is_about_token(error: &Error) -> bool {
 }
 
 /// True when a refused call is worth a new token: at most one each minute, because Zoho gives ten in ten
-/// minutes.
+/// minutes, and fewer where the call is as likely the reason, which a new token would not help.
 pub(crate) fn renews(session: &Session, error: &Error, now_ms: u64) -> bool {
-    let may_be_revoked = is_about_token(error) && session.access_token_replacements == 0;
-    error.kind == Kind::Auth && (!is_young(session, now_ms) || may_be_revoked)
+    let is_worth = match is_about_token(error) {
+        true => !is_young(session, now_ms) || session.access_token_replacements == 0,
+        false => age_ms(session, now_ms) >= limits::TOKEN_NEW_MS,
+    };
+    error.kind == Kind::Auth && is_worth
 }
 
 /// True when a replacement may be replaced again, should the API refuse it in another call, too.
@@ -95,7 +98,11 @@ pub(crate) fn next_replacement(session: &Session, now_ms: u64) -> u32 {
 }
 
 fn is_young(session: &Session, now_ms: u64) -> bool {
-    now_ms.abs_diff(session.access_token_since_ms) < limits::TOKEN_YOUNG_MS
+    age_ms(session, now_ms) < limits::TOKEN_YOUNG_MS
+}
+
+fn age_ms(session: &Session, now_ms: u64) -> u64 {
+    now_ms.abs_diff(session.access_token_since_ms)
 }
 
 /// Gives a 401 that renewed no token its meaning: a young token was refused, which passes, or this user may
@@ -338,9 +345,10 @@ mod tests {
         };
         let old_ms = 1_000 + limits::TOKEN_YOUNG_MS;
         for (error, is_replacement, now_ms, expected) in [
-            (&about_call, false, old_ms, true),
-            (&Error::new(Kind::Auth, "no code"), false, old_ms, true),
-            (&about_call, false, old_ms - 1, false),
+            (&about_call, false, old_ms, false),
+            (&about_call, false, 1_000 + limits::TOKEN_NEW_MS, true),
+            (&Error::new(Kind::Auth, "no code"), false, 1_000 + limits::TOKEN_NEW_MS, true),
+            (&Error::new(Kind::Auth, "no code"), false, old_ms, false),
             (&about_token, false, old_ms - 1, true),
             (&about_token, true, old_ms - 1, false),
             (&about_token, true, old_ms, true),

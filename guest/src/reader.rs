@@ -19,6 +19,7 @@ mod seen;
 mod shared_search;
 mod sorted;
 
+mod again;
 mod children;
 mod custom_fields;
 mod details;
@@ -114,7 +115,12 @@ pub(crate) fn read<T: Transport>(
     out.warnings.extend(abandoned);
     let most_calls = api.usage().requests + limits::BATCH_CALLS;
     let progress = loop {
+        let again = match &cursor.phase {
+            Phase::Search(search) if phase::is_between_rounds(search) => again::due(api, table),
+            _ => Vec::new(),
+        };
         let step = match &mut cursor.phase {
+            Phase::Search(_) if !again.is_empty() => again::step(api, table, &again, &mut out),
             Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
             Phase::Search(search) if search.scans_recycle_bin => {
                 recycle_bin::scan(api, table, search, &mut out)
@@ -128,7 +134,7 @@ pub(crate) fn read<T: Transport>(
         match step {
             Ok(Progress::Done) => break Progress::Done,
             Ok(Progress::More) => {}
-            Err(error) if out.has_moved => out.failure = Some(error),
+            Err(error) if out.has_moved || error.is_not_asked() => out.failure = Some(error),
             Err(error) if is_skipped(api, table, &error) => {
                 let wait_ms = Some(limits::SKIPPED_WAIT_MS);
                 let warnings = vec![format!("the table is skipped: {error}; {}", needs(table))];
@@ -178,6 +184,8 @@ fn conclude<T: Transport>(
 ) -> Batch {
     let now_ms = api.transport().now_ms();
     let is_done = matches!(progress, Progress::Done);
+    // The batch is full.
+    out.failure = out.failure.filter(|error| !error.is_not_asked());
     let mut warnings = out.take_warnings();
     let (mut generation, mut undelivered) = (None, None);
     match &mut cursor.phase {
@@ -202,9 +210,9 @@ fn conclude<T: Transport>(
             }
             // All children of a changed parent are found, most of which did not change.
             if table.children.is_none() {
-                undelivered = api.delivered.undelivered(&out.changes);
+                undelivered = api.delivered().undelivered(&out.changes);
                 let source_ms = api.to_source_clock(now_ms);
-                api.delivered.compare(&out.changes, source_ms);
+                api.delivered_mut().compare(&out.changes, source_ms);
             }
         }
         Phase::Search(_) | Phase::Idle { .. } => {}

@@ -3,7 +3,9 @@
 
 mod clock;
 mod credits;
+mod given_up;
 mod pace;
+mod tokens;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -13,9 +15,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use clock::{Arrival, EarlierClock};
 pub(crate) use credits::{Credits, DailyCredits};
+pub(crate) use given_up::GivenUp;
 pub(crate) use pace::Pace;
 pub(crate) use trust::Trust;
 
+use crate::delivered::Delivered;
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 
@@ -55,6 +59,8 @@ pub(crate) struct Session {
     /// Records that could not be read while others could, as `table.id`: failed calls, and since when.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) failed_records: BTreeMap<String, (u32, u64)>,
+    #[serde(skip_serializing_if = "GivenUp::is_empty")]
+    pub(crate) given_up: GivenUp,
     /// A path that was read before others of its kind of calls failed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) readable: BTreeMap<String, String>,
@@ -69,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) signing_keys: KeySet,
     #[serde(skip_serializing_if = "Trust::is_empty")]
     pub(crate) webhook_trust: Trust,
+    #[serde(skip_serializing_if = "Delivered::is_empty")]
+    pub(crate) delivered: Delivered,
 }
 
 /// The organization's edition.
@@ -162,6 +170,37 @@ mod tests {
         stored.signing_keys.failing_since_ms = 7;
         assert_eq!(Session::parse(Some(&stored.to_json()), "a").unwrap(), stored);
         assert_eq!(Session::parse(Some(&stored.to_json()), "b").unwrap(), Session::parse(None, "b").unwrap());
+    }
+
+    /// What a host takes; one that grew beyond it would not be stored any more.
+    #[test]
+    fn everything_that_a_session_remembers_fits_into_it() {
+        const ID: u64 = 999_999_999_999_999_999;
+        const NOW_MS: u64 = 1_795_368_310_000;
+        let text = "x".repeat(100);
+        let mut full =
+            Session { refresh_token: Some(text.clone()), access_token: Some(text), ..Session::default() };
+        for index in 0..=limits::DELIVERED_MAX as u64 {
+            let id = (ID - index).to_string();
+            let meta = crate::row::RowMeta { id: id.clone(), modified_time_ms: None, deleted: false };
+            let table = crate::tables::find("tickets").unwrap();
+            let source = crate::change::ChangeSource::Webhook;
+            let change = crate::change::Change::of_row(
+                table,
+                crate::change::Operation::Update,
+                &meta,
+                "{}".to_owned(),
+                None,
+                source,
+            );
+            full.delivered.note(&[change], true, NOW_MS + index);
+            full.webhook_trust.tokens.accept(&id, NOW_MS + index, id.as_bytes(), NOW_MS);
+            full.given_up.note("ticket_conversations", &id, NOW_MS);
+            if full.failed_records.len() < limits::FAILED_RECORDS_MAX {
+                full.failed_records.insert(format!("ticket_conversations.{id}"), (9, NOW_MS));
+            }
+        }
+        assert!(full.to_json().len() < 58 << 10, "{} bytes", full.to_json().len());
     }
 
     #[test]

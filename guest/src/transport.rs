@@ -46,6 +46,8 @@ pub enum Failure {
     Unreachable(String),
     /// The connection or the answer broke off or timed out.
     Broken(String),
+    /// The request was not sent: those before it took too long.
+    Unsent,
     /// The answer is larger than [`crate::limits::BODY_BYTES_MAX`].
     TooLarge,
 }
@@ -78,7 +80,8 @@ pub trait Transport {
     /// A monotonic clock, in milliseconds.
     fn ticks_ms(&self) -> u64;
 
-    /// Sends all, at most `at_once` in flight; the results are in the order of `requests`.
+    /// Sends all, at most `at_once` in flight; the results are in the order of `requests`. Those whose turn
+    /// comes later than [`crate::limits::SEND_MS`] are not sent.
     fn send(&mut self, requests: &[Request], at_once: usize) -> Vec<Result<Response, Failure>>;
 
     /// Sends one, and reads no body.

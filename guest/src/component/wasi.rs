@@ -31,8 +31,12 @@ impl Transport for Wasi {
         let mut answers: Vec<Option<Result<Response, Failure>>> = Vec::new();
         answers.resize_with(requests.len(), || None);
         let mut in_flight: Vec<InFlight> = Vec::new();
-        let mut next = 0;
+        let (mut next, started_ms) = (0, self.ticks_ms());
         while next < requests.len() || !in_flight.is_empty() {
+            if self.ticks_ms() - started_ms >= limits::SEND_MS {
+                answers[next..].iter_mut().for_each(|answer| *answer = Some(Err(Failure::Unsent)));
+                next = requests.len();
+            }
             while next < requests.len() && in_flight.len() < at_once.max(1) {
                 match start(&requests[next]) {
                     Ok(future) => in_flight.push(InFlight { index: next, ready: future.subscribe(), future }),

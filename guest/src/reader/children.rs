@@ -12,8 +12,8 @@ use together::Joint;
 pub(super) use together::TOGETHER;
 
 use super::output::Output;
-use super::rows;
 use super::tally::{Calls, Tally};
+use super::{again, rows};
 use crate::api::{Answer, Api};
 use crate::change::{Change, Operation};
 use crate::cursor::ChildPlace;
@@ -133,25 +133,34 @@ impl Group<'_> {
         self.is_done = vec![false; self.parents.len()];
         let (found, mut is_whole) = self.lists(api, out)?;
         let start = self.start(place.take(), &found);
+        let place_of = |child: &Child| (child.parent, child.meta.id.clone());
+        // The last child before the first that is not written, and the parent of that one.
+        let (mut last, mut next) = (start.checked_sub(1).map(|index| place_of(&found[index])), None);
         let mut left = found.into_iter().skip(start).peekable();
         while left.peek().is_some() {
             let slice: Vec<Child> = left.by_ref().take(limits::CHILDREN_AT_ONCE).collect();
-            let last = slice.last().map(|child| (child.parent, child.meta.id.clone()));
-            for parent in self.records(api, slice, out)? {
-                is_whole[parent] = false;
-            }
-            let Some((parent, child)) = last else { break };
-            let is_split = left.peek().is_some_and(|next| next.parent == parent);
-            let is_full = out.failure.is_some() || out.is_full(api.transport().ticks_ms());
-            if is_full && left.peek().is_some() {
-                let finished = if is_split { parent } else { parent + 1 };
-                is_whole[finished..].fill(false);
-                // Only the first parent that is left can be continued in its middle.
-                if is_split && is_whole[..parent].iter().all(|is_whole| *is_whole) && out.failure.is_none() {
-                    *place = Some(ChildPlace { parent: self.parents[parent].id.to_owned(), child });
+            let places: Vec<(usize, String)> = slice.iter().map(place_of).collect();
+            for (child, is_written) in places.into_iter().zip(self.records(api, slice, out)?) {
+                is_whole[child.0] &= is_written;
+                match next {
+                    None if is_written => last = Some(child),
+                    _ => drop(next.get_or_insert(child.0)),
                 }
+            }
+            let is_full = out.failure.is_some() || out.is_full(api.transport().ticks_ms());
+            if let Some(child) = left.peek().filter(|_| is_full) {
+                next.get_or_insert(child.parent);
+                is_whole[child.parent..].fill(false);
                 break;
             }
+        }
+        // Only the first parent that is left can be continued in its middle.
+        let is_time = out.failure.as_ref().is_none_or(Error::is_not_asked);
+        if let (Some((parent, child)), true) = (last, is_time)
+            && next == Some(parent)
+            && is_whole[..parent].iter().all(|is_whole| *is_whole)
+        {
+            *place = Some(ChildPlace { parent: self.parents[parent].id.to_owned(), child });
         }
         self.is_done = is_whole;
         Ok(())
@@ -301,14 +310,14 @@ impl Group<'_> {
         row::time(row, member).is_some_and(|at_ms| at_ms < since_ms)
     }
 
-    /// Writes the children, those whose list is incomplete with their records. Returns the parents of
-    /// children that could not be written; `out.failure` says why.
+    /// Writes the children, those whose list is incomplete with their records. True for each that was
+    /// written; `out.failure` says why the others were not.
     fn records<T: Transport>(
         &self,
         api: &mut Api<T>,
         children: Vec<Child>,
         out: &mut Output,
-    ) -> Result<Vec<usize>> {
+    ) -> Result<Vec<bool>> {
         let paths: Vec<String> = children
             .iter()
             .filter(|child| needs_record(self.write, child))
@@ -317,15 +326,11 @@ impl Group<'_> {
         let answers = api.get_each(&paths)?;
         let tally = Tally::of(api, self.table, Calls::Records, &paths, &answers);
         let mut answers = answers.into_iter();
-        let mut unfinished = Vec::new();
-        for child in children {
-            let parent = child.parent;
+        let write = |child: Child| {
             let answer = if needs_record(self.write, &child) { answers.next() } else { None };
-            if !self.write(api, child, answer, tally, out) {
-                unfinished.push(parent);
-            }
-        }
-        Ok(unfinished)
+            self.write(api, child, answer, tally, out)
+        };
+        Ok(children.into_iter().map(write).collect())
     }
 
     /// Writes one child. False when its record failed.
@@ -360,7 +365,10 @@ impl Group<'_> {
                     out.failure.get_or_insert(error);
                     return false;
                 }
-                out.incomplete |= !is_hidden;
+                if !is_hidden {
+                    out.incomplete = true;
+                    again::note(api, self.table, parent.id);
+                }
                 out.partial_row(|| format!("{} {}", child.kind.name, child.meta.id), &error);
                 (child.row.clone(), child.as_of_ms, true)
             }

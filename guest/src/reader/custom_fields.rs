@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use super::again;
 use super::details::Listed;
 use super::output::Output;
 use super::tally::{Calls, Tally};
@@ -64,7 +65,9 @@ fn write<T: Transport>(
         }
         // Deleted since it was listed.
         Err(error) if error.is_missing() && tally.proves_missing() => {}
-        Err(error) if error.is_hidden() || tally.gives_up(api, table, id, &error) => {
+        Err(error) if error.is_hidden() => out.list_row(table, listed, &error),
+        Err(error) if tally.gives_up(api, table, id, &error) => {
+            again::note(api, table, id);
             out.list_row(table, listed, &error);
         }
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::again;
 use super::output::Output;
 use super::tally::{Calls, Tally};
 use crate::api::{Answer, Api};
@@ -140,6 +141,7 @@ fn write<T: Transport>(
         },
         Err(error) if tally.gives_up(api, table, id, &error) => {
             out.incomplete = true;
+            again::note(api, table, id);
             out.list_row(table, listed, &error);
         }
         Err(error) => {

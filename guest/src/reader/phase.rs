@@ -44,7 +44,7 @@ pub(super) fn start<T: Transport>(api: &Api<T>, table: &Table, mut cursor: Curso
             if search.verified_ms == 0 {
                 search.verified_ms = now_ms;
             }
-            let is_between_rounds = search.window.is_none() && !search.scans_recycle_bin;
+            let is_between_rounds = is_between_rounds(search);
             let is_due =
                 every_ms(api, table).is_some_and(|every_ms| now_ms.abs_diff(search.verified_ms) >= every_ms);
             let is_affordable = api.credits().is_none_or(|credits| credits.allow(true).is_ok());
@@ -58,6 +58,11 @@ pub(super) fn start<T: Transport>(api: &Api<T>, table: &Table, mut cursor: Curso
         }
         (Phase::Snapshot(_), _) => Start::Read(cursor),
     }
+}
+
+/// True when no window is open and the recycle bin is read.
+pub(super) fn is_between_rounds(search: &Search) -> bool {
+    search.window.is_none() && !search.scans_recycle_bin
 }
 
 /// How the table is read after its snapshot: by full refresh where its list cannot be sorted.
@@ -164,7 +169,7 @@ pub(super) fn wait_ms<T: Transport>(api: &Api<T>, table: &Table, phase: &Phase) 
     };
     let now_ms = api.transport().now_ms();
     let quiet_ms = now_ms.saturating_sub(changed_ms);
-    let is_delivered = !table.events.is_empty() && api.delivered.is_whole(api.to_source_clock(now_ms));
+    let is_delivered = !table.events.is_empty() && api.delivered().is_whole(api.to_source_clock(now_ms));
     match incremental(api, table) {
         Incremental::Search { .. } => {
             let wait_ms = wait::wait_ms(quiet_ms, api.credits().as_ref());

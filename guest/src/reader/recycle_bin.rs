@@ -14,7 +14,7 @@ use super::output::{Output, Progress};
 use super::{repeating, seen, wait};
 use crate::api::{Api, Entry, RecycleBin};
 use crate::cursor::{BinPlace, ChildPlace, Search};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::limits;
 use crate::members::unquoted;
 use crate::table::Table;
@@ -64,7 +64,7 @@ pub(super) fn scan<T: Transport>(
     let mut bin = match take(api, table, horizon_ms, place.map(|place| place.page), recent_ms) {
         Ok(bin) => bin,
         // Credentials are the connection's: the scan is repeated when they work again.
-        Err(error) if matches!(error.kind, Kind::Auth | Kind::Config) => return Err(error),
+        Err(error) if error.needs_person() => return Err(error),
         Err(error) => {
             out.wait_ms = error.retry_after_ms;
             out.warnings.push(format!("the recycle bin cannot be read, deletes may be found late: {error}"));

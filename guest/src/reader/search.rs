@@ -332,7 +332,7 @@ impl Foreign<'_> {
     fn may_have_children<T: Transport>(&self, api: &Api<T>, parent: &NewRow<'_>) -> bool {
         let created_ms = row::time(parent.row, CREATED.member);
         let is_new = self.unknown_since_ms > 0 && created_ms.is_some_and(|at| at >= self.unknown_since_ms);
-        !self.known.contains_key(&parent.meta.id) && (!is_new || api.delivered.has_come())
+        !self.known.contains_key(&parent.meta.id) && (!is_new || api.delivered().has_come())
     }
 
     /// Notes parents of other departments, and forgets those that changed longest ago.

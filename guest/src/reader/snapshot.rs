@@ -424,8 +424,7 @@ pub(super) fn verify_length<T: Transport>(
         Err(error) => {
             // The list could be read: a count that keeps failing stops no table.
             let (_, alone) = limits::FAILED_RECORD_CALLS;
-            let is_for_a_person = matches!(error.kind, Kind::Auth | Kind::Config);
-            if is_for_a_person || (!error.is_refusal() && !api.gives_up(table.name, COUNT, alone)) {
+            if error.needs_person() || (!error.is_refusal() && !api.gives_up(table.name, COUNT, alone)) {
                 return Err(error);
             }
             api.forget_failures(table.name, COUNT);

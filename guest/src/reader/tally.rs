@@ -21,7 +21,6 @@ pub(super) enum Calls {
 /// How many of the calls of one step failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tally {
-    calls: Calls,
     failed: usize,
     /// Others of them could be read.
     has_others: bool,
@@ -29,7 +28,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// A list that failed alone, while another one can be read.
-    pub(super) const LIST_BESIDE_OTHERS: Self = Self { calls: Calls::Lists, failed: 1, has_others: true };
+    pub(super) const LIST_BESIDE_OTHERS: Self = Self { failed: 1, has_others: true };
 
     /// Counts the calls of `paths` that failed by these results.
     pub(super) fn of<T: Transport, V>(
@@ -39,7 +38,9 @@ impl Tally {
         paths: &[String],
         results: &[Result<V>],
     ) -> Self {
-        let failures: Vec<Option<Scope>> = results.iter().map(failure).collect();
+        let asked = |(_, result): &(_, &Result<V>)| !matches!(result, Err(error) if error.is_not_asked());
+        let (paths, failures): (Vec<&String>, Vec<Option<Scope>>) =
+            paths.iter().zip(results).filter(asked).map(|(path, result)| (path, failure(result))).unzip();
         let failed = failures.iter().flatten().count();
         let read = paths.iter().zip(&failures).rfind(|(_, failure)| failure.is_none());
         let key = format!("{} {calls:?}", table.name);
@@ -52,7 +53,7 @@ impl Tally {
                 Err(error) => error.scope() == Scope::Record && !(are_missing && error.is_missing()),
             });
         }
-        Self { calls, failed, has_others }
+        Self { failed, has_others }
     }
 
     /// True when a record that the source does not know was deleted: others can be read. Where all are unknown,
@@ -70,10 +71,10 @@ impl Tally {
         error: &Error,
     ) -> bool {
         let is_own = match error.kind {
-            Kind::Unavailable => !error.is_unreachable(),
+            Kind::Unavailable => error.is_of_request(),
             Kind::Data | Kind::NotFound => true,
             // A missing scope is missing for all of them.
-            Kind::Permission => self.has_others && self.calls == Calls::Records && !error.lacks_scope(),
+            Kind::Permission => self.has_others && !error.lacks_scope(),
             _ => false,
         };
         if !is_own || (!self.has_others && self.failed > limits::FAILED_RECORDS_ALONE) {

@@ -71,8 +71,10 @@ impl DailyCredits {
         *self == Self::default()
     }
 
-    pub(crate) fn credits(self) -> u64 {
-        self.credits.max(self.before)
+    /// Of an edition that gives `base` without its users: on the first day others may have used most of it.
+    pub(crate) fn credits(self, base: u64) -> u64 {
+        let seen = self.credits.max(self.before);
+        if seen > limits::TRIAL_CREDITS { seen.max(base) } else { seen }
     }
 
     /// Notes that so many are left.
@@ -124,7 +126,16 @@ mod tests {
             (173, 700, 700),
         ] {
             daily.note(left, hour * HOUR_MS);
-            assert_eq!(daily.credits(), credits, "hour {hour}");
+            assert_eq!(daily.credits(0), credits, "hour {hour}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_others_have_used_is_as_long_as_its_edition_says_but_for_a_trial() {
+        for (left, credits) in [(10_000, 100_000), (120_000, 120_000), (5_000, 5_000), (4_500, 4_500)] {
+            let mut daily = DailyCredits::default();
+            daily.note(left, 1);
+            assert_eq!(daily.credits(100_000), credits, "{left} left");
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Whether deliveries are known to be signed, and the records that unsigned ones had read. Pure.
+//! Whether deliveries are known to be signed, by which tokens, and the records that unsigned ones had read.
+//! Pure.
 
 use serde::{Deserialize, Serialize};
 
+use super::tokens::Tokens;
 use crate::limits;
 
 /// See the file's header.
@@ -13,6 +15,8 @@ pub(crate) struct Trust {
     /// Start of the hour in which `unsigned_reads` records were read, Unix milliseconds.
     unsigned_since_ms: u64,
     unsigned_reads: u64,
+    /// Of earlier deliveries.
+    pub(crate) tokens: Tokens,
 }
 
 impl Trust {

@@ -10,7 +10,7 @@ use super::refetch::{Answers, Reads, Records};
 use super::signature::{self, Refusal};
 use super::signing_keys::SigningKeys;
 use super::subscription::Subscription;
-use super::trust::{Proof, Tokens};
+use super::trust::Proof;
 use crate::api::Api;
 use crate::change::Change;
 use crate::config::{Config, Signature};
@@ -38,7 +38,6 @@ pub struct Receipt {
 #[derive(Default)]
 pub(crate) struct Receiver {
     keys: SigningKeys,
-    tokens: Tokens,
     /// Of the records that the last call read.
     answers: Answers,
 }
@@ -157,9 +156,10 @@ impl Receiver {
             // It may have arrived before a clock was corrected. If not, a repeated delivery costs a refetch.
             outcome = verify(self.keys.known(api)?, api.arrival(received_at_ms).earliest_ms);
         }
-        outcome.map_err(|refusal| unproved(&refusal.message()))?;
-        api.trust().is_signed = true;
-        let is_first = self.tokens.accept(&token, &delivery.body, received_at_ms);
+        let ends_ms = outcome.map_err(|refusal| unproved(&refusal.message()))?;
+        let trust = api.trust();
+        trust.is_signed = true;
+        let is_first = trust.tokens.accept(&token, ends_ms, &delivery.body, received_at_ms);
         let is_proved = is_in_time && is_first && webhook_id.is_some();
         Ok(if is_proved { Proof::Webhook } else { Proof::Organization })
     }

@@ -51,13 +51,14 @@ enum Audience {
 }
 
 /// Verifies `token` at the arrival of its delivery. `webhook_id` is none while the subscription is not known.
+/// The token's end, Unix milliseconds.
 pub fn verify(
     token: &str,
     keys: &Keys,
     organization_id: &str,
     webhook_id: Option<&str>,
     received_at_ms: u64,
-) -> Result<(), Refusal> {
+) -> Result<u64, Refusal> {
     let token = UntrustedToken::new(token.trim()).map_err(|_| Refusal::Forged("it is not a JWT"))?;
     if token.algorithm() != "RS256" {
         return Err(Refusal::Forged("it is not RS256"));
@@ -78,7 +79,7 @@ fn claims(
     organization_id: &str,
     webhook_id: Option<&str>,
     received_at_ms: u64,
-) -> Result<(), Refusal> {
+) -> Result<u64, Refusal> {
     if claims.custom.iss.as_deref() != Some(&format!("orgId:{organization_id}")) {
         return Err(Refusal::Foreign("organization"));
     }
@@ -100,5 +101,5 @@ fn claims(
     if ends_ms.saturating_add(limits::SIGNATURE_SKEW_MS) < received_at_ms {
         return Err(Refusal::Expired);
     }
-    Ok(())
+    Ok(ends_ms)
 }

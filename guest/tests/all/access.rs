@@ -4,7 +4,7 @@ use serde_json::json;
 use zoho_desk::check::{Item, Outcome};
 use zoho_desk::describe;
 use zoho_desk::error::Kind;
-use zoho_desk::limits::{FAILED_RECORD_MS, TOKEN_YOUNG_MS};
+use zoho_desk::limits::{FAILED_RECORD_MS, TOKEN_NEW_MS};
 
 use crate::desk::Desk;
 use crate::setup::connect;
@@ -18,7 +18,7 @@ fn a_call_that_is_always_refused_renews_the_token_once_and_is_not_permitted() {
         let tokens = desk.tokens();
         let mut refused = || connection.command("list-departments", "").unwrap_err();
         assert_eq!((refused().kind, desk.tokens()), (Kind::Permission, tokens), "the token is young");
-        desk.advance_ms(TOKEN_YOUNG_MS);
+        desk.advance_ms(TOKEN_NEW_MS);
         assert_eq!((refused().kind, desk.tokens()), (Kind::Permission, tokens + 1));
         (0..10).for_each(|_| drop(refused()));
         assert_eq!(desk.tokens(), tokens + 1);

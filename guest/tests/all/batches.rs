@@ -193,6 +193,73 @@ fn a_record_that_is_refused_with_any_code_stops_no_table() {
 }
 
 #[test]
+fn lists_of_a_parent_that_are_refused_with_any_code_stop_no_table() {
+    for (status, code) in [(401, "NOT_ALLOWED"), (403, "ACCESS_DENIED"), (403, "")] {
+        let desk = Desk::with_tickets(9);
+        let mut connection = connect(&desk, json!({}));
+        for list in ["/api/v1/tickets/3/threads", "/api/v1/tickets/3/conversations"] {
+            desk.set(|state| state.refuse(list, status, code));
+        }
+        let (mut cursor, mut keys) = (None::<String>, BTreeSet::new());
+        for _ in 0..10 {
+            desk.advance_ms(60_000);
+            let Ok(batch) = connection.read("ticket_conversations", cursor.as_deref(), LIMITS) else {
+                continue;
+            };
+            keys.extend(batch.changes.into_iter().map(|change| change.key));
+            cursor = Some(batch.cursor);
+            if batch.caught_up {
+                assert!(!batch.generation.unwrap().complete, "{status} {code}");
+                break;
+            }
+        }
+        assert!(keys.len() == 8 && cursor.unwrap().contains("search"), "{status} {code}: {keys:?}");
+    }
+}
+
+#[test]
+fn records_that_were_given_up_are_read_again_an_hour_later() {
+    let desk = Desk::with_tickets(9);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_detail_of = Some("3".to_owned()));
+    desk.set(|state| state.refuse("/api/v1/tickets/4/threads/t4", 500, "INTERNAL_SERVER_ERROR"));
+    let mut given_up = |table: &str| {
+        let (mut cursor, mut partial) = (None::<String>, 0);
+        for _ in 0..20 {
+            desk.advance_ms(20_000);
+            let Ok(batch) = connection.read(table, cursor.as_deref(), LIMITS) else { continue };
+            partial += batch.partial_rows;
+            cursor = Some(batch.cursor);
+            if batch.caught_up {
+                assert_eq!(partial, 1, "{table}");
+                return cursor.unwrap();
+            }
+        }
+        panic!("{table} never ends");
+    };
+    let cursors = ["tickets", "ticket_conversations"].map(|table| (table, given_up(table)));
+    desk.set(|state| {
+        state.fail_detail_of = None;
+        state.accept("/api/v1/tickets/4/threads/t4");
+    });
+    desk.advance_ms(60 * 60 * 1000);
+    for (table, cursor) in cursors {
+        let round = read_round(&mut connection, table, &cursor);
+        let rows: Vec<Value> = round
+            .changes
+            .iter()
+            .map(|change| serde_json::from_str(change.after.as_ref().unwrap()).unwrap())
+            .collect();
+        let has = |text: &str| rows.iter().any(|row| row.to_string().contains(text));
+        assert!(has("text 3") || has("of 4"), "{table}: {rows:?}");
+        assert!(round.changes.iter().all(|change| change.partial && change.operation == Operation::Update));
+        assert_eq!(round.undelivered, None);
+        desk.advance_ms(24 * 60 * 60 * 1000);
+        assert!(read_round(&mut connection, table, &round.cursor).changes.is_empty(), "{table}: once");
+    }
+}
+
+#[test]
 fn an_outage_of_all_details_writes_no_row_in_part_and_costs_few_calls() {
     let desk = Desk::with_tickets(250);
     let mut connection = connect(&desk, json!({}));

@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub vague: bool,
     /// The answer of the list of tickets; 0: its rows.
     pub list_status: u16,
+    /// A ticket with so many threads; others have one.
+    pub threads_of: Option<(u32, usize)>,
     /// When all threads were sent.
     pub threads_at_ms: Option<u64>,
     /// How the list of threads and comments together answers.
@@ -623,7 +625,19 @@ impl State {
                     thread["createdTime"] = time::format(at_ms).into();
                     thread["status"] = "SUCCESS".into();
                 }
-                self.respond(200, &json!({"data": [thread]}))
+                let count = self.threads_of.filter(|(id, _)| id.to_string() == *ticket).map_or(1, |(_, n)| n);
+                let rows: Vec<Value> = (0..count)
+                    .map(|number| match number {
+                        0 => thread.clone(),
+                        _ => json!({"id": format!("t{ticket}-{number}")}),
+                    })
+                    .collect();
+                let from: usize = query["from"].parse().unwrap();
+                let page: Vec<Value> = rows.into_iter().skip(from.max(1) - 1).collect();
+                match page.is_empty() {
+                    true => self.respond(204, &Value::Null),
+                    false => self.respond(200, &json!({"data": page})),
+                }
             }
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))

@@ -57,6 +57,7 @@ pub(crate) fn read_round(connection: &mut Connection<Desk>, table: &str, cursor:
         round.changes.extend(batch.changes);
         round.warnings.extend(batch.warnings);
         round.generation = batch.generation;
+        round.undelivered = round.undelivered.or(batch.undelivered);
         (round.cursor, round.wait_ms) = (batch.cursor, batch.wait_ms);
         if batch.caught_up {
             return round;

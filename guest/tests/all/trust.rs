@@ -107,14 +107,18 @@ fn a_signature_for_a_webhook_that_is_not_known_does_not_prove_a_body() {
 }
 
 #[test]
-fn another_body_under_a_used_token_is_refetched_unless_both_are_of_one_moment() {
+fn another_body_under_a_used_token_is_refetched_unless_both_are_of_one_moment_also_in_another_instance() {
     let desk = desk();
-    let mut connection = connect(&desk, json!({}));
+    let mut session = connect(&desk, json!({})).session();
+    let config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"}).to_string();
     let first_ms = desk.now_ms();
     let token = token_at(first_ms);
     let mut source = |id: &str, at_ms: u64| {
         let body = event("Ticket_Update", ticket(id));
-        receive(&mut connection, Some(SUBSCRIPTION), at_ms, Some(&token), &body).unwrap()[0].source
+        let mut connection = Connection::open(desk.clone(), &config, Some(&session)).unwrap();
+        let changes = receive(&mut connection, Some(SUBSCRIPTION), at_ms, Some(&token), &body).unwrap();
+        session = connection.session();
+        changes[0].source
     };
     assert_eq!(source("1", first_ms), ChangeSource::Webhook);
     assert_eq!(source("2", first_ms + TOKEN_SHARED_MS), ChangeSource::Webhook);

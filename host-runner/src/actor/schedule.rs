@@ -1,9 +1,9 @@
 //! Which table is read next, from which cursor, and when. Pure: times are arguments.
 //!
 //! `serve` reads tables as they are due. Snapshots run in the order of the tables; tables with a complete
-//! snapshot are polled. Where both have something to read they take turns, so that neither a long snapshot
-//! nor a table that never catches up starves the other. `sync` reads one table after another, each until it
-//! ends.
+//! snapshot are polled, in rounds: with the first one, all whose wait is over. Where both have something to
+//! read they take turns, so that neither a long snapshot nor a table that never catches up starves the other.
+//! `sync` reads one table after another, each until it ends.
 
 use std::time::Duration;
 
@@ -17,8 +17,11 @@ use crate::units::format_bytes;
 
 /// Between two polls when the connector does not say.
 const POLL: Duration = Duration::from_secs(300);
-/// Longest addition to a wait, as a part of it: connections that started together drift apart.
-const SPREAD: f64 = 0.2;
+/// Part of a wait for which a table waits longer, for others of its connection: those that are polled
+/// together share what the connector reads.
+const ROUND: f64 = 0.1;
+/// Longest addition to a wait beyond that, as a part of it: connections that started together drift apart.
+const SPREAD: f64 = 0.1;
 /// Longest wait for the first poll after a start, so that the connections of a server drift apart.
 const START_SPREAD: Duration = Duration::from_secs(10);
 /// Between two early polls: refused deliveries, which any sender can cause, must not use up the credits.
@@ -67,7 +70,9 @@ struct Entry {
     stored: Option<String>,
     /// Its first snapshot is complete.
     is_complete: bool,
-    /// When it may be read again.
+    /// When it may be read again, with others.
+    from: Instant,
+    /// When it is read again.
     due: Instant,
     /// Failures in a row.
     failures: u32,
@@ -86,6 +91,7 @@ impl Entry {
             stored: cursor.clone(),
             is_complete: cursor.is_some() && state.is_some_and(|state| state.complete),
             cursor,
+            from: now,
             due: now,
             failures: 0,
             stuck: 0,
@@ -153,6 +159,10 @@ impl Schedule {
 
     /// The table to read now, and its cursor.
     pub(super) fn next(&mut self, now: Instant) -> Option<(String, Option<String>)> {
+        let is_polled = |entry: &&mut Entry| entry.is_complete && entry.from <= now;
+        if self.entries.iter().any(|entry| entry.is_complete && entry.due <= now) {
+            self.entries.iter_mut().filter(is_polled).for_each(|entry| entry.due = entry.due.min(now));
+        }
         let due = || self.entries.iter().filter(|entry| entry.due <= now);
         let chosen = match self.order {
             Order::OneByOne => self.current().filter(|entry| entry.due <= now),
@@ -224,11 +234,12 @@ impl Schedule {
         match self.order {
             Order::OneByOne => self.end(table),
             Order::InTurn { poll } => {
+                let wait = poll.or(asked).unwrap_or(POLL).max(EMPTY_PAUSE);
                 if let Some(entry) = self.entry(table) {
                     entry.failures = 0;
+                    entry.from = now + wait;
+                    entry.due = entry.from + wait.mul_f64(ROUND + SPREAD * random);
                 }
-                let wait = poll.or(asked).unwrap_or(POLL).max(EMPTY_PAUSE);
-                self.wait(table, now + wait.mul_f64(1.0 + SPREAD * random));
             }
         }
     }
@@ -243,7 +254,7 @@ impl Schedule {
     /// A table is not read before `due`.
     pub(super) fn wait(&mut self, table: &str, due: Instant) {
         if let Some(entry) = self.entry(table) {
-            entry.due = due;
+            (entry.from, entry.due) = (due, due);
         }
     }
 
@@ -298,7 +309,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Order, POLL, START_SPREAD, Schedule, Start};
+    use super::{Order, POLL, ROUND, START_SPREAD, Schedule, Start};
     use crate::limits::{CURSORS_BYTES_MAX, EMPTY_PAUSE, STUCK_BATCHES_MAX};
     use crate::sinks::TableState;
 
@@ -327,6 +338,11 @@ mod tests {
         schedule.next(now).map(|(table, _)| table)
     }
 
+    /// When a table that waits is read alone, without a random addition.
+    fn alone(wait: Duration) -> Duration {
+        wait + wait.mul_f64(ROUND)
+    }
+
     fn dues(schedule: &Schedule, now: Instant) -> Vec<Duration> {
         schedule.entries.iter().map(|entry| entry.due - now).collect()
     }
@@ -347,7 +363,7 @@ mod tests {
             schedule.caught_up(table, None, now, 0.0);
         }
         assert_eq!(schedule.next(now), None);
-        assert_eq!(schedule.due(), Some(now + POLL));
+        assert_eq!(schedule.due(), Some(now + alone(POLL)));
     }
 
     #[test]
@@ -360,7 +376,7 @@ mod tests {
         );
         schedule.caught_up("c", Some(SECOND), now, 0.0);
         assert_eq!([0; 2].map(|_| next(&mut schedule, now)), ["a", "a"].map(|t| Some(t.to_owned())));
-        assert_eq!(next(&mut schedule, now + SECOND).as_deref(), Some("c"));
+        assert_eq!(next(&mut schedule, now + alone(SECOND)).as_deref(), Some("c"));
     }
 
     #[test]
@@ -371,7 +387,7 @@ mod tests {
         for schedule in [&mut plain, &mut quick] {
             TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now, 0.0));
         }
-        assert_eq!((plain.due(), quick.due()), (Some(now + SECOND * 60), Some(now + SECOND)));
+        assert_eq!((plain.due(), quick.due()), (Some(now + alone(SECOND * 60)), Some(now + alone(SECOND))));
         plain.all_due(now);
         assert_eq!(plain.due(), Some(now));
     }
@@ -384,7 +400,34 @@ mod tests {
             TABLES.iter().for_each(|table| schedule.caught_up(table, Some(SECOND * 60), now, random));
             schedule.due().expect("tables") - now
         };
-        assert_eq!([0.0, 0.5, 1.0].map(due), [60, 66, 72].map(|seconds| SECOND * seconds));
+        assert_eq!([0.0, 0.5, 1.0].map(due), [66, 69, 72].map(|seconds| SECOND * seconds));
+    }
+
+    #[test]
+    fn tables_whose_waits_end_at_about_the_same_time_are_polled_together() {
+        let start = Instant::now();
+        let minute = SECOND * 60;
+        // Rounds, and polls, of a day whose polls take two seconds each.
+        let day = |minutes: [u32; 3]| {
+            let mut schedule = schedule(start, &TABLES, None);
+            let (mut now, mut random, mut rounds, mut polls) = (start, 0.0, 0, 0);
+            while now < start + minute * 1440 {
+                let due = schedule.due().expect("tables");
+                rounds += u32::from(polls == 0 || due > now);
+                now = now.max(due);
+                let table = next(&mut schedule, now).expect("due");
+                now += SECOND * 2;
+                random = (random + 0.617) % 1.0;
+                let at = TABLES.iter().position(|name| *name == table).expect("known");
+                schedule.caught_up(&table, Some(minute * minutes[at]), now, random);
+                polls += 1;
+            }
+            (rounds, polls)
+        };
+        let (rounds, polls) = day([20, 40, 40]);
+        assert!(rounds <= 72 && polls >= 120, "{rounds} rounds, {polls} polls");
+        let (rounds, polls) = day([5, 5, 10]);
+        assert!(rounds <= 288 && polls >= 600, "{rounds} rounds, {polls} polls");
     }
 
     #[test]
@@ -426,7 +469,7 @@ mod tests {
         TABLES.iter().for_each(|table| served.empty(table, now));
         assert_eq!(served.due(), Some(now + EMPTY_PAUSE));
         TABLES.iter().for_each(|table| served.caught_up(table, Some(Duration::ZERO), now, 0.0));
-        assert_eq!(served.due(), Some(now + EMPTY_PAUSE));
+        assert_eq!(served.due(), Some(now + alone(EMPTY_PAUSE)));
         let mut synced = with_order(now, &TABLES, Order::OneByOne);
         synced.empty("a", now);
         assert_eq!(synced.due(), Some(now), "a command has the machine for itself");
@@ -445,7 +488,7 @@ mod tests {
             schedule.tables().map(|(_, is_complete)| is_complete).collect::<Vec<_>>(),
             [false, true, true]
         );
-        assert_eq!(dues(&schedule, now), [SECOND, SECOND * 60, SECOND * 60]);
+        assert_eq!(dues(&schedule, now), [SECOND, alone(SECOND * 60), alone(SECOND * 60)]);
         schedule.restart("a", now + SECOND * 2);
         assert_eq!((schedule.is_complete("a"), schedule.is_complete("c")), (false, true));
         assert_eq!(schedule.entries[2].cursor, None);
@@ -463,7 +506,7 @@ mod tests {
         let webhooks = ["a".to_owned(), "c".to_owned()];
         read(&mut schedule);
         assert!(schedule.missed(&webhooks, now));
-        assert_eq!(dues(&schedule, now), [Duration::ZERO, hour, Duration::ZERO]);
+        assert_eq!(dues(&schedule, now), [Duration::ZERO, alone(hour), Duration::ZERO]);
         read(&mut schedule);
         assert!(schedule.missed(&webhooks, now + SECOND));
         assert_eq!(schedule.due(), Some(now + super::MISSED_REST));

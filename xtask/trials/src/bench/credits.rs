@@ -17,10 +17,10 @@ use crate::processes::{CODE, Simulator, connection_file};
 use crate::tools;
 
 /// Polls of a table in a day, as the connector asks for them (`guest/src/reader/wait.rs`): every five minutes
-/// where rows change, every twenty where nothing does, every thirty where webhooks bring all changes.
+/// where rows change, every twenty where nothing does, every forty where webhooks bring all changes.
 const ROUNDS_PER_DAY: u64 = 288;
 const QUIET_ROUNDS_PER_DAY: u64 = 72;
-const DELIVERED_ROUNDS_PER_DAY: u64 = 48;
+const DELIVERED_ROUNDS_PER_DAY: u64 = 36;
 /// Polls of contracts, which are followed by a sorted list.
 const SORTED_ROUNDS_PER_DAY: u64 = 24;
 const ROUND_MS: i64 = 300_000;
@@ -47,7 +47,12 @@ pub(crate) fn run(tickets: u32, updates: u32, rounds: u32, label: &str) -> Resul
     let mut refreshes = world.refreshes(&round)?;
     add(&mut refreshes, "verification", verification(tickets), 1);
     let quiet = day(&round, |_| QUIET_ROUNDS_PER_DAY, 1, &refreshes);
-    let delivered = day(&round, |_| DELIVERED_ROUNDS_PER_DAY, 1, &refreshes);
+    // Products have no events, and the recycle bin is read with them.
+    let times = |group: &str| match group {
+        "products" | "recycle bin" => QUIET_ROUNDS_PER_DAY,
+        _ => DELIVERED_ROUNDS_PER_DAY,
+    };
+    let delivered = day(&round, times, 1, &refreshes);
     let second = world.second(tickets)?;
     let busy = world.busy(updates, rounds)?;
     let times = |group: &str| match group {

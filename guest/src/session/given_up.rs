@@ -1,0 +1,84 @@
+//! Records that were written with only the members of the list, because their details failed while others
+//! could be read. Each is read again, an hour and a day later. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// By `table.id`; of children their parents. Kept in the session.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct GivenUp(BTreeMap<String, Again>);
+
+/// How often a record was read again, and when it is next, Unix milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Again(usize, u64);
+
+impl GivenUp {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes that a record was given up, unless there are too many.
+    pub(crate) fn note(&mut self, table: &str, id: &str, now_ms: u64) {
+        let key = key(table, id);
+        if self.0.len() < limits::GIVEN_UP_MAX && !self.0.contains_key(&key) {
+            self.0.insert(key, Again(0, now_ms.saturating_add(limits::AGAIN_MS[0])));
+        }
+    }
+
+    /// Ids of records of a table that are to be read again now: a few of them.
+    pub(crate) fn due(&self, table: &str, now_ms: u64) -> Vec<String> {
+        let start = key(table, "");
+        let of_table = self.0.range(start.clone()..).take_while(|(key, _)| key.starts_with(&start));
+        let due = of_table.filter(|(_, Again(_, due_ms))| *due_ms <= now_ms);
+        due.take(limits::AGAIN_AT_ONCE).map(|(key, _)| key[start.len()..].to_owned()).collect()
+    }
+
+    /// Notes that a record was read again, or that it failed again.
+    pub(crate) fn tried(&mut self, table: &str, id: &str, is_read: bool, now_ms: u64) {
+        let key = key(table, id);
+        let Some(Again(times, due_ms)) = self.0.get_mut(&key) else { return };
+        *times += 1;
+        match limits::AGAIN_MS.get(*times).filter(|_| !is_read) {
+            Some(wait_ms) => *due_ms = now_ms.saturating_add(*wait_ms),
+            None => drop(self.0.remove(&key)),
+        }
+    }
+}
+
+fn key(table: &str, id: &str) -> String {
+    format!("{table}.{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_again_after_an_hour_and_after_a_day_unless_it_was_read() {
+        let mut given_up = GivenUp::default();
+        let [hour_ms, day_ms] = limits::AGAIN_MS;
+        given_up.note("tickets", "1", 0);
+        given_up.note("tickets", "2", 0);
+        given_up.note("ticket_conversations", "1", 0);
+        assert!(given_up.due("tickets", hour_ms - 1).is_empty());
+        assert_eq!(given_up.due("tickets", hour_ms), ["1", "2"]);
+        given_up.tried("tickets", "1", true, hour_ms);
+        given_up.tried("tickets", "2", false, hour_ms);
+        assert!(given_up.due("tickets", hour_ms + day_ms - 1).is_empty());
+        assert_eq!(given_up.due("tickets", hour_ms + day_ms), ["2"]);
+        given_up.tried("tickets", "2", false, hour_ms + day_ms);
+        assert!(given_up.due("tickets", u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn the_records_are_bounded() {
+        let mut given_up = GivenUp::default();
+        (0..=limits::GIVEN_UP_MAX).for_each(|id| given_up.note("tickets", &id.to_string(), 0));
+        assert_eq!(given_up.0.len(), limits::GIVEN_UP_MAX);
+        assert_eq!(given_up.due("tickets", u64::MAX).len(), limits::AGAIN_AT_ONCE);
+    }
+}
