@@ -70,19 +70,23 @@ pub enum Refetch {
     Never,
 }
 
-/// A complete and checked configuration.
-#[derive(Clone)]
+/// A complete and checked configuration: a field for each of [`KEYS`], and what follows from them.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
+    pub data_center: String,
     pub organization_id: String,
     pub client_id: String,
     pub client_secret: String,
-    pub data_center: &'static str,
-    pub desk: Origin,
-    pub accounts: Origin,
+    /// Of tables and groups, as they are written.
+    #[serde(rename = "tables")]
+    names: Vec<String>,
     /// The tables to read, in the registry's order.
+    #[serde(skip)]
     pub tables: Vec<&'static Table>,
     /// Those that `tables` names itself, or by default: the others came with a group, and are skipped where
     /// they cannot be read.
+    #[serde(skip)]
     pub named: Vec<&'static Table>,
     pub shape: Shape,
     pub ticket_detail: bool,
@@ -96,6 +100,11 @@ pub struct Config {
     pub verify_days: u64,
     pub signature: Signature,
     pub refetch: Refetch,
+    /// The data center's, unless the key replaces it.
+    #[serde(rename = "desk_url")]
+    pub desk: Origin,
+    #[serde(rename = "accounts_url")]
+    pub accounts: Origin,
 }
 
 impl fmt::Debug for Config {
@@ -105,29 +114,6 @@ impl fmt::Debug for Config {
             .field("data_center", &self.data_center)
             .finish_non_exhaustive()
     }
-}
-
-/// The values of [`KEYS`], as they are written or by default.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Values {
-    data_center: String,
-    organization_id: String,
-    client_id: String,
-    client_secret: String,
-    tables: Vec<String>,
-    shape: Shape,
-    ticket_detail: bool,
-    contact_detail: bool,
-    custom_field_keys: Vec<String>,
-    sort: Sort,
-    department_ids: Vec<String>,
-    credits_reserve: u64,
-    verify_days: u64,
-    signature: Signature,
-    refetch: Refetch,
-    desk_url: Option<String>,
-    accounts_url: Option<String>,
 }
 
 impl Config {
@@ -140,38 +126,20 @@ impl Config {
         let given: Value =
             serde_json::from_str(json).map_err(|error| refused(format!("not JSON: {error}")))?;
         let Value::Object(given) = given else { return Err(refused("not a JSON object".to_owned())) };
-        let values = Value::Object(checked(&given)?);
-        let values = Values::deserialize(values)
+        let mut values = checked(&given)?;
+        let center = values.get("data_center").and_then(Value::as_str).and_then(data_center::find);
+        let center = center.unwrap_or(&DATA_CENTERS[0]);
+        for (key, url) in [("desk_url", center.desk_url), ("accounts_url", center.accounts_url)] {
+            values.entry(key).or_insert_with(|| Value::from(url));
+        }
+        let mut config = Self::deserialize(Value::Object(values))
             .map_err(|error| Error::new(Kind::Internal, format!("configuration: {error}")))?;
-        let center = data_center::find(&values.data_center).unwrap_or(&DATA_CENTERS[0]);
-        let origin = |url: Option<&str>, default: &str| {
-            let url = url.unwrap_or(default);
-            Origin::parse(url)
-                .ok_or_else(|| Error::new(Kind::Internal, format!("configuration: {url} is not an origin")))
-        };
         let is_group = |name: &str| tables::find(name).is_none() && name != Group::Core.name();
-        let named = values.tables.iter().filter(|name| !is_group(name));
-        let wanted: Vec<&Table> = values.tables.iter().flat_map(|name| tables::named(name)).collect();
-        Ok(Self {
-            data_center: center.name,
-            desk: origin(values.desk_url.as_deref(), center.desk_url)?,
-            accounts: origin(values.accounts_url.as_deref(), center.accounts_url)?,
-            named: named.flat_map(|name| tables::named(name)).collect(),
-            tables: tables::all().filter(|table| wanted.contains(table)).collect(),
-            organization_id: values.organization_id,
-            client_id: values.client_id,
-            client_secret: values.client_secret,
-            shape: values.shape,
-            ticket_detail: values.ticket_detail,
-            contact_detail: values.contact_detail,
-            custom_field_keys: values.custom_field_keys,
-            sort: values.sort,
-            department_ids: values.department_ids,
-            credits_reserve: values.credits_reserve,
-            verify_days: values.verify_days,
-            signature: values.signature,
-            refetch: values.refetch,
-        })
+        let named = config.names.iter().filter(|name| !is_group(name));
+        config.named = named.flat_map(|name| tables::named(name)).collect();
+        let wanted: Vec<&Table> = config.names.iter().flat_map(|name| tables::named(name)).collect();
+        config.tables = tables::all().filter(|table| wanted.contains(table)).collect();
+        Ok(config)
     }
 
     /// True when list rows are completed by their records.

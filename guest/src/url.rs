@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// Scheme, host and port of an HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Origin {
     pub https: bool,
     /// Host and, when not the scheme's own, `:port`.
@@ -34,6 +37,14 @@ impl Origin {
         };
         let port_legal = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
         (host_legal && port_legal).then(|| Self { https, authority: authority.to_ascii_lowercase() })
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("{text} is not an origin"))
     }
 }
 

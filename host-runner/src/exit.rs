@@ -123,7 +123,7 @@ mod tests {
     fn the_page_of_operators_lists_every_code() {
         let row = |(exit, meaning): &(Exit, &str)| format!("| {} | {meaning} |", *exit as u8);
         let rows: Vec<String> = MEANINGS.iter().map(row).collect();
-        let table = format!("| code | means |\n|---:|---|\n{}", rows.join("\n"));
+        let table = format!("| code | means |\n|---:|---|\n{}\n", rows.join("\n"));
         crate::generated::compare("operating.md", "exit codes", &table);
     }
 }

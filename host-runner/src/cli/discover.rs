@@ -17,7 +17,7 @@ While `serve` has the connection, it starts to read new tables and columns at on
 
 Examples:
   host-runner discover -c acme.toml
-  host-runner discover -c acme.toml --diff    what changed since `sync` or `serve` discovered them last
+  host-runner discover -c acme.toml --diff    what changed since the last `sync` or `serve`
   host-runner discover -c acme.toml --json | jq '.tables[0].schema.properties | keys'";
 
 #[derive(Args, Debug)]

@@ -300,7 +300,9 @@ mod tests {
         assert_eq!(keys, KEYS.len() + 4, "every key of the runner, and the component's four");
         // The default kind of sink refuses the keys of other kinds.
         let is_of_another_kind = |line: &&str| {
-            ["url = ", "url_file = ", "schema = ", "format = "].iter().any(|key| line.starts_with(key))
+            ["url = ", "url_file = ", "schema = ", "format = ", "max_file_age = "]
+                .iter()
+                .any(|key| line.starts_with(key))
         };
         let open: Vec<&str> = open.into_iter().filter(|line| !is_of_another_kind(line)).collect();
         let folder = tempfile::tempdir().expect("a folder");

@@ -346,7 +346,7 @@ fn a_database_is_named_by_a_url_or_the_file_of_one() {
     fails(
         "name = \"a\"\n[sink]\nurl = \"postgres://db/d\"\n",
         "conf/acme.toml:3: sink.url: sink `sqlite` has no such key",
-        Some("it is placed by `path`"),
+        Some("its own keys: path"),
     );
 }
 

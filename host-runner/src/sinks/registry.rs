@@ -357,7 +357,11 @@ mod tests {
     fn the_page_of_webhooks_lists_the_sinks_that_count_repaired_rows() {
         let kinds = KINDS.iter().filter(|kind| kind.capabilities.compares_rows);
         let names: Vec<String> = kinds.map(|kind| format!("`{}`", kind.name)).collect();
-        crate::generated::compare("WEBHOOKS.md", "sinks that compare rows", &names.join(", "));
+        crate::generated::compare(
+            "WEBHOOKS.md",
+            "sinks that compare rows",
+            &format!("{}\n", names.join(", ")),
+        );
     }
 
     #[test]
