@@ -22,6 +22,7 @@ mod sorted;
 mod children;
 mod custom_fields;
 mod details;
+mod known;
 mod recycle_bin;
 mod tally;
 
