@@ -83,8 +83,8 @@ pub const LIST_CAP_STEP: u64 = 500;
 /// days.
 pub const FOREIGN_MAX: usize = 4_000;
 
-/// Parents that the cursor remembers with the time at which their children were read, some 40 bytes each: those
-/// that 1,400 tickets a day are in a week. Of others, what is new since the snapshot is read again.
+/// Parents that the cursor remembers with the time at which their children were read, some 40 bytes each: a
+/// week of 1,400 tickets a day. Of others, what is new since the snapshot is read again.
 pub const PARENTS_KNOWN_MAX: usize = 10_000;
 
 /// Deleted records that the cursor remembers, some 40 bytes each, until a verification lists them: those that
@@ -228,8 +228,7 @@ pub const CUT_PAGE_ROWS: usize = 10;
 /// `Profile.json` of zoho/zohodesk-oas): a list that is said to have no pages may have been cut to one.
 pub const DEFAULT_PAGES: [usize; 3] = [50, 100, 250];
 
-/// Pages of a list that is said to have none: two thousand agreements, plans or profiles are more than a portal
-/// has.
+/// Pages of a list that is said to have none: two thousand plans or profiles are more than a portal has.
 pub const UNPAGED_PAGES_MAX: u64 = 40;
 
 /// Parents that `check` lists to find one with rows: as dear as one.

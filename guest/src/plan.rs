@@ -339,8 +339,8 @@ fn days(needed: u64, credits: &Credits) -> Option<u64> {
 }
 
 /// The expected credits of a first read of 1,000 rows; for children of tickets, of 1,000 tickets with four
-/// threads each, of which two in five have a comment; for lists below accounts or contacts, of 1,000 of those,
-/// and below other rows, of ten.
+/// threads each, of which two in five have a comment; for lists below accounts or contacts, of 1,000 of
+/// those, and below other rows, of ten.
 pub(crate) fn typical(table: &'static Table) -> u64 {
     const PARENTS: [&str; 5] = [
         r#"{"threadCount":"4","commentCount":"1"}"#,

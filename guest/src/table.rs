@@ -461,8 +461,8 @@ pub enum Order {
 pub enum Incremental {
     /// By the search at `path`, once for each of these time fields: a row changed if one of them did.
     Search { path: &'static str, cursor_fields: &'static [TimeField] },
-    /// By the list, in the order of modified times: `every_ms` after the last poll. By each of them where there
-    /// are several.
+    /// By the list, in the order of modified times: `every_ms` after the last poll. By each of them where
+    /// there are several.
     Sorted { every_ms: u64, order: Order },
     /// By another snapshot after this many milliseconds.
     FullRefresh { every_ms: u64 },

@@ -29,7 +29,7 @@ impl<'a> Known<'a> {
     /// True for a child of that time which an earlier reading of its parent has shown. Times of messages are
     /// not those at which they arrived.
     pub(super) fn has_child(&self, parent: &str, at_ms: u64) -> bool {
-        self.was_read_at(parent, at_ms + limits::SEARCH_OVERLAP_MS)
+        self.was_read_at(parent, at_ms.saturating_add(limits::SEARCH_OVERLAP_MS))
     }
 }
 

@@ -1,6 +1,6 @@
-//! Incremental reading by a list: sorted by modified time, newest first, until a record was modified before the
-//! last poll; or limited to a range of modified times. Of a table with a list for each row of another one, by
-//! each of these lists.
+//! Incremental reading by a list: sorted by modified time, newest first, until a record was modified before
+//! the last poll; or limited to a range of modified times. Of a table with a list for each row of another
+//! one, by each of these lists.
 //!
 //! List rows may lack the modified time: then their details are read, a few at a time.
 
@@ -60,8 +60,7 @@ pub(super) fn step<T: Transport>(
         Err(error) if error.kind == Kind::Data => {
             api.remember_unsupported(table.name, PARAMETER);
             out.warnings.push(format!(
-                "`{}`: read by full refresh, because its list cannot be sorted, or limited, by modified time: \
-                 {error}",
+                "`{}`: read by full refresh, because its list takes no modified times: {error}",
                 table.name
             ));
             out.has_moved = true;

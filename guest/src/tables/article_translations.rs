@@ -23,8 +23,8 @@ pub(super) const TABLE: Table = Table {
     incremental: Incremental::Sorted { every_ms: 60 * 60 * 1000, order: Order::Range },
     columns: COLUMNS,
     notes: "One list call for each 49 translations and one call for each; then, each hour, the list of those \
-            that were modified, and every `verify_days` the whole list, for deletes. `id` is the article; its \
-            own language is among them. Between two reads, webhooks keep the list of translations in \
+            that were modified, and every `verify_days` the whole list, for deletes. `id` is the article; \
+            its own language is among them. Between two reads, webhooks keep the list of translations in \
             `articles` current.",
     ..Table::DEFAULT
 };

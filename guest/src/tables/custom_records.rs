@@ -29,8 +29,8 @@ pub(super) const TABLE: Table = Table {
     columns: COLUMNS,
     notes: "One call for the modules and one list call for each 49 records of a custom module; then, each \
             hour, one for the modules and one for each custom module, by modified time. Deletes are found by \
-            the verification, every `verify_days`, which costs the list again: about 1,000 credits for 10,000 \
-            records, 9,000 for 50,000 and 60,000 for 100,000. `module` is the API name of the module.",
+            the verification, every `verify_days`, which costs the list again: about 1,000 credits for \
+            10,000 records, 9,000 for 50,000 and 60,000 for 100,000. `module` is the API name of the module.",
     ..Table::DEFAULT
 };
 

@@ -13,8 +13,8 @@ pub(super) const TABLE: Table = Table {
     incremental: Incremental::FullRefresh { every_ms: 6 * 60 * 60 * 1000 },
     columns: COLUMNS,
     notes: "One call. The newer description of the API has `default` in place of `isDefault`, and says that \
-            members other than `id` and `name` must be asked for, by a parameter that the older one lacks: it \
-            is not sent.",
+            members other than `id` and `name` must be asked for, by a parameter that the older one lacks: \
+            it is not sent.",
     ..Table::DEFAULT
 };
 

@@ -11,8 +11,8 @@ pub(super) const TABLE: Table = Table {
     list: List { path: "/api/v1/recycleBin", limit: 50, first: 0, ..List::DEFAULT },
     incremental: Incremental::FullRefresh { every_ms: 6 * 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One list call for each 49 deleted records, again every six hours: about 1,000 credits for 10,000. \
-            Deletes reach the tables of the records without it. `deletedById` is a row of `agents`.",
+    notes: "One list call for each 49 deleted records, again every six hours: about 1,000 credits for \
+            10,000. Deletes reach the tables of the records without it. `deletedById` is a row of `agents`.",
     ..Table::DEFAULT
 };
 

@@ -50,7 +50,8 @@ const READINGS: [(&str, Set); 17] = [
 
 const NO_ORDER: &str = "lists refuse `sortBy`";
 
-/// Tables that such a portal does not give (`docs/limitations.md`): the API documents the order of their lists.
+/// Tables that such a portal does not give (`docs/limitations.md`): the API documents the order of their
+/// lists.
 const NEED_ORDER: [&str; 7] =
     ["tasks", "calls", "events", "custom_records", "article_translations", "slas", "contact_account_mapping"];
 

@@ -23,8 +23,8 @@ pub struct Readings {
     pub list_rows_max: Option<u64>,
     /// The largest `limit` of any list and search, where it is below the documented one. None: as documented.
     pub limit_max: Option<u64>,
-    /// Lists without pages have some of this length, as in the newer OAS: they take `from`, which counts from 0,
-    /// and `limit`. None: neither.
+    /// Lists without pages have some of this length, as in the newer OAS: they take `from`, which counts
+    /// from 0, and `limit`. None: neither.
     pub unpaged_page: Option<u64>,
     /// A `limit` above the largest is cut to it in place of 422.
     pub limit_is_clamped: bool,

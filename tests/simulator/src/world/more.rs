@@ -49,7 +49,10 @@ impl Draw<'_> {
 
     /// The agent as an embedded object.
     fn person(&self) -> Value {
-        json!({"id": self.agent(), "firstName": "", "lastName": "Kyle", "photoURL": null, "email": "k@zylker.com"})
+        json!({
+            "id": self.agent(), "firstName": "", "lastName": "Kyle", "photoURL": null,
+            "email": "k@zylker.com",
+        })
     }
 
     fn rng(&self) -> Rng {
