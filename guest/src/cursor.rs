@@ -184,6 +184,9 @@ pub(crate) struct Search {
     pub(crate) since_ms: u64,
     /// The window being read.
     pub(crate) window: Option<Window>,
+    /// The parents whose lists are still to be read, of a table with a list for each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lists: Vec<String>,
     /// Every record moved to the recycle bin before this time has been found.
     #[serde(default)]
     pub(crate) recycle_bin_since_ms: u64,
@@ -207,6 +210,13 @@ pub(crate) struct Search {
     /// Parents of other departments, with their modified times: they have no children here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) foreign: BTreeMap<String, u64>,
+    /// When the children of parents were read last, by the source's clock; [`Search::children_since_ms`] of
+    /// all others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) parents: BTreeMap<String, u64>,
+    /// When the snapshot read the children of all parents; 0: not known.
+    #[serde(default)]
+    pub(crate) children_since_ms: u64,
     /// Rows created since then were in no earlier poll; 0: not known.
     #[serde(default)]
     pub(crate) unknown_since_ms: u64,
@@ -230,6 +240,7 @@ impl Search {
         Self {
             since_ms,
             window: None,
+            lists: Vec::new(),
             recycle_bin_since_ms: since_ms,
             bin_place: None,
             seen: BTreeMap::new(),
@@ -237,6 +248,8 @@ impl Search {
             scans_recycle_bin: false,
             child: None,
             foreign: BTreeMap::new(),
+            parents: BTreeMap::new(),
+            children_since_ms: since_ms,
             unknown_since_ms: 0,
             changed_ms: 0,
             verified_ms: 0,

@@ -114,7 +114,7 @@ fn table_entry(table: &'static crate::table::Table) -> Value {
         },
         "refresh_ms": match table.incremental {
             Incremental::Search { .. } => None,
-            Incremental::Sorted { every_ms } | Incremental::FullRefresh { every_ms } => Some(every_ms),
+            Incremental::Sorted { every_ms, .. } | Incremental::FullRefresh { every_ms } => Some(every_ms),
         },
         "parent": table.children.map(|children| children.parent).or(table.list.each.map(|each| each.table)),
         "attachment": table.attachment.map(|file| json!({"name": file.name, "size": file.size})),

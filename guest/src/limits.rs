@@ -87,6 +87,10 @@ pub const LIST_CAP_STEP: u64 = 500;
 /// days.
 pub const FOREIGN_MAX: usize = 4_000;
 
+/// Parents that the cursor remembers with the time at which their children were read, some 40 bytes each: a
+/// week of 1,400 tickets a day. Of others, what is new since the snapshot is read again.
+pub const PARENTS_KNOWN_MAX: usize = 10_000;
+
 /// Deleted records that the cursor remembers, some 40 bytes each, until a verification lists them: those that
 /// were deleted last.
 pub const DELETED_MAX: usize = 2_000;
@@ -226,6 +230,19 @@ pub const SKIPPED_WAIT_MS: u64 = 6 * 60 * 60 * 1000;
 /// Rows from which on a page that is shorter than asked for may have been cut: 10 is the least that servers
 /// cut to, the default of `limit` (`zoho-desk-api.md` §3.2).
 pub const CUT_PAGE_ROWS: usize = 10;
+
+/// Lengths that pages have where no `limit` is sent (`zoho-desk-api.md` §3.2, `SupportPlan.json` and
+/// `Profile.json` of zoho/zohodesk-oas): a list that is said to have no pages may have been cut to one.
+pub const DEFAULT_PAGES: [usize; 3] = [50, 100, 250];
+
+/// Pages of a list that is said to have none: two thousand plans or profiles are more than a portal has.
+pub const UNPAGED_PAGES_MAX: u64 = 40;
+
+/// Parents that `check` lists to find one with rows: as dear as one.
+pub const CHECKED_PARENTS_MAX: u64 = 50;
+
+/// Lists below other rows that `check` tries until one has a row.
+pub const CHECKED_LISTS_MAX: usize = 5;
 
 /// Parents whose children are read together: enough to use every allowed call.
 pub const PARENTS_AT_ONCE: usize = 20;

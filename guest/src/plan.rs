@@ -19,7 +19,7 @@ use crate::tables;
 /// Rows of a table that is planned without a source, see [`typical`].
 const TYPICAL_ROWS: u64 = 1_000;
 
-/// Rows of a table that is not counted, each of which has a list of another table.
+/// Departments, modules and the like, each of which has a list of another table, where they are not counted.
 const UNCOUNTED_PARENTS: u64 = 10;
 
 /// Of so many rows one was created on the last day, as in an organization that is two years old.
@@ -241,7 +241,9 @@ fn lists(chosen: Chosen, table: &'static Table, sizes: &Sizes) -> Planned {
     let partitions = list.partitions.map_or(1, |partitions| partitions.values.len() as u64);
     let rows = sizes.rows.get(table.name).copied();
     let of = list.each.map_or(table.name, |each| each.table);
-    let is_least = sizes.least.contains(of);
+    // Lists of departments and modules may have any length.
+    let is_open = rows.is_none() && list.limit > 0 && list.each.is_some_and(|each| each.hides_rows);
+    let is_least = sizes.least.contains(of) || is_open;
     let (mut cost, lists, how) = match list.each {
         None if partitions > 1 => (Cost::default(), partitions, format!("{partitions} lists")),
         None => (Cost::default(), 1, "list".to_owned()),
@@ -337,7 +339,8 @@ fn days(needed: u64, credits: &Credits) -> Option<u64> {
 }
 
 /// The expected credits of a first read of 1,000 rows; for children of tickets, of 1,000 tickets with four
-/// threads each, of which two in five have a comment; for lists below other rows, of ten of those.
+/// threads each, of which two in five have a comment; for lists below accounts or contacts, of 1,000 of
+/// those, and below other rows, of ten.
 pub(crate) fn typical(table: &'static Table) -> u64 {
     const PARENTS: [&str; 5] = [
         r#"{"threadCount":"4","commentCount":"1"}"#,
@@ -352,6 +355,10 @@ pub(crate) fn typical(table: &'static Table) -> u64 {
         sizes.rows.insert(children.parent, TYPICAL_ROWS);
         let per_parent = PerParent::of(children, children.together.is_some(), PARENTS.into_iter());
         sizes.per_parent.insert(table.name, per_parent);
+    }
+    let parents = table.list.each.and_then(|each| tables::find(each.table));
+    if let Some(parents) = parents.filter(|of| matches!(of.incremental, Incremental::Search { .. })) {
+        sizes.rows.insert(parents.name, TYPICAL_ROWS);
     }
     let chosen = Chosen { reads_details: table.detail.is_some(), oldest_first: true, departments: 0 };
     first_read(chosen, table, &sizes).cost.credits
@@ -413,5 +420,9 @@ mod tests {
         }
         // A list each at 3, and four threads at 1, and 1,000 rows of the list of tickets.
         assert_eq!(typical(tables::find("ticket_conversations").unwrap()), 7_039);
+        // A list for each of 1,000 contacts, or accounts, and the pages of their list.
+        for name in ["contact_account_mapping", "slas"] {
+            assert!((3_000..3_100).contains(&typical(tables::find(name).unwrap())), "{name}");
+        }
     }
 }

@@ -23,6 +23,7 @@ mod again;
 mod children;
 mod custom_fields;
 mod details;
+mod known;
 mod recycle_bin;
 mod tally;
 

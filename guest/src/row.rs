@@ -32,6 +32,9 @@ pub(crate) struct PartialRow<'a> {
     /// The spelling in the original connector's documentation (`zoho-desk-api.md` §7).
     #[serde(borrow, rename = "IsDel")]
     is_del: Option<&'a RawValue>,
+    /// False for a record of a custom module in the recycle bin (`NewRecords.json` of zoho/zohodesk-oas).
+    #[serde(borrow)]
+    is_presence: Option<&'a RawValue>,
 }
 
 impl PartialRow<'_> {
@@ -42,11 +45,16 @@ impl PartialRow<'_> {
     }
 
     fn with_id(&self, id: String) -> RowMeta {
-        let is_true = |value: Option<&RawValue>| value.is_some_and(|value| unquoted(value.get()) == "true");
+        let is =
+            |value: Option<&RawValue>, text: &str| value.is_some_and(|value| unquoted(value.get()) == text);
+        let is_true = |value| is(value, "true");
         RowMeta {
             id,
             modified_time_ms: self.modified_time.and_then(|value| time::parse(unquoted(value.get()))),
-            deleted: is_true(self.is_trashed) || is_true(self.is_deleted) || is_true(self.is_del),
+            deleted: is_true(self.is_trashed)
+                || is_true(self.is_deleted)
+                || is_true(self.is_del)
+                || is(self.is_presence, "false"),
         }
     }
 }
@@ -240,6 +248,8 @@ mod tests {
         let read = |row| meta(row).map(|meta| (meta.id, meta.deleted));
         assert_eq!(read(r#"{"id":42,"isTrashed":"true"}"#), Some(("42".into(), true)));
         assert_eq!(read(r#"{"id":42,"isTrashed":"false"}"#), Some(("42".into(), false)));
+        assert_eq!(read(r#"{"id":42,"isPresence":false}"#), Some(("42".into(), true)));
+        assert_eq!(read(r#"{"id":42,"isPresence":true}"#), Some(("42".into(), false)));
     }
 
     #[test]

@@ -447,14 +447,23 @@ pub const MODIFIED: TimeField = TimeField { member: "modifiedTime", range: "modi
 /// The time field by which a long list is read on.
 pub const CREATED: TimeField = TimeField { member: "createdTime", range: "createdTimeRange" };
 
+/// How a list shows what changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The newest first, until a record was modified before the last poll.
+    Newest,
+    /// Only records of a range of modified times.
+    Range,
+}
+
 /// How changes after a snapshot are found by polling.
 #[derive(Clone, Copy, Debug)]
 pub enum Incremental {
     /// By the search at `path`, once for each of these time fields: a row changed if one of them did.
     Search { path: &'static str, cursor_fields: &'static [TimeField] },
-    /// By the list, sorted by modified time, newest first, until a record was modified before the last poll:
-    /// `every_ms` after it.
-    Sorted { every_ms: u64 },
+    /// By the list, in the order of modified times: `every_ms` after the last poll. By each of them where
+    /// there are several.
+    Sorted { every_ms: u64, order: Order },
     /// By another snapshot after this many milliseconds.
     FullRefresh { every_ms: u64 },
 }

@@ -104,6 +104,9 @@ pub struct TableInfo {
     /// How changes are found after a snapshot: `search`, or `full-refresh`, which is another snapshot.
     #[serde(default)]
     pub incremental: String,
+    /// Expected credits of a first read of 1,000 rows.
+    #[serde(default)]
+    pub first_read_credits: Option<u64>,
 }
 
 /// The members of a row that describe its attachment.

@@ -11,6 +11,7 @@ mod together;
 use together::Joint;
 pub(super) use together::TOGETHER;
 
+use super::known::Known;
 use super::output::Output;
 use super::tally::{Calls, Tally};
 use super::{again, rows};
@@ -36,19 +37,18 @@ pub(super) struct Parent<'a> {
 
 /// The change that is written for each child.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Write {
+pub(super) enum Write<'a> {
     /// Its row.
     All,
-    /// Its row if it was created since a time, Unix milliseconds, or may have changed; of others what the
-    /// list has.
-    Since(u64),
+    /// Its row if it is not known, or may have changed; of others what the list has.
+    New(Known<'a>),
     /// Its delete, as of its parent's `as_of_ms`: the parent was moved to another department.
     Delete,
     /// The same for a parent in the recycle bin: whether its children are still listed is not documented.
     DeleteTrashed,
 }
 
-impl Write {
+impl Write<'_> {
     fn deletes(self) -> bool {
         matches!(self, Self::Delete | Self::DeleteTrashed)
     }
@@ -77,7 +77,7 @@ pub(super) fn read<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     parents: &[Parent<'_>],
-    write: Write,
+    write: Write<'_>,
     place: &mut Option<ChildPlace>,
     out: &mut Output,
 ) -> Vec<bool> {
@@ -118,7 +118,7 @@ struct Group<'a> {
     table: &'static Table,
     children: &'static Children,
     parents: &'a [Parent<'a>],
-    write: Write,
+    write: Write<'a>,
     /// Parents that were processed.
     is_done: Vec<bool>,
 }
@@ -251,6 +251,7 @@ impl Group<'_> {
         let is_expected = self.write == Write::Delete && error.is_refusal();
         if is_expected || error.is_hidden() || tally.gives_up(api, self.table, id, &error) {
             out.skip(format!("the {}s of {id} are skipped: {error}", kind.name));
+            out.unread.push(id.to_owned());
             return true;
         }
         out.failure.get_or_insert(error);
@@ -281,7 +282,7 @@ impl Group<'_> {
             let rows = rows::of(&answer, kind.rows, kind.identity, parent_id)?;
             let length = rows.len();
             bytes += rows.iter().map(|(_, row)| row.len()).sum::<usize>();
-            let is_old = rows.last().is_some_and(|(_, row)| self.is_known(kind, row));
+            let is_old = rows.last().is_some_and(|(_, row)| self.is_known(kind, parent_id, row));
             let ids: Vec<&str> = rows.iter().map(|(meta, _)| meta.id.as_str()).collect();
             let new = match offset.accept(kind.limit.max(1), &ids) {
                 PageOutcome::NewRows(new) => new,
@@ -290,7 +291,7 @@ impl Group<'_> {
                 PageOutcome::Repeating => break,
             };
             let as_of_ms = answer.as_of_ms;
-            let new_rows = rows.into_iter().skip(new).filter(|(_, row)| !self.is_known(kind, row));
+            let new_rows = rows.into_iter().skip(new).filter(|(_, row)| !self.is_known(kind, parent_id, row));
             found.extend(new_rows.map(|(meta, row)| Child { parent, kind, meta, row, as_of_ms }));
             let is_last = new < length && api.longest.ends(kind.list, kind.limit, length);
             if kind.limit == 0 || is_old || is_last {
@@ -304,10 +305,26 @@ impl Group<'_> {
         Ok(Listed { children: found, is_cut: true })
     }
 
-    /// True for a row of an append-only list that is older than the changes asked for.
-    fn is_known(&self, kind: &ChildKind, row: &str) -> bool {
-        let (Some(member), Write::Since(since_ms)) = (kind.append_only, self.write) else { return false };
-        row::time(row, member).is_some_and(|at_ms| at_ms < since_ms)
+    /// True for a row of an append-only list that an earlier reading has shown.
+    fn is_known(&self, kind: &ChildKind, parent: &str, row: &str) -> bool {
+        let (Some(member), Write::New(known)) = (kind.append_only, self.write) else { return false };
+        row::time(row, member).is_some_and(|at_ms| known.has_child(parent, at_ms))
+    }
+
+    /// True when the child's record has members that are still to be read.
+    fn needs_record(&self, child: &Child) -> bool {
+        match self.write {
+            Write::All => !child.kind.list_is_complete,
+            Write::Delete | Write::DeleteTrashed => false,
+            // A message that was sent does not change any more.
+            Write::New(known) => {
+                let is_sent = row::text(&child.row, "status")
+                    .is_some_and(|status| matches!(status.as_str(), "SENT" | "SUCCESS"));
+                let is_known = row::time(&child.row, "createdTime")
+                    .is_some_and(|at_ms| known.has_child(self.parents[child.parent].id, at_ms));
+                !child.kind.list_is_complete && !(is_sent && is_known)
+            }
+        }
     }
 
     /// Writes the children, those whose list is incomplete with their records. True for each that was
@@ -320,14 +337,14 @@ impl Group<'_> {
     ) -> Result<Vec<bool>> {
         let paths: Vec<String> = children
             .iter()
-            .filter(|child| needs_record(self.write, child))
+            .filter(|child| self.needs_record(child))
             .map(|child| child.kind.record_path(self.parents[child.parent].id, &child.meta.id))
             .collect();
         let answers = api.get_each(&paths)?;
         let tally = Tally::of(api, self.table, Calls::Records, &paths, &answers);
         let mut answers = answers.into_iter();
         let write = |child: Child| {
-            let answer = if needs_record(self.write, &child) { answers.next() } else { None };
+            let answer = if self.needs_record(&child) { answers.next() } else { None };
             self.write(api, child, answer, tally, out)
         };
         Ok(children.into_iter().map(write).collect())
@@ -369,6 +386,7 @@ impl Group<'_> {
                     out.incomplete = true;
                     again::note(api, self.table, parent.id);
                 }
+                out.unread.push(parent.id.to_owned());
                 out.partial_row(|| format!("{} {}", child.kind.name, child.meta.id), &error);
                 (child.row.clone(), child.as_of_ms, true)
             }
@@ -380,23 +398,6 @@ impl Group<'_> {
             out.push(Change { partial, ..change });
         }
         true
-    }
-}
-
-/// True when the child's record has members that are still to be read.
-fn needs_record(write: Write, child: &Child) -> bool {
-    if child.kind.list_is_complete {
-        return false;
-    }
-    match write {
-        Write::All => true,
-        Write::Delete | Write::DeleteTrashed => false,
-        // A message that was sent does not change any more.
-        Write::Since(since_ms) => {
-            let is_sent = row::text(&child.row, "status")
-                .is_some_and(|status| matches!(status.as_str(), "SENT" | "SUCCESS"));
-            !is_sent || row::time(&child.row, "createdTime").is_none_or(|at_ms| at_ms >= since_ms)
-        }
     }
 }
 

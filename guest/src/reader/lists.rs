@@ -117,11 +117,38 @@ fn read_parents<T: Transport>(
     };
     outer.is_ended = of.list.limit == 0 || is_last;
     out.has_moved = true;
-    let config = api.config();
-    let is_chosen = |id: &String| table.list.departments.is_none() || config.reads_department(id);
-    let ids = found.iter().skip(first).filter_map(|(_, row)| parent_id(each, row)).filter(is_chosen);
+    let ids = found.iter().skip(first).filter_map(|(_, row)| parent_id(each, row));
+    let ids = ids.filter(|id| is_chosen(api, table, id));
     snapshot.parents = ids.map(|id| Parent { id, row: String::new() }).collect();
     Ok(false)
+}
+
+/// What the lists of all parents take.
+pub(super) fn parents<T: Transport>(api: &mut Api<T>, table: &Table, each: &Each) -> Result<Vec<String>> {
+    let of = parent_table(each)?;
+    let (mut offset, mut parents) = (Offset::default(), Vec::new());
+    for _ in 0..limits::CHILD_PAGES_MAX {
+        let answer = api.get(&path(&of.list, "", None, offset.from))?;
+        let found = rows::of(&answer, of.list.rows, of.list.identity, "")?;
+        let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
+        let first = match offset.accept(of.list.limit.max(1), &ids) {
+            PageOutcome::NewRows(first) => first,
+            PageOutcome::AskAgain => continue,
+            PageOutcome::End => break,
+            PageOutcome::Repeating => return Err(repeating(of.list.path)),
+        };
+        let new = found.iter().skip(first).filter_map(|(_, row)| parent_id(each, row));
+        parents.extend(new.filter(|id| is_chosen(api, table, id)));
+        if of.list.limit == 0 {
+            break;
+        }
+    }
+    Ok(parents)
+}
+
+/// False for a department that the configuration leaves out.
+fn is_chosen<T: Transport>(api: &Api<T>, table: &Table, id: &str) -> bool {
+    table.list.departments.is_none() || api.config().reads_department(id)
 }
 
 fn parent_table(each: &Each) -> Result<&'static Table> {
@@ -136,28 +163,34 @@ pub(super) fn parent_id(each: &Each, row: &str) -> Option<String> {
     (is_meant && has_some).then(|| row::meta_by(row, each.id).map(|meta| meta.id)).flatten()
 }
 
-/// The id of a row of the table, by the fewest calls; none when it has none where it looks.
+/// The id of a row of the table, by few calls; none when it has none where it looks. Of a table of children,
+/// that of the parent with the most kinds of them.
 pub(crate) fn first_row<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<Option<String>> {
     let value = table.list.partitions.map_or("", |partitions| partitions.values[0]);
-    let short = |list: &List| List { limit: list.limit.min(list.least), ..*list };
-    let parent = match &table.list.each {
-        None => None,
-        Some(each) => {
-            let of = parent_table(each)?;
-            // Of the first ones, one that has a list.
-            let list = if each.only.is_some() || !each.count.is_empty() { of.list } else { short(&of.list) };
-            let answer = api.get(&path(&list, value, None, 1))?;
-            let found = rows::of(&answer, list.rows, list.identity, "")?;
-            match found.iter().find_map(|(_, row)| parent_id(each, row)) {
-                Some(id) => Some((each, id)),
-                None => return Ok(None),
-            }
-        }
+    let short = |list: &List, rows: u64| List { limit: list.limit.min(list.least.max(rows)), ..*list };
+    let Some(each) = &table.list.each else {
+        let rows = if table.children.is_some() { limits::CHECKED_PARENTS_MAX } else { 1 };
+        let answer = api.get(&path(&short(&table.list, rows), value, None, 1))?;
+        let found = rows::of(&answer, table.list.rows, table.list.identity, "")?;
+        let kinds = |row: &str| {
+            let kinds = table.children.iter().flat_map(|children| children.kinds);
+            kinds.filter(|kind| row::number(row, kind.count).is_some_and(|count| count > 0)).count()
+        };
+        // The last of those with as many, so that the first one is kept.
+        let best = found.into_iter().rev().max_by_key(|(_, row)| kinds(row));
+        return Ok(best.map(|(meta, _)| meta.id));
     };
-    let parent = parent.as_ref().map(|(each, id)| (*each, id.as_str()));
-    let answer = api.get(&path(&short(&table.list), value, parent, 1))?;
-    let found = rows::of(&answer, table.list.rows, table.list.identity, "")?;
-    Ok(found.into_iter().next().map(|(meta, _)| meta.id))
+    let of = parent_table(each)?;
+    let parents = path(&short(&of.list, limits::CHECKED_PARENTS_MAX), value, None, 1);
+    let found = rows::of(&api.get(&parents)?, of.list.rows, of.list.identity, "")?;
+    for parent in found.iter().filter_map(|(_, row)| parent_id(each, row)).take(limits::CHECKED_LISTS_MAX) {
+        let answer = api.get(&path(&short(&table.list, 1), value, Some((each, &parent)), 1))?;
+        let found = rows::of(&answer, table.list.rows, table.list.identity, &parent)?;
+        if let Some((meta, _)) = found.into_iter().next() {
+            return Ok(Some(meta.id));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads the lists of the first parents: of one that has more pages alone. Never the last step: more parents
@@ -239,7 +272,11 @@ fn read_page<T: Transport>(
 ) -> Result<ListState> {
     let list = &table.list;
     snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
-    let found = rows::of(answer, list.rows, list.identity, parent)?;
+    let value = partition(table, snapshot);
+    let mut found = rows::of(answer, list.rows, list.identity, parent)?;
+    if list.limit == 0 && limits::DEFAULT_PAGES.contains(&found.len()) {
+        read_rest(api, table, (value, parent), &mut found, out)?;
+    }
     let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
     let before = snapshot.offset.clone();
     let first = match snapshot.offset.accept(list.limit.max(1), &ids) {
@@ -259,7 +296,6 @@ fn read_page<T: Transport>(
         }
         PageOutcome::Repeating => return Err(repeating(list.path)),
     };
-    let value = partition(table, snapshot);
     let new: Vec<(usize, &RowMeta, String)> = found
         .iter()
         .enumerate()
@@ -282,11 +318,14 @@ fn read_page<T: Transport>(
         return Ok(ListState::Failed);
     }
     out.has_moved = true;
-    if list.cap.is_some_and(|cap| snapshot.offset.from + list.limit > cap && ids.len() as u64 == list.limit) {
+    // The next page is asked for from the last row of this one.
+    let is_beyond = |cap| snapshot.offset.from - 1 + list.first > cap;
+    if list.cap.is_some_and(is_beyond) && ids.len() as u64 == list.limit {
         let of = if parent.is_empty() { String::new() } else { format!(" of {parent}") };
         out.skip(format!(
-            "`{}`{of}: the source lists {} rows and no more: the others are skipped",
-            table.name, snapshot.offset.from
+            "`{}`{of}: the source lists no page that starts behind row {}: the other rows are skipped",
+            table.name,
+            list.cap.unwrap_or_default()
         ));
         return Ok(ListState::Ended);
     }
@@ -295,8 +334,37 @@ fn read_page<T: Transport>(
     Ok(if list.limit == 0 || is_short { ListState::Ended } else { ListState::More })
 }
 
+/// Appends the rows behind those of a list that is not paged by one description of the API, and has as many
+/// as a page has by default. A portal that refuses `from` or ignores it has shown all.
+fn read_rest<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    (value, parent): (&str, &str),
+    found: &mut Vec<(RowMeta, String)>,
+    out: &mut Output,
+) -> Result<()> {
+    // One row early, whether rows count from 0 or from 1.
+    let list = List { limit: found.len() as u64, first: 0, ..table.list };
+    let of = table.list.each.as_ref().map(|each| (each, parent));
+    for _ in 0..limits::UNPAGED_PAGES_MAX {
+        let answer = match api.get(&path(&list, value, of, found.len() as u64)) {
+            Ok(answer) => answer,
+            Err(error) if error.is_refusal() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut new = rows::of(&answer, list.rows, list.identity, parent)?;
+        new.retain(|(meta, _)| !found.iter().any(|(known, _)| known.id == meta.id));
+        if new.is_empty() {
+            return Ok(());
+        }
+        found.append(&mut new);
+    }
+    out.skip(format!("`{}`: a list has more than {} rows: the others are skipped", table.name, found.len()));
+    Ok(())
+}
+
 /// The row with the members that say which list it is of.
-fn dressed(list: &List, row: &str, value: &str, parent: &str) -> String {
+pub(super) fn dressed(list: &List, row: &str, value: &str, parent: &str) -> String {
     let mut added = Vec::new();
     if let Some(partitions) = list.partitions.filter(|partitions| partitions.is_written) {
         added.push((partitions.parameter, value));

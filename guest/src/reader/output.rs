@@ -27,6 +27,8 @@ pub(super) struct Output {
     pub(super) has_moved: bool,
     /// A row was skipped that the sink may hold.
     pub(super) incomplete: bool,
+    /// Parents of which a child, or a list, could not be read and was skipped.
+    pub(super) unread: Vec<String>,
     /// Why the batch ended early.
     pub(super) failure: Option<Error>,
     /// Shortest wait that the source asked for without ending the batch.
@@ -58,6 +60,7 @@ impl Output {
             deadline_ms: ticks_ms.saturating_add(u64::from(limits.max_ms)),
             has_moved: false,
             incomplete: false,
+            unread: Vec::new(),
             failure: None,
             wait_ms: None,
             is_ended: false,

@@ -68,7 +68,9 @@ pub(super) fn is_between_rounds(search: &Search) -> bool {
 /// How the table is read after its snapshot: by full refresh where its list cannot be sorted.
 pub(super) fn incremental<T: Transport>(api: &Api<T>, table: &Table) -> Incremental {
     match table.incremental {
-        Incremental::Sorted { every_ms } if api.is_unsupported(table.name, super::sorted::PARAMETER) => {
+        Incremental::Sorted { every_ms, .. } if api.is_unsupported(table.name, super::sorted::PARAMETER) => {
+            // Many lists, or many records, cost more than one short list.
+            let every_ms = if table.has_lists() { every_ms.max(limits::DAY_MS) } else { every_ms };
             Incremental::FullRefresh { every_ms }
         }
         incremental => incremental,
@@ -82,6 +84,8 @@ pub(super) fn every_ms<T: Transport>(api: &Api<T>, table: &Table) -> Option<u64>
         Incremental::Search { .. } if table.children.is_none() && !table.has_archive => {
             api.config().verify_days
         }
+        // Portals differ in the order of a list of contracts.
+        Incremental::Sorted { .. } if table.has_lists() => api.config().verify_days,
         Incremental::Sorted { .. } => api.config().verify_days.min(1),
         _ => 0,
     };
@@ -175,6 +179,6 @@ pub(super) fn wait_ms<T: Transport>(api: &Api<T>, table: &Table, phase: &Phase) 
             let wait_ms = wait::wait_ms(quiet_ms, api.credits().as_ref());
             if is_delivered { wait_ms.max(limits::DELIVERED_WAIT_MS) } else { wait_ms }
         }
-        Incremental::Sorted { every_ms } | Incremental::FullRefresh { every_ms } => every_ms,
+        Incremental::Sorted { every_ms, .. } | Incremental::FullRefresh { every_ms } => every_ms,
     }
 }

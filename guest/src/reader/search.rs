@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
+use super::known::{self, Known};
 use super::output::{Output, Progress};
 use super::seen::SeenRow;
 use super::{repeating, second, shared_search, wait};
@@ -59,6 +60,9 @@ pub(super) fn step<T: Transport>(
     let host_ms = api.transport().now_ms();
     let now_ms = host_ms.max(api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS);
     let since_ms = search.since_ms;
+    if search.children_since_ms == 0 {
+        search.children_since_ms = since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
+    }
     let window = search.window.get_or_insert_with(|| {
         let recent_ms = wait::shared_ms(since_ms, api.to_source_clock(host_ms));
         shared_search::open(api, table, (since_ms, now_ms), recent_ms)
@@ -113,6 +117,8 @@ pub(super) fn step<T: Transport>(
         since_ms,
         seen: &mut search.seen,
         child: &mut search.child,
+        parents: &mut search.parents,
+        children_since_ms: search.children_since_ms,
         foreign: Foreign { known: &mut search.foreign, unknown_since_ms: search.unknown_since_ms },
     };
     match read_page(api, table, field, &answer, window, &mut processed, out)? {
@@ -132,7 +138,18 @@ struct Processed<'a> {
     since_ms: u64,
     seen: &'a mut BTreeMap<String, u64>,
     child: &'a mut Option<ChildPlace>,
+    /// When the children of parents were read.
+    parents: &'a mut BTreeMap<String, u64>,
+    children_since_ms: u64,
     foreign: Foreign<'a>,
+}
+
+impl Processed<'_> {
+    /// True when the children of the row were read since it changed.
+    fn knows_children(&self, new: &NewRow<'_>) -> bool {
+        let known = Known::new(self.parents, self.children_since_ms);
+        new.meta.modified_time_ms.is_some_and(|at_ms| known.was_read_at(&new.meta.id, at_ms))
+    }
 }
 
 /// Writes the rows of a page that were not processed before.
@@ -154,7 +171,7 @@ fn read_page<T: Transport>(
         out.has_moved |= outcome != PageOutcome::Repeating;
         return Ok(outcome);
     };
-    if window.is_second {
+    if window.is_second && table.children.is_none() {
         second::write(api, table, &rows[first..], out);
         out.has_moved = true;
         return Ok(if is_last(answer, ids.len(), window) { PageOutcome::End } else { outcome });
@@ -166,14 +183,17 @@ fn read_page<T: Transport>(
             let (meta, row) = &rows[at];
             NewRow { at, meta, row, seen: SeenRow::new(table, field, window.cursor_field, meta, row) }
         })
-        .filter(|new| new.seen.is_within(own_from_ms) && new.seen.is_new(processed.seen))
+        .filter(|new| match window.is_second {
+            true => api.config().selects(table, new.row) && !processed.knows_children(new),
+            false => new.seen.is_within(own_from_ms) && new.seen.is_new(processed.seen),
+        })
         .partition(|new| api.config().selects(table, new.row));
     // Rows of other departments come first: they may have been moved there.
     let mut is_done = delete(api, table, &foreign, &mut processed.foreign, out);
     if is_done.contains(&false) {
         is_done.resize(foreign.len() + selected.len(), false);
     } else {
-        is_done.extend(write(api, table, &selected, processed, out));
+        is_done.extend(write(api, table, &selected, (processed, source_now_ms), out));
     }
     for new in &selected {
         processed.foreign.known.remove(&new.meta.id);
@@ -356,7 +376,7 @@ fn write<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     selected: &[NewRow<'_>],
-    processed: &mut Processed<'_>,
+    (processed, source_now_ms): (&mut Processed<'_>, u64),
     out: &mut Output,
 ) -> Vec<bool> {
     if table.children.is_none() {
@@ -366,10 +386,14 @@ fn write<T: Transport>(
     let parents: Vec<Parent<'_>> = selected.iter().map(|new| new.parent(None)).collect();
     // All children of a parent that was moved to a selected department are new.
     let write = match api.config().department_ids.is_empty() {
-        true => Write::Since(processed.since_ms.saturating_sub(limits::SEARCH_OVERLAP_MS)),
+        true => Write::New(Known::new(processed.parents, processed.children_since_ms)),
         false => Write::All,
     };
-    children::read(api, table, &parents, write, processed.child, out)
+    let is_done = children::read(api, table, &parents, write, processed.child, out);
+    let read = parents.iter().zip(&is_done).filter(|(_, is_done)| **is_done).map(|(parent, _)| parent.id);
+    let read = read.filter(|id| !out.unread.iter().any(|unread| unread == id));
+    known::note(processed.parents, read, source_now_ms);
+    is_done
 }
 
 /// True when the search does not take `field`.

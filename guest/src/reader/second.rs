@@ -2,7 +2,7 @@
 //!
 //! Every `verify_days` the time since the last one is searched again. Its rows are written as of their
 //! modified times: a sink ignores those that it has read since, and takes a change that it lacks. No record
-//! is read.
+//! is read. Of parents, the children are read where they were not since the parent changed.
 
 use super::output::Output;
 use crate::api::Api;
@@ -20,7 +20,7 @@ pub(super) fn window<T: Transport>(api: &Api<T>, table: &Table, search: &mut Sea
     }
     let every_ms = api.config().verify_days * limits::DAY_MS;
     let is_due = every_ms > 0 && search.since_ms.saturating_sub(search.searched_ms) >= every_ms;
-    let is_searched = matches!(table.incremental, Incremental::Search { .. }) && table.children.is_none();
+    let is_searched = matches!(table.incremental, Incremental::Search { .. });
     let before = |at_ms: u64| at_ms.saturating_sub(limits::SEARCH_OVERLAP_MS);
     (is_due && is_searched).then(|| Window {
         is_second: true,

@@ -20,8 +20,8 @@ pub(super) const TABLE: Table = Table {
     },
     incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },
     columns: COLUMNS,
-    notes: "One list call for each 24 archived tickets of a department. The API lists 5,000 of a department \
-            and no more. A ticket that is archived leaves `tickets` and comes here.",
+    notes: "One list call for each 24 archived tickets of a department. The API lists about 5,000 of a \
+            department and no more. A ticket that is archived leaves `tickets` and comes here.",
     ..Table::DEFAULT
 };
 

@@ -3,7 +3,7 @@
 
 use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Text, Time};
-use crate::table::{Column, Detail, Group, Identity, Incremental, List, Table, column, object};
+use crate::table::{Column, Detail, Group, Identity, Incremental, List, Order, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "article_translations",
@@ -20,9 +20,10 @@ pub(super) const TABLE: Table = Table {
     },
     record: Some("/api/v1/articles/{id}/translations/{locale}"),
     detail: Some(Detail::DEFAULT),
-    incremental: Incremental::FullRefresh { every_ms: 24 * 60 * 60 * 1000 },
+    incremental: Incremental::Sorted { every_ms: 60 * 60 * 1000, order: Order::Range },
     columns: COLUMNS,
-    notes: "One list call for each 49 translations and one call for each, every day. `id` is the article; \
+    notes: "One list call for each 49 translations and one call for each; then, each hour, the list of those \
+            that were modified, and every `verify_days` the whole list, for deletes. `id` is the article; \
             its own language is among them. Between two reads, webhooks keep the list of translations in \
             `articles` current.",
     ..Table::DEFAULT

@@ -3,7 +3,7 @@
 
 use crate::embedded;
 use crate::table::Type::{Array, Boolean, Date, Html, Id, Integer, Object, Text, Time};
-use crate::table::{Column, Detail, Incremental, List, Table, column, object};
+use crate::table::{Column, Detail, Incremental, List, Order, Table, column, object};
 
 pub(super) const TABLE: Table = Table {
     name: "contracts",
@@ -19,7 +19,7 @@ pub(super) const TABLE: Table = Table {
     },
     record: Some("/api/v1/contracts/{id}"),
     detail: Some(Detail::DEFAULT),
-    incremental: Incremental::Sorted { every_ms: 60 * 60 * 1000 },
+    incremental: Incremental::Sorted { every_ms: 60 * 60 * 1000, order: Order::Newest },
     recycle_bin: Some("Contracts"),
     fields_module: Some("contracts"),
     columns: COLUMNS,

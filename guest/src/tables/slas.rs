@@ -21,7 +21,7 @@ pub(super) const TABLE: Table = Table {
     incremental: Incremental::FullRefresh { every_ms: 7 * 24 * 60 * 60 * 1000 },
     columns: COLUMNS,
     notes: "One list call for each 98 accounts and one call for each account, again each week. One row for \
-            each account and agreement.",
+            each account and agreement. The descriptions of the API differ in `slaName` and `name`.",
     ..Table::DEFAULT
 };
 
@@ -29,6 +29,7 @@ const COLUMNS: &[Column] = &[
     column("accountId", Id),
     column("id", Id),
     column("slaName", Text),
+    column("name", Text),
     column("isActive", Boolean),
     object("department", embedded::NAMED),
 ];

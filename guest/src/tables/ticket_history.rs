@@ -20,7 +20,7 @@ const KINDS: &[ChildKind] = &[ChildKind {
     name: "event",
     list: "/api/v1/tickets/{parent}/History",
     limit: 50,
-    identity: Identity::Content(&["eventName", "eventTime", "eventInfo"]),
+    identity: Identity::Content(&["eventName", "eventTime", "actor", "eventInfo"]),
     append_only: Some("eventTime"),
     list_is_complete: true,
     ..ChildKind::DEFAULT

@@ -9,6 +9,7 @@ pub(super) const TABLE: Table = Table {
     title: "Ticket time entries",
     children: tickets::children(KINDS),
     events: EVENTS,
+    fields_module: Some("timeEntry"),
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has time entries. \
             Whether a time entry modifies its ticket is not documented; a deleted one is found by its \

@@ -22,5 +22,12 @@ pub(super) const TABLE: Table = Table {
 const MODULES: &[&str] =
     &["tickets", "contacts", "events", "activities", "tasks", "contracts", "accounts", "calls"];
 
-const COLUMNS: &[Column] =
-    &[column("id", Id), column("module", Text), column("name", Text), column("isCustomView", Boolean)];
+const COLUMNS: &[Column] = &[
+    column("id", Id),
+    column("module", Text),
+    column("name", Text),
+    column("viewName", Text),
+    column("displayLabel", Text),
+    column("isCustomView", Boolean),
+    column("isLocked", Boolean),
+];

@@ -1,8 +1,16 @@
 //! A table that the connector does not have, in one declaration: the suite covers it like every other.
 
-use zoho_desk::table::Type::{Id, Object, Text, Time};
-use zoho_desk::table::{Group, List, Table, column};
+use zoho_desk::table::Type::{Boolean, Id, Object, Text, Time};
+use zoho_desk::table::{Column, Group, List, Table, column, object};
 use zoho_desk::tables;
+
+const PERSON: &[Column] = &[
+    column("id", Id),
+    column("firstName", Text),
+    column("lastName", Text),
+    column("email", Text),
+    column("photoURL", Text),
+];
 
 static ASSETS: Table = Table {
     name: "cm_assets",
@@ -13,10 +21,15 @@ static ASSETS: Table = Table {
     columns: &[
         column("id", Id),
         column("name", Text),
-        column("ownerId", Id),
-        column("departmentId", Id),
+        object("owner", PERSON),
+        object("layout", &[column("id", Id), column("layoutName", Text)]),
+        column("layoutId", Id),
+        object("createdBy", PERSON),
         column("createdTime", Time),
+        object("modifiedBy", PERSON),
         column("modifiedTime", Time),
+        column("isPresence", Boolean),
+        column("canEdit", Boolean),
         column("cf", Object),
     ],
     notes: "A custom module as a table of its own.",

@@ -65,4 +65,5 @@ fn the_plan_of_every_table_is_what_its_first_read_costs() {
     check(sizes(None));
     check(sizes(Some(0)));
     check(Sizes { tickets: 700, contacts: 450, accounts: 120, ..sizes(None) });
+    check(Sizes { archived_tickets: 500, ..sizes(None) });
 }

@@ -86,8 +86,12 @@ impl Portal {
 
     /// Both clocks go forward.
     pub(crate) fn advance_hours(&mut self, hours: u64) {
-        self.simulator.advance(Duration::from_secs(hours * 3600));
-        self.clock_ms.set(self.clock_ms.get() + hours * 3_600_000);
+        self.advance_minutes(hours * 60);
+    }
+
+    pub(crate) fn advance_minutes(&mut self, minutes: u64) {
+        self.simulator.advance(Duration::from_secs(minutes * 60));
+        self.clock_ms.set(self.clock_ms.get() + minutes * 60_000);
     }
 
     pub(crate) fn mutate(&self, mutation: Value) {

@@ -49,6 +49,15 @@ struct Cost {
     credits: u64,
 }
 
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self { calls: 0, credits: 0 }, |sum, cost| Self {
+            calls: sum.calls.saturating_add(cost.calls),
+            credits: sum.credits.saturating_add(cost.credits),
+        })
+    }
+}
+
 /// The credits of a day.
 #[derive(Deserialize)]
 struct Day {
@@ -93,19 +102,20 @@ fn explain(error: Error) -> Error {
 fn text(plan: &Plan) -> String {
     let header = ["table", "rows", "calls", "credits", "how, and why"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    let mut group = "";
-    for planned in &plan.tables {
-        if planned.group != group {
-            group = &planned.group;
-            rows.push(vec![format!("{group}:")]);
-        }
-        rows.push(row(planned));
-    }
-    let of = |name: &str, cost: Cost| {
-        vec![name.to_owned(), String::new(), thousands(cost.calls), thousands(cost.credits)]
+    let of = |name: &str, cost: Cost, is_least: bool| {
+        vec![name.to_owned(), String::new(), number(cost.calls, is_least), number(cost.credits, is_least)]
     };
-    rows.push(of("discovery", plan.discovery));
-    rows.push(of("total", plan.total));
+    for tables in plan.tables.chunk_by(|one, next| one.group == next.group) {
+        let group = &tables[0].group;
+        if !group.is_empty() {
+            let is_least = tables.iter().any(|table| table.is_least);
+            rows.push(of(&format!("{group}:"), tables.iter().map(|table| table.cost).sum(), is_least));
+        }
+        rows.extend(tables.iter().map(row));
+    }
+    let is_least = plan.tables.iter().any(|table| table.is_least);
+    rows.push(of("discovery", plan.discovery, false));
+    rows.push(of("total", plan.total, is_least));
     let Cost { calls, credits } = plan.plan;
     let mut text = columns(&rows, &[1, 2, 3]);
     text.push_str(&format!(
@@ -114,14 +124,19 @@ fn text(plan: &Plan) -> String {
         thousands(credits)
     ));
     if let Some(day) = &plan.day {
-        text.push_str(&credits_of(day));
+        text.push_str(&credits_of(day, is_least));
     }
     text
 }
 
+/// A number for people; of more than was counted, with a sign.
+fn number(number: u64, is_least: bool) -> String {
+    let sign = if is_least { "> " } else { "" };
+    format!("{sign}{}", thousands(number))
+}
+
 fn row(planned: &Planned) -> Vec<String> {
-    let least = if planned.is_least { "> " } else { "" };
-    let number = |number: u64| format!("{least}{}", thousands(number));
+    let number = |of: u64| number(of, planned.is_least);
     let why = if planned.why.is_empty() { String::new() } else { format!(" ({})", planned.why) };
     vec![
         format!("  {}", planned.table),
@@ -132,11 +147,17 @@ fn row(planned: &Planned) -> Vec<String> {
     ]
 }
 
-fn credits_of(day: &Day) -> String {
-    let days = match day.days {
-        None => "no day has credits for it: lower the reserve".to_owned(),
-        Some(1) => "it ends today".to_owned(),
-        Some(days) => format!("it ends on day {days}, today being the first"),
+fn credits_of(day: &Day, is_least: bool) -> String {
+    let days = match (day.days, is_least) {
+        (None, _) => "no day has credits for it: lower the reserve".to_owned(),
+        (Some(1), false) => "it ends today".to_owned(),
+        (Some(1), true) => "it ends today at the earliest: tables with > have more rows".to_owned(),
+        (Some(days), false) => format!("it ends on day {days}, today being the first"),
+        (Some(days), true) => {
+            format!(
+                "it ends on day {days} at the earliest, today being the first: tables with > have more rows"
+            )
+        }
     };
     format!(
         "Of {} credits a day {} are left. A first read may use {} today and {} on other days: {days}.\n",
@@ -168,18 +189,18 @@ mod tests {
         let text = text(&serde_json::from_value(plan).unwrap());
         assert_eq!(
             text,
-            "table           rows   calls  credits  how, and why\n\
-             core:\n\
-             \u{20} orders   1,000,000  20,000   60,000  list (it is short)\n\
-             more:\n\
-             \u{20} notes         > 50     > 2      > 6\n\
-             \u{20} tags             –       1        3  list\n\
-             discovery                  1        3\n\
-             total                 20,004   60,012\n\
+            "table           rows     calls   credits  how, and why\n\
+             core:                   20,000    60,000\n\
+             \u{20} orders   1,000,000    20,000    60,000  list (it is short)\n\
+             more:                      > 3       > 9\n\
+             \u{20} notes         > 50       > 2       > 6\n\
+             \u{20} tags             –         1         3  list\n\
+             discovery                    1         3\n\
+             total                 > 20,004  > 60,012\n\
              \n\
              Nothing was read; the plan took 3 calls and 9 credits.\n\
              Of 50,000 credits a day 20,000 are left. A first read may use 5,000 today and 35,000 on other \
-             days: it ends on day 3, today being the first.\n"
+             days: it ends on day 3 at the earliest, today being the first: tables with > have more rows.\n"
         );
     }
 }

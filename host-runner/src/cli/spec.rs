@@ -4,10 +4,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::describe::{ConfigKey, Describe};
+use crate::describe::{ConfigKey, Describe, TableInfo};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::report::columns;
+use crate::report::{columns, thousands};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -69,12 +69,17 @@ fn pretty(describe: &Describe, language: &str) -> String {
         text.push_str(&format!("\nAuthorization\n{}\n", steps.trim_end()));
     }
     for group in groups_of(describe) {
-        let of = describe.tables.iter().filter(|table| table.group == group);
-        let rows: Vec<_> = of
-            .map(|table| vec![table.name.clone(), table.title.clone(), table.capabilities.join(", ")])
-            .collect();
+        let of: Vec<_> = describe.tables.iter().filter(|table| table.group == group).collect();
+        let credits = |credits: u64| format!("{} credits", thousands(credits));
+        let row = |table: &&TableInfo| {
+            let credits = table.first_read_credits.map(credits).unwrap_or_default();
+            vec![table.name.clone(), table.title.clone(), table.capabilities.join(", "), credits]
+        };
+        let rows: Vec<_> = of.iter().map(row).collect();
         let name = if group.is_empty() { String::new() } else { format!(": {group}") };
-        text.push_str(&format!("\nTables{name}\n{}", columns(&rows, &[])));
+        let all = of.iter().filter_map(|table| table.first_read_credits).reduce(u64::saturating_add);
+        let all = all.map(|all| format!(" ({} for a first read of 1,000 rows of each)", credits(all)));
+        text.push_str(&format!("\nTables{name}{}\n{}", all.unwrap_or_default(), columns(&rows, &[3])));
     }
     if !describe.commands.is_empty() {
         let commands = describe.commands.iter();

@@ -308,7 +308,8 @@ fn spec_prints_the_scopes_to_paste() {
             let is_listed = listed.contains(&scope) || more.split(',').any(|other| other == scope);
             assert!(is_listed, "{scope} of {} is not in {text} or {more}", table["name"]);
         }
-        assert!(shown.contains(&format!("Tables: {group}\n")) && shown.contains(more), "{shown}");
+        assert!(shown.contains(&format!("Tables: {group} (")) && shown.contains(more), "{shown}");
+        assert!(table["first_read_credits"].as_u64().is_some_and(|credits| credits > 0), "{table}");
     }
     assert!(shown.contains(text));
 }

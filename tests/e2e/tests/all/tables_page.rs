@@ -78,9 +78,9 @@ fn page() -> String {
     );
     page.push_str(
         "\n*credits*: expected of a first read of 1,000 rows; for parts of tickets, of 1,000 tickets with\n\
-         four threads each, of which two in five have a comment; for a list for each row of another table,\n\
-         of 1,000 rows in ten lists. `sync --plan` computes it for an account. A full refresh costs as much\n\
-         each time; *changes* says how often it comes.\n",
+         four threads each, of which two in five have a comment; for a list for each account or contact, of\n\
+         1,000 lists, and for each row of another table, of ten. `sync --plan` computes it for an account.\n\
+         A full refresh costs as much each time; *changes* says how often it comes.\n",
     );
     let mut group = String::new();
     for table in spec()["tables"].as_array().expect("tables") {

@@ -5,9 +5,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::api::context::Context;
+use crate::api::parameters::range;
 use crate::api::rows::{is_match, list_object, module};
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
+use crate::time::parse_iso;
 use crate::world::World;
 use crate::world::table::{Object, Record, Row};
 use crate::world::ticket_more;
@@ -15,12 +17,16 @@ use crate::world::ticket_more;
 /// The content type of a file.
 const FILE: &str = "application/octet-stream";
 
-/// A list without paging: all rows in one answer.
+/// A list without paging: all rows in one answer, or a page of them in the other reading.
 pub(crate) fn whole(context: &Context<'_>) -> Result<Answer, ApiError> {
     let name = module(context);
     let world = context.world();
     let table = world.table(name).ok_or_else(ApiError::not_found)?;
     let rows = table.rows.iter().filter(|row| row.is_live() && is_match(context, row));
+    let number = |name: &str| context.get(name).and_then(|value| value.parse::<usize>().ok());
+    let page = context.settings.readings.unpaged_page.map(|page| page as usize);
+    let rows = rows.skip(number("from").unwrap_or_default());
+    let rows = rows.take(number("limit").or(page).unwrap_or(usize::MAX));
     let rows: Vec<Object> = rows.map(|row| list_object(table, row, &[])).collect::<Result<_, _>>()?;
     let member = match name {
         "organizationModules" => "modules",
@@ -75,6 +81,14 @@ pub(crate) fn accounts(context: &Context<'_>) -> Result<Answer, ApiError> {
 /// `GET /articleTranslations`: all but the texts.
 pub(crate) fn translations(context: &Context<'_>) -> Result<Answer, ApiError> {
     let mut rows = context.world().translations();
+    if let Some((from, to)) = context.get("modifiedTimeRange").and_then(range) {
+        rows.retain(|row| {
+            row["modifiedTime"].as_str().and_then(parse_iso).is_some_and(|at| (from..=to).contains(&at))
+        });
+    }
+    if context.get("sortBy") == Some("modifiedTime") {
+        rows.sort_by_key(|row| row["modifiedTime"].as_str().map(str::to_owned));
+    }
     rows.iter_mut().for_each(|row| drop(row.remove("answer")));
     Ok(page(context, rows))
 }

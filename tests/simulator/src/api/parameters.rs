@@ -127,6 +127,12 @@ fn check_one(route: &Route, name: &str, value: &str, settings: &Settings) -> Res
     }
     match (name, route.paging) {
         ("from", Paging::List { .. }) => return whole(name, value, 0, u64::MAX >> 1),
+        ("from", Paging::None) if settings.readings.unpaged_page.is_some() => {
+            return whole(name, value, 0, u64::MAX >> 1);
+        }
+        ("limit", Paging::None) if settings.readings.unpaged_page.is_some() => {
+            return whole(name, value, 1, settings.readings.unpaged_page.unwrap_or_default());
+        }
         ("from", Paging::Search) => return whole(name, value, 0, SEARCH_ROWS_MAX - 1),
         ("limit", Paging::List { .. } | Paging::Search) => {
             let min = if let Paging::List { min, .. } = route.paging { min } else { 1 };
@@ -138,6 +144,7 @@ fn check_one(route: &Route, name: &str, value: &str, settings: &Settings) -> Res
     }
     let is_refused = match name {
         "include" => settings.refuse_include,
+        "sortBy" if settings.readings.lists_refuse_sort_by => !matches!(route.paging, Paging::Search),
         "sortBy" => settings.refuse_sort_by,
         "fields" => settings.refuse_fields,
         _ => false,

@@ -138,7 +138,10 @@ pub(crate) static ROUTES: &[Route] = &[
         "GET /articleTranslations",
         ARTICLES,
         pages(50, 10),
-        &[optional("sortBy", Kind::Sort(&["createdTime", "modifiedTime"]))],
+        &[
+            optional("modifiedTimeRange", Kind::Range),
+            optional("sortBy", Kind::OneOf(&["createdTime", "modifiedTime"])),
+        ],
         more::translations,
     ),
     single("GET /articles/{id}/translations/{id}", ARTICLES, &[], more::translation),

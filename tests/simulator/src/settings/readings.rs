@@ -23,10 +23,15 @@ pub struct Readings {
     pub list_rows_max: Option<u64>,
     /// The largest `limit` of any list and search, where it is below the documented one. None: as documented.
     pub limit_max: Option<u64>,
+    /// Lists without pages have some of this length, as in the newer OAS: they take `from`, which counts
+    /// from 0, and `limit`. None: neither.
+    pub unpaged_page: Option<u64>,
     /// A `limit` above the largest is cut to it in place of 422.
     pub limit_is_clamped: bool,
     /// Lists below a record (threads, comments, conversations) start at `from=0`: `from=1` skips a row.
     pub children_from_zero: bool,
+    /// `sortBy` is 422 on lists, and searches take it (conflicts 5 and 12).
+    pub lists_refuse_sort_by: bool,
     /// `count` of a search is the number of rows on the page in place of all matches (conflict 8).
     pub search_count_of_page: bool,
     /// `count` of a search is text in place of a number (conflict 8).

@@ -47,6 +47,14 @@ impl Draw<'_> {
         self.id(Kind::Agent, self.index % self.people.agents)
     }
 
+    /// The agent as an embedded object.
+    fn person(&self) -> Value {
+        json!({
+            "id": self.agent(), "firstName": "", "lastName": "Kyle", "photoURL": null,
+            "email": "k@zylker.com",
+        })
+    }
+
     fn rng(&self) -> Rng {
         Rng::new(self.people.seed, self.kind as u64, u64::from(self.index))
     }
@@ -171,13 +179,28 @@ static MORE: &[More] = &[
         module: module(
             "supportPlans",
             Kind::SupportPlan,
-            &["id", "name", "status", "supportType", "departmentId", "creadtedTime"],
+            &[
+                "id",
+                "name",
+                "status",
+                "supportType",
+                "department",
+                "sla",
+                "creditDetails",
+                "createdTime",
+                "createdBy",
+                "modifiedTime",
+                "modifiedBy",
+            ],
         ),
         count: |people| people.departments,
         values: |draw| {
             json!({
                 "name": format!("Plan {}", draw.number()), "status": "ACTIVE", "supportType": "TIMEBASED",
-                "departmentId": draw.department(), "creadtedTime": iso(DATA_START_MS),
+                "departmentId": draw.department(), "createdTime": null, "modifiedTime": null,
+                "department": {"id": draw.department(), "name": "A department"},
+                "sla": {"id": draw.id(Kind::Sla, 0), "name": "SLA 0", "status": "ACTIVE"},
+                "creditDetails": null, "createdBy": draw.person(), "modifiedBy": draw.person(),
             })
         },
     },
@@ -425,13 +448,29 @@ const fn custom_module(name: &'static str, kind: Kind) -> More {
         module: module(
             name,
             kind,
-            &["id", "name", "ownerId", "departmentId", "createdTime", "modifiedTime", "cf"],
+            &[
+                "id",
+                "name",
+                "owner",
+                "layout",
+                "layoutId",
+                "createdBy",
+                "createdTime",
+                "modifiedBy",
+                "modifiedTime",
+                "isPresence",
+                "canEdit",
+                "cf",
+            ],
         ),
         count: |_| 60,
         values: |draw| {
             json!({
-                "name": format!("Record {}", draw.number()), "ownerId": draw.agent(), "departmentId": null,
-                "createdTime": null, "modifiedTime": null, "cf": {"cf_serial": draw.index.to_string()},
+                "name": format!("Record {}", draw.number()), "owner": draw.person(),
+                "layout": {"id": draw.id(Kind::Layout, 0), "layoutName": "Standard"},
+                "layoutId": draw.id(Kind::Layout, 0), "createdBy": draw.person(), "createdTime": null,
+                "modifiedBy": draw.person(), "modifiedTime": null, "isPresence": true, "canEdit": true,
+                "cf": {"cf_serial": draw.index.to_string()},
             })
         },
     }
