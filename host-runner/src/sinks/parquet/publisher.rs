@@ -23,6 +23,7 @@ use crate::clock::{millis, now_ms, rfc3339_ms};
 use crate::error::{Error, Kind, Result};
 use crate::sinks::columns::Layout;
 use crate::sinks::jsonl::{Jsonl, failed};
+use crate::sinks::objects::Seen;
 
 /// Bytes of sealed segments beyond which commits wait, and are refused while files cannot be put.
 const WAITING_BYTES_MAX: u64 = 1 << 30;
@@ -154,8 +155,8 @@ impl Shared {
     }
 
     /// Publishes until the sink is closed.
-    pub(super) fn run(&self, files: &Files, owner: &str) {
-        let mut is_admitted = false;
+    pub(super) fn run(&self, files: &Files, connection: &str) {
+        let mut place = None;
         while let Some(segments) = self.next_segments() {
             let mut failure = None;
             for segment in segments {
@@ -163,8 +164,16 @@ impl Shared {
                     return;
                 }
                 let attempt = || {
-                    self.admit(files, owner, &mut is_admitted)?;
-                    publish(files, owner, &segment)
+                    let known = match place.take() {
+                        Some(known) => known,
+                        None => {
+                            let owner = Owner::new(connection, self.lock().tables.log());
+                            OwnPlace::admit(files, owner)?
+                        }
+                    };
+                    // After a failure it is read again.
+                    place = Some(publish(files, connection, &segment, known)?);
+                    Ok(())
                 };
                 let attempted = catch_unwind(AssertUnwindSafe(attempt))
                     .unwrap_or_else(|_| Err(Error::sink("the conversion to Parquet panicked")));
@@ -209,19 +218,6 @@ impl Shared {
         }
     }
 
-    /// Makes the place this log's, or finds that it is.
-    fn admit(&self, files: &Files, connection: &str, is_admitted: &mut bool) -> Result<()> {
-        if !*is_admitted {
-            let owner = Owner::new(connection, self.lock().tables.log());
-            match files.get(OWNER)? {
-                Some(found) => owner.admit(&found, &files.name())?,
-                None => files.put(OWNER, to_json(&owner))?,
-            }
-            *is_admitted = true;
-        }
-        Ok(())
-    }
-
     fn published(&self, segment: &Segment) {
         let mut state = self.lock();
         state.next.insert(segment.table.clone(), segment.number + 1);
@@ -237,6 +233,32 @@ impl Shared {
             Some(error) => state.fail(error),
         }
         self.wake();
+    }
+}
+
+/// A place that is this log's: its owner as it is stored there.
+struct OwnPlace {
+    owner: Owner,
+    seen: Seen,
+}
+
+impl OwnPlace {
+    /// Makes the place this log's, or finds that it is.
+    fn admit(files: &Files, owner: Owner) -> Result<Self> {
+        let (found, seen) = files.get(OWNER)?;
+        match found {
+            Some(found) => Ok(Self { owner: owner.admit(&found, &files.name())?, seen }),
+            None => Ok(Self { seen: files.replace(OWNER, to_json(&owner), &seen)?, owner }),
+        }
+    }
+
+    /// Notes that a segment is published, so that an older copy of the log is recognized on any day.
+    fn note(self, files: &Files, segment: &Segment) -> Result<Self> {
+        if self.owner.newest(&segment.table) >= Some(segment.number) {
+            return Ok(self);
+        }
+        let owner = self.owner.with(&segment.table, segment.number);
+        Ok(Self { seen: files.replace(OWNER, to_json(&owner), &self.seen)?, owner })
     }
 }
 
@@ -296,7 +318,7 @@ impl State {
 }
 
 /// Turns a segment into a listed file, and deletes it.
-fn publish(files: &Files, owner: &str, segment: &Segment) -> Result<()> {
+fn publish(files: &Files, connection: &str, segment: &Segment, place: OwnPlace) -> Result<OwnPlace> {
     let Segment { table, number, path, layout } = segment;
     let wrong = |error: std::io::Error| failed(path, &error);
     let file = File::open(path).map_err(wrong)?;
@@ -307,16 +329,17 @@ fn publish(files: &Files, owner: &str, segment: &Segment) -> Result<()> {
     };
     let folder = format!("{table}/date={date}");
     let (name, manifest_name) = (file_name(*number, converted.lines), format!("{folder}/{MANIFEST}"));
-    let found = files.get(&manifest_name)?;
-    let mut manifest = Manifest::of(found.as_deref(), owner, table, &date)?;
-    if manifest.place(&name, *number)? == Place::New {
+    let (found, seen) = files.get(&manifest_name)?;
+    let mut manifest = Manifest::of(found.as_deref(), connection, table, &date)?;
+    if manifest.place(&name, *number, place.owner.newest(table))? == Place::New {
         manifest.list(Listed::new(name.clone(), *number, &converted, names(layout)));
         files.put(&format!("{folder}/{name}"), converted.bytes)?;
-        files.put(&manifest_name, manifest.to_json())?;
+        files.replace(&manifest_name, manifest.to_json(), &seen)?;
     }
+    let place = place.note(files, segment)?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(wrong(error)),
-        _ => Ok(()),
+        _ => Ok(place),
     }
 }
 
