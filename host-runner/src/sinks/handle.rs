@@ -57,7 +57,6 @@ impl SinkHandle {
 mod tests {
     use std::sync::mpsc;
     use std::thread::ThreadId;
-    use std::time::Duration;
 
     use super::SinkHandle;
     use crate::change::Table;
