@@ -1,8 +1,8 @@
 //! The boundary: everything that a component hands over passes here before anything else looks at it.
 //!
 //! Checks sizes, counts and names against the table in [`limits`]; takes the secrets out of texts for people,
-//! cuts them and removes their control characters, so that they can be logged, printed and stored as they are.
-//! Secrets go first: cut or indented, one is not found any more. Costs a few comparisons for each change; rows
+//! cuts them and removes their control characters, so that they can be logged, printed and stored. Secrets
+//! go first: cut or indented, one is not found any more. Costs a few comparisons for each change; rows
 //! themselves are bounded by the bytes of a call, and parsed by the sink.
 
 pub(crate) mod limits;

@@ -269,7 +269,7 @@ impl Connection {
             redactor.learn(&self.name, &text);
             self.config.insert(key.to_owned(), Value::from(text));
         }
-        // Who keeps a value out of the file may have a reason that the component does not declare.
+        // A value is kept out of the file for a reason, which the component may not declare.
         for value in &self.referenced {
             redactor.learn_referenced(&self.name, value);
         }

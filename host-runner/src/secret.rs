@@ -204,7 +204,7 @@ impl Redactor {
         self.redact_beginning(text, text.len())
     }
 
-    /// At most the first `bytes` of a text, without the secrets that begin there: none is left in part.
+    /// At most the first `bytes` of a text, without the secrets that start there: none is left in part.
     pub(crate) fn redact_beginning(&self, text: &str, bytes: usize) -> String {
         let searches = self.read().searches(&self.scope);
         let longest = searches.iter().map(|search| search.longest()).max().unwrap_or(0);

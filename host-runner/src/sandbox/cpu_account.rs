@@ -1,8 +1,8 @@
 //! What a connection uses of the processors over time: an account that its calls draw on, and that fills up
 //! at a fixed rate. A call is never interrupted for it; the next one waits until the account is filled.
 //!
-//! Counts the time in which a call occupies a thread: the component's code, and the runner's work for it. What
-//! the connection uses besides its calls, to store what they brought, is drawn by who measures it.
+//! Counts the time in which a call occupies a thread: the component's code, and the runner's work for it. The
+//! time to store rows and files is measured elsewhere, and drawn from the same account.
 //! Pure: times are arguments.
 
 use std::future::poll_fn;

@@ -3,7 +3,7 @@
 //! wasmtime bounds the number of handles and the bytes of one call, not the strings and bodies that stay
 //! behind the handles. These functions come before wasmtime's own in the linker: they count, and call them.
 //! Bytes are counted at the handle that keeps them, move with it into a request and its answer, and are given
-//! back when it is dropped. Trailers are not: nothing tells when a request that has them is sent.
+//! back when it is dropped. Trailers are not: nothing reports that a request with them is sent.
 
 use std::collections::HashMap;
 
@@ -58,7 +58,7 @@ impl Handles {
     }
 
     /// The first handle became the second one.
-    fn pass(&mut self, from: u32, to: u32) {
+    fn move_to(&mut self, from: u32, to: u32) {
         let bytes = self.kept.remove(&from).unwrap_or(0);
         self.keep(to, bytes);
     }
@@ -148,18 +148,18 @@ fn drop_future(mut store: Store<'_>, handle: u32) -> Result<()> {
 fn request(mut store: Store<'_>, (headers,): (Fields,)) -> Result<(Request,)> {
     let (host, fields) = (store.data_mut(), headers.rep());
     let request = types::HostOutgoingRequest::new(&mut host.http(), headers)?;
-    host.handles.pass(fields, request.rep());
+    host.handles.move_to(fields, request.rep());
     Ok((request,))
 }
 
 fn response(mut store: Store<'_>, (headers,): (Fields,)) -> Result<(Response,)> {
     let (host, fields) = (store.data_mut(), headers.rep());
     let response = types::HostOutgoingResponse::new(&mut host.http(), headers)?;
-    host.handles.pass(fields, response.rep());
+    host.handles.move_to(fields, response.rep());
     Ok((response,))
 }
 
-/// Sends a request. What it keeps is counted until its answer is dropped.
+/// Sends a request, whose bytes are counted until its answer is dropped.
 fn handle(
     mut store: Store<'_>,
     (request, options): (Request, Option<Resource<RequestOptions>>),
@@ -167,7 +167,7 @@ fn handle(
     let (host, handle) = (store.data_mut(), request.rep());
     match host.http().handle(request, options) {
         Ok(future) => {
-            host.handles.pass(handle, future.rep());
+            host.handles.move_to(handle, future.rep());
             Ok((Ok(future),))
         }
         Err(error) => {
@@ -293,8 +293,8 @@ mod tests {
             handles.keep(1, HANDLE_BYTES_MAX / 4);
             handles.keep(1, HANDLE_BYTES_MAX / 4);
             // Into a request with the number that is free again, and into its answer.
-            handles.pass(1, 1);
-            handles.pass(1, 7);
+            handles.move_to(1, 1);
+            handles.move_to(1, 7);
             assert_eq!(handles.give_back(1), 0);
             assert_eq!(handles.give_back(7), HANDLE_BYTES_MAX / 2);
         }

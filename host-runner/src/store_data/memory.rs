@@ -33,7 +33,7 @@ impl Memory {
         if self.account.draw(bytes) { Ok(()) } else { bail!("{EXHAUSTED}") }
     }
 
-    /// Gives back what was charged.
+    /// Gives back bytes that were charged.
     pub(super) fn give_back(&mut self, bytes: usize) {
         self.account.give_back(bytes);
     }

@@ -153,7 +153,7 @@ mod tests {
     use crate::secret::Redactor;
     use crate::telemetry::LogFormat;
 
-    /// What is written of the events, without their times.
+    /// The lines of the events.
     fn written(format: LogFormat, redactor: &Redactor, events: impl FnOnce()) -> Vec<String> {
         let mut file = Arc::new(tempfile::tempfile().expect("a file"));
         let layer = tracing_subscriber::fmt::layer().with_writer(Arc::clone(&file));

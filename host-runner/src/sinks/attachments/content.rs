@@ -50,8 +50,8 @@ impl Content {
         Ok(Self { folder: folder.to_owned(), objects, owner: owner.to_owned(), is_admitted: false })
     }
 
-    /// The store, once its prefix is this connection's. The first change there asks: rows of a connection
-    /// whose store does not answer go on.
+    /// The store, once its prefix is this connection's. Asked for by the first change there: a
+    /// connection whose store does not answer still stores rows.
     fn objects(&mut self) -> Result<Option<&Objects>> {
         if let Some(objects) = &self.objects
             && !self.is_admitted

@@ -1,5 +1,4 @@
-//! Whose bytes are below a prefix of an object store: an object there, of which the owner's folder has the only
-//! copy.
+//! The owner of a prefix of an object store: an object there, of which the owner's folder has the only copy.
 //!
 //! Objects have the names of their content, so that two connections below one prefix would share those that
 //! are equal, and remove each other's.
@@ -28,7 +27,7 @@ struct Owner {
     id: String,
 }
 
-/// Makes a prefix this folder's, or finds that it is.
+/// Takes a prefix for this folder; fails if it is another one's.
 pub(super) fn admit(objects: &Objects, folder: &Path, connection: &str) -> Result<()> {
     let own = own(folder, connection)?;
     let (found, seen) = objects.get(FILE)?;

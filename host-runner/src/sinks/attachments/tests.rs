@@ -214,7 +214,7 @@ fn below_a_prefix_of_an_object_store_no_connection_removes_what_another_one_stor
     let names: Vec<String> = server.objects().into_keys().collect();
     let sha256 = sha256_hex(b"xxx");
     assert_eq!(names, ["shared/_owner.json".to_owned(), format!("shared/{}/{sha256}", &sha256[..2])]);
-    // Its owner goes on after a restart.
+    // Its owner continues after a restart.
     let mut owner = place.open_below(&server, "acme");
     owner.commit(vec![row("a", 3, 5), row("b", 4, 6)], "c2", Some(2));
     assert_eq!(owner.fetch_all(b'y'), 1);

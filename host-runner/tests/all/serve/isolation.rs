@@ -66,8 +66,8 @@ const HOSTILE: [&str; 50] = [
     "page = 10000\nrows = 1000000000",
 ];
 
-/// MiB that a server may have resident, whatever connects: far less than its hostile connections may take one
-/// by one, and twice what was measured with all of them.
+/// MiB that a server may have resident: far less than its hostile connections may take one by one, and twice
+/// as much as all of them took together.
 const MEMORY_MIB_MAX: u64 = 1536;
 
 fn write(place: &Place, name: &str, config: &str) {
