@@ -46,7 +46,7 @@ pub const BODY_BYTES_MAX: usize = 32 << 20;
 /// Bytes read of the body of a refused file: an error's text is far shorter.
 pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
-/// Concurrent calls, and daily credits without its users, of an edition that is not known: four of these are in
+/// Concurrent calls, and daily credits without its users, of an edition that is not known: four calls are in
 /// flight, fewer than the smallest edition allows.
 pub const EDITION_UNKNOWN: (usize, u64) = (6, 0);
 
