@@ -37,7 +37,7 @@ pub(crate) struct Api<T> {
     config: Config,
     session: Session,
     usage: Usage,
-    /// When the call is to end, by the monotonic clock: no further calls are begun together.
+    /// When the call is to end, by the monotonic clock: no further calls are started together.
     deadline_ms: Option<u64>,
     /// Credits left, and when an answer said so.
     credits_left: Option<(u64, u64)>,

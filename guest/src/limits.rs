@@ -46,7 +46,7 @@ pub const BODY_BYTES_MAX: usize = 32 << 20;
 /// Bytes read of the body of a refused file: an error's text is far shorter.
 pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
-/// Concurrent calls, and daily credits without its users, of an edition that is not known: four of these are in
+/// Concurrent calls, and daily credits without its users, of an edition that is not known: four calls are in
 /// flight, fewer than the smallest edition allows.
 pub const EDITION_UNKNOWN: (usize, u64) = (6, 0);
 
@@ -297,7 +297,7 @@ pub const BATCH_CALLS: u64 = 400;
 /// Calls of one record, list or page within one batch, the repeated ones after all others.
 pub const ATTEMPTS: u32 = 3;
 
-/// How long after the first of the calls that are handed over together the last one is begun: with one that
+/// How long after the first of the calls that are handed over together the last one is started: with one that
 /// hangs for the 30 s that a host waits, they end within 40 s.
 pub const SEND_MS: u64 = 10 * 1000;
 
@@ -353,5 +353,5 @@ pub const GIVEN_UP_MAX: usize = 100;
 /// Of these, those that one call reads again.
 pub const AGAIN_AT_ONCE: usize = 20;
 
-/// Most daily credits of a trial, whatever its edition (`zoho-desk-api.md` §5.2).
+/// Most daily credits of a trial of any edition (`zoho-desk-api.md` §5.2).
 pub const TRIAL_CREDITS: u64 = 5_000;

@@ -29,7 +29,7 @@ pub(super) fn due<T: Transport>(api: &mut Api<T>, table: &Table) -> Vec<String> 
     api.given_up().due(table.name, now_ms)
 }
 
-/// Reads records again, which are a batch of their own: they did not change.
+/// Reads records again, which are a batch without others: they did not change.
 pub(super) fn step<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,

@@ -5,7 +5,7 @@ use crate::limits;
 use crate::session::Credits;
 
 /// The wait of a table in which nothing changed for `quiet_ms`: doubled, not lengthened, so that tables are
-/// polled together and share what they read.
+/// polled together and share answers.
 pub(super) fn wait_ms(quiet_ms: u64, credits: Option<&Credits>) -> u64 {
     let quiet_ms = (quiet_ms / limits::QUIET_PART).min(limits::QUIET_WAIT_MAX_MS);
     let wait_ms = limits::SEARCH_WAIT_MS << (quiet_ms / limits::SEARCH_WAIT_MS).max(1).ilog2();

@@ -1,5 +1,5 @@
-//! The tokens of earlier deliveries, each with the first body that it came with: a token proves who sent a
-//! delivery and not what it says. Kept in the session, because an instance lives for seconds and a token for
+//! The tokens of earlier deliveries, each with the first body that it came with: a token proves the sender of
+//! a delivery and not its body. Kept in the session, because an instance lives for seconds and a token for
 //! minutes. Pure; knows no signature.
 
 use rsa::sha2::{Digest, Sha256};

@@ -447,7 +447,7 @@ struct Slow {
     call_ms: u64,
     allowed: usize,
     hanging: &'static [&'static str],
-    /// Since when the latest call was begun.
+    /// When the latest call was sent.
     latest_ms: Rc<RefCell<u64>>,
 }
 
@@ -492,7 +492,7 @@ impl Transport for Slow {
 const HANG_MS: u64 = 30_000;
 
 /// Rows of a snapshot that a host reads in calls of twenty seconds, and those with only the members of the
-/// list. No call begins a request later than half a minute after its time.
+/// list. No call starts a request later than half a minute after its time.
 fn read_slowly(slow: Slow, table: &str) -> (usize, u64) {
     let config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"});
     let limits = zoho_desk::reader::Limits { max_ms: 20_000, ..LIMITS };
