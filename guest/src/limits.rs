@@ -88,7 +88,7 @@ pub const LIST_CAP_STEP: u64 = 500;
 pub const FOREIGN_MAX: usize = 4_000;
 
 /// Parents that the cursor remembers with the time at which their children were read, some 40 bytes each: a
-/// week of 1,400 tickets a day. Of others, what is new since the snapshot is read again.
+/// week of 1,400 tickets a day. Of others, children since the snapshot are read again.
 pub const PARENTS_KNOWN_MAX: usize = 10_000;
 
 /// Deleted records that the cursor remembers, some 40 bytes each, until a verification lists them: those that

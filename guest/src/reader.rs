@@ -28,12 +28,13 @@ mod recycle_bin;
 mod tally;
 
 mod count;
+mod first_row;
 mod output;
 mod sizes;
 
 pub(crate) use children::list_path as child_list_path;
 pub(crate) use count::count;
-pub(crate) use lists::first_row;
+pub(crate) use first_row::first_row;
 pub(crate) use phase::cursor_at;
 pub(crate) use rows::of as rows_of;
 pub(crate) use sizes::sizes;

@@ -322,7 +322,7 @@ impl Group<'_> {
                     .is_some_and(|status| matches!(status.as_str(), "SENT" | "SUCCESS"));
                 let is_known = row::time(&child.row, "createdTime")
                     .is_some_and(|at_ms| known.has_child(self.parents[child.parent].id, at_ms));
-                !child.kind.list_is_complete && !(is_sent && is_known)
+                !child.kind.list_is_complete && (!is_sent || !is_known)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Until when the children of each parent were read: what a list shows of earlier times is known. Pure.
 //!
 //! The time of the last poll is no such knowledge: a reply need not modify its ticket, the search shows
-//! changes late, and a list that failed is skipped. What is new since the parent's own last reading is read.
+//! changes late, and a list that failed is skipped. Children since the parent's own last reading are read.
 
 use std::collections::BTreeMap;
 

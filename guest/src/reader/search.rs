@@ -4,7 +4,11 @@
 //! Source: `zoho-desk-api.md` §3.2 (0-based, 5,000 cap), §3.5 (`modifiedTimeRange`; the index lags, so
 //! windows overlap).
 
+mod halve;
+
 use std::collections::BTreeMap;
+
+use halve::halve;
 
 use super::children::{self, Parent, Write};
 use super::details::{self, Listed};
@@ -225,38 +229,6 @@ fn read_page<T: Transport>(
 /// True for a short page if the count says so, too: saves the call that would find nothing.
 fn is_last(answer: &Answer, length: usize, window: &Window) -> bool {
     (length as u64) < PAGE && answer.count().is_ok_and(|count| count <= window.offset.from)
-}
-
-/// Halves a window that holds more rows than a search can page through, and restarts it: by its times, or by
-/// the created times of its rows once it is a second long. False when both are too short: then it is read as
-/// far as the search pages.
-fn halve<T: Transport>(
-    api: &Api<T>,
-    table: &Table,
-    window: &mut Window,
-    rows: &str,
-    out: &mut Output,
-) -> bool {
-    let length = window.to_ms.saturating_sub(window.from_ms);
-    if length > limits::SEARCH_WINDOW_MIN_MS {
-        window.to_ms = window.from_ms + length / 2;
-        window.offset = Offset::default();
-        return true;
-    }
-    let (from_ms, to_ms, end_ms) = window.created.unwrap_or((0, window.end_ms, window.end_ms));
-    let length = to_ms.saturating_sub(from_ms);
-    if length > limits::SEARCH_WINDOW_MIN_MS && !api.is_unsupported(table.name, CREATED.range) {
-        window.created = Some((from_ms, from_ms + length / 2, end_ms));
-        window.offset = Offset::default();
-        return true;
-    }
-    out.warnings.push(format!(
-        "{rows} rows were modified within one second at {}; the search returns only {} of them: a full \
-         refresh of the table reads all",
-        time::format(window.from_ms),
-        limits::SEARCH_ROWS_MAX
-    ));
-    false
 }
 
 /// Closes a window: opens the next part of the range, or the range of the next cursor field, or scans the

@@ -137,7 +137,7 @@ fn is_of_list<T: Transport>(api: &mut Api<T>, table: &Table, parent: &str, error
     (is_refused && !error.lacks_scope()) || Tally::LIST_BESIDE_OTHERS.gives_up(api, table, parent, error)
 }
 
-/// Goes on with the list of the next parent, or ends the round.
+/// Continues with the list of the next parent, or ends the round.
 fn next_list<T: Transport>(api: &Api<T>, search: &mut Search, out: &mut Output) -> Progress {
     match &mut search.window {
         Some(window) if search.lists.len() > 1 => {

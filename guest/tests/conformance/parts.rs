@@ -56,7 +56,7 @@ fn a_message_is_whole_however_long_after_it_its_ticket_is_found() {
     portal.advance_hours(1);
     sink.read(&mut portal, "ticket_conversations", 10_000).unwrap();
     has_contents(&portal, &sink);
-    // What was read is known from now on.
+    // Messages that were read are known from now on.
     let before = calls(&portal, "/threads/");
     portal.advance_hours(1);
     portal.mutate(update);
