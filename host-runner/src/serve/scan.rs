@@ -28,16 +28,19 @@ pub(super) struct Scan {
     pub(super) names: Names,
 }
 
+/// A file that is read, as it was.
+type Read = (PathBuf, Option<Stamp>);
+
 /// The names in files. Each is read on a separate thread, because a file may hang; one that does is not read
 /// again until it has another stamp.
 #[derive(Clone, Default)]
 pub(super) struct Names {
     /// Reads that have not ended.
-    reading: Arc<Mutex<HashSet<(PathBuf, Option<Stamp>)>>>,
+    reading: Arc<Mutex<HashSet<Read>>>,
 }
 
 impl Names {
-    fn lock(&self) -> MutexGuard<'_, HashSet<(PathBuf, Option<Stamp>)>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Read>> {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
