@@ -338,6 +338,27 @@ mod tests {
     }
 
     #[test]
+    fn the_store_and_the_authority_that_are_compared_are_those_that_are_used() {
+        let listed = Fixture::new(
+            "sinks = [\"rows\", \"s3://shared/acme?endpoint=https://minio.example:9000\"]\n\
+             files = [\"secrets\"]",
+        );
+        let sink = |url: &str| format!("[sink]\nkind = \"parquet\"\npath = \"../rows/x\"\nurl = \"{url}\"");
+        let good = "s3://shared/acme?endpoint=https://minio.example:9000";
+        listed.load(&sink(good)).expect("listed");
+        listed.refuses(&sink("s3://shared/acme?endpoint=http://127.0.0.1:1"), "is not in `sinks` of ");
+        let own = format!("{}/secrets/ca.pem", listed.folder.path().display());
+        std::fs::write(&own, "").expect("written");
+        listed.load(&sink(&format!("{good}&ca_file={own}"))).expect("listed");
+        for more in ["&endpoint=http://127.0.0.1:1".to_owned(), format!("&ca_file={own}&ca_file=/etc/passwd")]
+        {
+            listed.refuses(&sink(&format!("{good}{more}")), "is not the URL of an object store");
+        }
+        let elsewhere = good.replace("acme", "acme#else");
+        listed.refuses(&sink(&elsewhere), "is not the URL of an object store");
+    }
+
+    #[test]
     fn components_and_certificates_come_from_the_listed_folders() {
         let listed = Fixture::new("components = [\"components\"]\nfiles = [\"secrets\"]");
         listed.load("component = \"../components/x.wasm\"").expect("listed");

@@ -2,6 +2,7 @@
 //!
 //! `sinks.rs` lists them ([`KINDS`]). Knows neither the connection file's syntax nor rows.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -228,6 +229,12 @@ pub(super) fn user_information(url: &str) -> Option<&str> {
 pub(super) fn query(url: &str) -> impl Iterator<Item = &str> {
     let after_user = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
     after_user.split_once('?').map(|(_, query)| query).into_iter().flat_map(|query| query.split('&'))
+}
+
+/// Whether a URL names a parameter twice: who checks it and who uses it could take different ones.
+pub(super) fn repeats_a_parameter(url: &str) -> bool {
+    let mut seen = HashSet::new();
+    !query(url).all(|parameter| seen.insert(parameter.split('=').next().unwrap_or_default()))
 }
 
 /// A text of a URL with its `%XX` decoded; none if it has none, or does not become a text.

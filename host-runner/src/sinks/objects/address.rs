@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::sinks::registry::{decoded, query, user_information};
+use crate::sinks::registry::{decoded, query, repeats_a_parameter, user_information};
 
 /// The form of a URL, for hints.
 const FORM: &str = "s3://bucket/prefix, with keys in front of the bucket (s3://KEY:SECRET@bucket/prefix) or in \
@@ -34,6 +34,10 @@ impl Address {
         let user = user_information(url);
         let place = user.map_or(rest, |user| rest.strip_prefix(user).unwrap_or_default());
         let place = place.trim_start_matches('@').split('?').next().unwrap_or_default();
+        // The server and the prefix that the policy file compares must be those that are used.
+        if place.contains('#') || repeats_a_parameter(url) {
+            return Err(is_no_url());
+        }
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         if bucket.is_empty() || !bucket.bytes().all(is_plain) {
@@ -118,6 +122,9 @@ mod tests {
             ("s3://desk/a//hunter2", "its prefix cannot name objects"),
             ("s3://desk/../hunter2", "its prefix cannot name objects"),
             ("s3://desk?hunter2=1", "is not the URL of an object store"),
+            ("s3://desk/a#hunter2", "is not the URL of an object store"),
+            ("s3://desk?endpoint=http://a&endpoint=http://hunter2", "is not the URL of an object store"),
+            ("s3://desk?ca_file=a.pem&region=x&ca_file=hunter2", "is not the URL of an object store"),
             ("s3://desk?endpoint=hunter2", "its endpoint is no URL of a server"),
             ("s3://desk?endpoint=ftp://hunter2", "its endpoint is no URL of a server"),
         ] {

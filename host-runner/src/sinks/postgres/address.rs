@@ -14,7 +14,7 @@ use tokio_postgres::config::{Host, SslMode};
 
 use super::schema::fit;
 use crate::error::{Error, Result};
-use crate::sinks::registry::query;
+use crate::sinks::registry::{query, repeats_a_parameter};
 use crate::sinks::{Location, Place};
 use crate::tls;
 
@@ -81,7 +81,7 @@ impl Address {
         // The parts that messages and the policy file take for the host must be those that the client takes.
         let host_ends = rest.find(['/', '?']).unwrap_or(rest.len());
         let is_plain = !rest.contains('#') && rest.match_indices('@').all(|(at, _)| at < host_ends);
-        if !is_plain || rest.matches('@').count() > 1 {
+        if !is_plain || rest.matches('@').count() > 1 || repeats_a_parameter(url) {
             return Err(wrong());
         }
         let mut mode = None;
@@ -197,6 +197,14 @@ mod tests {
             ),
             ("postgres://db/d?%64bname=other", "is not the URL of a PostgreSQL database"),
             ("postgres://db/d?hostaddr=10.0.0.1", "is not the URL of a PostgreSQL database"),
+            (
+                "postgres://db/d?sslrootcert=a.pem&sslrootcert=hunter2",
+                "is not the URL of a PostgreSQL database",
+            ),
+            (
+                "postgres://db/d?sslmode=verify-full&sslmode=disable",
+                "is not the URL of a PostgreSQL database",
+            ),
             ("postgres://me:hunter2@db/d?sslmode=prefer", "`sslmode` is not known"),
             ("postgres://me@db/d?sslrootcert=/none.pem", "sslrootcert /none.pem: "),
         ] {
