@@ -9,13 +9,18 @@ mod http;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart};
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutMode, PutPayload, PutResult, RetryConfig, UpdateVersion, WriteMultipart,
+};
 use tokio::sync::Notify;
 
 use self::address::Address;
@@ -45,6 +50,27 @@ pub(super) struct Objects {
     name: String,
     /// Ends the call under way, which fails then.
     stop: Arc<Notify>,
+    /// The store has refused a put that names what it replaces: it has no such thing.
+    is_blind: AtomicBool,
+}
+
+/// The object of a name when it was read or put last; none was there by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen(Option<UpdateVersion>);
+
+impl Seen {
+    fn new(e_tag: Option<String>, version: Option<String>) -> Self {
+        Self(Some(UpdateVersion { e_tag, version }))
+    }
+
+    /// A put that fails if the object is another one meanwhile. A store without tags cannot tell.
+    fn mode(&self) -> PutMode {
+        match &self.0 {
+            None => PutMode::Create,
+            Some(version) if version.e_tag.is_some() => PutMode::Update(version.clone()),
+            Some(_) => PutMode::Overwrite,
+        }
+    }
 }
 
 /// Fails if a URL cannot be one of a store; `key` is the configuration key with the URL.
@@ -80,7 +106,13 @@ impl Objects {
             .with_http_connector(connector)
             .build()
             .map_err(|error| Error::configuration(format!("{key}: {name}: {}", short(&error))))?;
-        Ok(Self { store, prefix: address.prefix, name: name.to_owned(), stop })
+        Ok(Self {
+            store,
+            prefix: address.prefix,
+            name: name.to_owned(),
+            stop,
+            is_blind: AtomicBool::new(false),
+        })
     }
 
     /// The URL without keys.
@@ -88,16 +120,53 @@ impl Objects {
         &self.name
     }
 
-    /// The content of an object; none if there is none.
-    pub(super) fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    /// The content of an object, none if there is none, and what [`Self::replace`] compares.
+    pub(super) fn get(&self, name: &str) -> Result<(Option<Vec<u8>>, Seen)> {
         let path = self.path(name)?;
         self.wait(async {
             match self.store.get(&path).await {
-                Ok(found) => found.bytes().await.map(|bytes| Some(Vec::from(bytes))),
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Ok(found) => {
+                    let seen = Seen::new(found.meta.e_tag.clone(), found.meta.version.clone());
+                    found.bytes().await.map(|bytes| (Some(Vec::from(bytes)), seen))
+                }
+                Err(object_store::Error::NotFound { .. }) => Ok((None, Seen::default())),
                 Err(error) => Err(error),
             }
         })
+    }
+
+    /// Puts an object in place of the one that was seen; fails if another writer came between.
+    pub(super) fn replace(&self, name: &str, bytes: Vec<u8>, seen: &Seen) -> Result<Seen> {
+        let path = self.path(name)?;
+        let put = async |mode: PutMode| {
+            let put = self.store.put_opts(&path, PutPayload::from(bytes.clone()), mode.into()).await;
+            put.map(|PutResult { e_tag, version, .. }| Seen::new(e_tag, version))
+        };
+        let mode = if self.is_blind.load(Ordering::Relaxed) { PutMode::Overwrite } else { seen.mode() };
+        let answer = self.wait(async {
+            match put(mode).await {
+                Err(error) if is_not_implemented(&error) => {
+                    self.is_blind.store(true, Ordering::Relaxed);
+                    put(PutMode::Overwrite).await.map(Some)
+                }
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                    Ok(None)
+                }
+                answer => answer.map(Some),
+            }
+        });
+        if let Some(seen) = answer? {
+            return Ok(seen);
+        }
+        // It may be this put, whose first answer was lost.
+        let (found, seen) = self.get(name)?;
+        if found.is_some_and(|found| found == bytes) {
+            return Ok(seen);
+        }
+        Err(self.failed(&format!("{name} has changed meanwhile")).hint(
+            "another connection writes there, or a cache in front of the store gives old answers; the next \
+             attempt reads it again",
+        ))
     }
 
     /// Puts an object in place of one of this name.
@@ -108,9 +177,8 @@ impl Objects {
 
     /// Puts a file, in parts if it is large.
     pub(super) fn put_file(&self, name: &str, file: &FilePath) -> Result<()> {
-        use std::io::Read;
         let wrong = |error: std::io::Error| super::jsonl::failed(file, &error);
-        let mut content = std::fs::File::open(file).map_err(wrong)?;
+        let mut content = File::open(file).map_err(wrong)?;
         if content.metadata().map_err(wrong)?.len() <= PART_BYTES as u64 {
             let mut bytes = Vec::new();
             content.read_to_end(&mut bytes).map_err(wrong)?;
@@ -119,15 +187,32 @@ impl Objects {
         let path = self.path(name)?;
         let upload = self.wait(self.store.put_multipart(&path))?;
         let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        match self.put_parts(&mut parts, &mut content).and_then(|parts| parts.map_err(wrong)) {
+            // It removes the parts if it fails.
+            Ok(()) => self.wait(parts.finish()).map(drop),
+            Err(error) => {
+                // Parts without an object are stored, and billed, until someone removes them.
+                let _stay = self.wait(parts.abort());
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the parts of a file; a failure of the store, or else one of the file.
+    fn put_parts(&self, parts: &mut WriteMultipart, content: &mut File) -> Result<std::io::Result<()>> {
         let mut part = vec![0; PART_BYTES];
         loop {
-            let read = content.read(&mut part).map_err(wrong)?;
-            let Some(bytes) = part.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            let bytes = match content.read(&mut part) {
+                Ok(read) => part.get(..read).unwrap_or_default(),
+                Err(error) => return Ok(Err(error)),
+            };
+            if bytes.is_empty() {
+                return Ok(Ok(()));
+            }
             self.wait(parts.wait_for_capacity(1))?;
             let _context = STORES.runtime()?.enter();
             parts.write(bytes);
         }
-        self.wait(parts.finish()).map(drop)
     }
 
     /// Whether there is an object of this name.
@@ -180,14 +265,19 @@ impl Objects {
         match error {
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                 failed.hint(
-                    "the keys need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there: \
-                     those in the URL, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                    "the keys need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and \
+                     s3:ListBucket there: those in the URL, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                 )
             }
             object_store::Error::NotFound { .. } => failed.hint("create the bucket"),
             _ => failed,
         }
     }
+}
+
+/// Whether a store does not know the header that says what a put replaces.
+fn is_not_implemented(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. }) && error.to_string().contains("501 Not Implemented")
 }
 
 /// An error with its causes on one line, cut.

@@ -1,9 +1,10 @@
 //! An object store with the interface of S3, in memory on loopback, that fails on demand.
 //!
-//! Takes one key; checks its id and the digest of each body, not the signature. Knows whole objects and
-//! objects in parts, no lists.
+//! Takes one key; checks the signature of each request and the digest of its body. Knows whole objects,
+//! objects in parts, and puts with a condition, no lists.
 
 mod request;
+mod signature;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 
 use self::request::Request;
+use self::signature::hex;
 
 /// The id of the key that is accepted.
 pub const KEY: &str = "TESTKEY";
@@ -31,8 +33,16 @@ pub enum Mood {
     Refuses(u16, &'static str),
     /// The next requests with this status, others as they should be.
     RefusesNext(u32, u16),
+    /// Parts of an object with this status, others as they should be.
+    RefusesParts(u16),
+    /// The next read of an object as if it were not there, as an old answer of a cache.
+    HidesNext,
+    /// Puts with a condition as not implemented.
+    KnowsNoConditions,
     /// Connections are closed without an answer, after the object is stored.
     Forgets,
+    /// The same with the next put, and its repetitions as they should be.
+    ForgetsNextPut,
 }
 
 #[derive(Default)]
@@ -111,6 +121,12 @@ impl ObjectServer {
         lock(&self.state).objects.clear();
     }
 
+    /// How many objects in parts were begun and not ended.
+    #[must_use]
+    pub fn uploads(&self) -> usize {
+        lock(&self.state).uploads.len()
+    }
+
     /// Methods and names of the requests so far, in their order.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
@@ -160,7 +176,22 @@ fn serve(connection: &TcpStream, state: &Mutex<State>) {
                     answer(&request, &mut state);
                     None
                 }
-                Mood::Well => Some(answer(&request, &mut state)),
+                Mood::ForgetsNextPut if request.method == "PUT" => {
+                    state.mood = Mood::Well;
+                    answer(&request, &mut state);
+                    None
+                }
+                Mood::RefusesParts(status) if request.parameter("partNumber").is_some() => {
+                    Some(Answer::refusal(status, "AccessDenied"))
+                }
+                Mood::HidesNext if request.method == "GET" => {
+                    state.mood = Mood::Well;
+                    Some(Answer::refusal(404, "NoSuchKey"))
+                }
+                Mood::KnowsNoConditions if request.is_conditional() => {
+                    Some(Answer::refusal(501, "NotImplemented"))
+                }
+                _ => Some(answer(&request, &mut state)),
             }
         };
         let Some(Answer(status, headers, body)) = answer else { break };
@@ -174,13 +205,21 @@ fn serve(connection: &TcpStream, state: &Mutex<State>) {
     let _closed_already = connection.shutdown(Shutdown::Both);
 }
 
+fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// The tag of an object of these bytes.
+fn tag(bytes: &[u8]) -> String {
+    format!("\"{}\"", digest(bytes))
+}
+
 fn answer(request: &Request, state: &mut State) -> Answer {
     let Request { method, bucket, name, body, .. } = request;
-    let credential = format!("AWS4-HMAC-SHA256 Credential={KEY}/");
-    if !request.header("authorization").is_some_and(|header| header.starts_with(&credential)) {
-        return Answer::refusal(403, "AccessDenied");
+    if !signature::is_valid(request, KEY, SECRET) {
+        return Answer::refusal(403, "SignatureDoesNotMatch");
     }
-    let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest(body);
     let said = request.header("x-amz-content-sha256");
     if !said.is_some_and(|said| said == digest || said == "UNSIGNED-PAYLOAD") {
         return Answer::refusal(400, "XAmzContentSHA256Mismatch");
@@ -223,13 +262,22 @@ fn answer(request: &Request, state: &mut State) -> Answer {
             done(204, "")
         }
         ("PUT", None) => {
+            let present = state.objects.get(name).map(|bytes| tag(bytes));
+            let is_expected = match request.header("if-match") {
+                Some(expected) => present.as_deref() == Some(expected),
+                None => request.header("if-none-match").is_none() || present.is_none(),
+            };
+            if !is_expected {
+                return Answer::refusal(412, "PreconditionFailed");
+            }
             state.objects.insert(name.clone(), body.clone());
-            done(200, "etag: \"x\"\r\n")
+            done(200, &format!("etag: {}\r\n", tag(body)))
         }
         ("GET" | "HEAD", None) => match state.objects.get(name) {
             Some(found) => {
-                let headers = "etag: \"x\"\r\nlast-modified: Thu, 26 Nov 2026 09:00:00 GMT\r\n";
-                Answer(200, headers.to_owned(), found.clone())
+                let modified = "Thu, 26 Nov 2026 09:00:00 GMT";
+                let headers = format!("etag: {}\r\nlast-modified: {modified}\r\n", tag(found));
+                Answer(200, headers, found.clone())
             }
             None => Answer::refusal(404, "NoSuchKey"),
         },

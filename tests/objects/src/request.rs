@@ -9,8 +9,11 @@ pub(crate) struct Request {
     pub(crate) bucket: String,
     /// The object's name, decoded.
     pub(crate) name: String,
-    parameters: String,
-    headers: Vec<(String, String)>,
+    /// As it was sent.
+    pub(crate) path: String,
+    pub(crate) parameters: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -34,12 +37,13 @@ impl Request {
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
         let (path, parameters) = target.split_once('?').unwrap_or((target, ""));
-        let path = decoded(path.trim_start_matches('/'));
-        let (bucket, name) = path.split_once('/').unwrap_or((&path, ""));
+        let place = decoded(path.trim_start_matches('/'));
+        let (bucket, name) = place.split_once('/').unwrap_or((&place, ""));
         let mut request = Self {
             method,
             bucket: bucket.to_owned(),
             name: name.to_owned(),
+            path: path.to_owned(),
             parameters: parameters.to_owned(),
             headers,
             body: Vec::new(),
@@ -53,6 +57,11 @@ impl Request {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether it names the object that it replaces, or that it replaces none.
+    pub(crate) fn is_conditional(&self) -> bool {
+        self.header("if-match").or(self.header("if-none-match")).is_some()
+    }
+
     /// A parameter of the query, empty if it has no value.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         self.parameters.split('&').find_map(|parameter| {
@@ -62,7 +71,8 @@ impl Request {
     }
 }
 
-fn decoded(text: &str) -> String {
+/// A text with its `%XX` decoded.
+pub(crate) fn decoded(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let [first, tail @ ..] = rest {
         let code = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());

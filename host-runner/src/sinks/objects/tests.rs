@@ -4,10 +4,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use object_server::{Mood, ObjectServer, SECRET};
+use object_server::{KEY, Mood, ObjectServer, SECRET};
 use tokio::sync::Notify;
 
-use super::Objects;
+use super::{Objects, Seen};
 use crate::error::{Kind, Result};
 
 fn open(url: &str) -> Objects {
@@ -26,11 +26,11 @@ fn refusal(result: Result<()>) -> String {
 fn objects_are_put_read_and_removed_under_the_prefix() {
     let server = ObjectServer::start();
     let objects = open(&server.url("acme/rows"));
-    assert_eq!(objects.get("a/date=1/x").expect("read"), None);
+    assert_eq!(objects.get("a/date=1/x").expect("read"), (None, Seen::default()));
     assert!(!objects.has("a/date=1/x").expect("known"));
     objects.put("a/date=1/x", vec![1, 2, 3]).expect("put");
     assert_eq!(server.objects()["acme/rows/a/date=1/x"], [1, 2, 3]);
-    assert_eq!(objects.get("a/date=1/x").expect("read"), Some(vec![1, 2, 3]));
+    assert_eq!(objects.get("a/date=1/x").expect("read").0, Some(vec![1, 2, 3]));
     assert!(objects.has("a/date=1/x").expect("known"));
     objects.remove("a/date=1/x").expect("removed");
     objects.remove("a/date=1/x").expect("removed already");
@@ -55,6 +55,53 @@ fn a_large_file_is_put_in_parts_and_is_the_same() {
 }
 
 #[test]
+fn the_parts_of_a_file_that_cannot_be_put_are_removed() {
+    let server = ObjectServer::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, vec![7; 20_000_000]).expect("written");
+    server.set_mood(Mood::RefusesParts(403));
+    let told = refusal(open(&server.url("acme")).put_file("large", &file));
+    assert!(told.contains("s3:AbortMultipartUpload"), "{told}");
+    assert!(
+        server.requests().iter().any(|request| request.starts_with("DELETE ")),
+        "{:?}",
+        server.requests()
+    );
+    assert_eq!((server.uploads(), server.objects().len()), (0, 0));
+}
+
+#[test]
+fn an_object_is_replaced_only_as_it_was_seen() {
+    let server = ObjectServer::start();
+    let [one, two] = [(); 2].map(|()| open(&server.url("acme")));
+    let (_, none) = one.get("x").expect("read");
+    let first = one.replace("x", vec![1], &none).expect("put");
+    let told = refusal(two.replace("x", vec![2], &none).map(drop));
+    assert!(told.contains("x has changed meanwhile"), "{told}");
+    let (bytes, seen) = two.get("x").expect("read");
+    assert_eq!((bytes, &seen), (Some(vec![1]), &first));
+    let second = two.replace("x", vec![2], &seen).expect("put");
+    refusal(one.replace("x", vec![3], &first).map(drop));
+    // The first answer is lost, and the repetition finds the object changed: by itself.
+    server.set_mood(Mood::ForgetsNextPut);
+    two.replace("x", vec![4], &second).expect("put");
+    assert_eq!(server.objects()["acme/x"], [4]);
+}
+
+#[test]
+fn a_store_without_conditions_is_written_to_as_before() {
+    let server = ObjectServer::start();
+    server.set_mood(Mood::KnowsNoConditions);
+    let objects = open(&server.url("acme"));
+    let seen = objects.replace("x", vec![1], &Seen::default()).expect("put");
+    let requests = server.requests().len();
+    objects.replace("x", vec![2], &seen).expect("put");
+    assert_eq!(server.requests().len(), requests + 1, "it is asked once");
+    assert_eq!(server.objects()["acme/x"], [2]);
+}
+
+#[test]
 fn a_failure_that_passes_is_retried_and_one_that_stays_is_reported_in_words() {
     let server = ObjectServer::start();
     let objects = open(&server.url("acme"));
@@ -73,8 +120,10 @@ fn a_failure_that_passes_is_retried_and_one_that_stays_is_reported_in_words() {
     assert_eq!(server.objects()["acme/y"], [2], "stored, and the answer was lost");
     server.set_mood(Mood::Well);
     objects.put("y", vec![2]).expect("put again");
-    let stranger = server.url("acme").replace("TESTKEY", "OTHER");
-    assert!(refusal(open(&stranger).put("x", vec![1])).contains("the keys need"));
+    for (right, wrong) in [(KEY, "OTHER"), (SECRET, "another/secret")] {
+        let stranger = server.url("acme").replace(right, wrong);
+        assert!(refusal(open(&stranger).put("x", vec![1])).contains("the keys need"), "{wrong}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::durable;
 use crate::error::Result;
 use crate::sinks::jsonl::failed;
-use crate::sinks::objects::Objects;
+use crate::sinks::objects::{Objects, Seen};
 
 /// A place for files; names have `/` between their parts.
 pub(super) enum Files {
@@ -25,14 +25,14 @@ impl Files {
         }
     }
 
-    /// The content of a file; none if there is none.
-    pub(super) fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    /// The content of a file, none if there is none, and what [`Self::replace`] compares.
+    pub(super) fn get(&self, name: &str) -> Result<(Option<Vec<u8>>, Seen)> {
         match self {
             Self::Folder(root) => {
                 let path = root.join(name);
                 match std::fs::read(&path) {
-                    Ok(bytes) => Ok(Some(bytes)),
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                    Ok(bytes) => Ok((Some(bytes), Seen::default())),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok((None, Seen::default())),
                     Err(error) => Err(failed(&path, &error)),
                 }
             }
@@ -48,6 +48,15 @@ impl Files {
                 put(root, &path, &bytes).map_err(|error| failed(&path, &error))
             }
             Self::Objects(objects) => objects.put(name, bytes),
+        }
+    }
+
+    /// Puts a file durably in place of the one that was seen. Fails if another writer came between; in a
+    /// folder the log's lock keeps others out.
+    pub(super) fn replace(&self, name: &str, bytes: Vec<u8>, seen: &Seen) -> Result<Seen> {
+        match self {
+            Self::Folder(_) => self.put(name, bytes).map(|()| Seen::default()),
+            Self::Objects(objects) => objects.replace(name, bytes, seen),
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) struct Owner {
     pub(super) connection: String,
     /// The identity of the log that the files are made from. The numbers of another one mean other rows.
     pub(super) log: String,
+    /// The newest published segment of each table.
+    #[serde(default)]
+    newest: BTreeMap<String, u64>,
 }
 
 /// The files of a table's day.
@@ -69,20 +72,40 @@ pub(super) enum Place {
 
 impl Owner {
     pub(super) fn new(connection: &str, log: &str) -> Self {
-        Self { version: VERSION, connection: connection.to_owned(), log: log.to_owned() }
+        Self {
+            version: VERSION,
+            connection: connection.to_owned(),
+            log: log.to_owned(),
+            newest: BTreeMap::new(),
+        }
     }
 
-    /// Fails if files belong to another log than this one's; `root` is where they are.
-    pub(super) fn admit(&self, found: &[u8], root: &str) -> Result<()> {
+    /// The owner of files as it was found. Fails if they belong to another log than this one's; `root` is
+    /// where they are.
+    pub(super) fn admit(&self, found: &[u8], root: &str) -> Result<Self> {
         let found: Self = parse(found, &format!("{root}/{OWNER}"))?;
-        if found == *self {
-            return Ok(());
+        if (&found.connection, &found.log) == (&self.connection, &self.log) {
+            return Ok(found);
         }
         let message = format!("{root}: holds the files of another log of connection `{}`", found.connection);
         Err(Error::new(Origin::Configuration, Kind::Config, message).hint(format!(
             "give each connection a folder or prefix of its own; after the loss of the log (`path` under \
              [sink]) take a new one, or delete all files there, {OWNER} last"
         )))
+    }
+}
+
+impl Owner {
+    /// The newest published segment of a table.
+    pub(super) fn newest(&self, table: &str) -> Option<u64> {
+        self.newest.get(table).copied()
+    }
+
+    /// The same after a segment was published.
+    pub(super) fn with(&self, table: &str, segment: u64) -> Self {
+        let mut owner = self.clone();
+        owner.newest.insert(table.to_owned(), segment);
+        owner
     }
 }
 
@@ -103,17 +126,18 @@ impl Manifest {
         Ok(Self { version: VERSION, connection, table, date, files: Vec::new() })
     }
 
-    /// What to do with the file of a segment. Fails if the manifest knows other or later lines: the log is
-    /// an older copy of the one that made the files.
-    pub(super) fn place(&self, name: &str, segment: u64) -> Result<Place> {
+    /// What to do with the file of a segment. Fails if there are files of other or later lines, of this day or
+    /// any other up to the `newest` segment: the log is an older copy of the one that made the files.
+    pub(super) fn place(&self, name: &str, segment: u64, newest: Option<u64>) -> Result<Place> {
         if self.files.iter().any(|file| file.name == name) {
             return Ok(Place::Listed);
         }
-        if self.files.iter().any(|file| file.segment >= segment) {
-            let message = format!("table `{}`: its log is older than its files of {}", self.table, self.date);
+        if newest.into_iter().chain(self.files.iter().map(|file| file.segment)).any(|known| known >= segment)
+        {
+            let message = format!("table `{}`: its log is older than its files", self.table);
             return Err(Error::new(Origin::Configuration, Kind::Config, message).hint(
-                "a restored log goes with the files of its day: restore both, or give another `path` (and \
-                 prefix) under [sink] and sync again from the start",
+                "a log is restored together with its files: restore both, or give another `path` (and prefix) \
+                 under [sink] and sync again from the start",
             ));
         }
         Ok(Place::New)
@@ -196,14 +220,15 @@ mod tests {
         let mut manifest = Manifest::of(None, "acme", "things", "2026-11-26").expect("a manifest");
         let (first, other) = (file_name(4, 1 << 60), file_name(4, 1 << 61));
         assert_eq!(first, "000004-10000000.parquet");
-        assert_eq!(manifest.place(&first, 4).expect("a place"), Place::New);
+        assert_eq!(manifest.place(&first, 4, Some(3)).expect("a place"), Place::New);
+        manifest.place(&first, 4, Some(4)).expect_err("in the folder of another day");
         manifest.list(listed(4, 1 << 60));
-        assert_eq!(manifest.place(&first, 4).expect("a place"), Place::Listed);
+        assert_eq!(manifest.place(&first, 4, Some(4)).expect("a place"), Place::Listed);
         for (name, segment) in [(&other, 4), (&file_name(3, 1), 3)] {
-            let error = manifest.place(name, segment).expect_err("an older log");
-            assert_eq!(error.message, "table `things`: its log is older than its files of 2026-11-26");
+            let error = manifest.place(name, segment, None).expect_err("an older log");
+            assert_eq!(error.message, "table `things`: its log is older than its files");
         }
-        assert_eq!(manifest.place(&file_name(5, 1), 5).expect("a place"), Place::New);
+        assert_eq!(manifest.place(&file_name(5, 1), 5, Some(4)).expect("a place"), Place::New);
         let json = manifest.to_json();
         let read = Manifest::of(Some(&json), "acme", "things", "2026-11-26").expect("read");
         assert_eq!(read, manifest);
@@ -216,7 +241,12 @@ mod tests {
     fn files_of_another_log_are_refused() {
         let owner = Owner::new("acme", "1");
         let json = super::to_json(&owner);
-        owner.admit(&json, "rows").expect("its own");
+        assert_eq!(owner.admit(&json, "rows").expect("its own"), owner);
+        let later = owner.with("things", 7);
+        assert_eq!(owner.admit(&super::to_json(&later), "rows").expect("its own").newest("things"), Some(7));
+        // As an earlier version wrote it.
+        let before = br#"{"version": 1, "connection": "acme", "log": "1"}"#;
+        assert_eq!(owner.admit(before, "rows").expect("its own").newest("things"), None);
         for other in [Owner::new("acme", "2"), Owner::new("other", "1")] {
             let error = other.admit(&json, "rows").expect_err("another");
             assert_eq!(error.message, "rows: holds the files of another log of connection `acme`");

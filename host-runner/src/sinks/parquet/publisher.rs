@@ -28,6 +28,7 @@ use crate::clock::{millis, now_ms, rfc3339_ms};
 use crate::error::{Error, Kind, Result};
 use crate::sinks::client_thread::ClientThread;
 use crate::sinks::jsonl::{Jsonl, failed};
+use crate::sinks::objects::Seen;
 
 /// One segment at a time is converted in this process, so that memory does not grow with connections.
 static CONVERTING: Mutex<()> = Mutex::new(());
@@ -141,22 +142,22 @@ struct Publisher {
 impl Publisher {
     /// Publishes until the sink is closed.
     async fn run(self: Arc<Self>) {
-        let mut is_admitted = false;
+        let mut place = None;
         loop {
             let this = Arc::clone(&self);
             let round = move || {
-                let sleep = this.round(&mut is_admitted);
-                (is_admitted, sleep)
+                let sleep = this.round(&mut place);
+                (place, sleep)
             };
-            let Ok((admitted, sleep)) = blocking::spawn(round).await else { return };
-            is_admitted = admitted;
+            let Ok((known, sleep)) = blocking::spawn(round).await else { return };
+            place = known;
             let Some(sleep) = sleep else { return };
             let _time_is_up = tokio::time::timeout(sleep, self.shared.wake.notified()).await;
         }
     }
 
     /// Publishes until nothing is due; the time until more is, without commits. None when the sink is closed.
-    fn round(&self, is_admitted: &mut bool) -> Option<Duration> {
+    fn round(&self, place: &mut Option<OwnPlace>) -> Option<Duration> {
         loop {
             let segments = match self.shared.lock().due(now_ms()) {
                 Due::Now(segments) => segments,
@@ -171,8 +172,16 @@ impl Publisher {
                     return None;
                 }
                 let attempt = || {
-                    self.shared.admit(&self.files, &self.owner, is_admitted)?;
-                    publish(&self.files, &self.owner, &segment)
+                    let known = match place.take() {
+                        Some(known) => known,
+                        None => {
+                            let owner = Owner::new(&self.owner, self.shared.lock().tables.log());
+                            OwnPlace::admit(&self.files, owner)?
+                        }
+                    };
+                    // After a failure it is read again.
+                    *place = Some(publish(&self.files, &self.owner, &segment, known)?);
+                    Ok(())
                 };
                 let attempted = catch_unwind(AssertUnwindSafe(attempt))
                     .unwrap_or_else(|_| Err(Error::sink("the conversion to Parquet panicked")));
@@ -188,23 +197,34 @@ impl Publisher {
     }
 }
 
-impl Shared {
+/// A place that is this log's: its owner as it is stored there.
+struct OwnPlace {
+    owner: Owner,
+    seen: Seen,
+}
+
+impl OwnPlace {
     /// Makes the place this log's, or finds that it is.
-    fn admit(&self, files: &Files, connection: &str, is_admitted: &mut bool) -> Result<()> {
-        if !*is_admitted {
-            let owner = Owner::new(connection, self.lock().tables.log());
-            match files.get(OWNER)? {
-                Some(found) => owner.admit(&found, &files.name())?,
-                None => files.put(OWNER, to_json(&owner))?,
-            }
-            *is_admitted = true;
+    fn admit(files: &Files, owner: Owner) -> Result<Self> {
+        let (found, seen) = files.get(OWNER)?;
+        match found {
+            Some(found) => Ok(Self { owner: owner.admit(&found, &files.name())?, seen }),
+            None => Ok(Self { seen: files.replace(OWNER, to_json(&owner), &seen)?, owner }),
         }
-        Ok(())
+    }
+
+    /// Notes that a segment is published, so that an older copy of the log is recognized on any day.
+    fn note(self, files: &Files, segment: &Segment) -> Result<Self> {
+        if self.owner.newest(&segment.table) >= Some(segment.number) {
+            return Ok(self);
+        }
+        let owner = self.owner.with(&segment.table, segment.number);
+        Ok(Self { seen: files.replace(OWNER, to_json(&owner), &self.seen)?, owner })
     }
 }
 
 /// Turns a segment into a listed file, and deletes it.
-fn publish(files: &Files, owner: &str, segment: &Segment) -> Result<()> {
+fn publish(files: &Files, connection: &str, segment: &Segment, place: OwnPlace) -> Result<OwnPlace> {
     let Segment { table, number, path, layout } = segment;
     let wrong = |error: std::io::Error| failed(path, &error);
     let file = File::open(path).map_err(wrong)?;
@@ -215,16 +235,17 @@ fn publish(files: &Files, owner: &str, segment: &Segment) -> Result<()> {
     };
     let folder = format!("{table}/date={date}");
     let (name, manifest_name) = (file_name(*number, converted.lines), format!("{folder}/{MANIFEST}"));
-    let found = files.get(&manifest_name)?;
-    let mut manifest = Manifest::of(found.as_deref(), owner, table, &date)?;
-    if manifest.place(&name, *number)? == Place::New {
+    let (found, seen) = files.get(&manifest_name)?;
+    let mut manifest = Manifest::of(found.as_deref(), connection, table, &date)?;
+    if manifest.place(&name, *number, place.owner.newest(table))? == Place::New {
         manifest.list(Listed::new(name.clone(), *number, &converted, names(layout)));
         files.put(&format!("{folder}/{name}"), converted.bytes)?;
-        files.put(&manifest_name, manifest.to_json())?;
+        files.replace(&manifest_name, manifest.to_json(), &seen)?;
     }
+    let place = place.note(files, segment)?;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(wrong(error)),
-        _ => Ok(()),
+        _ => Ok(place),
     }
 }
 

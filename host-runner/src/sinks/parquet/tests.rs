@@ -9,7 +9,7 @@ use object_server::{Mood, ObjectServer};
 use serde_json::{Map, Value, json};
 
 use super::file::convert_segment;
-use super::manifest::{MANIFEST, Manifest};
+use super::manifest::{MANIFEST, Manifest, OWNER};
 use super::stored::{published, read};
 use super::tables::Tables;
 use super::{KIND, Parquet, log_folder, rotation};
@@ -208,6 +208,15 @@ fn a_file_is_a_pure_function_of_lines_and_columns_and_is_written_group_by_group(
     convert_segment(&b"{\"operation\":\"read\"\n"[..], 3, layout).err().expect("not a line");
 }
 
+/// Writes the owner as it is before a segment is published.
+fn forget_newest(folder: &Path) {
+    let path = folder.join(OWNER);
+    let mut owner: Value = serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("JSON");
+    assert_eq!(owner["newest"]["things"].take(), json!(1), "{owner}");
+    owner["newest"] = json!({});
+    std::fs::write(&path, owner.to_string()).expect("written");
+}
+
 #[test]
 fn a_crash_between_two_steps_repeats_them_and_no_row_is_there_twice() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -221,9 +230,12 @@ fn a_crash_between_two_steps_repeats_them_and_no_row_is_there_twice() {
     let before = names(path);
     assert_eq!(before.len(), 2, "{before:?}");
     let manifest = day(path).join(MANIFEST);
-    for is_listed in [true, false] {
-        // As a kill leaves it: the file is there, listed or not, and so is the segment.
+    for (is_listed, is_noted) in [(true, true), (true, false), (false, false)] {
+        // As a kill leaves it: the file is there, listed and noted or not, and so is the segment.
         std::fs::write(segment(path, 1), &lines).expect("written");
+        if !is_noted {
+            forget_newest(path);
+        }
         if !is_listed {
             std::fs::remove_file(&manifest).expect("removed");
         }
@@ -400,6 +412,41 @@ fn columns_without_their_file_are_not_made_up() {
     assert!(error.message.contains("_tables.json"), "{error}");
 }
 
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("created");
+    for entry in std::fs::read_dir(from).expect("read") {
+        let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).expect("an entry");
+        match from.is_dir() {
+            true => copy(&from, &to.join(name)),
+            false => drop(std::fs::copy(&from, to.join(name)).expect("copied")),
+        }
+    }
+}
+
+#[test]
+fn a_restored_log_is_refused_also_on_another_day() {
+    let [folder, backup] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let path = folder.path();
+    let mut sink = open(path);
+    put(&mut sink, "1");
+    sink.finish().expect("published");
+    drop(sink);
+    copy(&log_folder(path), backup.path());
+    let mut sink = open(path);
+    put(&mut sink, "2");
+    sink.finish().expect("published");
+    drop(sink);
+    std::fs::rename(day(path), path.join("things/date=2026-01-01")).expect("as written on another day");
+    std::fs::remove_dir_all(log_folder(path)).expect("removed");
+    copy(backup.path(), &log_folder(path));
+    let mut sink = open(path);
+    put(&mut sink, "3");
+    let error = sink.finish().expect_err("an older log");
+    assert_eq!(error.kind, Kind::Config, "{error}");
+    assert!(error.message.contains("table `things`: its log is older than its files"), "{error}");
+    assert_eq!(ids(path), ["1", "2"]);
+}
+
 /// The ids of the rows in the store, file by file.
 fn stored_ids(server: &ObjectServer, prefix: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -469,4 +516,29 @@ fn two_logs_do_not_share_a_prefix() {
     let error = other.finish().expect_err("another log's");
     assert_eq!(error.kind, Kind::Config, "{error}");
     assert_eq!(stored_ids(&server, "x"), ["1"]);
+}
+
+#[test]
+fn an_old_answer_of_a_store_neither_unlists_files_nor_takes_a_prefix_over() {
+    let [one, two] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let server = ObjectServer::start();
+    let settings = stored_settings(one.path(), &server, "x");
+    let mut sink = open_at(&settings, Rotation::DEFAULT);
+    put(&mut sink, "1");
+    sink.finish().expect("published");
+    // It asks for the manifest of the day alone: it knows its owner.
+    server.set_mood(Mood::HidesNext);
+    put(&mut sink, "2");
+    let error = sink.finish().expect_err("the manifest is another one");
+    assert_eq!(error.kind, Kind::Unavailable, "{error}");
+    assert!(error.message.contains("_manifest.json has changed meanwhile"), "{error}");
+    sink.finish().expect("published");
+    assert_eq!(stored_ids(&server, "x"), ["1", "2"]);
+    let mut other = open_at(&stored_settings(two.path(), &server, "x"), Rotation::DEFAULT);
+    server.set_mood(Mood::HidesNext);
+    put(&mut other, "3");
+    let error = other.finish().expect_err("the owner is another one");
+    assert!(error.message.contains("_owner.json has changed meanwhile"), "{error}");
+    assert_eq!(other.finish().expect_err("another log's").kind, Kind::Config);
+    assert_eq!(stored_ids(&server, "x"), ["1", "2"]);
 }
