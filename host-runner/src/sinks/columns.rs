@@ -87,7 +87,7 @@ impl Layout {
     pub(super) fn extend(&mut self, table: &Table, naming: &Naming) -> Result<usize> {
         if !self.key.iter().map(|column| &column.member).eq(&table.primary_key) {
             return Err(Error::sink(format!("table `{}`: its primary key has changed", table.name))
-                .hint("move the sink's file or folder away and sync again from the start"));
+                .hint("name another `path` or `schema` under [sink], and sync again from the start"));
         }
         let schema: Schema = serde_json::from_str(&table.schema).map_err(|error| {
             Error::data(format!("table `{}`: its schema is not JSON Schema: {error}", table.name))

@@ -39,7 +39,7 @@ use self::metadata::Metadata;
 use self::position::Position;
 use self::rows::Way;
 use self::schema::Index;
-use self::session::{Backend, CALL_TIMEOUT, LONG_TIMEOUT, Session, wait, wait_within};
+use self::session::{Backend, CALL_TIMEOUT, LONG_TIMEOUT, SESSIONS_MAX, Session, wait, wait_within};
 use self::table::PreparedTable;
 use self::write::{TableBatch, Work};
 use super::columns::Layout;
@@ -61,9 +61,9 @@ const OUTCOME_WAITS: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
-/// Sessions of the process up to which an idle one is kept, because connecting takes longer than a commit. A
-/// server takes 100 in all, unless its administrator says otherwise.
-const SESSIONS_KEPT: usize = 32;
+/// Sessions of the process up to which an idle one is kept, because connecting takes longer than a commit.
+/// Idle ones leave half of [`SESSIONS_MAX`] to connections that have work.
+const SESSIONS_KEPT: usize = SESSIONS_MAX / 2;
 
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
@@ -130,7 +130,10 @@ impl Postgres {
             lacking: HashMap::new(),
         };
         let opened = wait(sink.opened());
-        let (session, tables) = opened.map_err(|error| located(error, settings))?;
+        let (session, tables, dropped) = opened.map_err(|error| located(error, settings))?;
+        for table in dropped {
+            tracing::warn!(%table, "dropped in the database: it is created again, and read from its start");
+        }
         sink.backend = Some(session.backend());
         sink.session = RefCell::new(Some(session));
         sink.learn(tables);
@@ -138,7 +141,8 @@ impl Postgres {
         Ok(sink)
     }
 
-    async fn opened(&self) -> Result<(Session, Vec<(Layout, usize)>)> {
+    /// A session, the stored layouts, and the tables that a user has dropped.
+    async fn opened(&self) -> Result<(Session, Vec<(Layout, usize)>, Vec<String>)> {
         let Self { metadata, settings, .. } = self;
         let session = Session::connect(&self.address).await?;
         metadata.create_schema(&session).await?;
@@ -157,8 +161,15 @@ impl Postgres {
         self.position.open(owner.commit);
         self.check_owner(Some(owner))?;
         metadata.admit(&session, &self.writer).await?;
+        let relations = self.kinds(&session).await?;
         let layouts = metadata.layouts(&session).await?;
-        Ok((session, layouts))
+        let is_there = |(layout, _): &(Layout, usize)| relations.contains_key(&schema::fit(&layout.table));
+        let (layouts, dropped): (Vec<_>, Vec<_>) = layouts.into_iter().partition(is_there);
+        let dropped: Vec<String> = dropped.into_iter().map(|(layout, _)| layout.table).collect();
+        for table in &dropped {
+            metadata.forget(&session, table).await?;
+        }
+        Ok((session, layouts, dropped))
     }
 
     fn check_owner(&self, owner: Option<metadata::Owner>) -> Result<()> {
@@ -223,10 +234,10 @@ impl Postgres {
         }
     }
 
-    /// Ends an idle session where the process has so many. The next call connects again, and finds out
+    /// Ends the session where the process has more than `kept`. The next call connects again, and finds out
     /// whether another writer came meanwhile.
-    fn rest_among(&mut self, sessions: usize) {
-        if sessions > SESSIONS_KEPT {
+    fn rest_among(&mut self, sessions: usize, kept: usize) {
+        if sessions > kept {
             self.session.get_mut().take();
         }
     }
@@ -295,8 +306,9 @@ impl Sink for Postgres {
     }
 
     fn prepare(&mut self, tables: &[Table]) -> Result<()> {
-        if !self.extended(tables)?.is_empty() || !self.unfilled.is_empty() {
-            let prepared = self.create_or_extend(tables).and_then(|()| self.fill());
+        let relations = self.run(async |session| self.kinds(session).await)?;
+        if !self.extended(tables, &relations)?.is_empty() || !self.unfilled.is_empty() {
+            let prepared = self.create_or_extend(tables, &relations).and_then(|()| self.fill());
             self.note_backend();
             prepared?;
         }
@@ -334,6 +346,8 @@ impl Sink for Postgres {
         if done.is_ok() {
             self.index_filled(commit);
         }
+        // Connections that wait for a session take turns: a first snapshot may last for hours.
+        self.rest_among(session::open(), SESSIONS_MAX - 1);
         done
     }
 
@@ -348,6 +362,6 @@ impl Sink for Postgres {
     }
 
     fn rest(&mut self) {
-        self.rest_among(session::open());
+        self.rest_among(session::open(), SESSIONS_KEPT);
     }
 }

@@ -116,6 +116,23 @@ fn a_table_name_is_usable_or_refused_before_anything_is_stored() {
 }
 
 #[test]
+fn tables_may_be_named_as_what_a_sink_keeps_about_others() {
+    on_every_sink(|case| {
+        let names = ["rows_things", "things_live", "key_things", "columns"];
+        for name in names {
+            case.sink().prepare(&[table(), table_with(name, "{}")]).expect(name);
+            case.deliver(&[Change { table: name.into(), ..change("b", Some(2), 10) }]);
+        }
+        case.poll(&[change("a", Some(1), 10)]);
+        case.reopen();
+        case.expect("a=1");
+        for name in names {
+            assert_eq!(case.stored(name).len(), 1, "{name}");
+        }
+    });
+}
+
+#[test]
 fn keys_of_several_members_are_rows_of_their_own() {
     on_every_sink(|case| {
         let table = Table { primary_key: vec!["order by".into(), "id".into()], ..table_with("pairs", "{}") };

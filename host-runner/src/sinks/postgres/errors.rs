@@ -101,6 +101,11 @@ fn meaning(code: &str) -> (Kind, &'static str) {
         (_, "42P07" | "42710" | "42809") => {
             (Kind::Config, "something else has this name: choose another `schema` under [sink]")
         }
+        (_, "42P01" | "42703") => (
+            Kind::Config,
+            "a table or a column of the runner was dropped. A table is created again, and read from its start, \
+             when the connection opens it next; so drop the table of a column that is gone",
+        ),
         (_, "2BP01") => (Kind::Config, "drop what depends on it, for example a view of yours"),
         (_, "25006") => (
             Kind::Unavailable,
@@ -116,6 +121,10 @@ fn meaning(code: &str) -> (Kind, &'static str) {
         (_, "57014") => (
             Kind::Unavailable,
             "a statement ended after 5 minutes: look for load and for locks in pg_stat_activity",
+        ),
+        (_, "54011") => (
+            Kind::Config,
+            "columns that were dropped count, too: drop the table; it is created again, and read from its start",
         ),
         (_, "54000") => (
             Kind::Config,
@@ -137,10 +146,10 @@ mod tests {
     #[test]
     fn every_class_of_failure_has_one_meaning() {
         for (codes, kind) in [
-            ("28P01 28000 3D000 42501 42P07 2BP01 54000", Kind::Config),
+            ("28P01 28000 3D000 42501 42P01 42703 42P07 2BP01 54000 54011", Kind::Config),
             ("08006 08P01 40001 40P01 53100 53200 53300 55P03 57014 57P01 57P02 57P03", Kind::Unavailable),
             ("25006 25P03 58030", Kind::Unavailable),
-            ("22021 22P02 22P05 23505 42601 42703 XX000 XX001 ?", Kind::Internal),
+            ("22021 22P02 22P05 23505 42601 XX000 XX001 ?", Kind::Internal),
         ] {
             for code in codes.split(' ') {
                 assert_eq!(meaning(code).0, kind, "{code}");

@@ -4,7 +4,7 @@
 
 use tokio_postgres::Row;
 
-use super::schema::{in_schema, literal};
+use super::schema::{entries, in_schema, literal};
 use super::session::{Sent, Session};
 use super::values::{escaped, unescaped};
 use crate::error::{Error, Result};
@@ -279,6 +279,18 @@ impl Metadata {
                 }))
             }
         }
+    }
+
+    /// Forgets a table that is not there: its layout, its cursor, and what orders its rows.
+    pub(super) async fn forget(&self, session: &Session, table: &str) -> Result<()> {
+        let (columns, state) = (&self.columns, &self.state);
+        let (entries, name) = (in_schema(&self.schema, &entries(table)), literal(table));
+        let sql = format!(
+            "BEGIN; DROP TABLE IF EXISTS {entries}; DELETE FROM {columns} WHERE \"table\" = {name}; \
+             UPDATE {state} SET cursor = NULL, complete = false, generation_id = NULL, updated_at = now() \
+             WHERE \"table\" = {name}; COMMIT"
+        );
+        Ok(session.client.batch_execute(&sql).await?)
     }
 
     /// Deletes a cursor; true if there was one.

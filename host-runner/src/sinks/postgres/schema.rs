@@ -18,6 +18,9 @@ const NAME_BYTES_MAX: usize = 63;
 /// Bytes of a page that the columns of one row share. Long values move to other pages; [`bytes_in_page`]
 /// bounds the rest. A row that does not fit could not be stored at all.
 const ROW_BYTES_MAX: usize = 7_000;
+/// Columns of a table beside those of its key and [`ROW_COLUMNS`]: PostgreSQL takes 1,600, and counts those
+/// that a user added or dropped.
+const COLUMNS_MAX: usize = 1_500;
 /// Indexes on references to other rows; each costs time for every new row.
 const REFERENCES_MAX: usize = 8;
 
@@ -40,7 +43,7 @@ pub(super) const NAMING: Naming = Naming {
     fit,
     has_room: |columns| {
         let used: usize = columns.iter().map(|column| bytes_in_page(column.column_type)).sum();
-        used + bytes_in_page(ColumnType::Text) <= ROW_BYTES_MAX
+        columns.len() < COLUMNS_MAX && used + bytes_in_page(ColumnType::Text) <= ROW_BYTES_MAX
     },
 };
 
@@ -139,7 +142,8 @@ pub(super) fn create_table(schema: &str, layout: &Layout) -> String {
         primary(&format!("_{table}")),
         in_schema(schema, &entries(table)),
         key_columns.join(", "),
-        primary(&format!("_rows_{table}")),
+        // No table of a connector has a name that starts with an underscore.
+        primary(&format!("__rows_{table}")),
     )
 }
 
@@ -198,7 +202,8 @@ pub(super) fn indexes(schema: &str, table: &Table, layout: &Layout) -> Vec<Index
     let references = layout.columns.iter().filter(is_reference).take(REFERENCES_MAX);
     let names = ["_source_updated_at"].into_iter().chain(references.map(|column| column.name.as_str()));
     let index = |column: &str| {
-        let name = fit(&format!("_sync_index_{}_{column}", layout.table));
+        // Not `_` between them: column `c` of table `a_b` and column `b_c` of table `a` have two indexes.
+        let name = fit(&format!("_sync_index_{}.{column}", layout.table));
         let on = in_schema(schema, &layout.table);
         let create = format!("CREATE INDEX IF NOT EXISTS {} ON {on} ({});\n", quote(&name), quote(column));
         Index { name, create }
@@ -272,6 +277,6 @@ mod tests {
             let mut layout = Layout::new(&table, &NAMING).expect("a layout");
             layout.extend(&table, &NAMING).expect("columns")
         };
-        assert_eq!((count("string"), count("integer")), (280, 466));
+        assert_eq!((count("string"), count("integer"), count("boolean")), (280, 466, 1_500));
     }
 }

@@ -6,10 +6,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_postgres::tls::NoTls;
 use tokio_postgres::{Client, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -29,8 +29,13 @@ pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 pub(super) const LONG_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 /// Longest time of connecting, several hosts and names included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Sessions of the process. A server takes 100 in all, unless its administrator says otherwise, and other
+/// programs need some.
+pub(super) const SESSIONS_MAX: usize = 64;
+/// How long a connection waits for one of them; then it tries again later.
+const ROOM_WAIT: Duration = Duration::from_secs(30);
 /// How long a writer waits for another one's session to end. That of a process that was killed ends within
-/// milliseconds.
+/// milliseconds, that of a machine that is gone within a minute.
 const LOCK_WAIT: &str = "1s";
 /// Prepared statements of a session; eight for each table of a large connector.
 const STATEMENTS_MAX: usize = 1_024;
@@ -40,11 +45,13 @@ const STATEMENTS_MAX: usize = 1_024;
 /// Names are always written with their schema. The plans join by nested loops over the key's index, despite
 /// the statistics: those of a table that is being filled are old, and a plan that was made for an empty
 /// table reads all of a full one. A user's `synchronous_commit` stays, except `off`: deliveries are
-/// acknowledged after their commit.
+/// acknowledged after their commit. The server ends the session, and with it the lock, of a machine that is
+/// silent for a minute: without keepalives of its own it would wait for two hours.
 const SET_UP: &str = "\
 SET search_path = pg_catalog; SET standard_conforming_strings = on; SET TimeZone = 'UTC';
 SET statement_timeout = '5min'; SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '1min';
 SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off;
+SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;
 SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 SELECT set_config(name, 'lz4', false) FROM pg_settings
@@ -63,30 +70,26 @@ pub(super) struct Session {
     pub(super) client: Client,
     statements: RefCell<HashMap<String, Statement>>,
     backend: Backend,
-    _counted: Counted,
+    _permit: SemaphorePermit<'static>,
 }
 
-/// Sessions of this process.
-static OPEN: AtomicUsize = AtomicUsize::new(0);
+/// The sessions that this process may still open; who waits comes in turn.
+static ROOM: Semaphore = Semaphore::const_new(SESSIONS_MAX);
 
 /// How many sessions this process has.
 pub(super) fn open() -> usize {
-    OPEN.load(Ordering::Relaxed)
+    SESSIONS_MAX.saturating_sub(ROOM.available_permits())
 }
 
-/// A session in [`OPEN`].
-struct Counted;
-
-impl Counted {
-    fn new() -> Self {
-        OPEN.fetch_add(1, Ordering::Relaxed);
-        Self
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
+/// A permit for a session.
+pub(super) async fn permit(room: &Semaphore, longest: Duration) -> Result<SemaphorePermit<'_>> {
+    let full = || {
+        let message = format!("PostgreSQL: {SESSIONS_MAX} sessions of this process are at work");
+        Error::new(Origin::Sink, Kind::Unavailable, message).hint("the connection takes its turn by itself")
+    };
+    match tokio::time::timeout(longest, room.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(full()),
     }
 }
 
@@ -100,6 +103,7 @@ pub(super) struct Backend {
 
 impl Session {
     pub(super) async fn connect(address: &Address) -> Result<Self> {
+        let permit = permit(&ROOM, ROOM_WAIT).await?;
         let connecting = async {
             let config = &address.config;
             match &address.tls {
@@ -130,7 +134,7 @@ impl Session {
         }
         let started: Option<String> = row.try_get(1)?;
         let backend = Backend { id: row.try_get(0)?, started: started.unwrap_or_default() };
-        Ok(Self { client, statements: RefCell::default(), backend, _counted: Counted::new() })
+        Ok(Self { client, statements: RefCell::default(), backend, _permit: permit })
     }
 
     pub(super) fn backend(&self) -> Backend {

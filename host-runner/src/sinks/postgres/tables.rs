@@ -2,7 +2,7 @@
 //!
 //! Part of the sink: needs its session. The SQL is in [`super::schema`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::errors::{is_locked, of_table};
 use super::schema::{self, NAMING};
@@ -29,8 +29,14 @@ impl Postgres {
         }
     }
 
-    /// The tables that are new, or whose columns change, with their layouts.
-    pub(super) fn extended<'t>(&self, tables: &'t [Table]) -> Result<Vec<(&'t Table, Layout)>> {
+    /// The tables that are new, whose columns change, or whose view a user has dropped, with their layouts.
+    /// `kinds` are those of everything that the schema holds.
+    pub(super) fn extended<'t>(
+        &self,
+        tables: &'t [Table],
+        kinds: &HashMap<String, i8>,
+    ) -> Result<Vec<(&'t Table, Layout)>> {
+        let names = self.names(tables);
         let mut extended = Vec::new();
         for table in tables {
             let known = self.tables.get(&table.name);
@@ -39,7 +45,9 @@ impl Postgres {
                 None => Layout::new(table, &NAMING)?,
             };
             let changes = layout.extend(table, &NAMING)?;
-            if known.is_none() || changes > 0 {
+            let view = schema::view(&layout.table);
+            let lacks_view = !kinds.contains_key(&view) && !names.contains(&view);
+            if known.is_none() || changes > 0 || lacks_view {
                 extended.push((table, layout));
             }
         }
@@ -48,13 +56,12 @@ impl Postgres {
 
     /// Creates new tables in one transaction, and extends each other one in its own. A table that a reader
     /// holds stays as it is until the next time: new members are in `_raw` meanwhile.
-    pub(super) fn create_or_extend(&mut self, tables: &[Table]) -> Result<()> {
+    pub(super) fn create_or_extend(&mut self, tables: &[Table], kinds: &HashMap<String, i8>) -> Result<()> {
         // The answer to an earlier attempt may have been lost.
         let layouts = self.run(async |session| self.metadata.layouts(session).await);
         self.learn(layouts?);
-        let extended = self.extended(tables)?;
-        let known = self.tables.keys().map(|name| schema::fit(name));
-        let names: Vec<String> = known.chain(tables.iter().map(|table| schema::fit(&table.name))).collect();
+        let extended = self.extended(tables, kinds)?;
+        let names = self.names(tables);
         let is_known = |(table, _): &(&Table, Layout)| self.tables.contains_key(&table.name);
         let (known, new): (Vec<_>, Vec<_>) = extended.into_iter().partition(is_known);
         if !new.is_empty() {
@@ -75,9 +82,15 @@ impl Postgres {
         Ok(())
     }
 
+    /// The names in the schema of stored and of discovered tables.
+    fn names(&self, tables: &[Table]) -> HashSet<String> {
+        let known = self.tables.keys().map(String::as_str);
+        known.chain(tables.iter().map(|table| table.name.as_str())).map(schema::fit).collect()
+    }
+
     /// Creates or extends tables in one transaction. While it waits for a reader, later readers wait behind
     /// it: not for long.
-    fn execute_ddl(&self, extended: &[(&Table, Layout)], names: &[String]) -> Result<()> {
+    fn execute_ddl(&self, extended: &[(&Table, Layout)], names: &HashSet<String>) -> Result<()> {
         self.run(async |session| {
             let kinds = self.kinds(session).await?;
             session.client.batch_execute("BEGIN").await?;
@@ -137,7 +150,7 @@ impl Postgres {
         &self,
         table: &Table,
         layout: &Layout,
-        names: &[String],
+        names: &HashSet<String>,
         kinds: &HashMap<String, i8>,
     ) -> Result<String> {
         let schema = &self.schema;

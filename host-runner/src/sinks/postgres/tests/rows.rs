@@ -54,7 +54,7 @@ fn indexes(case: &Case) -> String {
 #[test]
 fn indexes_for_readers_come_when_the_first_snapshot_is_complete() {
     let Some(mut case) = prepared(TYPES) else { return };
-    let all = "_sync_index_things__source_updated_at _sync_index_things_accountId";
+    let all = "_sync_index_things._source_updated_at _sync_index_things.accountId";
     let batch = |case: &mut Case, complete| {
         let generation = Some(Generation { id: 7, as_of_ms: Some(1), complete });
         let progress = Progress::Table { name: "things", cursor: "c", generation };
@@ -66,7 +66,7 @@ fn indexes_for_readers_come_when_the_first_snapshot_is_complete() {
     batch(&mut case, true);
     assert_eq!(indexes(&case), all);
     // As if the process had ended in between.
-    case.query("DROP INDEX {s}.\"_sync_index_things_accountId\"");
+    case.query("DROP INDEX {s}.\"_sync_index_things.accountId\"");
     let mut case = case.reopened();
     case.sink.prepare(&[table(TYPES)]).expect("prepared");
     assert_eq!(indexes(&case), all);
@@ -76,7 +76,7 @@ fn indexes_for_readers_come_when_the_first_snapshot_is_complete() {
 fn indexes_for_readers_come_with_the_first_change_where_no_snapshot_is_ever_complete() {
     let Some(mut case) = prepared(TYPES) else { return };
     commit(&mut case.sink, &[change("a", "{}", 1)], "c").expect("committed");
-    assert_eq!(indexes(&case), "_sync_index_things__source_updated_at _sync_index_things_accountId");
+    assert_eq!(indexes(&case), "_sync_index_things._source_updated_at _sync_index_things.accountId");
 }
 
 #[test]
@@ -98,6 +98,41 @@ fn a_new_column_is_filled_for_old_rows_also_after_a_crash() {
     assert_eq!(case.query("SELECT count(n), sum(n) FROM {s}.things_live"), "2500|3123750");
     assert_eq!(case.query("SELECT filled FROM {s}._sync_columns"), "1");
     assert_eq!(case.query(written), before, "a filled row is not written again");
+}
+
+/// A whole snapshot of one row.
+fn snapshot(case: &mut Case) {
+    let generation = Some(Generation { id: 7, as_of_ms: Some(1), complete: true });
+    let progress = Progress::Table { name: "things", cursor: "c", generation };
+    let commit = Commit { changes: &[change("a", "{\"n\":1}", 1)], progress, as_of_ms: 1, epoch: 0 };
+    case.sink.commit(&commit).expect("committed");
+}
+
+#[test]
+fn a_table_that_a_user_dropped_is_created_again_and_read_from_its_start() {
+    let Some(mut case) = prepared(TYPES) else { return };
+    snapshot(&mut case);
+    case.query("DROP TABLE {s}.things CASCADE");
+    let error = commit(&mut case.sink, &[change("b", "{\"n\":2}", 2)], "d").expect_err("committed");
+    assert_eq!((error.kind, error.code.as_deref()), (crate::error::Kind::Config, Some("42P01")), "{error}");
+    assert!(error.hint.is_some_and(|hint| hint.contains("A table is created again")));
+    let mut case = case.reopened();
+    assert_eq!(case.cursor(), None);
+    case.sink.prepare(&[table(TYPES)]).expect("prepared");
+    snapshot(&mut case);
+    assert_eq!(case.query("SELECT id, n FROM {s}.things_live"), "a|1");
+    assert_eq!(case.cursor().as_deref(), Some("c"));
+}
+
+#[test]
+fn a_view_that_a_user_dropped_comes_back() {
+    let Some(mut case) = prepared(TYPES) else { return };
+    snapshot(&mut case);
+    case.query("DROP VIEW {s}.things_live");
+    let mut case = case.reopened();
+    case.sink.prepare(&[table(TYPES)]).expect("prepared");
+    assert_eq!(case.query("SELECT id, n FROM {s}.things_live"), "a|1");
+    assert_eq!(case.cursor().as_deref(), Some("c"));
 }
 
 #[test]

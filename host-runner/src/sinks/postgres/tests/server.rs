@@ -1,9 +1,10 @@
 //! The server's own ways: readers that hold locks, limits of statements and sessions, roles and encodings.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::super::SESSIONS_KEPT;
-use super::super::session::wait;
+use super::super::session::{permit, wait};
 use super::{Case, KIND, Postgres, case, change, commit, of_role, reader, settings, table};
 use crate::change::Generation;
 use crate::error::{Kind, Origin};
@@ -55,6 +56,30 @@ fn the_end_of_a_snapshot_has_no_time_limit() {
 }
 
 #[test]
+fn the_server_ends_the_session_of_a_machine_that_is_gone() {
+    let Some(case) = case() else { return };
+    for (name, seconds) in [("idle", "30"), ("interval", "10"), ("count", "3")] {
+        // By TCP: a socket in a folder has none.
+        let shown = case.sink.run(async |session| {
+            let sql = format!("SHOW tcp_keepalives_{name}");
+            Ok(session.client.query_one(&sql, &[]).await?.get::<_, String>(0))
+        });
+        assert_eq!(shown.expect("a setting"), seconds, "{name}");
+    }
+}
+
+#[test]
+fn a_session_beyond_the_bound_waits_and_is_then_refused() {
+    let room = tokio::sync::Semaphore::new(1);
+    let soon = Duration::from_millis(1);
+    let first = wait(permit(&room, soon)).expect("room");
+    let error = wait(permit(&room, soon)).err().expect("no room");
+    assert_eq!((error.origin, error.kind), (Origin::Sink, Kind::Unavailable), "{error}");
+    drop(first);
+    drop(wait(permit(&room, soon)).expect("room again"));
+}
+
+#[test]
 fn an_idle_sink_of_many_holds_no_session_and_a_writer_that_came_meanwhile_fences_it() {
     let Some(mut case) = case() else { return };
     let pid = |case: &Case| {
@@ -64,12 +89,12 @@ fn an_idle_sink_of_many_holds_no_session_and_a_writer_that_came_meanwhile_fences
         pid.expect("a number")
     };
     let first = pid(&case);
-    case.sink.rest_among(SESSIONS_KEPT);
+    case.sink.rest_among(SESSIONS_KEPT, SESSIONS_KEPT);
     assert_eq!(pid(&case), first, "one of few keeps its session");
     for cursor in ["1", "2"] {
         commit(&mut case.sink, &[change("a", "{\"n\":1}", 10)], cursor).expect("committed");
         assert_eq!(case.cursor().as_deref(), Some(cursor));
-        case.sink.rest_among(SESSIONS_KEPT + 1);
+        case.sink.rest_among(SESSIONS_KEPT + 1, SESSIONS_KEPT);
     }
     // Its lock is free, so its session has ended.
     let mut other = Postgres::open(&case.settings).expect("opened");
