@@ -1,8 +1,9 @@
 """Reads the Parquet files of a table with DuckDB, and prints JSON lines.
 
-Usage: parquet_rows.py FOLDER TABLE QUERY
-LINE: a change, as a line of the JSON lines sink. ROW: a row of the query, which has the columns `id` and
-`row`.
+Usage: parquet_rows.py FOLDER TABLE KEY QUERY
+KEY: the columns of the table's key, with commas between them. Their values with `-` between them are the id.
+LINE: a change, as a line of the JSON lines sink. ROW: a row of the query, which has the columns of the key
+and `row`.
 Fails where a typed column differs from the row's document, or a listed file from its line in the manifest.
 """
 
@@ -15,11 +16,12 @@ import sys
 
 import duckdb
 
-folder, table, query = sys.argv[1:]
+folder, table, key, query = sys.argv[1:]
+key = key.split(",")
 database = duckdb.connect()
 database.execute("SET TimeZone = 'UTC'")
 OWN = {"_sequence", "_operation", "_as_of_ms", "_generation", "_change_source", "_partial",
-       "_source_updated_at", "_raw", "date", "id"}
+       "_source_updated_at", "_raw", "date", *key}
 
 
 def converted(value, kind):
@@ -45,6 +47,10 @@ def documented(row, column):
     return fields.get(column) if isinstance(fields, dict) else None
 
 
+def id_of(record):
+    return "-".join(record[name] or "" for name in key)
+
+
 def check_columns(columns, record):
     row = json.loads(record["_raw"])
     for name, kind in columns.items():
@@ -53,7 +59,7 @@ def check_columns(columns, record):
         expected, found = converted(documented(row, name), kind), record[name]
         if kind == "json" and found is not None:
             found = json.loads(found)
-        assert expected == found, f"{table} {record['id']}: {name}: {found!r}, and not {expected!r}"
+        assert expected == found, f"{table} {id_of(record)}: {name}: {found!r}, and not {expected!r}"
 
 
 def check_files():
@@ -90,10 +96,11 @@ for values in result.fetchall():
     if record["_raw"] is not None:
         check_columns(columns, record)
     line = {
-        "table": table, "operation": record["_operation"], "key": {"id": record["id"]},
+        "table": table, "operation": record["_operation"], "key": {"id": id_of(record)},
         "as_of_ms": record["_as_of_ms"], "generation": record["_generation"],
         "partial": record["_partial"], "after": json.loads(record["_raw"] or "null"),
     }
     print("LINE " + json.dumps(line))
-for key, row in database.execute(f"SELECT id, to_json(row) FROM ({query})").fetchall():
-    print("ROW " + json.dumps({"id": key, "row": json.loads(row)}))
+selected = ", ".join(f'"{name}"' for name in key)
+for *values, row in database.execute(f"SELECT {selected}, to_json(row) FROM ({query})").fetchall():
+    print("ROW " + json.dumps({"id": id_of(dict(zip(key, values))), "row": json.loads(row)}))

@@ -8,7 +8,8 @@ use std::process::Command;
 use object_server::{KEY, Mood, ObjectServer, SECRET};
 use serde_json::{Value, json};
 
-use crate::compare::{Differences, Log, truths};
+use crate::compare::messages::key;
+use crate::compare::{Differences, Log, Truth, truth, truths};
 use crate::hosts::python;
 use crate::kills::{kill_repeatedly, portal};
 use crate::support::process::Running;
@@ -22,6 +23,9 @@ fn query(folder: &Path, table: &str) -> String {
     let (_, text) = section.split_once("```sql\n").expect("its start");
     let (query, _) = text.split_once("\n```").expect("its end");
     assert!(query.contains("'acme/tickets/"), "{query}");
+    let columns: Vec<String> = key(table).iter().map(|name| format!("'{name}': \"{name}\"")).collect();
+    assert_eq!(query.matches("{'id': id}").count(), 1, "the key is in one place: {query}");
+    let query = query.replace("{'id': id}", &format!("{{{}}}", columns.join(", ")));
     query.replace("acme/tickets/", &format!("{}/{table}/", folder.display()))
 }
 
@@ -30,7 +34,12 @@ fn read(setup: &Setup, table: &str) -> (Log, BTreeMap<String, Value>) {
     let folder = setup.path("rows");
     let mut command = Command::new(python());
     command.arg(binaries::workspace().join("tests/tools/parquet_rows.py"));
-    command.arg(&folder).arg(table).arg(query(&folder, table)).current_dir(setup.folder());
+    command
+        .arg(&folder)
+        .arg(table)
+        .arg(key(table).join(","))
+        .arg(query(&folder, table))
+        .current_dir(setup.folder());
     let run = Running::start(command, b"").wait().exits(0);
     let said = |prefix: &'static str| {
         let lines = run.stdout.lines().filter_map(move |line| line.strip_prefix(prefix));
@@ -48,8 +57,13 @@ fn read(setup: &Setup, table: &str) -> (Log, BTreeMap<String, Value>) {
 /// Compares the query with the rules, and with the truth where rows were read whole.
 #[track_caller]
 fn check(setup: &Setup, is_whole: bool) {
+    check_tables(setup, truths(&setup.simulator, true), is_whole);
+}
+
+#[track_caller]
+fn check_tables(setup: &Setup, truths: BTreeMap<&str, Truth>, is_whole: bool) {
     let mut differences = Differences::default();
-    for (table, truth) in truths(&setup.simulator, true) {
+    for (table, truth) in truths {
         let (log, rows) = read(setup, table);
         assert!(log.documents() == rows, "{table}: the query and the rules for readers differ");
         if is_whole {
@@ -89,6 +103,19 @@ fn duckdb_reads_the_truth_after_changes_deletes_and_restored_rows() {
     setup.sync();
     setup.host(&["sync", "--full-refresh"]).exits(0);
     check(&setup, true);
+}
+
+#[test]
+fn duckdb_reads_every_row_of_tables_with_other_keys() {
+    let names = ["tickets", "teams", "team_members", "ticket_tags", "channels"];
+    let setup = Setup::authorized_with(60, |file| file.parquet().config("tables", &format!("{names:?}")));
+    let truths = || names.map(|table| (table, truth(&setup.simulator, table, true))).into();
+    setup.sync();
+    check_tables(&setup, truths(), false);
+    setup.host(&["sync", "--full-refresh"]).exits(0);
+    let (_, tags) = read(&setup, "ticket_tags");
+    assert!(tags.len() > 1, "{tags:?}");
+    check_tables(&setup, truths(), false);
 }
 
 #[test]

@@ -13,7 +13,13 @@ use crate::support::Setup;
 const ONLY_LISTED: [(&str, &str); 2] = [("tickets", "relationshipType"), ("contacts", "account")];
 
 /// Keys that are not `id`, as the truth joins them.
-const KEYS: [(&str, &[&str]); 1] = [("ticket_tags", &["ticketId", "id"])];
+const KEYS: [(&str, &[&str]); 3] =
+    [("ticket_tags", &["ticketId", "id"]), ("team_members", &["teamId", "id"]), ("channels", &["code"])];
+
+/// The columns of a table's key.
+pub(crate) fn key(table: &str) -> &'static [&'static str] {
+    KEYS.iter().find(|(keyed, _)| *keyed == table).map_or(&["id"], |(_, key)| *key)
+}
 
 /// Rows by table and key, the states, and every other message.
 #[derive(Debug, Default)]
@@ -100,7 +106,7 @@ impl Received {
 
     fn record(&mut self, table: String, row: Value, version: Option<u64>) {
         self.records += 1;
-        let names = KEYS.iter().find(|(keyed, _)| *keyed == table).map_or(["id"].as_slice(), |(_, key)| *key);
+        let names = key(&table);
         let named = self.named.unwrap_or(str::to_owned);
         let texts: Vec<&str> =
             names.iter().map(|name| row[named(name)].as_str().expect("a text of its key")).collect();
