@@ -46,10 +46,15 @@ fn script(setup: &Setup, name: &str, command: &str) -> String {
 
 /// Runs a tool in the test's folder, without telemetry.
 fn run(setup: &Setup, program: &Path, arguments: &[&str]) -> Run {
+    run_beside(setup, program, program, arguments)
+}
+
+/// The same for a program that calls those of the tool's environment.
+fn run_beside(setup: &Setup, tool: &Path, program: &Path, arguments: &[&str]) -> Run {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(setup.folder());
     let paths = std::env::var("PATH").unwrap_or_default();
-    let own = program.parent().expect("a folder").display();
+    let own = tool.parent().expect("a folder").display();
     let folder = setup.folder().display();
     command.env("PATH", format!("{folder}:{own}:{paths}")).env("HOME", setup.folder());
     command.env("RUNTIME__DLTHUB_TELEMETRY", "false");
@@ -114,6 +119,17 @@ fn documented(tickets: u32) -> Setup {
     setup
 }
 
+/// Changes tickets, and purges a department: no list of changes shows that. The ids that an incremental read
+/// finds.
+fn change_documented(setup: &Setup) -> BTreeSet<String> {
+    let changed = change_tickets(setup);
+    let departments = truth(&setup.simulator, "departments", true);
+    let (last, _) = departments.last_key_value().expect("a department");
+    let purge = json!({"op": "purge", "table": "departments", "id": last});
+    setup.simulator.mutate(purge).expect("purged");
+    changed
+}
+
 /// Writes a program of `docs/integrations.md` to a file, with all tables.
 fn write_documented(setup: &Setup, name: &str, path: &str) {
     let page = std::fs::read_to_string(binaries::workspace().join("docs/integrations.md")).expect("a page");
@@ -140,7 +156,7 @@ fn the_documented_dlt_resource_loads_the_truth_twice() {
         let received = loaded_by_dlt(&setup, &python, &DOCUMENTED);
         received.check(&setup, &documented_truths(&setup), &changed);
         if changed.is_empty() {
-            changed = change_tickets(&setup);
+            changed = change_documented(&setup);
         }
     }
 }
@@ -199,7 +215,7 @@ fn the_documented_fivetran_connector_loads_the_truth_twice() {
         let received = in_duckdb(&setup, &python, folding, "files/warehouse.db", "tester", &tables);
         received.check(&setup, &documented_truths(&setup), &changed);
         if changed.is_empty() {
-            changed = change_tickets(&setup);
+            changed = change_documented(&setup);
         }
     }
 }
@@ -253,6 +269,25 @@ fn the_tap_into_target_jsonl_twice_makes_files_that_equal_the_truth() {
         words = vec!["singer", "--config", "config.json", "--state", "state.json"];
         changed = change_tickets(&setup);
     }
+}
+
+#[test]
+fn the_documented_singer_commands_run_twice() {
+    let Some(target) = program("target-jsonl", "target-jsonl") else { return };
+    let setup = documented(60);
+    script(&setup, "tap-zoho-desk", "singer");
+    let page = std::fs::read_to_string(binaries::workspace().join("docs/integrations.md")).expect("a page");
+    let (_, text) = page.split_once("```sh\ntap-zoho-desk ").expect("its start");
+    let (text, _) = text.split_once("```").expect("its end");
+    setup.write("commands", &format!("set -e\ntap-zoho-desk {text}"));
+    let mut details = Vec::new();
+    for _ in 0..2 {
+        run_beside(&setup, &target, Path::new("/bin/sh"), &["commands"]).exits(0);
+        details.push(setup.requests_to("GET /tickets/{id}"));
+    }
+    assert!(details[0] > 0 && details[0] == details[1], "the second run continues: {details:?}");
+    let state = std::fs::read_to_string(setup.path("state.json")).expect("a state");
+    assert!(serde_json::from_str::<Value>(&state).is_ok_and(|state| state.is_object()), "{state}");
 }
 
 /// The rows that target-jsonl wrote.
