@@ -33,6 +33,17 @@ static QUEUE: OnceLock<Queue> = OnceLock::new();
 /// Whether each line is a JSON object.
 static IS_JSON: OnceLock<bool> = OnceLock::new();
 
+/// Takes events besides stderr.
+type Listener = Box<dyn Fn(Level, &str) + Send + Sync>;
+
+/// The listener of this process, if it has one.
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// From now on `listener` gets each event as well: its message and its fields, without secrets.
+pub(crate) fn listen(listener: impl Fn(Level, &str) + Send + Sync + 'static) {
+    let _first = LISTENER.set(Box::new(listener));
+}
+
 /// How lines reach stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {

@@ -13,7 +13,8 @@ use crate::clock::now_ms;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::policy;
-use crate::sinks::messages::{Message, Messages, Output, Protocol, airbyte};
+use crate::sinks::messages::{Level, Message, Messages, Output, Protocol, airbyte};
+use crate::telemetry;
 
 pub(super) const HELP: &str = "\
 `read` writes rows and states to standard output instead of a sink. The configuration is the tool's, \
@@ -24,7 +25,8 @@ Examples:
   printf '#!/bin/sh\\nexec host-runner airbyte \"$@\"\\n' > source-acme; chmod +x source-acme
   host-runner airbyte spec
   host-runner airbyte check --config config.json
-  host-runner airbyte read --config config.json --catalog catalog.json --state state.json";
+  host-runner airbyte read --config config.json --catalog catalog.json
+  host-runner airbyte read --config config.json --catalog catalog.json --state state.json   # later runs";
 
 /// The commands of a source.
 #[derive(Debug, Subcommand)]
@@ -109,6 +111,16 @@ async fn read(read: &Read, context: &Context, output: &Output) -> Result<Exit> {
     for (table, _) in configured.iter().filter(|(_, is_full)| *is_full) {
         saved.refresh(table);
     }
+    let log = output.clone();
+    telemetry::listen(move |level, text| {
+        let level = match level {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warning,
+            _ => Level::Info,
+        };
+        // A closed output shows at the next commit.
+        let _closed = log.say(Message::Log { level, text }, now_ms());
+    });
     let tool = Tool::open(context, &read.config.config, saved.session.as_deref()).await?;
     let tables = configured.into_iter().map(|(table, _)| table).collect();
     let run = Run::new(tables, &saved, tool.describe());

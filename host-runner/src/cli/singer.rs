@@ -22,7 +22,9 @@ them a script of two lines.
 Examples:
   printf '#!/bin/sh\\nexec host-runner singer \"$@\"\\n' > tap-acme; chmod +x tap-acme
   host-runner singer --config config.json --discover
-  host-runner singer --config config.json --catalog catalog.json --state state.json | target-jsonl";
+  touch state.json
+  host-runner singer --config config.json --catalog catalog.json --state state.json | target-jsonl > states
+  tail -n 1 states > state.json";
 
 #[derive(Args, Debug)]
 pub(super) struct Singer {

@@ -69,6 +69,7 @@ pub(crate) enum Status {
 pub(crate) enum Level {
     Info,
     Warning,
+    Error,
 }
 
 /// Where messages go. Clones share it; a write is never split by another one.

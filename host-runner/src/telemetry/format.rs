@@ -5,6 +5,7 @@
 //! names, times, levels and the connection are no values.
 
 use std::fmt::{Debug, Result, Write};
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -14,7 +15,7 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{LINE_BYTES_MAX, LogFormat};
+use super::{LINE_BYTES_MAX, LISTENER, Listener, LogFormat};
 use crate::secret::{CONNECTION, Redactor};
 
 /// The text of an event, a field without a name in a line for people.
@@ -24,6 +25,7 @@ const MESSAGE: &str = "message";
 pub(super) struct Format {
     format: LogFormat,
     redactor: Redactor,
+    listener: &'static OnceLock<Listener>,
 }
 
 /// The values of one event.
@@ -39,7 +41,7 @@ struct Said {
 
 impl Format {
     pub(super) fn new(format: LogFormat, redactor: &Redactor) -> Self {
-        Self { format, redactor: redactor.clone() }
+        Self { format, redactor: redactor.clone(), listener: &LISTENER }
     }
 }
 
@@ -53,6 +55,9 @@ where
         event.record(&mut fields);
         fields.redact(&self.redactor);
         let (level, target) = (event.metadata().level(), event.metadata().target());
+        if let Some(listener) = self.listener.get() {
+            listener(*level, fields.text().trim_start());
+        }
         match self.format {
             LogFormat::Text => {
                 SystemTime.format_time(&mut writer)?;
@@ -140,11 +145,11 @@ impl Visit for Fields {
 #[cfg(test)]
 mod tests {
     use std::io::Seek;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex, OnceLock};
 
     use tracing_subscriber::layer::SubscriberExt as _;
 
-    use super::Format;
+    use super::{Format, Listener};
     use crate::secret::Redactor;
     use crate::telemetry::LogFormat;
 
@@ -157,6 +162,26 @@ mod tests {
         file.rewind().expect("a file");
         let written = std::io::read_to_string(&mut file).expect("text");
         written.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_listener_gets_the_message_and_the_fields_of_each_event_without_secrets() {
+        static LISTENER: OnceLock<Listener> = OnceLock::new();
+        static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let redactor = Redactor::default();
+        redactor.learn("acme", "very-secret");
+        let format = Format { listener: &LISTENER, ..Format::new(LogFormat::Text, &redactor) };
+        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::sink).event_format(format);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::warn!("nobody listens yet");
+            let heard = |level, text: &str| {
+                HEARD.lock().expect("not poisoned").push(format!("{level} {text}"));
+            };
+            assert!(LISTENER.set(Box::new(heard)).is_ok());
+            tracing::warn!(skew_ms = 7, source = %"very-secret", "the clocks differ");
+        });
+        let heard = HEARD.lock().expect("not poisoned").clone();
+        assert_eq!(heard, ["WARN the clocks differ skew_ms=7 source=[secret]"]);
     }
 
     #[test]

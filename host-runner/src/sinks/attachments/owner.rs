@@ -31,10 +31,11 @@ struct Owner {
 /// Makes a prefix this folder's, or finds that it is.
 pub(super) fn admit(objects: &Objects, folder: &Path, connection: &str) -> Result<()> {
     let own = own(folder, connection)?;
-    match objects.get(FILE)? {
+    let (found, seen) = objects.get(FILE)?;
+    match found {
         Some(found) if found == own => Ok(()),
         Some(found) => Err(taken(objects.name(), folder, &found)),
-        None => objects.put(FILE, own),
+        None => objects.replace(FILE, own, &seen).map(drop),
     }
 }
 

@@ -92,6 +92,7 @@ pub(super) fn message(lines: &mut Vec<u8>, message: Message<'_>, now_ms: u64, re
             let level = match level {
                 Level::Info => "INFO",
                 Level::Warning => "WARN",
+                Level::Error => "ERROR",
             };
             json!({"type": "LOG", "log": {"level": level, "message": redactor.redact(text)}})
         }
