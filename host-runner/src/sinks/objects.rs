@@ -63,7 +63,7 @@ impl Seen {
         Self(Some(UpdateVersion { e_tag, version }))
     }
 
-    /// A put that fails if the object is another one meanwhile. A store without tags cannot tell.
+    /// A put that fails if the object is another one meanwhile; of a store without tags, one that does not.
     fn mode(&self) -> PutMode {
         match &self.0 {
             None => PutMode::Create,
@@ -120,7 +120,7 @@ impl Objects {
         &self.name
     }
 
-    /// The content of an object, none if there is none, and what [`Self::replace`] compares.
+    /// The content of an object, none if there is none, and the version for [`Self::replace`].
     pub(super) fn get(&self, name: &str) -> Result<(Option<Vec<u8>>, Seen)> {
         let path = self.path(name)?;
         self.wait(async {

@@ -231,7 +231,7 @@ pub(super) fn query(url: &str) -> impl Iterator<Item = &str> {
     after_user.split_once('?').map(|(_, query)| query).into_iter().flat_map(|query| query.split('&'))
 }
 
-/// Whether a URL names a parameter twice: who checks it and who uses it could take different ones.
+/// Whether a URL names a parameter twice: its check and its use could take different ones.
 pub(super) fn repeats_a_parameter(url: &str) -> bool {
     let mut seen = HashSet::new();
     !query(url).all(|parameter| seen.insert(parameter.split('=').next().unwrap_or_default()))

@@ -121,7 +121,7 @@ impl ObjectServer {
         lock(&self.state).objects.clear();
     }
 
-    /// How many objects in parts were begun and not ended.
+    /// How many uploads in parts have not ended.
     #[must_use]
     pub fn uploads(&self) -> usize {
         lock(&self.state).uploads.len()

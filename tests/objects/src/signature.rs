@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 of a request, as the store computes it again from what it received.
+//! AWS Signature Version 4 of a request, computed again from its bytes.
 //!
 //! From "Authenticating Requests: Using the Authorization Header" of Amazon S3's documentation, whose example
 //! is the test. Shares no code with the client.
@@ -63,7 +63,7 @@ fn canonical_query(parameters: &str) -> String {
     parameters.join("&")
 }
 
-/// A text with everything encoded except letters, digits, `-._~` and what is to be kept.
+/// A text with everything encoded except letters, digits, `-._~` and the `kept` characters.
 fn encoded(text: &str, kept: &str) -> String {
     let is_plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || kept.as_bytes().contains(byte);

@@ -25,7 +25,7 @@ impl Files {
         }
     }
 
-    /// The content of a file, none if there is none, and what [`Self::replace`] compares.
+    /// The content of a file, none if there is none, and the version for [`Self::replace`].
     pub(super) fn get(&self, name: &str) -> Result<(Option<Vec<u8>>, Seen)> {
         match self {
             Self::Folder(root) => {

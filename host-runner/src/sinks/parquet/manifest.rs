@@ -126,8 +126,8 @@ impl Manifest {
         Ok(Self { version: VERSION, connection, table, date, files: Vec::new() })
     }
 
-    /// What to do with the file of a segment. Fails if there are files of other or later lines, of this day or
-    /// any other up to the `newest` segment: the log is an older copy of the one that made the files.
+    /// What to do with the file of a segment. Fails if there are files of other or later lines, of this day
+    /// or of any other up to the `newest` segment: the log is an older copy of the one that made the files.
     pub(super) fn place(&self, name: &str, segment: u64, newest: Option<u64>) -> Result<Place> {
         if self.files.iter().any(|file| file.name == name) {
             return Ok(Place::Listed);
@@ -136,8 +136,8 @@ impl Manifest {
         {
             let message = format!("table `{}`: its log is older than its files", self.table);
             return Err(Error::new(Origin::Configuration, Kind::Config, message).hint(
-                "a log is restored together with its files: restore both, or give another `path` (and prefix) \
-                 under [sink] and sync again from the start",
+                "a log is restored together with its files: restore both, or give another `path` (and \
+                 prefix) under [sink] and sync again from the start",
             ));
         }
         Ok(Place::New)

@@ -103,8 +103,8 @@ fn meaning(code: &str) -> (Kind, &'static str) {
         }
         (_, "42P01" | "42703") => (
             Kind::Config,
-            "a table or a column of the runner was dropped. A table is created again, and read from its start, \
-             when the connection opens it next; so drop the table of a column that is gone",
+            "a table or a column of the runner was dropped. A table is created again, and read from its \
+             start, when the connection opens next; drop the table of a column that was dropped",
         ),
         (_, "2BP01") => (Kind::Config, "drop what depends on it, for example a view of yours"),
         (_, "25006") => (
@@ -124,7 +124,8 @@ fn meaning(code: &str) -> (Kind, &'static str) {
         ),
         (_, "54011") => (
             Kind::Config,
-            "columns that were dropped count, too: drop the table; it is created again, and read from its start",
+            "columns that were dropped count, too: drop the table; it is created again, and read from its \
+             start",
         ),
         (_, "54000") => (
             Kind::Config,

@@ -281,7 +281,7 @@ impl Metadata {
         }
     }
 
-    /// Forgets a table that is not there: its layout, its cursor, and what orders its rows.
+    /// Forgets a table that is not there: its layout, its cursor, and the times of its rows.
     pub(super) async fn forget(&self, session: &Session, table: &str) -> Result<()> {
         let (columns, state) = (&self.columns, &self.state);
         let (entries, name) = (in_schema(&self.schema, &entries(table)), literal(table));

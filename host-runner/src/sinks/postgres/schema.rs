@@ -18,7 +18,7 @@ const NAME_BYTES_MAX: usize = 63;
 /// Bytes of a page that the columns of one row share. Long values move to other pages; [`bytes_in_page`]
 /// bounds the rest. A row that does not fit could not be stored at all.
 const ROW_BYTES_MAX: usize = 7_000;
-/// Columns of a table beside those of its key and [`ROW_COLUMNS`]: PostgreSQL takes 1,600, and counts those
+/// Columns of a table besides those of its key and [`ROW_COLUMNS`]: PostgreSQL takes 1,600, and counts those
 /// that a user added or dropped.
 const COLUMNS_MAX: usize = 1_500;
 /// Indexes on references to other rows; each costs time for every new row.

@@ -35,7 +35,7 @@ pub(super) const SESSIONS_MAX: usize = 64;
 /// How long a connection waits for one of them; then it tries again later.
 const ROOM_WAIT: Duration = Duration::from_secs(30);
 /// How long a writer waits for another one's session to end. That of a process that was killed ends within
-/// milliseconds, that of a machine that is gone within a minute.
+/// milliseconds, that of a machine that does not answer within a minute.
 const LOCK_WAIT: &str = "1s";
 /// Prepared statements of a session; eight for each table of a large connector.
 const STATEMENTS_MAX: usize = 1_024;
@@ -46,7 +46,7 @@ const STATEMENTS_MAX: usize = 1_024;
 /// the statistics: those of a table that is being filled are old, and a plan that was made for an empty
 /// table reads all of a full one. A user's `synchronous_commit` stays, except `off`: deliveries are
 /// acknowledged after their commit. The server ends the session, and with it the lock, of a machine that is
-/// silent for a minute: without keepalives of its own it would wait for two hours.
+/// silent for a minute: without keepalives it would wait for two hours.
 const SET_UP: &str = "\
 SET search_path = pg_catalog; SET standard_conforming_strings = on; SET TimeZone = 'UTC';
 SET statement_timeout = '5min'; SET lock_timeout = '30s'; SET idle_in_transaction_session_timeout = '1min';
@@ -73,7 +73,7 @@ pub(super) struct Session {
     _permit: SemaphorePermit<'static>,
 }
 
-/// The sessions that this process may still open; who waits comes in turn.
+/// The sessions that this process may still open; callers get them in their order.
 static ROOM: Semaphore = Semaphore::const_new(SESSIONS_MAX);
 
 /// How many sessions this process has.
