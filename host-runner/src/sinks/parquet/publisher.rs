@@ -149,8 +149,8 @@ impl Publisher {
                 let sleep = this.round(&mut place);
                 (place, sleep)
             };
-            let Ok((own, sleep)) = blocking::spawn(round).await else { return };
-            place = own;
+            let Ok((known, sleep)) = blocking::spawn(round).await else { return };
+            place = known;
             let Some(sleep) = sleep else { return };
             let _time_is_up = tokio::time::timeout(sleep, self.shared.wake.notified()).await;
         }
