@@ -14,7 +14,7 @@ use crate::schema::refresh::SchemaRefresh;
 use crate::sinks::{KINDS, SinkKind};
 use crate::units::{UnitError, parse_bytes, parse_duration};
 
-/// The keys of the same name with a `_` behind it bound it.
+/// Keys whose names begin with this one and a `_` do nothing without it.
 const ATTACHMENTS: &str = "sink.attachments";
 /// Longest name of a connection; it is the name of a folder.
 const NAME_BYTES_MAX: usize = 64;
