@@ -70,7 +70,7 @@ pub enum Refetch {
     Never,
 }
 
-/// A complete and checked configuration: a field for each of [`KEYS`], and what follows from them.
+/// A complete and checked configuration: a field for each of [`KEYS`], and those derived from them.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -321,7 +321,7 @@ impl Cursor {
             Phase::Search(search) => search.verified_ms,
             Phase::Idle { last_snapshot_ms } => *last_snapshot_ms,
         };
-        // Ids of generations rise, also when the clock was set back. Nobody asked for the snapshot: it deletes
+        // Ids of generations rise, also when the clock was set back. No person asked for it: it deletes
         // no archived records, which no list has.
         let snapshot = Snapshot::start(now_ms.max(last_ms + 1));
         let incomplete = tables::parent(table).unwrap_or(table).has_archive;

@@ -38,7 +38,7 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// What each code means, in the words of `--help` and `docs/operating.md`.
+/// The meaning of each code, in the words of `--help` and `docs/operating.md`.
 const MEANINGS: &[(Exit, &str)] = &[
     (Exit::Success, "done"),
     (Exit::Internal, "internal: a defect"),

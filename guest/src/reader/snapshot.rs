@@ -46,7 +46,7 @@ pub(super) fn prepare<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &
 }
 
 /// Reads one round of pages, or one partition. At the end a table that had rows before and has none is not
-/// believed.
+/// complete.
 pub(super) fn step<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,

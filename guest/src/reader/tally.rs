@@ -56,8 +56,8 @@ impl Tally {
         Self { failed, has_others }
     }
 
-    /// True when a record that the source does not know was deleted: others can be read. Where all are unknown,
-    /// it may be the API that is not there.
+    /// True when a record that the source does not know was deleted: others can be read. Where all are
+    /// missing, it may be the API that is not there.
     pub(super) fn proves_missing(self) -> bool {
         self.has_others
     }

@@ -144,7 +144,8 @@ pub(super) fn step<T: Transport>(
         // On some portals the count is that of the page.
         let is_of_page = found == PAGE && answer.rows()?.len() as u64 == PAGE;
         // The parts of a second were counted as a whole.
-        let is_counted = modified.is_some() || (!is_of_page && verify(api, table, &range, found, out));
+        let is_counted =
+            modified.is_some() || (!is_of_page && verify(api, table, (&range, end_ms), found, out));
         if let Some(Rest::Windows { uncounted, .. }) = &mut snapshot.rest {
             *uncounted |= !is_counted;
         }
@@ -283,14 +284,24 @@ fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms
     if tables::parent(table).unwrap_or(table).count.is_some() {
         return false;
     }
-    let range = format!("{},{}", time::format(0), time::format(end_ms));
-    let all = Path::new(path).with(CREATED.range, range).with("from", 0).with("limit", 1);
+    let all = Path::new(path).with(CREATED.range, all_until(end_ms)).with("from", 0).with("limit", 1);
     count::sum(api, table, &all).is_ok_and(|counted| counted > found + snapshot::may_lack(counted))
 }
 
+/// The window of all rows up to a time.
+fn all_until(end_ms: u64) -> String {
+    format!("{},{}", time::format(0), time::format(end_ms))
+}
+
 /// Compares what the search finds in a window with the source's count of it. False where there is none, or it
-/// counts none: a user who may not see the rows gets the same answer.
-fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64, out: &mut Output) -> bool {
+/// counts no row up to `end_ms`: a user who may not see the rows gets the same answer.
+fn verify<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    (range, end_ms): (&str, u64),
+    found: u64,
+    out: &mut Output,
+) -> bool {
     let Some(path) = tables::parent(table).unwrap_or(table).count else { return false };
     let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else {
         return false;
@@ -298,7 +309,8 @@ fn verify<T: Transport>(api: &mut Api<T>, table: &Table, range: &str, found: u64
     // The search ignores departments.
     let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
     if counted == 0 {
-        return false;
+        let all = Path::new(path).with(CREATED.range, all_until(end_ms));
+        return count::sum(api, table, &all).is_ok_and(|counted| counted > 0);
     }
     if is_comparable && counted > found {
         out.skip(format!(

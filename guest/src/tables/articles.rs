@@ -26,7 +26,7 @@ pub(super) const TABLE: Table = Table {
     columns: COLUMNS,
     notes: "One list call for each 49 articles and one call for each article. Translations are listed in the \
             row; `article_translations` has their texts. The knowledge base has a separate recycle bin, \
-            which the API does not list: a deleted article is found by its webhook or the daily verification.",
+            which the API does not list: its webhook or the daily verification finds a deleted article.",
     ..Table::DEFAULT
 };
 

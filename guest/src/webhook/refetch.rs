@@ -254,7 +254,7 @@ fn changed(lookup: &Lookup, answer: &Result<Answer>, record: Record<'_>) -> Resu
         }
         // A record that left the selected departments is deleted in the sink.
         Record::Trashed { .. } | Record::Foreign => true,
-        // A 404 alone may be of an outage: it confirms a delete, and tells none.
+        // A 404 alone may be of an outage: it confirms a delete, and is none.
         Record::Missing => lookup.is_deleted,
         // It may be hidden only: then the event alone says that it is deleted.
         Record::Hidden => lookup.is_deleted && lookup.proof == Proof::Webhook && lookup.table.hides_deleted,

@@ -274,7 +274,10 @@ fn a_delete_found_by_a_refetch_is_dated_by_the_answer_not_by_the_event() {
     });
     let mut connection = connect(&desk, json!({}));
     let event_ms = desk.now_ms() - 3_600_000;
-    let body = |name: &str| json!([{"eventType": name, "payload": {"id": "2"}, "orgId": "42", "eventTime": event_ms.to_string()}]);
+    let body = |name: &str| {
+        let event_time = event_ms.to_string();
+        json!([{"eventType": name, "payload": {"id": "2"}, "orgId": "42", "eventTime": event_time}])
+    };
     let receipts = unsigned(&mut connection, event_ms, &[body("Ticket_Delete"), body("Ticket_Update")]);
     let change = &receipts[0].as_ref().unwrap().changes[0];
     assert_eq!(change.operation, Operation::Delete);

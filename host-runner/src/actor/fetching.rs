@@ -47,7 +47,7 @@ pub(super) struct Fetching {
     wait_until: Option<Instant>,
     /// Failures in a row of the file that is fetched now.
     failures: u32,
-    /// Files in a row that were given up, and what their failures mean for the others.
+    /// Files in a row that were given up, and the meaning of their failures for the others.
     given_up: (u32, Files),
     /// Waits in a row because of refusals.
     refusals: u32,

@@ -186,7 +186,7 @@ impl Counts {
 ///
 /// A newer change applies, and one of the same time applies again. An older one is ignored. A repetition of
 /// the change that wrote the row only advances the row's time. Deletes are ordered like every other state,
-/// but for those of a comparison: a row that a newer snapshot contains exists, whatever its time is.
+/// but for those of a comparison: a row that a newer snapshot contains exists at any time.
 pub(super) fn decide(stored: Stored, change: &Change, as_of: i64, generation: i64) -> Decision {
     let is_delete = change.after.is_none();
     let (action, outcome) = match stored {

@@ -33,7 +33,7 @@ pub struct SinkKind {
     /// Its capabilities.
     pub capabilities: Capabilities,
     /// The keys under `[sink]` that it reads and not every kind does; others are refused. The first is the
-    /// one that gives each connection a place of its own.
+    /// one that gives each connection another place.
     pub(crate) own_keys: &'static [&'static str],
     /// The location that the keys name, or the default.
     pub(super) locate: fn(place: &Place<'_>, folder: &Path, connection: &str) -> Result<Location>,

@@ -2,8 +2,8 @@
 //!
 //! Noted first: a crash between the two leaves notes of rows that come again, never rows without notes. A
 //! folder that did not see how the sink came to its cursor, because it is new or was exchanged, does not know
-//! which rows there are: the table starts a new snapshot. Nobody asked for it, so that it deletes nothing: a
-//! source need not list all of its rows any more, for example those of archived records.
+//! which rows there are: the table starts a new snapshot. No person asked for it, so that it deletes nothing:
+//! a source need not list all of its rows any more, for example those of archived records.
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ fn rows_that_a_complete_snapshot_does_not_contain_are_missing_until_they_show_ag
     });
 }
 
-/// As a verification lists rows: in part, and as old as can be. A tombstone does not say what deleted its row.
+/// As a verification lists rows: in part, and as old as can be.
 #[test]
 fn a_row_that_was_missing_is_back_once_a_snapshot_lists_it_however_old_it_is_there() {
     for kind in kinds() {

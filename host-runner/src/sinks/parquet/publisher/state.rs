@@ -1,4 +1,4 @@
-//! What is published of a log and what waits: which segments are due, and when another attempt is.
+//! The published and the waiting part of a log: which segments are due, and when another attempt is.
 //!
 //! Seals segments that are old; reads and puts no file.
 
