@@ -73,7 +73,7 @@ fn a_session_beyond_the_bound_waits_and_is_then_refused() {
     let room = tokio::sync::Semaphore::new(1);
     let soon = Duration::from_millis(1);
     let first = wait(permit(&room, soon)).expect("room");
-    let error = wait(permit(&room, soon)).err().expect("no room");
+    let error = wait(permit(&room, soon)).expect_err("no room");
     assert_eq!((error.origin, error.kind), (Origin::Sink, Kind::Unavailable), "{error}");
     drop(first);
     drop(wait(permit(&room, soon)).expect("room again"));
