@@ -26,7 +26,8 @@ Examples:
   host-runner airbyte spec
   host-runner airbyte check --config config.json
   host-runner airbyte read --config config.json --catalog catalog.json
-  host-runner airbyte read --config config.json --catalog catalog.json --state state.json   # later runs";
+  # later:
+  host-runner airbyte read --config config.json --catalog catalog.json --state state.json";
 
 /// The commands of a source.
 #[derive(Debug, Subcommand)]
