@@ -6,6 +6,7 @@ use desk_simulator::{Options, Sizes};
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
+use crate::rows::eventually;
 use crate::serve::Serve;
 use crate::support::http::request;
 use crate::support::sizes;
@@ -328,4 +329,26 @@ fn polling_brings_what_no_webhook_brought_and_counts_it() {
     assert!(repaired >= before + 6.0, "{before}, then {repaired}");
     let said = serve.stop();
     assert!(said.contains("polling repaired"), "{said}");
+}
+
+#[test]
+fn tables_of_a_round_share_one_reading_of_search_and_recycle_bin() {
+    let options = Options { sizes: sizes(30), ..Options::default() };
+    let desk = Desk::with(options, |file| file.set("serve.poll_interval", "\"2s\""));
+    let _serve = desk.serve();
+    desk.until_read();
+    let of = |call: &str| desk.setup.requests_to(&format!("GET /{call}"));
+    // Contacts are searched once in each round. The tables meet in the first rounds.
+    let rounds = |from: u64, more: u64| {
+        eventually("rounds of polling", || {
+            let rounds = of("contacts/search") - from;
+            if rounds >= more { Ok(rounds) } else { Err(format!("{rounds} of {more}")) }
+        })
+    };
+    rounds(0, 3);
+    let before = [of("contacts/search"), of("recycleBin"), of("tickets/search")];
+    let rounds = rounds(before[0], 5);
+    let (sweeps, searches) = (of("recycleBin") - before[1], of("tickets/search") - before[2]);
+    assert!(sweeps <= rounds + 1, "{sweeps} sweeps in {rounds} rounds");
+    assert!(searches <= 2 * (rounds + 1), "{searches} searches in {rounds} rounds");
 }
