@@ -23,7 +23,8 @@ Examples:
   printf '#!/bin/sh\\nexec host-runner singer \"$@\"\\n' > tap-acme; chmod +x tap-acme
   host-runner singer --config config.json --discover
   touch state.json
-  host-runner singer --config config.json --catalog catalog.json --state state.json | target-jsonl > states
+  host-runner singer --config config.json --catalog catalog.json --state state.json \\
+    | target-jsonl > states
   tail -n 1 states > state.json";
 
 #[derive(Args, Debug)]

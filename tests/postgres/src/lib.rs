@@ -9,6 +9,7 @@ mod standby;
 
 use std::fs::{self, File};
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ pub struct Server {
     as_nobody: bool,
     /// Whether the folder is a separate, small disk.
     is_mounted: bool,
+    /// Of 127.0.0.1, beside the socket.
+    port: Option<u16>,
     process: Option<Child>,
 }
 
@@ -85,6 +88,7 @@ impl Server {
             durability,
             as_nobody,
             is_mounted: false,
+            port: None,
             process: None,
         };
         server.give_away()?;
@@ -111,6 +115,20 @@ impl Server {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Starts it again on a free port of 127.0.0.1 as well; gives the URL by this port.
+    ///
+    /// # Errors
+    ///
+    /// No free port, or the end of the server's log.
+    pub fn listen(&mut self) -> Result<String, String> {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.map_err(|error| format!("127.0.0.1: {error}"))?.port();
+        self.kill();
+        self.port = Some(port);
+        self.resume()?;
+        Ok(format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable"))
     }
 
     /// Kills the server, as a crash would.
@@ -158,7 +176,11 @@ impl Server {
     fn spawn(&self) -> Result<Child, String> {
         let mut postgres = self.command("postgres")?;
         postgres.arg("-D").arg(self.data()).arg("-k").arg(&self.folder);
-        postgres.args(["-c", "listen_addresses=", "-c", "shared_buffers=128MB"]);
+        postgres.args(["-c", "shared_buffers=128MB"]);
+        match self.port {
+            Some(port) => postgres.args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string()]),
+            None => postgres.args(["-c", "listen_addresses="]),
+        };
         if self.durability == Durability::None {
             postgres.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }

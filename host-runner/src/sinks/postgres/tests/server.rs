@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use postgres_server::{Durability, Server};
+
 use super::super::SESSIONS_KEPT;
 use super::super::session::{permit, wait};
-use super::{Case, KIND, Postgres, case, change, commit, of_role, reader, settings, table};
+use super::{Case, KIND, Postgres, TEST_URL, case, change, commit, of_role, reader, settings, table};
 use crate::change::Generation;
 use crate::error::{Kind, Origin};
 use crate::limits::Limits;
@@ -57,10 +59,17 @@ fn the_end_of_a_snapshot_has_no_time_limit() {
 
 #[test]
 fn the_server_ends_the_session_of_a_machine_that_is_gone() {
-    let Some(case) = case() else { return };
+    if std::env::var(TEST_URL).is_err() {
+        return;
+    }
+    let mut server = Server::start(Durability::None).expect("a server");
+    // By TCP: a socket in a folder has none.
+    let url = server.listen().expect("a port");
+    let place = Place { url: Some(&url), ..Place::default() };
+    let location = KIND.locate(&place, Path::new(""), "acme").expect("a location");
+    let sink = Postgres::open(&settings(location)).expect("opened");
     for (name, seconds) in [("idle", "30"), ("interval", "10"), ("count", "3")] {
-        // By TCP: a socket in a folder has none.
-        let shown = case.sink.run(async |session| {
+        let shown = sink.run(async |session| {
             let sql = format!("SHOW tcp_keepalives_{name}");
             Ok(session.client.query_one(&sql, &[]).await?.get::<_, String>(0))
         });
