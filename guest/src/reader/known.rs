@@ -36,10 +36,7 @@ impl<'a> Known<'a> {
 /// Notes that all children of these parents were read, and forgets the parents that were read longest ago.
 pub(super) fn note<'a>(parents: &mut BTreeMap<String, u64>, read: impl Iterator<Item = &'a str>, at_ms: u64) {
     parents.extend(read.map(|id| (id.to_owned(), at_ms)));
-    // Half as many again: eviction goes through all of them.
-    if parents.len() > limits::PARENTS_KNOWN_MAX / 2 * 3 {
-        seen::keep_newest(parents, limits::PARENTS_KNOWN_MAX, 0);
-    }
+    seen::bound(parents, limits::PARENTS_KNOWN_MAX, 0);
 }
 
 #[cfg(test)]

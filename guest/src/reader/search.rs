@@ -8,6 +8,7 @@ mod halve;
 
 use std::collections::BTreeMap;
 
+pub(super) use halve::half;
 use halve::halve;
 
 use super::children::{self, Parent, Write};

@@ -52,10 +52,7 @@ impl SeenRow {
         if let Some(at_ms) = self.at_ms.filter(is_settled) {
             seen.insert(self.name, at_ms);
         }
-        // Half as many again: eviction goes through all of them.
-        if seen.len() > limits::SEARCH_SEEN_MAX / 2 * 3 {
-            evict(seen, horizon_ms);
-        }
+        bound(seen, limits::SEARCH_SEEN_MAX, horizon_ms);
     }
 }
 
@@ -67,10 +64,7 @@ pub(super) fn note_deleted(deleted: &mut BTreeMap<String, u64>, changes: &[Chang
             deleted.insert(id, change.as_of_ms.unwrap_or_default());
         }
     }
-    // Half as many again: eviction goes through all of them.
-    if deleted.len() > limits::DELETED_MAX / 2 * 3 {
-        keep_newest(deleted, limits::DELETED_MAX, 0);
-    }
+    bound(deleted, limits::DELETED_MAX, 0);
 }
 
 /// Removes rows before `horizon_ms`, which no window returns again, and the oldest above the limit.
@@ -78,8 +72,15 @@ pub(super) fn evict(seen: &mut BTreeMap<String, u64>, horizon_ms: u64) {
     keep_newest(seen, limits::SEARCH_SEEN_MAX, horizon_ms);
 }
 
+/// Evicts once there are half as many again as `most`: eviction goes through all of them.
+pub(super) fn bound(seen: &mut BTreeMap<String, u64>, most: usize, horizon_ms: u64) {
+    if seen.len() > most / 2 * 3 {
+        keep_newest(seen, most, horizon_ms);
+    }
+}
+
 /// Keeps at most `most`, those with the newest times, and none before `horizon_ms`.
-pub(super) fn keep_newest(seen: &mut BTreeMap<String, u64>, most: usize, mut horizon_ms: u64) {
+fn keep_newest(seen: &mut BTreeMap<String, u64>, most: usize, mut horizon_ms: u64) {
     if let Some(excess) = seen.len().checked_sub(most).filter(|excess| *excess > 0) {
         let mut times: Vec<u64> = seen.values().copied().collect();
         let (_, oldest_kept, _) = times.select_nth_unstable(excess);

@@ -8,6 +8,7 @@
 use super::count;
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
+use super::search::half;
 use super::snapshot::{self, Page};
 use crate::api::Api;
 use crate::config::Sort;
@@ -41,16 +42,12 @@ pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapsho
         Sort::OldestFirst => (created_ms, started_ms.saturating_sub(limits::SEARCH_SETTLED_MS)),
         Sort::NewestFirst => (0, created_ms),
     };
-    (from_ms < end_ms).then_some(Rest::Windows {
-        from_ms,
-        to_ms: end_ms,
-        end_ms,
-        modified: None,
-        list,
-        rows,
-        uncounted: false,
-        is_last: false,
-    })
+    (from_ms < end_ms).then(|| first((from_ms, end_ms), list, rows, false))
+}
+
+/// The first window, which is the whole range of created times.
+fn first((from_ms, end_ms): (u64, u64), list: Offset, rows: u64, is_last: bool) -> Rest {
+    Rest::Windows { from_ms, to_ms: end_ms, end_ms, modified: None, list, rows, uncounted: false, is_last }
 }
 
 /// The windows for the newest rows, where the list that begins with them is refused from its `offset` on. The
@@ -69,17 +66,8 @@ pub(super) fn instead_of_newest<T: Transport>(
         table.name, snapshot.offset.from
     ));
     let list = std::mem::take(&mut snapshot.offset);
-    let (from_ms, rows) = (since_ms, list.from);
-    snapshot.rest = Some(Rest::Windows {
-        from_ms,
-        to_ms: end_ms,
-        end_ms,
-        modified: None,
-        list,
-        rows,
-        uncounted: false,
-        is_last: true,
-    });
+    let rows = list.from;
+    snapshot.rest = Some(first((since_ms, end_ms), list, rows, true));
     snapshot.incomplete = true;
     out.has_moved = true;
 }
@@ -138,7 +126,7 @@ pub(super) fn step<T: Transport>(
     if snapshot.offset == Offset::default() {
         let found = answer.count().unwrap_or_default();
         let is_long = found > limits::SEARCH_WINDOW_ROWS_MAX;
-        if is_long && to_ms > from_ms + limits::SEARCH_WINDOW_MIN_MS && halve(api, snapshot, out) {
+        if is_long && half(from_ms, to_ms).is_some() && halve(api, snapshot, out) {
             return Ok(Progress::More);
         }
         // On some portals the count is that of the page.
@@ -177,17 +165,13 @@ fn halve<T: Transport>(api: &Api<T>, snapshot: &mut Snapshot, out: &mut Output) 
     // A row that changes meanwhile moves on to the last part.
     let last_ms = api.to_source_clock(api.transport().now_ms()) + limits::DAY_MS;
     let Some(Rest::Windows { from_ms, to_ms, modified, .. }) = &mut snapshot.rest else { return false };
-    let length = to_ms.saturating_sub(*from_ms);
-    if length > limits::SEARCH_WINDOW_MIN_MS {
-        *to_ms = *from_ms + length / 2;
+    if let Some(half_ms) = half(*from_ms, *to_ms) {
+        *to_ms = half_ms;
     } else {
         // Imported rows may have been modified before they were created.
         let (from_ms, to_ms, end_ms) = modified.unwrap_or((0, last_ms, last_ms));
-        let length = to_ms.saturating_sub(from_ms);
-        if length <= limits::SEARCH_WINDOW_MIN_MS {
-            return false;
-        }
-        *modified = Some((from_ms, from_ms + length / 2, end_ms));
+        let Some(half_ms) = half(from_ms, to_ms) else { return false };
+        *modified = Some((from_ms, half_ms, end_ms));
     }
     out.has_moved = true;
     snapshot.offset = Offset::default();

@@ -23,6 +23,13 @@ fn a_ticket(portal: &Portal) -> (String, Value) {
     (id, update)
 }
 
+/// Reads each table into its sink.
+fn read_all(portal: &mut Portal, sinks: &mut [(Table, Sink)]) {
+    for (table, sink) in sinks {
+        sink.read(portal, &table.name, 10_000).unwrap();
+    }
+}
+
 /// The calls that answered to paths with this text.
 fn calls(portal: &Portal, text: &str) -> usize {
     let is_it = |entry: &&Value| entry["url"].as_str().is_some_and(|url| url.contains(text));
@@ -72,18 +79,14 @@ fn parts_that_the_index_showed_late_come_with_the_next_change_of_their_ticket() 
     portal.simulator.set(|settings| settings.search_lag_ms = 3_600_000);
     let mut sinks: Vec<(Table, Sink)> =
         below_tickets().into_iter().map(|table| (table, Sink::default())).collect();
-    for (table, sink) in &mut sinks {
-        sink.read(&mut portal, &table.name, 10_000).unwrap();
-    }
+    read_all(&mut portal, &mut sinks);
     let (id, update) = a_ticket(&portal);
     portal.advance_hours(1);
     portal.mutate(update.clone());
     portal.mutate(json!({"op": "addThread", "ticket": id, "content": "a reply", "outgoing": true}));
     for minutes in [5, 40, 40, 240] {
         portal.advance_minutes(minutes);
-        for (table, sink) in &mut sinks {
-            sink.read(&mut portal, &table.name, 10_000).unwrap();
-        }
+        read_all(&mut portal, &mut sinks);
     }
     portal.mutate(update);
     portal.advance_minutes(70);
@@ -102,9 +105,7 @@ fn parts_that_the_index_showed_late_are_found_by_the_second_search() {
     let mut portal = Portal::start(sizes(Some(0)));
     let mut sinks: Vec<(Table, Sink)> =
         below_tickets().into_iter().map(|table| (table, Sink::default())).collect();
-    for (table, sink) in &mut sinks {
-        sink.read(&mut portal, &table.name, 10_000).unwrap();
-    }
+    read_all(&mut portal, &mut sinks);
     let (id, update) = a_ticket(&portal);
     portal.advance_hours(1);
     // A ticket that is found in time, and one that is not.
@@ -118,9 +119,7 @@ fn parts_that_the_index_showed_late_are_found_by_the_second_search() {
     }
     for hours in [1, 1, 1, 1, 24] {
         portal.advance_hours(hours);
-        for (table, sink) in &mut sinks {
-            sink.read(&mut portal, &table.name, 10_000).unwrap();
-        }
+        read_all(&mut portal, &mut sinks);
     }
     portal.advance_hours(7 * 24);
     let lists = calls(&portal, &format!("/tickets/{other}/"));
