@@ -40,6 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Batch, Change, Generation, Table};
 use crate::clock::now_ms;
+use crate::digest::hex;
 use crate::error::{Error, Kind, Origin, Result};
 
 pub use attachments::{AttachmentSettings, Attachments};
@@ -286,6 +287,13 @@ pub fn reset(sink: &mut dyn Sink, wanted: &[String]) -> Result<Vec<String>> {
         }
     }
     Ok(reset)
+}
+
+/// A random identity for what a sink stores, in hexadecimal.
+fn identity() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::host(format!("no randomness: {error}")))?;
+    Ok(hex(&bytes))
 }
 
 /// The refusal of a commit under an older lease than the newest one that committed.

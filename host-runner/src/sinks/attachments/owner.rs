@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::hex;
 use crate::durable;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::sinks::identity;
 use crate::sinks::jsonl::failed;
 use crate::sinks::objects::Objects;
 
@@ -46,9 +46,7 @@ fn own(folder: &Path, connection: &str) -> Result<Vec<u8>> {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(failed(&path, &error)),
     }
-    let mut id = [0_u8; 16];
-    getrandom::fill(&mut id).map_err(|error| Error::host(format!("no randomness: {error}")))?;
-    let owner = Owner { version: VERSION, connection: connection.to_owned(), id: hex(&id) };
+    let owner = Owner { version: VERSION, connection: connection.to_owned(), id: identity()? };
     let own = serde_json::to_vec(&owner).unwrap_or_default();
     durable::replace(&path, "owner.tmp", &own).map_err(|error| failed(&path, &error))?;
     Ok(own)

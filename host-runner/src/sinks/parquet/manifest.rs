@@ -1,13 +1,13 @@
 //! The manifest of a table's day: its files, in the order in which they were listed.
 //!
-//! Pure, except for the identity of a log. A file that is listed is whole and does not change.
+//! Pure. A file that is listed is whole and does not change.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::file::Converted;
-use crate::digest::{hex, sha256_hex};
+use crate::digest::sha256_hex;
 use crate::error::{Error, Kind, Origin, Result};
 
 /// The manifest's name, in the folder of its files.
@@ -107,13 +107,6 @@ impl Owner {
         owner.newest.insert(table.to_owned(), segment);
         owner
     }
-}
-
-/// A random identity for a log.
-pub(super) fn identity() -> Result<String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Error::host(format!("no randomness: {error}")))?;
-    Ok(hex(&bytes))
 }
 
 impl Manifest {

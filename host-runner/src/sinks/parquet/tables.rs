@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::NAMING;
 use super::files::replace;
-use super::manifest::{identity, parse, to_json};
+use super::manifest::{parse, to_json};
 use crate::change::Table;
 use crate::error::Result;
 use crate::sinks::columns::Layout;
+use crate::sinks::identity;
 use crate::sinks::jsonl::{self, failed};
 
 const FILE: &str = "_tables.json";
