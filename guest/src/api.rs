@@ -2,24 +2,27 @@
 //! turns answers into values or errors. Owns the session; knows no table.
 
 mod answer;
+mod call;
 mod kept;
-
-use std::collections::{BTreeMap, VecDeque};
+mod unsigned;
+mod waves;
 
 pub(crate) use answer::Answer;
 #[cfg(test)]
 pub(crate) use answer::answer_of;
 pub(crate) use kept::{Entry, RecycleBin, SharedSearch};
 
+use call::{Call, failed, failed_with, no_answer};
+use waves::edition_gives;
+
 use crate::config::Config;
 use crate::delivered::Delivered;
-use crate::error::{Error, Kind, Result, Scope, UNREACHABLE};
+use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::oauth::{self, Credential, Grant};
 use crate::paging::Longest;
-use crate::session::{Arrival, Credits, EarlierClock, Edition, GivenUp, KeySet, Pace, Session, Trust};
+use crate::session::{Arrival, Credits, EarlierClock, GivenUp, KeySet, Learned, Session, Trust};
 use crate::transport::{Failure, Method, Opened, Request, Response, Transport};
-use crate::url::Origin;
 
 /// The cost of the calls since the last [`Api::take_usage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,8 +52,6 @@ pub(crate) struct Api<T> {
     pub(crate) shared_search: Option<SharedSearch>,
     /// The longest pages of lists below other rows.
     pub(crate) longest: Longest,
-    /// A path of each kind of calls that was read last.
-    readable: BTreeMap<String, String>,
 }
 
 impl<T: Transport> Api<T> {
@@ -66,7 +67,6 @@ impl<T: Transport> Api<T> {
             recycle_bin: None,
             shared_search: None,
             longest: Longest::default(),
-            readable: BTreeMap::new(),
         }
     }
 
@@ -96,6 +96,28 @@ impl<T: Transport> Api<T> {
     /// The same, to note more.
     pub(crate) fn delivered_mut(&mut self) -> &mut Delivered {
         &mut self.session.delivered
+    }
+
+    /// What calls have shown about the source.
+    pub(crate) fn learned(&mut self) -> &mut Learned {
+        &mut self.session.learned
+    }
+
+    /// True when the source refused an optional parameter.
+    pub(crate) fn is_unsupported(&self, table: &str, parameter: &str) -> bool {
+        self.session.learned.is_unsupported(table, parameter)
+    }
+
+    /// Notes that the source refuses an optional parameter.
+    pub(crate) fn note_unsupported(&mut self, table: &str, parameter: &str) {
+        let now_ms = self.transport.now_ms();
+        self.session.learned.note_unsupported(table, parameter, now_ms);
+    }
+
+    /// Counts a failure of one record; see [`Learned::gives_up`].
+    pub(crate) fn gives_up(&mut self, table: &str, id: &str, failures: u32) -> bool {
+        let now_ms = self.transport.now_ms();
+        self.session.learned.gives_up(table, id, failures, now_ms)
     }
 
     /// The records that were given up.
@@ -148,8 +170,7 @@ impl<T: Transport> Api<T> {
         session.clock_offset_ms = self.session.clock_offset_ms;
         session.earlier_clock = self.session.earlier_clock;
         session.webhook_trust = self.session.webhook_trust.clone();
-        // Nor the rows that there were: its user may see less.
-        session.partitions = self.session.partitions.clone();
+        session.learned = self.session.learned.for_another_grant();
         session.delivered = self.session.delivered.clone();
         let request = oauth::exchange(&self.config, grant);
         let response = self.send_unsigned(&request)?;
@@ -188,57 +209,6 @@ impl<T: Transport> Api<T> {
     /// GETs one path (with query) of the API.
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer> {
         self.call(Method::Get, path, None)
-    }
-
-    /// GETs all paths, as many in flight as the source takes; one result each, in order. A call that may
-    /// succeed later is repeated after the others, while there is time. The outer error is about the token.
-    pub(crate) fn get_each(&mut self, paths: &[String]) -> Result<Vec<Result<Answer>>> {
-        self.get_some(paths, usize::MAX)
-    }
-
-    /// [`Api::get_each`] with at most `most` in flight.
-    pub(crate) fn get_some(&mut self, paths: &[String], most: usize) -> Result<Vec<Result<Answer>>> {
-        let least_ms = self.transport.ticks_ms().saturating_add(limits::TOGETHER_MS);
-        let mut results: Vec<Option<Result<Answer>>> = Vec::new();
-        results.resize_with(paths.len(), || None);
-        let mut queue: VecDeque<(usize, u32)> = (0..paths.len()).map(|index| (index, 1)).collect();
-        let (mut is_proven, mut rest) = (false, None);
-        while !queue.is_empty() && rest.is_none() {
-            let level = if paths.len() == 1 { 1 } else { self.concurrency().min(most) };
-            // The first calls show whether the level is right; only then it is worth keeping all busy.
-            let size = if is_proven { level * limits::WAVE_CALLS } else { level };
-            let mut wave: Vec<(usize, u32)> = queue.drain(..size.min(queue.len())).collect();
-            let calls: Vec<Call> = wave.iter().map(|(index, _)| Call::get(&paths[*index])).collect();
-            let mut answers = self.call_all(&calls, level)?;
-            let sent = answers.iter().take_while(|answer| !is(answer, Error::is_not_asked)).count();
-            wave.drain(sent..).rev().for_each(|call| queue.push_front(call));
-            answers.truncate(sent);
-            let refused = answers.iter().filter(|answer| is(answer, is_too_many)).count();
-            self.adapt(level, sent, refused);
-            is_proven = refused == 0;
-            rest = end(&wave, &answers, level);
-            for ((index, attempt), answer) in wave.into_iter().zip(answers) {
-                if attempt < limits::ATTEMPTS && is(&answer, is_temporary) {
-                    queue.push_back((index, attempt + 1));
-                }
-                results[index] = Some(answer);
-            }
-            let now_ms = self.transport.ticks_ms();
-            let is_late = self.deadline_ms.is_some_and(|deadline_ms| now_ms >= deadline_ms.max(least_ms));
-            rest = rest.or_else(|| is_late.then(Error::not_asked));
-        }
-        let rest = || Err(rest.clone().unwrap_or_else(no_answer));
-        Ok(results.into_iter().map(|result| result.unwrap_or_else(rest)).collect())
-    }
-
-    /// Lowers or raises the number of calls in flight after a wave of calls.
-    fn adapt(&mut self, level: usize, calls: usize, refused: usize) {
-        let now_ms = self.transport.now_ms();
-        if refused > 0 {
-            self.session.pace = Some(Pace::refused(level, now_ms));
-        } else if let Some(pace) = self.session.pace {
-            self.session.pace = pace.answered(calls, self.edition_allows(), now_ms);
-        }
     }
 
     /// Sends one call.
@@ -294,150 +264,6 @@ impl<T: Transport> Api<T> {
     /// The error about the API's host.
     pub(crate) fn failed(&self, failure: Failure) -> Error {
         failed(&self.config.desk.to_string(), failure)
-    }
-
-    /// GETs a path of the accounts host without credentials; returns the HTTP status.
-    pub(crate) fn probe_accounts(&mut self, path: &str) -> Result<u16> {
-        let origin = self.config.accounts.clone();
-        self.get_unsigned(origin, path).map(|response| response.status)
-    }
-
-    /// GETs a path of the Desk host without credentials, and compares clocks.
-    pub(crate) fn get_public(&mut self, path: &str) -> Result<Response> {
-        let origin = self.config.desk.clone();
-        let response = self.get_unsigned(origin, path)?;
-        // A cache on the way gives the time at which it got the answer.
-        if !response.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("age")) {
-            self.compare_clocks(&response);
-        }
-        Ok(response)
-    }
-
-    fn get_unsigned(&mut self, origin: Origin, path: &str) -> Result<Response> {
-        self.send_unsigned(&Request {
-            method: Method::Get,
-            origin,
-            path_with_query: path.to_owned(),
-            headers: vec![("accept", "application/json".to_owned())],
-            body: Vec::new(),
-        })
-    }
-
-    /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users,
-    /// or fewer while the source refuses so many. Asks for the organization's edition once a day.
-    pub(crate) fn concurrency(&mut self) -> usize {
-        let now_ms = self.transport.now_ms();
-        let is_old = |at_ms: u64| now_ms.abs_diff(at_ms) >= limits::EDITION_LIFE_MS;
-        let is_known = self.session.edition.as_ref().is_some_and(|edition| !is_old(edition.asked_at_ms));
-        let is_due =
-            self.edition_asked_ms.is_none_or(|at_ms| now_ms.abs_diff(at_ms) >= limits::EDITION_RETRY_MS);
-        if !is_known && is_due {
-            self.edition_asked_ms = Some(now_ms);
-            // A failure changes nothing: the edition of yesterday, or the smallest, counts until it is known.
-            drop(self.organization());
-        }
-        Pace::level(self.session.pace.as_ref(), self.edition_allows())
-    }
-
-    /// Three quarters of the concurrent calls that the edition allows: the rest is for other users.
-    fn edition_allows(&self) -> usize {
-        edition_gives(self.edition()).0 * 3 / 4
-    }
-
-    fn edition(&self) -> &str {
-        self.session.edition.as_ref().map_or("", |edition| edition.name.as_str())
-    }
-
-    /// The configured organization as `GET /organizations` lists it; none when the token does not see it.
-    pub(crate) fn organization(&mut self) -> Result<Option<answer::Organization>> {
-        let found = answer::organizations(&self.get("/api/v1/organizations")?)?
-            .into_iter()
-            .find(|organization| organization.id == self.config.organization_id);
-        let name = found.as_ref().and_then(|found| found.edition.clone()).unwrap_or_default();
-        self.session.edition = Some(Edition { name, asked_at_ms: self.transport.now_ms() });
-        Ok(found)
-    }
-
-    /// True when this portal refused an optional parameter.
-    pub(crate) fn is_unsupported(&self, table: &str, parameter: &str) -> bool {
-        self.session.refused_parameters.contains_key(&format!("{table}.{parameter}"))
-    }
-
-    /// Remembers that this portal refuses an optional parameter.
-    pub(crate) fn remember_unsupported(&mut self, table: &str, parameter: &str) {
-        let now_ms = self.transport.now_ms();
-        self.session.refused_parameters.entry(format!("{table}.{parameter}")).or_insert(now_ms);
-    }
-
-    /// Forgets refusals that are a week old: the portal may have changed. Called before a snapshot starts:
-    /// its requests must not change while it is read.
-    pub(crate) fn forget_old_refusals(&mut self, table: &str) {
-        let now_ms = self.transport.now_ms();
-        let is_of = |name: &str| name.split_once('.').is_some_and(|(of, _)| of == table);
-        self.session.refused_parameters.retain(|name, at_ms| {
-            !is_of(name) || now_ms.abs_diff(*at_ms) < limits::REFUSED_PARAMETER_LIFE_MS
-        });
-    }
-
-    /// Counts a failure of one record. True when it failed before in other calls, a while ago: then it is
-    /// written without its detail.
-    pub(crate) fn gives_up(&mut self, table: &str, id: &str, failures: u32) -> bool {
-        let now_ms = self.transport.now_ms();
-        let failed = &mut self.session.failed_records;
-        let record = format!("{table}.{id}");
-        if failed.len() >= limits::FAILED_RECORDS_MAX && !failed.contains_key(&record) {
-            // Once those that are counted are given up, there is room for this one.
-            failed.retain(|_, (_, since_ms)| now_ms.abs_diff(*since_ms) < limits::FAILED_RECORD_LIFE_MS);
-            if failed.len() >= limits::FAILED_RECORDS_MAX {
-                return false;
-            }
-        }
-        let (count, since_ms) = failed.entry(record).or_insert((0, now_ms));
-        *count += 1;
-        *count >= failures && now_ms.abs_diff(*since_ms) >= limits::FAILED_RECORD_MS
-    }
-
-    /// Forgets the failures of a record that was read, or given up.
-    pub(crate) fn forget_failures(&mut self, table: &str, id: &str) {
-        if self.session.failed_records.is_empty() {
-            return;
-        }
-        self.session.failed_records.remove(&format!("{table}.{id}"));
-        if self.session.failed_records.is_empty() {
-            self.session.readable.clear();
-        }
-    }
-
-    /// Notes a path that was read, of one kind of calls; in the session when others of that kind failed.
-    pub(crate) fn note_readable(&mut self, calls: &str, path: Option<&str>, have_others_failed: bool) {
-        if let Some(path) = path {
-            self.readable.insert(calls.to_owned(), path.to_owned());
-        }
-        if have_others_failed && let Some(path) = self.readable.get(calls) {
-            self.session.readable.insert(calls.to_owned(), path.clone());
-        }
-    }
-
-    /// A path of this kind of calls that was read before others failed.
-    pub(crate) fn readable(&self, calls: &str) -> Option<String> {
-        self.session.readable.get(calls).cloned()
-    }
-
-    /// Notes by how many rows a table's list is shorter than the source's count. Returns the number noted
-    /// before.
-    pub(crate) fn replace_short_list(&mut self, table: &str, rows: u64) -> Option<u64> {
-        let short = &mut self.session.short_lists;
-        if rows == 0 { short.remove(table) } else { short.insert(table.to_owned(), rows) }
-    }
-
-    /// Whether a partition of a list ever had rows; none when it was not asked for yet.
-    pub(crate) fn partition_had_rows(&self, table: &str, value: &str) -> Option<bool> {
-        self.session.partitions.get(&format!("{table}.{value}")).copied()
-    }
-
-    /// Remembers that a partition of a list had rows, or that it was refused.
-    pub(crate) fn remember_partition(&mut self, table: &str, value: &str, had_rows: bool) {
-        self.session.partitions.insert(format!("{table}.{value}"), had_rows);
     }
 
     fn call_all(&mut self, calls: &[Call], at_once: usize) -> Result<Vec<Result<Answer>>> {
@@ -528,210 +354,6 @@ impl<T: Transport> Api<T> {
     }
 
     fn sign(&self, call: &Call) -> Request {
-        let token = self.session.access_token.as_deref().unwrap_or_default();
-        let mut headers = vec![
-            ("authorization", format!("Zoho-oauthtoken {token}")),
-            ("orgid", self.config.organization_id.clone()),
-            ("accept", "application/json".to_owned()),
-        ];
-        if !call.body.is_empty() {
-            headers.push(("content-type", "application/json".to_owned()));
-        }
-        Request {
-            method: call.method,
-            origin: self.config.desk.clone(),
-            path_with_query: call.path.clone(),
-            headers,
-            body: call.body.clone(),
-        }
-    }
-
-    fn send_unsigned(&mut self, request: &Request) -> Result<Response> {
-        self.usage.requests += 1;
-        match self.transport.send(std::slice::from_ref(request), 1).pop() {
-            Some(Ok(response)) => Ok(response),
-            Some(Err(failure)) => Err(failed(&request.origin.to_string(), failure)),
-            None => Err(no_answer()),
-        }
-    }
-}
-
-/// One call of the API, before it is signed.
-#[derive(Clone)]
-struct Call {
-    method: Method,
-    path: String,
-    body: Vec<u8>,
-}
-
-impl Call {
-    fn get(path: &str) -> Self {
-        Self { method: Method::Get, path: path.to_owned(), body: Vec::new() }
-    }
-
-    /// Its name in errors: method and path without the query.
-    fn label(&self) -> String {
-        let method = match self.method {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-        };
-        format!("{method} {}", self.path.split('?').next().unwrap_or_default())
-    }
-}
-
-/// The indexes of the answers that are such errors.
-fn failed_with(answers: &[Result<Answer>], is: impl Fn(&Error) -> bool) -> Vec<usize> {
-    (0..answers.len()).filter(|&index| answers[index].as_ref().is_err_and(&is)).collect()
-}
-
-fn no_answer() -> Error {
-    Error::new(Kind::Internal, "the transport gave no answer")
-}
-
-/// Why no further calls are sent after these: the source asks to wait, or answers none. Fewer at once may be
-/// taken where many were refused.
-fn end(wave: &[(usize, u32)], answers: &[Result<Answer>], level: usize) -> Option<Error> {
-    if answers.is_empty() {
-        return Some(Error::not_asked());
-    }
-    let waits = |error: &Error| error.kind == Kind::RateLimited && error.retry_after_ms.is_some();
-    let is_first = wave.iter().all(|(_, attempt)| *attempt == 1);
-    let is_outage =
-        is_first && answers.iter().all(|answer| is(answer, |error| error.scope() != Scope::Record));
-    let may_be_less = level > 1 && answers.iter().any(|answer| is(answer, is_too_many));
-    let mut errors = answers.iter().filter_map(|answer| answer.as_ref().err());
-    match is_outage && !may_be_less {
-        true => errors.next().cloned(),
-        false => errors.find(|error| waits(error)).cloned(),
-    }
-}
-
-/// True when the call failed so.
-fn is(answer: &Result<Answer>, so: impl Fn(&Error) -> bool) -> bool {
-    answer.as_ref().is_err_and(so)
-}
-
-/// True when the source refused the call because too many are in flight; a used-up day is another refusal.
-fn is_too_many(error: &Error) -> bool {
-    error.kind == Kind::RateLimited && error.code.as_deref() != Some("THRESHOLD_EXCEEDED")
-}
-
-/// True when the same call may succeed at once.
-fn is_temporary(error: &Error) -> bool {
-    error.is_of_request() || (is_too_many(error) && error.retry_after_ms.is_none())
-}
-
-fn failed(host: &str, failure: Failure) -> Error {
-    let error = |kind, code, what: String, hint: &str| {
-        Error::new(kind, format!("{host}: {what}")).code(code).hint(hint)
-    };
-    match failure {
-        Failure::Denied => error(
-            Kind::Config,
-            "HTTP_REQUEST_DENIED",
-            "the runner does not allow it".to_owned(),
-            "allow this host and port in the runner's egress settings, or correct `desk_url` / \
-             `accounts_url`",
-        ),
-        Failure::Unreachable(what) => error(
-            Kind::Unavailable,
-            UNREACHABLE,
-            format!("cannot be reached: {what}"),
-            "check `data_center`, `desk_url`, `accounts_url`, and the network of this machine",
-        ),
-        Failure::Broken(what) => error(
-            Kind::Unavailable,
-            "BROKEN",
-            format!("the answer broke off: {what}"),
-            "try again; if that does not help, check the network of this machine",
-        ),
-        Failure::Unsent => Error::not_asked(),
-        Failure::TooLarge => error(
-            Kind::Data,
-            "TOO_LARGE",
-            format!("an answer is larger than {} MiB", limits::BODY_BYTES_MAX >> 20),
-            "this is no answer of Zoho Desk: check `desk_url`",
-        ),
-    }
-}
-
-/// The concurrent calls that an edition allows, and the daily credits that it gives without its users
-/// (`zoho-desk-api.md` §5.2).
-fn edition_gives(edition: &str) -> (usize, u64) {
-    let edition = edition.to_ascii_uppercase();
-    match edition.as_str() {
-        _ if edition.contains("ENTERPRISE") || edition.contains("ULTIMATE") => (25, 100_000),
-        _ if edition.contains("PROFESSIONAL") => (15, 75_000),
-        _ if edition.contains("STANDARD") => (10, 50_000),
-        _ if edition.contains("EXPRESS") => (10, 25_000),
-        _ if edition.contains("FREE") || edition.contains("TRIAL") => (5, limits::TRIAL_CREDITS),
-        _ => limits::EDITION_UNKNOWN,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A clock without a network.
-    struct Clock(u64);
-
-    impl Transport for Clock {
-        fn now_ms(&self) -> u64 {
-            self.0
-        }
-
-        fn ticks_ms(&self) -> u64 {
-            self.0
-        }
-
-        fn send(&mut self, requests: &[Request], _: usize) -> Vec<std::result::Result<Response, Failure>> {
-            requests.iter().map(|_| Err(Failure::Unsent)).collect()
-        }
-    }
-
-    fn api() -> Api<Clock> {
-        let config = r#"{"organization_id":"1","client_id":"id","client_secret":"s"}"#;
-        Api::new(Clock(1_000), Config::parse(config).unwrap(), Session::default())
-    }
-
-    #[test]
-    fn more_failing_records_than_are_counted_are_given_up_one_after_another() {
-        let mut api = api();
-        let mut failing: Vec<String> =
-            (0..limits::FAILED_RECORDS_MAX + 50).map(|id| id.to_string()).collect();
-        for _ in 0..4 {
-            failing.retain(|id| {
-                let gives_up = api.gives_up("tickets", id, 2);
-                if gives_up {
-                    api.forget_failures("tickets", id);
-                }
-                !gives_up
-            });
-            api.transport.0 += limits::FAILED_RECORD_MS;
-        }
-        assert_eq!(failing.len(), 0);
-    }
-
-    #[test]
-    fn failing_records_that_are_asked_for_no_more_leave_room_for_others() {
-        let mut api = api();
-        for id in 0..limits::FAILED_RECORDS_MAX {
-            api.gives_up("tickets", &id.to_string(), 2);
-        }
-        api.transport.0 += limits::FAILED_RECORD_LIFE_MS;
-        assert!(!api.gives_up("contacts", "1", 2));
-        api.transport.0 += limits::FAILED_RECORD_MS;
-        assert!(api.gives_up("contacts", "1", 2));
-    }
-
-    #[test]
-    fn each_edition_allows_calls_at_once_and_gives_credits() {
-        assert_eq!(edition_gives("ENTERPRISE"), (25, 100_000));
-        assert_eq!(edition_gives("professional"), (15, 75_000));
-        assert_eq!(edition_gives("Free trial"), (5, 5_000));
-        assert_eq!(edition_gives("SOMETHING NEW"), limits::EDITION_UNKNOWN);
+        call.signed(&self.config, self.session.access_token.as_deref().unwrap_or_default())
     }
 }

@@ -222,7 +222,7 @@ impl<T: Transport> Connection<T> {
         let answer = match self.api.get(&fields_path(module)) {
             Ok(answer) => answer,
             Err(error) if matches!(error.kind, Kind::Data | Kind::NotFound) => {
-                let had_fields = self.api.partition_had_rows(FIELDS, module) == Some(true);
+                let had_fields = self.api.session().learned.partition_had_rows(FIELDS, module) == Some(true);
                 return Ok(if had_fields { no_fields(module, &error) } else { (Vec::new(), None) });
             }
             Err(error) if error.code.as_deref() == Some("LICENSE_ACCESS_LIMITED") => {
@@ -233,9 +233,9 @@ impl<T: Transport> Connection<T> {
         };
         let fields = answer.rows()?.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok());
         let fields: Vec<Field> = fields.collect();
-        self.api.forget_failures(FIELDS, module);
+        self.api.learned().forget_failures(FIELDS, module);
         if !fields.is_empty() {
-            self.api.remember_partition(FIELDS, module, true);
+            self.api.learned().note_partition(FIELDS, module, true);
         }
         Ok((fields, None))
     }

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_that_deliveries_brought_are_told_from_those_that_none_did() {
+    fn changes_that_deliveries_brought_are_distinguished_from_those_that_none_did() {
         let now_ms = 100 * MINUTE_MS;
         let mut delivered = Delivered::default();
         let polled = [change("1", now_ms), change("2", now_ms), change("1", now_ms + 5 * MINUTE_MS)];

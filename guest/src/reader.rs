@@ -4,8 +4,11 @@
 //! A failure ends the batch. The rows read until then are returned, with the time to wait; the failure is
 //! reported by the next call if it persists.
 
+mod length;
 mod lists;
+mod page;
 mod partitions;
+mod path;
 mod rows;
 mod snapshot;
 mod windows;
@@ -117,23 +120,7 @@ pub(crate) fn read<T: Transport>(
     out.warnings.extend(abandoned);
     let most_calls = api.usage().requests + limits::BATCH_CALLS;
     let progress = loop {
-        let again = match &cursor.phase {
-            Phase::Search(search) if phase::is_between_rounds(search) => again::due(api, table),
-            _ => Vec::new(),
-        };
-        let step = match &mut cursor.phase {
-            Phase::Search(_) if !again.is_empty() => again::step(api, table, &again, &mut out),
-            Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, &mut out),
-            Phase::Search(search) if search.scans_recycle_bin => {
-                recycle_bin::scan(api, table, search, &mut out)
-            }
-            Phase::Search(search) => match phase::incremental(api, table) {
-                Incremental::Sorted { .. } => sorted::step(api, table, search, &mut out),
-                _ => search::step(api, table, search, &mut out),
-            },
-            Phase::Idle { .. } => Ok(Progress::Done),
-        };
-        match step {
+        match step(api, table, &mut cursor.phase, &mut out) {
             Ok(Progress::Done) => break Progress::Done,
             Ok(Progress::More) => {}
             Err(error) if out.has_moved || error.is_not_asked() => out.failure = Some(error),
@@ -160,6 +147,29 @@ pub(crate) fn read<T: Transport>(
         }
     };
     Ok(conclude(api, table, cursor, progress, out))
+}
+
+/// One step of a phase: a page or a few, of rows, changes or deletes.
+fn step<T: Transport>(
+    api: &mut Api<T>,
+    table: &'static Table,
+    phase: &mut Phase,
+    out: &mut Output,
+) -> Result<Progress> {
+    let again = match phase {
+        Phase::Search(search) if phase::is_between_rounds(search) => again::due(api, table),
+        _ => Vec::new(),
+    };
+    match phase {
+        Phase::Search(_) if !again.is_empty() => again::step(api, table, &again, out),
+        Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, out),
+        Phase::Search(search) if search.scans_recycle_bin => recycle_bin::scan(api, table, search, out),
+        Phase::Search(search) => match phase::incremental(api, table) {
+            Incremental::Sorted { .. } => sorted::step(api, table, search, out),
+            _ => search::step(api, table, search, out),
+        },
+        Phase::Idle { .. } => Ok(Progress::Done),
+    }
 }
 
 /// The empty batch of a phase.

@@ -4,11 +4,11 @@
 mod clock;
 mod credits;
 mod given_up;
+mod learned;
 mod pace;
 mod tokens;
 mod trust;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use clock::{Arrival, EarlierClock};
 pub(crate) use credits::{Credits, DailyCredits};
 pub(crate) use given_up::GivenUp;
+pub(crate) use learned::Learned;
 pub(crate) use pace::Pace;
 pub(crate) use trust::Trust;
 
@@ -52,25 +53,10 @@ pub(crate) struct Session {
     pub(crate) pace: Option<Pace>,
     #[serde(skip_serializing_if = "DailyCredits::is_unknown")]
     pub(crate) daily_credits: DailyCredits,
-    /// Optional parameters this portal refused, as `table.parameter`, with the time; not sent again for a
-    /// while.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) refused_parameters: BTreeMap<String, u64>,
-    /// Records that could not be read while others could, as `table.id`: failed calls, and since when.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) failed_records: BTreeMap<String, (u32, u64)>,
     #[serde(skip_serializing_if = "GivenUp::is_empty")]
     pub(crate) given_up: GivenUp,
-    /// A path that was read before others of its kind of calls failed.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) readable: BTreeMap<String, String>,
-    /// Rows by which the last list of a table was shorter than the source's count.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) short_lists: BTreeMap<String, u64>,
-    /// Partitions of lists, as `table.value`: true once one had rows, false while every request for it was
-    /// refused.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) partitions: BTreeMap<String, bool>,
+    #[serde(flatten)]
+    pub(crate) learned: Learned,
     #[serde(skip_serializing_if = "KeySet::is_empty")]
     pub(crate) signing_keys: KeySet,
     #[serde(skip_serializing_if = "Trust::is_empty")]
@@ -132,7 +118,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("edition", &self.edition)
-            .field("refused_parameters", &self.refused_parameters)
+            .field("refused_parameters", &self.learned.refused_parameters)
             .finish_non_exhaustive()
     }
 }
@@ -196,9 +182,7 @@ mod tests {
             full.delivered.note(&[change], true, NOW_MS + index);
             full.webhook_trust.tokens.accept(&id, NOW_MS + index, id.as_bytes(), NOW_MS);
             full.given_up.note("ticket_conversations", &id, NOW_MS);
-            if full.failed_records.len() < limits::FAILED_RECORDS_MAX {
-                full.failed_records.insert(format!("ticket_conversations.{id}"), (9, NOW_MS));
-            }
+            full.learned.gives_up("ticket_conversations", &id, 9, NOW_MS);
         }
         assert!(full.to_json().len() < 58 << 10, "{} bytes", full.to_json().len());
     }

@@ -371,7 +371,7 @@ impl Group<'_> {
         let (row, as_of_ms, partial) = match answer.map(|answer| with_record(&child, answer)) {
             None => (child.row.clone(), child.as_of_ms, is_listed_only),
             Some(Ok((row, as_of_ms))) => {
-                api.forget_failures(self.table.name, &child.meta.id);
+                api.learned().forget_failures(self.table.name, &child.meta.id);
                 (row, as_of_ms, false)
             }
             // Deleted since it was listed.

@@ -6,15 +6,35 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::again;
-use super::details::Listed;
+use super::details::{self, Listed};
 use super::output::Output;
+use super::path;
 use super::tally::{Calls, Tally};
 use crate::api::{Answer, Api};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::members::{Members, Writer};
 use crate::row;
 use crate::table::Table;
 use crate::transport::Transport;
+
+/// True when custom fields are read by a second request for each page: tickets without their details.
+pub(super) fn are_needed<T: Transport>(api: &Api<T>, table: &Table) -> bool {
+    !details::reads_details(api, table)
+        && table.detail.is_some_and(|detail| detail.has_custom_field_keys)
+        && !api.config().custom_field_keys.is_empty()
+}
+
+/// The custom fields of a second request for each page; none without one, or where the list refuses it.
+pub(super) fn projected<T: Transport>(api: &Api<T>, table: &Table) -> Option<String> {
+    let is_projected = are_needed(api, table) && !api.is_unsupported(table.name, path::FIELDS);
+    is_projected.then(|| api.config().custom_field_keys.join(","))
+}
+
+/// True when a list does not take `fields`, or not these: unknown names are answered by 500
+/// (`zoho-desk-api.md` §8.9).
+pub(super) fn are_refused(error: &Error) -> bool {
+    error.is_refusal() || error.code.as_deref() == Some("INTERNAL_SERVER_ERROR")
+}
 
 /// Writes the rows in order, each with the `cf` that `projection` has for it; a row without one gets it from
 /// its detail. True for each row that was processed; where some were not, `out.failure` says why.

@@ -132,7 +132,7 @@ fn write<T: Transport>(
     });
     match record {
         Ok(Some((meta, row))) => {
-            api.forget_failures(table.name, id);
+            api.learned().forget_failures(table.name, id);
             out.row(table, &meta, row, as_of_ms);
         }
         Ok(None) => match answer {

@@ -6,9 +6,9 @@
 
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
-use super::partitions::{believe, has_modules, partition, skips};
+use super::partitions::{has_modules, note_rows, partition, skips};
 use super::tally::{Calls, Tally};
-use super::{repeating, rows, snapshot};
+use super::{length, page, repeating, rows};
 use crate::api::{Answer, Api};
 use crate::cursor::{Outer, Parent, Snapshot};
 use crate::error::{Error, Kind, Result, Scope};
@@ -65,11 +65,11 @@ fn read_list<T: Transport>(
         Err(error) if skips(api, table, &table.list, (value, &error), out) => return Ok(true),
         Err(error) => return Err(error),
     };
-    api.forget_failures(table.name, value);
+    api.learned().forget_failures(table.name, value);
     let list = read_page(api, table, snapshot, "", &answer, out)?;
     // A module always has rows. A status that no row has is usual.
     if has_modules(table) && is_first && list != ListState::Failed {
-        believe(api, table, value, !snapshot.offset.last_ids.is_empty(), out);
+        note_rows(api, table, value, !snapshot.offset.last_ids.is_empty(), out);
     }
     Ok(list == ListState::Ended)
 }
@@ -87,10 +87,10 @@ fn read_parents<T: Transport>(
     if outer.is_ended {
         let listed = outer.rows;
         if !snapshot.incomplete {
-            snapshot::verify_length(api, table, listed, out)?;
+            length::verify(api, table, listed, out)?;
         }
         if listed > 0 {
-            api.remember_partition(table.name, own, true);
+            api.learned().note_partition(table.name, own, true);
         }
         return Ok(true);
     }
@@ -104,7 +104,7 @@ fn read_parents<T: Transport>(
         Err(error) if skips(api, table, &of.list, (value, &error), out) => return Ok(true),
         Err(error) => return Err(error),
     };
-    api.forget_failures(table.name, value);
+    api.learned().forget_failures(table.name, value);
     snapshot.source_started_at_ms = snapshot.source_started_at_ms.or(answer.as_of_ms);
     let found = rows::of(&answer, of.list.rows, of.list.identity, "")?;
     let ids: Vec<&str> = found.iter().map(|(meta, _)| meta.id.as_str()).collect();
@@ -189,7 +189,7 @@ fn read_of_parents<T: Transport>(
     for (parent, answer) in parents.iter().zip(answers) {
         let is_read = match answer {
             Ok(answer) => {
-                api.forget_failures(table.name, parent);
+                api.learned().forget_failures(table.name, parent);
                 read_page(api, table, snapshot, parent, &answer, out)?
             }
             // The parent was deleted since it was listed. Where a parameter names it, another cause is as
@@ -260,7 +260,7 @@ fn read_page<T: Transport>(
         }
         PageOutcome::End => {
             if ids.is_empty() && !before.last_ids.is_empty() {
-                out.skip(snapshot::lost_rows(table));
+                out.skip(page::lost_rows(table));
             }
             return Ok(ListState::Ended);
         }
@@ -284,24 +284,37 @@ fn read_page<T: Transport>(
     };
     out.has_moved |= written.contains(&true);
     let left: Vec<usize> = new.iter().map(|(index, ..)| *index).collect();
-    if !snapshot::note_written(snapshot, (before, list.limit.max(1)), (&ids, first), &left, &written) {
+    if !page::note_written(snapshot, (before, list.limit.max(1)), (&ids, first), &left, &written) {
         return Ok(ListState::Failed);
     }
     out.has_moved = true;
-    // The next page is asked for from the last row of this one.
-    let is_beyond = |cap| snapshot.offset.from - 1 + list.first > cap;
-    if list.cap.is_some_and(is_beyond) && ids.len() as u64 == list.limit {
+    let is_last = is_last(api, table, (snapshot.offset.from, parent), ids.len(), out);
+    Ok(if is_last { ListState::Ended } else { ListState::More })
+}
+
+/// True when a page of so many rows is the last of its list, or the last that the source lists. `from`: of the
+/// next one, which is asked for from the last row of this one.
+fn is_last<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    (from, parent): (u64, &str),
+    length: usize,
+    out: &mut Output,
+) -> bool {
+    let list = &table.list;
+    let is_beyond = |cap| from - 1 + list.first > cap;
+    if list.cap.is_some_and(is_beyond) && length as u64 == list.limit {
         let of = if parent.is_empty() { String::new() } else { format!(" of {parent}") };
         out.skip(format!(
             "`{}`{of}: the source lists no page that starts behind row {}: the other rows are skipped",
             table.name,
             list.cap.unwrap_or_default()
         ));
-        return Ok(ListState::Ended);
+        return true;
     }
     let is_short =
-        list.each.is_some_and(|each| !each.hides_rows) && api.longest.ends(list.path, list.limit, ids.len());
-    Ok(if list.limit == 0 || is_short { ListState::Ended } else { ListState::More })
+        list.each.is_some_and(|each| !each.hides_rows) && api.longest.ends(list.path, list.limit, length);
+    list.limit == 0 || is_short
 }
 
 /// Appends the rows behind those of a list that is not paged by one description of the API, and has as many

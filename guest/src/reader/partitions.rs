@@ -26,13 +26,13 @@ pub(super) fn skips<T: Transport>(
     if value.is_empty() {
         return false;
     }
-    let had_rows = api.partition_had_rows(table.name, value);
+    let had_rows = api.session().learned.partition_had_rows(table.name, value);
     let is_refused = lacks_module(error);
     if !is_refused && !fails_alone(api, table, list, (value, error)) {
         return false;
     }
     if is_refused && had_rows.is_none() {
-        api.remember_partition(table.name, value, false);
+        api.learned().note_partition(table.name, value, false);
     }
     // The edition lacks the module, or an earlier snapshot was refused too and it never had a row: then the
     // sink holds none of its rows. Any other refusal may be temporary.
@@ -66,15 +66,15 @@ pub(super) fn has_modules(table: &Table) -> bool {
 
 /// Notes whether a table, or the list of a module, has rows. Rows that this user may not see any more look
 /// like an empty list: one that had some before proves no delete, however often it is read.
-pub(super) fn believe<T: Transport>(
+pub(super) fn note_rows<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
     value: &str,
     has_rows: bool,
     out: &mut Output,
 ) {
-    if has_rows || api.partition_had_rows(table.name, value) != Some(true) {
-        return api.remember_partition(table.name, value, has_rows);
+    if has_rows || api.session().learned.partition_had_rows(table.name, value) != Some(true) {
+        return api.learned().note_partition(table.name, value, has_rows);
     }
     let what = if value.is_empty() { "the list".to_owned() } else { format!("`{value}`") };
     out.skip(format!("`{}`: {what} has no rows any more: none is deleted for it", table.name));

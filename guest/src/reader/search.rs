@@ -4,10 +4,12 @@
 //! Source: `zoho-desk-api.md` §3.2 (0-based, 5,000 cap), §3.5 (`modifiedTimeRange`; the index lags, so
 //! windows overlap).
 
+mod foreign;
 mod halve;
 
 use std::collections::BTreeMap;
 
+use foreign::Foreign;
 pub(super) use halve::half;
 use halve::halve;
 
@@ -22,7 +24,7 @@ use crate::cursor::{ChildPlace, Search, Window};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::{Offset, PageOutcome};
-use crate::row::{self, RowMeta};
+use crate::row::RowMeta;
 use crate::table::{CREATED, Incremental, Table, TimeField};
 use crate::time;
 use crate::transport::Transport;
@@ -87,27 +89,7 @@ pub(super) fn step<T: Transport>(
     }
     let answer = match shared_search::get(api, table, &window_path(path, field, window)) {
         Ok(answer) => answer,
-        // Every search takes modified times; portals differ in which other fields it takes.
-        Err(error) if index > 0 && error.is_refusal() => {
-            if refuses(&error, field) {
-                api.remember_unsupported(table.name, field.range);
-            } else {
-                out.warnings
-                    .push(format!("`{}`: not searched by `{}` this time: {error}", table.name, field.range));
-            }
-            out.has_moved = true;
-            window.to_ms = window.end_ms;
-            return Ok(close(api, table, cursor_fields, search, out));
-        }
-        Err(error) if window.created.is_some() && error.kind == Kind::Data => {
-            // The window is read as far as the search pages.
-            api.remember_unsupported(table.name, CREATED.range);
-            out.has_moved = true;
-            window.created = None;
-            window.offset = Offset::default();
-            return Ok(Progress::More);
-        }
-        Err(error) => return Err(error),
+        Err(error) => return drop_refused(api, table, cursor_fields, (search, error), out),
     };
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
     if window.offset.last_ids.is_empty()
@@ -134,6 +116,40 @@ pub(super) fn step<T: Transport>(
         }
         PageOutcome::End => Ok(close(api, table, cursor_fields, search, out)),
         PageOutcome::Repeating => Err(repeating(path)),
+    }
+}
+
+/// Continues without what the search refuses: a field other than the modified time, or created times.
+fn drop_refused<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    cursor_fields: &[TimeField],
+    (search, error): (&mut Search, Error),
+    out: &mut Output,
+) -> Result<Progress> {
+    let Some(window) = &mut search.window else { return Err(error) };
+    match cursor_fields.get(window.cursor_field) {
+        // Every search takes modified times; portals differ in which other fields it takes.
+        Some(&field) if window.cursor_field > 0 && error.is_refusal() => {
+            if refuses(&error, field) {
+                api.note_unsupported(table.name, field.range);
+            } else {
+                out.warnings
+                    .push(format!("`{}`: not searched by `{}` this time: {error}", table.name, field.range));
+            }
+            out.has_moved = true;
+            window.to_ms = window.end_ms;
+            Ok(close(api, table, cursor_fields, search, out))
+        }
+        _ if window.created.is_some() && error.kind == Kind::Data => {
+            // The window is read as far as the search pages.
+            api.note_unsupported(table.name, CREATED.range);
+            out.has_moved = true;
+            window.created = None;
+            window.offset = Offset::default();
+            Ok(Progress::More)
+        }
+        _ => Err(error),
     }
 }
 
@@ -311,36 +327,6 @@ fn delete<T: Transport>(
         out.delete(table, &new.meta.id, None, new.meta.modified_time_ms);
     }
     vec![true; foreign.len()]
-}
-
-/// Parents of other departments, whose children need not be looked for at each of their changes.
-struct Foreign<'a> {
-    known: &'a mut BTreeMap<String, u64>,
-    unknown_since_ms: u64,
-}
-
-impl Foreign<'_> {
-    /// False for a parent that was of another department at its last change, and for one that was created
-    /// since the last poll, unless a webhook may have brought its children meanwhile.
-    fn may_have_children<T: Transport>(&self, api: &Api<T>, parent: &NewRow<'_>) -> bool {
-        let created_ms = row::time(parent.row, CREATED.member);
-        let is_new = self.unknown_since_ms > 0 && created_ms.is_some_and(|at| at >= self.unknown_since_ms);
-        !self.known.contains_key(&parent.meta.id) && (!is_new || api.delivered().has_come())
-    }
-
-    /// Notes parents of other departments, and forgets those that changed longest ago.
-    fn add<'b>(&mut self, parents: impl Iterator<Item = &'b NewRow<'b>>) {
-        for parent in parents {
-            self.known.insert(parent.meta.id.clone(), parent.meta.modified_time_ms.unwrap_or_default());
-        }
-        if self.known.len() > limits::FOREIGN_MAX {
-            let mut times: Vec<u64> = self.known.values().copied().collect();
-            let excess = times.len() - limits::FOREIGN_MAX / 2;
-            let (_, oldest_kept, _) = times.select_nth_unstable(excess);
-            let oldest_kept = *oldest_kept;
-            self.known.retain(|_, at_ms| *at_ms >= oldest_kept);
-        }
-    }
 }
 
 /// Writes changed rows, with their detail where the table has one, so that they look as in a snapshot. True

@@ -1,6 +1,6 @@
 //! The sizes of the source for a plan of the first read: counts, and two pages of parents, by few calls.
 
-use super::{count, is_skipped, lists, needs, rows, snapshot};
+use super::{count, is_skipped, lists, needs, path, rows};
 use crate::api::Api;
 use crate::config::Sort;
 use crate::error::{Error, Kind, Result};
@@ -88,7 +88,7 @@ fn rows_of<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Size
     if list.each.is_some() || list.partitions.is_some() {
         return Ok(Size::Unknown);
     }
-    let answer = api.get(&snapshot::list_path(api, table, 1, None))?;
+    let answer = api.get(&path::page(api, table, 1, None))?;
     let rows = rows::of(&answer, list.rows, list.identity, "")?.len() as u64;
     let is_all = list.limit == 0 || rows < list.limit;
     Ok(if is_all { Size::Exactly(rows) } else { Size::MoreThan(rows) })
@@ -107,7 +107,7 @@ fn newest<T: Transport>(api: &mut Api<T>, table: &Table, rows: u64) -> Option<u6
 /// How many rows of the first page of a list have a list themselves, and of how many.
 fn with_list<T: Transport>(api: &mut Api<T>, each: &Each) -> Result<Option<(u64, u64)>> {
     let Some(of) = tables::find(each.table) else { return Ok(None) };
-    let answer = api.get(&snapshot::list_path(api, of, 1, None))?;
+    let answer = api.get(&path::page(api, of, 1, None))?;
     let found = rows::of(&answer, of.list.rows, of.list.identity, "")?;
     let with_list = found.iter().filter(|(_, row)| lists::parent_id(each, row).is_some()).count();
     Ok(Some((with_list as u64, found.len() as u64)))
@@ -116,7 +116,7 @@ fn with_list<T: Transport>(api: &mut Api<T>, each: &Each) -> Result<Option<(u64,
 /// What the parents of a table's rows have, by the oldest and the newest of them.
 fn per_parent<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<PerParent> {
     let Some(children) = &table.children else { return Ok(PerParent::default()) };
-    let paths = [Sort::OldestFirst, Sort::NewestFirst].map(|order| snapshot::page_path(api, table, order));
+    let paths = [Sort::OldestFirst, Sort::NewestFirst].map(|order| path::first(api, table, order));
     let answers = api.get_each(&paths)?.into_iter().collect::<Result<Vec<_>>>()?;
     let mut found = Vec::new();
     for answer in &answers {

@@ -8,7 +8,7 @@ use super::details::{self, Listed};
 use super::lists;
 use super::output::{Output, Progress};
 use super::tally::Tally;
-use super::{repeating, rows, snapshot};
+use super::{path, repeating, rows};
 use crate::api::Api;
 use crate::cursor::{Search, Window};
 use crate::error::{Error, Kind, Result};
@@ -37,15 +37,7 @@ pub(super) fn step<T: Transport>(
         ));
     };
     let since_ms = search.since_ms.saturating_sub(limits::SETTLED_MS);
-    if search.window.is_none() {
-        if let Some(each) = &table.list.each {
-            search.lists = lists::parents(api, table, each)?;
-        }
-        let host_ms = api.transport().now_ms();
-        let end_ms = api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS;
-        // The place in the list, and its range.
-        search.window = Some(Window::whole(since_ms, end_ms.max(since_ms)));
-    }
+    open(api, table, search, since_ms)?;
     let parent = search.lists.first().cloned().unwrap_or_default();
     let Some(window) = &mut search.window else { return Ok(Progress::More) };
     if table.list.each.is_some() && parent.is_empty() {
@@ -53,20 +45,7 @@ pub(super) fn step<T: Transport>(
     }
     let answer = match api.get(&path(api, table, order, (&parent, window))) {
         Ok(answer) => answer,
-        Err(error) if !parent.is_empty() && is_of_list(api, table, &parent, &error) => {
-            out.warnings.push(format!("`{}`: `{parent}` is not read this time: {error}", table.name));
-            return Ok(next_list(api, search, out));
-        }
-        Err(error) if error.kind == Kind::Data => {
-            api.remember_unsupported(table.name, PARAMETER);
-            out.warnings.push(format!(
-                "`{}`: read by full refresh, because its list takes no modified times: {error}",
-                table.name
-            ));
-            out.has_moved = true;
-            return Ok(Progress::Done);
-        }
-        Err(error) => return Err(error),
+        Err(error) => return skip(api, table, search, (&parent, error), out),
     };
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
     let list = &table.list;
@@ -111,6 +90,44 @@ pub(super) fn step<T: Transport>(
     Ok(Progress::More)
 }
 
+/// Opens a round: all lists, from their first pages on.
+fn open<T: Transport>(api: &mut Api<T>, table: &Table, search: &mut Search, since_ms: u64) -> Result<()> {
+    if search.window.is_none() {
+        if let Some(each) = &table.list.each {
+            search.lists = lists::parents(api, table, each)?;
+        }
+        let host_ms = api.transport().now_ms();
+        let end_ms = api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS;
+        // The place in the list, and its range.
+        search.window = Some(Window::whole(since_ms, end_ms.max(since_ms)));
+    }
+    Ok(())
+}
+
+/// Continues with the next list where one parent's fails alone, or by full refresh where the order is refused.
+fn skip<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    search: &mut Search,
+    (parent, error): (&str, Error),
+    out: &mut Output,
+) -> Result<Progress> {
+    if !parent.is_empty() && is_of_list(api, table, parent, &error) {
+        out.warnings.push(format!("`{}`: `{parent}` is not read this time: {error}", table.name));
+        return Ok(next_list(api, search, out));
+    }
+    if error.kind != Kind::Data {
+        return Err(error);
+    }
+    api.note_unsupported(table.name, PARAMETER);
+    out.warnings.push(format!(
+        "`{}`: read by full refresh, because its list takes no modified times: {error}",
+        table.name
+    ));
+    out.has_moved = true;
+    Ok(Progress::Done)
+}
+
 /// The path of a page of the list at hand.
 fn path<T: Transport>(
     api: &Api<T>,
@@ -122,7 +139,7 @@ fn path<T: Transport>(
     let of = table.list.each.as_ref().map(|each| (each, parent));
     let in_order = |sort_by| lists::path(&List { sort_by: Some(sort_by), ..table.list }, "", of, from);
     match order {
-        Order::Newest if of.is_none() => snapshot::newest_path(api, table, MODIFIED.member, from),
+        Order::Newest if of.is_none() => path::newest(api, table, MODIFIED.member, from),
         Order::Newest => in_order("-modifiedTime"),
         Order::Range => {
             let range = format!("{},{}", time::format(window.from_ms), time::format(window.to_ms));

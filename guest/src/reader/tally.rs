@@ -44,11 +44,11 @@ impl Tally {
         let failed = failures.iter().flatten().count();
         let read = paths.iter().zip(&failures).rfind(|(_, failure)| failure.is_none());
         let key = format!("{} {calls:?}", table.name);
-        api.note_readable(&key, read.map(|(path, _)| path.as_str()), failed > 0);
+        api.learned().note_readable(&key, read.map(|(path, _)| path.as_str()), failed > 0);
         let mut has_others = failures.len() - failed >= failed;
         let are_missing = failures.contains(&Some(Scope::Record));
         if !has_others && (are_missing || failures.contains(&Some(Scope::Request))) {
-            has_others = api.readable(&key).is_some_and(|path| match api.get(&path) {
+            has_others = api.session().learned.readable(&key).is_some_and(|path| match api.get(&path) {
                 Ok(_) => true,
                 Err(error) => error.scope() == Scope::Record && !(are_missing && error.is_missing()),
             });
@@ -83,7 +83,7 @@ impl Tally {
         let (with_others, alone) = limits::FAILED_RECORD_CALLS;
         let gives_up = api.gives_up(table.name, id, if self.has_others { with_others } else { alone });
         if gives_up {
-            api.forget_failures(table.name, id);
+            api.learned().forget_failures(table.name, id);
         }
         gives_up
     }

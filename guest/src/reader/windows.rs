@@ -5,12 +5,12 @@
 //! source's count of each window, or else one page of the list at the end, shows whether the index has all
 //! rows.
 
-use super::count;
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
+use super::page::{self, Page};
 use super::search::half;
-use super::snapshot::{self, Page};
-use crate::api::Api;
+use super::{count, length, path};
+use crate::api::{Answer, Api};
 use crate::config::Sort;
 use crate::cursor::{Rest, Snapshot};
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapsho
     let created_ms = snapshot.last_created_ms?;
     let started_ms = snapshot.source_started_at_ms?;
     let (list, rows) = (snapshot.offset.clone(), rows(&snapshot.offset));
-    let (from_ms, end_ms) = match snapshot::order(api, table) {
+    let (from_ms, end_ms) = match path::order(api, table) {
         Sort::OldestFirst => (created_ms, started_ms.saturating_sub(limits::SEARCH_SETTLED_MS)),
         Sort::NewestFirst => (0, created_ms),
     };
@@ -99,20 +99,19 @@ pub(super) fn step<T: Transport>(
         snapshot.incomplete = true;
         return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
     }
-    let range = format!("{},{}", time::format(from_ms), time::format(to_ms));
     let mut page = Path::new(path);
     if let Some((from_ms, to_ms, _)) = modified {
-        page = page.with(MODIFIED.range, format!("{},{}", time::format(from_ms), time::format(to_ms)));
+        page = page.with(MODIFIED.range, range(from_ms, to_ms));
     }
     let page = page
-        .with(CREATED.range, &range)
+        .with(CREATED.range, range(from_ms, to_ms))
         .with("sortBy", CREATED.member)
         .with("from", snapshot.offset.from - 1)
         .with("limit", PAGE);
     let answer = match api.get(&page.into_string()) {
         Ok(answer) => answer,
         Err(error) if error.is_refusal() && !is_last(snapshot) => {
-            api.remember_unsupported(table.name, CREATED.range);
+            api.note_unsupported(table.name, CREATED.range);
             out.warnings
                 .push(format!("`{}`: read on as a list, without search windows: {error}", table.name));
             if let Some(Rest::Windows { list, .. }) = snapshot.rest.take() {
@@ -123,27 +122,12 @@ pub(super) fn step<T: Transport>(
         }
         Err(error) => return Err(error),
     };
-    if snapshot.offset == Offset::default() {
-        let found = answer.count().unwrap_or_default();
-        let is_long = found > limits::SEARCH_WINDOW_ROWS_MAX;
-        if is_long && half(from_ms, to_ms).is_some() && halve(api, snapshot, out) {
-            return Ok(Progress::More);
-        }
-        // On some portals the count is that of the page.
-        let is_of_page = found == PAGE && answer.rows()?.len() as u64 == PAGE;
-        // The parts of a second were counted as a whole.
-        let is_counted =
-            modified.is_some() || (!is_of_page && verify(api, table, (&range, end_ms), found, out));
-        if let Some(Rest::Windows { uncounted, .. }) = &mut snapshot.rest {
-            *uncounted |= !is_counted;
-        }
-        snapshot.incomplete |= out.incomplete;
-        if is_long && halve(api, snapshot, out) {
-            return Ok(Progress::More);
-        }
+    let is_first = snapshot.offset == Offset::default();
+    if is_first && splits(api, table, snapshot, ((from_ms, to_ms, end_ms), &answer), out)? {
+        return Ok(Progress::More);
     }
     let page = Page { answer: &answer, projection: None, is_search: true };
-    let progress = snapshot::read_page(api, table, snapshot, &page, out)?;
+    let progress = page::read(api, table, snapshot, &page, out)?;
     if let Progress::Done = progress {
         if is_end {
             compare(api, table, snapshot, end_ms, out)?;
@@ -151,6 +135,38 @@ pub(super) fn step<T: Transport>(
         return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
     }
     Ok(progress)
+}
+
+/// Verifies the count of a window by its first page, and splits a window of too many rows. True when it was
+/// split.
+fn splits<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    ((from_ms, to_ms, end_ms), answer): ((u64, u64, u64), &Answer),
+    out: &mut Output,
+) -> Result<bool> {
+    let found = answer.count().unwrap_or_default();
+    let is_long = found > limits::SEARCH_WINDOW_ROWS_MAX;
+    if is_long && half(from_ms, to_ms).is_some() && halve(api, snapshot, out) {
+        return Ok(true);
+    }
+    let Some(Rest::Windows { modified, .. }) = &snapshot.rest else { return Ok(false) };
+    // On some portals the count is that of the page.
+    let is_of_page = found == PAGE && answer.rows()?.len() as u64 == PAGE;
+    let range = range(from_ms, to_ms);
+    // The parts of a second were counted as a whole.
+    let is_counted = modified.is_some() || (!is_of_page && verify(api, table, (&range, end_ms), found, out));
+    if let Some(Rest::Windows { uncounted, .. }) = &mut snapshot.rest {
+        *uncounted |= !is_counted;
+    }
+    snapshot.incomplete |= out.incomplete;
+    Ok(is_long && halve(api, snapshot, out))
+}
+
+/// The parameter of a window.
+fn range(from_ms: u64, to_ms: u64) -> String {
+    format!("{},{}", time::format(from_ms), time::format(to_ms))
 }
 
 /// True where the list cannot be read on: the windows are in place of its end.
@@ -202,7 +218,7 @@ fn next<T: Transport>(
         (*from_ms, *next_ms) = (to_ms, end_ms);
         return Progress::More;
     }
-    if *is_last || snapshot::order(api, table) == Sort::NewestFirst {
+    if *is_last || path::order(api, table) == Sort::NewestFirst {
         return Progress::Done;
     }
     snapshot.rest = Some(Rest::Newest { since_ms: end_ms });
@@ -234,9 +250,9 @@ fn compare<T: Transport>(
         return Ok(());
     }
     // New rows come at the end, or move all others.
-    let is_oldest_first = snapshot::order(api, table) == Sort::OldestFirst;
-    let slack = if is_oldest_first { limits::LIST_SHORT_ROWS } else { snapshot::may_lack(found) };
-    let answer = match api.get(&snapshot::list_path(api, table, found + slack, None)) {
+    let is_oldest_first = path::order(api, table) == Sort::OldestFirst;
+    let slack = if is_oldest_first { limits::LIST_SHORT_ROWS } else { length::may_lack(found) };
+    let answer = match api.get(&path::page(api, table, found + slack, None)) {
         Ok(answer) => answer,
         Err(error) if error.is_refusal() => {
             out.skip(format!(
@@ -268,13 +284,8 @@ fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms
     if tables::parent(table).unwrap_or(table).count.is_some() {
         return false;
     }
-    let all = Path::new(path).with(CREATED.range, all_until(end_ms)).with("from", 0).with("limit", 1);
-    count::sum(api, table, &all).is_ok_and(|counted| counted > found + snapshot::may_lack(counted))
-}
-
-/// The window of all rows up to a time.
-fn all_until(end_ms: u64) -> String {
-    format!("{},{}", time::format(0), time::format(end_ms))
+    let all = Path::new(path).with(CREATED.range, range(0, end_ms)).with("from", 0).with("limit", 1);
+    count::sum(api, table, &all).is_ok_and(|counted| counted > found + length::may_lack(counted))
 }
 
 /// Compares what the search finds in a window with the source's count of it. False where there is none, or it
@@ -293,7 +304,7 @@ fn verify<T: Transport>(
     // The search ignores departments.
     let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
     if counted == 0 {
-        let all = Path::new(path).with(CREATED.range, all_until(end_ms));
+        let all = Path::new(path).with(CREATED.range, range(0, end_ms));
         return count::sum(api, table, &all).is_ok_and(|counted| counted > 0);
     }
     if is_comparable && counted > found {

@@ -174,7 +174,7 @@ fn read<T: Transport>(api: &mut Api<T>, paths: Paths) -> Result<BTreeMap<String,
         for (((path, table), sent), answer) in left.into_iter().zip(&sent).zip(answers) {
             match answer {
                 Err(error) if *sent != path && refuses_include(&error) => {
-                    api.remember_unsupported(table.name, DETAIL_INCLUDE);
+                    api.note_unsupported(table.name, DETAIL_INCLUDE);
                     again.push((path, table));
                 }
                 answer => drop(records.insert(path, answer)),

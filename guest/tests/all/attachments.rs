@@ -85,7 +85,7 @@ fn a_file_costs_one_request_for_all_of_its_pieces() {
 }
 
 #[test]
-fn another_instance_goes_on_whether_or_not_the_server_knows_ranges() {
+fn another_instance_continues_whether_or_not_the_server_knows_ranges() {
     for answer in [partial, |_| response(200, BYTES)] {
         let files = files(answer);
         assert_eq!(fetch(&mut connect_over(files.clone(), json!({})), 0), Ok(piece(b"0123", false)));

@@ -54,7 +54,7 @@ fn files_wait_for_credits_as_snapshots_do_and_incremental_reading_does_not() {
 }
 
 #[test]
-fn a_snapshot_whose_credits_end_keeps_its_rows_and_goes_on_from_there() {
+fn a_snapshot_whose_credits_end_keeps_its_rows_and_continues_from_there() {
     let desk = Desk::with_tickets(300);
     let mut connection = connect(&desk, json!({}));
     let first = connection.read("tickets", None, crate::setup::LIMITS).unwrap();

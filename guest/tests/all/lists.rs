@@ -105,7 +105,7 @@ fn last_batch(connection: &mut Connection<Desk>) -> zoho_desk::reader::Batch {
 }
 
 #[test]
-fn a_list_whose_count_is_refused_is_not_believed() {
+fn a_list_whose_count_is_refused_proves_no_delete() {
     for status in [403, 404, 422, 429, 500] {
         let desk = Desk::with_tickets(150);
         desk.set(|state| state.count_status = status);

@@ -309,8 +309,8 @@ fn no_refusal_of_any_endpoint_costs_many_calls_or_stops_another_table() {
         host.run(HOUR_MS);
         let stopped = ENDPOINTS.iter().find(|(known, _)| *known == endpoint).map_or(&[][..], |(_, of)| of);
         for (table, state) in &host.tables {
-            let goes_on = state.caught_up > before[table] || state.rests_until_ms > host.desk.now_ms();
-            assert!(goes_on || stopped.contains(table), "{table} stops: {}", case(endpoint, refusal));
+            let continues = state.caught_up > before[table] || state.rests_until_ms > host.desk.now_ms();
+            assert!(continues || stopped.contains(table), "{table} stops: {}", case(endpoint, refusal));
         }
         let faults = faults.borrow();
         assert!(faults.tokens <= 7, "{} tokens: {}", faults.tokens, case(endpoint, refusal));

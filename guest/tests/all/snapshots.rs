@@ -222,7 +222,7 @@ fn snapshot(
 }
 
 #[test]
-fn a_table_that_had_rows_is_never_believed_to_be_empty() {
+fn an_empty_list_of_a_table_that_had_rows_proves_no_delete() {
     let desk = Desk::with_tickets(3);
     desk.set(|state| state.contracts = [(1, 1), (2, 2)].into());
     let mut connection = connect(&desk, json!({}));

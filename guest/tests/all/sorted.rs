@@ -91,7 +91,7 @@ fn a_list_that_cannot_be_sorted_is_read_as_a_whole() {
 }
 
 #[test]
-fn a_cursor_of_a_version_that_read_the_whole_list_goes_on() {
+fn a_cursor_of_a_version_that_read_the_whole_list_continues() {
     let (desk, mut connection, _) = read_once(60);
     let at_ms = desk.now_ms() - HOUR_MS;
     modify(&desk, [5].into_iter());

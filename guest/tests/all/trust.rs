@@ -74,18 +74,18 @@ fn after_one_signed_delivery_unsigned_ones_are_refused_also_after_a_restart_and_
 }
 
 #[test]
-fn a_delete_is_read_before_it_is_believed_however_the_event_tells_it() {
+fn a_delete_is_read_before_it_is_applied_whatever_the_form_of_its_event() {
     let trashed = json!({"id": "2", "isTrashed": true});
     for (name, payload) in [("Ticket_Delete", json!({"id": "2"})), ("Ticket_Update", trashed)] {
         let desk = desk();
         let mut connection = connect(&desk, json!({}));
         let at_ms = desk.now_ms();
         let body = event(name, payload);
-        let mut told =
+        let mut changes =
             || receive(&mut connection, Some(SUBSCRIPTION), at_ms, Some(&token_at(at_ms)), &body).unwrap();
-        assert_eq!(told()[0].operation, Operation::Update, "{name}: the ticket is there");
+        assert_eq!(changes()[0].operation, Operation::Update, "{name}: the ticket is there");
         desk.set(|state| state.refuse("/api/v1/tickets/2", 404, "URL_NOT_FOUND"));
-        assert_eq!(told()[0].operation, Operation::Delete, "{name}");
+        assert_eq!(changes()[0].operation, Operation::Delete, "{name}");
     }
 }
 

@@ -42,7 +42,7 @@ fn a_purged_row_is_found_after_a_week_and_no_detail_is_read_for_it() {
 }
 
 #[test]
-fn incremental_reading_goes_on_where_it_was_interrupted() {
+fn incremental_reading_continues_where_it_was_interrupted() {
     let (desk, mut connection, cursor) = old(json!({}));
     desk.set(|state| state.modify_at(9, DAY_MS));
     desk.set(|state| state.delete("8"));
@@ -122,7 +122,7 @@ fn read_in_parts(desk: &Desk, connection: &mut Connection<Desk>, cursor: &mut St
 }
 
 #[test]
-fn a_verification_that_a_quota_interrupts_goes_on_at_its_place() {
+fn a_verification_that_a_quota_interrupts_continues_at_its_place() {
     for by_reserve in [false, true] {
         let (desk, mut connection, mut cursor) = old(json!({}));
         desk.set(|state| state.purge(9));
@@ -202,7 +202,7 @@ fn a_record_that_was_restored_without_a_new_modified_time_is_read_by_the_verific
 }
 
 #[test]
-fn a_verification_whose_credits_end_gives_way_and_goes_on_from_its_place_the_next_day() {
+fn a_verification_whose_credits_end_gives_way_and_continues_from_its_place_the_next_day() {
     let (desk, mut connection, cursor) = old(json!({}));
     desk.set(|state| state.purge(9));
     let small = Limits { max_changes: 100, ..LIMITS };

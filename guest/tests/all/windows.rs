@@ -66,8 +66,9 @@ fn a_long_list_is_read_on_by_windows_whole_and_without_details_that_the_search_h
         // Those of the last day; newest first, also those of the first pages.
         let most = if sort == "oldest" { 1_600 } else { 13_500 };
         assert!(details < most, "{sort}: {details} details");
-        let told = batches.iter().flat_map(|batch| &batch.warnings).filter(|text| text.contains("windows"));
-        assert_eq!(told.count(), 1, "{sort}");
+        let warnings =
+            batches.iter().flat_map(|batch| &batch.warnings).filter(|text| text.contains("windows"));
+        assert_eq!(warnings.count(), 1, "{sort}");
     }
 }
 

@@ -114,7 +114,7 @@ impl Group<'_> {
             }
         };
         if let Some(reason) = joint.iter().enumerate().find_map(reason) {
-            api.remember_unsupported(self.table.name, TOGETHER);
+            api.note_unsupported(self.table.name, TOGETHER);
             out.warnings.push(format!(
                 "`{}`: each kind is listed separately, which costs more calls, because of {}: {reason}",
                 self.table.name, together.list.list
