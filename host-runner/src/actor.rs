@@ -11,9 +11,11 @@
 //! in the order of the calls. It ends with a failure of the whole connection; [`crate::serve`] restarts it.
 
 mod batch_size;
+mod config;
 mod core;
 mod discovery;
 mod fetching;
+mod observer;
 mod poll;
 mod request;
 mod respond;
@@ -22,9 +24,6 @@ mod subscription;
 mod triage;
 mod waiting;
 mod webhooks;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -38,93 +37,17 @@ use self::subscription::Subscription;
 use self::webhooks::Queue;
 use crate::change::Table;
 use crate::clock::{ms_of_rfc3339, now_ms, random_unit};
-use crate::error::{Error, Result};
-use crate::inbox::Consumer;
+use crate::error::Result;
 use crate::limits::INSTANCE_IDLE;
-use crate::loaded::OpenConnection;
-use crate::metrics::{Meters, State};
+use crate::metrics::State;
 use crate::policy::Budget;
-use crate::sinks::{Counts, JournalState, Sink, SinkHandle};
-use crate::stop::Stop;
-use crate::webhook_url::PublicUrl;
+use crate::sinks::{JournalState, SinkHandle};
 
+pub(crate) use self::config::{ActorConfig, Mode, Stopped};
+pub(crate) use self::observer::Observer;
 pub(crate) use self::request::{Answer, Command};
 pub(crate) use self::respond::rotate_url;
 pub(crate) use self::respond::{answer_once, answer_with};
-
-/// Everything that an actor is given.
-pub(crate) struct ActorConfig {
-    /// The connection; holds the lock.
-    pub connection: OpenConnection,
-    /// Where rows go.
-    pub sink: Box<dyn Sink>,
-    /// The queue of deliveries; none under `sync`.
-    pub queue: Option<Arc<dyn Consumer>>,
-    /// The outside name under which the webhook URL is to be registered.
-    pub public_url: Option<PublicUrl>,
-    /// Requests of the command line.
-    pub commands: mpsc::Receiver<Command>,
-    /// Counters.
-    pub meters: Meters,
-    /// When to end.
-    pub stop: Stop,
-}
-
-/// How long an actor runs, and the tables that it reads.
-#[derive(Clone, Debug)]
-pub(crate) enum Mode {
-    /// All tables as they are due, webhooks and commands, until it is stopped.
-    Serve,
-    /// Some tables one after another, each until it is caught up.
-    Sync {
-        /// Their names; all if there are none.
-        tables: Vec<String>,
-        /// Start a new snapshot of each.
-        full_refresh: bool,
-    },
-}
-
-/// Why an actor ended.
-#[derive(Debug)]
-pub(crate) enum Stopped {
-    /// It was asked to stop.
-    Requested,
-    /// Every table of [`Mode::Sync`] has ended.
-    Finished,
-    /// The connection as a whole failed.
-    Failed(Error),
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Follows the reading of tables. Every method may do nothing.
-pub(crate) trait Observer: Send {
-    /// The tables that will be read, in their order.
-    fn discovered(&mut self, _tables: &[String]) {}
-    /// A table is about to be read.
-    fn reading(&mut self, _table: &str) {}
-    /// A call that read a table has ended; the attributes hold its cost.
-    fn called(&mut self, _table: &str, _requests: u64, _attributes: &[(String, String)]) {}
-    /// The source warns. True if the warning is to be logged.
-    fn warned(&mut self, _table: &str, _warning: &str) -> bool {
-        true
-    }
-    /// A batch is in the sink.
-    fn committed(&mut self, _table: &str, _counts: &Counts) {}
-    /// Nothing is read for a while, of this table or of all.
-    fn waiting(&mut self, _what: &str, _wait: Duration, _why: &str) {}
-    /// A table has nothing left to read.
-    fn caught_up(&mut self, _table: &str) {}
-    /// A table is not read again.
-    fn failed(&mut self, _table: &str, _error: &Error) {}
-}
-
-/// Follows nothing.
-impl Observer for () {}
 
 /// A running actor.
 pub(crate) struct Actor<'a> {

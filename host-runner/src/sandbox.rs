@@ -1,12 +1,14 @@
-//! The sandbox of one connection: every call of the contract, bounded in time and CPU.
+//! The sandbox of one connection: every call of the contract ([`calls`]), bounded in time and CPU.
 //!
 //! A trap, a timeout or a limit drops the instance and becomes an error; the next call creates another one
 //! with the same configuration and session. The session is saved after every call that changed it. Knows
 //! nothing of tables, files or retries.
 
+mod calls;
 mod cpu_account;
 mod error;
 mod instance;
+mod offline;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,29 +16,25 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use wasmtime::Store;
 
 use self::cpu_account::Cpu;
 use self::error::{refused, stopped, timed_out};
 use self::instance::{Live, Slot};
-use crate::bindings::{SourceConnector, types};
+use crate::bindings::types;
 use crate::blocking;
 use crate::boundary;
-use crate::boundary::limits::{ANSWER, PIECE, SESSION, SUBSCRIPTION};
-use crate::change::{Batch, CheckItem, Outcome, Piece, Receipt, Table};
-use crate::clock;
+use crate::boundary::limits::SESSION;
 use crate::conv;
-use crate::delivery::Delivery;
-use crate::describe::Describe;
-use crate::egress::policy::Policy;
 use crate::egress::{Client, Hooks, Meter};
 use crate::engine::permits::{Class, Origin, Permit};
 use crate::engine::{Component, Linked};
-use crate::error::{Error, Kind, Result};
-use crate::limits::{INSTANCE_REQUESTS_MAX, Limits, OFFLINE_CPU, OFFLINE_TIMEOUT};
+use crate::error::{Error, Result};
+use crate::limits::{INSTANCE_REQUESTS_MAX, Limits};
 use crate::secret::Redactor;
 use crate::store_data::Host;
 use crate::store_data::budget::Share;
+
+pub(crate) use self::offline::validate;
 
 /// Where the session of a connection is kept: tokens and other secrets of a component.
 pub trait SessionStore: Send + Sync {
@@ -75,88 +73,6 @@ pub struct Sandbox {
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 type Calling<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
-
-/// One call of the contract as the closure that [`Sandbox::call`] takes. A macro, because the call borrows
-/// two fields of [`Live`], and because a bound cannot require that the future of an async closure is `Send`.
-macro_rules! export {
-    (source.$call:ident($($argument:expr),*) $($then:tt)*) => {
-        move |live| {
-            Box::pin(async move {
-                let source = live.world.connector_source_source().connection();
-                source.$call(&mut live.store, live.connection, $($argument),*).await$($then)*
-            })
-        }
-    };
-    (webhook.$call:ident($($argument:expr),*) $($then:tt)*) => {
-        move |live| {
-            Box::pin(async move {
-                let webhook = live.world.connector_source_webhook();
-                webhook.$call(&mut live.store, live.connection, $($argument),*).await$($then)*
-            })
-        }
-    };
-}
-
-impl Component {
-    /// The component's `describe` document; the call has no network. One call for all connections.
-    pub async fn describe(&self, limits: &Limits) -> Result<Describe> {
-        let call = async || {
-            let document = offline("describe", self, limits, async |store, world| {
-                world.connector_source_metadata().call_describe(store).await
-            });
-            let describe = Describe::parse(&document.await?)?;
-            if let Some(section) = &self.section {
-                describe
-                    .agrees_with(section)
-                    .map_err(|error| error.about(format!("component {}", self.path.display())))?;
-            }
-            Ok(describe)
-        };
-        self.described.get_or_try_init(call).await.cloned()
-    }
-}
-
-/// Lets a component parse its configuration, without network and session, in an instance for this call only.
-pub(crate) async fn validate(
-    component: &Component,
-    config: String,
-    limits: &Limits,
-    redactor: &Redactor,
-) -> Result<()> {
-    let opened = offline("open", component, limits, async |store, world| {
-        world.connector_source_source().connection().call_open(store, &config, None).await
-    })
-    .await?;
-    opened.map(drop).map_err(|error| conv::error(error, redactor))
-}
-
-/// One call in a new instance that reaches no host and holds its permit for this call only. It has nothing to
-/// wait for, so that its limits are those of the runner where a connection's are longer.
-async fn offline<T>(
-    name: &'static str,
-    component: &Component,
-    limits: &Limits,
-    call: impl AsyncFnOnce(&mut Store<Host>, &SourceConnector) -> wasmtime::Result<T>,
-) -> Result<T> {
-    let mut limits = limits.clone();
-    limits.sandbox.call_timeout = limits.sandbox.call_timeout.min(OFFLINE_TIMEOUT);
-    limits.sandbox.cpu_time = limits.sandbox.cpu_time.min(OFFLINE_CPU);
-    let limits = &limits;
-    let linked = component.link()?;
-    let client = Client::new(Policy::default(), limits, None)?;
-    let hooks = Hooks { client, meter: Arc::default() };
-    let _permit = linked.permits.acquire_offline().await?;
-    let mut store = Host::store(&linked.engine, limits, hooks, linked.memory.account(Share::All));
-    let calling = async {
-        let world = linked.pre.instantiate_async(&mut store).await?;
-        call(&mut store, &world).await
-    };
-    match timeout(limits.sandbox.call_timeout, calling).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(trap)) => Err(stopped(name, &trap, limits)),
-        Err(_) => Err(timed_out(name, limits).hint("it needs no source for it: a defect of the component")),
-    }
-}
 
 impl Sandbox {
     /// A sandbox for a connection; nothing runs yet.
@@ -252,139 +168,6 @@ impl Sandbox {
         (self.session, self.is_saved, self.refused_session) = (None, true, None);
     }
 
-    /// Exchanges a grant for a session.
-    pub async fn authorize(&mut self, grant: String) -> Result<()> {
-        self.call("authorize", export!(source.call_authorize(&grant))).await?;
-        self.session_accepted()
-    }
-
-    /// Checks the connection, and its subscription if there is one. A request that the egress policy refused
-    /// becomes a separate item.
-    pub async fn check(&mut self, subscription: Option<String>) -> Result<Vec<CheckItem>> {
-        let mut items = self.check_connection().await?;
-        // The subscription cannot be checked over a connection that failed.
-        if let Some(subscription) = subscription
-            && !items.iter().any(|item| item.outcome == Outcome::Failed)
-        {
-            items.extend(self.check_subscription(subscription).await?);
-        }
-        Ok(items)
-    }
-
-    async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
-        let items = self.call("check", export!(source.call_check().map(Ok))).await?;
-        self.session_accepted()?;
-        let mut items = conv::check_items(items, &self.redactor)?;
-        if let Some(denial) = self.meter.take_denied() {
-            let error = refused(&denial);
-            items.push(CheckItem {
-                name: "egress".into(),
-                outcome: Outcome::Failed,
-                message: error.message,
-                hint: error.hint,
-                kind: None,
-            });
-        }
-        Ok(items)
-    }
-
-    /// The tables with their schemas.
-    pub async fn discover(&mut self) -> Result<Vec<Table>> {
-        let tables = self.call("discover", export!(source.call_discover())).await?;
-        conv::tables(tables, &self.redactor)
-    }
-
-    /// Rows of a table, where the source can count them.
-    pub async fn count(&mut self, table: String) -> Result<Option<u64>> {
-        self.call("count", export!(source.call_count(&table))).await
-    }
-
-    /// The next batch of a table.
-    pub async fn read(&mut self, table: String, cursor: Option<String>) -> Result<Batch> {
-        let limits = types::Limits {
-            max_changes: self.limits.batch.max_rows,
-            max_bytes: self.limits.batch.max_bytes,
-            max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
-        };
-        let called_at_ms = clock::now_ms();
-        let batch = self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits))).await?;
-        conv::batch(batch, limits.max_changes, called_at_ms, self.source_now_ms(), &self.redactor)
-    }
-
-    /// The bytes from `offset` on of the file that a row names.
-    pub async fn fetch(&mut self, table: String, row: String, offset: u64) -> Result<Piece> {
-        let limits = types::Limits {
-            max_changes: 0,
-            max_bytes: u32::try_from(PIECE.max).unwrap_or(u32::MAX),
-            max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
-        };
-        let piece = self.call("fetch", export!(source.call_fetch(&table, &row, offset, limits))).await?;
-        conv::piece(piece, &self.redactor)
-    }
-
-    /// A named action.
-    pub async fn command(&mut self, name: String, arguments: String) -> Result<String> {
-        let answer = self.call("command", export!(source.call_command(&name, &arguments))).await?;
-        boundary::document(&ANSWER, "command", &answer)?;
-        Ok(answer)
-    }
-
-    /// Registers `url` at the source for `tables`, all if it is empty. The returned subscription must be
-    /// kept, and is `current` in the next call.
-    pub async fn subscribe(
-        &mut self,
-        url: String,
-        tables: Vec<String>,
-        current: Option<String>,
-    ) -> Result<String> {
-        let made =
-            self.call("subscribe", export!(webhook.call_subscribe(&url, &tables, current.as_ref()))).await?;
-        boundary::document(&SUBSCRIPTION, "subscribe", &made)?;
-        Ok(made)
-    }
-
-    async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
-        let items = self.call("check", export!(webhook.call_check(&subscription).map(Ok))).await?;
-        conv::check_items(items, &self.redactor)
-    }
-
-    /// Deletes a subscription at the source.
-    pub async fn unsubscribe(&mut self, subscription: String) -> Result<()> {
-        self.call("unsubscribe", export!(webhook.call_unsubscribe(&subscription))).await
-    }
-
-    /// Verifies and translates deliveries, in order, one result each. Fails as a whole when the component was
-    /// stopped or the egress policy refused one of its requests.
-    pub async fn receive(
-        &mut self,
-        subscription: Option<String>,
-        deliveries: Vec<Delivery>,
-    ) -> Result<Vec<Result<Receipt>>> {
-        let expected = deliveries.len();
-        let deliveries: Vec<_> = deliveries.into_iter().map(conv::delivery).collect();
-        let receipts = self
-            .call("receive", export!(webhook.call_receive(subscription.as_ref(), &deliveries).map(Ok)))
-            .await?;
-        if receipts.len() != expected {
-            let answers = receipts.len();
-            let message = format!("receive: {answers} answers to {expected} deliveries");
-            return Err(Error::sandbox(Kind::Internal, message).hint("a defect of the component"));
-        }
-        if let Some(denial) = self.meter.take_denied() {
-            return Err(self.redacted(refused(&denial)));
-        }
-        let now_ms = self.source_now_ms();
-        let answer = |answer: std::result::Result<_, types::Error>| match answer {
-            Ok(receipt) => conv::receipt(receipt, now_ms, &self.redactor),
-            Err(error) => Err(conv::error(error, &self.redactor)),
-        };
-        Ok(receipts.into_iter().map(answer).collect())
-    }
-
-    fn source_now_ms(&self) -> u64 {
-        conv::source_now_ms(clock::now_ms(), self.meter.skew_ms())
-    }
-
     /// Runs one call once the connection has its share of the processor.
     async fn call<T: Send>(
         &mut self,
@@ -398,11 +181,6 @@ impl Sandbox {
         }
         let answer = cpu.metered(self.call_now(name, export)).await;
         answer.map_err(|error| self.redacted(error))
-    }
-
-    /// Fails while the component's session is refused.
-    fn session_accepted(&self) -> Result<()> {
-        self.refused_session.clone().map_or(Ok(()), Err)
     }
 
     /// Runs one call within its limits, in the open instance or another one, and saves a changed session. The

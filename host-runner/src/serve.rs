@@ -11,6 +11,7 @@ mod connections;
 pub(crate) mod control;
 mod ended;
 mod loader;
+mod loads;
 mod plan;
 mod scan;
 mod status;
@@ -79,15 +80,7 @@ pub(crate) async fn run(
     let tls = options.tls.clone().map(Tls::open).transpose()?;
     crate::files::private_folder(&paths.data)?;
     paths.verify()?;
-    let file = paths.journal();
-    // Its last owner may take seconds to stop, and all of its records are read.
-    let opening = spawn_blocking(move || Journal::open(file, JournalLimits::default()));
-    let opened = tokio::select! {
-        opened = opening => opened.map_err(|error| Error::host(format!("journal: {error}"))),
-        () = stop.requested() => return Ok(()),
-    };
-    let (journal, found) = opened??;
-    print_recovery(&found, notify);
+    let Some(journal) = open_journal(&paths, &mut stop, notify).await? else { return Ok(()) };
     let registry = UrlRegistry::default();
     let metrics = ingress::Metrics::default();
     let overview = Arc::new(Overview::new(journal.clone(), paths.redactor.clone(), &metrics));
@@ -140,6 +133,20 @@ pub(crate) async fn run(
         tracing::warn!(seconds = STOP_WITHIN.as_secs(), "did not stop in time; no delivery is lost");
     }
     ended.map_or(Ok(()), Err)
+}
+
+/// Opens the journal; none if a stop is requested meanwhile.
+async fn open_journal(paths: &Paths, stop: &mut Stop, notify: Notify<'_>) -> Result<Option<Journal>> {
+    let file = paths.journal();
+    // Its last owner may take seconds to stop, and all of its records are read.
+    let opening = spawn_blocking(move || Journal::open(file, JournalLimits::default()));
+    let opened = tokio::select! {
+        opened = opening => opened.map_err(|error| Error::host(format!("journal: {error}"))),
+        () = stop.requested() => return Ok(None),
+    };
+    let (journal, found) = opened??;
+    print_recovery(&found, notify);
+    Ok(Some(journal))
 }
 
 /// Follows files and signals until a stop is requested; an error if the listener ended before.

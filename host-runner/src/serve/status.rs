@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::connections::START_WITHIN;
+use super::loads::START_WITHIN;
 use crate::clock::now_ms;
 use crate::ingress::{self, Observe};
 use crate::journal::Journal;

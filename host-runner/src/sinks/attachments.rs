@@ -6,6 +6,7 @@
 //! Knows no component.
 
 mod content;
+mod entry;
 mod limits;
 mod manifest;
 mod noting;

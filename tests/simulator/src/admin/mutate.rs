@@ -176,17 +176,18 @@ fn apply_random(shared: &Shared, random: Random) -> Value {
 }
 
 fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event>), ChangeError> {
-    let id = |id: u64| json!({"id": id.to_string()});
+    let made = |(id, events): (u64, Vec<Event>)| Ok((json!({"id": id.to_string()}), events));
     let done = |events: Vec<Event>| Ok((json!({"events": events.len()}), events));
+    let silent = |()| done(Vec::new());
     match one {
         One::Create { table, values } if table == "tickets" => {
             let (at, events) = world.create_ticket(&values, stamp)?;
-            Ok((id(world.tickets.rows[at].id(world.seed)), events))
+            made((world.tickets.rows[at].id(world.seed), events))
         }
         One::Create { table, values } => {
             let (at, events) = world.create_row(&table, &values, stamp)?;
             let created = world.table(&table).map_or(0, |table| table.rows[at].id);
-            Ok((id(created), events))
+            made((created, events))
         }
         One::Update { table, id, values } if table == "tickets" => {
             done(world.update_ticket(&id, &values, stamp)?)
@@ -196,26 +197,17 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
         One::Restore { table, id } => done(world.transition(&table, &id, Transition::Restore, stamp)?),
         One::Purge { table, id } => done(world.transition(&table, &id, Transition::Purge, stamp)?),
         One::AddComment { ticket, content, public } => {
-            let (created, events) =
-                world.add_conversation(&ticket, ConversationKind::Comment { public }, &content, stamp)?;
-            Ok((id(created), events))
+            made(world.add_conversation(&ticket, ConversationKind::Comment { public }, &content, stamp)?)
         }
         One::UpdateComment { ticket, id, content } => {
             done(world.update_comment(&ticket, &id, &content, stamp)?)
         }
-        One::DeleteComment { ticket, id } => {
-            world.delete_comment(&ticket, &id, stamp)?;
-            done(Vec::new())
-        }
+        One::DeleteComment { ticket, id } => silent(world.delete_comment(&ticket, &id, stamp)?),
         One::AddThread { ticket, content, outgoing } => {
             let kind = ConversationKind::Thread { incoming: !outgoing };
-            let (created, events) = world.add_conversation(&ticket, kind, &content, stamp)?;
-            Ok((id(created), events))
+            made(world.add_conversation(&ticket, kind, &content, stamp)?)
         }
-        One::AddThreads { ticket, count, bytes } => {
-            world.add_threads(&ticket, count, bytes, stamp)?;
-            done(Vec::new())
-        }
+        One::AddThreads { ticket, count, bytes } => silent(world.add_threads(&ticket, count, bytes, stamp)?),
         One::Bulk(bulk) => {
             let changed = world.change_in_bulk(&bulk, stamp)?;
             Ok((json!({"changed": changed}), Vec::new()))
@@ -237,21 +229,17 @@ fn change(world: &mut World, one: One, stamp: Stamp) -> Result<(Value, Vec<Event
         }
         One::Emit { event, payload } => done(vec![Event::new(event, payload, stamp.now)]),
         One::RenameField { module, api_name, label } => {
-            world.rename_field(&module, &api_name, &label)?;
-            done(Vec::new())
+            silent(world.rename_field(&module, &api_name, &label)?)
         }
         One::RetypeField { module, api_name, kind } => {
             let label = world.remove_field(&module, &api_name)?;
             let created = world.add_field(&module, &api_name, &label, &kind, &[])?;
-            Ok((id(created), Vec::new()))
+            made((created, Vec::new()))
         }
-        One::RemoveField { module, api_name } => {
-            world.remove_field(&module, &api_name)?;
-            done(Vec::new())
-        }
+        One::RemoveField { module, api_name } => silent(world.remove_field(&module, &api_name).map(drop)?),
         One::AddField { module, api_name, label, kind, values } => {
             let created = world.add_field(&module, &api_name, &label, &kind, &values)?;
-            Ok((id(created), Vec::new()))
+            made((created, Vec::new()))
         }
     }
 }
