@@ -212,7 +212,7 @@ impl Context {
     }
 
     /// The `describe` document of that component.
-    async fn describe(&self) -> Result<Describe> {
+    async fn describe(&self) -> Result<Arc<Describe>> {
         self.component()?.describe(&Limits::default()).await
     }
 

@@ -70,8 +70,8 @@ struct Loaded {
     sha256: String,
     size: usize,
     code: Code,
-    section: Option<Describe>,
-    described: Arc<OnceCell<Describe>>,
+    section: Option<Arc<Describe>>,
+    described: Arc<OnceCell<Arc<Describe>>>,
 }
 
 /// A component on disk: compiled, not yet allowed to run.
@@ -82,9 +82,9 @@ pub struct Component {
     permits: Permits,
     memory: Budget,
     /// The description in its section: hosts that can be audited without running it.
-    pub(crate) section: Option<Describe>,
+    pub(crate) section: Option<Arc<Describe>>,
     /// Its `describe` document, once it was called.
-    pub(crate) described: Arc<OnceCell<Describe>>,
+    pub(crate) described: Arc<OnceCell<Arc<Describe>>>,
     /// The file.
     pub path: PathBuf,
     /// SHA-256 of the file, in hexadecimal.
@@ -161,7 +161,7 @@ impl Engine {
             return Ok(known);
         }
         let section = section::description(&wasm).and_then(|text| text.map(Describe::parse).transpose());
-        let section = section.map_err(|error| error.about(format!("component {}", path.display())))?;
+        let section = section.map_err(|error| error.about(format!("component {}", path.display())))?.map(Arc::new);
         let unusable = |error: wasmtime::Error| {
             Error::sandbox(
                 Kind::Unsupported,

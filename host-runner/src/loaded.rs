@@ -28,7 +28,7 @@ pub(crate) struct LoadedConnection {
     /// The connection file.
     pub connection: Connection,
     /// The component's `describe` document.
-    pub describe: Describe,
+    pub describe: Arc<Describe>,
     /// The component.
     pub component: Component,
     /// The hosts it may call.
@@ -42,7 +42,7 @@ pub(crate) struct OpenConnection {
     /// Its limits.
     pub limits: Limits,
     /// What the component declares.
-    pub describe: Describe,
+    pub describe: Arc<Describe>,
     /// Calls the component.
     pub sandbox: Sandbox,
     /// Its state; holds the lock.
@@ -66,7 +66,7 @@ impl LoadedConnection {
     ) -> Result<Self> {
         connection.admit(&component)?;
         let describe = component.describe(&connection.limits).await?;
-        let (described, redactor) = (describe.clone(), paths.redactor.clone());
+        let (described, redactor) = (Arc::clone(&describe), paths.redactor.clone());
         // Reads files, which may lie on a network.
         let reading =
             blocking::spawn(move || connection.resolve_secrets(&described, &redactor).map(|()| connection));
@@ -109,7 +109,7 @@ impl LoadedConnection {
         Ok(OpenConnection {
             name: connection.name.clone(),
             limits: connection.limits.clone(),
-            describe: self.describe.clone(),
+            describe: Arc::clone(&self.describe),
             sandbox,
             subscription: store.subscription()?,
             store,

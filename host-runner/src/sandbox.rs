@@ -179,7 +179,8 @@ impl Sandbox {
         if self.reserved.is_none() {
             cpu.turn().await;
         }
-        let answer = cpu.metered(self.call_now(name, export)).await;
+        // In a box, so that the task of a connection that is idle has no room for it.
+        let answer = cpu.metered(Box::pin(self.call_now(name, export))).await;
         answer.map_err(|error| self.redacted(error))
     }
 

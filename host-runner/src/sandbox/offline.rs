@@ -20,7 +20,7 @@ use crate::store_data::budget::Share;
 
 impl Component {
     /// The component's `describe` document; the call has no network. One call for all connections.
-    pub async fn describe(&self, limits: &Limits) -> Result<Describe> {
+    pub async fn describe(&self, limits: &Limits) -> Result<Arc<Describe>> {
         let call = async || {
             let document = offline("describe", self, limits, async |store, world| {
                 world.connector_source_metadata().call_describe(store).await
@@ -31,7 +31,7 @@ impl Component {
                     .agrees_with(section)
                     .map_err(|error| error.about(format!("component {}", self.path.display())))?;
             }
-            Ok(describe)
+            Ok(Arc::new(describe))
         };
         self.described.get_or_try_init(call).await.cloned()
     }
