@@ -1,4 +1,4 @@
-//! The paths of the pages of a plain list: what selects and orders its rows.
+//! The paths of the pages of a plain list, with the parameters that select and order its rows.
 
 use crate::api::Api;
 use crate::config::Sort;

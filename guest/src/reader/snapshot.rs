@@ -10,7 +10,7 @@ use super::page::{self, Page};
 use super::{length, lists, partitions, path, windows};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
-use crate::cursor::{Parent, Rest, Snapshot};
+use crate::cursor::{Rest, Snapshot};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
 use crate::paging::Offset;

@@ -104,7 +104,8 @@ fn open<T: Transport>(api: &mut Api<T>, table: &Table, search: &mut Search, sinc
     Ok(())
 }
 
-/// Continues with the next list where one parent's fails alone, or by full refresh where the order is refused.
+/// Continues with the next list where one parent's fails alone, or by full refresh where the order is
+/// refused.
 fn skip<T: Transport>(
     api: &mut Api<T>,
     table: &Table,

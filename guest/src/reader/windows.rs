@@ -101,10 +101,10 @@ pub(super) fn step<T: Transport>(
     }
     let mut page = Path::new(path);
     if let Some((from_ms, to_ms, _)) = modified {
-        page = page.with(MODIFIED.range, range(from_ms, to_ms));
+        page = page.with(MODIFIED.range, between(from_ms, to_ms));
     }
     let page = page
-        .with(CREATED.range, range(from_ms, to_ms))
+        .with(CREATED.range, between(from_ms, to_ms))
         .with("sortBy", CREATED.member)
         .with("from", snapshot.offset.from - 1)
         .with("limit", PAGE);
@@ -154,7 +154,7 @@ fn splits<T: Transport>(
     let Some(Rest::Windows { modified, .. }) = &snapshot.rest else { return Ok(false) };
     // On some portals the count is that of the page.
     let is_of_page = found == PAGE && answer.rows()?.len() as u64 == PAGE;
-    let range = range(from_ms, to_ms);
+    let range = between(from_ms, to_ms);
     // The parts of a second were counted as a whole.
     let is_counted = modified.is_some() || (!is_of_page && verify(api, table, (&range, end_ms), found, out));
     if let Some(Rest::Windows { uncounted, .. }) = &mut snapshot.rest {
@@ -165,7 +165,7 @@ fn splits<T: Transport>(
 }
 
 /// The parameter of a window.
-fn range(from_ms: u64, to_ms: u64) -> String {
+fn between(from_ms: u64, to_ms: u64) -> String {
     format!("{},{}", time::format(from_ms), time::format(to_ms))
 }
 
@@ -284,7 +284,7 @@ fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms
     if tables::parent(table).unwrap_or(table).count.is_some() {
         return false;
     }
-    let all = Path::new(path).with(CREATED.range, range(0, end_ms)).with("from", 0).with("limit", 1);
+    let all = Path::new(path).with(CREATED.range, between(0, end_ms)).with("from", 0).with("limit", 1);
     count::sum(api, table, &all).is_ok_and(|counted| counted > found + length::may_lack(counted))
 }
 
@@ -304,7 +304,7 @@ fn verify<T: Transport>(
     // The search ignores departments.
     let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
     if counted == 0 {
-        let all = Path::new(path).with(CREATED.range, range(0, end_ms));
+        let all = Path::new(path).with(CREATED.range, between(0, end_ms));
         return count::sum(api, table, &all).is_ok_and(|counted| counted > 0);
     }
     if is_comparable && counted > found {

@@ -1,5 +1,5 @@
-//! What calls have shown about the source: parameters that it refuses, records that fail, lists that are short
-//! and those that had rows. Kept in the session. Pure.
+//! Facts about the source that calls have shown: parameters that it refuses, records that fail, lists that
+//! are short and those that had rows. Kept in the session. Pure.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Learned {
 }
 
 impl Learned {
-    /// What is true for another grant, too: which lists had rows. Its user may see less.
+    /// The facts for another grant: the lists that had rows. Its user may see less.
     pub(crate) fn for_another_grant(&self) -> Self {
         Self { partitions: self.partitions.clone(), ..Self::default() }
     }
@@ -48,8 +48,8 @@ impl Learned {
         self.refused_parameters.entry(format!("{table}.{parameter}")).or_insert(now_ms);
     }
 
-    /// Forgets refusals that are a week old: the source may have changed. Called before a snapshot starts: its
-    /// requests must not change while it is read.
+    /// Forgets refusals that are a week old: the source may have changed. Called before a snapshot starts:
+    /// its requests must not change while it is read.
     pub(crate) fn forget_old_refusals(&mut self, table: &str, now_ms: u64) {
         let is_of = |name: &str| name.split_once('.').is_some_and(|(of, _)| of == table);
         self.refused_parameters.retain(|name, at_ms| {
