@@ -66,9 +66,19 @@ fn record_path(table: &Table, listed: &Listed<'_>) -> Option<String> {
     by_id.or_else(|| table.record.map(|path| row::filled(path, listed.row)))
 }
 
-/// Writes the rows as listed, older than every state of a row that was read: the sink notes that they exist,
-/// keeps its own rows, and takes those that it lacks. One of `deleted` was restored: it is read. True for
-/// each row that was processed.
+/// Writes rows as listed, older than every state of a row that was read: the sink notes that they exist,
+/// keeps its own rows, and takes those that it lacks.
+pub(super) fn show(table: &'static Table, listed: &[Listed<'_>], out: &mut Output) {
+    for row in listed {
+        let as_of_ms = Some(limits::VERIFIED_AS_OF_MS);
+        let change =
+            Change::of_row(table, Operation::Read, row.meta, row.row.to_owned(), as_of_ms, out.source);
+        out.push(Change { partial: true, ..change });
+    }
+}
+
+/// Writes the rows as listed, see [`show`]. One of `deleted` was restored: it is read. True for each row that
+/// was processed.
 pub(super) fn verify<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -78,12 +88,7 @@ pub(super) fn verify<T: Transport>(
 ) -> Vec<bool> {
     let (restored, others): (Vec<Listed<'_>>, Vec<Listed<'_>>) =
         listed.iter().partition(|row| deleted.contains_key(&row.meta.id));
-    for row in &others {
-        let as_of_ms = Some(limits::VERIFIED_AS_OF_MS);
-        let change =
-            Change::of_row(table, Operation::Read, row.meta, row.row.to_owned(), as_of_ms, out.source);
-        out.push(Change { partial: true, ..change });
-    }
+    show(table, &others, out);
     let read = read(api, table, &restored, out);
     let unread: BTreeSet<&str> =
         restored.iter().zip(read).filter(|(_, is_read)| !is_read).map(|(row, _)| &*row.meta.id).collect();

@@ -8,7 +8,7 @@ use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::partitions::{has_modules, note_rows, partition, skips};
 use super::tally::{Calls, Tally};
-use super::{length, page, repeating, rows};
+use super::{length, page, repeating, rows, windows};
 use crate::api::{Answer, Api};
 use crate::cursor::{Outer, Parent, Snapshot};
 use crate::error::{Error, Kind, Result, Scope};
@@ -86,13 +86,12 @@ fn read_parents<T: Transport>(
     let outer = snapshot.outer.get_or_insert_with(Outer::default);
     if outer.is_ended {
         let listed = outer.rows;
-        if !snapshot.incomplete {
-            length::verify(api, table, listed, out)?;
-        }
         if listed > 0 {
             api.learned().note_partition(table.name, own, true);
         }
-        return Ok(true);
+        // Where a list failed, an empty table deletes nothing.
+        let is_whole = (snapshot.incomplete && listed == 0) || length::verify(api, table, listed, out)?;
+        return Ok(is_whole || !windows::instead_of_lists(api, table, snapshot, out));
     }
     let of = parent_table(each)?;
     let value = match of.list.partitions {
@@ -292,8 +291,8 @@ fn read_page<T: Transport>(
     Ok(if is_last { ListState::Ended } else { ListState::More })
 }
 
-/// True when a page of so many rows is the last of its list, or the last that the source lists. `from`: of the
-/// next one, which is asked for from the last row of this one.
+/// True when a page of so many rows is the last of its list, or the last that the source lists. `from`: of
+/// the next one, which is asked for from the last row of this one.
 fn is_last<T: Transport>(
     api: &mut Api<T>,
     table: &Table,

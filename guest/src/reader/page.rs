@@ -102,6 +102,10 @@ fn write<T: Transport>(
     } else if custom_fields::are_needed(api, table) {
         let projection = if is_search { Some(answer) } else { page.projection };
         custom_fields::read(api, table, &listed, projection, out)
+    } else if is_search && table.has_lists() {
+        // Most of them were listed, and read.
+        details::show(table, &listed, out);
+        vec![true; listed.len()]
     } else if is_search && table.detail.is_some_and(|detail| detail.search_is_complete) {
         let settled_ms = snapshot.source_started_at_ms.unwrap_or_default();
         windows::read(api, table, &listed, settled_ms.saturating_sub(limits::SEARCH_SETTLED_MS), out)

@@ -62,7 +62,7 @@ fn read<T: Transport>(
     snapshot: &mut Snapshot,
     out: &mut Output,
 ) -> Result<Progress> {
-    if table.has_lists() {
+    if table.has_lists() && snapshot.rest.is_none() {
         return lists::step(api, table, snapshot, out);
     }
     if !snapshot.parents.is_empty() {

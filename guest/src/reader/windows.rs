@@ -72,6 +72,29 @@ pub(super) fn instead_of_newest<T: Transport>(
     out.has_moved = true;
 }
 
+/// Continues by windows over all rows, where the lists of a table lack some that its search counts. False
+/// where that is not possible.
+pub(super) fn instead_of_lists<T: Transport>(
+    api: &Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    out: &mut Output,
+) -> bool {
+    let is_searched = matches!(table.incremental, Incremental::Search { .. });
+    if !is_searched || api.is_unsupported(table.name, CREATED.range) {
+        return false;
+    }
+    out.warnings.push(format!(
+        "`{}`: the rows that its lists lack are read by search windows, with the members of the search alone",
+        table.name
+    ));
+    let end_ms = api.to_source_clock(api.transport().now_ms());
+    snapshot.offset = Offset::default();
+    snapshot.rest = Some(first((0, end_ms), Offset::default(), 0, true));
+    out.has_moved = true;
+    true
+}
+
 /// Reads one page of a window.
 pub(super) fn step<T: Transport>(
     api: &mut Api<T>,
@@ -110,7 +133,13 @@ pub(super) fn step<T: Transport>(
         .with("limit", PAGE);
     let answer = match api.get(&page.into_string()) {
         Ok(answer) => answer,
-        Err(error) if error.is_refusal() && !is_last(snapshot) => {
+        Err(error) if error.is_refusal() && is_last(snapshot) => {
+            api.note_unsupported(table.name, CREATED.range);
+            out.skip(format!("`{}`: the rows that its list lacks are skipped: {error}", table.name));
+            snapshot.incomplete = true;
+            return Ok(Progress::Done);
+        }
+        Err(error) if error.is_refusal() => {
             api.note_unsupported(table.name, CREATED.range);
             out.warnings
                 .push(format!("`{}`: read on as a list, without search windows: {error}", table.name));
@@ -247,6 +276,10 @@ fn compare<T: Transport>(
             table.name
         ));
         snapshot.incomplete = true;
+        return Ok(());
+    }
+    // Lists of several parents have no such page.
+    if table.has_lists() {
         return Ok(());
     }
     // New rows come at the end, or move all others.

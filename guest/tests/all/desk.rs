@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub created_together: u32,
     /// Tickets without threads.
     pub silent: Vec<u32>,
+    /// A search without a range finds all tickets, not those that were modified.
+    pub search_has_all: bool,
     /// The search does not take `createdTimeRange`.
     pub refuse_created_time: bool,
     /// Tickets that the search does not find yet.
@@ -505,8 +507,10 @@ impl State {
     }
 
     fn search(&self, query: &BTreeMap<&str, &str>) -> Response {
-        let created: BTreeMap<u32, u64> = match query.contains_key("createdTimeRange") {
-            true if self.refuse_created_time => {
+        let has_no_range = self.search_has_all && !query.keys().any(|name| name.ends_with("TimeRange"));
+        let is_created = query.contains_key("createdTimeRange");
+        let created: BTreeMap<u32, u64> = match is_created || has_no_range {
+            true if is_created && self.refuse_created_time => {
                 let message = "Extra query parameter 'createdTimeRange' is present in the input.";
                 return self.respond(422, &json!({"errorCode": "UNPROCESSABLE_ENTITY", "message": message}));
             }
@@ -518,7 +522,7 @@ impl State {
         };
         let (name, times) = match query.contains_key("customerResponseTimeRange") {
             true => ("customerResponseTimeRange", &self.responded),
-            false if query.contains_key("createdTimeRange") && !query.contains_key("modifiedTimeRange") => {
+            false if has_no_range || (is_created && !query.contains_key("modifiedTimeRange")) => {
                 ("createdTimeRange", &created)
             }
             false => ("modifiedTimeRange", &self.modified),

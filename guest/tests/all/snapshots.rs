@@ -169,8 +169,14 @@ fn a_list_that_is_short_by_the_same_rows_twice_is_whole_and_one_with_a_cap_never
         (230, [300, 500, 500], [false, false, true]),
         (500, [900, 900, 900], [false, false, false]),
         (499, [900, 900, 900], [false, false, false]),
+        // The list lacks rows that the search finds.
+        (300, [300, 300, 300], [false, false, false]),
     ] {
         let desk = Desk::with_tickets(tickets);
+        desk.set(|state| {
+            state.list_cap = if tickets == 300 { 230 } else { 0 };
+            state.search_has_all = true;
+        });
         let mut connection = connect(&desk, json!({"ticket_detail": false}));
         let found = counted.map(|counted| {
             desk.set(|state| state.counted = counted);

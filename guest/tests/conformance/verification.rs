@@ -11,7 +11,7 @@ use crate::sink::Sink;
 use crate::tables;
 
 /// The calls of each endpoint that answers one record.
-fn record_calls(portal: &Portal) -> BTreeMap<String, u64> {
+pub(crate) fn record_calls(portal: &Portal) -> BTreeMap<String, u64> {
     let credits = portal.simulator.credits();
     let endpoints = credits["endpoints"].as_object().unwrap();
     let of_records = endpoints.iter().filter(|(name, _)| name.ends_with("/{id}"));

@@ -2,7 +2,7 @@
 
 use crate::api::context::Context;
 use crate::api::criteria::{contains, in_range};
-use crate::api::rows::{module, search_row, sort};
+use crate::api::rows::{is_in_department, module, search_row, sort};
 use crate::http::answer::Answer;
 use crate::http::error::ApiError;
 use crate::world::World;
@@ -52,10 +52,7 @@ fn is_match(context: &Context<'_>, world: &World, row: &Row) -> bool {
         "accountName" => {
             world.accounts.find(row.text("accountId")).is_some_and(|a| contains(a.text("accountName"), value))
         }
-        "departmentId" => {
-            let ids = row.values.get("departmentIds").and_then(serde_json::Value::as_array);
-            ids.is_some_and(|ids| ids.iter().any(|id| id == value.as_str()))
-        }
+        "departmentId" => is_in_department(row, value),
         // Not simulated: no product belongs to a contact or account.
         "contactId" | "accountId" => false,
         "_all" => row.values.values().filter_map(|value| value.as_str()).any(|text| contains(text, value)),

@@ -140,7 +140,7 @@ pub(crate) fn is_match(context: &Context<'_>, row: &Row) -> bool {
 }
 
 /// Whether a record belongs to one of the departments, given as comma-separated ids; 0 stands for all.
-fn is_in_department(row: &Row, wanted: &str) -> bool {
+pub(crate) fn is_in_department(row: &Row, wanted: &str) -> bool {
     let lists = ["departmentIds", "associatedDepartmentIds"].iter().filter_map(|key| row.values.get(*key));
     let own: Vec<&str> = lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str).collect();
     wanted
