@@ -12,7 +12,7 @@ pub(crate) use answer::Answer;
 pub(crate) use answer::answer_of;
 pub(crate) use kept::{Entry, RecycleBin, SharedSearch};
 
-use call::{Call, failed, failed_with, no_answer};
+use call::{Call, failed, failed_with, no_answer, too_slow};
 use waves::edition_gives;
 
 use crate::config::Config;
@@ -42,8 +42,10 @@ pub(crate) struct Api<T> {
     usage: Usage,
     /// When the call is to end, by the monotonic clock: no further calls are started together.
     deadline_ms: Option<u64>,
-    /// Credits left, and when an answer said so.
+    /// Credits left, and when an answer said so; at first of an earlier instance.
     credits_left: Option<(u64, u64)>,
+    /// An answer said so in this instance.
+    is_metered: bool,
     /// When the organization was last asked for.
     edition_asked_ms: Option<u64>,
     /// The recycle bin as last read, for the other tables of the same round.
@@ -57,12 +59,13 @@ pub(crate) struct Api<T> {
 impl<T: Transport> Api<T> {
     pub(crate) fn new(transport: T, config: Config, session: Session) -> Self {
         Self {
+            credits_left: session.daily_credits.last(),
             transport,
             config,
             session,
             usage: Usage::default(),
             deadline_ms: None,
-            credits_left: None,
+            is_metered: false,
             edition_asked_ms: None,
             recycle_bin: None,
             shared_search: None,
@@ -98,7 +101,7 @@ impl<T: Transport> Api<T> {
         &mut self.session.delivered
     }
 
-    /// What calls have shown about the source.
+    /// Facts about the source that calls have shown.
     pub(crate) fn learned(&mut self) -> &mut Learned {
         &mut self.session.learned
     }
@@ -142,10 +145,35 @@ impl<T: Transport> Api<T> {
 
     /// The day's credits; none while no recent answer said how many are left.
     pub(crate) fn credits(&self) -> Option<Credits> {
-        let (left, at_ms) = self.credits_left?;
-        let is_known = self.transport.now_ms().abs_diff(at_ms) < limits::CREDITS_KNOWN_MS;
-        let daily = self.session.daily_credits.credits(edition_gives(self.edition()).1);
-        is_known.then_some(Credits { left, daily, reserve_percent: self.config.credits_reserve })
+        self.last_credits().filter(|_| self.knows_credits())
+    }
+
+    /// The day's credits by the last answer, however long ago it was.
+    fn last_credits(&self) -> Option<Credits> {
+        let daily = self.session.daily_credits;
+        Some(Credits {
+            left: self.credits_left?.0,
+            daily: daily.credits(edition_gives(self.edition()).1),
+            reserve_percent: self.config.credits_reserve,
+            next_day_ms: daily.next_day_ms(self.transport.now_ms()),
+        })
+    }
+
+    fn knows_credits(&self) -> bool {
+        let now_ms = self.transport.now_ms();
+        self.credits_left.is_some_and(|(_, at_ms)| now_ms.abs_diff(at_ms) < limits::CREDITS_KNOWN_MS)
+    }
+
+    /// An error when the day's credits are too short for a read. Where they were when an answer named them a
+    /// while ago, or to another instance, the smallest call asks how many are left now.
+    pub(crate) fn allow(&mut self, is_snapshot: bool) -> Result<()> {
+        let now_ms = self.transport.now_ms();
+        let is_short = self.last_credits().is_some_and(|credits| credits.allow(is_snapshot, now_ms).is_err());
+        if is_short && !(self.is_metered && self.knows_credits()) {
+            // A failure leaves the decision to the source.
+            drop(self.organization());
+        }
+        self.credits().map_or(Ok(()), |credits| credits.allow(is_snapshot, now_ms))
     }
 
     /// The call is to end within so many milliseconds; none: it takes as long as it takes.
@@ -220,7 +248,8 @@ impl<T: Transport> Api<T> {
     ) -> Result<Answer> {
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let mut answers = self.call_all(&[Call { method, path: path.to_owned(), body }], 1)?;
-        answers.pop().unwrap_or_else(|| Err(no_answer()))
+        let answer = answers.pop().unwrap_or_else(|| Err(no_answer()));
+        answer.map_err(|error| if error.is_not_asked() { too_slow() } else { error })
     }
 
     /// GETs a path whose body is read piece by piece, from a byte on. A refused token is renewed once.
@@ -302,7 +331,16 @@ impl<T: Transport> Api<T> {
         !failed_with(&self.send(&[probe], &[request], 1), oauth::is_about_token).is_empty()
     }
 
+    /// True when the call is to end now, also within a step.
+    fn is_over(&self) -> bool {
+        let last_ms = self.deadline_ms.map(|deadline_ms| deadline_ms.saturating_add(limits::STEP_MS));
+        last_ms.is_some_and(|last_ms| self.transport.ticks_ms() >= last_ms)
+    }
+
     fn send(&mut self, calls: &[Call], requests: &[Request], at_once: usize) -> Vec<Result<Answer>> {
+        if self.is_over() {
+            return calls.iter().map(|_| Err(Error::not_asked())).collect();
+        }
         let responses = self.transport.send(requests, at_once.max(1));
         self.usage.requests +=
             responses.iter().filter(|response| !matches!(response, Err(Failure::Unsent))).count() as u64;
@@ -348,7 +386,7 @@ impl<T: Transport> Api<T> {
         if let Some(left) = number("x-rate-limit-remaining-v3") {
             let now_ms = self.transport.now_ms();
             self.usage.credits_left = Some(left);
-            self.credits_left = Some((left, now_ms));
+            (self.credits_left, self.is_metered) = (Some((left, now_ms)), true);
             self.session.daily_credits.note(left, now_ms);
         }
     }

@@ -63,9 +63,7 @@ pub(crate) fn fetch<T: Transport>(
 /// Asks for a file from a byte on; a server that sends all of it is read up to that byte.
 fn open<T: Transport>(api: &mut Api<T>, path: String, offset: u64) -> Result<OpenFile> {
     // A backlog of files must not keep tables from being read, any more than a snapshot.
-    if let Some(credits) = api.credits() {
-        credits.allow(true)?;
-    }
+    api.allow(true)?;
     let (response, mut body) = api.open(&path, offset)?;
     let unusable = |what: &str| Error::new(Kind::Data, format!("GET {path}: {what}"));
     if response.status == 206 {

@@ -147,9 +147,17 @@ pub const DELIVERY_DELAY_MS: u64 = 5 * 1000;
 /// How long a missing record makes polling usual.
 pub const DELIVERED_MS: u64 = 60 * 60 * 1000;
 
-/// How long the number of credits left is used, and how long a table waits for new ones: the time at which
-/// Zoho's day starts is not in its answers.
+/// How long the number of credits left is used, and how long a table waits for new ones while the time at
+/// which Zoho's day starts is not known: no answer names it.
 pub const CREDITS_KNOWN_MS: u64 = 30 * 60 * 1000;
+
+/// How exactly the start of a day of credits is known: two answers, without them and with them, are this far
+/// apart at most.
+pub const DAY_START_MS: u64 = 60 * 60 * 1000;
+
+/// Percent of the day's credits by which they rise at least when a day starts: the reserve may be 90 percent.
+/// Answers that overtake each other differ by less.
+pub const DAY_START_PERCENT: u64 = 5;
 
 /// Credits that one round of polls of all tables costs when little changes: ten searches and lists.
 pub const ROUND_CREDITS: u64 = 30;
@@ -300,6 +308,10 @@ pub const ATTEMPTS: u32 = 3;
 /// How long after the first of the calls that are handed over together the last one is started: with one that
 /// hangs for the 30 s that a host waits, they end within 40 s.
 pub const SEND_MS: u64 = 10 * 1000;
+
+/// How long after a batch's time the last of a step's successive calls is started. With one that hangs for 30 s
+/// they end within the two minutes that the host gives a call, of which a batch takes 20 s.
+pub const STEP_MS: u64 = 60 * 1000;
 
 /// Time that calls for one page have, also where the batch's is over: without any, a slow source would never
 /// answer a parent's lists and their records in one batch.

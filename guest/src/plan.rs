@@ -404,12 +404,12 @@ mod tests {
 
     #[test]
     fn days_count_what_the_reserve_leaves_and_today_is_the_first() {
-        let credits = |left| Credits { left, daily: 100_000, reserve_percent: 20 };
+        let credits = |left| Credits { left, daily: 100_000, reserve_percent: 20, next_day_ms: None };
         // 70,000 a day: 20 % are kept for others, 10 % for incremental reads.
         assert_eq!(days(70_000, &credits(100_000)), Some(1));
         assert_eq!(days(70_001, &credits(100_000)), Some(2));
         assert_eq!(days(280_000, &credits(30_000)), Some(5));
-        let nothing = Credits { left: 0, daily: 100_000, reserve_percent: 90 };
+        let nothing = Credits { left: 0, daily: 100_000, reserve_percent: 90, next_day_ms: None };
         assert_eq!(days(1, &nothing), None);
     }
 

@@ -1,4 +1,4 @@
-//! One call of the API before it is signed, and what its failures mean for the calls after it. Pure.
+//! One call of the API before it is signed, and the meaning of its failure for the calls after it. Pure.
 
 use super::Answer;
 use crate::config::Config;
@@ -57,6 +57,13 @@ pub(super) fn failed_with(answers: &[Result<Answer>], is: impl Fn(&Error) -> boo
 
 pub(super) fn no_answer() -> Error {
     Error::new(Kind::Internal, "the transport gave no answer")
+}
+
+/// The failure of a call that was not sent, because those of the same step before it took too long. The step
+/// starts again, so that it counts as a failure of the source.
+pub(super) fn too_slow() -> Error {
+    let message = "the source answers too slowly: the calls of one step took more than a minute";
+    Error::new(Kind::Unavailable, message).code("SLOW").hint("try again later")
 }
 
 /// True when the call failed so.

@@ -1,7 +1,7 @@
 //! Requests without a token: to the accounts host, and for what the Desk host answers to everyone.
 
 use super::Api;
-use super::call::{failed, no_answer};
+use super::call::{failed, no_answer, too_slow};
 use crate::error::Result;
 use crate::transport::{Method, Request, Response, Transport};
 use crate::url::Origin;
@@ -35,6 +35,9 @@ impl<T: Transport> Api<T> {
     }
 
     pub(super) fn send_unsigned(&mut self, request: &Request) -> Result<Response> {
+        if self.is_over() {
+            return Err(too_slow());
+        }
         self.usage.requests += 1;
         match self.transport.send(std::slice::from_ref(request), 1).pop() {
             Some(Ok(response)) => Ok(response),

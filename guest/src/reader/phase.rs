@@ -47,7 +47,7 @@ pub(super) fn start<T: Transport>(api: &Api<T>, table: &Table, mut cursor: Curso
             let is_between_rounds = is_between_rounds(search);
             let is_due =
                 every_ms(api, table).is_some_and(|every_ms| now_ms.abs_diff(search.verified_ms) >= every_ms);
-            let is_affordable = api.credits().is_none_or(|credits| credits.allow(true).is_ok());
+            let is_affordable = api.credits().is_none_or(|credits| credits.allow(true, now_ms).is_ok());
             if is_between_rounds && is_due && is_affordable {
                 return Start::Read(Cursor::verification(table, search.clone(), now_ms));
             }
@@ -93,9 +93,8 @@ pub(super) fn every_ms<T: Transport>(api: &Api<T>, table: &Table) -> Option<u64>
 }
 
 /// An error when the day's credits are too short for a phase.
-pub(super) fn allow<T: Transport>(api: &Api<T>, phase: &Phase) -> Result<()> {
-    let is_snapshot = matches!(phase, Phase::Snapshot(_));
-    api.credits().map_or(Ok(()), |credits| credits.allow(is_snapshot))
+pub(super) fn allow<T: Transport>(api: &mut Api<T>, phase: &Phase) -> Result<()> {
+    api.allow(matches!(phase, Phase::Snapshot(_)))
 }
 
 /// Ends a verification that fails: incremental reading continues, and the next attempt is a day later, or,

@@ -43,7 +43,7 @@ mod tests {
         for (left, wait_min) in
             [(150_000, 5), (50_000, 5), (35_000, 17), (33_000, 28), (30_500, 60), (30_000, 60), (0, 60)]
         {
-            let credits = Credits { left, daily: 150_000, reserve_percent: 20 };
+            let credits = Credits { left, daily: 150_000, reserve_percent: 20, next_day_ms: None };
             assert_eq!(wait_ms(0, Some(&credits)) / MINUTE_MS, wait_min, "{left} credits left");
         }
     }

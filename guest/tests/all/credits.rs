@@ -41,6 +41,27 @@ fn a_snapshot_waits_for_credits_before_incremental_reading_does() {
 }
 
 #[test]
+fn another_instance_asks_for_the_credits_left_before_it_uses_more() {
+    let desk = Desk::with_tickets(300);
+    let (connection, cursor) = followed_with_credits(&desk, 29_000);
+    let config = json!({"organization_id": "42", "client_id": "id", "client_secret": "secret"}).to_string();
+    let again = |connection: &Connection<Desk>| {
+        Connection::open(desk.clone(), &config, Some(&connection.session())).unwrap()
+    };
+    let calls = desk.calls();
+    let mut second = again(&connection);
+    assert_eq!(second.read("tickets", None, LIMITS).unwrap_err().kind, Kind::RateLimited);
+    assert_eq!(desk.calls(), calls + 1, "one call, for the credits left");
+    assert!(second.read("tickets", None, LIMITS).is_err());
+    assert_eq!(desk.calls(), calls + 1, "the number is known for a while");
+    read_round(&mut second, "tickets", &cursor);
+    // Credits were bought, or another day started.
+    desk.set(|state| state.credits_left = 99_000);
+    let mut third = again(&second);
+    read_all(&mut third, "tickets", LIMITS);
+}
+
+#[test]
 fn files_wait_for_credits_as_snapshots_do_and_incremental_reading_does_not() {
     let desk = Desk::with_tickets(30);
     let (mut connection, cursor) = followed_with_credits(&desk, 29_000);

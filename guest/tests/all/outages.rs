@@ -549,6 +549,43 @@ fn a_parent_with_more_children_than_a_call_has_time_for_is_continued_in_its_midd
 }
 
 #[test]
+fn calls_of_one_step_that_are_made_one_after_another_end_in_time_and_the_table_is_read() {
+    let desk = Desk::with_tickets(30);
+    let config = json!({
+        "organization_id": "42", "client_id": "id", "client_secret": "secret", "ticket_detail": false,
+        "department_ids": ["1", "2", "3", "4", "5", "6"],
+    });
+    let slow = Slow { desk, call_ms: 20_000, allowed: 9, hanging: &[], latest_ms: Rc::default() };
+    let limits = zoho_desk::reader::Limits { max_ms: 20_000, ..LIMITS };
+    let mut connection = Connection::open(slow.clone(), &config.to_string(), None).unwrap();
+    connection.authorize(r#"{"code":"good"}"#).unwrap();
+    let (mut cursor, mut keys, mut failures) = (None::<String>, std::collections::BTreeSet::new(), 0);
+    for _ in 0..20 {
+        let start_ms = slow.desk.now_ms();
+        let batch = connection.read("tickets", cursor.as_deref(), limits);
+        let latest_ms = slow.latest_ms.borrow().saturating_sub(start_ms);
+        // With one that hangs for 30 s, within the two minutes of the host.
+        assert!(latest_ms <= 85_000, "a request begins {latest_ms} ms after the call");
+        slow.desk.advance_ms(11_000);
+        match batch {
+            Ok(batch) => {
+                keys.extend(batch.changes.into_iter().map(|change| change.key));
+                cursor = Some(batch.cursor);
+                if batch.caught_up {
+                    assert!(keys.len() == 30 && failures > 0, "{} rows, {failures} failures", keys.len());
+                    return;
+                }
+            }
+            Err(error) => {
+                assert_eq!(error.code.as_deref(), Some("SLOW"), "{error}");
+                failures += 1;
+            }
+        }
+    }
+    panic!("the snapshot never ends: {} rows", keys.len());
+}
+
+#[test]
 fn three_records_that_hang_stop_no_other() {
     let desk = Desk::with_tickets(150);
     let hanging = &["/tickets/20", "/tickets/21", "/tickets/90"];
