@@ -32,7 +32,15 @@ pub(crate) fn run(more_judges: bool) -> Result<(), String> {
         )
     };
     step("unit tests", || test(&["--lib", "--bins"]))?;
-    step("tests of whole programs", || test(&["--test", "*"]))
+    step("tests of whole programs", || test(&["--test", "*"]))?;
+    // The readings one by one are another test of the suite, which was run above.
+    let conformance = ["--test", "conformance", "--", "--skip", "in_each_reading"];
+    let in_other_readings = || {
+        let mut cargo = lint::cargo()?;
+        cargo.args(["test", "--release", "--workspace"]).args(conformance);
+        tools::run(cargo.env("SIMULATOR_READINGS", "other"))
+    };
+    step("conformance in the other readings", in_other_readings)
 }
 
 /// Announces a step and reports its time.

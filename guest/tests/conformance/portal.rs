@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use desk_simulator::{CLIENT_ID, CLIENT_SECRET, GRANT_CODE, ORGANIZATION_ID, Options, Simulator, Sizes};
+use desk_simulator::{
+    CLIENT_ID, CLIENT_SECRET, GRANT_CODE, ORGANIZATION_ID, Options, Settings, Simulator, Sizes,
+};
 use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::transport::{Failure, Method, Request, Response, Transport};
@@ -42,8 +44,21 @@ pub(crate) fn sizes(more: Option<u32>) -> Sizes {
 
 impl Portal {
     pub(crate) fn start(sizes: Sizes) -> Self {
+        let mut settings = Settings::default();
+        if has_other_readings() {
+            settings.choose_other_readings();
+        }
+        Self::of(Options { sizes, settings, ..Options::default() })
+    }
+
+    /// As the API document says, where a test is about its figures.
+    pub(crate) fn as_documented(sizes: Sizes) -> Self {
+        Self::of(Options { sizes, ..Options::default() })
+    }
+
+    fn of(options: Options) -> Self {
         crate::made_up::declare();
-        let simulator = Simulator::start(Options { sizes, ..Options::default() }).unwrap();
+        let simulator = Simulator::start(options).unwrap();
         let mut portal = Self {
             simulator,
             clock_ms: Rc::default(),
@@ -96,6 +111,15 @@ impl Portal {
 
     pub(crate) fn mutate(&self, mutation: Value) {
         self.simulator.mutate(mutation.clone()).unwrap_or_else(|error| panic!("{mutation}: {error}"));
+    }
+}
+
+/// The suite runs in the other reading of each conflict (`docs/TESTING.md`).
+fn has_other_readings() -> bool {
+    match std::env::var("SIMULATOR_READINGS").as_deref() {
+        Err(_) | Ok("") => false,
+        Ok("other") => true,
+        Ok(unknown) => panic!("SIMULATOR_READINGS is `other`, or not set, and not `{unknown}`"),
     }
 }
 

@@ -72,7 +72,8 @@ impl<'a> Context<'a> {
     pub(crate) fn page<'v, T>(&self, selected: &'v [T]) -> &'v [T] {
         let (from, limit) = window(self.route, self.call, self.settings);
         let readings = &self.settings.readings;
-        let is_child = self.route.name.contains("{id}/");
+        // By the OAS the `from` of the accounts of a contact starts at 1.
+        let is_child = self.route.name.contains("{id}/") && self.route.name != "GET /contacts/{id}/accounts";
         let offset = match self.route.paging {
             _ if self.settings.ignore_from => 0,
             Paging::List { .. } if is_child && readings.children_from_zero => from,

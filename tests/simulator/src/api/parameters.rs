@@ -147,6 +147,9 @@ fn check_one(route: &Route, name: &str, value: &str, settings: &Settings) -> Res
         "sortBy" if settings.readings.lists_refuse_sort_by => !matches!(route.paging, Paging::Search),
         "sortBy" => settings.refuse_sort_by,
         "fields" => settings.refuse_fields,
+        "modifiedTimeRange" => {
+            settings.readings.articles_refuse_modified_time_range && route.name == "GET /articles"
+        }
         _ => false,
     };
     match route.parameters.iter().find(|parameter| parameter.name == name) {

@@ -138,6 +138,25 @@ fn a_custom_field_in_fields_is_known_or_500() {
 }
 
 #[test]
+fn the_list_of_articles_takes_a_range_of_modified_times_or_refuses_it_and_their_search_takes_it() {
+    let mut fixture = start(5);
+    let range = "modifiedTimeRange=1970-01-01T00:00:00.000Z,2100-01-01T00:00:00.000Z";
+    assert_eq!(fixture.get(&format!("articles?{range}")).status, 200);
+    read_as(&fixture, |readings| readings.articles_refuse_modified_time_range = true);
+    assert_eq!(fixture.get(&format!("articles?{range}")).status, 422);
+    assert_eq!(fixture.get(&format!("articles/search?{range}")).status, 200);
+}
+
+#[test]
+fn a_search_of_a_department_finds_the_activities_of_that_department() {
+    let mut fixture = start(5);
+    let rows = fixture.rows("tasks/search?limit=100");
+    let department = rows[0]["departmentId"].as_str().expect("a department").to_owned();
+    let own = rows.iter().filter(|row| row["departmentId"] == department.as_str()).count();
+    assert_eq!(fixture.rows(&format!("tasks/search?limit=100&departmentId={department}")).len(), own);
+}
+
+#[test]
 fn lists_have_the_newer_or_the_older_prices() {
     let mut fixture = start(5);
     let prices = |fixture: &mut Fixture| -> Vec<String> {
