@@ -99,6 +99,9 @@ pub(crate) enum Rest {
         /// within one second than a search pages through.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         modified: Option<(u64, u64, u64)>,
+        /// Rows of the window, as its first page counted them.
+        #[serde(default)]
+        found: u64,
         /// The place where the list was left.
         list: Offset,
         /// Rows of the list and of the windows so far.

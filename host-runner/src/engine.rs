@@ -161,7 +161,8 @@ impl Engine {
             return Ok(known);
         }
         let section = section::description(&wasm).and_then(|text| text.map(Describe::parse).transpose());
-        let section = section.map_err(|error| error.about(format!("component {}", path.display())))?.map(Arc::new);
+        let section =
+            section.map_err(|error| error.about(format!("component {}", path.display())))?.map(Arc::new);
         let unusable = |error: wasmtime::Error| {
             Error::sandbox(
                 Kind::Unsupported,

@@ -284,9 +284,13 @@ fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, snapshot: &Snaps
     if snapshot.pages_at_once <= 1 || is_slow {
         return 1;
     }
-    let room = usize::try_from(out.room().div_ceil(table.list.limit)).unwrap_or(1);
-    let most = limits::LIST_PAGES_AT_ONCE.min(api.concurrency());
-    snapshot.pages_at_once.min(room).clamp(1, most)
+    snapshot.pages_at_once.min(pages_at_once_max(api, table.list.limit, out))
+}
+
+/// Pages of `limit` rows that are asked for at once at most, one at least.
+pub(super) fn pages_at_once_max<T: Transport>(api: &mut Api<T>, limit: u64, out: &Output) -> usize {
+    let room = usize::try_from(out.room().div_ceil(limit)).unwrap_or(1);
+    room.min(limits::LIST_PAGES_AT_ONCE).min(api.concurrency()).max(1)
 }
 
 /// Drops an optional parameter that this portal refuses: one that the refusal names, or without which the

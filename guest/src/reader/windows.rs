@@ -9,7 +9,7 @@ use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::page::{self, Page};
 use super::search::half;
-use super::{count, length, path};
+use super::{count, length, path, snapshot};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
 use crate::cursor::{Rest, Snapshot};
@@ -47,7 +47,8 @@ pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapsho
 
 /// The first window, which is the whole range of created times.
 fn first((from_ms, end_ms): (u64, u64), list: Offset, rows: u64, is_last: bool) -> Rest {
-    Rest::Windows { from_ms, to_ms: end_ms, end_ms, modified: None, list, rows, uncounted: false, is_last }
+    let (modified, uncounted) = (None, false);
+    Rest::Windows { from_ms, to_ms: end_ms, end_ms, modified, found: 0, list, rows, uncounted, is_last }
 }
 
 /// The windows for the newest rows, where the list that begins with them is refused from its `offset` on. The
@@ -95,7 +96,7 @@ pub(super) fn instead_of_lists<T: Transport>(
     true
 }
 
-/// Reads one page of a window.
+/// Reads a page of a window, or several at once where its count promises them.
 pub(super) fn step<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -104,12 +105,12 @@ pub(super) fn step<T: Transport>(
     out: &mut Output,
 ) -> Result<Progress> {
     let Incremental::Search { path, .. } = table.incremental else { return Ok(Progress::Done) };
-    let modified = match &snapshot.rest {
-        Some(Rest::Windows { modified, .. }) => *modified,
-        _ => None,
+    let (modified, found) = match &snapshot.rest {
+        Some(Rest::Windows { modified, found, .. }) => (*modified, *found),
+        _ => (None, 0),
     };
     let is_end = to_ms >= end_ms && modified.is_none_or(|(_, to_ms, end_ms)| to_ms >= end_ms);
-    if snapshot.offset.from - 1 + PAGE > limits::SEARCH_ROWS_MAX {
+    if !is_within_search(snapshot.offset.from) {
         if halve(api, snapshot, out) {
             return Ok(Progress::More);
         }
@@ -122,48 +123,83 @@ pub(super) fn step<T: Transport>(
         snapshot.incomplete = true;
         return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
     }
-    let mut page = Path::new(path);
-    if let Some((from_ms, to_ms, _)) = modified {
-        page = page.with(MODIFIED.range, between(from_ms, to_ms));
-    }
-    let page = page
-        .with(CREATED.range, between(from_ms, to_ms))
-        .with("sortBy", CREATED.member)
-        .with("from", snapshot.offset.from - 1)
-        .with("limit", PAGE);
-    let answer = match api.get(&page.into_string()) {
-        Ok(answer) => answer,
-        Err(error) if error.is_refusal() && is_last(snapshot) => {
-            api.note_unsupported(table.name, CREATED.range);
-            out.skip(format!("`{}`: the rows that its list lacks are skipped: {error}", table.name));
-            snapshot.incomplete = true;
-            return Ok(Progress::Done);
+    let pages = pages_at_once(api, table, found.saturating_sub(rows(&snapshot.offset)), out);
+    let mut froms = snapshot.offset.plan(PAGE, pages);
+    froms.retain(|from| is_within_search(*from));
+    let page = |from: &u64| {
+        let mut page = Path::new(path);
+        if let Some((from_ms, to_ms, _)) = modified {
+            page = page.with(MODIFIED.range, between(from_ms, to_ms));
         }
-        Err(error) if error.is_refusal() => {
-            api.note_unsupported(table.name, CREATED.range);
-            out.warnings
-                .push(format!("`{}`: read on as a list, without search windows: {error}", table.name));
-            if let Some(Rest::Windows { list, .. }) = snapshot.rest.take() {
-                snapshot.offset = list;
-            }
-            out.has_moved = true;
+        let page = page.with(CREATED.range, between(from_ms, to_ms)).with("sortBy", CREATED.member);
+        page.with("from", from - 1).with("limit", PAGE).into_string()
+    };
+    let paths: Vec<String> = froms.iter().map(page).collect();
+    for (from, answer) in froms.into_iter().zip(api.get_some(&paths, pages)?) {
+        if from != snapshot.offset.from {
+            break; // Rows moved: pages asked for ahead do not connect.
+        }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.is_refusal() => return Ok(refused(api, table, snapshot, &error, out)),
+            Err(error) => return Err(error),
+        };
+        let is_first = snapshot.offset == Offset::default();
+        if is_first && splits(api, table, snapshot, ((from_ms, to_ms, end_ms), &answer), out)? {
             return Ok(Progress::More);
         }
-        Err(error) => return Err(error),
-    };
-    let is_first = snapshot.offset == Offset::default();
-    if is_first && splits(api, table, snapshot, ((from_ms, to_ms, end_ms), &answer), out)? {
-        return Ok(Progress::More);
-    }
-    let page = Page { answer: &answer, projection: None, is_search: true };
-    let progress = page::read(api, table, snapshot, &page, out)?;
-    if let Progress::Done = progress {
-        if is_end {
-            compare(api, table, snapshot, end_ms, out)?;
+        let page = Page { answer: &answer, projection: None, is_search: true };
+        if let Progress::Done = page::read(api, table, snapshot, &page, out)? {
+            if is_end {
+                compare(api, table, snapshot, end_ms, out)?;
+            }
+            return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
         }
-        return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
+        if !snapshot.parents.is_empty() || out.is_full(api.transport().ticks_ms()) {
+            break;
+        }
     }
-    Ok(progress)
+    Ok(Progress::More)
+}
+
+/// Whether the search returns the page that begins at this row.
+fn is_within_search(from: u64) -> bool {
+    from - 1 + PAGE <= limits::SEARCH_ROWS_MAX
+}
+
+/// Pages that are asked for at once: not more than `left` rows fill, because each costs credits, and one where
+/// calls for its rows follow each page.
+fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, left: u64, out: &Output) -> usize {
+    let is_complete = table.detail.is_none_or(|detail| detail.search_is_complete);
+    let is_slow = !is_complete && details::reads_details(api, table) && !out.verifies;
+    if table.children.is_some() || is_slow {
+        return 1;
+    }
+    // Each page repeats the last row of the one before.
+    let filled = usize::try_from(left.div_ceil(PAGE - 1)).unwrap_or(usize::MAX);
+    filled.clamp(1, snapshot::pages_at_once_max(api, PAGE, out))
+}
+
+/// Continues without windows, because the search was refused: with the list, unless windows are in its place.
+fn refused<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    error: &Error,
+    out: &mut Output,
+) -> Progress {
+    api.note_unsupported(table.name, CREATED.range);
+    if is_last(snapshot) {
+        out.skip(format!("`{}`: the rows that its list lacks are skipped: {error}", table.name));
+        snapshot.incomplete = true;
+        return Progress::Done;
+    }
+    out.warnings.push(format!("`{}`: read on as a list, without search windows: {error}", table.name));
+    if let Some(Rest::Windows { list, .. }) = snapshot.rest.take() {
+        snapshot.offset = list;
+    }
+    out.has_moved = true;
+    Progress::More
 }
 
 /// Verifies the count of a window by its first page, and splits a window of too many rows. True when it was
@@ -186,8 +222,9 @@ fn splits<T: Transport>(
     let range = between(from_ms, to_ms);
     // The parts of a second were counted as a whole.
     let is_counted = modified.is_some() || (!is_of_page && verify(api, table, (&range, end_ms), found, out));
-    if let Some(Rest::Windows { uncounted, .. }) = &mut snapshot.rest {
+    if let Some(Rest::Windows { uncounted, found: of_window, .. }) = &mut snapshot.rest {
         *uncounted |= !is_counted;
+        *of_window = found;
     }
     snapshot.incomplete |= out.incomplete;
     Ok(is_long && halve(api, snapshot, out))

@@ -87,6 +87,8 @@ pub(crate) struct State {
     pub threads_of: Option<(u32, usize)>,
     /// When all threads were sent.
     pub threads_at_ms: Option<u64>,
+    /// Pages of a search that were asked for at once, the most.
+    pub searches_at_once: usize,
     /// How the list of threads and comments together answers.
     pub together: Together,
     /// Every detail answers 500.
@@ -262,6 +264,8 @@ impl Transport for Desk {
     }
 
     fn send(&mut self, requests: &[Request], _: usize) -> Vec<Result<Response, Failure>> {
+        let searches = requests.iter().filter(|request| request.path_with_query.contains("/search?")).count();
+        self.set(|state| state.searches_at_once = state.searches_at_once.max(searches));
         requests.iter().map(|request| Ok(self.0.borrow_mut().answer(request))).collect()
     }
 }

@@ -73,6 +73,26 @@ fn a_long_list_is_read_on_by_windows_whole_and_without_details_that_the_search_h
 }
 
 #[test]
+fn pages_of_a_window_are_asked_for_together_and_none_in_vain() {
+    let desk = portal(|_| {});
+    let (keys, _) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));
+    assert_eq!(keys.len(), LONG as usize);
+    let (mut searched, mut at_once) = (Vec::new(), 0);
+    desk.set(|state| {
+        at_once = state.searches_at_once;
+        searched = state.asked.iter().filter(|path| path.contains("/search?")).cloned().collect();
+    });
+    assert_eq!(at_once, 4);
+    let pages = searched.len();
+    searched.sort_unstable();
+    searched.dedup();
+    assert_eq!(searched.len(), pages, "no page is asked for twice");
+    // Each page has 99 new rows; the last one of a window has fewer, and each split asks for one page.
+    let windows = asked(&desk, "from=0&limit=100");
+    assert!(pages <= (LONG as usize - 10_000) / 99 + 2 * windows, "{pages} pages, {windows} windows");
+}
+
+#[test]
 fn rows_of_the_search_are_as_recent_as_its_index() {
     for config in [json!({}), json!({"ticket_detail": false})] {
         let desk = portal(|_| {});
