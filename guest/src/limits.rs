@@ -309,8 +309,8 @@ pub const ATTEMPTS: u32 = 3;
 /// hangs for the 30 s that a host waits, they end within 40 s.
 pub const SEND_MS: u64 = 10 * 1000;
 
-/// How long after a batch's time the last of a step's successive calls is started. With one that hangs for 30 s
-/// they end within the two minutes that the host gives a call, of which a batch takes 20 s.
+/// How long after a batch's time the last of a step's successive calls is started. With one that hangs for
+/// 30 s they end within the two minutes that the host gives a call, of which a batch takes 20 s.
 pub const STEP_MS: u64 = 60 * 1000;
 
 /// Time that calls for one page have, also where the batch's is over: without any, a slow source would never
