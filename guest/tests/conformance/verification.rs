@@ -37,7 +37,11 @@ fn a_verification_finds_a_purged_row_of_every_table_and_reads_no_record() {
         portal.advance_hours(1);
         sink.read(&mut portal, &table.name, 10_000).unwrap();
         let (snapshots, members) = (sink.snapshots.len(), widths(&sink));
-        let Some(id) = purge(&portal, &table.name).filter(|_| !table.is_refreshed) else { continue };
+        // Nor is a department purged: its activities would be in no list, and Zoho deletes no department.
+        if table.is_refreshed {
+            continue;
+        }
+        let Some(id) = purge(&portal, &table.name) else { continue };
         portal.advance_hours(8 * 24);
         let before = record_calls(&portal);
         sink.read(&mut portal, &table.name, 10_000).unwrap();
