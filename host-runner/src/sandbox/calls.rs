@@ -1,4 +1,4 @@
-//! The calls of the contract, one by one: arguments, and what its answer becomes once it is checked.
+//! The calls of the contract, one by one: arguments, and the answer once it is checked.
 //!
 //! Knows nothing of limits, permits and instances.
 

@@ -1,4 +1,4 @@
-//! Calls that need no source: each runs in an instance of its own, which reaches no host.
+//! Calls that need no source: each runs in a separate instance, which reaches no host.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The connections of a server: executes the actions of [`plan`] concurrently.
 //!
-//! Owned by the server's loop, which never waits in here, except at the [`start`]: slow work is a task, and its
-//! end is an [`Event`]. A connection starts once its predecessor has ended. [`super::loads`] loads files,
+//! Owned by the server's loop, which never waits in here, except at the [`start`]: slow work is a task, and
+//! its end is an [`Event`]. A connection starts once its predecessor has ended. [`super::loads`] loads files,
 //! [`urls`] has the URLs of connections that do not run.
 
 mod start;

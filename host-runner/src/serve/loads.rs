@@ -1,7 +1,7 @@
 //! The loads of connection files: so many at a time, and the files that could not be loaded.
 //!
-//! A file may hang, or be loaded again before it was loaded: the newest load counts. Does not know what becomes
-//! of a connection.
+//! A file may hang, or be loaded again before it was loaded: the newest load counts. Knows no connection that
+//! runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ impl Loads {
         gone.map(|(file, _)| file).collect()
     }
 
-    /// The files that began to hang since the last call, and those that hang no longer.
+    /// The files that hang since the last call, and those that hang no longer.
     pub(super) fn changes_of_hanging(&mut self, files: &BTreeSet<&Path>) -> Vec<(PathBuf, bool)> {
         let mut changes = Vec::new();
         for (file, loading) in &mut self.loading {

@@ -1,5 +1,5 @@
-//! What a change does to a row of the manifest: the order of every sink ([`order`]) decides, limits say whether
-//! its file is wanted.
+//! What a change does to a row of the manifest: the order of every sink ([`order`]) decides, limits say
+//! whether its file is wanted.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 

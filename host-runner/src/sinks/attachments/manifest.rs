@@ -1,7 +1,7 @@
 //! The manifest of the folder: for each row with an attachment, its content or why it is not there.
 //!
-//! One SQLite file, which anyone may read: the file itself, and the questions of those who fetch. What a change
-//! does to a row is in [`entry`]. Knows nothing of bytes.
+//! One SQLite file, which anyone may read: the file itself, and the questions of the actor, which fetches.
+//! [`entry`] has what a change does to a row. Knows nothing of bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
