@@ -15,7 +15,7 @@ use crate::sinks::order::{NewestSnapshot, signed};
 use crate::sinks::{Commit, InboxPosition, JournalState, Progress, SinkProgress, TableState};
 
 /// The version of the tables below and of the columns that every table has.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 const TABLES: &str = r#"
 CREATE TABLE IF NOT EXISTS _sync_owner (id INTEGER PRIMARY KEY CHECK (id = 1), connection TEXT NOT NULL,

@@ -23,25 +23,26 @@ pub(super) fn delete(
     let (generation, as_of) = (snapshot.generation, snapshot.as_of.unwrap_or(i64::MIN));
     let (table, order) = (quote(&layout.table), order_table(layout));
     advance_tombstones(tx, &layout.table, as_of)?;
-    let missing = format!("SELECT _row FROM {order} WHERE generation < ?1 AND NOT deleted");
+    let missing = format!("SELECT _row FROM {order} WHERE _generation < ?1 AND NOT _deleted");
     if !hard_deletes {
         let advance =
-            format!("UPDATE {order} SET as_of = ?2 WHERE generation < ?1 AND deleted AND as_of < ?2");
+            format!("UPDATE {order} SET _as_of = ?2 WHERE _generation < ?1 AND _deleted AND _as_of < ?2");
         tx.execute(&advance, [generation, as_of])?;
         let mark = format!(
             "UPDATE {table} SET _deleted = 1, _change_source = '{MISSING}' WHERE _row IN ({missing})"
         );
         let deleted = tx.execute(&mark, [generation])?;
         let mark = format!(
-            "UPDATE {order} SET deleted = 1, as_of = max(as_of, ?2), generation = ?1, change = NULL \
-             WHERE generation < ?1 AND NOT deleted"
+            "UPDATE {order} SET _deleted = 1, _as_of = max(_as_of, ?2), _generation = ?1, _change = NULL \
+             WHERE _generation < ?1 AND NOT _deleted"
         );
         tx.execute(&mark, [generation, as_of])?;
         return Ok(deleted as u64);
     }
     let names: Vec<String> = layout.key.iter().map(|column| quote(&column.name)).collect();
     let select = format!(
-        "SELECT max(as_of, ?2), {} FROM {order} CROSS JOIN {table} USING (_row) WHERE generation < ?1",
+        "SELECT max(o._as_of, ?2), {} FROM {order} AS o CROSS JOIN {table} USING (_row) \
+         WHERE o._generation < ?1",
         names.join(", ")
     );
     let mut select = tx.prepare(&select)?;
@@ -53,8 +54,8 @@ pub(super) fn delete(
     }
     // Marked rows too: they are from before hard deletes were chosen.
     let delete =
-        format!("DELETE FROM {table} WHERE _row IN (SELECT _row FROM {order} WHERE generation < ?1)");
+        format!("DELETE FROM {table} WHERE _row IN (SELECT _row FROM {order} WHERE _generation < ?1)");
     let deleted = tx.execute(&delete, [generation])?;
-    tx.execute(&format!("DELETE FROM {order} WHERE generation < ?1"), [generation])?;
+    tx.execute(&format!("DELETE FROM {order} WHERE _generation < ?1"), [generation])?;
     Ok(deleted as u64)
 }

@@ -11,9 +11,9 @@ use crate::limits::COLUMNS_MAX;
 use crate::sinks::columns::{Column, Layout, Naming, quote};
 use crate::sinks::value::{ColumnType, Value};
 
-/// Names in SQLite: case does not count, and three mean a row's number.
+/// Names in SQLite: case does not count, three mean a row's number, and three are columns of [`order_table`].
 pub(super) const NAMING: Naming = Naming {
-    reserved: &["rowid", "_rowid_", "oid"],
+    reserved: &["rowid", "_rowid_", "oid", "_as_of", "_generation", "_change"],
     is_same,
     fit: |name| name.to_owned(),
     has_room: |columns| columns.len() < COLUMNS_MAX,
@@ -49,8 +49,8 @@ pub(super) fn create_table(layout: &Layout) -> String {
     definitions.extend(layout.columns.iter().map(definition));
     format!(
         "CREATE TABLE {} ({}, _raw TEXT, UNIQUE ({}));
-         CREATE TABLE {} (_row INTEGER PRIMARY KEY, as_of INTEGER NOT NULL, generation INTEGER NOT NULL, \
-         change INTEGER, deleted INTEGER NOT NULL)",
+         CREATE TABLE {} (_row INTEGER PRIMARY KEY, _as_of INTEGER NOT NULL, _generation INTEGER NOT NULL, \
+         _change INTEGER, _deleted INTEGER NOT NULL)",
         quote(&layout.table),
         definitions.join(", "),
         keys.join(", "),

@@ -54,8 +54,8 @@ impl PreparedTable {
         let equal = |names: &[String]| names.iter().map(|name| format!("{name} = ?")).collect::<Vec<_>>();
         Self {
             find: format!(
-                "SELECT _row, as_of, generation, change, deleted FROM {table} CROSS JOIN {order} \
-                 USING (_row) WHERE {}",
+                "SELECT _row, o._as_of, o._generation, o._change, o._deleted FROM {table} \
+                 CROSS JOIN {order} AS o USING (_row) WHERE {}",
                 equal(&keys).join(" AND ")
             ),
             insert: format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", ")),
@@ -63,9 +63,10 @@ impl PreparedTable {
             // Replaces the entry of a row that a user deleted.
             insert_order: format!("INSERT OR REPLACE INTO {order} VALUES (?, ?, ?, ?, ?)"),
             update_order: format!(
-                "UPDATE {order} SET as_of = ?2, generation = ?3, change = ?4, deleted = ?5 WHERE _row = ?1"
+                "UPDATE {order} SET _as_of = ?2, _generation = ?3, _change = ?4, _deleted = ?5 \
+                 WHERE _row = ?1"
             ),
-            touch: format!("UPDATE {order} SET as_of = ?2, generation = ?3 WHERE _row = ?1"),
+            touch: format!("UPDATE {order} SET _as_of = ?2, _generation = ?3 WHERE _row = ?1"),
             mark_deleted: format!("UPDATE {table} SET _deleted = 1, _change_source = ?2 WHERE _row = ?1"),
             delete: format!("DELETE FROM {table} WHERE _row = ?1"),
             delete_order: format!("DELETE FROM {order} WHERE _row = ?1"),

@@ -88,12 +88,31 @@ fn a_row_is_stored_with_its_json_its_columns_and_its_metadata() {
     let mut case = case(Deletes::Soft);
     case.snapshot(7, &[change("a", Some(1), 10)]);
     let columns = "id || '|' || n || '|' || typeof(n) || '|' || _raw || '|' || _source_updated_at || '|' || \
-                   _deleted || '|' || _change_source || '|' || as_of || '|' || generation";
+                   _change_source || '|' || _as_of || '|' || _generation || '|' || o._deleted";
     assert_eq!(
-        case.query(&format!("SELECT {columns} FROM things JOIN _sync_rows_things USING (_row)")),
+        case.query(&format!("SELECT {columns} FROM things JOIN _sync_rows_things AS o USING (_row)")),
         "a|1|integer|{\"id\":\"a\",\"n\":\"1\",\"other\":true}|1970-01-01T00:00:00.005Z|\
-         0|snapshot|10|1"
+         snapshot|10|1|0"
     );
+}
+
+#[test]
+fn a_member_may_have_the_name_of_a_column_of_the_runner() {
+    let mut case = case(Deletes::Soft);
+    let members =
+        ["as_of", "generation", "change", "deleted", "_as_of", "_generation", "_change", "_deleted"];
+    let properties: String =
+        members.iter().map(|name| format!(",\"{name}\":{{\"type\":\"integer\"}}")).collect();
+    case.sink.prepare(&[table(&properties)]).expect("prepared");
+    let row = |id: &str| {
+        let values: String = members.iter().map(|name| format!(",\"{name}\":7")).collect();
+        Change { after: Some(format!("{{\"id\":\"{id}\"{values}}}")), ..change(id, Some(1), 10) }
+    };
+    case.snapshot(100, &[row("a"), row("b")]);
+    case.commit(&[change("a", None, 20)]);
+    case.snapshot(200, &[row("c")]);
+    let columns = "id || _deleted || generation || deleted || _as_of__2 || _deleted__2";
+    assert_eq!(case.query(&format!("SELECT {columns} FROM things ORDER BY id")), "a17777 b17777 c07777");
 }
 
 #[test]

@@ -99,8 +99,8 @@ fn note_tombstones(desk: &Desk) {
         let sql = match desk.rows.are_copied() {
             true => format!("SELECT id, _change_source FROM {table} WHERE _deleted"),
             false => format!(
-                "SELECT id, as_of, _change_source FROM {table} JOIN _sync_rows_{table} USING (_row) \
-                 WHERE _deleted"
+                "SELECT id, _as_of, _change_source FROM {table} JOIN _sync_rows_{table} AS o USING (_row) \
+                 WHERE o._deleted"
             ),
         };
         desk.setup.note(format!("{table} deleted before the replay: {}", desk.rows.dump(&sql).join(" ")));
