@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::error::Error;
 use crate::sinks::LateFiles;
 
-pub use families::{Counter, Counters, encode};
+pub use families::{Counter, Counters, Difference, Gauges, encode};
 pub use status::{ConnectionStatus, InvalidFile, ServerStatus, State, Status, TableStatus, health};
 
 /// The first words of the name of every metric.
@@ -46,12 +46,8 @@ pub struct Readings {
     pub tables: BTreeMap<String, TableStatus>,
     /// Its counters.
     pub counters: Counters,
-    /// Deliveries that failed and wait for another attempt.
-    pub deliveries_waiting: u64,
-    /// By how many milliseconds the source's clock is ahead of this machine's.
-    pub source_skew_ms: Option<i64>,
-    /// Credits left of the source's quota, if the source reports them.
-    pub credits_left: Option<u64>,
+    /// Its gauges.
+    pub gauges: Gauges,
     /// The message of the last failure, and when it happened.
     pub last_error: Option<(String, u64)>,
     /// When a delivery last brought changes, in milliseconds since 1970; 0: never.
@@ -105,7 +101,8 @@ impl Readings {
     /// Counts the credits that a call cost.
     pub fn spent(&mut self, attributes: &Attributes) {
         self.counters.source_credits_used.add([], number(attributes, "credits-used").unwrap_or(0));
-        self.credits_left = number(attributes, "credits-left").or(self.credits_left);
+        let left = &mut self.gauges.source_credits_left;
+        *left = number(attributes, "credits-left").or(*left);
     }
 
     /// Counts an event that belongs to no table.

@@ -8,7 +8,7 @@ use super::{Observer, Stopped};
 use crate::clock::{millis, random_unit};
 use crate::error::Error;
 use crate::loaded::OpenConnection;
-use crate::metrics::Meters;
+use crate::metrics::{Difference, Meters};
 use crate::policy::{self, Budget, Decision};
 use crate::sinks::SinkHandle;
 use crate::stop::Stop;
@@ -92,7 +92,9 @@ impl Core<'_> {
     /// Warns once when the clocks of source and machine differ too much, until they agree again.
     fn compare_clocks(&mut self) {
         let Some(skew_ms) = self.connection.sandbox.meter().skew_ms() else { return };
-        self.meters.count(|readings| readings.source_skew_ms = Some(skew_ms));
+        self.meters.count(|readings| {
+            readings.gauges.source_clock_skew_seconds = Some(Difference(skew_ms));
+        });
         let differs = skew_ms.unsigned_abs() > SKEW_MAX_MS;
         if differs && !self.warned_of_skew {
             tracing::warn!(

@@ -1,8 +1,8 @@
 //! The metric families with a `connection` label, each declared once.
 //!
 //! To add a counter: an entry in `counters!`, and the line that counts. To add a gauge: an entry in
-//! [`GAUGES`]. Then `UPDATE_DOCS=1 cargo test --release --workspace the_page` rewrites
-//! `docs/metrics.md`.
+//! `gauges!`, and the line that sets it; one that follows from other readings is an entry in [`DERIVED`]
+//! alone. Then `UPDATE_DOCS=1 cargo test --release --workspace the_page` rewrites `docs/metrics.md`.
 //!
 //! Values of labels are names of tables, events and kinds that the component reports. Their number is bounded
 //! per counter and connection.
@@ -94,6 +94,16 @@ macro_rules! counters {
             $(#[doc = $help] pub $name: Counter<{ <[&str]>::len(&[$($label),*]) }>,)+
         }
 
+        #[cfg(test)]
+        impl Counters {
+            /// Each with a sample; the values of its labels are their names.
+            pub(crate) fn with_samples() -> Self {
+                let mut counters = Self::default();
+                $(counters.$name.add([$($label),*], 1);)+
+                counters
+            }
+        }
+
         const COUNTERS: &[Family] = &[$(Family {
             name: stringify!($name),
             help: $help,
@@ -101,6 +111,75 @@ macro_rules! counters {
             labels: &[$($label),*],
             samples: |one, _| one.readings.counters.$name.samples(),
         }),+];
+    };
+}
+
+/// A difference of two times in milliseconds; exported in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Difference(pub i64);
+
+/// The value of a gauge.
+trait Reading {
+    /// None before it is known.
+    fn sample(self) -> Option<Sample<'static>>;
+    #[cfg(test)]
+    fn example() -> Self;
+}
+
+impl Reading for u64 {
+    fn sample(self) -> Option<Sample<'static>> {
+        Some(Sample::of(Value::Integer(self)))
+    }
+
+    #[cfg(test)]
+    fn example() -> Self {
+        1
+    }
+}
+
+impl Reading for Difference {
+    fn sample(self) -> Option<Sample<'static>> {
+        Some(Sample::of(Value::Difference(self.0)))
+    }
+
+    #[cfg(test)]
+    fn example() -> Self {
+        Self(1)
+    }
+}
+
+impl<T: Reading> Reading for Option<T> {
+    fn sample(self) -> Option<Sample<'static>> {
+        self.and_then(Reading::sample)
+    }
+
+    #[cfg(test)]
+    fn example() -> Self {
+        Some(T::example())
+    }
+}
+
+/// Declares gauges that a line sets: the help text, the name without `host_runner_`, and the type of the
+/// value, an `Option` if it is absent at first.
+macro_rules! gauges {
+    ($(#[doc = $help:literal] $name:ident: $value:ty;)+) => {
+        /// The gauges of one connection.
+        #[derive(Clone, Debug, Default)]
+        pub struct Gauges {
+            $(#[doc = $help] pub $name: $value,)+
+        }
+
+        #[cfg(test)]
+        impl Gauges {
+            /// Each with a sample.
+            pub(crate) fn with_samples() -> Self {
+                Self { $($name: Reading::example(),)+ }
+            }
+        }
+
+        const GAUGES: &[Family] = &[$(gauge(stringify!($name), $help, &[], |one, _| {
+            one.readings.gauges.$name.sample().into_iter().collect()
+        })),+];
     };
 }
 
@@ -139,7 +218,17 @@ counters! {
     source_requests();
 }
 
-const GAUGES: &[Family] = &[
+gauges! {
+    /// Deliveries that failed and wait for another attempt; others pass them.
+    deliveries_waiting: u64;
+    /// By how much the source's clock is ahead of this machine's; absent before the first answer.
+    source_clock_skew_seconds: Option<Difference>;
+    /// Credits left of the source's quota; absent until the source reports them.
+    source_credits_left: Option<u64>;
+}
+
+/// Gauges that follow from the status and the queue of a connection.
+const DERIVED: &[Family] = &[
     gauge(
         "connection_state",
         "1 for the state the connection is in, 0 for the others.",
@@ -155,12 +244,6 @@ const GAUGES: &[Family] = &[
     gauge("dead_letters", "Dead letters stored.", &[], |one, _| {
         vec![Sample::of(Value::Integer(one.queue.dead))]
     }),
-    gauge(
-        "deliveries_waiting",
-        "Deliveries that failed and wait for another attempt; others pass them.",
-        &[],
-        |one, _| vec![Sample::of(Value::Integer(one.readings.deliveries_waiting))],
-    ),
     gauge("delivery_queue_bytes", "Bytes of the queued deliveries.", &[], |one, _| {
         vec![Sample::of(Value::Integer(one.queue.bytes))]
     }),
@@ -175,20 +258,6 @@ const GAUGES: &[Family] = &[
         "Age of the oldest queued delivery; 0 when none is queued.",
         &[],
         |one, now_ms| vec![Sample::of(Value::Milliseconds(one.oldest_age_ms(now_ms).unwrap_or(0)))],
-    ),
-    gauge(
-        "source_clock_skew_seconds",
-        "By how much the source's clock is ahead of this machine's; absent before the first answer.",
-        &[],
-        |one, _| {
-            one.readings.source_skew_ms.map(|ms| Sample::of(Value::Difference(ms))).into_iter().collect()
-        },
-    ),
-    gauge(
-        "source_credits_left",
-        "Credits left of the source's quota; absent until the source reports them.",
-        &[],
-        |one, _| one.readings.credits_left.map(|left| Sample::of(Value::Integer(left))).into_iter().collect(),
     ),
     gauge(
         "table_lag_seconds",
@@ -229,7 +298,7 @@ impl ConnectionStatus {
 
 /// Encodes the families of all connections; names get the prefix of the encoder.
 pub fn encode(mut encoder: DescriptorEncoder<'_>, all: &[ConnectionStatus], now_ms: u64) -> fmt::Result {
-    for family in COUNTERS.iter().chain(GAUGES) {
+    for family in COUNTERS.iter().chain(GAUGES).chain(DERIVED) {
         let mut metric = encoder.encode_descriptor(family.name, family.help.trim(), None, family.kind)?;
         for one in all {
             for sample in (family.samples)(one, now_ms) {

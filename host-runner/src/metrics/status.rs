@@ -144,7 +144,7 @@ impl ConnectionStatus {
                 starting_ms / 1000
             ),
         );
-        let waiting = self.readings.deliveries_waiting;
+        let waiting = self.readings.gauges.deliveries_waiting;
         let oldest_ms = self.oldest_age_ms(now_ms).filter(|_| waiting == 0).unwrap_or(0);
         add(
             oldest_ms >= QUEUED_MAX_MS,
@@ -183,7 +183,7 @@ impl ConnectionStatus {
             "reason": status.reason,
             "queued_deliveries": self.queue.count,
             "oldest_delivery_age_seconds": self.oldest_age_ms(now_ms).map(|ms| ms / 1000),
-            "waiting_deliveries": self.readings.deliveries_waiting,
+            "waiting_deliveries": self.readings.gauges.deliveries_waiting,
             "dead_letters": self.queue.dead,
             "last_delivery_at": time(*last_delivery_ms),
             "last_error": last_error.as_ref().map(|(message, _)| message),
@@ -325,7 +325,7 @@ mod tests {
             |queue, dead_letters| ConnectionStatus { full: Full { queue, dead_letters }, ..well.clone() };
         let waiting = {
             let meters = Meters::default();
-            meters.count(|readings| readings.deliveries_waiting = 2);
+            meters.count(|readings| readings.gauges.deliveries_waiting = 2);
             status_of(&meters)
         };
         let in_state = |state| {

@@ -44,7 +44,7 @@ impl Queue {
                     (false, None)
                 };
                 let waiting = taken.len() as u64;
-                core.meters.count(|readings| readings.deliveries_waiting = waiting);
+                core.meters.count(|readings| readings.gauges.deliveries_waiting = waiting);
                 let is_waiting = waits.is_some();
                 let wait = self.back_off(core, waits.unwrap_or(error))?;
                 if is_waiting {
@@ -76,7 +76,7 @@ impl Queue {
         failed: Vec<(u64, Error)>,
     ) -> Result<bool, Stopped> {
         let (is_late, first) = self.attempted(core, failed).await;
-        core.meters.count(|readings| readings.deliveries_waiting = self.waiting.len() as u64);
+        core.meters.count(|readings| readings.gauges.deliveries_waiting = self.waiting.len() as u64);
         if let Some(error) = first {
             let wait = core.backoff("receive", error, self.waiting.attempt())?;
             self.waiting.back_off(Instant::now(), wait);

@@ -8,13 +8,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Overview, START_WITHIN};
-use crate::change::ChangeSource;
 use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::generated;
 use crate::ingress::{self, Observe};
 use crate::journal::{Journal, JournalLimits};
-use crate::metrics::{Meters, State};
+use crate::metrics::{Counters, Gauges, Meters, State};
 use crate::secret::Redactor;
 
 /// An overview of the connection `acme`, with its readings.
@@ -73,17 +72,7 @@ impl Fixture {
         self.overview.set_invalid(Path::new("a.toml"), Some("not TOML"));
         self.meters.failed(&Error::state("lost"));
         self.meters.count(|readings| {
-            readings.changed("things", ChangeSource::Webhook, 1);
-            readings.ignored("weather");
-            readings.counters.rows_partial.add(["things"], 1);
-            readings.counters.rows_read.add(["things"], 1);
-            readings.counters.rows_repaired.add(["things"], 1);
-            readings.counters.schema_changes.add(["things", "added"], 1);
-            readings.counters.attachments_stored.add(["things"], 1);
-            readings.counters.attachments_failed.add(["things"], 1);
-            readings.counters.attachment_bytes.add(["things"], 1);
-            readings.credits_left = Some(1);
-            readings.source_skew_ms = Some(1);
+            (readings.counters, readings.gauges) = (Counters::with_samples(), Gauges::with_samples());
             let table = readings.table("things");
             (table.caught_up_ms, table.polled_ms, table.snapshot_complete) = (1, 1, true);
         });
