@@ -265,7 +265,8 @@ mod tests {
             tables.iter().map(|table| table.name).collect::<Vec<_>>()
         };
         assert_eq!(names(json!(["tickets", "tickets", "Departments"])), ["departments", "tickets"]);
-        assert_eq!(names(json!(["all"])), tables::ALL.map(|table| table.name));
+        let all: Vec<&str> = tables::ALL.iter().map(|table| table.name).collect();
+        assert_eq!(names(json!(["all"])), all);
         let people = names(json!(["people", "tickets"]));
         assert!(people.contains(&"agents") && people.contains(&"tickets") && !people.contains(&"contacts"));
     }

@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-pub use crate::change::{Batch, Change, CheckItem, Generation, Operation, Outcome, Receipt, Table};
+pub use crate::change::{
+    Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Piece, Receipt, Table,
+};
 pub use crate::delivery::Delivery;
+pub use crate::describe::Describe;
 pub use crate::egress::policy::Target;
 pub use crate::engine::{Component, Engine};
-pub use crate::error::{Error, Result};
+pub use crate::error::{Error, Kind, Origin, Result};
 pub use crate::limits::Limits;
 pub use crate::sandbox::{Sandbox, SessionStore};
+pub use crate::secret::Redactor;
 
 use crate::egress::Client;
 use crate::egress::policy::Policy;
-use crate::secret::Redactor;
 
 /// A connection that another program runs.
 pub struct Embedded {

@@ -2,20 +2,24 @@
 //!
 //! Knows a component by the contract in `wit/` only, and no source by name. The modules are listed in reading
 //! order; [`sync`] and [`serve`] are the two ways to run a connection. Another program runs one with
-//! [`embed`].
+//! [`embed`], which is the interface: other public modules are for the program, benchmarks and tests.
 //!
 //! The order that must never change: *read → commit rows and cursor together → read again*. For deliveries:
 //! *journal → answer 200 → receive → commit rows and the journal position → acknowledge*.
 
 // The data that the parts exchange.
+#[doc(hidden)]
 pub mod change;
+#[doc(hidden)]
 pub mod delivery;
+#[doc(hidden)]
 pub mod error;
 mod limits;
 
 // Small helpers: time, numbers with units, hashes, files that are ours alone, keys, secrets in text, the
 // request to stop, threads that may hang, TLS.
 mod blocking;
+#[doc(hidden)]
 pub mod clock;
 mod digest;
 mod durable;
@@ -23,6 +27,7 @@ mod files;
 mod key;
 mod secret;
 mod sqlite_failure;
+#[doc(hidden)]
 pub mod stop;
 mod tls;
 mod units;
@@ -34,6 +39,7 @@ mod schema;
 mod generated;
 
 // Configuration, and the stored state of a connection.
+#[doc(hidden)]
 pub mod connection;
 mod paths;
 mod state;
@@ -42,6 +48,7 @@ mod state;
 mod bindings;
 mod boundary;
 mod conv;
+#[doc(hidden)]
 pub mod describe;
 mod egress;
 mod engine;
@@ -52,13 +59,18 @@ mod store_data;
 pub mod embed;
 
 // Sinks: where rows are committed.
+#[doc(hidden)]
 pub mod sinks;
 
 // Deliveries: received, queued, and reported when missed.
+#[doc(hidden)]
 pub mod inbox;
+#[doc(hidden)]
 pub mod ingress;
+#[doc(hidden)]
 pub mod journal;
 mod missed;
+#[doc(hidden)]
 pub mod webhook_url;
 
 // The loop of one connection, and the policy for failures.
@@ -69,9 +81,11 @@ mod request;
 
 // Commands, servers, and their output.
 mod check;
+#[doc(hidden)]
 pub mod cli;
 mod dead_letters;
 mod exit;
+#[doc(hidden)]
 pub mod metrics;
 
 mod report;

@@ -377,7 +377,7 @@ fn a_forbidden_table_names_the_scopes_to_add_and_one_of_a_group_is_skipped() {
 /// Modules that change: their table, their name in URLs, a text of their records, and how these are deleted
 /// where polling finds it. Articles have no recycle bin to find them in, sections go with their category, and
 /// each module has a layout.
-const MODULES: [(&str, &str, &str, &str); 23] = [
+const MODULES: &[(&str, &str, &str, &str)] = &[
     ("agents", "agents", "name", ""),
     ("teams", "teams", "name", "purge"),
     ("roles", "roles", "name", "purge"),
