@@ -63,6 +63,9 @@ enum Scope {
 struct Known {
     /// By the name of the connection.
     connections: HashMap<String, Secrets>,
+    /// Finds the configured secrets of all connections in one pass. Keeps those of a removed one until the
+    /// next build.
+    configuration: Arc<Search>,
 }
 
 /// The secrets of one connection.
@@ -83,6 +86,7 @@ struct Secrets {
 /// Where new secrets are searched for.
 #[derive(Clone, Copy)]
 enum Place<'a> {
+    Configuration,
     ConfigurationOf(&'a str),
     SessionsOf(&'a str),
 }
@@ -148,7 +152,7 @@ impl Redactor {
         self.search_for(Place::SessionsOf(connection), &new);
     }
 
-    /// Drops the secrets of a connection that was removed.
+    /// Drops the secrets of a connection that was removed; from the texts of a server with the next build.
     pub fn forget(&self, connection: &str) {
         self.write().connections.remove(connection);
     }
@@ -160,6 +164,7 @@ impl Redactor {
             all.filter(|text| secrets.configured.insert(text.clone())).collect()
         });
         self.search_for(Place::ConfigurationOf(connection), &new);
+        self.search_for(Place::Configuration, &new);
     }
 
     /// Changes the secrets of a connection; `change` returns the new ones.
@@ -255,6 +260,7 @@ impl Known {
     /// copies share the automaton.
     fn search_mut(&mut self, place: Place<'_>) -> Option<&mut Search> {
         let search = match place {
+            Place::Configuration => &mut self.configuration,
             Place::ConfigurationOf(connection) => &mut self.connections.get_mut(connection)?.configuration,
             Place::SessionsOf(connection) => &mut self.connections.get_mut(connection)?.sessions,
         };
@@ -264,17 +270,19 @@ impl Known {
     fn texts(&self, place: Place<'_>) -> Box<dyn Iterator<Item = &String> + '_> {
         let of = |name| self.connections.get(name).into_iter();
         match place {
+            Place::Configuration => Box::new(self.connections.values().flat_map(|one| &one.configured)),
             Place::ConfigurationOf(name) => Box::new(of(name).flat_map(|one| &one.configured)),
             Place::SessionsOf(name) => Box::new(of(name).flat_map(Secrets::of_sessions)),
         }
     }
 
     fn searches(&self, scope: &Scope) -> Vec<Arc<Search>> {
-        let configuration = |one: &Secrets| Arc::clone(&one.configuration);
+        let configuration = || std::iter::once(Arc::clone(&self.configuration));
+        let sessions = |one: &Secrets| Arc::clone(&one.sessions);
         let both = |one: &Secrets| [Arc::clone(&one.configuration), Arc::clone(&one.sessions)];
         match scope {
-            Scope::Server => self.connections.values().map(configuration).collect(),
-            Scope::All => self.connections.values().flat_map(both).collect(),
+            Scope::Server => configuration().collect(),
+            Scope::All => configuration().chain(self.connections.values().map(sessions)).collect(),
             Scope::Of(name) => self.connections.get(&**name).into_iter().flat_map(both).collect(),
         }
     }
@@ -409,6 +417,31 @@ mod tests {
         assert_eq!(redactor.of("acme").redact("shared-by-both"), "shared-by-both");
         assert_eq!(redactor.redact("of-acme-alone"), "of-acme-alone");
         assert_eq!(redactor.redact("secret-number-999 secret-number-0"), "[secret] [secret]");
+    }
+
+    #[test]
+    fn a_text_of_a_server_is_searched_once_however_many_connections_there_are() {
+        let redactor = Redactor::default();
+        let secret = |connection: usize| format!("secret-of-connection-{connection}");
+        (0..1_000).for_each(|number| redactor.learn(&format!("c{number}"), &secret(number)));
+        let server = redactor.of_server();
+        let searched = || {
+            let searches = redactor.read().searches(&server.scope);
+            assert_eq!(searches.len(), 1);
+            searches.iter().map(|search| (search.built(), search.recent())).next().unwrap_or_default()
+        };
+        for number in [0, 1, 500, 998, 999] {
+            assert_eq!(server.redact(&secret(number)), "[secret]");
+        }
+        let (built, recent) = searched();
+        assert!((4_000..=5_000).contains(&(built + recent)), "{built}, {recent}: the spellings of 1,000");
+        assert!(recent <= built / 8, "{recent} of {built} are searched one by one");
+        // Those of removed connections go with the next build.
+        (0..1_000).for_each(|number| redactor.forget(&format!("c{number}")));
+        (0..200).for_each(|number| redactor.learn("new", &format!("another-secret-{number}")));
+        assert!(searched().0 <= 1_000, "{:?}", searched());
+        assert_eq!(server.redact(&secret(7)), secret(7));
+        assert_eq!(server.redact("another-secret-199"), "[secret]");
     }
 
     #[test]
