@@ -27,6 +27,8 @@ pub(crate) const OWN_NAMES: [&str; 8] = [
 
 /// Group and others may not write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+/// Every user may write.
+const WRITABLE_BY_ALL: u32 = 0o002;
 /// Group and others have no access.
 const OPEN_TO_OTHERS: u32 = 0o077;
 
@@ -99,6 +101,16 @@ pub(crate) fn read_key_file(path: &Path) -> std::io::Result<String> {
     std::io::read_to_string(file)
 }
 
+/// The place of a sink, or the folder that it is in, if another user may write there: another file, or a
+/// link, could take its place.
+pub(crate) fn shared_with_writers(place: &Path) -> Option<&Path> {
+    let is_shared = |path: &&Path| {
+        let found = std::fs::metadata(path);
+        found.is_ok_and(|found| !is_trusted(&found) || found.mode() & WRITABLE_BY_ALL != 0)
+    };
+    [place, folder_of(place)].into_iter().find(is_shared)
+}
+
 fn check(kind: &str, path: &Path, metadata: &Metadata) -> Result<()> {
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(foreign(kind, path, metadata));
@@ -132,7 +144,9 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
-    use super::{folder_of, open, open_existing, private_file, private_folder, read_key_file};
+    use super::{
+        folder_of, open, open_existing, private_file, private_folder, read_key_file, shared_with_writers,
+    };
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).expect("found").permissions().mode() & 0o777
@@ -199,6 +213,20 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&target).expect("read"), "kept");
         let missing = folder.path().join("missing");
         assert!(open_existing(&missing, OpenOptions::new().read(true)).expect("no file").is_none());
+    }
+
+    #[test]
+    fn a_place_of_rows_where_everybody_may_write_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = folder.path().join("rows.db");
+        assert_eq!(shared_with_writers(&rows), None, "a new file in a folder of this user");
+        std::fs::write(&rows, "").expect("written");
+        set_mode(&rows, 0o664);
+        assert_eq!(shared_with_writers(&rows), None, "a group may share rows");
+        set_mode(folder.path(), 0o1777);
+        assert_eq!(shared_with_writers(&rows), Some(folder.path()));
+        set_mode(&rows, 0o606);
+        assert_eq!(shared_with_writers(&rows), Some(rows.as_path()));
     }
 
     #[test]

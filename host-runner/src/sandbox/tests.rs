@@ -3,16 +3,27 @@
 use std::path::Path;
 
 use super::Sandbox;
+use crate::error::{Origin, Result};
+use crate::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX};
 use crate::loaded::{LoadedConnection, OpenConnection, SharedEngine, tiny};
 use crate::state::ConnectionStore;
 
 async fn open(engine: &SharedEngine, folder: &Path, name: &str) -> OpenConnection {
+    open_of(engine, folder, name, &tiny::component()).await.expect("loaded")
+}
+
+async fn open_of(
+    engine: &SharedEngine,
+    folder: &Path,
+    name: &str,
+    component: &Path,
+) -> Result<OpenConnection> {
     let paths = tiny::paths(folder);
-    let component = engine.component(&tiny::component(), &paths).expect("compiled");
-    let connection = tiny::connection(folder, name);
-    let loaded = LoadedConnection::with(component, connection, &paths).await.expect("loaded");
+    let connection = tiny::connection_of(folder, name, "", component);
+    let component = engine.component(component, &paths)?;
+    let loaded = LoadedConnection::with(component, connection, &paths).await?;
     let store = ConnectionStore::open(&paths, name).expect("opened").lock().expect("free");
-    loaded.open(store).expect("opened")
+    loaded.open(store)
 }
 
 async fn echo(sandbox: &mut Sandbox) {
@@ -73,4 +84,28 @@ async fn no_permit_is_held_while_a_session_cannot_be_stored() {
     echo(&mut other).await;
     std::fs::rename(&aside, &state).expect("moved");
     one.read("things".to_owned(), None).await.expect("read");
+}
+
+#[tokio::test]
+async fn every_instance_of_the_process_may_have_as_many_modules_and_memories_as_are_allowed() {
+    const INSTANCES: u32 = 4;
+    let (engine, folder) = (SharedEngine::new(INSTANCES), tempfile::tempdir().expect("a folder"));
+    let tiny = tiny::core_items(&std::fs::read(tiny::component()).expect("read"));
+    let more = CORE_INSTANCES_MAX - tiny.instances;
+    let largest = tiny::with_modules(folder.path(), more, MEMORIES_MAX - tiny.memories);
+    let items = tiny::core_items(&std::fs::read(&largest).expect("read"));
+    assert_eq!((items.instances, items.memories), (CORE_INSTANCES_MAX, MEMORIES_MAX));
+    let mut all = Vec::new();
+    for number in 0..INSTANCES {
+        let name = format!("c{number}");
+        let mut one = open_of(&engine, folder.path(), &name, &largest).await.expect("loaded").sandbox;
+        echo(&mut one).await;
+        all.push(one);
+    }
+    assert!(all.iter().all(Sandbox::is_live), "all at once");
+    for (modules, memories) in [(more + 1, 0), (more, MEMORIES_MAX - tiny.memories + 1)] {
+        let beyond = tiny::with_modules(folder.path(), modules, memories);
+        let error = open_of(&engine, folder.path(), "beyond", &beyond).await.err().expect("loaded");
+        assert_eq!(error.origin, Origin::Sandbox, "of the component, not of the host: {error}");
+    }
 }

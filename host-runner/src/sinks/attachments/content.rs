@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use super::owner;
@@ -67,10 +69,12 @@ impl Content {
         std::fs::metadata(self.partial(name)).map_or(0, |found| found.len())
     }
 
-    /// Puts bytes behind the first `offset` ones of a beginning, and on the disk.
+    /// Puts bytes behind the first `offset` ones of a beginning, and on the disk. Its name can be foreseen,
+    /// so that a link is not followed.
     pub(super) fn append(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
         let path = self.partial(name);
         let mut options = File::options();
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let mut append = || {
             let mut file = options.create(true).truncate(false).write(true).open(&path)?;
             file.set_len(offset)?;

@@ -468,3 +468,20 @@ fn a_folder_belongs_to_one_connection_and_one_process() {
         .expect("written");
     assert!(place.try_open("files", "acme").is_err());
 }
+
+#[test]
+fn a_link_in_place_of_a_beginning_is_not_followed() {
+    let place = Place::new();
+    let open = place.open_with_a_row();
+    let wanted = open.next().expect("a file");
+    let precious = place.path("precious");
+    std::fs::write(&precious, "kept").expect("written");
+    let beginning = place.path("files/partial").join(wanted.partial_name());
+    std::os::unix::fs::symlink(&precious, beginning).expect("linked");
+    open.store(&wanted, b"0123456789", true).expect_err("followed");
+    assert_eq!(std::fs::read_to_string(&precious).expect("read"), "kept");
+    // The failed attempt removes the link, and the next one stores the file.
+    open.files.failed(&wanted, "a link", Duration::ZERO).expect("noted");
+    let wanted = open.next().expect("a file");
+    assert_eq!(open.store(&wanted, b"0123456789", true).expect("stored"), Stored::Whole);
+}
