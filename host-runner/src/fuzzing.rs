@@ -6,6 +6,7 @@ use crate::conv;
 use crate::error::Result;
 use crate::request::Request;
 use crate::secret::Redactor;
+use crate::sinks::{Location, used};
 
 /// Reads a request of the control socket.
 pub fn control_request(line: &str) {
@@ -22,4 +23,21 @@ pub fn admitted(name: &str, primary_key: &[&str], schema: &str) -> Result<Vec<Ta
         attributes: Vec::new(),
     };
     conv::tables(vec![table], &Redactor::default())
+}
+
+/// Reads the URL of a sink, as one of an object store and of a database. The URL that is shown, which a
+/// policy file compares, leads to the same place; the file that it compares is the one that is read.
+pub fn sink_url(url: &str) {
+    let objects = |url: &str| Location::Objects { url: url.to_owned(), path: "rows".into() };
+    let schema = |url: &str| Location::Schema { url: url.to_owned(), schema: "rows".to_owned() };
+    let locations: [&dyn Fn(&str) -> Location; 2] = [&objects, &schema];
+    for of in locations {
+        let location = of(url);
+        let Some(taken) = used(&location) else { continue };
+        let shown = location.shown_url();
+        let Some(compared) = used(&of(&shown)) else { panic!("{url} is shown as {shown}, which is none") };
+        assert_eq!(taken.place, compared.place, "{url} is shown as {shown}");
+        assert!(!compared.has_user, "{url} is shown as {shown}");
+        assert_eq!(taken.authority, location.authority_file().map(|(_, file)| file), "{url}");
+    }
 }

@@ -34,6 +34,7 @@ pub(crate) mod messages;
 mod conformance;
 
 use std::ops::AddAssign;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,25 @@ pub use registry::{
 
 /// Every kind of sink; the first is the default.
 pub const KINDS: &[&SinkKind] = &[&sqlite::KIND, &jsonl::KIND, &postgres::KIND, &parquet::KIND];
+
+/// What the client of a URL would use. For `tests/fuzz`: the policy file compares the URL that is shown.
+pub(crate) struct Used {
+    /// The servers, and the place there.
+    pub(crate) place: String,
+    /// The file with the authority that vouches for the server.
+    pub(crate) authority: Option<PathBuf>,
+    /// Whether the URL names a user or a key.
+    pub(crate) has_user: bool,
+}
+
+/// See [`Used`]; none if the URL is refused.
+pub(crate) fn used(location: &Location) -> Option<Used> {
+    match location {
+        Location::Path(_) => None,
+        Location::Schema { url, .. } => postgres::used(url),
+        Location::Objects { url, .. } => objects::used(url),
+    }
+}
 
 /// A place that stores rows and how far they reach.
 ///

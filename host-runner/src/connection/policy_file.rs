@@ -49,9 +49,15 @@ pub(super) static LISTS: &[Key] = &[
         "sinks",
         "the folder of the connection file",
         "rows",
-        "Folders in which sinks may lie; for a sink that has a URL, the URL without user and query.",
+        "Folders in which sinks may lie; for a sink that has a URL, the URL without user and query, but with \
+         the `endpoint` of an object store, as both are written.",
     ),
-    list("files", "none", "secrets", "Folders of the files that `KEY_file` and `ca_file` may read."),
+    list(
+        "files",
+        "none",
+        "secrets",
+        "Folders of the files that `KEY_file`, `url_file`, `ca_file` and `sslrootcert` may read.",
+    ),
     list(
         "variables",
         "none",
@@ -354,6 +360,9 @@ mod tests {
         {
             listed.refuses(&sink(&format!("{good}{more}")), "is not the URL of an object store");
         }
+        // The comparison decodes it, as the client does.
+        let outside = own.replace("ca.pem", "%2e%2e/components/x.wasm");
+        listed.refuses(&sink(&format!("{good}&ca_file={outside}")), "ca_file: ");
         let elsewhere = good.replace("acme", "acme#else");
         listed.refuses(&sink(&elsewhere), "is not the URL of an object store");
     }

@@ -29,6 +29,7 @@ pub(crate) use self::manifest::{Missing, Wanted};
 use self::noting::Noting;
 use super::jsonl::failed;
 use super::objects::{self, Objects};
+use super::registry::{warn_of_other_writers, with_file_of};
 use super::{Deletes, Location, Sink};
 use crate::change::Piece;
 use crate::clock::{millis, now_ms};
@@ -43,7 +44,7 @@ const RETRY_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachmentSettings {
     /// Where bytes go: a folder, or a prefix of an object store and the folder of the manifest.
-    pub(crate) location: Location,
+    pub location: Location,
     /// Which are left out.
     pub(crate) limits: AttachmentLimits,
 }
@@ -59,7 +60,7 @@ pub(crate) fn locate(written: &str, folder: &Path, connection: &str) -> Result<L
     }
     objects::check(written, KEY)?;
     let path = folder.join(format!("{connection}-attachments"));
-    Ok(Location::Objects { url: objects::with_file_of(written, folder), path })
+    Ok(Location::Objects { url: with_file_of(written, "ca_file", folder), path })
 }
 
 /// The attachments of a connection, for the actor that fetches them. Methods block.
@@ -113,6 +114,7 @@ impl Attachments {
         deletes: Deletes,
     ) -> Result<Self> {
         let folder = settings.location.as_path()?;
+        warn_of_other_writers(folder);
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
         let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
         lock.try_lock().map_err(|error| match error {

@@ -24,8 +24,8 @@ use object_store::{
 use tokio::sync::Notify;
 
 use self::address::Address;
-pub(super) use self::address::with_file_of;
 use self::http::Connector;
+use super::Used;
 use super::client_thread::ClientThread;
 use crate::error::{Error, Kind, Origin, Result};
 
@@ -76,6 +76,13 @@ impl Seen {
 /// Fails if a URL cannot be one of a store; `key` is the configuration key with the URL.
 pub(super) fn check(url: &str, key: &str) -> Result<()> {
     Address::parse(url, key).map(drop)
+}
+
+/// See [`super::used`].
+pub(super) fn used(url: &str) -> Option<Used> {
+    let Address { bucket, prefix, endpoint, ca_file, keys, .. } = Address::parse(url, "url").ok()?;
+    let place = format!("{bucket}/{prefix} at {endpoint:?}");
+    Some(Used { place, authority: ca_file.map(Into::into), has_user: keys.is_some() })
 }
 
 impl Objects {

@@ -29,6 +29,7 @@ use self::tables::Tables;
 use super::conformance::TestPlace;
 use super::jsonl::{self, CHANGES, Jsonl, Rotation, check_unused};
 use super::objects::{self, Objects};
+use super::registry::with_file_of;
 use super::{
     Capabilities, Commit, Counts, LateFiles, Location, Place, Sink, SinkKind, SinkProgress, SinkSettings,
 };
@@ -72,7 +73,7 @@ fn locate(place: &Place<'_>, folder: &Path, connection: &str) -> Result<Location
     let path = folder.join(place.path.unwrap_or(connection));
     let Some(url) = place.url else { return Ok(Location::Path(path)) };
     objects::check(url, "sink.url")?;
-    Ok(Location::Objects { url: objects::with_file_of(url, folder), path })
+    Ok(Location::Objects { url: with_file_of(url, "ca_file", folder), path })
 }
 
 fn log_folder(root: &Path) -> PathBuf {

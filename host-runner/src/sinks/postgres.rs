@@ -33,7 +33,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use self::address::Address;
+use self::address::{Address, Server};
 use self::errors::is_duplicate;
 use self::metadata::Metadata;
 use self::position::Position;
@@ -45,7 +45,7 @@ use self::write::{TableBatch, Work};
 use super::columns::Layout;
 use super::registry::{owned_by_another, written_by_another};
 use super::{
-    Capabilities, Commit, Counts, Progress, Sink, SinkKind, SinkProgress, SinkSettings, undiscovered,
+    Capabilities, Commit, Counts, Progress, Sink, SinkKind, SinkProgress, SinkSettings, Used, undiscovered,
 };
 use crate::change::{Change, Table};
 use crate::error::{Error, Kind, Origin, Result};
@@ -100,6 +100,15 @@ struct Postgres {
     unfilled: HashMap<String, usize>,
     /// The indexes that discovered tables lack.
     lacking: HashMap<String, Vec<Index>>,
+}
+
+/// See [`super::used`].
+pub(super) fn used(url: &str) -> Option<Used> {
+    let Server { config, authority, .. } = Server::parse(url, "").ok()?;
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    let place = format!("{hosts:?} {addresses:?} {:?} {:?}", config.get_ports(), config.get_dbname());
+    let has_user = config.get_user().is_some() || config.get_password().is_some();
+    Some(Used { place, authority: authority.map(Into::into), has_user })
 }
 
 /// The refusal of a writer that another one has followed while it was without a session.

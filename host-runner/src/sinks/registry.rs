@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{Capabilities, KINDS, Sink, SinkProgress};
 use crate::error::{Error, Kind, Origin, Result};
+use crate::files::shared_with_writers;
 
 /// The names of the kinds, in their order.
 pub const KIND_NAMES: [&str; KINDS.len()] = {
@@ -198,8 +199,7 @@ impl Location {
             Self::Schema { .. } => "sslrootcert",
             Self::Objects { .. } => "ca_file",
         };
-        let value = |parameter: &str| Some(parameter.strip_prefix(name)?.strip_prefix('=')?.into());
-        query(self.url()?).find_map(value).map(|file| (name, file))
+        parameter(self.url()?, name).map(|file| (name, file.into()))
     }
 
     /// The password as the URL has it, and decoded if that is different, for the redactor.
@@ -229,6 +229,42 @@ pub(super) fn user_information(url: &str) -> Option<&str> {
 pub(super) fn query(url: &str) -> impl Iterator<Item = &str> {
     let after_user = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
     after_user.split_once('?').map(|(_, query)| query).into_iter().flat_map(|query| query.split('&'))
+}
+
+/// The value of a parameter, decoded.
+pub(super) fn parameter(url: &str, name: &str) -> Option<String> {
+    let value = query(url).find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))?;
+    Some(decoded(value).unwrap_or_else(|| value.to_owned()))
+}
+
+/// The URL with the file that a parameter names relative to the connection file's folder.
+pub(super) fn with_file_of(url: &str, name: &str, folder: &Path) -> String {
+    let file = parameter(url, name).filter(|file| !file.is_empty() && Path::new(file).is_relative());
+    let Some(file) = file else { return url.to_owned() };
+    let absolute = format!("{name}={}", encoded(&folder.join(file).to_string_lossy()));
+    let (base, mut parameters): (_, Vec<&str>) = (without_query(url), query(url).collect());
+    for parameter in &mut parameters {
+        if parameter.split('=').next() == Some(name) {
+            *parameter = &absolute;
+        }
+    }
+    format!("{base}?{}", parameters.join("&"))
+}
+
+/// The URL up to its parameters.
+pub(super) fn without_query(url: &str) -> &str {
+    let parameters: Vec<&str> = query(url).collect();
+    let base = url.strip_suffix(&parameters.join("&")).unwrap_or(url);
+    base.strip_suffix('?').unwrap_or(base)
+}
+
+/// A text with the characters as `%XX` that would end a parameter.
+fn encoded(text: &str) -> String {
+    let encoded = |letter: char| match letter {
+        '%' | '&' | '#' | '@' | '?' => format!("%{:02X}", u32::from(letter)),
+        other => other.to_string(),
+    };
+    text.chars().map(encoded).collect()
 }
 
 /// Whether a URL names a parameter twice: its check and its use could take different ones.
@@ -303,7 +339,15 @@ impl SinkSettings {
 
 /// Opens or creates a sink. One without an owner becomes this connection's.
 pub fn open(settings: &SinkSettings) -> Result<Box<dyn Sink>> {
+    settings.location.as_path().into_iter().for_each(warn_of_other_writers);
     (settings.kind.open)(settings)
+}
+
+/// Warns where another user may write: it may be meant so.
+pub(super) fn warn_of_other_writers(place: &Path) {
+    if let Some(path) = shared_with_writers(place) {
+        tracing::warn!(path = %path.display(), "other users may write there, and exchange files of rows");
+    }
 }
 
 /// Opens a sink without creating one; none if there is none.
@@ -336,7 +380,9 @@ pub(super) fn owned_by_another(settings: &SinkSettings, other: &str, release: &s
 
 #[cfg(test)]
 mod tests {
-    use super::Location;
+    use std::path::Path;
+
+    use super::{Location, with_file_of};
     use crate::sinks::KINDS;
 
     #[test]
@@ -358,6 +404,19 @@ mod tests {
         assert_eq!(format!("{location:?}"), "s3://desk/acme?endpoint=http://127.0.0.1:9000");
         assert_eq!(location.secrets(), ["a/b+c="]);
         assert_eq!(location.as_path().expect("a path"), std::path::Path::new("acme"));
+    }
+
+    #[test]
+    fn a_file_in_a_url_is_relative_to_the_connection_file_and_every_reader_decodes_it() {
+        let url =
+            with_file_of("s3://ca_file=x@ca_file=x?ca_file=x&region=y", "ca_file", Path::new("/a&b%41"));
+        assert_eq!(url, "s3://ca_file=x@ca_file=x?ca_file=/a%26b%2541/x&region=y");
+        let location = Location::Objects { url, path: "acme".into() };
+        assert_eq!(location.authority_file(), Some(("ca_file", "/a&b%41/x".into())));
+        for url in ["s3://desk", "s3://desk?region=x", "s3://desk?ca_file=/etc/ca.pem", "s3://desk?ca_file="]
+        {
+            assert_eq!(with_file_of(url, "ca_file", Path::new("/conf")), url);
+        }
     }
 
     #[test]

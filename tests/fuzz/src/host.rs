@@ -1,15 +1,18 @@
 //! The runner's parsers of files, of documents of a component, and of its socket.
 
-use std::path::Path;
-use std::sync::OnceLock;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use host_runner::change::{Change, ChangeSource, Operation, Table};
-use host_runner::connection::Connection;
+use host_runner::connection::{Connection, PolicyFile};
 use host_runner::delivery::Delivery;
 use host_runner::describe::Describe;
 use host_runner::fuzzing;
 use host_runner::journal::{Journal, JournalLimits};
-use host_runner::sinks::{Commit, Deletes, KINDS, Load, Place, Progress, SinkKind, SinkSettings, open};
+use host_runner::sinks::{
+    Commit, Deletes, KINDS, Load, Location, Place, Progress, SinkKind, SinkSettings, open,
+};
 use tempfile::TempDir;
 
 use super::{parts, text};
@@ -29,6 +32,91 @@ pub(super) fn connection_file(input: &[u8]) {
     let variable = |name: &str| (name == "SECRET").then(|| "a secret".to_owned());
     let _error = Connection::load(&path, &variable);
     let _error = host_runner::connection::name_in(&path, &variable, None);
+}
+
+/// A folder with a policy file, and the folders that it lists.
+struct Bounds {
+    folder: TempDir,
+    policy: Arc<PolicyFile>,
+}
+
+impl Bounds {
+    const POLICY: &str = "components = [\"components\"]\nhosts = [\"api.example.com:443\"]\n\
+        sinks = [\"rows\", \"postgres://db.example/desk\", \"s3://rows/desk?endpoint=https://s3.example:9000\"]\n\
+        files = [\"secrets\"]\nvariables = [\"TEAM_*\"]\n\
+        [batch]\nmax_rows = 5000\n[sandbox]\nmemory = \"128MiB\"\n";
+
+    fn get() -> &'static Self {
+        static BOUNDS: OnceLock<Bounds> = OnceLock::new();
+        BOUNDS.get_or_init(|| {
+            let folder = folder();
+            let path = |name: &str| folder.path().join(name);
+            for name in ["components", "rows", "secrets", "files"] {
+                std::fs::create_dir(path(name)).expect("a folder");
+                std::os::unix::fs::symlink("/etc", path(name).join("link")).expect("a link");
+            }
+            std::fs::write(path("components/x.wasm"), "").expect("written");
+            std::fs::write(path("secrets/ca.pem"), "secret").expect("written");
+            std::fs::write(path("policy.toml"), Self::POLICY).expect("written");
+            let policy = Arc::new(PolicyFile::load(&path("policy.toml")).expect("a policy"));
+            Self { folder, policy }
+        })
+    }
+
+    /// A path without links is below one of the folders: its last part that exists, and no `..` behind it.
+    fn assert_below(&self, name: &str, path: &Path) {
+        let existing = path.ancestors().find(|part| part.exists()).expect("a part");
+        let rest = path.strip_prefix(existing).expect("its beginning");
+        let is_plain = rest.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let real = existing.canonicalize().expect("it exists");
+        let listed = self.folder.path().join(name).canonicalize().expect("it exists");
+        assert!(is_plain && real.starts_with(listed), "{} is not in `{name}`", path.display());
+    }
+
+    fn assert_sink(&self, location: &Location) {
+        let url = location.shown_url();
+        let path: Option<&PathBuf> = match location {
+            Location::Path(path) => Some(path),
+            Location::Objects { path, .. } => Some(path),
+            Location::Schema { .. } => None,
+        };
+        path.into_iter().for_each(|path| self.assert_below("rows", path));
+        let is_listed = url.is_empty() || Self::POLICY.contains(&format!("\"{url}\""));
+        assert!(is_listed, "{url} is not in `sinks`");
+        location.authority_file().into_iter().for_each(|(_, file)| self.assert_below("secrets", &file));
+    }
+}
+
+/// A policy file; and a connection file, which asks for no more than another policy admits.
+pub(super) fn policy_file(input: &[u8]) {
+    let bounds = Bounds::get();
+    let path = |name: &str| bounds.folder.path().join(name);
+    let mut parts = parts(input);
+    std::fs::write(path("read.toml"), parts.next().unwrap_or_default()).expect("written");
+    let _error = PolicyFile::load(&path("read.toml"));
+    let file = path("files/a.toml");
+    std::fs::write(&file, parts.next().unwrap_or_default()).expect("written");
+    let variables = RefCell::new(Vec::new());
+    let variable = |name: &str| {
+        variables.borrow_mut().push(name.to_owned());
+        Some("a secret".to_owned())
+    };
+    let connection = Connection::load_within(&file, &variable, Some(&bounds.policy));
+    assert!(variables.borrow().iter().all(|name| name.starts_with("TEAM_")), "{:?}", variables.borrow());
+    let Ok(connection) = connection else { return };
+    connection.component.iter().for_each(|component| bounds.assert_below("components", component));
+    connection.ca_file.iter().for_each(|ca_file| bounds.assert_below("secrets", ca_file));
+    bounds.assert_sink(&connection.sink.location);
+    connection.attachments.iter().for_each(|attachments| bounds.assert_sink(&attachments.location));
+    let hosts: Vec<String> = connection.allow.iter().map(ToString::to_string).collect();
+    assert!(hosts.iter().all(|host| host == "api.example.com:443"), "{hosts:?}");
+    let (rows, memory) = (connection.limits.batch.max_rows, connection.limits.sandbox.memory);
+    assert!(rows <= 5_000 && memory <= 128 << 20, "{rows} rows, {memory} bytes");
+}
+
+/// The URL of a sink.
+pub(super) fn sink_url(input: &[u8]) {
+    fuzzing::sink_url(&String::from_utf8_lossy(input));
 }
 
 /// A `describe` document, and a configuration.

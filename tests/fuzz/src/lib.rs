@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: &[Target] = &[
     Target { name: "guest-webhook", run: guest::webhook, mutations: 2_000 },
     Target { name: "guest-jwt", run: guest::jwt, mutations: 2_000 },
     Target { name: "guest-answers", run: guest::answers, mutations: 1_000 },
@@ -31,6 +31,8 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "guest-session", run: guest::session, mutations: 2_000 },
     Target { name: "guest-subscription", run: guest::subscription, mutations: 1_000 },
     Target { name: "host-connection-file", run: host::connection_file, mutations: 1_000 },
+    Target { name: "host-policy-file", run: host::policy_file, mutations: 500 },
+    Target { name: "host-sink-url", run: host::sink_url, mutations: 5_000 },
     Target { name: "host-describe", run: host::describe, mutations: 1_000 },
     Target { name: "host-control", run: host::control, mutations: 5_000 },
     Target { name: "host-schema", run: host::schema, mutations: 20 },

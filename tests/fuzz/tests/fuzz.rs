@@ -28,7 +28,7 @@ impl Random {
 }
 
 /// Bytes on which parsers decide.
-const TOKENS: [&[u8]; 14] = [
+const TOKENS: &[&[u8]] = &[
     b"{",
     b"}",
     b"[",
@@ -39,6 +39,11 @@ const TOKENS: [&[u8]; 14] = [
     b"18446744073709551616",
     b"1e999",
     b"\\ud800",
+    b"%2e",
+    b"../",
+    b"@",
+    b"?",
+    b"&",
     b"\n",
     b"\x00",
     "\u{10ffff}".as_bytes(),
@@ -119,6 +124,8 @@ targets! {
     configurations_and_sessions_return: "guest-session",
     subscriptions_return: "guest-subscription",
     connection_files_return: "host-connection-file",
+    connection_files_stay_within_a_policy: "host-policy-file",
+    sinks_use_the_url_that_is_compared: "host-sink-url",
     descriptions_return: "host-describe",
     lines_of_the_control_socket_return: "host-control",
     schemas_and_rows_return: "host-schema",

@@ -2,8 +2,6 @@
 //!
 //! Pure. Messages never quote the URL: a secret that is not encoded may end up in any part of it.
 
-use std::path::Path;
-
 use crate::error::{Error, Result};
 use crate::sinks::registry::{decoded, query, repeats_a_parameter, user_information};
 
@@ -80,23 +78,9 @@ impl Address {
     }
 }
 
-/// The URL with `ca_file` relative to the connection file's folder.
-pub(in crate::sinks) fn with_file_of(url: &str, folder: &Path) -> String {
-    let file = query(url).find_map(|parameter| parameter.strip_prefix("ca_file="));
-    match file.filter(|file| !file.is_empty() && Path::new(file).is_relative()) {
-        Some(file) => {
-            let absolute = format!("ca_file={}", folder.join(file).display());
-            url.replace(&format!("ca_file={file}"), &absolute)
-        }
-        None => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use super::{Address, with_file_of};
+    use super::Address;
 
     #[test]
     fn a_url_names_bucket_prefix_keys_and_server() {
@@ -132,11 +116,5 @@ mod tests {
             assert_eq!(error.message, format!("sink.url: {message}"), "{url}");
             assert!(error.hint.is_some_and(|hint| !hint.contains("hunter2")));
         }
-    }
-
-    #[test]
-    fn the_file_of_an_authority_is_relative_to_the_connection_file() {
-        let url = with_file_of("s3://desk?ca_file=ca.pem&region=x", Path::new("/conf"));
-        assert_eq!(url, "s3://desk?ca_file=/conf/ca.pem&region=x");
     }
 }

@@ -1,7 +1,7 @@
 //! The URL of a database: how to connect, whether to verify the server's certificate, the schema's name.
 //!
-//! Pure, except that it reads the file of a private authority. Messages never quote the URL: a password that
-//! is not encoded may end up in any part of it.
+//! Pure, except that [`Address`] reads the file of a private authority. Messages never quote the URL: a
+//! password that is not encoded may end up in any part of it.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio_postgres::config::{Host, SslMode};
 
 use super::schema::fit;
 use crate::error::{Error, Result};
-use crate::sinks::registry::{query, repeats_a_parameter};
+use crate::sinks::registry::{parameter, query, repeats_a_parameter, with_file_of, without_query};
 use crate::sinks::{Location, Place};
 use crate::tls;
 
@@ -34,6 +34,15 @@ pub(super) struct Address {
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
+/// The server that a URL names.
+pub(super) struct Server {
+    pub(super) config: Config,
+    /// Whether its certificate is verified.
+    verifies: bool,
+    /// The file with the authority that vouches for it.
+    pub(super) authority: Option<String>,
+}
+
 /// The location that the keys under `[sink]` name.
 pub(super) fn locate(place: &Place<'_>, folder: &Path, connection: &str) -> Result<Location> {
     let Some(url) = place.url else {
@@ -49,7 +58,7 @@ pub(super) fn locate(place: &Place<'_>, folder: &Path, connection: &str) -> Resu
         return Err(Error::configuration(message)
             .hint("up to 63 bytes; names that start with `pg_` are PostgreSQL's own"));
     }
-    Ok(Location::Schema { url: with_file_of(url, folder), schema })
+    Ok(Location::Schema { url: with_file_of(url, "sslrootcert", folder), schema })
 }
 
 /// A connection's name as a name that SQL needs no quotes for.
@@ -60,20 +69,18 @@ fn default_schema(connection: &str) -> String {
     fit(&if is_own { format!("_{name}") } else { name })
 }
 
-/// The URL with `sslrootcert` relative to the connection file's folder.
-fn with_file_of(url: &str, folder: &Path) -> String {
-    let file = query(url).find_map(|parameter| parameter.strip_prefix("sslrootcert="));
-    match file.filter(|file| !file.is_empty() && Path::new(file).is_relative()) {
-        Some(file) => {
-            let absolute = format!("sslrootcert={}", folder.join(file).display());
-            url.replace(&format!("sslrootcert={file}"), &absolute)
-        }
-        None => url.to_owned(),
+impl Address {
+    /// Reads a URL, and the file of a private authority. `connection` is shown in the server's list of
+    /// sessions.
+    pub(super) fn parse(url: &str, connection: &str) -> Result<Self> {
+        let Server { config, verifies, authority } = Server::parse(url, connection)?;
+        let tls = if verifies { Some(Arc::new(tls(authority.as_deref())?)) } else { None };
+        Ok(Self { config, tls })
     }
 }
 
-impl Address {
-    /// Reads a URL. `connection` is shown in the server's list of sessions.
+impl Server {
+    /// Reads a URL. Pure.
     pub(super) fn parse(url: &str, connection: &str) -> Result<Self> {
         let wrong = || Error::configuration("sink.url: is not the URL of a PostgreSQL database").hint(FORM);
         let scheme = ["postgres://", "postgresql://"].into_iter().find(|scheme| url.starts_with(scheme));
@@ -85,12 +92,11 @@ impl Address {
             return Err(wrong());
         }
         let mut mode = None;
-        let mut authority = None;
         let mut kept = Vec::new();
         for parameter in query(url) {
             match parameter.split_once('=') {
                 Some(("sslmode", value)) => mode = Some(value),
-                Some(("sslrootcert", value)) => authority = Some(value),
+                Some(("sslrootcert", _)) => {}
                 // They would lead elsewhere than the URL shows.
                 Some(("host" | "hostaddr" | "port" | "dbname", _)) => return Err(wrong()),
                 // The client decodes names: it could be any of them.
@@ -98,8 +104,7 @@ impl Address {
                 _ => kept.push(parameter),
             }
         }
-        let all: Vec<&str> = query(url).collect();
-        let base = url.strip_suffix(&all.join("&")).unwrap_or(url).trim_end_matches('?');
+        let base = without_query(url);
         let mut config: Config = match kept.is_empty() {
             true => base.parse(),
             false => format!("{base}?{}", kept.join("&")).parse(),
@@ -127,8 +132,7 @@ impl Address {
             }
         };
         config.ssl_mode(if verifies { SslMode::Require } else { SslMode::Disable });
-        let tls = if verifies { Some(Arc::new(tls(authority)?)) } else { None };
-        Ok(Self { config, tls })
+        Ok(Self { config, verifies, authority: parameter(url, "sslrootcert") })
     }
 }
 
