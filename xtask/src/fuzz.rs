@@ -3,9 +3,10 @@
 //! The crates of the workspace are compiled with counters for libFuzzer: for each of them cargo runs this
 //! program instead of rustc. Dependencies have none.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::{tools, vendor};
 
@@ -71,10 +72,59 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         None => targets()?,
     };
     let seconds = (minutes * 60 / targets.len().max(1) as u64).max(1);
+    let mut rows = Vec::new();
     for target in &targets {
-        fuzz(target, seconds)?;
+        rows.push(format!("| `{target}` {}", fuzz(target, seconds)?.row()));
     }
+    println!("\nThe table of docs/SECURITY.md:\n");
+    println!("| target | seconds | inputs | coverage before | coverage after | memory, MiB |");
+    println!("|---|---|---|---|---|---|\n{}", rows.join("\n"));
     Ok(())
+}
+
+/// The figures of a target, as libFuzzer prints them.
+#[derive(Default)]
+struct Figures {
+    seconds: String,
+    inputs: String,
+    before: String,
+    after: String,
+    memory: String,
+}
+
+impl Figures {
+    /// Reads a line of libFuzzer.
+    fn read(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let after = |name: &str| {
+            let at = words.iter().position(|word| *word == name)?;
+            words.get(at + 1).map(|word| (*word).to_owned())
+        };
+        for (figure, name, kind) in [
+            (&mut self.before, "cov:", "INITED"),
+            (&mut self.after, "cov:", "DONE"),
+            (&mut self.seconds, "in", "Done"),
+            (&mut self.inputs, "stat::number_of_executed_units:", ""),
+            (&mut self.memory, "stat::peak_rss_mb:", ""),
+        ] {
+            if kind.is_empty() || words.contains(&kind) {
+                *figure = after(name).unwrap_or_else(|| std::mem::take(figure));
+            }
+        }
+    }
+
+    /// The columns after the target.
+    fn row(&self) -> String {
+        let Self { seconds, inputs, before, after, memory } = self;
+        format!("| {seconds} | {} | {before} | {after} | {memory} |", grouped(inputs))
+    }
+}
+
+/// A number with a comma before each three digits.
+fn grouped(digits: &str) -> String {
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }
 
 fn build() -> Result<(), String> {
@@ -131,7 +181,7 @@ fn targets() -> Result<Vec<String>, String> {
 }
 
 /// Fuzzes from the corpus of the tree; further inputs stay in `target/fuzz/found/TARGET`.
-fn fuzz(target: &str, seconds: u64) -> Result<(), String> {
+fn fuzz(target: &str, seconds: u64) -> Result<Figures, String> {
     let found = folder().join("found").join(target);
     std::fs::create_dir_all(&found).map_err(|error| format!("cannot create {}: {error}", found.display()))?;
     let corpus = Path::new("tests/fuzz/corpus").join(target);
@@ -150,7 +200,42 @@ fn fuzz(target: &str, seconds: u64) -> Result<(), String> {
     if Path::new(MEMORY).is_dir() {
         fuzzer.env("TMPDIR", MEMORY);
     }
-    tools::run(&mut fuzzer).map_err(|error| {
-        format!("{error}\n\nhint: the input is a file in {}, named crash-… or timeout-…", found.display())
-    })
+    let failed = |error: std::io::Error| format!("cannot fuzz {target}: {error}");
+    let mut running = fuzzer.stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let mut figures = Figures::default();
+    for line in running.stderr.take().into_iter().flat_map(|lines| BufReader::new(lines).split(b'\n')) {
+        let line = line.map_err(failed)?;
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        figures.read(&line);
+    }
+    let status = running.wait().map_err(failed)?;
+    if status.success() {
+        return Ok(figures);
+    }
+    Err(format!(
+        "{target} failed ({status})\n\nhint: the input is a file in {}, named crash-… or timeout-…",
+        found.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figures;
+
+    #[test]
+    fn the_figures_of_a_target_are_a_row_of_the_table() {
+        let mut figures = Figures::default();
+        for line in [
+            "#5\tINITED cov: 3128 ft: 4000 corp: 12/9Kb exec/s: 0 rss: 33Mb",
+            "#1024\tpulse  cov: 3200 ft: 4100 corp: 20/9Kb lim: 4096 exec/s: 512 rss: 34Mb",
+            "#16508\tDONE   cov: 4216 ft: 9000 corp: 300/90Kb lim: 9000 exec/s: 532 rss: 38Mb",
+            "Done 16508 runs in 31 second(s)",
+            "stat::number_of_executed_units: 16508",
+            "stat::peak_rss_mb:              38",
+        ] {
+            figures.read(line);
+        }
+        assert_eq!(figures.row(), "| 31 | 16,508 | 3128 | 4216 | 38 |");
+    }
 }
