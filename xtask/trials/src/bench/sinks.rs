@@ -1,4 +1,4 @@
-//! The sink benchmark: `host-runner/benches/sinks.rs`, as a table.
+//! The sink benchmark: `host-runner/benches/sinks`, as a table.
 
 use anyhow::Result;
 

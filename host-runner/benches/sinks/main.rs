@@ -1,7 +1,10 @@
 //! Rows per second and CPU of one core into each sink: rows of 1.5 KB with 45 columns, new and unchanged.
 //!
-//! `SINKS_BENCH_ROWS=200000 cargo bench -p host-runner --bench sinks`, which `cargo xtask bench sinks` runs;
-//! the default is smoke size. Prints a line of JSON for each sink and kind of rows.
+//! `SINKS_BENCH_ROWS=200000 cargo bench --workspace --bench sinks`, which `cargo xtask bench sinks` runs; the
+//! default is smoke size. `SINKS_BENCH_ONLY=sqlite` measures one sink. Prints a line of JSON for each sink and
+//! kind of rows. [`alone`] has the bound of SQLite.
+
+mod alone;
 
 use std::path::Path;
 use std::time::Instant;
@@ -17,8 +20,13 @@ const COLUMNS: usize = 15;
 fn main() {
     let rows = std::env::var("SINKS_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
     let rows: u64 = rows.unwrap_or(BATCH);
+    let only = std::env::var("SINKS_BENCH_ONLY").ok();
+    let is_wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let url = std::env::var("TEST_DATABASE_URL").ok();
-    for kind in KINDS {
+    if is_wanted(alone::NAME) {
+        alone::run(rows);
+    }
+    for kind in KINDS.iter().filter(|kind| is_wanted(kind.name)) {
         let folder = tempfile::tempdir().expect("a folder");
         let schema = format!("bench_{}", std::process::id());
         let place = match (kind.name, &url) {
@@ -42,32 +50,38 @@ fn run(kind: &'static SinkKind, place: &Place<'_>, folder: &Path, rows: u64) {
     };
     let mut sink = open(&settings).expect("opened");
     sink.prepare(&[table()]).expect("prepared");
-    for (kind_of_rows, generation) in [("new", 1), ("unchanged", 2)] {
+    for (rows_are, generation) in [("new", 1), ("unchanged", 2)] {
         let as_of_ms = generation;
-        let cpu = cpu_seconds();
-        let (mut wall, mut batches_cpu) = (0.0, 0.0);
-        for first in (0..rows).step_by(BATCH as usize) {
-            let making = cpu_seconds();
-            let changes: Vec<Change> = (first..rows.min(first + BATCH)).map(change).collect();
-            batches_cpu += cpu_seconds() - making;
-            let started = Instant::now();
-            let complete = first + BATCH >= rows;
+        measure(kind.name, rows_are, rows, |changes, complete| {
             let generation = Some(Generation { id: generation, as_of_ms: None, complete });
             let progress = Progress::Table { name: "things", cursor: "cursor", generation };
-            let commit = Commit { changes: &changes, progress, as_of_ms, epoch: 0 };
+            let commit = Commit { changes, progress, as_of_ms, epoch: 0 };
             sink.commit(&commit).expect("committed");
-            wall += started.elapsed().as_secs_f64();
-        }
-        let cpu = cpu_seconds() - cpu - batches_cpu;
-        println!(
-            "{}",
-            serde_json::json!({
-                "sink": kind.name, "rowsAre": kind_of_rows, "rows": rows,
-                "rowsPerSecond": (rows as f64 / wall).round(),
-                "rowsPerCpuSecond": (rows as f64 / cpu.max(0.01)).round(),
-            })
-        );
+        });
     }
+}
+
+/// Makes rows batch by batch, and measures how `commit` stores them; its flag marks the last batch.
+fn measure(sink: &str, rows_are: &str, rows: u64, mut commit: impl FnMut(&[Change], bool)) {
+    let cpu = cpu_seconds();
+    let (mut wall, mut batches_cpu) = (0.0, 0.0);
+    for first in (0..rows).step_by(BATCH as usize) {
+        let making = cpu_seconds();
+        let changes: Vec<Change> = (first..rows.min(first + BATCH)).map(change).collect();
+        batches_cpu += cpu_seconds() - making;
+        let started = Instant::now();
+        commit(&changes, first + BATCH >= rows);
+        wall += started.elapsed().as_secs_f64();
+    }
+    let cpu = cpu_seconds() - cpu - batches_cpu;
+    println!(
+        "{}",
+        serde_json::json!({
+            "sink": sink, "rowsAre": rows_are, "rows": rows,
+            "rowsPerSecond": (rows as f64 / wall).round(),
+            "rowsPerCpuSecond": (rows as f64 / cpu.max(0.01)).round(),
+        })
+    );
 }
 
 fn table() -> Table {
