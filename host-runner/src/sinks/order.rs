@@ -62,6 +62,11 @@ impl Containing {
         Self { newest, own }
     }
 
+    /// Whether the commit is a batch of the first snapshot of its table.
+    pub(super) fn is_first_snapshot(&self) -> bool {
+        self.own == Some(1)
+    }
+
     /// The generation that a change gives its row, 0 for none.
     ///
     /// A row that a snapshot read is contained in it. A change from elsewhere, for example a webhook, counts

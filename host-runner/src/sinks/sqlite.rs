@@ -2,10 +2,13 @@
 //! transaction.
 //!
 //! [`database`] opens and closes the file, [`schema`] writes SQL for columns, [`metadata`] has the sink's own
-//! tables, [`statements`] prepares a table, [`write`] applies changes and [`missing`] deletes rows that a
-//! complete snapshot did not contain. [`inspect`] reads the progress of a file that may be open elsewhere.
+//! tables, [`statements`] prepares a table, [`write`] applies changes, by what [`guess`] expects where it
+//! can, with values that [`ahead`] read where all rows are new. [`missing`] deletes rows that a complete
+//! snapshot did not contain. [`inspect`] reads the progress of a file that may be open elsewhere.
 
+mod ahead;
 mod database;
+mod guess;
 mod inspect;
 mod metadata;
 mod missing;
@@ -159,14 +162,15 @@ fn release(path: &Path) -> String {
 }
 
 /// Leaves the WAL for a database that is filled for the first time: its pages are written once, to the file,
-/// instead of twice, to the WAL and to the file. False if another program has the file open, or if a snapshot
-/// is complete.
+/// instead of twice, to the WAL and to the file. The journal keeps its file and its size, so that most of the
+/// syncs of a commit write no metadata of the file system. False if another program has the file open, or if
+/// a snapshot is complete.
 fn fill(database: &Database) -> rusqlite::Result<bool> {
     if metadata::has_snapshot(database)? {
         return Ok(false);
     }
-    match database.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |row| row.get(0)) {
-        Ok::<String, _>(mode) => Ok(mode == "truncate"),
+    match database.pragma_update_and_check(None, "journal_mode", "PERSIST", |row| row.get(0)) {
+        Ok::<String, _>(mode) => Ok(mode == "persist"),
         Err(error) if kind(&error) == Kind::Unavailable => Ok(false),
         Err(error) => Err(error),
     }
@@ -240,9 +244,13 @@ impl Sink for Sqlite {
             let wrong = |error: rusqlite::Error| failed(name, &error);
             let newest = metadata::newest_snapshot(&tx, name).map_err(wrong)?;
             let containing = Containing::new(commit, name, newest);
+            let is_filled = self.is_filling && containing.is_first_snapshot();
             let mut writer = Writer::new(&tx, table, self.hard_deletes, containing).map_err(wrong)?;
-            for change in run {
-                writer.apply(change, commit, &mut counts)?;
+            let mut apply = |change, values| writer.apply(change, values, commit, &mut counts);
+            if is_filled && ahead::pays(run.len()) {
+                ahead::read(run, table, apply)?;
+            } else {
+                run.iter().try_for_each(|change| apply(change, None))?;
             }
         }
         if let Progress::Table { name, generation, .. } = commit.progress {

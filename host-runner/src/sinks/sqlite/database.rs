@@ -27,7 +27,7 @@ const BULK_CACHE_KIB: i64 = 16 * 1024;
 const LIVE_CACHE_KIB: i64 = 8 * 1024;
 /// A WAL that a long reader let grow is cut to this size once it is empty.
 const WAL_BYTES_MAX: i64 = 16 << 20;
-/// Prepared statements kept: five per table of a large connector.
+/// Prepared statements kept: eight per table of a large connector.
 const STATEMENTS: usize = 512;
 
 /// See the file's header.
@@ -88,7 +88,10 @@ impl DatabaseFile {
 
     /// Leaves the mode in which a new file is filled.
     pub(super) fn leave_filling(&self) -> Result<()> {
-        let changed = self.open()?.pragma_update(None, "journal_mode", "WAL");
+        let database = self.open()?;
+        // The first deletes the journal, which the second would leave behind.
+        let modes = ["DELETE", "WAL"];
+        let changed = modes.iter().try_for_each(|mode| database.pragma_update(None, "journal_mode", mode));
         changed.map_err(|error| unusable(&self.path, &error))
     }
 }

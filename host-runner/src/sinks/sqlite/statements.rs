@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use rusqlite::{OptionalExtension, Statement, Transaction};
 
+use super::ahead::Values;
 use super::schema::order_table;
 use super::{metadata, schema};
 use crate::change::Change;
@@ -24,19 +25,23 @@ pub(super) const ROW_COLUMNS: [&str; 4] = ["_raw", "_source_updated_at", "_delet
 
 /// A table with everything that is the same for all its rows.
 ///
-/// The parameters of `insert` and `update` are [`ROW_COLUMNS`], the typed columns, and then the key or
-/// `_row`; those of `insert_order` and `update_order` are `_row`, time, generation, mark and whether the row
-/// is deleted.
+/// The parameters of `insert`, `insert_unseen` and `update` are [`ROW_COLUMNS`], the typed columns, and then
+/// the key or `_row`; those of `insert_order` and `update_order` are `_row`, time, generation, mark and
+/// whether the row is deleted.
 pub(super) struct PreparedTable {
     pub(super) layout: Layout,
     pub(super) paths: MemberPaths,
     key_paths: MemberPaths,
     pub(super) find: String,
     pub(super) insert: String,
+    /// [`Self::insert`], unless a row has the key.
+    pub(super) insert_unseen: String,
     pub(super) update: String,
     pub(super) insert_order: String,
     pub(super) update_order: String,
     pub(super) touch: String,
+    /// Writes time and generation of a live row by its key, if it has the given time, generation and mark.
+    pub(super) touch_expected: String,
     pub(super) mark_deleted: String,
     pub(super) delete: String,
     pub(super) delete_order: String,
@@ -52,13 +57,15 @@ impl PreparedTable {
         let names: Vec<&str> = values.iter().chain(&keys).map(String::as_str).collect();
         let marks = vec!["?"; names.len()].join(", ");
         let equal = |names: &[String]| names.iter().map(|name| format!("{name} = ?")).collect::<Vec<_>>();
+        let insert = format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", "));
         Self {
             find: format!(
                 "SELECT _row, o._as_of, o._generation, o._change, o._deleted FROM {table} \
                  CROSS JOIN {order} AS o USING (_row) WHERE {}",
                 equal(&keys).join(" AND ")
             ),
-            insert: format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", ")),
+            insert_unseen: format!("{insert} ON CONFLICT ({}) DO NOTHING", keys.join(", ")),
+            insert,
             update: format!("UPDATE {table} SET {} WHERE _row = ?", equal(&values).join(", ")),
             // Replaces the entry of a row that a user deleted.
             insert_order: format!("INSERT OR REPLACE INTO {order} VALUES (?, ?, ?, ?, ?)"),
@@ -67,6 +74,12 @@ impl PreparedTable {
                  WHERE _row = ?1"
             ),
             touch: format!("UPDATE {order} SET _as_of = ?2, _generation = ?3 WHERE _row = ?1"),
+            // The key's parameters follow the numbered ones.
+            touch_expected: format!(
+                "UPDATE {order} SET _as_of = ?1, _generation = ?2 WHERE _as_of = ?3 AND _generation = ?4 \
+                 AND _change = ?5 AND NOT _deleted AND _row = (SELECT _row FROM {table} WHERE {})",
+                equal(&keys).join(" AND ")
+            ),
             mark_deleted: format!("UPDATE {table} SET _deleted = 1, _change_source = ?2 WHERE _row = ?1"),
             delete: format!("DELETE FROM {table} WHERE _row = ?1"),
             delete_order: format!("DELETE FROM {order} WHERE _row = ?1"),
@@ -80,6 +93,18 @@ impl PreparedTable {
     /// The key's values as texts.
     pub(super) fn key<'c>(&self, change: &'c Change) -> Result<Vec<Cow<'c, str>>> {
         self.layout.key_of(&self.key_paths, change)
+    }
+
+    /// The values of a row's columns.
+    pub(super) fn values<'r>(&self, row: &'r str) -> Values<'r> {
+        let mut slots = vec![None; self.layout.columns.len()];
+        scan(row, &self.paths, &mut slots)?;
+        Ok(converted(&slots, &self.layout.columns))
+    }
+
+    /// The parameters of `insert` and `update` before the key or `_row`.
+    pub(super) fn row_parameters(&self) -> usize {
+        ROW_COLUMNS.len() + self.layout.columns.len()
     }
 
     /// Creates the table, or adds the columns after the first `known`.
@@ -138,7 +163,7 @@ impl PreparedTable {
                 }
                 let slots = slots.get(new.clone()).unwrap_or_default();
                 // Values that do not convert were counted when the row was written.
-                bind_columns(&mut update, 0, slots, columns)?;
+                bind_columns(&mut update, 0, &converted(slots, columns))?;
                 update.raw_bind_parameter(columns.len() + 1, rowid)?;
                 update.raw_execute()?;
             }
@@ -160,19 +185,25 @@ fn drop_view(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
     }
 }
 
+/// The raw values of columns as their types; none where one does not convert.
+fn converted<'r>(slots: &[Option<&'r str>], columns: &[Column]) -> Vec<Option<Value<'r>>> {
+    let value = |(slot, column): (&Option<&'r str>, &Column)| {
+        slot.map_or(Some(Value::Null), |raw| convert(column.column_type, raw))
+    };
+    slots.iter().zip(columns).map(value).collect()
+}
+
 /// Binds the values of typed columns to the parameters after the first `before`. Returns how many did not
 /// convert.
 pub(super) fn bind_columns(
     statement: &mut Statement<'_>,
     before: usize,
-    slots: &[Option<&str>],
-    columns: &[Column],
+    values: &[Option<Value<'_>>],
 ) -> rusqlite::Result<u64> {
     let mut unconverted = 0;
-    for (index, (slot, column)) in slots.iter().zip(columns).enumerate() {
-        let value = slot.map_or(Some(Value::Null), |raw| convert(column.column_type, raw));
+    for (index, value) in values.iter().enumerate() {
         unconverted += u64::from(value.is_none());
-        statement.raw_bind_parameter(before + index + 1, value.unwrap_or(Value::Null))?;
+        statement.raw_bind_parameter(before + index + 1, value.as_ref().unwrap_or(&Value::Null))?;
     }
     Ok(unconverted)
 }

@@ -1,6 +1,8 @@
 //! Behavior of the SQLite sink alone: typed columns, views, tombstones, names, versions. The rest is in
 //! `conformance.rs`.
 
+mod batches;
+
 use rusqlite::Connection;
 
 use super::{KIND, Sqlite};
@@ -393,6 +395,7 @@ fn a_first_bulk_read_leaves_a_database_with_a_wal() {
     sink.commit(&commit).expect("committed");
     drop(sink);
     assert_eq!(mode(), "wal");
+    assert!(!folder.path().join("t.db-journal").exists(), "the journal of filling is left behind");
     assert!(!Sqlite::open(&bulk).expect("opened").is_filling, "it has rows");
 }
 

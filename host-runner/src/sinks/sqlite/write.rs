@@ -4,16 +4,21 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{CachedStatement, ToSql, Transaction, params};
+use rusqlite::{CachedStatement, Statement, ToSql, Transaction, params};
 
+use super::ahead::Values;
 use super::failed;
+use super::guess::Guess;
 use super::metadata;
 use super::statements::{PreparedTable, ROW_COLUMNS, bind_columns};
 use crate::change::Change;
 use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
-use crate::sinks::members::{merge, scan};
-use crate::sinks::order::{Action, ChangeMark, Containing, Decision, Stored, StoredRow, as_of, decide};
+use crate::sinks::members::merge;
+use crate::sinks::order::{
+    Action, ChangeMark, Containing, Decision, Outcome, Stored, StoredRow, as_of, decide,
+};
+use crate::sinks::value::Value;
 use crate::sinks::{Commit, Counts};
 
 /// Applies changes of one table within a transaction.
@@ -24,12 +29,15 @@ pub(super) struct Writer<'t> {
     /// Spares a look for a tombstone per new row.
     has_tombstones: bool,
     containing: Containing,
+    guess: Guess,
     find: CachedStatement<'t>,
     insert: CachedStatement<'t>,
+    insert_unseen: CachedStatement<'t>,
     update: CachedStatement<'t>,
     insert_order: CachedStatement<'t>,
     update_order: CachedStatement<'t>,
     touch: CachedStatement<'t>,
+    touch_expected: CachedStatement<'t>,
 }
 
 /// The key of a row, and its `_row` if it is stored.
@@ -66,10 +74,13 @@ impl<'t> Writer<'t> {
         Ok(Self {
             find: tx.prepare_cached(&table.find)?,
             insert: tx.prepare_cached(&table.insert)?,
+            insert_unseen: tx.prepare_cached(&table.insert_unseen)?,
             update: tx.prepare_cached(&table.update)?,
             insert_order: tx.prepare_cached(&table.insert_order)?,
             update_order: tx.prepare_cached(&table.update_order)?,
             touch: tx.prepare_cached(&table.touch)?,
+            touch_expected: tx.prepare_cached(&table.touch_expected)?,
+            guess: Guess::default(),
             has_tombstones: metadata::has_tombstones(tx, &table.layout.table)?,
             table,
             tx,
@@ -78,59 +89,115 @@ impl<'t> Writer<'t> {
         })
     }
 
-    /// Applies one change in the contract's order.
-    pub(super) fn apply(&mut self, change: &Change, commit: &Commit<'_>, counts: &mut Counts) -> Result<()> {
+    /// Applies one change in the contract's order; with the values of its row, if they were read ahead.
+    pub(super) fn apply(
+        &mut self,
+        change: &Change,
+        values: Option<Values<'_>>,
+        commit: &Commit<'_>,
+        counts: &mut Counts,
+    ) -> Result<()> {
         let key = self.table.key(change)?;
-        let applied = self.decide(key, change, as_of(change, commit)).and_then(|(place, decision)| {
-            counts.count(decision.outcome);
-            counts.unconverted += self.execute(&place, change, decision)?;
-            Ok(())
-        });
+        let as_of = as_of(change, commit);
+        let generation = self.containing.generation(change, as_of);
+        let applied = self.apply_to(key, change, values, |stored| decide(stored, change, as_of, generation));
         let table = &self.table.layout.table;
-        applied.map_err(|problem| match problem {
+        let (outcome, unconverted) = applied.map_err(|problem| match problem {
             Problem::Database(error) => failed(table, &error),
             Problem::Json(error) => {
                 Error::data(format!("table `{table}`: row {}: is not a JSON object: {error}", change.key))
             }
-        })
+        })?;
+        counts.count(outcome);
+        counts.unconverted += unconverted;
+        Ok(())
     }
 
-    fn decide<'k>(
+    /// Decides by the entry that is expected, or else by the one that is found, and executes the decision.
+    fn apply_to(
         &mut self,
-        key: Vec<Cow<'k, str>>,
+        key: Vec<Cow<'_, str>>,
         change: &Change,
-        as_of: i64,
-    ) -> std::result::Result<(Place<'k>, Decision), Problem> {
-        let generation = self.containing.generation(change, as_of);
-        for (index, value) in key.iter().enumerate() {
-            self.find.raw_bind_parameter(index + 1, value.as_ref())?;
+        mut values: Option<Values<'_>>,
+        decide: impl Fn(Stored) -> Decision,
+    ) -> std::result::Result<(Outcome, u64), Problem> {
+        let mut place = Place { key, row: None, has_tombstone: false };
+        if let Some(expected) = self.guess.entry(change) {
+            let decision = decide(expected);
+            if let Some(unconverted) = self.execute_if(expected, &place, change, &mut values, decision)? {
+                return Ok((decision.outcome, unconverted));
+            }
         }
+        let stored = self.find(&mut place)?;
+        self.guess.note(stored);
+        let decision = decide(stored);
+        Ok((decision.outcome, self.execute(&place, change, values, decision)?))
+    }
+
+    /// Executes a decision by an entry that was not looked for, if it is the stored one. Returns how many
+    /// values did not convert; none if nothing was done.
+    fn execute_if(
+        &mut self,
+        expected: Stored,
+        place: &Place<'_>,
+        change: &Change,
+        values: &mut Option<Values<'_>>,
+        decision: Decision,
+    ) -> rusqlite::Result<Option<u64>> {
+        match (expected, decision.action, change.after.as_deref()) {
+            (Stored::Row(StoredRow { as_of, generation, mark: Some(mark), .. }), Action::Touch, _) => {
+                let values = [decision.as_of, decision.generation, as_of, generation, mark.value()];
+                for (index, value) in values.iter().enumerate() {
+                    self.touch_expected.raw_bind_parameter(index + 1, value)?;
+                }
+                bind_key(&mut self.touch_expected, values.len(), &place.key)?;
+                Ok((self.touch_expected.raw_execute()? == 1).then_some(0))
+            }
+            (Stored::Nothing, Action::Insert, Some(row)) if !self.has_tombstones => {
+                // A row that cannot be read is an error only where it is to be written.
+                let Ok(values) = values.take().unwrap_or_else(|| self.table.values(row)) else {
+                    return Ok(None);
+                };
+                let unconverted = bind_row(&mut self.insert_unseen, Some(row), &values, change)?;
+                bind_key(&mut self.insert_unseen, self.table.row_parameters(), &place.key)?;
+                if self.insert_unseen.raw_execute()? == 0 {
+                    return Ok(None);
+                }
+                self.write_order(place, change, decision)?;
+                Ok(Some(unconverted))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Looks for the entry of a key.
+    fn find(&mut self, place: &mut Place<'_>) -> rusqlite::Result<Stored> {
+        bind_key(&mut self.find, 0, &place.key)?;
         let mut rows = self.find.raw_query();
         if let Some(row) = rows.next()? {
-            let stored = StoredRow {
+            place.row = Some(row.get(0)?);
+            return Ok(Stored::Row(StoredRow {
                 as_of: row.get(1)?,
                 generation: row.get(2)?,
                 mark: row.get::<_, Option<i64>>(3)?.map(ChangeMark::stored),
                 is_deleted: row.get(4)?,
-            };
-            let decision = decide(Stored::Row(stored), change, as_of, generation);
-            return Ok((Place { key, row: Some(row.get(0)?), has_tombstone: false }, decision));
+            }));
         }
         drop(rows);
         let tombstone = match self.has_tombstones {
-            true => metadata::tombstone(self.tx, &self.table.layout.table, &texts(&key))?,
+            true => metadata::tombstone(self.tx, &self.table.layout.table, &texts(&place.key))?,
             false => None,
         };
-        let stored = tombstone.map_or(Stored::Nothing, Stored::Tombstone);
-        let place = Place { key, row: None, has_tombstone: tombstone.is_some() };
-        Ok((place, decide(stored, change, as_of, generation)))
+        place.has_tombstone = tombstone.is_some();
+        Ok(tombstone.map_or(Stored::Nothing, Stored::Tombstone))
     }
 
-    /// Does it. Returns how many values did not convert.
+    /// Executes a decision. Returns how many values did not convert.
     fn execute(
         &mut self,
         place: &Place<'_>,
         change: &Change,
+        values: Option<Values<'_>>,
         decision: Decision,
     ) -> std::result::Result<u64, Problem> {
         let raw = change.after.as_deref();
@@ -148,13 +215,13 @@ impl<'t> Writer<'t> {
                     (Some(stored), Some(raw)) => Some(merge(stored, raw)?),
                     _ => None,
                 };
-                self.write(place, merged.as_deref().or(raw), change, decision)
+                self.write(place, merged.as_deref().or(raw), None, change, decision)
             }
             (Action::Insert | Action::Replace | Action::Merge, _) => {
                 if place.has_tombstone {
                     metadata::delete_tombstone(self.tx, &self.table.layout.table, &texts(&place.key))?;
                 }
-                self.write(place, raw, change, decision)
+                self.write(place, raw, values, change, decision)
             }
         }
     }
@@ -177,7 +244,7 @@ impl<'t> Writer<'t> {
         }
         let Some(row) = place.row else {
             // The delete came before its row: a marked row without values keeps the row from coming back.
-            return self.write(place, None, change, decision);
+            return self.write(place, None, None, change, decision);
         };
         let mut mark = self.tx.prepare_cached(&self.table.mark_deleted)?;
         mark.execute(params![row, change.source.name()])?;
@@ -206,35 +273,50 @@ impl<'t> Writer<'t> {
         &mut self,
         place: &Place<'_>,
         raw: Option<&str>,
+        values: Option<Values<'_>>,
         change: &Change,
         decision: Decision,
     ) -> std::result::Result<u64, Problem> {
-        let columns = &self.table.layout.columns;
-        let mut slots = vec![None; columns.len()];
-        if let Some(raw) = raw {
-            scan(raw, &self.table.paths, &mut slots)?;
-        }
+        let values = match (values, raw) {
+            (Some(values), _) => values?,
+            (None, Some(raw)) => self.table.values(raw)?,
+            (None, None) => vec![Some(Value::Null); self.table.layout.columns.len()],
+        };
         let statement = if place.row.is_some() { &mut self.update } else { &mut self.insert };
-        let source_updated_at = change.source_updated_at_ms.and_then(rfc3339_ms);
-        let metadata: [&dyn ToSql; ROW_COLUMNS.len()] =
-            [&raw, &source_updated_at, &raw.is_none(), &change.source.name()];
-        for (index, value) in metadata.into_iter().enumerate() {
-            statement.raw_bind_parameter(index + 1, value)?;
-        }
-        let unconverted = bind_columns(statement, ROW_COLUMNS.len(), &slots, columns)?;
-        let first = ROW_COLUMNS.len() + columns.len() + 1;
+        let unconverted = bind_row(statement, raw, &values, change)?;
+        let before = self.table.row_parameters();
         match place.row {
-            Some(row) => statement.raw_bind_parameter(first, row)?,
-            None => {
-                for (index, value) in place.key.iter().enumerate() {
-                    statement.raw_bind_parameter(first + index, value.as_ref())?;
-                }
-            }
+            Some(row) => statement.raw_bind_parameter(before + 1, row)?,
+            None => bind_key(statement, before, &place.key)?,
         }
         statement.raw_execute()?;
         self.write_order(place, change, decision)?;
         Ok(unconverted)
     }
+}
+
+/// Binds everything of a row but its key. Returns how many values did not convert.
+fn bind_row(
+    statement: &mut Statement<'_>,
+    raw: Option<&str>,
+    values: &[Option<Value<'_>>],
+    change: &Change,
+) -> rusqlite::Result<u64> {
+    let source_updated_at = change.source_updated_at_ms.and_then(rfc3339_ms);
+    let metadata: [&dyn ToSql; ROW_COLUMNS.len()] =
+        [&raw, &source_updated_at, &raw.is_none(), &change.source.name()];
+    for (index, value) in metadata.into_iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, value)?;
+    }
+    bind_columns(statement, ROW_COLUMNS.len(), values)
+}
+
+/// Binds a key to the parameters after the first `before`.
+fn bind_key(statement: &mut Statement<'_>, before: usize, key: &[Cow<'_, str>]) -> rusqlite::Result<()> {
+    for (index, value) in key.iter().enumerate() {
+        statement.raw_bind_parameter(before + index + 1, value.as_ref())?;
+    }
+    Ok(())
 }
 
 fn texts<'k>(key: &'k [Cow<'_, str>]) -> Vec<&'k str> {
