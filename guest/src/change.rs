@@ -23,6 +23,16 @@ pub struct Change {
     pub id: String,
 }
 
+/// All rows of one parent; the contract's `listing`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// For example `{"ticketId":"…"}`.
+    pub parent: String,
+    /// Primary keys, as changes have them.
+    pub keys: Vec<String>,
+    pub as_of_ms: u64,
+}
+
 /// How a change was found; the contract's `change-source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeSource {
@@ -107,7 +117,7 @@ fn key_of_id(id: &str) -> String {
 }
 
 /// The primary key of a row as text, and its values as one.
-fn key(table: &Table, meta: &RowMeta, row: &str) -> (String, String) {
+pub(crate) fn key(table: &Table, meta: &RowMeta, row: &str) -> (String, String) {
     if table.key == ["id"] {
         return (key_of_id(&meta.id), meta.id.clone());
     }

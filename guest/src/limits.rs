@@ -268,6 +268,10 @@ pub const CHILD_PAGES_MAX: u64 = 50;
 /// Bytes of one list of a parent's children, which is held as a whole; the rest of a longer one is skipped.
 pub const CHILD_LIST_BYTES_MAX: usize = 32 << 20;
 
+/// Keys of a parent's children up to which a batch says that there are no others: 200 KB. A host takes 20,000
+/// in a batch, of which 10,000 are those of its changes.
+pub const LISTING_KEYS_MAX: usize = 5_000;
+
 /// A row modified less than this before it was read counts as still changing: it may change again within the
 /// second.
 pub const SETTLED_MS: u64 = 5_000;

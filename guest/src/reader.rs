@@ -47,7 +47,7 @@ use output::{Output, Progress};
 use phase::Start;
 
 use crate::api::Api;
-use crate::change::{Change, ChangeSource};
+use crate::change::{Change, ChangeSource, Listing};
 use crate::cursor::{Cursor, Phase, Snapshot};
 use crate::error::{Error, Kind, Result};
 use crate::limits;
@@ -69,6 +69,8 @@ pub struct Batch {
     pub cursor: String,
     /// The snapshot that the batch belongs to.
     pub generation: Option<Generation>,
+    /// Parents of which all rows are known: the sink deletes others.
+    pub listings: Vec<Listing>,
     pub caught_up: bool,
     pub wait_ms: Option<u64>,
     pub warnings: Vec<String>,
@@ -239,6 +241,7 @@ fn conclude<T: Transport>(
         changes: out.changes,
         cursor: cursor.to_json(api.config().shape),
         generation,
+        listings: out.listings,
         caught_up: is_done,
         wait_ms: if is_done { Some(wait_ms.max(out.wait_ms.unwrap_or_default())) } else { cut_short_ms },
         warnings,

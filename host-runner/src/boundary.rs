@@ -28,6 +28,13 @@ pub(crate) fn batch(batch: &mut types::Batch, max_rows: u32, redactor: &Redactor
     limits::CHANGES.admit_up_to(CALL, batch.changes.len(), asked.max(limits::CHANGES.max))?;
     document(&limits::CURSOR, CALL, &batch.cursor)?;
     changes(CALL, &batch.changes, redactor)?;
+    limits::LISTINGS.admit_up_to(CALL, batch.listings.len(), asked.max(limits::LISTINGS.max))?;
+    let keys = batch.listings.iter().map(|listing| listing.keys.len()).sum();
+    limits::LISTED_KEYS.admit_up_to(CALL, keys, asked.max(limits::LISTED_KEYS.max))?;
+    for listing in &batch.listings {
+        limits::PARENT.admit(CALL, listing.parent.len())?;
+        listing.keys.iter().try_for_each(|key| limits::KEY.admit(CALL, key.len()))?;
+    }
     batch.wait_ms = batch.wait_ms.map(wait_ms);
     attributes(&mut batch.attributes, &limits::ATTRIBUTES, redactor);
     Ok(())

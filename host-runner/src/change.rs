@@ -97,11 +97,24 @@ pub struct Generation {
     pub complete: bool,
 }
 
+/// All rows of one parent, as its list showed them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The members that name the parent, with their values, a JSON object.
+    pub parent: String,
+    /// The keys of its rows, JSON objects.
+    pub keys: Vec<String>,
+    /// When it had no others, by the source's clock.
+    pub as_of_ms: u64,
+}
+
 /// The result of one call of `read`.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The rows.
     pub changes: Vec<Change>,
+    /// Parents whose other rows were deleted.
+    pub listings: Vec<Listing>,
     /// Where the next call continues.
     pub cursor: String,
     /// The snapshot it belongs to, if any.

@@ -7,7 +7,7 @@
 use crate::bindings::{source, types, webhook};
 use crate::boundary;
 use crate::change::{
-    Batch, Change, ChangeSource, CheckItem, Generation, Operation, Outcome, Piece, Receipt, Table,
+    Batch, Change, ChangeSource, CheckItem, Generation, Listing, Operation, Outcome, Piece, Receipt, Table,
 };
 use crate::clock::millis;
 use crate::delivery::Delivery;
@@ -111,8 +111,14 @@ pub(crate) fn batch(
         as_of_ms: generation.as_of_ms.map(|as_of_ms| bounded(as_of_ms, now_ms)),
         complete: generation.complete,
     };
+    let listing = |listing: types::Listing| Listing {
+        parent: listing.parent,
+        keys: listing.keys,
+        as_of_ms: bounded(listing.as_of_ms, now_ms),
+    };
     Ok(Batch {
         changes: changes(batch.changes, now_ms),
+        listings: batch.listings.into_iter().map(listing).collect(),
         cursor: batch.cursor,
         generation: batch.generation.map(generation),
         caught_up: batch.caught_up,
@@ -214,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn as_of_is_bounded_in_batches_receipts_and_generations() {
+    fn as_of_is_bounded_in_batches_receipts_generations_and_listings() {
         let latest = NOW + u64::try_from(CLOCK_AHEAD_MAX.as_millis()).expect("small");
         let given = [None, Some(7), Some(NOW + 60_000), Some(latest + 1), Some(u64::MAX)];
         let wanted = [None, Some(7), Some(NOW + 60_000), Some(latest), Some(latest)];
@@ -224,6 +230,7 @@ mod tests {
             changes: given.map(change).to_vec(),
             cursor: String::new(),
             generation: Some(types::Generation { id: 1, as_of_ms: Some(u64::MAX), complete: true }),
+            listings: vec![types::Listing { parent: "{}".into(), keys: Vec::new(), as_of_ms: u64::MAX }],
             caught_up: true,
             wait_ms: None,
             undelivered: None,
@@ -232,6 +239,7 @@ mod tests {
         let read = batch(read, 1, 0, NOW, &Redactor::default()).expect("accepted");
         assert_eq!(as_of(&read.changes), wanted);
         assert_eq!(read.generation.and_then(|generation| generation.as_of_ms), Some(latest));
+        assert_eq!(read.listings[0].as_of_ms, latest);
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! Where rows go: the trait of a sink, and the parts that all sinks share.
 //!
 //! A sink stores rows together with the progress that covers them. [`registry`] lists the kinds, [`order`]
-//! decides between a change and the stored row, [`columns`], [`members`] and [`value`] turn rows into typed
-//! columns, and each kind has a folder. [`messages`] is the sink of a data tool, which no connection file
-//! names. [`attachments`] keeps the bytes of files, for every kind. Nothing here knows components, calls or
-//! retries.
+//! decides between a change and the stored row, [`listing`] finds rows that their parent lacks, [`columns`],
+//! [`members`] and [`value`] turn rows into typed columns, and each kind has a folder. [`messages`] is the
+//! sink of a data tool, which no connection file names. [`attachments`] keeps the bytes of files, for every
+//! kind. Nothing here knows components, calls or retries.
 
 mod registry;
 
 mod order;
 
 mod fold;
+
+mod listing;
 
 mod columns;
 mod members;
@@ -39,7 +41,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Batch, Change, Generation, Table};
+use crate::change::{Batch, Change, Generation, Listing, Table};
 use crate::clock::now_ms;
 use crate::digest::hex;
 use crate::error::{Error, Kind, Origin, Result};
@@ -94,6 +96,11 @@ pub trait Sink: Send {
     /// in spite of an error (a power cut in that moment, or bytes of attachments that cannot be deleted after
     /// it), the repetition of the commit changes nothing.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
+    /// The deletes of rows that the listings of a table's batch lack, for a sink that compares rows. They are
+    /// committed with the batch.
+    fn unlisted(&mut self, _table: &str, _listings: &[Listing]) -> Result<Vec<Change>> {
+        Ok(Vec::new())
+    }
     /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
     /// cursor. No epoch fences it: by a runner whose lease is over it costs a snapshot and loses nothing.
     fn reset(&mut self, table: &str) -> Result<bool>;
@@ -290,6 +297,19 @@ impl AddAssign for Counts {
         self.stale += other.stale;
         self.unconverted += other.unconverted;
     }
+}
+
+/// Commits a batch of a table as it was read, with the deletes of rows that its listings lack.
+pub(crate) fn commit_batch(
+    sink: &mut dyn Sink,
+    table: &str,
+    batch: &mut Batch,
+    epoch: u64,
+) -> Result<Counts> {
+    if !batch.listings.is_empty() {
+        batch.changes.extend(sink.unlisted(table, &batch.listings)?);
+    }
+    sink.commit(&Commit { epoch, ..Commit::of(table, batch) })
 }
 
 /// Deletes the cursors of tables, of all if none is named. Answers whose cursors there were.

@@ -3,7 +3,7 @@
 use super::bindings::exports::connector::source::source as contract;
 use super::bindings::exports::connector::source::{types, webhook};
 use crate::api::Usage;
-use crate::change::{Change, ChangeSource, Operation};
+use crate::change::{Change, ChangeSource, Listing, Operation};
 use crate::check::{Item, Outcome};
 use crate::connection::Found;
 use crate::error::{Error, Kind};
@@ -110,11 +110,16 @@ pub(super) fn to_batch(batch: Batch, usage: Usage) -> types::Batch {
             as_of_ms: generation.as_of_ms,
             complete: generation.complete,
         }),
+        listings: batch.listings.into_iter().map(to_listing).collect(),
         caught_up: batch.caught_up,
         wait_ms: batch.wait_ms,
         undelivered: batch.undelivered,
         attributes,
     }
+}
+
+fn to_listing(listing: Listing) -> types::Listing {
+    types::Listing { parent: listing.parent, keys: listing.keys, as_of_ms: listing.as_of_ms }
 }
 
 fn to_change(change: Change) -> types::Change {

@@ -7,16 +7,19 @@
 //! Long because it is one algorithm over one struct.
 
 mod together;
+mod whole;
 
 use together::Joint;
 pub(super) use together::TOGETHER;
+
+use std::collections::BTreeMap;
 
 use super::known::Known;
 use super::output::Output;
 use super::tally::{Calls, Tally};
 use super::{again, rows};
 use crate::api::{Answer, Api};
-use crate::change::{Change, Operation};
+use crate::change::{Change, Listing, Operation};
 use crate::cursor::ChildPlace;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -69,6 +72,20 @@ struct Listed {
     children: Vec<Child>,
     /// There are more, beyond the pages that are read.
     is_cut: bool,
+    /// When there were no others, by the earliest of its pages; none where it does not show that.
+    whole_ms: Option<u64>,
+}
+
+/// When each list that was read had no other rows, by parent and name of the kind.
+type Shown = BTreeMap<(usize, &'static str), Option<u64>>;
+
+/// The children of all parents.
+struct Found {
+    children: Vec<Child>,
+    /// For each parent, whether all its lists could be read. A failed one has no children here.
+    is_whole: Vec<bool>,
+    /// For each parent, all its rows, where its lists prove that there are no others.
+    listings: Vec<Option<Listing>>,
 }
 
 /// Writes all children of the parents. True for each parent that was processed; where some were not, the
@@ -131,7 +148,7 @@ impl Group<'_> {
         out: &mut Output,
     ) -> Result<()> {
         self.is_done = vec![false; self.parents.len()];
-        let (found, mut is_whole) = self.lists(api, out)?;
+        let Found { children: found, mut is_whole, listings } = self.lists(api, out)?;
         let start = self.start(place.take(), &found);
         let place_of = |child: &Child| (child.parent, child.meta.id.clone());
         // The last child before the first that is not written, and the parent of that one.
@@ -162,6 +179,9 @@ impl Group<'_> {
         {
             *place = Some(ChildPlace { parent: self.parents[parent].id.to_owned(), child });
         }
+        for (listing, _) in listings.into_iter().zip(&is_whole).filter(|(_, is_whole)| **is_whole) {
+            listing.into_iter().for_each(|listing| out.listing(listing));
+        }
         self.is_done = is_whole;
         Ok(())
     }
@@ -174,15 +194,14 @@ impl Group<'_> {
         found.iter().position(is_it).map_or(0, |index| index + 1)
     }
 
-    /// All children of the parents, and for each parent whether all its lists could be read. A failed parent
-    /// has no children here. Their order is the same whichever lists they are from, so that a parent can be
-    /// continued in its middle.
-    fn lists<T: Transport>(&self, api: &mut Api<T>, out: &mut Output) -> Result<(Vec<Child>, Vec<bool>)> {
+    /// All children of the parents. Their order is the same whichever lists they are from, so that a parent
+    /// can be continued in its middle.
+    fn lists<T: Transport>(&self, api: &mut Api<T>, out: &mut Output) -> Result<Found> {
         let mut is_whole = vec![true; self.parents.len()];
         let joint = self.together(api, &mut is_whole, out)?;
         let mut wanted: Vec<(usize, &'static ChildKind)> = Vec::new();
         for (index, joint) in joint.iter().enumerate() {
-            if is_whole[index] && !matches!(joint, Joint::Whole(_)) {
+            if is_whole[index] && !matches!(joint, Joint::Whole(..)) {
                 wanted.extend(self.kinds_of(index).map(|kind| (index, kind)));
             }
         }
@@ -199,10 +218,11 @@ impl Group<'_> {
             };
             lists.push((parent, kind, list));
         }
-        let mut found = Vec::new();
+        let (mut found, mut shown) = (Vec::new(), Shown::new());
         for (parent, kind, list) in lists {
             match list {
                 Ok(list) => {
+                    shown.insert((parent, kind.name), list.whole_ms);
                     if list.is_cut {
                         let (id, count) = (self.parents[parent].id, list.children.len());
                         out.skip(format!(
@@ -218,14 +238,17 @@ impl Group<'_> {
             }
         }
         self.judge(api, &joint, &found, out);
-        found.extend(joint.into_iter().flat_map(|joint| match joint {
-            Joint::Whole(children) => children,
-            Joint::Unread | Joint::Doubtful(..) => Vec::new(),
-        }));
+        for (parent, joint) in joint.into_iter().enumerate() {
+            if let Joint::Whole(children, whole_ms) = joint {
+                shown.extend(self.children.kinds.iter().map(|kind| ((parent, kind.name), whole_ms)));
+                found.extend(children);
+            }
+        }
         found.retain(|child| is_whole[child.parent]);
         let kind = |child: &Child| self.children.kinds.iter().position(|kind| kind.name == child.kind.name);
         found.sort_by_cached_key(|child| (child.parent, kind(child), child.meta.id.clone()));
-        Ok((found, is_whole))
+        let listings = self.listings(&shown, &found, out);
+        Ok(Found { children: found, is_whole, listings })
     }
 
     /// The kinds of which a parent may have children.
@@ -269,16 +292,19 @@ impl Group<'_> {
         let parent_id = self.parents[parent].id;
         let mut offset = Offset::default();
         let (mut found, mut bytes) = (Vec::new(), 0);
+        // New rows of a list that only grows are all that is read of it.
+        let mut whole_ms = kind.append_only.is_none().then_some(u64::MAX);
         let mut page = first;
         for _ in 0..limits::CHILD_PAGES_MAX {
             let answer = match page {
                 Ok(answer) => answer,
                 // The parent was deleted since it was listed.
                 Err(error) if error.is_missing() => {
-                    return Ok(Listed { children: found, is_cut: false });
+                    return Ok(Listed { children: found, is_cut: false, whole_ms: None });
                 }
                 Err(error) => return Err(error),
             };
+            whole_ms = whole_ms.zip(answer.as_of_ms).map(|(whole_ms, as_of_ms)| whole_ms.min(as_of_ms));
             let rows = rows::of(&answer, kind.rows, kind.identity, parent_id)?;
             let length = rows.len();
             bytes += rows.iter().map(|(_, row)| row.len()).sum::<usize>();
@@ -287,7 +313,7 @@ impl Group<'_> {
             let new = match offset.accept(kind.limit.max(1), &ids) {
                 PageOutcome::NewRows(new) => new,
                 PageOutcome::AskAgain => length,
-                PageOutcome::End => return Ok(Listed { children: found, is_cut: false }),
+                PageOutcome::End => return Ok(Listed { children: found, is_cut: false, whole_ms }),
                 PageOutcome::Repeating => break,
             };
             let as_of_ms = answer.as_of_ms;
@@ -295,14 +321,14 @@ impl Group<'_> {
             found.extend(new_rows.map(|(meta, row)| Child { parent, kind, meta, row, as_of_ms }));
             let is_last = new < length && api.longest.ends(kind.list, kind.limit, length);
             if kind.limit == 0 || is_old || is_last {
-                return Ok(Listed { children: found, is_cut: false });
+                return Ok(Listed { children: found, is_cut: false, whole_ms });
             }
             if bytes > limits::CHILD_LIST_BYTES_MAX {
                 break;
             }
             page = api.get(&list_path(kind, parent_id, offset.from));
         }
-        Ok(Listed { children: found, is_cut: true })
+        Ok(Listed { children: found, is_cut: true, whole_ms: None })
     }
 
     /// True for a row of an append-only list that an earlier reading has shown.

@@ -2,7 +2,7 @@
 
 use super::Limits;
 use super::details::Listed;
-use crate::change::{Change, ChangeSource, Operation};
+use crate::change::{Change, ChangeSource, Listing, Operation};
 use crate::error::{Error, Result};
 use crate::row::RowMeta;
 use crate::table::Table;
@@ -19,6 +19,7 @@ pub(super) struct Output {
     /// Of every change in it: a batch never holds both a snapshot's and incremental changes.
     pub(super) source: ChangeSource,
     pub(super) changes: Vec<Change>,
+    pub(super) listings: Vec<Listing>,
     bytes: usize,
     pub(super) warnings: Vec<String>,
     limits: Limits,
@@ -54,6 +55,7 @@ impl Output {
         Self {
             source,
             changes: Vec::new(),
+            listings: Vec::new(),
             bytes: 0,
             warnings: Vec::new(),
             limits,
@@ -137,6 +139,12 @@ impl Output {
         self.changes.push(change);
     }
 
+    /// Adds all rows of one parent.
+    pub(super) fn listing(&mut self, listing: Listing) {
+        self.bytes += listing.parent.len() + listing.keys.iter().map(String::len).sum::<usize>();
+        self.listings.push(listing);
+    }
+
     /// Notes that rows are skipped that the sink may hold: the snapshot is incomplete.
     pub(super) fn skip(&mut self, warning: String) {
         self.incomplete = true;
@@ -166,7 +174,7 @@ impl Output {
 
     pub(super) fn is_full(&self, ticks_ms: u64) -> bool {
         self.is_ended
-            || self.changes.len() >= self.limits.max_changes as usize
+            || self.changes.len() + self.listings.len() >= self.limits.max_changes as usize
             || self.bytes >= self.limits.max_bytes as usize
             || ticks_ms >= self.deadline_ms
     }

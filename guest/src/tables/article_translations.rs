@@ -3,7 +3,10 @@
 
 use crate::embedded;
 use crate::table::Type::{Array, Boolean, Html, Id, Integer, Text, Time};
-use crate::table::{Column, Detail, Group, Identity, Incremental, List, Order, Table, column, object};
+use crate::table::{
+    Column, Detail, EventFilter, Group, Identity, Incremental, List, Order, Table, Touch, column, event,
+    object,
+};
 
 pub(super) const TABLE: Table = Table {
     name: "article_translations",
@@ -21,13 +24,20 @@ pub(super) const TABLE: Table = Table {
     record: Some("/api/v1/articles/{id}/translations/{locale}"),
     detail: Some(Detail::DEFAULT),
     incremental: Incremental::Sorted { every_ms: 60 * 60 * 1000, order: Order::Range },
+    events: EVENTS,
+    touches: TOUCHES,
     columns: COLUMNS,
     notes: "One list call for each 49 translations and one call for each; then, each hour, the list of those \
             that were modified, and every `verify_days` the whole list, for deletes. `id` is the article; \
-            its own language is among them. Between two reads, webhooks keep the list of translations in \
-            `articles` current.",
+            its own language is among them. Webhooks bring a translation where their payload has its \
+            `locale`, and the list of translations in `articles`.",
     ..Table::DEFAULT
 };
+
+const EVENTS: &[EventFilter] = &[event("Article_Translation_Add"), event("Article_Translation_Update")];
+
+/// The article and the `locale` name the record; see `articles` for the members of a payload.
+const TOUCHES: &[Touch] = &[Touch { event_prefix: "Article_Translation_", keys: &["articleId", "id"] }];
 
 const COLUMNS: &[Column] = &[
     column("translationId", Id),

@@ -12,8 +12,8 @@ pub(super) const TABLE: Table = Table {
     columns: COLUMNS,
     attachment: Some(FileMembers { name: "name", size: "size", href: "href" }),
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has attachments. A \
-            deleted attachment is found by its webhook or a full refresh. Their bytes, where the runner \
-            keeps them: one call for each attachment.",
+            deleted attachment is found by its webhook or the next change of its ticket. Their bytes, where \
+            the runner keeps them: one call for each attachment.",
     ..tickets::BELOW
 };
 

@@ -33,7 +33,7 @@ pub(super) const TABLE: Table = Table {
             lacks its content. Threads and comments are listed separately where the portal has no list of \
             both. Read again when the ticket is modified, when its customer answers, and when its counts \
             change within half an hour of that. A comment on an unmodified ticket is found by its webhook or \
-            a full refresh; a deleted comment by a full refresh.",
+            a full refresh; a deleted comment by the next change of its ticket.",
     ..tickets::BELOW
 };
 

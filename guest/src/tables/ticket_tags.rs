@@ -11,7 +11,7 @@ pub(super) const TABLE: Table = Table {
     children: tickets::children(KINDS),
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has tags. A tag that \
-            was taken off is found by a full refresh.",
+            was taken off is found by the next change of its ticket.",
     ..tickets::BELOW
 };
 

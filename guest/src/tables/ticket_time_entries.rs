@@ -13,7 +13,7 @@ pub(super) const TABLE: Table = Table {
     columns: COLUMNS,
     notes: "One call for each ticket in a snapshot, and for each changed ticket that has time entries. \
             Whether a time entry modifies its ticket is not documented; a deleted one is found by its \
-            webhook, where that names the ticket, or by a full refresh.",
+            webhook, where that names the ticket, or by the next change of its ticket.",
     ..tickets::BELOW
 };
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::change::Operation;
-use crate::table::{ChildKind, Table};
+use crate::table::{ChildKind, Table, Touch};
 use crate::tables;
 
 /// One event of a delivery.
@@ -27,9 +27,8 @@ pub(super) struct Event<'a> {
 pub(super) enum Route {
     /// The payload is the record itself.
     Record(&'static Table, Operation),
-    /// The payload belongs to a row of `table`, which may have changed; the first of `keys` that it has names
-    /// the row.
-    Touch { table: &'static Table, keys: &'static [&'static str] },
+    /// The payload belongs to a row of each of these tables, which may have changed.
+    Touch(Vec<(&'static Table, &'static Touch)>),
     /// The payload belongs to a row of `table`, which may have changed, and is a row of `children`, or
     /// belongs to one.
     Child {
@@ -86,13 +85,14 @@ fn touch(name: &str) -> Option<Route> {
         let (table, children, key) = (tables::find(children.parent)?, table, children.parent_key);
         Some(Route::Child { table, children, key, kind, id, is_deleted })
     });
-    let of_row = || {
-        tables::all().find_map(|table| {
-            let touch = table.touches.iter().find(|touch| name.starts_with(touch.event_prefix))?;
-            Some(Route::Touch { table, keys: touch.keys })
-        })
+    let of_row = |table: &'static Table| {
+        let touch = table.touches.iter().find(|touch| name.starts_with(touch.event_prefix))?;
+        Some((table, touch))
     };
-    of_kind.or_else(of_row)
+    of_kind.or_else(|| {
+        let touched: Vec<_> = tables::all().filter_map(of_row).collect();
+        (!touched.is_empty()).then_some(Route::Touch(touched))
+    })
 }
 
 /// The events of a body: an array, one object, or the array wrapped in `{"array": …}`. Empty objects validate
@@ -229,8 +229,13 @@ mod tests {
             let found = (table.name, children.name, found.name, found_id, gone);
             assert_eq!(found, ("tickets", of, kind, id, is_deleted), "{name}");
         }
-        for name in ["Article_Translation_Add", "Article_Translation_Delete", "Article_Feedback_Add"] {
-            assert!(matches!(route(name), Route::Touch { table, .. } if table.name == "articles"), "{name}");
+        for (name, of) in [
+            ("Article_Translation_Add", &["articles", "article_translations"][..]),
+            ("Article_Translation_Delete", &["articles", "article_translations"]),
+            ("Article_Feedback_Add", &["articles"]),
+        ] {
+            let Route::Touch(touched) = route(name) else { panic!("{name}") };
+            assert!(touched.iter().map(|(table, _)| table.name).eq(of.iter().copied()), "{name}");
         }
         for other in
             ["Department_Delete", "Product_Update", "Agent_Presence_Update", "Something_New", "x", ""]

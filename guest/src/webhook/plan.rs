@@ -12,7 +12,7 @@ use crate::members::{Members, unquoted};
 use crate::record;
 use crate::row;
 use crate::session;
-use crate::table::{ChildKind, Table};
+use crate::table::{ChildKind, Table, Touch};
 
 /// Members of a payload that no row has: the first thread of a new ticket is a row of another table.
 const FOREIGN_MEMBERS: [&str; 1] = ["firstThread"];
@@ -77,6 +77,8 @@ pub(super) enum Step {
 pub(super) struct Lookup {
     pub(super) table: &'static Table,
     pub(super) id: String,
+    /// The path of a record that takes more than the id, which is then not that of the row.
+    pub(super) record: Option<String>,
     /// Of a child: its kind and its parent's id.
     pub(super) child: Option<(&'static ChildKind, String)>,
     /// The row before the change.
@@ -126,11 +128,14 @@ fn steps(config: &Config, event: &Event<'_>, arrival: Arrival) -> Result<Option<
             let step = of_record(config, table, operation, event, event_ms, arrival)?;
             Ok(Some(step.into_iter().collect()))
         }
-        Route::Touch { .. } | Route::Child { .. } if config.refetch == Refetch::Never => Ok(None),
-        Route::Touch { table, keys } if config.tables.contains(&table) => {
-            let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
-            let id = keys.iter().find_map(|key| member_id(payload, key)).ok_or_else(|| unusable(event))?;
-            Ok(Some(vec![refetch(table, id, event_ms, arrival)]))
+        Route::Touch(_) | Route::Child { .. } if config.refetch == Refetch::Never => Ok(None),
+        Route::Touch(mut touched) => {
+            touched.retain(|(table, _)| config.tables.contains(table));
+            let mut steps = Vec::new();
+            for (table, touch) in touched {
+                steps.extend(of_touched(table, touch, event, event_ms, arrival)?);
+            }
+            Ok(Some(steps).filter(|steps| !steps.is_empty()))
         }
         Route::Child { table, children, key, kind, id, is_deleted } => {
             let tables = Family { table, children, kind };
@@ -190,6 +195,7 @@ fn of_record(
         let lookup = Lookup {
             table,
             id: meta.id,
+            record: None,
             child: None,
             previous,
             event_ms,
@@ -207,6 +213,30 @@ fn of_record(
         let change = Change::of_row(table, operation, &meta, row, Some(event_ms), ChangeSource::Webhook);
         Step::Apply(Change { before: previous, partial: true, ..change })
     }))
+}
+
+/// The step of an event about something that belongs to a row; none where the payload does not name all that
+/// the row's record takes.
+fn of_touched(
+    table: &'static Table,
+    touch: &Touch,
+    event: &Event<'_>,
+    event_ms: u64,
+    arrival: Arrival,
+) -> Result<Option<Step>> {
+    let payload = event.payload.map(RawValue::get).ok_or_else(|| unusable(event))?;
+    let id = touch.keys.iter().find_map(|key| member_id(payload, key)).ok_or_else(|| unusable(event))?;
+    if table.record_path(&id).is_some() {
+        return Ok(Some(refetch(table, id, event_ms, arrival)));
+    }
+    let Some(path) = table.record.map(|path| path.replace("{id}", &id)) else { return Ok(None) };
+    let mut names = path.split('{').skip(1).filter_map(|part| part.split_once('}'));
+    let is_named = |name: &str| row::text(payload, name).is_some_and(|text| !text.is_empty());
+    if !names.all(|(name, _)| is_named(name)) {
+        return Ok(None);
+    }
+    let record = Some(row::filled(&path, payload));
+    Ok(Some(Step::Refetch(Lookup { record, ..lookup(table, id, event_ms, arrival) })))
 }
 
 /// A kind of child, with its table and its parent's.
@@ -259,6 +289,7 @@ fn lookup(table: &'static Table, id: String, event_ms: u64, arrival: Arrival) ->
     Lookup {
         table,
         id,
+        record: None,
         child: None,
         previous: None,
         event_ms,

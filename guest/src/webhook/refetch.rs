@@ -136,6 +136,7 @@ impl<'a> Records<'a> {
                     Child::Missing | Child::Unknown => Ok(None),
                 }
             }
+            None if lookup.record.is_some() => touched(config, lookup, answer),
             None => {
                 let record = record::judge(config, lookup.table, &lookup.id, answer)?;
                 changed(lookup, answer, record)
@@ -189,7 +190,10 @@ fn path(lookup: &Lookup) -> String {
     match &lookup.child {
         Some((kind, parent)) if kind.record.is_empty() => reader::child_list_path(kind, parent, 1),
         Some((kind, parent)) => kind.record_path(parent, &lookup.id),
-        None => lookup.table.record_path(&lookup.id).unwrap_or_default(),
+        None => {
+            let record = lookup.record.clone().or_else(|| lookup.table.record_path(&lookup.id));
+            record.unwrap_or_default()
+        }
     }
 }
 
@@ -260,6 +264,28 @@ fn changed(lookup: &Lookup, answer: &Result<Answer>, record: Record<'_>) -> Resu
         Record::Hidden => lookup.is_deleted && lookup.proof == Proof::Webhook && lookup.table.hides_deleted,
     };
     Ok(is_deleted.then(|| delete(lookup, answer)))
+}
+
+/// The change of a record that takes more than its id. A 404 alone is no delete, and its key is not known.
+fn touched(config: &Config, lookup: &Lookup, answer: &Result<Answer>) -> Result<Option<Change>> {
+    let Lookup { table, id, .. } = lookup;
+    let record = match answer {
+        Ok(answer) => answer.object()?.map_or("{}", |raw| raw.get()),
+        Err(error) if error.is_missing() || error.is_hidden() => return Ok(None),
+        Err(error) => return Err(error.clone()),
+    };
+    let meta = row::meta_by(record, table.id_member())
+        .filter(|_| row::text(record, "id").as_deref() == Some(id.as_str()))
+        .ok_or_else(|| {
+            Error::new(Kind::Data, format!("`{}` {id}: the detail is of another record", table.name))
+        })?;
+    let as_of_ms = Some(as_of_ms(lookup, answer));
+    if meta.deleted || !config.selects(table, record) {
+        return Ok(Some(Change::delete_of_row(table, &meta, record, as_of_ms, ChangeSource::Refetch)));
+    }
+    let Some(row) = record::row(table, record, None) else { return Ok(None) };
+    let change = Change::of_row(table, Operation::Update, &meta, row, as_of_ms, ChangeSource::Refetch);
+    Ok(Some(Change { partial: true, ..change }))
 }
 
 /// The change of a record that exists.

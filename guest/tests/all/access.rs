@@ -96,6 +96,19 @@ fn item(table: &str, name: &str, refused: &[&'static str]) -> Item {
 }
 
 #[test]
+fn the_connection_test_looks_for_a_parent_that_has_children() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| {
+        state.lists_counters = true;
+        state.silent = vec![1, 2, 3];
+        state.refuse("/api/v1/tickets/4/threads/t4", 403, "SCOPE_MISMATCH");
+    });
+    let items = connect(&desk, json!({"tables": ["ticket_conversations"]})).check();
+    let item = items.into_iter().find(|item| item.name == "table ticket_conversations").unwrap();
+    assert_eq!(item.outcome, Outcome::Failed, "the record of a message of the fourth: {}", item.message);
+}
+
+#[test]
 fn the_connection_test_tries_whatever_reading_needs() {
     let tickets = |refused: &[&'static str]| item("tickets", "table tickets", refused);
     let of_threads =

@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub silent: Vec<u32>,
     /// A search without a range finds all tickets, not those that were modified.
     pub search_has_all: bool,
+    /// Lists of tickets show how many threads they have.
+    pub lists_counters: bool,
     /// The search does not take `createdTimeRange`.
     pub refuse_created_time: bool,
     /// Tickets that the search does not find yet.
@@ -143,6 +145,11 @@ impl State {
     /// The ticket gets a comment.
     pub(crate) fn comment_on(&mut self, id: u32) {
         *self.comments.entry(id).or_default() += 1;
+    }
+
+    /// A comment of the ticket is deleted, the last one.
+    pub(crate) fn delete_comment_of(&mut self, id: u32) {
+        *self.comments.entry(id).or_default() -= 1;
     }
 
     /// Moves a ticket to a department, which changes it.
@@ -496,6 +503,9 @@ impl State {
                 } else {
                     let mut row = json!({"id": id.to_string(), "departmentId": self.department(*id),
                         "subject": "s", "isRead": true, "contact": {"id": format!("c{id}")}});
+                    if self.lists_counters {
+                        row["threadCount"] = (if self.silent.contains(id) { "0" } else { "1" }).into();
+                    }
                     if self.created_every_min > 0 {
                         row["createdTime"] = time::format(self.created_ms(*id)).into();
                     }

@@ -13,6 +13,7 @@ mod windows;
 
 mod departments;
 mod incremental;
+mod listings;
 mod outages;
 mod sorted;
 mod verification;

@@ -234,6 +234,11 @@ fn read_on(
                     assert!(change.operation != Operation::Delete, "{table} {}: {what}", change.key);
                     keys.insert(change.key);
                 }
+                // A listing counts for what it lacks.
+                for listing in batch.listings {
+                    let ticket = listing.parent.replace("ticketId", "id").replace(":\"", ":\"t");
+                    assert!(listing.keys.contains(&ticket), "{table} {}: {what}", listing.parent);
+                }
                 *cursor = Some(batch.cursor);
                 if batch.caught_up {
                     return (keys, batch.generation.is_some_and(|generation| generation.complete));

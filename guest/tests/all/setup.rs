@@ -55,6 +55,7 @@ pub(crate) fn read_round(connection: &mut Connection<Desk>, table: &str, cursor:
     for _ in 0..100 {
         let batch = connection.read(table, Some(&round.cursor), LIMITS).unwrap();
         round.changes.extend(batch.changes);
+        round.listings.extend(batch.listings);
         round.warnings.extend(batch.warnings);
         round.generation = batch.generation;
         round.undelivered = round.undelivered.or(batch.undelivered);

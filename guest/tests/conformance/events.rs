@@ -282,6 +282,31 @@ fn articles(setup: &mut Setup) {
     }
 }
 
+/// A new text of an article in a language, of which the event has the locale.
+fn translations(setup: &mut Setup) {
+    let id = setup.ids("articles")[4].clone();
+    let others: &[&str] = &["Article_Update"];
+    for (event, payload, locales) in [
+        ("Article_Translation_Add", json!({"id": "5", "articleId": id, "locale": "it"}), &["en", "it"]),
+        (
+            "Article_Translation_Update",
+            json!({"id": id, "translationId": "5", "locale": "en"}),
+            &["en", "it"],
+        ),
+    ] {
+        let entries: Vec<Value> = locales.iter().map(|locale| json!({"locale": locale})).collect();
+        let values = json!({"availableLocaleTranslations": entries, "summary": event});
+        setup.change(json!({"op": "update", "table": "articles", "id": id, "values": values}), others);
+        setup.change(json!({"op": "emit", "event": event, "payload": payload}), &[]);
+        let expected = truth(&setup.portal, &setup.table("article_translations"));
+        let found = crate::read(&setup.sinks["article_translations"], &setup.table("article_translations"));
+        let key = expected.iter().find(|(_, row)| row["id"] == *id && row["locale"] == payload["locale"]);
+        let (key, row) = key.expect("the translation");
+        assert_eq!(found[key]["summary"], row["summary"], "{event}");
+        assert_eq!(found[key]["answer"], row["answer"], "{event}");
+    }
+}
+
 #[test]
 fn every_declared_event_reaches_its_table_without_a_poll() {
     let mut setup = Setup::start(Portal::start(sizes(None)));
@@ -291,6 +316,7 @@ fn every_declared_event_reaches_its_table_without_a_poll() {
     parts(&mut setup, true);
     trashed_attachments(&mut setup);
     articles(&mut setup);
+    translations(&mut setup);
     modules(&mut setup);
     let document = zoho_desk::describe::document();
     let declared: BTreeSet<String> = document["tables"]

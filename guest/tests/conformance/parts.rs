@@ -160,3 +160,123 @@ fn parts_of_a_list_that_was_given_up_come_with_the_next_change_of_their_ticket()
     sink.read(&mut portal, "ticket_history", 10_000).unwrap();
     check(&portal, &sink, &table("ticket_history"), AFTER_CHANGES);
 }
+
+/// The table of each list below a ticket whose rows can be deleted, and the list's name in URLs.
+const LISTS: [(&str, &str); 4] = [
+    ("ticket_attachments", "attachments"),
+    ("ticket_time_entries", "timeEntry"),
+    ("ticket_approvals", "approvals"),
+    ("ticket_tags", "tags"),
+];
+
+/// Modifies the ticket, and polls each table: it then equals the truth.
+fn poll_and_check(portal: &mut Portal, sinks: &mut [(Table, Sink)], update: &Value, when: &str) {
+    portal.mutate(update.clone());
+    portal.advance_hours(1);
+    for (table, sink) in sinks {
+        sink.read(portal, &table.name, 3).unwrap();
+        check(portal, sink, table, when);
+    }
+}
+
+#[test]
+fn parts_that_are_deleted_and_restored_follow_the_next_change_of_their_ticket() {
+    let mut portal = Portal::start(sizes(Some(0)));
+    let mut sinks: Vec<(Table, Sink)> =
+        below_tickets().into_iter().map(|table| (table, Sink::default())).collect();
+    read_all(&mut portal, &mut sinks);
+    let (ticket, update) = a_ticket(&portal);
+    let before = |table: &str, portal: &Portal| {
+        let rows = truth(portal, &self::table(table)).into_values();
+        let of_ticket = rows.filter(|row| row["ticketId"] == *ticket);
+        of_ticket.map(|row| row["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    portal.advance_hours(1);
+    for (_, list) in LISTS {
+        for _ in 0..2 {
+            portal.mutate(
+                json!({"op": "addPart", "ticket": ticket, "list": list, "event": "Add", "values": {}}),
+            );
+        }
+    }
+    let comment = portal
+        .simulator
+        .mutate(json!({"op": "addComment", "ticket": ticket, "content": "a", "public": true}))
+        .unwrap();
+    poll_and_check(&mut portal, &mut sinks, &update, "added");
+    let all: Vec<(&str, Vec<String>)> =
+        LISTS.iter().map(|(table, list)| (*list, before(table, &portal))).collect();
+    let delete = |portal: &Portal, list: &str, id: &String| {
+        portal.mutate(json!({"op": "deletePart", "ticket": ticket, "list": list, "id": id}));
+    };
+    // One of several, all others, and one that comes back.
+    all.iter().for_each(|(list, ids)| delete(&portal, list, &ids[0]));
+    portal.mutate(json!({"op": "deleteComment", "ticket": ticket, "id": comment["id"]}));
+    poll_and_check(&mut portal, &mut sinks, &update, "one deleted");
+    all.iter().for_each(|(list, ids)| ids[1..].iter().for_each(|id| delete(&portal, list, id)));
+    let lists = |portal: &Portal| LISTS.map(|(_, list)| calls(portal, &format!("/tickets/{ticket}/{list}")));
+    let read = lists(&portal);
+    poll_and_check(&mut portal, &mut sinks, &update, "all deleted");
+    assert_eq!(lists(&portal), read, "the counter says that there are none");
+    for (list, ids) in &all {
+        let values = json!({"id": ids[0]});
+        portal.mutate(
+            json!({"op": "addPart", "ticket": ticket, "list": list, "event": "Restored", "values": values}),
+        );
+    }
+    poll_and_check(&mut portal, &mut sinks, &update, "restored");
+}
+
+#[test]
+fn an_activity_that_was_deleted_goes_with_the_next_change_of_its_ticket_unless_it_was_the_last() {
+    let mut portal = Portal::start(sizes(Some(60)));
+    let (activities, tasks) = (table("ticket_activities"), table("tasks"));
+    let mut sink = Sink::default();
+    sink.read(&mut portal, "ticket_activities", 10_000).unwrap();
+    let (ticket, update) = a_ticket(&portal);
+    portal.advance_hours(1);
+    for _ in 0..2 {
+        portal.mutate(json!({"op": "create", "table": "tasks", "values": {"ticketId": ticket}}));
+    }
+    let mut sinks = [(activities, sink)];
+    poll_and_check(&mut portal, &mut sinks, &update, "added");
+    let of_ticket = |portal: &Portal| {
+        let rows = truth(portal, &tasks).into_iter().filter(|(_, row)| row["ticketId"] == *ticket);
+        rows.map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    let ids = of_ticket(&portal);
+    assert!(ids.len() >= 2);
+    portal.mutate(json!({"op": "moveToTrash", "table": "tasks", "id": ids[0]}));
+    poll_and_check(&mut portal, &mut sinks, &update, "one deleted");
+}
+
+#[test]
+fn no_answer_to_the_lists_of_a_ticket_but_the_right_one_deletes_a_part() {
+    for status in [204, 400, 403, 404, 422, 500] {
+        let mut portal = Portal::start(sizes(Some(0)));
+        let (ticket, update) = a_ticket(&portal);
+        for (_, list) in LISTS {
+            portal.mutate(
+                json!({"op": "addPart", "ticket": ticket, "list": list, "event": "Add", "values": {}}),
+            );
+        }
+        portal.mutate(json!({"op": "addComment", "ticket": ticket, "content": "a", "public": true}));
+        let mut sinks: Vec<(Table, Sink)> =
+            below_tickets().into_iter().map(|table| (table, Sink::default())).collect();
+        read_all(&mut portal, &mut sinks);
+        let path = format!("/tickets/{ticket}/*");
+        portal.simulator.add_rule(Rule { path, answer: RuleAnswer::Status(status), ..Rule::default() });
+        portal.advance_hours(1);
+        portal.mutate(update);
+        portal.advance_hours(1);
+        for (table, sink) in &mut sinks {
+            let before = sink.rows.len();
+            // Some refusals end the read each time.
+            for _ in 0..6 {
+                drop(sink.read(&mut portal, &table.name, 10_000));
+                portal.advance_hours(1);
+            }
+            assert!(sink.rows.len() >= before, "{} of {status}: {:?}", table.name, sink.warnings);
+        }
+    }
+}

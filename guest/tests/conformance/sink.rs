@@ -1,9 +1,10 @@
-//! What a sink does with batches: replaces, merges and deletes rows by key, and compares complete snapshots.
+//! What a sink does with batches: replaces, merges and deletes rows by key, and compares complete snapshots
+//! and listings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
-use zoho_desk::change::{Change, Operation};
+use zoho_desk::change::{Change, Listing, Operation};
 use zoho_desk::error::Error;
 use zoho_desk::reader::{Batch, Limits};
 
@@ -92,6 +93,9 @@ impl Sink {
         for change in batch.changes {
             self.apply(change);
         }
+        for listing in &batch.listings {
+            self.compare(listing);
+        }
         self.warnings.extend(batch.warnings);
         if let Some(generation) = batch.generation
             && batch.caught_up
@@ -106,6 +110,24 @@ impl Sink {
             self.snapshots.push(generation.complete);
         }
         self.cursor = Some(batch.cursor);
+    }
+
+    /// Deletes older rows that a listing of their parent lacks.
+    fn compare(&mut self, listing: &Listing) {
+        let parent: Map<String, Value> = serde_json::from_str(&listing.parent).unwrap();
+        assert!(!parent.is_empty());
+        let Self { rows, as_of, .. } = self;
+        let is_gone = |key: &String, row: &Map<String, Value>| {
+            parent.iter().all(|(name, value)| row.get(name) == Some(value))
+                && !listing.keys.contains(key)
+                && as_of[key] < listing.as_of_ms
+        };
+        let gone: Vec<String> =
+            rows.iter().filter(|(key, row)| is_gone(key, row)).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            rows.remove(&key);
+            as_of.insert(key, listing.as_of_ms);
+        }
     }
 
     pub(crate) fn apply(&mut self, change: Change) {

@@ -16,7 +16,7 @@ use crate::change::{Attributes, Batch, ChangeSource, number, tally};
 use crate::clock::{millis, now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::policy::{self, Budget, Decision};
-use crate::sinks::{Commit, Counts};
+use crate::sinks::{Counts, commit_batch};
 
 /// See the file's header.
 pub(super) struct Poll {
@@ -206,7 +206,7 @@ async fn read(core: &mut Core<'_>, table: &str, cursor: Option<String>) -> Resul
 }
 
 /// Starts the commit of a batch; it runs by itself on a thread that may block.
-fn commit(core: &Core<'_>, table: String, batch: Batch) -> Committing {
+fn commit(core: &Core<'_>, table: String, mut batch: Batch) -> Committing {
     let changes = tally(&batch.changes);
     let (cursor, attributes) = (batch.cursor.clone(), batch.attributes.clone());
     let undelivered = batch.undelivered;
@@ -214,8 +214,7 @@ fn commit(core: &Core<'_>, table: String, batch: Batch) -> Committing {
     let (caught_up, asked) = (batch.caught_up, batch.wait_ms.map(Duration::from_millis));
     let name = table.clone();
     let epoch = core.connection.store.epoch();
-    let commit =
-        Box::pin(core.sink.run(move |sink| sink.commit(&Commit { epoch, ..Commit::of(&name, &batch) })));
+    let commit = Box::pin(core.sink.run(move |sink| commit_batch(sink, &name, &mut batch, epoch)));
     Committing {
         table,
         cursor,

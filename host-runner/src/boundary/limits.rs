@@ -97,10 +97,16 @@ limits! {
         "names a column");
     CHANGES = count("changes of a batch", 10_000,
         "or twice max_rows if that is more: a batch may exceed it by one page");
+    LISTINGS = count("listings of a batch", 10_000,
+        "or twice max_rows if that is more: each is a search of the sink");
+    LISTED_KEYS = count("keys of the listings of a batch", 20_000,
+        "or twice max_rows if that is more: compared in memory, in the transaction of the batch");
     RECEIPT_CHANGES = count("changes of a delivery", 10_000,
         "sources send at most some thousand events in one request");
     KEY = bytes("key of a row", 16 * KIB,
         "indexed, and quoted in errors");
+    PARENT = bytes("parent of a listing", 16 * KIB,
+        "indexed, as a key");
     CHANGE_ID = bytes("id of a change", 2 * KIB,
         "stored with its row");
     PIECE = bytes("piece of a file", MIB,

@@ -19,6 +19,7 @@ fn empty() -> types::Batch {
         changes: Vec::new(),
         cursor: String::new(),
         generation: None,
+        listings: Vec::new(),
         caught_up: true,
         wait_ms: None,
         undelivered: None,
@@ -118,6 +119,37 @@ fn a_batch_may_be_as_large_as_twice_what_was_asked_for() {
     assert!(batch(&mut large, 15_000, &Redactor::default()).is_ok());
     let refused = batch(&mut large, 14_999, &Redactor::default()).expect_err("too many");
     assert_eq!(refused.message, "read: changes of a batch: 30000, and at most 29998 are accepted");
+}
+
+#[test]
+fn listings_are_refused_beyond_their_limits() {
+    let listing = |keys: usize| types::Listing {
+        parent: "{\"of\":\"1\"}".to_owned(),
+        keys: vec!["{\"id\":\"1\"}".to_owned(); keys],
+        as_of_ms: 1,
+    };
+    let taken = |listings: Vec<types::Listing>, max_rows| {
+        let taken = batch(&mut types::Batch { listings, ..empty() }, max_rows, &Redactor::default());
+        taken.map_err(|error| error.message)
+    };
+    assert_eq!(taken(vec![listing(1); 10_000], 1), Ok(()));
+    assert_eq!(taken(vec![listing(0); 30_000], 15_000), Ok(()));
+    assert_eq!(taken(vec![listing(10_000); 2], 1), Ok(()));
+    let long = || format!("{{\"of\":\"{}\"}}", "x".repeat(limits::KEY.max));
+    for (listings, refused) in [
+        (vec![listing(0); 10_001], "listings of a batch: 10001, and at most 10000 are accepted"),
+        (vec![listing(20_001)], "keys of the listings of a batch: 20001, and at most 20000 are accepted"),
+        (
+            vec![types::Listing { parent: long(), ..listing(1) }],
+            "parent of a listing: 17KiB, and at most 16KiB are accepted",
+        ),
+        (
+            vec![types::Listing { keys: vec![long()], ..listing(0) }],
+            "key of a row: 17KiB, and at most 16KiB are accepted",
+        ),
+    ] {
+        assert_eq!(taken(listings, 1), Err(format!("read: {refused}")));
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use super::members::{MemberPaths, scan};
 use super::value::{ColumnType, text};
 use crate::boundary::limits::PATH_PARTS;
-use crate::change::{Change, Table};
+use crate::change::Table;
 use crate::error::{Error, Result};
 
 /// The columns that every table has, besides those of its key and its schema.
@@ -136,13 +136,12 @@ impl Layout {
         numbered.find(|name| is_free(name)).unwrap_or(wanted)
     }
 
-    /// The key's values as texts, in the order of the key's columns; `paths` are [`Self::key_paths`].
-    pub(super) fn key_of<'c>(&self, paths: &MemberPaths, change: &'c Change) -> Result<Vec<Cow<'c, str>>> {
-        let wrong = |problem: &dyn fmt::Display| {
-            Error::data(format!("table `{}`: key {}: {problem}", self.table, change.key))
-        };
+    /// The values of a key as texts, in the order of the key's columns; `paths` are [`Self::key_paths`].
+    pub(super) fn key_of<'k>(&self, paths: &MemberPaths, key: &'k str) -> Result<Vec<Cow<'k, str>>> {
+        let wrong =
+            |problem: &dyn fmt::Display| Error::data(format!("table `{}`: key {key}: {problem}", self.table));
         let mut slots = vec![None; self.key.len()];
-        scan(&change.key, paths, &mut slots).map_err(|error| wrong(&error))?;
+        scan(key, paths, &mut slots).map_err(|error| wrong(&error))?;
         let values = slots.into_iter().zip(&self.key).map(|(slot, column)| {
             let value = slot.filter(|raw| *raw != "null").and_then(text);
             value.ok_or_else(|| wrong(&format!("`{}` is missing", column.member)))

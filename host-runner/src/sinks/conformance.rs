@@ -8,6 +8,7 @@ mod concurrency;
 mod content;
 mod disk;
 mod fencing;
+mod listings;
 mod order;
 mod progress;
 mod random;

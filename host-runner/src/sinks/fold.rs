@@ -82,7 +82,7 @@ impl<'c> Keyed<'c> {
         let mut places: IndexMap<Key<'c>, ()> = IndexMap::new();
         let mut keyed = Vec::new();
         for change in changes {
-            let place = places.insert_full(layout.key_of(key_paths, change)?, ()).0;
+            let place = places.insert_full(layout.key_of(key_paths, &change.key)?, ()).0;
             keyed.push((place, change));
         }
         Ok(Self { keys: places.into_keys().collect(), changes: keyed })

@@ -4,9 +4,9 @@
 //! [`address`] reads the URL, [`session`] connects, waits and locks, [`schema`] writes SQL for tables and
 //! [`table`] for their rows, [`metadata`] has the sink's own tables. [`tables`] creates and extends tables,
 //! [`fill`] fills new columns of old rows, and [`indexes`] creates the indexes. [`write`] does a commit, of
-//! [`rows`]; [`values`] and [`encode`] turn JSON into values. [`position`] recognizes a database that was
-//! restored. [`errors`] gives failures their kind, [`inspect`] reads the progress of a schema that may be
-//! open elsewhere.
+//! [`rows`]; [`listing`] finds rows that their parent lacks. [`values`] and [`encode`] turn JSON into
+//! values. [`position`] recognizes a database that was restored. [`errors`] gives failures their kind,
+//! [`inspect`] reads the progress of a schema that may be open elsewhere.
 
 mod address;
 mod encode;
@@ -14,6 +14,7 @@ mod errors;
 mod fill;
 mod indexes;
 mod inspect;
+mod listing;
 mod metadata;
 mod position;
 mod rows;
@@ -30,7 +31,7 @@ mod stored;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use self::address::{Address, Server};
@@ -47,7 +48,7 @@ use super::registry::{owned_by_another, written_by_another};
 use super::{
     Capabilities, Commit, Counts, Progress, Sink, SinkKind, SinkProgress, SinkSettings, Used, undiscovered,
 };
-use crate::change::{Change, Table};
+use crate::change::{Change, Listing, Table};
 use crate::error::{Error, Kind, Origin, Result};
 
 /// How often a commit whose outcome is unknown is looked for, and the wait before each time: a server that
@@ -100,6 +101,8 @@ struct Postgres {
     unfilled: HashMap<String, usize>,
     /// The indexes that discovered tables lack.
     lacking: HashMap<String, Vec<Index>>,
+    /// The names of the indexes on parents' columns that are there.
+    indexed: HashSet<String>,
 }
 
 /// See [`super::used`].
@@ -137,6 +140,7 @@ impl Postgres {
             tables: HashMap::new(),
             unfilled: HashMap::new(),
             lacking: HashMap::new(),
+            indexed: HashSet::new(),
         };
         let opened = wait(sink.opened());
         let (session, tables, dropped) = opened.map_err(|error| located(error, settings))?;
@@ -358,6 +362,10 @@ impl Sink for Postgres {
         // Connections that wait for a session take turns: a first snapshot may last for hours.
         self.rest_among(session::open(), SESSIONS_MAX - 1);
         done
+    }
+
+    fn unlisted(&mut self, table: &str, listings: &[Listing]) -> Result<Vec<Change>> {
+        self.find_unlisted(table, listings)
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {

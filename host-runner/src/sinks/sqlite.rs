@@ -4,12 +4,14 @@
 //! [`database`] opens and closes the file, [`schema`] writes SQL for columns, [`metadata`] has the sink's own
 //! tables, [`statements`] prepares a table, [`write`] applies changes, by what [`guess`] expects where it
 //! can, with values that [`ahead`] read where all rows are new. [`missing`] deletes rows that a complete
-//! snapshot did not contain. [`inspect`] reads the progress of a file that may be open elsewhere.
+//! snapshot did not contain. [`listing`] finds those that their parent lacks. [`inspect`] reads the progress
+//! of a file that may be open elsewhere.
 
 mod ahead;
 mod database;
 mod guess;
 mod inspect;
+mod listing;
 mod metadata;
 mod missing;
 mod schema;
@@ -41,7 +43,7 @@ use super::{
     Capabilities, Commit, Counts, Deletes, Load, Location, Progress, Sink, SinkKind, SinkProgress,
     SinkSettings, fenced, undiscovered,
 };
-use crate::change::{Change, Table};
+use crate::change::{Change, Listing, Table};
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::folder_of;
@@ -265,6 +267,11 @@ impl Sink for Sqlite {
         metadata::advance(&tx, commit).map_err(wrong)?;
         tx.commit().map_err(wrong)?;
         Ok(counts)
+    }
+
+    fn unlisted(&mut self, table: &str, listings: &[Listing]) -> Result<Vec<Change>> {
+        let prepared = self.tables.get(table).ok_or_else(|| undiscovered(table))?;
+        listing::unlisted(self.file.open()?, prepared, listings)
     }
 
     fn rest(&mut self) {

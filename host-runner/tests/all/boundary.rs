@@ -17,6 +17,9 @@ fn crossing(limit: &str) -> Place {
 fn a_batch_beyond_a_limit_is_refused_and_the_other_table_is_read() {
     let crossed = [
         ("changes", over("read", "changes of a batch", "10001", "10000")),
+        ("listings", over("read", "listings of a batch", "10001", "10000")),
+        ("listed-keys", over("read", "keys of the listings of a batch", "20001", "20000")),
+        ("parent", over("read", "parent of a listing", "17KiB", "16KiB")),
         ("cursor", over("read", "cursor", "4097KiB", "4MiB")),
         ("key", over("read", "key of a row", "17KiB", "16KiB")),
         ("change-id", over("read", "id of a change", "3KiB", "2KiB")),

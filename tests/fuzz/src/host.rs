@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use host_runner::change::{Change, ChangeSource, Operation, Table};
+use host_runner::change::{Change, ChangeSource, Listing, Operation, Table};
 use host_runner::connection::{Connection, PolicyFile};
 use host_runner::delivery::Delivery;
 use host_runner::describe::Describe;
@@ -180,6 +180,8 @@ fn fill(kind: &'static SinkKind, folder: &Path, tables: &[Table], key: &str, aft
     };
     let progress = Progress::Table { name: "things", cursor: "{}", generation: None };
     let _error = sink.commit(&Commit { changes: &[change], progress, as_of_ms: 1, epoch: 0 });
+    let listing = Listing { parent: after.to_owned(), keys: vec![key.to_owned()], as_of_ms: 2 };
+    let _error = sink.unlisted("things", &[listing]);
     let _error = sink.progress();
 }
 

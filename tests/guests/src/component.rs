@@ -351,6 +351,7 @@ impl Open {
             generation,
             caught_up,
             wait_ms: None,
+            listings: vec![],
             undelivered: None,
             attributes: vec![("credits-used".into(), "1".into()), ("credits-left".into(), "99".into())],
         })
@@ -394,6 +395,7 @@ fn pairs() -> Batch {
         generation: Some(Generation { id: now_ms(), as_of_ms: None, complete: true }),
         caught_up: true,
         wait_ms: None,
+        listings: vec![],
         undelivered: None,
         attributes: vec![],
     }

@@ -45,6 +45,9 @@ pub enum Behavior {
 #[expect(missing_docs, reason = "named as the limit that each crosses")]
 pub enum Crosses {
     Changes,
+    Listings,
+    ListedKeys,
+    Parent,
     Cursor,
     Key,
     ChangeId,

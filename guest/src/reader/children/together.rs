@@ -4,7 +4,7 @@
 //! No description of the API has it, so it counts only where it shows as many rows as the counters say,
 //! with all their members. Otherwise the lists of the kinds are read.
 
-use super::{Child, Group, list_path};
+use super::{Child, Group, Listed, list_path};
 use crate::api::Api;
 use crate::error::{Error, Result, Scope};
 use crate::reader::output::Output;
@@ -16,8 +16,8 @@ use crate::transport::Transport;
 pub(super) enum Joint {
     /// It was not read.
     Unread,
-    /// All of them.
-    Whole(Vec<Child>),
+    /// All of them, and when there were no others.
+    Whole(Vec<Child>, Option<u64>),
     /// Maybe not all of them, but so many, and why: the lists of the kinds are read.
     Doubtful(usize, Doubt),
 }
@@ -54,7 +54,7 @@ impl Group<'_> {
             joint[parent] = match self.list(api, &together.list, parent, answer) {
                 // Each kind's list is as long.
                 Ok(list) if list.is_cut => Joint::Unread,
-                Ok(list) => self.split(together, parent, list.children),
+                Ok(list) => self.split(together, parent, list),
                 Err(error) if error.scope() == Scope::Connection => {
                     is_whole[parent] = false;
                     out.failure.get_or_insert(error);
@@ -68,10 +68,10 @@ impl Group<'_> {
 
     /// The children of one list by their kinds. Doubtful when it is empty, as one of a ticket that does not
     /// exist is, when it has fewer than the counters say, or rows without a kind or a member.
-    fn split(&self, together: &'static Together, parent: usize, children: Vec<Child>) -> Joint {
-        let count = children.len();
+    fn split(&self, together: &'static Together, parent: usize, list: Listed) -> Joint {
+        let count = list.children.len();
         let mut found = Vec::with_capacity(count);
-        for child in children {
+        for child in list.children {
             let name = row::text(&child.row, together.kind);
             let kind = self.children.kinds.iter().find(|kind| name.as_deref() == Some(kind.name));
             let (Some(kind), Some(row)) = (kind, row::without(&child.row, &[together.kind])) else {
@@ -89,7 +89,7 @@ impl Group<'_> {
         if count == 0 || self.children.kinds.iter().any(is_short) {
             return Joint::Doubtful(count, Doubt::Short);
         }
-        Joint::Whole(found)
+        Joint::Whole(found, list.whole_ms)
     }
 
     /// Gives the list of all kinds up when no parent's was usable, and the lists of the kinds show more.
@@ -101,7 +101,7 @@ impl Group<'_> {
         out: &mut Output,
     ) {
         let Some(together) = &self.children.together else { return };
-        if joint.iter().any(|joint| matches!(joint, Joint::Whole(_))) {
+        if joint.iter().any(|joint| matches!(joint, Joint::Whole(..))) {
             return;
         }
         let reason = |(parent, joint): (usize, &Joint)| {

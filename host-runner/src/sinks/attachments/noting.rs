@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::Attachments;
-use crate::change::{Generation, Table};
+use crate::change::{Change, Generation, Listing, Table};
 use crate::error::Result;
 use crate::sinks::{
     Capabilities, Commit, Counts, JournalState, LateFiles, Progress, Sink, SinkProgress, TableState,
@@ -89,6 +89,10 @@ impl Sink for Noting {
             self.attachments.with(|open| open.manifest.set_refilled(table, false))?;
         }
         Ok(counts)
+    }
+
+    fn unlisted(&mut self, table: &str, listings: &[Listing]) -> Result<Vec<Change>> {
+        self.sink.unlisted(table, listings)
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {

@@ -137,6 +137,7 @@ impl Open {
             generation,
             caught_up: true,
             wait_ms: None,
+            listings: Vec::new(),
             undelivered: None,
             attributes: Vec::new(),
             called_at_ms: 1,

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::{State, StoredRows, TestPlace};
-use crate::change::{Change, ChangeSource, Generation, Operation, Table};
+use crate::change::{Batch, Change, ChangeSource, Generation, Listing, Operation, Table};
 use crate::error::Result;
 use crate::sinks::{
-    Commit, Counts, Deletes, InboxPosition, KINDS, Load, Progress, Sink, SinkKind, SinkSettings, open,
+    Commit, Counts, Deletes, InboxPosition, KINDS, Load, Progress, Sink, SinkKind, SinkSettings,
+    commit_batch, open,
 };
 
 /// The table of most tests.
@@ -134,6 +135,22 @@ impl Case {
     /// Commits an incremental batch.
     pub(super) fn poll(&mut self, changes: &[Change]) -> Counts {
         self.try_read(changes, None).expect("committed")
+    }
+
+    /// Commits an incremental batch of a table with listings.
+    pub(super) fn list(&mut self, table: &str, changes: &[Change], listings: &[Listing]) -> Counts {
+        let mut batch = Batch {
+            changes: changes.to_vec(),
+            listings: listings.to_vec(),
+            cursor: "cursor".into(),
+            generation: None,
+            caught_up: true,
+            wait_ms: None,
+            undelivered: None,
+            attributes: Vec::new(),
+            called_at_ms: CALLED_AT_MS,
+        };
+        commit_batch(self.sink(), table, &mut batch, 0).expect("committed")
     }
 
     /// Commits the changes of the next delivery.

@@ -87,6 +87,7 @@ fn batch(changes: Vec<Change>, cursor: &str, snapshot: Option<(u64, bool)>) -> B
         generation: snapshot.map(|(id, complete)| Generation { id, as_of_ms: None, complete }),
         caught_up: false,
         wait_ms: None,
+        listings: Vec::new(),
         undelivered: None,
         attributes: vec![],
         called_at_ms: NOW_MS,

@@ -201,14 +201,16 @@ pub(super) fn indexes(schema: &str, table: &Table, layout: &Layout) -> Vec<Index
     };
     let references = layout.columns.iter().filter(is_reference).take(REFERENCES_MAX);
     let names = ["_source_updated_at"].into_iter().chain(references.map(|column| column.name.as_str()));
-    let index = |column: &str| {
-        // Not `_` between them: column `c` of table `a_b` and column `b_c` of table `a` have two indexes.
-        let name = fit(&format!("_sync_index_{}.{column}", layout.table));
-        let on = in_schema(schema, &layout.table);
-        let create = format!("CREATE INDEX IF NOT EXISTS {} ON {on} ({});\n", quote(&name), quote(column));
-        Index { name, create }
-    };
-    names.map(index).collect()
+    names.map(|column| index(schema, layout, column)).collect()
+}
+
+/// The index of a column.
+pub(super) fn index(schema: &str, layout: &Layout, column: &str) -> Index {
+    // Not `_` between them: column `c` of table `a_b` and column `b_c` of table `a` have two indexes.
+    let name = fit(&format!("_sync_index_{}.{column}", layout.table));
+    let on = in_schema(schema, &layout.table);
+    let create = format!("CREATE INDEX IF NOT EXISTS {} ON {on} ({});\n", quote(&name), quote(column));
+    Index { name, create }
 }
 
 /// The comments of new columns.

@@ -31,7 +31,7 @@ pub(super) const ROW_COLUMNS: [&str; 4] = ["_raw", "_source_updated_at", "_delet
 pub(super) struct PreparedTable {
     pub(super) layout: Layout,
     pub(super) paths: MemberPaths,
-    key_paths: MemberPaths,
+    pub(super) key_paths: MemberPaths,
     pub(super) find: String,
     pub(super) insert: String,
     /// [`Self::insert`], unless a row has the key.
@@ -92,7 +92,7 @@ impl PreparedTable {
 
     /// The key's values as texts.
     pub(super) fn key<'c>(&self, change: &'c Change) -> Result<Vec<Cow<'c, str>>> {
-        self.layout.key_of(&self.key_paths, change)
+        self.layout.key_of(&self.key_paths, &change.key)
     }
 
     /// The values of a row's columns.

@@ -1,11 +1,12 @@
 //! Attachments of tickets: the folder holds the simulator's bytes, also after kills and broken answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use desk_simulator::{Broken, Options, Rule, RuleAnswer};
 use object_server::{Mood, ObjectServer};
 use rusqlite::Connection as Database;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::compare::truth;
 use crate::support::rng::{Rng, seeds};
@@ -52,6 +53,13 @@ fn complete(setup: &Setup) {
     assert!(wanted.len() >= 5, "{} attachments", wanted.len());
     assert_eq!(fetched(setup), wanted);
     assert_eq!(std::fs::read_dir(setup.path("files/partial")).expect("the folder").count(), 0);
+}
+
+/// The number of whole files in the folder.
+fn files(setup: &Setup) -> usize {
+    let entries = |path: std::path::PathBuf| std::fs::read_dir(path).expect("a folder").flatten();
+    let folders = entries(setup.path("files")).filter(|entry| entry.file_name().len() == 2);
+    folders.map(|folder| entries(folder.path()).count()).sum()
 }
 
 fn warnings(run: &Run) -> String {
@@ -188,4 +196,39 @@ fn bytes_in_an_object_store_equal_the_truth_after_it_was_away() {
     let asked = setup.requests_to(CONTENT);
     setup.sync();
     assert_eq!(setup.requests_to(CONTENT), asked, "read again without need");
+}
+
+#[test]
+fn an_attachment_that_was_deleted_goes_with_the_next_change_of_its_ticket_and_so_do_its_bytes() {
+    for deletes in ["soft", "hard"] {
+        let setup = Setup::authorized_with(60, |file| with_bytes(file).sink_text("deletes", deletes));
+        setup.sync();
+        complete(&setup);
+        let (id, ticket) = attachments(&setup).into_iter().next().expect("an attachment");
+        setup.simulator.advance(Duration::from_secs(60));
+        for change in [
+            json!({"op": "deletePart", "ticket": ticket, "list": "attachments", "id": id}),
+            json!({"op": "update", "table": "tickets", "id": ticket, "values": {"subject": "changed"}}),
+        ] {
+            setup.simulator.mutate(change).expect("changed");
+        }
+        setup.simulator.advance(Duration::from_secs(60));
+        setup.sync();
+        let rows = Database::open(setup.path("out.db")).expect("the rows");
+        let live: i64 = rows
+            .query_row("SELECT count(*) FROM ticket_attachments_live WHERE id = ?1", [&id], |row| row.get(0))
+            .expect("a number");
+        let left: i64 = rows
+            .query_row("SELECT count(*) FROM ticket_attachments_live", [], |row| row.get(0))
+            .expect("a number");
+        assert_eq!((live, left as usize), (0, attachments(&setup).len()), "{deletes}");
+        let manifest = Database::open(setup.path("files/manifest.db")).expect("the manifest");
+        let sql = "SELECT deleted FROM attachments WHERE json_extract(key, '$.id') = ?1";
+        let is_deleted: bool = manifest.query_row(sql, [&id], |row| row.get(0)).expect("its note");
+        assert!(is_deleted, "{deletes}: the manifest");
+        // Equal files are there once, for as long as a row has them.
+        let sql = "SELECT count(DISTINCT sha256) FROM attachments WHERE NOT deleted OR ?1";
+        let wanted: i64 = manifest.query_row(sql, [deletes == "soft"], |row| row.get(0)).expect("a number");
+        assert_eq!(files(&setup), wanted as usize, "{deletes}");
+    }
 }

@@ -60,7 +60,7 @@ const MISSING: &str = "
 | a list of service level agreements | the API lists them account by account: `slas` |
 | time entries of tasks, and of agents without a ticket | read ticket by ticket |
 | archived tickets beyond 5,000 of a department | the API ends the list there; a warning says so |
-| deletes of tags, and of attachments and time entries without webhooks | not listed: a full refresh finds them |
+| deletes of tags, and of attachments and time entries without webhooks | not listed: the next change of the ticket shows them |
 | deleted articles, without webhooks | their recycle bin is not listed: the daily verification finds them |
 | description, custom fields and parts of archived tickets | the API lists archived tickets without them, and does not say whether it has their parts; a full refresh of a table of parts marks those of archived tickets deleted |
 ";

@@ -1,7 +1,7 @@
 //! Values beyond what a host accepts, one kind for each limit of its boundary.
 
 use super::bindings::exports::connector::source::source::{CheckItem, Outcome, Table};
-use super::bindings::exports::connector::source::types::{Batch, Change, Error, ErrorKind};
+use super::bindings::exports::connector::source::types::{Batch, Change, Error, ErrorKind, Listing};
 use super::bindings::exports::connector::source::webhook::Receipt;
 use super::bindings::wasi::http::types::{Fields, Method, OutgoingRequest, OutgoingResponse};
 use crate::config::Crosses;
@@ -16,10 +16,17 @@ fn long(bytes: usize) -> String {
     "x".repeat(bytes)
 }
 
+fn listing(parent: String, keys: usize) -> Listing {
+    Listing { parent, keys: vec!["{\"id\":\"1\"}".into(); keys], as_of_ms: 1 }
+}
+
 /// `read` crosses a limit of a batch, of an error, or of the host's memory.
 pub(super) fn read(crosses: Crosses, batch: &mut Batch) -> Result<(), Error> {
     match crosses {
         Crosses::Changes => multiply(&mut batch.changes, 10_001),
+        Crosses::Listings => batch.listings = vec![listing("{\"id\":\"0\"}".into(), 0); 10_001],
+        Crosses::ListedKeys => batch.listings = vec![listing("{\"id\":\"0\"}".into(), 20_001)],
+        Crosses::Parent => batch.listings = vec![listing(format!("{{\"id\":\"{}\"}}", long(16 * KIB)), 0)],
         Crosses::Cursor => batch.cursor = format!("{{\"x\":\"{}\"}}", long(4096 * KIB)),
         Crosses::Key => {
             first(&mut batch.changes, |change| change.key = format!("{{\"id\":\"{}\"}}", long(16 * KIB)))

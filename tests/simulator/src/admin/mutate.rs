@@ -80,7 +80,7 @@ pub(crate) enum One {
     },
     /// One change of many records, without events.
     Bulk(Bulk),
-    /// An attachment, time entry or approval is added. `event`: the last word of its event.
+    /// An attachment, time entry, approval or tag is added. `event`: the last word of its event.
     AddPart {
         ticket: String,
         list: String,

@@ -1,4 +1,5 @@
-//! Changes of attachments, time entries and approvals of a ticket, with their events (reference, §6.3, §6.4).
+//! Changes of attachments, time entries, approvals and tags of a ticket, with their events; tags have none
+//! (reference, §6.3, §6.4).
 
 use serde_json::json;
 
@@ -15,11 +16,12 @@ pub(crate) enum PartChange<'a> {
     Delete(&'a str),
 }
 
-/// The list's name in URLs, the prefix of its events, and the kind of its ids.
-const LISTS: [(&str, &str, Kind); 3] = [
+/// The list's name in URLs, the prefix of its events, if it has any, and the kind of its ids.
+const LISTS: [(&str, &str, Kind); 4] = [
     ("attachments", "Ticket_Attachment", Kind::Attachment),
     ("timeEntry", "TimeEntry", Kind::TimeEntry),
     ("approvals", "Ticket_Approval", Kind::Approval),
+    ("tags", "", Kind::Tag),
 ];
 
 /// Ids of added parts are greater than those of generated ones.
@@ -77,6 +79,9 @@ impl World {
             extra.parts.insert(list, rows);
         });
         let part = record["id"].as_str().unwrap_or_default().to_owned();
+        if prefix.is_empty() {
+            return Ok((part, Vec::new()));
+        }
         // A time entry names its ticket in `parent`; the others as comments do.
         let with_ticket = |mut record: Object| {
             if list != "timeEntry" {

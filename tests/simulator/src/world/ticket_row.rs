@@ -122,6 +122,7 @@ impl World {
             TicketField::AttachmentCount => "attachments",
             TicketField::TimeEntryCount => "timeEntry",
             TicketField::ApprovalCount => "approvals",
+            TicketField::TagCount => "tags",
             _ => "",
         };
         if let Some(rows) = ticket.extra.as_ref().and_then(|extra| extra.parts.get(list)) {
