@@ -41,7 +41,7 @@ fn older_rows(
     let named: Vec<String> =
         parent.columns.iter().map(|(name, _)| format!("t.{} = ?", quote(name))).collect();
     let sql = format!(
-        "SELECT {} FROM {} t CROSS JOIN {} o ON o._row = t._row WHERE {} AND o.as_of < ? AND NOT o.deleted \
+        "SELECT {} FROM {} t CROSS JOIN {} o ON o._row = t._row WHERE {} AND o._as_of < ? AND NOT o._deleted \
          LIMIT ?",
         keys.join(", "),
         quote(&layout.table),
