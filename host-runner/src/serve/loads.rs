@@ -156,6 +156,10 @@ impl Loads {
         self.loading.keys()
     }
 
+    pub(super) fn is_loading(&self, file: &Path) -> bool {
+        self.loading.contains_key(file)
+    }
+
     /// How many files are being loaded or could not be.
     pub(super) fn count(&self) -> usize {
         self.loading.len() + self.invalid.len()
@@ -180,6 +184,13 @@ impl Loads {
             age: failure.at.elapsed(),
         };
         self.invalid.iter().map(invalid).collect()
+    }
+
+    /// The state of a connection that a test has opened.
+    #[cfg(test)]
+    pub(super) fn keep_store(&self, store: crate::state::ConnectionStore) {
+        let mut stores = self.loader.stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stores.insert(store.name().to_owned(), store);
     }
 
     /// Forgets a connection that was removed.
