@@ -2,7 +2,7 @@
 //!
 //! Owned by the server's loop, which never waits in here, except at the [`start`]: slow work is a task, and
 //! its end is an [`Event`]. A connection starts once its predecessor has ended. [`super::loads`] loads files,
-//! [`urls`] has the URLs of connections that do not run.
+//! [`urls`] has the URLs of connections that do not run. Long because the actions of a plan share its state.
 
 mod start;
 mod urls;
@@ -376,8 +376,8 @@ impl Connections {
     fn refuse(&mut self, files: Vec<StampedFile>, notify: Notify<'_>) {
         let error = self.room.1.clone();
         if files.iter().any(|(file, _)| self.loads.failure(file) != Some(&error)) {
-            let (count, error) = (files.len(), render_error(&error));
-            notify(&format!("warning: {count} connection files are not loaded: {error}"));
+            let (count, hint) = (files.len(), error.hint.as_deref().unwrap_or_default());
+            notify(&format!("warning: {count} connection files are not loaded: {}; {hint}", error.message));
         }
         for (file, stamp) in files {
             self.overview.set_invalid(&file, Some(&error.message));

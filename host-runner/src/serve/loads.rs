@@ -1,7 +1,7 @@
 //! The loads of connection files: so many at a time, and the files that could not be loaded.
 //!
-//! A file may hang, or be loaded again before it was loaded: the newest load counts. Knows no connection that
-//! runs.
+//! A file may hang, or be loaded again before it was loaded: the newest load counts. Does not know what
+//! becomes of a connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
