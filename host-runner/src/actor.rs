@@ -197,12 +197,22 @@ impl<'a> Actor<'a> {
     /// Waits for a permit to read; false if a command came first, or a delivery and the queue `is_due`.
     /// Otherwise deliveries without end would cost the read its place in the order of waiting reads.
     async fn may_read(&mut self, is_due: bool) -> Result<bool, Stopped> {
-        tokio::select! {
-            biased;
-            () = self.core.stop.requested() => Err(Stopped::Requested),
-            reserved = self.core.connection.sandbox.reserve_read() => Ok(reserved.map(|()| true)?),
-            Some(command) = self.commands.recv() => self.answer(command).await.map(|()| false),
-            () = changed(&mut self.queue), if is_due => Ok(false),
+        let idle = Instant::now() + INSTANCE_IDLE;
+        let mut is_at_rest = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.core.stop.requested() => return Err(Stopped::Requested),
+                reserved = self.core.connection.sandbox.reserve_read() => return Ok(reserved.map(|()| true)?),
+                Some(command) = self.commands.recv() => return self.answer(command).await.map(|()| false),
+                () = changed(&mut self.queue), if is_due => return Ok(false),
+                // At the start thousands wait: their files would be more than the process may open.
+                () = tokio::time::sleep_until(idle), if !is_at_rest => {
+                    is_at_rest = true;
+                    // After the commit under way, and waited for by nobody.
+                    drop(self.core.rest_sink());
+                }
+            }
         }
     }
 
@@ -228,12 +238,7 @@ impl<'a> Actor<'a> {
             () = until(due) => Ok(()),
             () = tokio::time::sleep_until(idle), if self.core.connection.sandbox.is_live() => {
                 self.core.connection.sandbox.release();
-                let rest = self.core.sink.run(|sink| {
-                    sink.rest();
-                    Ok(())
-                });
-                rest.await?;
-                Ok(())
+                Ok(self.core.rest_sink().await?)
             }
             Some(command) = self.commands.recv() => self.answer(command).await,
             () = changed(&mut self.queue), if takes_deliveries => Ok(()),

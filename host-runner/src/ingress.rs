@@ -97,11 +97,11 @@ impl Listener {
 /// A doubt about an ingress that works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// The limit of open files is lower than the limit of connections; this many are served.
+    /// The limit of open files is lower than the limit of clients; this many are served.
     OpenFiles {
         /// The process's limit.
         files: usize,
-        /// Connections at a time.
+        /// Clients at a time.
         connections: usize,
     },
 }
@@ -111,11 +111,17 @@ impl std::fmt::Display for Warning {
         match self {
             Self::OpenFiles { files, connections } => write!(
                 f,
-                "this process may open {files} files, so {connections} connections are served at a time; \
+                "this process may open {files} files, so {connections} clients are served at a time; \
                  raise it with ulimit -n"
             ),
         }
     }
+}
+
+/// The files that this process may open, and the most connections that it may serve with them.
+pub(crate) fn files_and_connections() -> (usize, usize) {
+    let files = files::allow();
+    (files, files::connections_max(files))
 }
 
 /// A bound listener, not yet serving.
@@ -154,8 +160,7 @@ impl Ingress {
         let Listener { listener, local_addr } = listener;
         let Options { tls, observe, metrics, mut limits, served } = options;
         let files = files::allow();
-        let reserved = files::reserved(served.load(Relaxed), files);
-        let possible = files.saturating_sub(reserved).max(1);
+        let possible = files::senders_max(served.load(Relaxed), files);
         let mut warnings = Vec::new();
         if possible < limits.connections {
             limits.connections = possible;

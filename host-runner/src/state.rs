@@ -1,10 +1,10 @@
-//! What the runner keeps of a connection in its data folder: session, subscription, webhook URL, lock.
+//! What the runner keeps of a connection in its data folder: session, subscription, webhook URL, lease.
 //!
 //! Layout: `<data>/key` (0600), `<data>/cache/`, `<data>/<name>/lock`, `<data>/<name>/state.db`.
-//! Subscription and webhook URL may be changed without the lock: each change names the revision that it
+//! Subscription and webhook URL may be changed without the lease: each change names the revision that it
 //! replaces ([`items`]), and a running server reads them again. The session may be written through a
-//! [`LockedStore`] only, because two processes would invalidate each other's tokens. [`lease`] numbers the
-//! takings of the lock. Every method blocks.
+//! [`LockedStore`] only, because two processes would invalidate each other's tokens. [`leases`] keeps other
+//! processes out, and [`lease`] numbers the takings. Every method blocks.
 //!
 //! Cursors are not here: the sink stores them in one transaction with the rows.
 
@@ -15,20 +15,21 @@ mod accepted_hosts;
 mod seal;
 
 mod items;
+mod leases;
+
 mod lease;
 
 mod session;
 mod subscription;
 mod webhook_url;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use self::items::{Item, MemoryStore, SqliteStore, StateStore, Stored};
+use self::leases::{FileLeases, Held, Leases};
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::{self, private_folder};
@@ -36,6 +37,7 @@ use crate::key::Key;
 use crate::paths::Paths;
 use crate::secret::Redactor;
 
+pub(crate) use self::leases::MemoryLeases;
 pub(crate) use self::subscription::StoredSubscription;
 pub(crate) use self::webhook_url::{FoundUrls, StoredWebhookUrl, StoredWebhookUrls};
 
@@ -55,10 +57,12 @@ pub(crate) struct ConnectionStore(Arc<Inner>);
 
 struct Inner {
     name: String,
-    folder: PathBuf,
+    /// Of its items, where they are in one.
+    file: Option<PathBuf>,
     key: Key,
     redactor: Redactor,
     items: Box<dyn StateStore>,
+    leases: Box<dyn Leases>,
     memory: Mutex<session::Memory>,
 }
 
@@ -69,15 +73,14 @@ pub(crate) struct Stamp {
     bytes: u64,
 }
 
-/// The state of a connection that this process has locked. Clones share the lock; dropping the last one
-/// releases it.
+/// The state of a connection whose lease this process holds. Clones share it; dropping the last one gives it
+/// back.
 #[derive(Clone)]
 pub(crate) struct LockedStore {
     store: ConnectionStore,
     epoch: Arc<Mutex<u64>>,
     starts_again: bool,
-    /// None where no other process can open the state.
-    _lock: Option<Arc<File>>,
+    lease: Arc<dyn Held>,
 }
 
 impl Deref for LockedStore {
@@ -101,20 +104,35 @@ impl ConnectionStore {
         }
         let path = folder.join("state.db");
         files::private_file(&path)?;
-        let items = Box::new(SqliteStore::open(path, name)?);
-        Ok(Self::over(items, name, folder, key, paths.redactor.clone()))
+        let items = Box::new(SqliteStore::open(path.clone(), name)?);
+        let leases = Box::new(FileLeases { folder, name: name.to_owned() });
+        let file = Some(path);
+        let (name, redactor, memory) = (name.to_owned(), paths.redactor.clone(), Mutex::default());
+        Ok(Self(Arc::new(Inner { name, file, key, redactor, items, leases, memory })))
     }
 
     /// The state of a connection that ends with this process, and is nowhere on disk.
     pub(crate) fn in_memory(name: &str, key: Key, redactor: Redactor) -> Result<LockedStore> {
-        let store = Self::over(Box::new(MemoryStore::default()), name, PathBuf::new(), key, redactor);
-        Ok(LockedStore::new(&store, store.next_epoch()?, None))
+        let items = Box::new(MemoryStore::default());
+        Self::over(items, Box::new(MemoryLeases::default()), name, key, redactor).lock()
     }
 
-    /// The state of a connection in another store; `folder` holds its lock.
-    fn over(items: Box<dyn StateStore>, name: &str, folder: PathBuf, key: Key, redactor: Redactor) -> Self {
-        let (name, memory) = (name.to_owned(), Mutex::default());
-        Self(Arc::new(Inner { name, folder, key, redactor, items, memory }))
+    /// The state of a connection in another store, with other leases.
+    fn over(
+        items: Box<dyn StateStore>,
+        leases: Box<dyn Leases>,
+        name: &str,
+        key: Key,
+        redactor: Redactor,
+    ) -> Self {
+        let (name, file, memory) = (name.to_owned(), None, Mutex::default());
+        Self(Arc::new(Inner { name, file, key, redactor, items, leases, memory }))
+    }
+
+    /// The same in memory, for a test that ends its lease.
+    #[cfg(test)]
+    pub(crate) fn with_leases(leases: MemoryLeases, name: &str, key: Key, redactor: Redactor) -> Self {
+        Self::over(Box::new(MemoryStore::default()), Box::new(leases), name, key, redactor)
     }
 
     /// The connection's name.
@@ -129,22 +147,18 @@ impl ConnectionStore {
 
     /// Another stamp means that a process changed the state; none if there is no file.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
-        stamp(&self.0.folder.join("state.db"))
+        stamp(self.0.file.as_deref()?)
     }
 
     /// Fails if a process has the connection. Takes no lease: a server asks for thousands when it starts.
     pub(crate) fn check_free(&self) -> Result<()> {
-        self.lock_file().map(drop)
+        self.0.leases.take().map(drop)
     }
 
     /// Locks the connection, under another epoch; fails with the process that holds it.
     pub(crate) fn lock(&self) -> Result<LockedStore> {
-        let lock = self.lock_file()?;
-        Ok(LockedStore::new(self, self.next_epoch()?, Some(lock)))
-    }
-
-    fn lock_file(&self) -> Result<File> {
-        lock(&self.0.folder, self.name())
+        let lease = self.0.leases.take()?;
+        Ok(LockedStore::new(self, self.next_epoch()?, lease))
     }
 
     /// Replaces an item by the result of `change` on its newest value; returns the new value.
@@ -170,32 +184,6 @@ impl ConnectionStore {
 fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some(Stamp { modified: metadata.modified().ok()?, bytes: metadata.len() })
-}
-
-/// Locks `<folder>/lock`, which holds the number of the process that has it.
-fn lock(folder: &Path, name: &str) -> Result<File> {
-    let path = folder.join("lock");
-    let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
-    let mut file =
-        files::open(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _unknown = file.read_to_string(&mut holder);
-            let holder = match holder.trim() {
-                "" => "another process".to_owned(),
-                process => format!("process {process}"),
-            };
-            let message = format!("connection `{name}`: in use by {holder}");
-            return Err(Error::new(Origin::State, Kind::Unavailable, message)
-                .hint("wait until it ends; two processes must not refresh one connection's tokens"));
-        }
-    }
-    file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
-    writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    Ok(file)
 }
 
 #[cfg(test)]

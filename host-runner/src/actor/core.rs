@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Observer, Stopped};
 use crate::clock::{millis, random_unit};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::loaded::OpenConnection;
 use crate::metrics::{Difference, Meters};
 use crate::policy::{self, Budget, Decision};
@@ -70,6 +70,14 @@ impl Core<'_> {
             }
             Decision::GiveUp(error) | Decision::Stop(error) => Err(Stopped::Failed(error)),
         }
+    }
+
+    /// Lets the sink give back what it holds for further commits. The future may be dropped.
+    pub(super) fn rest_sink(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.sink.run(|sink| {
+            sink.rest();
+            Ok(())
+        })
     }
 
     /// Whether webhooks can bring the rows of a table.

@@ -1,10 +1,11 @@
-//! The limit of open files, which limits connections.
+//! The limit of open files, and how it is shared out: among connections that are served, idle or at work, and
+//! senders.
 //!
 //! The soft limit is low by default, for programs that use `select`; this one does not.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::limits::{FILES_RESERVED, FILES_RESERVED_EACH};
+use super::limits::{FILES_ACTIVE, FILES_IDLE, FILES_LEFT_SHARE, FILES_RESERVED};
 
 /// Raises the soft limit to the hard limit; returns the limit in force.
 pub(super) fn allow() -> usize {
@@ -21,11 +22,30 @@ pub(super) const fn are_scarce(newest: usize, files: usize, reserved: usize) -> 
     newest >= files.saturating_sub(reserved)
 }
 
-/// Files that senders leave to a process that serves so many connections: half of all at most, unless those
-/// of the process itself are more.
+/// Files of a process that serves so many connections, once each has its own.
+fn left(connections: usize, files: usize) -> usize {
+    files.saturating_sub(FILES_RESERVED).saturating_sub(connections.saturating_mul(FILES_IDLE))
+}
+
+/// Of these, those of connections at work: half at most.
+fn active(connections: usize, files: usize) -> usize {
+    connections.saturating_mul(FILES_ACTIVE).min(left(connections, files) / 2)
+}
+
+/// Files that are to be free whenever another sender is accepted.
 pub(super) fn reserved(connections: usize, files: usize) -> usize {
-    let wanted = connections.saturating_mul(FILES_RESERVED_EACH).saturating_add(FILES_RESERVED);
-    wanted.min(FILES_RESERVED.max(files / 2))
+    FILES_RESERVED + active(connections, files)
+}
+
+/// The most senders at a time; one at least.
+pub(super) fn senders_max(connections: usize, files: usize) -> usize {
+    (left(connections, files) - active(connections, files)).max(1)
+}
+
+/// The most connections that may be served.
+pub(super) const fn connections_max(files: usize) -> usize {
+    let shared = files.saturating_sub(FILES_RESERVED);
+    (shared - shared / FILES_LEFT_SHARE) / FILES_IDLE
 }
 
 #[cfg(test)]
@@ -35,7 +55,9 @@ mod tests {
 
     use rustix::process::{Resource, getrlimit};
 
-    use super::{FILES_RESERVED, FILES_RESERVED_EACH, allow, are_scarce, reserved};
+    use super::{
+        FILES_ACTIVE, FILES_IDLE, FILES_RESERVED, allow, are_scarce, connections_max, reserved, senders_max,
+    };
 
     #[test]
     fn files_are_scarce_by_what_is_open_whoever_opened_it() {
@@ -49,11 +71,26 @@ mod tests {
     }
 
     #[test]
-    fn files_are_reserved_for_every_connection() {
+    fn files_are_shared_out_among_idle_connections_those_at_work_and_senders() {
         assert_eq!(reserved(0, 20_000), FILES_RESERVED);
-        assert_eq!(reserved(100, 20_000), FILES_RESERVED + 100 * FILES_RESERVED_EACH);
-        assert_eq!(reserved(10_000, 20_000), 10_000, "senders have the other half");
-        assert_eq!(reserved(1, 300), FILES_RESERVED);
+        assert_eq!(reserved(100, 20_000), FILES_RESERVED + 100 * FILES_ACTIVE);
+        for (connections, files) in [(0, 300), (1, 300), (100, 20_000), (1_000, 20_000), (8_000, 20_000)] {
+            let all =
+                connections * FILES_IDLE + reserved(connections, files) + senders_max(connections, files);
+            assert_eq!(all, files, "{connections} connections");
+        }
+        assert_eq!(senders_max(8_000, 20_000), 1_872, "and as many for connections at work");
+        assert_eq!(senders_max(10_000, 20_000), 1);
+    }
+
+    #[test]
+    fn no_more_connections_are_served_than_files_allow() {
+        for files in [300, 1_024, 20_000, 1 << 20] {
+            let most = connections_max(files);
+            assert!(senders_max(most, files) >= 2 && reserved(most, files) > FILES_RESERVED, "{files}");
+        }
+        assert_eq!([20_000, 24_000].map(connections_max), [8_638, 10_388]);
+        assert_eq!(connections_max(100), 0);
     }
 
     #[test]

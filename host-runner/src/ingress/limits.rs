@@ -35,8 +35,12 @@ pub(super) const BACKLOG: u32 = 4_096;
 /// Files that the ingress leaves to the rest of the process, which takes the others as it opens them: with so
 /// few left, a sender is accepted only when another one has closed.
 pub(super) const FILES_RESERVED: usize = 256;
-/// The same for each connection that is served: its lock, four files of its sink, and sockets to its source.
-pub(super) const FILES_RESERVED_EACH: usize = 22;
+/// Files of an idle connection: its lock, and that of its sink.
+pub(super) const FILES_IDLE: usize = 2;
+/// Further files of a connection at work: three of its sink, and sockets to its source.
+pub(super) const FILES_ACTIVE: usize = 20;
+/// The part of the files that idle connections leave to senders and to connections at work.
+pub(super) const FILES_LEFT_SHARE: usize = 8;
 /// A connection that has waited for a request this long gives way when there is no room for another one. A
 /// client that connects sends at once.
 pub(super) const GIVES_WAY_AFTER: Duration = Duration::from_secs(1);

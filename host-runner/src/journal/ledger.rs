@@ -1,6 +1,7 @@
 //! Count and bytes of each connection in the journal, so that limits are checked without a query.
 //!
-//! Owned by the writer. It changes within a transaction; after a rollback it is loaded again.
+//! Owned by the writer. It changes within a transaction, and is undone with it: adding up the records again
+//! would read the queues of all connections, for every batch as long as the disk is full.
 
 use std::collections::HashMap;
 
@@ -33,12 +34,20 @@ impl Tally {
 }
 
 /// The records of one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) id: i64,
     pub(super) pending: Tally,
     pub(super) dead: Tally,
     pub(super) last: u64,
+}
+
+/// What the open transaction has changed, as it was.
+#[derive(Debug, Default)]
+struct Before {
+    kept: Tally,
+    /// By connection; none if the transaction created the account.
+    accounts: HashMap<i64, Option<Account>>,
 }
 
 /// All accounts.
@@ -48,6 +57,8 @@ pub(super) struct Ledger {
     names: HashMap<i64, String>,
     /// Acknowledged deliveries of all connections.
     pub(super) kept: Tally,
+    /// What [`Self::undo`] restores.
+    before: Before,
     /// SQLite's `data_version` when this was loaded: it changes with commits of other database connections.
     pub(super) version: i64,
 }
@@ -77,7 +88,29 @@ impl Ledger {
         let kept = "SELECT 0, count(*), coalesce(sum(bytes), 0), 0 FROM deliveries
             WHERE acknowledged_at_ms IS NOT NULL";
         ledger.kept = sum(database, kept)?.first().map(|(_, tally, _)| *tally).unwrap_or_default();
+        ledger.begin();
         Ok(ledger)
+    }
+
+    /// A transaction begins: the one before it was committed.
+    pub(super) fn begin(&mut self) {
+        self.before.accounts.clear();
+        self.before.kept = self.kept;
+    }
+
+    /// The transaction is rolled back.
+    pub(super) fn undo(&mut self) {
+        self.kept = self.before.kept;
+        for (id, before) in std::mem::take(&mut self.before.accounts) {
+            match (self.names.get(&id), before) {
+                (Some(name), Some(before)) => drop(self.accounts.insert(name.clone(), before)),
+                (Some(name), None) => {
+                    self.accounts.remove(name);
+                    self.names.remove(&id);
+                }
+                (None, _) => {}
+            }
+        }
     }
 
     /// The account of a connection; created if it has none.
@@ -86,8 +119,9 @@ impl Ledger {
             let mut insert = database.prepare_cached("INSERT INTO connections (name) VALUES (?1)")?;
             let id = insert.insert(params![connection])?;
             self.insert(connection.to_owned(), id);
+            self.before.accounts.insert(id, None);
         }
-        self.accounts.get_mut(connection).ok_or(rusqlite::Error::QueryReturnedNoRows)
+        self.account_mut(connection).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
     pub(super) fn account(&self, connection: &str) -> Option<&Account> {
@@ -95,7 +129,9 @@ impl Ledger {
     }
 
     pub(super) fn account_mut(&mut self, connection: &str) -> Option<&mut Account> {
-        self.accounts.get_mut(connection)
+        let account = self.accounts.get_mut(connection)?;
+        self.before.accounts.entry(account.id).or_insert(Some(*account));
+        Some(account)
     }
 
     pub(super) fn accounts(&self) -> impl Iterator<Item = (&String, &Account)> {

@@ -1,7 +1,8 @@
 //! The thread that writes: commits queued commands in one transaction and answers after `COMMIT` returned.
 //!
-//! A failure is the answer to the commands of its batch and closes the database connection. The next batch
-//! opens another one, so that the writer recovers from a full or failing disk without a restart.
+//! A failure is the answer to the commands of its batch. Without room on the disk the transaction is undone,
+//! and the database stays open. Any other failure closes it, and the next batch opens it again, so that the
+//! writer recovers from a failing disk without a restart.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -175,27 +176,49 @@ impl Writer {
     }
 
     fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>, Failed> {
-        // Stored again only after a commit: a failure closes it.
         let (mut database, mut ledger) = match self.open.take() {
             Some(open) => open,
             None => self.reopen()?,
         };
+        let outcomes = self.transact(&mut database, &mut ledger, batch, keeps);
+        match &outcomes {
+            Ok(_) => {}
+            Err(failed) if failed.is_full => {
+                ledger.undo();
+                // The log gives back the space that its pages took twice.
+                if let Err(error) = checkpoint(&database) {
+                    tracing::debug!(%error, "the journal's log keeps its space");
+                }
+            }
+            Err(_) => return outcomes,
+        }
+        self.open = Some((database, ledger));
+        outcomes
+    }
+
+    fn transact(
+        &self,
+        database: &mut Database,
+        ledger: &mut Ledger,
+        batch: &[Command],
+        keeps: bool,
+    ) -> Result<Vec<Outcome>, Failed> {
         let failed = |error: rusqlite::Error| Failed {
             is_full: error.sqlite_error_code() == Some(ErrorCode::DiskFull),
             error: Box::new(failure(&self.path, &error)),
         };
-        let (mut touched, mut missed, mut all) = (Vec::new(), Vec::new(), false);
+        let (mut touched, mut missed) = (Vec::new(), Vec::new());
+        ledger.begin();
         let open = database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         if version(&open).map_err(failed)? != ledger.version {
-            ledger = Ledger::load(&open).map_err(failed)?;
-            all = true;
+            *ledger = Ledger::load(&open).map_err(failed)?;
+            self.notifier.publish_all(ledger);
         }
-        let now_ms = crate::clock::now_ms();
         let mut transaction = Transaction {
             database: &open,
-            ledger: &mut ledger,
+            ledger,
             limits: &self.limits,
-            now_ms,
+            now_ms: crate::clock::now_ms(),
             age_ms: self.clock.now_ms(),
             keeps,
             touched: &mut touched,
@@ -209,9 +232,6 @@ impl Writer {
             return Err(Error::state("a fault that a test injects").into());
         }
         open.commit().map_err(failed)?;
-        if all {
-            self.notifier.publish_all(&ledger);
-        }
         touched.sort_unstable();
         touched.dedup();
         for connection in &touched {
@@ -220,7 +240,6 @@ impl Writer {
             }
         }
         missed.iter().for_each(|(connection, why)| self.notifier.missed.report(connection, why));
-        self.open = Some((database, ledger));
         Ok(outcomes)
     }
 
@@ -235,7 +254,7 @@ impl Writer {
         })?;
         // After a failed sync the log may hold pages that are in memory alone: nothing is appended to it.
         let failed = |error: rusqlite::Error| failure(&self.path, &error);
-        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+        checkpoint(&database).map_err(failed)?;
         let ledger = Ledger::load(&database).map_err(failed)?;
         self.notifier.publish_all(&ledger);
         Ok((database, ledger))
@@ -267,6 +286,11 @@ impl Writer {
             tracing::warn!(count = expired.len(), "deliveries waited too long and became dead letters");
         }
     }
+}
+
+/// Moves the log into the file and empties it.
+fn checkpoint(database: &Database) -> rusqlite::Result<()> {
+    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Returns free pages to the disk, some at a time, once a quarter of the file is free.
@@ -306,8 +330,45 @@ fn refuse(batch: Vec<Command>, error: &Error) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, EXPIRE_TICKS, KEPT_AGE, TICK, is_time_to_expire};
-    use crate::journal::{Journal, JournalLimits};
+    use std::sync::Arc;
+
+    use tokio::sync::oneshot;
+
+    use super::{Clock, Command, EXPIRE_TICKS, KEPT_AGE, Ledger, TICK, Writer, is_time_to_expire};
+    use crate::inbox::conformance::delivery;
+    use crate::journal::notifier::Notifier;
+    use crate::journal::record::Record;
+    use crate::journal::{Journal, JournalLimits, database};
+
+    /// Appends a delivery of 10 kB each to these connections, in one transaction; whether they were taken.
+    fn append(writer: &mut Writer, connections: &[&str]) -> bool {
+        let (replies, answers): (Vec<_>, Vec<_>) = connections.iter().map(|_| oneshot::channel()).unzip();
+        let one = |(connection, reply): (&&str, _)| {
+            let record = Record::new(connection, delivery(&"x".repeat(10_000)));
+            Command::Append { connection: (*connection).to_owned(), record, reply }
+        };
+        writer.commit(connections.iter().zip(replies).map(one).collect());
+        answers.into_iter().all(|mut answer| answer.try_recv().expect("answered").is_ok())
+    }
+
+    #[test]
+    fn a_full_disk_costs_no_reading_of_the_queues_and_no_account_counts_what_was_undone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.db");
+        let limits = JournalLimits { file_bytes: 512 << 10, ..JournalLimits::default() };
+        let database = database::open(&path, &limits, 0).expect("opened");
+        let ledger = Ledger::load(&database).expect("loaded");
+        let mut writer = Writer::new(path, limits, database, ledger, Arc::<Notifier>::default(), true);
+        while append(&mut writer, &["a"]) {}
+        assert!(!append(&mut writer, &["a", "new"]));
+        let (database, ledger) = writer.open.as_ref().expect("it stays open, and nothing is added up again");
+        let loaded = Ledger::load(database).expect("loaded");
+        assert_eq!((ledger.account("a"), ledger.kept), (loaded.account("a"), loaded.kept));
+        assert_eq!((ledger.account("new"), loaded.account("new")), (None, None));
+        assert!(ledger.account("a").is_some_and(|account| account.pending.count > 10));
+        database.execute_batch("DELETE FROM deliveries").expect("room");
+        assert!(append(&mut writer, &["new"]), "an account that was undone is created again");
+    }
 
     #[test]
     fn nothing_is_too_old_before_a_process_has_run_for_as_long_as_deliveries_are_kept() {

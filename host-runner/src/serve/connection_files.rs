@@ -1,5 +1,6 @@
 //! The connection files of a folder, and which of them changed. Reads metadata, decides nothing.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,14 +13,22 @@ pub(super) struct Stamp {
     pub(super) bytes: u64,
 }
 
+/// A file with its stamp.
+pub(super) type StampedFile = (PathBuf, Option<Stamp>);
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self { modified: metadata.modified().ok(), bytes: metadata.len() }
+    }
+}
+
 /// The stamp of a file; none if it does not exist.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some(Stamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+    std::fs::metadata(file).ok().as_ref().map(Stamp::from)
 }
 
 /// The connection files of a folder, sorted.
-pub(super) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn in_folder(folder: &Path) -> Result<Vec<StampedFile>> {
     let wrong = |error: std::io::Error| {
         Error::usage(format!("connections {}: {error}", folder.display()))
             .hint("--connections takes a folder with one connection file (*.toml) for each connection")
@@ -28,11 +37,16 @@ pub(super) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder).map_err(wrong)? {
         let path = entry.map_err(wrong)?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
-            files.push(path);
+        if hidden || path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        if let Ok(metadata) = std::fs::metadata(&path)
+            && metadata.is_file()
+        {
+            files.push((path, Some(Stamp::from(&metadata))));
         }
     }
-    files.sort();
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(files)
 }
 
@@ -47,7 +61,8 @@ mod tests {
         for name in ["b.toml", "a.toml", ".c.toml", "d.toml~", "e.txt"] {
             std::fs::write(path(name), "x").expect("written");
         }
-        assert_eq!(in_folder(folder.path()).expect("listed"), [path("a.toml"), path("b.toml")]);
+        let stamped = |name: &str| (path(name), stamp(&path(name)));
+        assert_eq!(in_folder(folder.path()).expect("listed"), [stamped("a.toml"), stamped("b.toml")]);
         assert!(in_folder(&path("nope")).is_err());
     }
 

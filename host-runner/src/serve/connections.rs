@@ -2,7 +2,7 @@
 //!
 //! Owned by the server's loop, which never waits in here, except at the [`start`]: slow work is a task, and
 //! its end is an [`Event`]. A connection starts once its predecessor has ended. [`super::loads`] loads files,
-//! [`urls`] has the URLs of connections that do not run.
+//! [`urls`] has the URLs of connections that do not run. Long because the actions of a plan share its state.
 
 mod start;
 mod urls;
@@ -11,28 +11,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify as Wake;
 use tokio::task::JoinSet;
 
 use self::urls::Accepting;
 use super::Options;
-use super::connection_files::Stamp;
+use super::connection_files::{self, Stamp, StampedFile};
 use super::ended::Ended;
 use super::loader::{Loaded, Loader};
 use super::loads::{HANGS, Loads};
 use super::plan::{self, Action, Has, Reload, RunningFile, Seen};
-use super::scan::{Names, Scan};
+use super::scan::{LIST_WITHIN, List, Reads, Scan};
 use super::status::Overview;
 use super::supervisor::{Opening, Shared, Supervisor};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Origin, Result};
+use crate::ingress;
 use crate::loaded::SharedEngine;
 use crate::metrics::{Meters, State};
 use crate::report::render_error;
 use crate::state::{StoredWebhookUrl, StoredWebhookUrls};
 use crate::stop::{self, Stopper};
 use crate::webhook_url::UrlSecrets;
+
+/// Of a folder.
+const UNLISTED: &str = "does not answer: its connections stay as they are";
 
 /// Gets lines for the operator.
 pub(super) type Notify<'a> = &'a (dyn Fn(&str) + Sync);
@@ -57,9 +61,14 @@ pub(super) struct Connections {
     /// Connections that were removed, or are being removed, since this server started.
     removing: BTreeSet<String>,
     urls: Arc<Mutex<StoredWebhookUrls>>,
-    names_in_files: Names,
+    list: List,
+    reads: Reads,
+    /// Whether the folder did not answer the last time.
+    folder_hangs: bool,
     /// Connections to serve, for the listener.
     served: Arc<AtomicUsize>,
+    /// The most connections at a time, and the error of a file beyond.
+    room: (usize, Error),
     tasks: JoinSet<Event>,
     is_scanning: bool,
     /// A scan that was asked for during another one.
@@ -113,8 +122,11 @@ impl Connections {
             accepting: BTreeMap::new(),
             removing: BTreeSet::new(),
             urls: Arc::default(),
-            names_in_files: Names::default(),
+            list: Arc::new(connection_files::in_folder),
+            reads: Reads::default(),
+            folder_hangs: false,
             served: Arc::default(),
+            room: room(),
             tasks: JoinSet::new(),
             is_scanning: false,
             next_scan: None,
@@ -135,19 +147,21 @@ impl Connections {
             self.next_scan = if is_more { Some(reload) } else { self.next_scan };
             return;
         }
-        let scan = self.scan(reload);
+        let scan = self.scan(reload, LIST_WITHIN);
         self.is_scanning = true;
         self.tasks.spawn_blocking(move || Event::Seen(scan()));
     }
 
-    fn scan(&self, reload: Reload) -> impl FnOnce() -> Result<Seen> + Send + 'static {
+    fn scan(&self, reload: Reload, list_within: Duration) -> impl FnOnce() -> Result<Seen> + Send + 'static {
         let scan = Scan {
             reload,
             named: self.named.clone(),
             folder: self.folder.clone(),
+            list: Arc::clone(&self.list),
+            list_within,
             running: self.running.iter().map(|(file, one)| (file.clone(), one.name.clone())).collect(),
             paths: self.shared.paths.clone(),
-            names: self.names_in_files.clone(),
+            reads: self.reads.clone(),
         };
         let urls = Arc::clone(&self.urls);
         move || scan.run(&mut urls.lock().unwrap_or_else(PoisonError::into_inner))
@@ -205,12 +219,9 @@ impl Connections {
     /// Executes the plan for the files and URLs that were seen.
     fn reconcile(&mut self, seen: &Seen, notify: Notify<'_>) {
         let files: BTreeSet<&Path> = seen.files.iter().map(|seen| seen.file.as_path()).collect();
-        self.missing.retain(|file, _| !files.contains(file.as_path()));
-        for file in self.running.keys().filter(|file| !files.contains(file.as_path())) {
-            self.missing.entry(file.clone()).or_insert_with(Instant::now);
-        }
-        for file in self.loads.retain(&files) {
-            self.overview.set_invalid(&file, None);
+        self.report_folder(seen.folder_hangs, notify);
+        if !seen.folder_hangs {
+            self.note_missing(&files);
         }
         // Health names files whose load does not end.
         for (file, hangs) in self.loads.changes_of_hanging(&files) {
@@ -224,10 +235,19 @@ impl Connections {
             seen.urls.iter().map(|url| (url.name.as_str(), url)).collect();
         let stamps: BTreeMap<&Path, Option<Stamp>> =
             seen.files.iter().map(|seen| (seen.file.as_path(), seen.stamp)).collect();
+        let new = self.loads.files().filter(|file| !self.running.contains_key(*file)).count();
+        let mut free = self.room.0.saturating_sub(self.running.len() + new);
+        let mut refused = Vec::new();
         for action in plan::plan(seen, &self.has()) {
             match action {
                 Action::Load(file) => {
                     let stamp = stamps.get(file.as_path()).copied().flatten();
+                    let is_new = !self.running.contains_key(&file) && !self.loads.is_loading(&file);
+                    if is_new && free == 0 {
+                        refused.push((file, stamp));
+                        continue;
+                    }
+                    free -= usize::from(is_new);
                     self.load(file, stamp);
                 }
                 Action::Stop(file) => {
@@ -247,9 +267,31 @@ impl Connections {
                 }
             }
         }
-        self.served.store(self.running.len() + self.loads.count(), Relaxed);
+        self.refuse(refused, notify);
+        self.served.store((self.running.len() + self.loads.count()).min(self.room.0), Relaxed);
         if seen.reload == Reload::Everything {
             self.running.values().for_each(|running| running.retry.notify_one());
+        }
+    }
+
+    /// Notes which files are missing.
+    fn note_missing(&mut self, files: &BTreeSet<&Path>) {
+        self.missing.retain(|file, _| !files.contains(file.as_path()));
+        for file in self.running.keys().filter(|file| !files.contains(file.as_path())) {
+            self.missing.entry(file.clone()).or_insert_with(Instant::now);
+        }
+        for file in self.loads.retain(files) {
+            self.overview.set_invalid(&file, None);
+        }
+    }
+
+    /// Health names the folder while it does not answer.
+    fn report_folder(&mut self, hangs: bool, notify: Notify<'_>) {
+        let reported = std::mem::replace(&mut self.folder_hangs, hangs);
+        let Some(folder) = self.folder.as_deref().filter(|_| hangs != reported) else { return };
+        self.overview.set_invalid(folder, hangs.then_some(UNLISTED));
+        if hangs {
+            notify(&format!("warning: connections {}: {UNLISTED}", folder.display()));
         }
     }
 
@@ -330,6 +372,19 @@ impl Connections {
         }
     }
 
+    /// Records files that are not loaded because there are too many, and reports them as one.
+    fn refuse(&mut self, files: Vec<StampedFile>, notify: Notify<'_>) {
+        let error = self.room.1.clone();
+        if files.iter().any(|(file, _)| self.loads.failure(file) != Some(&error)) {
+            let (count, hint) = (files.len(), error.hint.as_deref().unwrap_or_default());
+            notify(&format!("warning: {count} connection files are not loaded: {}; {hint}", error.message));
+        }
+        for (file, stamp) in files {
+            self.overview.set_invalid(&file, Some(&error.message));
+            self.loads.failed(&file, stamp, error.clone());
+        }
+    }
+
     fn start(&mut self, loaded: Loaded, notify: Notify<'_>) {
         let Loaded { file, stamp, fingerprint, loaded, store, subscribe, secrets, summary } = loaded;
         let name = loaded.connection.name.clone();
@@ -374,5 +429,118 @@ impl Connections {
             ended.wait().await;
             Event::Ended(name)
         });
+    }
+}
+
+/// The most connections that the limit of open files allows, and the error of a file beyond.
+fn room() -> (usize, Error) {
+    let (files, most) = ingress::files_and_connections();
+    let message = format!("this process may open {files} files, which is enough for {most} connections");
+    let error = Error::new(Origin::Host, Kind::Config, message);
+    (most, error.hint("raise its limit of open files: ulimit -n, or LimitNOFILE= of its service"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex, mpsc};
+    use std::time::Duration;
+
+    use super::super::control::Control;
+    use super::{Connections, Options, Overview, Shared};
+    use crate::ingress::{self, Observe};
+    use crate::journal::{Journal, JournalLimits};
+    use crate::loaded::tiny;
+    use crate::secret::Redactor;
+    use crate::serve::connection_files::in_folder;
+    use crate::state::{ConnectionStore, MemoryLeases};
+    use crate::stop;
+    use crate::webhook_url::{Access, UrlRegistry};
+
+    /// The connections of a server with the folder `connections`.
+    fn connections(folder: &Path) -> (Connections, Arc<Overview>, UrlRegistry) {
+        let (paths, registry) = (tiny::paths(folder), UrlRegistry::default());
+        let (journal, _) = Journal::open(paths.journal(), JournalLimits::default()).expect("opened");
+        let overview =
+            Arc::new(Overview::new(journal.clone(), paths.redactor.clone(), &ingress::Metrics::default()));
+        let observe = Arc::clone(&overview) as Arc<dyn Observe>;
+        let control =
+            Control::new(Arc::new(journal.clone()), observe, registry.clone(), paths.redactor.clone());
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = Options {
+            files: Vec::new(),
+            folder: Some(folder.join("connections")),
+            listen: any,
+            admin: any,
+            instances: 1,
+            tls: None,
+            public_url: None,
+            subscribe: false,
+        };
+        let shared = Shared { paths, journal, registry: registry.clone(), control };
+        (Connections::new(&options, shared, Arc::clone(&overview)), overview, registry)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_that_hangs_delays_no_delivery_and_its_connections_start_once_it_answers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = folder.path().join("connections");
+        std::fs::create_dir(&files).expect("made");
+        let file = tiny::connection(&files, "acme").path;
+        let store = ConnectionStore::open(&tiny::paths(folder.path()), "acme").expect("opened");
+        let secret = store.webhook_url().reveal().expect("generated");
+        store.webhook_url().set_served(&file).expect("recorded");
+        let (mut connections, overview, registry) = connections(folder.path());
+        // As `read_dir` of a mount whose server is away.
+        let (answers, hangs) = mpsc::channel::<()>();
+        let hangs = Mutex::new(hangs);
+        connections.list = Arc::new(move |folder| {
+            let _answers = hangs.lock().expect("no panic").recv();
+            in_folder(folder)
+        });
+        connections.begin(&|_| ()).await.expect("begun");
+        assert_eq!(registry.authorize("acme", secret.reveal(), 1), Access::Granted);
+        let health = overview.health();
+        assert_eq!(health["status"], "degraded", "{health}");
+        assert!(health["invalid_files"][0]["error"].as_str().is_some_and(|error| error.contains("answer")));
+        drop(answers);
+        let (_stopper, mut stop) = stop::channel();
+        assert!(connections.finish_start(&mut stop, &|_| ()).await.expect("started"));
+        assert!(connections.running.contains_key(&file));
+        assert_eq!(overview.health()["invalid_files"], serde_json::json!([]));
+        connections.stop_all().await;
+    }
+
+    async fn until(what: &str, is_so: impl Fn() -> bool) {
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect(what);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_connection_whose_lease_is_lost_stops_and_starts_once_it_has_another() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = folder.path().join("connections");
+        std::fs::create_dir(&files).expect("made");
+        tiny::connection(&files, "acme");
+        let (leases, key) = (MemoryLeases::default(), tiny::paths(folder.path()).key().expect("a key"));
+        let store = ConnectionStore::with_leases(leases.clone(), "acme", key, Redactor::default());
+        let (mut connections, overview, _) = connections(folder.path());
+        connections.loads.keep_store(store);
+        let runs = || overview.health()["connections"][0]["state"] == "running";
+        connections.begin(&|_| ()).await.expect("begun");
+        let (_stopper, mut stop) = stop::channel();
+        assert!(connections.finish_start(&mut stop, &|_| ()).await.expect("started"));
+        until("it runs", runs).await;
+        leases.end();
+        until("another lease", || leases.taken() == 2).await;
+        let health = overview.health();
+        assert!(health.to_string().contains("another runner has taken it over"), "{health}");
+        until("it runs again", runs).await;
+        connections.stop_all().await;
     }
 }

@@ -1,7 +1,7 @@
 //! The loads of connection files: so many at a time, and the files that could not be loaded.
 //!
-//! A file may hang, or be loaded again before it was loaded: the newest load counts. Knows no connection that
-//! runs.
+//! A file may hang, or be loaded again before it was loaded: the newest load counts. Does not know what
+//! becomes of a connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -156,6 +156,10 @@ impl Loads {
         self.loading.keys()
     }
 
+    pub(super) fn is_loading(&self, file: &Path) -> bool {
+        self.loading.contains_key(file)
+    }
+
     /// How many files are being loaded or could not be.
     pub(super) fn count(&self) -> usize {
         self.loading.len() + self.invalid.len()
@@ -180,6 +184,13 @@ impl Loads {
             age: failure.at.elapsed(),
         };
         self.invalid.iter().map(invalid).collect()
+    }
+
+    /// The state of a connection that a test has opened.
+    #[cfg(test)]
+    pub(super) fn keep_store(&self, store: crate::state::ConnectionStore) {
+        let mut stores = self.loader.stores.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stores.insert(store.name().to_owned(), store);
     }
 
     /// Forgets a connection that was removed.

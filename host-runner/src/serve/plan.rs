@@ -36,6 +36,8 @@ pub(super) struct Seen {
     pub(super) reload: Reload,
     /// The folder of connection files, absolute.
     pub(super) folder: Option<PathBuf>,
+    /// The folder did not answer: its files are not known.
+    pub(super) folder_hangs: bool,
     pub(super) files: Vec<SeenFile>,
     /// The URLs of connections that did not run when it was seen, or whose files are missing.
     pub(super) urls: Vec<StoredWebhookUrl>,
@@ -155,6 +157,9 @@ pub(super) fn plan(seen: &Seen, has: &Has) -> Vec<Action> {
 
 /// Whether the file of a connection was deleted, and not only replaced.
 fn is_removed(seen: &Seen, running: &RunningFile, is_idle: &dyn Fn(&Path) -> bool) -> bool {
+    if seen.folder_hangs {
+        return false;
+    }
     let Some(missing_for) = running.missing_for else { return false };
     let mut idle = seen.files.iter().filter(|file| is_idle(&file.file));
     let is_renamed = idle.any(|file| file.name.as_ref() == Some(&running.name));
@@ -167,13 +172,14 @@ fn unserved(seen: &Seen, is_idle: &dyn Fn(&Path) -> bool) -> Vec<UnservedFile> {
         file: std::path::absolute(&seen.file).unwrap_or_else(|_| seen.file.clone()),
         name: seen.name.clone(),
     });
-    // An empty folder may be one that is not mounted: every connection that was in it may come back.
+    // An empty folder may be one that is not mounted, and one that does not answer is: every connection that
+    // was in it may come back.
     let in_folder = |folder: &Path, file: &Path| {
         std::path::absolute(file).is_ok_and(|file| file.parent() == Some(folder))
     };
-    let empty =
-        seen.folder.iter().filter(|folder| !seen.files.iter().any(|one| in_folder(folder, &one.file)));
-    idle.chain(empty.map(|folder| UnservedFile { file: folder.clone(), name: None })).collect()
+    let is_empty = |folder: &&PathBuf| !seen.files.iter().any(|one| in_folder(folder, &one.file));
+    let unknown = seen.folder.iter().filter(|folder| seen.folder_hangs || is_empty(folder));
+    idle.chain(unknown.map(|folder| UnservedFile { file: folder.clone(), name: None })).collect()
 }
 
 #[cfg(test)]

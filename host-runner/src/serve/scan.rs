@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use super::connection_files::{self, Stamp, in_folder};
+use super::connection_files::{Stamp, StampedFile, stamp};
 use super::loader::name_in;
 use super::plan::{Reload, Seen, SeenFile};
 use crate::blocking;
@@ -14,67 +14,76 @@ use crate::error::Result;
 use crate::paths::Paths;
 use crate::state::{FoundUrls, StoredWebhookUrls};
 
-/// Longest wait for the name in a file: it is some hundred bytes, and the others wait for it.
-const NAME_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait for the stamp of a file, and for the name in it: it is some hundred bytes, and the others
+/// wait for it.
+const FILE_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait for the list of a folder at the start, before deliveries are taken.
+pub(super) const FIRST_LIST_WITHIN: Duration = Duration::from_secs(2);
+/// The same later: thousands of files on a slow disk are read one after the other.
+pub(super) const LIST_WITHIN: Duration = Duration::from_secs(30);
+
+/// Lists the connection files of a folder.
+pub(super) type List = Arc<dyn Fn(&Path) -> Result<Vec<StampedFile>> + Send + Sync>;
 
 pub(super) struct Scan {
     pub(super) reload: Reload,
     /// Files of the command line.
     pub(super) named: Vec<PathBuf>,
     pub(super) folder: Option<PathBuf>,
+    pub(super) list: List,
+    pub(super) list_within: Duration,
     /// The connection of each file that has one.
     pub(super) running: BTreeMap<PathBuf, String>,
     pub(super) paths: Paths,
-    pub(super) names: Names,
+    pub(super) reads: Reads,
 }
 
-/// A file that is read, as it was.
-type Read = (PathBuf, Option<Stamp>);
-
-/// The names in files. Each is read on a separate thread, because a file may hang; one that does is not read
-/// again until it has another stamp.
+/// Reads of files and folders. Each runs on a separate thread, because it may hang, and is not started again
+/// before it has ended.
 #[derive(Clone, Default)]
-pub(super) struct Names {
-    /// Reads that have not ended.
-    reading: Arc<Mutex<HashSet<Read>>>,
-}
+pub(super) struct Reads(Arc<Mutex<HashSet<StampedFile>>>);
 
-impl Names {
-    fn lock(&self) -> MutexGuard<'_, HashSet<Read>> {
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+impl Reads {
+    fn lock(&self) -> MutexGuard<'_, HashSet<StampedFile>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// None also if the file does not answer.
-    fn name_in(&self, file: &Path, stamp: Option<Stamp>, paths: &Paths) -> Option<String> {
-        let read = (file.to_owned(), stamp);
-        if !self.lock().insert(read.clone()) {
+    /// None if there is no answer in time.
+    fn within<T: Send + 'static>(
+        &self,
+        time: Duration,
+        file: StampedFile,
+        read: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> Option<T> {
+        if !self.lock().insert(file.clone()) {
             return None;
         }
-        let (names, paths) = (self.clone(), paths.clone());
+        let reads = self.clone();
         let (reply, answer) = mpsc::sync_channel(1);
         let _runs_on = blocking::spawn(move || {
-            let name = name_in(&read.0, &paths);
-            names.lock().remove(&read);
+            let done = read(&file.0);
+            reads.lock().remove(&file);
             // The answer may be late.
-            let _unheard = reply.send(name);
+            let _unheard = reply.send(done);
         });
-        answer.recv_timeout(NAME_WITHIN).ok().flatten()
+        answer.recv_timeout(time).ok()
     }
 }
 
 impl Scan {
     /// Everything; `urls` caches the URLs.
     pub(super) fn run(self, urls: &mut StoredWebhookUrls) -> Result<Seen> {
-        let mut files = self.named.clone();
-        if let Some(folder) = &self.folder {
-            let named: BTreeSet<&PathBuf> = self.named.iter().collect();
-            files.extend(in_folder(folder)?.into_iter().filter(|file| !named.contains(file)));
-        }
-        let present: BTreeSet<&PathBuf> = files.iter().collect();
+        let in_folder = self.in_folder().transpose()?;
+        let folder_hangs = self.folder.is_some() && in_folder.is_none();
+        let named: BTreeSet<&PathBuf> = self.named.iter().collect();
+        let others = in_folder.unwrap_or_default().into_iter().filter(|(file, _)| !named.contains(file));
+        let files: Vec<StampedFile> =
+            self.named.iter().map(|file| self.stamped(file)).chain(others).collect();
+        let present: BTreeSet<&PathBuf> = files.iter().map(|(file, _)| file).collect();
         let running: BTreeSet<&str> = self
             .running
             .iter()
-            .filter(|(file, _)| present.contains(file))
+            .filter(|(file, _)| folder_hangs || present.contains(file))
             .map(|(_, name)| name.as_str())
             .collect();
         if self.reload == Reload::Everything {
@@ -85,14 +94,30 @@ impl Scan {
             FoundUrls::default()
         });
         let FoundUrls { urls, unreadable } = found;
-        let seen = |file: PathBuf| {
-            let stamp = connection_files::stamp(&file);
+        let seen = |(file, stamp): StampedFile| {
             let is_idle = !self.running.contains_key(&file);
-            let name = if is_idle { self.names.name_in(&file, stamp, &self.paths) } else { None };
+            let name = if is_idle { self.name_in(&file, stamp) } else { None };
             SeenFile { file, stamp, name }
         };
         let folder = self.folder.as_deref().and_then(|folder| std::path::absolute(folder).ok());
         let files = files.into_iter().map(seen).collect();
-        Ok(Seen { reload: self.reload, folder, urls, unreadable, files })
+        Ok(Seen { reload: self.reload, folder, folder_hangs, urls, unreadable, files })
+    }
+
+    /// The files of the folder; none if there is no folder, or it does not answer.
+    fn in_folder(&self) -> Option<Result<Vec<StampedFile>>> {
+        let (folder, list) = (self.folder.clone()?, Arc::clone(&self.list));
+        self.reads.within(self.list_within, (folder, None), move |folder| list(folder))
+    }
+
+    fn stamped(&self, file: &Path) -> StampedFile {
+        let stamp = self.reads.within(FILE_WITHIN, (file.to_owned(), None), stamp);
+        (file.to_owned(), stamp.flatten())
+    }
+
+    fn name_in(&self, file: &Path, stamp: Option<Stamp>) -> Option<String> {
+        let paths = self.paths.clone();
+        let name = move |file: &Path| name_in(file, &paths);
+        self.reads.within(FILE_WITHIN, (file.to_owned(), stamp), name).flatten()
     }
 }

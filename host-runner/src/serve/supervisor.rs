@@ -4,6 +4,7 @@
 //! hosts that a person accepts, end the wait, and a rotated URL takes effect at once.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::paths::Paths;
 use crate::policy::{self, Budget};
 use crate::sinks::Sink;
 use crate::state::ConnectionStore;
-use crate::stop::Stop;
+use crate::stop::{self, Stop};
 use crate::webhook_url::{PublicUrl, UrlRegistry};
 
 /// After an actor ran this long, backoff starts at its first step again.
@@ -110,6 +111,7 @@ impl Supervisor {
         let Some(lock) = self.unless_stopped(move || store.lock_to_serve(now_ms())).await? else {
             return Ok(Stopped::Requested);
         };
+        let mut lost = lock.lost();
         let (requests, commands) = mpsc::channel(COMMANDS_MAX);
         let reachable = self.shared.control.open(self.store.clone(), requests);
         self.opening = None;
@@ -121,7 +123,9 @@ impl Supervisor {
             set_served(&store, &file);
             // A command may have rotated the URL before requests reached the connection.
             control::renew(&store, &registry)?;
-            let sink = loaded.open_sink(&loaded.connection.sink, &lock)?;
+            let mut sink = loaded.open_sink(&loaded.connection.sink, &lock)?;
+            // Its first commit may be long after that of thousands of others.
+            sink.rest();
             Ok((loaded.open(lock)?, sink))
         };
         let Some((connection, sink)) =
@@ -129,6 +133,7 @@ impl Supervisor {
         else {
             return Ok(Stopped::Requested);
         };
+        let (stopper, stop) = stop::channel();
         let config = ActorConfig {
             connection,
             sink,
@@ -136,13 +141,26 @@ impl Supervisor {
             public_url: self.subscribe.clone(),
             commands,
             meters: self.meters.clone(),
-            stop: self.stop.clone(),
+            stop,
         };
         self.meters.enter(State::Starting, None);
         let mut no_observer = ();
-        let end = Actor::new(config, Mode::Serve, &mut no_observer).run().await;
+        let mut actor = pin!(Actor::new(config, Mode::Serve, &mut no_observer).run());
+        let end = tokio::select! {
+            end = &mut actor => Ok(end),
+            () = self.stop.requested() => {
+                stopper.stop();
+                Ok(actor.await)
+            }
+            () = lost.requested() => {
+                stopper.stop();
+                // What it commits until it ends is refused: its epoch is over.
+                let _ended = actor.await;
+                Err(self.store.is_over())
+            }
+        };
         drop(reachable);
-        Ok(end)
+        end
     }
 
     /// Runs work that may block for long, for example because another program has locked a file; none if a

@@ -12,6 +12,7 @@ mod listings;
 mod order;
 mod progress;
 mod random;
+mod restores;
 mod schema;
 mod snapshots;
 

@@ -1,18 +1,19 @@
-//! The lease of a connection: the right to write for it, and the epoch that distinguishes it from others.
+//! The epoch of a lease, which distinguishes it from others of the connection.
 //!
-//! On one machine a file lock keeps other processes out, and it ends with its process. The epoch is for the
-//! case that it does not: a lock on a network file system, a folder that was restored while a process ran,
-//! and runners on several machines. Every taking of the lock gets a greater epoch, kept with the state, and a
-//! sink refuses commits of an older one than it has seen.
+//! [`super::leases`] keeps other runners out. The epoch is for the case that it does not: a lock on a network
+//! file system, a folder that was restored while a process ran, and runners on several machines. Every taking
+//! of a lease gets a greater epoch, kept with the state, and a sink refuses commits of an older one than it
+//! has seen.
 
-use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::items::Item;
+use super::leases::Held;
 use super::{ConnectionStore, LockedStore};
 use crate::clock::millis;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::stop::Stop;
 
 /// A server that starts the connection more often than this, after [`STARTS_AT_ONCE`], crashes in a loop.
 const START_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -30,14 +31,14 @@ impl ConnectionStore {
 
     /// Locks the connection for a server that starts it at `now_ms`.
     pub(crate) fn lock_to_serve(&self, now_ms: u64) -> Result<LockedStore> {
-        let lock = self.lock_file()?;
+        let lease = self.0.leases.take()?;
         let newest = self.0.items.load(Item::Lease)?;
         let used_until_ms = newest.value.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
         let (starts_again, used_until_ms) = start(used_until_ms.unwrap_or(0), now_ms);
         let value = used_until_ms.to_string();
         let taken = self.0.items.store(Item::Lease, Some(value.as_bytes()), newest.revision, 0)?;
         let epoch = taken.ok_or_else(|| self.is_over())?;
-        Ok(LockedStore { starts_again, ..LockedStore::new(self, epoch, Some(lock)) })
+        Ok(LockedStore { starts_again, ..LockedStore::new(self, epoch, lease) })
     }
 
     /// Takes the lease as a runner does that the lock did not keep out.
@@ -46,7 +47,8 @@ impl ConnectionStore {
         self.next_epoch().expect("taken")
     }
 
-    pub(super) fn is_over(&self) -> Error {
+    /// The failure of a runner that lost its lease.
+    pub(crate) fn is_over(&self) -> Error {
         let message = format!("connection `{}`: another runner has taken it over", self.name());
         Error::new(Origin::State, Kind::Internal, message).hint("stop one of the runners")
     }
@@ -63,9 +65,14 @@ fn start(used_until_ms: u64, now_ms: u64) -> (bool, u64) {
 }
 
 impl LockedStore {
-    pub(super) fn new(store: &ConnectionStore, epoch: u64, lock: Option<File>) -> Self {
+    pub(super) fn new(store: &ConnectionStore, epoch: u64, lease: Box<dyn Held>) -> Self {
         let epoch = Arc::new(Mutex::new(epoch));
-        Self { store: store.clone(), epoch, starts_again: false, _lock: lock.map(Arc::new) }
+        Self { store: store.clone(), epoch, starts_again: false, lease: lease.into() }
+    }
+
+    /// Asks the runner to stop, once another one may have the lease.
+    pub(crate) fn lost(&self) -> Stop {
+        self.lease.lost()
     }
 
     /// Whether this is a server, and the connection was started very often of late.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::items::Item;
 use super::items::conformance::FailingStore;
 use super::lease::STARTS_AT_ONCE;
+use super::leases::MemoryLeases;
 use super::{Change, ConnectionStore, StoredSubscription, StoredWebhookUrls};
 use crate::clock::now_ms;
 use crate::error::{Kind, Origin};
@@ -279,8 +280,8 @@ fn a_full_disk_keeps_the_session_in_memory_and_everything_else_as_it_was() {
     let data = tempfile::tempdir().expect("a folder");
     let disk = FailingStore::default();
     let key = paths(data.path(), 1).key().expect("a key");
-    let folder = data.path().to_owned();
-    let store = ConnectionStore::over(Box::new(disk.clone()), "acme", folder, key, Redactor::default());
+    let leases = Box::new(MemoryLeases::default());
+    let store = ConnectionStore::over(Box::new(disk.clone()), leases, "acme", key, Redactor::default());
     let lease = store.lock().expect("free");
     lease.save(Some(r#"{"refresh":"first-of-all"}"#)).expect("saved");
     let first = store.webhook_url().secrets().expect("generated");

@@ -58,6 +58,10 @@ fn a_rotated_secret_works_until_its_grace_ends() {
     assert_ne!(secret(&secrets), second, "two rotations within a millisecond derive the same secret");
     assert!(!secrets.matches(&first, NOW), "a second rotation makes the first secret valid again");
     assert!(secrets.matches(&second, NOW));
+    let third = secret(&secrets);
+    secrets.rotate(&KEY, "acme", NOW - 50, GRACE);
+    assert_ne!(secret(&secrets), third, "a clock that was set back derives the same secret");
+    assert!(secrets.matches(&third, NOW));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The server API as `docs/operating.md` has it, and dead letters with a server, without one and without a
 //! journal.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,6 +14,14 @@ use serde_json::{Value, json};
 
 use crate::serve::{Server, answer, event, eventually, later, until_read};
 use crate::support::{FILE, Place, SECRET};
+
+/// The requests of the table in `docs/operating.md`: method and path.
+fn documented() -> BTreeSet<String> {
+    let text = include_str!("../../../docs/operating.md");
+    let requests = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let requests = requests.map(|(request, _)| request.split('?').next().unwrap_or(request));
+    requests.filter(|one| one.starts_with("GET /") || one.starts_with("POST /")).map(str::to_owned).collect()
+}
 
 /// Sends a request as curl does; status and answer.
 fn api(place: &Place, method: &str, target: &str, body: &str) -> (u16, Value) {
@@ -32,6 +42,17 @@ fn a_server_answers_http_on_its_socket_as_the_command_line_does() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
     until_read(&server);
+    let sent = RefCell::new(BTreeSet::new());
+    // Those that are answered with 200, as the document has them.
+    let api = |place: &Place, method: &str, target: &str, body: &str| {
+        let answer = api(place, method, target, body);
+        if answer.0 == 200 {
+            let path = target.split('?').next().unwrap_or(target);
+            let path = path.replace("/tiny", "/NAME").replace("dead-letters/1", "dead-letters/ID");
+            sent.borrow_mut().insert(format!("{method} {path}"));
+        }
+        answer
+    };
     let post = |kind: &str, body: &str| api(&place, "POST", &format!("/connections/tiny/{kind}"), body);
     assert_eq!(api(&place, "GET", "/connections", ""), (200, json!({ "connections": ["tiny"] })));
     assert_eq!(api(&place, "GET", "/health", "").1["connections"][0]["connection"], "tiny");
@@ -52,6 +73,16 @@ fn a_server_answers_http_on_its_socket_as_the_command_line_does() {
     assert_eq!(post("rotate-url", "{\"grace_ms\": 0}"), (200, json!("renewing")));
     assert_eq!(post("unsubscribe", ""), (200, Value::Null));
     assert_eq!(post("delete-session", ""), (200, json!(true)));
+    server.deliver(&place, &json!("nonsense"));
+    let listed = || api(&place, "GET", "/dead-letters?connection=tiny&after=0", "").1["dead_letters"].clone();
+    eventually("a dead letter", || listed()[0]["id"] == 1);
+    assert_eq!(api(&place, "GET", "/dead-letters/1?connection=tiny", "").1["body"], "\"nonsense\"");
+    let replayed = api(&place, "POST", "/dead-letters/replay", "{\"ids\": [1]}");
+    assert_eq!(replayed, (200, json!({ "replayed": [1] })));
+    eventually("its next failure", || listed()[0]["id"] == 2);
+    let all = json!({ "all": true, "connection": "tiny" }).to_string();
+    assert_eq!(api(&place, "POST", "/dead-letters/drop", &all), (200, json!({ "dropped": [2] })));
+    assert_eq!(*sent.borrow(), documented(), "every request was answered");
 
     let error = |answer: (u16, Value)| (answer.0, answer.1["error"]["kind"].clone());
     assert_eq!(error(post("check", "nonsense")), (400, json!("config")));
@@ -60,6 +91,19 @@ fn a_server_answers_http_on_its_socket_as_the_command_line_does() {
     assert_eq!(error(api(&place, "GET", "/", "")), (404, json!("not-found")));
     let (status, other) = api(&place, "POST", "/connections/other/check", "");
     assert_eq!((status, &other["error"]["code"]), (404, &json!("not-open")));
+    let expired = json!({ "grant": "{\"code\": \"expired-code\"}" }).to_string();
+    for (method, target, body, status) in [
+        ("GET", "/connections/tiny/check", "", 404),
+        ("POST", "/health", "", 404),
+        ("GET", "/dead-letters/9", "", 404),
+        ("GET", "/dead-letters/1?connection=other", "", 404),
+        ("GET", "/dead-letters?after=first", "", 400),
+        ("POST", "/dead-letters/replay", "{\"ids\": [9]}", 404),
+        ("POST", "/dead-letters/drop", "", 400),
+        ("POST", "/connections/tiny/authorize", &expired, 403),
+    ] {
+        assert_eq!(api(&place, method, target, body).0, status, "{method} {target}");
+    }
     let large = "x".repeat((1 << 20) + 1);
     assert_eq!(error(post("check", &large)), (400, json!("config")));
     let leak = json!({ "name": "echo", "arguments": json!({ "a": SECRET }).to_string() }).to_string();

@@ -5,7 +5,6 @@ mod following;
 mod isolation;
 mod many;
 mod process;
-mod restores;
 mod retries;
 mod stopping;
 mod tls;

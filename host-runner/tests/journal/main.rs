@@ -1,4 +1,5 @@
-//! The journal in a process that is killed or has a full disk: every answered delivery is there afterwards.
+//! The journal in a process that is killed, has a full disk, or a disk that fails: every answered delivery is
+//! there afterwards.
 //!
 //! The journal runs in a child process, which is this binary with [`FOLDER`] set. That is why it has no test
 //! harness: the child is not a test.
@@ -16,9 +17,10 @@ const FOLDER: &str = "JOURNAL_TEST_FOLDER";
 const CONNECTIONS: [&str; 3] = ["a", "b", "c"];
 /// Kills; each after another number of answers.
 const ROUNDS: u64 = 30;
-const TESTS: [(&str, fn()); 2] = [
+const TESTS: [(&str, fn()); 3] = [
     ("an_answered_delivery_survives_a_kill_at_any_time", an_answered_delivery_survives_a_kill_at_any_time),
     ("a_full_disk_rejects_appends_until_there_is_space", a_full_disk_rejects_appends_until_there_is_space),
+    ("a_disk_that_fails_rejects_appends_until_it_works", a_disk_that_fails_rejects_appends_until_it_works),
 ];
 /// Options of the standard harness that are followed by a value, which is not the name of a test.
 const OPTIONS_WITH_VALUE: [&str; 5] = ["--color", "--format", "--logfile", "--skip", "--test-threads"];
@@ -177,24 +179,65 @@ fn verify(folder: &Path, known: &HashMap<(String, u64), u64>, through: &HashMap<
     }
 }
 
+/// A disk of 3 MiB, which root mounts.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let disk = Self(tempfile::tempdir().expect("a folder"));
+        disk.run("mount", &["-t", "tmpfs", "-o", "size=3m,mode=0700", "tmpfs"]).then_some(disk)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> bool {
+        let ran = Command::new(program).args(arguments).arg(self.0.path()).stderr(Stdio::null()).status();
+        ran.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process may still end.
+        self.run("umount", &["-l"]);
+    }
+}
+
 fn a_full_disk_rejects_appends_until_there_is_space() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("left out: only root may mount a small disk");
+        return;
+    };
+    let this = std::env::current_exe().expect("this binary");
+    rejects_appends_until(disk.0.path(), &mut Command::new(this), |_| {
+        assert!(disk.run("mount", &["-o", "remount,size=64m"]));
+    });
+}
+
+/// No file of the child may grow beyond 3 MiB. SQLite treats that as it treats EIO: as any failure of a write
+/// but a full disk.
+fn a_disk_that_fails_rejects_appends_until_it_works() {
     let folder = tempfile::tempdir().expect("a folder");
-    // No file of the child may grow beyond 3 MiB; to the child it is a full disk.
     let mut limited = Command::new("sh");
     let this = std::env::current_exe().expect("this binary");
     limited.args(["-c", "trap '' XFSZ; ulimit -S -f 6144; exec \"$0\""]).arg(this);
-    let (mut child, mut reports) = start(&mut limited, folder.path());
+    rejects_appends_until(folder.path(), &mut limited, |child| {
+        let id = child.id().to_string();
+        let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
+        assert!(raised.expect("prlimit").success());
+    });
+}
+
+/// Runs the child until appends fail, mends the disk, and runs it until appends work again.
+fn rejects_appends_until(folder: &Path, command: &mut Command, mend: impl Fn(&Child)) {
+    let (mut child, mut reports) = start(command, folder);
     let mut known: HashMap<(String, u64), u64> = HashMap::new();
     let mut failed = false;
     let mut after = 0;
     while after < 100 {
-        let words = reports.next().expect("the process ended on a full disk");
+        let words = reports.next().expect("the process ended when its disk failed");
         let [connection, word, rest] = words.as_slice() else { continue };
         if word == "failed" && !failed {
             failed = true;
-            let id = child.id().to_string();
-            let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
-            assert!(raised.expect("prlimit").success());
+            mend(&child);
         } else if let (Ok(seq), Ok(number)) = (word.parse(), rest.parse()) {
             known.insert((connection.clone(), seq), number);
             after += u32::from(failed);
@@ -209,7 +252,7 @@ fn a_full_disk_rejects_appends_until_there_is_space() {
         }
     }
     child.wait().expect("ended");
-    let path = folder.path().join("journal.db");
+    let path = folder.join("journal.db");
     let (journal, found) = Journal::open(path, JournalLimits::default()).expect("opened");
     assert!(!found.is_damaged(), "{found}");
     for connection in CONNECTIONS {

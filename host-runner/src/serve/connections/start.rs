@@ -8,8 +8,10 @@ use tokio::task::spawn_blocking;
 
 use super::{Connections, Event, Notify};
 use crate::error::Result;
+use crate::serve::CHECK_EVERY;
 use crate::serve::loads::START_WITHIN;
 use crate::serve::plan::Reload;
+use crate::serve::scan::FIRST_LIST_WITHIN;
 use crate::stop::Stop;
 
 /// Longest wait at the start until commands reach every connection; it takes milliseconds.
@@ -17,13 +19,25 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Connections {
     /// Sees the files for the first time and starts loading them. When it returns, every known URL is
-    /// answered: deliveries are journaled while their connections are being loaded.
+    /// answered: deliveries are journaled while their connections are being loaded, and while their folder
+    /// does not answer.
     pub(in crate::serve) async fn begin(&mut self, notify: Notify<'_>) -> Result<()> {
-        let scan = self.scan(Reload::ChangedFiles);
+        let scan = self.scan(Reload::ChangedFiles, FIRST_LIST_WITHIN);
         let seen = spawn_blocking(scan).await??;
         self.reconcile(&seen, notify);
-        self.overview.set_loading(self.loads.files().len());
+        self.report_loading();
         Ok(())
+    }
+
+    /// The files that are being loaded; the folder counts as one while it is not listed.
+    fn report_loading(&self) {
+        self.overview.set_loading(self.loads.files().len() + usize::from(self.folder_hangs));
+    }
+
+    /// Whether the start waits for files, and for the list of the folder unless it is late.
+    fn is_awaited(&self, is_late: bool) -> bool {
+        let mut files = self.loads.files();
+        (self.folder_hangs && !is_late) || files.any(|file| !is_late || self.named.contains(file))
     }
 
     /// Waits until every file was loaded, and commands reach each connection or it has failed; for the files
@@ -38,10 +52,15 @@ impl Connections {
         self.opening = Some(opening);
         let mut is_late = false;
         let mut late = pin!(tokio::time::sleep(START_WITHIN));
-        while self.loads.files().any(|file| !is_late || self.named.contains(file)) {
-            self.overview.set_loading(self.loads.files().len());
+        while self.is_awaited(is_late) {
+            self.report_loading();
+            let lists_again = self.folder_hangs && !self.is_scanning;
             let event = tokio::select! {
                 event = self.next() => event,
+                () = tokio::time::sleep(CHECK_EVERY), if lists_again => {
+                    self.start_scan(Reload::ChangedFiles);
+                    continue;
+                }
                 () = &mut late, if !is_late => {
                     is_late = true;
                     continue;

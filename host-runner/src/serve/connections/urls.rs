@@ -22,7 +22,11 @@ impl Connections {
         if self.accepting.get(&url.name).is_none_or(|accepting| accepting.secrets != url.secrets) {
             self.shared.registry.set(&url.name, url.secrets.clone());
         }
-        let reports = !is_reported && self.loads.files().len() == 0 && !self.stopping.contains_key(&url.name);
+        // It may be in a file that is being loaded, or in the folder that does not answer; those beyond the
+        // limit of open files are reported together.
+        let loading = self.loads.files().len();
+        let may_start = loading > 0 || self.folder_hangs || self.running.len() >= self.room.0;
+        let reports = !is_reported && !may_start && !self.stopping.contains_key(&url.name);
         let accepting = Accepting { secrets: url.secrets.clone(), is_reported: is_reported || reports };
         self.accepting.insert(url.name.clone(), accepting);
         if reports {

@@ -74,6 +74,12 @@ impl Case {
         self
     }
 
+    /// The folder does not answer.
+    fn hanging(mut self) -> Self {
+        self.seen.folder_hangs = true;
+        self
+    }
+
     fn plan(&self) -> Vec<Action> {
         plan(&self.seen, &self.has)
     }
@@ -185,6 +191,16 @@ fn missing_files() -> Vec<Sentence> {
             "an empty folder may not be mounted",
             new().running("a.toml", "a", Some(LONG)).url("a", "a.toml", false),
             vec![stop("a.toml"), accept("a")],
+        ),
+        (
+            "a folder that does not answer stops nothing, however long",
+            new().running("a.toml", "a", Some(LONG)).hanging(),
+            vec![],
+        ),
+        (
+            "and removes no connection, although a file of the command line in it is known",
+            other(new().url("a", "a.toml", false)).hanging(),
+            vec![accept("a")],
         ),
         (
             "a file that came back is served again",

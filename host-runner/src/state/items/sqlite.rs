@@ -103,3 +103,65 @@ fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Database> {
     database.pragma_update(None, "synchronous", "FULL")?;
     Ok(database)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rusqlite::Connection as Database;
+
+    use super::{Item, SqliteStore, StateStore};
+
+    /// A value of several pages.
+    fn value(byte: u8) -> Vec<u8> {
+        vec![byte; 60_000]
+    }
+
+    /// The session in a state of these bytes, after which it can be replaced.
+    fn session(database: &[u8], journal: &[u8]) -> Option<Vec<u8>> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.db");
+        std::fs::write(&path, database).expect("written");
+        std::fs::write(folder.path().join("state.db-journal"), journal).expect("written");
+        let store = SqliteStore::open(path, "acme").expect("opened");
+        let stored = store.load(Item::Session).expect("loaded");
+        store.store(Item::Session, Some(&value(3)), stored.revision, 0).expect("asked").expect("stored");
+        stored.value
+    }
+
+    fn read(folder: &Path) -> [Vec<u8>; 2] {
+        ["state.db", "state.db-journal"].map(|name| std::fs::read(folder.join(name)).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_change_that_a_power_cut_tore_at_any_length_leaves_the_value_before_or_after_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.db");
+        let store = SqliteStore::open(path.clone(), "acme").expect("opened");
+        store.store(Item::Session, Some(&value(1)), 0, 0).expect("asked").expect("stored");
+        let [before, _] = read(folder.path());
+        let database = Database::open(&path).expect("opened");
+        // No page stays in memory: SQLite syncs its journal and writes pages before the commit.
+        database.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN").expect("begun");
+        let change = "UPDATE items SET value = ?1, revision = revision + 1 WHERE name = 'session'";
+        database.execute(change, [value(2)]).expect("changed");
+        let [during, journal] = read(folder.path());
+        assert!(during != before && !journal.is_empty(), "{} and {} bytes", during.len(), journal.len());
+        database.execute_batch("COMMIT").expect("committed");
+        let [after, gone] = read(folder.path());
+        // The journal is written before the first page is.
+        for length in (0..=journal.len()).step_by(997) {
+            assert_eq!(session(&before, &journal[..length]), Some(value(1)), "{length} bytes of the journal");
+        }
+        // Then pages, in any order.
+        for length in (0..=during.len()).step_by(2_048) {
+            let front = [&during[..length], before.get(length..).unwrap_or_default()].concat();
+            assert_eq!(session(&front, &journal), Some(value(1)), "the first {length} bytes");
+            if let Some(old) = before.get(..length) {
+                let back = [old, &during[length..]].concat();
+                assert_eq!(session(&back, &journal), Some(value(1)), "all but the first {length} bytes");
+            }
+        }
+        assert_eq!((gone.len(), session(&after, &gone)), (0, Some(value(2))), "the journal is deleted");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,23 @@ impl Server {
 
     /// Starts it and waits for the words before its address: deliveries are taken before it has started.
     pub(crate) fn start_until(place: &Place, flags: &[&str], words: &str) -> Self {
-        let mut command = place.command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
+        Self::run_until(place.command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat()), words)
+    }
+
+    /// Starts it where it may open so many files.
+    pub(crate) fn start_with_files(place: &Place, flags: &[&str], files: u32) -> Self {
+        let serve = place.command(&[&["serve", "--listen", "127.0.0.1:0"], flags].concat());
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh"]).arg(serve.get_program());
+        limited.args(serve.get_args()).env_clear().stdin(Stdio::null());
+        limited.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(folder) = serve.get_current_dir() {
+            limited.current_dir(folder);
+        }
+        Self::run_until(limited, "listening on ")
+    }
+
+    fn run_until(mut command: Command, words: &str) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
         let (log, pipe) = (Arc::new(Mutex::new(String::new())), child.stderr.take().expect("piped"));
         let written = Arc::clone(&log);
@@ -159,7 +175,7 @@ impl Server {
 
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args([name, &id]).status().expect("kill").success());
+        assert!(Command::new("kill").args([name, &id]).status().expect("kill").success());
     }
 
     /// Its exit status, if it has exited.
