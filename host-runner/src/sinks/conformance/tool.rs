@@ -1,7 +1,7 @@
 //! Data tools as sinks of the suite: the messages that a run writes, applied by key as a tool applies them.
 //!
 //! A tool keeps the records and the last state, merges whole rows, and knows neither an owner nor deliveries:
-//! the tests about these leave it out. Of Airbyte, each commit is a run of its own, because a run writes each
+//! the tests about these leave it out. Of Airbyte, each commit is a separate run, because a run writes each
 //! key once.
 
 use std::collections::BTreeMap;

@@ -92,7 +92,7 @@ impl Contender {
         }
     }
 
-    /// Has its next run read what has changed since a time; the runner knows it by itself.
+    /// Has its next run read the rows that changed since a time; the runner knows it by itself.
     pub(super) fn follow(self, world: &World, since: &str) -> Result<()> {
         match self {
             Self::Sqlite | Self::Postgres | Self::Airbyte => Ok(()),
