@@ -1,6 +1,6 @@
 """The peer of `cargo xtask bench peers`: Zoho Desk by dlt's `rest_api` source into DuckDB, at the settings
 that serve it best: lists by department, in parallel; nested objects as JSON, not as tables. A second run
-searches for what has changed, and merges it.
+searches for changed rows, and merges them.
 
 Usage: dlt_rest_api.py CONFIG.json tickets|details|changed FOLDER
 """

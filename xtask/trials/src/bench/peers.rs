@@ -61,7 +61,7 @@ pub(crate) fn run(tickets: u32, details: u32, runs: usize) -> Result<()> {
          {machine}. All read the same simulator in turn. Airbyte's CDK 7.39.1 has the manifest \
          `tests/tools/peers/airbyte.yaml`, dlt 1.31.0 the `rest_api` source of \
          `tests/tools/peers/dlt_rest_api.py` and stores into DuckDB. In the second run both search for \
-         what has changed since a time that they are given. CPU and memory are those of the process; \
+         rows that changed since a time that they are given. CPU and memory are those of the process; \
          the CPU of the PostgreSQL server is not in them. Of several runs the median time and the largest \
          memory count.\n\n"
     );
