@@ -11,7 +11,7 @@ use crate::tools;
 
 /// The tools that judge in every run: they are installed and have judged within two minutes. Each has its own
 /// environment, because their packages exclude one another.
-const JUDGES: [&str; 3] = ["singer-tools", "target-jsonl", "dlt"];
+const JUDGES: [&str; 4] = ["singer-tools", "target-jsonl", "dlt", "rclone"];
 
 /// The tools that judge when they are asked for.
 const MORE_JUDGES: [&str; 4] = ["pyairbyte", "target-postgres", "meltano", "fivetran"];

@@ -1,7 +1,8 @@
 //! One test suite for every kind of sink: the behavior that all have in common.
 //!
 //! Each test runs on every kind in the registry and on each way of deleting that the kind declares, and reads
-//! the rows back by the kind's documented rules. Behavior of a single kind is tested in its folder.
+//! the rows back by the kind's documented rules. Tests that apply to data tools name them ([`tool`]).
+//! Behavior of a single kind is tested in its folder.
 
 mod case;
 mod concurrency;
@@ -15,6 +16,7 @@ mod random;
 mod restores;
 mod schema;
 mod snapshots;
+mod tool;
 
 use std::any::Any;
 use std::collections::BTreeMap;

@@ -237,11 +237,17 @@ impl Sink for Messages {
         let Progress::Table { name, cursor, generation } = commit.progress else {
             return Err(Error::sink("a data tool takes no deliveries"));
         };
-        let before = self.saved.tables.get(name).cloned().unwrap_or_default();
-        let after = before.after(cursor, generation, commit.as_of_ms);
+        if !self.tables.contains_key(name) {
+            return Err(undiscovered(name));
+        }
+        let before = self.saved.tables.get(name).cloned();
+        let after = before.clone().unwrap_or_default().after(cursor, generation, commit.as_of_ms);
         let written = self.write(commit, name, after, generation);
         if written.is_err() {
-            self.saved.tables.insert(name.to_owned(), before);
+            match before {
+                Some(before) => self.saved.tables.insert(name.to_owned(), before),
+                None => self.saved.tables.remove(name),
+            };
             self.said.entry(name.to_owned()).or_default().hold();
         }
         written

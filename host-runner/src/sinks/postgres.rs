@@ -4,8 +4,8 @@
 //! [`address`] reads the URL, [`session`] connects, waits and locks, [`schema`] writes SQL for tables and
 //! [`table`] for their rows, [`metadata`] has the sink's own tables. [`tables`] creates and extends tables,
 //! [`fill`] fills new columns of old rows, and [`indexes`] creates the indexes. [`write`] does a commit, of
-//! [`rows`]; [`listing`] finds rows that their parent lacks. [`values`] and [`encode`] turn JSON into
-//! values. [`position`] recognizes a database that was restored. [`errors`] gives failures their kind,
+//! [`rows`]; [`listing`] finds rows that their parent lacks. [`values`], [`numeric`] and [`encode`] turn JSON
+//! into values. [`position`] recognizes a database that was restored. [`errors`] gives failures their kind,
 //! [`inspect`] reads the progress of a schema that may be open elsewhere.
 
 mod address;
@@ -16,6 +16,7 @@ mod indexes;
 mod inspect;
 mod listing;
 mod metadata;
+mod numeric;
 mod position;
 mod rows;
 mod schema;

@@ -44,8 +44,7 @@ pub(super) fn convert(column_type: ColumnType, raw: &str) -> Option<Value<'_>> {
             text => time(text).map(Value::Text),
         },
         ColumnType::Integer | ColumnType::Real | ColumnType::Boolean => {
-            let unquoted = if raw.starts_with('"') { text(raw)? } else { Cow::Borrowed(raw) };
-            match (column_type, unquoted.trim()) {
+            match (column_type, unquoted(raw)?.trim()) {
                 (_, "") => Some(Value::Null),
                 (ColumnType::Integer, number) => integer(number).map(Value::Integer),
                 (ColumnType::Real, number) => real(number).map(Value::Real),
@@ -53,6 +52,11 @@ pub(super) fn convert(column_type: ColumnType, raw: &str) -> Option<Value<'_>> {
             }
         }
     }
+}
+
+/// The text of a number or a truth value, which sources write in quotes, too. May have white space around it.
+pub(super) fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
+    if raw.starts_with('"') { text(raw) } else { Some(Cow::Borrowed(raw)) }
 }
 
 /// A JSON string without its quotes; any other value as its JSON text.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{State, StoredRows, TestPlace};
+use super::tool::TOOLS;
+use super::{State, StoredRows, TestPlace, tool};
 use crate::change::{Batch, Change, ChangeSource, Generation, Listing, Operation, Table};
 use crate::error::Result;
 use crate::sinks::{
@@ -39,7 +40,13 @@ pub(super) fn kinds() -> Vec<&'static SinkKind> {
 /// Runs a test on every kind of sink, with each way of deleting that it has.
 #[track_caller]
 pub(super) fn on_every_sink(test: impl Fn(&mut Case)) {
-    for kind in kinds() {
+    on_every_sink_and(&[], test);
+}
+
+/// The same, and on these tools.
+#[track_caller]
+pub(super) fn on_every_sink_and(tools: &[&'static SinkKind], test: impl Fn(&mut Case)) {
+    for kind in kinds().into_iter().chain(tools.iter().copied()) {
         for deletes in [Deletes::Soft, Deletes::Hard] {
             if kind.refuses(deletes).is_none() {
                 for load in [Load::Live, Load::Bulk] {
@@ -107,7 +114,8 @@ impl Case {
         let settings = SinkSettings::of_test(kind, location);
         let settings = SinkSettings { deletes, load, file_age_ms: 86_400_000, ..settings };
         let mut sink = open(&settings).expect("opened");
-        sink.prepare(&[table()]).expect("prepared");
+        let table = if TOOLS.contains(&kind) { tool::table(TABLE) } else { table() };
+        sink.prepare(&[table]).expect("prepared");
         Self { settings, sink: Some(sink), applied: 0, place, folder }
     }
 
@@ -153,8 +161,11 @@ impl Case {
         commit_batch(self.sink(), table, &mut batch, 0).expect("committed")
     }
 
-    /// Commits the changes of the next delivery.
+    /// Commits the changes of the next delivery. A tool takes none: a batch has the same changes.
     pub(super) fn deliver(&mut self, changes: &[Change]) -> Counts {
+        if TOOLS.contains(&self.settings.kind) {
+            return self.poll(changes);
+        }
         self.applied += 1;
         let position = position(self.applied);
         let progress = Progress::Journal(&position);
@@ -166,6 +177,10 @@ impl Case {
     pub(super) fn reopen(&mut self) {
         self.sink = None;
         self.sink = Some(open(&self.settings).expect("opened again"));
+        if TOOLS.contains(&self.settings.kind) {
+            // Each run discovers its tables.
+            self.sink().prepare(&[tool::table(TABLE)]).expect("prepared again");
+        }
     }
 
     pub(super) fn compares_rows(&self) -> bool {

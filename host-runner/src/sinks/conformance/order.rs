@@ -1,6 +1,7 @@
 //! The order of changes: newest state, equal and late changes, partial rows, deletes.
 
-use super::case::{CALLED_AT_MS, Case, change, on_every_sink, partial, still};
+use super::case::{CALLED_AT_MS, Case, change, on_every_sink, on_every_sink_and, partial, still};
+use super::tool::{AIRBYTE, TOOLS};
 use crate::change::Change;
 
 /// All orders of a few changes.
@@ -20,17 +21,21 @@ fn permutations(changes: &[Change]) -> Vec<Vec<Change>> {
     all
 }
 
+/// The keys of a test, and for each of them another order of the same states, of which `last` is the newest.
+fn every_order(last: Option<i64>) -> (Vec<String>, Vec<Vec<Change>>) {
+    let of = |id: &str| {
+        [change(id, Some(1), 10), change(id, Some(2), 20), change(id, None, 30), change(id, last, 40)]
+    };
+    let keys: Vec<String> = (10..34).map(|n| n.to_string()).collect();
+    let orders = keys.iter().enumerate().map(|(n, id)| permutations(&of(id)).swap_remove(n)).collect();
+    (keys, orders)
+}
+
 #[test]
 fn the_newest_state_wins_in_every_order_and_a_replay_changes_nothing() {
     for (last, expected) in [(Some(4), "=4"), (None, "-")] {
-        on_every_sink(|case| {
-            // One key for each order.
-            let of = |id: &str| {
-                [change(id, Some(1), 10), change(id, Some(2), 20), change(id, None, 30), change(id, last, 40)]
-            };
-            let keys: Vec<String> = (10..34).map(|n| n.to_string()).collect();
-            let orders: Vec<Vec<Change>> =
-                keys.iter().enumerate().map(|(n, id)| permutations(&of(id)).swap_remove(n)).collect();
+        on_every_sink_and(&[&AIRBYTE], |case| {
+            let (keys, orders) = every_order(last);
             let rows = keys.iter().map(|id| format!("{id}{expected}")).collect::<Vec<_>>().join(" ");
             for step in 0..4 {
                 let changes: Vec<Change> = orders.iter().map(|order| order[step].clone()).collect();
@@ -46,8 +51,19 @@ fn the_newest_state_wins_in_every_order_and_a_replay_changes_nothing() {
 }
 
 #[test]
+fn the_newest_state_of_a_commit_wins_in_every_order() {
+    for (last, expected) in [(Some(4), "=4"), (None, "-")] {
+        on_every_sink_and(TOOLS, |case| {
+            let (keys, orders) = every_order(last);
+            case.poll(&orders.concat());
+            case.expect(&keys.iter().map(|id| format!("{id}{expected}")).collect::<Vec<_>>().join(" "));
+        });
+    }
+}
+
+#[test]
 fn a_change_of_the_same_time_applies_again_and_a_repetition_does_not() {
-    on_every_sink(|case| {
+    on_every_sink_and(&[&AIRBYTE], |case| {
         case.poll(&[change("a", Some(1), 10)]);
         let counts = [
             case.poll(&[change("a", Some(2), 10)]),
@@ -64,7 +80,7 @@ fn a_change_of_the_same_time_applies_again_and_a_repetition_does_not() {
 
 #[test]
 fn a_repetition_advances_the_time_of_its_row() {
-    on_every_sink(|case| {
+    on_every_sink_and(&[&AIRBYTE], |case| {
         let seen = change("a", Some(1), 10);
         case.poll(&[seen.clone(), still(&seen, 30)]);
         // From between the two reads, so older than the stored state.
@@ -75,7 +91,7 @@ fn a_repetition_advances_the_time_of_its_row() {
 
 #[test]
 fn a_change_without_a_time_is_as_of_the_call() {
-    on_every_sink(|case| {
+    on_every_sink_and(&[&AIRBYTE], |case| {
         case.poll(&[Change { as_of_ms: None, ..change("a", Some(1), 0) }]);
         case.poll(&[change("a", Some(2), CALLED_AT_MS - 1)]);
         case.expect("a=1");
@@ -97,7 +113,7 @@ fn a_partial_row_replaces_its_members_and_keeps_the_others() {
 
 #[test]
 fn a_partial_row_of_an_unknown_key_is_a_row() {
-    on_every_sink(|case| {
+    on_every_sink_and(TOOLS, |case| {
         case.deliver(&[partial("a", "{\"id\":\"a\",\"n\":7}", 20)]);
         case.expect("a=7");
     });
@@ -105,7 +121,7 @@ fn a_partial_row_of_an_unknown_key_is_a_row() {
 
 #[test]
 fn a_delete_before_its_row_keeps_the_row_from_coming_back() {
-    on_every_sink(|case| {
+    on_every_sink_and(&[&AIRBYTE], |case| {
         case.deliver(&[change("a", None, 20)]);
         let counts = case.poll(&[change("a", Some(1), 10)]);
         assert_eq!(counts.stale, u64::from(case.compares_rows()));
@@ -117,7 +133,7 @@ fn a_delete_before_its_row_keeps_the_row_from_coming_back() {
 
 #[test]
 fn a_deleted_row_stays_deleted_until_a_newer_state_comes() {
-    on_every_sink(|case: &mut Case| {
+    on_every_sink_and(&[&AIRBYTE], |case: &mut Case| {
         case.poll(&[change("a", Some(1), 10), change("b", Some(1), 10)]);
         let deleted = case.deliver(&[change("a", None, 20)]).deleted;
         assert_eq!(deleted, 1);

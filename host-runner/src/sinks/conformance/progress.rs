@@ -1,6 +1,7 @@
 //! Progress: cursors and the journal's position, together with rows or not at all; and the owner of a sink.
 
-use super::case::{Case, TABLE, change, on_every_sink, position, table, table_with};
+use super::case::{Case, TABLE, change, on_every_sink, on_every_sink_and, position, table, table_with};
+use super::tool::TOOLS;
 use crate::change::{Change, Generation};
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::error::Kind;
@@ -18,7 +19,7 @@ fn applied(case: &mut Case) -> Option<InboxPosition> {
 
 #[test]
 fn rows_and_cursor_are_stored_together() {
-    on_every_sink(|case| {
+    on_every_sink_and(TOOLS, |case| {
         assert_eq!(state(case), None, "prepared, never committed");
         case.snapshot(100, false, &[change("a", Some(1), 10)]);
         case.reopen();
@@ -40,7 +41,7 @@ fn a_bad_row_is_refused_with_its_commit_and_loses_no_other_row() {
         Change { after: Some("nonsense".into()), ..good.clone() },
         Change { key: "nonsense".into(), ..good.clone() },
     ];
-    on_every_sink(|case| {
+    on_every_sink_and(TOOLS, |case| {
         for bad in &bad {
             let generation = Generation { id: 100, as_of_ms: None, complete: true };
             let error = case
@@ -58,7 +59,7 @@ fn a_bad_row_is_refused_with_its_commit_and_loses_no_other_row() {
 
 #[test]
 fn a_batch_that_is_read_again_after_a_crash_changes_nothing() {
-    on_every_sink(|case| {
+    on_every_sink_and(TOOLS, |case| {
         let batch = [change("a", Some(1), 10), change("b", None, 20)];
         case.snapshot(100, true, &batch);
         case.reopen();
@@ -115,7 +116,7 @@ fn deliveries_count_as_applied_when_they_brought_changes() {
 
 #[test]
 fn a_delivery_may_change_several_tables() {
-    on_every_sink(|case| {
+    on_every_sink_and(TOOLS, |case| {
         let mut other = table();
         other.name = "others".into();
         case.sink().prepare(&[table(), other]).expect("prepared");
@@ -147,7 +148,7 @@ fn a_reset_deletes_the_cursor_and_keeps_rows_and_generation() {
 
 #[test]
 fn a_table_that_was_not_discovered_takes_neither_rows_nor_a_cursor() {
-    on_every_sink(|case| {
+    on_every_sink_and(TOOLS, |case| {
         let row = Change { table: "unknown".into(), ..change("a", Some(1), 10) };
         let error = case.try_read(&[change("b", Some(1), 10), row], None).expect_err("stored");
         assert!(error.message.starts_with("table `unknown`: was not discovered"), "{error}");

@@ -1,6 +1,7 @@
 //! Snapshots: rows that a complete one did not contain, and changes from elsewhere while it is read.
 
-use super::case::{Case, change, kinds, on_every_sink, partial, still};
+use super::case::{Case, change, kinds, on_every_sink, on_every_sink_and, partial, still};
+use super::tool::SINGER;
 use crate::change::Generation;
 use crate::sinks::{Deletes, Load};
 
@@ -44,7 +45,7 @@ fn a_row_that_was_missing_is_back_once_a_snapshot_lists_it_however_old_it_is_the
 
 #[test]
 fn a_snapshot_that_does_not_complete_deletes_nothing() {
-    on_every_sink(|case| {
+    on_every_sink_and(&[&SINGER], |case| {
         case.snapshot(100, true, &[change("a", Some(1), 1), change("b", Some(1), 1)]);
         case.snapshot(200, false, &[change("a", Some(2), 210)]);
         case.poll(&[]);
@@ -90,7 +91,7 @@ fn a_late_change_from_before_the_snapshot_does_not_hide_a_delete() {
 
 #[test]
 fn a_row_that_a_snapshot_contained_survives_it_whatever_comes_late() {
-    on_every_sink(|case| {
+    on_every_sink_and(&[&SINGER], |case| {
         let row = change("a", Some(1), 10);
         case.snapshot(100, true, std::slice::from_ref(&row));
         case.snapshot(200, false, &[still(&row, 120)]);

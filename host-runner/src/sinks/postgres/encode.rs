@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(super) enum SqlType {
     Text,
     Integer,
-    Real,
+    Numeric,
     Boolean,
     Time,
     Json,
@@ -30,7 +30,7 @@ impl SqlType {
         match self {
             Self::Text => "text",
             Self::Integer => "bigint",
-            Self::Real => "double precision",
+            Self::Numeric => "numeric",
             Self::Boolean => "boolean",
             Self::Time => "timestamptz",
             Self::Json => "json",
@@ -42,7 +42,7 @@ impl SqlType {
         match self {
             Self::Text => Type::TEXT,
             Self::Integer => Type::INT8,
-            Self::Real => Type::FLOAT8,
+            Self::Numeric => Type::NUMERIC,
             Self::Boolean => Type::BOOL,
             Self::Time => Type::TIMESTAMPTZ,
             Self::Json => Type::JSON,
@@ -59,7 +59,8 @@ pub(super) enum Cell<'a> {
     Json(&'a str),
     Jsonb(Cow<'a, str>),
     Integer(i64),
-    Real(f64),
+    /// The bytes of [`numeric`](super::numeric::numeric).
+    Numeric(Vec<u8>),
     Boolean(bool),
     /// Microseconds since 2000.
     Time(i64),
@@ -82,7 +83,7 @@ impl Cell<'_> {
                 out.put_slice(text.as_bytes());
             }
             Self::Integer(value) | Self::Time(value) => sized(&value.to_be_bytes()),
-            Self::Real(value) => sized(&value.to_be_bytes()),
+            Self::Numeric(bytes) => sized(bytes),
             Self::Boolean(value) => sized(&[u8::from(*value)]),
         }
     }

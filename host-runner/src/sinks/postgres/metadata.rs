@@ -12,8 +12,9 @@ use crate::sinks::columns::{Layout, quote};
 use crate::sinks::order::{NewestSnapshot, signed};
 use crate::sinks::{Commit, InboxPosition, JournalState, Progress, SinkProgress, TableState};
 
-/// The version of the tables below and of the columns that every table has.
-const VERSION: i32 = 2;
+/// The version of the tables below, of the columns that every table has, and of columns' types.
+const VERSION: i32 = 3;
+
 /// Statements on the own tables of a schema.
 pub(super) struct Metadata {
     schema: String,

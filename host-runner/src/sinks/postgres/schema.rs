@@ -64,12 +64,12 @@ pub(super) const ROW_COLUMNS: [(&str, SqlType); 4] = [
     ("_raw", SqlType::Json),
 ];
 
-/// The most bytes of a value that stay in the page of its row: a pointer to a long text has 18, a text of up
-/// to 24 stays itself. Others are padded to 8.
+/// The most bytes of a value that stay in the page of its row: a pointer to a long text or number has 18, one
+/// of up to 24 stays itself. Others are padded to 8.
 const fn bytes_in_page(column_type: ColumnType) -> usize {
     match column_type {
-        ColumnType::Text | ColumnType::Json => 25,
-        ColumnType::Integer | ColumnType::Real | ColumnType::Time => 15,
+        ColumnType::Text | ColumnType::Json | ColumnType::Real => 25,
+        ColumnType::Integer | ColumnType::Time => 15,
         ColumnType::Boolean => 1,
     }
 }
@@ -279,6 +279,7 @@ mod tests {
             let mut layout = Layout::new(&table, &NAMING).expect("a layout");
             layout.extend(&table, &NAMING).expect("columns")
         };
-        assert_eq!((count("string"), count("integer"), count("boolean")), (280, 466, 1_500));
+        let counts = ["string", "number", "integer", "boolean"].map(count);
+        assert_eq!(counts, [280, 280, 466, 1_500]);
     }
 }

@@ -5,16 +5,17 @@
 use std::borrow::Cow;
 
 use super::encode::{Cell, SqlType};
-use crate::sinks::value::{ColumnType, Value, convert};
+use super::numeric::numeric;
+use crate::sinks::value::{ColumnType, Value, convert, unquoted};
 
 /// Levels of a JSON value that the server's parser takes with its smallest stack: it recurses, and fails
 /// near 6,000 with the default of 2 MiB.
 pub(super) const DEPTH_MAX: usize = 1_000;
 /// Bytes of a key: a page of an index takes 2,704.
 pub(super) const KEY_BYTES_MAX: usize = 2_400;
-/// The largest exponent of a number in a `jsonb`, which writes numbers out: that of a double.
+/// The largest exponent of a number, which a `numeric` and a `jsonb` write out: that of a double.
 const EXPONENT_MAX: i64 = 308;
-/// The most characters of a number in a `jsonb`.
+/// The most characters of a number.
 const NUMBER_BYTES_MAX: usize = 1_000;
 /// Microseconds from 1970 to 2000, PostgreSQL's epoch.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -26,7 +27,7 @@ pub(super) const fn sql_type(column_type: ColumnType) -> SqlType {
     match column_type {
         ColumnType::Text => SqlType::Text,
         ColumnType::Integer => SqlType::Integer,
-        ColumnType::Real => SqlType::Real,
+        ColumnType::Real => SqlType::Numeric,
         ColumnType::Boolean => SqlType::Boolean,
         ColumnType::Time => SqlType::Time,
         ColumnType::Json => SqlType::Jsonb,
@@ -38,12 +39,19 @@ pub(super) fn cell(column_type: ColumnType, raw: &str) -> Option<Cell<'_>> {
     Some(match (convert(column_type, raw)?, column_type) {
         (Value::Null, _) => Cell::Null,
         (Value::Integer(value), _) => Cell::Integer(value),
-        (Value::Real(value), _) => Cell::Real(value),
+        (Value::Real(_), _) => Cell::Numeric(decimal(raw)?),
         (Value::Boolean(value), _) => Cell::Boolean(value),
         (Value::Text(text), ColumnType::Time) => Cell::Time(micros(&text)?),
         (Value::Text(text), ColumnType::Json) => Cell::Jsonb(fits_jsonb(&text).then_some(text)?),
         (Value::Text(text), _) => Cell::Text((!text.contains('\0')).then_some(text)?),
     })
+}
+
+/// The digits of a number as a source wrote them, as a `numeric`.
+fn decimal(raw: &str) -> Option<Vec<u8>> {
+    let text = unquoted(raw)?;
+    let text = text.trim();
+    if fits_number(text) { numeric(text) } else { None }
 }
 
 /// A time in RFC 3339 as a `timestamptz`.
@@ -232,6 +240,15 @@ mod tests {
         assert_eq!(cell(ColumnType::Time, r#""2000-01-01T00:00:01Z""#), Some(Cell::Time(1_000_000)));
         assert_eq!(cell(ColumnType::Time, r#""-009000-01-01T00:00:00Z""#), None);
         assert_eq!(cell(ColumnType::Integer, "9223372036854775808"), None);
+        for number in ["1e400", "1e-400", "\"1,5\"", "\"NaN\"", &"1".repeat(1_001)] {
+            assert_eq!(cell(ColumnType::Real, number), None, "{number}");
+        }
+        let number = |raw: &str| match cell(ColumnType::Real, raw) {
+            Some(Cell::Numeric(bytes)) => bytes,
+            other => panic!("{raw}: {other:?}"),
+        };
+        assert_eq!(number("\" 12.50 \""), number("12.50"));
+        assert_eq!(cell(ColumnType::Real, "\"\""), Some(Cell::Null));
         assert_eq!(cell(ColumnType::Json, r#"["\u0000"]"#), None);
         assert_eq!(cell(ColumnType::Boolean, "true"), Some(Cell::Boolean(true)));
     }

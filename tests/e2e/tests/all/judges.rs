@@ -1,6 +1,5 @@
 //! The tools themselves as judges: PyAirbyte, dlt and Fivetran's SDK into DuckDB, `pyab validate`,
-//! `singer-check-tap`, Meltano into files and PostgreSQL. dlt and Fivetran run the text of
-//! `docs/integrations.md`.
+//! `singer-check-tap`, Meltano into files and PostgreSQL. Each tool runs the text of `docs/integrations.md`.
 //!
 //! `cargo xtask test` installs the small ones from PyPI, with `--tools` all of them, and sets `E2E_TOOLS`,
 //! the list of their virtual environments; tests of others have nothing to run. Nothing but loopback is
@@ -21,7 +20,7 @@ use crate::support::process::{Run, Running};
 use crate::support::{ConnectionFile, Setup, binaries};
 
 /// A program of a tool's environment; none if the tool is not installed.
-fn program(tool: &str, name: &str) -> Option<PathBuf> {
+pub(crate) fn program(tool: &str, name: &str) -> Option<PathBuf> {
     let installed = std::env::var_os("E2E_TOOLS")?;
     let folder = std::env::split_paths(&installed).find(|folder| folder.ends_with(tool))?;
     let path = folder.join("bin").join(name);
@@ -46,17 +45,24 @@ fn script(setup: &Setup, name: &str, command: &str) -> String {
 
 /// Runs a tool in the test's folder, without telemetry.
 fn run(setup: &Setup, program: &Path, arguments: &[&str]) -> Run {
-    run_beside(setup, program, program, arguments)
+    run_beside(setup, &[program], program, arguments, &BTreeMap::new())
 }
 
-/// The same for a program that calls those of the tool's environment.
-fn run_beside(setup: &Setup, tool: &Path, program: &Path, arguments: &[&str]) -> Run {
+/// The same for a program that calls those of tools' environments, with variables.
+fn run_beside(
+    setup: &Setup,
+    tools: &[&Path],
+    program: &Path,
+    arguments: &[&str],
+    variables: &BTreeMap<String, String>,
+) -> Run {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(setup.folder());
-    let paths = std::env::var("PATH").unwrap_or_default();
-    let own = tool.parent().expect("a folder").display();
-    let folder = setup.folder().display();
-    command.env("PATH", format!("{folder}:{own}:{paths}")).env("HOME", setup.folder());
+    command.args(arguments).current_dir(setup.folder()).envs(variables);
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let own = tools.iter().map(|tool| tool.parent().expect("a folder").to_owned());
+    let folders = std::iter::once(setup.folder().to_owned()).chain(own);
+    let paths = std::env::join_paths(folders.chain(std::env::split_paths(&inherited))).expect("paths");
+    command.env("PATH", paths).env("HOME", setup.folder());
     command.env("RUNTIME__DLTHUB_TELEMETRY", "false");
     // Else below /var for root, where earlier runs left their state.
     command.env("DLT_DATA_DIR", setup.path("dlt"));
@@ -66,21 +72,21 @@ fn run_beside(setup: &Setup, tool: &Path, program: &Path, arguments: &[&str]) ->
 }
 
 #[test]
-fn pyairbyte_reads_the_truth_into_duckdb_twice() {
+fn the_documented_pyairbyte_program_loads_the_truth_twice() {
     let Some(python) = program("pyairbyte", "python") else { return };
-    let setup = portal(300);
-    let source = script(&setup, "source-desk", "airbyte");
-    let judge = binaries::workspace().join("tests/tools/read_into_duckdb.py").display().to_string();
-    let tables = TABLES.join(",");
+    let setup = documented(200);
+    script(&setup, "source-zoho-desk", "airbyte");
+    write_documented(&setup, "pyairbyte", "desk_airbyte.py");
     let mut changed = BTreeSet::new();
     let mut requests = Vec::new();
     for _ in 0..2 {
-        run(&setup, &python, &[&judge, &source, "config.json", "rows.duckdb", &tables]).exits(0);
+        run(&setup, &python, &["desk_airbyte.py"]).exits(0);
         requests.push(setup.requests_to("GET /tickets/{id}"));
-        let received = in_duckdb(&setup, &python, Received::folding_case(), "rows.duckdb", "desk", &tables);
-        received.check(&setup, &truths(&setup.simulator, true), &changed);
+        let tables = DOCUMENTED.join(",");
+        let received = in_duckdb(&setup, &python, Received::folding_case(), "desk.duckdb", "main", &tables);
+        received.check(&setup, &documented_truths(&setup), &changed);
         if changed.is_empty() {
-            changed = change_tickets(&setup);
+            changed = change_documented(&setup);
         }
     }
     assert!(requests[1] - requests[0] < 150, "the second read is incremental: {requests:?}");
@@ -130,12 +136,18 @@ fn change_documented(setup: &Setup) -> BTreeSet<String> {
     changed
 }
 
-/// Writes a program of `docs/integrations.md` to a file, with all tables.
-fn write_documented(setup: &Setup, name: &str, path: &str) {
+/// A block of `docs/integrations.md`.
+fn snippet(name: &str) -> String {
     let page = std::fs::read_to_string(binaries::workspace().join("docs/integrations.md")).expect("a page");
     let (_, text) = page.split_once(&format!("<!-- snippet: {name} -->")).expect("its mark");
-    let (_, text) = text.split_once("```python\n").expect("its start");
-    let (text, _) = text.split_once("```").expect("its end");
+    let (_, text) = text.split_once("```").expect("its start");
+    let (_, text) = text.split_once('\n').expect("its language");
+    text.split_once("```").expect("its end").0.to_owned()
+}
+
+/// Writes a program of `docs/integrations.md` to a file, with all tables.
+fn write_documented(setup: &Setup, name: &str, path: &str) {
+    let text = snippet(name);
     let (before, after) = text.split_once("TABLES = [\"tickets\", \"departments\"]").expect("its tables");
     setup.write(path, &format!("{before}TABLES = {DOCUMENTED:?}{after}"));
 }
@@ -264,7 +276,7 @@ fn the_tap_into_target_jsonl_twice_makes_files_that_equal_the_truth() {
         let mut command = Command::new(&target);
         command.args(["--config", "target.json"]).current_dir(setup.folder());
         let run = setup.remember(Running::start(command, messages.as_bytes()).wait()).exits(0);
-        in_files(&setup).check(&setup, &truths(&setup.simulator, true), &changed);
+        in_files(&setup, &TABLES).check(&setup, &truths(&setup.simulator, true), &changed);
         setup.write("state.json", run.stdout.lines().last().expect("a state"));
         words = vec!["singer", "--config", "config.json", "--state", "state.json"];
         changed = change_tickets(&setup);
@@ -276,13 +288,10 @@ fn the_documented_singer_commands_run_twice() {
     let Some(target) = program("target-jsonl", "target-jsonl") else { return };
     let setup = documented(60);
     script(&setup, "tap-zoho-desk", "singer");
-    let page = std::fs::read_to_string(binaries::workspace().join("docs/integrations.md")).expect("a page");
-    let (_, text) = page.split_once("```sh\ntap-zoho-desk ").expect("its start");
-    let (text, _) = text.split_once("```").expect("its end");
-    setup.write("commands", &format!("set -e\ntap-zoho-desk {text}"));
+    setup.write("commands", &format!("set -e\n{}", snippet("singer")));
     let mut details = Vec::new();
     for _ in 0..2 {
-        run_beside(&setup, &target, Path::new("/bin/sh"), &["commands"]).exits(0);
+        run_beside(&setup, &[&target], Path::new("/bin/sh"), &["commands"], &BTreeMap::new()).exits(0);
         details.push(setup.requests_to("GET /tickets/{id}"));
     }
     assert!(details[0] > 0 && details[0] == details[1], "the second run continues: {details:?}");
@@ -291,9 +300,9 @@ fn the_documented_singer_commands_run_twice() {
 }
 
 /// The rows that target-jsonl wrote.
-fn in_files(setup: &Setup) -> Received {
+fn in_files(setup: &Setup, tables: &[&str]) -> Received {
     let mut received = Received::default();
-    for table in TABLES {
+    for table in tables {
         let text = std::fs::read_to_string(setup.path(&format!("rows/{table}.jsonl"))).unwrap_or_default();
         for line in text.lines() {
             received.row(table, serde_json::from_str(line).expect("JSON"));
@@ -302,92 +311,70 @@ fn in_files(setup: &Setup) -> Received {
     received
 }
 
-#[test]
-fn meltano_runs_the_tap_twice_into_files_that_equal_the_truth() {
-    let Some(meltano) = program("meltano", "meltano") else { return };
-    let Some(target) = program("target-jsonl", "target-jsonl") else { return };
-    let setup = portal(200);
-    let tap = script(&setup, "tap-desk", "singer");
-    let config =
-        json!({"destination_path": setup.path("rows").display().to_string(), "do_timestamp_file": false});
-    setup.write("meltano.yml", &project(&setup, &tap, "target-jsonl", &target, &config));
-    std::fs::create_dir(setup.path("rows")).expect("a folder");
-    let mut changed = BTreeSet::new();
-    for number in 0..2 {
-        run(&setup, &meltano, &["run", "tap-desk", "target-jsonl"]).exits(0);
-        in_files(&setup).check(&setup, &truths(&setup.simulator, true), &changed);
-        if number == 0 {
-            changed = change_tickets(&setup);
-        }
-    }
+/// Writes the documented project, and its commands without those of other targets. The values of its settings
+/// are variables; those that only a simulator needs are in the connection file.
+fn documented_project(setup: &Setup, target: &str) -> BTreeMap<String, String> {
+    script(setup, "tap-zoho-desk", "singer");
+    setup.write("meltano.yml", &snippet("meltano"));
+    let commands = snippet("meltano-runs");
+    let wanted = commands.lines().filter(|line| !line.starts_with("meltano ") || line.ends_with(target));
+    let wanted: Vec<&str> = wanted.collect();
+    assert!(wanted.len() == 2, "{wanted:?}");
+    setup.write("commands", &format!("set -e\n{}\n", wanted.join("\n")));
+    let url = setup.simulator.url();
+    let file = ConnectionFile::empty().allow(url.trim_start_matches("http://"));
+    let file = file.config_text("desk_url", &url).config_text("accounts_url", &url);
+    setup.write("a.toml", &file.set("batch.max_rows", 60).render());
+    let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
+    let config: BTreeMap<String, Value> = serde_json::from_str(&config).expect("JSON");
+    let variable = |(name, value): (String, Value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (format!("TAP_ZOHO_DESK_{}", name.to_uppercase()), text)
+    };
+    config.into_iter().filter(|(name, _)| !name.ends_with("_url")).map(variable).collect()
 }
 
 #[test]
-fn meltano_runs_the_tap_twice_into_postgresql() {
+fn the_documented_meltano_project_makes_files_that_equal_the_truth_twice() {
     let Some(meltano) = program("meltano", "meltano") else { return };
-    let Some(target) = program("target-postgres", "target-postgres") else { return };
-    let setup = portal(200);
-    let tap = script(&setup, "tap-desk", "singer");
-    let server = Server::start(Durability::None).expect("a server");
-    let url = format!("postgresql+psycopg://postgres@/postgres?host={}", server.folder().display());
-    let config = json!({"sqlalchemy_url": url, "default_target_schema": "desk"});
-    setup.write("meltano.yml", &project(&setup, &tap, "target-postgres", &target, &config));
+    let Some(target) = program("target-jsonl", "target-jsonl") else { return };
+    let setup = documented(200);
+    let variables = documented_project(&setup, "target-jsonl");
     let mut changed = BTreeSet::new();
     for _ in 0..2 {
-        run(&setup, &meltano, &["run", "tap-desk", "target-postgres"]).exits(0);
+        run_beside(&setup, &[&meltano, &target], Path::new("/bin/sh"), &["commands"], &variables).exits(0);
+        in_files(&setup, &DOCUMENTED).check(&setup, &documented_truths(&setup), &changed);
+        if changed.is_empty() {
+            // Files hold no end of a snapshot, and so no department that was purged.
+            changed = change_tickets(&setup);
+        }
+    }
+    let printed = run(&setup, &meltano, &["config", "print", "tap-zoho-desk"]).exits(0);
+    let secret = &setup.simulator.options().client_secret;
+    assert!(!format!("{printed}").contains(secret.as_str()), "{printed}");
+}
+
+#[test]
+fn the_documented_meltano_project_loads_the_truth_into_postgresql_twice() {
+    let Some(meltano) = program("meltano", "meltano") else { return };
+    let Some(target) = program("target-postgres", "target-postgres") else { return };
+    let setup = documented(200);
+    let mut variables = documented_project(&setup, "target-postgres");
+    let server = Server::start(Durability::None).expect("a server");
+    let url = format!("postgresql+psycopg://postgres@/postgres?host={}", server.folder().display());
+    variables.insert("TARGET_POSTGRES_SQLALCHEMY_URL".to_owned(), url);
+    let mut changed = BTreeSet::new();
+    for _ in 0..2 {
+        run_beside(&setup, &[&meltano, &target], Path::new("/bin/sh"), &["commands"], &variables).exits(0);
         let mut received = Received::default();
-        for table in TABLES {
+        for table in DOCUMENTED {
             for row in json_rows(&server.url(), "desk", table) {
                 received.row(table, row);
             }
         }
-        received.check(&setup, &truths(&setup.simulator, true), &changed);
+        received.check(&setup, &documented_truths(&setup), &changed);
         if changed.is_empty() {
-            changed = change_tickets(&setup);
+            changed = change_documented(&setup);
         }
     }
-}
-
-/// A project whose tap has the configuration of the test.
-fn project(setup: &Setup, tap: &str, name: &str, target: &Path, target_config: &Value) -> String {
-    let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
-    let config: BTreeMap<String, Value> = serde_json::from_str(&config).expect("JSON");
-    let settings: Vec<Value> = config
-        .keys()
-        .map(|name| {
-            let kind = if config[name].is_object() {
-                "object"
-            } else if config[name].is_array() {
-                "array"
-            } else {
-                "string"
-            };
-            serde_json::json!({"name": name, "kind": kind})
-        })
-        .collect();
-    let target_settings: Vec<Value> = target_config
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| {
-            json!({"name": name, "kind": if value.is_boolean() { "boolean" } else { "string" }})
-        })
-        .collect();
-    // YAML includes JSON.
-    serde_json::json!({
-        "version": 1, "default_environment": "dev", "send_anonymous_usage_stats": false,
-        "project_id": "00000000-0000-0000-0000-000000000000", "environments": [{"name": "dev"}],
-        "plugins": {
-            "extractors": [{
-                "name": "tap-desk", "namespace": "tap_desk", "executable": tap,
-                "capabilities": ["discover", "catalog", "state"], "settings": settings, "config": config,
-            }],
-            "loaders": [{
-                "name": name, "namespace": name.replace('-', "_"),
-                "executable": target.display().to_string(),
-                "settings": target_settings, "config": target_config,
-            }],
-        },
-    })
-    .to_string()
 }

@@ -1,7 +1,9 @@
 //! Parquet files, in a folder and in an object store, as DuckDB reads them, by the query of `docs/sinks.md`,
-//! against the truth: after changes, deletes and restored rows, and after kills.
+//! against the truth: after changes, deletes and restored rows, and after kills. The store of most tests is
+//! ours; one is rclone, from PyPI, which checks signatures by its own code.
 
 use std::collections::BTreeMap;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -11,10 +13,11 @@ use serde_json::{Value, json};
 use crate::compare::messages::key;
 use crate::compare::{Differences, Log, Truth, truth, truths};
 use crate::hosts::python;
+use crate::judges::program;
 use crate::kills::{kill_repeatedly, portal};
 use crate::support::process::Running;
 use crate::support::rng::{Rng, seeds};
-use crate::support::{ConnectionFile, Setup, binaries};
+use crate::support::{ConnectionFile, Setup, binaries, wait_until};
 
 /// The query of the documentation, over the files of a table.
 fn query(folder: &Path, table: &str) -> String {
@@ -179,5 +182,35 @@ fn the_keys_of_an_object_store_may_be_in_the_environment() {
     let right = [("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET)];
     setup.host_with_env(&["sync"], &right).exits(0);
     download(&server, "acme", &setup);
+    check(&setup, true);
+}
+
+#[test]
+fn files_in_the_store_of_another_program_equal_the_truth() {
+    let Some(rclone) = program("rclone", "rclone") else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let file = |file: ConnectionFile, secret: &str| {
+        let url = format!("s3://{KEY}:{secret}@desk/acme?endpoint=http://{address}");
+        file.parquet().sink_text("url", &url)
+    };
+    let setup = Setup::authorized_with(200, |plain| file(plain, "another/secret"));
+    std::fs::create_dir_all(setup.path("store/desk")).expect("a bucket");
+    let mut command = Command::new(rclone);
+    command.args(["serve", "s3", "store", "--config", "/dev/null", "--addr", &address.to_string()]);
+    command.args(["--auth-key", &format!("{KEY},{SECRET}")]).current_dir(setup.folder());
+    let _server = Running::start(command, b"");
+    wait_until("rclone listens", || TcpStream::connect(address).is_ok());
+    let refused = setup.host(&["sync"]).exits(12);
+    assert!(refused.stderr.contains("hint: the keys need s3:GetObject"), "{refused}");
+    setup.write("a.toml", &file(ConnectionFile::of(&setup.simulator), SECRET).render());
+    setup.sync();
+    setup.simulator.mutate(json!({"seed": 23, "count": 200})).expect("changes");
+    setup.sync();
+    setup.host(&["sync", "--full-refresh"]).exits(0);
+    let mut copy = Command::new("cp");
+    copy.args(["-R", "store/desk/acme/.", "rows"]).current_dir(setup.folder());
+    Running::start(copy, b"").wait().exits(0);
     check(&setup, true);
 }

@@ -60,21 +60,27 @@ pub(crate) fn run(tickets: u32, details: u32, runs: usize) -> Result<()> {
         "## Peers\n\n`cargo xtask bench peers --tickets {tickets} --details {details} --runs {runs}`; \
          {machine}. All read the same simulator in turn. Airbyte's CDK 7.39.1 has the manifest \
          `tests/tools/peers/airbyte.yaml`, dlt 1.31.0 the `rest_api` source of \
-         `tests/tools/peers/dlt_rest_api.py` and stores into DuckDB. CPU and memory are those of the \
-         process; \
+         `tests/tools/peers/dlt_rest_api.py` and stores into DuckDB. In the second run both search for \
+         rows that changed since a time that they are given. CPU and memory are those of the process; \
          the CPU of the PostgreSQL server is not in them. Of several runs the median time and the largest \
          memory count.\n\n"
     );
     let lists = World::start(&folder, Rows::Listed, tickets, 0)?;
-    section(&mut text, &format!("{tickets} list rows"), tickets, &lists.first_reads(runs)?);
-    lists.change_one_percent()?;
+    section(&mut text, &format!("{tickets} list rows"), Some(tickets), &lists.first_reads(runs)?);
+    let since = lists.change_one_percent()?;
     let heading = format!("Second run, after {} of them changed", tickets / 100);
-    section(&mut text, &heading, tickets / 100, &lists.each(|one| lists.run(one, None))?);
+    let second = lists.each(|one| {
+        one.follow(&lists, &since)?;
+        lists.run(one, None)
+    });
+    section(&mut text, &heading, Some(tickets / 100), &second?);
     let heading = format!("{tickets} list rows: the run after a kill at 60 % of the calls");
-    section(&mut text, &heading, tickets, &lists.each(|one| lists.after_a_kill(one))?);
+    // Not a rate: a contender that continues reads fewer rows than one that starts again.
+    section(&mut text, &heading, None, &lists.each(|one| lists.after_a_kill(one))?);
     drop(lists);
     let detailed = World::start(&folder, Rows::Detailed, details, 0)?;
-    section(&mut text, &format!("{details} tickets with detail"), details, &detailed.first_reads(runs)?);
+    let heading = format!("{details} tickets with detail");
+    section(&mut text, &heading, Some(details), &detailed.first_reads(runs)?);
     drop(detailed);
     for (rows, tickets, name) in [
         (Rows::Listed, tickets / SMALLER, "list rows"),
@@ -82,14 +88,14 @@ pub(crate) fn run(tickets: u32, details: u32, runs: usize) -> Result<()> {
     ] {
         let distant = World::start(&folder, rows, tickets, LATENCY_MS)?;
         let heading = format!("{tickets} {name}, each call takes {LATENCY_MS} ms");
-        section(&mut text, &heading, tickets, &distant.first_reads(1)?);
+        section(&mut text, &heading, Some(tickets), &distant.first_reads(1)?);
     }
     let tickets = tickets / SMALLER;
     let refusing = World::start(&folder, Rows::Listed, tickets, 0)?;
     let faults = json!({"faults": {"seed": 7, "too_many_requests": REFUSED, "retry_after_seconds": 1}});
     refusing.simulator.admin("PATCH", "settings", &faults)?;
     let heading = format!("{tickets} list rows, {} % of the calls answered with 429", REFUSED * 100.0);
-    section(&mut text, &heading, tickets, &refusing.first_reads(1)?);
+    section(&mut text, &heading, Some(tickets), &refusing.first_reads(1)?);
     report::write("peers", &text)
 }
 
@@ -175,18 +181,24 @@ impl World {
         }))
     }
 
-    fn change_one_percent(&self) -> Result<()> {
+    /// Changes them; the simulator's time before, RFC 3339.
+    fn change_one_percent(&self) -> Result<String> {
+        let clock = self.simulator.admin("POST", "clock", &json!({"advance_ms": 0}))?;
+        let now = clock["nowMs"].as_i64().context("no time")?;
+        let text = "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1 / 1000.0, 'unixepoch')";
+        let since = rusqlite::Connection::open_in_memory()?.query_row(text, [now], |row| row.get(0))?;
         for (number, id) in rows::truth(self)?.into_keys().step_by(100).enumerate() {
             let values = json!({"subject": format!("changed {number}")});
             let change = json!({"op": "update", "table": "tickets", "id": id, "values": values});
             self.simulator.admin("POST", "mutate", &change)?;
         }
-        Ok(())
+        Ok(since)
     }
 }
 
-/// A table of one scenario. `rows` is the number of those that a perfect contender reads.
-fn section(text: &mut String, heading: &str, rows: u32, all: &[(Contender, Vec<Outcome>)]) {
+/// A table of one scenario. `rows` is the number of those that a perfect contender reads, where all read the
+/// same.
+fn section(text: &mut String, heading: &str, rows: Option<u32>, all: &[(Contender, Vec<Outcome>)]) {
     let from = text.len();
     let _ = write!(
         text,
@@ -204,15 +216,15 @@ fn section(text: &mut String, heading: &str, rows: u32, all: &[(Contender, Vec<O
         };
         let failed = outcomes.iter().any(|outcome| !outcome.measured.status.success());
         let wall = median.measured.wall.as_secs_f64();
+        let rate = rows.map_or("–".to_owned(), |rows| format!("{:.0}", f64::from(rows) / wall));
         let _ = writeln!(
             text,
-            "| {}{} | {} | {} | {} | {:.0} | {wall:.2} | {:.2} | {} | {} | {} |",
+            "| {}{} | {} | {} | {} | {rate} | {wall:.2} | {:.2} | {} | {} | {} |",
             one.name(),
             if failed { " (failed)" } else { "" },
             most(|wrong| wrong.missing),
             most(|wrong| wrong.twice),
             most(|wrong| wrong.outdated),
-            f64::from(rows) / wall,
             median.measured.cpu_s,
             peak / 1024,
             median.calls,

@@ -19,14 +19,77 @@ const TYPES: &str = r#"{"id": {}, "n": {"type": "integer"}, "x": {"type": "numbe
 fn columns_are_typed_and_what_does_not_fit_is_in_the_json_alone() {
     let Some(mut case) = prepared(TYPES) else { return };
     let row = r#"{"n":"7","x":1.5,"b":true,"t":"2024-02-28T10:20:30+02:00","s":"é","o":{"a": [1]}}"#;
-    let odd = r#"{"n":1e99,"s":"a\u0000b","o":["\ud800"],"t":"-009000-01-01T00:00:00Z"}"#;
+    let odd = r#"{"n":1e99,"x":1e400,"s":"a\u0000b","o":["\ud800"],"t":"-009000-01-01T00:00:00Z"}"#;
     let counts = commit(&mut case.sink, &[change("a", row, 1), change("b", odd, 1)], "c").expect("committed");
-    assert_eq!((counts.inserted, counts.unconverted), (2, 4));
+    assert_eq!((counts.inserted, counts.unconverted), (2, 5));
     let typed = "SELECT n + 1, x * 2, b AND true, t, s, o -> 'a', _source_updated_at \
                  FROM {s}.things_live WHERE id = 'a'";
-    assert_eq!(case.query(typed), "8|3|t|2024-02-28 08:20:30+00|é|[1]|1970-01-01 00:00:00.005+00");
-    let none = "SELECT n, s, o, t, _raw FROM {s}.things WHERE id = 'b'";
-    assert_eq!(case.query(none), format!("null|null|null|null|{odd}"));
+    assert_eq!(case.query(typed), "8|3.0|t|2024-02-28 08:20:30+00|é|[1]|1970-01-01 00:00:00.005+00");
+    let none = "SELECT n, x, s, o, t, _raw FROM {s}.things WHERE id = 'b'";
+    assert_eq!(case.query(none), format!("null|null|null|null|null|{odd}"));
+}
+
+/// Numbers as a source may write them: money beyond the 15 digits of a double, and the ends of the range.
+fn numbers() -> Vec<String> {
+    let mut numbers: Vec<String> =
+        ["0", "-0.0", "0.10", "-12345678901234567.89", "100000", "1e300", "-2.50E-7", "1.5e+3", "1e-308"]
+            .map(str::to_owned)
+            .into();
+    numbers.push(format!("0.{}1", "0".repeat(290)));
+    numbers.push(format!("{}.{}", "9".repeat(300), "7".repeat(690)));
+    let mut number = 1_u64;
+    for decimals in 0..100 {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (whole, fraction) = (number >> (decimals % 64), number.to_string());
+        numbers.push(format!("{whole}.{}", fraction.get(..decimals % 19 + 1).unwrap_or(&fraction)));
+    }
+    numbers
+}
+
+#[test]
+fn a_number_has_each_digit_that_the_source_wrote_however_it_is_stored() {
+    let Some(mut case) = prepared(TYPES) else { return };
+    let of = |ids: &str| {
+        let row = |(at, number): (usize, String)| {
+            change(&format!("{ids}{at}"), &format!("{{\"x\":{number},\"y\":\"{number}\"}}"), 1)
+        };
+        numbers().into_iter().enumerate().map(row).collect::<Vec<_>>()
+    };
+    // As many as are copied, few enough to be upserted, and a column that is filled later.
+    commit(&mut case.sink, &of("copied"), "c").expect("committed");
+    for some in of("upserted").chunks(20) {
+        assert_eq!(commit(&mut case.sink, some, "c").expect("committed").unconverted, 0);
+    }
+    let wider = TYPES.replacen('{', "{\"y\": {\"type\": \"number\"}, ", 1);
+    case.sink.prepare(&[table(&wider)]).expect("prepared");
+    let same = |column: &str| {
+        let sent = format!("(_raw ->> '{column}')::numeric");
+        format!("{column} = {sent} AND scale({column}) = scale({sent})")
+    };
+    let count = format!(
+        "SELECT count(*), count(*) FILTER (WHERE {} AND {}) FROM {{s}}.things_live",
+        same("x"),
+        same("y")
+    );
+    let all = 2 * numbers().len();
+    assert_eq!(case.query(&count), format!("{all}|{all}"));
+    assert_eq!(case.query("SELECT x FROM {s}.things WHERE id = 'upserted3'"), "-12345678901234567.89");
+}
+
+#[test]
+fn the_widest_rows_of_the_longest_numbers_are_stored() {
+    let member = |n: usize| (format!("\"n{n}\":{{\"type\":\"number\"}}"), format!("\"n{n}\":{}", long(n)));
+    let (properties, row): (Vec<String>, Vec<String>) = (0..300).map(member).unzip();
+    let Some(mut case) = prepared(&format!("{{{}}}", properties.join(","))) else { return };
+    let row = format!("{{{}}}", row.join(","));
+    assert_eq!(commit(&mut case.sink, &[change("a", &row, 1)], "c").expect("committed").unconverted, 0);
+    assert_eq!(case.query("SELECT n279 FROM {s}.things_live"), long(279));
+}
+
+/// A number of a thousand characters.
+fn long(n: usize) -> String {
+    let digits = "0123456789".repeat(100);
+    format!("1{n:03}.{}", &digits[..995])
 }
 
 #[test]

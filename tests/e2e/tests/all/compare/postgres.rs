@@ -66,7 +66,7 @@ async fn copy(client: &Client, schema: &str, name: &str, target: &mut Connection
     let definitions = columns.iter().map(|column| {
         let affinity = match *column.type_() {
             Type::INT8 | Type::BOOL => "INTEGER",
-            Type::FLOAT8 => "REAL",
+            Type::NUMERIC => "REAL",
             _ => "TEXT",
         };
         format!("{} {affinity}", quoted(column.name()))

@@ -88,17 +88,29 @@ impl Contender {
                 check.args(["inspect", "--data"]).arg(folder.join("data"));
                 tools::run(check.stdout(Stdio::null()))
             }
-            Self::Cdk | Self::Dlt => {
-                let config = json!({
-                    "url": simulator.url, "organization_id": ORGANIZATION_ID, "client_id": CLIENT_ID,
-                    "client_secret": CLIENT_SECRET, "refresh_token": world.refresh_token,
-                    "concurrency": CONCURRENCY,
-                });
-                fs::write(folder.join("config.json"), config.to_string())?;
-                fs::write(folder.join("catalog.json"), catalog(peer_table(world), "full_refresh"))?;
-                Ok(())
-            }
+            Self::Cdk | Self::Dlt => self.configure_peer(world, peer_table(world), ""),
         }
+    }
+
+    /// Has its next run read the rows that changed since a time; the runner knows it by itself.
+    pub(super) fn follow(self, world: &World, since: &str) -> Result<()> {
+        match self {
+            Self::Sqlite | Self::Postgres | Self::Airbyte => Ok(()),
+            Self::Cdk | Self::Dlt => self.configure_peer(world, CHANGED, since),
+        }
+    }
+
+    fn configure_peer(self, world: &World, stream: &str, since: &str) -> Result<()> {
+        let folder = self.folder(world);
+        let config = json!({
+            "url": world.simulator.url, "organization_id": ORGANIZATION_ID, "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET, "refresh_token": world.refresh_token,
+            "concurrency": CONCURRENCY, "since": since, "until": "2100-01-01T00:00:00.000Z",
+        });
+        fs::write(folder.join("config.json"), config.to_string())?;
+        fs::write(folder.join("stream"), stream)?;
+        fs::write(folder.join("catalog.json"), catalog(stream, "full_refresh"))?;
+        Ok(())
     }
 
     fn authorize(self, world: &World, connection: &str) -> Result<()> {
@@ -138,7 +150,7 @@ impl Contender {
             Self::Dlt => {
                 let mut command = Command::new(program("dlt", "python"));
                 command.arg(peer_file("dlt_rest_api.py")).arg(folder.join("config.json"));
-                command.arg(peer_table(world)).arg(&folder);
+                command.arg(fs::read_to_string(folder.join("stream"))?).arg(&folder);
                 command
             }
         };
@@ -157,6 +169,13 @@ impl Contender {
             }
             stored
         };
+        let merged = || {
+            let mut stored = Stored::new();
+            for output in outputs(&folder) {
+                stored.extend(count(records(&output)?));
+            }
+            Ok(stored)
+        };
         match self {
             Self::Sqlite => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -172,13 +191,8 @@ impl Contender {
                 Ok(count(rows.into_iter().filter_map(pair).collect()))
             }
             // A destination appends and keeps the last record of a key.
-            Self::Airbyte => {
-                let mut stored = Stored::new();
-                for output in outputs(&folder) {
-                    stored.extend(count(records(&output)?));
-                }
-                Ok(stored)
-            }
+            Self::Airbyte => merged(),
+            Self::Cdk if fs::read_to_string(folder.join("stream"))? == CHANGED => merged(),
             // A destination replaces the table.
             Self::Cdk => match outputs(&folder).last() {
                 Some(output) => Ok(count(records(output)?)),
@@ -199,6 +213,9 @@ impl Contender {
 
 /// The schema in PostgreSQL.
 const SCHEMA: &str = "bench_peers";
+
+/// The stream of a peer's second run.
+const CHANGED: &str = "changed";
 
 fn peer_table(world: &World) -> &'static str {
     match world.rows {
