@@ -99,7 +99,7 @@ pub(crate) enum Rest {
         /// within one second than a search pages through.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         modified: Option<(u64, u64, u64)>,
-        /// Rows of the window, as its first page counted them.
+        /// Rows of the window, as its first page counted them; 0 before that.
         #[serde(default)]
         found: u64,
         /// The place where the list was left.

@@ -9,6 +9,8 @@ pub(crate) const UNREACHABLE: &str = "UNREACHABLE";
 
 /// The code of a request that was not sent: the call had no time left.
 const NOT_ASKED: &str = "NOT_ASKED";
+/// The code of a call that was not sent, because those of its step took too long.
+pub(crate) const SLOW: &str = "SLOW";
 
 /// Decides the caller's reaction to a failure; the same cases as `error-kind` in `wit/source.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +121,11 @@ impl Error {
     /// True when the source fails at this request: others may well succeed.
     pub(crate) fn is_of_request(&self) -> bool {
         self.kind == Kind::Unavailable && !matches!(self.code.as_deref(), Some(UNREACHABLE | NOT_ASKED))
+    }
+
+    /// True for a call that was not sent, because those of its step took too long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.code.as_deref() == Some(SLOW)
     }
 
     /// True for [`Error::not_asked`]: the source did not fail.

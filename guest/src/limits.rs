@@ -272,6 +272,10 @@ pub const CHILD_LIST_BYTES_MAX: usize = 32 << 20;
 /// in a batch, of which 10,000 are those of its changes.
 pub const LISTING_KEYS_MAX: usize = 5_000;
 
+/// A listing of a parent's children counts as this much older than its lists: the answer may come from a copy
+/// of the source's data that lacks the newest rows, which a webhook or the last poll brought.
+pub const LISTING_LAG_MS: u64 = 60 * 1000;
+
 /// A row modified less than this before it was read counts as still changing: it may change again within the
 /// second.
 pub const SETTLED_MS: u64 = 5_000;

@@ -2,7 +2,7 @@
 
 use super::Answer;
 use crate::config::Config;
-use crate::error::{Error, Kind, Result, UNREACHABLE};
+use crate::error::{Error, Kind, Result, SLOW, UNREACHABLE};
 use crate::limits;
 use crate::transport::{Failure, Method, Request};
 
@@ -63,7 +63,7 @@ pub(super) fn no_answer() -> Error {
 /// starts again, so that it counts as a failure of the source.
 pub(super) fn too_slow() -> Error {
     let message = "the source answers too slowly: the calls of one step took more than a minute";
-    Error::new(Kind::Unavailable, message).code("SLOW").hint("try again later")
+    Error::new(Kind::Unavailable, message).code(SLOW).hint("try again later")
 }
 
 /// True when the call failed so.

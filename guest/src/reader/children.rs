@@ -233,6 +233,8 @@ impl Group<'_> {
                     found.extend(list.children);
                 }
                 Err(error) => {
+                    // The next step starts with this parent, and has all the time for it.
+                    let error = if error.is_slow() && parent > 0 { Error::not_asked() } else { error };
                     is_whole[parent] &= self.skips(api, kind, parent, error, tally, out);
                 }
             }

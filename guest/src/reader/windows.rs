@@ -5,20 +5,20 @@
 //! source's count of each window, or else one page of the list at the end, shows whether the index has all
 //! rows.
 
+mod verify;
+
 use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::page::{self, Page};
 use super::search::half;
-use super::{count, length, path, snapshot};
+use super::{path, snapshot};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
 use crate::cursor::{Rest, Snapshot};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::paging::Offset;
-use crate::row;
 use crate::table::{CREATED, Incremental, MODIFIED, Table};
-use crate::tables;
 use crate::time;
 use crate::transport::Transport;
 use crate::url::Path;
@@ -151,7 +151,7 @@ pub(super) fn step<T: Transport>(
         let page = Page { answer: &answer, projection: None, is_search: true };
         if let Progress::Done = page::read(api, table, snapshot, &page, out)? {
             if is_end {
-                compare(api, table, snapshot, end_ms, out)?;
+                verify::compare(api, table, snapshot, end_ms, out)?;
             }
             return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
         }
@@ -162,12 +162,12 @@ pub(super) fn step<T: Transport>(
     Ok(Progress::More)
 }
 
-/// Whether the search returns the page that begins at this row.
+/// Whether the search returns the page from this row on.
 fn is_within_search(from: u64) -> bool {
     from - 1 + PAGE <= limits::SEARCH_ROWS_MAX
 }
 
-/// Pages that are asked for at once: not more than `left` rows fill, because each costs credits, and one where
+/// Pages that are asked for at once: as many as `left` rows fill, because each costs credits, and one where
 /// calls for its rows follow each page.
 fn pages_at_once<T: Transport>(api: &mut Api<T>, table: &Table, left: u64, out: &Output) -> usize {
     let is_complete = table.detail.is_none_or(|detail| detail.search_is_complete);
@@ -221,7 +221,8 @@ fn splits<T: Transport>(
     let is_of_page = found == PAGE && answer.rows()?.len() as u64 == PAGE;
     let range = between(from_ms, to_ms);
     // The parts of a second were counted as a whole.
-    let is_counted = modified.is_some() || (!is_of_page && verify(api, table, (&range, end_ms), found, out));
+    let is_counted =
+        modified.is_some() || (!is_of_page && verify::window(api, table, (&range, end_ms), found, out));
     if let Some(Rest::Windows { uncounted, found: of_window, .. }) = &mut snapshot.rest {
         *uncounted |= !is_counted;
         *of_window = found;
@@ -246,7 +247,9 @@ fn is_last(snapshot: &Snapshot) -> bool {
 fn halve<T: Transport>(api: &Api<T>, snapshot: &mut Snapshot, out: &mut Output) -> bool {
     // A row that changes meanwhile moves on to the last part.
     let last_ms = api.to_source_clock(api.transport().now_ms()) + limits::DAY_MS;
-    let Some(Rest::Windows { from_ms, to_ms, modified, .. }) = &mut snapshot.rest else { return false };
+    let Some(Rest::Windows { from_ms, to_ms, modified, found, .. }) = &mut snapshot.rest else {
+        return false;
+    };
     if let Some(half_ms) = half(*from_ms, *to_ms) {
         *to_ms = half_ms;
     } else {
@@ -255,6 +258,7 @@ fn halve<T: Transport>(api: &Api<T>, snapshot: &mut Snapshot, out: &mut Output) 
         let Some(half_ms) = half(from_ms, to_ms) else { return false };
         *modified = Some((from_ms, half_ms, end_ms));
     }
+    *found = 0;
     out.has_moved = true;
     snapshot.offset = Offset::default();
     true
@@ -269,13 +273,15 @@ fn next<T: Transport>(
     out: &mut Output,
 ) -> Progress {
     out.has_moved = true;
-    let found = rows(&snapshot.offset);
+    let read = rows(&snapshot.offset);
     snapshot.offset = Offset::default();
-    let Some(Rest::Windows { from_ms, to_ms: next_ms, modified, rows, is_last, .. }) = &mut snapshot.rest
+    let Some(Rest::Windows { from_ms, to_ms: next_ms, modified, found, rows, is_last, .. }) =
+        &mut snapshot.rest
     else {
         return Progress::Done;
     };
-    *rows += found;
+    *rows += read;
+    *found = 0;
     *modified = modified.filter(|(_, to_ms, end_ms)| to_ms < end_ms).map(|(_, to, end)| (to, end, end));
     if modified.is_some() {
         return Progress::More;
@@ -294,96 +300,6 @@ fn next<T: Transport>(
 /// Rows read up to a place.
 pub(super) fn rows(offset: &Offset) -> u64 {
     if offset.last_ids.is_empty() { 0 } else { offset.from }
-}
-
-/// Compares the rows of the list and of windows that were not counted with the list: it has none behind so
-/// many, or only those of the last day.
-fn compare<T: Transport>(
-    api: &mut Api<T>,
-    table: &Table,
-    snapshot: &mut Snapshot,
-    end_ms: u64,
-    out: &mut Output,
-) -> Result<()> {
-    let Some(Rest::Windows { rows: before, uncounted: true, .. }) = &snapshot.rest else { return Ok(()) };
-    let found = before + rows(&snapshot.offset);
-    if counts_less(api, table, found, end_ms) {
-        out.skip(format!(
-            "`{}`: the search counts more rows than the {found} that were found: the others are skipped",
-            table.name
-        ));
-        snapshot.incomplete = true;
-        return Ok(());
-    }
-    // Lists of several parents have no such page.
-    if table.has_lists() {
-        return Ok(());
-    }
-    // New rows come at the end, or move all others.
-    let is_oldest_first = path::order(api, table) == Sort::OldestFirst;
-    let slack = if is_oldest_first { limits::LIST_SHORT_ROWS } else { length::may_lack(found) };
-    let answer = match api.get(&path::page(api, table, found + slack, None)) {
-        Ok(answer) => answer,
-        Err(error) if error.is_refusal() => {
-            out.skip(format!(
-                "`{}`: whether the search finds all rows cannot be checked: {error}",
-                table.name
-            ));
-            snapshot.incomplete = true;
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
-    let is_missing =
-        |row: &str| !is_oldest_first || row::time(row, CREATED.member).is_none_or(|at| at < end_ms);
-    if answer.rows()?.first().is_some_and(|row| is_missing(row.get())) {
-        out.skip(format!(
-            "`{}`: the search lacks rows of the list: {found} were found, and there are more, which are \
-             skipped",
-            table.name
-        ));
-        snapshot.incomplete = true;
-    }
-    Ok(())
-}
-
-/// True when a search counts more rows than were `found` up to `end_ms`: a list that ended early left some
-/// out before its end. For tables that nothing else counts.
-fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms: u64) -> bool {
-    let Incremental::Search { path, .. } = table.incremental else { return false };
-    if tables::parent(table).unwrap_or(table).count.is_some() {
-        return false;
-    }
-    let all = Path::new(path).with(CREATED.range, between(0, end_ms)).with("from", 0).with("limit", 1);
-    count::sum(api, table, &all).is_ok_and(|counted| counted > found + length::may_lack(counted))
-}
-
-/// Compares what the search finds in a window with the source's count of it. False where there is none, or it
-/// counts no row up to `end_ms`: a user who may not see the rows gets the same answer.
-fn verify<T: Transport>(
-    api: &mut Api<T>,
-    table: &Table,
-    (range, end_ms): (&str, u64),
-    found: u64,
-    out: &mut Output,
-) -> bool {
-    let Some(path) = tables::parent(table).unwrap_or(table).count else { return false };
-    let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else {
-        return false;
-    };
-    // The search ignores departments.
-    let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
-    if counted == 0 {
-        let all = Path::new(path).with(CREATED.range, between(0, end_ms));
-        return count::sum(api, table, &all).is_ok_and(|counted| counted > 0);
-    }
-    if is_comparable && counted > found {
-        out.skip(format!(
-            "`{}`: the search finds {found} of the {counted} rows created in {range}: the others are skipped",
-            table.name
-        ));
-    }
-    true
 }
 
 /// Writes search rows that have the members of the detail: as they are when they were last modified before

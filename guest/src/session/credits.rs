@@ -128,9 +128,12 @@ impl DailyCredits {
         if !is_recent || risen <= self.seen() / 100 * limits::DAY_START_PERCENT {
             return;
         }
-        let off_ms = now_ms.abs_diff(self.started_ms) % limits::DAY_MS;
+        let apart_ms = now_ms.abs_diff(self.started_ms);
+        let off_ms = apart_ms % limits::DAY_MS;
         let is_same = off_ms.min(limits::DAY_MS - off_ms) <= 2 * limits::DAY_START_MS;
-        self.is_start_sure = self.started_ms > 0 && is_same;
+        // Credits may be bought twice in an evening.
+        let is_another_day = apart_ms > limits::DAY_MS / 2;
+        self.is_start_sure = self.started_ms > 0 && is_same && is_another_day;
         self.started_ms = now_ms;
     }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use zoho_desk::change::Listing;
 use zoho_desk::connection::Connection;
-use zoho_desk::limits::LISTING_KEYS_MAX;
+use zoho_desk::limits::{LISTING_KEYS_MAX, LISTING_LAG_MS};
 use zoho_desk::reader::Limits;
 
 use crate::desk::{Desk, State, Together};
@@ -45,10 +45,11 @@ fn a_changed_ticket_has_the_rows_that_its_lists_show_and_no_others() {
     });
     desk.advance_ms(60_000);
     let round = read_round(&mut connection, TABLE, &cursor);
-    let as_of_ms = desk.now_ms() / 1000 * 1000 - 1000;
+    let listed_ms = desk.now_ms() / 1000 * 1000 - 1000;
+    let as_of_ms = listed_ms - LISTING_LAG_MS;
     let parent = r#"{"ticketId":"5"}"#.to_owned();
     assert_eq!(round.listings, [Listing { parent, keys: keys(&["t5", "c5-0"]), as_of_ms }]);
-    assert!(round.changes.iter().all(|change| change.as_of_ms >= Some(as_of_ms)));
+    assert!(round.changes.iter().all(|change| change.as_of_ms >= Some(listed_ms)));
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn a_counter_of_zero_counts_as_of_the_time_of_its_ticket_because_the_index_lags(
         state.modify("5");
     });
     let modified_ms = desk.now_ms();
-    desk.advance_ms(60_000);
+    desk.advance_ms(2 * LISTING_LAG_MS);
     let listings = read_round(&mut connection, TABLE, &cursor).listings;
     assert_eq!(listings.len(), 1);
     assert_eq!((&listings[0].keys, listings[0].as_of_ms), (&keys(&["t5"]), modified_ms));

@@ -234,7 +234,7 @@ fn read_on(
                     assert!(change.operation != Operation::Delete, "{table} {}: {what}", change.key);
                     keys.insert(change.key);
                 }
-                // A listing counts for what it lacks.
+                // A listing deletes the rows that it lacks.
                 for listing in batch.listings {
                     let ticket = listing.parent.replace("ticketId", "id").replace(":\"", ":\"t");
                     assert!(listing.keys.contains(&ticket), "{table} {}: {what}", listing.parent);

@@ -1,8 +1,9 @@
 //! Whether the lists of a parent prove that it has no other children: then the sink deletes those that it
 //! holds besides. Part of the reader of children; makes no calls.
 //!
-//! A list that the user may not see any more is empty, too, and a lost right can shorten one: a list counts
-//! where it has as many rows as the parent's counter says, or, where the parent has no counter, any.
+//! A list that the user may not see any more is empty, too, and a lost right can shorten one, for example of
+//! activities that have several scopes: a list counts where it has as many rows as the parent's counter says.
+//! Without the counter none does.
 
 use super::{Child, Group, Shown};
 use crate::change::{self, ChangeSource, Listing};
@@ -52,8 +53,7 @@ impl Group<'_> {
         }
         let whole_ms = out.observed(*shown.get(&(parent, kind.name))?)?;
         let listed = found.iter().filter(|child| child.kind.name == kind.name).count();
-        let is_proved = row::number(row, kind.count).map_or(listed > 0, |counted| listed >= counted);
-        is_proved.then_some(whole_ms)
+        (listed >= row::number(row, kind.count)?).then_some(whole_ms.saturating_sub(limits::LISTING_LAG_MS))
     }
 
     fn key(&self, child: &Child) -> Option<String> {

@@ -1,0 +1,105 @@
+//! Whether the windows show all rows: by the source's count of each, or by a page of the list at the end.
+
+use super::super::output::Output;
+use super::super::{count, length, path};
+use super::{between, rows};
+use crate::api::Api;
+use crate::config::Sort;
+use crate::cursor::{Rest, Snapshot};
+use crate::error::Result;
+use crate::limits;
+use crate::row;
+use crate::table::{CREATED, Incremental, Table};
+use crate::tables;
+use crate::transport::Transport;
+use crate::url::Path;
+
+/// Compares the rows of the list and of windows that were not counted with the list: it has none behind so
+/// many, or only those of the last day.
+pub(super) fn compare<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    end_ms: u64,
+    out: &mut Output,
+) -> Result<()> {
+    let Some(Rest::Windows { rows: before, uncounted: true, .. }) = &snapshot.rest else { return Ok(()) };
+    let found = before + rows(&snapshot.offset);
+    if counts_less(api, table, found, end_ms) {
+        out.skip(format!(
+            "`{}`: the search counts more rows than the {found} that were found: the others are skipped",
+            table.name
+        ));
+        snapshot.incomplete = true;
+        return Ok(());
+    }
+    // Lists of several parents have no such page.
+    if table.has_lists() {
+        return Ok(());
+    }
+    // New rows come at the end, or move all others.
+    let is_oldest_first = path::order(api, table) == Sort::OldestFirst;
+    let slack = if is_oldest_first { limits::LIST_SHORT_ROWS } else { length::may_lack(found) };
+    let answer = match api.get(&path::page(api, table, found + slack, None)) {
+        Ok(answer) => answer,
+        Err(error) if error.is_refusal() => {
+            out.skip(format!(
+                "`{}`: whether the search finds all rows cannot be checked: {error}",
+                table.name
+            ));
+            snapshot.incomplete = true;
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let is_missing =
+        |row: &str| !is_oldest_first || row::time(row, CREATED.member).is_none_or(|at| at < end_ms);
+    if answer.rows()?.first().is_some_and(|row| is_missing(row.get())) {
+        out.skip(format!(
+            "`{}`: the search lacks rows of the list: {found} were found, and there are more, which are \
+             skipped",
+            table.name
+        ));
+        snapshot.incomplete = true;
+    }
+    Ok(())
+}
+
+/// True when a search counts more rows than were `found` up to `end_ms`: a list that ended early left some
+/// out before its end. For tables that nothing else counts.
+fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms: u64) -> bool {
+    let Incremental::Search { path, .. } = table.incremental else { return false };
+    if tables::parent(table).unwrap_or(table).count.is_some() {
+        return false;
+    }
+    let all = Path::new(path).with(CREATED.range, between(0, end_ms)).with("from", 0).with("limit", 1);
+    count::sum(api, table, &all).is_ok_and(|counted| counted > found + length::may_lack(counted))
+}
+
+/// Compares what the search finds in a window with the source's count of it. False where there is none, or it
+/// counts no row up to `end_ms`: a user who may not see the rows gets the same answer.
+pub(super) fn window<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    (range, end_ms): (&str, u64),
+    found: u64,
+    out: &mut Output,
+) -> bool {
+    let Some(path) = tables::parent(table).unwrap_or(table).count else { return false };
+    let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else {
+        return false;
+    };
+    // The search ignores departments.
+    let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
+    if counted == 0 {
+        let all = Path::new(path).with(CREATED.range, between(0, end_ms));
+        return count::sum(api, table, &all).is_ok_and(|counted| counted > 0);
+    }
+    if is_comparable && counted > found {
+        out.skip(format!(
+            "`{}`: the search finds {found} of the {counted} rows created in {range}: the others are skipped",
+            table.name
+        ));
+    }
+    true
+}
