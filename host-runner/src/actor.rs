@@ -209,7 +209,7 @@ impl<'a> Actor<'a> {
                 // At the start thousands wait: their files would be more than the process may open.
                 () = tokio::time::sleep_until(idle), if !is_at_rest => {
                     is_at_rest = true;
-                    // After the commit under way, and waited for by nobody.
+                    // After the commit under way; nothing waits for it.
                     drop(self.core.rest_sink());
                 }
             }

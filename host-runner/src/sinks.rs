@@ -41,7 +41,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Batch, Change, Generation, Listing, Table};
+use crate::change::{Batch, Change, Generation, Table};
 use crate::clock::now_ms;
 use crate::digest::hex;
 use crate::error::{Error, Kind, Origin, Result};
@@ -96,9 +96,9 @@ pub trait Sink: Send {
     /// in spite of an error (a power cut in that moment, or bytes of attachments that cannot be deleted after
     /// it), the repetition of the commit changes nothing.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
-    /// The deletes of rows that the listings of a table's batch lack, for a sink that compares rows. They are
-    /// committed with the batch.
-    fn unlisted(&mut self, _table: &str, _listings: &[Listing]) -> Result<Vec<Change>> {
+    /// The deletes of rows that the listings of a table's batch lack and that its changes do not name, for a
+    /// sink that compares rows. They are committed with the batch.
+    fn unlisted(&mut self, _table: &str, _batch: &Batch) -> Result<Vec<Change>> {
         Ok(Vec::new())
     }
     /// Deletes a table's cursor, so that the next read starts a snapshot. Rows stay. True if there was a
@@ -307,7 +307,8 @@ pub(crate) fn commit_batch(
     epoch: u64,
 ) -> Result<Counts> {
     if !batch.listings.is_empty() {
-        batch.changes.extend(sink.unlisted(table, &batch.listings)?);
+        let unlisted = sink.unlisted(table, batch)?;
+        batch.changes.extend(unlisted);
     }
     sink.commit(&Commit { epoch, ..Commit::of(table, batch) })
 }

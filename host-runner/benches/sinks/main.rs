@@ -1,7 +1,7 @@
 //! Rows per second and CPU of one core into each sink: rows of 1.5 KB with 45 columns, new and unchanged.
 //!
 //! `SINKS_BENCH_ROWS=200000 cargo bench --workspace --bench sinks`, which `cargo xtask bench sinks` runs;
-//! the default is smoke size. `SINKS_BENCH_ONLY=sqlite` measures one sink. Prints a line of JSON for each sink
+//! the default is smoke size. `SINKS_BENCH_ONLY=sqlite` measures one sink. Prints JSON, a line for each sink
 //! and kind of rows. [`alone`] has the bound of SQLite.
 
 mod alone;

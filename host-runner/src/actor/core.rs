@@ -72,7 +72,7 @@ impl Core<'_> {
         }
     }
 
-    /// Lets the sink give back what it holds for further commits. The future may be dropped.
+    /// Lets the sink give back files and memory that it keeps for further commits. The future may be dropped.
     pub(super) fn rest_sink(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         self.sink.run(|sink| {
             sink.rest();

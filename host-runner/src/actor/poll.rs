@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Stopped;
 use super::core::{Core, until_stopped};
 use super::schedule::Schedule;
-use crate::change::{Attributes, Batch, ChangeSource, number, tally};
+use crate::change::{Attributes, Batch, ChangeSource, Operation, number, tally};
 use crate::clock::{millis, now_ms, random_unit};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::policy::{self, Budget, Decision};
@@ -38,6 +38,8 @@ struct Committing {
     undelivered: Option<u64>,
     attributes: Attributes,
     changes: BTreeMap<(String, ChangeSource), u64>,
+    /// Deletes among them. Those of listings are more, and have no webhook.
+    deletes: u64,
     commit: Pin<Box<dyn Future<Output = Result<Counts>> + Send>>,
 }
 
@@ -101,7 +103,7 @@ impl Poll {
     fn stored(&mut self, core: &mut Core<'_>, batch: &Committing, counts: &Counts) {
         let table = batch.table.as_str();
         let is_follow_up = self.schedule.is_complete(table) && core.expects_webhooks;
-        let repaired = if is_follow_up { repaired(core, table, counts, batch.undelivered) } else { 0 };
+        let repaired = if is_follow_up { repaired(core, batch, counts) } else { 0 };
         self.has_repaired |= repaired > 0;
         self.schedule.stored(table, &batch.cursor, batch.completes_snapshot);
         let is_complete = self.schedule.is_complete(table);
@@ -208,6 +210,7 @@ async fn read(core: &mut Core<'_>, table: &str, cursor: Option<String>) -> Resul
 /// Starts the commit of a batch; it runs by itself on a thread that may block.
 fn commit(core: &Core<'_>, table: String, mut batch: Batch) -> Committing {
     let changes = tally(&batch.changes);
+    let deletes = batch.changes.iter().filter(|change| change.operation == Operation::Delete).count() as u64;
     let (cursor, attributes) = (batch.cursor.clone(), batch.attributes.clone());
     let undelivered = batch.undelivered;
     let completes_snapshot = batch.generation.is_some_and(|generation| generation.complete);
@@ -224,21 +227,24 @@ fn commit(core: &Core<'_>, table: String, mut batch: Batch) -> Committing {
         undelivered,
         attributes,
         changes,
+        deletes,
         commit,
     }
 }
 
 /// Rows that a poll brought although webhooks should have; 0 where the sink does not compare rows. A row that
 /// a webhook brought in another form is not among those of which the connector says that none did.
-fn repaired(core: &Core<'_>, table: &str, counts: &Counts, undelivered: Option<u64>) -> u64 {
-    let rows = counts.inserted + counts.updated + counts.deleted;
-    let rows = rows.min(undelivered.unwrap_or(u64::MAX));
+fn repaired(core: &Core<'_>, batch: &Committing, counts: &Counts) -> u64 {
+    let table = batch.table.as_str();
+    let deleted = counts.deleted.min(batch.deletes);
+    let rows = counts.inserted + counts.updated + deleted;
+    let rows = rows.min(batch.undelivered.unwrap_or(u64::MAX));
     if rows == 0 || !core.compares || !core.has_webhooks(table) {
         return 0;
     }
     tracing::info!(
         connection = %core.connection.name, table, rows, inserted = counts.inserted, updated = counts.updated,
-        deleted = counts.deleted, "polling repaired rows that no webhook brought"
+        deleted, "polling repaired rows that no webhook brought"
     );
     rows
 }

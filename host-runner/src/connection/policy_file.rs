@@ -346,13 +346,14 @@ mod tests {
     #[test]
     fn the_store_and_the_authority_that_are_compared_are_those_that_are_used() {
         let listed = Fixture::new(
-            "sinks = [\"rows\", \"s3://shared/acme?endpoint=https://minio.example:9000\"]\n\
+            "sinks = [\"rows\", \"s3://shared/acme\", \"s3://shared/acme?endpoint=https://minio.example:9000\"]\n\
              files = [\"secrets\"]",
         );
         let sink = |url: &str| format!("[sink]\nkind = \"parquet\"\npath = \"../rows/x\"\nurl = \"{url}\"");
         let good = "s3://shared/acme?endpoint=https://minio.example:9000";
         listed.load(&sink(good)).expect("listed");
         listed.refuses(&sink("s3://shared/acme?endpoint=http://127.0.0.1:1"), "is not in `sinks` of ");
+        listed.refuses(&sink("s3://shared/acme?region=x%40127.0.0.1:1/"), "its region has other characters");
         let own = format!("{}/secrets/ca.pem", listed.folder.path().display());
         std::fs::write(&own, "").expect("written");
         listed.load(&sink(&format!("{good}&ca_file={own}"))).expect("listed");

@@ -1,4 +1,4 @@
-//! The limit of open files, and how it is shared out: among connections that are served, idle or at work, and
+//! The limit of open files, and how it is shared out: among connections that are served, idle or busy, and
 //! senders.
 //!
 //! The soft limit is low by default, for programs that use `select`; this one does not.
@@ -27,7 +27,7 @@ fn left(connections: usize, files: usize) -> usize {
     files.saturating_sub(FILES_RESERVED).saturating_sub(connections.saturating_mul(FILES_IDLE))
 }
 
-/// Of these, those of connections at work: half at most.
+/// Of these, those of busy connections: half at most.
 fn active(connections: usize, files: usize) -> usize {
     connections.saturating_mul(FILES_ACTIVE).min(left(connections, files) / 2)
 }

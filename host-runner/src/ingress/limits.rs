@@ -37,9 +37,9 @@ pub(super) const BACKLOG: u32 = 4_096;
 pub(super) const FILES_RESERVED: usize = 256;
 /// Files of an idle connection: its lock, and that of its sink.
 pub(super) const FILES_IDLE: usize = 2;
-/// Further files of a connection at work: three of its sink, and sockets to its source.
+/// Further files of a busy connection: three of its sink, and sockets to its source.
 pub(super) const FILES_ACTIVE: usize = 20;
-/// The part of the files that idle connections leave to senders and to connections at work.
+/// The part of the files that idle connections leave to senders and to busy connections.
 pub(super) const FILES_LEFT_SHARE: usize = 8;
 /// A connection that has waited for a request this long gives way when there is no room for another one. A
 /// client that connects sends at once.

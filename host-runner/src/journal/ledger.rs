@@ -57,7 +57,7 @@ pub(super) struct Ledger {
     names: HashMap<i64, String>,
     /// Acknowledged deliveries of all connections.
     pub(super) kept: Tally,
-    /// What [`Self::undo`] restores.
+    /// The state that [`Self::undo`] restores.
     before: Before,
     /// SQLite's `data_version` when this was loaded: it changes with commits of other database connections.
     pub(super) version: i64,
@@ -92,7 +92,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// A transaction begins: the one before it was committed.
+    /// Starts a transaction: the one before it was committed.
     pub(super) fn begin(&mut self) {
         self.before.accounts.clear();
         self.before.kept = self.kept;

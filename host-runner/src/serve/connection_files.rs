@@ -1,6 +1,7 @@
 //! The connection files of a folder, and which of them changed. Reads metadata, decides nothing.
 
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -22,12 +23,12 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// The stamp of a file; none if it does not exist.
+/// The stamp of a file; none if it does not exist, or cannot be read.
 pub(super) fn stamp(file: &Path) -> Option<Stamp> {
     std::fs::metadata(file).ok().as_ref().map(Stamp::from)
 }
 
-/// The connection files of a folder, sorted.
+/// The connection files of a folder, sorted. One whose metadata cannot be read has no stamp.
 pub(super) fn in_folder(folder: &Path) -> Result<Vec<StampedFile>> {
     let wrong = |error: std::io::Error| {
         Error::usage(format!("connections {}: {error}", folder.display()))
@@ -40,14 +41,20 @@ pub(super) fn in_folder(folder: &Path) -> Result<Vec<StampedFile>> {
         if hidden || path.extension().is_none_or(|extension| extension != "toml") {
             continue;
         }
-        if let Ok(metadata) = std::fs::metadata(&path)
-            && metadata.is_file()
-        {
-            files.push((path, Some(Stamp::from(&metadata))));
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => files.push((path, Some(Stamp::from(&metadata)))),
+            // Not deleted: its link leads nowhere, or its disk fails, maybe for a moment.
+            Err(_) if !is_gone(&path) => files.push((path, None)),
+            _ => {}
         }
     }
     files.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(files)
+}
+
+/// Whether an entry of a folder was deleted after it was listed.
+fn is_gone(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 #[cfg(test)]
@@ -64,6 +71,14 @@ mod tests {
         let stamped = |name: &str| (path(name), stamp(&path(name)));
         assert_eq!(in_folder(folder.path()).expect("listed"), [stamped("a.toml"), stamped("b.toml")]);
         assert!(in_folder(&path("nope")).is_err());
+    }
+
+    #[test]
+    fn a_connection_file_whose_link_leads_nowhere_is_listed_without_a_stamp() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = folder.path().join("a.toml");
+        std::os::unix::fs::symlink(folder.path().join("not-mounted"), &link).expect("linked");
+        assert_eq!(in_folder(folder.path()).expect("listed"), [(link, None)]);
     }
 
     #[test]

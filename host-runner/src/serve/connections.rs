@@ -2,7 +2,9 @@
 //!
 //! Owned by the server's loop, which never waits in here, except at the [`start`]: slow work is a task, and
 //! its end is an [`Event`]. A connection starts once its predecessor has ended. [`super::loads`] loads files,
-//! [`urls`] has the URLs of connections that do not run. Long because the actions of a plan share its state.
+//! [`urls`] has the URLs of connections that do not run.
+//!
+//! Long because the actions of a plan share its state.
 
 mod start;
 mod urls;
@@ -11,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Notify as Wake;
 use tokio::task::JoinSet;
@@ -23,7 +25,7 @@ use super::ended::Ended;
 use super::loader::{Loaded, Loader};
 use super::loads::{HANGS, Loads};
 use super::plan::{self, Action, Has, Reload, RunningFile, Seen};
-use super::scan::{LIST_WITHIN, List, Reads, Scan};
+use super::scan::{List, Reads, Scan, WITHIN, Within};
 use super::status::Overview;
 use super::supervisor::{Opening, Shared, Supervisor};
 use crate::error::{Error, Kind, Origin, Result};
@@ -60,6 +62,8 @@ pub(super) struct Connections {
     accepting: BTreeMap<String, Accepting>,
     /// Connections that were removed, or are being removed, since this server started.
     removing: BTreeSet<String>,
+    /// Connections that were removed, and whose secrets are still known.
+    to_forget: BTreeSet<String>,
     urls: Arc<Mutex<StoredWebhookUrls>>,
     list: List,
     reads: Reads,
@@ -121,6 +125,7 @@ impl Connections {
             missing: BTreeMap::new(),
             accepting: BTreeMap::new(),
             removing: BTreeSet::new(),
+            to_forget: BTreeSet::new(),
             urls: Arc::default(),
             list: Arc::new(connection_files::in_folder),
             reads: Reads::default(),
@@ -147,18 +152,18 @@ impl Connections {
             self.next_scan = if is_more { Some(reload) } else { self.next_scan };
             return;
         }
-        let scan = self.scan(reload, LIST_WITHIN);
+        let scan = self.scan(reload, WITHIN);
         self.is_scanning = true;
         self.tasks.spawn_blocking(move || Event::Seen(scan()));
     }
 
-    fn scan(&self, reload: Reload, list_within: Duration) -> impl FnOnce() -> Result<Seen> + Send + 'static {
+    fn scan(&self, reload: Reload, within: Within) -> impl FnOnce() -> Result<Seen> + Send + 'static {
         let scan = Scan {
             reload,
             named: self.named.clone(),
             folder: self.folder.clone(),
             list: Arc::clone(&self.list),
-            list_within,
+            within,
             running: self.running.iter().map(|(file, one)| (file.clone(), one.name.clone())).collect(),
             paths: self.shared.paths.clone(),
             reads: self.reads.clone(),
@@ -204,6 +209,7 @@ impl Connections {
             Event::Removed(name, secrets, outcome) => self.removed(&name, secrets, outcome, notify),
             Event::Nothing => {}
         }
+        self.forget_removed();
     }
 
     /// Stops all connections and waits for them.
@@ -448,7 +454,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::control::Control;
-    use super::{Connections, Options, Overview, Shared};
+    use super::{Connections, Event, Options, Overview, Shared};
     use crate::ingress::{self, Observe};
     use crate::journal::{Journal, JournalLimits};
     use crate::loaded::tiny;
@@ -456,11 +462,12 @@ mod tests {
     use crate::serve::connection_files::in_folder;
     use crate::state::{ConnectionStore, MemoryLeases};
     use crate::stop;
-    use crate::webhook_url::{Access, UrlRegistry};
+    use crate::webhook_url::{Access, UrlRegistry, UrlSecrets};
 
     /// The connections of a server with the folder `connections`.
     fn connections(folder: &Path) -> (Connections, Arc<Overview>, UrlRegistry) {
         let (paths, registry) = (tiny::paths(folder), UrlRegistry::default());
+        std::fs::create_dir_all(folder.join("data")).expect("made");
         let (journal, _) = Journal::open(paths.journal(), JournalLimits::default()).expect("opened");
         let overview =
             Arc::new(Overview::new(journal.clone(), paths.redactor.clone(), &ingress::Metrics::default()));
@@ -504,12 +511,72 @@ mod tests {
         let health = overview.health();
         assert_eq!(health["status"], "degraded", "{health}");
         assert!(health["invalid_files"][0]["error"].as_str().is_some_and(|error| error.contains("answer")));
-        drop(answers);
+        // Its list was late and is used all the same: the next one would hang.
+        answers.send(()).expect("it waits");
         let (_stopper, mut stop) = stop::channel();
         assert!(connections.finish_start(&mut stop, &|_| ()).await.expect("started"));
         assert!(connections.running.contains_key(&file));
         assert_eq!(overview.health()["invalid_files"], serde_json::json!([]));
         connections.stop_all().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_removal_that_ends_while_the_file_is_loaded_again_keeps_its_url_and_its_secrets() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = folder.path().join("connections");
+        std::fs::create_dir(&files).expect("made");
+        let file = tiny::connection(&files, "acme").path;
+        let store = ConnectionStore::open(&tiny::paths(folder.path()), "acme").expect("opened");
+        let secret = store.webhook_url().reveal().expect("generated");
+        store.webhook_url().set_served(&file).expect("recorded");
+        let urls = store.webhook_url().secrets().expect("generated");
+        let (mut connections, _, registry) = connections(folder.path());
+        connections.removing.insert("acme".to_owned());
+        connections.begin(&|_| ()).await.expect("begun");
+        let loaded = connections.next().await;
+        assert!(matches!(loaded, Event::Loaded(..)));
+        connections.handle(Event::Removed("acme".to_owned(), urls.clone(), Ok(())), &|_| ());
+        assert_eq!(registry.authorize("acme", secret.reveal(), 1), Access::Granted);
+        // A removal that began after the file was read.
+        connections.removing.insert("acme".to_owned());
+        connections.handle(Event::Removed("acme".to_owned(), urls, Ok(())), &|_| ());
+        connections.handle(loaded, &|_| ());
+        assert!(connections.running.contains_key(&file));
+        let redactor = connections.shared.paths.redactor.of("acme");
+        assert_eq!(redactor.redact("planted-secret"), "[secret]");
+        connections.stop_all().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_removed_connection_is_forgotten_once_no_file_is_being_loaded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = folder.path().join("connections");
+        std::fs::create_dir(&files).expect("made");
+        tiny::connection(&files, "acme");
+        let (mut connections, _, _) = connections(folder.path());
+        connections.begin(&|_| ()).await.expect("begun");
+        let redactor = connections.shared.paths.redactor.clone();
+        redactor.learn("bank", "very-secret");
+        connections.removing.insert("bank".to_owned());
+        let urls = UrlSecrets::generate(&[7; 32], "bank", 1);
+        connections.handle(Event::Removed("bank".to_owned(), urls, Ok(())), &|_| ());
+        assert_eq!(redactor.of("bank").redact("very-secret"), "[secret]");
+        let loaded = connections.next().await;
+        connections.handle(loaded, &|_| ());
+        assert_eq!(redactor.of("bank").redact("very-secret"), "very-secret");
+        connections.stop_all().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_file_of_the_command_line_beyond_the_limit_of_open_files_ends_the_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = tiny::connection(folder.path(), "acme").path;
+        let (mut connections, _, _) = connections(folder.path());
+        (connections.named, connections.folder, connections.room.0) = (vec![file], None, 0);
+        connections.begin(&|_| ()).await.expect("begun");
+        let (_stopper, mut stop) = stop::channel();
+        let error = connections.finish_start(&mut stop, &|_| ()).await.expect_err("refused");
+        assert_eq!(error, connections.room.1);
     }
 
     async fn until(what: &str, is_so: impl Fn() -> bool) {

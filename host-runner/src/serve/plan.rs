@@ -38,6 +38,8 @@ pub(super) struct Seen {
     pub(super) folder: Option<PathBuf>,
     /// The folder did not answer: its files are not known.
     pub(super) folder_hangs: bool,
+    /// The list of the folder was begun before this scan: a file that came since is not in it.
+    pub(super) list_is_late: bool,
     pub(super) files: Vec<SeenFile>,
     /// The URLs of connections that did not run when it was seen, or whose files are missing.
     pub(super) urls: Vec<StoredWebhookUrl>,
@@ -163,7 +165,8 @@ fn is_removed(seen: &Seen, running: &RunningFile, is_idle: &dyn Fn(&Path) -> boo
     let Some(missing_for) = running.missing_for else { return false };
     let mut idle = seen.files.iter().filter(|file| is_idle(&file.file));
     let is_renamed = idle.any(|file| file.name.as_ref() == Some(&running.name));
-    seen.reload == Reload::Everything || is_renamed || missing_for >= REMOVE_AFTER
+    let is_asked = seen.reload == Reload::Everything && !seen.list_is_late;
+    is_asked || is_renamed || missing_for >= REMOVE_AFTER
 }
 
 /// Files under which nothing runs.

@@ -154,7 +154,7 @@ impl Supervisor {
             }
             () = lost.requested() => {
                 stopper.stop();
-                // What it commits until it ends is refused: its epoch is over.
+                // Its commits are refused until it ends: its epoch is over.
                 let _ended = actor.await;
                 Err(self.store.is_over())
             }

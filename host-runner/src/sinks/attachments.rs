@@ -65,9 +65,20 @@ pub(crate) fn locate(written: &str, folder: &Path, connection: &str) -> Result<L
 
 /// The attachments of a connection, for the actor that fetches them. Methods block.
 pub struct Attachments {
-    open: Mutex<Open>,
+    folder: Mutex<Folder>,
     /// When the next file is to be fetched, Unix milliseconds; the largest number for never.
     due_ms: AtomicU64,
+}
+
+/// The folder: closed while its connection is idle, when it holds no open file.
+struct Folder {
+    settings: AttachmentSettings,
+    tables: BTreeMap<String, AttachmentMembers>,
+    owner: String,
+    deletes: Deletes,
+    open: Option<Open>,
+    /// The hash of the manifest's cursors when it was closed; none before, or if they could not be read.
+    closed_at: Option<String>,
 }
 
 /// What the folder holds.
@@ -113,35 +124,10 @@ impl Attachments {
         owner: &str,
         deletes: Deletes,
     ) -> Result<Self> {
-        let folder = settings.location.as_path()?;
-        warn_of_other_writers(folder);
-        std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-        let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => {
-                let message = format!("attachments {}: another process is writing to it", folder.display());
-                Error::new(Origin::Sink, Kind::Unavailable, message)
-                    .hint("one connection writes to a folder: give each its own `attachments` under [sink]")
-            }
-            TryLockError::Error(error) => failed(folder, &error),
-        })?;
-        let is_new = !folder.join(manifest::FILE).exists();
-        if is_new && folder.join(content::PARTIAL).exists() {
-            let message = format!("attachments {}: has a folder `partial` and no manifest", folder.display());
-            return Err(Error::new(Origin::Configuration, Kind::Config, message)
-                .hint("give a folder of its own: `attachments` under [sink]"));
-        }
-        let mut manifest = Manifest::open(folder, owner)?;
-        manifest.apply_limits(&settings.limits)?;
-        let objects = settings
-            .location
-            .url()
-            .map(|url| Objects::open(url, KEY, &settings.location.shown_url(), Arc::default()));
-        let content = Content::open(folder, objects.transpose()?, owner, &manifest.partial_files()?)?;
-        let due_ms = AtomicU64::new(u64::MAX);
-        let (limits, removes_deleted) = (settings.limits.clone(), deletes == Deletes::Hard);
-        let open = Open { manifest, content, limits, tables, removes_deleted, _lock: lock };
-        let attachments = Self { open: Mutex::new(open), due_ms };
+        warn_of_other_writers(settings.location.as_path()?);
+        let (settings, owner) = (settings.clone(), owner.to_owned());
+        let folder = Folder { settings, tables, owner, deletes, open: None, closed_at: None };
+        let attachments = Self { folder: Mutex::new(folder), due_ms: AtomicU64::new(u64::MAX) };
         attachments.with(|open| open.remove_deleted())?;
         Ok(attachments)
     }
@@ -193,12 +179,72 @@ impl Attachments {
         self.with(|open| open.manifest.missing())
     }
 
+    /// Closes the folder until it is used again.
+    fn rest(&self) {
+        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = folder.open.take() {
+            folder.closed_at = open.manifest.cursors_sha256().ok();
+        }
+    }
+
     fn with<T>(&self, call: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = call(&mut open);
+        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = folder.open()?;
+        let result = call(open);
         let due_ms = open.manifest.due_ms()?.unwrap_or(u64::MAX);
         self.due_ms.store(due_ms, Ordering::Relaxed);
         result
+    }
+}
+
+impl Folder {
+    /// The open folder. Opens it again if it was closed; fails if its manifest has other cursors than then:
+    /// one that was restored lacks the notes of later rows.
+    fn open(&mut self) -> Result<&mut Open> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.opened()?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    fn opened(&self) -> Result<Open> {
+        let Self { settings, owner, .. } = self;
+        let folder = settings.location.as_path()?;
+        std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                let message = format!("attachments {}: another process is writing to it", folder.display());
+                Error::new(Origin::Sink, Kind::Unavailable, message)
+                    .hint("one connection writes to a folder: give each its own `attachments` under [sink]")
+            }
+            TryLockError::Error(error) => failed(folder, &error),
+        })?;
+        let is_new = !folder.join(manifest::FILE).exists();
+        if is_new && folder.join(content::PARTIAL).exists() {
+            let message = format!("attachments {}: has a folder `partial` and no manifest", folder.display());
+            return Err(Error::new(Origin::Configuration, Kind::Config, message)
+                .hint("give a folder of its own: `attachments` under [sink]"));
+        }
+        let mut manifest = Manifest::open(folder, owner)?;
+        match &self.closed_at {
+            None => manifest.apply_limits(&settings.limits)?,
+            Some(closed_at) if manifest.cursors_sha256()? == *closed_at => {}
+            Some(_) => {
+                let folder = folder.display();
+                let message = format!("attachments {folder}: the manifest is not as it was: it was restored");
+                return Err(Error::sink(message).hint("the connection starts again with this one"));
+            }
+        }
+        let objects = settings
+            .location
+            .url()
+            .map(|url| Objects::open(url, KEY, &settings.location.shown_url(), Arc::default()));
+        let content = Content::open(folder, objects.transpose()?, owner, &manifest.partial_files()?)?;
+        let (limits, tables) = (settings.limits.clone(), self.tables.clone());
+        let removes_deleted = self.deletes == Deletes::Hard;
+        Ok(Open { manifest, content, limits, tables, removes_deleted, _lock: lock })
     }
 }
 

@@ -60,10 +60,16 @@ impl<'l> Parent<'l> {
         self.keys.len()
     }
 
-    /// The delete of a stored row of the parent that is older than the listing; none if it is listed.
-    pub(super) fn delete(&self, layout: &Layout, key: Vec<String>) -> Option<Change> {
+    /// The delete of a stored row of the parent that is older than the listing; none if it is listed, or one
+    /// of the `named`.
+    pub(super) fn delete(
+        &self,
+        layout: &Layout,
+        key: Vec<String>,
+        named: &HashSet<Key<'_>>,
+    ) -> Option<Change> {
         let key: Key<'_> = key.into_iter().map(Cow::Owned).collect();
-        if self.keys.contains(&key) {
+        if self.keys.contains(&key) || named.contains(&key) {
             return None;
         }
         let members = layout.key.iter().zip(key);
@@ -83,6 +89,16 @@ impl<'l> Parent<'l> {
             as_of_ms: Some(as_of_ms),
         })
     }
+}
+
+/// The keys that changes name: those say where their rows are now, for example under another parent.
+pub(super) fn named<'c>(
+    layout: &Layout,
+    key_paths: &MemberPaths,
+    changes: &'c [Change],
+) -> Result<HashSet<Key<'c>>> {
+    let changes = changes.iter().filter(|change| change.table == layout.table);
+    changes.map(|change| layout.key_of(key_paths, &change.key)).collect()
 }
 
 /// The column with the text of a member.

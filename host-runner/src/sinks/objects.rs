@@ -80,9 +80,16 @@ pub(super) fn check(url: &str, key: &str) -> Result<()> {
 
 /// See [`super::used`].
 pub(super) fn used(url: &str) -> Option<Used> {
-    let Address { bucket, prefix, endpoint, ca_file, keys, .. } = Address::parse(url, "url").ok()?;
-    let place = format!("{bucket}/{prefix} at {endpoint:?}");
+    let Address { bucket, prefix, endpoint, region, ca_file, keys } = Address::parse(url, "url").ok()?;
+    let server = endpoint.or_else(|| domain(region.as_deref().unwrap_or_default()));
+    let place = format!("{bucket}/{prefix} at {server:?}");
     Some(Used { place, authority: ca_file.map(Into::into), has_user: keys.is_some() })
+}
+
+/// The domain that a region leads to, by the rule of the client: Amazon's, whatever the region.
+fn domain(region: &str) -> Option<String> {
+    let uri: ::http::Uri = format!("https://s3.{region}.amazonaws.com/").parse().ok()?;
+    uri.authority()?.as_str().splitn(3, '.').nth(2).map(str::to_owned)
 }
 
 impl Objects {

@@ -49,7 +49,7 @@ use super::registry::{owned_by_another, written_by_another};
 use super::{
     Capabilities, Commit, Counts, Progress, Sink, SinkKind, SinkProgress, SinkSettings, Used, undiscovered,
 };
-use crate::change::{Change, Listing, Table};
+use crate::change::{Batch, Change, Table};
 use crate::error::{Error, Kind, Origin, Result};
 
 /// How often a commit whose outcome is unknown is looked for, and the wait before each time: a server that
@@ -365,8 +365,8 @@ impl Sink for Postgres {
         done
     }
 
-    fn unlisted(&mut self, table: &str, listings: &[Listing]) -> Result<Vec<Change>> {
-        self.find_unlisted(table, listings)
+    fn unlisted(&mut self, table: &str, batch: &Batch) -> Result<Vec<Change>> {
+        self.find_unlisted(table, batch)
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {

@@ -2,7 +2,7 @@
 //! transaction.
 //!
 //! [`database`] opens and closes the file, [`schema`] writes SQL for columns, [`metadata`] has the sink's own
-//! tables, [`statements`] prepares a table, [`write`] applies changes, by what [`guess`] expects where it
+//! tables, [`statements`] prepares a table, [`write`] applies changes, by the guess of [`guess`] where it
 //! can, with values that [`ahead`] read where all rows are new. [`missing`] deletes rows that a complete
 //! snapshot did not contain. [`listing`] finds those that their parent lacks. [`inspect`] reads the progress
 //! of a file that may be open elsewhere.
@@ -43,7 +43,7 @@ use super::{
     Capabilities, Commit, Counts, Deletes, Load, Location, Progress, Sink, SinkKind, SinkProgress,
     SinkSettings, fenced, undiscovered,
 };
-use crate::change::{Change, Listing, Table};
+use crate::change::{Batch, Change, Table};
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::folder_of;
@@ -269,9 +269,9 @@ impl Sink for Sqlite {
         Ok(counts)
     }
 
-    fn unlisted(&mut self, table: &str, listings: &[Listing]) -> Result<Vec<Change>> {
+    fn unlisted(&mut self, table: &str, batch: &Batch) -> Result<Vec<Change>> {
         let prepared = self.tables.get(table).ok_or_else(|| undiscovered(table))?;
-        listing::unlisted(self.file.open()?, prepared, listings)
+        listing::unlisted(self.file.open()?, prepared, batch)
     }
 
     fn rest(&mut self) {

@@ -1,8 +1,8 @@
 //! The seam of leases: of all runners, one at a time may write for a connection.
 //!
-//! Keeps the others out, as far as it can, and tells a holder that lost it. What it cannot is up to the epoch
-//! ([`super::lease`]), which comes with every write. Another way to keep runners apart, for example a value
-//! with a time to live that runners on several machines share, implements [`Leases`] and passes
+//! Keeps the others out, as far as it can, and reports a lost lease to its holder. The rest is up to the
+//! epoch ([`super::lease`]), which comes with every write. Another way to keep runners apart, for example a
+//! value with a time to live that runners on several machines share, implements [`Leases`] and passes
 //! `leases/conformance.rs`.
 
 mod file;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use host_runner::change::{Change, ChangeSource, Listing, Operation, Table};
+use host_runner::change::{Batch, Change, ChangeSource, Listing, Operation, Table};
 use host_runner::connection::{Connection, PolicyFile};
 use host_runner::delivery::Delivery;
 use host_runner::describe::Describe;
@@ -42,7 +42,8 @@ struct Bounds {
 
 impl Bounds {
     const POLICY: &str = "components = [\"components\"]\nhosts = [\"api.example.com:443\"]\n\
-        sinks = [\"rows\", \"postgres://db.example/desk\", \"s3://rows/desk?endpoint=https://s3.example:9000\"]\n\
+        sinks = [\"rows\", \"postgres://db.example/desk\", \
+        \"s3://rows/desk?endpoint=https://s3.example:9000\", \"s3://rows/amazon\"]\n\
         files = [\"secrets\"]\nvariables = [\"TEAM_*\"]\n\
         [batch]\nmax_rows = 5000\n[sandbox]\nmemory = \"128MiB\"\n";
 
@@ -82,6 +83,9 @@ impl Bounds {
         path.into_iter().for_each(|path| self.assert_below("rows", path));
         let is_listed = url.is_empty() || Self::POLICY.contains(&format!("\"{url}\""));
         assert!(is_listed, "{url} is not in `sinks`");
+        if let Location::Schema { url, .. } | Location::Objects { url, .. } = location {
+            fuzzing::sink_url(url);
+        }
         location.authority_file().into_iter().for_each(|(_, file)| self.assert_below("secrets", &file));
     }
 }
@@ -180,8 +184,18 @@ fn fill(kind: &'static SinkKind, folder: &Path, tables: &[Table], key: &str, aft
     };
     let progress = Progress::Table { name: "things", cursor: "{}", generation: None };
     let _error = sink.commit(&Commit { changes: &[change], progress, as_of_ms: 1, epoch: 0 });
-    let listing = Listing { parent: after.to_owned(), keys: vec![key.to_owned()], as_of_ms: 2 };
-    let _error = sink.unlisted("things", &[listing]);
+    let batch = Batch {
+        changes: Vec::new(),
+        listings: vec![Listing { parent: after.to_owned(), keys: vec![key.to_owned()], as_of_ms: 2 }],
+        cursor: "{}".to_owned(),
+        generation: None,
+        caught_up: true,
+        wait_ms: None,
+        undelivered: None,
+        attributes: Vec::new(),
+        called_at_ms: 2,
+    };
+    let _error = sink.unlisted("things", &batch);
     let _error = sink.progress();
 }
 

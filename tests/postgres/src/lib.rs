@@ -45,7 +45,7 @@ pub struct Server {
     as_nobody: bool,
     /// Whether the folder is a separate, small disk.
     is_mounted: bool,
-    /// Of 127.0.0.1, beside the socket.
+    /// Of 127.0.0.1; the server has a socket, too.
     port: Option<u16>,
     process: Option<Child>,
 }

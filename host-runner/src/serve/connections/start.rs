@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::serve::CHECK_EVERY;
 use crate::serve::loads::START_WITHIN;
 use crate::serve::plan::Reload;
-use crate::serve::scan::FIRST_LIST_WITHIN;
+use crate::serve::scan::FIRST_WITHIN;
 use crate::stop::Stop;
 
 /// Longest wait at the start until commands reach every connection; it takes milliseconds.
@@ -22,7 +22,7 @@ impl Connections {
     /// answered: deliveries are journaled while their connections are being loaded, and while their folder
     /// does not answer.
     pub(in crate::serve) async fn begin(&mut self, notify: Notify<'_>) -> Result<()> {
-        let scan = self.scan(Reload::ChangedFiles, FIRST_LIST_WITHIN);
+        let scan = self.scan(Reload::ChangedFiles, FIRST_WITHIN);
         let seen = spawn_blocking(scan).await??;
         self.reconcile(&seen, notify);
         self.report_loading();
@@ -52,7 +52,14 @@ impl Connections {
         self.opening = Some(opening);
         let mut is_late = false;
         let mut late = pin!(tokio::time::sleep(START_WITHIN));
-        while self.is_awaited(is_late) {
+        loop {
+            // Also before the first event: a file beyond the limit of open files is not loaded at all.
+            if let Some(failure) = self.named.iter().find_map(|file| self.loads.failure(file)) {
+                return Err(failure.clone());
+            }
+            if !self.is_awaited(is_late) {
+                break;
+            }
             self.report_loading();
             let lists_again = self.folder_hangs && !self.is_scanning;
             let event = tokio::select! {
@@ -73,9 +80,6 @@ impl Connections {
                     loaded => self.loaded(&file, number, loaded, notify),
                 },
                 event => self.handle(event, notify),
-            }
-            if let Some(failure) = self.named.iter().find_map(|file| self.loads.failure(file)) {
-                return Err(failure.clone());
             }
         }
         self.overview.set_loading(0);

@@ -18,6 +18,8 @@ pub(super) struct Accepting {
 impl Connections {
     /// The URL of a connection that does not run accepts deliveries.
     pub(super) fn accept(&mut self, url: &StoredWebhookUrl, notify: Notify<'_>) {
+        // A removal that is under way ends without effect.
+        self.removing.remove(&url.name);
         let is_reported = self.accepting.get(&url.name).is_some_and(|accepting| accepting.is_reported);
         if self.accepting.get(&url.name).is_none_or(|accepting| accepting.secrets != url.secrets) {
             self.shared.registry.set(&url.name, url.secrets.clone());
@@ -47,6 +49,8 @@ impl Connections {
             self.shared.registry.set_removed(&name, secrets.clone());
         }
         if url.is_removed {
+            self.accepting.remove(&name);
+            self.overview.remove(&name);
             return;
         }
         let paths = self.shared.paths.clone();
@@ -73,7 +77,7 @@ impl Connections {
         outcome: Result<()>,
         notify: Notify<'_>,
     ) {
-        if self.names.contains_key(name) {
+        if self.names.contains_key(name) || !self.removing.contains(name) {
             return;
         }
         match outcome {
@@ -89,7 +93,20 @@ impl Connections {
         self.shared.registry.set_removed(name, secrets);
         self.accepting.remove(name);
         self.overview.remove(name);
-        self.loads.forget(name);
+        self.to_forget.insert(name.to_owned());
         notify(&format!("{name}: removed"));
+    }
+
+    /// Forgets removed connections while no file is being loaded: a load may have taught the secrets of such
+    /// a name, which came back.
+    pub(super) fn forget_removed(&mut self) {
+        if self.loads.files().len() > 0 {
+            return;
+        }
+        for name in std::mem::take(&mut self.to_forget) {
+            if !self.names.contains_key(&name) && !self.accepting.contains_key(&name) {
+                self.loads.forget(&name);
+            }
+        }
     }
 }

@@ -80,6 +80,12 @@ impl Case {
         self
     }
 
+    /// The list of the folder was begun before this scan.
+    fn listed_late(mut self) -> Self {
+        self.seen.list_is_late = true;
+        self
+    }
+
     fn plan(&self) -> Vec<Action> {
         plan(&self.seen, &self.has)
     }
@@ -163,6 +169,11 @@ fn missing_files() -> Vec<Sentence> {
             "at once with SIGHUP",
             other(new().running("a.toml", "a", Some(NOW)).url("a", "a.toml", false)).hangup(),
             vec![load("other.toml"), stop("a.toml"), remove("a")],
+        ),
+        (
+            "but not by a list of the folder that was begun before SIGHUP",
+            other(new().running("a.toml", "a", Some(NOW)).url("a", "a.toml", false)).hangup().listed_late(),
+            vec![load("other.toml")],
         ),
         ("at the start of the server as well", other(new().url("a", "a.toml", false)), vec![remove("a")]),
         ("also after a restart", other(new().url("a", "a.toml", true)), vec![remove("a")]),

@@ -4,7 +4,7 @@
 //! A file gets its name once all of its bytes are on the disk, so a named file is whole. Knows no rows.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::owner;
 use crate::digest::hex;
 use crate::durable::sync_folder;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::sinks::jsonl;
 use crate::sinks::objects::Objects;
 
@@ -44,9 +44,11 @@ impl Content {
         known: &BTreeSet<String>,
     ) -> Result<Self> {
         let partial = folder.join(PARTIAL);
+        refuse_link(&partial)?;
         std::fs::create_dir_all(&partial).map_err(|error| failed(&partial, &error))?;
         let found = std::fs::read_dir(&partial).map_err(|error| failed(&partial, &error))?;
-        for entry in found.flatten().filter(|entry| !known.contains(&*entry.file_name().to_string_lossy())) {
+        let is_unknown = |name: &str| is_sha256(name) && !known.contains(name);
+        for entry in found.flatten().filter(|entry| is_unknown(&entry.file_name().to_string_lossy())) {
             std::fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), &error))?;
         }
         Ok(Self { folder: folder.to_owned(), objects, owner: owner.to_owned(), is_admitted: false })
@@ -69,14 +71,12 @@ impl Content {
         std::fs::metadata(self.partial(name)).map_or(0, |found| found.len())
     }
 
-    /// Puts bytes behind the first `offset` ones of a beginning, and on the disk. Its name can be foreseen,
-    /// so that a link is not followed.
+    /// Puts bytes behind the first `offset` ones of a beginning, and on the disk.
     pub(super) fn append(&self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
+        refuse_link(&self.folder.join(PARTIAL))?;
         let path = self.partial(name);
-        let mut options = File::options();
-        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let mut append = || {
-            let mut file = options.create(true).truncate(false).write(true).open(&path)?;
+        let append = || {
+            let mut file = options().create(true).truncate(false).write(true).open(&path)?;
             file.set_len(offset)?;
             file.seek(SeekFrom::Start(offset))?;
             file.write_all(bytes)?;
@@ -99,6 +99,7 @@ impl Content {
         }
         let target = self.path(&sha256);
         let folder = target.parent().unwrap_or(&self.folder);
+        refuse_link(folder)?;
         let store = || {
             std::fs::create_dir_all(folder)?;
             std::fs::rename(&path, &target)?;
@@ -111,7 +112,9 @@ impl Content {
 
     /// Removes a beginning, if there is one. One that stays is written over.
     pub(super) fn discard(&self, name: &str) {
-        let _may_be_missing = std::fs::remove_file(self.partial(name));
+        if refuse_link(&self.folder.join(PARTIAL)).is_ok() {
+            let _may_be_missing = std::fs::remove_file(self.partial(name));
+        }
     }
 
     /// Removes a file, if it is there.
@@ -120,6 +123,7 @@ impl Content {
             return objects.remove(&object_name(sha256));
         }
         let path = self.path(sha256);
+        refuse_link(path.parent().unwrap_or(&self.folder))?;
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&path, &error)),
             _ => Ok(()),
@@ -141,8 +145,31 @@ fn object_name(sha256: &str) -> String {
     format!("{}/{sha256}", sha256.get(..2).unwrap_or_default())
 }
 
+/// Whether a name is one of beginnings or of contents.
+fn is_sha256(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Fails if one of the folder's own folders is a link: files behind it are not the runner's to write or
+/// delete.
+fn refuse_link(folder: &Path) -> Result<()> {
+    if !std::fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink()) {
+        return Ok(());
+    }
+    let message = format!("attachments {}: is a link, not a folder", folder.display());
+    Err(Error::new(Origin::Configuration, Kind::Config, message)
+        .hint("remove the link; where files are to be elsewhere: `attachments` under [sink]"))
+}
+
+/// Opens no link: the names of files can be foreseen.
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
 fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = options().read(true).open(path)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; HASH_BYTES]);
     loop {
         let bytes = file.read(&mut buffer)?;

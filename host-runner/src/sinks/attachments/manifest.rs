@@ -170,6 +170,15 @@ impl Manifest {
             .map(|found| found.is_some())
     }
 
+    /// A hash of the newest cursors, which may be large.
+    pub(super) fn cursors_sha256(&self) -> Result<String> {
+        let sql = "SELECT name, cursor FROM tables ORDER BY name";
+        let cursors: Vec<(String, String)> = self.with(|database| {
+            database.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        Ok(sha256_hex(format!("{cursors:?}").as_bytes()))
+    }
+
     /// Whether the folder started the snapshot of a table.
     pub(super) fn is_refilled(&self, table: &str) -> Result<bool> {
         let sql = "SELECT 1 FROM refilled WHERE name = ?1";

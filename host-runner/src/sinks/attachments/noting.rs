@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::Attachments;
-use crate::change::{Change, Generation, Listing, Table};
+use crate::change::{Batch, Change, Generation, Table};
 use crate::error::Result;
 use crate::sinks::{
     Capabilities, Commit, Counts, JournalState, LateFiles, Progress, Sink, SinkProgress, TableState,
@@ -91,8 +91,8 @@ impl Sink for Noting {
         Ok(counts)
     }
 
-    fn unlisted(&mut self, table: &str, listings: &[Listing]) -> Result<Vec<Change>> {
-        self.sink.unlisted(table, listings)
+    fn unlisted(&mut self, table: &str, batch: &Batch) -> Result<Vec<Change>> {
+        self.sink.unlisted(table, batch)
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {
@@ -114,6 +114,7 @@ impl Sink for Noting {
 
     fn rest(&mut self) {
         self.sink.rest();
+        self.attachments.rest();
     }
 
     fn table_states(&self) -> Result<Vec<TableState>> {

@@ -275,9 +275,10 @@ fn a_beginning_that_is_lost_starts_again_and_one_that_nobody_knows_is_removed() 
     std::fs::remove_file(place.path("files/partial").join(wanted.partial_name())).expect("removed");
     assert_eq!(open.next().expect("a file").offset, 0);
     drop(open);
-    std::fs::write(place.path("files/partial/other"), "junk").expect("written");
+    let other = place.path("files/partial").join("0".repeat(64));
+    std::fs::write(&other, "junk").expect("written");
     let open = place.open();
-    assert!(!exists(&place.path("files/partial/other")));
+    assert!(!exists(&other));
     assert_eq!(open.fetch_all(b'x'), 1);
 }
 
@@ -485,4 +486,74 @@ fn a_link_in_place_of_a_beginning_is_not_followed() {
     open.files.failed(&wanted, "a link", Duration::ZERO).expect("noted");
     let wanted = open.next().expect("a file");
     assert_eq!(open.store(&wanted, b"0123456789", true).expect("stored"), Stored::Whole);
+}
+
+#[test]
+fn a_link_in_place_of_a_folder_is_refused_and_nothing_behind_it_is_deleted() {
+    let place = Place::new();
+    let open = place.open_with_a_row();
+    let wanted = open.next().expect("a file");
+    let (partial, theirs) = (place.path("files/partial"), place.path("theirs"));
+    let sha256 = sha256_hex(b"0123456789");
+    let precious = [theirs.join(&sha256), theirs.join(wanted.partial_name())];
+    std::fs::create_dir(&theirs).expect("made");
+    let bytes = |path: &PathBuf| std::fs::read_to_string(path).expect("read");
+    precious.iter().for_each(|path| std::fs::write(path, "kept").expect("written"));
+    std::fs::remove_dir(&partial).expect("removed");
+    std::os::unix::fs::symlink(&theirs, &partial).expect("linked");
+    open.store(&wanted, b"0123456789", true).expect_err("followed");
+    open.files.failed(&wanted, "a link", Duration::ZERO).expect("noted");
+    drop(open);
+    let refused = place.try_open("files", "acme").err().expect("followed");
+    assert!(refused.message.ends_with("files/partial: is a link, not a folder"), "{refused}");
+    std::fs::remove_file(&partial).expect("removed");
+    // The folder of a content.
+    let open = place.open();
+    let wanted = open.next().expect("a file");
+    std::os::unix::fs::symlink(&theirs, place.path("files").join(&sha256[..2])).expect("linked");
+    open.store(&wanted, b"0123456789", true).expect_err("followed");
+    assert_eq!(precious.each_ref().map(bytes), ["kept", "kept"]);
+}
+
+/// The names of the files in `folder` that this process has open.
+fn open_files(folder: &Path) -> Vec<String> {
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("listed").flatten();
+    let paths = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let paths = paths.filter(|path| path.starts_with(folder));
+    paths.map(|path| path.display().to_string()).collect()
+}
+
+#[test]
+fn an_idle_connection_has_no_file_of_the_folder_open_and_continues() {
+    let place = Place::new();
+    let mut open = place.open_with_a_row();
+    let wanted = open.next().expect("a file");
+    open.store(&wanted, b"01234", false).expect("stored");
+    let files = place.path("files");
+    assert!(!open_files(&files).is_empty());
+    open.sink.rest();
+    assert_eq!(open_files(&files), Vec::<String>::new());
+    assert!(open.files.due_ms().is_some(), "it is known that a file is to be fetched");
+    let wanted = open.next().expect("a file");
+    assert_eq!(wanted.offset, 5);
+    open.sink.rest();
+    assert_eq!(open.store(&wanted, b"56789", true).expect("stored"), Stored::Whole);
+    open.sink.rest();
+    open.commit(vec![row("b", 3, 6)], "c2", None);
+    assert_eq!(open.fetch_all(b'x'), 1);
+}
+
+#[test]
+fn a_manifest_that_is_restored_while_its_connection_is_idle_is_not_continued() {
+    let place = Place::new();
+    let mut open = place.open_with_a_row();
+    let (manifest, backup) = (place.path("files/manifest.db"), place.path("backup.db"));
+    open.sink.rest();
+    std::fs::copy(&manifest, &backup).expect("copied");
+    open.commit(vec![row("b", 3, 6)], "c2", None);
+    open.sink.rest();
+    std::fs::copy(&backup, &manifest).expect("restored");
+    let error = open.files.next().expect_err("it lacks a file");
+    assert!(error.message.ends_with("the manifest is not as it was: it was restored"), "{error}");
+    assert!(open.files.next().is_err(), "until the connection starts again");
 }

@@ -168,7 +168,7 @@ fn a_full_disk_refuses_commits_and_keeps_what_was_committed() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let mount = ["-m", "mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs"];
-    // In a namespace of its own, which ends with the child.
+    // In a new namespace, which ends with the child.
     if !Command::new("unshare").args(mount).arg(folder.path()).output().is_ok_and(|ran| ran.status.success())
     {
         eprintln!("left out: only root may mount a small disk");

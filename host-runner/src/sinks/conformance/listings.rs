@@ -73,6 +73,20 @@ fn rows_that_a_listing_of_their_parent_lacks_are_deleted_and_those_of_others_sta
 }
 
 #[test]
+fn a_row_that_moved_to_another_parent_in_the_same_batch_stays() {
+    on_every_table(|case| {
+        // Its new parent was listed with the old one, or a second before.
+        for (id, moved_ms) in [("a", 20), ("b", 19)] {
+            case.list(TABLE, &[part(id, Some("1"), 10)], &[]);
+            let listings = [listing("1", &[], 20), listing("2", &[id], moved_ms)];
+            let counts = case.list(TABLE, &[part(id, Some("2"), moved_ms)], &listings);
+            assert_eq!((counts.updated, counts.deleted), (1, 0), "{id}");
+        }
+        assert_eq!(live(case), "a b");
+    });
+}
+
+#[test]
 fn a_row_that_is_as_new_as_the_listing_of_its_parent_stays_and_an_older_one_does_not_come_back() {
     on_every_table(|case| {
         let rows = [part("a", Some("1"), 10), part("b", Some("1"), 20), part("c", Some("1"), 21)];

@@ -41,7 +41,7 @@ enum From {
     OldBackup,
     /// A backup that was made after the second one.
     NewBackup,
-    /// Another machine, which had a delivery of its own.
+    /// Another machine, which had another delivery.
     Elsewhere,
     /// Nowhere: it is new.
     Nothing,

@@ -10,6 +10,9 @@ const FORM: &str = "s3://bucket/prefix, with keys in front of the bucket (s3://K
                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; ?endpoint=https://host:port names another \
                     store than Amazon's, &region=NAME its region, &ca_file=FILE a private authority";
 
+/// Longest region: the client makes it a label of the host name (RFC 1035).
+const REGION_BYTES_MAX: usize = 63;
+
 /// Where a store is, and the keys to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
@@ -49,7 +52,12 @@ impl Address {
             None => None,
             Some(Some((id, secret))) if !id.is_empty() && !secret.is_empty() => {
                 let plain = |text: &str| decoded(text).unwrap_or_else(|| text.to_owned());
-                Some((plain(id), plain(secret)))
+                let (id, secret) = (plain(id), plain(secret));
+                // The client panics on an id that cannot stand in a header.
+                if id.chars().any(char::is_control) {
+                    return Err(is_no_url());
+                }
+                Some((id, secret))
             }
             Some(_) => return Err(wrong("has a key without its secret")),
         };
@@ -74,8 +82,18 @@ impl Address {
         if address.endpoint.as_ref().is_some_and(|endpoint| !is_endpoint(endpoint)) {
             return Err(wrong("its endpoint is no URL of a server"));
         }
+        if address.region.as_ref().is_some_and(|region| !is_region(region)) {
+            return Err(wrong("its region has other characters than `a-z`, `0-9` and `-`, or too many"));
+        }
         Ok(address)
     }
+}
+
+/// Whether a text is a single label: without an endpoint the host is `s3.<region>.amazonaws.com`, and any
+/// other character could lead to another host.
+fn is_region(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.len() <= REGION_BYTES_MAX && text.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -96,6 +114,20 @@ mod tests {
     }
 
     #[test]
+    fn a_region_is_one_label_and_leads_to_no_other_host() {
+        let parse = |region: &str| Address::parse(&format!("s3://desk/acme?region={region}"), "sink.url");
+        for region in ["eu-west-1", "auto", &"a".repeat(63)] {
+            assert_eq!(parse(region).expect(region).region.as_deref(), Some(region));
+        }
+        let long = "a".repeat(64);
+        for region in ["x%40127.0.0.1:18555/", "evil.example/", "evil.example%23", "a.b", "a%0a", "EU", &long]
+        {
+            let error = parse(region).expect_err(region);
+            assert!(error.message.starts_with("sink.url: its region has other characters "), "{error}");
+        }
+    }
+
+    #[test]
     fn a_url_that_is_wrong_is_refused_and_never_quoted() {
         for (url, message) in [
             ("gs://hunter2", "is not the URL of an object store"),
@@ -103,6 +135,7 @@ mod tests {
             ("s3://id:hunter2@/x", "is not the URL of an object store"),
             ("s3://hunter2@desk", "has a key without its secret"),
             ("s3://id:@desk", "has a key without its secret"),
+            ("s3://id%0A:hunter2@desk", "is not the URL of an object store"),
             ("s3://desk/a//hunter2", "its prefix cannot name objects"),
             ("s3://desk/../hunter2", "its prefix cannot name objects"),
             ("s3://desk?hunter2=1", "is not the URL of an object store"),

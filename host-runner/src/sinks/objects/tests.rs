@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use object_server::{KEY, Mood, ObjectServer, SECRET};
 use tokio::sync::Notify;
 
-use super::{Objects, Seen};
+use super::{Objects, Seen, domain, used};
 use crate::error::{Kind, Result};
 
 fn open(url: &str) -> Objects {
@@ -20,6 +20,18 @@ fn refusal(result: Result<()>) -> String {
     assert!(error.message.starts_with("s3://desk/acme: "), "{error}");
     assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
     format!("{} | {}", error.message, error.hint.unwrap_or_default())
+}
+
+#[test]
+fn every_region_that_is_admitted_is_the_same_place_at_amazon() {
+    let place = |url: &str| used(url).map(|used| used.place);
+    let plain = place("s3://desk/acme").expect("a place");
+    assert_eq!(place("s3://desk/acme?region=eu-west-1"), Some(plain));
+    assert_eq!(place("s3://desk/acme?region=x%40127.0.0.1:18555/"), None);
+    assert_eq!(domain("eu-west-1").as_deref(), Some("amazonaws.com"));
+    for elsewhere in ["x@127.0.0.1:18555/", "evil.example/", "evil.example#"] {
+        assert_ne!(domain(elsewhere).as_deref(), Some("amazonaws.com"), "{elsewhere}");
+    }
 }
 
 #[test]

@@ -11,19 +11,20 @@ use super::schema::{self, entries, in_schema, key_names};
 use super::session::LONG_TIMEOUT;
 use super::table::given;
 use super::values::{escaped, unescaped};
-use crate::change::{Change, Listing};
+use crate::change::{Batch, Change};
 use crate::error::Result;
 use crate::sinks::columns::{Layout, quote};
-use crate::sinks::listing::{Parent, UNLISTED_MAX};
+use crate::sinks::listing::{self, Parent, UNLISTED_MAX};
 use crate::sinks::undiscovered;
 
 impl Postgres {
     /// The deletes of stored rows that are older than the listing of their parent, and not in it.
-    pub(super) fn find_unlisted(&mut self, table: &str, listings: &[Listing]) -> Result<Vec<Change>> {
+    pub(super) fn find_unlisted(&mut self, table: &str, batch: &Batch) -> Result<Vec<Change>> {
         let prepared = self.tables.get(table).ok_or_else(|| undiscovered(table))?;
         let (layout, key_paths) = (prepared.layout.clone(), &prepared.key_paths);
+        let named = listing::named(&layout, key_paths, &batch.changes)?;
         let mut by_columns: BTreeMap<Vec<&str>, Vec<Parent<'_>>> = BTreeMap::new();
-        for listing in listings {
+        for listing in &batch.listings {
             let Some(parent) = Parent::new(&layout, key_paths, listing)? else { continue };
             let columns = parent.columns.iter().map(|(name, _)| *name).collect();
             by_columns.entry(columns).or_default().push(parent);
@@ -32,8 +33,9 @@ impl Postgres {
         for (columns, parents) in &by_columns {
             self.index_parent(&layout, columns)?;
             let room = UNLISTED_MAX - deletes.len();
-            let older = self.older_rows(&layout, columns, parents, room)?;
-            let delete = |(place, key): (usize, Vec<String>)| parents.get(place)?.delete(&layout, key);
+            let older = self.older_rows(&layout, columns, parents, named.len() + room)?;
+            let delete =
+                |(place, key): (usize, Vec<String>)| parents.get(place)?.delete(&layout, key, &named);
             deletes.extend(older.into_iter().filter_map(delete).take(room));
         }
         Ok(deletes)

@@ -10,8 +10,8 @@ use crate::sinks::order::{ChangeMark, Stored, StoredRow};
 /// See the file's header.
 #[derive(Debug, Default)]
 pub(super) struct Guess {
-    /// What the last change found, without what differs from row to row; none if that says nothing about
-    /// the next one.
+    /// The entry that the last change found, without the parts that differ from row to row; none if it says
+    /// nothing about the next one.
     last: Option<Found>,
     /// The one before found the same.
     is_repeated: bool,

@@ -6,25 +6,22 @@ use rusqlite::{Connection as Database, ToSql, params_from_iter};
 use super::failed;
 use super::schema::{is_same, order_table};
 use super::statements::PreparedTable;
-use crate::change::{Change, Listing};
+use crate::change::{Batch, Change};
 use crate::error::Result;
 use crate::sinks::columns::{Layout, quote};
-use crate::sinks::listing::{Parent, UNLISTED_MAX};
+use crate::sinks::listing::{self, Parent, UNLISTED_MAX};
 
 /// The deletes of stored rows that are older than the listing of their parent, and not in it.
-pub(super) fn unlisted(
-    database: &Database,
-    table: &PreparedTable,
-    listings: &[Listing],
-) -> Result<Vec<Change>> {
+pub(super) fn unlisted(database: &Database, table: &PreparedTable, batch: &Batch) -> Result<Vec<Change>> {
     let layout = &table.layout;
+    let named = listing::named(layout, &table.key_paths, &batch.changes)?;
     let mut deletes = Vec::new();
-    for listing in listings {
+    for listing in &batch.listings {
         let Some(parent) = Parent::new(layout, &table.key_paths, listing)? else { continue };
         let room = UNLISTED_MAX - deletes.len();
-        let keys = older_rows(database, layout, &parent, parent.rows() + room);
+        let keys = older_rows(database, layout, &parent, parent.rows() + named.len() + room);
         let keys = keys.map_err(|error| failed(&layout.table, &error))?;
-        deletes.extend(keys.into_iter().filter_map(|key| parent.delete(layout, key)).take(room));
+        deletes.extend(keys.into_iter().filter_map(|key| parent.delete(layout, key, &named)).take(room));
     }
     Ok(deletes)
 }

@@ -1,5 +1,5 @@
-//! The conformance suite of [`Leases`]: one holder at a time, an epoch for each, and what happens when a
-//! lease or its epoch cannot be had.
+//! The conformance suite of [`Leases`]: one holder at a time, an epoch for each, and clear errors
+//! when a lease or its epoch is not to be had.
 
 use super::{FileLeases, Leases, MemoryLeases};
 use crate::error::Kind;

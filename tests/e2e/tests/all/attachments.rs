@@ -190,7 +190,7 @@ fn bytes_in_an_object_store_equal_the_truth_after_it_was_away() {
         assert!(objects[&format!("files/{}/{sha256}", &sha256[..2])] == expected, "{id}");
     }
     let distinct: BTreeSet<&String> = rows.values().collect();
-    // Beside them the object that names the owner.
+    // Next to them the object that names the owner.
     assert_eq!(objects.len(), distinct.len() + 1, "equal files are there once, and nothing else is");
     assert_eq!(std::fs::read_dir(setup.path("demo-attachments/partial")).expect("a folder").count(), 0);
     let asked = setup.requests_to(CONTENT);

@@ -25,8 +25,8 @@ fn changes(seed: u64) -> Vec<Change> {
 /// Every row with its entry.
 fn stored(case: &Case) -> String {
     case.query(
-        "SELECT concat_ws('|', _row, id, n, _deleted, _raw, as_of, generation, change, deleted) \
-         FROM things JOIN _sync_rows_things USING (_row) ORDER BY _row",
+        "SELECT concat_ws('|', _row, id, n, things._deleted, _raw, _as_of, _generation, _change, o._deleted) \
+         FROM things JOIN _sync_rows_things AS o USING (_row) ORDER BY _row",
     ) + &case.query("SELECT key || as_of FROM _sync_tombstones ORDER BY key")
 }
 
