@@ -4,10 +4,11 @@
 //! Owner and mode are those of the open file. No user but the owner may write; a file that others may read is
 //! closed to them.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -25,6 +26,9 @@ pub(crate) const OWN_NAMES: [&str; 8] = [
     "serve.sock",
 ];
 
+/// Attempts to lock a file before the last, and the pause after each: 100 ms.
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// Group and others may not write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Every user may write.
@@ -51,6 +55,18 @@ pub(crate) fn private_folder(folder: &Path) -> Result<()> {
         return Err(foreign("folder", folder, &link));
     }
     check("folder", folder, &std::fs::metadata(folder).map_err(failed)?)
+}
+
+/// Locks a file unless another process has its lock. Asks again for a moment: a process that is being started
+/// has copies of the files of the one that starts it, and with them its locks, until its program runs.
+pub(crate) fn try_lock(file: &File) -> std::result::Result<(), TryLockError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            result => return result,
+        }
+    }
+    file.try_lock()
 }
 
 /// Opens a file of the data folder, never through a link; one that is created has the mode 0600.

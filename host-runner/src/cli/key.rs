@@ -82,7 +82,7 @@ pub(super) fn run(command: &KeyCommand, context: &Context) -> Result<Exit> {
 fn without_server(context: &Context) -> Result<Option<File>> {
     let path = context.paths.journal().with_extension("lock");
     let Some(lock) = files::open_existing(&path, OpenOptions::new().append(true))? else { return Ok(None) };
-    match lock.try_lock() {
+    match files::try_lock(&lock) {
         Ok(()) => Ok(Some(lock)),
         Err(_) => {
             let message = format!("{}: a server has this data folder", path.display());

@@ -35,6 +35,7 @@ use crate::change::Piece;
 use crate::clock::{millis, now_ms};
 use crate::describe::{AttachmentMembers, Describe, TableInfo};
 use crate::error::{Error, Kind, Origin, Result};
+use crate::files;
 
 /// Longest wait before another attempt at a file that failed by itself: one that always fails costs a call a
 /// week.
@@ -213,7 +214,7 @@ impl Folder {
         let folder = settings.location.as_path()?;
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
         let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
-        lock.try_lock().map_err(|error| match error {
+        files::try_lock(&lock).map_err(|error| match error {
             TryLockError::WouldBlock => {
                 let message = format!("attachments {}: another process is writing to it", folder.display());
                 Error::new(Origin::Sink, Kind::Unavailable, message)

@@ -34,6 +34,7 @@ use super::{
 use crate::change::Table;
 use crate::clock::now_ms;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::files;
 
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind { other_forms: &[&DEBEZIUM_KIND], ..CHANGES_KIND };
@@ -101,7 +102,7 @@ impl Jsonl {
     ) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
         let lock = File::open(folder).map_err(|error| failed(folder, &error))?;
-        lock.try_lock().map_err(|error| match error {
+        files::try_lock(&lock).map_err(|error| match error {
             TryLockError::WouldBlock => written_by_another(settings),
             TryLockError::Error(error) => failed(folder, &error),
         })?;

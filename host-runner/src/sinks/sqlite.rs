@@ -46,7 +46,7 @@ use super::{
 use crate::change::{Batch, Change, Table};
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::files::folder_of;
+use crate::files::{self, folder_of};
 pub(super) use crate::sqlite_failure::{hint, kind};
 
 /// This kind of sink.
@@ -140,7 +140,7 @@ fn lock(settings: &SinkSettings, path: &Path) -> Result<File> {
     let failed = |error: std::io::Error| Error::sink(format!("{}: {error}", path.display()));
     let mut options = File::options();
     let file = options.create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
+    match files::try_lock(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(written_by_another(settings)),
         Err(TryLockError::Error(error)) => Err(failed(error)),

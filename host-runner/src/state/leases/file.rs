@@ -33,7 +33,7 @@ impl Leases for FileLeases {
         let failed = |error: std::io::Error| Error::state(format!("{}: {error}", path.display()));
         let mut file =
             files::open(&path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
-        match file.try_lock() {
+        match files::try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => return Err(failed(error)),
             Err(TryLockError::WouldBlock) => {
