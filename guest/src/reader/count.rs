@@ -11,6 +11,11 @@ pub(crate) fn count<T: Transport>(api: &mut Api<T>, table: &Table) -> Result<Opt
     table.count.map(|path| sum(api, table, &Path::new(path))).transpose()
 }
 
+/// The smallest page of a search: its answer counts all rows that the search finds.
+pub(super) fn of_search(path: &str) -> Path {
+    Path::new(path).with("from", 0).with("limit", 1)
+}
+
 /// The sum of the counts that `path` answers for the selected departments.
 pub(super) fn sum<T: Transport>(api: &mut Api<T>, table: &Table, path: &Path) -> Result<u64> {
     let ids = &api.config().department_ids;

@@ -28,7 +28,7 @@ pub(super) fn verify<T: Transport>(
     let path = match (counts.count, table.incremental) {
         (Some(path), Incremental::Search { .. }) => Path::new(path),
         (Some(path), _) if listed == 0 => Path::new(path),
-        (None, Incremental::Search { path, .. }) => Path::new(path).with("from", 0).with("limit", 1),
+        (None, Incremental::Search { path, .. }) => count::of_search(path),
         _ => return Ok(true),
     };
     let counted = match count::sum(api, table, &path) {
@@ -76,8 +76,8 @@ pub(super) fn verify<T: Transport>(
 /// listed.
 fn finds_more<T: Transport>(api: &mut Api<T>, table: &Table, listed: u64) -> bool {
     let Incremental::Search { path, .. } = table.incremental else { return true };
-    let all = Path::new(path).with("from", 0).with("limit", 1);
-    !count::sum(api, table, &all).is_ok_and(|counted| counted <= listed + may_lack(counted))
+    !count::sum(api, table, &count::of_search(path))
+        .is_ok_and(|counted| counted <= listed + may_lack(counted))
 }
 
 /// Rows by which a list may be shorter than the count.

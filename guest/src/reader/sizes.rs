@@ -78,7 +78,7 @@ enum Size {
 /// The rows of a table, as far as one call shows them.
 fn rows_of<T: Transport>(api: &mut Api<T>, table: &'static Table) -> Result<Size> {
     let search = match table.incremental {
-        Incremental::Search { path, .. } => Some(Path::new(path).with("from", 0).with("limit", 1)),
+        Incremental::Search { path, .. } => Some(count::of_search(path)),
         Incremental::Sorted { .. } | Incremental::FullRefresh { .. } => None,
     };
     if let Some(path) = table.count.map(Path::new).or(search) {

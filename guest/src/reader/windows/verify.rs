@@ -72,7 +72,7 @@ fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms
     if tables::parent(table).unwrap_or(table).count.is_some() {
         return false;
     }
-    let all = Path::new(path).with(CREATED.range, between(0, end_ms)).with("from", 0).with("limit", 1);
+    let all = count::of_search(path).with(CREATED.range, between(0, end_ms));
     count::sum(api, table, &all).is_ok_and(|counted| counted > found + length::may_lack(counted))
 }
 
