@@ -1,10 +1,15 @@
-//! SHA-256 as text: names of cached code and fingerprints of configurations.
+//! SHA-256 as text: names of cached code and of files, and fingerprints of configurations.
 
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of the bytes in hexadecimal, lower case.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// Whether a text has the form of a SHA-256 in hexadecimal, in either case.
+pub(crate) fn is_sha256_hex(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Bytes in hexadecimal, lower case.

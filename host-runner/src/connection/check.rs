@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::document::{Document, nearest};
 use super::keys::{CONFIG, DefaultValue, KEYS, Key, Kind};
 use super::policy_file;
+use crate::digest::is_sha256_hex;
 use crate::egress::policy::Target;
 use crate::files::OWN_NAMES;
 use crate::limits::Limits;
@@ -203,7 +204,7 @@ fn accept(kind: &Kind, value: &Value) -> Result<(), Refusal> {
         (Kind::Hosts, _) => return hosts(value),
         (Kind::Texts, _) => return texts(value).map(drop),
         (Kind::Sha256s, _) => {
-            return match texts(value)?.into_iter().find(|text| !is_sha256(text)) {
+            return match texts(value)?.into_iter().find(|text| !is_sha256_hex(text)) {
                 None => Ok(()),
                 Some(text) => Err(refusal(&format!("`{text}` is not 64 hexadecimal digits"))),
             };
@@ -216,7 +217,7 @@ fn accept(kind: &Kind, value: &Value) -> Result<(), Refusal> {
     let text = text.as_str();
     match kind {
         Kind::Name => name_of_a_folder(text),
-        Kind::Sha256 if !is_sha256(text) => Err(Refusal {
+        Kind::Sha256 if !is_sha256_hex(text) => Err(Refusal {
             what: "64 hexadecimal digits are required".to_owned(),
             hint: Some("`host-runner inspect` shows the sha256 of a component".to_owned()),
         }),
@@ -268,10 +269,6 @@ fn name_of_a_folder(name: &str) -> Result<(), Refusal> {
             OWN_NAMES.join(", ")
         )),
     })
-}
-
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn texts(value: &Value) -> Result<Vec<&str>, Refusal> {

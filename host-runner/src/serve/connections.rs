@@ -449,9 +449,11 @@ fn room() -> (usize, Error) {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex, mpsc};
     use std::time::Duration;
+
+    use tempfile::TempDir;
 
     use super::super::control::Control;
     use super::{Connections, Event, Options, Overview, Shared};
@@ -462,7 +464,24 @@ mod tests {
     use crate::serve::connection_files::in_folder;
     use crate::state::{ConnectionStore, MemoryLeases};
     use crate::stop;
-    use crate::webhook_url::{Access, UrlRegistry, UrlSecrets};
+    use crate::webhook_url::{Access, UrlRegistry, UrlSecret, UrlSecrets};
+
+    /// A folder with the folder `connections`, and the file of `acme` in that.
+    fn folder_with_acme() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = folder.path().join("connections");
+        std::fs::create_dir(&files).expect("made");
+        let file = tiny::connection(&files, "acme").path;
+        (folder, file)
+    }
+
+    /// The state of `acme`, whose URL was served from its file, and the secret of the URL.
+    fn served(folder: &Path, file: &Path) -> (ConnectionStore, UrlSecret) {
+        let store = ConnectionStore::open(&tiny::paths(folder), "acme").expect("opened");
+        let secret = store.webhook_url().reveal().expect("generated");
+        store.webhook_url().set_served(file).expect("recorded");
+        (store, secret)
+    }
 
     /// The connections of a server with the folder `connections`.
     fn connections(folder: &Path) -> (Connections, Arc<Overview>, UrlRegistry) {
@@ -491,13 +510,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_folder_that_hangs_delays_no_delivery_and_its_connections_start_once_it_answers() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let files = folder.path().join("connections");
-        std::fs::create_dir(&files).expect("made");
-        let file = tiny::connection(&files, "acme").path;
-        let store = ConnectionStore::open(&tiny::paths(folder.path()), "acme").expect("opened");
-        let secret = store.webhook_url().reveal().expect("generated");
-        store.webhook_url().set_served(&file).expect("recorded");
+        let (folder, file) = folder_with_acme();
+        let (_store, secret) = served(folder.path(), &file);
         let (mut connections, overview, registry) = connections(folder.path());
         // As `read_dir` of a mount whose server is away.
         let (answers, hangs) = mpsc::channel::<()>();
@@ -522,13 +536,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_removal_that_ends_while_the_file_is_loaded_again_keeps_its_url_and_its_secrets() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let files = folder.path().join("connections");
-        std::fs::create_dir(&files).expect("made");
-        let file = tiny::connection(&files, "acme").path;
-        let store = ConnectionStore::open(&tiny::paths(folder.path()), "acme").expect("opened");
-        let secret = store.webhook_url().reveal().expect("generated");
-        store.webhook_url().set_served(&file).expect("recorded");
+        let (folder, file) = folder_with_acme();
+        let (store, secret) = served(folder.path(), &file);
         let urls = store.webhook_url().secrets().expect("generated");
         let (mut connections, _, registry) = connections(folder.path());
         connections.removing.insert("acme".to_owned());
@@ -549,10 +558,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_removed_connection_is_forgotten_once_no_file_is_being_loaded() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let files = folder.path().join("connections");
-        std::fs::create_dir(&files).expect("made");
-        tiny::connection(&files, "acme");
+        let (folder, _) = folder_with_acme();
         let (mut connections, _, _) = connections(folder.path());
         connections.begin(&|_| ()).await.expect("begun");
         let redactor = connections.shared.paths.redactor.clone();
@@ -590,10 +596,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_connection_whose_lease_is_lost_stops_and_starts_once_it_has_another() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let files = folder.path().join("connections");
-        std::fs::create_dir(&files).expect("made");
-        tiny::connection(&files, "acme");
+        let (folder, _) = folder_with_acme();
         let (leases, key) = (MemoryLeases::default(), tiny::paths(folder.path()).key().expect("a key"));
         let store = ConnectionStore::with_leases(leases.clone(), "acme", key, Redactor::default());
         let (mut connections, overview, _) = connections(folder.path());

@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use super::owner;
-use crate::digest::hex;
+use crate::digest::{hex, is_sha256_hex};
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::sinks::jsonl;
@@ -47,7 +47,7 @@ impl Content {
         refuse_link(&partial)?;
         std::fs::create_dir_all(&partial).map_err(|error| failed(&partial, &error))?;
         let found = std::fs::read_dir(&partial).map_err(|error| failed(&partial, &error))?;
-        let is_unknown = |name: &str| is_sha256(name) && !known.contains(name);
+        let is_unknown = |name: &str| is_sha256_hex(name) && !known.contains(name);
         for entry in found.flatten().filter(|entry| is_unknown(&entry.file_name().to_string_lossy())) {
             std::fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), &error))?;
         }
@@ -143,11 +143,6 @@ impl Content {
 /// The name of bytes below the folder or the prefix.
 fn object_name(sha256: &str) -> String {
     format!("{}/{sha256}", sha256.get(..2).unwrap_or_default())
-}
-
-/// Whether a name is one of beginnings or of contents.
-fn is_sha256(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Fails if one of the folder's own folders is a link: files behind it are not the runner's to write or
