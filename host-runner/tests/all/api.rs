@@ -220,4 +220,13 @@ fn without_a_journal_every_command_answers_in_the_same_shape() {
     server.deliver(&place, &event("things", "9", "create", later()));
     server.stop();
     assert_eq!(place.json(&["dead-letters", "drop", "--all"], 0), json!({ "dropped": [] }));
+    // Folders that are no connection's get no files.
+    let files = || place.files().into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>();
+    let before = files();
+    for name in ["..", ".", "cache"] {
+        assert!(place.path("data").join(name).is_dir(), "{name}");
+        assert_eq!(place.json(&["dead-letters", "clear", name], 0), json!({ "records": 0 }));
+        place.json(&["dead-letters", "move", name], 0);
+    }
+    assert_eq!(files(), before);
 }
