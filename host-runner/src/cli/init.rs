@@ -249,7 +249,9 @@ mod tests {
         assert!(text.contains("\n# extra = [\"a\"]\n"), "{text}");
         assert!(text.contains("\n[batch]\n"), "{text}");
         assert!(
-            text.contains("\n# Values: 64KiB to 1GiB. Honored by: sync, serve.\n# max_bytes = \"8MiB\"\n"),
+            text.contains(
+                "\n# Values: 64KiB to 1GiB. Honored by: commands that read tables.\n# max_bytes = \"8MiB\"\n"
+            ),
             "{text}"
         );
         let at = |needle: &str| text.find(needle).expect(needle);
