@@ -215,7 +215,7 @@ fn without_a_journal_every_command_answers_in_the_same_shape() {
     place.expect(&["dead-letters", "show", "1"], 6);
     place.expect(&["dead-letters", "replay", "1"], 6);
     assert!(!place.path("data/journal.db").exists(), "a journal was created");
-    // One that a server used is empty afterwards, and the answers are the same.
+    // One that a server used is empty afterward, and the answers are the same.
     let server = Server::start(&place);
     server.deliver(&place, &event("things", "9", "create", later()));
     server.stop();
