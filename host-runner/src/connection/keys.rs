@@ -129,7 +129,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "sink.path",
         kind: Kind::Path,
         default: DefaultValue::Absent {
-            means: "`NAME.db`, or the folder `NAME` for `jsonl` and `parquet`",
+            means: "`NAME.db`, or the folder `NAME` for kinds of many files",
             example: "rows.db",
         },
         honored_by: HonoredBy::All,
@@ -191,7 +191,7 @@ pub(crate) static KEYS: &[Key] = &[
         default: DefaultValue::Value("soft"),
         honored_by: HonoredBy::Reading,
         text: "What a deleted row becomes: `soft` keeps it, marked in `_deleted`; `hard` removes it and \
-               keeps a tombstone (not `jsonl` and `parquet`).",
+               keeps a tombstone, and is refused by kinds that only record changes.",
     },
     Key {
         name: "sink.attachments",
