@@ -3,6 +3,8 @@
 //! Texts for people are files in `describe/`, one per language. Knows nothing of how a value is used.
 
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod generated;

@@ -101,7 +101,8 @@ pub struct TableInfo {
     /// The members that describe the attachment of a row, where each has one.
     #[serde(default)]
     pub attachment: Option<AttachmentMembers>,
-    /// How changes are found after a snapshot: `search`, or `full-refresh`, which is another snapshot.
+    /// How changes are found after a snapshot: `search`, `sorted-list`, or `full-refresh`, which is another
+    /// snapshot.
     #[serde(default)]
     pub incremental: String,
     /// Expected credits of a first read of 1,000 rows.

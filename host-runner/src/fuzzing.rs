@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::secret::Redactor;
 use crate::sinks::{Location, used};
 
-/// Reads a request of the control socket.
+/// Reads a request of the server API.
 pub fn control_request(line: &str) {
     let _unknown: Result<Request, _> = serde_json::from_str(line);
 }

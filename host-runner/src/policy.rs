@@ -288,18 +288,27 @@ pub(crate) fn backoff(error: &Error, attempt: u32, budget: &Budget, random: f64)
     if class == Backoff::Credentials {
         return Some(CREDENTIALS);
     }
-    let doubled =
-        |first: Duration, failures: u32| first.saturating_mul(2_u32.saturating_pow(failures.min(30)));
     let short = budget.short_attempts(class);
     // A budget without end would spin without a wait.
     let max_wait = if budget.gives_up { budget.max_wait } else { budget.max_wait.max(SHORT) };
     let wait = if attempt < short {
-        doubled(SHORT, attempt.saturating_sub(1)).min(SHORT_MAX).min(max_wait)
+        growing_wait(SHORT, 2, attempt.saturating_sub(1), SHORT_MAX.min(max_wait), random)
     } else {
-        doubled(LONG, attempt - short).min(LONG_MAX).min(max_wait.max(LONG))
+        growing_wait(LONG, 2, attempt - short, LONG_MAX.min(max_wait.max(LONG)), random)
     };
-    // Spread over its second half, so that many connections do not return together.
-    Some(wait.mul_f64(0.5 + random / 2.0).max(MIN))
+    Some(wait.max(MIN))
+}
+
+/// `first`, times `factor` for each of the `failures` before, `max` at most; spread over its second half, so
+/// that many connections do not return together. `random` is in `0.0..1.0`.
+pub(crate) fn growing_wait(
+    first: Duration,
+    factor: u32,
+    failures: u32,
+    max: Duration,
+    random: f64,
+) -> Duration {
+    first.saturating_mul(factor.saturating_pow(failures)).min(max).mul_f64(0.5 + random / 2.0)
 }
 
 fn asked(error: &Error) -> Option<Duration> {

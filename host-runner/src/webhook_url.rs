@@ -107,11 +107,6 @@ impl UrlSecrets {
         self.matches_hash(&Hash::of(secret), now_ms).into()
     }
 
-    /// When the previous secret stops working, if one still does.
-    pub fn grace_until(&self, now_ms: u64) -> Option<u64> {
-        self.previous.as_ref().map(|previous| previous.until_ms).filter(|until_ms| now_ms < *until_ms)
-    }
-
     fn matches_hash(&self, hash: &Hash, now_ms: u64) -> Choice {
         let (previous, until_ms) = match &self.previous {
             Some(previous) => (previous.hash, previous.until_ms),

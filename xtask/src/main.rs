@@ -58,7 +58,7 @@ Usage: cargo xtask COMMAND
   bench peers              Compare with Airbyte's declarative CDK and dlt, which it installs from PyPI
     --tickets N            read as list rows [default: 100000]
     --details N            read with their details [default: 10000]
-    --runs N               of each contender without delays and faults; the median counts [default: 3]
+    --runs N               of each program without delays and faults; the median counts [default: 3]
   bench credits            Measure calls and credits of a first read, a quiet day and a day of updates
     --tickets N            [default: 2000]
     --updates N            of the day [default: 5000]

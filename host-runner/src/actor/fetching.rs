@@ -160,8 +160,8 @@ impl Fetching {
                 core.meters.count(|readings| readings.counters.attachments_failed.add([&wanted.table], 1));
                 let policy = policy::of(&error);
                 let first = if policy.backoff == Backoff::Long { RETRY_LASTING } else { RETRY };
-                let noted = self.run(move |attachments| attachments.failed(&wanted, &problem, first)).await;
-                match (noted, self.pause_after(policy.files)) {
+                let note = move |files: &Attachments| files.failed(&wanted, &problem, first, random_unit());
+                match (self.run(note).await, self.pause_after(policy.files)) {
                     (Err(error), _) => return self.all_wait(core, error),
                     (Ok(()), Some(wait)) => self.pause(wait, error),
                     (Ok(()), None) => {}
@@ -176,12 +176,9 @@ impl Fetching {
     fn pause_after(&mut self, files: Files) -> Option<Duration> {
         let before = if self.given_up.1 == files { self.given_up.0 } else { 0 };
         self.given_up = (before + 1, files);
-        let (most, wait) = match files {
-            Files::OneOrOutage => (UNANSWERED_MAX, OUTAGE),
-            Files::OneOrRefusal => {
-                let doubled = OUTAGE.saturating_mul(2_u32.saturating_pow(self.refusals));
-                (REFUSED_MAX, doubled.min(REFUSED_WAIT_MAX))
-            }
+        let (most, waits, longest) = match files {
+            Files::OneOrOutage => (UNANSWERED_MAX, 0, OUTAGE),
+            Files::OneOrRefusal => (REFUSED_MAX, self.refusals, REFUSED_WAIT_MAX),
             Files::One | Files::All | Files::AllAndScope => return None,
         };
         if self.given_up.0 < most {
@@ -189,7 +186,7 @@ impl Fetching {
         }
         self.given_up = (0, Files::One);
         self.refusals += u32::from(files == Files::OneOrRefusal);
-        Some(wait)
+        Some(policy::growing_wait(OUTAGE, 2, waits, longest, random_unit()))
     }
 
     /// A failure that other files share.

@@ -174,7 +174,7 @@ impl Queue {
         is_due
     }
 
-    /// Returns when a delivery is journaled, or one was missed. May be cancelled; nothing is lost by it.
+    /// Returns when a delivery is journaled, or one was missed. May be canceled; nothing is lost by it.
     pub(super) async fn changed(&mut self) {
         let waits = self.due > Instant::now();
         tokio::select! {

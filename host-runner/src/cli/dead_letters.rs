@@ -3,13 +3,13 @@
 //! Asks the server that has the data folder, else the journal itself. `move` and `clear` concern connections
 //! that no process runs, and open the journal that a server may have.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Context;
+use crate::connection::is_name;
 use crate::dead_letters::{LettersRequest, NoJournal, Selection, answer};
 use crate::error::Result;
 use crate::exit::Exit;
@@ -218,8 +218,7 @@ fn of_unused(context: &Context, name: &str, change: impl FnOnce(&Journal) -> Res
 
 /// The lock of a connection that no process may run meanwhile; none if it has no folder.
 fn unused(context: &Context, name: &str) -> Result<Option<LockedStore>> {
-    let is_name = Path::new(name).components().count() == 1;
-    if !is_name || !context.paths.connection(name).is_dir() {
+    if !is_name(name) || !context.paths.connection(name).is_dir() {
         return Ok(None);
     }
     ConnectionStore::open(&context.paths, name)?.lock().map(Some)

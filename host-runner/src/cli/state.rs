@@ -28,7 +28,7 @@ pub(super) enum State {
         /// Only this table; may be given several times
         #[arg(short, long, value_name = "TABLE")]
         table: Vec<String>,
-        /// Delete the session instead; authorize again afterwards
+        /// Delete the session instead; authorize again afterward
         #[arg(long, conflicts_with = "table")]
         session: bool,
     },

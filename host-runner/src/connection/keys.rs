@@ -73,8 +73,8 @@ pub(crate) enum DefaultValue {
 pub(crate) enum HonoredBy {
     /// Every command that uses the connection.
     All,
-    /// The two that read tables.
-    SyncAndServe,
+    /// Those that read tables.
+    Reading,
     /// `serve` alone.
     Serve,
 }
@@ -122,13 +122,14 @@ pub(crate) static KEYS: &[Key] = &[
         kind: Kind::Choice(&KIND_NAMES),
         default: DefaultValue::Value("sqlite"),
         honored_by: HonoredBy::All,
-        text: "Where rows go. `docs/sinks.md` describes each kind.",
+        text: "Where rows go. `docs/sinks.md` describes each kind. `airbyte` and `singer` give rows to their \
+               tool, and ignore this section.",
     },
     Key {
         name: "sink.path",
         kind: Kind::Path,
         default: DefaultValue::Absent {
-            means: "`NAME.db`, or the folder `NAME` for `jsonl` and `parquet`",
+            means: "`NAME.db`, or the folder `NAME` for kinds of many files",
             example: "rows.db",
         },
         honored_by: HonoredBy::All,
@@ -180,7 +181,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "sink.max_file_age",
         kind: Kind::Duration(10 * SECOND..=DAY),
         default: DefaultValue::Value("15m"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Time after which the rows of `parquet` are in a file, under `serve`; `sync` writes its files \
                when it ends. Longer means fewer, larger files.",
     },
@@ -188,15 +189,15 @@ pub(crate) static KEYS: &[Key] = &[
         name: "sink.deletes",
         kind: Kind::Choice(&["soft", "hard"]),
         default: DefaultValue::Value("soft"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "What a deleted row becomes: `soft` keeps it, marked in `_deleted`; `hard` removes it and \
-               keeps a tombstone (not `jsonl` and `parquet`).",
+               keeps a tombstone, and is refused by kinds that only record changes.",
     },
     Key {
         name: "sink.attachments",
         kind: Kind::Text,
         default: DefaultValue::Absent { means: "bytes are not read", example: "attachments" },
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "A folder for the bytes of attachments, for tables that have any: by their SHA-256, with a \
                manifest. Or a prefix of an object store, as `url` of `parquet`: the manifest is then in the \
                folder `NAME-attachments`. It belongs to this connection alone. Each file costs a call.",
@@ -205,7 +206,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "sink.attachments_max_bytes",
         kind: Kind::Bytes(0..=TIB),
         default: DefaultValue::Value("32MiB"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Largest attachment that is read; the manifest names those left out. Above 32MiB, raise \
                `sandbox.max_response_bytes` too.",
     },
@@ -213,14 +214,14 @@ pub(crate) static KEYS: &[Key] = &[
         name: "sink.attachments_types",
         kind: Kind::Texts,
         default: DefaultValue::Absent { means: "all", example: "pdf" },
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Endings of the names of attachments that are read, without the dot.",
     },
     Key {
         name: "batch.max_rows",
         kind: Kind::Count(1..=1_000_000),
         default: DefaultValue::Value("2000"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Rows of one batch. Enough to make the cost of a commit small, few enough to lose little work \
                when the process is killed.",
     },
@@ -228,7 +229,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "batch.max_bytes",
         kind: Kind::Bytes(64 * KIB..=GIB),
         default: DefaultValue::Value("8MiB"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Bytes of one batch. Two batches are in memory at a time; the component needs about three \
                times this under `sandbox.memory`.",
     },
@@ -236,7 +237,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "batch.max_time",
         kind: Kind::Duration(1..=HOUR),
         default: DefaultValue::Value("20s"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Time after which a batch is committed with the rows it has, so that progress shows. `serve` \
                uses `serve.max_batch_time` if that is shorter.",
     },
@@ -244,7 +245,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "retry.max_attempts",
         kind: Kind::Count(1..=1_000),
         default: DefaultValue::Value("8"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Consecutive failures of one call that are retried soon, after 0.5 s doubling up to 1 min. \
                After the last, `sync` reports the failure, and `serve` retries the table after 30 s, \
                doubling up to `max_wait`, 15 min at most.",
@@ -253,7 +254,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "retry.max_wait",
         kind: Kind::Duration(0..=DAY),
         default: DefaultValue::Value("5m"),
-        honored_by: HonoredBy::SyncAndServe,
+        honored_by: HonoredBy::Reading,
         text: "Longest wait that the source did not ask for. When the source asks for a longer one, `sync` \
                stops and says when to run again; `serve` waits as long as the source asks, up to 6 h.",
     },
@@ -372,7 +373,7 @@ impl HonoredBy {
     pub(crate) const fn commands(self) -> &'static str {
         match self {
             Self::All => "every command",
-            Self::SyncAndServe => "sync, serve",
+            Self::Reading => "commands that read tables",
             Self::Serve => "serve",
         }
     }

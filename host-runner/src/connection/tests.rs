@@ -11,7 +11,7 @@ use crate::describe::Describe;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::secret::Redactor;
-use crate::sinks::{Deletes, KIND_NAMES};
+use crate::sinks::{Deletes, KIND_NAMES, KINDS, SinkKind};
 
 fn environment(name: &str) -> Option<String> {
     match name {
@@ -176,17 +176,17 @@ fn every_default_and_example_is_accepted_by_its_own_key() {
         let line = match key.section() {
             "" => format!("name = \"a\"\n{} = {value}\n", key.short_name()),
             section => {
-                let kind = match key.name {
-                    "sink.url" => "kind = \"postgres\"\n",
-                    "sink.schema" => "kind = \"postgres\"\nurl = \"postgres://db/d\"\n",
-                    "sink.format" => "kind = \"jsonl\"\n",
-                    "sink.max_file_age" => "kind = \"parquet\"\n",
+                let reads = |kind: &SinkKind| section == "sink" && kind.own_keys.contains(&key.short_name());
+                let kind = KINDS.iter().copied().find(|kind| reads(kind));
+                let kind = kind.map(|kind| format!("kind = {:?}\n", kind.name)).unwrap_or_default();
+                let needs = match key.name {
+                    "sink.schema" => "url = \"postgres://db/d\"\n",
                     "sink.attachments_max_bytes" | "sink.attachments_types" => "attachments = \"files\"\n",
                     // Its file is read at once.
                     "sink.url_file" => continue,
                     _ => "",
                 };
-                format!("name = \"a\"\n[{section}]\n{kind}{} = {value}\n", key.short_name())
+                format!("name = \"a\"\n[{section}]\n{kind}{needs}{} = {value}\n", key.short_name())
             }
         };
         parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));

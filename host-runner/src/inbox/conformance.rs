@@ -335,7 +335,7 @@ fn a_dead_letter_is_kept_until_it_is_replayed_or_deleted() {
 }
 
 #[test]
-fn a_change_that_fails_changes_nothing_and_works_afterwards() {
+fn a_change_that_fails_changes_nothing_and_works_afterward() {
     on_every_inbox(|case| {
         let consumer = case.inbox.consumer("acme");
         let numbers = ["a", "b", "c"].map(|body| case.append("acme", body));

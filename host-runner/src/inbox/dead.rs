@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `refused` | the component rejects the delivery: forged, unusable, not permitted | `actor/triage.rs` |
 //! | `unusable` | the sink cannot store its rows | `actor/waiting.rs` |
-//! | `defect` | the component trapped or failed internally, three times | `actor/waiting.rs` |
+//! | `defect` | the component trapped, failed internally or gave an unusable answer, three times | `actor/waiting.rs` |
 //! | `alone` | it failed for ten minutes while other calls succeeded | `actor/waiting.rs` |
 //! | `expired` | it was queued for seven days | `journal/transaction.rs` |
 //! | `corrupt` | its checksum does not match | `journal.rs`, `journal/recovery.rs` |
@@ -21,7 +21,8 @@ pub enum Cause {
     Refused,
     /// The sink cannot store its rows.
     Unusable,
-    /// The component trapped, ran out of memory or CPU time, or failed internally, at every attempt.
+    /// At every attempt the component trapped, ran out of memory or CPU time, failed internally, or handed
+    /// over what the boundary refuses.
     Defect,
     /// It failed while the source answered other calls.
     Alone,
@@ -53,7 +54,10 @@ impl Cause {
         match self {
             Self::Refused => "the component rejected it; drop it, or fix the cause and replay it",
             Self::Unusable => "the sink could not store its rows; a defect of the component",
-            Self::Defect => "it stopped the component each time; replay it with a newer component",
+            Self::Defect => {
+                "it stopped the component, or its answer could not be used, each time; replay it with a newer \
+                 component"
+            }
             Self::Alone => "it failed while the source answered other calls; polling brings its row",
             Self::Expired => "it was queued for too long; replay it once deliveries are applied again",
             Self::Corrupt => "it is damaged on disk; it cannot be replayed",

@@ -55,13 +55,6 @@ pub struct RecoveredConnection {
     pub dead: u64,
 }
 
-impl RecoveryReport {
-    /// Whether deliveries may be lost or became dead letters because of damage.
-    pub fn is_damaged(&self) -> bool {
-        self.corrupt > 0 || self.replaced.is_some()
-    }
-}
-
 impl std::fmt::Display for RecoveryReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sum = |of: fn(&RecoveredConnection) -> u64| self.connections.iter().map(of).sum::<u64>();

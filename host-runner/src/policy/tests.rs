@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Backoff, Batch, Budget, CREDENTIALS, Decision, Disposition, Failure, LONG, LONG_MAX, SHORT, SHORT_MAX,
-    Scope, backoff, decide, failure, policy,
+    Scope, backoff, decide, failure, growing_wait, policy,
 };
 use crate::error::{Error, Kind, Origin};
 use crate::limits::Limits;
@@ -272,6 +272,15 @@ fn the_short_backoff_doubles_up_to_its_longest_and_is_spread_over_half() {
     assert_eq!(at(1_000_000, 1.0), Some(SHORT_MAX));
     let quick = Budget::endless(&limits(8, 0));
     assert_eq!(backoff(&error(Kind::Unavailable), 9, &quick, 1.0), Some(SHORT), "it would spin");
+}
+
+#[test]
+fn a_growing_wait_has_a_longest_and_two_random_numbers_give_two_waits() {
+    let minute = Duration::from_secs(60);
+    let at = |failures, random| growing_wait(minute, 4, failures, 100 * minute, random);
+    assert_eq!([at(0, 1.0), at(1, 1.0), at(2, 1.0)], [minute, 4 * minute, 16 * minute]);
+    assert_eq!((at(u32::MAX, 1.0), at(u32::MAX, 0.0)), (100 * minute, 50 * minute));
+    assert_ne!(at(1, 0.3), at(1, 0.4));
 }
 
 #[test]

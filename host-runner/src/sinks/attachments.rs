@@ -36,6 +36,7 @@ use crate::clock::{millis, now_ms};
 use crate::describe::{AttachmentMembers, Describe, TableInfo};
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files;
+use crate::policy::growing_wait;
 
 /// Longest wait before another attempt at a file that failed by itself: one that always fails costs a call a
 /// week.
@@ -166,11 +167,11 @@ impl Attachments {
     }
 
     /// Notes why a file could not be fetched; it is tried again, from its start, after `first`, and after
-    /// four times as long with each failure.
-    pub(crate) fn failed(&self, wanted: &Wanted, problem: &str, first: Duration) -> Result<()> {
+    /// four times as long with each failure. `random` is in `0.0..1.0`.
+    pub(crate) fn failed(&self, wanted: &Wanted, problem: &str, first: Duration, random: f64) -> Result<()> {
         self.with(|open| {
             open.content.discard(&wanted.partial_name());
-            let wait = first.saturating_mul(4_u32.saturating_pow(wanted.attempts)).min(RETRY_MAX);
+            let wait = growing_wait(first, 4, wanted.attempts, RETRY_MAX, random);
             open.manifest.failed(wanted, problem, now_ms().saturating_add(millis(wait)))
         })
     }

@@ -163,7 +163,7 @@ pub(super) enum Outcome {
     Stale,
 }
 
-/// The operation, how it is counted, and the row's time and generation afterwards.
+/// The operation, how it is counted, and the row's time and generation afterward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) action: Action,

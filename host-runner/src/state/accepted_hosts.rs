@@ -1,6 +1,6 @@
 //! The hosts that a person has accepted for the component of a connection. Needs no lock.
 //!
-//! The hosts of the first run are accepted with it: the person has chosen the component. Afterwards a file
+//! The hosts of the first run are accepted with it: the person has chosen the component. Afterward a file
 //! that is replaced may reach fewer hosts, and more once they are accepted.
 
 use std::collections::BTreeSet;

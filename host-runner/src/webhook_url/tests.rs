@@ -49,10 +49,8 @@ fn a_rotated_secret_works_until_its_grace_ends() {
     let second = secret(&secrets);
     assert_ne!(first, second);
     assert!(secrets.matches(&first, NOW + 99) && secrets.matches(&second, NOW + 99));
-    assert_eq!(secrets.grace_until(NOW + 99), Some(NOW + 100));
     assert!(!secrets.matches(&first, NOW + 100), "the grace period does not end");
     assert!(secrets.matches(&second, NOW + 100));
-    assert_eq!(secrets.grace_until(NOW + 100), None);
 
     secrets.rotate(&KEY, "acme", NOW, GRACE);
     assert_ne!(secret(&secrets), second, "two rotations within a millisecond derive the same secret");

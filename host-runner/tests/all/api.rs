@@ -215,9 +215,18 @@ fn without_a_journal_every_command_answers_in_the_same_shape() {
     place.expect(&["dead-letters", "show", "1"], 6);
     place.expect(&["dead-letters", "replay", "1"], 6);
     assert!(!place.path("data/journal.db").exists(), "a journal was created");
-    // One that a server used is empty afterwards, and the answers are the same.
+    // One that a server used is empty afterward, and the answers are the same.
     let server = Server::start(&place);
     server.deliver(&place, &event("things", "9", "create", later()));
     server.stop();
     assert_eq!(place.json(&["dead-letters", "drop", "--all"], 0), json!({ "dropped": [] }));
+    // Folders that are no connection's get no files.
+    let files = || place.files().into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>();
+    let before = files();
+    for name in ["..", ".", "cache"] {
+        assert!(place.path("data").join(name).is_dir(), "{name}");
+        assert_eq!(place.json(&["dead-letters", "clear", name], 0), json!({ "records": 0 }));
+        place.json(&["dead-letters", "move", name], 0);
+    }
+    assert_eq!(files(), before);
 }

@@ -142,7 +142,7 @@ fn health_reports_each_connection_without_secrets() {
     let server = Server::start(&place);
     until_read(&server);
     server.deliver(&place, &event("things", "9", "create", later()));
-    // Counted when its rows are committed; acknowledged afterwards.
+    // Counted when its rows are committed; acknowledged afterward.
     let is_done = || server.metric("deliveries_applied_total") == Some(1.0);
     eventually("the delivery", || is_done() && server.metric("delivery_queue_length") == Some(0.0));
     let health = server.health();

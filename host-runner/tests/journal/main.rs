@@ -1,5 +1,5 @@
 //! The journal in a process that is killed, has a full disk, or a disk that fails: every answered delivery is
-//! there afterwards.
+//! there afterward.
 //!
 //! The journal runs in a child process, which is this binary with [`FOLDER`] set. That is why it has no test
 //! harness: the child is not a test.
@@ -162,7 +162,7 @@ fn an_answered_delivery_survives_a_kill_at_any_time() {
 fn verify(folder: &Path, known: &HashMap<(String, u64), u64>, through: &HashMap<String, u64>, round: u64) {
     let path = folder.join("journal.db");
     let (journal, found) = Journal::open(path, JournalLimits::default()).expect("opened");
-    assert!(!found.is_damaged(), "round {round}: {found}");
+    assert_eq!((found.corrupt, &found.replaced), (0, &None), "round {round}: {found}");
     for connection in CONNECTIONS {
         let stored = journal.next(connection, 0, usize::MAX, usize::MAX).expect("read");
         let there: HashMap<u64, &Delivery> =
@@ -254,7 +254,7 @@ fn rejects_appends_until(folder: &Path, command: &mut Command, mend: impl Fn(&Ch
     child.wait().expect("ended");
     let path = folder.join("journal.db");
     let (journal, found) = Journal::open(path, JournalLimits::default()).expect("opened");
-    assert!(!found.is_damaged(), "{found}");
+    assert_eq!((found.corrupt, &found.replaced), (0, &None), "{found}");
     for connection in CONNECTIONS {
         let stored = journal.next(connection, 0, usize::MAX, usize::MAX).expect("read");
         let first = stored.first().map_or(u64::MAX, |stored| stored.seq);

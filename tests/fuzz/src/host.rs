@@ -134,8 +134,8 @@ pub(super) fn describe(input: &[u8]) {
     let _name = describe.table_name("tickets");
 }
 
-/// A line of the control socket.
-pub(super) fn control(input: &[u8]) {
+/// A request of the server API.
+pub(super) fn server_api(input: &[u8]) {
     fuzzing::control_request(&String::from_utf8_lossy(input));
 }
 

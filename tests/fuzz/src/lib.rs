@@ -34,7 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "host-policy-file", run: host::policy_file, mutations: 500 },
     Target { name: "host-sink-url", run: host::sink_url, mutations: 5_000 },
     Target { name: "host-describe", run: host::describe, mutations: 1_000 },
-    Target { name: "host-control", run: host::control, mutations: 5_000 },
+    Target { name: "host-server-api", run: host::server_api, mutations: 5_000 },
     Target { name: "host-schema", run: host::schema, mutations: 20 },
     Target { name: "host-jsonl", run: host::jsonl, mutations: 50 },
     Target { name: "host-journal", run: host::journal, mutations: 20 },

@@ -127,7 +127,7 @@ targets! {
     connection_files_stay_within_a_policy: "host-policy-file",
     sinks_use_the_url_that_is_compared: "host-sink-url",
     descriptions_return: "host-describe",
-    lines_of_the_control_socket_return: "host-control",
+    requests_of_the_server_api_return: "host-server-api",
     schemas_and_rows_return: "host-schema",
     logs_of_json_lines_return: "host-jsonl",
     damaged_journals_return: "host-journal",

@@ -87,11 +87,6 @@ impl Simulator {
         self.shared.clock.set_offset(ms);
     }
 
-    /// Lets the clock run at another speed from now on.
-    pub fn set_clock_speed(&self, speed: f64) {
-        self.shared.clock.set_speed(speed);
-    }
-
     /// Adds a rule of faults.
     pub fn add_rule(&self, rule: Rule) {
         self.set(|settings| settings.faults.rules.push(rule));

@@ -177,7 +177,7 @@ pub(crate) const SENTENCES: &[&str] = &[
     "I have attached a photo of the label; the serial number ends in {n}.",
     "Our colleague said: \"just restart it\", which did not help.",
     "The log says C:\\Program Files\\Agent\\error_{n}.log: access denied \\o/",
-    "Please call me back before noon, I am traveling afterwards ✈️.",
+    "Please call me back before noon, I am traveling afterward ✈️.",
     "Die Lieferung kam unvollständig an, es fehlen {n} Teile.",
     "مرحباً، أواجه مشكلة في تسجيل الدخول منذ {n} أيام.",
     "שלום, המכשיר שלי אינו נדלק מאז אתמול.",

@@ -75,7 +75,7 @@ pub(crate) enum Subject {
         /// Tickets that are read with their details.
         #[arg(long, default_value_t = 10_000)]
         details: u32,
-        /// Runs of each contender without delays and faults; the median counts.
+        /// Runs of each program without delays and faults; the median counts.
         #[arg(long, default_value_t = 3)]
         runs: usize,
     },

@@ -27,7 +27,7 @@ async fn fresh_and_whole_files_are_counted() {
     let summary: Vec<_> =
         found.connections.iter().map(|found| (found.name.as_str(), found.pending, found.dead)).collect();
     assert_eq!(summary, [("a", 1, 0), ("b", 2, 1)]);
-    assert!(!found.is_damaged());
+    assert_eq!((found.corrupt, &found.replaced), (0, &None));
     assert_eq!(found.to_string(), "3 deliveries pending, 1 dead letters");
 }
 
@@ -46,7 +46,7 @@ async fn a_torn_tail_loses_only_what_was_not_committed() {
         std::fs::write(copy.path().join("journal.db"), &file).expect("written");
         std::fs::write(copy.path().join("journal.db-wal"), &log[..cut]).expect("written");
         let (journal, found) = open(copy.path());
-        assert!(!found.is_damaged(), "cut at {cut}: {found}");
+        assert_eq!((found.corrupt, &found.replaced), (0, &None), "cut at {cut}: {found}");
         let found = pending(&journal, "a");
         assert_eq!(found, (0..found.len()).map(|n| n.to_string()).collect::<Vec<_>>(), "cut at {cut}");
         append(&journal, "a", &["more"]).await;
@@ -65,7 +65,7 @@ async fn a_damaged_record_becomes_a_dead_letter_at_start_up() {
     let damage = "UPDATE deliveries SET body = 'X' WHERE seq = ?1";
     raw(folder.path()).execute(damage, [seqs[1].cast_signed()]).expect("damaged");
     let (journal, found) = open(folder.path());
-    assert_eq!((found.corrupt, found.is_damaged()), (1, true));
+    assert_eq!((found.corrupt, &found.replaced), (1, &None));
     assert_eq!(pending(&journal, "a"), ["1", "3"]);
     let letters = journal.dead_letters(None, 0, 10).expect("listed");
     assert_eq!((letters[0].failure.cause, letters[0].seq), (Cause::Corrupt, seqs[1]));

@@ -83,7 +83,7 @@ impl Fixture {
 async fn no_counter_falls_while_an_acknowledgment_is_in_progress() {
     let fixture = Fixture::new();
     let seq = fixture.append().await;
-    // In the actor's order: the sink has committed, and the journal is acknowledged afterwards.
+    // In the actor's order: the sink has committed, and the journal is acknowledged afterward.
     fixture.meters.count(|readings| readings.counters.deliveries_applied.add([], 1));
     let before = fixture.samples();
     fixture.journal.acknowledge("acme", &[seq]).expect("acknowledged");

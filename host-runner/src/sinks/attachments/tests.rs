@@ -312,7 +312,7 @@ fn bytes_of_another_length_are_not_the_file() {
         open.store(&wanted, bytes, is_last).expect_err("refused");
     }
     assert!(place.files().is_empty());
-    open.files.failed(&wanted, "1 bytes came, and its size is 10", MINUTE).expect("noted");
+    open.files.failed(&wanted, "1 bytes came, and its size is 10", MINUTE, 1.0).expect("noted");
     assert_eq!(open.next(), None, "it waits");
     assert_eq!(place.noted("problem FROM attachments").as_deref(), Some("1 bytes came, and its size is 10"));
     let missing = open.files.missing().expect("read");
@@ -334,7 +334,7 @@ fn each_failure_waits_longer_up_to_a_week() {
         let mut waits = Vec::new();
         for attempts in 0..12 {
             let before = crate::clock::now_ms();
-            let failed = open.files.failed(&Wanted { attempts, ..first.clone() }, "no", first_wait);
+            let failed = open.files.failed(&Wanted { attempts, ..first.clone() }, "no", first_wait, 1.0);
             failed.expect("noted");
             waits.push((open.files.due_ms().expect("due") - before) / 60_000);
         }
@@ -483,7 +483,7 @@ fn a_link_in_place_of_a_beginning_is_not_followed() {
     open.store(&wanted, b"0123456789", true).expect_err("followed");
     assert_eq!(std::fs::read_to_string(&precious).expect("read"), "kept");
     // The failed attempt removes the link, and the next one stores the file.
-    open.files.failed(&wanted, "a link", Duration::ZERO).expect("noted");
+    open.files.failed(&wanted, "a link", Duration::ZERO, 1.0).expect("noted");
     let wanted = open.next().expect("a file");
     assert_eq!(open.store(&wanted, b"0123456789", true).expect("stored"), Stored::Whole);
 }
@@ -502,7 +502,7 @@ fn a_link_in_place_of_a_folder_is_refused_and_nothing_behind_it_is_deleted() {
     std::fs::remove_dir(&partial).expect("removed");
     std::os::unix::fs::symlink(&theirs, &partial).expect("linked");
     open.store(&wanted, b"0123456789", true).expect_err("followed");
-    open.files.failed(&wanted, "a link", Duration::ZERO).expect("noted");
+    open.files.failed(&wanted, "a link", Duration::ZERO, 1.0).expect("noted");
     drop(open);
     let refused = place.try_open("files", "acme").err().expect("followed");
     assert!(refused.message.ends_with("files/partial: is a link, not a folder"), "{refused}");

@@ -1,7 +1,7 @@
 //! Creates the indexes for readers of a table, once its filling has ended.
 //!
 //! An index costs time for every new row, those on references most: they take their keys in any order. While
-//! the first snapshot is read, a table has its primary key alone; afterwards each index is built at once.
+//! the first snapshot is read, a table has its primary key alone; afterward each index is built at once.
 //! Part of the sink: needs its session. The SQL is in [`super::schema`].
 
 use super::Postgres;

@@ -1,4 +1,4 @@
-//! The target equals the source, row by row and field by field: in every way of reading, after changes, after
+//! The sink equals the source, row by row and field by field: in every way of reading, after changes, after
 //! resets.
 
 use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ use crate::support::http::request;
 use crate::support::sizes;
 
 /// A served and subscribed connection with all that a forger needs to know.
-struct Target {
+struct Receiver {
     desk: Desk,
     serve: Serve,
     hook: String,
@@ -24,13 +24,13 @@ struct Target {
     ticket: String,
 }
 
-impl Target {
-    fn new() -> Target {
+impl Receiver {
+    fn new() -> Receiver {
         let desk = Desk::new(20);
         let (serve, hook) = desk.live_with_hook();
         let url = desk.hook_url(&serve);
         let ticket = desk.live_ids("tickets").swap_remove(0);
-        Target { desk, serve, hook, url, ticket }
+        Receiver { desk, serve, hook, url, ticket }
     }
 
     /// The body of a delivery that changes the subject of the ticket.
@@ -72,8 +72,8 @@ impl Target {
 
 #[test]
 fn forged_signatures_become_dead_letters_with_their_reason() {
-    let target = Target::new();
-    target.applies_change("before");
+    let receiver = Receiver::new();
+    receiver.applies_change("before");
     for (signature, reason) in [
         ("none", "X-ZDesk-JWT is missing"),
         ("garbage", "it is not a JWT"),
@@ -82,56 +82,57 @@ fn forged_signatures_become_dead_letters_with_their_reason() {
         ("wrong-audience", "another webhook"),
         ("expired", "has expired"),
     ] {
-        let requests = || target.serve.metric("host_runner_source_requests_total").unwrap_or_default();
+        let requests = || receiver.serve.metric("host_runner_source_requests_total").unwrap_or_default();
         let before = requests();
-        let status = target.desk.forge(&target.url, &target.hook, signature, &target.update_body(signature));
+        let status =
+            receiver.desk.forge(&receiver.url, &receiver.hook, signature, &receiver.update_body(signature));
         assert_eq!(status, 200, "{signature}: the answer tells a forger nothing");
-        target.expect_dead_letter(reason, Some("before"));
+        receiver.expect_dead_letter(reason, Some("before"));
         // The keys are fetched for it: a flood of forgeries shows in the metric.
         assert!(signature != "unknown-kid" || requests() > before, "the call's cost is not counted");
     }
-    target.applies_change("after");
+    receiver.applies_change("after");
 }
 
 #[test]
 fn deliveries_of_another_organization_become_dead_letters() {
-    let target = Target::new();
-    target.applies_change("before");
-    let mut body = target.update_body("a lie");
+    let receiver = Receiver::new();
+    receiver.applies_change("before");
+    let mut body = receiver.update_body("a lie");
     body[0]["orgId"] = Value::from("60009999999");
-    assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.expect_dead_letter("another organization", Some("before"));
+    assert_eq!(receiver.desk.forge(&receiver.url, &receiver.hook, "valid", &body), 200);
+    receiver.expect_dead_letter("another organization", Some("before"));
     // Signed by the right key, but for another portal.
     let organization_id = "60009999999".to_owned();
     let other = Options { sizes: sizes(1), organization_id, ..Options::default() };
     let other = Simulator::start(other).expect("a simulator");
-    let body = target.update_body("a lie");
-    let call = json!({"url": target.url, "webhook_id": target.hook, "signature": "valid", "body": body});
+    let body = receiver.update_body("a lie");
+    let call = json!({"url": receiver.url, "webhook_id": receiver.hook, "signature": "valid", "body": body});
     let forge = format!("{}/_admin/webhooks/forge", other.url());
     let answer = request("POST", &forge, &[], call.to_string().as_bytes());
     assert_eq!(answer.body, r#"{"status":200}"#);
-    target.expect_dead_letter("another organization", Some("before"));
-    target.applies_change("after");
+    receiver.expect_dead_letter("another organization", Some("before"));
+    receiver.applies_change("after");
 }
 
 /// The first element of a delivery must not be taken when the second is foreign.
 #[test]
 fn a_delivery_is_taken_whole_or_not_at_all() {
-    let target = Target::new();
-    target.applies_change("before");
-    let mut body = target.update_body("half a delivery");
+    let receiver = Receiver::new();
+    receiver.applies_change("before");
+    let mut body = receiver.update_body("half a delivery");
     let mut foreign = body[0].clone();
     foreign["orgId"] = Value::from("1");
     body.as_array_mut().expect("an array").push(foreign);
-    assert_eq!(target.desk.forge(&target.url, &target.hook, "valid", &body), 200);
-    target.expect_dead_letter("another organization", Some("before"));
-    target.applies_change("after");
+    assert_eq!(receiver.desk.forge(&receiver.url, &receiver.hook, "valid", &body), 200);
+    receiver.expect_dead_letter("another organization", Some("before"));
+    receiver.applies_change("after");
 }
 
 #[test]
 fn bodies_that_cannot_be_read_become_dead_letters() {
-    let target = Target::new();
-    target.applies_change("before");
+    let receiver = Receiver::new();
+    receiver.applies_change("before");
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
     let deep_payload = format!(
         r#"[{{"eventType":"Ticket_Update","payload":{}1{}}}]"#,
@@ -150,44 +151,44 @@ fn bodies_that_cannot_be_read_become_dead_letters() {
         (b"[{\"payload\":{\"id\":\"1\"}}]", "no `eventType`"),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
-        let token = target.desk.tokens(&target.hook, 1).remove(0);
-        let signed = request("POST", &target.url, &[("x-zdesk-jwt", &token)], body);
+        let token = receiver.desk.tokens(&receiver.hook, 1).remove(0);
+        let signed = request("POST", &receiver.url, &[("x-zdesk-jwt", &token)], body);
         assert_eq!(signed.status, 200, "{shown}");
-        target.expect_dead_letter(reason, Some("before"));
+        receiver.expect_dead_letter(reason, Some("before"));
         // Of what a stranger sent, no more is said than that.
-        assert_eq!(request("POST", &target.url, &[], body).status, 200, "{shown}");
-        target.expect_dead_letter("X-ZDesk-JWT is missing", Some("before"));
+        assert_eq!(request("POST", &receiver.url, &[], body).status, 200, "{shown}");
+        receiver.expect_dead_letter("X-ZDesk-JWT is missing", Some("before"));
     }
-    target.applies_change("after");
+    receiver.applies_change("after");
 }
 
 #[test]
 fn an_old_delivery_sent_again_changes_nothing() {
-    let target = Target::new();
+    let receiver = Receiver::new();
     for subject in ["one", "two", "three"] {
-        target.applies_change(subject);
+        receiver.applies_change(subject);
     }
     let all = "SELECT * FROM tickets ORDER BY id";
-    target.desk.settle(&target.serve);
-    let before = target.desk.rows.dump(all);
+    receiver.desk.settle(&receiver.serve);
+    let before = receiver.desk.rows.dump(all);
     for original in [true, false] {
         let call = json!({"count": 3, "original_signature": original});
-        let said = target.desk.admin("POST", "webhooks/replay", &call);
+        let said = receiver.desk.admin("POST", "webhooks/replay", &call);
         assert_eq!(said["statuses"], json!([200, 200, 200]));
-        target.desk.settle(&target.serve);
-        assert_eq!(target.desk.rows.dump(all), before);
+        receiver.desk.settle(&receiver.serve);
+        assert_eq!(receiver.desk.rows.dump(all), before);
     }
-    assert!(target.desk.dead_letters().is_empty());
+    assert!(receiver.desk.dead_letters().is_empty());
 }
 
 #[test]
 fn the_first_delivery_signed_with_a_new_key_is_applied_and_none_becomes_a_dead_letter() {
-    let target = Target::new();
-    target.applies_change("by the first key");
-    target.desk.admin("POST", "webhooks/rotate", &json!({"serve_previous": true}));
+    let receiver = Receiver::new();
+    receiver.applies_change("by the first key");
+    receiver.desk.admin("POST", "webhooks/rotate", &json!({"serve_previous": true}));
     // The delivery waits until the keys may be fetched again, at most a second later.
-    target.applies_change("by the second key");
-    assert!(target.desk.dead_letters().is_empty());
+    receiver.applies_change("by the second key");
+    assert!(receiver.desk.dead_letters().is_empty());
 }
 
 /// Applied as received: signatures are off, and no record is refetched.

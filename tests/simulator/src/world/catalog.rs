@@ -108,7 +108,7 @@ pub(crate) fn contract(population: &Population, fields: &Fields, index: u32) -> 
             "departmentId": department.to_string(), "ownerId": owner, "associatedSLAId": sla,
             "supportPlan": {"id": plan, "name": "Gold ☆", "status": "ACTIVE", "supportType": "TIMEBASED"},
             "startDate": date(start), "endDate": date(end), "contractNumber": format!("CN-{:06}", index + 1),
-            "description": rng.chance(300).then_some("Renews \"silently\"\nunless cancelled"),
+            "description": rng.chance(300).then_some("Renews \"silently\"\nunless canceled"),
             "notifyBefore": (rng.below(30) + 1).to_string(), "notifyOn": date(end - 10 * DAY_MS),
             "notificationAgentIds": [owner], "createdTime": iso(created), "modifiedTime": iso(modified),
             "createdBy": owner, "modifiedBy": owner, "sla": {"id": sla, "name": "Standard SLA"},

@@ -1,9 +1,9 @@
 //! The comparison with peers: the runner's sinks, Airbyte's declarative CDK and dlt read the same simulator,
 //! in turn. Rows that are missing, twice or outdated are counted before speed.
 //!
-//! [`contenders`] has their commands and their rows, [`rows`] compares these with the simulator's truth.
+//! [`programs`] has their commands and their rows, [`rows`] compares these with the simulator's truth.
 
-mod contenders;
+mod programs;
 mod rows;
 
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use self::contenders::{ALL, Contender};
+use self::programs::{ALL, Program};
 use super::report;
 use crate::processes::{Measured, Simulator, measure_until, refresh_token};
 use crate::tools;
@@ -35,7 +35,7 @@ enum Rows {
     Detailed,
 }
 
-/// A simulator, and the data that all contenders share.
+/// A simulator, and the data that all programs share.
 struct World {
     simulator: Simulator,
     rows: Rows,
@@ -75,7 +75,7 @@ pub(crate) fn run(tickets: u32, details: u32, runs: usize) -> Result<()> {
     });
     section(&mut text, &heading, Some(tickets / 100), &second?);
     let heading = format!("{tickets} list rows: the run after a kill at 60 % of the calls");
-    // Not a rate: a contender that continues reads fewer rows than one that starts again.
+    // Not a rate: a program that continues reads fewer rows than one that starts again.
     section(&mut text, &heading, None, &lists.each(|one| lists.after_a_kill(one))?);
     drop(lists);
     let detailed = World::start(&folder, Rows::Detailed, details, 0)?;
@@ -107,18 +107,15 @@ impl World {
         Ok(World { simulator, rows, tickets, folder: folder.to_owned(), refresh_token, database })
     }
 
-    /// Each contender that can run here, in turn.
-    fn each(
-        &self,
-        mut run: impl FnMut(Contender) -> Result<Outcome>,
-    ) -> Result<Vec<(Contender, Vec<Outcome>)>> {
-        let able = ALL.into_iter().filter(|one| *one != Contender::Postgres || self.database.is_some());
+    /// Each program that can run here, in turn.
+    fn each(&self, mut run: impl FnMut(Program) -> Result<Outcome>) -> Result<Vec<(Program, Vec<Outcome>)>> {
+        let able = ALL.into_iter().filter(|one| *one != Program::Postgres || self.database.is_some());
         able.map(|one| Ok((one, vec![run(one)?]))).collect()
     }
 
     /// Runs from nothing, in turn.
-    fn first_reads(&self, runs: usize) -> Result<Vec<(Contender, Vec<Outcome>)>> {
-        let mut all: Vec<(Contender, Vec<Outcome>)> = Vec::new();
+    fn first_reads(&self, runs: usize) -> Result<Vec<(Program, Vec<Outcome>)>> {
+        let mut all: Vec<(Program, Vec<Outcome>)> = Vec::new();
         for number in 1..=runs {
             for (place, (one, outcomes)) in self
                 .each(|one| {
@@ -139,7 +136,7 @@ impl World {
     }
 
     /// A run from the progress of the last, killed after so many calls.
-    fn run(&self, one: Contender, calls_max: Option<u64>) -> Result<Outcome> {
+    fn run(&self, one: Program, calls_max: Option<u64>) -> Result<Outcome> {
         self.simulator.admin("POST", "stats/reset", &json!({}))?;
         let mut command = one.command(self)?;
         command.stderr(Stdio::from(std::fs::File::create(one.folder(self).join("stderr"))?));
@@ -159,7 +156,7 @@ impl World {
     }
 
     /// The run after one that was killed at 60 % of the calls of a whole one.
-    fn after_a_kill(&self, one: Contender) -> Result<Outcome> {
+    fn after_a_kill(&self, one: Program) -> Result<Outcome> {
         one.reset(self)?;
         // A page of each list, and its end.
         let calls = u64::from(self.tickets / 100) * 60 / 100;
@@ -196,9 +193,9 @@ impl World {
     }
 }
 
-/// A table of one scenario. `rows` is the number of those that a perfect contender reads, where all read the
+/// A table of one scenario. `rows` is the number of those that a perfect program reads, where all read the
 /// same.
-fn section(text: &mut String, heading: &str, rows: Option<u32>, all: &[(Contender, Vec<Outcome>)]) {
+fn section(text: &mut String, heading: &str, rows: Option<u32>, all: &[(Program, Vec<Outcome>)]) {
     let from = text.len();
     let _ = write!(
         text,

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::clock::millis;
+use crate::clock::{millis, random_unit};
 use crate::error::{Error, Kind, Result};
+use crate::policy::growing_wait;
 use crate::sinks::LateFiles;
 use crate::sinks::columns::Layout;
 use crate::sinks::jsonl::Jsonl;
@@ -51,9 +52,9 @@ pub(super) struct Failing {
 
 impl Failing {
     /// After another failure; `former` are those before it.
-    fn again(former: Option<&Self>, error: Error, now: Instant) -> Self {
+    fn again(former: Option<&Self>, error: Error, now: Instant, random: f64) -> Self {
         let failures = former.map_or(0, |former| former.failures);
-        let wait = RETRY.saturating_mul(1 << failures.min(16)).min(RETRY_MAX);
+        let wait = growing_wait(RETRY, 2, failures, RETRY_MAX, random);
         Self { error, failures: failures + 1, retry_at: now + wait }
     }
 }
@@ -144,7 +145,8 @@ impl State {
             Err(error) if error.kind == Kind::Unavailable => self.place_failed(error),
             // Later segments of this table wait for it, other tables do not.
             Err(error) => {
-                let failing = Failing::again(self.failing.get(&segment.table), error, Instant::now());
+                let former = self.failing.get(&segment.table);
+                let failing = Failing::again(former, error, Instant::now(), random_unit());
                 self.report(&failing);
                 self.failing.insert(segment.table.clone(), failing);
                 self.unavailable = None;
@@ -154,7 +156,7 @@ impl State {
     }
 
     fn place_failed(&mut self, error: Error) {
-        let failing = Failing::again(self.unavailable.as_ref(), error, Instant::now());
+        let failing = Failing::again(self.unavailable.as_ref(), error, Instant::now(), random_unit());
         self.report(&failing);
         self.late.set(Some(&failing.error.message));
         self.unavailable = Some(failing);

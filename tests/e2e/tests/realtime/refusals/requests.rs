@@ -1,6 +1,6 @@
 //! Requests that the ingress refuses: wrong URLs, huge bodies.
 
-use super::Target;
+use super::Receiver;
 use crate::support::http::{Client, request, split};
 
 /// A body that no delivery has.
@@ -8,15 +8,15 @@ const HUGE: usize = 50 << 20;
 
 #[test]
 fn a_wrong_url_is_not_found_and_reveals_nothing() {
-    let target = Target::new();
-    target.applies_change("before");
-    let (start, secret) = target.url.rsplit_once('/').expect("a secret");
+    let receiver = Receiver::new();
+    receiver.applies_change("before");
+    let (start, secret) = receiver.url.rsplit_once('/').expect("a secret");
     let other = |c: char| if c == 'A' { 'B' } else { 'A' };
     let changed = |at: usize| -> String {
         secret.char_indices().map(|(index, c)| if index == at { other(c) } else { c }).collect()
     };
     let (host, _) = start.rsplit_once('/').expect("a connection");
-    let body = target.update_body("a lie").to_string();
+    let body = receiver.update_body("a lie").to_string();
     let mut seen = Vec::new();
     for url in [
         format!("{start}/{}", changed(0)),
@@ -37,40 +37,40 @@ fn a_wrong_url_is_not_found_and_reveals_nothing() {
     }
     seen.dedup();
     assert_eq!(seen.len(), 1, "answers differ: {seen:?}");
-    target.desk.settle(&target.serve);
-    assert!(target.desk.dead_letters().is_empty(), "what has no connection is not kept");
-    assert_eq!(target.subject().as_deref(), Some("before"));
-    assert!(!target.serve.said().contains(secret), "the secret is in the log");
-    target.applies_change("after");
+    receiver.desk.settle(&receiver.serve);
+    assert!(receiver.desk.dead_letters().is_empty(), "what has no connection is not kept");
+    assert_eq!(receiver.subject().as_deref(), Some("before"));
+    assert!(!receiver.serve.said().contains(secret), "the secret is in the log");
+    receiver.applies_change("after");
 }
 
 #[test]
 fn a_rotated_url_is_served_with_the_new_one_during_its_grace() {
-    let target = Target::new();
-    let rotate = ["webhook", "url", "--rotate", "--public-url", &target.serve.url];
-    let said = target.desk.setup.host(&rotate).exits(0).stdout;
-    let start = format!("{}/hooks/", target.serve.url);
+    let receiver = Receiver::new();
+    let rotate = ["webhook", "url", "--rotate", "--public-url", &receiver.serve.url];
+    let said = receiver.desk.setup.host(&rotate).exits(0).stdout;
+    let start = format!("{}/hooks/", receiver.serve.url);
     let new = said.split_whitespace().find(|word| word.starts_with(&start)).expect("a URL").to_owned();
-    assert_ne!(new, target.url);
+    assert_ne!(new, receiver.url);
     crate::rows::eventually("the new URL", || match request("GET", &new, &[], b"").status {
         200 => Ok(()),
         status => Err(status.to_string()),
     });
-    assert_eq!(request("GET", &target.url, &[], b"").status, 200, "the old one, during its grace");
+    assert_eq!(request("GET", &receiver.url, &[], b"").status, 200, "the old one, during its grace");
 }
 
 #[test]
 fn a_body_of_fifty_megabytes_is_refused_before_it_is_read() {
-    let target = Target::new();
-    target.applies_change("before");
-    let (_, path) = split(&target.url);
+    let receiver = Receiver::new();
+    receiver.applies_change("before");
+    let (_, path) = split(&receiver.url);
     // Announced.
-    let mut client = Client::connect(&target.url);
+    let mut client = Client::connect(&receiver.url);
     let head = client.head("POST", path, &[], Some(HUGE));
     assert!(client.write(head.as_bytes()));
     assert_eq!(client.answer(true).expect("an answer").status, 413);
     // Not announced: in pieces, until the ingress closes the connection.
-    let mut client = Client::connect(&target.url);
+    let mut client = Client::connect(&receiver.url);
     let head = client.head("POST", path, &[("transfer-encoding", "chunked")], None);
     assert!(client.write(head.as_bytes()));
     let piece = [b"10000\r\n".as_slice(), &[b'['; 0x10000], b"\r\n"].concat();
@@ -78,7 +78,7 @@ fn a_body_of_fifty_megabytes_is_refused_before_it_is_read() {
     let status = client.answer(true).map(|answer| answer.status);
     assert!(matches!(status, Ok(413) | Err(_)), "{status:?} after {taken} pieces");
     assert!(taken < HUGE / 0x10000 || status.is_ok(), "all of it was read");
-    target.desk.settle(&target.serve);
-    assert!(target.desk.dead_letters().is_empty());
-    target.applies_change("after");
+    receiver.desk.settle(&receiver.serve);
+    assert!(receiver.desk.dead_letters().is_empty());
+    receiver.applies_change("after");
 }

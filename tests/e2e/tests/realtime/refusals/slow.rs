@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::Target;
+use super::Receiver;
 use crate::rows::eventually;
 use crate::serve::Serve;
 use crate::support::http::{request, split};
@@ -88,36 +88,36 @@ fn closed_as_slow(serve: &Serve) -> usize {
 
 #[test]
 fn deliveries_overtake_ten_thousand_slow_connections() {
-    let target = Target::new();
-    target.applies_change("before the slow");
+    let receiver = Receiver::new();
+    receiver.applies_change("before the slow");
     let count = allowed();
-    let tokens = target.desk.tokens(&target.hook, DELIVERIES as u64);
-    let (host, path) = split(&target.url);
+    let tokens = receiver.desk.tokens(&receiver.hook, DELIVERIES as u64);
+    let (host, path) = split(&receiver.url);
     let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1000\r\n\r\n");
     let half = format!("{head}{}", "[".repeat(500));
     // Most stop in the head, some in the body, some never speak.
     let parts = [&head[..20], &head[..head.len() - 2], &half, ""];
     let slow = |number: usize| open(host, parts[number % parts.len()].as_bytes());
 
-    let before = target.serve.memory_peak_mib();
+    let before = receiver.serve.memory_peak_mib();
     let mut crowd: Vec<TcpStream> = (0..count).map(slow).collect();
-    let connections = || target.serve.metric(CONNECTIONS).expect("the number of connections") as usize;
+    let connections = || receiver.serve.metric(CONNECTIONS).expect("the number of connections") as usize;
     eventually("all slow connections", || {
-        let seen = connections() + closed_as_slow(&target.serve);
+        let seen = connections() + closed_as_slow(&receiver.serve);
         if seen >= count { Ok(()) } else { Err(format!("{seen} of {count}")) }
     });
     let open_before = connections();
     for (number, token) in tokens.iter().enumerate() {
         let witness = slow(number);
-        let body = target.update_body(&format!("subject {number}")).to_string();
-        let answer = request("POST", &target.url, &[("x-zdesk-jwt", token)], body.as_bytes());
+        let body = receiver.update_body(&format!("subject {number}")).to_string();
+        let answer = request("POST", &receiver.url, &[("x-zdesk-jwt", token)], body.as_bytes());
         assert_eq!(answer.status, 200, "delivery {number}");
-        assert_eq!(request("GET", &format!("{}/-/ready", target.serve.admin), &[], b"").status, 200);
+        assert_eq!(request("GET", &format!("{}/-/ready", receiver.serve.admin), &[], b"").status, 200);
         assert!(is_open(&witness), "delivery {number} waited for a slow connection");
         crowd.push(witness);
     }
     let witness = slow(0);
-    target.applies_change("a change at the source, while the slow are connected");
+    receiver.applies_change("a change at the source, while the slow are connected");
     assert!(is_open(&witness), "a change waited for a slow connection");
     crowd.push(witness);
 
@@ -126,20 +126,20 @@ fn deliveries_overtake_ten_thousand_slow_connections() {
         let answer = answer(stream);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
-    let peak = target.serve.memory_peak_mib();
+    let peak = receiver.serve.memory_peak_mib();
     eprintln!(
         "{open_before} slow connections at the first delivery; {before} MiB before, {peak} MiB at most"
     );
     assert!(peak - before < MEMORY_MIB_MAX, "{before} MiB before, {peak} MiB at most");
     eventually("the server's count of slow connections", || {
-        let closed = closed_as_slow(&target.serve);
+        let closed = closed_as_slow(&receiver.serve);
         if closed == count { Ok(()) } else { Err(format!("{closed} of {count}")) }
     });
     eventually("the slow connections to be closed", || {
         let open = connections();
         if open < 100 { Ok(()) } else { Err(open.to_string()) }
     });
-    target.applies_change("after the slow");
-    target.desk.settle(&target.serve);
-    assert!(target.desk.dead_letters().is_empty());
+    receiver.applies_change("after the slow");
+    receiver.desk.settle(&receiver.serve);
+    assert!(receiver.desk.dead_letters().is_empty());
 }

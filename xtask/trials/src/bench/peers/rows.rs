@@ -1,4 +1,4 @@
-//! The rows that a contender stored, against the simulator's truth: ids and subjects.
+//! The rows that a program stored, against the simulator's truth: ids and subjects.
 
 use std::collections::BTreeMap;
 

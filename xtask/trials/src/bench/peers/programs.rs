@@ -23,7 +23,7 @@ const CONCURRENCY: u32 = 25;
 
 /// A program and the place for its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contender {
+pub(super) enum Program {
     Sqlite,
     Postgres,
     /// The runner's Airbyte output.
@@ -34,10 +34,10 @@ pub(super) enum Contender {
 }
 
 /// In the order of a round.
-pub(super) const ALL: [Contender; 5] =
-    [Contender::Sqlite, Contender::Postgres, Contender::Airbyte, Contender::Cdk, Contender::Dlt];
+pub(super) const ALL: [Program; 5] =
+    [Program::Sqlite, Program::Postgres, Program::Airbyte, Program::Cdk, Program::Dlt];
 
-impl Contender {
+impl Program {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "host-runner into SQLite",
