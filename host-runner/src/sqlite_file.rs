@@ -1,5 +1,5 @@
 //! A SQLite file that this process has open, and that a person may move, delete or exchange meanwhile. SQLite
-//! does not notice it, and would go on writing where nobody reads.
+//! does not notice it, and would continue to write to a file that is not read.
 //!
 //! Knows nothing of tables.
 
@@ -37,8 +37,8 @@ impl OpenFile {
         }
     }
 
-    /// Moves the log into the database if the file is displaced: the log keeps its name, and SQLite would apply
-    /// it to the file that takes the place.
+    /// Moves the log into the database if the file is displaced: the log keeps its name, and SQLite would
+    /// apply it to the file that takes the place.
     pub(crate) fn part_with_log(&self, database: &Database) {
         if self.displaced().is_some()
             && let Err(error) = empty_log(database)

@@ -28,8 +28,8 @@ impl Clock {
         Self { started: Instant::now(), started_ms: machine_ms, last_ms }
     }
 
-    /// The time at which a delivery is appended now; not before an earlier one. After a start with a clock that
-    /// was behind, or a suspension, the machine's is the right one.
+    /// The time at which a delivery is appended now; not before an earlier one. After a start with a clock
+    /// that was behind, or a suspension, the machine's is the right one.
     pub(super) fn append_ms(&self, machine_ms: u64) -> u64 {
         self.running_ms(self.started_ms.max(self.last_ms)).max(machine_ms)
     }
@@ -105,7 +105,7 @@ mod tests {
         let was_ahead = clock(NOW_MS + LONG_MS);
         assert!(!is_expired(NOW_MS, &was_ahead, NOW_MS));
         assert!(!is_expired(NOW_MS, &clock(NOW_MS), NOW_MS + LONG_MS));
-        // What it appended makes nothing old for the next process, either.
+        // Nor do its deliveries make others old for the next process.
         let appended_ms = was_ahead.append_ms(NOW_MS);
         let next = Clock { last_ms: appended_ms, ..clock(NOW_MS) };
         assert!(!is_expired(NOW_MS, &next, NOW_MS) && !is_expired(appended_ms, &next, NOW_MS));

@@ -157,8 +157,8 @@ pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Database> {
     Ok(database)
 }
 
-/// Fails while the file is not where it was opened: a delivery that is written to it, or a number that is read
-/// from another one in its place, would be lost with the next start.
+/// Fails while the file is not where it was opened: a delivery that is written to it, or a number that is
+/// read from another one in its place, would be lost with the next start.
 pub(super) fn in_place(file: &OpenFile) -> Result<()> {
     let Some(why) = file.displaced() else { return Ok(()) };
     let message = format!("journal {}: {why}", file.path().display());

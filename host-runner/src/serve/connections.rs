@@ -296,7 +296,7 @@ impl Connections {
         }
     }
 
-    /// Notes which connections are gone.
+    /// Notes which connections no file may declare.
     fn note_gone(&mut self, actions: &[Action]) {
         let gone = |action: &Action| match action {
             Action::Miss(name) => Some(name.clone()),

@@ -15,8 +15,8 @@ use crate::state::StoredWebhookUrl;
 const RELOAD_INVALID_EVERY: Duration = Duration::from_secs(30);
 /// Loads of one file at a time, of which all but the newest hang: each holds a thread.
 const LOADS_OF_A_FILE_MAX: u32 = 4;
-/// How long a file must be missing before its connection is removed, which a source does not forget, whether it
-/// runs or not. Editors and deployments delete a file and create it again. SIGHUP removes at once.
+/// How long a file must be missing before its connection is removed, which a source does not forget, whether
+/// it runs or not. Editors and deployments delete a file and create it again. SIGHUP removes at once.
 const REMOVE_AFTER: Duration = Duration::from_secs(10);
 
 /// Why files are compared.
@@ -188,7 +188,7 @@ fn is_removed(seen: &Seen, running: &RunningFile, is_idle: &dyn Fn(&Path) -> boo
     is_asked(seen) || is_renamed || missing_for >= REMOVE_AFTER
 }
 
-/// Whether a person asks for the removal of what is missing.
+/// Whether a person asks for the removal of missing connections.
 fn is_asked(seen: &Seen) -> bool {
     seen.reload == Reload::Everything && !seen.list_is_late
 }

@@ -1,8 +1,8 @@
 //! The database file of a sink: open while rows are written, closed while its connection is idle.
 //!
 //! An idle connection holds the file's lock and no other file, and no page cache. The lock, which is on
-//! another file, keeps other writers out meanwhile. A person may exchange the file, which is noticed before it
-//! is used, or overwrite it while it is closed, so its progress is compared when it is opened again.
+//! another file, keeps other writers out meanwhile. A person may exchange the file, which is noticed before
+//! it is used, or overwrite it while it is closed, so its progress is compared when it is opened again.
 
 use std::cell::OnceCell;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! While one connection waits, deliveries are answered, other connections run, and a stop is obeyed.
 //!
 //! Each test blocks something for as long as it needs and asks for the answer meanwhile: by order, not by
-//! time. A lock of SQLite ends its wait by itself, so that many answers come while a few commits wait for one.
+//! time. A lock of SQLite ends its wait by itself, so that many answers come while a few commits wait for
+//! one.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -105,8 +106,8 @@ fn commits_that_wait_for_a_locked_target_delay_no_answer() {
     eventually("the snapshots", || names.iter().all(|name| complete(&server, name)));
     let paths = names.map(|name| server.webhook_path_of(&place, &format!("connections/{name}.toml")));
     let locks = names.map(|name| lock(&place, &format!("connections/{name}.db")));
-    // Each of the first ones begins a commit that waits for its lock, for half a minute. If an answer waited for
-    // one, there would not be a hundred by then.
+    // The commits of the first ones wait for their locks, for half a minute. If an answer waited for one,
+    // there would not be a hundred by then.
     let mut answers = 0;
     eventually("a hundred answers", || {
         let id = (100 + answers).to_string();

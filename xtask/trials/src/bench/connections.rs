@@ -1,5 +1,5 @@
-//! The benchmark of many connections in one `serve`: what an idle one costs, how active ones share, and how long
-//! an answer to a delivery takes while files are reloaded, targets are locked, or sources are silent.
+//! The benchmark of many connections in one `serve`: what an idle one costs, how active ones share, and how
+//! long an answer to a delivery takes while files are reloaded, targets are locked, or sources are silent.
 //!
 //! The tiny connector of `tests/guests` generates its rows, so that the figures are the runner's. Active
 //! connections call the simulator with every poll.
@@ -106,8 +106,8 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     report::write("connections", &text)
 }
 
-/// The milliseconds of the slowest answer while the targets of these connections are locked: their commits wait
-/// for the locks.
+/// The milliseconds of the slowest answer while the targets of these connections are locked: their commits
+/// wait for the locks.
 fn slowest_beside_locks(server: &Server, folder: &Path, paths: &[String]) -> Result<f64> {
     let lock = |number: usize| -> Result<Database> {
         let database = Database::open(folder.join(format!("connections/c{number}.db")))?;
