@@ -182,6 +182,9 @@ fn a_removed_connection_says_so_after_a_restart_too() {
     connections.remove("beta");
     serve.signal("HUP");
     until_status(beta, 410);
+    // It is stored, too.
+    let said = || serve.said();
+    eventually("the removal", || said().contains("beta: removed").then_some(()).ok_or_else(said));
     serve.stop();
     // Removed while no server runs; but another process has one of them.
     connections.remove("gamma");
