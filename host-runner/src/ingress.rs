@@ -124,6 +124,11 @@ pub(crate) fn files_and_connections() -> (usize, usize) {
     (files, files::connections_max(files))
 }
 
+/// Calls of components at a time for which the files of this process suffice.
+pub(crate) fn calls_max() -> u32 {
+    files::calls_max(files::allow())
+}
+
 /// A bound listener, not yet serving.
 pub struct Ingress {
     /// Where it listens.

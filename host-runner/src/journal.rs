@@ -28,6 +28,7 @@ mod position;
 mod ledger;
 mod transaction;
 
+mod age;
 mod kept;
 mod transfer;
 
@@ -59,6 +60,7 @@ use crate::error::{Error, Kind, Origin, Result};
 use crate::inbox::{AppendError, Cause, DeadLetter, DeadRecord, Depth, Failure, Position, Resumed, Stored};
 use crate::missed::MissedDeliveries;
 use crate::sinks::InboxPosition;
+use crate::sqlite_file::OpenFile;
 
 /// The open journal. Clones share it; dropping the last one waits for the current commit.
 #[derive(Clone)]
@@ -123,16 +125,17 @@ impl Journal {
     }
 
     fn run(path: &Path, limits: JournalLimits, opened: recovery::Opened) -> Result<Self> {
-        let path = path.to_owned();
         let recovery::Opened { database, ledger, opening, owner } = opened;
+        let moved = |error: std::io::Error| Error::state(format!("journal {}: {error}", path.display()));
+        let file = OpenFile::at(path).map_err(moved)?;
         let queue = Arc::new(Queue::default());
         let notifier = Arc::new(Notifier::default());
         notifier.publish_all(&ledger);
-        let (file, expires) = (path.clone(), owner.is_some());
+        let (written, expires) = (file.clone(), owner.is_some());
         let writer =
-            writer::Writer::new(file, limits.clone(), database, ledger, Arc::clone(&notifier), expires);
+            writer::Writer::new(written, limits.clone(), database, ledger, Arc::clone(&notifier), expires);
         let writer = writer.spawn(Arc::clone(&queue))?;
-        let readers = Readers::new(path.clone());
+        let (path, readers) = (path.to_owned(), Readers::new(file));
         let inner =
             Inner { path, queue, notifier, limits, readers, writer: Some(writer), opening, _owner: owner };
         Ok(Self { inner: Arc::new(inner) })
@@ -141,6 +144,11 @@ impl Journal {
     /// The journal's file.
     pub fn path(&self) -> &Path {
         &self.inner.path
+    }
+
+    /// Whether its file is where it was opened; otherwise nothing is appended.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.inner.readers.is_in_place()
     }
 
     /// Appends a delivery and returns its number; durable when it returns.

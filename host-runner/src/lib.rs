@@ -27,6 +27,7 @@ mod files;
 mod key;
 mod secret;
 mod sqlite_failure;
+mod sqlite_file;
 #[doc(hidden)]
 pub mod stop;
 mod tls;

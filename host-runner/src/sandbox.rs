@@ -110,9 +110,10 @@ impl Sandbox {
         })
     }
 
-    /// Drops the instance until the next call; it holds no state that is not stored.
+    /// Drops the instance and the idle sockets until the next call; they hold no state that is not stored.
     pub fn release(&mut self) {
         drop(self.instance.take());
+        self.client.rest();
     }
 
     /// Waits for the permit of a read. May be canceled, to apply a delivery first; it keeps its place in the

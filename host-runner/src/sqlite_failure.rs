@@ -4,7 +4,12 @@ use rusqlite::ErrorCode;
 
 use crate::error::{Error, Kind, Origin};
 
-/// A failure that ends by itself, or once the disk or the lock is free, is `unavailable`.
+/// What to try when a file that was opened before cannot be opened.
+const NOT_OPENED: &str =
+    "too many open files, if nobody moved it: raise their limit (ulimit -n, LimitNOFILE=)";
+
+/// The failure of a file that may never have been opened before: its path may be wrong. One that ends by
+/// itself, or once the disk or the lock is free, is `unavailable`.
 pub(crate) fn kind(error: &rusqlite::Error) -> Kind {
     match error.sqlite_error_code() {
         Some(
@@ -31,15 +36,15 @@ pub(crate) fn hint(error: &rusqlite::Error) -> Option<&'static str> {
     })
 }
 
-/// The failure of a file in the data folder that was opened before. That it cannot be opened now passes, too:
-/// the process has no more file descriptors, or a restore replaces the file.
-pub(crate) fn of_state(what: String, error: &rusqlite::Error) -> Error {
-    let kind = match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen) => Kind::Unavailable,
-        _ => kind(error),
+/// The failure of a file that was opened before. That it, or its log, cannot be opened now passes, too: the
+/// process has no more file descriptors, or a restore replaces the file.
+pub(crate) fn of_known(origin: Origin, what: String, error: &rusqlite::Error) -> Error {
+    let (kind, hint) = match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) => (Kind::Unavailable, Some(NOT_OPENED)),
+        _ => (kind(error), hint(error)),
     };
-    let failed = Error::new(Origin::State, kind, what);
-    match hint(error) {
+    let failed = Error::new(origin, kind, what);
+    match hint {
         Some(hint) => failed.hint(hint),
         None => failed,
     }
@@ -49,8 +54,9 @@ pub(crate) fn of_state(what: String, error: &rusqlite::Error) -> Error {
 mod tests {
     use rusqlite::ffi;
 
-    use super::{kind, of_state};
+    use super::{kind, of_known};
     use crate::error::Kind::{self, Internal, Unavailable};
+    use crate::error::Origin;
 
     fn failure(code: i32) -> rusqlite::Error {
         rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
@@ -58,8 +64,8 @@ mod tests {
 
     #[test]
     fn a_failure_that_passes_is_unavailable() {
-        let of_state = |error: &rusqlite::Error| of_state(String::new(), error).kind;
-        let kinds = |code: i32| -> [Kind; 2] { [kind(&failure(code)), of_state(&failure(code))] };
+        let of_known = |error: &rusqlite::Error| of_known(Origin::Sink, String::new(), error).kind;
+        let kinds = |code: i32| -> [Kind; 2] { [kind(&failure(code)), of_known(&failure(code))] };
         for code in [ffi::SQLITE_BUSY, ffi::SQLITE_FULL, ffi::SQLITE_IOERR, ffi::SQLITE_NOMEM] {
             assert_eq!(kinds(code), [Unavailable; 2], "{code}");
         }

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::{Actor, ActorConfig, Mode, Stopped};
 use crate::change::Table;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::inbox::Inbox;
 use crate::inbox::conformance::{MemoryInbox, delivery};
+use crate::inbox::{Cause, Consumer, Failure, Inbox};
 use crate::loaded::{LoadedConnection, SharedEngine, open_sink, tiny};
 use crate::metrics::Meters;
 use crate::sinks::{Capabilities, Commit, Counts, Sink, SinkProgress};
@@ -183,4 +183,34 @@ async fn a_later_discovery_that_the_sink_cannot_follow_now_leaves_the_known_tabl
     let names: Vec<String> = actor.discovery.tables().iter().map(|table| table.name.clone()).collect();
     assert_eq!(names, known);
     assert!(actor.discovery.due().is_some_and(|due| due > Instant::now()), "not at once");
+}
+
+#[tokio::test]
+async fn a_waiting_delivery_that_leaves_the_queue_by_another_way_does_not_count_any_more() {
+    let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+    let (parts, _stopper) = config(folder.path(), &inbox, "").await;
+    let meters = parts.meters.clone();
+    let waiting = || meters.read().gauges.deliveries_waiting;
+    let mut observer = ();
+    let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
+    let fails = r#"[{"table":"fail","op":"unavailable"}]"#;
+    let seq = inbox.append("acme", delivery(fails)).await.expect("appended");
+    for turn in 0.. {
+        actor.turn().await.expect("a turn");
+        if waiting() == 1 {
+            break;
+        }
+        assert!(turn < 50, "it does not fail");
+    }
+    // Its age makes it a dead letter.
+    inbox.of("acme").give_up(seq, Failure::of(Cause::Expired, &Error::data("old"), 1, 7)).expect("moved");
+    // From here on time passes only while there is nothing to do.
+    tokio::time::pause();
+    for turn in 0.. {
+        actor.turn().await.expect("a turn");
+        if waiting() == 0 {
+            break;
+        }
+        assert!(turn < 200, "it counts as waiting");
+    }
 }

@@ -202,6 +202,9 @@ impl Queue {
         };
         if stored.is_empty() {
             self.busy_since = None;
+            // A person or its age may have taken one that waited out of the queue.
+            let waiting = self.waiting.len() as u64;
+            core.meters.count(|readings| readings.gauges.deliveries_waiting = waiting);
             return Ok(None);
         }
         self.busy_since.get_or_insert(Instant::now());

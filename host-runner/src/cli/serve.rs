@@ -8,7 +8,7 @@ use clap::Args;
 use super::Context;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::ingress::TlsFiles;
+use crate::ingress::{TlsFiles, calls_max};
 use crate::limits::{PROCESS_INSTANCES_MAX, SERVE_INSTANCES};
 use crate::report::escaped;
 use crate::serve::{self, Options};
@@ -44,7 +44,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// Calls of components at a time; connections beyond wait for their turn; default: 256, or fewer if the
-    /// machine has less than 17 GiB of memory
+    /// machine has less than 17 GiB of memory, or the process may open less than 10,500 files
     #[arg(long, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(PROCESS_INSTANCES_MAX)))]
     instances: Option<u32>,
@@ -78,7 +78,7 @@ pub(super) async fn run(serve: &Serve, context: &Context) -> Result<Exit> {
         folder: serve.connections.clone(),
         listen: serve.listen,
         admin: serve.admin.unwrap_or_else(|| default_admin(serve.listen)),
-        instances: serve.instances.unwrap_or_else(|| affordable_instances(SERVE_INSTANCES)),
+        instances: serve.instances.unwrap_or_else(|| affordable_instances(SERVE_INSTANCES).min(calls_max())),
         tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
         public_url: serve.public_url.as_deref().map(PublicUrl::parse).transpose()?,
         subscribe: serve.subscribe,

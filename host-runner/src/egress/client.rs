@@ -29,7 +29,10 @@ type Pool = legacy::Client<Timed, WasiBody>;
 #[derive(Clone)]
 pub struct Client {
     pub(super) pool: Pool,
+    connector: Timed,
     pub(super) policy: Arc<Policy>,
+    /// Requests at a time.
+    requests: usize,
     pub(super) permits: Arc<Semaphore>,
     pub(super) response_bytes: usize,
 }
@@ -44,23 +47,34 @@ impl Client {
             .enable_http1()
             .enable_http2()
             .wrap_connector(Dialer::new(Arc::clone(&policy)));
-        let pool = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits::POOL_IDLE_TIMEOUT)
-            .pool_max_idle_per_host(limits.sandbox.max_concurrent_requests)
-            .build(Timed(https));
+        let (connector, requests) = (Timed(https), limits.sandbox.max_concurrent_requests);
         Ok(Self {
-            pool,
+            pool: pool(&connector, requests),
+            connector,
             policy,
-            permits: Arc::new(Semaphore::new(limits.sandbox.max_concurrent_requests)),
+            requests,
+            permits: Arc::new(Semaphore::new(requests)),
             response_bytes: limits.sandbox.max_response_bytes,
         })
+    }
+
+    /// Closes its idle connections: the next request opens another one, and resumes its TLS session.
+    pub(crate) fn rest(&mut self) {
+        self.pool = pool(&self.connector, self.requests);
     }
 
     /// The policy it follows.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
+}
+
+fn pool(connector: &Timed, requests: usize) -> Pool {
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(limits::POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(requests)
+        .build(connector.clone())
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig> {

@@ -5,7 +5,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::limits::{FILES_ACTIVE, FILES_IDLE, FILES_LEFT_SHARE, FILES_RESERVED};
+use super::limits::{CALLS_MIN, FILES_ACTIVE, FILES_IDLE, FILES_LEFT_SHARE, FILES_RESERVED};
 
 /// Raises the soft limit to the hard limit; returns the limit in force.
 pub(super) fn allow() -> usize {
@@ -48,6 +48,12 @@ pub(super) const fn connections_max(files: usize) -> usize {
     (shared - shared / FILES_LEFT_SHARE) / FILES_IDLE
 }
 
+/// The most calls at a time for which files suffice: half of them are for connections that are busy.
+pub(super) fn calls_max(files: usize) -> u32 {
+    let calls = files.saturating_sub(FILES_RESERVED) / 2 / FILES_ACTIVE;
+    u32::try_from(calls).unwrap_or(u32::MAX).max(CALLS_MIN)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -56,7 +62,8 @@ mod tests {
     use rustix::process::{Resource, getrlimit};
 
     use super::{
-        FILES_ACTIVE, FILES_IDLE, FILES_RESERVED, allow, are_scarce, connections_max, reserved, senders_max,
+        FILES_ACTIVE, FILES_IDLE, FILES_RESERVED, allow, are_scarce, calls_max, connections_max, reserved,
+        senders_max,
     };
 
     #[test]
@@ -91,6 +98,11 @@ mod tests {
         }
         assert_eq!([20_000, 24_000].map(connections_max), [8_638, 10_388]);
         assert_eq!(connections_max(100), 0);
+    }
+
+    #[test]
+    fn calls_at_a_time_open_no_more_than_half_of_the_files() {
+        assert_eq!([300, 1_024, 4_096, 20_000, usize::MAX].map(calls_max), [4, 19, 96, 493, u32::MAX]);
     }
 
     #[test]

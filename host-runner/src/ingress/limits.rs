@@ -39,6 +39,8 @@ pub(super) const FILES_RESERVED: usize = 256;
 pub(super) const FILES_IDLE: usize = 2;
 /// Further files of a busy connection: three of its sink, and sockets to its source.
 pub(super) const FILES_ACTIVE: usize = 20;
+/// Calls at a time of a process that may open few files; each takes all its files only if it reads.
+pub(super) const CALLS_MIN: u32 = 4;
 /// The part of the files that idle connections leave to senders and to busy connections.
 pub(super) const FILES_LEFT_SHARE: usize = 8;
 /// A connection that has waited for a request this long gives way when there is no room for another one. A

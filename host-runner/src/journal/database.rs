@@ -10,9 +10,10 @@ use rusqlite::{Connection as Database, ErrorCode, OpenFlags, Row};
 
 use super::limits::{BUSY_TIMEOUT, CHECKPOINT_PAGES, JournalLimits, LOG_BYTES_KEPT, OPENINGS_MAX};
 use crate::durable::sync_folder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::files::folder_of;
-use crate::sqlite_failure::of_state;
+use crate::sqlite_failure::of_known;
+use crate::sqlite_file::OpenFile;
 
 /// "hrjl", as SQLite's `application_id`: a journal of this program.
 const APPLICATION: i64 = 0x6872_6a6c;
@@ -156,6 +157,15 @@ pub(super) fn open_for_reading(path: &Path) -> rusqlite::Result<Database> {
     Ok(database)
 }
 
+/// Fails while the file is not where it was opened: a delivery that is written to it, or a number that is
+/// read from another one in its place, would be lost with the next start.
+pub(super) fn in_place(file: &OpenFile) -> Result<()> {
+    let Some(why) = file.displaced() else { return Ok(()) };
+    let message = format!("journal {}: {why}", file.path().display());
+    Err(Error::new(Origin::State, Kind::Unavailable, message)
+        .hint("move it back, or restart the server: it begins with the file that is there"))
+}
+
 /// Whether a failure of the database is damage of the file.
 pub(super) fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
     if is_damage(error) {
@@ -177,7 +187,7 @@ pub(super) fn failure(path: &Path, error: &rusqlite::Error) -> Error {
         rusqlite::Error::FromSqlConversionFailure(_, _, message) => message,
         other => other,
     };
-    of_state(format!("journal {}: {message}", path.display()), error)
+    of_known(Origin::State, format!("journal {}: {message}", path.display()), error)
 }
 
 /// A column that is never negative.

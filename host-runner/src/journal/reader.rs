@@ -2,13 +2,12 @@
 //!
 //! Verifies every checksum; the caller decides about damaged records.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection as Database, OptionalExtension, Row, params};
 
-use super::database::{failure, number, open_for_reading};
+use super::database::{failure, in_place, number, open_for_reading};
 use super::ledger::Tally;
 use super::limits::READERS_KEPT;
 use super::position::Opening;
@@ -16,6 +15,7 @@ use super::record::Raw;
 use crate::error::Result;
 use crate::inbox::Stored;
 use crate::inbox::{Cause, DeadLetter, DeadRecord, Failure};
+use crate::sqlite_file::OpenFile;
 
 const NEXT: &str = "
     SELECT seq, bytes, received_at_ms, checksum, method, path, headers, body FROM deliveries
@@ -45,7 +45,7 @@ const LETTER: &str = "
 
 /// Database connections for reading.
 pub(super) struct Readers {
-    path: PathBuf,
+    file: OpenFile,
     idle: Mutex<Vec<Database>>,
 }
 
@@ -57,8 +57,8 @@ pub(super) struct Page {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::default() }
+    pub(super) fn new(file: OpenFile) -> Self {
+        Self { file, idle: Mutex::default() }
     }
 
     pub(super) fn next(&self, connection: &str, after: u64, max: usize, max_bytes: usize) -> Result<Page> {
@@ -147,15 +147,21 @@ impl Readers {
         })
     }
 
+    /// Whether the file is where it was opened.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.file.displaced().is_none()
+    }
+
     fn read<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
+        in_place(&self.file)?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let database = match idle {
             Some(database) => Ok(database),
-            None => open_for_reading(&self.path),
+            None => open_for_reading(self.file.path()),
         };
         let done = database.and_then(|database| work(&database).map(|value| (database, value)));
         // A database connection that failed is closed.
-        let (database, value) = done.map_err(|error| failure(&self.path, &error))?;
+        let (database, value) = done.map_err(|error| failure(self.file.path(), &error))?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < READERS_KEPT {
             idle.push(database);

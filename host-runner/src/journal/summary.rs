@@ -6,15 +6,17 @@ use std::path::Path;
 
 use super::limits::JournalLimits;
 use super::reader::Readers;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inbox::{Depth, Summary};
+use crate::sqlite_file::OpenFile;
 
 /// Reads a journal with these limits; a missing file is an empty journal.
 pub fn summary(path: &Path, connection: &str, limits: &JournalLimits) -> Result<Summary> {
     if !path.exists() {
         return Ok(Summary::default());
     }
-    let readers = Readers::new(path.to_owned());
+    let file = OpenFile::at(path).map_err(|error| Error::state(format!("{}: {error}", path.display())))?;
+    let readers = Readers::new(file);
     let (pending, dead) = readers.tallies(connection)?;
     let percent = |used: u64, most: u64| used.saturating_mul(100) / most.max(1);
     Ok(Summary {

@@ -9,6 +9,7 @@ use super::{AppendError, Cause, Failure, Journal, JournalLimits, RecoveryReport,
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
 
+mod moved;
 mod positions;
 mod recovery;
 

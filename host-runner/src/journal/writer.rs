@@ -2,29 +2,30 @@
 //!
 //! A failure is the answer to the commands of its batch. Without room on the disk the transaction is undone,
 //! and the database stays open. Any other failure closes it, and the next batch opens it again, so that the
-//! writer recovers from a failing disk without a restart.
+//! writer recovers from a failing disk without a restart. While its file is moved away, every batch fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::{Connection as Database, ErrorCode, TransactionBehavior};
 
+use super::age::Clock;
 use super::database::{self, Trouble, failure};
 use super::ledger::{Ledger, version};
-use super::limits::{EXPIRE_TICKS, JournalLimits, KEPT_AGE, TICK, VACUUM_PAGES};
+use super::limits::{JournalLimits, TICK, VACUUM_PAGES};
 use super::notifier::Notifier;
 use super::queue::{Change, Command, Queue};
 use super::transaction::{Outcome, Transaction};
-use crate::clock::millis;
+use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::inbox::AppendError;
+use crate::sqlite_file::{OpenFile, empty_log};
 
 /// The writer's state: file, limits, and the open database with its ledger.
 pub(super) struct Writer {
-    path: PathBuf,
+    file: OpenFile,
     limits: JournalLimits,
     open: Option<(Database, Ledger)>,
     notifier: Arc<Notifier>,
@@ -32,39 +33,6 @@ pub(super) struct Writer {
     ticks: u32,
     /// Whether this process owns the journal: deliveries age by its clock alone.
     expires: bool,
-}
-
-/// The time by which deliveries age: that of the machine at start-up, and monotonic from then on, so that a
-/// clock that jumps ahead makes no dead letters.
-struct Clock {
-    started: Instant,
-    started_ms: u64,
-}
-
-impl Clock {
-    /// Starts at the time of the machine, and not before the last delivery was appended.
-    fn start(database: &Database) -> Self {
-        let last = "SELECT appended_at_ms FROM deliveries ORDER BY seq DESC LIMIT 1";
-        let last = database.query_row(last, [], |row| database::number(row, 0)).unwrap_or(0);
-        Self { started: Instant::now(), started_ms: crate::clock::now_ms().max(last) }
-    }
-
-    fn now_ms(&self) -> u64 {
-        let elapsed = millis(self.started.elapsed());
-        self.started_ms.saturating_add(elapsed)
-    }
-
-    /// Whether old deliveries are looked for now.
-    fn is_time(&self, ticks: u32) -> bool {
-        is_time_to_expire(self.started.elapsed(), ticks)
-    }
-}
-
-/// Old deliveries are looked for after [`KEPT_AGE`] at the earliest: the time in which no process ran, and a
-/// clock that was wrong at the start, make none old. So a sink that was restored meanwhile is asked first for
-/// those that it lacks, and a journal that was restored applies its own.
-fn is_time_to_expire(running: Duration, ticks: u32) -> bool {
-    running >= KEPT_AGE && ticks.is_multiple_of(EXPIRE_TICKS)
 }
 
 /// Why a batch could not be committed.
@@ -91,15 +59,15 @@ impl Drop for Abandon {
 
 impl Writer {
     pub(super) fn new(
-        path: PathBuf,
+        file: OpenFile,
         limits: JournalLimits,
         database: Database,
         ledger: Ledger,
         notifier: Arc<Notifier>,
         expires: bool,
     ) -> Self {
-        let clock = Clock::start(&database);
-        Self { path, limits, open: Some((database, ledger)), notifier, clock, ticks: 0, expires }
+        let clock = Clock::start(&database, now_ms());
+        Self { file, limits, open: Some((database, ledger)), notifier, clock, ticks: 0, expires }
     }
 
     pub(super) fn spawn(mut self, queue: Arc<Queue>) -> Result<JoinHandle<()>> {
@@ -121,6 +89,9 @@ impl Writer {
                 ticked = Instant::now();
                 self.guarded(Vec::new());
             }
+        }
+        if let Some((database, _)) = &self.open {
+            self.file.part_with_log(database);
         }
     }
 
@@ -176,6 +147,12 @@ impl Writer {
     }
 
     fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>, Failed> {
+        if let Err(error) = database::in_place(&self.file) {
+            if let Some((database, _)) = &self.open {
+                self.file.part_with_log(database);
+            }
+            return Err(error.into());
+        }
         let (mut database, mut ledger) = match self.open.take() {
             Some(open) => open,
             None => self.reopen()?,
@@ -186,7 +163,7 @@ impl Writer {
             Err(failed) if failed.is_full => {
                 ledger.undo();
                 // The log gives back the space that its pages took twice.
-                if let Err(error) = checkpoint(&database) {
+                if let Err(error) = empty_log(&database) {
                     tracing::debug!(%error, "the journal's log keeps its space");
                 }
             }
@@ -205,7 +182,7 @@ impl Writer {
     ) -> Result<Vec<Outcome>, Failed> {
         let failed = |error: rusqlite::Error| Failed {
             is_full: error.sqlite_error_code() == Some(ErrorCode::DiskFull),
-            error: Box::new(failure(&self.path, &error)),
+            error: Box::new(failure(self.file.path(), &error)),
         };
         let (mut touched, mut missed) = (Vec::new(), Vec::new());
         ledger.begin();
@@ -218,8 +195,8 @@ impl Writer {
             database: &open,
             ledger,
             limits: &self.limits,
-            now_ms: crate::clock::now_ms(),
-            age_ms: self.clock.now_ms(),
+            now_ms: now_ms(),
+            age_ms: self.clock.append_ms(now_ms()),
             keeps,
             touched: &mut touched,
             missed: &mut missed,
@@ -244,17 +221,17 @@ impl Writer {
     }
 
     fn reopen(&self) -> Result<(Database, Ledger)> {
-        let now_ms = crate::clock::now_ms();
-        let database = database::open(&self.path, &self.limits, now_ms).map_err(|trouble| match trouble {
+        let path = self.file.path();
+        let database = database::open(path, &self.limits, now_ms()).map_err(|trouble| match trouble {
             Trouble::Unreadable(reason) => {
-                Error::state(format!("journal {}: unreadable: {reason}", self.path.display()))
+                Error::state(format!("journal {}: unreadable: {reason}", path.display()))
                     .hint("restart: the file is then set aside and its readable records are copied")
             }
             Trouble::Other(error) => error,
         })?;
         // After a failed sync the log may hold pages that are in memory alone: nothing is appended to it.
-        let failed = |error: rusqlite::Error| failure(&self.path, &error);
-        checkpoint(&database).map_err(failed)?;
+        let failed = |error: rusqlite::Error| failure(path, &error);
+        empty_log(&database).map_err(failed)?;
         let ledger = Ledger::load(&database).map_err(failed)?;
         self.notifier.publish_all(&ledger);
         Ok((database, ledger))
@@ -268,6 +245,7 @@ impl Writer {
             let changed = version(database).map(|version| version != ledger.version);
             if let Ok(false) = changed
                 && !is_time
+                && self.file.displaced().is_none()
             {
                 if let Err(error) = shrink(database) {
                     tracing::debug!(%error, "the journal keeps its free space");
@@ -278,7 +256,7 @@ impl Writer {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         // Without a change, the commit notices those of another process.
         let nothing = Change::Drop { ids: Vec::new() };
-        let expire = Change::Expire { now_ms: self.clock.now_ms() };
+        let expire = Change::Expire { now_ms: self.clock.expiry_ms(now_ms()) };
         self.commit(vec![Command::Change { change: if is_time { expire } else { nothing }, reply }]);
         if let Ok(Ok(expired)) = answer.try_recv()
             && !expired.is_empty()
@@ -286,11 +264,6 @@ impl Writer {
             tracing::warn!(count = expired.len(), "deliveries waited too long and became dead letters");
         }
     }
-}
-
-/// Moves the log into the file and empties it.
-fn checkpoint(database: &Database) -> rusqlite::Result<()> {
-    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Returns free pages to the disk, some at a time, once a quarter of the file is free.
@@ -334,11 +307,11 @@ mod tests {
 
     use tokio::sync::oneshot;
 
-    use super::{Clock, Command, EXPIRE_TICKS, KEPT_AGE, Ledger, TICK, Writer, is_time_to_expire};
+    use super::{Command, Ledger, OpenFile, Writer};
     use crate::inbox::conformance::delivery;
     use crate::journal::notifier::Notifier;
     use crate::journal::record::Record;
-    use crate::journal::{Journal, JournalLimits, database};
+    use crate::journal::{JournalLimits, database};
 
     /// Appends a delivery of 10 kB each to these connections, in one transaction; whether they were taken.
     fn append(writer: &mut Writer, connections: &[&str]) -> bool {
@@ -358,7 +331,8 @@ mod tests {
         let limits = JournalLimits { file_bytes: 512 << 10, ..JournalLimits::default() };
         let database = database::open(&path, &limits, 0).expect("opened");
         let ledger = Ledger::load(&database).expect("loaded");
-        let mut writer = Writer::new(path, limits, database, ledger, Arc::<Notifier>::default(), true);
+        let file = OpenFile::at(&path).expect("there");
+        let mut writer = Writer::new(file, limits, database, ledger, Arc::<Notifier>::default(), true);
         while append(&mut writer, &["a"]) {}
         assert!(!append(&mut writer, &["a", "new"]));
         let (database, ledger) = writer.open.as_ref().expect("it stays open, and nothing is added up again");
@@ -368,26 +342,5 @@ mod tests {
         assert!(ledger.account("a").is_some_and(|account| account.pending.count > 10));
         database.execute_batch("DELETE FROM deliveries").expect("room");
         assert!(append(&mut writer, &["new"]), "an account that was undone is created again");
-    }
-
-    #[test]
-    fn nothing_is_too_old_before_a_process_has_run_for_as_long_as_deliveries_are_kept() {
-        assert!(!is_time_to_expire(TICK, 0) && !is_time_to_expire(KEPT_AGE - TICK, EXPIRE_TICKS * 59));
-        assert!(is_time_to_expire(KEPT_AGE, EXPIRE_TICKS * 60));
-        assert!(!is_time_to_expire(KEPT_AGE, EXPIRE_TICKS * 60 + 1));
-    }
-
-    #[test]
-    fn deliveries_age_from_their_own_time_when_the_clock_went_back() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("journal.db");
-        let (_journal, _) = Journal::open(&path, JournalLimits::default()).expect("opened");
-        let database = rusqlite::Connection::open(&path).expect("opened");
-        let ahead_ms = crate::clock::now_ms() + 1_000_000;
-        let append = "INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum,
-            method, path, headers, body) VALUES (1, 1, ?1, 1, 1, '', '', x'', x'')";
-        database.execute(append, [ahead_ms.cast_signed()]).expect("appended");
-        let clock = Clock::start(&database);
-        assert!(clock.now_ms() >= ahead_ms && clock.now_ms() < ahead_ms + 60_000);
     }
 }

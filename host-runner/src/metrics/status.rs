@@ -113,7 +113,7 @@ pub struct ServerStatus {
     pub invalid: Vec<InvalidFile>,
     /// Connection files that are being loaded.
     pub loading: usize,
-    /// The last delivery could not be stored.
+    /// The last delivery could not be stored, or the next one cannot.
     pub journal_fails: bool,
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Connections {
     stopping: BTreeMap<String, Ended>,
     /// Files that are missing, since when; their connections keep running.
     missing: BTreeMap<PathBuf, Instant>,
+    /// Connections that do not run and that no file may declare, since when; their URLs accept deliveries.
+    gone: BTreeMap<String, Instant>,
     /// Connections that do not run and whose URLs accept deliveries.
     accepting: BTreeMap<String, Accepting>,
     /// Connections that were removed, or are being removed, since this server started.
@@ -123,6 +125,7 @@ impl Connections {
             names: BTreeMap::new(),
             stopping: BTreeMap::new(),
             missing: BTreeMap::new(),
+            gone: BTreeMap::new(),
             accepting: BTreeMap::new(),
             removing: BTreeSet::new(),
             to_forget: BTreeSet::new(),
@@ -244,7 +247,9 @@ impl Connections {
         let new = self.loads.files().filter(|file| !self.running.contains_key(*file)).count();
         let mut free = self.room.0.saturating_sub(self.running.len() + new);
         let mut refused = Vec::new();
-        for action in plan::plan(seen, &self.has()) {
+        let actions = plan::plan(seen, &self.has());
+        self.note_gone(&actions);
+        for action in actions {
             match action {
                 Action::Load(file) => {
                     let stamp = stamps.get(file.as_path()).copied().flatten();
@@ -262,7 +267,7 @@ impl Connections {
                         self.stop(running);
                     }
                 }
-                Action::Accept(name) => {
+                Action::Accept(name) | Action::Miss(name) => {
                     urls.get(name.as_str()).into_iter().for_each(|url| self.accept(url, notify))
                 }
                 Action::Remove(name) => urls.get(name.as_str()).into_iter().for_each(|url| self.remove(url)),
@@ -291,6 +296,19 @@ impl Connections {
         }
     }
 
+    /// Notes which connections no file may declare.
+    fn note_gone(&mut self, actions: &[Action]) {
+        let gone = |action: &Action| match action {
+            Action::Miss(name) => Some(name.clone()),
+            _ => None,
+        };
+        let gone: BTreeSet<String> = actions.iter().filter_map(gone).collect();
+        self.gone.retain(|name, _| gone.contains(name));
+        for name in gone {
+            self.gone.entry(name).or_insert_with(Instant::now);
+        }
+    }
+
     /// Health names the folder while it does not answer.
     fn report_folder(&mut self, hangs: bool, notify: Notify<'_>) {
         let reported = std::mem::replace(&mut self.folder_hangs, hangs);
@@ -314,6 +332,7 @@ impl Connections {
             invalid: self.loads.invalid_files(),
             loading: self.loads.loading_files(),
             accepting: self.accepting.keys().cloned().collect(),
+            gone: self.gone.iter().map(|(name, since)| (name.clone(), since.elapsed())).collect(),
             removing: self.removing.clone(),
         }
     }

@@ -15,8 +15,8 @@ use crate::state::StoredWebhookUrl;
 const RELOAD_INVALID_EVERY: Duration = Duration::from_secs(30);
 /// Loads of one file at a time, of which all but the newest hang: each holds a thread.
 const LOADS_OF_A_FILE_MAX: u32 = 4;
-/// How long a file must be missing before its connection is removed, which a source does not forget. Editors
-/// and deployments delete a file and create it again. SIGHUP removes at once.
+/// How long a file must be missing before its connection is removed, which a source does not forget, whether
+/// it runs or not. Editors and deployments delete a file and create it again. SIGHUP removes at once.
 const REMOVE_AFTER: Duration = Duration::from_secs(10);
 
 /// Why files are compared.
@@ -96,6 +96,8 @@ pub(super) struct Has {
     pub(super) loading: Vec<LoadingFile>,
     /// Connections that do not run and whose URLs accept deliveries.
     pub(super) accepting: BTreeSet<String>,
+    /// Connections that do not run and that no file may declare, and for how long.
+    pub(super) gone: BTreeMap<String, Duration>,
     /// Connections whose removal is under way.
     pub(super) removing: BTreeSet<String>,
 }
@@ -109,6 +111,8 @@ pub(super) enum Action {
     Stop(PathBuf),
     /// The URL of a connection that does not run accepts deliveries.
     Accept(String),
+    /// The same for a connection that no file may declare: not for long.
+    Miss(String),
     /// The URL of a connection that does not run answers 410, from now on.
     Remove(String),
     /// The URL of a connection that this server does not know answers 404.
@@ -143,18 +147,34 @@ pub(super) fn plan(seen: &Seen, has: &Has) -> Vec<Action> {
     let (stopped, served): (Vec<&RunningFile>, Vec<&RunningFile>) =
         has.running.iter().partition(|one| is_removed(seen, one, &is_idle));
     actions.extend(stopped.iter().map(|one| Action::Stop(one.file.clone())));
-    let served: BTreeSet<&str> = served.into_iter().map(|one| one.name.as_str()).collect();
-    let unserved = unserved(seen, &is_idle);
+    let [stopped, served] = [stopped, served]
+        .map(|running| running.into_iter().map(|one| one.name.as_str()).collect::<BTreeSet<&str>>());
+    let (unserved, files) = (unserved(seen, &is_idle), files(seen));
     for url in seen.urls.iter().filter(|url| !served.contains(url.name.as_str())) {
         let name = url.name.clone();
+        // A file that is there, and declares another connection, is no short absence.
+        let is_over = |url: &StoredWebhookUrl| {
+            let has_been_gone = has.gone.get(&url.name).is_some_and(|gone_for| *gone_for >= REMOVE_AFTER);
+            let is_renamed = url.file.as_ref().is_some_and(|file| files.contains(file));
+            let is_stopped = stopped.contains(url.name.as_str());
+            url.is_removed || is_stopped || is_renamed || has_been_gone || is_asked(seen)
+        };
         match answer(url, &unserved, seen.folder.as_deref()) {
             Some(UrlAnswer::Accept) => actions.push(Action::Accept(name)),
-            Some(UrlAnswer::Gone) if !has.removing.contains(&name) => actions.push(Action::Remove(name)),
+            Some(UrlAnswer::Gone) if has.removing.contains(&name) => {}
+            Some(UrlAnswer::Gone) if is_over(url) => actions.push(Action::Remove(name)),
+            Some(UrlAnswer::Gone) => actions.push(Action::Miss(name)),
             None if has.accepting.contains(&name) => actions.push(Action::Forget(name)),
             _ => {}
         }
     }
     actions
+}
+
+/// The files that exist, absolute, if any URL is to be decided.
+fn files(seen: &Seen) -> BTreeSet<PathBuf> {
+    let files = seen.files.iter().filter(|_| !seen.urls.is_empty());
+    files.filter_map(|seen| std::path::absolute(&seen.file).ok()).collect()
 }
 
 /// Whether the file of a connection was deleted, and not only replaced.
@@ -165,8 +185,12 @@ fn is_removed(seen: &Seen, running: &RunningFile, is_idle: &dyn Fn(&Path) -> boo
     let Some(missing_for) = running.missing_for else { return false };
     let mut idle = seen.files.iter().filter(|file| is_idle(&file.file));
     let is_renamed = idle.any(|file| file.name.as_ref() == Some(&running.name));
-    let is_asked = seen.reload == Reload::Everything && !seen.list_is_late;
-    is_asked || is_renamed || missing_for >= REMOVE_AFTER
+    is_asked(seen) || is_renamed || missing_for >= REMOVE_AFTER
+}
+
+/// Whether a person asks for the removal of missing connections.
+fn is_asked(seen: &Seen) -> bool {
+    seen.reload == Reload::Everything && !seen.list_is_late
 }
 
 /// Files under which nothing runs.

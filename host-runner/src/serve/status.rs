@@ -113,6 +113,11 @@ impl Overview {
         self.invalid_count.set(i64::try_from(files.len()).unwrap_or(i64::MAX));
     }
 
+    /// Whether the next delivery can probably not be stored.
+    fn journal_fails(&self, now_ms: u64) -> bool {
+        self.ingress.is_failing(now_ms) || !self.connections.journal.is_in_place()
+    }
+
     fn invalid_files(&self) -> Vec<InvalidFile> {
         let files = self.invalid_files.lock().unwrap_or_else(PoisonError::into_inner);
         let invalid = |(file, error): (&PathBuf, &String)| InvalidFile {
@@ -130,7 +135,7 @@ impl Observe for Overview {
     }
 
     fn ready(&self) -> bool {
-        if self.ingress.is_failing(now_ms()) {
+        if self.journal_fails(now_ms()) {
             return false;
         }
         // Deliveries are taken: a component that never starts must not keep a balancer away from all others.
@@ -146,7 +151,7 @@ impl Observe for Overview {
         let server = ServerStatus {
             invalid: self.invalid_files(),
             loading: self.loading.load(Relaxed),
-            journal_fails: self.ingress.is_failing(now_ms),
+            journal_fails: self.journal_fails(now_ms),
         };
         let mut connections = self.connections.read();
         connections.iter_mut().for_each(|one| redact(one, &self.redactor));

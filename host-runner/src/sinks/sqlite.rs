@@ -47,7 +47,11 @@ use crate::change::{Batch, Change, Table};
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::files::{self, folder_of};
-pub(super) use crate::sqlite_failure::{hint, kind};
+use crate::sqlite_failure::{hint, kind, of_known};
+use crate::sqlite_file::OpenFile;
+
+/// Of a file that is not the one that its connection began with.
+const STARTS_AGAIN: &str = "the connection starts again with the file that is there";
 
 /// This kind of sink.
 pub(super) const KIND: SinkKind = SinkKind {
@@ -137,7 +141,7 @@ impl Sqlite {
 /// closes any other handle of the database file.
 fn lock(settings: &SinkSettings, path: &Path) -> Result<File> {
     let path = lock_path(path);
-    let failed = |error: std::io::Error| Error::sink(format!("{}: {error}", path.display()));
+    let failed = |error: std::io::Error| super::jsonl::failed(&path, &error);
     let mut options = File::options();
     let file = options.create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match files::try_lock(&file) {
@@ -183,14 +187,16 @@ pub(super) fn begin(database: &mut Database) -> rusqlite::Result<Transaction<'_>
 }
 
 fn failed(table: &str, error: &rusqlite::Error) -> Error {
-    let failed = Error::new(Origin::Sink, kind(error), format!("table `{table}`: SQLite: {error}"));
-    match hint(error) {
-        Some(hint) => failed.hint(hint),
-        None => failed,
-    }
+    of_known(Origin::Sink, format!("table `{table}`: SQLite: {error}"), error)
 }
 
-/// The failure of a whole file.
+/// Fails if the file is not where it was opened, as another one has other cursors than its connection knows.
+pub(super) fn in_place(file: &OpenFile) -> Result<()> {
+    let Some(why) = file.displaced() else { return Ok(()) };
+    Err(Error::sink(format!("{}: {why}", file.path().display())).hint(STARTS_AGAIN))
+}
+
+/// The failure of a file that may be another program's.
 fn unusable(path: &Path, error: &rusqlite::Error) -> Error {
     Error::new(Origin::Sink, kind(error), format!("{}: {error}", path.display())).hint(hint(error).unwrap_or(
         "`path` under [sink] must be a SQLite file of this runner, or a file that does not exist yet",

@@ -16,6 +16,8 @@ pub(crate) struct Server {
     requests: Arc<AtomicUsize>,
     arrived: Mutex<Receiver<()>>,
     connections: Arc<AtomicUsize>,
+    /// Connections that are open now.
+    open: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -24,13 +26,17 @@ impl Server {
         let address = listener.local_addr().expect("an address");
         let requests = Arc::new(AtomicUsize::new(0));
         let connections = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(AtomicUsize::new(0));
         let (announce, arrived) = channel();
         let (requested, connected) = (Arc::clone(&requests), Arc::clone(&connections));
+        let opened = Arc::clone(&open);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
                 connected.fetch_add(1, Ordering::SeqCst);
+                opened.fetch_add(1, Ordering::SeqCst);
                 let (requested, answer) = (Arc::clone(&requested), answer.clone());
+                let closes = Arc::clone(&opened);
                 let announce = announce.clone();
                 std::thread::spawn(move || {
                     let mut lines = BufReader::new(stream.try_clone().expect("cloned")).lines();
@@ -44,10 +50,11 @@ impl Server {
                             let _gone = stream.write_all(answer);
                         }
                     }
+                    closes.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
-        Self { address, requests, arrived: Mutex::new(arrived), connections }
+        Self { address, requests, arrived: Mutex::new(arrived), connections, open }
     }
 
     /// A complete answer with this body.
@@ -67,5 +74,10 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Connections that are open now.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 }

@@ -227,12 +227,12 @@ async fn free_space_returns_to_the_disk() {
     journal.acknowledge("a", &seqs).expect("acknowledged");
     journal.expire(u64::MAX / 4).expect("evicted");
     drop(journal);
-    let before = std::fs::metadata(folder.path().join("journal.db")).expect("a file").len();
     let database = raw(folder.path());
     crate::journal::writer::shrink(&database).expect("shrunk");
     database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("checkpoint");
     let after = std::fs::metadata(folder.path().join("journal.db")).expect("a file").len();
-    assert!(before > 20 << 20 && after < before - (10 << 20), "{before} {after}");
+    // It had 24 MiB. The writer returns space as well, if a second passes before it ends.
+    assert!(after < 14 << 20, "{after}");
 }
 
 #[tokio::test]

@@ -25,10 +25,11 @@ impl Connections {
             self.shared.registry.set(&url.name, url.secrets.clone());
         }
         // It may be in a file that is being loaded, or in the folder that does not answer; those beyond the
-        // limit of open files are reported together.
+        // limit of open files are reported together. One without a file is reported once it is removed.
         let loading = self.loads.files().len();
         let may_start = loading > 0 || self.folder_hangs || self.running.len() >= self.room.0;
-        let reports = !is_reported && !may_start && !self.stopping.contains_key(&url.name);
+        let is_ending = self.stopping.contains_key(&url.name) || self.gone.contains_key(&url.name);
+        let reports = !is_reported && !may_start && !is_ending;
         let accepting = Accepting { secrets: url.secrets.clone(), is_reported: is_reported || reports };
         self.accepting.insert(url.name.clone(), accepting);
         if reports {

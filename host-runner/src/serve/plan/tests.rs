@@ -61,6 +61,13 @@ impl Case {
         self
     }
 
+    /// A connection that does not run, whose URL accepts deliveries, and that no file may declare.
+    fn gone(mut self, name: &str, gone_for: Duration) -> Self {
+        self.has.accepting.insert(name.to_owned());
+        self.has.gone.insert(name.to_owned(), gone_for);
+        self
+    }
+
     /// The URL of a connection that was served from a file.
     fn url(mut self, name: &str, file: &str, is_removed: bool) -> Self {
         let secrets = UrlSecrets::generate(&[7; 32], name, 1);
@@ -101,6 +108,10 @@ fn stop(file: &str) -> Action {
 
 fn accept(name: &str) -> Action {
     Action::Accept(name.to_owned())
+}
+
+fn miss(name: &str) -> Action {
+    Action::Miss(name.to_owned())
 }
 
 fn remove(name: &str) -> Action {
@@ -175,7 +186,26 @@ fn missing_files() -> Vec<Sentence> {
             other(new().running("a.toml", "a", Some(NOW)).url("a", "a.toml", false)).hangup().listed_late(),
             vec![load("other.toml")],
         ),
-        ("at the start of the server as well", other(new().url("a", "a.toml", false)), vec![remove("a")]),
+        (
+            "one that could not be used, and left the folder for a short time, accepts deliveries",
+            other(new().url("a", "a.toml", false).gone("a", LONG / 2)),
+            vec![miss("a")],
+        ),
+        (
+            "it is removed after ten seconds",
+            other(new().url("a", "a.toml", false).gone("a", LONG)),
+            vec![remove("a")],
+        ),
+        (
+            "at once with SIGHUP as well",
+            other(new().url("a", "a.toml", false).gone("a", NOW)).hangup(),
+            vec![load("other.toml"), remove("a")],
+        ),
+        (
+            "ten seconds after the start of the server, which may be before the files are there",
+            other(new().url("a", "a.toml", false)),
+            vec![miss("a")],
+        ),
         ("also after a restart", other(new().url("a", "a.toml", true)), vec![remove("a")]),
         (
             "a file that now holds another name removes the one before",
@@ -246,7 +276,8 @@ fn a_load_that_hangs_is_replaced_by_a_changed_file_or_sighup_and_not_without_end
 
 #[test]
 fn a_removal_under_way_is_not_begun_again() {
-    let mut case = Case::new().file("b.toml", 1, None).running("b.toml", "b", None).url("a", "a.toml", false);
+    let case = Case::new().file("b.toml", 1, None).running("b.toml", "b", None);
+    let mut case = case.url("a", "a.toml", false).gone("a", LONG);
     assert_eq!(case.plan(), [remove("a")]);
     case.has.removing.insert("a".to_owned());
     assert_eq!(case.plan(), []);

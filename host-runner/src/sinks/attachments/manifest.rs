@@ -4,7 +4,7 @@
 //! [`entry`] has what a change does to a row. Knows nothing of bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection as Database, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -16,8 +16,9 @@ use crate::describe::AttachmentMembers;
 use crate::digest::sha256_hex;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::sinks::order::{Containing, NewestSnapshot, as_of, signed};
-use crate::sinks::sqlite;
-use crate::sinks::{Commit, Progress};
+use crate::sinks::{Commit, Progress, jsonl, sqlite};
+use crate::sqlite_failure::of_known;
+use crate::sqlite_file::OpenFile;
 
 /// Its file's name.
 pub(super) const FILE: &str = "manifest.db";
@@ -77,7 +78,7 @@ const UNREFERENCED: &str = "
 /// An open manifest.
 pub(super) struct Manifest {
     database: Database,
-    path: PathBuf,
+    file: OpenFile,
 }
 
 /// A file to fetch.
@@ -159,7 +160,8 @@ impl Manifest {
                  to `{owner}`: sqlite3 {folder}/{FILE} \"UPDATE owner SET connection = '{owner}'\""
             )));
         }
-        Ok(Self { database, path })
+        let file = OpenFile::at(&path).map_err(|error| jsonl::failed(&path, &error))?;
+        Ok(Self { database, file })
     }
 
     /// Whether the sink came to this cursor with this folder: the newest cursor that was noted, or the one
@@ -366,14 +368,22 @@ impl Manifest {
     }
 
     fn with<T>(&self, call: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
-        call(&self.database).map_err(|error| failed(&self.path, &error))
+        sqlite::in_place(&self.file)?;
+        call(&self.database).map_err(|error| failed(self.file.path(), &error))
     }
 
     fn transaction(&mut self, call: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<()> {
-        let path = &self.path;
+        sqlite::in_place(&self.file)?;
+        let path = self.file.path();
         let tx = self.database.transaction_with_behavior(TransactionBehavior::Immediate);
         let tx = tx.map_err(|error| failed(path, &error))?;
         call(&tx).and_then(|()| tx.commit()).map_err(|error| failed(path, &error))
+    }
+}
+
+impl Drop for Manifest {
+    fn drop(&mut self) {
+        self.file.part_with_log(&self.database);
     }
 }
 
@@ -386,9 +396,5 @@ fn newest_snapshot(tx: &Transaction<'_>, table: &str) -> rusqlite::Result<Newest
 }
 
 fn failed(path: &Path, error: &rusqlite::Error) -> Error {
-    let failed = Error::new(Origin::Sink, sqlite::kind(error), format!("{}: {error}", path.display()));
-    match sqlite::hint(error) {
-        Some(hint) => failed.hint(hint),
-        None => failed,
-    }
+    of_known(Origin::Sink, format!("{}: {error}", path.display()), error)
 }

@@ -557,3 +557,19 @@ fn a_manifest_that_is_restored_while_its_connection_is_idle_is_not_continued() {
     assert!(error.message.ends_with("the manifest is not as it was: it was restored"), "{error}");
     assert!(open.files.next().is_err(), "until the connection starts again");
 }
+
+#[test]
+fn a_manifest_that_takes_the_place_of_an_open_one_is_not_written_to() {
+    let place = Place::new();
+    let mut open = place.open_with_a_row();
+    let (manifest, backup) = (place.path("files/manifest.db"), place.path("backup.db"));
+    open.sink.rest();
+    std::fs::copy(&manifest, &backup).expect("copied");
+    open.commit(vec![row("b", 3, 6)], "c2", None);
+    std::fs::rename(&backup, &manifest).expect("exchanged");
+    let error = open.files.next().expect_err("it lacks a file");
+    assert!(error.message.ends_with("another file has taken its place"), "{error}");
+    drop(open);
+    let rows = "group_concat(DISTINCT json_extract(key, '$.id')) FROM attachments";
+    assert_eq!(place.noted(rows).as_deref(), Some("a"), "nor is the log of the former one applied to it");
+}

@@ -1,19 +1,20 @@
 //! The database file of a sink: open while rows are written, closed while its connection is idle.
 //!
 //! An idle connection holds the file's lock and no other file, and no page cache. The lock, which is on
-//! another file, keeps other writers out meanwhile. A person may exchange the file or overwrite it, so its
-//! progress is compared when it is opened again.
+//! another file, keeps other writers out meanwhile. A person may exchange the file, which is noticed before
+//! it is used, or overwrite it while it is closed, so its progress is compared when it is opened again.
 
 use std::cell::OnceCell;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection as Database, OpenFlags};
 
-use super::{metadata, unusable};
-use crate::error::{Error, Result};
+use super::{STARTS_AGAIN, in_place, metadata, unusable};
+use crate::error::{Error, Origin, Result};
 use crate::sinks::{Load, SinkProgress};
+use crate::sqlite_failure::of_known;
+use crate::sqlite_file::OpenFile;
 
 /// How long a commit waits for another program that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,10 +33,8 @@ const STATEMENTS: usize = 512;
 
 /// See the file's header.
 pub(super) struct DatabaseFile {
-    path: PathBuf,
+    file: OpenFile,
     load: Load,
-    /// Device and inode.
-    identity: (u64, u64),
     /// How far it was when it was closed; none before, or if it could not be read.
     closed_at: Option<SinkProgress>,
     database: OnceCell<Database>,
@@ -45,28 +44,27 @@ impl DatabaseFile {
     /// The file at `path`, which `database` has open.
     pub(super) fn new(database: Database, path: &Path, load: Load) -> Result<Self> {
         database.busy_timeout(BUSY_TIMEOUT).map_err(|error| unusable(path, &error))?;
-        let (path, identity) = (path.to_owned(), identity(path)?);
-        Ok(Self { path, load, identity, closed_at: None, database: OnceCell::from(database) })
+        let file = OpenFile::at(path).map_err(|error| Error::sink(format!("{}: {error}", path.display())))?;
+        Ok(Self { file, load, closed_at: None, database: OnceCell::from(database) })
     }
 
-    /// The open database. Opens the file again if it was closed; fails if another file has its place, whose
-    /// cursors are not those that its connection knows.
+    /// The open database. Opens the file again if it was closed; fails if it was moved, or another file has
+    /// its place, whose cursors are not those that its connection knows.
     pub(super) fn open(&self) -> Result<&Database> {
+        in_place(&self.file)?;
+        let path = self.file.path();
         if let Some(database) = self.database.get() {
             return Ok(database);
         }
-        if identity(&self.path)? != self.identity {
-            let message = format!("{}: another file has taken its place", self.path.display());
-            return Err(Error::sink(message).hint("the connection starts again with this one"));
-        }
-        let wrong = |error: rusqlite::Error| unusable(&self.path, &error);
-        let database = existing(&self.path, self.load).map_err(wrong)?;
+        let wrong =
+            |error: rusqlite::Error| of_known(Origin::Sink, format!("{}: {error}", path.display()), &error);
+        let database = existing(path, self.load).map_err(wrong)?;
         database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
         if let Some(closed_at) = &self.closed_at
             && metadata::progress(&database).map_err(wrong)? != *closed_at
         {
-            let message = format!("{}: is not as it was: it was restored from a backup", self.path.display());
-            return Err(Error::sink(message).hint("the connection starts again with this one"));
+            let message = format!("{}: is not as it was: it was restored from a backup", path.display());
+            return Err(Error::sink(message).hint(STARTS_AGAIN));
         }
         Ok(self.database.get_or_init(|| database))
     }
@@ -74,13 +72,15 @@ impl DatabaseFile {
     /// See [`DatabaseFile::open`].
     pub(super) fn open_mut(&mut self) -> Result<&mut Database> {
         self.open()?;
-        self.database.get_mut().ok_or_else(|| Error::sink(format!("{}: is closed", self.path.display())))
+        let path = self.file.path();
+        self.database.get_mut().ok_or_else(|| Error::sink(format!("{}: is closed", path.display())))
     }
 
     /// Closes the file until it is used again. Rows in the WAL are moved into the database.
     pub(super) fn close(&mut self) {
         let Some(database) = self.database.take() else { return };
         self.closed_at = metadata::progress(&database).ok();
+        self.file.part_with_log(&database);
         if let Err((_, error)) = database.close() {
             tracing::debug!(%error, "the database is closed with a failure");
         }
@@ -92,7 +92,15 @@ impl DatabaseFile {
         // The first deletes the journal, which the second would leave behind.
         let modes = ["DELETE", "WAL"];
         let changed = modes.iter().try_for_each(|mode| database.pragma_update(None, "journal_mode", mode));
-        changed.map_err(|error| unusable(&self.path, &error))
+        changed.map_err(|error| unusable(self.file.path(), &error))
+    }
+}
+
+impl Drop for DatabaseFile {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            self.file.part_with_log(&database);
+        }
     }
 }
 
@@ -116,10 +124,4 @@ fn configure(database: Database, load: Load) -> rusqlite::Result<Database> {
     database.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
     database.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(database)
-}
-
-fn identity(path: &Path) -> Result<(u64, u64)> {
-    let metadata =
-        std::fs::metadata(path).map_err(|error| Error::sink(format!("{}: {error}", path.display())))?;
-    Ok((metadata.dev(), metadata.ino()))
 }

@@ -2,6 +2,7 @@
 //! `conformance.rs`.
 
 mod batches;
+mod exchanged;
 
 use rusqlite::Connection;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rusqlite::{Connection as Database, OpenFlags, OptionalExtension, params};
 
 use super::{Item, StateStore, Stored};
-use crate::error::{Error, Result};
-use crate::sqlite_failure::of_state;
+use crate::error::{Error, Origin, Result};
+use crate::sqlite_failure::of_known;
 
 /// How long a statement waits for another process that holds the file, for example a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ impl SqliteStore {
             database.pragma_update(None, "journal_mode", "DELETE")?;
             database.execute_batch(TABLES)
         };
-        create().map_err(|error| of_state(format!("{}: {error}", path.display()), &error))?;
+        create().map_err(|error| of_known(Origin::State, format!("{}: {error}", path.display()), &error))?;
         Ok(Self { connection: connection.to_owned(), path })
     }
 
@@ -94,7 +94,7 @@ impl StateStore for SqliteStore {
 }
 
 fn unusable(connection: &str, error: &rusqlite::Error) -> Error {
-    of_state(format!("connection `{connection}`: its state cannot be used: {error}"), error)
+    of_known(Origin::State, format!("connection `{connection}`: its state cannot be used: {error}"), error)
 }
 
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Database> {

@@ -1,7 +1,8 @@
 //! While one connection waits, deliveries are answered, other connections run, and a stop is obeyed.
 //!
 //! Each test blocks something for as long as it needs and asks for the answer meanwhile: by order, not by
-//! time.
+//! time. A lock of SQLite ends its wait by itself, so that many answers come while a few commits wait for
+//! one.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -90,6 +91,33 @@ fn a_locked_target_delays_no_delivery_no_other_connection_and_no_stop() {
     let server = Server::start_with(&place, &FOLDER);
     eventually("all rows", || {
         ["a", "b", "c", "d"].iter().all(|name| {
+            server.metric(&format!("delivery_queue_length{{connection=\"{name}\"}}")) == Some(0.0)
+        })
+    });
+    server.stop();
+}
+
+#[test]
+fn commits_that_wait_for_a_locked_target_delay_no_answer() {
+    let place = Place::new("rows = 3");
+    let names = ["a", "b", "c"];
+    names.iter().for_each(|name| add(&place, name, SECRET));
+    let server = Server::start_with(&place, &FOLDER);
+    eventually("the snapshots", || names.iter().all(|name| complete(&server, name)));
+    let paths = names.map(|name| server.webhook_path_of(&place, &format!("connections/{name}.toml")));
+    let locks = names.map(|name| lock(&place, &format!("connections/{name}.db")));
+    // The commits of the first ones wait for their locks, for half a minute. If an answer waited for one,
+    // there would not be a hundred by then.
+    let mut answers = 0;
+    eventually("a hundred answers", || {
+        let id = (100 + answers).to_string();
+        assert_eq!(server.request("POST", &paths[answers % paths.len()], &create(&id)).0, 200);
+        answers += 1;
+        answers == 100
+    });
+    drop(locks);
+    eventually("all rows", || {
+        names.iter().all(|name| {
             server.metric(&format!("delivery_queue_length{{connection=\"{name}\"}}")) == Some(0.0)
         })
     });
@@ -305,6 +333,18 @@ fn a_connection_that_another_process_has_delays_no_other_and_starts_once_it_is_f
     eventually("its delivery", || {
         server.metric("deliveries_applied_total{connection=\"acme\"}") == Some(1.0)
     });
+    server.stop();
+}
+
+#[test]
+fn a_connection_that_has_read_holds_no_socket_to_its_source() {
+    let source = Source::ok(b"7");
+    let config = format!("rows = 3\nbehavior = \"http\"\nurl = \"http://{}\"", source.address);
+    let place = Place::new(&format!("{config}\n[egress]\nallow = [\"{}\"]", source.address));
+    let server = Server::start(&place);
+    until_read(&server);
+    assert!(source.requests() > 0);
+    eventually("its sockets to be closed", || source.open() == 0);
     server.stop();
 }
 

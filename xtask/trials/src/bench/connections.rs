@@ -1,16 +1,18 @@
-//! The benchmark of many connections in one `serve`: what an idle one costs, and how active ones share.
+//! The benchmark of many connections in one `serve`: what an idle one costs, how active ones share, and how
+//! long an answer to a delivery takes while files are reloaded, targets are locked, or sources are silent.
 //!
 //! The tiny connector of `tests/guests` generates its rows, so that the figures are the runner's. Active
 //! connections call the simulator with every poll.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rusqlite::Connection as Database;
 
 use super::report;
 use crate::processes::{Simulator, usage};
@@ -22,6 +24,12 @@ const WATCHED: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Scrapes that are timed; the slowest counts.
 const SCRAPES: usize = 5;
+/// Connections whose targets are locked, of the idle ones: more than the server has threads of its runtime.
+const LOCKED: usize = 8;
+/// Connections whose source never answers.
+const SILENT: usize = 200;
+/// Tables of a connection.
+const TABLES: usize = 2;
 
 pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     let machine = report::machine("server, source and observer");
@@ -35,7 +43,7 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     write_files(&idle_folder, idle, "")?;
     let mut row = |name: &str, value: String| text.push_str(&format!("| {name} | {value} |\n"));
     for start in ["first", "second"] {
-        let server = Server::start(&idle_folder, idle)?;
+        let server = Server::start(&idle_folder, TABLES * idle)?;
         row(&format!("{start} start: until deliveries are taken, s"), format!("{:.2}", server.taken_s));
         row(&format!("{start} start: until all are read, s"), format!("{:.2}", server.complete_s));
         if start == "second" {
@@ -55,12 +63,18 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
             row("slowest of 5 scrapes, ms", format!("{slowest:.0}"));
             row("size of the metrics page, KiB", (bytes / 1024).to_string());
             row("cores used while idle", format!("{cores:.3}"));
-            let slowest = server.slowest_answer_during_a_reload(&idle_folder)? * 1e3;
+            let paths = server.paths(&idle_folder, LOCKED.min(idle))?;
+            tools::run(Command::new("kill").args(["-HUP", &server.child.id().to_string()]))?;
+            let slowest = server.slowest_answer(&paths)?;
             row("slowest answer to a delivery while all files are reloaded, ms", format!("{slowest:.0}"));
+            let slowest = slowest_beside_locks(&server, &idle_folder, &paths)?;
+            row(&format!("the same while {} targets are locked, ms", paths.len()), format!("{slowest:.0}"));
         }
         row(&format!("{start} start: until it stopped, s"), format!("{:.2}", server.stop()?));
     }
-    text.push('\n');
+    let slowest = slowest_beside_silence(&folder.join("silent"))?;
+    let silent = format!("slowest answer while {SILENT} connections wait for a silent source, ms");
+    text.push_str(&format!("| {silent} | {slowest:.0} |\n\n"));
     let simulator = Simulator::start(&["--tickets", "10"])?;
     let active_folder = folder.join("active");
     let authority = simulator.authority();
@@ -70,7 +84,7 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
         simulator.url
     );
     write_files(&active_folder, active, &config)?;
-    let server = Server::start(&active_folder, active)?;
+    let server = Server::start(&active_folder, TABLES * active)?;
     let (before, cpu) = (server.requests()?, server.cpu_s()?);
     std::thread::sleep(WATCHED);
     let after = server.requests()?;
@@ -90,6 +104,33 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     server.stop()?;
     print!("{text}");
     report::write("connections", &text)
+}
+
+/// The milliseconds of the slowest answer while the targets of these connections are locked: their commits
+/// wait for the locks.
+fn slowest_beside_locks(server: &Server, folder: &Path, paths: &[String]) -> Result<f64> {
+    let lock = |number: usize| -> Result<Database> {
+        let database = Database::open(folder.join(format!("connections/c{number}.db")))?;
+        database.busy_timeout(Duration::from_secs(30))?;
+        database.execute_batch("BEGIN IMMEDIATE")?;
+        Ok(database)
+    };
+    let _locks = (0..paths.len()).map(lock).collect::<Result<Vec<_>>>()?;
+    server.slowest_answer(paths)
+}
+
+/// The same of a server whose connections wait for a source that takes requests and never answers.
+fn slowest_beside_silence(folder: &Path) -> Result<f64> {
+    let source = TcpListener::bind("127.0.0.1:0")?;
+    let address = source.local_addr()?;
+    std::thread::spawn(move || source.incoming().collect::<Vec<_>>());
+    let config =
+        format!("behavior = \"http\"\nurl = \"http://{address}\"\n[egress]\nallow = [\"{address}\"]\n");
+    write_files(folder, SILENT, &config)?;
+    let server = Server::start(folder, 0)?;
+    let slowest = server.slowest_answer(&server.paths(folder, LOCKED)?)?;
+    server.stop()?;
+    Ok(slowest)
 }
 
 /// A folder of connection files; `config` follows the lines under `[config]`.
@@ -119,7 +160,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &Path, connections: usize) -> Result<Self> {
+    /// Starts it and waits until so many tables are read.
+    fn start(folder: &Path, tables: usize) -> Result<Self> {
         let started = Instant::now();
         let log = folder.join("log");
         let mut child = Command::new(tools::release()?.join("host-runner"))
@@ -155,8 +197,7 @@ impl Server {
         loop {
             let text = server.get("/-/metrics")?;
             let is_complete = |line: &&str| line.contains("table_snapshot_complete{") && line.ends_with(" 1");
-            // Two tables each.
-            if text.lines().filter(is_complete).count() >= 2 * connections {
+            if text.lines().filter(is_complete).count() >= tables {
                 break;
             }
             if started.elapsed() > PATIENCE {
@@ -177,28 +218,38 @@ impl Server {
         Ok(answer)
     }
 
-    /// Posts deliveries one after the other while every file is reloaded; the seconds of the slowest answer.
-    fn slowest_answer_during_a_reload(&self, folder: &Path) -> Result<f64> {
+    /// The paths of the webhook URLs of the first connections.
+    fn paths(&self, folder: &Path, connections: usize) -> Result<Vec<String>> {
         let public = format!("http://{}", self.address);
-        let url = Command::new(tools::release()?.join("host-runner"))
-            .args(["webhook", "url", "-c", "connections/c0.toml", "--public-url", &public, "--json"])
-            .current_dir(folder)
-            .output()?;
-        let url: serde_json::Value = serde_json::from_slice(&url.stdout)?;
-        let path = url["url"].as_str().and_then(|url| url.strip_prefix(&public)).context("no URL")?;
-        tools::run(Command::new("kill").args(["-HUP", &self.child.id().to_string()]))?;
+        let path = |number: usize| {
+            let file = format!("connections/c{number}.toml");
+            let url = Command::new(tools::release()?.join("host-runner"))
+                .args(["webhook", "url", "-c", &file, "--public-url", &public, "--json"])
+                .current_dir(folder)
+                .output()?;
+            let url: serde_json::Value = serde_json::from_slice(&url.stdout)?;
+            let path = url["url"].as_str().and_then(|url| url.strip_prefix(&public));
+            Ok(path.context("no URL")?.to_owned())
+        };
+        (0..connections).map(path).collect()
+    }
+
+    /// Posts deliveries one after the other, to each of these paths in turn; the milliseconds of the slowest
+    /// answer.
+    fn slowest_answer(&self, paths: &[String]) -> Result<f64> {
+        let event = format!(r#"[{{"table":"things","id":"9","op":"create","time":{}}}]"#, u32::MAX);
         let (started, mut slowest) = (Instant::now(), 0_f64);
-        while started.elapsed() < WATCHED {
+        for path in paths.iter().cycle().take_while(|_| started.elapsed() < WATCHED) {
             let posted = Instant::now();
             let mut stream = TcpStream::connect(&self.address)?;
-            let head = "host: x\r\nconnection: close\r\ncontent-length: 2";
-            write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n[]")?;
+            let head = format!("host: x\r\nconnection: close\r\ncontent-length: {}", event.len());
+            write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n{event}")?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             if !answer.starts_with("HTTP/1.1 200") {
                 bail!("a delivery was answered: {answer}");
             }
-            slowest = slowest.max(posted.elapsed().as_secs_f64());
+            slowest = slowest.max(posted.elapsed().as_secs_f64() * 1e3);
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(slowest)

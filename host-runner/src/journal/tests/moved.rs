@@ -1,0 +1,81 @@
+//! A journal whose file a person moves, deletes or exchanges while a process has it open.
+
+use std::path::{Path, PathBuf};
+
+use super::{AppendError, Journal, append, delivery, open, pending, raw};
+
+fn files(folder: &Path) -> [PathBuf; 2] {
+    ["journal.db", "aside.db"].map(|name| folder.join(name))
+}
+
+/// Why a delivery is not taken.
+async fn refusal(journal: &Journal) -> String {
+    match journal.append("a", delivery("refused")).await {
+        Err(AppendError::Failed(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_was_moved_takes_no_delivery_until_it_is_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["1", "2"]).await;
+    let [path, aside] = files(folder.path());
+    std::fs::rename(&path, &aside).expect("moved");
+    let why = refusal(&journal).await;
+    assert!(why.contains("moved"), "{why}");
+    journal.next("a", 0, 10, usize::MAX).expect_err("the position would be of another file");
+    journal.acknowledge("a", &seqs).expect_err("nothing reads it");
+    assert!(!path.exists(), "no empty journal takes its place");
+    // It has all that was answered, without its log, which has the former name.
+    let apart = tempfile::tempdir().expect("a folder");
+    std::fs::copy(&aside, apart.path().join("journal.db")).expect("copied");
+    let count = "SELECT count(*) FROM deliveries";
+    let count: i64 = raw(apart.path()).query_row(count, [], |row| row.get(0)).expect("counted");
+    assert_eq!(count, 2);
+    std::fs::rename(&aside, &path).expect("moved back");
+    append(&journal, "a", &["3"]).await;
+    assert_eq!(pending(&journal, "a"), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_journal_that_takes_the_place_of_an_open_one_gets_nothing_of_it() {
+    for is_noticed in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [path, backup] = files(folder.path());
+        let (journal, _) = open(folder.path());
+        append(&journal, "a", &["1"]).await;
+        drop(journal);
+        std::fs::copy(&path, &backup).expect("copied");
+        let (journal, _) = open(folder.path());
+        // Its log has this delivery.
+        append(&journal, "a", &["2"]).await;
+        std::fs::rename(&backup, &path).expect("exchanged");
+        if is_noticed {
+            refusal(&journal).await;
+        }
+        drop(journal);
+        let (journal, report) = open(folder.path());
+        assert!(!report.is_damaged(), "{report}");
+        assert_eq!(pending(&journal, "a"), ["1"], "noticed: {is_noticed}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_failure_of_the_disk_a_journal_that_was_moved_is_not_replaced_by_an_empty_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    append(&journal, "a", &["1"]).await;
+    let [path, aside] = files(folder.path());
+    // The writer closes the file.
+    journal.fail_next(1);
+    refusal(&journal).await;
+    std::fs::rename(&path, &aside).expect("moved");
+    refusal(&journal).await;
+    assert!(!path.exists());
+
+    std::fs::rename(&aside, &path).expect("moved back");
+    append(&journal, "a", &["2"]).await;
+    assert_eq!(pending(&journal, "a"), ["1", "2"]);
+}
