@@ -26,7 +26,7 @@ pub(crate) use self::dead::UNPROVED;
 pub use self::dead::{Cause, DeadLetter, DeadRecord, Failure};
 pub use self::position::Position;
 pub(crate) use self::position::WAITING_MAX;
-pub use self::queued::{AppendError, Depth, Stored};
+pub use self::queued::{AppendError, Depth, LetterCounts, Stored};
 
 /// Where a connection continues.
 #[derive(Debug)]
@@ -80,9 +80,8 @@ pub trait Consumer: Send + Sync {
     /// Takes deliveries out of the queue: their rows are committed in the sink. Those that are not queued any
     /// more stay as they are.
     fn acknowledge(&self, seqs: &[u64]) -> Result<()>;
-    /// Moves a delivery to the dead letters; returns how many were evicted for it. One that is not queued any
-    /// more stays as it is.
-    fn give_up(&self, seq: u64, failure: Failure) -> Result<usize>;
+    /// Moves a delivery to the dead letters. One that is not queued any more stays as it is.
+    fn give_up(&self, seq: u64, failure: Failure) -> Result<()>;
     /// The last number; changes with every delivery that is appended.
     fn arrivals(&self) -> watch::Receiver<u64>;
     /// Why deliveries were missed; changes with each.

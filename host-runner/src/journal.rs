@@ -57,7 +57,9 @@ pub use self::salvage::Replaced;
 pub use self::summary::summary;
 use crate::delivery::Delivery;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::inbox::{AppendError, Cause, DeadLetter, DeadRecord, Depth, Failure, Position, Resumed, Stored};
+use crate::inbox::{
+    AppendError, Cause, DeadLetter, DeadRecord, Depth, Failure, LetterCounts, Position, Resumed, Stored,
+};
 use crate::missed::MissedDeliveries;
 use crate::sinks::InboxPosition;
 use crate::sqlite_file::OpenFile;
@@ -207,12 +209,12 @@ impl Journal {
         Ok(Resumed { position, queued_again: queued.len(), doubt })
     }
 
-    /// Moves a delivery to the dead letters; returns how many were evicted. When they are full, the oldest
-    /// whose sender was not proved are evicted, and an unproved delivery that still finds no room is deleted.
-    /// Any other delivery stays in the queue, and the call fails.
-    pub fn give_up(&self, connection: &str, seq: u64, failure: Failure) -> Result<usize> {
+    /// Moves a delivery to the dead letters. When they are full, the oldest whose sender was not proved are
+    /// evicted, and an unproved delivery that still finds no room is deleted. Any other delivery stays in the
+    /// queue, and the call fails.
+    pub fn give_up(&self, connection: &str, seq: u64, failure: Failure) -> Result<()> {
         let (connection, failure) = (connection.to_owned(), Box::new(failure));
-        self.change(Change::DeadLetter { connection, seq, failure }).map(|evicted| evicted.len())
+        self.change(Change::DeadLetter { connection, seq, failure }).map(drop)
     }
 
     /// Which limits a connection has reached. Reads memory alone.
@@ -230,6 +232,11 @@ impl Journal {
         let (pending, dead) = self.inner.notifier.depth(connection);
         let oldest_ms = if pending.count == 0 { None } else { self.inner.readers.oldest(connection)? };
         Ok(Depth { count: pending.count, bytes: pending.bytes, oldest_ms, dead: dead.count })
+    }
+
+    /// What became of a connection's deliveries that could not be applied. Reads memory alone.
+    pub fn letter_counts(&self, connection: &str) -> LetterCounts {
+        self.inner.notifier.letters(connection)
     }
 
     /// The last `seq` of a connection; changes with every commit that adds to it.

@@ -162,7 +162,7 @@ impl Consumer for MemoryConsumer {
         Ok(())
     }
 
-    fn give_up(&self, seq: u64, failure: Failure) -> Result<usize> {
+    fn give_up(&self, seq: u64, failure: Failure) -> Result<()> {
         let mut memory = self.0.lock();
         memory.usable()?;
         if let Some((connection, delivery)) = memory.queued.remove(&seq) {
@@ -171,7 +171,7 @@ impl Consumer for MemoryConsumer {
                 DeadLetter { id: seq, seq, connection, received_at_ms: 7, bytes, failure, dead_at_ms: 8 };
             memory.dead.insert(seq, DeadRecord { letter, delivery, corrupt: None });
         }
-        Ok(0)
+        Ok(())
     }
 
     fn arrivals(&self) -> watch::Receiver<u64> {
@@ -245,7 +245,7 @@ impl Case<'_> {
         bodies.collect::<Vec<_>>().join(" ")
     }
 
-    fn give_up(&self, connection: &str, seq: u64) -> Result<usize> {
+    fn give_up(&self, connection: &str, seq: u64) -> Result<()> {
         let failure = Failure::of(Cause::Refused, &Error::data("unusable"), 1, 7);
         self.inbox.consumer(connection).give_up(seq, failure)
     }

@@ -26,6 +26,15 @@ pub struct Depth {
     pub dead: u64,
 }
 
+/// What became of deliveries that could not be applied, since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LetterCounts {
+    /// Deliveries that became dead letters, for whatever cause.
+    pub stored: u64,
+    /// Dead letters evicted because there was no room.
+    pub evicted: u64,
+}
+
 /// Why a delivery was not appended. In both cases the sender must send it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendError {

@@ -171,7 +171,7 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.open(&database, "a").expect("an account");
         let steps = |ledger: &mut Ledger, seq: u64| {
-            let (mut touched, mut missed) = (Vec::new(), Vec::new());
+            let (mut touched, mut missed, mut letters) = (Vec::new(), Vec::new(), Vec::new());
             let mut transaction = Transaction {
                 database: &database,
                 ledger,
@@ -181,6 +181,7 @@ mod tests {
                 keeps: true,
                 touched: &mut touched,
                 missed: &mut missed,
+                letters: &mut letters,
             };
             transaction.acknowledge("a", &[seq]).expect("acknowledged");
             database.prepare_cached(KEEP).expect("cached").reset_status(VmStep)

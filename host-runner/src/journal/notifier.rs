@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::ledger::{Account, Ledger, Tally};
+use crate::inbox::LetterCounts;
 use crate::missed::MissedDeliveries;
 
 /// The published state of all connections.
@@ -24,12 +25,18 @@ pub(super) struct Notifier {
 struct Entry {
     pending: Tally,
     dead: Tally,
+    letters: LetterCounts,
     last: watch::Sender<u64>,
 }
 
 impl Default for Entry {
     fn default() -> Self {
-        Self { pending: Tally::default(), dead: Tally::default(), last: watch::Sender::new(0) }
+        Self {
+            pending: Tally::default(),
+            dead: Tally::default(),
+            letters: LetterCounts::default(),
+            last: watch::Sender::new(0),
+        }
     }
 }
 
@@ -73,6 +80,19 @@ impl Notifier {
     /// Pending deliveries and dead letters.
     pub(super) fn depth(&self, connection: &str) -> (Tally, Tally) {
         self.lock().get(connection).map(|entry| (entry.pending, entry.dead)).unwrap_or_default()
+    }
+
+    /// Counts dead letters of a commit.
+    pub(super) fn count_letters(&self, connection: &str, counts: LetterCounts) {
+        let mut entries = self.lock();
+        let letters = &mut entries.entry(connection.to_owned()).or_default().letters;
+        letters.stored += counts.stored;
+        letters.evicted += counts.evicted;
+    }
+
+    /// Dead letters since the process began.
+    pub(super) fn letters(&self, connection: &str) -> LetterCounts {
+        self.lock().get(connection).map(|entry| entry.letters).unwrap_or_default()
     }
 
     /// Watches the last `seq`.

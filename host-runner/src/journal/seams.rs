@@ -55,7 +55,7 @@ impl Consumer for Queued {
         self.journal.acknowledge(&self.connection, seqs)
     }
 
-    fn give_up(&self, seq: u64, failure: Failure) -> Result<usize> {
+    fn give_up(&self, seq: u64, failure: Failure) -> Result<()> {
         self.journal.give_up(&self.connection, seq, failure)
     }
 

@@ -14,8 +14,7 @@ use super::reader::raw;
 use super::record::Record;
 use crate::clock::millis;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::inbox::AppendError;
-use crate::inbox::{Cause, Failure, UNPROVED};
+use crate::inbox::{AppendError, Cause, Failure, LetterCounts, UNPROVED};
 
 const APPEND: &str = "
     INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum, method, path,
@@ -35,7 +34,7 @@ const REPLAY: &str = "
 const MAKE_ROOM: &str = "
     DELETE FROM dead_letters WHERE id = (
         SELECT id FROM dead_letters WHERE connection = ?1 AND kind = ?2 ORDER BY id LIMIT 1)
-    RETURNING id, bytes";
+    RETURNING bytes";
 const LETTER: &str = "
     SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body
     FROM dead_letters WHERE id = ?1";
@@ -57,6 +56,8 @@ pub(super) struct Transaction<'a> {
     pub(super) touched: &'a mut Vec<String>,
     /// Connections with a missed delivery, and the reason.
     pub(super) missed: &'a mut Vec<(String, &'static str)>,
+    /// Connections with further dead letters.
+    pub(super) letters: &'a mut Vec<(String, LetterCounts)>,
 }
 
 /// The answer to a command, sent after the commit.
@@ -84,7 +85,9 @@ impl Transaction<'_> {
                 self.acknowledge_covered(connection, position)?;
                 self.queue_again(connection, position).map(Ok)
             }
-            Change::DeadLetter { connection, seq, failure } => self.dead_letter(connection, *seq, failure),
+            Change::DeadLetter { connection, seq, failure } => {
+                Ok(self.dead_letter(connection, *seq, failure)?.map(|()| Vec::new()))
+            }
             Change::Replay { ids } => self.replay(ids),
             Change::Drop { ids } => self.drop(ids).map(Ok),
             Change::Expire { now_ms } => {
@@ -126,13 +129,7 @@ impl Transaction<'_> {
         Ok(Ok(seq.cast_unsigned()))
     }
 
-    /// Returns the evicted: ids of dead letters, or the `seq` of the delivery itself.
-    fn dead_letter(
-        &mut self,
-        connection: &str,
-        seq: u64,
-        failure: &Failure,
-    ) -> rusqlite::Result<Result<Vec<u64>>> {
+    fn dead_letter(&mut self, connection: &str, seq: u64, failure: &Failure) -> rusqlite::Result<Result<()>> {
         let sql = "SELECT bytes FROM deliveries
             WHERE seq = ?1 AND connection = ?2 AND acknowledged_at_ms IS NULL";
         let id = self.ledger.account(connection).map(|account| account.id);
@@ -140,13 +137,13 @@ impl Transaction<'_> {
         let bytes = find.query_row(params![seq.cast_signed(), id], |row| number(row, 0)).optional()?;
         let Some(bytes) = bytes else {
             // It was moved or acknowledged before: the command is idempotent.
-            return Ok(Ok(Vec::new()));
+            return Ok(Ok(()));
         };
         let one = Tally { count: 1, bytes };
-        let Some(account) = self.ledger.account_mut(connection) else { return Ok(Ok(Vec::new())) };
+        let Some(account) = self.ledger.account_mut(connection) else { return Ok(Ok(())) };
         // A damaged record becomes a dead letter even beyond the limit: otherwise it would block the queue.
-        let (mut evicted, has_room) = match failure.cause {
-            Cause::Corrupt => (Vec::new(), true),
+        let (evicted, has_room) = match failure.cause {
+            Cause::Corrupt => (0, true),
             _ => make_room(self.database, account, one, self.limits)?,
         };
         if has_room {
@@ -156,19 +153,25 @@ impl Transaction<'_> {
                 .prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?
                 .execute([seq.cast_signed()])?;
             account.pending.subtract(one);
-            evicted.push(seq);
         } else {
             self.touch(connection);
             return Ok(Err(dead_letters_full(connection)));
         }
-        if !evicted.is_empty() {
-            tracing::warn!(connection, count = evicted.len(), "dead letters are full: unproved ones evicted");
+        // A delivery that found no room counts as one that became a dead letter and was evicted.
+        let counts = LetterCounts { stored: 1, evicted: evicted + u64::from(!has_room) };
+        if counts.evicted > 0 {
+            tracing::warn!(
+                connection,
+                count = counts.evicted,
+                "dead letters are full: unproved ones evicted"
+            );
         }
+        self.letters.push((connection.to_owned(), counts));
         if !failure.is_unproved() {
             self.missed.push((connection.to_owned(), "a delivery could not be applied"));
         }
         self.touch(connection);
-        Ok(Ok(evicted))
+        Ok(Ok(()))
     }
 
     fn replay(&mut self, ids: &[u64]) -> rusqlite::Result<Result<Vec<u64>>> {
@@ -249,7 +252,7 @@ impl Transaction<'_> {
             let old: Vec<(u64, u64)> = old.collect::<rusqlite::Result<_>>()?;
             for (seq, _) in old {
                 match self.dead_letter(&name, seq, &failure)? {
-                    Ok(_) => expired.push(seq),
+                    Ok(()) => expired.push(seq),
                     // No room: it stays queued, and this connection's queue fills; others are not affected.
                     Err(_full) => break,
                 }
@@ -265,21 +268,21 @@ impl Transaction<'_> {
     }
 }
 
-/// Evicts unproved dead letters, oldest first, until one more fits; false if there is still no room.
+/// Evicts unproved dead letters, oldest first, until one more fits, and counts them; false if there is still
+/// no room.
 fn make_room(
     database: &Database,
     account: &mut Account,
     one: Tally,
     limits: &JournalLimits,
-) -> rusqlite::Result<(Vec<u64>, bool)> {
-    let mut evicted = Vec::new();
+) -> rusqlite::Result<(u64, bool)> {
+    let mut evicted = 0;
     while !account.dead.has_room(one, limits.dead_count, limits.dead_bytes) {
         let mut oldest = database.prepare_cached(MAKE_ROOM)?;
-        let found =
-            oldest.query_row(params![account.id, UNPROVED], |row| Ok((number(row, 0)?, number(row, 1)?)));
-        let Some((id, bytes)) = found.optional()? else { return Ok((evicted, false)) };
+        let found = oldest.query_row(params![account.id, UNPROVED], |row| number(row, 0));
+        let Some(bytes) = found.optional()? else { return Ok((evicted, false)) };
         account.dead.subtract(Tally { count: 1, bytes });
-        evicted.push(id);
+        evicted += 1;
     }
     Ok((evicted, true))
 }

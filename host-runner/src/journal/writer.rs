@@ -184,7 +184,7 @@ impl Writer {
             is_full: error.sqlite_error_code() == Some(ErrorCode::DiskFull),
             error: Box::new(failure(self.file.path(), &error)),
         };
-        let (mut touched, mut missed) = (Vec::new(), Vec::new());
+        let (mut touched, mut missed, mut letters) = (Vec::new(), Vec::new(), Vec::new());
         ledger.begin();
         let open = database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         if version(&open).map_err(failed)? != ledger.version {
@@ -200,6 +200,7 @@ impl Writer {
             keeps,
             touched: &mut touched,
             missed: &mut missed,
+            letters: &mut letters,
         };
         let outcomes: rusqlite::Result<Vec<Outcome>> =
             batch.iter().map(|command| transaction.run(command)).collect();
@@ -216,6 +217,7 @@ impl Writer {
                 self.notifier.publish(connection, account);
             }
         }
+        letters.iter().for_each(|(connection, counts)| self.notifier.count_letters(connection, *counts));
         missed.iter().for_each(|(connection, why)| self.notifier.missed.report(connection, why));
         Ok(outcomes)
     }

@@ -194,12 +194,8 @@ counters! {
     changes("table", "change_source");
     /// Changes of deliveries that were older than the stored row, and were ignored.
     changes_stale();
-    /// Dead letters evicted because there was no room.
-    dead_letters_evicted();
     /// Deliveries whose changes are committed in the sink.
     deliveries_applied();
-    /// Deliveries that became dead letters.
-    deliveries_dead_lettered();
     /// Failed calls and rejected deliveries, by kind of error.
     errors("kind");
     /// Events that belong to no table.
@@ -227,7 +223,7 @@ gauges! {
     source_credits_left: Option<u64>;
 }
 
-/// Gauges that follow from the status and the queue of a connection.
+/// What follows from the status, the queue and the dead letters of a connection.
 const DERIVED: &[Family] = &[
     gauge(
         "connection_state",
@@ -243,6 +239,12 @@ const DERIVED: &[Family] = &[
     ),
     gauge("dead_letters", "Dead letters stored.", &[], |one, _| {
         vec![Sample::of(Value::Integer(one.queue.dead))]
+    }),
+    counter("dead_letters_evicted", "Dead letters evicted because there was no room.", |one, _| {
+        vec![Sample::of(Value::Integer(one.letters.evicted))]
+    }),
+    counter("deliveries_dead_lettered", "Deliveries that became dead letters.", |one, _| {
+        vec![Sample::of(Value::Integer(one.letters.stored))]
     }),
     gauge("delivery_queue_bytes", "Bytes of the queued deliveries.", &[], |one, _| {
         vec![Sample::of(Value::Integer(one.queue.bytes))]
@@ -278,6 +280,14 @@ const DERIVED: &[Family] = &[
         |one, _| one.tables(|table| Some(Value::Integer(u64::from(table.snapshot_complete)))),
     ),
 ];
+
+const fn counter(
+    name: &'static str,
+    help: &'static str,
+    samples: fn(&ConnectionStatus, u64) -> Vec<Sample<'_>>,
+) -> Family {
+    Family { name, help, kind: MetricType::Counter, labels: &[], samples }
+}
 
 const fn gauge(
     name: &'static str,

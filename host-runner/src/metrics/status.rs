@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Readings;
 use crate::clock::rfc3339_ms;
-use crate::inbox::Depth;
+use crate::inbox::{Depth, LetterCounts};
 use crate::journal::Full;
 
 /// What a connection is doing.
@@ -93,6 +93,8 @@ pub struct ConnectionStatus {
     pub readings: Readings,
     /// Its queue in the journal.
     pub queue: Depth,
+    /// What became of its deliveries that could not be applied.
+    pub letters: LetterCounts,
     /// Which of its stores are full.
     pub full: Full,
 }
@@ -233,14 +235,20 @@ mod tests {
 
     use super::{ConnectionStatus, InvalidFile, ServerStatus, State, Status, health};
     use crate::error::Error;
-    use crate::inbox::Depth;
+    use crate::inbox::{Depth, LetterCounts};
     use crate::journal::Full;
     use crate::metrics::{Meters, Readings};
 
     fn status_of(meters: &Meters) -> ConnectionStatus {
         let queue = Depth { count: 2, bytes: 10, oldest_ms: Some(1_500), dead: 1 };
         let full = Full::default();
-        ConnectionStatus { name: "acme".to_owned(), readings: meters.read(), queue, full }
+        ConnectionStatus {
+            name: "acme".to_owned(),
+            readings: meters.read(),
+            queue,
+            letters: LetterCounts::default(),
+            full,
+        }
     }
 
     #[test]

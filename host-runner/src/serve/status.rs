@@ -51,6 +51,7 @@ impl Connections {
             readings: meters.read(),
             // A journal that cannot be read counts as empty; its failures are logged where they happen.
             queue: self.journal.depth(&name).unwrap_or_default(),
+            letters: self.journal.letter_counts(&name),
             full: self.journal.full(&name),
             name,
         };

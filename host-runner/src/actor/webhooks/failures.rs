@@ -117,14 +117,10 @@ impl Queue {
         let consumer = Arc::clone(&self.consumer);
         let (attempts, first_failed_at_ms) = self.waiting.attempts(seq, now_ms());
         let failure = Failure::of(cause, error, attempts, first_failed_at_ms);
-        let evicted = blocking(move || consumer.give_up(seq, failure)).await?;
+        blocking(move || consumer.give_up(seq, failure)).await?;
         let (cause, kind) = (cause.name(), error.kind);
         tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
         core.meters.failed(error);
-        core.meters.count(|readings| {
-            readings.counters.deliveries_dead_lettered.add([], 1);
-            readings.counters.dead_letters_evicted.add([], evicted as u64);
-        });
         Ok(())
     }
 }

@@ -97,6 +97,15 @@ async fn no_counter_falls_while_an_acknowledgment_is_in_progress() {
     assert_eq!(after["host_runner_delivery_queue_length{connection=\"acme\"}"], 0.0);
 }
 
+#[tokio::test]
+async fn deliveries_that_grew_too_old_count_as_dead_letters() {
+    let fixture = Fixture::new();
+    fixture.append().await;
+    assert_eq!(fixture.journal.expire(u64::MAX).expect("expired"), 1);
+    let dead = fixture.sample("host_runner_deliveries_dead_lettered_total{connection=\"acme\"}");
+    assert_eq!(dead, Some(1.0));
+}
+
 #[test]
 fn every_state_is_exported_and_one_of_them_is_1() {
     let fixture = Fixture::new();
