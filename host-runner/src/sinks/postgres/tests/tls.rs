@@ -43,7 +43,7 @@ fn a_server_that_asks_for_tls_and_scram_is_written_to_with_the_right_password_an
     let url = |password: &str, more: &str| format!("postgres://writer:{password}@{place}/postgres?{more}");
     let verified = |more: &str| format!("sslmode=verify-full{more}{authority}");
 
-    // With the binding to this channel, nobody between the two can pass the login on.
+    // With the binding to this channel, a program between the two cannot pass the login on.
     let mut sink = open(&url("hunter2", &verified("&channel_binding=require"))).expect("opened");
     sink.prepare(&[table("{\"n\":{\"type\":\"integer\"}}")]).expect("prepared");
     assert_eq!(commit(&mut sink, &[change("a", "{\"n\":1}", 1)], "1").expect("committed").inserted, 1);
