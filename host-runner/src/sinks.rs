@@ -2,9 +2,9 @@
 //!
 //! A sink stores rows together with the progress that covers them. [`registry`] lists the kinds, [`order`]
 //! decides between a change and the stored row, [`listing`] finds rows that their parent lacks, [`columns`],
-//! [`members`] and [`value`] turn rows into typed columns, and each kind has a folder. [`messages`] is the
-//! sink of a data tool, which no connection file names. [`attachments`] keeps the bytes of files, for every
-//! kind. Nothing here knows components, calls or retries.
+//! [`members`], [`value`] and [`surrogates`] turn rows into typed columns, and each kind has a folder. The
+//! sink of a data tool is in [`messages`]; no connection file names it. [`attachments`] keeps the bytes of
+//! files, for every kind. Nothing here knows components, calls or retries.
 
 mod registry;
 
@@ -16,6 +16,7 @@ mod listing;
 
 mod columns;
 mod members;
+mod surrogates;
 mod value;
 
 mod client_thread;
@@ -96,6 +97,10 @@ pub trait Sink: Send {
     /// in spite of an error (a power cut in that moment, or bytes of attachments that cannot be deleted after
     /// it), the repetition of the commit changes nothing.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts>;
+    /// The same for a batch after which a table is caught up; for a sink that keeps how a read ended.
+    fn commit_last(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        self.commit(commit)
+    }
     /// The deletes of rows that the listings of a table's batch lack and that its changes do not name, for a
     /// sink that compares rows. They are committed with the batch.
     fn unlisted(&mut self, _table: &str, _batch: &Batch) -> Result<Vec<Change>> {
@@ -310,7 +315,8 @@ pub(crate) fn commit_batch(
         let unlisted = sink.unlisted(table, batch)?;
         batch.changes.extend(unlisted);
     }
-    sink.commit(&Commit { epoch, ..Commit::of(table, batch) })
+    let commit = Commit { epoch, ..Commit::of(table, batch) };
+    if batch.caught_up { sink.commit_last(&commit) } else { sink.commit(&commit) }
 }
 
 /// Deletes the cursors of tables, of all if none is named. Answers whose cursors there were.

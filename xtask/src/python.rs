@@ -34,6 +34,11 @@ pub(crate) fn judges(more: bool) -> Result<OsString, String> {
     std::env::join_paths(names.iter().map(|name| folder.join(name))).map_err(|error| error.to_string())
 }
 
+/// The tools that a run without `--tools` leaves out.
+pub(crate) fn judges_left_out() -> String {
+    MORE_JUDGES.join(", ")
+}
+
 /// The environments of the peers.
 pub(crate) fn peers() -> Result<PathBuf, String> {
     tools(&PEERS)

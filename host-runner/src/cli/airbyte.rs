@@ -103,7 +103,8 @@ async fn discover(discover: &Config, context: &Context) -> Result<Exit> {
 }
 
 async fn read(read: &Read, context: &Context, output: &Output) -> Result<Exit> {
-    let configured = airbyte::configured(&tool::file("--catalog", &read.catalog)?)?;
+    let catalog = tool::file("--catalog", &read.catalog)?;
+    let configured = airbyte::configured(&catalog)?;
     let state = read.state.as_deref().map(|path| tool::file("--state", path)).transpose()?;
     let mut saved = airbyte::saved(&state.unwrap_or(Value::Null));
     if configured.is_empty() {
@@ -124,7 +125,7 @@ async fn read(read: &Read, context: &Context, output: &Output) -> Result<Exit> {
     });
     let tool = Tool::open(context, &read.config.config, saved.session.as_deref()).await?;
     let tables = configured.into_iter().map(|(table, _)| table).collect();
-    let run = Run::new(tables, &saved, tool.describe());
+    let run = Run::new(tables, &saved, tool.describe(), airbyte::overwritten(&catalog));
     let sink = Messages::new(output.clone(), saved, tool.session());
     tool.read(context, sink, output, run).await
 }

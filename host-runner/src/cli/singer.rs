@@ -2,6 +2,7 @@
 //!
 //! Standard output holds messages or the catalog, and nothing else.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -64,7 +65,8 @@ pub(super) async fn run(command: &Singer, context: &Context) -> Result<Exit> {
         saved.refresh(table);
     }
     let tables = selected.tables.into_iter().map(|(table, _)| table).collect();
-    let run = Run { tables, counted: Vec::new() };
+    // A target replaces nothing before the end of a complete snapshot.
+    let run = Run { tables, counted: Vec::new(), replaced: BTreeSet::new() };
     let output = Output::new(Protocol::Singer, context.printer.redactor.clone(), std::io::stdout());
     let sink = Messages::new(output.clone(), saved, tool.session()).without(selected.unwanted);
     tool.read(context, sink, &output, run).await

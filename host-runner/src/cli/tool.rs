@@ -18,15 +18,16 @@ use crate::actor::{Actor, ActorConfig, Answer, Command, Mode, Observer, Stopped,
 use crate::change::CheckItem;
 use crate::clock::now_ms;
 use crate::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Origin, Result};
 use crate::exit::Exit;
 use crate::key::{Key, VARIABLE};
 use crate::loaded::{LoadedConnection, OpenConnection, SharedEngine};
 use crate::metrics::Meters;
 use crate::policy;
+use crate::report::render_error;
 use crate::request::{Request, RowCount};
 use crate::sinks::Counts;
-use crate::sinks::messages::{Level, Message, Messages, Output, Saved, SealedSession, Status};
+use crate::sinks::messages::{Level, Message, Messages, Output, Parts, Saved, SealedSession, Status};
 use crate::state::{ConnectionStore, LockedStore};
 use crate::units::format_wait;
 
@@ -152,6 +153,13 @@ impl Tool {
     ) -> Result<Exit> {
         let (sender, commands) = mpsc::channel(1);
         let estimating = estimate(&sender, output.clone(), run.counted).await;
+        let mut follower = Follower {
+            output: output.clone(),
+            started: BTreeSet::new(),
+            parts: sink.parts(),
+            replaced: run.replaced,
+            errors: Vec::new(),
+        };
         let config = ActorConfig {
             connection: self.open,
             sink: Box::new(sink),
@@ -161,12 +169,15 @@ impl Tool {
             meters: Meters::default(),
             stop: context.stop.clone(),
         };
-        let mut follower = Follower { output: output.clone(), started: BTreeSet::new(), errors: Vec::new() };
         let mode = Mode::Sync { tables: run.tables, full_refresh: false };
         let stopped = Actor::new(config, mode, &mut follower).run().await;
         drop(sender);
         if let Some(estimating) = estimating {
             let _said = estimating.await;
+        }
+        // As text, too: Singer has no message for it, and not every tool shows those of Airbyte.
+        for error in &follower.errors {
+            context.printer.note(&render_error(error));
         }
         follower.finish(stopped)
     }
@@ -178,18 +189,24 @@ pub(super) struct Run {
     pub(super) tables: Vec<String>,
     /// The tables whose rows are counted first.
     pub(super) counted: Vec<String>,
+    /// The tables that the tool replaces with the rows of this run.
+    pub(super) replaced: BTreeSet<String>,
 }
 
 impl Run {
-    /// These tables; those without a complete snapshot are counted where the source can.
-    pub(super) fn new(tables: Vec<String>, saved: &Saved, describe: &crate::describe::Describe) -> Self {
+    /// These tables; those of which no snapshot ended are counted where the source can.
+    pub(super) fn new(
+        tables: Vec<String>,
+        saved: &Saved,
+        describe: &crate::describe::Describe,
+        replaced: BTreeSet<String>,
+    ) -> Self {
         let counts = |name: &String| {
             let mut infos = describe.tables.iter().filter(|info| info.name == *name);
             infos.any(|info| info.capabilities.iter().any(|capability| capability == "count"))
         };
-        let counted =
-            tables.iter().filter(|name| counts(name) && !saved.is_complete(name)).cloned().collect();
-        Self { tables, counted }
+        let counted = tables.iter().filter(|name| counts(name) && !saved.has_ended(name)).cloned().collect();
+        Self { tables, counted, replaced }
     }
 }
 
@@ -265,6 +282,8 @@ struct Follower {
     output: Output,
     /// Tables that have not ended, and whether rows of them came.
     started: BTreeSet<String>,
+    parts: Parts,
+    replaced: BTreeSet<String>,
     errors: Vec<Error>,
 }
 
@@ -290,6 +309,15 @@ impl Follower {
     }
 }
 
+/// The failure of a full refresh that lacks rows, for a tool that would delete them. Another attempt would
+/// not bring them.
+fn part(table: &str) -> Error {
+    let message = format!("table `{table}`: not all of its rows could be read, so they must not replace it");
+    Error::new(Origin::Component, Kind::Unsupported, message).hint(
+        "a warning says what is missing; read the table in a mode that merges rows by key, or leave it out",
+    )
+}
+
 impl Observer for Follower {
     fn reading(&mut self, table: &str) {
         if self.started.insert(table.to_owned()) {
@@ -298,16 +326,9 @@ impl Observer for Follower {
         }
     }
 
-    fn warned(&mut self, table: &str, warning: &str) -> bool {
-        let text = format!("table `{table}`: {warning}");
-        self.say(Message::Log { level: Level::Warning, text: &text });
-        true
-    }
-
     fn committed(&mut self, table: &str, counts: &Counts) {
         if counts.unconverted > 0 {
-            let text = format!("table `{table}`: {} values did not fit their type", counts.unconverted);
-            self.say(Message::Log { level: Level::Warning, text: &text });
+            tracing::warn!(table, values = counts.unconverted, "values did not fit their type");
         }
     }
 
@@ -317,8 +338,12 @@ impl Observer for Follower {
     }
 
     fn caught_up(&mut self, table: &str) {
+        let is_part = self.parts.has(table);
+        if is_part && self.replaced.contains(table) {
+            return self.failed(table, &part(table));
+        }
         self.started.remove(table);
-        self.status(table, Status::Complete);
+        self.status(table, if is_part { Status::Incomplete } else { Status::Complete });
     }
 
     fn failed(&mut self, table: &str, error: &Error) {

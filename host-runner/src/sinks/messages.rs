@@ -8,7 +8,10 @@
 //!
 //! PyAirbyte merges all records of a run at once, and of a key that comes twice it keeps both rows. So a run
 //! of Airbyte holds each key once ([`said`]): a row that changed while it was read follows in the next run.
-//! No tool compares a record with its row, so what a verification lists is left out ([`SavedTable::has`]).
+//! No tool compares a record with its row. Left out are rows that a verification lists ([`SavedTable::has`]),
+//! and those that a snapshot lists after it has read them ([`said`]).
+//!
+//! Tools replace a table at the end of a full refresh. Without all of its rows it is one of the [`Parts`].
 
 pub(crate) mod airbyte;
 pub(crate) mod singer;
@@ -27,10 +30,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use self::fold::Newest;
 use self::record::{Record, Stream};
-use self::said::Said;
+use self::said::{Again, Said};
+use self::saved::is_listed;
 pub(crate) use self::saved::{Saved, SavedTable};
 use super::{Capabilities, Commit, Counts, Progress, Sink, SinkProgress, undiscovered};
-use crate::change::{Generation, Table};
+use crate::change::Table;
 use crate::error::{Error, Result};
 use crate::policy::Failure;
 use crate::secret::Redactor;
@@ -104,6 +108,20 @@ impl Output {
     }
 }
 
+/// The tables that a full refresh caught up with, and of which it lacks rows. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts(Arc<Mutex<BTreeSet<String>>>);
+
+impl Parts {
+    fn add(&self, table: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(table.to_owned());
+    }
+
+    pub(crate) fn has(&self, table: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(table)
+    }
+}
+
 /// Gives the session as it is to be kept in the state: sealed, in base64.
 pub(crate) type SealedSession = Box<dyn Fn() -> Option<String> + Send>;
 
@@ -116,6 +134,7 @@ pub(crate) struct Messages {
     unwanted: BTreeMap<String, BTreeSet<String>>,
     tables: BTreeMap<String, Stream>,
     said: BTreeMap<String, Said>,
+    parts: Parts,
 }
 
 impl Messages {
@@ -128,7 +147,13 @@ impl Messages {
             unwanted: BTreeMap::new(),
             tables: BTreeMap::new(),
             said: BTreeMap::new(),
+            parts: Parts::default(),
         }
+    }
+
+    /// The tables of which this run lacks rows, as it finds them.
+    pub(crate) fn parts(&self) -> Parts {
+        self.parts.clone()
     }
 
     /// Leaves columns out, by table.
@@ -147,16 +172,18 @@ impl Messages {
         let (mut counts, mut records) = (Counts::default(), BTreeMap::new());
         for change in changes {
             let stream = self.tables.get(change.table).ok_or_else(|| undiscovered(change.table))?;
-            if self.output.protocol == Protocol::Airbyte
-                && !self.said.entry(change.table.to_owned()).or_default().is_new(&change)
-            {
+            let saved = self.saved.tables.get(change.table);
+            let again = Again::of(self.output.protocol, saved.is_some_and(|saved| saved.is_refreshed));
+            let is_listed = is_listed(&change, commit.snapshot_of(change.table), commit.as_of_ms);
+            let said = self.said.entry(change.table.to_owned()).or_default();
+            if !said.is_new(&change, is_listed, again) {
                 continue;
             }
             let Record { members, lost, unconverted } = stream.record(&change, self.output.protocol)?;
             match self.output.protocol {
                 Protocol::Airbyte => airbyte::record(lines, change.table, &members, &lost, commit.as_of_ms),
                 Protocol::Singer => {
-                    let version = self.saved.tables.get(change.table).and_then(|saved| saved.version);
+                    let version = saved.and_then(|saved| saved.version);
                     singer::record(lines, change.table, &members, version, commit.as_of_ms);
                 }
             }
@@ -174,20 +201,18 @@ impl Messages {
         commit: &Commit<'_>,
         table: &str,
         mut progress: SavedTable,
-        generation: Option<Generation>,
+        is_last: bool,
     ) -> Result<Counts> {
         let changes = fold::newest(commit)?;
         let count = changes.len();
+        let generation = commit.snapshot_of(table);
         let has = |change: &Newest<'_>| progress.has(change, generation, commit.as_of_ms);
         let new: Vec<Newest<'_>> = changes.into_iter().filter(|change| !has(change)).collect();
         if new.len() < count {
             progress.keep_version();
         }
-        let completed = if generation.is_some_and(|generation| generation.complete) {
-            progress.completed()
-        } else {
-            None
-        };
+        let ends = generation.is_some_and(|generation| generation.complete || is_last);
+        let completed = if ends { progress.end() } else { None };
         self.saved.tables.insert(table.to_owned(), progress);
         let mut lines = Vec::new();
         let (counts, records) = self.records(&mut lines, new, commit)?;
@@ -207,7 +232,30 @@ impl Messages {
             }
         }
         self.output.write(&lines)?;
+        if is_last && self.saved.tables.get(table).is_some_and(|saved| saved.is_part(is_held)) {
+            self.parts.add(table);
+        }
         Ok(counts)
+    }
+
+    fn store(&mut self, commit: &Commit<'_>, is_last: bool) -> Result<Counts> {
+        let Progress::Table { name, cursor, generation } = commit.progress else {
+            return Err(Error::sink("a data tool takes no deliveries"));
+        };
+        if !self.tables.contains_key(name) {
+            return Err(undiscovered(name));
+        }
+        let before = self.saved.tables.get(name).cloned();
+        let after = before.clone().unwrap_or_default().after(cursor, generation, commit.as_of_ms);
+        let written = self.write(commit, name, after, is_last);
+        if written.is_err() {
+            match before {
+                Some(before) => self.saved.tables.insert(name.to_owned(), before),
+                None => self.saved.tables.remove(name),
+            };
+            self.said.entry(name.to_owned()).or_default().hold();
+        }
+        written
     }
 }
 
@@ -234,23 +282,11 @@ impl Sink for Messages {
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
-        let Progress::Table { name, cursor, generation } = commit.progress else {
-            return Err(Error::sink("a data tool takes no deliveries"));
-        };
-        if !self.tables.contains_key(name) {
-            return Err(undiscovered(name));
-        }
-        let before = self.saved.tables.get(name).cloned();
-        let after = before.clone().unwrap_or_default().after(cursor, generation, commit.as_of_ms);
-        let written = self.write(commit, name, after, generation);
-        if written.is_err() {
-            match before {
-                Some(before) => self.saved.tables.insert(name.to_owned(), before),
-                None => self.saved.tables.remove(name),
-            };
-            self.said.entry(name.to_owned()).or_default().hold();
-        }
-        written
+        self.store(commit, false)
+    }
+
+    fn commit_last(&mut self, commit: &Commit<'_>) -> Result<Counts> {
+        self.store(commit, true)
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {

@@ -11,7 +11,6 @@ mod files;
 mod line;
 mod manifest;
 mod publisher;
-mod surrogates;
 mod tables;
 
 #[cfg(test)]

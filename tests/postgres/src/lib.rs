@@ -6,6 +6,7 @@
 mod disk;
 mod programs;
 mod standby;
+mod tls;
 
 use std::fs::{self, File};
 use std::io;

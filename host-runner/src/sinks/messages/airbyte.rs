@@ -3,6 +3,7 @@
 //!
 //! Pure. Files are read leniently, because tools add members and nulls.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use serde_json::{Value, json};
@@ -221,6 +222,16 @@ pub(crate) fn configured(catalog: &Value) -> Result<Vec<(String, bool)>> {
         Some((name.to_owned(), configured["sync_mode"] == "full_refresh"))
     };
     Ok(streams.iter().filter_map(table).collect())
+}
+
+/// The tables of a configured catalog that the tool replaces at the end of a full refresh.
+pub(crate) fn overwritten(catalog: &Value) -> BTreeSet<String> {
+    let table = |configured: &Value| {
+        let mode = configured["destination_sync_mode"].as_str()?;
+        let is_replaced = configured["sync_mode"] == "full_refresh" && mode.starts_with("overwrite");
+        Some(configured["stream"]["name"].as_str()?.to_owned()).filter(|_| is_replaced)
+    };
+    catalog["streams"].as_array().into_iter().flatten().filter_map(table).collect()
 }
 
 /// The state as the tool kept it: a list of messages, one message, or nothing.

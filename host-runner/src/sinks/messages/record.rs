@@ -15,6 +15,7 @@ use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
 use crate::sinks::columns::{Column, Layout, Naming};
 use crate::sinks::members::{MemberPaths, scan};
+use crate::sinks::surrogates::without_halves;
 use crate::sinks::value::{ColumnType, Value, convert, text};
 
 /// Tools fold the case of names; the columns for deletes and their order are this module's.
@@ -245,8 +246,12 @@ fn value(members: &mut Vec<u8>, column_type: ColumnType, kind: Kind, raw: &str) 
     true
 }
 
-/// Copies JSON onto one line: line breaks can only be between its tokens.
+/// Copies JSON onto one line that every reader takes: line breaks can only be between its tokens.
 fn copied(members: &mut Vec<u8>, raw: &str) -> std::io::Result<()> {
-    members.extend(raw.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+    members.extend(
+        without_halves(raw.into())
+            .bytes()
+            .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }),
+    );
     Ok(())
 }

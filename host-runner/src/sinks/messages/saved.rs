@@ -30,8 +30,10 @@ pub(crate) struct SavedTable {
     complete: bool,
     /// When it started, by the host's clock: its number for tools that count versions of a table.
     pub(super) version: Option<u64>,
-    /// The version of the newest complete snapshot: the tool has all of its rows.
-    whole: Option<u64>,
+    /// The version of the newest snapshot that ended: the tool has every row of it that could be read.
+    ended: Option<u64>,
+    /// This run reads the table in full. No tool keeps it.
+    pub(super) is_refreshed: bool,
 }
 
 impl SavedTable {
@@ -48,38 +50,42 @@ impl SavedTable {
         after
     }
 
-    /// Whether the tool has the row of a change already, in a state as new: a row of a snapshot that is older
-    /// than the snapshot says only that it exists, and a complete snapshot brought it before.
+    /// Whether the tool has the row of a change already, in a state as new: a snapshot that ended brought it.
     ///
     /// A verification consists of such rows. Sinks that compare keep their own; a tool would replace its row.
     pub(super) fn has(&self, change: &Newest<'_>, generation: Option<Generation>, now_ms: u64) -> bool {
-        let Some(generation) = generation.filter(|_| self.whole.is_some()) else { return false };
-        change.partial && change.as_of < order::signed(generation.as_of_ms.unwrap_or(now_ms))
+        self.ended.is_some() && is_listed(change, generation, now_ms)
     }
 
     /// Keeps the version of the rows that the tool has: the snapshot leaves rows out that the tool has.
     pub(super) fn keep_version(&mut self) {
-        self.version = self.whole;
+        self.version = self.ended;
     }
 
-    /// Ends a complete snapshot: its version, if it replaces that of the snapshot before.
-    pub(super) fn completed(&mut self) -> Option<u64> {
-        let is_new = self.whole != self.version;
-        self.whole = self.version;
-        self.version.filter(|_| is_new)
+    /// Ends a snapshot. The version to activate: that of a complete one, if it is new.
+    pub(super) fn end(&mut self) -> Option<u64> {
+        let is_new = self.ended != self.version;
+        self.ended = self.version;
+        self.version.filter(|_| is_new && self.complete)
+    }
+
+    /// Whether a full refresh that is caught up lacks rows. `is_held`: some could not be written.
+    pub(super) fn is_part(&self, is_held: bool) -> bool {
+        self.is_refreshed && (is_held || !self.complete)
     }
 
     /// The table as a tool kept it; none if it has no cursor.
     pub(super) fn parse(value: &Value) -> Option<Self> {
         let cursor = value["cursor"].as_str()?.to_owned();
         let complete = value["complete"].as_bool().unwrap_or(false);
-        let version = value["version"].as_u64();
         Some(Self {
             cursor: Some(cursor),
             snapshot: value["snapshot"].as_u64(),
             complete,
-            version,
-            whole: value["whole"].as_u64().or(version.filter(|_| complete)),
+            version: value["version"].as_u64(),
+            // The word of builds before 2026-11-26.
+            ended: value["ended"].as_u64().or(value["whole"].as_u64()),
+            is_refreshed: false,
         })
     }
 
@@ -90,23 +96,31 @@ impl SavedTable {
             "snapshot": self.snapshot,
             "complete": self.complete,
             "version": self.version,
-            "whole": self.whole,
+            "ended": self.ended,
         })
     }
 }
 
+/// Whether a change says only that its row exists: it is older than the snapshot that lists it.
+pub(super) fn is_listed(change: &Newest<'_>, generation: Option<Generation>, now_ms: u64) -> bool {
+    let Some(generation) = generation else { return false };
+    change.partial && change.as_of < order::signed(generation.as_of_ms.unwrap_or(now_ms))
+}
+
 impl Saved {
-    /// Forgets the cursor of a table that had a complete snapshot: a full refresh reads it again, and one
-    /// that was interrupted continues.
+    /// Has the run read a table in full: a snapshot that ended, complete or not, is forgotten, and one that
+    /// was interrupted continues.
     pub(crate) fn refresh(&mut self, table: &str) {
-        if let Some(saved) = self.tables.get_mut(table).filter(|saved| saved.whole.is_some()) {
+        let saved = self.tables.entry(table.to_owned()).or_default();
+        if saved.ended.is_some() {
             *saved = SavedTable { version: saved.version, ..SavedTable::default() };
         }
+        saved.is_refreshed = true;
     }
 
-    /// Whether a table had a complete snapshot.
-    pub(crate) fn is_complete(&self, table: &str) -> bool {
-        self.tables.get(table).is_some_and(|saved| saved.whole.is_some())
+    /// Whether a snapshot of a table ended.
+    pub(crate) fn has_ended(&self, table: &str) -> bool {
+        self.tables.get(table).is_some_and(|saved| saved.ended.is_some())
     }
 
     pub(super) fn progress(&self) -> SinkProgress {

@@ -1,5 +1,7 @@
 //! The sink of messages: every form of a line, in both protocols, and the progress that a tool gives back.
 
+mod ended;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -12,7 +14,7 @@ use crate::describe::Describe;
 use crate::error::{Error, Kind, Origin};
 use crate::policy;
 use crate::secret::Redactor;
-use crate::sinks::{Commit, Sink};
+use crate::sinks::{Commit, Counts, Sink, commit_batch};
 
 /// When every batch is read, 2023-11-14T22:13:20Z.
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -104,6 +106,20 @@ fn sink(protocol: Protocol, saved: Saved) -> (Messages, Written) {
     (sink, written)
 }
 
+/// Commits a batch as the actor does.
+fn commit(sink: &mut Messages, mut batch: Batch) -> Counts {
+    commit_batch(sink, "things", &mut batch, 0).expect("committed")
+}
+
+/// The last state of these lines, as a tool gives it back.
+fn given_back(protocol: Protocol, lines: &[Value]) -> Saved {
+    let state = lines.iter().rfind(|line| line["type"] == "STATE").expect("a state");
+    match protocol {
+        Protocol::Airbyte => airbyte::saved(&json!([state["state"]])),
+        Protocol::Singer => singer::saved(&state["value"]),
+    }
+}
+
 fn records(lines: &[Value]) -> Vec<Value> {
     let data = |line: &Value| match line["type"].as_str() {
         Some("RECORD") if line["record"]["data"].is_object() => Some(line["record"]["data"].clone()),
@@ -136,6 +152,19 @@ fn a_row_is_a_record_of_typed_columns_in_both_protocols() {
         json!({"type": "RECORD", "stream": "things", "record": expected,
                "time_extracted": "2023-11-14T22:13:20.000Z"})
     );
+}
+
+#[test]
+fn half_of_a_surrogate_pair_in_an_object_or_a_list_leaves_a_line_that_every_reader_takes() {
+    let row = r#"{"id":"1","who":{"a":"\ud83d","b":"\ud83e\udd80"},"tags":["\udd80x"]}"#;
+    let change = Change { after: Some(row.to_owned()), ..change("1", Some(Value::Null), 0) };
+    for protocol in [Protocol::Airbyte, Protocol::Singer] {
+        let (mut sink, written) = sink(protocol, Saved::default());
+        commit(&mut sink, batch(vec![change.clone()], "c1", None));
+        let row = records(&written.take()).remove(0);
+        assert_eq!(row["who"], json!({"a": "\u{fffd}", "b": "\u{1f980}"}), "{protocol:?}");
+        assert_eq!(row["tags"], json!(["\u{fffd}x"]), "{protocol:?}");
+    }
 }
 
 #[test]
@@ -237,15 +266,19 @@ fn the_state_of_a_table_follows_its_records_and_continues_the_next_run() {
 }
 
 #[test]
-fn a_full_refresh_starts_again_after_a_complete_snapshot_and_continues_an_interrupted_one() {
-    let state = |complete: bool| {
-        let own = json!({"cursor": "c", "snapshot": 1, "complete": complete, "version": 5});
-        airbyte::saved(&json!([{"stream": {"stream_descriptor": {"name": "things"}, "stream_state": own}}]))
-    };
-    for (complete, expected) in [(true, None), (false, Some("c".to_owned()))] {
-        let mut saved = state(complete);
-        saved.refresh("things");
-        assert_eq!(saved.progress().tables[0].cursor, expected);
+fn a_full_refresh_starts_again_after_a_snapshot_that_ended_and_continues_an_interrupted_one() {
+    for protocol in [Protocol::Airbyte, Protocol::Singer] {
+        for (complete, caught_up, expected) in
+            [(true, true, None), (false, true, None), (false, false, Some("c".to_owned()))]
+        {
+            let (mut sink, written) = sink(protocol, Saved::default());
+            let row = vec![change("1", Some(json!({"id": "1"})), 1)];
+            let batch = Batch { caught_up, ..batch(row, "c", Some((7, complete))) };
+            commit(&mut sink, batch);
+            let mut saved = given_back(protocol, &written.take());
+            saved.refresh("things");
+            assert_eq!(saved.progress().tables[0].cursor, expected, "{protocol:?} {complete} {caught_up}");
+        }
     }
 }
 
@@ -311,7 +344,7 @@ fn a_snapshot_has_a_version_that_is_activated_when_it_is_complete() {
     let state = &lines.last().expect("a line")["value"];
     assert_eq!(state["session"], "sealed");
     assert_eq!(singer::saved(state), singer::saved(&json!({"type": "STATE", "value": state})));
-    assert!(singer::saved(state).is_complete("things"));
+    assert!(singer::saved(state).has_ended("things"));
 }
 
 #[test]
@@ -466,6 +499,20 @@ fn a_configured_catalog_names_its_tables_and_which_are_read_in_full() {
     let tables = airbyte::configured(&catalog).expect("a catalog");
     assert_eq!(tables, [("a".to_owned(), false), ("b".to_owned(), true)]);
     assert!(airbyte::configured(&json!([])).is_err());
+}
+
+#[test]
+fn a_configured_catalog_says_which_tables_a_full_refresh_replaces() {
+    let stream = |name: &str, mode: &str, kept: &str| {
+        let stream = json!({ "name": name });
+        json!({"stream": stream, "sync_mode": mode, "destination_sync_mode": kept})
+    };
+    let (full, overwrite) = ("full_refresh", "overwrite");
+    let catalog = json!({"streams": [
+        stream("a", full, overwrite), stream("b", full, "overwrite_dedup"), stream("c", full, "append"),
+        stream("d", "incremental", overwrite), {"stream": {"name": "e"}, "sync_mode": full}, {}]});
+    assert_eq!(airbyte::overwritten(&catalog), BTreeSet::from(["a".to_owned(), "b".to_owned()]));
+    assert!(airbyte::overwritten(&json!([])).is_empty());
 }
 
 #[test]

@@ -17,10 +17,10 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::columns::{Column, Meta, RAW, columns, schema};
 use super::line::Line;
-use super::surrogates::without_halves;
 use crate::error::{Error, Result};
 use crate::sinks::columns::Layout;
 use crate::sinks::members::scan;
+use crate::sinks::surrogates::without_halves;
 use crate::sinks::value::{ColumnType, Value, convert, text};
 
 /// Bytes of lines in a row group; about three times as many are in memory at a time.

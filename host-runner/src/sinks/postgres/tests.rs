@@ -8,6 +8,7 @@ mod pooler;
 mod proxy;
 mod rows;
 mod server;
+mod tls;
 
 use super::stored::{TEST_URL, reader, test_place};
 use super::{KIND, Postgres};

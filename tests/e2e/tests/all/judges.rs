@@ -15,7 +15,7 @@ use postgres_server::{Durability, Server};
 
 use crate::compare::messages::Received;
 use crate::compare::{TABLES, Truth, json_rows, truth, truths};
-use crate::messages::{change_tickets, portal};
+use crate::messages::{change_tickets, hide_a_part, portal};
 use crate::support::process::{Run, Running};
 use crate::support::{ConnectionFile, Setup, binaries};
 
@@ -115,13 +115,18 @@ const DOCUMENTED: [&str; 3] = ["tickets", "departments", "ticket_tags"];
 
 /// A portal whose tool reads them.
 fn documented(tickets: u32) -> Setup {
+    documented_of(tickets, &DOCUMENTED)
+}
+
+/// The same of other tables.
+fn documented_of(tickets: u32, tables: &[&str]) -> Setup {
     let setup = portal(tickets);
     let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
     let mut config: Value = serde_json::from_str(&config).expect("JSON");
-    config["tables"] = json!(DOCUMENTED);
+    config["tables"] = json!(tables);
     setup.write("config.json", &config.to_string());
     let same = ConnectionFile::of(&setup.simulator).named("same");
-    setup.write("same.toml", &same.config("tables", &format!("{DOCUMENTED:?}")).render());
+    setup.write("same.toml", &same.config("tables", &format!("{tables:?}")).render());
     setup
 }
 
@@ -147,9 +152,14 @@ fn snippet(name: &str) -> String {
 
 /// Writes a program of `docs/integrations.md` to a file, with all tables.
 fn write_documented(setup: &Setup, name: &str, path: &str) {
+    write_documented_of(setup, name, path, &DOCUMENTED);
+}
+
+/// The same with other tables.
+fn write_documented_of(setup: &Setup, name: &str, path: &str, tables: &[&str]) {
     let text = snippet(name);
     let (before, after) = text.split_once("TABLES = [\"tickets\", \"departments\"]").expect("its tables");
-    setup.write(path, &format!("{before}TABLES = {DOCUMENTED:?}{after}"));
+    setup.write(path, &format!("{before}TABLES = {tables:?}{after}"));
 }
 
 fn documented_truths(setup: &Setup) -> BTreeMap<&'static str, Truth> {
@@ -188,13 +198,61 @@ fn the_documented_dlt_resource_keeps_what_was_read_before_a_failure() {
     let departments = BTreeMap::from([("departments", truths["departments"].clone())]);
     let scopes = ["Desk.basic.READ", "Desk.settings.READ", "Desk.search.READ", "Desk.tickets.READ"];
     setup.simulator.set_scopes(&scopes[..3]);
-    let failed = run(&setup, &python, &["desk_dlt.py"]).exits(1);
-    assert!(failed.stderr.contains("source-zoho-desk read: exit code 5"), "{failed}");
+    let failed = run(&setup, &python, &["desk_dlt.py"]).exits(5);
+    assert!(failed.stderr.contains("error: table `tickets`: "), "{failed}");
     let received = loaded_by_dlt(&setup, &python, &["departments"]);
     received.check(&setup, &departments, &BTreeSet::new());
     setup.simulator.set_scopes(&scopes);
     run(&setup, &python, &["desk_dlt.py"]).exits(0);
     loaded_by_dlt(&setup, &python, &DOCUMENTED).check(&setup, &truths, &BTreeSet::new());
+}
+
+/// A table of which a part is refused once it was loaded. `load` loads it, and gives its rows.
+fn keeps_a_part(setup: &Setup, load: impl Fn(u32) -> Received) {
+    let table = PART[0];
+    let all = BTreeMap::from([(table, truth(&setup.simulator, table, true))]);
+    for number in 0..3 {
+        load(number).check(setup, &all, &BTreeSet::new());
+        if number == 0 {
+            hide_a_part(setup, "/views");
+        }
+    }
+}
+
+/// The tables of [`keeps_a_part`].
+const PART: [&str; 1] = ["views"];
+
+#[test]
+fn the_documented_dlt_resource_keeps_rows_of_a_table_that_is_not_read_whole() {
+    let Some(python) = program("dlt", "python") else { return };
+    let setup = documented_of(20, &PART);
+    script(&setup, "source-zoho-desk", "airbyte");
+    write_documented_of(&setup, "dlt", "desk_dlt.py", &PART);
+    keeps_a_part(&setup, |_| {
+        run(&setup, &python, &["desk_dlt.py"]).exits(0);
+        loaded_by_dlt(&setup, &python, &PART)
+    });
+}
+
+#[test]
+fn the_documented_fivetran_connector_keeps_rows_of_a_table_that_is_not_read_whole() {
+    let Some(fivetran) = program("fivetran", "fivetran") else { return };
+    let setup = documented_of(20, &PART);
+    write_fivetran(&setup, &PART);
+    keeps_a_part(&setup, |_| loaded_by_fivetran(&setup, &fivetran, &PART));
+}
+
+#[test]
+fn the_documented_pyairbyte_program_fails_for_a_table_that_is_not_read_whole_and_keeps_it() {
+    let Some(python) = program("pyairbyte", "python") else { return };
+    let tables = [PART[0], "tickets"];
+    let setup = documented_of(20, &tables);
+    script(&setup, "source-zoho-desk", "airbyte");
+    write_documented_of(&setup, "pyairbyte", "desk_airbyte.py", &tables);
+    keeps_a_part(&setup, |number| {
+        run(&setup, &python, &["desk_airbyte.py"]).exits(i32::from(number > 0));
+        in_duckdb(&setup, &python, Received::folding_case(), "desk.duckdb", "main", PART[0])
+    });
 }
 
 /// `modified_time` for `modifiedTime`.
@@ -209,22 +267,29 @@ fn snake_case(name: &str) -> String {
     written
 }
 
-#[test]
-fn the_documented_fivetran_connector_loads_the_truth_twice() {
-    let Some(fivetran) = program("fivetran", "fivetran") else { return };
-    let python = fivetran.with_file_name("python");
-    let setup = documented(200);
-    script(&setup, "source-zoho-desk", "airbyte");
-    write_documented(&setup, "fivetran", "connector.py");
+/// Writes the documented connector, and the files that it needs.
+fn write_fivetran(setup: &Setup, tables: &[&str]) {
+    script(setup, "source-zoho-desk", "airbyte");
+    write_documented_of(setup, "fivetran", "connector.py", tables);
     setup.write("requirements.txt", "");
     let config = std::fs::read_to_string(setup.path("config.json")).expect("a file");
     setup.write("configuration.json", &json!({"config": config}).to_string());
+}
+
+fn loaded_by_fivetran(setup: &Setup, fivetran: &Path, tables: &[&str]) -> Received {
+    run(setup, fivetran, &["debug", "--configuration", "configuration.json"]).exits(0);
+    let (python, folding) = (fivetran.with_file_name("python"), Received::folding_names(snake_case));
+    in_duckdb(setup, &python, folding, "files/warehouse.db", "tester", &tables.join(","))
+}
+
+#[test]
+fn the_documented_fivetran_connector_loads_the_truth_twice() {
+    let Some(fivetran) = program("fivetran", "fivetran") else { return };
+    let setup = documented(200);
+    write_fivetran(&setup, &DOCUMENTED);
     let mut changed = BTreeSet::new();
     for _ in 0..2 {
-        run(&setup, &fivetran, &["debug", "--configuration", "configuration.json"]).exits(0);
-        let tables = DOCUMENTED.join(",");
-        let folding = Received::folding_names(snake_case);
-        let received = in_duckdb(&setup, &python, folding, "files/warehouse.db", "tester", &tables);
+        let received = loaded_by_fivetran(&setup, &fivetran, &DOCUMENTED);
         received.check(&setup, &documented_truths(&setup), &changed);
         if changed.is_empty() {
             changed = change_documented(&setup);

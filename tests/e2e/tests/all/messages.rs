@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use desk_simulator::{GRANT_CODE, Options, Settings};
+use desk_simulator::{GRANT_CODE, Options, Rule, Settings};
 use serde_json::{Value, json};
 
 use crate::compare::messages::Received;
@@ -182,6 +182,49 @@ fn a_full_refresh_of_airbyte_reads_every_row_again() {
     assert!(again.records >= first, "{} records after {first}", again.records);
 }
 
+/// Refuses the list of contacts of a table that has a list for each module.
+pub(crate) fn hide_a_part(setup: &Setup, path: &str) {
+    let refused = Rule::new(path, 403).code("FORBIDDEN");
+    setup.simulator.add_rule(Rule { query: "module=contacts".into(), ..refused });
+}
+
+#[test]
+fn a_full_refresh_that_lacks_rows_is_incomplete_and_the_next_one_starts_again() {
+    let setup = portal(20);
+    let mut received = Received::default();
+    read(&setup, &mut received, "full_refresh").exits(0);
+    let all = truths(&setup.simulator, true);
+    let table = "organization_fields";
+    hide_a_part(&setup, "/organizationFields");
+    let refresh = |received: &mut Received, destination: Value| {
+        let stream = json!({"stream": {"name": table}, "sync_mode": "full_refresh",
+                            "destination_sync_mode": destination});
+        setup.write("catalog.json", &json!({"streams": [stream]}).to_string());
+        setup.write("state.json", &received.airbyte_state().to_string());
+        let (run, records) = (setup.host(&READ), received.records);
+        (received.traces, received.logs) = (Vec::new(), Vec::new());
+        received.apply(&run.stdout);
+        assert!(received.records > records + 10, "all that can be read is read again\n{run}");
+        run
+    };
+    for _ in 0..2 {
+        let run = refresh(&mut received, Value::Null).exits(0);
+        assert_eq!(received.statuses(table), ["STARTED", "RUNNING", "INCOMPLETE"], "{run}");
+        let warns = |log: &&Value| log["message"].as_str().is_some_and(|text| text.contains("is incomplete"));
+        assert_eq!(received.logs.iter().filter(warns).count(), 1, "{run}");
+        received.check(&setup, &all, &BTreeSet::new());
+    }
+    // A tool that would replace the table fails.
+    let run = refresh(&mut received, json!("overwrite")).exits(10);
+    assert_eq!(received.statuses(table).last().map(String::as_str), Some("INCOMPLETE"), "{run}");
+    assert_eq!(received.errors()[0].0, "config_error", "{run}");
+    let message = format!("error: table `{table}`: not all of its rows could be read");
+    assert_eq!(run.stderr.matches(&message).count(), 1, "{run}");
+    setup.simulator.heal();
+    let run = refresh(&mut received, json!("overwrite")).exits(0);
+    assert_eq!(received.statuses(table), ["STARTED", "RUNNING", "COMPLETE"], "{run}");
+}
+
 /// Puts the last verification of every table that has one a week back, in the state that a tool keeps.
 fn a_week_later(state: &mut Value) {
     match state {
@@ -254,6 +297,11 @@ fn failures_are_error_traces_with_their_kind_and_an_exit_code() {
     assert_eq!(received.errors()[0].0, "config_error", "{run}");
     assert_eq!(received.statuses("tickets").last().map(String::as_str), Some("INCOMPLETE"), "{run}");
     assert_eq!(received.statuses("products").last().map(String::as_str), Some("COMPLETE"), "{run}");
+    assert_eq!(run.stderr.matches("error: table `tickets`: ").count(), 1, "{run}");
+    // Singer has no message for it.
+    let run = setup.host(&["singer", "--config", "config.json"]).exits(5);
+    assert_eq!(run.stderr.matches("error: table `tickets`: ").count(), 1, "{run}");
+    assert!(run.stderr.contains("hint: the grant lacks a scope") && !run.stdout.contains("hint: "), "{run}");
     // Revoked tokens.
     setup.simulator.revoke_tokens();
     let run = read(&setup, &mut received, "incremental").exits(4);

@@ -1,5 +1,5 @@
-//! Halves of surrogate pairs in JSON text: legal there, and no Unicode, so that DuckDB and others refuse the
-//! whole document. They become `\ufffd`, the replacement character.
+//! Halves of surrogate pairs in JSON text: legal there, and no Unicode, so that DuckDB, Python's `orjson` and
+//! others refuse the whole document. They become `\ufffd`, the replacement character.
 //!
 //! Pure. The text is known to be JSON.
 
