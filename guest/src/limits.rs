@@ -95,9 +95,10 @@ pub const PARENTS_KNOWN_MAX: usize = 10_000;
 /// were deleted last.
 pub const DELETED_MAX: usize = 2_000;
 
-/// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
-/// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
-pub const SEARCH_SEEN_MAX: usize = 50_000;
+/// Rows of the overlap that the cursor holds as seen, up to 50 bytes each: more than one macro or import
+/// changes in the overlap. Beyond it the oldest are read again, which costs calls only. With all else that it
+/// remembers, the cursor stays a quarter below the 4 MiB that a host takes.
+pub const SEARCH_SEEN_MAX: usize = 45_000;
 
 /// Shortest `wait-ms` of a caught-up table that is read by search.
 pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
