@@ -195,6 +195,9 @@ pub const REFETCHES_MAX: usize = 200;
 /// organization's credits with them.
 pub const UNSIGNED_READS_MAX: u64 = 200;
 
+/// Reads for unsigned deliveries that fail in [`UNSIGNED_WINDOW_MS`] without counting: a few attempts of each.
+pub const UNSIGNED_FAILED_MAX: u64 = 5 * UNSIGNED_READS_MAX;
+
 /// See [`UNSIGNED_READS_MAX`].
 pub const UNSIGNED_WINDOW_MS: u64 = 60 * 60 * 1000;
 
@@ -367,6 +370,9 @@ pub const FAILED_RECORD_LIFE_MS: u64 = 60 * 60 * 1000;
 /// Waits before a record that was given up is read again, the first and the second time: incidents of the
 /// source last minutes or hours.
 pub const AGAIN_MS: [u64; 2] = [60 * 60 * 1000, DAY_MS];
+
+/// Wait before the next few of them, and those that there was no time for: the table is read meanwhile.
+pub const AGAIN_PAUSE_MS: u64 = 10 * 60 * 1000;
 
 /// Records that were given up and are to be read again, in the session: some 60 bytes each.
 pub const GIVEN_UP_MAX: usize = 100;
