@@ -55,8 +55,8 @@ impl<T: Transport> Api<T> {
         Ok(results.into_iter().map(|result| result.unwrap_or_else(rest)).collect())
     }
 
-    /// Lowers or raises the number of calls in flight after a wave of calls. One that is refused alone does not
-    /// show that several are too many: those of other users were.
+    /// Lowers or raises the number of calls in flight after a wave of calls. One that is refused alone does
+    /// not show that several are too many: those of other users were.
     fn adapt(&mut self, calls: usize, refused: usize) {
         let now_ms = self.transport.now_ms();
         let most = self.edition_allows();

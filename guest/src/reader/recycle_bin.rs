@@ -146,8 +146,8 @@ fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
 }
 
 /// The records deleted since `horizon_ms`, from a page on where an earlier reading ended there: of a reading
-/// for another table less than `recent_ms` ago, which may have failed, or of a new one. The caller puts it back for the other
-/// tables.
+/// for another table less than `recent_ms` ago, which may have failed, or of a new one. The caller puts it
+/// back for the other tables.
 fn take<T: Transport>(
     api: &mut Api<T>,
     table: &Table,

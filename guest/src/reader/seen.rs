@@ -79,8 +79,8 @@ pub(super) fn bound(seen: &mut BTreeMap<String, u64>, most: usize, horizon_ms: u
     }
 }
 
-/// Keeps at most `most`, those with the newest times, and none before `horizon_ms`. Of equal times, those with
-/// the first names.
+/// Keeps at most `most`, those with the newest times, and none before `horizon_ms`. Of equal times, those
+/// with the first names.
 fn keep_newest(seen: &mut BTreeMap<String, u64>, most: usize, horizon_ms: u64) {
     seen.retain(|_, at_ms| *at_ms >= horizon_ms);
     let Some(excess) = seen.len().checked_sub(most).filter(|excess| *excess > 0) else { return };

@@ -15,8 +15,8 @@ use crate::transport::Transport;
 use crate::url::Path;
 
 /// Judges the windows at their end. Where the source counts more rows than the search finds, rows may be
-/// missing, or it counts archived ones, as many as the last time: then, and for windows that were not counted,
-/// the list decides.
+/// missing, or it counts archived ones, as many as the last time: then, and for windows that were not
+/// counted, the list decides.
 pub(super) fn all<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
@@ -46,7 +46,8 @@ pub(super) fn all<T: Transport>(
     compare(api, table, snapshot, (found, end_ms), out)
 }
 
-/// Compares the rows that were found with the list: it has none behind so many, or only those of the last day.
+/// Compares the rows that were found with the list: it has none behind so many, or only those of the last
+/// day.
 fn compare<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
@@ -105,8 +106,8 @@ fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms
     count::sum(api, table, &all).is_ok_and(|counted| counted > found + length::may_lack(counted))
 }
 
-/// How many rows fewer the search finds in a window than the source counts. None where there is no count, or it
-/// counts no row up to `end_ms`: a user who may not see the rows gets the same answer.
+/// How many rows fewer the search finds in a window than the source counts. None where there is no count, or
+/// it counts no row up to `end_ms`: a user who may not see the rows gets the same answer.
 pub(super) fn window<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
