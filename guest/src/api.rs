@@ -10,7 +10,7 @@ mod waves;
 pub(crate) use answer::Answer;
 #[cfg(test)]
 pub(crate) use answer::answer_of;
-pub(crate) use kept::{Entry, RecycleBin, SharedSearch};
+pub(crate) use kept::{BinFailure, Entry, RecycleBin, SharedSearch};
 
 use call::{Call, failed, failed_with, no_answer, too_slow};
 use waves::edition_gives;
@@ -50,6 +50,8 @@ pub(crate) struct Api<T> {
     edition_asked_ms: Option<u64>,
     /// The recycle bin as last read, for the other tables of the same round.
     pub(crate) recycle_bin: Option<RecycleBin>,
+    /// The last reading of it, where it failed.
+    pub(crate) bin_failure: Option<BinFailure>,
     /// The search pages as last read, for the other tables of the same round.
     pub(crate) shared_search: Option<SharedSearch>,
     /// The longest pages of lists below other rows.
@@ -68,6 +70,7 @@ impl<T: Transport> Api<T> {
             is_metered: false,
             edition_asked_ms: None,
             recycle_bin: None,
+            bin_failure: None,
             shared_search: None,
             longest: Longest::default(),
         }

@@ -110,6 +110,9 @@ pub(crate) enum Rest {
         /// The source did not count one of the windows.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         uncounted: bool,
+        /// Rows that the source counts in the windows so far beyond those that the search finds.
+        #[serde(default, skip_serializing_if = "is_none_short")]
+        short: u64,
         /// The newest rows are in it, too.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_last: bool,
@@ -148,6 +151,10 @@ pub(crate) struct ChildPlace {
 
 fn is_default(shape: &Shape) -> bool {
     *shape == Shape::default()
+}
+
+fn is_none_short(rows: &u64) -> bool {
+    *rows == 0
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -210,6 +217,9 @@ pub(crate) struct Search {
     /// The place within the children of a parent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) child: Option<ChildPlace>,
+    /// The place within the children of a parent that was given up and is read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<ChildPlace>,
     /// Parents of other departments, with their modified times: they have no children here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) foreign: BTreeMap<String, u64>,
@@ -250,6 +260,7 @@ impl Search {
             deleted: BTreeMap::new(),
             scans_recycle_bin: false,
             child: None,
+            again: None,
             foreign: BTreeMap::new(),
             parents: BTreeMap::new(),
             children_since_ms: since_ms,

@@ -46,19 +46,19 @@ impl Delivered {
 
     /// Compares the changes that a poll found with those that were delivered. One of just now may still be on
     /// its way.
-    pub(crate) fn compare(&mut self, changes: &[Change], now_ms: u64) {
+    pub(crate) fn compare<'a>(&mut self, mut changes: impl Iterator<Item = &'a Change>, now_ms: u64) {
         let is_missing = |change: &Change| {
             changed_ms(change).saturating_add(limits::DELIVERY_DELAY_MS) < now_ms && self.lacks(change)
         };
-        if self.last_ms.is_some() && changes.iter().any(is_missing) {
+        if self.last_ms.is_some() && changes.any(is_missing) {
             self.missing_ms = Some(now_ms);
         }
     }
 
     /// Of changes that a poll found, how many no delivery brought; none while no signed one came.
-    pub(crate) fn undelivered(&self, changes: &[Change]) -> Option<u64> {
+    pub(crate) fn undelivered<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Option<u64> {
         self.last_ms?;
-        Some(changes.iter().filter(|change| self.lacks(change)).count() as u64)
+        Some(changes.filter(|change| self.lacks(change)).count() as u64)
     }
 
     /// True for a change of a record that was not delivered since.
@@ -119,12 +119,12 @@ mod tests {
         let mut delivered = Delivered::default();
         assert!(!delivered.is_whole(now_ms), "no delivery came yet");
         delivered.note(&[change("1", now_ms)], true, now_ms);
-        delivered.compare(&[change("1", now_ms)], now_ms + MINUTE_MS);
+        delivered.compare([change("1", now_ms)].iter(), now_ms + MINUTE_MS);
         assert!(delivered.is_whole(now_ms + MINUTE_MS));
         for missing in [change("2", now_ms), change("1", now_ms + 5 * MINUTE_MS)] {
             let mut delivered = Delivered::default();
             delivered.note(&[change("1", now_ms)], true, now_ms);
-            delivered.compare(&[missing], now_ms + 6 * MINUTE_MS);
+            delivered.compare([missing].iter(), now_ms + 6 * MINUTE_MS);
             assert!(!delivered.is_whole(now_ms + 6 * MINUTE_MS));
             assert!(delivered.is_whole(now_ms + 66 * MINUTE_MS));
         }
@@ -135,13 +135,13 @@ mod tests {
         let now_ms = 100 * MINUTE_MS;
         let mut delivered = Delivered::default();
         let polled = [change("1", now_ms), change("2", now_ms), change("1", now_ms + 5 * MINUTE_MS)];
-        assert_eq!(delivered.undelivered(&polled), None, "no delivery came");
+        assert_eq!(delivered.undelivered(polled.iter()), None, "no delivery came");
         delivered.note(&[change("1", now_ms)], true, now_ms);
-        assert_eq!(delivered.undelivered(&polled), Some(2), "another record, and a later change");
+        assert_eq!(delivered.undelivered(polled.iter()), Some(2), "another record, and a later change");
         let table = tables::find("tickets").unwrap();
         let delete =
             Change::delete(table, "1", None, Some(now_ms + 5 * MINUTE_MS), ChangeSource::Incremental);
-        assert_eq!(delivered.undelivered(&[delete]), Some(1));
+        assert_eq!(delivered.undelivered([delete].iter()), Some(1));
     }
 
     #[test]
@@ -149,9 +149,9 @@ mod tests {
         let now_ms = 100 * MINUTE_MS;
         let mut delivered = Delivered::default();
         delivered.note(&[], true, now_ms);
-        delivered.compare(&[change("2", now_ms)], now_ms + 2_000);
+        delivered.compare([change("2", now_ms)].iter(), now_ms + 2_000);
         assert!(delivered.is_whole(now_ms + 2_000));
-        delivered.compare(&[change("2", now_ms)], now_ms + MINUTE_MS);
+        delivered.compare([change("2", now_ms)].iter(), now_ms + MINUTE_MS);
         assert!(!delivered.is_whole(now_ms + MINUTE_MS));
     }
 
@@ -173,8 +173,8 @@ mod tests {
         }
         assert_eq!(delivered.records.len() as u64, most);
         let polled = |id: u64| [change(&id.to_string(), at_ms(id))];
-        assert_eq!(delivered.undelivered(&polled(0)), Some(0), "forgotten, and not missing");
-        assert_eq!(delivered.undelivered(&polled(1)), Some(0), "known");
-        assert_eq!(delivered.undelivered(&[change("x", at_ms(2))]), Some(1));
+        assert_eq!(delivered.undelivered(polled(0).iter()), Some(0), "forgotten, and not missing");
+        assert_eq!(delivered.undelivered(polled(1).iter()), Some(0), "known");
+        assert_eq!(delivered.undelivered([change("x", at_ms(2))].iter()), Some(1));
     }
 }

@@ -95,9 +95,10 @@ pub const PARENTS_KNOWN_MAX: usize = 10_000;
 /// were deleted last.
 pub const DELETED_MAX: usize = 2_000;
 
-/// Rows of the overlap that the cursor holds as seen, about 35 bytes each: more than one macro or import
-/// changes in the overlap. Beyond it the oldest are read again, which costs calls only.
-pub const SEARCH_SEEN_MAX: usize = 50_000;
+/// Rows of the overlap that the cursor holds as seen, up to 50 bytes each: more than one macro or import
+/// changes in the overlap. Beyond it the oldest are read again, which costs calls only. With all else that it
+/// remembers, the cursor stays a quarter below the 4 MiB that a host takes.
+pub const SEARCH_SEEN_MAX: usize = 45_000;
 
 /// Shortest `wait-ms` of a caught-up table that is read by search.
 pub const SEARCH_WAIT_MS: u64 = 5 * 60 * 1000;
@@ -193,6 +194,9 @@ pub const REFETCHES_MAX: usize = 200;
 /// Records that unsigned deliveries may have read in [`UNSIGNED_WINDOW_MS`]: a sender with the URL spends the
 /// organization's credits with them.
 pub const UNSIGNED_READS_MAX: u64 = 200;
+
+/// Reads for unsigned deliveries that fail in [`UNSIGNED_WINDOW_MS`] without counting: a few attempts of each.
+pub const UNSIGNED_FAILED_MAX: u64 = 5 * UNSIGNED_READS_MAX;
 
 /// See [`UNSIGNED_READS_MAX`].
 pub const UNSIGNED_WINDOW_MS: u64 = 60 * 60 * 1000;
@@ -366,6 +370,9 @@ pub const FAILED_RECORD_LIFE_MS: u64 = 60 * 60 * 1000;
 /// Waits before a record that was given up is read again, the first and the second time: incidents of the
 /// source last minutes or hours.
 pub const AGAIN_MS: [u64; 2] = [60 * 60 * 1000, DAY_MS];
+
+/// Wait before the next few of them, and those that there was no time for: the table is read meanwhile.
+pub const AGAIN_PAUSE_MS: u64 = 10 * 60 * 1000;
 
 /// Records that were given up and are to be read again, in the session: some 60 bytes each.
 pub const GIVEN_UP_MAX: usize = 100;

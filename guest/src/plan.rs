@@ -409,8 +409,9 @@ mod tests {
         assert_eq!(days(70_000, &credits(100_000)), Some(1));
         assert_eq!(days(70_001, &credits(100_000)), Some(2));
         assert_eq!(days(280_000, &credits(30_000)), Some(5));
-        let nothing = Credits { left: 0, daily: 100_000, reserve_percent: 90, next_day_ms: None };
-        assert_eq!(days(1, &nothing), None);
+        let most_reserved = Credits { left: 0, daily: 100_000, reserve_percent: 90, next_day_ms: None };
+        assert_eq!(days(5_000, &most_reserved), Some(2), "half of what is above the reserve");
+        assert_eq!(days(1, &Credits { daily: 0, ..most_reserved }), None);
     }
 
     #[test]

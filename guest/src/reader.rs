@@ -163,7 +163,7 @@ fn step<T: Transport>(
         _ => Vec::new(),
     };
     match phase {
-        Phase::Search(_) if !again.is_empty() => again::step(api, table, &again, out),
+        Phase::Search(search) if !again.is_empty() => again::step(api, table, &again, &mut search.again, out),
         Phase::Snapshot(snapshot) => snapshot::step(api, table, snapshot, out),
         Phase::Search(search) if search.scans_recycle_bin => recycle_bin::scan(api, table, search, out),
         Phase::Search(search) => match phase::incremental(api, table) {
@@ -223,10 +223,11 @@ fn conclude<T: Transport>(
                 seen::note_deleted(&mut search.deleted, &out.changes);
             }
             // All children of a changed parent are found, most of which did not change.
-            if table.children.is_none() {
-                undelivered = api.delivered().undelivered(&out.changes);
+            if table.children.is_none() && !table.events.is_empty() {
+                let may_come = out.changes.iter().filter(|change| !out.foreign.contains(&change.key));
+                undelivered = api.delivered().undelivered(may_come.clone());
                 let source_ms = api.to_source_clock(now_ms);
-                api.delivered_mut().compare(&out.changes, source_ms);
+                api.delivered_mut().compare(may_come, source_ms);
             }
         }
         Phase::Search(_) | Phase::Idle { .. } => {}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Answer;
+use crate::error::Error;
 
 /// The newest part of the recycle bin.
 pub(crate) struct RecycleBin {
@@ -21,6 +22,17 @@ pub(crate) struct RecycleBin {
     pub(crate) next: Option<u64>,
     /// The first page that was read, in a recycle bin that lists the oldest first.
     pub(crate) page: u64,
+}
+
+/// A reading of the recycle bin that failed.
+pub(crate) struct BinFailure {
+    pub(crate) error: Error,
+    /// By the host's clock.
+    pub(crate) at_ms: u64,
+    /// The page that it was to begin with.
+    pub(crate) start: Option<u64>,
+    /// Tables that it failed: each asks once, and then again.
+    pub(crate) used_by: Vec<&'static str>,
 }
 
 /// One record in the recycle bin.

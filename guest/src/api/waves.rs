@@ -25,6 +25,7 @@ impl<T: Transport> Api<T> {
         results.resize_with(paths.len(), || None);
         let mut queue: VecDeque<(usize, u32)> = (0..paths.len()).map(|index| (index, 1)).collect();
         let (mut is_proven, mut rest) = (false, None);
+        let mut first = First::default();
         while !queue.is_empty() && rest.is_none() {
             let level = if paths.len() == 1 { 1 } else { self.concurrency().min(most) };
             // The first calls show whether the level is right; only then it is worth keeping all busy.
@@ -36,9 +37,10 @@ impl<T: Transport> Api<T> {
             wave.drain(sent..).rev().for_each(|call| queue.push_front(call));
             answers.truncate(sent);
             let refused = answers.iter().filter(|answer| is(answer, is_too_many)).count();
-            self.adapt(level, sent, refused);
+            self.adapt(sent, refused);
             is_proven = refused == 0;
-            rest = end(&wave, &answers, level);
+            first.note(&wave, &answers, queue.iter().all(|(_, attempt)| *attempt > 1));
+            rest = end(&first, &answers, level);
             for ((index, attempt), answer) in wave.into_iter().zip(answers) {
                 if attempt < limits::ATTEMPTS && is(&answer, is_temporary) {
                     queue.push_back((index, attempt + 1));
@@ -53,14 +55,16 @@ impl<T: Transport> Api<T> {
         Ok(results.into_iter().map(|result| result.unwrap_or_else(rest)).collect())
     }
 
-    /// Lowers or raises the number of calls in flight after a wave of calls.
-    fn adapt(&mut self, level: usize, calls: usize, refused: usize) {
+    /// Lowers or raises the number of calls in flight after a wave of calls. One that is refused alone does
+    /// not show that several are too many: those of other users were.
+    fn adapt(&mut self, calls: usize, refused: usize) {
         let now_ms = self.transport.now_ms();
-        if refused > 0 {
-            self.session.pace = Some(Pace::refused(level, now_ms));
-        } else if let Some(pace) = self.session.pace {
-            self.session.pace = pace.answered(calls, self.edition_allows(), now_ms);
-        }
+        let most = self.edition_allows();
+        self.session.pace = match self.session.pace {
+            pace if refused > 0 && calls > 1 => Some(Pace::refused(Pace::level(pace.as_ref(), most), now_ms)),
+            pace if refused > 0 => pace,
+            pace => pace.and_then(|pace| pace.answered(calls, most, now_ms)),
+        };
     }
 
     /// Calls that may be in flight: three quarters of what the edition allows, the rest is for other users,
@@ -99,22 +103,39 @@ impl<T: Transport> Api<T> {
     }
 }
 
+/// The first attempts of calls, as long as none is answered.
+#[derive(Default)]
+struct First {
+    failed: usize,
+    is_answered: bool,
+    /// A few failed, or all there are.
+    is_enough: bool,
+}
+
+impl First {
+    fn note(&mut self, wave: &[(usize, u32)], answers: &[Result<Answer>], is_last: bool) {
+        self.failed += answers.len();
+        self.is_answered |= wave.iter().any(|(_, attempt)| *attempt > 1)
+            || answers.iter().any(|answer| !is(answer, |error| error.scope() != Scope::Record));
+        let is_for_all = answers.iter().any(|answer| is(answer, |error| error.scope() == Scope::Connection));
+        self.is_enough = is_last || is_for_all || self.failed > limits::FAILED_RECORDS_ALONE;
+    }
+}
+
 /// Why no further calls are sent after these: the source asks to wait, or answers none. Fewer at once may be
-/// taken where many were refused.
-fn end(wave: &[(usize, u32)], answers: &[Result<Answer>], level: usize) -> Option<Error> {
+/// taken where many were refused. A failure at these calls says nothing about those that were not sent.
+fn end(first: &First, answers: &[Result<Answer>], level: usize) -> Option<Error> {
     if answers.is_empty() {
         return Some(Error::not_asked());
     }
     let waits = |error: &Error| error.kind == Kind::RateLimited && error.retry_after_ms.is_some();
-    let is_first = wave.iter().all(|(_, attempt)| *attempt == 1);
-    let is_outage =
-        is_first && answers.iter().all(|answer| is(answer, |error| error.scope() != Scope::Record));
     let may_be_less = level > 1 && answers.iter().any(|answer| is(answer, is_too_many));
     let mut errors = answers.iter().filter_map(|answer| answer.as_ref().err());
-    match is_outage && !may_be_less {
-        true => errors.next().cloned(),
-        false => errors.find(|error| waits(error)).cloned(),
+    if first.is_answered || !first.is_enough || may_be_less {
+        return errors.find(|error| waits(error)).cloned();
     }
+    let is_for_all = |error: &&Error| error.scope() == Scope::Connection;
+    Some(errors.find(is_for_all).cloned().unwrap_or_else(Error::not_asked))
 }
 
 /// The concurrent calls that an edition allows, and the daily credits that it gives without its users

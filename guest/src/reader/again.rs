@@ -4,6 +4,7 @@
 use super::children::{self, Parent, Write};
 use super::output::{Output, Progress};
 use crate::api::Api;
+use crate::cursor::ChildPlace;
 use crate::error::{Result, Scope};
 use crate::record::{self, Record};
 use crate::table::{Incremental, Table};
@@ -29,71 +30,86 @@ pub(super) fn due<T: Transport>(api: &mut Api<T>, table: &Table) -> Vec<String> 
     api.given_up().due(table.name, now_ms)
 }
 
-/// Reads records again, which are a batch without others: they did not change.
+/// Reads records again, which are a batch without others: they did not change. A failure is theirs alone:
+/// those that were not read for another reason are due a while later, so that the table is read on meanwhile.
 pub(super) fn step<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     ids: &[String],
+    place: &mut Option<ChildPlace>,
     out: &mut Output,
 ) -> Result<Progress> {
-    let are_read = match &table.children {
-        Some(_) => of_parents(api, table, ids, out)?,
-        None => records(api, table, ids, out)?,
+    let tried = match &table.children {
+        Some(_) => Ok(of_parents(api, table, ids, place, out)),
+        None => records(api, table, ids, out),
     };
     let now_ms = api.transport().now_ms();
-    for (id, is_read) in ids.iter().zip(are_read) {
-        api.given_up().tried(table.name, id, is_read, now_ms);
+    for (id, is_read) in ids.iter().zip(tried.iter().flatten()) {
+        if let Some(is_read) = is_read {
+            api.given_up().tried(table.name, id, *is_read, now_ms);
+        }
     }
+    api.given_up().postpone(table.name, place.as_ref().map(|place| place.parent.as_str()), now_ms);
     let has_rows = !out.changes.is_empty();
     out.has_moved |= has_rows;
     (out.is_second, out.is_ended) = (has_rows, has_rows);
-    Ok(Progress::More)
+    tried?;
+    out.interrupted()
 }
 
-/// The children of parents. An error is about every call.
+/// The children of parents. Whether each parent was read; none for one that was not asked for, or whose
+/// reading continues at `place`.
 fn of_parents<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     ids: &[String],
+    place: &mut Option<ChildPlace>,
     out: &mut Output,
-) -> Result<Vec<bool>> {
+) -> Vec<Option<bool>> {
     let parents: Vec<Parent<'_>> = ids.iter().map(|id| Parent { id, row: "{}", as_of_ms: None }).collect();
-    let partial_rows = out.partial_rows;
-    let mut are_read = children::read(api, table, &parents, Write::All, &mut None, out);
-    match out.failure.take() {
-        Some(error) if error.scope() == Scope::Connection => return Err(error),
-        _ => {}
+    let are_done = children::read(api, table, &parents, Write::All, place, out);
+    let mut tried: Vec<Option<bool>> =
+        ids.iter().zip(are_done).map(|(id, is_done)| is_done.then(|| !out.unread.contains(id))).collect();
+    // The reading of children ends at a failure of one of them.
+    if out.failure.as_ref().is_some_and(|error| error.scope() != Scope::Connection) {
+        out.failure = None;
+        tried
+            .iter_mut()
+            .find(|is_read| is_read.is_none())
+            .into_iter()
+            .for_each(|is_read| *is_read = Some(false));
     }
-    if out.partial_rows > partial_rows {
-        are_read.fill(false);
-    }
-    Ok(are_read)
+    tried
 }
 
-/// Records with details. An error is about every call.
+/// Records with details. Whether each was read; none for one that was not asked for. The outer error is about
+/// the token.
 fn records<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
     ids: &[String],
     out: &mut Output,
-) -> Result<Vec<bool>> {
+) -> Result<Vec<Option<bool>>> {
     let paths: Vec<String> = ids.iter().filter_map(|id| table.record_path(id)).collect();
     let answers = api.get_each(&paths)?;
-    let mut are_read = Vec::with_capacity(ids.len());
+    let mut tried = Vec::with_capacity(ids.len());
     for (id, answer) in ids.iter().zip(&answers) {
-        match record::judge(api.config(), table, id, answer) {
+        tried.push(match record::judge(api.config(), table, id, answer) {
             Ok(Record::Present { meta, detail }) => {
                 let as_of_ms = out.observed(answer.as_ref().ok().and_then(|answer| answer.as_of_ms));
                 if let Some(row) = record::row(table, detail, None) {
                     out.row(table, &meta, row, as_of_ms);
                 }
-                are_read.push(true);
+                Some(true)
             }
             // Deletes are found by other means.
-            Ok(_) => are_read.push(true),
-            Err(error) if error.scope() == Scope::Connection => return Err(error),
-            Err(_) => are_read.push(false),
-        }
+            Ok(_) => Some(true),
+            Err(error) if error.scope() == Scope::Connection => {
+                out.failure.get_or_insert(error);
+                None
+            }
+            Err(_) => Some(false),
+        });
     }
-    Ok(are_read)
+    Ok(tried)
 }

@@ -60,7 +60,7 @@ mod tests {
         for at_ms in 1..=100_000 {
             note(&mut parents, [at_ms.to_string().as_str()].into_iter(), at_ms);
         }
-        assert!(parents.len() <= limits::PARENTS_KNOWN_MAX / 2 * 3);
+        assert!(parents.len() <= limits::PARENTS_KNOWN_MAX / 8 * 9);
         assert!(parents.contains_key("100000"));
     }
 }

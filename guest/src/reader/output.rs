@@ -1,5 +1,7 @@
 //! The batch being filled: its changes, its bounds, its warnings, and why it ended early.
 
+use std::collections::BTreeSet;
+
 use super::Limits;
 use super::details::Listed;
 use crate::change::{Change, ChangeSource, Listing, Operation};
@@ -42,6 +44,9 @@ pub(super) struct Output {
     pub(super) verifies: bool,
     /// The changes are of the second search: most are known.
     pub(super) is_second: bool,
+    /// Keys of rows that are deleted because they are of departments that are not selected: no webhook brings
+    /// their changes.
+    pub(super) foreign: BTreeSet<String>,
     /// Until when the source was read before, by its clock: rows read now are newer, also when the
     /// source's clock was set back.
     pub(super) not_before_ms: u64,
@@ -69,6 +74,7 @@ impl Output {
             has_listed: false,
             verifies: false,
             is_second: false,
+            foreign: BTreeSet::new(),
             not_before_ms: 0,
             partial_rows: 0,
             first_partial: None,

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::children::{self, Write};
 use super::output::{Output, Progress};
 use super::{repeating, seen, wait};
-use crate::api::{Api, Entry, RecycleBin};
+use crate::api::{Api, BinFailure, Entry, RecycleBin};
 use crate::cursor::{BinPlace, ChildPlace, Search};
 use crate::error::Result;
 use crate::limits;
@@ -146,8 +146,8 @@ fn as_of_ms(entry: &Entry, last_ms: u64) -> u64 {
 }
 
 /// The records deleted since `horizon_ms`, from a page on where an earlier reading ended there: of a reading
-/// for another table less than `recent_ms` ago, or of a new one. The caller puts it back for the other
-/// tables.
+/// for another table less than `recent_ms` ago, which may have failed, or of a new one. The caller puts it
+/// back for the other tables.
 fn take<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
@@ -156,8 +156,17 @@ fn take<T: Transport>(
     recent_ms: u64,
 ) -> Result<RecycleBin> {
     let now_ms = api.transport().now_ms();
+    let is_recent = |at_ms: u64| now_ms.abs_diff(at_ms) <= recent_ms;
+    if let Some(failure) = api.bin_failure.as_mut()
+        && is_recent(failure.at_ms)
+        && failure.start == start
+        && !failure.used_by.contains(&table.name)
+    {
+        failure.used_by.push(table.name);
+        return Err(failure.error.clone());
+    }
     let is_usable = |bin: &mut RecycleBin| {
-        let is_recent = now_ms.abs_diff(bin.read_at_ms) <= recent_ms;
+        let is_recent = is_recent(bin.read_at_ms);
         let is_unread = bin.start == start && !bin.used_by.contains(&table.name);
         is_recent && bin.since_ms <= horizon_ms && is_unread
     };
@@ -176,7 +185,14 @@ fn take<T: Transport>(
                 next: None,
                 page,
             };
-            fill(api, &mut bin)?;
+            let result = fill(api, &mut bin);
+            api.bin_failure = result.as_ref().err().map(|error| BinFailure {
+                error: error.clone(),
+                at_ms: now_ms,
+                start,
+                used_by: vec![table.name],
+            });
+            result?;
             bin
         }
     };

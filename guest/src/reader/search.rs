@@ -325,6 +325,7 @@ fn delete<T: Transport>(
     }
     for new in foreign {
         out.delete(table, &new.meta.id, None, new.meta.modified_time_ms);
+        out.foreign.extend(out.changes.last().map(|change| change.key.clone()));
     }
     vec![true; foreign.len()]
 }

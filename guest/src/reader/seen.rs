@@ -29,7 +29,7 @@ impl SeenRow {
             return Self { name, at_ms: meta.modified_time_ms, modified: None };
         }
         let modified = counts.and(meta.modified_time_ms).map(|modified_ms| (name.clone(), modified_ms));
-        Self { name: format!("{name}@{}", field.member), at_ms: row::time(row, field.member), modified }
+        Self { name: format!("{name}@{index}"), at_ms: row::time(row, field.member), modified }
     }
 
     /// True unless its time is before `from_ms`.
@@ -72,26 +72,38 @@ pub(super) fn evict(seen: &mut BTreeMap<String, u64>, horizon_ms: u64) {
     keep_newest(seen, limits::SEARCH_SEEN_MAX, horizon_ms);
 }
 
-/// Evicts once there are half as many again as `most`: eviction goes through all of them.
+/// Evicts once there are an eighth more than `most`: eviction goes through all of them.
 pub(super) fn bound(seen: &mut BTreeMap<String, u64>, most: usize, horizon_ms: u64) {
-    if seen.len() > most / 2 * 3 {
+    if seen.len() > most + most / 8 {
         keep_newest(seen, most, horizon_ms);
     }
 }
 
-/// Keeps at most `most`, those with the newest times, and none before `horizon_ms`.
-fn keep_newest(seen: &mut BTreeMap<String, u64>, most: usize, mut horizon_ms: u64) {
-    if let Some(excess) = seen.len().checked_sub(most).filter(|excess| *excess > 0) {
-        let mut times: Vec<u64> = seen.values().copied().collect();
-        let (_, oldest_kept, _) = times.select_nth_unstable(excess);
-        horizon_ms = horizon_ms.max(*oldest_kept);
-    }
+/// Keeps at most `most`, those with the newest times, and none before `horizon_ms`. Of equal times, those
+/// with the first names.
+fn keep_newest(seen: &mut BTreeMap<String, u64>, most: usize, horizon_ms: u64) {
     seen.retain(|_, at_ms| *at_ms >= horizon_ms);
+    let Some(excess) = seen.len().checked_sub(most).filter(|excess| *excess > 0) else { return };
+    let mut times: Vec<u64> = seen.values().copied().collect();
+    let (_, oldest_kept, newer) = times.select_nth_unstable(excess);
+    let oldest_kept = *oldest_kept;
+    let mut left = most - newer.iter().filter(|at_ms| **at_ms > oldest_kept).count();
+    seen.retain(|_, at_ms| {
+        let is_oldest = *at_ms == oldest_kept;
+        let is_kept = *at_ms > oldest_kept || (is_oldest && left > 0);
+        left -= usize::from(is_kept && is_oldest);
+        is_kept
+    });
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::known;
     use super::*;
+    use crate::change::ChangeSource;
+    use crate::config::Shape;
+    use crate::cursor::{Cursor, Phase, Search};
+    use crate::tables;
 
     #[test]
     fn one_window_with_many_rows_stays_within_a_cursor() {
@@ -100,7 +112,7 @@ mod tests {
             let seen_row = SeenRow { name: format!("{at_ms}"), at_ms: Some(at_ms), modified: None };
             seen_row.record(&mut seen, 0, u64::MAX);
         }
-        assert!(seen.len() <= limits::SEARCH_SEEN_MAX / 2 * 3);
+        assert!(seen.len() <= limits::SEARCH_SEEN_MAX / 8 * 9);
         assert!(seen.contains_key("200000"));
     }
 
@@ -112,5 +124,34 @@ mod tests {
         evict(&mut seen, 4);
         assert_eq!(seen.len() as u64, most);
         assert_eq!(seen.values().min(), Some(&14));
+    }
+
+    /// A cursor of 4 MiB is refused, and its table stops for good.
+    #[test]
+    fn one_round_with_many_rows_of_one_time_stays_within_a_cursor() {
+        let now_ms = 1_795_368_310_000;
+        let mut search = Search::since(now_ms);
+        for id in 0..100_000 {
+            let id = format!("8920000000{id:08}");
+            let name = format!("{id}:12345,12345@1");
+            let row = SeenRow { name, at_ms: Some(now_ms), modified: None };
+            row.record(&mut search.seen, 0, u64::MAX);
+            known::note(&mut search.parents, [id.as_str()].into_iter(), now_ms);
+            search.foreign.insert(id.clone(), now_ms);
+            bound(&mut search.foreign, limits::FOREIGN_MAX, 0);
+            let delete = Change::delete(tables::ALL[0], &id, None, Some(now_ms), ChangeSource::Incremental);
+            note_deleted(&mut search.deleted, &[delete]);
+        }
+        let bounds = [
+            (&search.seen, limits::SEARCH_SEEN_MAX),
+            (&search.parents, limits::PARENTS_KNOWN_MAX),
+            (&search.foreign, limits::FOREIGN_MAX),
+            (&search.deleted, limits::DELETED_MAX),
+        ];
+        for (kept, most) in bounds {
+            assert!((most..=most + most / 8).contains(&kept.len()), "{} of {most}", kept.len());
+        }
+        let cursor = Cursor::new(tables::ALL[0], Phase::Search(search)).to_json(Shape::Document);
+        assert!(cursor.len() < 3 << 20, "{} bytes", cursor.len());
     }
 }

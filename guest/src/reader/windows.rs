@@ -47,8 +47,19 @@ pub(super) fn rest<T: Transport>(api: &Api<T>, table: &Table, snapshot: &Snapsho
 
 /// The first window, which is the whole range of created times.
 fn first((from_ms, end_ms): (u64, u64), list: Offset, rows: u64, is_last: bool) -> Rest {
-    let (modified, uncounted) = (None, false);
-    Rest::Windows { from_ms, to_ms: end_ms, end_ms, modified, found: 0, list, rows, uncounted, is_last }
+    let (modified, uncounted, short) = (None, false, 0);
+    Rest::Windows {
+        from_ms,
+        to_ms: end_ms,
+        end_ms,
+        modified,
+        found: 0,
+        list,
+        rows,
+        uncounted,
+        short,
+        is_last,
+    }
 }
 
 /// The windows for the newest rows, where the list that begins with them is refused from its `offset` on. The
@@ -151,7 +162,7 @@ pub(super) fn step<T: Transport>(
         let page = Page { answer: &answer, projection: None, is_search: true };
         if let Progress::Done = page::read(api, table, snapshot, &page, out)? {
             if is_end {
-                verify::compare(api, table, snapshot, end_ms, out)?;
+                verify::all(api, table, snapshot, end_ms, out)?;
             }
             return Ok(next(api, table, snapshot, (to_ms, end_ms), out));
         }
@@ -221,13 +232,16 @@ fn splits<T: Transport>(
     let is_of_page = found == PAGE && answer.rows()?.len() as u64 == PAGE;
     let range = between(from_ms, to_ms);
     // The parts of a second were counted as a whole.
-    let is_counted =
-        modified.is_some() || (!is_of_page && verify::window(api, table, (&range, end_ms), found, out));
-    if let Some(Rest::Windows { uncounted, found: of_window, .. }) = &mut snapshot.rest {
-        *uncounted |= !is_counted;
+    let lacking = match modified {
+        Some(_) => Some(0),
+        None if is_of_page => None,
+        None => verify::window(api, table, (&range, end_ms), found),
+    };
+    if let Some(Rest::Windows { uncounted, short, found: of_window, .. }) = &mut snapshot.rest {
+        *uncounted |= lacking.is_none();
+        *short += lacking.unwrap_or_default();
         *of_window = found;
     }
-    snapshot.incomplete |= out.incomplete;
     Ok(is_long && halve(api, snapshot, out))
 }
 

@@ -28,9 +28,12 @@ impl Credits {
 
     /// The credits that are kept from snapshots.
     fn kept_from_snapshots(&self) -> u64 {
+        let reserve = self.reserve();
+        let above = self.daily.saturating_sub(reserve);
         match self.reserve_percent {
             0 => 0,
-            _ => self.reserve() + self.daily * limits::SNAPSHOT_RESERVE_PERCENT / 100,
+            // Half of what a large reserve leaves.
+            _ => reserve + (self.daily * limits::SNAPSHOT_RESERVE_PERCENT / 100).min(above / 2),
         }
     }
 
@@ -160,6 +163,15 @@ mod tests {
         assert!(error.message.starts_with("1500 of 5000 credits are left"), "{error}");
         assert_eq!((error.kind, error.retry_after_ms), (Kind::RateLimited, Some(limits::CREDITS_KNOWN_MS)));
         assert!(credits(1_000).allow(false, 7).is_err());
+    }
+
+    #[test]
+    fn snapshots_are_read_with_every_reserve_that_the_configuration_takes() {
+        for reserve_percent in 0..=90 {
+            let credits = Credits { left: 5_000, daily: 5_000, reserve_percent, next_day_ms: None };
+            assert!(credits.allow(true, 7).is_ok(), "{reserve_percent}");
+            assert!(credits.for_snapshots(5_000) >= 250, "{reserve_percent}");
+        }
     }
 
     #[test]

@@ -37,6 +37,17 @@ impl GivenUp {
         due.take(limits::AGAIN_AT_ONCE).map(|(key, _)| key[start.len()..].to_owned()).collect()
     }
 
+    /// Notes that records of a table that are due are read again a while later, all but one.
+    pub(crate) fn postpone(&mut self, table: &str, all_but: Option<&str>, now_ms: u64) {
+        let start = key(table, "");
+        let due = self.0.iter_mut().filter(|(_, Again(_, due_ms))| *due_ms <= now_ms);
+        for (key, Again(_, due_ms)) in due {
+            if key.strip_prefix(&start).is_some_and(|id| Some(id) != all_but) {
+                *due_ms = now_ms.saturating_add(limits::AGAIN_PAUSE_MS);
+            }
+        }
+    }
+
     /// Notes that a record was read again, or that it failed again.
     pub(crate) fn tried(&mut self, table: &str, id: &str, is_read: bool, now_ms: u64) {
         let key = key(table, id);
@@ -72,6 +83,26 @@ mod tests {
         assert_eq!(given_up.due("tickets", hour_ms + day_ms), ["2"]);
         given_up.tried("tickets", "2", false, hour_ms + day_ms);
         assert!(given_up.due("tickets", u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn the_due_records_of_a_table_are_postponed_without_an_attempt() {
+        let mut given_up = GivenUp::default();
+        let [hour_ms, _] = limits::AGAIN_MS;
+        ["1", "2", "3"].iter().for_each(|id| given_up.note("tickets", id, 0));
+        given_up.note("ticket_conversations", "1", 0);
+        given_up.note("tickets", "4", 1);
+        given_up.postpone("tickets", Some("2"), hour_ms);
+        assert_eq!(given_up.due("tickets", hour_ms), ["2"]);
+        assert_eq!(given_up.due("ticket_conversations", hour_ms), ["1"]);
+        assert_eq!(given_up.due("tickets", hour_ms + 1), ["2", "4"]);
+        let later_ms = hour_ms + limits::AGAIN_PAUSE_MS;
+        given_up.tried("tickets", "1", false, later_ms);
+        assert_eq!(
+            given_up.due("tickets", later_ms + limits::AGAIN_MS[1]),
+            ["1", "2", "3", "4"],
+            "its first"
+        );
     }
 
     #[test]

@@ -15,8 +15,15 @@ pub(crate) struct Trust {
     /// Start of the hour in which `unsigned_reads` records were read, Unix milliseconds.
     unsigned_since_ms: u64,
     unsigned_reads: u64,
+    /// Reads of that hour that failed, of which the first are not in `unsigned_reads`.
+    #[serde(skip_serializing_if = "is_zero")]
+    unsigned_failed: u64,
     /// Of earlier deliveries.
     pub(crate) tokens: Tokens,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Trust {
@@ -29,6 +36,21 @@ impl Trust {
         self.is_signed
     }
 
+    /// Gives reads back that failed: an outage must not use the budget up. A record may fail always, so that
+    /// a bounded number is given back.
+    pub(crate) fn give_back(&mut self, failed: usize) {
+        let left = limits::UNSIGNED_FAILED_MAX.saturating_sub(self.unsigned_failed);
+        self.unsigned_reads = self.unsigned_reads.saturating_sub((failed as u64).min(left));
+        self.unsigned_failed += failed as u64;
+    }
+
+    /// How long a delivery beyond the budget waits, where failures have a part in that: it is not refused for
+    /// good.
+    pub(crate) fn wait_ms(&self, now_ms: u64) -> Option<u64> {
+        let left_ms = limits::UNSIGNED_WINDOW_MS.saturating_sub(now_ms.abs_diff(self.unsigned_since_ms));
+        (self.unsigned_failed > 0).then_some(left_ms)
+    }
+
     /// Takes `reads` from the hour's budget of unsigned deliveries. When fewer are left, takes nothing and
     /// returns false.
     pub(crate) fn spend(&mut self, reads: usize, now_ms: u64) -> bool {
@@ -39,7 +61,7 @@ impl Trust {
             return reads == 0;
         }
         if is_over {
-            self.unsigned_since_ms = now_ms;
+            (self.unsigned_since_ms, self.unsigned_failed) = (now_ms, 0);
         }
         self.unsigned_reads = after;
         true
@@ -60,5 +82,21 @@ mod tests {
         assert!(trust.spend(0, start_ms));
         assert!(trust.spend(most, start_ms + limits::UNSIGNED_WINDOW_MS));
         assert!(!trust.spend(most + 1, start_ms + 3 * limits::UNSIGNED_WINDOW_MS));
+    }
+
+    #[test]
+    fn failed_reads_of_unsigned_deliveries_are_given_back_and_bounded_all_the_same() {
+        let mut trust = Trust::default();
+        let (most, start_ms) = (limits::UNSIGNED_READS_MAX as usize, 10 * limits::UNSIGNED_WINDOW_MS);
+        let mut reads = 0;
+        while trust.spend(most, start_ms) {
+            assert!(reads < 10_000);
+            trust.give_back(most);
+            reads += most as u64;
+        }
+        assert_eq!(reads, limits::UNSIGNED_FAILED_MAX + limits::UNSIGNED_READS_MAX);
+        assert_eq!(trust.wait_ms(start_ms + 7), Some(limits::UNSIGNED_WINDOW_MS - 7), "not refused for good");
+        assert!(trust.spend(most, start_ms + limits::UNSIGNED_WINDOW_MS));
+        assert_eq!(trust.wait_ms(start_ms + limits::UNSIGNED_WINDOW_MS), None);
     }
 }

@@ -73,7 +73,10 @@ impl Receiver {
             let plan = if reads.is_full() { Err(later()) } else { self.plan(api, &expected, delivery) };
             plans.push(plan.and_then(|plan| self.admit(api, plan, &mut reads)));
         }
+        let unsigned = std::mem::take(&mut reads.unsigned);
         let records = Records::read(api, reads, &mut self.answers);
+        let is_failed = |path: &&String| records.as_ref().map_or(true, |records| records.has_failed(path));
+        api.trust().give_back(unsigned.iter().filter(is_failed).count());
         plans.into_iter().map(|plan| complete(api.config(), plan?, &records)).collect()
     }
 
@@ -115,7 +118,13 @@ impl Receiver {
         let has_budget = plan.proof != Proof::Unsigned || api.config().signature == Signature::Off;
         let now_ms = api.transport().now_ms();
         if !has_budget && !api.trust().spend(new.len(), now_ms) {
-            return Err(too_many_unsigned());
+            return Err(match api.trust().wait_ms(now_ms) {
+                Some(wait_ms) => too_many_failed(wait_ms),
+                None => too_many_unsigned(),
+            });
+        }
+        if !has_budget {
+            reads.unsigned.extend(new.keys().cloned());
         }
         reads.add(new);
         Ok(plan)
@@ -189,6 +198,11 @@ fn unproved(what: &str) -> Error {
 fn later() -> Error {
     let message = format!("webhook delivery: one call refetches {} records", limits::REFETCHES_MAX);
     Error::new(Kind::Unavailable, message).retry_after_ms(Some(0))
+}
+
+fn too_many_failed(wait_ms: u64) -> Error {
+    let message = "webhook delivery: too many records of unsigned deliveries could not be read in an hour";
+    Error::new(Kind::Unavailable, message).retry_after_ms(Some(wait_ms))
 }
 
 fn too_many_unsigned() -> Error {

@@ -28,6 +28,8 @@ type Paths = BTreeMap<String, &'static Table>;
 #[derive(Default)]
 pub(super) struct Reads {
     paths: Paths,
+    /// Those of unsigned deliveries.
+    pub(super) unsigned: Vec<String>,
     is_full: bool,
 }
 
@@ -142,6 +144,12 @@ impl<'a> Records<'a> {
                 changed(lookup, answer, record)
             }
         }
+    }
+
+    /// True when a record may be read by a later attempt.
+    pub(super) fn has_failed(&self, path: &str) -> bool {
+        let is_temporary = |error: &Error| matches!(error.kind, Kind::Unavailable | Kind::RateLimited);
+        self.answers.by_path.get(path).is_none_or(|answer| answer.as_ref().is_err_and(is_temporary))
     }
 
     fn is_selected(&self, config: &Config, table: &Table, path: &str, lookup: &Lookup) -> Result<bool> {

@@ -79,6 +79,22 @@ fn unsigned_deliveries_may_have_a_bounded_number_of_records_read_in_an_hour() {
 }
 
 #[test]
+fn an_outage_does_not_use_up_the_records_of_unsigned_deliveries() {
+    let desk = Desk::with_tickets(1000);
+    let mut connection = connect(&desk, json!({}));
+    let at_ms = desk.now_ms();
+    for _ in 0..3 {
+        desk.set(|state| state.fail_details = true);
+        for receipt in receive(&mut connection, at_ms, (1..=150).map(update)) {
+            assert_eq!(receipt.unwrap_err().kind, Kind::Unavailable);
+        }
+        desk.advance_ms(10_000);
+    }
+    desk.set(|state| state.fail_details = false);
+    assert!(receive(&mut connection, at_ms, (1..=150).map(update)).iter().all(Result::is_ok));
+}
+
+#[test]
 fn with_signatures_off_unsigned_deliveries_have_no_such_bound() {
     let desk = Desk::with_tickets(1000);
     let mut connection = connect_to(&desk);

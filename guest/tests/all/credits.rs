@@ -118,6 +118,44 @@ fn a_table_in_which_nothing_changes_waits_longer_and_a_change_makes_it_usual() {
     assert_eq!([false, false, false, true, false].map(&mut wait_min), [10, 20, 20, 5, 10]);
 }
 
+/// The connection after a signed delivery of a change of a ticket.
+fn deliver(connection: &mut Connection<Desk>, desk: &Desk, id: &str) {
+    let at_ms = desk.now_ms();
+    let payload = json!({"id": id, "subject": "s", "departmentId": "1"});
+    let body = json!([{"eventType": "Ticket_Update", "payload": payload, "orgId": "42"}]);
+    let token = token("k1", "orgId:42", "webhookId:7", at_ms / 1000 + 60);
+    let subscription = r#"{"version":1,"webhook_id":"7","url":"https://x","events":[]}"#;
+    let receipts = connection.receive(Some(subscription), &[delivery(at_ms, Some(&token), &body)]);
+    assert_eq!(receipts[0].as_ref().unwrap().changes.len(), 1);
+}
+
+#[test]
+fn changes_that_no_webhook_can_bring_make_no_table_polled_more_often() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| {
+        state.jwks = vec![jwk("k1")];
+        state.contracts = (1..=3).map(|id| (id, 1)).collect();
+    });
+    let mut connection = connect(&desk, json!({"department_ids": ["1"]}));
+    let (_, cursor) = read_all(&mut connection, "tickets", LIMITS);
+    let (_, contracts) = read_all(&mut connection, "contracts", LIMITS);
+    desk.advance_ms(5 * MINUTE_MS);
+    let now_ms = desk.now_ms();
+    desk.set(|state| {
+        state.modify("5");
+        // A ticket of another department, and a contract: neither has events here.
+        state.move_to(7, 2);
+        state.contracts.insert(2, now_ms);
+    });
+    deliver(&mut connection, &desk, "5");
+    desk.advance_ms(60 * MINUTE_MS);
+    let found = read_round(&mut connection, "contracts", &contracts);
+    assert_eq!((found.changes.len(), found.undelivered), (1, None));
+    let round = read_round(&mut connection, "tickets", &cursor);
+    assert_eq!((round.changes.len(), round.undelivered), (2, Some(0)));
+    assert_eq!(round.wait_ms, Some(40 * MINUTE_MS));
+}
+
 #[test]
 fn tables_are_polled_less_often_while_signed_deliveries_bring_every_change_also_by_one_instance_each() {
     let desk = Desk::with_tickets(9);
@@ -133,13 +171,7 @@ fn tables_are_polled_less_often_while_signed_deliveries_bring_every_change_also_
         connection = again(&connection);
         desk.set(|state| state.modify(changed));
         if delivered {
-            let at_ms = desk.now_ms();
-            let payload = json!({"id": changed, "subject": "s"});
-            let body = json!([{"eventType": "Ticket_Update", "payload": payload, "orgId": "42"}]);
-            let token = token("k1", "orgId:42", "webhookId:7", at_ms / 1000 + 60);
-            let subscription = r#"{"version":1,"webhook_id":"7","url":"https://x","events":[]}"#;
-            let receipts = connection.receive(Some(subscription), &[delivery(at_ms, Some(&token), &body)]);
-            assert_eq!(receipts[0].as_ref().unwrap().changes.len(), 1);
+            deliver(&mut connection, &desk, changed);
         }
         desk.advance_ms(10_000);
         connection = again(&connection);

@@ -98,6 +98,8 @@ pub(crate) struct State {
     /// The answer of `ticketsCount`: a count, or a status.
     pub counted: u64,
     pub count_status: u16,
+    /// Tickets that `ticketsCount` counts with a range, and that nothing lists.
+    pub archived: std::ops::Range<u32>,
     /// Status and code by module of `organizationFields`.
     pub field_status: BTreeMap<String, (u16, &'static str)>,
     /// The search index does not show yet that tickets were moved.
@@ -398,7 +400,9 @@ impl State {
                         let (from, to) = range.split_once(',').unwrap();
                         let range = time::parse(from).unwrap()..=time::parse(to).unwrap();
                         let is_in = |id: &&u32| range.contains(&self.created_ms(**id));
-                        self.tickets.iter().filter(is_in).count() as u64
+                        let is_archived = |id: &u32| range.contains(&self.created_ms(*id));
+                        let archived = self.archived.clone().filter(is_archived).count();
+                        (self.tickets.iter().filter(is_in).count() + archived) as u64
                     }
                     None => self.counted,
                 };

@@ -350,6 +350,29 @@ fn no_refusal_during_a_snapshot_costs_many_calls_or_stops_another_table() {
     }
 }
 
+#[test]
+fn a_recycle_bin_that_fails_is_asked_once_for_all_tables_of_a_round() {
+    let desk = small_portal();
+    let faults = Rc::new(RefCell::new(Faults::default()));
+    let mut connection = connection_over(&desk, &faults);
+    let mut cursors = ["tickets", "ticket_conversations", "contacts"].map(|table| {
+        let mut cursor = None;
+        read_on((&desk, &mut connection), table, &mut cursor, "before the outage");
+        (table, cursor)
+    });
+    let endpoint = "/api/v1/recycleBin";
+    *faults.borrow_mut() = Faults { endpoint, refusal: "timeout", ..Faults::default() };
+    for round in 1..=3 {
+        desk.advance_ms(600_000);
+        for (table, cursor) in &mut cursors {
+            read_on((&desk, &mut connection), table, cursor, "in the outage");
+        }
+        desk.set(|state| {
+            assert_eq!(state.asked.drain(..).filter(|path| path.starts_with(endpoint)).count(), 1, "{round}");
+        });
+    }
+}
+
 /// A source that takes fewer calls at once than its edition says, and fails one in `one_in`.
 struct Busy {
     desk: Desk,
@@ -438,6 +461,47 @@ fn a_lower_limit_of_concurrent_calls_costs_few_calls() {
     }
 }
 
+/// Notes how many calls are in flight at once.
+struct Watched(Desk, Rc<RefCell<Vec<usize>>>);
+
+impl Transport for Watched {
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms()
+    }
+
+    fn ticks_ms(&self) -> u64 {
+        0
+    }
+
+    fn send(&mut self, requests: &[Request], at_once: usize) -> Vec<Result<Response, Failure>> {
+        self.1.borrow_mut().push(requests.len().min(at_once));
+        self.0.send(requests, at_once)
+    }
+}
+
+#[test]
+fn one_call_that_is_refused_alone_lowers_no_number_of_calls_in_flight() {
+    let desk = Desk::with_tickets(300);
+    let at_once = Rc::new(RefCell::new(Vec::new()));
+    let mut connection = connect_over(Watched(desk.clone(), at_once.clone()), json!({}));
+    desk.set(|state| state.refuse_once = Some(("/api/v1/tickets?", 429)));
+    assert_eq!(connection.read("tickets", None, LIMITS).unwrap_err().kind, Kind::RateLimited);
+    desk.advance_ms(1_000);
+    assert_eq!(connection.read("tickets", None, LIMITS).unwrap().changes.len(), 300);
+    assert_eq!(at_once.borrow().iter().max(), Some(&18), "three quarters of what the edition allows");
+}
+
+#[test]
+fn a_record_that_fails_where_one_call_is_in_flight_takes_no_other_with_it() {
+    let desk = Desk::with_tickets(30);
+    desk.set(|state| state.detail_status = [("1".to_owned(), 500)].into());
+    let mut connection = connect_over(Slow::new(&desk, 300, 1, &[]), json!({}));
+    let rows = read_slowly_on(&mut connection, (&desk, "tickets"), &mut None, (20_000, 60));
+    let listed: Vec<&String> =
+        rows.iter().filter(|(_, row)| row.get("description").is_none()).map(|(key, _)| key).collect();
+    assert_eq!((rows.len(), listed), (30, vec![&r#"{"id":"1"}"#.to_owned()]));
+}
+
 #[test]
 fn one_call_in_ten_failing_costs_few_calls() {
     let quiet = calls(25, usize::MAX);
@@ -451,9 +515,17 @@ struct Slow {
     desk: Desk,
     call_ms: u64,
     allowed: usize,
-    hanging: &'static [&'static str],
+    /// Ends of paths.
+    hanging: Rc<RefCell<Vec<&'static str>>>,
     /// When the latest call was sent.
     latest_ms: Rc<RefCell<u64>>,
+}
+
+impl Slow {
+    fn new(desk: &Desk, call_ms: u64, allowed: usize, hanging: &[&'static str]) -> Self {
+        let hanging = Rc::new(RefCell::new(hanging.to_vec()));
+        Self { desk: desk.clone(), call_ms, allowed, hanging, latest_ms: Rc::default() }
+    }
 }
 
 impl Transport for Slow {
@@ -477,7 +549,7 @@ impl Transport for Slow {
                 continue;
             }
             *self.latest_ms.borrow_mut() = start_ms + *begun_ms;
-            let hangs = self.hanging.iter().any(|id| request.path_with_query.ends_with(id));
+            let hangs = self.hanging.borrow().iter().any(|id| request.path_with_query.ends_with(id));
             *begun_ms += if hangs { HANG_MS } else { self.call_ms };
             let answer = self.desk.send(std::slice::from_ref(request), 1).remove(0);
             answers.push(match () {
@@ -540,7 +612,7 @@ fn a_source_that_takes_seconds_for_each_call_is_read_in_calls_that_end() {
     {
         let desk = Desk::with_tickets(150);
         desk.set(|state| (0..12).for_each(|_| state.comment_on(7)));
-        let slow = Slow { desk, call_ms, allowed, hanging: &[], latest_ms: Rc::default() };
+        let slow = Slow::new(&desk, call_ms, allowed, &[]);
         assert!(read_slowly(slow, table).0 >= 150, "{table}");
     }
 }
@@ -549,7 +621,7 @@ fn a_source_that_takes_seconds_for_each_call_is_read_in_calls_that_end() {
 fn a_parent_with_more_children_than_a_call_has_time_for_is_continued_in_its_middle() {
     let desk = Desk::with_tickets(4);
     desk.set(|state| state.threads_of = Some((2, 25)));
-    let slow = Slow { desk, call_ms: 3_700, allowed: 1, hanging: &[], latest_ms: Rc::default() };
+    let slow = Slow::new(&desk, 3_700, 1, &[]);
     assert_eq!(read_slowly(slow, "ticket_conversations"), (28, 0));
 }
 
@@ -560,7 +632,7 @@ fn calls_of_one_step_that_are_made_one_after_another_end_in_time_and_the_table_i
         "organization_id": "42", "client_id": "id", "client_secret": "secret", "ticket_detail": false,
         "department_ids": ["1", "2", "3", "4", "5", "6"],
     });
-    let slow = Slow { desk, call_ms: 20_000, allowed: 9, hanging: &[], latest_ms: Rc::default() };
+    let slow = Slow::new(&desk, 20_000, 9, &[]);
     let limits = zoho_desk::reader::Limits { max_ms: 20_000, ..LIMITS };
     let mut connection = Connection::open(slow.clone(), &config.to_string(), None).unwrap();
     connection.authorize(r#"{"code":"good"}"#).unwrap();
@@ -590,10 +662,90 @@ fn calls_of_one_step_that_are_made_one_after_another_end_in_time_and_the_table_i
     panic!("the snapshot never ends: {} rows", keys.len());
 }
 
+/// Reads on from a cursor until caught up, in calls of this length at most; the rows, by key.
+fn read_slowly_on(
+    connection: &mut Connection<Slow>,
+    (desk, table): (&Desk, &str),
+    cursor: &mut Option<String>,
+    (max_ms, most_calls): (u32, usize),
+) -> BTreeMap<String, Value> {
+    let limits = zoho_desk::reader::Limits { max_ms, ..LIMITS };
+    let mut rows = BTreeMap::new();
+    for _ in 0..most_calls {
+        let Ok(batch) = connection.read(table, cursor.as_deref(), limits) else {
+            desk.advance_ms(1_000);
+            continue;
+        };
+        for change in batch.changes {
+            rows.insert(change.key, serde_json::from_str(&change.after.unwrap()).unwrap());
+        }
+        *cursor = Some(batch.cursor);
+        if batch.caught_up {
+            return rows;
+        }
+        desk.advance_ms(batch.wait_ms.unwrap_or(0));
+    }
+    panic!("{table}: not caught up in {most_calls} calls, {} rows", rows.len());
+}
+
+#[test]
+fn a_record_that_hangs_when_it_is_read_again_stops_neither_its_table_nor_the_others() {
+    let desk = Desk::with_tickets(150);
+    let all = ["/tickets/20", "/tickets/21", "/tickets/22", "/tickets/23", "/tickets/24", "/tickets/25"];
+    let slow = Slow::new(&desk, 300, 3, &all);
+    let hanging = slow.hanging.clone();
+    let mut connection = connect_over(slow, json!({}));
+    let mut cursor = None;
+    let rows = read_slowly_on(&mut connection, (&desk, "tickets"), &mut cursor, (20_000, 300));
+    assert_eq!(rows.values().filter(|row| row.get("description").is_none()).count(), all.len());
+    *hanging.borrow_mut() = vec![all[0]];
+    desk.advance_ms(HOUR_MS);
+    desk.set(|state| state.modify("90"));
+    let mut rows = read_slowly_on(&mut connection, (&desk, "tickets"), &mut cursor, (20_000, 10));
+    assert!(rows.contains_key(r#"{"id":"90"}"#), "{rows:?}");
+    for _ in 0..6 {
+        desk.advance_ms(HOUR_MS / 6);
+        rows.extend(read_slowly_on(&mut connection, (&desk, "tickets"), &mut cursor, (20_000, 10)));
+    }
+    let keys: Vec<&str> = rows.keys().map(String::as_str).collect();
+    assert_eq!(keys, [21, 22, 23, 24, 25, 90].map(|id| format!(r#"{{"id":"{id}"}}"#)));
+}
+
+#[test]
+fn parents_that_there_was_no_time_for_are_read_again_later() {
+    let desk = Desk::with_tickets(60);
+    let failing: Vec<&str> =
+        (1..=60).step_by(3).map(|id| format!("/api/v1/tickets/{id}/threads/t{id}").leak() as &str).collect();
+    desk.set(|state| {
+        state.threads_of = Some((7, 250));
+        failing.iter().for_each(|path| state.refuse(path, 500, "INTERNAL_SERVER_ERROR"));
+    });
+    let mut connection = connect_over(Slow::new(&desk, 2_000, 18, &[]), json!({}));
+    let mut cursor = None;
+    let table = (&desk, "ticket_conversations");
+    let rows = read_slowly_on(&mut connection, table, &mut cursor, (20_000, 300));
+    assert_eq!(rows.values().filter(|row| row.get("content").is_none()).count(), 20);
+    let given_up: BTreeSet<String> = rows
+        .keys()
+        .filter(|key| key.starts_with(r#"{"id":"t7"#) || rows[*key].get("content").is_none())
+        .cloned()
+        .collect();
+    desk.set(|state| failing.iter().for_each(|path| state.accept(path)));
+    let mut rows = BTreeMap::new();
+    desk.advance_ms(HOUR_MS);
+    for _ in 0..12 {
+        rows.extend(read_slowly_on(&mut connection, table, &mut cursor, (1_000, 20)));
+        desk.advance_ms(HOUR_MS / 6);
+    }
+    assert!(rows.values().all(|row| row.get("content").is_some()));
+    let lost: Vec<&String> = given_up.iter().filter(|key| !rows.contains_key(*key)).collect();
+    assert!(lost.is_empty() && given_up.len() > 100, "{} of {}: {lost:?}", lost.len(), given_up.len());
+}
+
 #[test]
 fn three_records_that_hang_stop_no_other() {
     let desk = Desk::with_tickets(150);
     let hanging = &["/tickets/20", "/tickets/21", "/tickets/90"];
-    let slow = Slow { desk, call_ms: 300, allowed: 3, hanging, latest_ms: Rc::default() };
+    let slow = Slow::new(&desk, 300, 3, hanging);
     assert_eq!(read_slowly(slow, "tickets"), (150, 3));
 }

@@ -163,6 +163,37 @@ fn a_window_that_the_index_does_not_show_whole_makes_the_snapshot_incomplete() {
 }
 
 #[test]
+fn a_portal_that_counts_archived_tickets_has_complete_snapshots_but_the_first() {
+    // Those that the list lacks, too, and those that the search alone lacks.
+    for (unindexed, expected) in [(0..0, &[false, true, false][..]), (10_500..10_900, &[false, false])] {
+        let desk = portal(|state| {
+            state.archived = 11_000..13_000;
+            (11_000..13_000).for_each(|id| state.purge(id));
+            state.unindexed = unindexed.collect();
+        });
+        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        let limits = Limits { max_changes: 3_000, max_bytes: 64 << 20, max_ms: 60_000 };
+        for (index, expected) in expected.iter().enumerate() {
+            if index == 2 {
+                // Rows are lost in between: the list still shows them.
+                desk.set(|state| state.unindexed.extend(13_500..13_800));
+            }
+            let (mut cursor, mut warnings) = (None::<String>, Vec::new());
+            let is_complete = loop {
+                let batch = connection.read("tickets", cursor.as_deref(), limits).unwrap();
+                warnings.extend(batch.warnings);
+                if batch.caught_up {
+                    break batch.generation.unwrap().complete;
+                }
+                cursor = Some(batch.cursor);
+            };
+            assert!(is_complete == *expected, "snapshot {index}: {warnings:?}");
+            assert!(warnings.len() <= 3, "{warnings:?}");
+        }
+    }
+}
+
+#[test]
 fn a_portal_whose_search_takes_no_created_time_is_read_on_as_a_list() {
     let desk = portal(|state| state.refuse_created_time = true);
     let (keys, batches) = snapshot(&desk, "tickets", &json!({"ticket_detail": false}));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::NewRow;
 use crate::api::Api;
 use crate::limits;
+use crate::reader::seen;
 use crate::row;
 use crate::table::CREATED;
 use crate::transport::Transport;
@@ -29,12 +30,6 @@ impl Foreign<'_> {
         for parent in parents {
             self.known.insert(parent.meta.id.clone(), parent.meta.modified_time_ms.unwrap_or_default());
         }
-        if self.known.len() > limits::FOREIGN_MAX {
-            let mut times: Vec<u64> = self.known.values().copied().collect();
-            let excess = times.len() - limits::FOREIGN_MAX / 2;
-            let (_, oldest_kept, _) = times.select_nth_unstable(excess);
-            let oldest_kept = *oldest_kept;
-            self.known.retain(|_, at_ms| *at_ms >= oldest_kept);
-        }
+        seen::bound(self.known, limits::FOREIGN_MAX, 0);
     }
 }

@@ -14,17 +14,47 @@ use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
 
-/// Compares the rows of the list and of windows that were not counted with the list: it has none behind so
-/// many, or only those of the last day.
-pub(super) fn compare<T: Transport>(
+/// Judges the windows at their end. Where the source counts more rows than the search finds, rows may be
+/// missing, or it counts archived ones, as many as the last time: then, and for windows that were not
+/// counted, the list decides.
+pub(super) fn all<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
     snapshot: &mut Snapshot,
     end_ms: u64,
     out: &mut Output,
 ) -> Result<()> {
-    let Some(Rest::Windows { rows: before, uncounted: true, .. }) = &snapshot.rest else { return Ok(()) };
+    let Some(Rest::Windows { rows: before, uncounted, short, .. }) = snapshot.rest else { return Ok(()) };
     let found = before + rows(&snapshot.offset);
+    if !uncounted && short == 0 {
+        api.learned().replace_short_list(table.name, 0);
+        return Ok(());
+    }
+    if short > 0 {
+        let last = api.learned().replace_short_list(table.name, short);
+        let has_archive = tables::parent(table).unwrap_or(table).has_archive;
+        if !has_archive || !length::is_equal(short, last) {
+            out.skip(format!(
+                "`{}`: the source counts {short} rows more than the search finds: the others are skipped, or \
+                 they are archived, which the next snapshot shows",
+                table.name
+            ));
+            snapshot.incomplete = true;
+            return Ok(());
+        }
+    }
+    compare(api, table, snapshot, (found, end_ms), out)
+}
+
+/// Compares the rows that were found with the list: it has none behind so many, or only those of the last
+/// day.
+fn compare<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    snapshot: &mut Snapshot,
+    (found, end_ms): (u64, u64),
+    out: &mut Output,
+) -> Result<()> {
     if counts_less(api, table, found, end_ms) {
         out.skip(format!(
             "`{}`: the search counts more rows than the {found} that were found: the others are skipped",
@@ -76,30 +106,21 @@ fn counts_less<T: Transport>(api: &mut Api<T>, table: &Table, found: u64, end_ms
     count::sum(api, table, &all).is_ok_and(|counted| counted > found + length::may_lack(counted))
 }
 
-/// Compares what the search finds in a window with the source's count of it. False where there is none, or it
-/// counts no row up to `end_ms`: a user who may not see the rows gets the same answer.
+/// How many rows fewer the search finds in a window than the source counts. None where there is no count, or
+/// it counts no row up to `end_ms`: a user who may not see the rows gets the same answer.
 pub(super) fn window<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
     (range, end_ms): (&str, u64),
     found: u64,
-    out: &mut Output,
-) -> bool {
-    let Some(path) = tables::parent(table).unwrap_or(table).count else { return false };
-    let Ok(counted) = count::sum(api, table, &Path::new(path).with(CREATED.range, range)) else {
-        return false;
-    };
-    // The search ignores departments.
-    let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
+) -> Option<u64> {
+    let path = tables::parent(table).unwrap_or(table).count?;
+    let counted = count::sum(api, table, &Path::new(path).with(CREATED.range, range)).ok()?;
     if counted == 0 {
         let all = Path::new(path).with(CREATED.range, between(0, end_ms));
-        return count::sum(api, table, &all).is_ok_and(|counted| counted > 0);
+        return count::sum(api, table, &all).is_ok_and(|counted| counted > 0).then_some(0);
     }
-    if is_comparable && counted > found {
-        out.skip(format!(
-            "`{}`: the search finds {found} of the {counted} rows created in {range}: the others are skipped",
-            table.name
-        ));
-    }
-    true
+    // The search ignores departments.
+    let is_comparable = table.list.departments.is_none() || api.config().department_ids.is_empty();
+    Some(if is_comparable { counted.saturating_sub(found) } else { 0 })
 }
