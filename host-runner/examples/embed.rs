@@ -84,16 +84,16 @@ async fn read(sandbox: &mut Sandbox, table: &str) -> Result<usize> {
         if batch.caught_up {
             return Ok(rows);
         }
-        if cursor.as_ref() == Some(&batch.cursor) {
+        if batch.wait_ms.is_none() && cursor.as_ref() == Some(&batch.cursor) {
             return Err(Error::data(format!("table `{table}`: the cursor does not move")));
         }
+        tokio::time::sleep(std::time::Duration::from_millis(batch.wait_ms.unwrap_or_default())).await;
         cursor = Some(batch.cursor);
     }
 }
 
 fn line(change: &Change) -> Value {
     let document = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    let is_delete = change.operation == Operation::Delete;
-    let after = change.after.as_deref().filter(|_| !is_delete).map(document);
+    let after = change.after.as_deref().filter(|_| change.operation != Operation::Delete).map(document);
     json!({"table": change.table, "key": document(&change.key), "after": after})
 }

@@ -44,7 +44,7 @@ use crate::policy::Budget;
 use crate::sinks::{JournalState, SinkHandle};
 
 pub(crate) use self::config::{ActorConfig, Mode, Stopped};
-pub(crate) use self::observer::Observer;
+pub(crate) use self::observer::{Observer, Warnings};
 pub(crate) use self::request::{Answer, Command};
 pub(crate) use self::respond::rotate_url;
 pub(crate) use self::respond::{answer_once, answer_with};

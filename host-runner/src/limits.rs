@@ -176,16 +176,11 @@ impl Limits {
         let asked = usize::try_from(self.batch.max_bytes).unwrap_or(usize::MAX);
         asked.saturating_mul(4).max(64 * MIB)
     }
-
-    /// CPU time of a call in epochs.
-    pub fn cpu_epochs(&self) -> u64 {
-        u64::try_from(self.sandbox.cpu_time.as_millis() / EPOCH.as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EPOCH, Limits, MIB};
+    use super::{Limits, MIB};
 
     #[test]
     fn a_component_may_pass_four_times_the_batch_and_at_least_64_mib() {
@@ -193,12 +188,5 @@ mod tests {
         assert_eq!(limits.hostcall_bytes(), 64 * MIB, "32 MiB for the default of 8 MiB");
         limits.batch.max_bytes = 100 << 20;
         assert_eq!(limits.hostcall_bytes(), 400 * MIB);
-    }
-
-    #[test]
-    fn cpu_time_is_counted_in_epochs() {
-        let mut limits = Limits::default();
-        limits.sandbox.cpu_time = EPOCH * 7;
-        assert_eq!(limits.cpu_epochs(), 7);
     }
 }

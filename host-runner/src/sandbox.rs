@@ -17,13 +17,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::cpu_account::Cpu;
-use self::error::{refused, stopped, timed_out};
+use self::cpu_account::{Cpu, within};
+use self::error::{refused, stopped, timed_out, used_up};
 use self::instance::{Live, Slot};
 use crate::bindings::types;
-use crate::blocking;
 use crate::boundary;
 use crate::boundary::limits::SESSION;
+use crate::clock;
 use crate::conv;
 use crate::egress::{Client, Hooks, Meter};
 use crate::engine::permits::{Class, Origin, Permit};
@@ -69,6 +69,13 @@ pub struct Sandbox {
     /// Waits for the permit of the next read.
     reserving: JoinSet<Result<Permit>>,
     reserved: Option<Permit>,
+}
+
+/// With what the answer of a call is checked.
+struct Checks {
+    redactor: Redactor,
+    /// By the source's clock, when the call returned.
+    now_ms: u64,
 }
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
@@ -169,12 +176,14 @@ impl Sandbox {
         (self.session, self.is_saved, self.refused_session) = (None, true, None);
     }
 
-    /// Runs one call once the connection has its share of the processor.
-    async fn call<T: Send>(
+    /// Runs one call once the connection has its share of the processor, and checks its answer on a thread
+    /// that may block: the component decides how long this takes.
+    async fn call<T: Send + 'static, U: Send + 'static>(
         &mut self,
         name: &'static str,
         export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
-    ) -> Result<T> {
+        check: impl FnOnce(T, &Checks) -> Result<U> + Send + 'static,
+    ) -> Result<U> {
         let cpu = self.cpu.clone();
         // A permit is not held while the account fills.
         if self.reserved.is_none() {
@@ -182,7 +191,14 @@ impl Sandbox {
         }
         // In a box, so that the task of a connection that is idle has no room for it.
         let answer = cpu.metered(Box::pin(self.call_now(name, export))).await;
-        answer.map_err(|error| self.redacted(error))
+        let answer = answer.map_err(|error| self.redacted(error))?;
+        let now_ms = conv::source_now_ms(clock::now_ms(), self.meter.skew_ms());
+        let checks = Checks { redactor: self.redactor.clone(), now_ms };
+        cpu.work(move || match answer {
+            Ok(answer) => check(answer, &checks),
+            Err(error) => Err(conv::error(error, &checks.redactor)),
+        })
+        .await?
     }
 
     /// Runs one call within its limits, in the open instance or another one, and saves a changed session. The
@@ -192,7 +208,7 @@ impl Sandbox {
         &mut self,
         name: &'static str,
         export: impl for<'a> FnOnce(&'a mut Live) -> Calling<'a, T> + Send,
-    ) -> Result<T> {
+    ) -> Result<Result<T, types::Error>> {
         let class = match name {
             // Not `discover`: without its tables a connection applies no delivery.
             "read" | "fetch" | "subscribe" => Class::Read,
@@ -218,15 +234,13 @@ impl Sandbox {
             None => self.open(&permit).await?,
         };
         self.meter.take_denied();
-        live.store.data_mut().allow_cpu(self.limits.cpu_epochs());
         let calling = async {
             let answer = export(&mut live).await?;
             let source = live.world.connector_source_source().connection();
             let session = source.call_session(&mut live.store, live.connection).await?;
             Ok((answer, session))
         };
-        let outcome = timeout(self.limits.sandbox.call_timeout, calling).await;
-        let (answer, session) = self.finish(name, outcome)?;
+        let (answer, session) = bounded(name, &self.limits, calling).await?;
         if self.meter.requests() - live.requests_before < INSTANCE_REQUESTS_MAX {
             self.instance.park(live);
         } else {
@@ -246,10 +260,10 @@ impl Sandbox {
                 self.save().await?;
             }
         }
-        answer.map_err(|error| match self.meter.take_denied() {
-            Some(denial) => refused(&denial),
-            None => conv::error(error, &self.redactor),
-        })
+        match answer {
+            Err(error) => self.meter.take_denied().map_or(Ok(Err(error)), |denial| Err(refused(&denial))),
+            answer => Ok(answer),
+        }
     }
 
     /// Creates an instance and opens the connection in it.
@@ -265,23 +279,10 @@ impl Sandbox {
             let opened = source.call_open(&mut store, &self.config, session).await?;
             Ok((world, opened))
         };
-        let outcome = timeout(self.limits.sandbox.call_timeout, opening).await;
-        let (world, opened) = self.finish("open", outcome)?;
+        let (world, opened) = bounded("open", &self.limits, opening).await?;
         let connection = opened.map_err(|error| conv::error(error, &self.redactor))?;
         let requests_before = self.meter.requests();
         Ok(Live { store, world, connection, requests_before, _room: room })
-    }
-
-    fn finish<T>(
-        &self,
-        name: &'static str,
-        outcome: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
-    ) -> Result<T> {
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(trap)) => Err(stopped(name, &trap, &self.limits)),
-            Err(_) => Err(timed_out(name, &self.limits)),
-        }
     }
 
     /// Saves the session, unless it is saved. It is kept after a failure, and saved before the next call.
@@ -290,7 +291,7 @@ impl Sandbox {
             return Ok(());
         }
         let (sessions, session) = (Arc::clone(&self.sessions), self.session.clone());
-        let saving = blocking::spawn(move || sessions.save(session.as_deref()));
+        let saving = self.cpu.work(move || sessions.save(session.as_deref()));
         saving.await.map_err(|error| Error::state(format!("session: stopped: {error}")))??;
         self.is_saved = true;
         Ok(())
@@ -302,6 +303,20 @@ impl Sandbox {
         error.message = self.redactor.redact(&error.message);
         error.hint = error.hint.map(|hint| self.redactor.redact(&hint));
         error
+    }
+}
+
+/// Runs a call within its time and its processor time.
+async fn bounded<T>(
+    name: &'static str,
+    limits: &Limits,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T> {
+    match timeout(limits.sandbox.call_timeout, within(limits.sandbox.cpu_time, call)).await {
+        Ok(Some(Ok(value))) => Ok(value),
+        Ok(Some(Err(trap))) => Err(stopped(name, &trap, limits)),
+        Ok(None) => Err(used_up(name, limits)),
+        Err(_) => Err(timed_out(name, limits)),
     }
 }
 

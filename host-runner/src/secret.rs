@@ -113,6 +113,14 @@ impl Redactor {
         Self { scope: Scope::All, ..self.clone() }
     }
 
+    /// The connection whose texts it is for.
+    pub(crate) fn connection(&self) -> Option<&str> {
+        match &self.scope {
+            Scope::Of(name) => Some(name),
+            Scope::All | Scope::Server => None,
+        }
+    }
+
     /// Adds a secret of a connection's configuration.
     pub fn learn(&self, connection: &str, secret: &str) {
         if secret.len() >= CONFIGURED_BYTES_MIN {

@@ -26,11 +26,11 @@ pub(crate) struct Host {
     hooks: Hooks,
     memory: Memory,
     handles: Handles,
-    epochs_left: u64,
 }
 
 impl Host {
-    /// A store with all limits in force; its CPU time is `limits.sandbox.cpu_time` until [`Host::allow_cpu`].
+    /// A store with all limits in force but those of time. A component that computes yields at each epoch, so
+    /// that the caller can measure its processor time.
     pub(crate) fn store(
         engine: &wasmtime::Engine,
         limits: &Limits,
@@ -43,28 +43,17 @@ impl Host {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES_MAX);
         let wasi = WasiCtx::builder().build();
-        let epochs_left = limits.cpu_epochs();
         let handles = Handles::default();
-        let host = Self { wasi, http, table, hooks, memory, handles, epochs_left };
+        let host = Self { wasi, http, table, hooks, memory, handles };
         let mut store = Store::new(engine, host);
         store.limiter(|host| &mut host.memory);
         store.set_hostcall_fuel(limits.hostcall_bytes());
         store.set_max_component_handles(limits::HANDLES_MAX);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut store| {
-            let host = store.data_mut();
-            host.epochs_left = host.epochs_left.saturating_sub(1);
-            if host.epochs_left == 0 {
-                return Ok(UpdateDeadline::Interrupt);
-            }
+        store.epoch_deadline_callback(|_| {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store
-    }
-
-    /// Sets the CPU time of the next call, in epochs.
-    pub(crate) fn allow_cpu(&mut self, epochs: u64) {
-        self.epochs_left = epochs;
     }
 
     pub(crate) fn table(&mut self) -> &mut ResourceTable {

@@ -85,7 +85,8 @@ impl Observer for Recorder {
     fn called(&mut self, table: &str, requests: u64, attributes: &[(String, String)]) {
         let Some(table) = self.table(table) else { return };
         table.requests += requests;
-        table.credits_used += number(attributes, "credits-used").unwrap_or(0);
+        let credits = number(attributes, "credits-used").unwrap_or(0);
+        table.credits_used = table.credits_used.saturating_add(credits);
         if let Some(left) = attribute(attributes, "credits-left") {
             table.credits_left = left.parse().ok();
         }

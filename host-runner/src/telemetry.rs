@@ -7,6 +7,7 @@
 //! `error`, `denial`, `remedy`. Does not know what is logged.
 
 mod format;
+mod news;
 mod queue;
 
 use std::io::{IsTerminal, Write};
@@ -20,6 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::format::Format;
+pub(crate) use self::news::News;
 use self::queue::Queue;
 use crate::report::escaped;
 use crate::secret::Redactor;

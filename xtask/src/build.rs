@@ -3,7 +3,7 @@
 //! Every native build selects the whole workspace: cargo unifies the features of the packages that it builds
 //! together, so that a build of one package would compile its dependencies a second time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{lint, tools};
@@ -56,6 +56,7 @@ pub(crate) fn connector() -> std::path::PathBuf {
 
 /// Compiles the core modules and encodes them as components with the program `componentize`.
 fn components(mut cargo: Command) -> Result<(), String> {
+    cargo.args(["--config", &format!("target.{TARGET}.rustflags = [{:?}]", same_paths())]);
     tools::run(cargo.args(["build", "--profile", "wasm", "--target", TARGET]).args(COMPONENTS))?;
     let cores = tools::target().join(TARGET).join("wasm");
     let componentize = |core: &str, component: &Path, options: &[&str]| {
@@ -67,6 +68,14 @@ fn components(mut cargo: Command) -> Result<(), String> {
         componentize(name, &tools::release().join("tests").join(name), &[])?;
     }
     Ok(())
+}
+
+/// The option of rustc by which a component is the same wherever it is built: a panic names its file, and
+/// those of dependencies are in a folder of the person who builds.
+fn same_paths() -> String {
+    let home = || std::env::home_dir().unwrap_or_default().join(".cargo");
+    let home = std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
+    format!("--remap-path-prefix={}=/cargo", home.display())
 }
 
 /// Adds the wasm target with rustup when the toolchain lacks its standard library.

@@ -2,8 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::error::Error;
 use crate::sinks::Counts;
+use crate::telemetry::News;
+
+/// Under `serve` the same warning is logged again after this time: a source may repeat one with every batch.
+const WARNING_LOGGED_EVERY: Duration = Duration::from_secs(3600);
+/// Different warnings in this time: one for each of some ten tables. Further ones are not logged.
+const WARNINGS_LOGGED_MAX: usize = 64;
 
 /// Follows the reading of tables. Every method may do nothing.
 pub(crate) trait Observer: Send {
@@ -28,4 +36,20 @@ pub(crate) trait Observer: Send {
 }
 
 /// Follows nothing.
+#[cfg(test)]
 impl Observer for () {}
+
+/// Follows nothing but warnings, for a server that runs for months.
+pub(crate) struct Warnings(News);
+
+impl Default for Warnings {
+    fn default() -> Self {
+        Self(News::new(WARNING_LOGGED_EVERY, WARNINGS_LOGGED_MAX))
+    }
+}
+
+impl Observer for Warnings {
+    fn warned(&mut self, table: &str, warning: &str) -> bool {
+        self.0.is_news(&format!("{table} {warning}"), Instant::now())
+    }
+}

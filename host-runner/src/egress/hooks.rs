@@ -3,7 +3,6 @@
 //! Maps every failure to an error code of wasi:http for the component. The host reads refusals from
 //! [`Meter`], independent of how the component handles them.
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -13,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
+use tracing::field::DisplayValue;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::body::Bounded;
@@ -22,6 +22,7 @@ use super::policy::Denial;
 use crate::clock::{ms_of_http_date, now_ms};
 use crate::limits;
 use crate::secret::Redactor;
+use crate::telemetry::News;
 
 type Finished = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(Response<WasiBody>, Finished), Error>> + Send>;
@@ -43,23 +44,10 @@ pub struct Meter {
 }
 
 /// The refusals of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Refusals {
     last: Option<Denial>,
-    logged: HashMap<String, Instant>,
-}
-
-impl Refusals {
-    /// Whether a refusal is to be logged at `now`; a component may send requests without end.
-    fn is_news(&mut self, denial: &Denial, now: Instant) -> bool {
-        self.logged.retain(|_, logged| now - *logged < REFUSAL_LOGGED_EVERY);
-        let denial = denial.to_string();
-        if self.logged.contains_key(&denial) || self.logged.len() >= REFUSALS_LOGGED_MAX {
-            return false;
-        }
-        self.logged.insert(denial, now);
-        true
-    }
+    news: News,
 }
 
 impl Default for Meter {
@@ -72,7 +60,8 @@ impl Meter {
     /// A meter that logs refusals without secrets.
     pub fn new(redactor: Redactor) -> Self {
         let (requests, skew_ms) = (AtomicU64::new(0), AtomicI64::new(i64::MIN));
-        Self { requests, skew_ms, refusals: Mutex::default(), redactor }
+        let news = News::new(REFUSAL_LOGGED_EVERY, REFUSALS_LOGGED_MAX);
+        Self { requests, skew_ms, refusals: Mutex::new(Refusals { last: None, news }), redactor }
     }
 
     /// By how many milliseconds the source's clock was ahead of this machine's at its last answer; none
@@ -98,15 +87,33 @@ impl Meter {
         self.refusals().last.take()
     }
 
+    /// A request that the policy refused.
     fn refuse(&self, denial: Denial) {
-        let mut refusals = self.refusals();
-        if refusals.is_news(&denial, Instant::now()) {
+        if self.is_news(&denial.to_string()) {
             let remedy = denial.remedy().unwrap_or_default();
-            let denial = self.redactor.redact(&denial.to_string());
+            let refused = self.redactor.redact(&denial.to_string());
             let remedy = self.redactor.redact(&format!("[egress] {remedy}"));
-            tracing::warn!(denial, remedy, "egress refused");
+            tracing::warn!(connection = self.connection(), denial = refused, remedy, "egress refused");
         }
-        refusals.last = Some(denial);
+        self.refusals().last = Some(denial);
+    }
+
+    /// A server that cannot prove its name.
+    fn distrust(&self, reason: &rustls::CertificateError) {
+        let reason = self.redactor.redact(&reason.to_string());
+        if self.is_news(&reason) {
+            tracing::warn!(connection = self.connection(), reason, "the server's certificate was refused");
+        }
+    }
+
+    /// Whether a line is to be logged; a component may send requests without end.
+    fn is_news(&self, text: &str) -> bool {
+        self.refusals().news.is_news(text, Instant::now())
+    }
+
+    /// The field of a line that names the connection; none for a command or a program that has one alone.
+    fn connection(&self) -> Option<DisplayValue<&str>> {
+        self.redactor.connection().map(tracing::field::display)
     }
 
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
@@ -203,7 +210,7 @@ fn explain(meter: &Meter, error: &hyper_util::client::legacy::Error) -> Error {
             return explain_dial(meter, dial);
         }
         if let Some(tls) = current.downcast_ref::<rustls::Error>() {
-            return explain_tls(tls);
+            return explain_tls(meter, tls);
         }
         if let Some(hyper) = current.downcast_ref::<hyper::Error>()
             && hyper.is_incomplete_message()
@@ -253,10 +260,10 @@ fn explain_io(error: &io::Error) -> Error {
     }
 }
 
-fn explain_tls(error: &rustls::Error) -> Error {
+fn explain_tls(meter: &Meter, error: &rustls::Error) -> Error {
     match error {
         rustls::Error::InvalidCertificate(reason) => {
-            tracing::warn!(%reason, "the server's certificate was refused");
+            meter.distrust(reason);
             Error::TlsCertificateError
         }
         rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
@@ -273,7 +280,7 @@ mod tests {
     use tokio::time::Instant;
     use wasmtime_wasi_http::Error;
 
-    use super::{Meter, REFUSAL_LOGGED_EVERY, REFUSALS_LOGGED_MAX, Refusals, send};
+    use super::{Meter, send};
     use crate::egress::Client;
     use crate::egress::policy::{Policy, Target};
     use crate::limits::{FIRST_BYTE_TIMEOUT, Limits};
@@ -291,22 +298,6 @@ mod tests {
         headers.insert("date", http::HeaderValue::from_static("soon"));
         meter.answered(&headers, 0);
         assert_eq!(meter.skew_ms(), Some(300_000));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_logged_once_a_minute_and_not_for_any_number_of_hosts() {
-        let denial = |number: usize| {
-            let target = Target::parse(&format!("host-{number}.example:443")).expect("a target");
-            crate::egress::policy::Denial::Undeclared(target)
-        };
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
-        let logged = |refusals: &mut Refusals, hosts: std::ops::Range<usize>, now| {
-            hosts.filter(|number| refusals.is_news(&denial(*number), now)).count()
-        };
-        assert_eq!(logged(&mut refusals, 0..1, now), 1);
-        assert_eq!(logged(&mut refusals, 0..1, now), 0);
-        assert_eq!(logged(&mut refusals, 0..10_000, now), REFUSALS_LOGGED_MAX - 1);
-        assert_eq!(logged(&mut refusals, 0..1, now + REFUSAL_LOGGED_EVERY), 1);
     }
 
     #[tokio::test(start_paused = true)]

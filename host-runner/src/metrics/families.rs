@@ -32,12 +32,14 @@ impl<const LABELS: usize> Counter<LABELS> {
         if self.0.len() >= LABEL_SETS_MAX && !self.0.contains_key(&labels) {
             labels = std::array::from_fn(|_| OTHER.to_owned());
         }
-        *self.0.entry(labels).or_default() += count;
+        // A component chooses some of the counts.
+        let counted = self.0.entry(labels).or_default();
+        *counted = counted.saturating_add(count);
     }
 
     /// The sum over all label sets.
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().fold(0, |sum, counted| sum.saturating_add(*counted))
     }
 
     fn samples(&self) -> Vec<Sample<'_>> {
@@ -344,5 +346,10 @@ mod tests {
         assert_eq!(counter.0.len(), LABEL_SETS_MAX + 1);
         assert_eq!(counter.0[&["other".to_owned()]], 50);
         assert_eq!(counter.0[&["event-0".to_owned()]], 2);
+        for _ in 0..2 {
+            counter.add(["event-0"], u64::MAX);
+        }
+        assert_eq!(counter.0[&["event-0".to_owned()]], u64::MAX, "a counter does not fall");
+        assert_eq!(counter.total(), u64::MAX);
     }
 }

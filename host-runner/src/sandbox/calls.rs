@@ -2,9 +2,9 @@
 //!
 //! Knows nothing of limits, permits and instances.
 
-use super::Sandbox;
 use super::error::refused;
-use crate::bindings::types;
+use super::{Checks, Sandbox};
+use crate::bindings::{source, types};
 use crate::boundary;
 use crate::boundary::limits::{ANSWER, PIECE, SUBSCRIPTION};
 use crate::change::{Batch, CheckItem, Outcome, Piece, Receipt, Table};
@@ -37,7 +37,7 @@ macro_rules! export {
 impl Sandbox {
     /// Exchanges a grant for a session.
     pub async fn authorize(&mut self, grant: String) -> Result<()> {
-        self.call("authorize", export!(source.call_authorize(&grant))).await?;
+        self.call("authorize", export!(source.call_authorize(&grant)), as_it_is).await?;
         self.session_accepted()
     }
 
@@ -55,9 +55,8 @@ impl Sandbox {
     }
 
     async fn check_connection(&mut self) -> Result<Vec<CheckItem>> {
-        let items = self.call("check", export!(source.call_check().map(Ok))).await?;
+        let mut items = self.call("check", export!(source.call_check().map(Ok)), check_items).await?;
         self.session_accepted()?;
-        let mut items = conv::check_items(items, &self.redactor)?;
         if let Some(denial) = self.meter.take_denied() {
             let error = refused(&denial);
             items.push(CheckItem {
@@ -73,13 +72,13 @@ impl Sandbox {
 
     /// The tables with their schemas.
     pub async fn discover(&mut self) -> Result<Vec<Table>> {
-        let tables = self.call("discover", export!(source.call_discover())).await?;
-        conv::tables(tables, &self.redactor)
+        let check = |tables, checks: &Checks| conv::tables(tables, &checks.redactor);
+        self.call("discover", export!(source.call_discover()), check).await
     }
 
     /// Rows of a table, where the source can count them.
     pub async fn count(&mut self, table: String) -> Result<Option<u64>> {
-        self.call("count", export!(source.call_count(&table))).await
+        self.call("count", export!(source.call_count(&table)), as_it_is).await
     }
 
     /// The next batch of a table.
@@ -90,8 +89,10 @@ impl Sandbox {
             max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
         };
         let called_at_ms = clock::now_ms();
-        let batch = self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits))).await?;
-        conv::batch(batch, limits.max_changes, called_at_ms, self.source_now_ms(), &self.redactor)
+        let check = move |batch, checks: &Checks| {
+            conv::batch(batch, limits.max_changes, called_at_ms, checks.now_ms, &checks.redactor)
+        };
+        self.call("read", export!(source.call_read(&table, cursor.as_ref(), limits)), check).await
     }
 
     /// The bytes from `offset` on of the file that a row names.
@@ -101,15 +102,15 @@ impl Sandbox {
             max_bytes: u32::try_from(PIECE.max).unwrap_or(u32::MAX),
             max_ms: u32::try_from(self.limits.batch.max_time.as_millis()).unwrap_or(u32::MAX),
         };
-        let piece = self.call("fetch", export!(source.call_fetch(&table, &row, offset, limits))).await?;
-        conv::piece(piece, &self.redactor)
+        let check = |piece, checks: &Checks| conv::piece(piece, &checks.redactor);
+        self.call("fetch", export!(source.call_fetch(&table, &row, offset, limits)), check).await
     }
 
     /// A named action.
     pub async fn command(&mut self, name: String, arguments: String) -> Result<String> {
-        let answer = self.call("command", export!(source.call_command(&name, &arguments))).await?;
-        boundary::document(&ANSWER, "command", &answer)?;
-        Ok(answer)
+        let check =
+            |answer: String, _: &Checks| boundary::document(&ANSWER, "command", &answer).map(|()| answer);
+        self.call("command", export!(source.call_command(&name, &arguments)), check).await
     }
 
     /// Registers `url` at the source for `tables`, all if it is empty. The returned subscription must be
@@ -120,20 +121,18 @@ impl Sandbox {
         tables: Vec<String>,
         current: Option<String>,
     ) -> Result<String> {
-        let made =
-            self.call("subscribe", export!(webhook.call_subscribe(&url, &tables, current.as_ref()))).await?;
-        boundary::document(&SUBSCRIPTION, "subscribe", &made)?;
-        Ok(made)
+        let check =
+            |made: String, _: &Checks| boundary::document(&SUBSCRIPTION, "subscribe", &made).map(|()| made);
+        self.call("subscribe", export!(webhook.call_subscribe(&url, &tables, current.as_ref())), check).await
     }
 
     async fn check_subscription(&mut self, subscription: String) -> Result<Vec<CheckItem>> {
-        let items = self.call("check", export!(webhook.call_check(&subscription).map(Ok))).await?;
-        conv::check_items(items, &self.redactor)
+        self.call("check", export!(webhook.call_check(&subscription).map(Ok)), check_items).await
     }
 
     /// Deletes a subscription at the source.
     pub async fn unsubscribe(&mut self, subscription: String) -> Result<()> {
-        self.call("unsubscribe", export!(webhook.call_unsubscribe(&subscription))).await
+        self.call("unsubscribe", export!(webhook.call_unsubscribe(&subscription)), as_it_is).await
     }
 
     /// Verifies and translates deliveries, in order, one result each. Fails as a whole when the component was
@@ -145,31 +144,38 @@ impl Sandbox {
     ) -> Result<Vec<Result<Receipt>>> {
         let expected = deliveries.len();
         let deliveries: Vec<_> = deliveries.into_iter().map(conv::delivery).collect();
-        let receipts = self
-            .call("receive", export!(webhook.call_receive(subscription.as_ref(), &deliveries).map(Ok)))
-            .await?;
-        if receipts.len() != expected {
-            let answers = receipts.len();
-            let message = format!("receive: {answers} answers to {expected} deliveries");
-            return Err(Error::sandbox(Kind::Internal, message).hint("a defect of the component"));
-        }
-        if let Some(denial) = self.meter.take_denied() {
-            return Err(self.redacted(refused(&denial)));
-        }
-        let now_ms = self.source_now_ms();
-        let answer = |answer: std::result::Result<_, types::Error>| match answer {
-            Ok(receipt) => conv::receipt(receipt, now_ms, &self.redactor),
-            Err(error) => Err(conv::error(error, &self.redactor)),
+        let check = move |receipts: Vec<_>, checks: &Checks| {
+            if receipts.len() != expected {
+                let answers = receipts.len();
+                let message = format!("receive: {answers} answers to {expected} deliveries");
+                return Err(Error::sandbox(Kind::Internal, message).hint("a defect of the component"));
+            }
+            let answer = |answer: std::result::Result<_, types::Error>| match answer {
+                Ok(receipt) => conv::receipt(receipt, checks.now_ms, &checks.redactor),
+                Err(error) => Err(conv::error(error, &checks.redactor)),
+            };
+            Ok(receipts.into_iter().map(answer).collect())
         };
-        Ok(receipts.into_iter().map(answer).collect())
+        let receipts = self
+            .call("receive", export!(webhook.call_receive(subscription.as_ref(), &deliveries).map(Ok)), check)
+            .await?;
+        match self.meter.take_denied() {
+            Some(denial) => Err(self.redacted(refused(&denial))),
+            None => Ok(receipts),
+        }
     }
 
     /// Fails while the component's session is refused.
     fn session_accepted(&self) -> Result<()> {
         self.refused_session.clone().map_or(Ok(()), Err)
     }
+}
 
-    fn source_now_ms(&self) -> u64 {
-        conv::source_now_ms(clock::now_ms(), self.meter.skew_ms())
-    }
+/// An answer without anything to check.
+fn as_it_is<T>(answer: T, _: &Checks) -> Result<T> {
+    Ok(answer)
+}
+
+fn check_items(items: Vec<source::CheckItem>, checks: &Checks) -> Result<Vec<CheckItem>> {
+    conv::check_items(items, &checks.redactor)
 }

@@ -1,16 +1,19 @@
 //! What a connection uses of the processors over time: an account that its calls draw on, and that fills up
 //! at a fixed rate. A call is never interrupted for it; the next one waits until the account is filled.
 //!
-//! Counts the time in which a call occupies a thread: the component's code, and the runner's work for it. The
-//! time to store rows and files is measured elsewhere, and drawn from the same account.
-//! Pure: times are arguments.
+//! Counts the processor time of a call: the component's code, and the runner's work for it, also on other
+//! threads. The time to store rows and files is measured elsewhere, and drawn from the same account.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio::time::Instant;
+
+use crate::blocking;
 
 /// The share of one processor that a connection may use over time: a component that waits for its source
 /// uses a few percent.
@@ -41,12 +44,25 @@ impl Cpu {
     pub(super) async fn metered<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         poll_fn(|context| {
-            let started = std::time::Instant::now();
-            let polled = call.as_mut().poll(context);
-            self.draw(started.elapsed());
+            let (polled, used) = blocking::timed(|| call.as_mut().poll(context));
+            self.draw(used);
             polled
         })
         .await
+    }
+
+    /// Runs work on a thread that may block, and draws its time.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let cpu = self.clone();
+        let task = blocking::spawn(move || {
+            let (done, used) = blocking::timed(work);
+            cpu.draw(used);
+            done
+        });
+        task.await
     }
 
     /// Draws time that was used outside of a call.
@@ -61,7 +77,23 @@ impl Cpu {
     }
 }
 
-/// The arithmetic.
+/// Runs a call until it has used so much processor time; none if it needs more. A component that computes
+/// yields at each epoch, so that no poll is long.
+pub(super) async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Option<T> {
+    let (mut call, mut left) = (pin!(call), limit);
+    poll_fn(|context| {
+        let (polled, used) = blocking::timed(|| call.as_mut().poll(context));
+        left = left.saturating_sub(used);
+        match polled {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending if left.is_zero() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// The arithmetic. Pure: times are arguments.
 #[derive(Debug)]
 struct Account {
     /// Seconds; negative after a call that used more than there was.
@@ -93,7 +125,8 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Account, BURST, Cpu};
+    use super::{Account, BURST, Cpu, within};
+    use crate::digest::sha256_hex;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -128,6 +161,35 @@ mod tests {
         assert_eq!(Instant::now() - before, SECOND * 4);
         Cpu::default().draw(BURST * 9);
         Cpu::default().turn().await;
+    }
+
+    fn compute() -> Option<String> {
+        let hashes = std::iter::successors(Some(String::new()), |text| Some(sha256_hex(text.as_bytes())));
+        hashes.take(1_000).last()
+    }
+
+    #[tokio::test]
+    async fn work_on_another_thread_is_drawn_as_well() {
+        let cpu = Cpu::limited();
+        cpu.work(compute).await.expect("no panic");
+        assert!(cpu.account().is_some_and(|account| account.balance < BURST.as_secs_f64()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_stopped_for_what_it_computes_and_not_for_what_it_waits() {
+        let waits = async {
+            for _ in 0..1_000 {
+                tokio::time::sleep(SECOND).await;
+            }
+        };
+        assert_eq!(within(SECOND, waits).await, Some(()));
+        let computes = async {
+            loop {
+                std::hint::black_box(compute());
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(within(SECOND / 1_000, computes).await, None::<()>);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Errors of the sandbox: the message and the hint for each way in which a component is stopped. Pure.
 
-use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime::PoolConcurrencyLimitError;
 
 use crate::egress::policy::Denial;
 use crate::error::{Error, Kind, Origin};
@@ -25,6 +25,13 @@ pub(super) fn timed_out(call: &str, limits: &Limits) -> Error {
         .hint("raise call_timeout under [sandbox] if the source is slow")
 }
 
+/// A call that computed too long.
+pub(super) fn used_up(call: &str, limits: &Limits) -> Error {
+    let limit = format_duration(limits.sandbox.cpu_time);
+    Error::sandbox(Kind::Internal, format!("{call}: used more than {limit} of CPU; stopped"))
+        .hint("a defect of the component, or raise cpu_time under [sandbox]")
+}
+
 /// wasmtime's message when an export has another type than the contract's; it checks at instantiation.
 const CONTRACT_MISMATCH: &str = "failed to convert function to given type";
 
@@ -47,12 +54,7 @@ pub(super) fn stopped(call: &str, trap: &wasmtime::Error, limits: &Limits) -> Er
         return Error::new(Origin::Component, Kind::Unsupported, message)
             .hint("rebuild it, or use the runner that came with it");
     }
-    let (message, hint) = if let Some(Trap::Interrupt) = trap.downcast_ref::<Trap>() {
-        (
-            format!("used more than {} of CPU; stopped", format_duration(limits.sandbox.cpu_time)),
-            "a defect of the component, or raise cpu_time under [sandbox]",
-        )
-    } else if root.contains("growing memory") {
+    let (message, hint) = if root.contains("growing memory") {
         (
             format!("wanted more than {} of memory; stopped", format_bytes(limits.sandbox.memory as u64)),
             "lower max_bytes or max_rows under [batch], or raise memory under [sandbox]",

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::time::timeout;
 use wasmtime::Store;
 
-use super::error::{stopped, timed_out};
+use super::cpu_account::within;
+use super::error::{stopped, timed_out, used_up};
 use crate::bindings::SourceConnector;
 use crate::conv;
 use crate::describe::Describe;
@@ -72,9 +73,10 @@ async fn offline<T>(
         let world = linked.pre.instantiate_async(&mut store).await?;
         call(&mut store, &world).await
     };
-    match timeout(limits.sandbox.call_timeout, calling).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(trap)) => Err(stopped(name, &trap, limits)),
+    match timeout(limits.sandbox.call_timeout, within(limits.sandbox.cpu_time, calling)).await {
+        Ok(Some(Ok(answer))) => Ok(answer),
+        Ok(Some(Err(trap))) => Err(stopped(name, &trap, limits)),
+        Ok(None) => Err(used_up(name, limits)),
         Err(_) => Err(timed_out(name, limits).hint("it needs no source for it: a defect of the component")),
     }
 }

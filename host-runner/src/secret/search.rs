@@ -4,28 +4,30 @@
 //! ones are searched one by one until they are worth another build. Does not know that they are secrets.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::Anchored;
+use aho_corasick::automaton::Automaton;
+use aho_corasick::nfa::contiguous::NFA;
 
 /// New texts that are searched one by one, at least; a search takes some 50 ns in a line of a log.
-const RECENT_MIN: usize = 64;
+const RECENT_MIN: usize = 16;
 /// An eighth of all texts may be new, so that n texts cost few builds: about 8 ln n.
 const RECENT_SHARE: usize = 8;
 
 #[derive(Clone, Default)]
 pub(super) struct Search {
     /// None while it has no texts.
-    automaton: Option<AhoCorasick>,
+    automaton: Option<Arc<NFA>>,
     recent: Vec<String>,
 }
 
 impl Search {
     /// Builds an automaton of the texts. When it cannot be built, they are searched one by one.
     pub(super) fn of(texts: Vec<String>) -> Self {
-        // The default is a table of every state and byte for a few texts, hundreds of MiB if they are long.
-        let kind = Some(AhoCorasickKind::ContiguousNFA);
-        match AhoCorasick::builder().kind(kind).build(&texts) {
-            Ok(automaton) => Self { automaton: Some(automaton), recent: Vec::new() },
+        // A table of every state and byte would take hundreds of MiB if some texts are long.
+        match NFA::new(&texts) {
+            Ok(automaton) => Self { automaton: Some(Arc::new(automaton)), recent: Vec::new() },
             Err(error) => {
                 tracing::debug!(%error, "texts are searched one by one");
                 Self { automaton: None, recent: texts }
@@ -58,9 +60,8 @@ impl Search {
     /// Where texts occur: in order, and those that overlap as one.
     pub(super) fn find(&self, text: &str) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
-        // Come in the order of their ends. Joined at once: many texts may end at each byte.
-        for one in self.automaton.iter().flat_map(|automaton| automaton.find_overlapping_iter(text)) {
-            let mut range = one.range();
+        // Come in the order of their ends, and are joined at once.
+        for mut range in self.automaton.iter().flat_map(|automaton| longest(automaton, text)) {
             while let Some(before) = found.pop_if(|before| range.start < before.end) {
                 range = range.start.min(before.start)..range.end.max(before.end);
             }
@@ -78,14 +79,28 @@ impl Search {
 
     /// Bytes of the longest text.
     pub(super) fn longest(&self) -> usize {
-        let built = self.automaton.as_ref().map_or(0, AhoCorasick::max_pattern_len);
+        let built = self.automaton.as_ref().map_or(0, |automaton| automaton.max_pattern_len());
         self.recent.iter().map(String::len).max().unwrap_or(0).max(built)
     }
 
     /// Texts in the automaton.
     pub(super) fn built(&self) -> usize {
-        self.automaton.as_ref().map_or(0, AhoCorasick::patterns_len)
+        self.automaton.as_ref().map_or(0, |automaton| automaton.patterns_len())
     }
+}
+
+/// At each byte the longest of the texts that end there: of texts within each other, hundreds may.
+fn longest(automaton: &NFA, text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut state = automaton.start_state(Anchored::No).ok();
+    text.bytes().enumerate().filter_map(move |(at, byte)| {
+        let next = automaton.next_state(Anchored::No, state?, byte);
+        state = Some(next);
+        // Its own text comes first, before those that are its ends.
+        automaton.is_match(next).then(|| {
+            let bytes = automaton.pattern_len(automaton.match_pattern(next, 0));
+            at + 1 - bytes..at + 1
+        })
+    })
 }
 
 /// Places in order, and those that overlap as one.
@@ -123,6 +138,10 @@ mod tests {
         let nested: Vec<String> = (8..72).map(|bytes| "a".repeat(bytes)).collect();
         let search = Search::of(nested.clone());
         assert_eq!(search.find(&"a".repeat(1 << 16)), [Range { start: 0, end: 1 << 16 }]);
+        // One for each byte, however many texts end there.
+        let automaton = search.automaton.as_ref().expect("built");
+        let found: Vec<_> = super::longest(automaton, &"a".repeat(1_000)).collect();
+        assert_eq!((found.len(), found.last()), (1_000 - 7, Some(&(929..1_000))));
         let new = Search { recent: nested, ..Search::default() };
         // None of them, one after the other, ends at the start of another one.
         assert_eq!(new.find(&"a".repeat(72 * 71)), [Range { start: 0, end: 72 * 71 }]);

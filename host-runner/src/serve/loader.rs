@@ -9,11 +9,13 @@ use tokio::task::JoinSet;
 use super::connection_files::{self, Stamp};
 use crate::blocking;
 use crate::connection::{self, Connection};
+use crate::digest::sha256_hex;
 use crate::engine::Component;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::loaded::{LoadedConnection, SharedEngine};
 use crate::paths::Paths;
+use crate::sinks::Location;
 use crate::state::ConnectionStore;
 use crate::webhook_url::{PublicUrl, UrlSecrets};
 
@@ -47,10 +49,16 @@ pub(super) fn name_in(file: &Path, paths: &Paths) -> Option<String> {
     connection::name_in(file, &connection::environment, paths.policy.as_deref())
 }
 
-/// Hashed, because the connection holds secrets.
-fn fingerprint(loaded: &LoadedConnection) -> String {
-    let all = format!("{:?} {}", loaded.connection, loaded.component.sha256);
-    crate::digest::sha256_hex(all.as_bytes())
+/// Hashed, because the connection holds secrets. Reads the files of authorities.
+fn fingerprint(connection: &Connection, component_sha256: &str) -> String {
+    let attachments = connection.attachments.iter().map(|attachments| &attachments.location);
+    let places: Vec<&Location> = attachments.chain([&connection.sink.location]).collect();
+    // The debug output of a place leaves out the secret parts of its URL.
+    let urls: Vec<Option<&str>> = places.iter().map(|place| place.url()).collect();
+    let files = places.iter().filter_map(|place| Some(place.authority_file()?.1));
+    let authority = |file: PathBuf| Some(sha256_hex(&std::fs::read(file).ok()?));
+    let authorities: Vec<_> = connection.ca_file.clone().into_iter().chain(files).map(authority).collect();
+    sha256_hex(format!("{connection:?} {urls:?} {authorities:?} {component_sha256}").as_bytes())
 }
 
 /// Runs work in a task, so that a panic in it is an error: else its file would load without end. The task
@@ -144,15 +152,49 @@ impl Loader {
             "{name}: into {}, {subscribed}, {queued} deliveries queued",
             loaded.connection.sink.location
         );
-        let fingerprint = fingerprint(&loaded);
+        let fingerprint = fingerprint(&loaded.connection, &loaded.component.sha256);
         Ok(Loaded { file, stamp, fingerprint, loaded, store, subscribe, secrets, summary })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::unless_panicked;
+    use super::{fingerprint, unless_panicked};
+    use crate::connection::Connection;
     use crate::error::Result;
+
+    #[test]
+    fn a_connection_is_another_one_if_anything_that_its_file_refers_to_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let of = |text: &str| {
+            let file = folder.path().join("acme.toml");
+            std::fs::write(&file, format!("name = \"acme\"\n{text}\n")).expect("written");
+            let connection = Connection::load(&file, &|_| None).expect("valid");
+            assert!(!format!("{connection:?}").contains("pa55"), "the debug output shows no secret");
+            fingerprint(&connection, "sha256")
+        };
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        let postgres = |url: &str| of(&format!("[sink]\nkind = \"postgres\"\nurl = \"{url}\""));
+        write("ca.pem", "first");
+        let before = postgres("postgres://me:pa55-1@db/desk?sslmode=disable&sslrootcert=ca.pem");
+        for other in [
+            "postgres://me:pa55-2@db/desk?sslmode=disable&sslrootcert=ca.pem",
+            "postgres://you:pa55-1@db/desk?sslmode=disable&sslrootcert=ca.pem",
+            "postgres://me:pa55-1@db/desk?sslmode=verify-full&sslrootcert=ca.pem",
+        ] {
+            assert_ne!(postgres(other), before, "{other}");
+        }
+        let same = || postgres("postgres://me:pa55-1@db/desk?sslmode=disable&sslrootcert=ca.pem");
+        assert_eq!(same(), before);
+        let attachments = |key: &str| of(&format!("[sink]\nattachments = \"s3://me:{key}@desk/a?region=x\""));
+        assert_ne!(attachments("pa55-1"), attachments("pa55-2"));
+        let egress = || of("[egress]\nca_file = \"ca.pem\"");
+        let proxied = egress();
+        assert_eq!(egress(), proxied);
+        write("ca.pem", "renewed");
+        assert_ne!(same(), before, "the authority of the database");
+        assert_ne!(egress(), proxied, "the authority of a proxy");
+    }
 
     #[tokio::test]
     async fn a_panic_is_an_error() {

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::control::{self, Control};
-use crate::actor::{Actor, ActorConfig, Mode, Stopped};
+use crate::actor::{Actor, ActorConfig, Mode, Stopped, Warnings};
 use crate::blocking;
 use crate::clock::{millis, now_ms, random_unit};
 use crate::error::Result;
@@ -144,8 +144,8 @@ impl Supervisor {
             stop,
         };
         self.meters.enter(State::Starting, None);
-        let mut no_observer = ();
-        let mut actor = pin!(Actor::new(config, Mode::Serve, &mut no_observer).run());
+        let mut warnings = Warnings::default();
+        let mut actor = pin!(Actor::new(config, Mode::Serve, &mut warnings).run());
         let end = tokio::select! {
             end = &mut actor => Ok(end),
             () = self.stop.requested() => {

@@ -4,6 +4,7 @@
 //! statements are the sinks' own. Knows nothing of rows.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -26,8 +27,8 @@ pub(super) const MISSING: &str = "missing";
 pub(super) struct Naming {
     /// Names that no column can have, besides [`METADATA_COLUMNS`].
     pub(super) reserved: &'static [&'static str],
-    /// Whether two names are one to it.
-    pub(super) is_same: fn(&str, &str) -> bool,
+    /// The name in the spelling that all names have which are one to it.
+    pub(super) fold: fn(&str) -> String,
     /// The name as the database keeps it: the name itself, or a shorter one.
     pub(super) fit: fn(&str) -> String,
     /// Whether a table with these columns takes another one.
@@ -72,12 +73,10 @@ impl Layout {
         if table.primary_key.is_empty() {
             return Err(Error::data(format!("table `{}`: has no primary key", table.name)));
         }
-        let mut layout = Self { table: table.name.clone(), key: Vec::new(), columns: Vec::new() };
-        for member in &table.primary_key {
-            let name = layout.free_name(member, naming);
-            layout.key.push(KeyColumn { member: member.clone(), name });
-        }
-        Ok(layout)
+        let mut names = Names::new(naming, std::iter::empty());
+        let key = table.primary_key.iter();
+        let key = key.map(|member| KeyColumn { member: member.clone(), name: names.take(member) }).collect();
+        Ok(Self { table: table.name.clone(), key, columns: Vec::new() })
     }
 
     /// Adds a column for each property that has none of its type yet. Returns how many were added or moved.
@@ -92,19 +91,21 @@ impl Layout {
         let schema: Schema = serde_json::from_str(&table.schema).map_err(|error| {
             Error::data(format!("table `{}`: its schema is not JSON Schema: {error}", table.name))
         })?;
+        let keys = self.key.iter().map(|column| column.name.as_str());
+        let mut names =
+            Names::new(naming, keys.chain(self.columns.iter().map(|column| column.name.as_str())));
+        let known = self.columns.iter().enumerate();
+        let known: HashMap<(String, ColumnType), usize> =
+            known.rev().map(|(at, column)| ((column.property.clone(), column.column_type), at)).collect();
         let (before, mut moved) = (self.columns.len(), 0);
         for (property, description) in schema.properties {
             let path = path(&property, &description);
             PATH_PARTS
                 .admit("discover", path.len())
                 .map_err(|error| error.about(format_args!("table `{}`", table.name)))?;
-            let column_type = column_type(&description);
             let is_key = matches!(path.as_slice(), [member] if table.primary_key.contains(member));
-            let known = self
-                .columns
-                .iter_mut()
-                .find(|column| column.property == property && column.column_type == column_type);
-            if let Some(column) = known {
+            let wanted = (property, column_type(&description));
+            if let Some(column) = known.get(&wanted).and_then(|at| self.columns.get_mut(*at)) {
                 moved += usize::from(column.path != path);
                 column.path = path;
             } else if !is_key {
@@ -113,27 +114,12 @@ impl Layout {
                         "more properties than columns; the rest is in `_raw` only");
                     break;
                 }
-                let name = self.free_name(&property, naming);
+                let (property, column_type) = wanted;
+                let name = names.take(&property);
                 self.columns.push(Column { property, path, column_type, name });
             }
         }
         Ok(self.columns.len() - before + moved)
-    }
-
-    /// The name itself, or `name__2`, `name__3` … when it is taken.
-    fn free_name(&self, wanted: &str, naming: &Naming) -> String {
-        let keys = self.key.iter().map(|column| column.name.as_str());
-        let columns = self.columns.iter().map(|column| column.name.as_str());
-        let reserved = METADATA_COLUMNS.iter().chain(naming.reserved).copied();
-        let taken: Vec<&str> = keys.chain(columns).chain(reserved).collect();
-        let wanted = (naming.fit)(&wanted.replace('\0', ""));
-        let is_free =
-            |name: &str| !name.is_empty() && !taken.iter().any(|other| (naming.is_same)(other, name));
-        if is_free(&wanted) {
-            return wanted;
-        }
-        let mut numbered = (2_usize..).map(|number| (naming.fit)(&format!("{wanted}__{number}")));
-        numbered.find(|name| is_free(name)).unwrap_or(wanted)
     }
 
     /// The values of a key as texts, in the order of the key's columns; `paths` are [`Self::key_paths`].
@@ -160,6 +146,42 @@ impl Layout {
     /// Where the key columns' values are in a key.
     pub(super) fn key_paths(&self) -> MemberPaths {
         MemberPaths::new(self.key.iter().map(|column| std::slice::from_ref(&column.member)))
+    }
+}
+
+/// The names of a table's columns while further ones are added.
+struct Names<'n> {
+    naming: &'n Naming,
+    /// Folded.
+    taken: HashSet<String>,
+    /// The number to try next, by the folded name that it is put behind: a table may have thousands of
+    /// properties whose names are one.
+    next: HashMap<String, usize>,
+}
+
+impl<'n> Names<'n> {
+    fn new<'t>(naming: &'n Naming, taken: impl Iterator<Item = &'t str>) -> Self {
+        let reserved = METADATA_COLUMNS.iter().chain(naming.reserved).copied();
+        let taken = taken.chain(reserved).map(naming.fold).collect();
+        Self { naming, taken, next: HashMap::new() }
+    }
+
+    /// The name itself, or `name__2`, `name__3` … when it is taken.
+    fn take(&mut self, wanted: &str) -> String {
+        let Naming { fold, fit, .. } = self.naming;
+        let wanted = fit(&wanted.replace('\0', ""));
+        let folded = fold(&wanted);
+        if !wanted.is_empty() && self.taken.insert(folded.clone()) {
+            return wanted;
+        }
+        let next = self.next.entry(folded).or_insert(2);
+        loop {
+            let name = fit(&format!("{wanted}__{next}"));
+            *next += 1;
+            if self.taken.insert(fold(&name)) {
+                return name;
+            }
+        }
     }
 }
 
@@ -203,21 +225,18 @@ fn path(property: &str, description: &Json) -> Vec<String> {
 #[cfg(test)]
 impl Naming {
     /// Names as they are, and room for any number.
-    pub(super) const EXACT: Self = Self {
-        reserved: &[],
-        is_same: |left, right| left == right,
-        fit: |name| name.to_owned(),
-        has_room: |_| true,
-    };
+    pub(super) const EXACT: Self =
+        Self { reserved: &[], fold: str::to_owned, fit: |name| name.to_owned(), has_room: |_| true };
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::{Layout, Naming};
     use crate::change::Table;
 
-    const NAMING: Naming =
-        Naming { reserved: &["rowid"], is_same: str::eq_ignore_ascii_case, ..Naming::EXACT };
+    const NAMING: Naming = Naming { reserved: &["rowid"], fold: str::to_ascii_lowercase, ..Naming::EXACT };
 
     fn table(schema: &str) -> Table {
         Table {
@@ -273,6 +292,31 @@ mod tests {
         layout.extend(&first, &NAMING).expect("extended");
         let names: Vec<&str> = layout.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["Name", "name__2", "NAME__3", "ID__2", "_raw__2", "_row__2", "rowid__2"]);
+    }
+
+    #[test]
+    fn thousands_of_names_that_are_one_cost_a_few_steps_each() {
+        thread_local! {
+            static FOLDED: Cell<usize> = const { Cell::new(0) };
+        }
+        const COLUMNS: usize = 1_900;
+        let naming = Naming {
+            fold: |name| {
+                FOLDED.set(FOLDED.get() + 1);
+                name.to_ascii_lowercase()
+            },
+            ..Naming::EXACT
+        };
+        let letter = |bit: bool| if bit { 'A' } else { 'a' };
+        let spelling = |number: usize| (0..11).map(|bit| letter(number >> bit & 1 == 1)).collect::<String>();
+        let properties: Vec<String> = (0..COLUMNS).map(|n| format!("\"{}\":{{}}", spelling(n))).collect();
+        let schema = table(&format!("{{\"properties\":{{{}}}}}", properties.join(",")));
+        let mut layout = Layout::new(&schema, &naming).expect("a layout");
+        assert_eq!(layout.extend(&schema, &naming).expect("extended"), COLUMNS);
+        assert!(FOLDED.get() < 10 * COLUMNS, "{} names were compared", FOLDED.get());
+        for (at, column) in layout.columns.iter().enumerate().skip(1) {
+            assert_eq!(column.name, format!("{}__{}", spelling(at), at + 1));
+        }
     }
 
     #[test]

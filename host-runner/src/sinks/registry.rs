@@ -170,7 +170,7 @@ impl Location {
     }
 
     /// The URL of a database or an object store.
-    pub(super) fn url(&self) -> Option<&str> {
+    pub(crate) fn url(&self) -> Option<&str> {
         match self {
             Self::Path(_) => None,
             Self::Schema { url, .. } | Self::Objects { url, .. } => Some(url),

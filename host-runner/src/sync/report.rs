@@ -123,7 +123,7 @@ impl SyncReport {
         for table in &self.tables {
             total.counts += table.counts;
             total.batches += table.batches;
-            total.credits_used += table.credits_used;
+            total.credits_used = total.credits_used.saturating_add(table.credits_used);
             total.credits_left = table.credits_left.or(total.credits_left);
         }
         total.requests = self.requests;

@@ -101,6 +101,25 @@ fn what_people_read_is_one_short_line_and_forges_none() {
 }
 
 #[test]
+fn a_source_that_warns_without_end_fills_no_log() {
+    let place = Place::new("rows = 300\npage = 1\ncrosses = \"warnings\"");
+    let server = Server::start(&place);
+    until_read(&server);
+    let warnings = server.log().lines().filter(|line| line.contains("the source warns")).count();
+    assert!((1..=64).contains(&warnings), "{warnings} lines for 300 batches with 32 each");
+    server.stop();
+}
+
+#[test]
+fn what_is_counted_by_a_component_makes_no_counter_fall() {
+    let place = Place::new("rows = 90\ncrosses = \"credits\"");
+    let server = Server::start(&place);
+    until_read(&server);
+    assert_eq!(server.metric("source_credits_used_total{"), Some(u64::MAX as f64));
+    server.stop();
+}
+
+#[test]
 fn host_memory_behind_handles_is_bounded() {
     let crossed = [
         ("methods", 9, "the host refused a method of 4 MiB"),

@@ -42,6 +42,13 @@ fn a_busy_loop_is_stopped_by_the_limit_of_cpu_time() {
 }
 
 #[test]
+fn waiting_is_no_cpu_time() {
+    let place = Place::new("rows = 3\nbehavior = \"naps\"\n[sandbox]\ncpu_time = \"100ms\"");
+    place.expect(&["sync"], 0);
+    assert_eq!(place.query("SELECT count(*) || '' FROM things"), "3");
+}
+
+#[test]
 fn a_busy_loop_is_stopped_by_the_call_timeout() {
     misbehaves(
         "behavior = \"spin\"\n[retry]\nmax_attempts = 1\n[sandbox]\ncall_timeout = \"1s\"",

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::serve::{Server, eventually};
+use crate::serve::{Server, event, eventually, later};
 use crate::support::{Place, SECRET, component, run};
 
 /// The code handed to `authorize`; the session then holds `token-for-<code>`.
@@ -110,6 +110,47 @@ fn a_secret_of_one_connection_masks_no_line_of_another_and_breaks_no_json() {
     }
     assert!(!log.contains("of-the-bank"), "{log}");
     server.stop();
+}
+
+#[test]
+fn a_refused_request_is_logged_with_its_connection_and_without_the_secrets_of_that_one_alone() {
+    let place = Place::new("rows = 3");
+    std::fs::create_dir(place.path("connections")).expect("made");
+    let write = |name: &str, secret: &str, config: &str| {
+        let text = format!(
+            "name = \"{name}\"\ncomponent = {:?}\n[config]\nsecret = \"{secret}\"\nrows = 3\n{config}\n",
+            component()
+        );
+        std::fs::write(place.path("connections").join(format!("{name}.toml")), text).expect("written");
+    };
+    write("bank", "forbidden.example", "");
+    write("acme", "of-acme", "behavior = \"forbidden-host\"");
+    let server = Server::start_with(&place, &["--connections", "connections"]);
+    server.until_log_contains("egress refused");
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("egress refused")).unwrap_or_default();
+    assert!(line.contains("connection=acme") && line.contains("forbidden.example:8443: refused"), "{line}");
+    server.stop();
+}
+
+#[test]
+fn a_dead_letter_holds_no_secret_that_its_reason_quotes() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    server.deliver(&place, &event("leak", "1", "update", later()));
+    eventually("a dead letter", || server.metric("dead_letters{") == Some(1.0));
+    let list = place.json(&["dead-letters", "list"], 0);
+    let id = list["dead_letters"][0]["id"].to_string();
+    let id = id.trim_matches('"');
+    let shown = place.expect(&["dead-letters", "show", id], 0);
+    assert!(shown.stdout.contains("the secret is [secret]"), "{shown:#?}");
+    let metrics = server.request("GET", "/-/metrics", "").1;
+    let texts = [list.to_string(), shown.stdout, server.health().to_string(), metrics, server.log()];
+    server.stop();
+    assert!(!texts.iter().any(|text| text.contains(SECRET)), "{texts:?}");
+    for (path, bytes) in place.files() {
+        assert!(!String::from_utf8_lossy(&bytes).contains(SECRET), "{} holds it", path.display());
+    }
 }
 
 #[test]

@@ -99,6 +99,20 @@ fn corpus_and_mutations_return(name: &str) {
     }
 }
 
+#[test]
+fn the_page_of_security_names_every_target_and_no_other() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SECURITY.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let section = page.split("\n## ").find(|section| section.starts_with("Fuzzing")).expect("the section");
+    let rows: Vec<&str> =
+        section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let unknown: Vec<_> = rows.iter().filter(|row| target(row).is_none()).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let names = fuzz::TARGETS.iter().map(|target| target.name);
+    let missing: Vec<&str> = names.filter(|name| !section.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}: run them with cargo xtask fuzz");
+}
+
 macro_rules! targets {
     ($($test:ident: $name:literal,)*) => {
         $(

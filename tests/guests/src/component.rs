@@ -81,6 +81,7 @@ fn receipt(delivery: &webhook::Delivery, config: &Config) -> Result<webhook::Rec
             "things" => {}
             "trap" => std::process::abort(),
             "fail" => return Err(error(kind(&event.op), "as the event says")),
+            "leak" => return Err(error(ErrorKind::Data, &format!("the secret is {}", config.secret))),
             other => {
                 receipt.attributes.push(("ignored".into(), other.into()));
                 continue;
@@ -118,8 +119,8 @@ impl GuestConnection for Open {
     }
 
     fn session(&self) -> Option<String> {
-        if self.config.crosses == Some(Crosses::Session) {
-            return Some(hostile::session());
+        if let Some(session) = self.config.crosses.and_then(|crosses| hostile::session(crosses, now_ms())) {
+            return Some(session);
         }
         self.session.borrow().clone()
     }
@@ -262,6 +263,11 @@ impl Open {
             Behavior::Hold => {
                 let _held = std::hint::black_box(vec![1_u8; 200 << 20]);
                 monotonic_clock::subscribe_duration(u64::MAX).block();
+            }
+            Behavior::Naps => {
+                for _ in 0..50 {
+                    monotonic_clock::subscribe_duration(11_000_000).block();
+                }
             }
             Behavior::Hoard => http::hoard(),
             Behavior::ForbiddenHost => {

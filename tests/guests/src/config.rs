@@ -37,6 +37,8 @@ pub enum Behavior {
     Fail,
     /// Fails with an error that contains every secret of the connection.
     LeakSecrets,
+    /// Waits fifty times for longer than the host's unit of processor time.
+    Naps,
 }
 
 /// A limit of the host's boundary that the component crosses: see `component/hostile.rs`.
@@ -77,6 +79,13 @@ pub enum Crosses {
     Clones,
     Responses,
     Dropped,
+    Warnings,
+    Credits,
+    Partial,
+    Trailers,
+    ColumnNames,
+    SessionTexts,
+    NestedSecrets,
 }
 
 /// How `open` behaves.

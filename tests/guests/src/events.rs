@@ -5,7 +5,8 @@ use serde::Deserialize;
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Event {
-    /// `things`; `trap` traps, `fail` fails with the kind in `op`, others are ignored.
+    /// `things`; `trap` traps, `fail` fails with the kind in `op`, `leak` with the secret; others
+    /// are ignored.
     pub table: String,
     /// The row's number.
     #[serde(default)]

@@ -12,6 +12,7 @@
 import { mkdtemp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
@@ -99,8 +100,12 @@ class Host {
       const limits = { maxChanges, maxBytes: 8 << 20, maxMs: 30_000 };
       const batch = await this.run((connection) => connection.read(table, cursor, limits));
       yield* batch.changes;
-      cursor = batch.cursor;
       if (batch.caughtUp) return;
+      if (batch.waitMs === undefined && cursor === batch.cursor) {
+        throw new Error(`table ${table}: the cursor does not move`);
+      }
+      await sleep(Number(batch.waitMs ?? 0));
+      cursor = batch.cursor;
     }
   }
 

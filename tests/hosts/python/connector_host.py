@@ -11,6 +11,7 @@ every call, so that only configuration, session and cursor are kept. Prints one 
 import argparse
 import json
 import sys
+import time
 from types import SimpleNamespace
 
 from wasmtime import Config, Engine, Store, WasiConfig
@@ -89,9 +90,13 @@ class Host:
         while True:
             batch = self.run("read", table, cursor, limits)
             yield from batch.changes
-            cursor = batch.cursor
             if getattr(batch, "caught-up"):
                 return
+            wait_ms = getattr(batch, "wait-ms")
+            if wait_ms is None and cursor == batch.cursor:
+                raise RuntimeError(f"table {table}: the cursor does not move")
+            time.sleep((wait_ms or 0) / 1000)
+            cursor = batch.cursor
 
 
 def emit(**line):

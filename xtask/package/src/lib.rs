@@ -14,7 +14,7 @@ mod oci;
 mod policy;
 mod sbom;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -79,13 +79,37 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Removes an earlier package; refuses a folder with anything else.
+/// Removes the files of an earlier package, as its checksums list them; refuses a folder with any other file.
 fn clear(folder: &Path) -> Result<()> {
-    if !folder.exists() || std::fs::read_dir(folder)?.next().is_none() {
-        return Ok(());
+    let mut found = Vec::new();
+    if folder.exists() {
+        list(folder, &mut found)?;
     }
-    if !folder.join(CHECKSUMS).is_file() {
-        bail!("{}: holds other files than a package\n\nhint: name an empty folder", folder.display());
+    let checksums = std::fs::read_to_string(folder.join(CHECKSUMS)).unwrap_or_default();
+    let listed = checksums.lines().filter_map(|line| Some(folder.join(line.split_once("  ")?.1)));
+    let package: BTreeSet<PathBuf> = listed.chain([folder.join(CHECKSUMS)]).collect();
+    if let Some(other) = found.iter().find(|file| !package.contains(*file)) {
+        bail!(
+            "{}: holds other files than a package: {}\n\nhint: name an empty folder",
+            folder.display(),
+            other.display()
+        );
     }
-    std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+    for file in found {
+        std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Every file below a folder; a link counts as a file.
+fn list(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), found)?;
+        } else {
+            found.push(entry.path());
+        }
+    }
+    Ok(())
 }

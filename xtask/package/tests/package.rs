@@ -143,6 +143,23 @@ fn a_folder_with_other_files_is_not_replaced() {
     std::fs::write(folder.path().join("mine"), "").expect("written");
     let error = package::write(&component(), folder.path()).expect_err("refused");
     assert!(error.to_string().contains("holds other files than a package"), "{error}");
+    // As in a folder of releases.
+    std::fs::write(folder.path().join("SHA256SUMS"), "0  theirs\n").expect("written");
+    std::fs::write(folder.path().join("theirs"), "").expect("written");
+    package::write(&component(), folder.path()).expect_err("refused");
+    assert_eq!(files(folder.path()).len(), 3, "nothing is deleted");
+}
+
+#[test]
+fn a_package_replaces_an_earlier_one_but_no_file_that_a_person_put_beside_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for _ in 0..2 {
+        package::write(&component(), folder.path()).expect("packaged");
+    }
+    std::fs::write(folder.path().join("zoho-desk.wasm.sig"), "signed").expect("written");
+    let error = package::write(&component(), folder.path()).expect_err("refused");
+    assert!(error.to_string().contains("zoho-desk.wasm.sig"), "{error}");
+    assert!(files(folder.path()).contains_key("zoho-desk.wasm.sig"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::sinks::value::{ColumnType, Value, convert, text};
 /// Tools fold the case of names; the columns for deletes and their order are this module's.
 const NAMING: Naming = Naming {
     reserved: &["_ab_cdc_updated_at", "_ab_cdc_deleted_at", "_sdc_deleted_at"],
-    is_same: str::eq_ignore_ascii_case,
+    fold: str::to_ascii_lowercase,
     fit: |name| name.to_owned(),
     has_room: |columns| columns.len() < COLUMNS_MAX,
 };

@@ -19,7 +19,7 @@ const COLUMNS_MAX: usize = 2_000;
 /// column that they make of the folder's name.
 pub(super) const NAMING: Naming = Naming {
     reserved: &["_sequence", "_operation", "_as_of_ms", "_generation", "_partial", "date"],
-    is_same: |left, right| left.to_lowercase() == right.to_lowercase(),
+    fold: str::to_lowercase,
     fit: |name| name.to_owned(),
     has_room: |columns| columns.len() < COLUMNS_MAX,
 };

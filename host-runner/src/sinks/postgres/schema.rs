@@ -39,7 +39,7 @@ pub(super) const NAMING: Naming = Naming {
         "_tombstone",
         "_n",
     ],
-    is_same: |left, right| left == right,
+    fold: str::to_owned,
     fit,
     has_room: |columns| {
         let used: usize = columns.iter().map(|column| bytes_in_page(column.column_type)).sum();

@@ -14,7 +14,7 @@ use crate::sinks::value::{ColumnType, Value};
 /// Names in SQLite: case does not count, three mean a row's number, and three are columns of [`order_table`].
 pub(super) const NAMING: Naming = Naming {
     reserved: &["rowid", "_rowid_", "oid", "_as_of", "_generation", "_change"],
-    is_same,
+    fold: str::to_ascii_lowercase,
     fit: |name| name.to_owned(),
     has_room: |columns| columns.len() < COLUMNS_MAX,
 };

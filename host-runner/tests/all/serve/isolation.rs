@@ -36,11 +36,18 @@ const HOSTILE: &[(&str, &str)] = &[
     ),
     ("renew = true", "sessions are renewed at no cost to others"),
     ("crosses = \"changes\"", "changes of a batch"),
+    ("crosses = \"listings\"", "listings of a batch"),
+    ("crosses = \"listed-keys\"", "keys of listings"),
+    ("crosses = \"parent\"", "key size"),
     ("crosses = \"cursor\"", "cursor size"),
     ("crosses = \"key\"", "key size"),
     ("crosses = \"change-id\"", "id size"),
     ("crosses = \"change-table\"", "letters of names"),
     ("crosses = \"attributes\"", "attributes are dropped"),
+    ("crosses = \"warnings\"\npage = 1\nrows = 1000000000", "warnings are logged rarely"),
+    ("crosses = \"credits\"", "counters do not fall"),
+    ("crosses = \"partial\"", "partial rows are merged in linear time"),
+    ("crosses = \"trailers\"", "host memory behind handles"),
     ("crosses = \"wait\"", "a wait has an end"),
     ("crosses = \"message\"", "messages are cut"),
     ("crosses = \"methods\"", "host memory behind handles"),
@@ -54,6 +61,9 @@ const HOSTILE: &[(&str, &str)] = &[
     ("crosses = \"key-members\"", "members of a key"),
     ("crosses = \"key-name\"", "length of names"),
     ("crosses = \"session\"", "session size"),
+    ("crosses = \"session-texts\"", "texts of a session that are looked for"),
+    ("crosses = \"nested-secrets\"", "the search for secrets is linear"),
+    ("crosses = \"column-names\"", "names that are one are numbered in linear time"),
     ("crosses = \"check-items\"", "number of check items"),
     ("crosses = \"answer\"", "answer size"),
     ("crosses = \"subscription\"", "subscription size"),
@@ -70,6 +80,25 @@ const HOSTILE: &[(&str, &str)] = &[
     ("opens = \"waits\"", "time of `open`"),
     ("opens = \"spins\"", "CPU time of `open`"),
     ("page = 10000\nrows = 1000000000", "processor time over time, commits included"),
+];
+
+/// Of these, values are cut or dropped without a word, or they are accepted at a bounded cost: nothing but
+/// the rows of their tables shows that they came.
+const SILENT: &[&str] = &[
+    "renew",
+    "attributes",
+    "warnings",
+    "credits",
+    "partial",
+    "\"wait\"",
+    "session-texts",
+    "nested-secrets",
+    "column-names",
+    "wide-row",
+    "file-name",
+    "files",
+    "piece",
+    "page",
 ];
 
 /// MiB that a server may have resident: far less than its hostile connections may take one by one, and twice
@@ -137,9 +166,19 @@ fn holds(honest: usize, hostile: &[(&str, &str)]) -> Measured {
             200
         );
     }
-    // A call that no delivery makes.
-    for number in (0..hostile.len()).filter(|number| hostile[*number].contains("check-items")) {
-        place.expect_of(&format!("connections/hostile{number}.toml"), &["check"], 11);
+    // Calls that no delivery makes.
+    let calls: [(&str, &[&str]); 3] = [
+        ("check-items", &["check"]),
+        ("answer", &["invoke", "echo", "1"]),
+        ("subscription", &["webhook", "subscribe", "--public-url", "https://a.example"]),
+    ];
+    let called = |config: &str| {
+        calls.iter().find(|(word, _)| config.contains(&format!("\"{word}\""))).map(|(_, call)| *call)
+    };
+    for (number, config) in hostile.iter().enumerate() {
+        if let Some(call) = called(config) {
+            place.expect_of(&format!("connections/hostile{number}.toml"), call, 11);
+        }
     }
     for round in 0..3 {
         let started = Instant::now();
@@ -151,6 +190,9 @@ fn holds(honest: usize, hostile: &[(&str, &str)]) -> Measured {
         }
         until_stored(&mut server, &place, &names, 4 + round);
         measured.rows = measured.rows.max(started.elapsed());
+    }
+    for (number, config) in hostile.iter().enumerate().filter(|(_, config)| called(config).is_none()) {
+        misbehaved(&server, number, config);
     }
     let metrics = server.request("GET", "/-/metrics", "").1;
     let dead = |line: &&str| {
@@ -171,6 +213,31 @@ fn holds(honest: usize, hostile: &[(&str, &str)]) -> Measured {
     }
     until_stored(&mut server, &place, &names, 7);
     measured
+}
+
+/// Waits until the server shows that a hostile connection misbehaved: a failure in the log or in its status,
+/// or rows.
+fn misbehaved(server: &Server, number: usize, config: &str) {
+    let (name, file) = (format!("hostile{number}"), format!("hostile{number}.toml"));
+    let said = format!("connection={name}");
+    let is_silent = SILENT.iter().any(|word| config.contains(word));
+    let has_rows = || {
+        let samples = ["rows_read_total", "changes_total"];
+        let sample = |family: &str| server.metric(&format!("{family}{{connection=\"{name}\",table=\"t"));
+        samples.iter().any(|family| sample(family).is_some_and(|rows| rows > 0.0))
+    };
+    let has_failed = || {
+        let health = server.health();
+        let connections = health["connections"].as_array().cloned().unwrap_or_default();
+        let is_failing = |one: &serde_json::Value| one["name"] == *name && !one["last_error"].is_null();
+        connections.iter().any(is_failing)
+            || server.log().lines().any(|line| {
+                (line.contains(" WARN ") || line.contains("ERROR "))
+                    && (line.split_whitespace().any(|word| word.replace('"', "") == said)
+                        || line.contains(&file))
+            })
+    };
+    eventually(&format!("what `{config}` does"), || if is_silent { has_rows() } else { has_failed() });
 }
 
 /// Waits until each of these connections has so many rows.

@@ -1,12 +1,12 @@
 //! The same artifact in other hosts: PyPI `wasmtime` and npm `jco-transpile`, WASI HTTP and the contract,
 //! nothing of ours; and in the example of a program that embeds the runner's sandbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use desk_simulator::{GRANT_CODE, Options};
+use desk_simulator::{GRANT_CODE, Options, Rule};
 use serde_json::{Map, Value, json};
 
 use crate::compare::{TABLES, read_log, truth};
@@ -161,6 +161,34 @@ fn reads_the_rows_that_the_runner_reads(host: Host) {
         assert_eq!(read.len(), written.len(), "{table}");
         assert!(read == written, "{table}: rows differ");
         assert!(!read.is_empty(), "{table}");
+    }
+}
+
+/// Reads a table of a source that refuses a page as one too many.
+fn waits_as_long_as_the_source_asks(host: Host) {
+    let options = Options { sizes: sizes(420), grant_code_reusable: true, ..Options::default() };
+    let setup = Setup::new(options);
+    // After the page of `check` and two of the first batch.
+    let refusal = Rule { after: 3, times: Some(1), ..Rule::new("/tickets", 429) };
+    setup.simulator.add_rule(Rule { retry_after_seconds: Some(1), ..refusal });
+    let mut config = config(&setup);
+    config["tables"] = json!(["tickets"]);
+    let address = setup.simulator.url().replace("http://", "");
+    let arguments: &[&str] = match host {
+        Host::Python | Host::Node => &["--code", GRANT_CODE],
+        Host::Embedding => &[GRANT_CODE, &address],
+    };
+    let run = host.run(&setup, &config, arguments).exits(0);
+    let rows = lines(&run).filter_map(|line| Some(text(&line.get("row")?["key"]["id"])));
+    let read: BTreeSet<String> = rows.collect();
+    assert_eq!(read, truth(&setup.simulator, "tickets", false).into_keys().collect(), "{run}");
+    assert!(setup.simulator.stats()["faults"].as_object().is_some_and(|faults| !faults.is_empty()));
+}
+
+#[test]
+fn other_hosts_wait_as_long_as_the_source_asks() {
+    for host in [Host::Python, Host::Node, Host::Embedding] {
+        waits_as_long_as_the_source_asks(host);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::bindings::exports::connector::source::source::{CheckItem, Outcome, Table};
 use super::bindings::exports::connector::source::types::{Batch, Change, Error, ErrorKind, Listing};
 use super::bindings::exports::connector::source::webhook::Receipt;
-use super::bindings::wasi::http::types::{Fields, Method, OutgoingRequest, OutgoingResponse};
+use super::bindings::wasi::http::types::{Fields, Method, OutgoingBody, OutgoingRequest, OutgoingResponse};
 use crate::config::Crosses;
 
 const KIB: usize = 1 << 10;
@@ -80,6 +80,39 @@ pub(super) fn read(crosses: Crosses, batch: &mut Batch) -> Result<(), Error> {
                 drop(request.body());
             }
         }
+        // Different ones in each batch, without end.
+        Crosses::Warnings => {
+            let warning = |number| ("warning".into(), format!("{} {number} {}", batch.cursor, long(KIB)));
+            batch.attributes = (0..32).map(warning).collect();
+        }
+        Crosses::Credits => {
+            let count = |name: &str| (name.to_owned(), u64::MAX.to_string());
+            batch.attributes = vec![count("credits-used"), count("partial-rows")];
+        }
+        Crosses::NestedSecrets => {
+            batch.attributes = vec![("warning".into(), "a".repeat(124 * KIB)); 32];
+        }
+        // Each is laid over the row before it.
+        Crosses::Partial => {
+            multiply(&mut batch.changes, 200);
+            for (number, change) in batch.changes.iter_mut().enumerate() {
+                let member = |member: usize| format!("\"m{member}\":{number},");
+                let members: String = (0..2_000).map(member).collect();
+                change.partial = number > 0;
+                change.as_of_ms = Some(number as u64);
+                change.after = Some(format!("{{{members}\"id\":\"0\"}}"));
+            }
+        }
+        // Given to the host with a body that is complete, and never to be sent.
+        Crosses::Trailers => {
+            for _ in 0..100_000 {
+                let request = OutgoingRequest::new(Fields::new());
+                let Ok(body) = request.body() else { continue };
+                let trailers = Fields::new();
+                let _set = trailers.append("x", long(30 * KIB).as_bytes());
+                let _finished = OutgoingBody::finish(body, Some(trailers));
+            }
+        }
         Crosses::WideRow => each(&mut batch.changes, |change| {
             change.after = Some(format!("{{\"id\":\"0\",\"a\":[0{}]}}", ",0".repeat(12 * MIB)));
         }),
@@ -129,16 +162,35 @@ pub(super) fn discover(crosses: Crosses, tables: &mut Vec<Table>) {
             let path = "/a".repeat(100_000);
             table.schema = format!("{{\"properties\":{{\"deep\":{{\"x-path\":\"{path}\"}}}}}}");
         }
+        // One name to most databases.
+        Crosses::ColumnNames => {
+            let letter = |bit: bool| if bit { 'A' } else { 'a' };
+            let spelling =
+                |number: usize| -> String { (0..11).map(|bit| letter(number >> bit & 1 == 1)).collect() };
+            let properties: Vec<String> =
+                (0..1_900).map(|number| format!("\"{}\":{{}}", spelling(number))).collect();
+            table.schema = format!("{{\"properties\":{{{}}}}}", properties.join(","));
+            let copy = |number: usize| Table { name: format!("t{number}"), ..table.clone() };
+            *tables = std::iter::once(table.clone()).chain((0..20).map(copy)).collect();
+        }
         Crosses::KeyMembers => table.primary_key = (0..17).map(|number| format!("k{number}")).collect(),
         Crosses::KeyName => table.primary_key = vec![long(129)],
         _ => {}
     }
 }
 
-/// A session of many secrets.
-pub(super) fn session() -> String {
-    let secrets: Vec<String> = (0..10_000).map(|number| format!("secret-{number}")).collect();
-    serde_json::json!(secrets).to_string()
+/// A session of many secrets: too many, or others in each call, or such that each contains the ones before.
+pub(super) fn session(crosses: Crosses, now_ms: u64) -> Option<String> {
+    let secrets: Vec<String> = match crosses {
+        Crosses::Session => (0..10_000).map(|number| format!("secret-{number}")).collect(),
+        Crosses::SessionTexts => (0..1_500).map(|number| format!("secret-{now_ms}-{number:012}")).collect(),
+        Crosses::NestedSecrets => {
+            let quotes = "\"".repeat(28 * KIB);
+            (8..71).map(|bytes| "a".repeat(bytes)).chain([quotes]).collect()
+        }
+        _ => return None,
+    };
+    Some(serde_json::json!(secrets).to_string())
 }
 
 /// Check items, and words in them.
@@ -170,6 +222,9 @@ pub(super) fn receive(crosses: Crosses, receipt: &mut Receipt) -> Result<(), Err
             receipt.attributes = (0..20_000).map(|number| ("ignored".into(), format!("e{number}"))).collect();
         }
         Crosses::Message => return Err(message()),
+        Crosses::NestedSecrets => {
+            receipt.attributes = vec![("ignored".into(), "a".repeat(124 * KIB)); 64];
+        }
         _ => {}
     }
     Ok(())
