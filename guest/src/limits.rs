@@ -195,7 +195,7 @@ pub const REFETCHES_MAX: usize = 200;
 /// organization's credits with them.
 pub const UNSIGNED_READS_MAX: u64 = 200;
 
-/// Reads for unsigned deliveries that fail in [`UNSIGNED_WINDOW_MS`] without counting: a few attempts of each.
+/// Reads for unsigned deliveries that fail in [`UNSIGNED_WINDOW_MS`] without counting: a few for each.
 pub const UNSIGNED_FAILED_MAX: u64 = 5 * UNSIGNED_READS_MAX;
 
 /// See [`UNSIGNED_READS_MAX`].

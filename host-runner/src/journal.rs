@@ -234,7 +234,7 @@ impl Journal {
         Ok(Depth { count: pending.count, bytes: pending.bytes, oldest_ms, dead: dead.count })
     }
 
-    /// What became of a connection's deliveries that could not be applied. Reads memory alone.
+    /// Dead letters of a connection since the start of the process. Reads memory alone.
     pub fn letter_counts(&self, connection: &str) -> LetterCounts {
         self.inner.notifier.letters(connection)
     }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `refused` | the component rejects the delivery: forged, unusable, not permitted | `actor/triage.rs` |
 //! | `unusable` | the sink cannot store its rows | `actor/waiting.rs` |
-//! | `defect` | the component trapped, failed internally or gave an unusable answer, three times | `actor/waiting.rs` |
+//! | `defect` | the component trapped or failed, or its answer was unusable, three times | `actor/waiting.rs` |
 //! | `alone` | it failed for ten minutes while other calls succeeded | `actor/waiting.rs` |
 //! | `expired` | it was queued for seven days | `journal/transaction.rs` |
 //! | `corrupt` | its checksum does not match | `journal.rs`, `journal/recovery.rs` |
@@ -55,8 +55,8 @@ impl Cause {
             Self::Refused => "the component rejected it; drop it, or fix the cause and replay it",
             Self::Unusable => "the sink could not store its rows; a defect of the component",
             Self::Defect => {
-                "it stopped the component, or its answer could not be used, each time; replay it with a newer \
-                 component"
+                "it stopped the component, or its answer could not be used, each time; replay it with a \
+                 newer component"
             }
             Self::Alone => "it failed while the source answered other calls; polling brings its row",
             Self::Expired => "it was queued for too long; replay it once deliveries are applied again",

@@ -26,10 +26,10 @@ pub struct Depth {
     pub dead: u64,
 }
 
-/// What became of deliveries that could not be applied, since the process began.
+/// Counts of deliveries that could not be applied, since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LetterCounts {
-    /// Deliveries that became dead letters, for whatever cause.
+    /// Deliveries that became dead letters.
     pub stored: u64,
     /// Dead letters evicted because there was no room.
     pub evicted: u64,

@@ -90,7 +90,7 @@ impl Notifier {
         letters.evicted += counts.evicted;
     }
 
-    /// Dead letters since the process began.
+    /// Dead letters since the start of the process.
     pub(super) fn letters(&self, connection: &str) -> LetterCounts {
         self.lock().get(connection).map(|entry| entry.letters).unwrap_or_default()
     }

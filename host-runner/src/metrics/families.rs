@@ -225,7 +225,7 @@ gauges! {
     source_credits_left: Option<u64>;
 }
 
-/// What follows from the status, the queue and the dead letters of a connection.
+/// Families derived from the status, the queue and the dead letters of a connection.
 const DERIVED: &[Family] = &[
     gauge(
         "connection_state",

@@ -93,7 +93,7 @@ pub struct ConnectionStatus {
     pub readings: Readings,
     /// Its queue in the journal.
     pub queue: Depth,
-    /// What became of its deliveries that could not be applied.
+    /// Its dead letters since the start of the process.
     pub letters: LetterCounts,
     /// Which of its stores are full.
     pub full: Full,

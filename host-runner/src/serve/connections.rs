@@ -565,7 +565,7 @@ mod tests {
         assert!(matches!(loaded, Event::Loaded(..)));
         connections.handle(Event::Removed("acme".to_owned(), urls.clone(), Ok(())), &|_| ());
         assert_eq!(registry.authorize("acme", secret.reveal(), 1), Access::Granted);
-        // A removal that began after the file was read.
+        // A removal that started after the file was read.
         connections.removing.insert("acme".to_owned());
         connections.handle(Event::Removed("acme".to_owned(), urls, Ok(())), &|_| ());
         connections.handle(loaded, &|_| ());

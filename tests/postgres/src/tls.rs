@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, chown};
 
 use crate::{NOBODY, Server};
 
-/// Who may log in: everybody by the socket, with TLS and a password by the port.
+/// Logins: any user by the socket, with TLS and a password by the port.
 const LOGINS: &str = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
 
 impl Server {
