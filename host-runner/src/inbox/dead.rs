@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `refused` | the component rejects the delivery: forged, unusable, not permitted | `actor/triage.rs` |
 //! | `unusable` | the sink cannot store its rows | `actor/waiting.rs` |
-//! | `defect` | the component trapped or failed, or its answer was unusable, three times | `actor/waiting.rs` |
+//! | `defect` | it trapped or failed, or its answer was unusable, three times | `actor/waiting.rs` |
 //! | `alone` | it failed for ten minutes while other calls succeeded | `actor/waiting.rs` |
 //! | `expired` | it was queued for seven days | `journal/transaction.rs` |
 //! | `corrupt` | its checksum does not match | `journal.rs`, `journal/recovery.rs` |
