@@ -32,7 +32,6 @@ Usage: cargo xtask COMMAND
     --postgres URL         into this database instead of a SQLite file
   test                     Check format and language, lint, build, and run every test; CI runs this. Starts a
                            private PostgreSQL unless TEST_DATABASE_URL names a database
-    --tools                have all data tools of docs/integrations.md run the connector, not only small ones
   package [FOLDER]         Package the component, bills of materials and an OCI image layout [default:
                            target/package]
   replay RECORDING FILE    Compose the connector with a recording of its HTTP (HAR) into a component that runs
@@ -100,8 +99,7 @@ fn run(arguments: &[String]) -> Result<(), String> {
             build::programs()?;
             tools::run(tools::program("trials").args(arguments))
         }
-        ["test"] => test::run(false),
-        ["test", "--tools"] => test::run(true),
+        ["test"] => test::run(),
         ["package"] => package(&tools::target().join("package")),
         ["package", folder] => package(folder.as_ref()),
         ["replay", recording, file] => {

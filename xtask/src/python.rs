@@ -9,12 +9,11 @@ use std::process::Command;
 
 use crate::tools;
 
-/// The tools that judge in every run: they are installed and have judged within two minutes. Each has its own
-/// environment, because their packages exclude one another.
+/// The tools that judge. Each has its own environment, because their packages exclude one another.
 const JUDGES: [&str; 4] = ["singer-tools", "target-jsonl", "dlt", "rclone"];
 
-/// The tools that judge when they are asked for.
-const MORE_JUDGES: [&str; 4] = ["pyairbyte", "target-postgres", "meltano", "fivetran"];
+/// Tools with hundreds of packages. Where one of them cannot be installed, the others judge.
+const LARGE_JUDGES: [&str; 4] = ["pyairbyte", "target-postgres", "meltano", "fivetran"];
 
 /// The tools that the benchmark compares with.
 const PEERS: [&str; 2] = ["airbyte-cdk", "dlt"];
@@ -27,16 +26,16 @@ pub(crate) fn environment() -> Result<PathBuf, String> {
     create("venv", "tests/hosts/python/requirements.txt", pip)
 }
 
-/// The environments of the judges, as a list of paths.
-pub(crate) fn judges(more: bool) -> Result<OsString, String> {
-    let names = [JUDGES.as_slice(), if more { &MORE_JUDGES } else { &[] }].concat();
-    let folder = tools(&names)?;
-    std::env::join_paths(names.iter().map(|name| folder.join(name))).map_err(|error| error.to_string())
-}
-
-/// The tools that a run without `--tools` leaves out.
-pub(crate) fn judges_left_out() -> String {
-    MORE_JUDGES.join(", ")
+/// The environments of the judges, as a list of paths, and the judges that are missing.
+pub(crate) fn judges() -> Result<(OsString, Vec<&'static str>), String> {
+    let folder = tools(&JUDGES)?;
+    let is_missing = |name: &&str| {
+        let installed = tools(&[*name]);
+        installed.inspect_err(|error| eprintln!("{name} cannot be installed: {error}")).is_err()
+    };
+    let (missing, large): (Vec<&str>, Vec<&str>) = LARGE_JUDGES.into_iter().partition(is_missing);
+    let paths = JUDGES.iter().chain(&large).map(|name| folder.join(name));
+    Ok((std::env::join_paths(paths).map_err(|error| error.to_string())?, missing))
 }
 
 /// The environments of the peers.

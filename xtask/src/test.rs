@@ -6,24 +6,28 @@ use postgres_server::Durability;
 
 use crate::{advisories, build, lint, node, postgres, python, tidy, tools, vendor};
 
-/// Runs each step; the first failure ends it. With `more_judges`, all data tools run the connector.
-pub(crate) fn run(more_judges: bool) -> Result<(), String> {
+/// Programs that a test starts wait more than they compute: more tests at once than processors.
+const PROGRAM_TESTS_AT_ONCE: &str = "4";
+
+/// Runs each step; the first failure ends it.
+pub(crate) fn run() -> Result<(), String> {
     step("format", || tools::run(tools::cargo().args(["fmt", "--all", "--check"])))?;
     step("tidy", || tidy::run(&tidy::Options::default()))?;
     let python = step("python", python::environment)?;
     let node = step("node", node::environment)?;
     // Stopped at the end of this function, also after a failure.
     let database = step("PostgreSQL", || postgres::database(&python, Durability::None))?;
-    let judges = step("data tools", || python::judges(more_judges))?;
+    let (judges, missing) = step("data tools", python::judges)?;
     step("advisories", advisories::check)?;
     step("vendored WIT", vendor::check)?;
     step("build and lints", build::everything_linted)?;
     // The same packages and the same wrapper of rustc as in the build: with others cargo compiles again.
-    let test = |targets: &[&str]| {
+    let test = |targets: &[&str], environment: &[(&str, &str)]| {
         tools::run(
             lint::cargo()?
                 .args(["test", "--release", "--workspace", "--no-fail-fast"])
                 .args(targets)
+                .envs(environment.iter().copied())
                 .env("E2E_BIN_DIR", tools::release())
                 .env("E2E_PYTHON", &python)
                 .env("E2E_NODE", &node)
@@ -31,8 +35,10 @@ pub(crate) fn run(more_judges: bool) -> Result<(), String> {
                 .env("E2E_TOOLS", &judges),
         )
     };
-    step("unit tests", || test(&["--lib", "--bins"]))?;
-    step("tests of whole programs", || test(&["--test", "*"]))?;
+    step("unit tests", || test(&["--lib", "--bins"], &[]))?;
+    step("tests of whole programs", || {
+        test(&["--test", "*"], &[("RUST_TEST_THREADS", PROGRAM_TESTS_AT_ONCE)])
+    })?;
     // The readings one by one are another test of the suite, which was run above.
     let conformance = ["--test", "conformance", "--", "--skip", "in_each_reading"];
     let in_other_readings = || {
@@ -41,11 +47,8 @@ pub(crate) fn run(more_judges: bool) -> Result<(), String> {
         tools::run(cargo.env("SIMULATOR_READINGS", "other"))
     };
     step("conformance in the other readings", in_other_readings)?;
-    if !more_judges {
-        eprintln!(
-            "== not run: the tests of {}, which pass without them; `cargo xtask test --tools` runs them",
-            python::judges_left_out()
-        );
+    if !missing.is_empty() {
+        eprintln!("== not run: the tests of {}, which could not be installed", missing.join(", "));
     }
     Ok(())
 }

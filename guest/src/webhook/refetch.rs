@@ -120,6 +120,10 @@ impl<'a> Records<'a> {
 
     /// The change to the state of a record; none when there is nothing to apply or this user may not see it.
     pub(super) fn change(&self, config: &Config, lookup: &Lookup) -> Result<Option<Change>> {
+        self.found(config, lookup).map_err(passing)
+    }
+
+    fn found(&self, config: &Config, lookup: &Lookup) -> Result<Option<Change>> {
         if let Some((parent, path)) = parent_check(config, lookup)
             && !self.is_selected(config, parent, &path, lookup)?
         {
@@ -170,6 +174,13 @@ impl<'a> Records<'a> {
             .or_else(of_earlier)
             .ok_or_else(|| Error::new(Kind::Internal, "webhook delivery: a record was not read"))
     }
+}
+
+/// An answer that is not the API's, such as a proxy's page or a text that was cut short, may be another the
+/// next time: the delivery is tried again. Refusals of the API have a code.
+fn passing(error: Error) -> Error {
+    let is_odd = error.code.is_none() && matches!(error.kind, Kind::Data | Kind::NotFound);
+    if is_odd { Error { kind: Kind::Unavailable, ..error } } else { error }
 }
 
 /// GETs each path, with its `include` unless the portal refuses it.

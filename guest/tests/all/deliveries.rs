@@ -289,6 +289,24 @@ fn a_delete_found_by_a_refetch_is_dated_by_the_answer_not_by_the_event() {
     );
 }
 
+#[test]
+fn a_delivery_whose_record_a_proxy_answers_for_is_tried_again() {
+    let desk = Desk::with_tickets(3);
+    let mut connection = connect(&desk, json!({}));
+    let body = json!([{"eventType": "Ticket_Update", "payload": {"id": "2"}, "orgId": "42"}]);
+    for (status, text) in
+        [(404, "<html>maintenance"), (404, r#"{"errorCode":"URL_NOT"#), (200, r#"{"id":"2"#)]
+    {
+        desk.set(|state| state.detail_of_proxy = Some(("2".to_owned(), status, text)));
+        let receipts = unsigned(&mut connection, desk.now_ms(), std::slice::from_ref(&body));
+        let kind = receipts[0].as_ref().map(|receipt| receipt.changes.len()).map_err(|error| error.kind);
+        assert_eq!(kind, Err(Kind::Unavailable), "{status} {text}");
+    }
+    desk.set(|state| state.detail_of_proxy = None);
+    let receipts = unsigned(&mut connection, desk.now_ms(), &[body]);
+    assert_eq!(receipts[0].as_ref().unwrap().changes[0].operation, Operation::Update);
+}
+
 /// Zoho does not filter delete events by department, and a webhook that was registered by hand may have no
 /// filter.
 #[test]

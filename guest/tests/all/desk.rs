@@ -111,6 +111,8 @@ pub(crate) struct State {
     /// The ticket whose every page of threads is full.
     pub endless: Option<String>,
     pub detail_status: BTreeMap<String, u16>,
+    /// The detail that answers with this status and text, as a proxy does.
+    pub detail_of_proxy: Option<(String, u16, &'static str)>,
     /// The key set for webhook signatures.
     pub jwks: Vec<Value>,
     pub keys_fail: bool,
@@ -685,6 +687,9 @@ impl State {
     fn detail(&self, id: &str) -> Response {
         if self.fail_details || self.fail_detail_of.as_deref() == Some(id) {
             return self.respond(500, &json!({"errorCode": "INTERNAL_SERVER_ERROR", "message": "m"}));
+        }
+        if let Some((_, status, text)) = self.detail_of_proxy.as_ref().filter(|(of, ..)| of == id) {
+            return Response { body: text.as_bytes().to_vec(), ..self.respond(*status, &Value::Null) };
         }
         match self.detail_status.get(id) {
             Some(403) => return self.respond(403, &json!({"errorCode": "FORBIDDEN", "message": "m"})),

@@ -57,7 +57,7 @@ async fn a_journal_that_takes_the_place_of_an_open_one_gets_nothing_of_it() {
         }
         drop(journal);
         let (journal, report) = open(folder.path());
-        assert!(!report.is_damaged(), "{report}");
+        assert_eq!((report.corrupt, &report.replaced), (0, &None), "{report}");
         assert_eq!(pending(&journal, "a"), ["1"], "noticed: {is_noticed}");
     }
 }

@@ -1,9 +1,8 @@
 //! The tools themselves as judges: PyAirbyte, dlt and Fivetran's SDK into DuckDB, `pyab validate`,
 //! `singer-check-tap`, Meltano into files and PostgreSQL. Each tool runs the text of `docs/integrations.md`.
 //!
-//! `cargo xtask test` installs the small ones from PyPI, with `--tools` all of them, and sets `E2E_TOOLS`,
-//! the list of their virtual environments; tests of others have nothing to run. Nothing but loopback is
-//! called.
+//! `cargo xtask test` installs them from PyPI and sets `E2E_TOOLS`, the list of their virtual environments;
+//! tests of others have nothing to run. Nothing but loopback is called.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ pub(crate) fn program(tool: &str, name: &str) -> Option<PathBuf> {
     let installed = std::env::var_os("E2E_TOOLS")?;
     let folder = std::env::split_paths(&installed).find(|folder| folder.ends_with(tool))?;
     let path = folder.join("bin").join(name);
-    assert!(path.is_file(), "{} is missing: run `cargo xtask test --tools`", path.display());
+    assert!(path.is_file(), "{} is missing: run `cargo xtask test`", path.display());
     Some(path)
 }
 
