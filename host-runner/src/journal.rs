@@ -100,6 +100,7 @@ impl std::fmt::Debug for Journal {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.readers.close();
         self.queue.close();
         if let Some(writer) = self.writer.take() {
             let _panicked = writer.join();

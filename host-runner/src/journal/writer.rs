@@ -148,8 +148,8 @@ impl Writer {
 
     fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>, Failed> {
         if let Err(error) = database::in_place(&self.file) {
-            if let Some((database, _)) = &self.open {
-                self.file.part_with_log(database);
+            if let Some((database, _)) = self.open.take() {
+                self.file.part_with_log(&database);
             }
             return Err(error.into());
         }
