@@ -313,6 +313,18 @@ async fn a_delivery_queued_for_too_long_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_a_clock_ahead_appended_does_not_keep_those_behind_it_from_expiring() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path());
+    let seqs = append(&journal, "a", &["ahead", "old"]).await;
+    let ahead = "UPDATE deliveries SET appended_at_ms = 4000000000000 WHERE seq = ?1";
+    raw(folder.path()).execute(ahead, [seqs[0].cast_signed()]).expect("updated");
+    let week_ms = 7 * 24 * 3600 * 1000;
+    assert_eq!(journal.expire(crate::clock::now_ms() + week_ms + 60_000).expect("looked"), 1);
+    assert_eq!(pending(&journal, "a"), ["ahead"]);
+}
+
+#[tokio::test]
 async fn a_connection_whose_dead_letters_are_full_does_not_keep_others_from_expiring() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _) = open_with(folder.path(), JournalLimits { dead_count: 1, ..JournalLimits::default() });
