@@ -161,13 +161,6 @@ impl Transaction<'_> {
         }
         // A delivery that found no room counts as one that became a dead letter and was evicted.
         let counts = LetterCounts { stored: 1, evicted: evicted + u64::from(!has_room) };
-        if counts.evicted > 0 {
-            tracing::warn!(
-                connection,
-                count = counts.evicted,
-                "dead letters are full: unproved ones evicted"
-            );
-        }
         self.letters.push((connection.to_owned(), counts));
         if !failure.is_unproved() {
             self.missed.push((connection.to_owned(), "a delivery could not be applied"));

@@ -119,7 +119,9 @@ impl Queue {
         let failure = Failure::of(cause, error, attempts, first_failed_at_ms);
         blocking(move || consumer.give_up(seq, failure)).await?;
         let (cause, kind) = (cause.name(), error.kind);
-        tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
+        if core.observer.gave_up(&format!("{cause} {}", error.message)) {
+            tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
+        }
         core.meters.failed(error);
         Ok(())
     }
