@@ -43,7 +43,9 @@ impl Queue {
                 } else {
                     (false, None)
                 };
-                let waiting = taken.len() as u64;
+                // Those that waited before, and the others of this call.
+                let others = taken.iter().filter(|taken| !self.waiting.contains(taken.seq)).count();
+                let waiting = (self.waiting.len() + others) as u64;
                 core.meters.count(|readings| readings.gauges.deliveries_waiting = waiting);
                 let is_waiting = waits.is_some();
                 let wait = self.back_off(core, waits.unwrap_or(error))?;
