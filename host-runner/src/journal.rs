@@ -228,11 +228,12 @@ impl Journal {
         }
     }
 
-    /// The length of a connection's queue.
-    pub fn depth(&self, connection: &str) -> Result<Depth> {
+    /// The length of a connection's queue, also while its file is moved: then nothing says how old it is.
+    pub fn depth(&self, connection: &str) -> Depth {
         let (pending, dead) = self.inner.notifier.depth(connection);
-        let oldest_ms = if pending.count == 0 { None } else { self.inner.readers.oldest(connection)? };
-        Ok(Depth { count: pending.count, bytes: pending.bytes, oldest_ms, dead: dead.count })
+        let oldest = || self.inner.readers.oldest(connection).ok().flatten();
+        let oldest_ms = if pending.count == 0 { None } else { oldest() };
+        Depth { count: pending.count, bytes: pending.bytes, oldest_ms, dead: dead.count }
     }
 
     /// Dead letters of a connection since the start of the process. Reads memory alone.
