@@ -128,12 +128,14 @@ impl Journal {
     }
 
     fn run(path: &Path, limits: JournalLimits, opened: recovery::Opened) -> Result<Self> {
-        let recovery::Opened { database, ledger, opening, owner } = opened;
+        let recovery::Opened { database, ledger, opening, damaged, owner } = opened;
         let moved = |error: std::io::Error| Error::state(format!("journal {}: {error}", path.display()));
         let file = OpenFile::at(path).map_err(moved)?;
         let queue = Arc::new(Queue::default());
         let notifier = Arc::new(Notifier::default());
         notifier.publish_all(&ledger);
+        let one = LetterCounts { stored: 1, evicted: 0 };
+        damaged.iter().for_each(|connection| notifier.count_letters(connection, one));
         let (written, expires) = (file.clone(), owner.is_some());
         let writer =
             writer::Writer::new(written, limits.clone(), database, ledger, Arc::clone(&notifier), expires);

@@ -66,6 +66,7 @@ async fn a_damaged_record_becomes_a_dead_letter_at_start_up() {
     raw(folder.path()).execute(damage, [seqs[1].cast_signed()]).expect("damaged");
     let (journal, found) = open(folder.path());
     assert_eq!((found.corrupt, &found.replaced), (1, &None));
+    assert_eq!(journal.letter_counts("a").stored, 1);
     assert_eq!(pending(&journal, "a"), ["1", "3"]);
     let letters = journal.dead_letters(None, 0, 10).expect("listed");
     assert_eq!((letters[0].failure.cause, letters[0].seq), (Cause::Corrupt, seqs[1]));
