@@ -28,7 +28,7 @@ mod webhooks;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::core::Core;
+use self::core::{Core, until};
 use self::discovery::Discovery;
 use self::fetching::Fetching;
 use self::poll::Poll;
@@ -197,8 +197,7 @@ impl<'a> Actor<'a> {
     /// Waits for a permit to read; false if a command came first, or a delivery and the queue `is_due`.
     /// Otherwise deliveries without end would cost the read its place in the order of waiting reads.
     async fn may_read(&mut self, is_due: bool) -> Result<bool, Stopped> {
-        let idle = Instant::now() + INSTANCE_IDLE;
-        let mut is_at_rest = false;
+        let mut idle = Some(Instant::now() + INSTANCE_IDLE);
         loop {
             tokio::select! {
                 biased;
@@ -207,8 +206,9 @@ impl<'a> Actor<'a> {
                 Some(command) = self.commands.recv() => return self.answer(command).await.map(|()| false),
                 () = changed(&mut self.queue), if is_due => return Ok(false),
                 // At the start thousands wait: their files would be more than the process may open.
-                () = tokio::time::sleep_until(idle), if !is_at_rest => {
-                    is_at_rest = true;
+                () = until(idle) => {
+                    idle = None;
+                    self.core.connection.sandbox.rest();
                     // After the commit under way; nothing waits for it.
                     drop(self.core.rest_sink());
                 }
@@ -232,16 +232,20 @@ impl<'a> Actor<'a> {
             let others = [self.poll.schedule.due(), self.subscription_due(), files];
             due = others.into_iter().flatten().chain(due).min();
         }
-        let idle = now + INSTANCE_IDLE;
-        tokio::select! {
-            () = self.core.stop.requested() => Err(Stopped::Requested),
-            () = until(due) => Ok(()),
-            () = tokio::time::sleep_until(idle), if self.core.connection.sandbox.is_live() => {
-                self.core.connection.sandbox.release();
-                Ok(self.core.rest_sink().await?)
+        let mut idle = Some(now + INSTANCE_IDLE);
+        loop {
+            tokio::select! {
+                () = self.core.stop.requested() => return Err(Stopped::Requested),
+                () = until(due) => return Ok(()),
+                // Also without an instance: it may have been evicted, or a trap ended it.
+                () = until(idle) => {
+                    idle = None;
+                    self.core.connection.sandbox.release();
+                    self.core.rest_sink().await?;
+                }
+                Some(command) = self.commands.recv() => return self.answer(command).await,
+                () = changed(&mut self.queue), if takes_deliveries => return Ok(()),
             }
-            Some(command) = self.commands.recv() => self.answer(command).await,
-            () = changed(&mut self.queue), if takes_deliveries => Ok(()),
         }
     }
 
@@ -377,14 +381,6 @@ impl<'a> Actor<'a> {
             self.subscription.retry(Instant::now() + wait);
         }
         Ok(())
-    }
-}
-
-/// Returns at a time; never if there is none.
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -100,6 +100,7 @@ impl std::fmt::Debug for Journal {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.readers.close();
         self.queue.close();
         if let Some(writer) = self.writer.take() {
             let _panicked = writer.join();
@@ -127,12 +128,14 @@ impl Journal {
     }
 
     fn run(path: &Path, limits: JournalLimits, opened: recovery::Opened) -> Result<Self> {
-        let recovery::Opened { database, ledger, opening, owner } = opened;
+        let recovery::Opened { database, ledger, opening, damaged, owner } = opened;
         let moved = |error: std::io::Error| Error::state(format!("journal {}: {error}", path.display()));
         let file = OpenFile::at(path).map_err(moved)?;
         let queue = Arc::new(Queue::default());
         let notifier = Arc::new(Notifier::default());
         notifier.publish_all(&ledger);
+        let one = LetterCounts { stored: 1, evicted: 0 };
+        damaged.iter().for_each(|connection| notifier.count_letters(connection, one));
         let (written, expires) = (file.clone(), owner.is_some());
         let writer =
             writer::Writer::new(written, limits.clone(), database, ledger, Arc::clone(&notifier), expires);
@@ -227,11 +230,12 @@ impl Journal {
         }
     }
 
-    /// The length of a connection's queue.
-    pub fn depth(&self, connection: &str) -> Result<Depth> {
+    /// The length of a connection's queue, also while its file is moved: then nothing says how old it is.
+    pub fn depth(&self, connection: &str) -> Depth {
         let (pending, dead) = self.inner.notifier.depth(connection);
-        let oldest_ms = if pending.count == 0 { None } else { self.inner.readers.oldest(connection)? };
-        Ok(Depth { count: pending.count, bytes: pending.bytes, oldest_ms, dead: dead.count })
+        let oldest = || self.inner.readers.oldest(connection).ok().flatten();
+        let oldest_ms = if pending.count == 0 { None } else { oldest() };
+        Depth { count: pending.count, bytes: pending.bytes, oldest_ms, dead: dead.count }
     }
 
     /// Dead letters of a connection since the start of the process. Reads memory alone.

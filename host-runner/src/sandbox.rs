@@ -120,6 +120,11 @@ impl Sandbox {
     /// Drops the instance and the idle sockets until the next call; they hold no state that is not stored.
     pub fn release(&mut self) {
         drop(self.instance.take());
+        self.rest();
+    }
+
+    /// Closes the idle sockets alone.
+    pub fn rest(&mut self) {
         self.client.rest();
     }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection as Database;
+use rusqlite::config::DbConfig;
 
 /// A file as it was when it was opened.
 #[derive(Clone, Debug)]
@@ -38,14 +39,21 @@ impl OpenFile {
     }
 
     /// Moves the log into the database if the file is displaced: the log keeps its name, and SQLite would
-    /// apply it to the file that takes the place.
+    /// apply it to the file that takes the place. The caller then closes the database: from here on the log
+    /// with this name may be that of another file.
     pub(crate) fn part_with_log(&self, database: &Database) {
-        if self.displaced().is_some()
-            && let Err(error) = empty_log(database)
-        {
+        if self.displaced().is_none() {
+            return;
+        }
+        if let Err(error) = empty_log(database).and_then(|()| leave_log(database)) {
             tracing::warn!(file = %self.path.display(), %error, "the log of a file that was moved stays");
         }
     }
+}
+
+/// From now on, closing this database neither applies nor deletes its log.
+pub(crate) fn leave_log(database: &Database) -> rusqlite::Result<()> {
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 /// Moves the log into the file and empties it.

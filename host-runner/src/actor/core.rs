@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Observer, Stopped};
 use crate::clock::{millis, random_unit};
 use crate::error::{Error, Result};
@@ -111,6 +113,14 @@ impl Core<'_> {
             );
         }
         self.warned_of_skew = differs;
+    }
+}
+
+/// Returns at a time; never if there is none.
+pub(super) async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

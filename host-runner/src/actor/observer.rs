@@ -12,6 +12,11 @@ use crate::telemetry::News;
 const WARNING_LOGGED_EVERY: Duration = Duration::from_secs(3600);
 /// Different warnings in this time: one for each of some ten tables. Further ones are not logged.
 const WARNINGS_LOGGED_MAX: usize = 64;
+/// Dead letters of the same cause and message are logged again after this time: a sender that only knows the
+/// URL can cause hundreds a second. The metric and `dead-letters list` have all of them.
+const LETTERS_LOGGED_EVERY: Duration = Duration::from_secs(60);
+/// Different ones in this time: a message may quote the delivery.
+const LETTERS_LOGGED_MAX: usize = 16;
 
 /// Follows the reading of tables. Every method may do nothing.
 pub(crate) trait Observer: Send {
@@ -23,6 +28,10 @@ pub(crate) trait Observer: Send {
     fn called(&mut self, _table: &str, _requests: u64, _attributes: &[(String, String)]) {}
     /// The source warns. True if the warning is to be logged.
     fn warned(&mut self, _table: &str, _warning: &str) -> bool {
+        true
+    }
+    /// A delivery becomes a dead letter for this reason. True if it is to be logged.
+    fn gave_up(&mut self, _why: &str) -> bool {
         true
     }
     /// A batch is in the sink.
@@ -39,17 +48,28 @@ pub(crate) trait Observer: Send {
 #[cfg(test)]
 impl Observer for () {}
 
-/// Follows nothing but warnings, for a server that runs for months.
-pub(crate) struct Warnings(News);
+/// Follows nothing but warnings and dead letters, for a server that runs for months. It outlives an actor:
+/// restarts log none of them again.
+pub(crate) struct Warnings {
+    warnings: News,
+    letters: News,
+}
 
 impl Default for Warnings {
     fn default() -> Self {
-        Self(News::new(WARNING_LOGGED_EVERY, WARNINGS_LOGGED_MAX))
+        Self {
+            warnings: News::new(WARNING_LOGGED_EVERY, WARNINGS_LOGGED_MAX),
+            letters: News::new(LETTERS_LOGGED_EVERY, LETTERS_LOGGED_MAX),
+        }
     }
 }
 
 impl Observer for Warnings {
     fn warned(&mut self, table: &str, warning: &str) -> bool {
-        self.0.is_news(&format!("{table} {warning}"), Instant::now())
+        self.warnings.is_news(&format!("{table} {warning}"), Instant::now())
+    }
+
+    fn gave_up(&mut self, why: &str) -> bool {
+        self.letters.is_news(why, Instant::now())
     }
 }

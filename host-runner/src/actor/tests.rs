@@ -138,6 +138,31 @@ async fn a_table_that_fails_is_in_the_readings_until_it_is_read() {
     }
 }
 
+/// A sink that takes no rows.
+struct Refusing(Box<dyn Sink>);
+
+impl Sink for Refusing {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn prepare(&mut self, tables: &[Table]) -> Result<()> {
+        self.0.prepare(tables)
+    }
+
+    fn progress(&self) -> Result<SinkProgress> {
+        self.0.progress()
+    }
+
+    fn commit(&mut self, _: &Commit<'_>) -> Result<Counts> {
+        Err(Error::new(Origin::Sink, Kind::Unavailable, "the disk is full"))
+    }
+
+    fn reset(&mut self, table: &str) -> Result<bool> {
+        self.0.reset(table)
+    }
+}
+
 /// A sink that can be prepared once.
 struct PreparedOnce {
     sink: Box<dyn Sink>,
@@ -212,5 +237,31 @@ async fn a_waiting_delivery_that_leaves_the_queue_by_another_way_does_not_count_
             break;
         }
         assert!(turn < 200, "it counts as waiting");
+    }
+}
+
+#[tokio::test]
+async fn deliveries_that_wait_count_also_while_the_sink_takes_no_rows() {
+    let (folder, inbox) = (tempfile::tempdir().expect("a folder"), MemoryInbox::default());
+    let (mut parts, _stopper) = config(folder.path(), &inbox, "").await;
+    parts.sink = Box::new(Refusing(parts.sink));
+    let meters = parts.meters.clone();
+    let mut observer = ();
+    let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
+    for expected in [3, 4] {
+        let (body, count) = match expected {
+            3 => (r#"[{"table":"fail","op":"unavailable"}]"#, 3),
+            _ => (r#"[{"table":"things","id":"9","op":"create","time":1}]"#, 1),
+        };
+        for _ in 0..count {
+            inbox.append("acme", delivery(body)).await.expect("appended");
+        }
+        for turn in 0.. {
+            actor.turn().await.expect("a turn");
+            if meters.read().gauges.deliveries_waiting == expected {
+                break;
+            }
+            assert!(turn < 50, "{:?}", meters.read());
+        }
     }
 }

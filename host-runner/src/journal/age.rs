@@ -11,20 +11,25 @@ use super::database::number;
 use super::limits::{EXPIRE_TICKS, KEPT_AGE};
 use crate::clock::millis;
 
+const LAST: &str = "
+    SELECT max(
+        coalesce((SELECT appended_at_ms FROM deliveries ORDER BY seq DESC LIMIT 1), 0),
+        coalesce((SELECT max(acknowledged_at_ms) FROM deliveries INDEXED BY deliveries_kept_by_age
+            WHERE acknowledged_at_ms IS NOT NULL), 0))";
+
 /// The machine's time at start-up, and the time that passed since: of that one and the machine's, deliveries
-/// are appended by the later, and expire by the earlier.
+/// are appended and acknowledged by the later, and expire by the earlier.
 pub(super) struct Clock {
     started: Instant,
     started_ms: u64,
-    /// When the newest delivery before was appended.
+    /// When a delivery before was last appended or acknowledged.
     last_ms: u64,
 }
 
 impl Clock {
     /// Starts at the machine's time.
     pub(super) fn start(database: &Database, machine_ms: u64) -> Self {
-        let last = "SELECT appended_at_ms FROM deliveries ORDER BY seq DESC LIMIT 1";
-        let last_ms = database.query_row(last, [], |row| number(row, 0)).unwrap_or(0);
+        let last_ms = database.query_row(LAST, [], |row| number(row, 0)).unwrap_or(0);
         Self { started: Instant::now(), started_ms: machine_ms, last_ms }
     }
 
@@ -61,9 +66,12 @@ fn is_time_to_expire(running: Duration, ticks: u32) -> bool {
 mod tests {
     use rusqlite::Connection as Database;
 
-    use super::{Clock, EXPIRE_TICKS, KEPT_AGE, is_time_to_expire};
+    use super::{Clock, EXPIRE_TICKS, KEPT_AGE, is_time_to_expire, millis};
+    use crate::journal::ledger::Ledger;
     use crate::journal::limits::{AGE_MAX, TICK};
-    use crate::journal::{Journal, JournalLimits};
+    use crate::journal::queue::Change;
+    use crate::journal::transaction::Transaction;
+    use crate::journal::{Journal, JournalLimits, database};
 
     const NOW_MS: u64 = 1_800_000_000_000;
     /// Longer than a delivery may wait.
@@ -109,6 +117,46 @@ mod tests {
         let appended_ms = was_ahead.append_ms(NOW_MS);
         let next = Clock { last_ms: appended_ms, ..clock(NOW_MS) };
         assert!(!is_expired(NOW_MS, &next, NOW_MS) && !is_expired(appended_ms, &next, NOW_MS));
+    }
+
+    /// Executes a change at this time by the clock and by the machine; how many are kept after it.
+    fn kept(database: &Database, clock: &Clock, machine_ms: u64, change: impl Fn(u64) -> Change) -> u64 {
+        let mut ledger = Ledger::load(database).expect("loaded");
+        let (mut touched, mut missed, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut transaction = Transaction {
+            database,
+            ledger: &mut ledger,
+            limits: &JournalLimits::default(),
+            now_ms: machine_ms,
+            age_ms: clock.append_ms(machine_ms),
+            keeps: true,
+            touched: &mut touched,
+            missed: &mut missed,
+            letters: &mut letters,
+        };
+        transaction.change(&change(clock.expiry_ms(machine_ms))).expect("written").expect("done");
+        ledger.kept.count
+    }
+
+    #[test]
+    fn deliveries_that_a_clock_ahead_acknowledged_are_kept_for_no_longer_than_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = JournalLimits::default();
+        let database = database::open(&folder.path().join("journal.db"), &limits, 0).expect("opened");
+        Ledger::default().open(&database, "a").expect("an account");
+        let append = "INSERT INTO deliveries (seq, connection, bytes, appended_at_ms, received_at_ms,
+            checksum, method, path, headers, body) VALUES (7, 1, 1, ?1, 1, 1, '', '', x'', x'')";
+        database.execute(append, [NOW_MS.cast_signed()]).expect("appended");
+        let (ahead_ms, hour_ms) = (NOW_MS + 50 * LONG_MS, millis(KEPT_AGE));
+        let acknowledge = |_| Change::Acknowledge { connection: "a".to_owned(), seqs: vec![7] };
+        assert_eq!(kept(&database, &clock(ahead_ms), NOW_MS, acknowledge), 1);
+        // The clock is right when the next process starts.
+        let expire = |now_ms| Change::Expire { now_ms };
+        let start = Clock::start(&database, NOW_MS);
+        assert_eq!(kept(&database, &start, NOW_MS, expire), 1);
+        let (started_ms, last_ms) = (start.started_ms + 2 * hour_ms, start.last_ms + 2 * hour_ms);
+        let later = Clock { started_ms, last_ms, ..start };
+        assert_eq!(kept(&database, &later, NOW_MS + 2 * hour_ms, expire), 0);
     }
 
     #[test]

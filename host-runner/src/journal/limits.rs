@@ -58,6 +58,11 @@ pub(super) const LOG_BYTES_KEPT: u32 = 64 << 20;
 /// Database connections kept for reading; more readers at a time open their own.
 pub(super) const READERS_KEPT: usize = 4;
 
+/// That dead letters of a connection are evicted is logged again after this time; the metric counts them.
+pub(super) const EVICTIONS_LOGGED_EVERY: Duration = Duration::from_secs(60);
+/// Connections in this time: most of a machine's.
+pub(super) const EVICTIONS_LOGGED_MAX: usize = 1_000;
+
 /// The limits of a journal.
 #[derive(Clone, Debug)]
 pub struct JournalLimits {

@@ -15,7 +15,7 @@ use super::record::Raw;
 use crate::error::Result;
 use crate::inbox::Stored;
 use crate::inbox::{Cause, DeadLetter, DeadRecord, Failure};
-use crate::sqlite_file::OpenFile;
+use crate::sqlite_file::{OpenFile, leave_log};
 
 const NEXT: &str = "
     SELECT seq, bytes, received_at_ms, checksum, method, path, headers, body FROM deliveries
@@ -152,12 +152,24 @@ impl Readers {
         self.file.displaced().is_none()
     }
 
+    /// Closes the databases that are idle, before the writer closes its own and with it the log.
+    pub(super) fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Opens the file. The log is the writer's: it knows whether the file is in its place.
+    fn open(&self) -> rusqlite::Result<Database> {
+        let database = open_for_reading(self.file.path())?;
+        leave_log(&database)?;
+        Ok(database)
+    }
+
     fn read<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T> {
         in_place(&self.file)?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let database = match idle {
             Some(database) => Ok(database),
-            None => open_for_reading(self.file.path()),
+            None => self.open(),
         };
         let done = database.and_then(|database| work(&database).map(|value| (database, value)));
         // A database connection that failed is closed.

@@ -79,6 +79,8 @@ pub(super) struct Opened {
     pub(super) ledger: Ledger,
     /// The id of the owner's opening.
     pub(super) opening: String,
+    /// The connection of each damaged record that became a dead letter.
+    pub(super) damaged: Vec<String>,
     /// The lock of the process that owns the journal.
     pub(super) owner: Option<File>,
 }
@@ -95,17 +97,17 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<(
             .and_then(|opening| Ok((opening, verify(database, now_ms)?)))
             .map_err(|error| trouble(path, &error))
     });
-    let (mut database, opening) = match first {
-        Ok((opening, (database, corrupt))) => {
-            report.corrupt = corrupt;
-            (database, opening)
+    let (mut database, opening, damaged) = match first {
+        Ok((opening, (database, damaged))) => {
+            report.corrupt = damaged.len() as u64;
+            (database, opening, damaged)
         }
         Err(Trouble::Other(error)) => return Err(error),
         Err(Trouble::Unreadable(reason)) => {
             let (replaced, database) = salvage::replace(path, limits, reason, now_ms)?;
             report.replaced = Some(replaced);
             let opening = database::note_opening(&database).map_err(failed)?;
-            (database, opening)
+            (database, opening, Vec::new())
         }
     };
     while let Some(replaced) = salvage::resume(path, &mut database)? {
@@ -113,7 +115,7 @@ pub(super) fn open(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<(
     }
     let ledger = Ledger::load(&database).map_err(failed)?;
     report.connections = connections(&ledger);
-    Ok((Opened { database, ledger, opening, owner: Some(owner) }, report))
+    Ok((Opened { database, ledger, opening, damaged, owner: Some(owner) }, report))
 }
 
 /// Locks the journal until the file is closed. Waits for another process that owns it.
@@ -169,7 +171,7 @@ pub(super) fn join(path: &Path, limits: &JournalLimits, now_ms: u64) -> Result<O
     }
     drop(lock);
     let ledger = Ledger::load(&database).map_err(failed)?;
-    Ok(Opened { database, ledger, opening: String::new(), owner: None })
+    Ok(Opened { database, ledger, opening: String::new(), damaged: Vec::new(), owner: None })
 }
 
 fn connections(ledger: &Ledger) -> Vec<RecoveredConnection> {
@@ -186,8 +188,8 @@ fn connections(ledger: &Ledger) -> Vec<RecoveredConnection> {
     recovered
 }
 
-/// Reads every queued record; moves damaged ones to the dead letters and counts them.
-fn verify(mut database: Database, now_ms: u64) -> rusqlite::Result<(Database, u64)> {
+/// Reads every queued record; moves damaged ones to the dead letters. The connection of each of them.
+fn verify(mut database: Database, now_ms: u64) -> rusqlite::Result<(Database, Vec<String>)> {
     let transaction = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut ledger = Ledger::load(&transaction)?;
     let mut damaged: Vec<(u64, String, u64, String)> = Vec::new();
@@ -208,7 +210,7 @@ fn verify(mut database: Database, now_ms: u64) -> rusqlite::Result<(Database, u6
         move_to_dead(&transaction, account, *seq, one, (&failure, now_ms))?;
     }
     transaction.commit()?;
-    Ok((database, damaged.len() as u64))
+    Ok((database, damaged.into_iter().map(|(_, name, ..)| name).collect()))
 }
 
 const VERIFY: &str = "

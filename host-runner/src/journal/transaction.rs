@@ -48,7 +48,7 @@ pub(super) struct Transaction<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) limits: &'a JournalLimits,
     pub(super) now_ms: u64,
-    /// The time by which deliveries age: it never jumps while the process runs.
+    /// The time with which deliveries are appended and acknowledged.
     pub(super) age_ms: u64,
     /// Whether acknowledged deliveries are kept. In a full file they are deleted at once.
     pub(super) keeps: bool,
@@ -76,7 +76,7 @@ impl Transaction<'_> {
         }
     }
 
-    fn change(&mut self, change: &Change) -> rusqlite::Result<Result<Vec<u64>>> {
+    pub(super) fn change(&mut self, change: &Change) -> rusqlite::Result<Result<Vec<u64>>> {
         match change {
             Change::Acknowledge { connection, seqs } => {
                 self.acknowledge(connection, seqs).map(|()| Ok(Vec::new()))
@@ -91,7 +91,9 @@ impl Transaction<'_> {
             Change::Replay { ids } => self.replay(ids),
             Change::Drop { ids } => self.drop(ids).map(Ok),
             Change::Expire { now_ms } => {
-                self.evict(now_ms.saturating_sub(millis(KEPT_AGE)), |kept| kept.count == 0)?;
+                // By the clock that stamped them: the other one may stay behind it.
+                let kept_ms = self.age_ms.max(*now_ms);
+                self.evict(kept_ms.saturating_sub(millis(KEPT_AGE)), |kept| kept.count == 0)?;
                 self.expire(*now_ms).map(Ok)
             }
             Change::Move { from, to } => self.move_to(from, to),
@@ -159,13 +161,6 @@ impl Transaction<'_> {
         }
         // A delivery that found no room counts as one that became a dead letter and was evicted.
         let counts = LetterCounts { stored: 1, evicted: evicted + u64::from(!has_room) };
-        if counts.evicted > 0 {
-            tracing::warn!(
-                connection,
-                count = counts.evicted,
-                "dead letters are full: unproved ones evicted"
-            );
-        }
         self.letters.push((connection.to_owned(), counts));
         if !failure.is_unproved() {
             self.missed.push((connection.to_owned(), "a delivery could not be applied"));
@@ -247,8 +242,9 @@ impl Transaction<'_> {
             let all =
                 find.query_map(params![id, most as i64], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
             let limits = self.limits;
-            let old = all
-                .take_while(|row| row.as_ref().map_or(true, |(_, at_ms)| limits.is_expired(*at_ms, now_ms)));
+            // Not up to the first that is not old: it may have been appended by a clock that was ahead.
+            let old =
+                all.filter(|row| row.as_ref().map_or(true, |(_, at_ms)| limits.is_expired(*at_ms, now_ms)));
             let old: Vec<(u64, u64)> = old.collect::<rusqlite::Result<_>>()?;
             for (seq, _) in old {
                 match self.dead_letter(&name, seq, &failure)? {

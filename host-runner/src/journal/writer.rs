@@ -14,7 +14,7 @@ use rusqlite::{Connection as Database, ErrorCode, TransactionBehavior};
 use super::age::Clock;
 use super::database::{self, Trouble, failure};
 use super::ledger::{Ledger, version};
-use super::limits::{JournalLimits, TICK, VACUUM_PAGES};
+use super::limits::{EVICTIONS_LOGGED_EVERY, EVICTIONS_LOGGED_MAX, JournalLimits, TICK, VACUUM_PAGES};
 use super::notifier::Notifier;
 use super::queue::{Change, Command, Queue};
 use super::transaction::{Outcome, Transaction};
@@ -22,6 +22,7 @@ use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::inbox::AppendError;
 use crate::sqlite_file::{OpenFile, empty_log};
+use crate::telemetry::News;
 
 /// The writer's state: file, limits, and the open database with its ledger.
 pub(super) struct Writer {
@@ -31,6 +32,8 @@ pub(super) struct Writer {
     notifier: Arc<Notifier>,
     clock: Clock,
     ticks: u32,
+    /// The connections whose evicted dead letters were logged.
+    evictions: News,
     /// Whether this process owns the journal: deliveries age by its clock alone.
     expires: bool,
 }
@@ -67,7 +70,9 @@ impl Writer {
         expires: bool,
     ) -> Self {
         let clock = Clock::start(&database, now_ms());
-        Self { file, limits, open: Some((database, ledger)), notifier, clock, ticks: 0, expires }
+        let evictions = News::new(EVICTIONS_LOGGED_EVERY, EVICTIONS_LOGGED_MAX);
+        let open = Some((database, ledger));
+        Self { file, limits, open, notifier, clock, ticks: 0, evictions, expires }
     }
 
     pub(super) fn spawn(mut self, queue: Arc<Queue>) -> Result<JoinHandle<()>> {
@@ -148,8 +153,8 @@ impl Writer {
 
     fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>, Failed> {
         if let Err(error) = database::in_place(&self.file) {
-            if let Some((database, _)) = &self.open {
-                self.file.part_with_log(database);
+            if let Some((database, _)) = self.open.take() {
+                self.file.part_with_log(&database);
             }
             return Err(error.into());
         }
@@ -174,7 +179,7 @@ impl Writer {
     }
 
     fn transact(
-        &self,
+        &mut self,
         database: &mut Database,
         ledger: &mut Ledger,
         batch: &[Command],
@@ -217,7 +222,12 @@ impl Writer {
                 self.notifier.publish(connection, account);
             }
         }
-        letters.iter().for_each(|(connection, counts)| self.notifier.count_letters(connection, *counts));
+        for (connection, counts) in &letters {
+            self.notifier.count_letters(connection, *counts);
+            if counts.evicted > 0 && self.evictions.is_news(connection, tokio::time::Instant::now()) {
+                tracing::warn!(connection, "dead letters are full: unproved ones are evicted");
+            }
+        }
         missed.iter().for_each(|(connection, why)| self.notifier.missed.report(connection, why));
         Ok(outcomes)
     }

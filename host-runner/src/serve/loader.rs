@@ -142,7 +142,7 @@ impl Loader {
             revealed?;
         }
         let subscription = store.subscription()?;
-        let queued = self.journal.depth(name)?.count;
+        let queued = self.journal.depth(name).count;
         let subscribed = match (&subscription, &subscribe) {
             (_, Some(_)) => "subscribes",
             (Some(_), _) => "subscribed",

@@ -49,8 +49,7 @@ impl Connections {
         let meters = self.lock().clone();
         let status = |(name, meters): (String, Meters)| ConnectionStatus {
             readings: meters.read(),
-            // A journal that cannot be read counts as empty; its failures are logged where they happen.
-            queue: self.journal.depth(&name).unwrap_or_default(),
+            queue: self.journal.depth(&name),
             letters: self.journal.letter_counts(&name),
             full: self.journal.full(&name),
             name,

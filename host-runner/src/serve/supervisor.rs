@@ -67,9 +67,10 @@ impl Supervisor {
     /// Runs the connection until a stop is requested.
     pub(super) async fn run(mut self) {
         let mut attempt = 0;
+        let mut warnings = Warnings::default();
         loop {
             let started = Instant::now();
-            let ended = self.once().await;
+            let ended = self.once(&mut warnings).await;
             self.opening = None;
             let error = match ended {
                 Ok(Stopped::Requested | Stopped::Finished) => return,
@@ -106,7 +107,7 @@ impl Supervisor {
     }
 
     /// Runs the actor once, until it stops or fails.
-    async fn once(&mut self) -> Result<Stopped> {
+    async fn once(&mut self, warnings: &mut Warnings) -> Result<Stopped> {
         let store = self.store.clone();
         let Some(lock) = self.unless_stopped(move || store.lock_to_serve(now_ms())).await? else {
             return Ok(Stopped::Requested);
@@ -144,8 +145,7 @@ impl Supervisor {
             stop,
         };
         self.meters.enter(State::Starting, None);
-        let mut warnings = Warnings::default();
-        let mut actor = pin!(Actor::new(config, Mode::Serve, &mut warnings).run());
+        let mut actor = pin!(Actor::new(config, Mode::Serve, warnings).run());
         let end = tokio::select! {
             end = &mut actor => Ok(end),
             () = self.stop.requested() => {

@@ -36,6 +36,19 @@ fn live(place: &Place) -> String {
     place.query("SELECT coalesce(group_concat(id, ' '), '') FROM (SELECT id FROM things_live ORDER BY id)")
 }
 
+/// Repeats the only dead letter up to the limit of its connection.
+fn fill_dead_letters(place: &Place) {
+    let journal = place.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with("journal.db"));
+    let database = rusqlite::Connection::open(journal.expect("a journal")).expect("opened");
+    let columns = "seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, \
+         received_at_ms, checksum, method, path, headers, body";
+    let many = format!(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
+        INSERT INTO dead_letters ({columns}) SELECT {columns} FROM dead_letters JOIN n"
+    );
+    assert_eq!(database.execute(&many, []).expect("filled"), 99_999);
+}
+
 #[test]
 fn deliveries_become_rows_and_unusable_ones_dead_letters() {
     let place = Place::new("rows = 3");
@@ -104,17 +117,7 @@ fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped
     server.deliver(&place, &json!("nonsense"));
     eventually("a dead letter", || server.metric("dead_letters{") == Some(1.0));
     server.stop();
-    // Fills the dead letters of the connection up to their limit.
-    let journal = place.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with("journal.db"));
-    let database = rusqlite::Connection::open(journal.expect("a journal")).expect("opened");
-    let columns = "seq, connection, cause, kind, reason, attempts, first_failed_at_ms, dead_at_ms, bytes, \
-         received_at_ms, checksum, method, path, headers, body";
-    let many = format!(
-        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
-        INSERT INTO dead_letters ({columns}) SELECT {columns} FROM dead_letters JOIN n"
-    );
-    assert_eq!(database.execute(&many, []).expect("filled"), 99_999);
-    drop(database);
+    fill_dead_letters(&place);
     let server = Server::start(&place);
     until_read(&server);
     server.deliver(&place, &event("things", "8", "create", later()));
@@ -139,6 +142,32 @@ fn full_dead_letters_hold_back_only_what_would_become_one_until_some_are_dropped
     place.expect(&["dead-letters", "drop", "1"], 0);
     eventually("the last delivery", || server.metric("delivery_queue_length") == Some(0.0));
     eventually("nothing that waits", || server.metric("deliveries_waiting{") == Some(0.0));
+    server.stop();
+}
+
+#[test]
+fn a_flood_of_dead_letters_does_not_flood_the_log() {
+    let place = Place::new("rows = 3");
+    let server = Server::start(&place);
+    until_read(&server);
+    server.deliver(&place, &event("fail", "0", "permission", later()));
+    eventually("a dead letter", || server.metric("dead_letters{") == Some(1.0));
+    server.stop();
+    fill_dead_letters(&place);
+    let server = Server::start(&place);
+    until_read(&server);
+    let path = server.webhook_path(&place);
+    for number in 0..300 {
+        let body = event("fail", &number.to_string(), "permission", later()).to_string();
+        assert_eq!(server.request("POST", &path, &body).0, 200);
+    }
+    eventually("the dead letters", || server.metric("deliveries_dead_lettered_total{") == Some(300.0));
+    assert_eq!(server.metric("dead_letters_evicted_total{"), Some(300.0));
+    server.deliver(&place, &event("things", "9", "create", later()));
+    eventually("the last delivery", || live(&place) == "0 1 2 9");
+    let log = server.log();
+    let lines = log.lines().filter(|line| line.contains("dead letter")).count();
+    assert!((2..64).contains(&lines), "{lines} lines:\n{log}");
     server.stop();
 }
 

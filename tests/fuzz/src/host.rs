@@ -236,7 +236,7 @@ pub(super) fn journal(input: &[u8]) {
     let _error = journal.next("fuzz", 0, 100, 1 << 20);
     let _error = journal.dead_letters(None, 0, 100);
     let _error = journal.acknowledge("fuzz", &[3]);
-    let _error = journal.depth("fuzz");
+    let _depth = journal.depth("fuzz");
 }
 
 /// The file of a journal with some deliveries.

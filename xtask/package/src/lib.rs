@@ -66,7 +66,7 @@ pub fn write(component: &Path, folder: &Path) -> Result<Vec<(String, usize)>> {
         files.iter().map(|(file, bytes)| format!("{}  {file}\n", sha256(bytes))).collect();
     files.insert(CHECKSUMS.to_owned(), checksums.into_bytes());
 
-    clear(folder)?;
+    clear(folder, name)?;
     for (file, bytes) in &files {
         let path = folder.join(file);
         std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
@@ -79,15 +79,19 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Removes the files of an earlier package, as its checksums list them; refuses a folder with any other file.
-fn clear(folder: &Path) -> Result<()> {
+/// Removes the files of an earlier package of this name, as its checksums list them; refuses a folder with
+/// any other file, or with the checksums of something else.
+fn clear(folder: &Path, name: &str) -> Result<()> {
     let mut found = Vec::new();
     if folder.exists() {
         list(folder, &mut found)?;
     }
     let checksums = std::fs::read_to_string(folder.join(CHECKSUMS)).unwrap_or_default();
-    let listed = checksums.lines().filter_map(|line| Some(folder.join(line.split_once("  ")?.1)));
-    let package: BTreeSet<PathBuf> = listed.chain([folder.join(CHECKSUMS)]).collect();
+    let listed: BTreeSet<&str> =
+        checksums.lines().filter_map(|line| Some(line.split_once("  ")?.1)).chain([CHECKSUMS]).collect();
+    let describe = format!("{name}.describe.json");
+    let is_package = listed.contains(describe.as_str()) && listed.contains("oci/oci-layout");
+    let package: BTreeSet<PathBuf> = listed.iter().filter(|_| is_package).map(|it| folder.join(it)).collect();
     if let Some(other) = found.iter().find(|file| !package.contains(*file)) {
         bail!(
             "{}: holds other files than a package: {}\n\nhint: name an empty folder",

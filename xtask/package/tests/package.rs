@@ -148,6 +148,9 @@ fn a_folder_with_other_files_is_not_replaced() {
     std::fs::write(folder.path().join("theirs"), "").expect("written");
     package::write(&component(), folder.path()).expect_err("refused");
     assert_eq!(files(folder.path()).len(), 3, "nothing is deleted");
+    std::fs::remove_file(folder.path().join("mine")).expect("removed");
+    package::write(&component(), folder.path()).expect_err("refused");
+    assert_eq!(files(folder.path()).len(), 2, "nothing is deleted");
 }
 
 #[test]

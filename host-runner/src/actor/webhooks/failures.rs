@@ -43,7 +43,9 @@ impl Queue {
                 } else {
                     (false, None)
                 };
-                let waiting = taken.len() as u64;
+                // Those that waited before, and the others of this call.
+                let others = taken.iter().filter(|taken| !self.waiting.contains(taken.seq)).count();
+                let waiting = (self.waiting.len() + others) as u64;
                 core.meters.count(|readings| readings.gauges.deliveries_waiting = waiting);
                 let is_waiting = waits.is_some();
                 let wait = self.back_off(core, waits.unwrap_or(error))?;
@@ -119,7 +121,9 @@ impl Queue {
         let failure = Failure::of(cause, error, attempts, first_failed_at_ms);
         blocking(move || consumer.give_up(seq, failure)).await?;
         let (cause, kind) = (cause.name(), error.kind);
-        tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
+        if core.observer.gave_up(&format!("{cause} {}", error.message)) {
+            tracing::warn!(connection = %self.name, seq, cause, %kind, attempts, %error, "dead letter");
+        }
         core.meters.failed(error);
         Ok(())
     }

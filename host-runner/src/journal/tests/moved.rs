@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AppendError, Journal, append, delivery, open, pending, raw};
+use super::{AppendError, Database, Journal, append, delivery, open, pending, raw};
 
 fn files(folder: &Path) -> [PathBuf; 2] {
     ["journal.db", "aside.db"].map(|name| folder.join(name))
@@ -60,6 +60,41 @@ async fn a_journal_that_takes_the_place_of_an_open_one_gets_nothing_of_it() {
         assert_eq!((report.corrupt, &report.replaced), (0, &None), "{report}");
         assert_eq!(pending(&journal, "a"), ["1"], "noticed: {is_noticed}");
     }
+}
+
+#[tokio::test]
+async fn a_journal_whose_place_is_taken_leaves_the_log_of_the_other_file_alone() {
+    let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    drop(open(other.path()));
+    let (journal, _) = open(folder.path());
+    append(&journal, "a", &["x".repeat(100_000).as_str(); 5]).await;
+    assert_eq!(pending(&journal, "a").len(), 5, "with a reader");
+    let [path, aside] = files(folder.path());
+    std::fs::rename(&path, &aside).expect("moved");
+    std::fs::copy(other.path().join("journal.db"), &path).expect("another takes its place");
+    refusal(&journal).await;
+
+    let newer = raw(folder.path());
+    let insert = |name: &str| newer.execute("INSERT INTO connections (name) VALUES (?1)", [name]);
+    let inserted = || {
+        let count = "SELECT count(*) FROM connections";
+        raw(folder.path()).query_row(count, [], |row| row.get::<_, i64>(0)).expect("counted")
+    };
+    insert("first").expect("inserted");
+    refusal(&journal).await;
+    refusal(&journal).await;
+    assert_eq!(inserted(), 1, "by another process, into the new file");
+    drop(journal);
+    insert("second").expect("inserted");
+    assert_eq!(inserted(), 2);
+    drop(newer);
+    assert_eq!(inserted(), 2);
+    let moved = Database::open(&aside).expect("opened");
+    let found: String = moved.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("checked");
+    assert_eq!(found, "ok");
+    let count: i64 =
+        moved.query_row("SELECT count(*) FROM deliveries", [], |row| row.get(0)).expect("counted");
+    assert_eq!(count, 5);
 }
 
 #[tokio::test]

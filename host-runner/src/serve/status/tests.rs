@@ -301,16 +301,18 @@ async fn documents_name_only_metrics_that_exist() {
     }
 }
 
-#[test]
-fn health_says_that_the_journal_was_moved_before_a_delivery_is_lost_by_it() {
+#[tokio::test]
+async fn health_says_that_the_journal_was_moved_before_a_delivery_is_lost_by_it() {
     let fixture = Fixture::new();
     fixture.meters.enter(State::Running, None);
     let (path, aside) = (fixture.journal.path(), fixture.journal.path().with_extension("aside"));
     assert_eq!((fixture.overview.ready(), &fixture.overview.health()["status"]), (true, &"ok".into()));
+    fixture.append().await;
     std::fs::rename(path, &aside).expect("moved");
     let health = fixture.overview.health();
     assert_eq!(health["reasons"][0], "deliveries cannot be stored: the journal fails", "{health}");
     assert!(!fixture.overview.ready());
+    assert_eq!(fixture.sample("host_runner_delivery_queue_length{connection=\"acme\"}"), Some(1.0));
     std::fs::rename(&aside, path).expect("moved back");
     assert!(fixture.overview.ready());
 }

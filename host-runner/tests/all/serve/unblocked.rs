@@ -349,6 +349,23 @@ fn a_connection_that_has_read_holds_no_socket_to_its_source() {
 }
 
 #[test]
+fn a_connection_whose_instance_gave_way_to_another_holds_no_socket_to_its_source() {
+    let source = Source::ok(b"7");
+    let config = format!(
+        "{SECRET}\nbehavior = \"http\"\nurl = \"http://{0}\"\n[egress]\nallow = [\"{0}\"]",
+        source.address
+    );
+    let place = Place::new("rows = 3");
+    let names: Vec<String> = (0..8).map(|number| format!("acme{number}")).collect();
+    names.iter().for_each(|name| add(&place, name, &config));
+    let server = Server::start_with(&place, &[&FOLDER[..], &["--instances", "1"]].concat());
+    eventually("the snapshots", || names.iter().all(|name| complete(&server, name)));
+    assert!(source.requests() > 0);
+    eventually("the sockets to be closed", || source.open() == 0);
+    server.stop();
+}
+
+#[test]
 fn a_connection_holds_no_file_but_its_lock_its_socket_and_its_target() {
     let place = Place::new("rows = 3");
     let server = Server::start(&place);
