@@ -15,8 +15,8 @@ use crate::transport::Transport;
 use crate::url::Path;
 
 /// Judges the windows at their end. Where the source counts more rows than the search finds, they may be
-/// archived, or the index lacks them: no count tells the two apart. Windows that were not counted are judged
-/// by the list.
+/// archived, or the index lacks them: no count distinguishes the two. The list judges windows that were not
+/// counted.
 pub(super) fn all<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
