@@ -147,6 +147,9 @@ pub(crate) struct ChildPlace {
     pub(crate) parent: String,
     /// The last child that was written.
     pub(crate) child: String,
+    /// A child before it was written without its record, of a parent that was given up and is read again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_failed: bool,
 }
 
 fn is_default(shape: &Shape) -> bool {
@@ -397,7 +400,7 @@ mod tests {
             is_second: true,
         };
         let seen = BTreeMap::from([("7".to_owned(), 6)]);
-        let child = Some(ChildPlace { parent: "7".to_owned(), child: "8".to_owned() });
+        let child = Some(ChildPlace { parent: "7".to_owned(), child: "8".to_owned(), has_failed: true });
         let search =
             Search { window: Some(window), seen, scans_recycle_bin: true, child, ..Search::since(5) };
         for cursor in [

@@ -159,7 +159,9 @@ fn step<T: Transport>(
     out: &mut Output,
 ) -> Result<Progress> {
     let again = match phase {
-        Phase::Search(search) if phase::is_between_rounds(search) => again::due(api, table),
+        Phase::Search(search) if phase::is_between_rounds(search) => {
+            again::due(api, table, &mut search.again)
+        }
         _ => Vec::new(),
     };
     match phase {

@@ -24,10 +24,19 @@ pub(super) fn note<T: Transport>(api: &mut Api<T>, table: &Table, id: &str) {
     }
 }
 
-/// Ids of the records that are to be read again now.
-pub(super) fn due<T: Transport>(api: &mut Api<T>, table: &Table) -> Vec<String> {
+/// Ids of the records that are to be read again now: only the parent that `place` is within. A place within
+/// one that is not due is dropped.
+pub(super) fn due<T: Transport>(
+    api: &mut Api<T>,
+    table: &Table,
+    place: &mut Option<ChildPlace>,
+) -> Vec<String> {
     let now_ms = api.transport().now_ms();
-    api.given_up().due(table.name, now_ms)
+    *place = place.take().filter(|place| api.given_up().is_due(table.name, &place.parent, now_ms));
+    match place {
+        Some(place) => vec![place.parent.clone()],
+        None => api.given_up().due(table.name, now_ms),
+    }
 }
 
 /// Reads records again, which are a batch without others: they did not change. A failure is theirs alone:
@@ -58,7 +67,7 @@ pub(super) fn step<T: Transport>(
 }
 
 /// The children of parents. Whether each parent was read; none for one that was not asked for, or whose
-/// reading continues at `place`.
+/// reading continues at `place`, which keeps that one of its children failed.
 fn of_parents<T: Transport>(
     api: &mut Api<T>,
     table: &'static Table,
@@ -67,9 +76,14 @@ fn of_parents<T: Transport>(
     out: &mut Output,
 ) -> Vec<Option<bool>> {
     let parents: Vec<Parent<'_>> = ids.iter().map(|id| Parent { id, row: "{}", as_of_ms: None }).collect();
+    let failed = place.as_ref().filter(|place| place.has_failed).map(|place| place.parent.clone());
     let are_done = children::read(api, table, &parents, Write::All, place, out);
+    let is_read = |id: &String| !out.unread.contains(id) && failed.as_ref() != Some(id);
+    if let Some(place) = place {
+        place.has_failed = !is_read(&place.parent);
+    }
     let mut tried: Vec<Option<bool>> =
-        ids.iter().zip(are_done).map(|(id, is_done)| is_done.then(|| !out.unread.contains(id))).collect();
+        ids.iter().zip(are_done).map(|(id, is_done)| is_done.then(|| is_read(id))).collect();
     // The reading of children ends at a failure of one of them.
     if out.failure.as_ref().is_some_and(|error| error.scope() != Scope::Connection) {
         out.failure = None;

@@ -177,7 +177,8 @@ impl Group<'_> {
             && next == Some(parent)
             && is_whole[..parent].iter().all(|is_whole| *is_whole)
         {
-            *place = Some(ChildPlace { parent: self.parents[parent].id.to_owned(), child });
+            let parent = self.parents[parent].id.to_owned();
+            *place = Some(ChildPlace { parent, child, has_failed: false });
         }
         for (listing, _) in listings.into_iter().zip(&is_whole).filter(|(_, is_whole)| **is_whole) {
             listing.into_iter().for_each(|listing| out.listing(listing));

@@ -94,6 +94,6 @@ fn is_as_before(table: &Table, listed: u64, short: u64, before: Option<u64>) -> 
 }
 
 /// True when the rows that are missing are about as many as the last time.
-pub(super) fn is_equal(short: u64, before: Option<u64>) -> bool {
+fn is_equal(short: u64, before: Option<u64>) -> bool {
     before.is_some_and(|before| before.abs_diff(short) <= may_lack(short))
 }

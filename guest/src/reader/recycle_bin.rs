@@ -157,14 +157,6 @@ fn take<T: Transport>(
 ) -> Result<RecycleBin> {
     let now_ms = api.transport().now_ms();
     let is_recent = |at_ms: u64| now_ms.abs_diff(at_ms) <= recent_ms;
-    if let Some(failure) = api.bin_failure.as_mut()
-        && is_recent(failure.at_ms)
-        && failure.start == start
-        && !failure.used_by.contains(&table.name)
-    {
-        failure.used_by.push(table.name);
-        return Err(failure.error.clone());
-    }
     let is_usable = |bin: &mut RecycleBin| {
         let is_recent = is_recent(bin.read_at_ms);
         let is_unread = bin.start == start && !bin.used_by.contains(&table.name);
@@ -173,6 +165,14 @@ fn take<T: Transport>(
     let mut bin = match api.recycle_bin.take_if(is_usable) {
         Some(bin) => bin,
         None => {
+            if let Some(failure) = api.bin_failure.as_mut()
+                && is_recent(failure.at_ms)
+                && failure.start == start
+                && !failure.used_by.contains(&table.name)
+            {
+                failure.used_by.push(table.name);
+                return Err(failure.error.clone());
+            }
             // The other tables of the round were scanned at other times.
             let since_ms = horizon_ms.saturating_sub(limits::RECYCLE_BIN_SHARED_HORIZON_MS);
             let page = api.recycle_bin.as_ref().map_or(0, |bin| bin.page);

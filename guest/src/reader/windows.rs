@@ -239,7 +239,10 @@ fn splits<T: Transport>(
     };
     if let Some(Rest::Windows { uncounted, short, found: of_window, .. }) = &mut snapshot.rest {
         *uncounted |= lacking.is_none();
-        *short += lacking.unwrap_or_default();
+        // Its first page may be read again, after a row of it that failed.
+        if *of_window == 0 {
+            *short += lacking.unwrap_or_default();
+        }
         *of_window = found;
     }
     Ok(is_long && halve(api, snapshot, out))

@@ -37,6 +37,10 @@ impl GivenUp {
         due.take(limits::AGAIN_AT_ONCE).map(|(key, _)| key[start.len()..].to_owned()).collect()
     }
 
+    pub(crate) fn is_due(&self, table: &str, id: &str, now_ms: u64) -> bool {
+        self.0.get(&key(table, id)).is_some_and(|Again(_, due_ms)| *due_ms <= now_ms)
+    }
+
     /// Notes that records of a table that are due are read again a while later, all but one.
     pub(crate) fn postpone(&mut self, table: &str, all_but: Option<&str>, now_ms: u64) {
         let start = key(table, "");

@@ -44,11 +44,11 @@ impl Trust {
         self.unsigned_failed += failed as u64;
     }
 
-    /// How long a delivery beyond the budget waits, where failures have a part in that: it is not refused for
-    /// good.
+    /// How long a delivery beyond the budget waits where failed reads have used a part of it: it is not refused
+    /// for good.
     pub(crate) fn wait_ms(&self, now_ms: u64) -> Option<u64> {
-        let left_ms = limits::UNSIGNED_WINDOW_MS.saturating_sub(now_ms.abs_diff(self.unsigned_since_ms));
-        (self.unsigned_failed > 0).then_some(left_ms)
+        let left_ms = limits::UNSIGNED_WINDOW_MS.checked_sub(now_ms.abs_diff(self.unsigned_since_ms));
+        left_ms.filter(|left_ms| *left_ms > 0 && self.unsigned_failed > limits::UNSIGNED_FAILED_MAX)
     }
 
     /// Takes `reads` from the hour's budget of unsigned deliveries. When fewer are left, takes nothing and
@@ -96,7 +96,18 @@ mod tests {
         }
         assert_eq!(reads, limits::UNSIGNED_FAILED_MAX + limits::UNSIGNED_READS_MAX);
         assert_eq!(trust.wait_ms(start_ms + 7), Some(limits::UNSIGNED_WINDOW_MS - 7), "not refused for good");
+        assert_eq!(trust.wait_ms(start_ms + limits::UNSIGNED_WINDOW_MS), None, "of the hour before");
         assert!(trust.spend(most, start_ms + limits::UNSIGNED_WINDOW_MS));
         assert_eq!(trust.wait_ms(start_ms + limits::UNSIGNED_WINDOW_MS), None);
+    }
+
+    #[test]
+    fn a_delivery_beyond_the_budget_waits_only_where_failed_reads_have_used_a_part_of_it() {
+        let mut trust = Trust::default();
+        let (most, start_ms) = (limits::UNSIGNED_READS_MAX as usize, 10 * limits::UNSIGNED_WINDOW_MS);
+        assert!(trust.spend(most, start_ms));
+        trust.give_back(1);
+        assert!(trust.spend(1, start_ms) && !trust.spend(1, start_ms));
+        assert_eq!(trust.wait_ms(start_ms), None);
     }
 }

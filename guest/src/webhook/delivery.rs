@@ -202,7 +202,7 @@ fn later() -> Error {
 
 fn too_many_failed(wait_ms: u64) -> Error {
     let message = "webhook delivery: too many records of unsigned deliveries could not be read in an hour";
-    Error::new(Kind::Unavailable, message).retry_after_ms(Some(wait_ms))
+    Error::new(Kind::RateLimited, message).retry_after_ms(Some(wait_ms))
 }
 
 fn too_many_unsigned() -> Error {

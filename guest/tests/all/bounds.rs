@@ -95,6 +95,24 @@ fn an_outage_does_not_use_up_the_records_of_unsigned_deliveries() {
 }
 
 #[test]
+fn unsigned_deliveries_of_which_too_many_records_fail_wait_for_the_next_hour() {
+    let desk = Desk::with_tickets(1000);
+    let mut connection = connect(&desk, json!({}));
+    desk.set(|state| state.fail_details = true);
+    let fail = |_| {
+        desk.advance_ms(60_000);
+        let receipts = receive(&mut connection, desk.now_ms(), (1..=150).map(update));
+        receipts.into_iter().map(Result::unwrap_err).find(|error| error.kind != Kind::Unavailable)
+    };
+    let error = (0..20).find_map(fail).unwrap();
+    assert_eq!(error.kind, Kind::RateLimited, "{error}");
+    assert!(error.retry_after_ms.is_some_and(|wait_ms| wait_ms > 0 && wait_ms < UNSIGNED_WINDOW_MS));
+    desk.set(|state| state.fail_details = false);
+    desk.advance_ms(error.retry_after_ms.unwrap());
+    assert!(receive(&mut connection, desk.now_ms(), (1..=150).map(update)).iter().all(Result::is_ok));
+}
+
+#[test]
 fn with_signatures_off_unsigned_deliveries_have_no_such_bound() {
     let desk = Desk::with_tickets(1000);
     let mut connection = connect_to(&desk);

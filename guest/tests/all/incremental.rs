@@ -364,6 +364,26 @@ fn a_recycle_bin_that_cannot_be_read_delays_deletes_and_nothing_else() {
 }
 
 #[test]
+fn a_recycle_bin_that_fails_one_table_keeps_its_last_reading_for_the_others() {
+    let desk = Desk::with_tickets(9);
+    desk.set(|state| state.bin_type = "Contacts");
+    let mut connection = connect(&desk, json!({}));
+    let (_, contacts) = read_all(&mut connection, "contacts", LIMITS);
+    let (_, mut tickets) = read_all(&mut connection, "tickets", LIMITS);
+    desk.advance_ms(60_000);
+    desk.set(|state| state.delete("4"));
+    desk.advance_ms(3_600_000);
+    tickets = read_round(&mut connection, "tickets", &tickets).cursor;
+    desk.set(|state| state.recycle_bin_status = 500);
+    desk.advance_ms(1_000);
+    let failed = read_round(&mut connection, "tickets", &tickets);
+    assert!(failed.warnings.iter().any(|text| text.contains("recycle bin")), "{:?}", failed.warnings);
+    let round = read_round(&mut connection, "contacts", &contacts);
+    let keys: Vec<&str> = round.changes.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(keys, [r#"{"id":"4"}"#], "{:?}", round.warnings);
+}
+
+#[test]
 fn deletes_are_found_in_either_order_of_the_recycle_bin_and_once() {
     for newest_first in [true, false] {
         let desk = Desk::with_tickets(700);

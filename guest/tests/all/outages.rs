@@ -742,6 +742,88 @@ fn parents_that_there_was_no_time_for_are_read_again_later() {
     assert!(lost.is_empty() && given_up.len() > 100, "{} of {}: {lost:?}", lost.len(), given_up.len());
 }
 
+/// Reads a table of a portal with 70 tickets, of which ticket 7 has 250 threads, where `failing` could not be
+/// read: until the reading of ticket 7 again, an hour later, ends at a place. The rows in the last batches.
+fn read_again_to_a_place(
+    desk: &Desk,
+    connection: &mut Connection<Slow>,
+    cursor: &mut Option<String>,
+    failing: &[&'static str],
+) -> BTreeMap<String, Value> {
+    let page = zoho_desk::reader::Limits { max_changes: 50, ..LIMITS };
+    for _ in 0..300 {
+        match connection.read("ticket_conversations", cursor.as_deref(), page) {
+            Ok(batch) if batch.caught_up => {
+                *cursor = Some(batch.cursor);
+                break;
+            }
+            Ok(batch) => *cursor = Some(batch.cursor),
+            Err(_) => desk.advance_ms(1_000),
+        }
+    }
+    desk.set(|state| failing.iter().for_each(|path| state.accept(path)));
+    desk.advance_ms(HOUR_MS - 60_000);
+    let mut rows = BTreeMap::new();
+    for _ in 0..200 {
+        let batch = connection.read("ticket_conversations", cursor.as_deref(), page).unwrap();
+        rows.extend(batch.changes.into_iter().map(|change| {
+            let row = serde_json::from_str(&change.after.unwrap()).unwrap();
+            (change.key, row)
+        }));
+        *cursor = Some(batch.cursor);
+        if cursor.as_ref().unwrap().contains(r#""again":{"parent":"7""#) {
+            return rows;
+        }
+        desk.advance_ms(1_000);
+    }
+    panic!("no place within ticket 7: {cursor:?}");
+}
+
+#[test]
+fn a_parent_that_is_due_while_another_is_read_again_keeps_its_turn() {
+    let desk = Desk::with_tickets(70);
+    let failing = ["/api/v1/tickets/7/threads/t7", "/api/v1/tickets/1/threads/t1"];
+    desk.set(|state| {
+        state.threads_of = Some((7, 250));
+        failing.iter().for_each(|path| state.refuse(path, 500, "INTERNAL_SERVER_ERROR"));
+    });
+    let mut connection = connect_over(Slow::new(&desk, 1, 18, &[]), json!({"sort": "newest"}));
+    let mut cursor = None;
+    let mut rows = read_again_to_a_place(&desk, &mut connection, &mut cursor, &failing);
+    assert!(!rows.contains_key(r#"{"id":"t1"}"#), "it is not due yet");
+    // Ticket 1 was given up later than ticket 7.
+    desk.advance_ms(60_000);
+    let table = (&desk, "ticket_conversations");
+    for _ in 0..4 {
+        rows.extend(read_slowly_on(&mut connection, table, &mut cursor, (60_000, 20)));
+        desk.advance_ms(HOUR_MS / 6);
+    }
+    assert!(rows.values().all(|row| row.get("content").is_some()));
+    assert_eq!(rows.keys().filter(|key| key.starts_with(r#"{"id":"t7"#)).count(), 250);
+    assert!(rows.contains_key(r#"{"id":"t1"}"#), "{} rows", rows.len());
+}
+
+#[test]
+fn a_parent_of_which_a_child_failed_in_an_earlier_batch_is_read_again() {
+    let desk = Desk::with_tickets(70);
+    let (failing, hidden) = (["/api/v1/tickets/7/threads/t7"], "/api/v1/tickets/7/threads/t7-1");
+    desk.set(|state| {
+        state.threads_of = Some((7, 250));
+        state.refuse(failing[0], 500, "INTERNAL_SERVER_ERROR");
+        state.refuse(hidden, 403, "FORBIDDEN");
+    });
+    let mut connection = connect_over(Slow::new(&desk, 1, 18, &[]), json!({}));
+    let mut cursor = None;
+    let rows = read_again_to_a_place(&desk, &mut connection, &mut cursor, &failing);
+    assert!(rows[r#"{"id":"t7-1"}"#].get("content").is_none());
+    let table = (&desk, "ticket_conversations");
+    read_slowly_on(&mut connection, table, &mut cursor, (60_000, 20));
+    desk.set(|state| state.accept(hidden));
+    desk.advance_ms(24 * HOUR_MS);
+    let rows = read_slowly_on(&mut connection, table, &mut cursor, (60_000, 20));
+    assert!(rows[r#"{"id":"t7-1"}"#].get("content").is_some());
+}
+
 #[test]
 fn three_records_that_hang_stop_no_other() {
     let desk = Desk::with_tickets(150);

@@ -162,22 +162,27 @@ fn a_ticket_with_more_threads_than_the_limit_is_read_in_part_and_the_table_to_it
 
 #[test]
 fn a_list_that_is_short_by_the_same_rows_twice_is_whole_and_one_with_a_cap_never_is() {
-    for (tickets, counted, expected) in [
+    for (tickets, counted, expected, (sort, every_min, age_ms)) in [
         // Zoho counts archived tickets, which no list shows.
-        (230, [300, 300, 301], [false, true, true]),
+        (230, [300, 300, 301], [false, true, true], ("oldest", 0, 0)),
+        (230, [300, 300, 301], [false, true, true], ("newest", 1, 0)),
+        // Windows are read behind the list.
+        (230, [300, 300, 301], [false, true, true], ("oldest", 1, 2 * 86_400_000)),
         // Rows are lost in between.
-        (230, [300, 500, 500], [false, false, true]),
-        (500, [900, 900, 900], [false, false, false]),
-        (499, [900, 900, 900], [false, false, false]),
+        (230, [300, 500, 500], [false, false, true], ("oldest", 0, 0)),
+        (500, [900, 900, 900], [false, false, false], ("oldest", 0, 0)),
+        (499, [900, 900, 900], [false, false, false], ("oldest", 0, 0)),
         // The list lacks rows that the search finds.
-        (300, [300, 300, 300], [false, false, false]),
+        (300, [300, 300, 300], [false, false, false], ("oldest", 0, 0)),
     ] {
         let desk = Desk::with_tickets(tickets);
         desk.set(|state| {
             state.list_cap = if tickets == 300 { 230 } else { 0 };
             state.search_has_all = true;
+            state.created_every_min = every_min;
         });
-        let mut connection = connect(&desk, json!({"ticket_detail": false}));
+        desk.advance_ms(age_ms);
+        let mut connection = connect(&desk, json!({"ticket_detail": false, "sort": sort}));
         let found = counted.map(|counted| {
             desk.set(|state| state.counted = counted);
             let mut cursor = None;
@@ -189,7 +194,7 @@ fn a_list_that_is_short_by_the_same_rows_twice_is_whole_and_one_with_a_cap_never
                 cursor = Some(batch.cursor);
             }
         });
-        assert_eq!(found, expected, "{tickets} of {counted:?}");
+        assert_eq!(found, expected, "{tickets} of {counted:?}, {sort}, {every_min}, {age_ms}");
     }
 }
 

@@ -69,6 +69,9 @@ class Connector {
   }
 }
 
+/** Batches in a row that may leave the cursor where it is, as in the runner. */
+const STUCK_BATCHES_MAX = 5;
+
 /** Keeps the state of a host: configuration and session. */
 class Host {
   constructor(connector, config) {
@@ -96,12 +99,14 @@ class Host {
   /** Yields every change of `table` until it is caught up. */
   async *read(table, maxChanges) {
     let cursor;
+    let stuck = 0;
     for (;;) {
       const limits = { maxChanges, maxBytes: 8 << 20, maxMs: 30_000 };
       const batch = await this.run((connection) => connection.read(table, cursor, limits));
       yield* batch.changes;
       if (batch.caughtUp) return;
-      if (batch.waitMs === undefined && cursor === batch.cursor) {
+      stuck = batch.waitMs === undefined && cursor === batch.cursor ? stuck + 1 : 0;
+      if (stuck > STUCK_BATCHES_MAX) {
         throw new Error(`table ${table}: the cursor does not move`);
       }
       await sleep(Number(batch.waitMs ?? 0));

@@ -56,6 +56,10 @@ class Connector:
         return self.call("source", f"[method]connection.{name}", connection, *arguments)
 
 
+# Batches in a row that may leave the cursor where it is, as in the runner.
+STUCK_BATCHES_MAX = 5
+
+
 class Host:
     """Keeps the state of a host: configuration, session, cursors."""
 
@@ -85,7 +89,7 @@ class Host:
 
     def read(self, table, max_changes):
         """Yields every change of `table` until it is caught up."""
-        cursor = None
+        cursor, stuck = None, 0
         limits = SimpleNamespace(**{"max-changes": max_changes, "max-bytes": 8 << 20, "max-ms": 30_000})
         while True:
             batch = self.run("read", table, cursor, limits)
@@ -93,7 +97,8 @@ class Host:
             if getattr(batch, "caught-up"):
                 return
             wait_ms = getattr(batch, "wait-ms")
-            if wait_ms is None and cursor == batch.cursor:
+            stuck = stuck + 1 if wait_ms is None and cursor == batch.cursor else 0
+            if stuck > STUCK_BATCHES_MAX:
                 raise RuntimeError(f"table {table}: the cursor does not move")
             time.sleep((wait_ms or 0) / 1000)
             cursor = batch.cursor

@@ -14,9 +14,9 @@ use crate::tables;
 use crate::transport::Transport;
 use crate::url::Path;
 
-/// Judges the windows at their end. Where the source counts more rows than the search finds, rows may be
-/// missing, or it counts archived ones, as many as the last time: then, and for windows that were not
-/// counted, the list decides.
+/// Judges the windows at their end. Where the source counts more rows than the search finds, they may be
+/// archived, or the index lacks them: no count distinguishes the two. The list judges windows that were not
+/// counted.
 pub(super) fn all<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
@@ -25,24 +25,18 @@ pub(super) fn all<T: Transport>(
     out: &mut Output,
 ) -> Result<()> {
     let Some(Rest::Windows { rows: before, uncounted, short, .. }) = snapshot.rest else { return Ok(()) };
-    let found = before + rows(&snapshot.offset);
-    if !uncounted && short == 0 {
-        api.learned().replace_short_list(table.name, 0);
+    if short > 0 {
+        out.skip(format!(
+            "`{}`: the source counts {short} rows more than the search finds: they are archived, or skipped",
+            table.name
+        ));
+        snapshot.incomplete = true;
         return Ok(());
     }
-    if short > 0 {
-        let last = api.learned().replace_short_list(table.name, short);
-        let has_archive = tables::parent(table).unwrap_or(table).has_archive;
-        if !has_archive || !length::is_equal(short, last) {
-            out.skip(format!(
-                "`{}`: the source counts {short} rows more than the search finds: the others are skipped, or \
-                 they are archived, which the next snapshot shows",
-                table.name
-            ));
-            snapshot.incomplete = true;
-            return Ok(());
-        }
+    if !uncounted {
+        return Ok(());
     }
+    let found = before + rows(&snapshot.offset);
     compare(api, table, snapshot, (found, end_ms), out)
 }
 
