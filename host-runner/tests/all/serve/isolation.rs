@@ -218,7 +218,7 @@ fn holds(honest: usize, hostile: &[(&str, &str)]) -> Measured {
 /// Waits until the server shows that a hostile connection misbehaved: a failure in the log or in its status,
 /// or rows.
 fn misbehaved(server: &Server, number: usize, config: &str) {
-    let (name, file) = (format!("hostile{number}"), format!("hostile{number}.toml"));
+    let (name, not_loaded) = (format!("hostile{number}"), format!("hostile{number}.toml: not loaded"));
     let said = format!("connection={name}");
     let is_silent = SILENT.iter().any(|word| config.contains(word));
     let has_rows = || {
@@ -232,9 +232,9 @@ fn misbehaved(server: &Server, number: usize, config: &str) {
         let is_failing = |one: &serde_json::Value| one["name"] == *name && !one["last_error"].is_null();
         connections.iter().any(is_failing)
             || server.log().lines().any(|line| {
-                (line.contains(" WARN ") || line.contains("ERROR "))
-                    && (line.split_whitespace().any(|word| word.replace('"', "") == said)
-                        || line.contains(&file))
+                let is_of_it = || line.split_whitespace().any(|word| word.replace('"', "") == said);
+                (line.contains(" WARN ") || line.contains("ERROR ")) && is_of_it()
+                    || line.contains(&not_loaded)
             })
     };
     eventually(&format!("what `{config}` does"), || if is_silent { has_rows() } else { has_failed() });
