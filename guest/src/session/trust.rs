@@ -44,8 +44,8 @@ impl Trust {
         self.unsigned_failed += failed as u64;
     }
 
-    /// How long a delivery beyond the budget waits where failed reads have used a part of it: it is not refused
-    /// for good.
+    /// How long a delivery beyond the budget waits where failed reads have used a part of it: it is not
+    /// refused for good.
     pub(crate) fn wait_ms(&self, now_ms: u64) -> Option<u64> {
         let left_ms = limits::UNSIGNED_WINDOW_MS.checked_sub(now_ms.abs_diff(self.unsigned_since_ms));
         left_ms.filter(|left_ms| *left_ms > 0 && self.unsigned_failed > limits::UNSIGNED_FAILED_MAX)
