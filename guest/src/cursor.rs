@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Shape;
 use crate::error::{Error, Kind, Result};
+use crate::members::is_default;
 use crate::paging::Offset;
 use crate::table::Table;
 use crate::tables;
@@ -111,7 +112,7 @@ pub(crate) enum Rest {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         uncounted: bool,
         /// Rows that the source counts in the windows so far beyond those that the search finds.
-        #[serde(default, skip_serializing_if = "is_none_short")]
+        #[serde(default, skip_serializing_if = "is_default")]
         short: u64,
         /// The newest rows are in it, too.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -150,18 +151,6 @@ pub(crate) struct ChildPlace {
     /// A child before it was written without its record, of a parent that was given up and is read again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_failed: bool,
-}
-
-fn is_default(shape: &Shape) -> bool {
-    *shape == Shape::default()
-}
-
-fn is_none_short(rows: &u64) -> bool {
-    *rows == 0
-}
-
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 fn one() -> usize {
@@ -296,7 +285,7 @@ pub(crate) struct Window {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<(u64, u64, u64)>,
     /// Index into the table's cursor fields.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) cursor_field: usize,
     /// The source's clock at the first answer of the range.
     #[serde(default)]

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
+use crate::members::is_default;
 
 /// The place in one list; plain data, part of the cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +30,8 @@ pub(crate) struct Offset {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     trail: Vec<(u64, String)>,
     /// Consecutive full pages without a new row.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     stale_pages: u32,
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// The result of accepting a page.

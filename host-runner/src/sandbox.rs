@@ -245,7 +245,7 @@ impl Sandbox {
             let session = source.call_session(&mut live.store, live.connection).await?;
             Ok((answer, session))
         };
-        let (answer, session) = bounded(name, &self.limits, calling).await?;
+        let (answer, session) = bounded(name, &self.limits, timed_out, calling).await?;
         if self.meter.requests() - live.requests_before < INSTANCE_REQUESTS_MAX {
             self.instance.park(live);
         } else {
@@ -284,7 +284,7 @@ impl Sandbox {
             let opened = source.call_open(&mut store, &self.config, session).await?;
             Ok((world, opened))
         };
-        let (world, opened) = bounded("open", &self.limits, opening).await?;
+        let (world, opened) = bounded("open", &self.limits, timed_out, opening).await?;
         let connection = opened.map_err(|error| conv::error(error, &self.redactor))?;
         let requests_before = self.meter.requests();
         Ok(Live { store, world, connection, requests_before, _room: room })
@@ -311,17 +311,18 @@ impl Sandbox {
     }
 }
 
-/// Runs a call within its time and its processor time.
+/// Runs a call within its time, beyond which `late` is its failure, and within its processor time.
 async fn bounded<T>(
     name: &'static str,
     limits: &Limits,
+    late: fn(&str, &Limits) -> Error,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T> {
     match timeout(limits.sandbox.call_timeout, within(limits.sandbox.cpu_time, call)).await {
         Ok(Some(Ok(value))) => Ok(value),
         Ok(Some(Err(trap))) => Err(stopped(name, &trap, limits)),
         Ok(None) => Err(used_up(name, limits)),
-        Err(_) => Err(timed_out(name, limits)),
+        Err(_) => Err(late(name, limits)),
     }
 }
 

@@ -20,6 +20,7 @@ mod surrogates;
 mod value;
 
 mod client_thread;
+mod file_failure;
 mod handle;
 
 pub(crate) mod attachments;

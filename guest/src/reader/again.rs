@@ -87,11 +87,9 @@ fn of_parents<T: Transport>(
     // The reading of children ends at a failure of one of them.
     if out.failure.as_ref().is_some_and(|error| error.scope() != Scope::Connection) {
         out.failure = None;
-        tried
-            .iter_mut()
-            .find(|is_read| is_read.is_none())
-            .into_iter()
-            .for_each(|is_read| *is_read = Some(false));
+        if let Some(is_read) = tried.iter_mut().find(|is_read| is_read.is_none()) {
+            *is_read = Some(false);
+        }
     }
     tried
 }

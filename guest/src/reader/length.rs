@@ -89,11 +89,7 @@ pub(super) fn may_lack(counted: u64) -> u64 {
 /// counts archived records. Then it was short by as many before, and does not end at a round number, as a
 /// list with a cap does. Of others the search that counts them finds the rows that the list lacks.
 fn is_as_before(table: &Table, listed: u64, short: u64, before: Option<u64>) -> bool {
+    let is_equal = before.is_some_and(|before| before.abs_diff(short) <= may_lack(short));
     let to_cap = (listed + 1) % limits::LIST_CAP_STEP;
-    table.has_archive && is_equal(short, before) && to_cap > 2
-}
-
-/// True when the rows that are missing are about as many as the last time.
-fn is_equal(short: u64, before: Option<u64>) -> bool {
-    before.is_some_and(|before| before.abs_diff(short) <= may_lack(short))
+    table.has_archive && is_equal && to_cap > 2
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tokens::Tokens;
 use crate::limits;
+use crate::members::is_default;
 
 /// See the file's header.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,14 +17,10 @@ pub(crate) struct Trust {
     unsigned_since_ms: u64,
     unsigned_reads: u64,
     /// Reads of that hour that failed, of which the first are not in `unsigned_reads`.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     unsigned_failed: u64,
     /// Of earlier deliveries.
     pub(crate) tokens: Tokens,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Trust {

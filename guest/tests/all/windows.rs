@@ -24,26 +24,20 @@ fn portal(change: impl FnOnce(&mut State)) -> Desk {
 
 /// Reads a snapshot with an instance for each batch; the keys found, and all batches without their changes.
 fn snapshot(desk: &Desk, table: &str, config: &Value) -> (BTreeSet<String>, Vec<Batch>) {
-    let limits = Limits { max_changes: 3_000, max_bytes: 64 << 20, max_ms: 60_000 };
-    let (mut keys, mut batches, mut cursor) = (BTreeSet::new(), Vec::new(), None::<String>);
-    for _ in 0..200 {
-        let mut batch = connect(desk, config.clone()).read(table, cursor.as_deref(), limits).unwrap();
-        keys.extend(batch.changes.drain(..).map(|change| change.key));
-        cursor = Some(batch.cursor.clone());
-        batches.push(batch);
-        if batches.last().unwrap().caught_up {
-            return (keys, batches);
-        }
-    }
-    panic!("the snapshot does not end");
+    to_its_end(|cursor, limits| connect(desk, config.clone()).read(table, cursor, limits).unwrap())
 }
 
 /// Reads a snapshot of the tickets over one connection.
 fn snapshot_over(connection: &mut Connection<Desk>) -> (BTreeSet<String>, Vec<Batch>) {
+    to_its_end(|cursor, limits| connection.read("tickets", cursor, limits).unwrap())
+}
+
+/// Reads batches until the snapshot is caught up.
+fn to_its_end(mut read: impl FnMut(Option<&str>, Limits) -> Batch) -> (BTreeSet<String>, Vec<Batch>) {
     let limits = Limits { max_changes: 3_000, max_bytes: 64 << 20, max_ms: 60_000 };
     let (mut keys, mut batches, mut cursor) = (BTreeSet::new(), Vec::new(), None::<String>);
     for _ in 0..200 {
-        let mut batch = connection.read("tickets", cursor.as_deref(), limits).unwrap();
+        let mut batch = read(cursor.as_deref(), limits);
         keys.extend(batch.changes.drain(..).map(|change| change.key));
         cursor = Some(batch.cursor.clone());
         batches.push(batch);

@@ -70,7 +70,7 @@ mod tests {
     use crate::journal::ledger::Ledger;
     use crate::journal::limits::{AGE_MAX, TICK};
     use crate::journal::queue::Change;
-    use crate::journal::transaction::Transaction;
+    use crate::journal::transaction::{Effects, Transaction};
     use crate::journal::{Journal, JournalLimits, database};
 
     const NOW_MS: u64 = 1_800_000_000_000;
@@ -122,7 +122,6 @@ mod tests {
     /// Executes a change at this time by the clock and by the machine; how many are kept after it.
     fn kept(database: &Database, clock: &Clock, machine_ms: u64, change: impl Fn(u64) -> Change) -> u64 {
         let mut ledger = Ledger::load(database).expect("loaded");
-        let (mut touched, mut missed, mut letters) = (Vec::new(), Vec::new(), Vec::new());
         let mut transaction = Transaction {
             database,
             ledger: &mut ledger,
@@ -130,9 +129,7 @@ mod tests {
             now_ms: machine_ms,
             age_ms: clock.append_ms(machine_ms),
             keeps: true,
-            touched: &mut touched,
-            missed: &mut missed,
-            letters: &mut letters,
+            effects: &mut Effects::default(),
         };
         transaction.change(&change(clock.expiry_ms(machine_ms))).expect("written").expect("done");
         ledger.kept.count

@@ -162,6 +162,7 @@ mod tests {
     use crate::journal::database;
     use crate::journal::ledger::Ledger;
     use crate::journal::limits::JournalLimits;
+    use crate::journal::transaction::Effects;
 
     #[test]
     fn an_acknowledgment_costs_the_same_however_many_deliveries_wait() {
@@ -171,7 +172,6 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.open(&database, "a").expect("an account");
         let steps = |ledger: &mut Ledger, seq: u64| {
-            let (mut touched, mut missed, mut letters) = (Vec::new(), Vec::new(), Vec::new());
             let mut transaction = Transaction {
                 database: &database,
                 ledger,
@@ -179,9 +179,7 @@ mod tests {
                 now_ms: 7,
                 age_ms: 7,
                 keeps: true,
-                touched: &mut touched,
-                missed: &mut missed,
-                letters: &mut letters,
+                effects: &mut Effects::default(),
             };
             transaction.acknowledge("a", &[seq]).expect("acknowledged");
             database.prepare_cached(KEEP).expect("cached").reset_status(VmStep)

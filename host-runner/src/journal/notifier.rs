@@ -22,22 +22,12 @@ pub(super) struct Notifier {
     pub(super) failing: std::sync::atomic::AtomicU32,
 }
 
+#[derive(Default)]
 struct Entry {
     pending: Tally,
     dead: Tally,
     letters: LetterCounts,
     last: watch::Sender<u64>,
-}
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self {
-            pending: Tally::default(),
-            dead: Tally::default(),
-            letters: LetterCounts::default(),
-            last: watch::Sender::new(0),
-        }
-    }
 }
 
 impl Notifier {

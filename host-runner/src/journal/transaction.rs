@@ -52,12 +52,18 @@ pub(super) struct Transaction<'a> {
     pub(super) age_ms: u64,
     /// Whether acknowledged deliveries are kept. In a full file they are deleted at once.
     pub(super) keeps: bool,
+    pub(super) effects: &'a mut Effects,
+}
+
+/// What is to be published once the transaction is committed.
+#[derive(Default)]
+pub(super) struct Effects {
     /// Connections whose account changed.
-    pub(super) touched: &'a mut Vec<String>,
+    pub(super) touched: Vec<String>,
     /// Connections with a missed delivery, and the reason.
-    pub(super) missed: &'a mut Vec<(String, &'static str)>,
+    pub(super) missed: Vec<(String, &'static str)>,
     /// Connections with further dead letters.
-    pub(super) letters: &'a mut Vec<(String, LetterCounts)>,
+    pub(super) letters: Vec<(String, LetterCounts)>,
 }
 
 /// The answer to a command, sent after the commit.
@@ -110,7 +116,7 @@ impl Transaction<'_> {
         let account = self.ledger.open(self.database, connection)?;
         let one = Tally { count: 1, bytes: record.bytes as u64 };
         if !account.pending.has_room(one, self.limits.count, self.limits.bytes) {
-            self.missed.push((connection.to_owned(), "the journal is full"));
+            self.effects.missed.push((connection.to_owned(), "the journal is full"));
             return Ok(Err(AppendError::Full));
         }
         let delivery = &record.delivery;
@@ -161,9 +167,9 @@ impl Transaction<'_> {
         }
         // A delivery that found no room counts as one that became a dead letter and was evicted.
         let counts = LetterCounts { stored: 1, evicted: evicted + u64::from(!has_room) };
-        self.letters.push((connection.to_owned(), counts));
+        self.effects.letters.push((connection.to_owned(), counts));
         if !failure.is_unproved() {
-            self.missed.push((connection.to_owned(), "a delivery could not be applied"));
+            self.effects.missed.push((connection.to_owned(), "a delivery could not be applied"));
         }
         self.touch(connection);
         Ok(Ok(()))
@@ -258,8 +264,8 @@ impl Transaction<'_> {
     }
 
     pub(super) fn touch(&mut self, connection: &str) {
-        if self.touched.last().is_none_or(|last| last != connection) {
-            self.touched.push(connection.to_owned());
+        if self.effects.touched.last().is_none_or(|last| last != connection) {
+            self.effects.touched.push(connection.to_owned());
         }
     }
 }

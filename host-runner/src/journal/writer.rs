@@ -17,7 +17,7 @@ use super::ledger::{Ledger, version};
 use super::limits::{EVICTIONS_LOGGED_EVERY, EVICTIONS_LOGGED_MAX, JournalLimits, TICK, VACUUM_PAGES};
 use super::notifier::Notifier;
 use super::queue::{Change, Command, Queue};
-use super::transaction::{Outcome, Transaction};
+use super::transaction::{Effects, Outcome, Transaction};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::inbox::AppendError;
@@ -189,7 +189,7 @@ impl Writer {
             is_full: error.sqlite_error_code() == Some(ErrorCode::DiskFull),
             error: Box::new(failure(self.file.path(), &error)),
         };
-        let (mut touched, mut missed, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut effects = Effects::default();
         ledger.begin();
         let open = database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         if version(&open).map_err(failed)? != ledger.version {
@@ -203,9 +203,7 @@ impl Writer {
             now_ms: now_ms(),
             age_ms: self.clock.append_ms(now_ms()),
             keeps,
-            touched: &mut touched,
-            missed: &mut missed,
-            letters: &mut letters,
+            effects: &mut effects,
         };
         let outcomes: rusqlite::Result<Vec<Outcome>> =
             batch.iter().map(|command| transaction.run(command)).collect();
@@ -215,20 +213,20 @@ impl Writer {
             return Err(Error::state("a fault that a test injects").into());
         }
         open.commit().map_err(failed)?;
-        touched.sort_unstable();
-        touched.dedup();
-        for connection in &touched {
+        effects.touched.sort_unstable();
+        effects.touched.dedup();
+        for connection in &effects.touched {
             if let Some(account) = ledger.account(connection) {
                 self.notifier.publish(connection, account);
             }
         }
-        for (connection, counts) in &letters {
+        for (connection, counts) in &effects.letters {
             self.notifier.count_letters(connection, *counts);
             if counts.evicted > 0 && self.evictions.is_news(connection, tokio::time::Instant::now()) {
                 tracing::warn!(connection, "dead letters are full: unproved ones are evicted");
             }
         }
-        missed.iter().for_each(|(connection, why)| self.notifier.missed.report(connection, why));
+        effects.missed.iter().for_each(|(connection, why)| self.notifier.missed.report(connection, why));
         Ok(outcomes)
     }
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
 use wasmtime::Store;
 
-use super::cpu_account::within;
-use super::error::{stopped, timed_out, used_up};
+use super::bounded;
+use super::error::timed_out;
 use crate::bindings::SourceConnector;
 use crate::conv;
 use crate::describe::Describe;
@@ -73,10 +72,8 @@ async fn offline<T>(
         let world = linked.pre.instantiate_async(&mut store).await?;
         call(&mut store, &world).await
     };
-    match timeout(limits.sandbox.call_timeout, within(limits.sandbox.cpu_time, calling)).await {
-        Ok(Some(Ok(answer))) => Ok(answer),
-        Ok(Some(Err(trap))) => Err(stopped(name, &trap, limits)),
-        Ok(None) => Err(used_up(name, limits)),
-        Err(_) => Err(timed_out(name, limits).hint("it needs no source for it: a defect of the component")),
-    }
+    let late = |name: &str, limits: &Limits| {
+        timed_out(name, limits).hint("it needs no source for it: a defect of the component")
+    };
+    bounded(name, limits, late, calling).await
 }

@@ -3,6 +3,7 @@
 //! Compares the files on disk with the connections of the server. [`super::connections`] executes the
 //! actions.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -149,7 +150,9 @@ pub(super) fn plan(seen: &Seen, has: &Has) -> Vec<Action> {
     actions.extend(stopped.iter().map(|one| Action::Stop(one.file.clone())));
     let [stopped, served] = [stopped, served]
         .map(|running| running.into_iter().map(|one| one.name.as_str()).collect::<BTreeSet<&str>>());
-    let (unserved, files) = (unserved(seen, &is_idle), files(seen));
+    let unserved = unserved(seen, &is_idle);
+    // Few scans ask for them.
+    let files = LazyCell::new(|| files(seen));
     for url in seen.urls.iter().filter(|url| !served.contains(url.name.as_str())) {
         let name = url.name.clone();
         // A file that is there, and declares another connection, is no short absence.
@@ -171,10 +174,9 @@ pub(super) fn plan(seen: &Seen, has: &Has) -> Vec<Action> {
     actions
 }
 
-/// The files that exist, absolute, if any URL is to be decided.
+/// The files that exist, absolute.
 fn files(seen: &Seen) -> BTreeSet<PathBuf> {
-    let files = seen.files.iter().filter(|_| !seen.urls.is_empty());
-    files.filter_map(|seen| std::path::absolute(&seen.file).ok()).collect()
+    seen.files.iter().filter_map(|seen| std::path::absolute(&seen.file).ok()).collect()
 }
 
 /// Whether the file of a connection was deleted, and not only replaced.

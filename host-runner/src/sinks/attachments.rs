@@ -27,7 +27,7 @@ pub(crate) use self::limits::AttachmentLimits;
 use self::manifest::Manifest;
 pub(crate) use self::manifest::{Missing, Wanted};
 use self::noting::Noting;
-use super::jsonl::failed;
+use super::file_failure::failed;
 use super::objects::{self, Objects};
 use super::registry::{warn_of_other_writers, with_file_of};
 use super::{Deletes, Location, Sink};

@@ -18,13 +18,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use self::log::{LOG, Log, Record, Segment};
 pub(super) use self::segments::{Rotation, check_unused};
 #[cfg(test)]
 use super::conformance::TestPlace;
+use super::file_failure::failed;
 use super::order::{Containing, as_of, signed};
 use super::registry::{owned_by_another, written_by_another};
 use super::{
@@ -253,25 +253,6 @@ fn check_owner(settings: &SinkSettings, folder: &Path, state: &Record) -> Result
         }
         _ => Ok(()),
     }
-}
-
-/// The failure of a file. One that can end without a change to the connection file is `unavailable`.
-pub(super) fn failed(path: &Path, error: &std::io::Error) -> Error {
-    /// `EIO`, `ENFILE`, `EMFILE`.
-    const TEMPORARY: [i32; 3] = [5, 23, 24];
-    let is_temporary = matches!(
-        error.kind(),
-        ErrorKind::StorageFull
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::FileTooLarge
-            | ErrorKind::ResourceBusy
-            | ErrorKind::TimedOut
-            | ErrorKind::Interrupted
-            | ErrorKind::StaleNetworkFileHandle
-            | ErrorKind::OutOfMemory
-    ) || error.raw_os_error().is_some_and(|code| TEMPORARY.contains(&code));
-    let kind = if is_temporary { Kind::Unavailable } else { Kind::Internal };
-    Error::new(Origin::Sink, kind, format!("{}: {error}", path.display()))
 }
 
 /// A file without all of its committed bytes.

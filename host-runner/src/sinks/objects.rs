@@ -191,7 +191,7 @@ impl Objects {
 
     /// Puts a file, in parts if it is large.
     pub(super) fn put_file(&self, name: &str, file: &FilePath) -> Result<()> {
-        let wrong = |error: std::io::Error| super::jsonl::failed(file, &error);
+        let wrong = |error: std::io::Error| super::file_failure::failed(file, &error);
         let mut content = File::open(file).map_err(wrong)?;
         if content.metadata().map_err(wrong)?.len() <= PART_BYTES as u64 {
             let mut bytes = Vec::new();

@@ -141,7 +141,7 @@ impl Sqlite {
 /// closes any other handle of the database file.
 fn lock(settings: &SinkSettings, path: &Path) -> Result<File> {
     let path = lock_path(path);
-    let failed = |error: std::io::Error| super::jsonl::failed(&path, &error);
+    let failed = |error: std::io::Error| super::file_failure::failed(&path, &error);
     let mut options = File::options();
     let file = options.create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match files::try_lock(&file) {

@@ -16,7 +16,7 @@ use super::owner;
 use crate::digest::{hex, is_sha256_hex};
 use crate::durable::sync_folder;
 use crate::error::{Error, Kind, Origin, Result};
-use crate::sinks::jsonl;
+use crate::sinks::file_failure;
 use crate::sinks::objects::Objects;
 
 /// The folder of beginnings.
@@ -177,5 +177,5 @@ fn sha256_of(path: &Path) -> std::io::Result<String> {
 
 /// The failure of a file: rows do not wait for it, so it passes once the disk has room, or rights are given.
 fn failed(path: &Path, error: &std::io::Error) -> Error {
-    Error { kind: Kind::Unavailable, ..jsonl::failed(path, error) }
+    Error { kind: Kind::Unavailable, ..file_failure::failed(path, error) }
 }

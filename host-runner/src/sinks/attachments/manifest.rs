@@ -16,7 +16,7 @@ use crate::describe::AttachmentMembers;
 use crate::digest::sha256_hex;
 use crate::error::{Error, Kind, Origin, Result};
 use crate::sinks::order::{Containing, NewestSnapshot, as_of, signed};
-use crate::sinks::{Commit, Progress, jsonl, sqlite};
+use crate::sinks::{Commit, Progress, file_failure, sqlite};
 use crate::sqlite_failure::of_known;
 use crate::sqlite_file::OpenFile;
 
@@ -160,7 +160,7 @@ impl Manifest {
                  to `{owner}`: sqlite3 {folder}/{FILE} \"UPDATE owner SET connection = '{owner}'\""
             )));
         }
-        let file = OpenFile::at(&path).map_err(|error| jsonl::failed(&path, &error))?;
+        let file = OpenFile::at(&path).map_err(|error| file_failure::failed(&path, &error))?;
         Ok(Self { database, file })
     }
 

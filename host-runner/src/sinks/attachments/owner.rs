@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::error::{Error, Kind, Origin, Result};
+use crate::sinks::file_failure::failed;
 use crate::sinks::identity;
-use crate::sinks::jsonl::failed;
 use crate::sinks::objects::Objects;
 
 /// The name of the object and of its copy.

@@ -543,14 +543,20 @@ fn an_idle_connection_has_no_file_of_the_folder_open_and_continues() {
     assert_eq!(open.fetch_all(b'x'), 1);
 }
 
-#[test]
-fn a_manifest_that_is_restored_while_its_connection_is_idle_is_not_continued() {
-    let place = Place::new();
+/// An open folder with two files that are to be fetched; its manifest, and a backup that lacks the second.
+fn open_and_older(place: &Place) -> (Open, [PathBuf; 2]) {
     let mut open = place.open_with_a_row();
-    let (manifest, backup) = (place.path("files/manifest.db"), place.path("backup.db"));
+    let [manifest, backup] = ["files/manifest.db", "backup.db"].map(|name| place.path(name));
     open.sink.rest();
     std::fs::copy(&manifest, &backup).expect("copied");
     open.commit(vec![row("b", 3, 6)], "c2", None);
+    (open, [manifest, backup])
+}
+
+#[test]
+fn a_manifest_that_is_restored_while_its_connection_is_idle_is_not_continued() {
+    let place = Place::new();
+    let (mut open, [manifest, backup]) = open_and_older(&place);
     open.sink.rest();
     std::fs::copy(&backup, &manifest).expect("restored");
     let error = open.files.next().expect_err("it lacks a file");
@@ -561,11 +567,7 @@ fn a_manifest_that_is_restored_while_its_connection_is_idle_is_not_continued() {
 #[test]
 fn a_manifest_that_takes_the_place_of_an_open_one_is_not_written_to() {
     let place = Place::new();
-    let mut open = place.open_with_a_row();
-    let (manifest, backup) = (place.path("files/manifest.db"), place.path("backup.db"));
-    open.sink.rest();
-    std::fs::copy(&manifest, &backup).expect("copied");
-    open.commit(vec![row("b", 3, 6)], "c2", None);
+    let (open, [manifest, backup]) = open_and_older(&place);
     std::fs::rename(&backup, &manifest).expect("exchanged");
     let error = open.files.next().expect_err("it lacks a file");
     assert!(error.message.ends_with("another file has taken its place"), "{error}");

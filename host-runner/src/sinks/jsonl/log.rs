@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{failed, shortened};
+use super::shortened;
 use crate::clock::{now_ms, rfc3339_ms};
 use crate::durable::replace;
 use crate::error::{Error, Result};
+use crate::sinks::file_failure::failed;
 use crate::sinks::order::NewestSnapshot;
 use crate::sinks::{Commit, JournalState, Progress, SinkProgress, TableState};
 

@@ -8,9 +8,10 @@ use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::log::Segment;
-use super::{failed, shortened};
+use super::shortened;
 use crate::durable::sync_folder;
 use crate::error::{Error, Result};
+use crate::sinks::file_failure::failed;
 
 /// Milliseconds of a day.
 const DAY_MS: u64 = 24 * 3600 * 1000;

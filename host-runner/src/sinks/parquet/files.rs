@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable;
 use crate::error::Result;
-use crate::sinks::jsonl::failed;
+use crate::sinks::file_failure::failed;
 use crate::sinks::objects::{Objects, Seen};
 
 /// A place for files; names have `/` between their parts.

@@ -27,7 +27,8 @@ use crate::blocking;
 use crate::clock::{millis, now_ms, rfc3339_ms};
 use crate::error::{Error, Kind, Result};
 use crate::sinks::client_thread::ClientThread;
-use crate::sinks::jsonl::{Jsonl, failed};
+use crate::sinks::file_failure::failed;
+use crate::sinks::jsonl::Jsonl;
 use crate::sinks::objects::Seen;
 
 /// One segment at a time is converted in this process, so that memory does not grow with connections.

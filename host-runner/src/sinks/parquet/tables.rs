@@ -14,8 +14,9 @@ use super::manifest::{parse, to_json};
 use crate::change::Table;
 use crate::error::Result;
 use crate::sinks::columns::Layout;
+use crate::sinks::file_failure::failed;
 use crate::sinks::identity;
-use crate::sinks::jsonl::{self, failed};
+use crate::sinks::jsonl;
 
 const FILE: &str = "_tables.json";
 
