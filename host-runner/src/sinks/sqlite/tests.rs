@@ -349,6 +349,7 @@ fn a_database_that_is_locked_or_full_is_unavailable_and_the_sink_stays_usable() 
         .file
         .open()
         .expect("open")
+        .database
         .query_row("PRAGMA page_count", [], |row| row.get(0))
         .expect("a count");
     let limit = |sink: &Sqlite, pages: i64| {
