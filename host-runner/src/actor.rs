@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::core::{Core, until};
-use self::discovery::Discovery;
+use self::discovery::{Discovered, Discovery};
 use self::fetching::Fetching;
 use self::poll::Poll;
 use self::schedule::{Order, Schedule, Start};
@@ -111,20 +111,24 @@ impl<'a> Actor<'a> {
     }
 
     /// Runs until it ends; the commit and the acknowledgment under way are waited for.
-    pub(crate) async fn run(mut self) -> Stopped {
-        let stopped = loop {
-            if let Err(stopped) = self.turn().await {
-                break stopped;
+    pub(crate) fn run(self) -> impl Future<Output = Stopped> + Send {
+        // In a box: the task of a connection would have room for it twice.
+        let mut actor = Box::new(self);
+        async move {
+            let stopped = loop {
+                if let Err(stopped) = actor.turn().await {
+                    break stopped;
+                }
+            };
+            let _ended_already = actor.settle().await;
+            if let Some(queue) = &mut actor.queue {
+                queue.settle().await;
             }
-        };
-        let _ended_already = self.settle().await;
-        if let Some(queue) = &mut self.queue {
-            queue.settle().await;
+            actor.core.count_requests();
+            // Before the lock is released.
+            actor.core.sink.close().await;
+            stopped
         }
-        self.core.count_requests();
-        // Before the lock is released.
-        self.core.sink.close().await;
-        stopped
     }
 
     /// Does one thing that is due, or waits until something is.
@@ -267,7 +271,8 @@ impl<'a> Actor<'a> {
     async fn discover(&mut self) -> Result<Result<Vec<Table>>, Stopped> {
         self.settle().await?;
         let was_running = self.discovery.is_done();
-        let (mut states, journal) = match self.discovery.discover(&mut self.core).await? {
+        let Discovered { tables, mut states, journal } = match self.discovery.discover(&mut self.core).await?
+        {
             Ok(found) => found,
             Err(error) => return Ok(Err(error)),
         };
@@ -277,13 +282,13 @@ impl<'a> Actor<'a> {
         if matches!(self.mode, Mode::Sync { full_refresh: true, .. }) {
             states.clear();
         }
-        let names: Vec<String> = self.discovery.tables().iter().map(|table| table.name.clone()).collect();
-        if !was_running || !self.poll.schedule.has_tables(&names) {
+        let names = self.discovery.tables();
+        if !was_running || !self.poll.schedule.has_tables(names) {
             let now = Instant::now();
             let connection = &self.core.connection.name;
             tracing::info!(%connection, tables = names.join(","), "tables discovered");
-            self.poll.schedule.set_tables(&names, &states, now);
-            self.core.observer.discovered(&names);
+            self.poll.schedule.set_tables(names, &states, now);
+            self.core.observer.discovered(names);
             self.core.meters.count(|readings| readings.tables.retain(|table, _| names.contains(table)));
             // A subscription names the tables that there were.
             self.subscription.changed(now);
@@ -293,7 +298,7 @@ impl<'a> Actor<'a> {
                 readings.table(table).snapshot_complete = is_complete;
             }
         });
-        Ok(Ok(self.discovery.tables().to_vec()))
+        Ok(Ok(tables))
     }
 
     /// The tables are known for the first time: the queue continues where it was.

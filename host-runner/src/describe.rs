@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 
 pub use self::config_key::ConfigKey;
 use crate::boundary;
-use crate::change::Table;
 use crate::egress::policy::Target;
 use crate::error::{Error, Kind, Origin, Result};
 
@@ -190,13 +189,12 @@ impl Describe {
     }
 
     /// Which of these tables have webhooks; fails if none has.
-    pub fn subscribable(&self, tables: &[Table]) -> Result<Vec<String>> {
-        let has_webhook = |table: &&Table| {
-            let mut infos = self.tables.iter().filter(|info| info.name == table.name);
+    pub fn subscribable(&self, tables: &[String]) -> Result<Vec<String>> {
+        let has_webhook = |table: &&String| {
+            let mut infos = self.tables.iter().filter(|info| info.name == **table);
             infos.any(|info| info.capabilities.iter().any(|capability| capability == "webhook"))
         };
-        let subscribable: Vec<String> =
-            tables.iter().filter(has_webhook).map(|table| table.name.clone()).collect();
+        let subscribable: Vec<String> = tables.iter().filter(has_webhook).cloned().collect();
         if subscribable.is_empty() {
             let message = "none of the tables of this connection has webhooks";
             return Err(Error::new(Origin::Component, Kind::Unsupported, message)

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::OnceCell;
@@ -72,6 +72,7 @@ struct Loaded {
     code: Code,
     section: Option<Arc<Describe>>,
     described: Arc<OnceCell<Arc<Describe>>>,
+    pre: Arc<OnceLock<SourceConnectorPre<Host>>>,
 }
 
 /// A component on disk: compiled, not yet allowed to run.
@@ -85,6 +86,8 @@ pub struct Component {
     pub(crate) section: Option<Arc<Describe>>,
     /// Its `describe` document, once it was called.
     pub(crate) described: Arc<OnceCell<Arc<Describe>>>,
+    /// Its code with its imports, once it was linked: connections share it.
+    pre: Arc<OnceLock<SourceConnectorPre<Host>>>,
     /// The file.
     pub path: PathBuf,
     /// SHA-256 of the file, in hexadecimal.
@@ -129,7 +132,7 @@ impl Engine {
 
     /// Reads a component and compiles it, or loads its code from the cache.
     pub fn load(&self, path: &Path) -> Result<Component> {
-        let Loaded { sha256, size, code, section, described, .. } = self.loaded(path)?;
+        let Loaded { sha256, size, code, section, described, pre, .. } = self.loaded(path)?;
         let shape = code.component_type();
         let names = |name: &str| name.to_owned();
         Ok(Component {
@@ -142,6 +145,7 @@ impl Engine {
             memory: self.memory.clone(),
             section,
             described,
+            pre,
             path: path.to_owned(),
             sha256,
             size,
@@ -171,7 +175,8 @@ impl Engine {
             .hint("a WebAssembly component that exports connector:source is needed")
         };
         let loaded = |code, sha256| {
-            let new = Loaded { stamp, sha256, size: wasm.len(), code, section, described: Arc::default() };
+            let (size, described, pre) = (wasm.len(), Arc::default(), Arc::default());
+            let new = Loaded { stamp, sha256, size, code, section, described, pre };
             // Another thread may have been first: connections share its result.
             let mut all = self.lock();
             match all.get(path).filter(|known| known.sha256 == new.sha256) {
@@ -231,8 +236,14 @@ impl Component {
             return Err(refuse(format!("does not export `{CONTRACT}x`"))
                 .hint("build the connector against the contract in wit/source.wit, version 0.1"));
         }
-        let pre = self.linker.instantiate_pre(&self.code).and_then(SourceConnectorPre::new);
-        let pre = pre.map_err(|error| refuse(format!("does not fit the contract: {error:#}")))?;
+        let pre = match self.pre.get() {
+            Some(pre) => pre.clone(),
+            None => {
+                let pre = self.linker.instantiate_pre(&self.code).and_then(SourceConnectorPre::new);
+                let pre = pre.map_err(|error| refuse(format!("does not fit the contract: {error:#}")))?;
+                self.pre.get_or_init(|| pre).clone()
+            }
+        };
         let (permits, memory) = (self.permits.clone(), self.memory.clone());
         Ok(Linked { engine: self.engine.clone(), pre, permits, memory })
     }

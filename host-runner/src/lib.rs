@@ -24,6 +24,7 @@ pub mod clock;
 mod digest;
 mod durable;
 mod files;
+mod heap;
 mod key;
 mod secret;
 mod sqlite_failure;

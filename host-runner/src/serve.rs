@@ -33,6 +33,7 @@ use self::plan::Reload;
 use self::status::Overview;
 use self::supervisor::Shared;
 use crate::error::{Error, Result};
+use crate::heap;
 use crate::ingress::{self, Ingress, Listener, Observe, Tls, TlsFiles};
 use crate::journal::{Journal, JournalLimits, RecoveryReport};
 use crate::paths::Paths;
@@ -41,6 +42,8 @@ use crate::webhook_url::{PublicUrl, UrlRegistry};
 
 /// How often connection files are checked for changes.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// How often memory that nothing uses is given back; for the first time after the start, which uses most.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// Time for everything to stop: a commit takes milliseconds, a call gets five seconds.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -74,6 +77,7 @@ pub(crate) async fn run(
 ) -> Result<()> {
     let mut hangup =
         signal(SignalKind::hangup()).map_err(|error| Error::host(format!("no signals: {error}")))?;
+    heap::share();
     // Bound first: senders wait in the kernel's queue while the journal is verified.
     let listener = Listener::bind("--listen", options.listen)?;
     let admin = Listener::bind("--admin", options.admin)?;
@@ -158,6 +162,7 @@ async fn follow(
     (tls, notify): (Option<Tls>, Notify<'_>),
 ) -> Option<Error> {
     let mut check = tokio::time::interval(CHECK_EVERY);
+    let mut trim = tokio::time::interval(TRIM_EVERY);
     // Tasks, because files may hang.
     let mut reloads = JoinSet::new();
     check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -181,6 +186,7 @@ async fn follow(
                     notify(&format!("warning: {error}"));
                 }
             }
+            _ = trim.tick() => drop(spawn_blocking(heap::trim)),
             _ = check.tick() => connections.start_scan(Reload::ChangedFiles),
             event = connections.next() => connections.handle(event, notify),
         }

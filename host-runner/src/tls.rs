@@ -1,7 +1,7 @@
 //! TLS as a client: the certificates that are trusted. Does not know what is called.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
@@ -10,9 +10,11 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{Error, Result};
 
-/// The authorities that browsers trust.
-pub(crate) fn public_roots() -> RootCertStore {
-    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+/// The authorities that browsers trust. Clients share them: they take 9 KiB.
+pub(crate) fn public_roots() -> Arc<RootCertStore> {
+    static PUBLIC: LazyLock<Arc<RootCertStore>> =
+        LazyLock::new(|| Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }));
+    Arc::clone(&PUBLIC)
 }
 
 /// Adds the certificates of a PEM file, at least one; `key` is the configuration key that names the file.
@@ -34,7 +36,7 @@ pub(crate) fn add_certificates(roots: &mut RootCertStore, key: &str, file: &Path
 const REMEMBERED_SERVERS: usize = 8;
 
 /// A client that trusts these certificates and presents none.
-pub(crate) fn client(roots: RootCertStore) -> Result<ClientConfig> {
+pub(crate) fn client(roots: impl Into<Arc<RootCertStore>>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

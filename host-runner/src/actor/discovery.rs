@@ -24,11 +24,19 @@ const LOGGED_MAX: usize = 100;
 /// See the file's header.
 pub(super) struct Discovery {
     mode: Mode,
-    /// None before the first discovery succeeded.
-    tables: Option<Vec<Table>>,
+    /// Their names, in the order of discovery; none before the first one succeeded. Schemas are long, and the
+    /// sink has what it needs of them.
+    tables: Option<Vec<String>>,
     due: Option<Instant>,
     /// Failures in a row.
     failures: u32,
+}
+
+/// What a discovery found, and how far the sink is.
+pub(super) struct Discovered {
+    pub(super) tables: Vec<Table>,
+    pub(super) states: Vec<TableState>,
+    pub(super) journal: Option<JournalState>,
 }
 
 impl Discovery {
@@ -42,8 +50,8 @@ impl Discovery {
         self.tables.is_some()
     }
 
-    /// The tables, none before they are known.
-    pub(super) fn tables(&self) -> &[Table] {
+    /// The names of the tables, none before they are known.
+    pub(super) fn tables(&self) -> &[String] {
         self.tables.as_deref().unwrap_or_default()
     }
 
@@ -52,11 +60,8 @@ impl Discovery {
         self.due
     }
 
-    /// Discovers the tables and prepares the sink for them; how far the sink is.
-    pub(super) async fn discover(
-        &mut self,
-        core: &mut Core<'_>,
-    ) -> Result<Result<(Vec<TableState>, Option<JournalState>)>, Stopped> {
+    /// Discovers the tables and prepares the sink for them.
+    pub(super) async fn discover(&mut self, core: &mut Core<'_>) -> Result<Result<Discovered>, Stopped> {
         let found = until_stopped(&mut core.stop, core.connection.sandbox.discover()).await?;
         let compared = match found {
             Ok(tables) => compare(core, tables).await,
@@ -67,17 +72,16 @@ impl Discovery {
             Ok(picked) => picked,
             Err(error) => return Ok(Err(error)),
         };
-        let prepared = tables.clone();
         let call = core.sink.run(move |sink| {
-            sink.prepare(&prepared)?;
-            Ok((sink.table_states()?, sink.journal_state()?))
+            sink.prepare(&tables)?;
+            Ok(Discovered { states: sink.table_states()?, journal: sink.journal_state()?, tables })
         });
-        let states = match call.await {
+        let discovered = match call.await {
             // The tables that are known are read on: a restart would discover them again, and at once.
             Err(error) if self.is_done() => return Ok(Err(error)),
-            states => states?,
+            discovered => discovered?,
         };
-        self.tables = Some(tables);
+        self.tables = Some(discovered.tables.iter().map(|table| table.name.clone()).collect());
         self.failures = 0;
         self.due = match self.mode {
             Mode::Serve => {
@@ -87,7 +91,7 @@ impl Discovery {
             }
             Mode::Sync { .. } => None,
         };
-        Ok(Ok(states))
+        Ok(Ok(discovered))
     }
 
     /// The first discovery is retried; a later one waits for its next time.

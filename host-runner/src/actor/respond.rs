@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::request::Answer;
 use crate::blocking;
-use crate::change::{CheckItem, Table};
+use crate::change::CheckItem;
 use crate::check::Webhooks;
 use crate::connection::Connection;
 use crate::error::{Error, Kind, Origin, Result};
@@ -32,8 +32,8 @@ pub(super) struct Responder<'a> {
     pub(super) connection: &'a mut OpenConnection,
     pub(super) sink: SinkAccess<'a>,
     pub(super) queue: QueueAccess,
-    /// The tables, if they are known already.
-    pub(super) tables: Option<&'a [Table]>,
+    /// The names of the tables, if they are known already.
+    pub(super) tables: Option<&'a [String]>,
 }
 
 /// A sink that is open, or would be created by opening it.
@@ -192,7 +192,7 @@ impl Responder<'_> {
     /// Counts rows; a table that fails does not stop the others.
     async fn count(&mut self, wanted: &[String]) -> Result<Vec<RowCount>> {
         let tables: Vec<String> = if wanted.is_empty() {
-            self.connection.sandbox.discover().await?.into_iter().map(|table| table.name).collect()
+            self.discovered().await?
         } else {
             wanted.iter().map(|name| self.connection.describe.table_name(name)).collect()
         };
@@ -205,6 +205,11 @@ impl Responder<'_> {
             counts.push(RowCount { table, rows, error });
         }
         Ok(counts)
+    }
+
+    /// The names of the tables that there are now.
+    async fn discovered(&mut self) -> Result<Vec<String>> {
+        Ok(self.connection.sandbox.discover().await?.into_iter().map(|table| table.name).collect())
     }
 
     async fn invoke(&mut self, name: &str, arguments: &str) -> Answer {
@@ -241,15 +246,11 @@ impl Responder<'_> {
 
     /// Registers the current webhook URL at the source, or updates the registration that is stored.
     async fn subscribe(&mut self, public_url: &PublicUrl) -> Result<()> {
-        let discovered;
         let tables = match self.tables {
-            Some(tables) => tables,
-            None => {
-                discovered = self.connection.sandbox.discover().await?;
-                &discovered
-            }
+            Some(tables) => tables.to_vec(),
+            None => self.discovered().await?,
         };
-        let tables = self.connection.describe.subscribable(tables)?;
+        let tables = self.connection.describe.subscribable(&tables)?;
         let secret = self.stored(|store| store.webhook_url().secret()).await?;
         let url = webhook_url::url(public_url, self.connection.store.name(), &secret);
         let former = self.stored(|store| store.subscription()).await?;

@@ -202,10 +202,10 @@ async fn a_later_discovery_that_the_sink_cannot_follow_now_leaves_the_known_tabl
     let mut observer = ();
     let mut actor = Actor::new(parts, Mode::Serve, &mut observer);
     actor.turn().await.expect("discovered");
-    let known: Vec<String> = actor.discovery.tables().iter().map(|table| table.name.clone()).collect();
+    let known: Vec<String> = actor.discovery.tables().to_vec();
     assert!(!known.is_empty());
     actor.rediscover().await.expect("it continues");
-    let names: Vec<String> = actor.discovery.tables().iter().map(|table| table.name.clone()).collect();
+    let names: Vec<String> = actor.discovery.tables().to_vec();
     assert_eq!(names, known);
     assert!(actor.discovery.due().is_some_and(|due| due > Instant::now()), "not at once");
 }

@@ -80,7 +80,7 @@ fn pool(connector: &Timed, requests: usize) -> Pool {
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig> {
     let mut roots = tls::public_roots();
     if let Some(file) = ca_file {
-        tls::add_certificates(&mut roots, "egress.ca_file", file)?;
+        tls::add_certificates(Arc::make_mut(&mut roots), "egress.ca_file", file)?;
     }
     tls::client(roots)
 }

@@ -10,6 +10,8 @@ impl Ended {
     /// Starts a task.
     pub(super) fn of(task: impl Future<Output = ()> + Send + 'static) -> Self {
         let (runs, ended) = watch::channel(());
+        // Once in a box: the task below would have room for it twice.
+        let task = Box::pin(task);
         tokio::spawn(async move {
             // Dropped when the task ends.
             let _runs = runs;

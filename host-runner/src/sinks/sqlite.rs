@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection as Database, Transaction, TransactionBehavior};
 
-use self::database::DatabaseFile;
+use self::database::{DatabaseFile, Open};
 use self::schema::NAMING;
 use self::statements::PreparedTable;
 use self::write::Writer;
@@ -78,7 +78,6 @@ pub(super) const KIND: SinkKind = SinkKind {
 /// An open database file.
 struct Sqlite {
     file: DatabaseFile,
-    tables: HashMap<String, PreparedTable>,
     hard_deletes: bool,
     /// Writes past the WAL until it is closed.
     is_filling: bool,
@@ -103,38 +102,29 @@ impl Sqlite {
         if owner != settings.owner {
             return Err(owned_by_another(settings, &owner, &release(path)));
         }
-        let mut tables = HashMap::new();
-        for (table, layout) in metadata::layouts(&database).map_err(wrong)? {
-            let layout: Layout = serde_json::from_str(&layout)
-                .map_err(|error| Error::sink(format!("_sync_columns: `{table}`: {error}")))?;
-            tables.insert(table, PreparedTable::new(layout));
-        }
         if is_new {
             sync_folder(folder).map_err(folder_failed)?;
         }
         let is_filling = settings.load == Load::Bulk && fill(&database).map_err(wrong)?;
         let file = DatabaseFile::new(database, path, settings.load)?;
         let hard_deletes = settings.deletes == Deletes::Hard;
-        Ok(Self { file, tables, hard_deletes, is_filling, _lock: lock })
+        Ok(Self { file, hard_deletes, is_filling, _lock: lock })
     }
+}
 
-    /// The layout of a table if it is new, or its columns change.
-    fn extended(&self, table: &Table) -> Result<Option<Layout>> {
-        let is_twin = |name: &&String| schema::is_same(name, &table.name) && **name != table.name;
-        if let Some(twin) = self.tables.keys().find(is_twin) {
-            return Err(Error::sink(format!(
-                "table `{}`: has the same name as `{twin}` in SQLite",
-                table.name
-            )));
-        }
-        let known = self.tables.get(&table.name);
-        let mut layout = match known {
-            Some(known) => known.layout.clone(),
-            None => schema::new_layout(table)?,
-        };
-        let changes = layout.extend(table, &NAMING)?;
-        Ok((known.is_none() || changes > 0).then_some(layout))
+/// The layout of a table if it is new, or its columns change.
+fn extended(tables: &HashMap<String, PreparedTable>, table: &Table) -> Result<Option<Layout>> {
+    let is_twin = |name: &&String| schema::is_same(name, &table.name) && **name != table.name;
+    if let Some(twin) = tables.keys().find(is_twin) {
+        return Err(Error::sink(format!("table `{}`: has the same name as `{twin}` in SQLite", table.name)));
     }
+    let known = tables.get(&table.name);
+    let mut layout = match known {
+        Some(known) => known.layout.clone(),
+        None => schema::new_layout(table)?,
+    };
+    let changes = layout.extend(table, &NAMING)?;
+    Ok((known.is_none() || changes > 0).then_some(layout))
 }
 
 /// Keeps other writers out. The lock is on a separate file, as SQLite forgets its own locks when the process
@@ -210,13 +200,14 @@ impl Sink for Sqlite {
 
     fn prepare(&mut self, tables: &[Table]) -> Result<()> {
         let wrong = |error: rusqlite::Error| failed("_sync_columns", &error);
-        let mut extended = Vec::new();
+        let Open { database, tables: known } = self.file.open_mut()?;
+        let mut changed = Vec::new();
         for table in tables {
-            extended.extend(self.extended(table)?.map(PreparedTable::new));
+            changed.extend(extended(known, table)?.map(PreparedTable::new));
         }
-        let tx = begin(self.file.open_mut()?).map_err(wrong)?;
-        for new in &extended {
-            let columns = self.tables.get(&new.layout.table).map(|known| known.layout.columns.len());
+        let tx = begin(database).map_err(wrong)?;
+        for new in &changed {
+            let columns = known.get(&new.layout.table).map(|known| known.layout.columns.len());
             // A table of the connector may have the name of another's view.
             let has_view =
                 !tables.iter().any(|other| schema::is_same(&other.name, &schema::view(&new.layout)));
@@ -224,17 +215,18 @@ impl Sink for Sqlite {
             stored.map_err(|error| failed(&new.layout.table, &error))?;
         }
         tx.commit().map_err(wrong)?;
-        self.tables.extend(extended.into_iter().map(|table| (table.layout.table.clone(), table)));
+        known.extend(changed.into_iter().map(|table| (table.layout.table.clone(), table)));
         Ok(())
     }
 
     fn progress(&self) -> Result<SinkProgress> {
-        metadata::progress(self.file.open()?).map_err(|error| failed("_sync_state", &error))
+        metadata::progress(&self.file.open()?.database).map_err(|error| failed("_sync_state", &error))
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<Counts> {
         let wrong = |error: rusqlite::Error| failed("_sync_state", &error);
-        let tx = begin(self.file.open_mut()?).map_err(wrong)?;
+        let Open { database, tables } = self.file.open_mut()?;
+        let tx = begin(database).map_err(wrong)?;
         let newest = metadata::epoch(&tx).map_err(wrong)?;
         if commit.epoch < newest {
             return Err(fenced(commit.epoch, newest));
@@ -248,7 +240,7 @@ impl Sink for Sqlite {
         let mut counts = Counts::default();
         for run in changes.chunk_by(|left, right| left.table == right.table) {
             let Some(name) = run.first().map(|change| change.table.as_str()) else { continue };
-            let table = self.tables.get(name).ok_or_else(|| undiscovered(name))?;
+            let table = tables.get(name).ok_or_else(|| undiscovered(name))?;
             let wrong = |error: rusqlite::Error| failed(name, &error);
             let newest = metadata::newest_snapshot(&tx, name).map_err(wrong)?;
             let containing = Containing::new(commit, name, newest);
@@ -262,7 +254,7 @@ impl Sink for Sqlite {
             }
         }
         if let Progress::Table { name, generation, .. } = commit.progress {
-            let table = self.tables.get(name).ok_or_else(|| undiscovered(name))?;
+            let table = tables.get(name).ok_or_else(|| undiscovered(name))?;
             if let Some(generation) = generation.filter(|generation| generation.complete) {
                 let wrong = |error: rusqlite::Error| failed(name, &error);
                 let snapshot = metadata::newest_snapshot(&tx, name).map_err(wrong)?.after(generation);
@@ -276,8 +268,9 @@ impl Sink for Sqlite {
     }
 
     fn unlisted(&mut self, table: &str, batch: &Batch) -> Result<Vec<Change>> {
-        let prepared = self.tables.get(table).ok_or_else(|| undiscovered(table))?;
-        listing::unlisted(self.file.open()?, prepared, batch)
+        let Open { database, tables } = self.file.open()?;
+        let prepared = tables.get(table).ok_or_else(|| undiscovered(table))?;
+        listing::unlisted(database, prepared, batch)
     }
 
     fn rest(&mut self) {
@@ -288,7 +281,7 @@ impl Sink for Sqlite {
     }
 
     fn reset(&mut self, table: &str) -> Result<bool> {
-        metadata::reset(self.file.open()?, table).map_err(|error| failed("_sync_state", &error))
+        metadata::reset(&self.file.open()?.database, table).map_err(|error| failed("_sync_state", &error))
     }
 }
 

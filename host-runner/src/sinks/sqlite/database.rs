@@ -1,17 +1,20 @@
 //! The database file of a sink: open while rows are written, closed while its connection is idle.
 //!
-//! An idle connection holds the file's lock and no other file, and no page cache. The lock, which is on
-//! another file, keeps other writers out meanwhile. A person may exchange the file, which is noticed before
+//! An idle connection holds the file's lock and no other file, no page cache and no statement. The lock, which
+//! is on another file, keeps other writers out meanwhile. A person may exchange the file, which is noticed before
 //! it is used, or overwrite it while it is closed, so its progress is compared when it is opened again.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection as Database, OpenFlags};
 
+use super::statements::PreparedTable;
 use super::{STARTS_AGAIN, in_place, metadata, unusable};
 use crate::error::{Error, Origin, Result};
+use crate::sinks::columns::Layout;
 use crate::sinks::{Load, SinkProgress};
 use crate::sqlite_failure::of_known;
 use crate::sqlite_file::OpenFile;
@@ -37,48 +40,69 @@ pub(super) struct DatabaseFile {
     load: Load,
     /// How far it was when it was closed; none before, or if it could not be read.
     closed_at: Option<SinkProgress>,
-    database: OnceCell<Database>,
+    open: OnceCell<Open>,
+}
+
+/// An open database.
+pub(super) struct Open {
+    pub(super) database: Database,
+    pub(super) tables: HashMap<String, PreparedTable>,
+}
+
+impl Open {
+    fn new(database: Database, path: &Path) -> Result<Self> {
+        let wrong =
+            |error: rusqlite::Error| of_known(Origin::Sink, format!("{}: {error}", path.display()), &error);
+        database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
+        let mut tables = HashMap::new();
+        for (table, layout) in metadata::layouts(&database).map_err(wrong)? {
+            let layout: Layout = serde_json::from_str(&layout)
+                .map_err(|error| Error::sink(format!("_sync_columns: `{table}`: {error}")))?;
+            tables.insert(table, PreparedTable::new(layout));
+        }
+        Ok(Self { database, tables })
+    }
 }
 
 impl DatabaseFile {
     /// The file at `path`, which `database` has open.
     pub(super) fn new(database: Database, path: &Path, load: Load) -> Result<Self> {
-        database.busy_timeout(BUSY_TIMEOUT).map_err(|error| unusable(path, &error))?;
+        let open = Open::new(database, path)?;
         let file = OpenFile::at(path).map_err(|error| Error::sink(format!("{}: {error}", path.display())))?;
-        Ok(Self { file, load, closed_at: None, database: OnceCell::from(database) })
+        Ok(Self { file, load, closed_at: None, open: OnceCell::from(open) })
     }
 
     /// The open database. Opens the file again if it was closed; fails if it was moved, or another file has
     /// its place, whose cursors are not those that its connection knows.
-    pub(super) fn open(&self) -> Result<&Database> {
+    pub(super) fn open(&self) -> Result<&Open> {
         in_place(&self.file)?;
         let path = self.file.path();
-        if let Some(database) = self.database.get() {
-            return Ok(database);
+        if let Some(open) = self.open.get() {
+            return Ok(open);
         }
         let wrong =
             |error: rusqlite::Error| of_known(Origin::Sink, format!("{}: {error}", path.display()), &error);
         let database = existing(path, self.load).map_err(wrong)?;
-        database.busy_timeout(BUSY_TIMEOUT).map_err(wrong)?;
         if let Some(closed_at) = &self.closed_at
             && metadata::progress(&database).map_err(wrong)? != *closed_at
         {
             let message = format!("{}: is not as it was: it was restored from a backup", path.display());
             return Err(Error::sink(message).hint(STARTS_AGAIN));
         }
-        Ok(self.database.get_or_init(|| database))
+        let open = Open::new(database, path)?;
+        Ok(self.open.get_or_init(|| open))
     }
 
     /// See [`DatabaseFile::open`].
-    pub(super) fn open_mut(&mut self) -> Result<&mut Database> {
+    pub(super) fn open_mut(&mut self) -> Result<&mut Open> {
         self.open()?;
         let path = self.file.path();
-        self.database.get_mut().ok_or_else(|| Error::sink(format!("{}: is closed", path.display())))
+        self.open.get_mut().ok_or_else(|| Error::sink(format!("{}: is closed", path.display())))
     }
 
     /// Closes the file until it is used again. Rows in the WAL are moved into the database.
     pub(super) fn close(&mut self) {
-        let Some(database) = self.database.take() else { return };
+        let Some(Open { database, .. }) = self.open.take() else { return };
         self.closed_at = metadata::progress(&database).ok();
         self.file.part_with_log(&database);
         if let Err((_, error)) = database.close() {
@@ -88,7 +112,7 @@ impl DatabaseFile {
 
     /// Leaves the mode in which a new file is filled.
     pub(super) fn leave_filling(&self) -> Result<()> {
-        let database = self.open()?;
+        let database = &self.open()?.database;
         // The first deletes the journal, which the second would leave behind.
         let modes = ["DELETE", "WAL"];
         let changed = modes.iter().try_for_each(|mode| database.pragma_update(None, "journal_mode", mode));
@@ -98,8 +122,8 @@ impl DatabaseFile {
 
 impl Drop for DatabaseFile {
     fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
-            self.file.part_with_log(&database);
+        if let Some(open) = self.open.take() {
+            self.file.part_with_log(&open.database);
         }
     }
 }

@@ -349,10 +349,11 @@ fn a_database_that_is_locked_or_full_is_unavailable_and_the_sink_stays_usable() 
         .file
         .open()
         .expect("open")
+        .database
         .query_row("PRAGMA page_count", [], |row| row.get(0))
         .expect("a count");
     let limit = |sink: &Sqlite, pages: i64| {
-        let set = sink.file.open().expect("open").pragma_update_and_check(
+        let set = sink.file.open().expect("open").database.pragma_update_and_check(
             None,
             "max_page_count",
             pages,
@@ -368,7 +369,7 @@ fn a_database_that_is_locked_or_full_is_unavailable_and_the_sink_stays_usable() 
 
     let other = Connection::open(case.folder.path().join("t.db")).expect("opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("begun");
-    sink.file.open().expect("open").busy_timeout(std::time::Duration::ZERO).expect("set");
+    sink.file.open().expect("open").database.busy_timeout(std::time::Duration::ZERO).expect("set");
     let error = sink.commit(&commit).expect_err("stored");
     assert_eq!((error.origin, error.kind), (Origin::Sink, Kind::Unavailable), "{error}");
     assert!(error.hint.is_some_and(|hint| hint.contains("another program holds the database")));
