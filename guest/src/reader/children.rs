@@ -275,12 +275,17 @@ impl Group<'_> {
             return true;
         }
         let is_expected = self.write == Write::Delete && error.is_refusal();
-        if is_expected || error.is_hidden() || tally.gives_up(api, self.table, id, &error) {
+        // Each list is counted by itself: the next one of this parent may fail, too.
+        let list = format!("{id}.{}", kind.name);
+        if is_expected || error.is_hidden() || tally.gives_up(api, self.table, &list, &error) {
+            if !error.is_hidden() && !self.write.deletes() {
+                again::note(api, self.table, id);
+            }
             out.skip(format!("the {}s of {id} are skipped: {error}", kind.name));
             out.unread.push(id.to_owned());
             return true;
         }
-        out.failure.get_or_insert(error);
+        out.fail_of(id, error);
         false
     }
 
@@ -408,7 +413,7 @@ impl Group<'_> {
             Some(Err(error)) => {
                 let is_hidden = error.is_hidden();
                 if !is_hidden && !tally.gives_up(api, self.table, &child.meta.id, &error) {
-                    out.failure.get_or_insert(error);
+                    out.fail_of(parent.id, error);
                     return false;
                 }
                 if !is_hidden {
