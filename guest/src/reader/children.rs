@@ -247,6 +247,9 @@ impl Group<'_> {
                 found.extend(children);
             }
         }
+        for (parent, kind) in shown.keys() {
+            api.learned().forget_failures(self.table.name, &list_key(self.parents[*parent].id, kind));
+        }
         found.retain(|child| is_whole[child.parent]);
         let kind = |child: &Child| self.children.kinds.iter().position(|kind| kind.name == child.kind.name);
         found.sort_by_cached_key(|child| (child.parent, kind(child), child.meta.id.clone()));
@@ -275,9 +278,8 @@ impl Group<'_> {
             return true;
         }
         let is_expected = self.write == Write::Delete && error.is_refusal();
-        // Each list is counted by itself: the next one of this parent may fail, too.
-        let list = format!("{id}.{}", kind.name);
-        if is_expected || error.is_hidden() || tally.gives_up(api, self.table, &list, &error) {
+        let key = list_key(id, kind.name);
+        if is_expected || error.is_hidden() || tally.gives_up(api, self.table, &key, &error) {
             if !error.is_hidden() && !self.write.deletes() {
                 again::note(api, self.table, id);
             }
@@ -433,6 +435,11 @@ impl Group<'_> {
         }
         true
     }
+}
+
+/// The name under which failures of a list are counted: several lists of a parent may fail.
+fn list_key(parent: &str, kind: &str) -> String {
+    format!("{parent}.{kind}")
 }
 
 /// The child with its record and its time.

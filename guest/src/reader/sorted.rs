@@ -48,6 +48,7 @@ pub(super) fn step<T: Transport>(
         Ok(answer) => answer,
         Err(error) => return skip(api, table, search, (&parent, since_ms, error), out),
     };
+    api.learned().forget_failures(table.name, &parent);
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
     let list = &table.list;
     let found = rows::of(&answer, list.rows, list.identity, &parent)?;

@@ -140,3 +140,23 @@ fn a_failing_list_of_one_ticket_puts_off_no_other_that_is_read_again() {
     desk.advance_ms(24 * HOUR_MS);
     assert_eq!(read(&desk, &mut connection, &mut cursor)["t9"]["content"], "of 9");
 }
+
+#[test]
+fn two_failures_of_a_list_that_was_read_in_between_give_it_up_neither_time() {
+    let (desk, mut connection) = portal(9, |_| {});
+    let mut cursor = None;
+    read(&desk, &mut connection, &mut cursor);
+    for comment in ["c5-0", "c5-1"] {
+        desk.advance_ms(24 * HOUR_MS);
+        desk.set(|state| (5..=7).for_each(|id: u32| state.modify(&id.to_string())));
+        desk.set(|state| state.comment_on(5));
+        desk.advance_ms(60_000);
+        refuse(&desk, &lists_of(5));
+        let failed = connection.read(TABLE, cursor.as_deref(), LIMITS).unwrap();
+        assert!(!failed.caught_up, "{:?}", failed.warnings);
+        cursor = Some(failed.cursor);
+        accept(&desk, &lists_of(5));
+        desk.advance_ms(20_000);
+        assert!(read(&desk, &mut connection, &mut cursor).contains_key(comment));
+    }
+}
