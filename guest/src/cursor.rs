@@ -74,6 +74,9 @@ pub(crate) struct Snapshot {
     /// A row was read, of a table of children one of these.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) has_rows: bool,
+    /// Parents whose list or child could not be read: 0, for [`Search::parents`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unread: BTreeMap<String, u64>,
     /// A row was skipped that the sink may hold: the snapshot ends without a comparison.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
@@ -172,6 +175,7 @@ impl Snapshot {
             rest: None,
             last_created_ms: None,
             has_rows: false,
+            unread: BTreeMap::new(),
             incomplete: false,
             resumes: None,
             pages_at_once: 1,
@@ -216,7 +220,8 @@ pub(crate) struct Search {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) foreign: BTreeMap<String, u64>,
     /// When the children of parents were read last, by the source's clock; [`Search::children_since_ms`] of
-    /// all others.
+    /// all others. Of a table with a list for each parent, since when one that was skipped is to be read;
+    /// [`Search::since_ms`] of all others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) parents: BTreeMap<String, u64>,
     /// When the snapshot read the children of all parents; 0: not known.

@@ -97,7 +97,8 @@ pub const DELETED_MAX: usize = 2_000;
 
 /// Rows of the overlap that the cursor holds as seen, up to 50 bytes each: more than one macro or import
 /// changes in the overlap. Beyond it the oldest are read again, which costs calls only. With all else that it
-/// remembers, the cursor stays a quarter below the 4 MiB that a host takes.
+/// remembers, also while a scan of the recycle bin adds the deletes of one reading, the cursor stays a fifth
+/// below the 4 MiB that a host takes.
 pub const SEARCH_SEEN_MAX: usize = 45_000;
 
 /// Shortest `wait-ms` of a caught-up table that is read by search.
@@ -339,8 +340,9 @@ pub const WAVE_CALLS: usize = 8;
 /// Calls answered before one more is put in flight.
 pub const PACE_CALLS: usize = 50;
 
-/// How long a number of calls in flight that was refused is not tried again: other users come and go.
-pub const PACE_RETRY_MS: u64 = 10 * 60 * 1000;
+/// How long a number of calls in flight that was refused is not tried again, and one that was refused when it
+/// was tried again: other users come and go.
+pub const PACE_RETRY_MS: (u64, u64) = (30 * 1000, 10 * 60 * 1000);
 
 /// The organization's edition is asked for again after this long: editions are changed, and trials end.
 pub const EDITION_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
@@ -373,6 +375,9 @@ pub const AGAIN_MS: [u64; 2] = [60 * 60 * 1000, DAY_MS];
 
 /// Wait before the next few of them, and those that there was no time for: the table is read meanwhile.
 pub const AGAIN_PAUSE_MS: u64 = 10 * 60 * 1000;
+
+/// How long a record is to be read again before it gives way to others: its table is polled far more often.
+pub const AGAIN_LIFE_MS: u64 = 2 * DAY_MS;
 
 /// Records that were given up and are to be read again, in the session: some 60 bytes each.
 pub const GIVEN_UP_MAX: usize = 100;

@@ -61,7 +61,7 @@ impl<T: Transport> Api<T> {
         let now_ms = self.transport.now_ms();
         let most = self.edition_allows();
         self.session.pace = match self.session.pace {
-            pace if refused > 0 && calls > 1 => Some(Pace::refused(Pace::level(pace.as_ref(), most), now_ms)),
+            pace if refused > 0 && calls > 1 => Pace::refused(pace, most, now_ms),
             pace if refused > 0 => pace,
             pace => pace.and_then(|pace| pace.answered(calls, most, now_ms)),
         };

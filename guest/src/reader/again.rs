@@ -1,8 +1,9 @@
-//! Reads records again that were given up: a failure that lasted minutes must not cost their members for
-//! good.
+//! Reads again what was given up: a failure that lasted minutes must not cost members, or the rows of a
+//! parent, for good.
 
 use super::children::{self, Parent, Write};
 use super::output::{Output, Progress};
+use super::phase;
 use crate::api::Api;
 use crate::cursor::ChildPlace;
 use crate::error::{Result, Scope};
@@ -10,15 +11,15 @@ use crate::record::{self, Record};
 use crate::table::{Incremental, Table};
 use crate::transport::Transport;
 
-/// Notes that a record, or a child of it, was written with only the members of the list. Tables without
-/// incremental reading are read again as a whole.
+/// Notes that a record, or a child of it, was written with only the members of the list, or that a list of
+/// its children was skipped. Tables without incremental reading are read again as a whole.
 pub(super) fn note<T: Transport>(api: &mut Api<T>, table: &Table, id: &str) {
     let is_found = match &table.children {
         // Their department is not known without their parent's.
         Some(_) => api.config().department_ids.is_empty(),
         None => table.record_path(id).is_some(),
     };
-    if is_found && !matches!(table.incremental, Incremental::FullRefresh { .. }) {
+    if is_found && !matches!(phase::incremental(api, table), Incremental::FullRefresh { .. }) {
         let now_ms = api.transport().now_ms();
         api.given_up().note(table.name, id, now_ms);
     }
@@ -84,11 +85,12 @@ fn of_parents<T: Transport>(
     }
     let mut tried: Vec<Option<bool>> =
         ids.iter().zip(are_done).map(|(id, is_done)| is_done.then(|| is_read(id))).collect();
-    // The reading of children ends at a failure of one of them.
+    // The reading of children ends at a failure of one of them, also of parents before it.
     if out.failure.as_ref().is_some_and(|error| error.scope() != Scope::Connection) {
         out.failure = None;
-        if let Some(is_read) = tried.iter_mut().find(|is_read| is_read.is_none()) {
-            *is_read = Some(false);
+        let failed = out.failed_parent.take();
+        if let Some(index) = ids.iter().position(|id| Some(id) == failed.as_ref()) {
+            tried[index] = Some(false);
         }
     }
     tried

@@ -247,6 +247,9 @@ impl Group<'_> {
                 found.extend(children);
             }
         }
+        for (parent, kind) in shown.keys() {
+            api.learned().forget_failures(self.table.name, &list_key(self.parents[*parent].id, kind));
+        }
         found.retain(|child| is_whole[child.parent]);
         let kind = |child: &Child| self.children.kinds.iter().position(|kind| kind.name == child.kind.name);
         found.sort_by_cached_key(|child| (child.parent, kind(child), child.meta.id.clone()));
@@ -275,12 +278,16 @@ impl Group<'_> {
             return true;
         }
         let is_expected = self.write == Write::Delete && error.is_refusal();
-        if is_expected || error.is_hidden() || tally.gives_up(api, self.table, id, &error) {
+        let key = list_key(id, kind.name);
+        if is_expected || error.is_hidden() || tally.gives_up(api, self.table, &key, &error) {
+            if !error.is_hidden() && !self.write.deletes() {
+                again::note(api, self.table, id);
+            }
             out.skip(format!("the {}s of {id} are skipped: {error}", kind.name));
             out.unread.push(id.to_owned());
             return true;
         }
-        out.failure.get_or_insert(error);
+        out.fail_of(id, error);
         false
     }
 
@@ -408,7 +415,7 @@ impl Group<'_> {
             Some(Err(error)) => {
                 let is_hidden = error.is_hidden();
                 if !is_hidden && !tally.gives_up(api, self.table, &child.meta.id, &error) {
-                    out.failure.get_or_insert(error);
+                    out.fail_of(parent.id, error);
                     return false;
                 }
                 if !is_hidden {
@@ -428,6 +435,11 @@ impl Group<'_> {
         }
         true
     }
+}
+
+/// The name under which failures of a list are counted: several lists of a parent may fail.
+fn list_key(parent: &str, kind: &str) -> String {
+    format!("{parent}.{kind}")
 }
 
 /// The child with its record and its time.

@@ -1,7 +1,8 @@
 //! Until when the children of each parent were read: what a list shows of earlier times is known. Pure.
 //!
 //! The time of the last poll is no such knowledge: a reply need not modify its ticket, the search shows
-//! changes late, and a list that failed is skipped. Children since the parent's own last reading are read.
+//! changes late, and a list that failed is skipped. Children since the parent's own last reading are read; of
+//! a parent that the snapshot skipped, all.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::limits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known<'a> {
     parents: &'a BTreeMap<String, u64>,
-    /// The time of all others: the start of the snapshot, which read every parent.
+    /// The time of all others: the start of the snapshot, which read them.
     others_ms: u64,
 }
 
@@ -33,7 +34,8 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Notes that all children of these parents were read, and forgets the parents that were read longest ago.
+/// Notes that all children of these parents were read, 0: that some never were, and forgets the parents that
+/// were read longest ago.
 pub(super) fn note<'a>(parents: &mut BTreeMap<String, u64>, read: impl Iterator<Item = &'a str>, at_ms: u64) {
     parents.extend(read.map(|id| (id.to_owned(), at_ms)));
     seen::bound(parents, limits::PARENTS_KNOWN_MAX, 0);

@@ -8,7 +8,7 @@ use super::details::{self, Listed};
 use super::output::{Output, Progress};
 use super::partitions::{has_modules, note_rows, partition, skips};
 use super::tally::{Calls, Tally};
-use super::{length, page, repeating, rows, windows};
+use super::{known, length, page, repeating, rows, windows};
 use crate::api::{Answer, Api};
 use crate::cursor::{Outer, Parent, Snapshot};
 use crate::error::{Error, Kind, Result, Scope};
@@ -198,6 +198,7 @@ fn read_of_parents<T: Transport>(
             }
             Err(error) if error.scope() == Scope::Record || tally.gives_up(api, table, parent, &error) => {
                 out.skip(format!("`{}` of {} {parent} are skipped: {error}", table.name, each.table));
+                known::note(&mut snapshot.unread, [parent.as_str()].into_iter(), 0);
                 ListState::Ended
             }
             Err(error) => {

@@ -34,6 +34,8 @@ pub(super) struct Output {
     pub(super) unread: Vec<String>,
     /// Why the batch ended early.
     pub(super) failure: Option<Error>,
+    /// The parent at whose list or child it did, where there is one.
+    pub(super) failed_parent: Option<String>,
     /// Shortest wait that the source asked for without ending the batch.
     pub(super) wait_ms: Option<u64>,
     /// Further rows belong to another batch.
@@ -69,6 +71,7 @@ impl Output {
             incomplete: false,
             unread: Vec::new(),
             failure: None,
+            failed_parent: None,
             wait_ms: None,
             is_ended: false,
             has_listed: false,
@@ -155,6 +158,14 @@ impl Output {
     pub(super) fn skip(&mut self, warning: String) {
         self.incomplete = true;
         self.warnings.push(warning);
+    }
+
+    /// Stores the failure at a list or a child of a parent, which ends the batch. The first one counts.
+    pub(super) fn fail_of(&mut self, parent: &str, error: Error) {
+        if self.failure.is_none() {
+            self.failed_parent = Some(parent.to_owned());
+            self.failure = Some(error);
+        }
     }
 
     /// The value, or none after storing the failure that ends the batch.

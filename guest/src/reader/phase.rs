@@ -146,7 +146,8 @@ pub(super) fn after_snapshot(incremental: Incremental, snapshot: &mut Snapshot) 
             let since_ms =
                 source_started_at_ms.unwrap_or(started_at_ms.saturating_sub(limits::SEARCH_OVERLAP_MS));
             let search = Search::since(since_ms);
-            Phase::Search(Search { changed_ms: started_at_ms, verified_ms: started_at_ms, ..search })
+            let parents = std::mem::take(&mut snapshot.unread);
+            Phase::Search(Search { changed_ms: started_at_ms, verified_ms: started_at_ms, parents, ..search })
         }
         Incremental::FullRefresh { .. } => Phase::Idle { last_snapshot_ms: started_at_ms },
     }

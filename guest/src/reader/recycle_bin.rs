@@ -1,44 +1,23 @@
 //! Deletes that no webhook reported: a scan of the records moved to the recycle bin since the last scan.
 //!
-//! Source: `zoho-desk-api.md` §7. The recycle bin has no time filter and no documented order. Newest first is
-//! read until a page has no new record; oldest first from the first page that has one, which is found by
-//! bisection. One reading serves all tables of a round; where it ends early, each table continues it from
-//! its cursor. A record that was purged before the scan is found by a verification or a
+//! Source: `zoho-desk-api.md` §7. One reading serves all tables of a round; where it ends early, each table
+//! continues it from its cursor. A record that was purged before the scan is found by a verification or a
 //! full refresh.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+mod pages;
+
+use pages::fill;
 
 use super::children::{self, Write};
 use super::output::{Output, Progress};
-use super::{repeating, seen, wait};
+use super::{seen, wait};
 use crate::api::{Api, BinFailure, Entry, RecycleBin};
 use crate::cursor::{BinPlace, ChildPlace, Search};
 use crate::error::Result;
 use crate::limits;
-use crate::members::unquoted;
 use crate::table::Table;
 use crate::tables;
-use crate::time;
 use crate::transport::Transport;
-use crate::url::Path;
-
-const PATH: &str = "/api/v1/recycleBin";
-
-/// Rows of a page (§3.2: 50 by its schema).
-const PAGE: u64 = 50;
-
-/// The members of an entry that the scan uses.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawEntry<'a> {
-    #[serde(borrow)]
-    id: &'a RawValue,
-    #[serde(borrow, rename = "type")]
-    module: &'a RawValue,
-    #[serde(borrow)]
-    deleted_time: &'a RawValue,
-}
 
 /// Writes a delete for each row of `table` that was moved to the recycle bin since the last scan. A recycle
 /// bin that cannot be read makes deletes late, and nothing else: the table is caught up, and the next poll
@@ -97,6 +76,8 @@ pub(super) fn scan<T: Transport>(
     search.bin_place = bin.next.map(|page| BinPlace { page, read_ms });
     api.recycle_bin = Some(bin);
     if search.bin_place.is_some() {
+        // Those of the pages behind are not needed to continue.
+        seen::bound(&mut search.seen, limits::SEARCH_SEEN_MAX, 0);
         out.has_moved = true;
         return Ok(Progress::More);
     }
@@ -200,109 +181,6 @@ fn take<T: Transport>(
     Ok(bin)
 }
 
-/// Reads every record deleted since `bin.since_ms`, from `bin.start` on.
-fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Result<()> {
-    let horizon_ms = bin.since_ms;
-    let before = if bin.start.is_none() { std::mem::take(&mut bin.page) } else { bin.page };
-    let mut page = bin.start.unwrap_or_default();
-    let mut rows = page_at(api, page)?;
-    // A full page without a new record is the end of a recycle bin that lists the newest first, and only
-    // then.
-    let may_be_oldest_first = bin.start.is_none()
-        && rows.len() as u64 == PAGE
-        && rows.iter().all(|entry| entry.deleted_ms < horizon_ms)
-        && rows.first().zip(rows.last()).is_some_and(|(first, last)| first.deleted_ms <= last.deleted_ms);
-    let mut is_oldest_first = false;
-    if may_be_oldest_first {
-        let top_ms = rows.first().map_or(0, |first| first.deleted_ms);
-        let Some(first_new) = first_new_page(api, top_ms, horizon_ms, before)? else { return Ok(()) };
-        is_oldest_first = true;
-        page = first_new;
-        bin.page = page;
-        rows = page_at(api, page)?;
-    }
-    for read in 1.. {
-        let is_last = (rows.len() as u64) < PAGE;
-        let before = bin.entries.len();
-        let last_id = bin.entries.last().map(|last| last.id.clone());
-        let is_new = |entry: &Entry| entry.deleted_ms >= horizon_ms && last_id.as_ref() != Some(&entry.id);
-        bin.entries.extend(rows.into_iter().filter(is_new));
-        if is_last || (bin.entries.len() == before && !is_oldest_first) {
-            return Ok(());
-        }
-        if read >= limits::RECYCLE_BIN_PAGES_MAX {
-            break;
-        }
-        let first = bin.entries.get(before).map(|entry| entry.id.clone());
-        page += 1;
-        rows = page_at(api, page)?;
-        if first.is_some() && rows.first().map(|entry| &entry.id) == first.as_ref() {
-            return Err(repeating(PATH));
-        }
-    }
-    // Records that are purged meanwhile move the others to earlier pages.
-    bin.next = Some(page);
-    Ok(())
-}
-
-/// The index of the page before the first one that begins with a record deleted since `horizon_ms`, in a
-/// recycle bin that lists the oldest first; looked for from page `before` on, where it was the last time.
-/// None where it lists the newest first after all: a page of records that were deleted together, at `top_ms`,
-/// shows no order.
-fn first_new_page<T: Transport>(
-    api: &mut Api<T>,
-    top_ms: u64,
-    horizon_ms: u64,
-    before: u64,
-) -> Result<Option<u64>> {
-    let mut first_ms =
-        |page| -> Result<Option<u64>> { Ok(page_at(api, page)?.first().map(|first| first.deleted_ms)) };
-    let is_old = |first_ms: Option<u64>| first_ms.is_some_and(|at_ms| at_ms < horizon_ms);
-    // Records that were purged meanwhile move the others to earlier pages.
-    let mut old = if before > 0 && is_old(first_ms(before)?) { before } else { 0 };
-    let mut new = old + 1;
-    // 2^20 pages are fifty million records.
-    while new < 1 << 20 {
-        let first_ms = first_ms(new)?;
-        if first_ms.is_some_and(|at_ms| at_ms < top_ms) {
-            return Ok(None);
-        }
-        if !is_old(first_ms) {
-            break;
-        }
-        (old, new) = (new, new * 2);
-    }
-    while new - old > 1 {
-        let middle = old + (new - old) / 2;
-        if is_old(first_ms(middle)?) { old = middle } else { new = middle }
-    }
-    Ok(Some(old))
-}
-
-/// One page; an entry that cannot be read is as old as can be. Whether entries count from 0 or from 1 is not
-/// documented (`zoho-desk-api.md` §3.2): where they count from 1, a page starts with the last one before it.
-fn page_at<T: Transport>(api: &mut Api<T>, page: u64) -> Result<Vec<Entry>> {
-    let path = Path::new(PATH).with("from", page * PAGE).with("limit", PAGE);
-    let answer = api.get(&path.into_string())?;
-    Ok(answer.rows()?.into_iter().map(|raw| entry(raw.get())).collect())
-}
-
-/// An entry; its id and time may be numbers.
-fn entry(raw: &str) -> Entry {
-    let parsed: Option<RawEntry<'_>> = serde_json::from_str(raw).ok();
-    let text = |value: &RawValue| unquoted(value.get()).to_owned();
-    let at = |value: &RawValue| {
-        let text = unquoted(value.get());
-        time::parse(text).or_else(|| text.parse().ok()).unwrap_or(0)
-    };
-    Entry {
-        id: parsed.as_ref().map(|entry| text(entry.id)).unwrap_or_default(),
-        module: parsed.as_ref().map(|entry| text(entry.module)).unwrap_or_default(),
-        deleted_ms: parsed.as_ref().map_or(0, |entry| at(entry.deleted_time)),
-        raw: raw.to_owned(),
-    }
-}
-
 /// Writes deletes of the children of deleted parents, as far as the API still lists them: whether it does is
 /// not documented. Where it refuses the lists of one group of parents, the others are not asked for. How many
 /// parents were processed; the others come with the next step.
@@ -328,71 +206,18 @@ fn delete_children<T: Transport>(
         out.has_listed = false;
         let done = children::read(api, table, &parents, Write::DeleteTrashed, place, out);
         processed += done.iter().take_while(|is_done| **is_done).count();
+        // After a few refusals the others of the group were not asked for.
+        let is_failure = out.failure.as_ref().is_some_and(|error| !error.is_not_asked());
+        if !out.has_listed && !is_failure && done.contains(&true) {
+            out.failure = None;
+            return found.len();
+        }
         if done.contains(&false) {
             return processed;
-        }
-        if !out.has_listed {
-            return found.len();
         }
     }
     processed
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::change::{ChangeSource, Operation};
-    use crate::config::Config;
-    use crate::reader::Limits;
-    use crate::session::Session;
-    use crate::transport::{Failure, Request, Response};
-
-    /// A server whose every answer is this body.
-    struct Answers(&'static str);
-
-    impl Transport for Answers {
-        fn now_ms(&self) -> u64 {
-            0
-        }
-
-        fn ticks_ms(&self) -> u64 {
-            0
-        }
-
-        fn send(&mut self, requests: &[Request], _: usize) -> Vec<std::result::Result<Response, Failure>> {
-            let response = Response { status: 200, headers: Vec::new(), body: self.0.as_bytes().to_vec() };
-            requests.iter().map(|_| Ok(response.clone())).collect()
-        }
-    }
-
-    /// Keys of the deletes that a scan for rows of `table` finds in `bin`.
-    fn deletes(table: &'static Table, bin: &'static str) -> Vec<String> {
-        let config = r#"{"organization_id":"1","client_id":"a","client_secret":"s"}"#;
-        let session = r#"{"client_id":"a","access_token":"t","access_token_ends_ms":9999999999999}"#;
-        let session = Session::parse(Some(session), "a").unwrap();
-        let mut api = Api::new(Answers(bin), Config::parse(config).unwrap(), session);
-        let mut search = Search::since(0);
-        let limits = Limits { max_changes: 100, max_bytes: 1 << 20, max_ms: 1000 };
-        let mut out = Output::new(ChangeSource::Incremental, limits, 0);
-        scan(&mut api, table, &mut search, &mut out).unwrap();
-        assert!(out.changes.iter().all(|change| change.operation == Operation::Delete));
-        out.changes.into_iter().map(|change| change.key).collect()
-    }
-
-    const BIN: &str = r#"{"data":[
-        {"id":"1","type":"Tickets","deletedTime":"2026-11-22T17:25:10.000Z"},
-        {"id":"2","type":"Contacts","deletedTime":"2026-11-22T17:25:10.000Z"}]}"#;
-
-    #[test]
-    fn deletes_are_found_by_the_name_of_the_module_whatever_the_title_of_the_table_is() {
-        static REWORDED: Table =
-            Table { name: "tickets", title: "Support cases", recycle_bin: Some("Tickets"), ..Table::DEFAULT };
-        assert_eq!(deletes(&REWORDED, BIN), [r#"{"id":"1"}"#]);
-    }
-
-    #[test]
-    fn a_table_without_a_module_in_the_recycle_bin_finds_no_deletes_there() {
-        static OTHER: Table = Table { name: "tickets", title: "Tickets", ..Table::DEFAULT };
-        assert!(deletes(&OTHER, BIN).is_empty());
-    }
-}
+mod tests;

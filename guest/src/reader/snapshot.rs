@@ -7,7 +7,7 @@ use super::custom_fields;
 use super::details;
 use super::output::{Output, Progress};
 use super::page::{self, Page};
-use super::{length, lists, partitions, path, windows};
+use super::{known, length, lists, partitions, path, windows};
 use crate::api::{Answer, Api};
 use crate::config::Sort;
 use crate::cursor::{Rest, Snapshot};
@@ -269,6 +269,8 @@ fn read_children<T: Transport>(
         .collect();
     let changes = out.changes.len();
     let written = children::read(api, table, &parents, Write::All, &mut snapshot.child, out);
+    let unread = std::mem::take(&mut out.unread);
+    known::note(&mut snapshot.unread, unread.iter().map(String::as_str), 0);
     snapshot.has_rows |= out.changes.len() > changes;
     let mut written = written.into_iter();
     let count = snapshot.parents.len();

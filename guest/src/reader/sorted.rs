@@ -1,6 +1,6 @@
 //! Incremental reading by a list: sorted by modified time, newest first, until a record was modified before
 //! the last poll; or limited to a range of modified times. Of a table with a list for each row of another
-//! one, by each of these lists.
+//! one, by each of these lists: one that fails is skipped, and the next poll reads it from the same time on.
 //!
 //! List rows may lack the modified time: then their details are read, a few at a time.
 
@@ -8,7 +8,7 @@ use super::details::{self, Listed};
 use super::lists;
 use super::output::{Output, Progress};
 use super::tally::Tally;
-use super::{path, repeating, rows};
+use super::{known, path, repeating, rows};
 use crate::api::Api;
 use crate::cursor::{Search, Window};
 use crate::error::{Error, Kind, Result};
@@ -36,17 +36,19 @@ pub(super) fn step<T: Transport>(
             "the cursor is of a sorted list, which the table does not have",
         ));
     };
-    let since_ms = search.since_ms.saturating_sub(limits::SETTLED_MS);
-    open(api, table, search, since_ms)?;
+    open(api, table, search)?;
     let parent = search.lists.first().cloned().unwrap_or_default();
+    let since_ms = search.parents.get(&parent).copied().unwrap_or(search.since_ms);
+    let from_ms = since_ms.saturating_sub(limits::SETTLED_MS);
     let Some(window) = &mut search.window else { return Ok(Progress::More) };
     if table.list.each.is_some() && parent.is_empty() {
         return Ok(close(api, search, out));
     }
-    let answer = match api.get(&path(api, table, order, (&parent, window))) {
+    let answer = match api.get(&path(api, table, order, (&parent, window, from_ms))) {
         Ok(answer) => answer,
-        Err(error) => return skip(api, table, search, (&parent, error), out),
+        Err(error) => return skip(api, table, search, (&parent, since_ms, error), out),
     };
+    api.learned().forget_failures(table.name, &parent);
     window.source_now_ms = window.source_now_ms.or(answer.as_of_ms);
     let list = &table.list;
     let found = rows::of(&answer, list.rows, list.identity, &parent)?;
@@ -58,7 +60,7 @@ pub(super) fn step<T: Transport>(
             out.has_moved = true;
             return Ok(Progress::More);
         }
-        PageOutcome::End => return Ok(next_list(api, search, out)),
+        PageOutcome::End => return Ok(next_list(api, search, &parent, out)),
         PageOutcome::Repeating => return Err(repeating(list.path)),
     };
     let dressed: Vec<(&RowMeta, String)> =
@@ -82,8 +84,8 @@ pub(super) fn step<T: Transport>(
         }
         next += some.len();
         out.has_moved = true;
-        if order == Order::Newest && out.remove_older(first, since_ms) {
-            return Ok(next_list(api, search, out));
+        if order == Order::Newest && out.remove_older(first, from_ms) {
+            return Ok(next_list(api, search, &parent, out));
         }
         size *= 4;
     }
@@ -91,15 +93,15 @@ pub(super) fn step<T: Transport>(
 }
 
 /// Opens a round: all lists, from their first pages on.
-fn open<T: Transport>(api: &mut Api<T>, table: &Table, search: &mut Search, since_ms: u64) -> Result<()> {
+fn open<T: Transport>(api: &mut Api<T>, table: &Table, search: &mut Search) -> Result<()> {
     if search.window.is_none() {
         if let Some(each) = &table.list.each {
             search.lists = lists::parents(api, table, each)?;
         }
         let host_ms = api.transport().now_ms();
         let end_ms = api.to_source_clock(host_ms) + limits::CLOCK_OFFSET_STEP_MS;
-        // The place in the list, and its range.
-        search.window = Some(Window::whole(since_ms, end_ms.max(since_ms)));
+        // The place in the list, and the end of its range.
+        search.window = Some(Window::whole(search.since_ms, end_ms.max(search.since_ms)));
     }
     Ok(())
 }
@@ -110,12 +112,14 @@ fn skip<T: Transport>(
     api: &mut Api<T>,
     table: &Table,
     search: &mut Search,
-    (parent, error): (&str, Error),
+    (parent, since_ms, error): (&str, u64, Error),
     out: &mut Output,
 ) -> Result<Progress> {
     if !parent.is_empty() && is_of_list(api, table, parent, &error) {
         out.warnings.push(format!("`{}`: `{parent}` is not read this time: {error}", table.name));
-        return Ok(next_list(api, search, out));
+        let progress = next_list(api, search, parent, out);
+        known::note(&mut search.parents, [parent].into_iter(), since_ms);
+        return Ok(progress);
     }
     if error.kind != Kind::Data {
         return Err(error);
@@ -134,7 +138,7 @@ fn path<T: Transport>(
     api: &Api<T>,
     table: &Table,
     order: Order,
-    (parent, window): (&str, &Window),
+    (parent, window, from_ms): (&str, &Window, u64),
 ) -> String {
     let from = window.offset.from;
     let of = table.list.each.as_ref().map(|each| (each, parent));
@@ -143,7 +147,7 @@ fn path<T: Transport>(
         Order::Newest if of.is_none() => path::newest(api, table, MODIFIED.member, from),
         Order::Newest => in_order("-modifiedTime"),
         Order::Range => {
-            let range = format!("{},{}", time::format(window.from_ms), time::format(window.to_ms));
+            let range = format!("{},{}", time::format(from_ms), time::format(window.to_ms));
             Path::new(&in_order(MODIFIED.member)).with(MODIFIED.range, range).into_string()
         }
     }
@@ -155,8 +159,9 @@ fn is_of_list<T: Transport>(api: &mut Api<T>, table: &Table, parent: &str, error
     (is_refused && !error.lacks_scope()) || Tally::LIST_BESIDE_OTHERS.gives_up(api, table, parent, error)
 }
 
-/// Continues with the list of the next parent, or ends the round.
-fn next_list<T: Transport>(api: &Api<T>, search: &mut Search, out: &mut Output) -> Progress {
+/// Continues with the list of the parent after `parent`, or ends the round.
+fn next_list<T: Transport>(api: &Api<T>, search: &mut Search, parent: &str, out: &mut Output) -> Progress {
+    search.parents.remove(parent);
     match &mut search.window {
         Some(window) if search.lists.len() > 1 => {
             search.lists.remove(0);

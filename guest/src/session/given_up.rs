@@ -1,5 +1,5 @@
-//! Records that were written with only the members of the list, because their details failed while others
-//! could be read. Each is read again, an hour and a day later. Pure.
+//! Records that were written with only the members of the list, and parents of which a list was skipped,
+//! because their calls failed while others could be read. Each is read again, an hour and a day later. Pure.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,13 @@ impl GivenUp {
         self.0.is_empty()
     }
 
-    /// Notes that a record was given up, unless there are too many.
+    /// Notes that a record was given up, unless there are too many. Those that are due for long give way:
+    /// their table is not read any more.
     pub(crate) fn note(&mut self, table: &str, id: &str, now_ms: u64) {
         let key = key(table, id);
+        if self.0.len() >= limits::GIVEN_UP_MAX {
+            self.0.retain(|_, Again(_, due_ms)| now_ms.saturating_sub(*due_ms) < limits::AGAIN_LIFE_MS);
+        }
         if self.0.len() < limits::GIVEN_UP_MAX && !self.0.contains_key(&key) {
             self.0.insert(key, Again(0, now_ms.saturating_add(limits::AGAIN_MS[0])));
         }
@@ -107,6 +111,18 @@ mod tests {
             ["1", "2", "3", "4"],
             "its first"
         );
+    }
+
+    #[test]
+    fn records_that_nobody_reads_again_leave_room_for_others() {
+        let mut given_up = GivenUp::default();
+        (0..limits::GIVEN_UP_MAX).for_each(|id| given_up.note("tickets", &id.to_string(), 0));
+        let due_ms = limits::AGAIN_MS[0];
+        given_up.note("contacts", "1", due_ms + limits::AGAIN_LIFE_MS - 1);
+        assert!(given_up.due("contacts", u64::MAX).is_empty(), "there is no room yet");
+        given_up.note("contacts", "1", due_ms + limits::AGAIN_LIFE_MS);
+        assert_eq!(given_up.due("contacts", 2 * due_ms + limits::AGAIN_LIFE_MS), ["1"]);
+        assert!(given_up.due("tickets", u64::MAX).is_empty());
     }
 
     #[test]

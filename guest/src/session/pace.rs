@@ -1,5 +1,6 @@
 //! How many calls may be in flight: halved when the source refuses calls as too many, raised by one while it
-//! answers. Pure.
+//! answers. A burst of other users passes; a level that is refused twice in a row is beyond what the source
+//! takes. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +26,17 @@ impl Pace {
         pace.map_or(most, |pace| pace.level.min(most)).max(1)
     }
 
-    /// The pace after calls were refused at `level`.
-    pub(crate) fn refused(level: usize, now_ms: u64) -> Self {
-        let refused_until_ms = now_ms.saturating_add(limits::PACE_RETRY_MS);
-        Self { level: (level / 2).max(1), refused: level, refused_until_ms, answered: 0 }
+    /// The pace after calls were refused. With one in flight that shows nothing: those of other users are too
+    /// many.
+    pub(crate) fn refused(pace: Option<Self>, most: usize, now_ms: u64) -> Option<Self> {
+        let level = Self::level(pace.as_ref(), most);
+        if level == 1 {
+            return pace;
+        }
+        let is_again = pace.is_some_and(|pace| pace.refused == level);
+        let (once_ms, again_ms) = limits::PACE_RETRY_MS;
+        let refused_until_ms = now_ms.saturating_add(if is_again { again_ms } else { once_ms });
+        Some(Self { level: level / 2, refused: level, refused_until_ms, answered: 0 })
     }
 
     /// The pace after `calls` calls without such a refusal; none when all that the edition allows are in
@@ -49,15 +57,16 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Levels over `waves` waves of a source that takes `allowed` calls at once where the edition says 18.
-    fn levels(allowed: usize, waves: u64) -> Vec<usize> {
+    /// Levels over `waves` waves, a second each, of a source that takes `allowed` calls at once where the
+    /// edition says 18.
+    fn levels(allowed: impl Fn(u64) -> usize, waves: u64) -> Vec<usize> {
         let mut pace = None;
         (0..waves)
             .map(|wave| {
                 let level = Pace::level(pace.as_ref(), 18);
                 let now_ms = wave * 1000;
-                pace = if level > allowed {
-                    Some(Pace::refused(level, now_ms))
+                pace = if level > allowed(wave) {
+                    Pace::refused(pace, 18, now_ms)
                 } else {
                     pace.and_then(|pace| pace.answered(100, 18, now_ms))
                 };
@@ -68,17 +77,32 @@ mod tests {
 
     #[test]
     fn the_level_falls_to_what_the_source_takes_and_stays_there_for_a_while() {
-        let levels = levels(4, 300);
+        let levels = levels(|_| 4, 300);
         assert_eq!(levels[..3], [18, 9, 4]);
-        assert!(levels[10..].iter().all(|level| *level <= 4), "{levels:?}");
-        assert_eq!(levels.iter().filter(|level| **level > 4).count(), 3, "{levels:?}");
+        let refused: Vec<usize> = levels.iter().copied().filter(|level| *level > 4).collect();
+        assert_eq!(refused, [18, 9, 5, 5], "the second refusal counts for longer: {levels:?}");
+        assert!(levels[40..].iter().all(|level| *level <= 4), "{levels:?}");
+    }
+
+    #[test]
+    fn a_burst_of_other_users_lowers_the_level_for_a_minute_and_not_for_ten() {
+        for burst in [2, 5, 20] {
+            let levels = levels(|wave| if wave < burst { 0 } else { 18 }, burst + 90);
+            assert_eq!(levels[burst as usize..].iter().max(), Some(&18), "{burst}: {levels:?}");
+            assert!(levels[burst as usize + 60] >= 9, "{burst}: {levels:?}");
+        }
     }
 
     #[test]
     fn the_level_returns_to_the_editions_when_the_source_takes_it_again() {
-        let mut pace = Some(Pace::refused(18, 0));
+        let once = Pace::refused(None, 18, 0).map(|pace| Pace { level: 18, ..pace });
+        let mut pace = Pace::refused(once, 18, 0);
         for wave in 1..40 {
-            pace = pace.and_then(|pace| pace.answered(100, 18, limits::PACE_RETRY_MS + wave));
+            pace = pace.and_then(|pace| pace.answered(100, 18, limits::PACE_RETRY_MS.1 - wave));
+        }
+        assert_eq!(Pace::level(pace.as_ref(), 18), 17, "it was refused twice");
+        for wave in 1..40 {
+            pace = pace.and_then(|pace| pace.answered(100, 18, limits::PACE_RETRY_MS.1 + wave));
         }
         assert_eq!(Pace::level(pace.as_ref(), 18), 18);
         assert_eq!(pace, None, "nothing is kept in the session");
@@ -86,7 +110,10 @@ mod tests {
 
     #[test]
     fn one_call_is_always_allowed() {
-        assert_eq!(Pace::level(Some(&Pace::refused(1, 0)), 18), 1);
+        let mut pace = None;
+        (0..9).for_each(|_| pace = Pace::refused(pace, 18, 0));
+        assert_eq!(Pace::level(pace.as_ref(), 18), 1);
         assert_eq!(Pace::level(None, 0), 1);
+        assert_eq!(Pace::refused(None, 1, 0), None);
     }
 }

@@ -201,8 +201,14 @@ fn later() -> Error {
 }
 
 fn too_many_failed(wait_ms: u64) -> Error {
-    let message = "webhook delivery: too many records of unsigned deliveries could not be read in an hour";
-    Error::new(Kind::RateLimited, message).retry_after_ms(Some(wait_ms))
+    let most = limits::UNSIGNED_FAILED_MAX;
+    let message = format!(
+        "webhook delivery: more than {most} records of unsigned deliveries could not be read in an hour"
+    );
+    Error::new(Kind::RateLimited, message)
+        .code("UNSIGNED_FAILED")
+        .hint("it waits for the next hour; `check` shows whether the source can be read")
+        .retry_after_ms(Some(wait_ms))
 }
 
 fn too_many_unsigned() -> Error {

@@ -153,7 +153,8 @@ impl<'a> Records<'a> {
     /// True when a record may be read by a later attempt.
     pub(super) fn has_failed(&self, path: &str) -> bool {
         let is_temporary = |error: &Error| matches!(error.kind, Kind::Unavailable | Kind::RateLimited);
-        self.answers.by_path.get(path).is_none_or(|answer| answer.as_ref().is_err_and(is_temporary))
+        let has_failed = |error: &Error| is_temporary(&passing(error.clone()));
+        self.answers.by_path.get(path).is_none_or(|answer| answer.as_ref().is_err_and(has_failed))
     }
 
     fn is_selected(&self, config: &Config, table: &Table, path: &str, lookup: &Lookup) -> Result<bool> {

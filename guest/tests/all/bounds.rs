@@ -95,6 +95,23 @@ fn an_outage_does_not_use_up_the_records_of_unsigned_deliveries() {
 }
 
 #[test]
+fn answers_of_a_proxy_do_not_use_up_the_records_of_unsigned_deliveries() {
+    for (status, text) in [(404, "<html>maintenance"), (200, "<html>maintenance"), (502, "<html>")] {
+        let desk = Desk::with_tickets(10);
+        let mut connection = connect(&desk, json!({}));
+        desk.set(|state| state.detail_of_proxy = Some(("2".to_owned(), status, text)));
+        for _ in 0..UNSIGNED_READS_MAX {
+            let error = receive(&mut connection, desk.now_ms(), [update(2)]).remove(0).unwrap_err();
+            assert_eq!(error.kind, Kind::Unavailable, "{error}");
+            desk.advance_ms(1_000);
+        }
+        desk.set(|state| state.detail_of_proxy = None);
+        let receipt = receive(&mut connection, desk.now_ms(), [update(3)]).remove(0);
+        assert!(receipt.is_ok(), "{status}: {:?}", receipt.unwrap_err());
+    }
+}
+
+#[test]
 fn unsigned_deliveries_of_which_too_many_records_fail_wait_for_the_next_hour() {
     let desk = Desk::with_tickets(1000);
     let mut connection = connect(&desk, json!({}));
@@ -105,7 +122,8 @@ fn unsigned_deliveries_of_which_too_many_records_fail_wait_for_the_next_hour() {
         receipts.into_iter().map(Result::unwrap_err).find(|error| error.kind != Kind::Unavailable)
     };
     let error = (0..20).find_map(fail).unwrap();
-    assert_eq!(error.kind, Kind::RateLimited, "{error}");
+    assert_eq!((error.kind, error.code.as_deref()), (Kind::RateLimited, Some("UNSIGNED_FAILED")), "{error}");
+    assert!(error.hint.is_some());
     assert!(error.retry_after_ms.is_some_and(|wait_ms| wait_ms > 0 && wait_ms < UNSIGNED_WINDOW_MS));
     desk.set(|state| state.fail_details = false);
     desk.advance_ms(error.retry_after_ms.unwrap());

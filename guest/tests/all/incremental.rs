@@ -121,6 +121,28 @@ fn conversations_of_tickets_in_the_recycle_bin_that_are_refused_cost_few_calls_a
 }
 
 #[test]
+fn lists_of_tickets_in_the_recycle_bin_that_are_refused_with_any_code_cost_few_calls() {
+    for (status, code) in [(422, "INVALID_DATA"), (403, "ANOTHER"), (404, "ANOTHER")] {
+        let desk = Desk::with_tickets(200);
+        let mut connection = connect(&desk, json!({}));
+        let (_, cursor) = read_all(&mut connection, "ticket_conversations", LIMITS);
+        desk.advance_ms(60_000);
+        desk.set(|state| {
+            state.delete_together(1..151);
+            for id in 1..=150 {
+                for list in ["threads", "comments"] {
+                    state.refuse(format!("/api/v1/tickets/{id}/{list}").leak(), status, code);
+                }
+            }
+            state.asked.clear();
+        });
+        let round = read_round(&mut connection, "ticket_conversations", &cursor);
+        assert!(round.changes.is_empty() && round.warnings.is_empty(), "{code}: {:?}", round.warnings);
+        desk.set(|state| assert!(state.asked.len() < 50, "{code}: {} calls", state.asked.len()));
+    }
+}
+
+#[test]
 fn tickets_of_the_recycle_bin_that_never_had_conversations_hide_none_of_the_others() {
     let desk = Desk::with_tickets(60);
     desk.set(|state| state.silent = (1..=40).collect());

@@ -12,6 +12,7 @@ mod snapshots;
 mod windows;
 
 mod departments;
+mod given_up;
 mod incremental;
 mod listings;
 mod outages;

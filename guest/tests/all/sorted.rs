@@ -1,11 +1,17 @@
 //! Incremental reading by a list that is sorted by modified time.
 
-use serde_json::json;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use serde_json::{Value, json};
 use zoho_desk::connection::Connection;
 use zoho_desk::reader::{Batch, Limits};
+use zoho_desk::time;
+use zoho_desk::transport::{Failure, Request, Response, Transport};
 
 use crate::desk::Desk;
-use crate::setup::{LIMITS, connect, read_all, read_round};
+use crate::setup::{LIMITS, connect, connect_over, read_all, read_round};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -111,4 +117,126 @@ fn a_deleted_record_is_found_by_the_verification_of_the_day() {
     assert!(batch.generation.is_some_and(|generation| generation.complete));
     assert_eq!(batch.changes.len(), 59);
     assert!(desk.calls() - calls <= 6, "{} calls: details were read", desk.calls() - calls);
+}
+
+/// A portal with custom modules of one record each.
+#[derive(Clone)]
+struct Modules {
+    desk: Desk,
+    /// When the record of each module was modified.
+    modified_ms: Rc<RefCell<BTreeMap<&'static str, u64>>>,
+    /// The module whose list has this status.
+    refused: Rc<RefCell<Option<(&'static str, u16)>>>,
+}
+
+impl Modules {
+    fn new() -> (Desk, Self, Connection<Self>) {
+        let desk = Desk::with_tickets(0);
+        let modified_ms = ["Assets", "Deals"].map(|name| (name, desk.now_ms() - 100 * HOUR_MS));
+        let modified_ms = Rc::new(RefCell::new(BTreeMap::from(modified_ms)));
+        let portal = Self { desk: desk.clone(), modified_ms, refused: Rc::default() };
+        let connection = connect_over(portal.clone(), json!({"tables": ["custom_records"]}));
+        (desk, portal, connection)
+    }
+
+    fn modify(&self, module: &'static str) {
+        self.modified_ms.borrow_mut().insert(module, self.desk.now_ms());
+    }
+
+    fn answer(&mut self, request: &Request) -> Response {
+        let answer = self.desk.send(std::slice::from_ref(request), 1).remove(0).unwrap();
+        let (path, query) = request.path_with_query.split_once('?').unwrap_or((&request.path_with_query, ""));
+        let modified_ms = self.modified_ms.borrow();
+        let found = match path.strip_prefix("/api/v1/") {
+            Some("organizationModules") => {
+                let module = |name: &&str| json!({"id": name, "apiName": name, "isCustomModule": true});
+                let modules: Vec<Value> = modified_ms.keys().map(module).collect();
+                json!({ "modules": modules })
+            }
+            Some(name) => match modified_ms.get(name) {
+                Some(_) if query.contains("from=1") => json!({"data": []}),
+                Some(at_ms) => json!({"data": [{"id": "1", "modifiedTime": time::format(*at_ms)}]}),
+                None => return answer,
+            },
+            None => return answer,
+        };
+        match *self.refused.borrow() {
+            Some((name, status)) if path.ends_with(name) => Response { status, body: Vec::new(), ..answer },
+            _ => Response { status: 200, body: found.to_string().into_bytes(), ..answer },
+        }
+    }
+}
+
+impl Transport for Modules {
+    fn now_ms(&self) -> u64 {
+        self.desk.now_ms()
+    }
+
+    fn ticks_ms(&self) -> u64 {
+        0
+    }
+
+    fn send(&mut self, requests: &[Request], _: usize) -> Vec<Result<Response, Failure>> {
+        requests.iter().map(|request| Ok(self.answer(request))).collect()
+    }
+}
+
+/// Reads custom records until caught up, twenty seconds after each batch: the modules of the rows.
+fn modules_read(
+    desk: &Desk,
+    connection: &mut Connection<Modules>,
+    cursor: &mut Option<String>,
+) -> BTreeSet<String> {
+    let mut modules = BTreeSet::new();
+    for _ in 0..30 {
+        if let Ok(batch) = connection.read("custom_records", cursor.as_deref(), LIMITS) {
+            modules.extend(batch.changes.into_iter().map(|change| {
+                let row: Value = serde_json::from_str(&change.after.unwrap()).unwrap();
+                row["module"].as_str().unwrap().to_owned()
+            }));
+            *cursor = Some(batch.cursor);
+            if batch.caught_up {
+                return modules;
+            }
+        }
+        desk.advance_ms(20_000);
+    }
+    panic!("not caught up: {modules:?}");
+}
+
+#[test]
+fn changes_of_a_module_whose_list_failed_are_read_by_the_next_poll() {
+    for status in [500, 404, 403] {
+        let (desk, portal, mut connection) = Modules::new();
+        let mut cursor = None;
+        let both = ["Assets", "Deals"].map(str::to_owned).into();
+        assert_eq!(modules_read(&desk, &mut connection, &mut cursor), both);
+        desk.advance_ms(HOUR_MS);
+        ["Assets", "Deals"].into_iter().for_each(|module| portal.modify(module));
+        desk.advance_ms(60_000);
+        *portal.refused.borrow_mut() = Some(("Assets", status));
+        for round in 0..3 {
+            let found = modules_read(&desk, &mut connection, &mut cursor);
+            assert_eq!(found.len(), usize::from(round == 0), "{status}: {found:?}");
+            desk.advance_ms(HOUR_MS);
+        }
+        *portal.refused.borrow_mut() = None;
+        let found = modules_read(&desk, &mut connection, &mut cursor);
+        assert_eq!(found, ["Assets".to_owned()].into(), "{status}");
+        desk.advance_ms(HOUR_MS);
+        let calls = desk.calls();
+        assert!(modules_read(&desk, &mut connection, &mut cursor).is_empty(), "{status}: once");
+        assert!(desk.calls() - calls <= 4, "{} calls", desk.calls() - calls);
+    }
+}
+
+#[test]
+fn a_module_whose_list_failed_in_the_first_read_is_read_by_the_next_poll() {
+    let (desk, portal, mut connection) = Modules::new();
+    *portal.refused.borrow_mut() = Some(("Assets", 500));
+    let mut cursor = None;
+    assert_eq!(modules_read(&desk, &mut connection, &mut cursor), ["Deals".to_owned()].into());
+    *portal.refused.borrow_mut() = None;
+    desk.advance_ms(HOUR_MS);
+    assert_eq!(modules_read(&desk, &mut connection, &mut cursor), ["Assets".to_owned()].into());
 }
