@@ -21,7 +21,7 @@ use super::transaction::{Effects, Outcome, Transaction};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::inbox::AppendError;
-use crate::sqlite_file::{OpenFile, empty_log};
+use crate::sqlite_file::{OpenFile, empty_log, empty_log_at_once, leave_log};
 use crate::telemetry::News;
 
 /// The writer's state: file, limits, and the open database with its ledger.
@@ -153,9 +153,10 @@ impl Writer {
 
     fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>, Failed> {
         if let Err(error) = database::in_place(&self.file) {
-            if let Some((database, _)) = self.open.take() {
-                self.file.part_with_log(&database);
-            }
+            // Stays open while a reader needs its log: without it, the file would lack deliveries once it is
+            // moved back.
+            let parts = |database: &Database| empty_log_at_once(database).and_then(|()| leave_log(database));
+            self.open.take_if(|(database, _)| parts(database).is_ok());
             return Err(error.into());
         }
         let (mut database, mut ledger) = match self.open.take() {
@@ -239,6 +240,7 @@ impl Writer {
             }
             Trouble::Other(error) => error,
         })?;
+        self.file.note_log();
         // After a failed sync the log may hold pages that are in memory alone: nothing is appended to it.
         let failed = |error: rusqlite::Error| failure(path, &error);
         empty_log(&database).map_err(failed)?;

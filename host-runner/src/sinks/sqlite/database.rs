@@ -66,6 +66,7 @@ impl DatabaseFile {
             let message = format!("{}: is not as it was: it was restored from a backup", path.display());
             return Err(Error::sink(message).hint(STARTS_AGAIN));
         }
+        self.file.note_log();
         Ok(self.database.get_or_init(|| database))
     }
 
@@ -98,8 +99,9 @@ impl DatabaseFile {
 
 impl Drop for DatabaseFile {
     fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
-            self.file.part_with_log(&database);
+        match self.database.take() {
+            Some(database) => self.file.part_with_log(&database),
+            None => self.file.set_log_aside(),
         }
     }
 }
