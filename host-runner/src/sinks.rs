@@ -77,6 +77,17 @@ pub(crate) fn used(location: &Location) -> Option<Used> {
     }
 }
 
+/// Fails if a location's URL names an authority of its server that cannot be used; `key` is the configuration
+/// key with the URL.
+pub(crate) fn check_authority(location: &Location, key: &str) -> Result<()> {
+    match location {
+        _ if location.authority_file().is_none() => Ok(()),
+        Location::Path(_) => Ok(()),
+        Location::Schema { url, .. } => postgres::check_authority(url),
+        Location::Objects { url, .. } => objects::check_authority(url, key),
+    }
+}
+
 /// A place that stores rows and how far they reach.
 ///
 /// Every sink stores rows and progress in one transaction, keeps the order of changes ([`order`]) or writes

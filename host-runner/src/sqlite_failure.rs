@@ -8,6 +8,10 @@ use crate::error::{Error, Kind, Origin};
 const NOT_OPENED: &str =
     "too many open files, if nobody moved it: raise their limit (ulimit -n, LimitNOFILE=)";
 
+/// What to try when a file is damaged.
+const DAMAGED: &str = "if it was restored over the files of a server that was killed: restore it again, and \
+                       first move its files `-wal`, `-shm` and `-journal` away";
+
 /// The failure of a file that may never have been opened before: its path may be wrong. One that ends by
 /// itself, or once the disk or the lock is free, is `unavailable`.
 pub(crate) fn kind(error: &rusqlite::Error) -> Kind {
@@ -24,7 +28,7 @@ pub(crate) fn kind(error: &rusqlite::Error) -> Kind {
     }
 }
 
-/// What to try after a failure that passes.
+/// What to try after a failure that passes, or damage.
 pub(crate) fn hint(error: &rusqlite::Error) -> Option<&'static str> {
     Some(match error.sqlite_error_code()? {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
@@ -32,6 +36,7 @@ pub(crate) fn hint(error: &rusqlite::Error) -> Option<&'static str> {
         }
         ErrorCode::DiskFull => "free space on the disk",
         ErrorCode::SystemIoFailure => "the disk failed: look into the system's log",
+        ErrorCode::DatabaseCorrupt => DAMAGED,
         _ => return None,
     })
 }
@@ -54,7 +59,7 @@ pub(crate) fn of_known(origin: Origin, what: String, error: &rusqlite::Error) ->
 mod tests {
     use rusqlite::ffi;
 
-    use super::{kind, of_known};
+    use super::{hint, kind, of_known};
     use crate::error::Kind::{self, Internal, Unavailable};
     use crate::error::Origin;
 
@@ -71,5 +76,11 @@ mod tests {
         }
         assert_eq!(kinds(ffi::SQLITE_CANTOPEN), [Internal, Unavailable], "a sink's path may be wrong");
         assert_eq!(kinds(ffi::SQLITE_CORRUPT), [Internal; 2]);
+    }
+
+    #[test]
+    fn a_damaged_file_may_have_got_the_log_of_another_one() {
+        assert!(hint(&failure(ffi::SQLITE_CORRUPT)).is_some_and(|hint| hint.contains("`-wal`")));
+        assert_eq!(hint(&failure(ffi::SQLITE_NOTADB)), None, "it may be any file");
     }
 }

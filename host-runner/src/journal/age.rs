@@ -65,12 +65,13 @@ fn is_time_to_expire(running: Duration, ticks: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection as Database;
+    use rusqlite::StatementStatus::VmStep;
 
     use super::{Clock, EXPIRE_TICKS, KEPT_AGE, is_time_to_expire, millis};
     use crate::journal::ledger::Ledger;
     use crate::journal::limits::{AGE_MAX, TICK};
     use crate::journal::queue::Change;
-    use crate::journal::transaction::{Effects, Transaction};
+    use crate::journal::transaction::{Effects, OLD, Transaction};
     use crate::journal::{Journal, JournalLimits, database};
 
     const NOW_MS: u64 = 1_800_000_000_000;
@@ -154,6 +155,24 @@ mod tests {
         let (started_ms, last_ms) = (start.started_ms + 2 * hour_ms, start.last_ms + 2 * hour_ms);
         let later = Clock { started_ms, last_ms, ..start };
         assert_eq!(kept(&database, &later, NOW_MS + 2 * hour_ms, expire), 0);
+    }
+
+    #[test]
+    fn a_look_for_old_deliveries_reads_one_of_each_connection_that_has_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = JournalLimits::default();
+        let database = database::open(&folder.path().join("journal.db"), &limits, 0).expect("opened");
+        for name in 0..20 {
+            Ledger::default().open(&database, &name.to_string()).expect("an account");
+        }
+        let append = "INSERT INTO deliveries (connection, bytes, appended_at_ms, received_at_ms, checksum,
+            method, path, headers, body)
+            WITH RECURSIVE seqs (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM seqs WHERE seq < 500)
+            SELECT id, 1, ?1, 1, 1, '', '', x'', x'' FROM connections, seqs";
+        database.execute(append, [NOW_MS.cast_signed()]).expect("appended");
+        assert_eq!(kept(&database, &clock(NOW_MS), NOW_MS + 1_000, |now_ms| Change::Expire { now_ms }), 0);
+        let steps = database.prepare_cached(OLD).expect("cached").reset_status(VmStep);
+        assert!((20..20 * 20).contains(&steps), "{steps}");
     }
 
     #[test]

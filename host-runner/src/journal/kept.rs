@@ -5,7 +5,7 @@ use rusqlite::{Connection as Database, OptionalExtension, params};
 
 use super::database::number;
 use super::ledger::Tally;
-use super::limits::EVICT_COUNT_MAX;
+use super::limits::{EVICT_COUNT_MAX, EVICT_READ_COUNT};
 use super::transaction::Transaction;
 use crate::inbox::Position;
 
@@ -124,19 +124,22 @@ impl Transaction<'_> {
         is_enough: impl Fn(Tally) -> bool,
     ) -> rusqlite::Result<Vec<u64>> {
         let mut evicted = Vec::new();
-        if is_enough(self.ledger.kept) {
-            return Ok(evicted);
-        }
         let through_ms = i64::try_from(through_ms).unwrap_or(i64::MAX);
-        let oldest = records(self.database, OLDEST_KEPT, params![through_ms, EVICT_COUNT_MAX as i64])?;
         let mut delete = self.database.prepare_cached("DELETE FROM deliveries WHERE seq = ?1")?;
-        for (seq, bytes) in oldest {
-            if is_enough(self.ledger.kept) {
+        // Few at a time: an acknowledgment in a full store makes room for one.
+        while evicted.len() < EVICT_COUNT_MAX && !is_enough(self.ledger.kept) {
+            let oldest = records(self.database, OLDEST_KEPT, params![through_ms, EVICT_READ_COUNT])?;
+            if oldest.is_empty() {
                 break;
             }
-            delete.execute([seq.cast_signed()])?;
-            self.ledger.kept.subtract(Tally { count: 1, bytes });
-            evicted.push(seq);
+            for (seq, bytes) in oldest {
+                if is_enough(self.ledger.kept) {
+                    break;
+                }
+                delete.execute([seq.cast_signed()])?;
+                self.ledger.kept.subtract(Tally { count: 1, bytes });
+                evicted.push(seq);
+            }
         }
         Ok(evicted)
     }
@@ -158,7 +161,7 @@ mod tests {
     use rusqlite::StatementStatus::VmStep;
     use rusqlite::params;
 
-    use super::{KEEP, Transaction};
+    use super::{KEEP, OLDEST_KEPT, Transaction};
     use crate::journal::database;
     use crate::journal::ledger::Ledger;
     use crate::journal::limits::JournalLimits;
@@ -196,5 +199,37 @@ mod tests {
         (2..2_000).for_each(append);
         database.execute_batch("COMMIT").expect("committed");
         assert_eq!((steps(&mut ledger, 1_999), ledger.kept.count), (alone, 2));
+    }
+
+    #[test]
+    fn an_acknowledgment_in_a_full_store_looks_for_few_of_the_deliveries_that_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let limits = JournalLimits { kept_bytes: 20_000, ..JournalLimits::default() };
+        let database = database::open(&folder.path().join("journal.db"), &limits, 0).expect("opened");
+        Ledger::default().open(&database, "a").expect("an account");
+        let append = "INSERT INTO deliveries (seq, connection, bytes, appended_at_ms, acknowledged_at_ms,
+            received_at_ms, checksum, method, path, headers, body)
+            WITH RECURSIVE seqs (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM seqs WHERE seq < 20100)
+            SELECT seq, 1, 1, 1, CASE WHEN seq <= 20000 THEN 1 END, 1, 1, '', '', x'', x'' FROM seqs";
+        database.execute(append, []).expect("appended");
+        let mut ledger = Ledger::load(&database).expect("loaded");
+        for seq in 20_001..=20_100 {
+            let mut transaction = Transaction {
+                database: &database,
+                ledger: &mut ledger,
+                limits: &limits,
+                now_ms: 7,
+                age_ms: 7,
+                keeps: true,
+                effects: &mut Effects::default(),
+            };
+            transaction.acknowledge("a", &[seq]).expect("acknowledged");
+        }
+        assert_eq!(
+            (ledger.kept.count, ledger.account("a").map(|account| account.pending.count)),
+            (20_000, Some(0))
+        );
+        let steps = database.prepare_cached(OLDEST_KEPT).expect("cached").reset_status(VmStep);
+        assert!((1..100_000).contains(&steps), "{steps}");
     }
 }

@@ -24,6 +24,8 @@ pub const KEPT_BYTES_MAX: u64 = 256 << 20;
 
 /// Acknowledged deliveries that are deleted in one transaction, so that appends do not wait for it.
 pub(super) const EVICT_COUNT_MAX: usize = 10_000;
+/// Of these, how many are looked for at a time.
+pub(super) const EVICT_READ_COUNT: u32 = 32;
 /// Records of a connection that are moved or deleted in one transaction.
 pub(super) const MOVE_COUNT_MAX: usize = 500;
 /// Openings that are remembered; those without deliveries are forgotten first. A position of a forgotten one

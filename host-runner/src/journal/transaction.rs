@@ -38,7 +38,7 @@ const MAKE_ROOM: &str = "
 const LETTER: &str = "
     SELECT connection, bytes, received_at_ms, checksum, method, path, headers, body
     FROM dead_letters WHERE id = ?1";
-const OLD: &str = "
+pub(super) const OLD: &str = "
     SELECT seq, appended_at_ms FROM deliveries WHERE connection = ?1 AND acknowledged_at_ms IS NULL
     ORDER BY seq LIMIT ?2";
 
@@ -248,9 +248,12 @@ impl Transaction<'_> {
             let all =
                 find.query_map(params![id, most as i64], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
             let limits = self.limits;
-            // Not up to the first that is not old: it may have been appended by a clock that was ahead.
-            let old =
-                all.filter(|row| row.as_ref().map_or(true, |(_, at_ms)| limits.is_expired(*at_ms, now_ms)));
+            let is_old = |at_ms: u64| limits.is_expired(at_ms, now_ms);
+            // Up to the first that is young, so that a connection costs one row while none is old. One that a
+            // clock ahead has appended hides no others.
+            let old = all
+                .take_while(|row| row.as_ref().map_or(true, |(_, at_ms)| is_old(*at_ms) || *at_ms > now_ms))
+                .filter(|row| row.as_ref().map_or(true, |(_, at_ms)| is_old(*at_ms)));
             let old: Vec<(u64, u64)> = old.collect::<rusqlite::Result<_>>()?;
             for (seq, _) in old {
                 match self.dead_letter(&name, seq, &failure)? {

@@ -21,7 +21,7 @@ use super::transaction::{Effects, Outcome, Transaction};
 use crate::clock::now_ms;
 use crate::error::{Error, Result};
 use crate::inbox::AppendError;
-use crate::sqlite_file::{OpenFile, empty_log};
+use crate::sqlite_file::{OpenFile, empty_log, empty_log_at_once, leave_log};
 use crate::telemetry::News;
 
 /// The writer's state: file, limits, and the open database with its ledger.
@@ -34,6 +34,8 @@ pub(super) struct Writer {
     ticks: u32,
     /// The connections whose evicted dead letters were logged.
     evictions: News,
+    /// Why the last batch failed, as the log has it; empty after one that did not.
+    failure: String,
     /// Whether this process owns the journal: deliveries age by its clock alone.
     expires: bool,
 }
@@ -72,7 +74,7 @@ impl Writer {
         let clock = Clock::start(&database, now_ms());
         let evictions = News::new(EVICTIONS_LOGGED_EVERY, EVICTIONS_LOGGED_MAX);
         let open = Some((database, ledger));
-        Self { file, limits, open, notifier, clock, ticks: 0, evictions, expires }
+        Self { file, limits, open, notifier, clock, ticks: 0, evictions, failure: String::new(), expires }
     }
 
     pub(super) fn spawn(mut self, queue: Arc<Queue>) -> Result<JoinHandle<()>> {
@@ -125,10 +127,14 @@ impl Writer {
         {
             return answer(batch, outcomes);
         }
-        tracing::error!(error = %error, waiting = batch.len(), "the journal cannot be written");
         // The other commands free space: they must not fail because appends do.
         let is_append = |command: &Command| matches!(command, Command::Append { .. });
         let (appends, changes): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_append);
+        // Every tick has a command of its own, and fails for as long as they do.
+        if !appends.is_empty() || self.failure != error.message {
+            tracing::error!(error = %error, waiting = appends.len(), "the journal cannot be written");
+            self.failure.clone_from(&error.message);
+        }
         for append in &appends {
             if let Command::Append { connection, .. } = append {
                 self.notifier.missed.report(connection, "the journal could not be written");
@@ -153,9 +159,10 @@ impl Writer {
 
     fn attempt(&mut self, batch: &[Command], keeps: bool) -> Result<Vec<Outcome>, Failed> {
         if let Err(error) = database::in_place(&self.file) {
-            if let Some((database, _)) = self.open.take() {
-                self.file.part_with_log(&database);
-            }
+            // Stays open while a reader needs its log: without it, the file would lack deliveries once it is
+            // moved back.
+            let parts = |database: &Database| empty_log_at_once(database).and_then(|()| leave_log(database));
+            self.open.take_if(|(database, _)| parts(database).is_ok());
             return Err(error.into());
         }
         let (mut database, mut ledger) = match self.open.take() {
@@ -164,7 +171,7 @@ impl Writer {
         };
         let outcomes = self.transact(&mut database, &mut ledger, batch, keeps);
         match &outcomes {
-            Ok(_) => {}
+            Ok(_) => self.failure.clear(),
             Err(failed) if failed.is_full => {
                 ledger.undo();
                 // The log gives back the space that its pages took twice.
@@ -239,6 +246,7 @@ impl Writer {
             }
             Trouble::Other(error) => error,
         })?;
+        self.file.note_log();
         // After a failed sync the log may hold pages that are in memory alone: nothing is appended to it.
         let failed = |error: rusqlite::Error| failure(path, &error);
         empty_log(&database).map_err(failed)?;
@@ -313,6 +321,8 @@ fn refuse(batch: Vec<Command>, error: &Error) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Seek;
+    use std::path::Path;
     use std::sync::Arc;
 
     use tokio::sync::oneshot;
@@ -334,15 +344,42 @@ mod tests {
         answers.into_iter().all(|mut answer| answer.try_recv().expect("answered").is_ok())
     }
 
+    fn writer(path: &Path, limits: JournalLimits) -> Writer {
+        let database = database::open(path, &limits, 0).expect("opened");
+        let ledger = Ledger::load(&database).expect("loaded");
+        let file = OpenFile::at(path).expect("there");
+        Writer::new(file, limits, database, ledger, Arc::<Notifier>::default(), true)
+    }
+
+    #[test]
+    fn a_journal_that_is_away_is_logged_once_and_with_each_delivery_that_is_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.db");
+        let mut writer = writer(&path, JournalLimits::default());
+        let mut log = Arc::new(tempfile::tempfile().expect("a file"));
+        let lines = tracing_subscriber::fmt().with_writer(Arc::clone(&log)).finish();
+        tracing::subscriber::with_default(lines, || {
+            for _ in 0..2 {
+                std::fs::rename(&path, folder.path().join("aside.db")).expect("moved");
+                (0..5).for_each(|_| writer.tick());
+                assert!(!append(&mut writer, &["a"]));
+                writer.tick();
+                std::fs::rename(folder.path().join("aside.db"), &path).expect("moved back");
+                writer.tick();
+            }
+        });
+        log.rewind().expect("a file");
+        let log = std::io::read_to_string(&mut log).expect("text");
+        let errors: Vec<&str> = log.lines().filter(|line| line.contains("cannot be written")).collect();
+        assert_eq!(errors.len(), 4, "{log}");
+    }
+
     #[test]
     fn a_full_disk_costs_no_reading_of_the_queues_and_no_account_counts_what_was_undone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.db");
         let limits = JournalLimits { file_bytes: 512 << 10, ..JournalLimits::default() };
-        let database = database::open(&path, &limits, 0).expect("opened");
-        let ledger = Ledger::load(&database).expect("loaded");
-        let file = OpenFile::at(&path).expect("there");
-        let mut writer = Writer::new(file, limits, database, ledger, Arc::<Notifier>::default(), true);
+        let mut writer = writer(&path, limits);
         while append(&mut writer, &["a"]) {}
         assert!(!append(&mut writer, &["a", "new"]));
         let (database, ledger) = writer.open.as_ref().expect("it stays open, and nothing is added up again");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::RootCertStore;
 use tokio::task::JoinSet;
 
 use super::connection_files::{self, Stamp};
@@ -15,8 +16,9 @@ use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::loaded::{LoadedConnection, SharedEngine};
 use crate::paths::Paths;
-use crate::sinks::Location;
+use crate::sinks::{self, Location};
 use crate::state::ConnectionStore;
+use crate::tls;
 use crate::webhook_url::{PublicUrl, UrlSecrets};
 
 /// A connection that can be started.
@@ -61,6 +63,18 @@ fn fingerprint(connection: &Connection, component_sha256: &str) -> String {
     sha256_hex(format!("{connection:?} {urls:?} {authorities:?} {component_sha256}").as_bytes())
 }
 
+/// Fails if a file of authorities cannot be used. A running connection that would start with it, because its
+/// content counts in the fingerprint, then continues with the former one.
+fn check_authorities(connection: &Connection) -> Result<()> {
+    if let Some(file) = &connection.ca_file {
+        tls::add_certificates(&mut RootCertStore::empty(), "egress.ca_file", file)?;
+    }
+    if let Some(attachments) = &connection.attachments {
+        sinks::check_authority(&attachments.location, "sink.attachments")?;
+    }
+    sinks::check_authority(&connection.sink.location, "sink.url")
+}
+
 /// Runs work in a task, so that a panic in it is an error: else its file would load without end. The task
 /// ends when this is dropped.
 async fn unless_panicked<T: Send + 'static>(
@@ -99,10 +113,11 @@ impl Loader {
         self.paths.redactor.forget(name);
     }
 
-    /// Reads a file and its component. Blocks.
+    /// Reads a file, those of its authorities, and its component. Blocks.
     fn read(&self, file: &Path) -> Result<(Option<Stamp>, Connection, Component)> {
         let stamp = connection_files::stamp(file);
         let connection = Connection::load_within(file, &connection::environment, self.paths.policy.as_ref())?;
+        check_authorities(&connection)?;
         let path = self.paths.component(connection.component.as_deref())?;
         let component = self.engine.component(&path, &self.paths)?;
         Ok((stamp, connection, component))
@@ -159,7 +174,7 @@ impl Loader {
 
 #[cfg(test)]
 mod tests {
-    use super::{fingerprint, unless_panicked};
+    use super::{check_authorities, fingerprint, unless_panicked};
     use crate::connection::Connection;
     use crate::error::Result;
 
@@ -194,6 +209,34 @@ mod tests {
         write("ca.pem", "renewed");
         assert_ne!(same(), before, "the authority of the database");
         assert_ne!(egress(), proxied, "the authority of a proxy");
+    }
+
+    #[test]
+    fn an_authority_that_cannot_be_used_is_an_error_that_names_it_unless_it_is_not_needed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("ca.pem"), "no certificate").expect("written");
+        let check = |text: &str| {
+            let file = folder.path().join("acme.toml");
+            std::fs::write(&file, format!("name = \"acme\"\n{text}\n")).expect("written");
+            check_authorities(&Connection::load(&file, &|_| None).expect("valid"))
+        };
+        let postgres = |more: &str| {
+            let url = format!("postgres://me:pa55@db/desk?sslrootcert=ca.pem{more}");
+            format!("[sink]\nkind = \"postgres\"\nurl = \"{url}\"")
+        };
+        for (text, key) in [
+            ("[egress]\nca_file = \"ca.pem\"".to_owned(), "egress.ca_file "),
+            ("[egress]\nca_file = \"missing.pem\"".to_owned(), "egress.ca_file "),
+            (postgres(""), "sink.url: sslrootcert "),
+            (
+                "[sink]\nattachments = \"s3://desk/a?region=x&ca_file=ca.pem\"".to_owned(),
+                "sink.attachments: ca_file ",
+            ),
+        ] {
+            let error = check(&text).expect_err(&text);
+            assert!(error.message.starts_with(key) && error.message.contains(".pem: "), "{error}");
+        }
+        assert_eq!([check(&postgres("&sslmode=disable")), check("")], [Ok(()), Ok(())]);
     }
 
     #[tokio::test]

@@ -79,7 +79,8 @@ struct Folder {
     owner: String,
     deletes: Deletes,
     open: Option<Open>,
-    /// The hash of the manifest's cursors when it was closed; none before, or if they could not be read.
+    /// The hash of the manifest's cursors when it was closed; none before. An empty one if they could not be
+    /// read: then any manifest is another one.
     closed_at: Option<String>,
 }
 
@@ -185,7 +186,7 @@ impl Attachments {
     fn rest(&self) {
         let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = folder.open.take() {
-            folder.closed_at = open.manifest.cursors_sha256().ok();
+            folder.closed_at = Some(open.manifest.cursors_sha256().unwrap_or_default());
         }
     }
 

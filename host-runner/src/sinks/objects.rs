@@ -86,6 +86,12 @@ pub(super) fn used(url: &str) -> Option<Used> {
     Some(Used { place, authority: ca_file.map(Into::into), has_user: keys.is_some() })
 }
 
+/// See [`super::check_authority`].
+pub(super) fn check_authority(url: &str, key: &str) -> Result<()> {
+    let address = Address::parse(url, key)?;
+    Connector::new(address.ca_file.as_deref().map(FilePath::new), key).map(drop)
+}
+
 /// The domain that a region leads to, by the rule of the client: Amazon's, whatever the region.
 fn domain(region: &str) -> Option<String> {
     let uri: ::http::Uri = format!("https://s3.{region}.amazonaws.com/").parse().ok()?;

@@ -115,6 +115,11 @@ pub(super) fn used(url: &str) -> Option<Used> {
     Some(Used { place, authority: authority.map(Into::into), has_user })
 }
 
+/// See [`super::check_authority`]. Without TLS, none is needed.
+pub(super) fn check_authority(url: &str) -> Result<()> {
+    Address::parse(url, "").map(drop)
+}
+
 /// The refusal of a writer that another one has followed while it was without a session.
 fn followed() -> Error {
     Error::new(

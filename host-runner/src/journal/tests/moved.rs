@@ -97,6 +97,66 @@ async fn a_journal_whose_place_is_taken_leaves_the_log_of_the_other_file_alone()
     assert_eq!(count, 5);
 }
 
+/// A journal with three deliveries, of which a reader that stays has seen the first two.
+async fn with_a_reader(folder: &Path) -> (Journal, Database) {
+    let (journal, _) = open(folder);
+    append(&journal, "a", &["1", "2"]).await;
+    let reader = raw(folder);
+    reader.execute_batch("BEGIN").expect("begun");
+    assert_eq!(deliveries(&reader), 2);
+    append(&journal, "a", &["3"]).await;
+    (journal, reader)
+}
+
+fn deliveries(database: &Database) -> i64 {
+    database.query_row("SELECT count(*) FROM deliveries", [], |row| row.get(0)).expect("counted")
+}
+
+#[tokio::test]
+async fn a_journal_that_is_moved_and_moved_back_while_it_is_read_has_every_delivery() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, reader) = with_a_reader(folder.path()).await;
+    let [path, aside] = files(folder.path());
+    std::fs::rename(&path, &aside).expect("moved");
+    refusal(&journal).await;
+    std::fs::rename(&aside, &path).expect("moved back");
+    append(&journal, "a", &["4"]).await;
+    assert_eq!((deliveries(&reader), pending(&journal, "a").len()), (2, 4));
+    drop(reader);
+    drop(journal);
+    assert_eq!(pending(&open(folder.path()).0, "a"), ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn a_journal_in_the_place_of_one_that_is_read_gets_nothing_of_it() {
+    let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    drop(open(other.path()));
+    let (journal, reader) = with_a_reader(folder.path()).await;
+    let [path, aside] = files(folder.path());
+    std::fs::rename(&path, &aside).expect("moved");
+    std::fs::copy(other.path().join("journal.db"), &path).expect("another takes its place");
+    refusal(&journal).await;
+    drop(journal);
+    let (journal, report) = open(folder.path());
+    assert_eq!((report.corrupt, &report.replaced), (0, &None), "{report}");
+    assert_eq!(pending(&journal, "a"), [""; 0]);
+    assert_eq!(deliveries(&reader), 2, "the reader continues");
+}
+
+#[tokio::test]
+async fn after_a_failure_of_the_disk_nothing_is_appended_to_a_log_that_a_reader_needs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, reader) = with_a_reader(folder.path()).await;
+    // The writer closes the file.
+    journal.fail_next(1);
+    refusal(&journal).await;
+    let why = refusal(&journal).await;
+    assert!(why.contains("locked"), "{why}");
+    drop(reader);
+    append(&journal, "a", &["4"]).await;
+    assert_eq!(pending(&journal, "a"), ["1", "2", "3", "4"]);
+}
+
 #[tokio::test]
 async fn after_a_failure_of_the_disk_a_journal_that_was_moved_is_not_replaced_by_an_empty_one() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -566,12 +566,18 @@ fn a_manifest_that_is_restored_while_its_connection_is_idle_is_not_continued() {
 
 #[test]
 fn a_manifest_that_takes_the_place_of_an_open_one_is_not_written_to() {
-    let place = Place::new();
-    let (open, [manifest, backup]) = open_and_older(&place);
-    std::fs::rename(&backup, &manifest).expect("exchanged");
-    let error = open.files.next().expect_err("it lacks a file");
-    assert!(error.message.ends_with("another file has taken its place"), "{error}");
-    drop(open);
-    let rows = "group_concat(DISTINCT json_extract(key, '$.id')) FROM attachments";
-    assert_eq!(place.noted(rows).as_deref(), Some("a"), "nor is the log of the former one applied to it");
+    for rests in [false, true] {
+        let place = Place::new();
+        let (mut open, [manifest, backup]) = open_and_older(&place);
+        std::fs::rename(&backup, &manifest).expect("exchanged");
+        if rests {
+            open.sink.rest();
+        }
+        let error = open.files.next().expect_err("it lacks a file");
+        let why = if rests { "it was restored" } else { "another file has taken its place" };
+        assert!(error.message.ends_with(why), "{error}");
+        drop(open);
+        let rows = "group_concat(DISTINCT json_extract(key, '$.id')) FROM attachments";
+        assert_eq!(place.noted(rows).as_deref(), Some("a"), "nor is the log of the former one applied to it");
+    }
 }

@@ -5,7 +5,8 @@
 //! A journal and an actor as `serve` has them apply the deliveries.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,8 +78,13 @@ struct Installation {
 }
 
 impl Installation {
-    fn journal(&self) -> std::path::PathBuf {
+    fn journal(&self) -> PathBuf {
         tiny::paths(self.folder.path()).journal()
+    }
+
+    /// Its SQLite files that have a log: the journal, and a sink of that kind.
+    fn databases(&self) -> [PathBuf; 2] {
+        [self.journal(), self.folder.path().join("sink/rows")]
     }
 
     /// Lets a long time pass in which no process has the journal open.
@@ -223,6 +229,15 @@ impl Kind {
     }
 }
 
+/// The suffixes of the files beside a database, as `docs/operating.md` names them.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(database);
+    name.push(suffix);
+    name.into()
+}
+
 /// A delivery with a row that no poll brings. It is as new as a row can be whenever it is applied: a snapshot
 /// deletes no row that is newer.
 fn created(id: &str) -> String {
@@ -293,5 +308,43 @@ fn no_delivery_is_skipped_whatever_was_restored_moved_or_is_new() {
                 assert_eq!(kind.live(&restored), known.map(|id| (*id).to_owned()).collect());
             }
         }
+    }
+}
+
+#[test]
+fn a_restore_over_the_files_of_a_killed_server_is_as_one_into_an_empty_folder() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md");
+    let manual = std::fs::read_to_string(manual).expect("read");
+    assert!(BESIDE.iter().all(|suffix| manual.contains(&format!("`NAME.db{suffix}`"))));
+    let kind = Kind::new(SinkKind::named("sqlite").expect("a kind"));
+    let present = kind.install(1, [None; 3]);
+    kind.serve(&present, &["6"]);
+    let backup = kind.copy(2, &present);
+    // While they are read, nothing moves their logs into them.
+    let readers = present.databases().map(|database| {
+        let reader = rusqlite::Connection::open(database).expect("opened");
+        reader.execute_batch("BEGIN; SELECT name FROM sqlite_schema").expect("read");
+        reader
+    });
+    kind.serve(&present, &["7"]);
+    let killed = kind.copy(3, &present);
+    drop(readers);
+    for part in [0..1, 1..2, 0..2] {
+        // Shown when the test fails.
+        println!("restored: {part:?} of journal and sink");
+        let restored = kind.copy(4, &killed);
+        for (from, to) in
+            backup.databases().iter().zip(restored.databases()).skip(part.start).take(part.len())
+        {
+            assert!(beside(&to, "-wal").metadata().is_ok_and(|log| log.len() > 0), "{}", to.display());
+            for suffix in BESIDE {
+                let _absent = std::fs::remove_file(beside(&to, suffix));
+            }
+            std::fs::copy(from, to).expect("restored");
+        }
+        kind.serve(&restored, &["9"]);
+        let of = |index: usize| if part.contains(&index) { "6" } else { "7" };
+        let known = ["0", "1", "2", "6", "9", of(0), of(1)].map(str::to_owned);
+        assert_eq!(kind.live(&restored), known.into());
     }
 }

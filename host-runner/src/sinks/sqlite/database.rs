@@ -90,6 +90,7 @@ impl DatabaseFile {
             return Err(Error::sink(message).hint(STARTS_AGAIN));
         }
         let open = Open::new(database, path)?;
+        self.file.note_log();
         Ok(self.open.get_or_init(|| open))
     }
 
@@ -122,8 +123,9 @@ impl DatabaseFile {
 
 impl Drop for DatabaseFile {
     fn drop(&mut self) {
-        if let Some(open) = self.open.take() {
-            self.file.part_with_log(&open.database);
+        match self.open.take() {
+            Some(open) => self.file.part_with_log(&open.database),
+            None => self.file.set_log_aside(),
         }
     }
 }

@@ -67,3 +67,33 @@ fn sighup_reloads_referenced_files_and_restarts_only_changed_connections() {
     assert_eq!((starts(&server, "other"), starts(&server, "tiny")), (1, 1), "{}", server.log());
     server.stop();
 }
+
+#[test]
+fn an_authority_that_cannot_be_used_stops_no_running_connection() {
+    let place = Place::new("rows = 3\n[egress]\nca_file = \"ca.pem\"");
+    let authority = place.path("ca.pem");
+    let write = |text: &str| std::fs::write(&authority, text).expect("written");
+    let certificate = || {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+        made.expect("a certificate").cert.pem()
+    };
+    write(&certificate());
+    let server = Server::start(&place);
+    let is_running = |server: &Server| server.health()["connections"][0]["state"] == "running";
+    eventually("the connection", || is_running(&server));
+    let refusal = || server.health()["invalid_files"][0]["error"].as_str().unwrap_or_default().to_owned();
+    write("x");
+    server.signal("-HUP");
+    eventually("its refusal", || {
+        refusal().contains("egress.ca_file") && refusal().contains("no certificate")
+    });
+    std::fs::remove_file(&authority).expect("removed");
+    server.signal("-HUP");
+    eventually("another refusal", || refusal().contains("No such file"));
+    assert!(is_running(&server) && starts(&server, "tiny") == 1, "{}", server.log());
+    write(&certificate());
+    server.signal("-HUP");
+    eventually("the new authority", || starts(&server, "tiny") == 2 && is_running(&server));
+    assert_eq!(server.health()["invalid_files"], serde_json::json!([]));
+    server.stop();
+}
