@@ -125,8 +125,7 @@ impl<'a> Actor<'a> {
                 queue.settle().await;
             }
             actor.core.count_requests();
-            // Before the lock is released.
-            actor.core.sink.close().await;
+            actor.core.sink.close().await; // before the lock is released
             stopped
         }
     }

@@ -1,8 +1,8 @@
 //! The heap of a server of many connections: little of it lies idle.
 //!
-//! glibc gives threads heaps of their own, eight for each processor, and keeps pages that are free between
-//! others in use. After a thousand connections were opened, three quarters of its memory were such pages.
-//! Other C libraries decide themselves.
+//! glibc spreads threads over up to eight heaps for each processor, and keeps pages that are free between
+//! others in use: after a thousand connections were opened, that is more than half of its memory. Other C
+//! libraries decide themselves.
 
 /// Lets threads share heaps: two for each processor. For threads that start later.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -14,8 +14,7 @@ pub(crate) fn share() {
     let _is_set = unsafe { libc::mallopt(libc::M_ARENA_MAX, heaps) };
 }
 
-/// Gives pages back that nothing uses. Takes some ten milliseconds for 100 MiB, in which a thread may wait for
-/// memory.
+/// Gives pages back that nothing uses. A thread that needs memory may wait for some milliseconds meanwhile.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn trim() {
     #[expect(unsafe_code, reason = "the C library has no other way")]

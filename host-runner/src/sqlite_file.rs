@@ -65,7 +65,7 @@ impl OpenFile {
     }
 
     /// Names the log of a displaced file after its inode, if a reader of that file was in the way of parting
-    /// with it. Readers keep what they have open.
+    /// with it. Readers keep their files open.
     pub(crate) fn set_log_aside(&self) {
         let log = self.beside("-wal");
         let is_its_own = |(_, inode)| inode == self.log.load(Ordering::Relaxed);

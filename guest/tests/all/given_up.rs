@@ -1,4 +1,5 @@
-//! What was given up because its calls kept failing while others could be read: it is read again.
+//! Records and lists that were given up, because their calls kept failing while others could be read: they
+//! are read again.
 
 use std::collections::BTreeMap;
 

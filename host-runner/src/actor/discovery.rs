@@ -25,7 +25,7 @@ const LOGGED_MAX: usize = 100;
 pub(super) struct Discovery {
     mode: Mode,
     /// Their names, in the order of discovery; none before the first one succeeded. Schemas are long, and the
-    /// sink has what it needs of them.
+    /// sink has their columns.
     tables: Option<Vec<String>>,
     due: Option<Instant>,
     /// Failures in a row.

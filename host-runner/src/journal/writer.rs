@@ -130,7 +130,7 @@ impl Writer {
         // The other commands free space: they must not fail because appends do.
         let is_append = |command: &Command| matches!(command, Command::Append { .. });
         let (appends, changes): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_append);
-        // Every tick has a command of its own, and fails for as long as they do.
+        // A tick has a command, too, and fails for as long as they do.
         if !appends.is_empty() || self.failure != error.message {
             tracing::error!(error = %error, waiting = appends.len(), "the journal cannot be written");
             self.failure.clone_from(&error.message);

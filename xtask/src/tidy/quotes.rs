@@ -5,7 +5,8 @@ use super::sources::Source;
 const DOCUMENT: &str = "docs/troubleshooting.md";
 
 /// Messages of the operating system and of libraries.
-const FOREIGN: [&str; 2] = ["Address already in use", "invalid peer certificate"];
+const FOREIGN: [&str; 3] =
+    ["Address already in use", "invalid peer certificate", "database disk image is malformed"];
 
 /// Quotes in the first column of the tables that are in no Rust file, as lines to print.
 pub(crate) fn breaches(sources: &[Source]) -> Vec<String> {

@@ -66,7 +66,7 @@ pub(super) fn fill<T: Transport>(api: &mut Api<T>, bin: &mut RecycleBin) -> Resu
         }
         let first = bin.entries.get(before).map(|entry| entry.id.clone());
         rows = match page_at(api, page + 1) {
-            // What was read counts, unless it is the page that the next reading starts with.
+            // The pages before it count, unless it is the page that the next reading starts with.
             Err(error) if read > 1 && !error.needs_person() => break,
             rows => rows?,
         };

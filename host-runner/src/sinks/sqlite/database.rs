@@ -1,8 +1,9 @@
 //! The database file of a sink: open while rows are written, closed while its connection is idle.
 //!
-//! An idle connection holds the file's lock and no other file, no page cache and no statement. The lock, which
-//! is on another file, keeps other writers out meanwhile. A person may exchange the file, which is noticed before
-//! it is used, or overwrite it while it is closed, so its progress is compared when it is opened again.
+//! An idle connection holds the file's lock and no other file, no page cache and no statement. The lock,
+//! which is on another file, keeps other writers out meanwhile. A person may exchange the file, which is
+//! noticed before it is used, or overwrite it while it is closed, so its progress is compared when it is opened
+//! again.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
