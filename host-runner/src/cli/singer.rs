@@ -24,9 +24,10 @@ Examples:
   printf '#!/bin/sh\\nexec host-runner singer \"$@\"\\n' > tap-acme; chmod +x tap-acme
   host-runner singer --config config.json --discover
   touch state.json
+  # each run:
+  tail -n 1 state.json > last.json && mv last.json state.json
   host-runner singer --config config.json --catalog catalog.json --state state.json \\
-    | target-jsonl > states
-  tail -n 1 states > state.json";
+    | target-jsonl >> state.json";
 
 #[derive(Args, Debug)]
 pub(super) struct Singer {
@@ -55,8 +56,8 @@ pub(super) async fn run(command: &Singer, context: &Context) -> Result<Exit> {
     }
     let catalog = command.catalog.as_deref().map(|path| tool::file("--catalog", path)).transpose()?;
     let selected = match &catalog {
-        Some(catalog) => singer::selected(catalog),
-        None => singer::selected(&singer::catalog(&tool.tables().await?, tool.describe())?),
+        Some(catalog) => singer::selected(catalog)?,
+        None => singer::selected(&singer::catalog(&tool.tables().await?, tool.describe())?)?,
     };
     if selected.tables.is_empty() {
         return Ok(Exit::Success);

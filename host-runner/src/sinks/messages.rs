@@ -247,6 +247,11 @@ impl Messages {
         }
         let before = self.saved.tables.get(name).cloned();
         let after = before.clone().unwrap_or_default().after(cursor, generation, commit.as_of_ms);
+        let is_same_version = before.as_ref().is_some_and(|before| before.version == after.version);
+        if self.output.protocol == Protocol::Singer && !is_same_version {
+            // Its end deletes all rows of older versions, so that each is written again.
+            self.said.remove(name);
+        }
         let written = self.write(commit, name, after, is_last);
         if written.is_err() {
             match before {

@@ -163,7 +163,7 @@ impl Case {
 
     /// Commits the changes of the next delivery. A tool takes none: a batch has the same changes.
     pub(super) fn deliver(&mut self, changes: &[Change]) -> Counts {
-        if TOOLS.contains(&self.settings.kind) {
+        if self.is_tool() {
             return self.poll(changes);
         }
         self.applied += 1;
@@ -177,10 +177,15 @@ impl Case {
     pub(super) fn reopen(&mut self) {
         self.sink = None;
         self.sink = Some(open(&self.settings).expect("opened again"));
-        if TOOLS.contains(&self.settings.kind) {
+        if self.is_tool() {
             // Each run discovers its tables.
             self.sink().prepare(&[tool::table(TABLE)]).expect("prepared again");
         }
+    }
+
+    /// Whether a data tool takes the rows.
+    pub(super) fn is_tool(&self) -> bool {
+        TOOLS.contains(&self.settings.kind)
     }
 
     pub(super) fn compares_rows(&self) -> bool {

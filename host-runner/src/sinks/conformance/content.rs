@@ -47,7 +47,11 @@ fn every_json_object_comes_back_from_a_column() {
         case.poll(&changes);
         case.reopen();
         let stored = case.stored(TABLE);
-        for (id, object) in objects() {
+        for (id, mut object) in objects() {
+            if id == "nul" && case.is_tool() {
+                // Databases behind tools take none.
+                object = json!({ "n": "a\u{fffd}b", "\u{fffd}": "\u{fffd}" });
+            }
             assert!(stored[id] == State::Live(row(id, &object)), "row `{id}` is different");
         }
     });

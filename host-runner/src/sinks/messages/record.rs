@@ -15,7 +15,7 @@ use crate::clock::rfc3339_ms;
 use crate::error::{Error, Result};
 use crate::sinks::columns::{Column, Layout, Naming};
 use crate::sinks::members::{MemberPaths, scan};
-use crate::sinks::surrogates::without_halves;
+use crate::sinks::surrogates::without_halves_and_nul;
 use crate::sinks::value::{ColumnType, Value, convert, text};
 
 /// Tools fold the case of names; the columns for deletes and their order are this module's.
@@ -238,6 +238,11 @@ fn value(members: &mut Vec<u8>, column_type: ColumnType, kind: Kind, raw: &str) 
         Value::Boolean(value) => write!(members, "{value}"),
         Value::Real(number) => serde_json::to_writer(members, &number).map_err(Into::into),
         Value::Text(_) if kind != Kind::Other => copied(members, raw),
+        // PostgreSQL and others take no NUL: the load of a tool would fail at this row in every run.
+        Value::Text(text) if text.contains('\0') => {
+            string(members, &text.replace('\0', "\u{fffd}"));
+            Ok(())
+        }
         Value::Text(text) => {
             string(members, &text);
             Ok(())
@@ -249,7 +254,7 @@ fn value(members: &mut Vec<u8>, column_type: ColumnType, kind: Kind, raw: &str) 
 /// Copies JSON onto one line that every reader takes: line breaks can only be between its tokens.
 fn copied(members: &mut Vec<u8>, raw: &str) -> std::io::Result<()> {
     members.extend(
-        without_halves(raw.into())
+        without_halves_and_nul(raw.into())
             .bytes()
             .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }),
     );

@@ -12,7 +12,7 @@ use super::{Protocol, Saved, SavedTable};
 use crate::change::Table;
 use crate::clock::rfc3339_ms;
 use crate::describe::Describe;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Appends the schema of a table.
 pub(super) fn schema(lines: &mut Vec<u8>, stream: &Stream) {
@@ -108,10 +108,14 @@ pub(crate) struct Selected {
 }
 
 /// The selection of a catalog. Metadata decide; without any, `selected` of the schema does, and a table that
-/// says nothing is selected, as `selected-by-default` says.
-pub(crate) fn selected(catalog: &Value) -> Selected {
+/// says nothing is selected, as `selected-by-default` says. Any other file, for example an empty one of a
+/// `--discover` that failed, is an error: a run without rows would look like one that is up to date.
+pub(crate) fn selected(catalog: &Value) -> Result<Selected> {
+    let streams = catalog["streams"].as_array().ok_or_else(|| {
+        Error::usage("--catalog: not a catalog: it has no `streams`").hint("`--discover` prints one")
+    })?;
     let mut selected = Selected::default();
-    for stream in catalog["streams"].as_array().into_iter().flatten() {
+    for stream in streams {
         let name = stream["tap_stream_id"].as_str().or_else(|| stream["stream"].as_str());
         let Some(name) = name else { continue };
         let (mut is_selected, mut is_full) = (stream["schema"]["selected"].as_bool(), false);
@@ -142,7 +146,7 @@ pub(crate) fn selected(catalog: &Value) -> Selected {
             selected.unwanted.insert(name.to_owned(), unwanted);
         }
     }
-    selected
+    Ok(selected)
 }
 
 /// The state as the tool kept it.

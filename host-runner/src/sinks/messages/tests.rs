@@ -168,6 +168,24 @@ fn half_of_a_surrogate_pair_in_an_object_or_a_list_leaves_a_line_that_every_read
 }
 
 #[test]
+fn nul_is_the_replacement_character_in_texts_objects_and_lists() {
+    let row = r#"{"id":"1","name":"a\u0000b","who":{"a\u0000":"\u0000"},"tags":["\\u0000\u0000"]}"#;
+    let change = Change { after: Some(row.to_owned()), ..change("1", Some(Value::Null), 0) };
+    for protocol in [Protocol::Airbyte, Protocol::Singer] {
+        let (mut sink, written) = sink(protocol, Saved::default());
+        let mut named = table();
+        named.schema = named.schema.replacen("\"id\":", "\"name\":{\"type\":\"string\"},\"id\":", 1);
+        sink.prepare(&[named]).expect("prepared");
+        written.take();
+        commit(&mut sink, batch(vec![change.clone()], "c1", None));
+        let row = records(&written.take()).remove(0);
+        assert_eq!(row["name"], "a\u{fffd}b", "{protocol:?}");
+        assert_eq!(row["who"], json!({"a\u{fffd}": "\u{fffd}"}), "{protocol:?}");
+        assert_eq!(row["tags"], json!(["\\u0000\u{fffd}"]), "{protocol:?}");
+    }
+}
+
+#[test]
 fn a_delete_is_the_key_with_the_time_of_the_delete() {
     let changes = batch(vec![change("1", None, 0)], "c1", None);
     let (mut sink, written) = sink(Protocol::Airbyte, Saved::default());
@@ -470,13 +488,13 @@ fn a_catalog_says_key_cursor_and_modes_of_each_table() {
 fn a_catalog_selects_tables_and_columns() {
     let mut catalog =
         singer::catalog(&[table(), Table { name: "few".into(), ..table() }], &describe()).expect("ok");
-    let all = singer::selected(&catalog);
+    let all = singer::selected(&catalog).expect("a catalog");
     assert_eq!(all.tables, [("things".to_owned(), false), ("few".to_owned(), true)]);
     catalog["streams"][1]["metadata"][0]["metadata"]["selected"] = json!(false);
     for entry in catalog["streams"][0]["metadata"].as_array_mut().expect("metadata") {
         entry["metadata"]["selected"] = json!(entry["breadcrumb"] == json!([]));
     }
-    let some = singer::selected(&catalog);
+    let some = singer::selected(&catalog).expect("a catalog");
     assert_eq!(some.tables, [("things".to_owned(), false)]);
     let unwanted: BTreeSet<&str> = some.unwanted["things"].iter().map(String::as_str).collect();
     assert!(unwanted.contains("n") && !unwanted.contains("id"), "{unwanted:?}");
@@ -488,6 +506,15 @@ fn a_catalog_selects_tables_and_columns() {
     let changes = batch(vec![change("1", Some(json!({"id": "1", "n": 1})), 0)], "c", None);
     sink.commit(&Commit::of("things", &changes)).expect("committed");
     assert_eq!(records(&written.take()), [json!({"id": "1", "_sdc_deleted_at": null})]);
+}
+
+#[test]
+fn a_file_that_is_no_catalog_selects_nothing_by_mistake() {
+    for other in [Value::Null, json!({}), json!([]), json!({"streams": null}), json!({"data_center": "us"})] {
+        let error = singer::selected(&other).expect_err("no catalog");
+        assert!(error.message.starts_with("--catalog: not a catalog"), "{other}: {error}");
+    }
+    assert_eq!(singer::selected(&json!({"streams": []})).expect("a catalog").tables, []);
 }
 
 #[test]

@@ -411,6 +411,17 @@ fn two_runs_of_singer_equal_the_truth_after_edits_and_deletes() {
 }
 
 #[test]
+fn singer_refuses_a_catalog_that_is_none() {
+    let setup = portal(5);
+    for text in ["", "{}", "[]"] {
+        setup.write("catalog.json", text);
+        let run = setup.host(&["singer", "--config", "config.json", "--catalog", "catalog.json"]).exits(2);
+        assert!(run.stderr.contains("error: --catalog: "), "`{text}`: {run}");
+        assert!(run.stdout.is_empty(), "`{text}`: {run}");
+    }
+}
+
+#[test]
 fn without_a_catalog_singer_reads_every_table() {
     let setup = portal(30);
     let mut received = Received::default();

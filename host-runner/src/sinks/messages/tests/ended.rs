@@ -113,6 +113,17 @@ fn a_verification_after_an_incomplete_snapshot_writes_no_row_that_the_tool_has()
 }
 
 #[test]
+fn a_snapshot_that_starts_again_within_a_run_activates_no_version_that_lacks_rows() {
+    let (mut sink, written) = sink(Protocol::Singer, Saved::default());
+    commit(&mut sink, batch(vec![listed("1"), listed("2")], "1", Some((7, false))));
+    commit(&mut sink, last(vec![listed("2"), listed("1")], Some((8, true))));
+    let lines = written.take();
+    let activated = lines.iter().find(|line| line["type"] == "ACTIVATE_VERSION").expect("an end");
+    let of_version = lines.iter().filter(|line| line["version"] == activated["version"]).cloned();
+    assert_eq!(ids(&of_version.collect::<Vec<_>>()), "2 1");
+}
+
+#[test]
 fn a_snapshot_that_is_not_at_its_end_leaves_no_listed_row_out() {
     for protocol in BOTH {
         let (mut first, written) = sink(protocol, Saved::default());
