@@ -1,5 +1,5 @@
-//! Reads records again that were given up, and lists that were skipped: a failure that lasted minutes must not
-//! cost members, or the rows of a parent, for good.
+//! Reads records again that were given up, and lists that were skipped: a failure that lasted minutes must
+//! not cost members, or the rows of a parent, for good.
 
 use super::children::{self, Parent, Write};
 use super::output::{Output, Progress};

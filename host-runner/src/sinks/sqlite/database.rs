@@ -2,8 +2,8 @@
 //!
 //! An idle connection holds the file's lock and no other file, no page cache and no statement. The lock,
 //! which is on another file, keeps other writers out meanwhile. A person may exchange the file, which is
-//! noticed before it is used, or overwrite it while it is closed, so its progress is compared when it is opened
-//! again.
+//! noticed before it is used, or overwrite it while it is closed, so its progress is compared when it is
+//! opened again.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
