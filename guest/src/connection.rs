@@ -207,7 +207,8 @@ impl<T: Transport> Connection<T> {
         let (config, usage) = (self.api.config(), self.api.usage());
         let first_read = |table| plan::first_read(Chosen::of(config, table), table, &sizes);
         let planned: Vec<_> = tables.into_iter().map(first_read).collect();
-        let used = Cost { calls: usage.requests, credits: usage.credits_used };
+        let (calls, credits) = (usage.requests, usage.credits_used);
+        let used = Cost { calls, credits, older_credits: credits };
         Ok(plan::document(config, &planned, used, self.api.credits()))
     }
 

@@ -366,7 +366,8 @@ pub const FAILED_RECORDS_ALONE: usize = 3;
 /// takes.
 pub const FAILED_RECORDS_MAX: usize = 200;
 
-/// How long a failing record is counted when there are too many: a host asks for one again within minutes.
+/// How long a failing record is counted when there are too many, and how long one that was given up is given
+/// up at once when it fails again: a host asks for one again within minutes.
 pub const FAILED_RECORD_LIFE_MS: u64 = 60 * 60 * 1000;
 
 /// Waits before a record that was given up is read again, the first and the second time: incidents of the

@@ -325,7 +325,14 @@ pub(crate) fn document(config: &Config, tables: &[Planned], used: Cost, credits:
     json!({
         "tables": tables.iter().map(entry).collect::<Vec<_>>(),
         "discovery": of(discovery), "total": of(total), "plan": of(used), "day": credits,
+        "other_prices": other_prices(total),
     })
+}
+
+/// The total by the older prices, where it differs.
+fn other_prices(total: Cost) -> Option<Value> {
+    let why = "some portals have the older ones for pages behind row 2,000 of a list";
+    (total.older_credits != total.credits).then(|| json!({"credits": total.older_credits, "why": why}))
 }
 
 /// Days until the last call, of which today is the first. None: no credits are left for snapshots on any day.
@@ -383,10 +390,10 @@ mod tests {
     fn a_list_costs_its_pages_and_a_record_for_each_row_that_lacks_members() {
         let cost = |more: &str, rows| planned(more, "tickets", &[("tickets", rows)]).cost;
         // 101 pages, of which 21 are among the first 2,000 rows, and one that shows the end; a count.
-        let lists = Cost { calls: 103, credits: 21 * 3 + 81 * 5 + 3 };
+        let lists = Cost { calls: 103, credits: 21 * 3 + 81 * 5 + 3, older_credits: 21 * 3 + 81 * 10 + 3 };
         assert_eq!(cost(r#","ticket_detail":false"#, 10_000), lists);
         assert_eq!(cost("", 10_000), lists + Cost::RECORD * 10_000);
-        assert_eq!(cost("", 0), Cost { calls: 2, credits: 6 });
+        assert_eq!(cost("", 0), Cost { calls: 2, credits: 6, older_credits: 6 });
     }
 
     #[test]
@@ -400,6 +407,19 @@ mod tests {
         assert_eq!(contacts("") - contacts(r#","contact_detail":false"#), 200_000);
         let all = tickets.cost.credits + contacts(r#","contact_detail":false"#);
         assert!(all < 60_000, "{all}: issue 9's aim for both");
+    }
+
+    #[test]
+    fn other_prices_are_named_where_the_total_depends_on_them() {
+        let other = |rows| {
+            let tables = [planned("", "tickets", &[("tickets", rows)])];
+            let document = document(&config(""), &tables, Cost::default(), None);
+            (document["total"]["credits"].clone(), document["other_prices"].clone())
+        };
+        assert_eq!(other(2_000).1, Value::Null);
+        let (credits, prices) = other(10_000);
+        assert_eq!(prices["credits"].as_u64().unwrap(), credits.as_u64().unwrap() + 81 * 5);
+        assert!(prices["why"].as_str().unwrap().contains("older"), "{prices}");
     }
 
     #[test]

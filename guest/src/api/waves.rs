@@ -38,8 +38,8 @@ impl<T: Transport> Api<T> {
             answers.truncate(sent);
             let refused = answers.iter().filter(|answer| is(answer, is_too_many)).count();
             self.adapt(sent, refused);
-            is_proven = refused == 0;
             first.note(&wave, &answers, queue.iter().all(|(_, attempt)| *attempt > 1));
+            is_proven = refused == 0 && first.is_answered;
             rest = end(&first, &answers, level);
             for ((index, attempt), answer) in wave.into_iter().zip(answers) {
                 if attempt < limits::ATTEMPTS && is(&answer, is_temporary) {

@@ -1,4 +1,4 @@
-//! Prices: those of `zoho-desk-api.md` §5.2, the newer ones. Pure.
+//! Prices: those of `zoho-desk-api.md` §5.2, the newer and the older ones. Pure.
 
 use std::ops::{Add, AddAssign, Mul};
 
@@ -7,24 +7,27 @@ use std::ops::{Add, AddAssign, Mul};
 pub(crate) struct Cost {
     pub(crate) calls: u64,
     pub(crate) credits: u64,
+    /// By the older prices, which some portals have (§9, conflict 10): no call shows it before a page is far
+    /// down a list.
+    pub(crate) older_credits: u64,
 }
 
 impl Cost {
     /// One record, by its id.
-    pub(crate) const RECORD: Self = Self { calls: 1, credits: 1 };
+    pub(crate) const RECORD: Self = Self { calls: 1, credits: 1, older_credits: 1 };
     /// A count, and a page near the start of a list or search.
-    pub(crate) const PAGE: Self = Self { calls: 1, credits: 3 };
+    pub(crate) const PAGE: Self = Self { calls: 1, credits: 3, older_credits: 3 };
 
     /// A page of a list or search.
     pub(super) fn page(from: u64) -> Self {
-        let credits = match from {
-            0..=2_000 => 3,
-            2_001..=10_000 => 5,
-            10_001..=50_000 => 10,
-            50_001..=100_000 => 50,
-            _ => 100,
+        let (credits, older_credits) = match from {
+            0..=2_000 => (3, 3),
+            2_001..=10_000 => (5, 10),
+            10_001..=50_000 => (10, 50),
+            50_001..=100_000 => (50, 50),
+            _ => (100, 100),
         };
-        Self { calls: 1, credits }
+        Self { calls: 1, credits, older_credits }
     }
 
     /// The pages that show `rows` rows, each with the last row of the page before, and `after` more of them,
@@ -40,7 +43,11 @@ impl Add for Cost {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self { calls: self.calls + other.calls, credits: self.credits + other.credits }
+        Self {
+            calls: self.calls + other.calls,
+            credits: self.credits + other.credits,
+            older_credits: self.older_credits + other.older_credits,
+        }
     }
 }
 
@@ -54,7 +61,11 @@ impl Mul<u64> for Cost {
     type Output = Self;
 
     fn mul(self, times: u64) -> Self {
-        Self { calls: self.calls * times, credits: self.credits * times }
+        Self {
+            calls: self.calls * times,
+            credits: self.credits * times,
+            older_credits: self.older_credits * times,
+        }
     }
 }
 

@@ -220,16 +220,24 @@ fn read_page<T: Transport>(
         processed.foreign.known.remove(&new.meta.id);
     }
     let is_complete = !is_done.contains(&false);
-    // Rows that no later window returns need no note, unless this page is asked for again.
+    // Rows that no later window returns need no note, unless this page is asked for again: then each of its
+    // rows needs one.
     let end_ms = window.end_ms.min(source_now_ms);
-    let horizon_ms = if is_complete { end_ms.saturating_sub(limits::SEARCH_OVERLAP_MS) } else { 0 };
+    let (horizon_ms, settled_ms) = match is_complete {
+        true => (end_ms.saturating_sub(limits::SEARCH_OVERLAP_MS), source_now_ms),
+        false => (0, u64::MAX),
+    };
     let mut left = None;
     for (new, is_done) in foreign.into_iter().chain(selected).zip(&is_done) {
         if *is_done {
-            new.seen.record(processed.seen, horizon_ms, source_now_ms);
+            new.seen.record(processed.seen, horizon_ms, settled_ms);
         } else {
             left = Some(left.unwrap_or(new.at).min(new.at));
         }
+    }
+    for (meta, row) in &rows[first..left.unwrap_or(rows.len())] {
+        let seen = SeenRow::new(table, field, window.cursor_field, meta, row);
+        seen.forget_unsettled(processed.seen, source_now_ms);
     }
     out.has_moved |= is_complete || is_done.contains(&true) || processed.child.is_some();
     if let Some(left) = left {

@@ -48,12 +48,25 @@ impl SeenRow {
     /// Adds it to the processed rows, unless it changed before `horizon_ms`. A row that changed just now may
     /// change again within the same second: it is not added, so that the next window reads it once more.
     pub(super) fn record(self, seen: &mut BTreeMap<String, u64>, horizon_ms: u64, source_now_ms: u64) {
-        let is_settled = |at_ms: &u64| *at_ms >= horizon_ms && at_ms + limits::SETTLED_MS < source_now_ms;
+        let is_settled = |at_ms: &u64| *at_ms >= horizon_ms && is_settled(*at_ms, source_now_ms);
         if let Some(at_ms) = self.at_ms.filter(is_settled) {
             seen.insert(self.name, at_ms);
         }
         bound(seen, limits::SEARCH_SEEN_MAX, horizon_ms);
     }
+
+    /// Removes it from the processed rows if it changed just now: it was added because its page was asked for
+    /// again.
+    pub(super) fn forget_unsettled(self, seen: &mut BTreeMap<String, u64>, source_now_ms: u64) {
+        if self.at_ms.is_some_and(|at_ms| !is_settled(at_ms, source_now_ms)) {
+            seen.remove(&self.name);
+        }
+    }
+}
+
+/// True for a row that changed long enough ago that it does not change again within the same second.
+fn is_settled(at_ms: u64, source_now_ms: u64) -> bool {
+    at_ms.saturating_add(limits::SETTLED_MS) < source_now_ms
 }
 
 /// Notes the records that polling deleted, those that were deleted last: a verification that lists one reads

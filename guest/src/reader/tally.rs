@@ -81,11 +81,10 @@ impl Tally {
             return false;
         }
         let (with_others, alone) = limits::FAILED_RECORD_CALLS;
-        let gives_up = api.gives_up(table.name, id, if self.has_others { with_others } else { alone });
-        if gives_up {
-            api.learned().forget_failures(table.name, id);
-        }
-        gives_up
+        let failures = if self.has_others { with_others } else { alone };
+        let now_ms = api.transport().now_ms();
+        api.learned().forget_given_up(table.name, id, failures, now_ms);
+        api.gives_up(table.name, id, failures)
     }
 }
 

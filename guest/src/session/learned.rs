@@ -58,23 +58,33 @@ impl Learned {
     }
 
     /// Counts a failure of one record. True when it failed before in other calls, a while ago: then it is
-    /// written without its detail.
+    /// written without its detail. True from then on: where another one of its step failed, it is asked for
+    /// again, and the two would be given up in turn without end.
     pub(crate) fn gives_up(&mut self, table: &str, id: &str, failures: u32, now_ms: u64) -> bool {
         let failed = &mut self.failed_records;
         let record = format!("{table}.{id}");
         if failed.len() >= limits::FAILED_RECORDS_MAX && !failed.contains_key(&record) {
             // Once those that are counted are given up, there is room for this one.
-            failed.retain(|_, (_, since_ms)| now_ms.abs_diff(*since_ms) < limits::FAILED_RECORD_LIFE_MS);
+            failed.retain(|_, (count, since_ms)| *count < failures && !is_old(*since_ms, now_ms));
             if failed.len() >= limits::FAILED_RECORDS_MAX {
                 return false;
             }
         }
         let (count, since_ms) = failed.entry(record).or_insert((0, now_ms));
-        *count += 1;
+        *count = count.saturating_add(1);
         *count >= failures && now_ms.abs_diff(*since_ms) >= limits::FAILED_RECORD_MS
     }
 
-    /// Forgets the failures of a record that was read, or given up.
+    /// Forgets that a record was given up an hour ago: it is counted again.
+    pub(crate) fn forget_given_up(&mut self, table: &str, id: &str, failures: u32, now_ms: u64) {
+        let record = format!("{table}.{id}");
+        let failed = self.failed_records.get(&record);
+        if failed.is_some_and(|(count, since_ms)| *count >= failures && is_old(*since_ms, now_ms)) {
+            self.failed_records.remove(&record);
+        }
+    }
+
+    /// Forgets the failures of a record that was read.
     pub(crate) fn forget_failures(&mut self, table: &str, id: &str) {
         if self.failed_records.is_empty() {
             return;
@@ -118,9 +128,28 @@ impl Learned {
     }
 }
 
+/// True for a failure that does not count any more.
+fn is_old(since_ms: u64, now_ms: u64) -> bool {
+    now_ms.abs_diff(since_ms) >= limits::FAILED_RECORD_LIFE_MS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_was_given_up_stays_so_for_an_hour_or_until_it_is_read() {
+        let mut learned = Learned::default();
+        let mut gives_up = |now_ms: u64| {
+            learned.forget_given_up("tickets", "1", 2, now_ms);
+            learned.gives_up("tickets", "1", 2, now_ms)
+        };
+        let (second_ms, hour_ms) = (limits::FAILED_RECORD_MS, limits::FAILED_RECORD_LIFE_MS);
+        let now_ms = [0, second_ms, second_ms + 1, hour_ms - 1, hour_ms, hour_ms + second_ms];
+        assert_eq!(now_ms.map(&mut gives_up), [false, true, true, true, false, true]);
+        learned.forget_failures("tickets", "1");
+        assert!(!learned.gives_up("tickets", "1", 2, hour_ms + second_ms));
+    }
 
     #[test]
     fn more_failing_records_than_are_counted_are_given_up_one_after_another() {
@@ -128,13 +157,7 @@ mod tests {
         let mut failing: Vec<String> =
             (0..limits::FAILED_RECORDS_MAX + 50).map(|id| id.to_string()).collect();
         for _ in 0..4 {
-            failing.retain(|id| {
-                let gives_up = learned.gives_up("tickets", id, 2, now_ms);
-                if gives_up {
-                    learned.forget_failures("tickets", id);
-                }
-                !gives_up
-            });
+            failing.retain(|id| !learned.gives_up("tickets", id, 2, now_ms));
             now_ms += limits::FAILED_RECORD_MS;
         }
         assert_eq!(failing.len(), 0);

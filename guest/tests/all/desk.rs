@@ -40,6 +40,7 @@ pub(crate) struct State {
     tokens: usize,
     pub token: usize,
     pub credits_left: u64,
+    pub edition: &'static str,
     pub refuse_every_token: bool,
     pub refuse_fields: bool,
     /// The answer of lists that are asked for `fields`; 0: their rows.
@@ -229,6 +230,7 @@ impl Desk {
         Self(Rc::new(RefCell::new(State {
             now_ms: START_MS,
             credits_left: 99_000,
+            edition: "ENTERPRISE",
             bin_type: "Tickets",
             tickets: (1..=count).collect(),
             ..State::default()
@@ -355,14 +357,18 @@ impl State {
     }
 
     fn route(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
-        // Contacts are the same records under another name.
-        self.answer_path(&path.replace("/api/v1/contacts", "/api/v1/tickets"), query)
+        // Those of other modules are the same records under another name.
+        let of_module = |module| path.strip_prefix("/api/v1/")?.strip_prefix(module);
+        match ["contacts", "accounts", "products", "tasks", "articles"].into_iter().find_map(of_module) {
+            Some(rest) => self.answer_path(&format!("/api/v1/tickets{rest}"), query),
+            None => self.answer_path(path, query),
+        }
     }
 
     fn answer_path(&self, path: &str, query: &BTreeMap<&str, &str>) -> Response {
         match path {
             "/api/v1/organizations" => self
-                .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": "ENTERPRISE"}]})),
+                .respond(200, &json!({"data": [{"id": "42", "companyName": "C", "edition": self.edition}]})),
             "/api/v1/tickets" => self.list(query),
             "/api/v1/tickets/search" => self.search(query),
             "/api/v1/recycleBin" if self.recycle_bin_status != 0 => {
@@ -665,6 +671,13 @@ impl State {
             }
             [ticket, "threads", id] => {
                 self.respond(200, &json!({"id": id, "content": format!("of {ticket}")}))
+            }
+            [ticket, "attachments"] => {
+                let from: usize = query["from"].parse().unwrap();
+                match from.max(1) {
+                    1 => self.respond(200, &json!({"data": [{"id": format!("t{ticket}"), "name": "f"}]})),
+                    _ => self.respond(204, &Value::Null),
+                }
             }
             [_, "comments", id] => self.respond(200, &json!({"id": id, "content": "c"})),
             [ticket, "comments"] => {

@@ -360,6 +360,35 @@ fn a_macro_that_changes_many_tickets_is_read_once() {
 }
 
 #[test]
+fn the_conversations_of_many_tickets_that_a_macro_changes_are_listed_once_and_no_message_is_read() {
+    let desk = Desk::with_tickets(10_000);
+    let sent_ms = desk.now_ms() - 24 * 3_600_000;
+    desk.set(|state| {
+        state.threads_at_ms = Some(sent_ms);
+        (1..=10_000).step_by(2).for_each(|id| state.comment_on(id));
+    });
+    let mut connection = connect(&desk, json!({}));
+    let mut cursor = connection.cursor_at("ticket_conversations", desk.now_ms()).unwrap();
+    desk.advance_ms(60_000);
+    (1..=10_000).for_each(|id| desk.set(|state| state.modify_at(id, u64::from(id) * 5)));
+    desk.advance_ms(10_000);
+    desk.set(|state| state.asked.clear());
+    let mut found = BTreeSet::new();
+    for _ in 0..8 {
+        let batches = read_changes(&mut connection, "ticket_conversations", cursor);
+        found.extend(keys(&batches).into_iter().map(str::to_owned));
+        cursor = batches.last().unwrap().cursor.clone();
+        desk.advance_ms(5 * 60_000);
+    }
+    assert_eq!(found.len(), 15_000, "every thread and comment");
+    desk.set(|state| {
+        let is_message = |path: &&String| path.contains("/threads/");
+        assert_eq!(state.asked.iter().filter(is_message).count(), 0);
+        assert!(state.asked.len() <= 11_000, "{} calls", state.asked.len());
+    });
+}
+
+#[test]
 fn a_recycle_bin_that_cannot_be_read_delays_deletes_and_nothing_else() {
     for status in [403, 404, 422, 500] {
         let desk = Desk::with_tickets(9);

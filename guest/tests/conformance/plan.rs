@@ -68,3 +68,19 @@ fn the_plan_of_every_table_is_what_its_first_read_costs() {
     check(Sizes { tickets: 700, contacts: 450, accounts: 120, ..sizes(None) });
     check(Sizes { archived_tickets: 500, ..sizes(None) });
 }
+
+#[test]
+fn the_plan_has_the_total_by_the_newer_and_by_the_older_prices() {
+    // Their prices differ for pages behind row 2,000.
+    let mut portal = Portal::as_documented(Sizes { tickets: 2_600, ..sizes(None) });
+    portal.tables = vec!["tickets".to_owned()];
+    portal.ticket_detail = false;
+    let plan = plan(&mut portal);
+    let discovery = plan["discovery"]["credits"].as_u64().unwrap();
+    for (is_older, total) in [(false, &plan["total"]), (true, &plan["other_prices"])] {
+        portal.simulator.set(|settings| settings.readings.older_prices = is_older);
+        let (_, credits) = read(&mut portal, "tickets");
+        let planned = total["credits"].as_u64().unwrap() - discovery;
+        assert!(planned.abs_diff(credits) <= 9, "older: {is_older}: {credits} credits; {plan:#}");
+    }
+}

@@ -24,6 +24,8 @@ pub(crate) struct Portal {
     pub(crate) shape: &'static str,
     /// The value of the key `department_ids`.
     pub(crate) department_ids: Vec<String>,
+    /// The value of the key `ticket_detail`.
+    pub(crate) ticket_detail: bool,
 }
 
 /// Few records of everything; `more` of each module outside the core ones.
@@ -66,6 +68,7 @@ impl Portal {
             tables: vec!["all".to_owned()],
             shape: "document",
             department_ids: Vec::new(),
+            ticket_detail: true,
         };
         let mut connection = portal.open(None);
         connection.authorize(&json!({"code": GRANT_CODE}).to_string()).unwrap();
@@ -83,7 +86,7 @@ impl Portal {
         let config = json!({
             "organization_id": ORGANIZATION_ID, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET,
             "desk_url": url, "accounts_url": url, "tables": self.tables,
-            "shape": self.shape, "department_ids": self.department_ids,
+            "shape": self.shape, "department_ids": self.department_ids, "ticket_detail": self.ticket_detail,
         });
         let http = Http { address: url.replace("http://", ""), clock_ms: Rc::clone(&self.clock_ms) };
         Connection::open(http, &config.to_string(), session).unwrap()

@@ -28,7 +28,7 @@ fn small() -> Sizes {
 type Set = fn(&mut Settings);
 
 /// The other readings (`zoho-desk-api.md` §9, §3.2, §3.3, §8).
-const READINGS: [(&str, Set); 19] = [
+const READINGS: [(&str, Set); 21] = [
     ("as the document says", |_| {}),
     ("recycle bin oldest first", |settings| settings.readings.recycle_bin_oldest_first = true),
     ("recycle bin of 100 rows", |settings| settings.readings.recycle_bin_limit_100 = true),
@@ -37,6 +37,8 @@ const READINGS: [(&str, Set); 19] = [
     ("lists of children from zero", |settings| settings.readings.children_from_zero = true),
     ("the count of a search is of its page", |settings| settings.readings.search_count_of_page = true),
     ("the count of a search is text", |settings| settings.readings.search_count_as_text = true),
+    ("the count has archived tickets", |settings| settings.readings.count_has_archived = true),
+    ("the count has no lag", |settings| settings.readings.count_has_no_lag = true),
     ("no custom fields by name", |settings| settings.readings.no_custom_fields_by_name = true),
     ("older prices", |settings| settings.readings.older_prices = true),
     ("empty lists as 200", |settings| settings.empty_list_as_200 = true),
@@ -49,6 +51,8 @@ const READINGS: [(&str, Set); 19] = [
     (NO_RANGE, |settings| settings.readings.articles_refuse_modified_time_range = true),
     ("all that go together", Settings::choose_other_readings),
 ];
+
+const CONVERSATIONS: &str = "ticket_conversations";
 
 const NO_RANGE: &str = "articles refuse `modifiedTimeRange`";
 
@@ -106,6 +110,45 @@ fn every_table_is_read_and_followed_in_each_reading_of_the_document() {
             }
             check(&portal, sink, table, AFTER_CHANGES);
         }
+    }
+}
+
+#[test]
+fn a_count_that_has_archived_tickets_makes_the_first_snapshot_incomplete_and_the_second_whole() {
+    let mut portal = Portal::as_documented(sizes(None));
+    portal.simulator.set(|settings| settings.readings.count_has_archived = true);
+    for table in tables().into_iter().filter(|table| table.name == "tickets" || table.name == CONVERSATIONS) {
+        let mut sink = Sink::default();
+        for _ in 0..2 {
+            sink.cursor = None;
+            sink.read(&mut portal, &table.name, 10_000).unwrap();
+            check(&portal, &sink, &table, "of a count that has archived tickets");
+            portal.advance_hours(1);
+        }
+        assert_eq!(sink.snapshots, [false, true], "{}: {:?}", table.name, sink.warnings);
+        let says = |text: &&String| text.contains("has 60 rows, but the source counts 100");
+        assert_eq!(sink.warnings.iter().filter(says).count(), 1, "{}: {:?}", table.name, sink.warnings);
+    }
+}
+
+#[test]
+fn a_count_that_lags_behind_deletes_proves_none_and_one_without_a_lag_all() {
+    let table = tables().into_iter().find(|table| table.name == "tickets").unwrap();
+    for has_no_lag in [false, true] {
+        let mut portal = Portal::as_documented(sizes(None));
+        portal.simulator.set(|settings| {
+            settings.readings.count_has_no_lag = has_no_lag;
+            settings.search_lag_ms = 3 * 3_600_000;
+        });
+        let mut sink = Sink::default();
+        sink.read(&mut portal, &table.name, 10_000).unwrap();
+        // More than a list may be shorter than its count.
+        portal.mutate(json!({"op": "bulk", "table": "tickets", "change": "moveToTrash", "count": 12}));
+        portal.advance_hours(1);
+        sink.cursor = None;
+        sink.read(&mut portal, &table.name, 10_000).unwrap();
+        assert_eq!(sink.snapshots, [true, has_no_lag], "{:?}", sink.warnings);
+        assert_eq!(sink.rows.len(), if has_no_lag { 48 } else { 60 }, "{:?}", sink.warnings);
     }
 }
 

@@ -24,6 +24,16 @@ struct Plan {
     /// None: the source did not say how many credits there are.
     #[serde(default)]
     day: Option<Day>,
+    /// The total by other prices that the source may have.
+    #[serde(default)]
+    other_prices: Option<OtherPrices>,
+}
+
+#[derive(Deserialize)]
+struct OtherPrices {
+    credits: u64,
+    #[serde(default)]
+    why: String,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +136,13 @@ fn text(plan: &Plan) -> String {
     if let Some(day) = &plan.day {
         text.push_str(&credits_of(day, is_least));
     }
+    if let Some(OtherPrices { credits, why }) = &plan.other_prices {
+        let reason = if why.is_empty() { String::new() } else { format!(": {why}") };
+        text.push_str(&format!(
+            "By other prices the total is {} credits{reason}.\n",
+            number(*credits, is_least)
+        ));
+    }
     text
 }
 
@@ -185,6 +202,7 @@ mod tests {
             "total": {"calls": 20_004, "credits": 60_012},
             "plan": {"calls": 3, "credits": 9},
             "day": {"daily": 50_000, "left": 20_000, "per_day": 35_000, "today": 5_000, "days": 3},
+            "other_prices": {"credits": 90_000, "why": "some shops have older ones"},
         });
         let text = text(&serde_json::from_value(plan).unwrap());
         assert_eq!(
@@ -200,7 +218,8 @@ mod tests {
              \n\
              Nothing was read; the plan took 3 calls and 9 credits.\n\
              Of 50,000 credits a day 20,000 are left. A first read may use 5,000 today and 35,000 on other \
-             days: it ends on day 3 at the earliest, today being the first: tables with > have more rows.\n"
+             days: it ends on day 3 at the earliest, today being the first: tables with > have more rows.\n\
+             By other prices the total is > 90,000 credits: some shops have older ones.\n"
         );
     }
 }

@@ -19,7 +19,7 @@ use crate::oauth::scopes::Scopes;
 use crate::settings::{FaultSettings, merge};
 use crate::shared::Shared;
 use crate::stats::{credits, stats};
-use crate::truth::{TABLES, TruthQuery, lines};
+use crate::truth::{TruthQuery, lines, names};
 
 /// The status and the message of a rejected admin call.
 pub(crate) type AdminError = (u16, String);
@@ -53,7 +53,8 @@ fn truth(shared: &Arc<Shared>, call: &Call, table: &str) -> Response<AnswerBody>
     match lines(Arc::clone(shared), table, query) {
         Some(next) => response(StatusCode::OK, "application/x-ndjson", AnswerBody::Chunks(Box::new(next))),
         None => {
-            let body = json!({"error": format!("table `{table}`: not found"), "tables": TABLES}).to_string();
+            let tables: Vec<&str> = names().collect();
+            let body = json!({"error": format!("table `{table}`: not found"), "tables": tables}).to_string();
             response(StatusCode::NOT_FOUND, JSON, AnswerBody::Full(Some(body.into()), None))
         }
     }

@@ -11,7 +11,7 @@ pub(crate) mod organizations;
 mod parameters;
 mod readings;
 pub(crate) mod recycle_bin;
-mod routes;
+pub(crate) mod routes;
 mod routes_more;
 mod routes_records;
 mod routes_tickets;

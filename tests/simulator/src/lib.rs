@@ -29,6 +29,9 @@ mod json;
 mod rng;
 mod time;
 
+#[cfg(test)]
+mod readme;
+
 pub use crate::options::{CLIENT_ID, CLIENT_SECRET, Edition, GRANT_CODE, ORGANIZATION_ID, Options, Sizes};
 pub use crate::settings::{
     Broken, FaultSettings, OtherUsers, Readings, Rule, RuleAnswer, Settings, WebhookSettings,

@@ -20,8 +20,8 @@ use crate::world::ticket_more;
 /// Records per chunk. The world is locked while one chunk is rendered.
 const CHUNK_ROWS: usize = 256;
 
-/// The tables that have a truth.
-pub(crate) const TABLES: &[&str] = &[
+/// Tables whose rows are rendered a few at a time.
+const TABLES: &[&str] = &[
     "tickets",
     "departments",
     "products",
@@ -103,6 +103,25 @@ const OF_TICKETS: &[(&str, &str)] = &[
     ("ticket_metrics", "metrics"),
 ];
 
+/// Tables of which each has rows of another form.
+const OTHERS: &[&str] = &[
+    "team_members",
+    "slas",
+    "contact_account_mapping",
+    "custom_records",
+    "article_translations",
+    "archived_tickets",
+    "recycle_bin",
+    "organizations",
+    "views",
+];
+
+/// The names of all tables that have a truth.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let plain = [TABLES, DETAILED, OTHERS].into_iter().flatten().copied();
+    plain.chain([LISTED, OF_TICKETS].into_iter().flatten().map(|(name, _)| *name))
+}
+
 /// The rows of a table that is not in [`TABLES`], by the values of their keys; none for an unknown table.
 /// Rows have the members that the lists of a parent leave out: the parent's id, the module.
 fn more(shared: &Shared, table: &str) -> Option<Vec<(String, Option<Object>)>> {
@@ -120,6 +139,9 @@ fn more(shared: &Shared, table: &str) -> Option<Vec<(String, Option<Object>)>> {
     if let Some((_, url)) = OF_TICKETS.iter().find(|(known, _)| *known == table) {
         let tickets = world.tickets.rows.iter().filter(|ticket| ticket.is_live() && !ticket.is_archived);
         return Some(tickets.flat_map(|ticket| of_ticket(&world, ticket, url)).collect());
+    }
+    if !OTHERS.contains(&table) {
+        return None;
     }
     let with = |key: &str, id: &str, rows: Vec<Object>| -> Vec<(String, Option<Object>)> {
         let row = |mut row: Object| {

@@ -44,6 +44,23 @@ fn a_macro_over_4000_tickets_is_read_once() {
 }
 
 #[test]
+fn a_macro_over_2000_tickets_lists_their_conversations_once_and_reads_no_message() {
+    let tables = ["ticket_conversations"];
+    let setup = world_since(HOUR_MS, options(2_000), &tables);
+    setup.sync();
+    let read = setup.requests_to("GET /tickets/{id}/threads/{id}");
+    change(&setup, json!({"op": "bulk", "table": "tickets", "change": "update", "count": 2_000}));
+    let mut calls = 0;
+    for _ in 0..4 {
+        setup.simulator.advance(Duration::from_secs(300));
+        calls += calls_of(&setup, &["sync"]);
+    }
+    assert!(calls <= 2_000 * 11 / 10 + 100, "{calls} calls for 2,000 changed tickets");
+    assert_eq!(setup.requests_to("GET /tickets/{id}/threads/{id}"), read);
+    equals_truth(&setup, &tables);
+}
+
+#[test]
 fn very_many_changes_in_half_an_hour_are_read_to_the_end() {
     // All of them take minutes.
     let count = if std::env::var_os("E2E_FULL").is_some() { 60_000 } else { 6_000 };

@@ -6,7 +6,9 @@ use desk_simulator::{Readings, Settings};
 use serde_json::json;
 
 use crate::support::Setup;
-use crate::world::{HOUR_MS, equals_truth, has_the_rows, live_ids, options, within, world, world_since};
+use crate::world::{
+    HOUR_MS, equals_truth, has_the_rows, live_ids, options, within, world, world_since, world_with,
+};
 
 const ALL: [&str; 4] = ["tickets", "contacts", "products", "ticket_conversations"];
 
@@ -126,6 +128,34 @@ fn the_count_of_a_search_may_be_that_of_the_page() {
 #[test]
 fn the_count_of_a_search_may_be_text() {
     search_with(|readings| readings.search_count_as_text = true);
+}
+
+#[test]
+fn a_count_that_has_archived_tickets_lets_no_snapshot_of_a_long_table_delete_and_a_warning_says_so() {
+    // More than are read as a list; the others are read by search windows, each with a count.
+    const TICKETS: u32 = 11_000;
+    for has_archived in [true, false] {
+        let mut options = options(TICKETS);
+        options.sizes.archived_tickets = 2_000;
+        options.settings.readings.count_has_archived = has_archived;
+        let setup = world_with(options, &["tickets"], |file| {
+            file.config("ticket_detail", "false").set("sandbox.call_timeout", "\"2m\"")
+        });
+        let first = within(&setup, &["sync"], 300).exits(0);
+        assert_eq!(live_ids(&setup, "tickets").len(), TICKETS as usize, "every row is there\n{first}");
+        let purged = live_ids(&setup, "tickets").swap_remove(4_000);
+        setup.simulator.mutate(json!({"op": "purge", "table": "tickets", "id": purged})).expect("a change");
+        let second = within(&setup, &["sync", "--full-refresh"], 300).exits(0);
+        let ids = live_ids(&setup, "tickets");
+        assert_eq!(ids.contains(&purged), has_archived, "{second}");
+        assert_eq!(ids.len(), (TICKETS - u32::from(!has_archived)) as usize, "{second}");
+        for run in [first, second] {
+            let text = "rows more than the search finds: they are archived, or skipped";
+            assert_eq!(run.stderr.matches(text).count(), usize::from(has_archived), "{run}");
+            let is_incomplete = run.stderr.contains("the snapshot of `tickets` is incomplete");
+            assert_eq!(is_incomplete, has_archived, "{run}");
+        }
+    }
 }
 
 #[test]

@@ -120,7 +120,8 @@ pub(crate) const fn delete(name: &'static str, scopes: RequiredScopes, handler: 
 }
 
 /// Every endpoint: a literal segment before a placeholder.
-static ROUTES: [&[Route]; 3] = [routes_tickets::ROUTES, routes_records::ROUTES, routes_more::ROUTES];
+pub(crate) static ROUTES: [&[Route]; 3] =
+    [routes_tickets::ROUTES, routes_records::ROUTES, routes_more::ROUTES];
 
 /// The endpoint of a path and the values of its placeholders; 405 for a known path with another method.
 pub(crate) fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>), ApiError> {

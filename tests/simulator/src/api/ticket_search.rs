@@ -1,4 +1,5 @@
-//! `GET /tickets/search` and `GET /ticketsCount`, which show changes after the search lag.
+//! `GET /tickets/search` and `GET /ticketsCount`, which show changes after the search lag. Whether the count
+//! has the lag, and archived tickets, is not documented: it is a reading.
 
 use std::sync::Arc;
 
@@ -40,7 +41,17 @@ pub(crate) fn search(context: &Context<'_>) -> Result<Answer, ApiError> {
 /// `GET /ticketsCount`: 200 with a number, 0 included.
 pub(crate) fn count(context: &Context<'_>) -> Result<Answer, ApiError> {
     let world = context.world();
-    let count = select(context, &world, context.shared.clock.now_ms()).len();
+    let tickets = &world.tickets;
+    let now = context.shared.clock.now_ms();
+    let readings = &context.settings.readings;
+    let counted = |at: usize| match readings.count_has_no_lag {
+        true => tickets.rows.get(at),
+        false => tickets.visible(now, at),
+    };
+    let is_selected = selects(context, &world);
+    let is_counted =
+        |ticket: &Ticket| (readings.count_has_archived || !ticket.is_archived) && is_selected(ticket);
+    let count = (0..tickets.rows.len()).filter_map(counted).filter(|ticket| is_counted(ticket)).count();
     Ok(Answer::json(format!("{{\"count\":{count}}}").into_bytes()))
 }
 
@@ -50,16 +61,11 @@ fn visible(world: &World, at: u32, now: i64) -> &Ticket {
 
 fn select(context: &Context<'_>, world: &World, now: i64) -> Arc<Vec<u32>> {
     world.tickets.search_selection(now, &context.selection_key(), || {
-        let conditions: Vec<Condition<'_>> =
-            context.call.query.iter().filter_map(|(name, value)| condition(world, name, value)).collect();
+        let is_selected = selects(context, world);
         let positions = 0..world.tickets.rows.len() as u32;
         let matching = positions.filter(|at| {
-            world.tickets.visible(now, *at as usize).is_some_and(|ticket| {
-                ticket.is_live()
-                    && !ticket.is_archived
-                    && !context.is_hidden_ticket(world, ticket)
-                    && conditions.iter().all(|is_met| is_met(ticket))
-            })
+            let ticket = world.tickets.visible(now, *at as usize);
+            ticket.is_some_and(|ticket| !ticket.is_archived && is_selected(ticket))
         });
         let mut selected: Vec<u32> = matching.collect();
         let by = match context.get("sortBy") {
@@ -69,6 +75,17 @@ fn select(context: &Context<'_>, world: &World, now: i64) -> Arc<Vec<u32>> {
         sort(by, &mut selected, |at| visible(world, at, now));
         selected
     })
+}
+
+/// Whether a ticket is live, visible to the agent, and meets all conditions of the query.
+fn selects<'a>(context: &'a Context<'_>, world: &'a World) -> impl Fn(&Ticket) -> bool + 'a {
+    let conditions: Vec<Condition<'_>> =
+        context.call.query.iter().filter_map(|(name, value)| condition(world, name, value)).collect();
+    move |ticket| {
+        ticket.is_live()
+            && !context.is_hidden_ticket(world, ticket)
+            && conditions.iter().all(|is_met| is_met(ticket))
+    }
 }
 
 type Condition<'a> = Box<dyn Fn(&Ticket) -> bool + 'a>;

@@ -40,7 +40,11 @@ fn the_truth_is_one_line_per_row_without_the_omitted_keys() {
         assert!(row.get("department").is_some() && row.get("modifiedTime").is_none(), "{row}");
     }
     let unknown = fixture.admin("GET", "truth/nothing", &Value::Null);
-    assert_eq!((unknown.status, unknown.json()["tables"].as_array().map(Vec::len)), (404, Some(8)));
+    assert_eq!(unknown.status, 404);
+    let named = unknown.json()["tables"].as_array().expect("the tables").clone();
+    for table in ["tickets", "views", "ticket_metrics", "articles", "skills"] {
+        assert!(named.contains(&json!(table)), "{table}: {named:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The conflicts of the reference: both readings of each.
 
+use std::time::Duration;
+
 use desk_simulator::Readings;
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, ids, start};
+use crate::support::{Fixture, ids, small, start, start_with};
 
 /// Turns one reading on.
 fn read_as(fixture: &Fixture, alter: impl FnOnce(&mut Readings)) {
@@ -125,6 +127,42 @@ fn the_count_of_a_search_is_of_all_or_of_the_page_and_a_number_or_text() {
         read_as(&fixture, |readings| readings.search_count_as_text = true);
         assert_eq!(fixture.get(path).json()["count"], json!("10"), "{path}");
     }
+}
+
+/// The numbers of tickets by their count, and by a search.
+fn counts(fixture: &mut Fixture) -> [Option<u64>; 2] {
+    let range = "createdTimeRange=1970-01-01T00:00:00.000Z,2100-01-01T00:00:00.000Z";
+    let paths = [format!("ticketsCount?{range}"), format!("tickets/search?limit=1&{range}")];
+    let all = fixture.get("ticketsCount").json()["count"].as_u64();
+    let counts = paths.map(|path| fixture.get(&path).json()["count"].as_u64());
+    assert_eq!(counts[0], all, "with and without a range");
+    counts
+}
+
+#[test]
+fn the_count_of_tickets_leaves_archived_ones_out_or_has_them() {
+    let mut options = small(30);
+    options.sizes.archived_tickets = 7;
+    options.sizes.trashed_tickets = 2;
+    let mut fixture = start_with(options);
+    assert_eq!(counts(&mut fixture), [Some(30), Some(30)]);
+    read_as(&fixture, |readings| readings.count_has_archived = true);
+    assert_eq!(counts(&mut fixture), [Some(37), Some(30)]);
+    assert_eq!(fixture.rows("tickets?limit=100").len(), 30);
+}
+
+#[test]
+fn the_count_of_tickets_has_the_lag_of_the_search_or_none() {
+    let mut options = small(20);
+    options.settings.search_lag_ms = 3_600_000;
+    options.settings.token_life_seconds = 7_200;
+    let mut fixture = start_with(options);
+    fixture.mutate(json!({"op": "create", "table": "tickets"}));
+    assert_eq!(counts(&mut fixture), [Some(20), Some(20)]);
+    read_as(&fixture, |readings| readings.count_has_no_lag = true);
+    assert_eq!(counts(&mut fixture), [Some(21), Some(20)]);
+    fixture.simulator.advance(Duration::from_secs(3_601));
+    assert_eq!(counts(&mut fixture), [Some(21), Some(21)]);
 }
 
 #[test]
