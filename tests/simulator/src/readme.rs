@@ -9,9 +9,12 @@ use crate::{Options, Readings, Simulator, TruthQuery, truth};
 /// Longest line of a document.
 const COLUMNS: usize = 110;
 
+/// Paths and their methods.
+type Paths<'p> = Vec<(&'p str, Vec<&'p str>)>;
+
 /// The endpoints below each first part of a path: a row for each part, with the methods of each path.
 fn endpoints() -> String {
-    let mut groups: Vec<(&str, Vec<(&str, Vec<&str>)>)> = Vec::new();
+    let mut groups: Vec<(&str, Paths<'_>)> = Vec::new();
     for route in ROUTES.into_iter().flatten() {
         let (method, path) = route.name.split_once(" /").expect("a method and a path");
         let at = path.find('/').unwrap_or(path.len());
