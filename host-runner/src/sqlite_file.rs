@@ -78,7 +78,7 @@ impl OpenFile {
         let moved = std::fs::rename(&log, &aside).and_then(|()| std::fs::remove_file(self.beside("-shm")));
         let (file, log) = (self.path.display(), aside.display());
         match moved {
-            Ok(()) => tracing::warn!(%file, %log, "a file was moved: its last rows are in this log"),
+            Ok(()) => tracing::warn!(%file, %log, "a file was moved: without this log it is damaged"),
             Err(error) => tracing::warn!(%file, %error, "the log of a file that was moved stays"),
         }
     }

@@ -274,7 +274,8 @@ impl Group<'_> {
         out: &mut Output,
     ) -> bool {
         let id = self.parents[parent].id;
-        if self.write == Write::DeleteTrashed && error.is_refusal() {
+        // Its refusals have a code; a page of a proxy has none.
+        if self.write == Write::DeleteTrashed && error.is_refusal() && error.code.is_some() {
             return true;
         }
         let is_expected = self.write == Write::Delete && error.is_refusal();

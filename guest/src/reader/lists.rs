@@ -198,7 +198,10 @@ fn read_of_parents<T: Transport>(
             }
             Err(error) if error.scope() == Scope::Record || tally.gives_up(api, table, parent, &error) => {
                 out.skip(format!("`{}` of {} {parent} are skipped: {error}", table.name, each.table));
-                known::note(&mut snapshot.unread, [parent.as_str()].into_iter(), 0);
+                // Far down it may fail for good: polls would read the pages before again and again.
+                if !is_inside {
+                    known::note(&mut snapshot.unread, [parent.as_str()].into_iter(), 0);
+                }
                 ListState::Ended
             }
             Err(error) => {

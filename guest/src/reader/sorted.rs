@@ -115,13 +115,18 @@ fn skip<T: Transport>(
     (parent, since_ms, error): (&str, u64, Error),
     out: &mut Output,
 ) -> Result<Progress> {
+    let has_begun = search.window.as_ref().is_some_and(|window| window.offset != Offset::default());
     if !parent.is_empty() && is_of_list(api, table, parent, &error) {
         out.warnings.push(format!("`{}`: `{parent}` is not read this time: {error}", table.name));
         let progress = next_list(api, search, parent, out);
-        known::note(&mut search.parents, [parent].into_iter(), since_ms);
+        // A list that fails far down may do so for good: it is not read from its end again and again.
+        if !has_begun || since_ms > 0 {
+            known::note(&mut search.parents, [parent].into_iter(), since_ms);
+        }
         return Ok(progress);
     }
-    if error.kind != Kind::Data {
+    // Behind the first page of one of several lists it is not the order that is refused.
+    if error.kind != Kind::Data || (has_begun && !parent.is_empty()) {
         return Err(error);
     }
     api.note_unsupported(table.name, PARAMETER);

@@ -119,22 +119,28 @@ fn a_deleted_record_is_found_by_the_verification_of_the_day() {
     assert!(desk.calls() - calls <= 6, "{} calls: details were read", desk.calls() - calls);
 }
 
-/// A portal with custom modules of one record each.
+/// A portal with custom modules of one record each, or of so many.
 #[derive(Clone)]
 struct Modules {
     desk: Desk,
     /// When the record of each module was modified.
     modified_ms: Rc<RefCell<BTreeMap<&'static str, u64>>>,
-    /// The module whose list has this status.
+    records: u32,
+    /// The module whose list has this status, from this record on.
     refused: Rc<RefCell<Option<(&'static str, u16)>>>,
+    refused_from: u32,
 }
 
 impl Modules {
     fn new() -> (Desk, Self, Connection<Self>) {
+        Self::with(1, 0)
+    }
+
+    fn with(records: u32, refused_from: u32) -> (Desk, Self, Connection<Self>) {
         let desk = Desk::with_tickets(0);
         let modified_ms = ["Assets", "Deals"].map(|name| (name, desk.now_ms() - 100 * HOUR_MS));
         let modified_ms = Rc::new(RefCell::new(BTreeMap::from(modified_ms)));
-        let portal = Self { desk: desk.clone(), modified_ms, refused: Rc::default() };
+        let portal = Self { desk: desk.clone(), modified_ms, records, refused: Rc::default(), refused_from };
         let connection = connect_over(portal.clone(), json!({"tables": ["custom_records"]}));
         (desk, portal, connection)
     }
@@ -147,6 +153,8 @@ impl Modules {
         let answer = self.desk.send(std::slice::from_ref(request), 1).remove(0).unwrap();
         let (path, query) = request.path_with_query.split_once('?').unwrap_or((&request.path_with_query, ""));
         let modified_ms = self.modified_ms.borrow();
+        let number = |name| query.split('&').find_map(|one| one.strip_prefix(name)?.parse::<u32>().ok());
+        let (from, limit) = (number("from=").unwrap_or(0), number("limit=").unwrap_or(50));
         let found = match path.strip_prefix("/api/v1/") {
             Some("organizationModules") => {
                 let module = |name: &&str| json!({"id": name, "apiName": name, "isCustomModule": true});
@@ -154,14 +162,18 @@ impl Modules {
                 json!({ "modules": modules })
             }
             Some(name) => match modified_ms.get(name) {
-                Some(_) if query.contains("from=1") => json!({"data": []}),
-                Some(at_ms) => json!({"data": [{"id": "1", "modifiedTime": time::format(*at_ms)}]}),
+                Some(at_ms) => {
+                    let record = |id| json!({"id": format!("{id}"), "modifiedTime": time::format(*at_ms)});
+                    json!({"data": (from..self.records.min(from + limit)).map(record).collect::<Vec<_>>()})
+                }
                 None => return answer,
             },
             None => return answer,
         };
         match *self.refused.borrow() {
-            Some((name, status)) if path.ends_with(name) => Response { status, body: Vec::new(), ..answer },
+            Some((name, status)) if path.ends_with(name) && from >= self.refused_from => {
+                Response { status, body: Vec::new(), ..answer }
+            }
             _ => Response { status: 200, body: found.to_string().into_bytes(), ..answer },
         }
     }
@@ -227,6 +239,31 @@ fn changes_of_a_module_whose_list_failed_are_read_by_the_next_poll() {
         let calls = desk.calls();
         assert!(modules_read(&desk, &mut connection, &mut cursor).is_empty(), "{status}: once");
         assert!(desk.calls() - calls <= 4, "{} calls", desk.calls() - calls);
+    }
+}
+
+#[test]
+fn a_module_whose_list_fails_far_down_is_polled_by_its_first_page() {
+    for status in [500, 422, 404, 403] {
+        let (desk, portal, mut connection) = Modules::with(400, 98);
+        *portal.refused.borrow_mut() = Some(("Assets", status));
+        let mut cursor = None;
+        modules_read(&desk, &mut connection, &mut cursor);
+        for _ in 0..3 {
+            desk.advance_ms(HOUR_MS);
+            let calls = desk.calls();
+            assert!(modules_read(&desk, &mut connection, &mut cursor).is_empty(), "{status}");
+            assert!(desk.calls() - calls <= 4, "{status}: {} calls", desk.calls() - calls);
+        }
+        desk.advance_ms(HOUR_MS);
+        portal.modify("Assets");
+        desk.advance_ms(60_000);
+        // All of its records, as far as the list goes.
+        let found = modules_read(&desk, &mut connection, &mut cursor);
+        assert_eq!(found, ["Assets".to_owned()].into(), "{status}");
+        desk.advance_ms(HOUR_MS);
+        *portal.refused.borrow_mut() = None;
+        assert!(modules_read(&desk, &mut connection, &mut cursor).contains("Assets"), "{status}");
     }
 }
 

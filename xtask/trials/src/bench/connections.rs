@@ -45,7 +45,10 @@ pub(crate) fn run(idle: usize, active: usize) -> Result<()> {
     );
     let idle_folder = folder.join("idle");
     write_files(&idle_folder, idle, "")?;
-    let mut row = |name: &str, value: String| text.push_str(&format!("| {name} | {value} |\n"));
+    let mut row = |name: &str, value: String| {
+        eprintln!("{name}: {value}");
+        text.push_str(&format!("| {name} | {value} |\n"));
+    };
     for start in ["first", "second"] {
         let server = Server::start(&idle_folder, TABLES * idle)?;
         row(&format!("{start} start: until deliveries are taken, s"), format!("{:.2}", server.taken_s));
@@ -134,7 +137,14 @@ fn slowest_beside_silence(folder: &Path) -> Result<f64> {
         format!("behavior = \"http\"\nurl = \"http://{address}\"\n[egress]\nallow = [\"{address}\"]\n");
     write_files(folder, SILENT, &config)?;
     let server = Server::start(folder, 0)?;
-    let slowest = server.slowest_answer(&server.paths(folder, LOCKED)?)?;
+    let paths = server.paths(folder, LOCKED)?;
+    let started = Instant::now();
+    // Loaded, and waiting for the source.
+    while !server.get("/-/metrics")?.contains("{connection=\"c0\"}") && started.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    std::thread::sleep(WATCHED);
+    let slowest = server.slowest_answer(&paths)?;
     server.stop()?;
     Ok(slowest)
 }
@@ -209,8 +219,8 @@ impl Server {
             if started.elapsed() > PATIENCE {
                 bail!("not every table was read within {} s", PATIENCE.as_secs());
             }
-            // A page of 10,000 connections has 18 MiB.
-            std::thread::sleep(Duration::from_millis(500));
+            // A page of 10,000 connections has 18 MiB, which costs the server time as well.
+            std::thread::sleep(Duration::from_millis(500).max(started.elapsed() / 20));
         }
         server.complete_s = started.elapsed().as_secs_f64();
         Ok(server)
