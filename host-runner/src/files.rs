@@ -4,10 +4,11 @@
 //! Owner and mode are those of the open file. No user but the owner may write; a file that others may read is
 //! closed to them.
 
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -35,6 +36,13 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 const WRITABLE_BY_ALL: u32 = 0o002;
 /// Group and others have no access.
 const OPEN_TO_OTHERS: u32 = 0o077;
+
+/// The file with the name of another one and a suffix.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
 
 /// The folder of a file; a bare name is in the working directory.
 pub(crate) fn folder_of(path: &Path) -> &Path {

@@ -3,7 +3,6 @@
 //!
 //! Knows nothing of tables.
 
-use std::ffi::OsString;
 use std::io::Result;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +12,8 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection as Database, ffi};
+
+use crate::files;
 
 /// A file as it was when it was opened.
 #[derive(Clone, Debug)]
@@ -85,9 +86,7 @@ impl OpenFile {
 
     /// The path of a file that belongs to it.
     fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = OsString::from(&self.path);
-        name.push(suffix);
-        name.into()
+        files::with_suffix(&self.path, suffix)
     }
 }
 

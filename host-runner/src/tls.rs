@@ -31,6 +31,15 @@ pub(crate) fn add_certificates(roots: &mut RootCertStore, key: &str, file: &Path
     if roots.len() == before { Err(wrong(&"no certificate in it")) } else { Ok(()) }
 }
 
+/// A client that trusts the authorities that browsers trust, or those of a PEM file alone; `key` is the
+/// configuration key that names the file.
+pub(crate) fn client_of(authorities: Option<&Path>, key: &str) -> Result<ClientConfig> {
+    let Some(file) = authorities else { return client(public_roots()) };
+    let mut roots = RootCertStore::empty();
+    add_certificates(&mut roots, key, file)?;
+    client(roots)
+}
+
 /// Servers whose TLS sessions a client remembers, so that the next handshake is shorter. A connection calls a
 /// few; rustls' own number costs each connection 13 KiB.
 const REMEMBERED_SERVERS: usize = 8;

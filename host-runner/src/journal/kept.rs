@@ -161,11 +161,19 @@ mod tests {
     use rusqlite::StatementStatus::VmStep;
     use rusqlite::params;
 
-    use super::{KEEP, OLDEST_KEPT, Transaction};
+    use super::{Database, KEEP, OLDEST_KEPT, Transaction};
     use crate::journal::database;
     use crate::journal::ledger::Ledger;
     use crate::journal::limits::JournalLimits;
     use crate::journal::transaction::Effects;
+
+    /// Acknowledges one delivery of `a`.
+    fn acknowledge(database: &Database, ledger: &mut Ledger, limits: &JournalLimits, seq: u64) {
+        let effects = &mut Effects::default();
+        let mut transaction =
+            Transaction { database, ledger, limits, now_ms: 7, age_ms: 7, keeps: true, effects };
+        transaction.acknowledge("a", &[seq]).expect("acknowledged");
+    }
 
     #[test]
     fn an_acknowledgment_costs_the_same_however_many_deliveries_wait() {
@@ -175,16 +183,7 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.open(&database, "a").expect("an account");
         let steps = |ledger: &mut Ledger, seq: u64| {
-            let mut transaction = Transaction {
-                database: &database,
-                ledger,
-                limits: &limits,
-                now_ms: 7,
-                age_ms: 7,
-                keeps: true,
-                effects: &mut Effects::default(),
-            };
-            transaction.acknowledge("a", &[seq]).expect("acknowledged");
+            acknowledge(&database, ledger, &limits, seq);
             database.prepare_cached(KEEP).expect("cached").reset_status(VmStep)
         };
         let append = |seq: u64| {
@@ -213,18 +212,7 @@ mod tests {
             SELECT seq, 1, 1, 1, CASE WHEN seq <= 20000 THEN 1 END, 1, 1, '', '', x'', x'' FROM seqs";
         database.execute(append, []).expect("appended");
         let mut ledger = Ledger::load(&database).expect("loaded");
-        for seq in 20_001..=20_100 {
-            let mut transaction = Transaction {
-                database: &database,
-                ledger: &mut ledger,
-                limits: &limits,
-                now_ms: 7,
-                age_ms: 7,
-                keeps: true,
-                effects: &mut Effects::default(),
-            };
-            transaction.acknowledge("a", &[seq]).expect("acknowledged");
-        }
+        (20_001..=20_100).for_each(|seq| acknowledge(&database, &mut ledger, &limits, seq));
         assert_eq!(
             (ledger.kept.count, ledger.account("a").map(|account| account.pending.count)),
             (20_000, Some(0))

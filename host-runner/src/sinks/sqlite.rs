@@ -24,7 +24,6 @@ mod stored;
 mod tests;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -142,14 +141,7 @@ fn lock(settings: &SinkSettings, path: &Path) -> Result<File> {
 }
 
 fn lock_path(path: &Path) -> PathBuf {
-    with_suffix(path, "-lock")
-}
-
-/// The file with the name of the database and a suffix.
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
+    files::with_suffix(path, "-lock")
 }
 
 /// How a person releases a file from its owner.

@@ -5,7 +5,6 @@
 //! A journal and an actor as `serve` has them apply the deliveries.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use super::State;
 use super::case::kinds;
 use crate::actor::{Actor, ActorConfig, Mode, Stopped};
 use crate::clock::now_ms;
+use crate::files::with_suffix;
 use crate::inbox::Inbox;
 use crate::inbox::conformance::delivery;
 use crate::journal::{Journal, JournalLimits};
@@ -232,12 +232,6 @@ impl Kind {
 /// The suffixes of the files beside a database, as `docs/operating.md` names them.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(database);
-    name.push(suffix);
-    name.into()
-}
-
 /// A delivery with a row that no poll brings. It is as new as a row can be whenever it is applied: a snapshot
 /// deletes no row that is newer.
 fn created(id: &str) -> String {
@@ -336,9 +330,9 @@ fn a_restore_over_the_files_of_a_killed_server_is_as_one_into_an_empty_folder() 
         for (from, to) in
             backup.databases().iter().zip(restored.databases()).skip(part.start).take(part.len())
         {
-            assert!(beside(&to, "-wal").metadata().is_ok_and(|log| log.len() > 0), "{}", to.display());
+            assert!(with_suffix(&to, "-wal").metadata().is_ok_and(|log| log.len() > 0), "{}", to.display());
             for suffix in BESIDE {
-                let _absent = std::fs::remove_file(beside(&to, suffix));
+                let _absent = std::fs::remove_file(with_suffix(&to, suffix));
             }
             std::fs::copy(from, to).expect("restored");
         }

@@ -16,7 +16,7 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse,
     HttpResponseBody, HttpService,
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use crate::error::Result;
 use crate::tls;
@@ -36,10 +36,7 @@ struct Client(Pool);
 impl Connector {
     /// Trusts the authorities that browsers trust, or the one of a file alone.
     pub(super) fn new(ca_file: Option<&Path>, key: &str) -> Result<Self> {
-        let Some(file) = ca_file else { return tls::client(tls::public_roots()).map(Self) };
-        let mut roots = RootCertStore::empty();
-        tls::add_certificates(&mut roots, &format!("{key}: ca_file"), file)?;
-        tls::client(roots).map(Self)
+        tls::client_of(ca_file, &format!("{key}: ca_file")).map(Self)
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
@@ -74,7 +74,11 @@ impl Address {
     /// sessions.
     pub(super) fn parse(url: &str, connection: &str) -> Result<Self> {
         let Server { config, verifies, authority } = Server::parse(url, connection)?;
-        let tls = if verifies { Some(Arc::new(tls(authority.as_deref())?)) } else { None };
+        let tls = if verifies {
+            Some(Arc::new(tls::client_of(authority.as_deref().map(Path::new), "sink.url: sslrootcert")?))
+        } else {
+            None
+        };
         Ok(Self { config, tls })
     }
 }
@@ -145,14 +149,6 @@ fn is_here(config: &Config) -> bool {
         Host::Unix(_) => true,
     });
     names && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
-}
-
-/// TLS that trusts the authorities that browsers trust, or the one of a file alone.
-fn tls(authority: Option<&str>) -> Result<ClientConfig> {
-    let Some(file) = authority else { return tls::client(tls::public_roots()) };
-    let mut roots = RootCertStore::empty();
-    tls::add_certificates(&mut roots, "sink.url: sslrootcert", Path::new(file))?;
-    tls::client(roots)
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::database::OPEN_TIMEOUT;
-use super::{lock_path, metadata, unusable, with_suffix};
+use super::{lock_path, metadata, unusable};
 use crate::error::Result;
+use crate::files;
 use crate::sinks::registry::owned_by_another;
 use crate::sinks::{SinkProgress, SinkSettings};
 
@@ -59,7 +60,7 @@ fn open(path: &Path, access: Access) -> rusqlite::Result<Connection> {
 
 /// The size of the file with the name of the database and this suffix.
 fn size(path: &Path, suffix: &str) -> Option<u64> {
-    std::fs::metadata(with_suffix(path, suffix)).ok().map(|metadata| metadata.len())
+    std::fs::metadata(files::with_suffix(path, suffix)).ok().map(|metadata| metadata.len())
 }
 
 /// A path within a URI.
